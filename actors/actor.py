@@ -1,0 +1,120 @@
+"""An actor of this system: a Pykka actor that drains its mailbox in batches and dies visibly.
+
+Pykka's own loop takes one envelope at a time, lets a BaseException stop every actor of the process, and tells nobody of a
+death; this one differs in just these points. Who restarts what is in `supervisor`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pykka
+from pykka.messages import _ActorStop
+
+from perdure.actors.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from perdure.actors.stage import Stage
+
+__all__ = ["Actor", "ActorKilled"]
+
+
+class ActorKilled(BaseException):
+    """Abrupt death, thrown into an actor's thread from outside. Not an Exception, so that nothing handles it by accident."""
+
+
+class _Wake:
+    """Put into a mailbox only to end the wait for something."""
+
+
+class Actor(pykka.ThreadingActor):
+    """Base of all actors here. `name` is the role and passes to the successor; `generation` counts who has held it."""
+
+    use_daemon_thread = True
+    idle_after_s: float | None = None
+    """After this time without a message `on_idle` runs once; None: never."""
+
+    def __init__(self, stage: Stage, name: str, generation: int) -> None:
+        super().__init__()
+        self.stage = stage
+        self.name = name
+        self.generation = generation
+        self.killed = False
+        self.thread: threading.Thread | None = None
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        return Mailbox()
+
+    def _start_actor_loop(self) -> None:
+        self.thread = threading.Thread(target=self._actor_loop, name=f"perdure-{self.name}", daemon=True)
+        self.thread.start()
+
+    def _actor_loop(self) -> None:
+        cause: BaseException | None = None
+        try:
+            self.on_start()
+            self.run()
+        except BaseException as error:  # noqa: BLE001 - whatever ends an actor is told to its supervisor, never lost
+            cause = error
+        finally:
+            self.actor_stopped.set()
+            pykka.ActorRegistry.unregister(self.actor_ref)
+            self.stage.buried(self, cause)
+
+    def run(self) -> None:
+        """Handle batches until told to stop."""
+        inbox: Mailbox = self.actor_inbox  # type: ignore[assignment]
+        idle_after_s = None
+        while True:
+            envelopes = inbox.drain(idle_after_s)
+            if self.killed:
+                raise ActorKilled(self.name)
+            if not envelopes:
+                self.on_idle()
+                idle_after_s = None
+                continue
+            idle_after_s = self.idle_after_s
+            messages = [envelope.message for envelope in envelopes if type(envelope.message) is not _Wake]
+            stopping = next((i for i, message in enumerate(messages) if isinstance(message, _ActorStop)), None)
+            if stopping is None:
+                self.on_batch(messages)
+                continue
+            self.on_batch(messages[:stopping])
+            self.on_stop()
+            for envelope in envelopes:
+                if envelope.reply_to is not None and isinstance(envelope.message, _ActorStop):
+                    envelope.reply_to.set(None)
+            return
+
+    def on_batch(self, messages: list[Any]) -> None:
+        """Handle all that was in the mailbox. Runs in the actor's thread; an exception here is the actor's death."""
+        raise NotImplementedError
+
+    def on_idle(self) -> None:
+        """Do what waits for a quiet moment. Runs in the actor's thread."""
+
+    def kill(self) -> None:
+        """Die at whatever instruction the thread has reached; it tells nobody and tidies nothing. Callable in any thread.
+
+        A thread inside a C call (a sleep, a system call) dies when that returns.
+        """
+        self.killed = True
+        thread = self.thread
+        if thread is None or thread.ident is None:
+            return
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(ActorKilled))
+        self.rouse()
+        # The exception may strike in the very lines that report a death, so somebody else must be there to report it.
+        threading.Thread(target=self._undertake, args=(thread,), name=f"perdure-undertaker-{self.name}", daemon=True).start()
+
+    def rouse(self) -> None:
+        """End the wait at the mailbox."""
+        self.actor_inbox.put(pykka._envelope.Envelope(_Wake()))  # noqa: SLF001
+
+    def _undertake(self, thread: threading.Thread) -> None:
+        thread.join()
+        self.actor_stopped.set()
+        self.stage.buried(self, ActorKilled(self.name))

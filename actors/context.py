@@ -1,0 +1,160 @@
+"""What a handler sees of the message it handles, and how it says more than "done" or "failed".
+
+Runs in the handler's thread. Nothing here changes state: it asks the queue, like everybody.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.desk import Answer
+from perdure.events.commands import Extend
+from perdure.events.queue_rules import lease_lost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perdure.actors.handler import HandlerSpec
+    from perdure.actors.pool import Delivery
+    from perdure.actors.stage import Stage
+    from perdure.events.commands import Draft
+
+__all__ = ["Context", "Interrupted", "Reject", "Retry", "check_percent"]
+
+ANSWER_TIMEOUT_S = 30.0
+
+
+class Retry(Exception):  # noqa: N818 - raised to ask for something, not to report an error
+    """Raised by a handler: try this message again in `delay` seconds, whatever its backoff says. Counts as an attempt."""
+
+    def __init__(self, delay: float = 0.0, reason: str = "the handler asked for a retry") -> None:
+        if not delay >= 0.0:
+            msg = f"delay must be 0 seconds or more, not {delay!r}"
+            raise ValueError(msg)
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Reject(Exception):  # noqa: N818 - raised to ask for something, not to report an error
+    """Raised by a handler: this message can never be handled; it becomes a dead letter at once."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Interrupted(BaseException):
+    """Thrown into a handler that ran past its timeout. Not an Exception, so that a broad `except` does not swallow it."""
+
+
+class Context:
+    """One attempt of one message, as its handler sees it."""
+
+    __slots__ = ("_delivery", "_handler", "_stage", "drafts")
+
+    def __init__(self, stage: Stage, delivery: Delivery, handler: HandlerSpec) -> None:
+        self._stage = stage
+        self._delivery = delivery
+        self._handler = handler
+        self.drafts: list[Draft] = []
+
+    @property
+    def id(self) -> str:
+        """The message's id."""
+        return self._delivery.published.id
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1; also the fencing token to hand to systems outside."""
+        return self._delivery.lease.attempt
+
+    @property
+    def key(self) -> str | None:
+        """The deduplication key, if any."""
+        return self._delivery.published.key
+
+    @property
+    def correlation_id(self) -> str:
+        """What all messages of one chain share; the first message's id, unless its publisher gave another."""
+        published = self._delivery.published
+        return published.correlation_id or published.id
+
+    @property
+    def causation_id(self) -> str | None:
+        """The id of the message whose handler published this one."""
+        return self._delivery.published.causation_id
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What the publisher gave along."""
+        return self._delivery.published.headers or {}
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the lease is gone (timeout, expiry, shutdown): stop working, the outcome will not be taken."""
+        return self._delivery.lost
+
+    def publish(self, message: Any, **options: Any) -> str:
+        """Publish with this message's completion: both are on record together, or neither is. Gives the new id.
+
+        Takes the options of `System.publish`. The chain is kept: this message's correlation id passes on unless another is
+        given, and the new message's causation id is this one's id.
+
+        Raises:
+            InvalidMessage: as `System.publish`.
+        """
+        if options.get("correlation_id") is None:
+            options["correlation_id"] = self.correlation_id
+        draft = self._stage.publisher.draft(message, causation_id=self.id, **options)
+        self.drafts.append(draft)
+        return draft.id
+
+    def heartbeat(self, percent: float, note: str = "") -> None:
+        """Tell that the work is alive and how far it is; renews the lease, but moves no timeout.
+
+        Raises:
+            ValueError: a percent outside 0 to 100.
+            LeaseLost: the message is no longer this attempt's.
+        """
+        check_percent(percent)
+        lease_s, timeout_s = self._handler.lease_s, self._handler.timeout_s
+        lease_us = round((lease_s or 0) * 1_000_000)
+        if lease_us and timeout_s is not None:
+            ends_us = self._delivery.started_us + round(timeout_s * 1_000_000)
+            lease_us = max(1, min(lease_us, ends_us - self._stage.clock.now_us()))
+        self._extend(lease_us, float(percent), note)
+
+    def extend(self, seconds: float) -> None:
+        """Ask for `seconds` more from now on, past the handler's usual timeout and lease if need be.
+
+        Raises:
+            ValueError: not more than 0 seconds.
+            LeaseLost: the message is no longer this attempt's.
+        """
+        if not seconds > 0:
+            msg = f"a lease is extended by more than 0 seconds, not {seconds!r}"
+            raise ValueError(msg)
+        lease_us = round(seconds * 1_000_000)
+        self._extend(lease_us, None, "")
+        self._delivery.grown_until_us = self._stage.clock.now_us() + lease_us
+
+    def _extend(self, lease_us: int, percent: float | None, note: str) -> None:
+        delivery = self._delivery
+        number, ident, attempt = delivery.published.number, delivery.published.id, delivery.lease.attempt
+        if delivery.lost:
+            raise lease_lost(ident, attempt)
+        answer = Answer()
+        extend = Extend(number, ident, attempt, lease_us, percent, note)
+        self._stage.desk.send("queue", extend, answer, from_outside=False)
+        answer.wait(ANSWER_TIMEOUT_S)
+
+
+def check_percent(percent: float) -> None:
+    """Refuse a progress that is none.
+
+    Raises:
+        ValueError: outside 0 to 100, or not a number.
+    """
+    if not 0 <= percent <= 100:  # noqa: PLR2004 - these bounds are what percent means
+        msg = f"percent must be from 0 to 100, not {percent!r}"
+        raise ValueError(msg)

@@ -1,0 +1,43 @@
+"""The dead letters: the shell round their fold; answers who looks for one.
+
+It decides nothing: what dies and what comes back is the queue's word (`perdure.events.queue_rules`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.decider import Decider
+from perdure.actors.desk import Request
+from perdure.actors.messages import Committed
+from perdure.events import dead_letters as letters
+
+if TYPE_CHECKING:
+    from perdure.events.snapshot import States
+
+__all__ = ["DeadLetters"]
+
+
+class DeadLetters(Decider):
+    """Folds what the journal has put on record; a notice that comes late or twice changes nothing."""
+
+    state: letters.DeadLettersState
+
+    def recalled(self, states: States, seq: int) -> None:
+        """Take the dead letters' part."""
+        self.state = states.dead_letters
+        self.folded_seq = seq
+
+    def handle(self, messages: list[Any]) -> None:
+        """Fold notices and answer questions, in the order they came."""
+        for message in messages:
+            match message:
+                case Committed(facts=facts):
+                    for seq, at_us, event in facts:
+                        if seq > self.folded_seq:
+                            letters.evolve(self.state, event, at_us)
+                            self.folded_seq = seq
+                case Request(command=letters.Selection() as selection):
+                    self.stage.desk.settle(message, letters.select(self.state, selection))
+                case Request():
+                    self.stage.desk.settle(message, letters.stats(self.state))

@@ -1,0 +1,95 @@
+"""An actor whose state is the fold of facts: how it comes back, and how what it decides gets on record.
+
+The rules of each are in `perdure.events`; this is the part of the shell that they share.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.actor import Actor
+from perdure.actors.messages import Append, Reborn, Recall, Recalled, WakeAt
+from perdure.actors.recovery import advance, recover
+
+if TYPE_CHECKING:
+    from perdure.actors.messages import Effect
+    from perdure.events import vocabulary as ev
+    from perdure.events.snapshot import States
+
+__all__ = ["Decider"]
+
+
+class Decider(Actor):
+    """Starts a term by asking the journal where the log ends; until the answer comes it only collects what it is told.
+
+    A new journal means a new term too: what was decided and not yet written is gone, so the state is folded anew.
+    """
+
+    term = 0
+    """Counted across successors, so that nothing of a dead one can be taken for its successor's."""
+
+    def on_start(self) -> None:
+        """Ask where the log ends."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a term."""
+        self.term = self.stage.next_term(self.name)
+        self.ready = False
+        self.backlog: list[Any] = []
+        self.events: list[ev.Event] = []
+        self.written: list[Effect] = []
+        self.synced: list[Effect] = []
+        self.wake_at_us = 0
+        self.stage.tell("journal", Recall(self.name, self.term))
+
+    def on_batch(self, messages: list[Any]) -> None:
+        """Handle a batch, or keep it until the state is there."""
+        for i, message in enumerate(messages):
+            if isinstance(message, Reborn) and message.name == "journal":
+                kept = self.backlog if not self.ready else []
+                self.begin()
+                self.backlog = [*kept, *messages[:i], *messages[i + 1 :]]
+                return
+        if not self.ready:
+            for message in messages:
+                if isinstance(message, Recalled):
+                    if message.term == self.term:
+                        self._recall(message.seq)
+                else:
+                    self.backlog.append(message)
+            if not self.ready:
+                return
+            messages, self.backlog = self.backlog, []
+        self.handle(messages)
+
+    def _recall(self, seq: int) -> None:
+        states = self.stage.warm_states(self.name)
+        if states is None:
+            tuning = self.stage.tuning
+            states, _ = recover(self.stage.store, seq, finished_max=tuning.finished_max, parts=frozenset({self.name}))
+        else:
+            advance(self.stage.store, states, seq)
+        self.recalled(states, seq)
+        self.ready = True
+
+    def recalled(self, states: States, seq: int) -> None:
+        """Take what is this actor's of the states at `seq`."""
+        raise NotImplementedError
+
+    def handle(self, messages: list[Any]) -> None:
+        """Handle a batch with the state in place."""
+        raise NotImplementedError
+
+    def commit(self, now_us: int) -> None:
+        """Send to the journal what was decided in this pass, with what is to follow from it."""
+        if self.events or self.written or self.synced:
+            append = Append(self.name, self.term, now_us, self.events, self.written, self.synced)
+            self.events, self.written, self.synced = [], [], []
+            self.stage.tell("journal", append)
+
+    def wake_by(self, at_us: int) -> None:
+        """Have the timer send a `Wake` at a time, unless it will come sooner anyway."""
+        if not self.wake_at_us or at_us < self.wake_at_us:
+            self.wake_at_us = at_us
+            self.stage.tell("timer", WakeAt(self.name, at_us))

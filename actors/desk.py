@@ -1,0 +1,189 @@
+"""Where requests wait for their answers: whatever dies on the way, each is sent again until it is answered, once.
+
+What a command means is the receiver's business; that a command sent twice counts once is a rule (`events/queue_rules`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from perdure.events.errors import NotRunning, PerdureError, QueueFull, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Answer", "Desk", "Reply", "Request"]
+
+
+class Reply(Protocol):
+    """Where an answer goes. Both calls may come from any thread, and more than once: the first counts."""
+
+    def resolve(self, value: Any) -> None:
+        """Take the answer."""
+
+    def reject(self, error: BaseException) -> None:
+        """Take the refusal."""
+
+
+class Answer:
+    """A reply that one thread waits for: a lock, held until the answer is there (a tenth of a Condition's cost)."""
+
+    __slots__ = ("_error", "_lock", "_value")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def resolve(self, value: Any) -> None:
+        """See `Reply.resolve`."""
+        self._value = value
+        self._release()
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`."""
+        self._error = error
+        self._release()
+
+    def _release(self) -> None:
+        try:
+            self._lock.release()
+        except RuntimeError:
+            return  # answered before: a repeated answer says the same
+
+    def wait(self, timeout_s: float) -> Any:
+        """Give the answer or raise the refusal. To be called once.
+
+        Raises:
+            TimeoutError: neither came in time.
+        """
+        if not self._lock.acquire(timeout=timeout_s):
+            raise TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class Request:
+    """One command on its way to an actor, with the place its answer goes."""
+
+    __slots__ = ("command", "doubts", "from_outside", "key", "reply", "target", "times")
+
+    def __init__(self, key: int, target: str, command: Any, reply: Reply, *, from_outside: bool) -> None:
+        self.key = key
+        self.target = target
+        self.command = command
+        self.reply = reply
+        self.from_outside = from_outside
+        self.times = 1
+        self.doubts = 0
+
+
+class Desk:
+    """All requests without an answer. Safe in any thread."""
+
+    def __init__(self, tell: Callable[[str, Any], None]) -> None:
+        self._tell = tell
+        self._keys = itertools.count(1)
+        self.outstanding: dict[int, Request] = {}
+        self._room = threading.Condition()
+        self._waiters = 0
+        self.closed: PerdureError | None = None
+        """While set, whoever asks from outside is refused with this."""
+
+    def send(self, target: str, command: Any, reply: Reply, *, from_outside: bool = True) -> Request:
+        """Send a command to the actor `target`; its answer goes to `reply`.
+
+        Raises:
+            NotRunning, StoreUnavailable: the desk is closed to those outside; nothing was sent.
+        """
+        if from_outside and self.closed is not None:
+            raise _fresh(self.closed)
+        request = Request(next(self._keys), target, command, reply, from_outside=from_outside)
+        # Entered first, told second: if the actor is replaced in between, its successor gets it from `resend`.
+        self.outstanding[request.key] = request
+        self._tell(target, request)
+        return request
+
+    def wait_for_room(self, most: int, timeout_s: float) -> None:
+        """Wait while `most` requests or more are without an answer: a publisher that is too fast is held up here.
+
+        Raises:
+            QueueFull: there was no room in time.
+        """
+        if len(self.outstanding) < most:
+            return
+        with self._room:
+            self._waiters += 1
+            try:
+                if not self._room.wait_for(lambda: len(self.outstanding) < most, timeout_s):
+                    msg = f"{most:,} publishes are under way and none was answered within {timeout_s:g} s. Nothing was published."
+                    raise QueueFull(msg)
+            finally:
+                self._waiters -= 1
+
+    def _strike_off(self, request: Request) -> None:
+        self.outstanding.pop(request.key, None)
+        if self._waiters:
+            with self._room:
+                self._room.notify()
+
+    def settle(self, request: Request, value: Any) -> None:
+        """Give a request its answer."""
+        # Answered first, struck off second: who dies in between leaves it to be asked and answered again, never unanswered.
+        if request.key in self.outstanding:
+            request.reply.resolve(value)
+            self._strike_off(request)
+
+    def refuse(self, request: Request, error: BaseException) -> None:
+        """Give a request its refusal."""
+        if request.key in self.outstanding:
+            request.reply.reject(error)
+            self._strike_off(request)
+
+    def forget(self, request: Request) -> bool:
+        """Stop waiting for an answer; False where it has come already."""
+        return self.outstanding.pop(request.key, None) is not None
+
+    def resend(self, target: str) -> None:
+        """Send all that wait for an answer of `target` again, in their order: a successor has taken its place."""
+        for request in list(self.outstanding.values()):
+            if request.target != target:
+                continue
+            if request.doubts > 1:
+                # Twice its frame was written and could not be synced, and both times the successor voided it.
+                self.refuse(request, _unavailable("the log could not be synced to the disk, twice"))
+                continue
+            request.times += 1
+            self._tell(target, request)
+
+    def close(self, error: PerdureError) -> None:
+        """Refuse all from outside from now on, and those who wait whose command is known not to have been written."""
+        self.closed = error
+        for request in list(self.outstanding.values()):
+            if request.from_outside and not request.doubts:
+                self.refuse(request, _fresh(error))
+
+    def reopen(self) -> None:
+        """Let those outside ask again."""
+        self.closed = None
+
+    def abandon(self, error: NotRunning) -> None:
+        """Refuse everything, now and from now on: nobody is left to answer."""
+        self.closed = error
+        for request in list(self.outstanding.values()):
+            self.refuse(request, _fresh(error))
+
+
+def _unavailable(why: str) -> StoreUnavailable:
+    return StoreUnavailable(f"{why}. Nothing was published; check the disk and its log, then try again.")
+
+
+def _fresh(error: PerdureError) -> PerdureError:
+    """Make an error of its own for each who gets it, so that their tracebacks do not mix; the cause is kept."""
+    copy = type(error)(*error.args)
+    copy.__cause__ = error.__cause__
+    return copy

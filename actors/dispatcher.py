@@ -1,0 +1,252 @@
+"""The dispatcher: which handlers exist, how many workers each has, paused or not; opens and closes their flow.
+
+The rules are in `perdure.events.handlers`. It hands out no message itself: it tells the queue how many may be out (credit).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.decider import Decider
+from perdure.actors.desk import Request
+from perdure.actors.messages import (
+    Hire,
+    Outcomes,
+    Overdue,
+    Pace,
+    Quiesce,
+    Reborn,
+    Report,
+    Settle,
+    Subscribe,
+    Wake,
+    WorkerDown,
+)
+from perdure.actors.pool import Delivery, Pool, Retire
+from perdure.actors.worker import failure, interrupt, report
+from perdure.events import handlers as rules
+from perdure.events.commands import Extend, GiveBack, Lose, Subscription
+from perdure.events.errors import PerdureError
+
+if TYPE_CHECKING:
+    from perdure.events.snapshot import States
+
+__all__ = ["Dispatcher"]
+
+
+class _Nobody:
+    """Reply for what is sent again until it is on record, and then of no interest."""
+
+    def resolve(self, value: Any) -> None:
+        """See `Reply.resolve`."""
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`."""
+
+
+class Dispatcher(Decider):
+    """Holds what is on record about handlers, and keeps workers and queue in line with it."""
+
+    state: rules.HandlersState
+
+    def begin(self) -> None:
+        """Start a term."""
+        self.token = object()
+        self.quiescing: Request | None = None
+        self.quiet_by_us = 0
+        super().begin()
+
+    def recalled(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
+        """Take the handlers' part, and bring the workers in line with it."""
+        self.state = states.handlers
+        for pool in self.stage.pools.values():
+            if pool.type in self.state.handlers:
+                self._sweep(pool)
+                self._line_up(pool)
+
+    def handle(self, messages: list[Any]) -> None:
+        """Handle a batch."""
+        now_us = self.stage.clock.now_us()
+        for message in messages:
+            match message:
+                case Request():
+                    self._request(message, now_us)
+                case Reborn(name="queue"):
+                    for pool in self.stage.pools.values():
+                        self._subscribe(pool)
+                case Reborn(name="supervisor"):
+                    for pool in self.stage.pools.values():
+                        self._staff(pool)
+                case Pace(type=type_name):
+                    self._subscribe(self.stage.pools[type_name])
+                case Overdue(leases=leases):
+                    for lease in leases:
+                        self._overdue(*lease, now_us)
+                case WorkerDown():
+                    self._worker_down(message)
+                case Wake():
+                    self.wake_at_us = 0
+        self._look_whether_quiet(now_us)
+        self.commit(now_us)
+
+    def _request(self, request: Request, now_us: int) -> None:
+        command = request.command
+        try:
+            match command:
+                case Quiesce(grace_s=grace_s):
+                    self.quiescing = request
+                    self.quiet_by_us = now_us + round(grace_s * 1_000_000)
+                    for pool in self.stage.pools.values():
+                        self._line_up(pool)
+                    self.wake_by(self.quiet_by_us)
+                    return
+                case Report():
+                    self.stage.desk.settle(request, self._report())
+                    return
+            events = rules.decide(self.state, command)
+        except (PerdureError, ValueError) as error:
+            self.stage.desk.refuse(request, error)
+            return
+        for event in events:
+            rules.evolve(self.state, event)
+        self.events += events
+        self.synced.append(Settle(self.stage.desk, request, None))
+        type_name = command.fact.type if isinstance(command, rules.Register) else command.type
+        for pool in self.stage.pools.values():
+            if type_name in ("", pool.type) and pool.type in self.state.handlers:
+                self._line_up(pool)
+
+    def _report(self) -> dict[str, tuple[int, bool]]:
+        """Give (wanted workers, paused) by type."""
+        return {name: (h.parallelism, self.state.is_paused(name)) for name, h in self.state.handlers.items()}
+
+    # --- workers and flow ------------------------------------------------------------------------------------------------
+
+    def _line_up(self, pool: Pool) -> None:
+        """Bring one handler's workers and flow in line with what is on record."""
+        pool.closed = self.quiescing is not None or self.state.is_paused(pool.type)
+        pool.target = self.state.handlers[pool.type].parallelism
+        self._staff(pool)
+        self._subscribe(pool)
+        if pool.closed:
+            self._recall_unstarted(pool)
+
+    def _staff(self, pool: Pool) -> None:
+        """Hire who is missing, let go who is too many."""
+        staying = len(pool.workers) - pool.retiring
+        free = (name for i in range(1_000_000) if (name := f"worker:{pool.type}:{i}") not in pool.workers)
+        for _ in range(pool.target - staying):
+            name = next(free)
+            pool.workers[name] = None
+            self.stage.tell("supervisor", Hire(name, pool))
+        for name, token in list(pool.workers.items()):
+            if token is None:  # hired, and perhaps forgotten with a supervisor that died
+                self.stage.tell("supervisor", Hire(name, pool))
+        for _ in range(staying - pool.target):
+            pool.retiring += 1
+            pool.inbox.put(Retire())  # type: ignore[arg-type]
+
+    def _subscribe(self, pool: Pool) -> None:
+        """Tell the queue how much may be out with this handler's workers."""
+        tuning, handler = self.stage.tuning, pool.handler
+        depth = 1
+        if pool.run_us:
+            depth = max(1, min(int(tuning.prefetch_ms * 1000 / pool.run_us), tuning.prefetch_max))
+        window = 0 if pool.closed else pool.target * depth
+        subscription = Subscription(pool.type, window, pool.target, handler.retries, handler.limit_us)
+        self.stage.tell("queue", Subscribe(subscription, pool, list(pool.open.values())))
+
+    def _recall_unstarted(self, pool: Pool) -> None:
+        """Give back what is out and not started."""
+        back = [d for d in list(pool.open.values()) if not d.claim and d.claimed_by(self.token)]
+        for delivery in back:
+            published = delivery.published
+            why = "not started when its handler was stopped"
+            delivery.outcome = GiveBack(published.number, published.id, delivery.lease.attempt, why)
+        if back:
+            report(self.stage, pool, back)
+
+    def _worker_down(self, message: WorkerDown) -> None:
+        """A worker is dead: settle what was its own, let others take what it may have taken and not claimed."""
+        pool = message.pool
+        if not message.restarted:
+            pool.workers.pop(message.name, None)
+            pool.retiring = max(0, pool.retiring - 1)
+        self._sweep(pool)
+        for delivery in list(pool.open.values()):
+            if not delivery.claim:
+                pool.inbox.put(delivery)  # type: ignore[arg-type]  # where it lies there already, the claim sorts it out
+        self._staff(pool)
+
+    def _sweep(self, pool: Pool) -> None:
+        """Settle what the dead had claimed: report what was finished, take back what was begun, return what was not."""
+        living = {id(token) for token in pool.workers.values()} | {id(self.token)}
+        settled = []
+        for delivery in list(pool.open.values()):
+            if not delivery.claim or id(delivery.owner) in living:
+                continue
+            if delivery.outcome is None:
+                delivery.lost = True
+                published = delivery.published
+                place = (published.number, published.id, delivery.lease.attempt)
+                begun = delivery.started_us > 0
+                delivery.outcome = Lose(*place, "its worker died") if begun else GiveBack(*place, "its worker died before it")
+            settled.append(delivery)
+        if settled:
+            report(self.stage, pool, settled)
+
+    # --- time ------------------------------------------------------------------------------------------------------------
+
+    def _overdue(self, number: int, ident: str, attempt: int, until_us: int, now_us: int) -> None:
+        """Say what the queue cannot know of a lease that ran out: whether its handler has started, and when."""
+        desk = self.stage.desk
+        for pool in self.stage.pools.values():
+            delivery = pool.open.get(number)
+            if delivery is not None and delivery.published.id == ident and delivery.lease.attempt == attempt:
+                self._overdue_delivery(pool, delivery, until_us, now_us)
+                return
+        desk.send("queue", Outcomes([Lose(number, ident, attempt, "no worker has it")]), _Nobody(), from_outside=False)
+
+    def _overdue_delivery(self, pool: Pool, delivery: Delivery, until_us: int, now_us: int) -> None:
+        published, attempt = delivery.published, delivery.lease.attempt
+        place = (published.number, published.id, attempt)
+        if delivery.outcome is not None:
+            return  # it has ended; the word is on its way
+        if delivery.claimed_by(self.token):
+            delivery.outcome = GiveBack(*place, "not started in time")
+            report(self.stage, pool, [delivery])
+            return
+        # The lease counted from when it was handed out; the handler's time counts from its start.
+        ends_us = max(delivery.grown_until_us, delivery.started_us + pool.handler.limit_us)
+        if until_us == delivery.lease.until_us and (not delivery.started_us or ends_us > now_us):
+            more_us = ends_us - now_us if delivery.started_us else pool.handler.limit_us
+            self.stage.desk.send("queue", Extend(*place, more_us), _Nobody(), from_outside=False)
+            return
+        delivery.lost = True
+        timeout_s = pool.handler.timeout_s
+        ran_s = (now_us - delivery.started_us) / 1_000_000
+        outcome: Any
+        if timeout_s is not None and ran_s >= timeout_s:
+            error = TimeoutError(f"ran longer than its timeout of {timeout_s:g} s")
+            outcome = failure(self.stage, pool, delivery, error)
+            interrupt(delivery)
+        else:
+            outcome = Lose(*place, "its lease ran out without a sign of life")
+        self.stage.desk.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
+
+    def _look_whether_quiet(self, now_us: int) -> None:
+        """Answer who waits for the workers to be done; at the end of the grace period, give back what still runs."""
+        if self.quiescing is None:
+            return
+        running = [(pool, d) for pool in self.stage.pools.values() for d in pool.running()]
+        if running and now_us < self.quiet_by_us:
+            return
+        for pool, delivery in running:
+            delivery.lost = True
+            published = delivery.published
+            outcome = GiveBack(published.number, published.id, delivery.lease.attempt, "still running when the system stopped")
+            self.stage.desk.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
+            interrupt(delivery)
+            pool.confirmed([delivery])
+        request, self.quiescing = self.quiescing, None
+        self.synced.append(Settle(self.stage.desk, request, len(running)))

@@ -1,0 +1,128 @@
+"""What the workers of one handler share: their mailbox, and what is out with them.
+
+It outlives the actors that use it, so every step is a single atomic operation of a dict: whoever dies between two of them
+leaves a state from which the dispatcher can tell what happened.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.actors.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from perdure.actors.handler import HandlerSpec
+    from perdure.events.vocabulary import FailureNote, Leased, Published
+
+__all__ = ["Delivery", "Pool", "Retire", "RunTimes"]
+
+
+class Retire:
+    """Put into a pool's mailbox: the worker that takes it ends in good order."""
+
+
+@attrs.define(eq=False, slots=True)
+class Delivery:
+    """One attempt of one message, on its way to a worker and back."""
+
+    published: Published
+    lease: Leased
+    failures: list[FailureNote] | None = None
+    claim: dict[int, object] = attrs.field(factory=dict)
+    """Whose it is, under key 0: the first to set it has it."""
+    outcome: Any = None
+    started_us: int = 0
+    grown_until_us: int = 0
+    """If not 0, the holder asked for more time than its handler's usual."""
+    lost: bool = False
+    """The lease is gone; what the handler still does will not count."""
+    guard: threading.Lock | None = None
+    """Held while the handler must not be interrupted, for handlers that can be."""
+    thread_id: int = 0
+
+    def claimed_by(self, token: object) -> bool:
+        """Claim it; True for the first who tries."""
+        return self.claim.setdefault(0, token) is token
+
+    @property
+    def owner(self) -> object | None:
+        """Who claimed it."""
+        return self.claim.get(0)
+
+
+class RunTimes:
+    """How long waits and handler calls took: counts in buckets that grow by an eighth, so percentiles are right to 12 %."""
+
+    __slots__ = ("buckets", "count")
+
+    def __init__(self) -> None:
+        self.buckets: dict[int, int] = {}
+        self.count = 0
+
+    def add(self, us: float) -> None:
+        """Count one duration in microseconds."""
+        i = int(us)
+        # The three bits after the leading one: a logarithm without a float, good to an eighth.
+        bucket = i if i < 16 else ((i.bit_length() - 4) << 3) + (i >> (i.bit_length() - 4))  # noqa: PLR2004
+        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+        self.count += 1
+
+    def percentile_us(self, share: float) -> float:
+        """Give the duration that the share (0 to 1) of all did not exceed, in microseconds; 0.0 without any."""
+        buckets = sorted(dict(self.buckets).items())
+        left = share * sum(n for _, n in buckets)
+        for bucket, n in buckets:
+            left -= n
+            if left <= 0:
+                return float(bucket if bucket < 16 else (bucket % 8 + 8) << (bucket // 8 - 1))  # noqa: PLR2004
+        return 0.0
+
+
+class Pool:
+    """The workers of one handler, as seen by those who feed and watch them."""
+
+    def __init__(self, handler: HandlerSpec) -> None:
+        self.handler = handler
+        self.inbox = Mailbox()
+        self.open: dict[int, Delivery] = {}
+        """By message number: from the moment it may reach a worker until its outcome is on record."""
+        self.workers: dict[str, object] = {}
+        """Name to the token of the worker that holds it now."""
+        self.target = 0
+        """How many workers there should be."""
+        self.retiring = 0
+        """How many of its workers were told to end and have not yet."""
+        self.closed = False
+        """While set, workers give back what they have not started."""
+        self.run_us = 0.0
+        """Moving average of a handler call."""
+        self.runs = RunTimes()
+        self.processed = 0
+        self.failed = 0
+
+    @property
+    def type(self) -> str:
+        """The message type's stable name."""
+        return self.handler.type
+
+    def deliver(self, deliveries: list[Delivery]) -> None:
+        """Let the workers have these. Runs in the journal's thread, once their leases are written."""
+        for delivery in deliveries:
+            known = self.open.get(delivery.published.number)
+            if known is not None and known.lease.attempt == delivery.lease.attempt and not known.lost:
+                continue  # told twice
+            self.open[delivery.published.number] = delivery
+            self.inbox.put(delivery)  # type: ignore[arg-type]
+
+    def confirmed(self, deliveries: list[Delivery]) -> None:
+        """Forget deliveries whose outcome is on record."""
+        for delivery in deliveries:
+            if self.open.get(delivery.published.number) is delivery:
+                del self.open[delivery.published.number]
+
+    def running(self) -> list[Delivery]:
+        """Give the deliveries that a worker has claimed and not finished."""
+        return [d for d in list(self.open.values()) if d.claim and d.outcome is None and not d.lost]

@@ -1,0 +1,246 @@
+"""The queue: the shell round the life of every message; the only decider of it.
+
+Which facts follow from what is in `perdure.events.queue_rules`; here commands come in, facts go to the journal, and answers
+and deliveries go out with them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.actors.decider import Decider
+from perdure.actors.desk import Request
+from perdure.actors.messages import Deliver, Outcomes, Overdue, Reborn, Report, Settle, Subscribe, Tell, Wake, WhenIdle
+from perdure.actors.pool import Delivery
+from perdure.events import queue_rules as rules
+from perdure.events import vocabulary as ev
+from perdure.events.commands import CheckOut, Done, Extend, Fail, GiveBack, Lose, Publish, Subscription
+from perdure.events.errors import PerdureError, QueueFull
+from perdure.events.queue_state import FOREVER, QueueState, TypeCounts, evolve, settle_deadlines
+
+if TYPE_CHECKING:
+    from perdure.actors.pool import Pool
+    from perdure.events.snapshot import States
+
+__all__ = ["Queue", "QueueReport"]
+
+logger = logging.getLogger("perdure")
+
+
+@attrs.frozen
+class QueueReport:
+    """What the queue knows at sequence number `seq`, for the metrics."""
+
+    seq: int
+    at_us: int
+    by_type: dict[str, TypeCounts]
+    dead: int
+    late_results: int
+    payload_bytes: int
+    progress: dict[str, tuple[str, float, str]]
+    """Id to (type, percent, note) of what is running and has told."""
+
+
+class Queue(Decider):
+    """Holds the state of all live messages; lets facts out only through the journal."""
+
+    state: QueueState
+
+    def begin(self) -> None:
+        """Start a term; what is not in the state is told again by those who know it."""
+        self.subscriptions: dict[str, tuple[Subscription, Pool]] = {}
+        self.parked: deque[tuple[Request, Publish]] = deque()
+        self.idlers: list[Request] = []
+        super().begin()
+
+    def recalled(self, states: States, seq: int) -> None:
+        """Take the queue's part; at the start of the process, take back what died with the last one."""
+        self.state = states.queue
+        now_us = self.stage.clock.now_us()
+        if self.stage.first_time("orphans"):
+            for orphan in rules.orphans(self.state):
+                self._apply(rules.decide(self.state, orphan, now_us, self.stage.limits))
+            self.commit(now_us)
+        self.stage.tell("dispatcher", Reborn("queue"))
+
+    def handle(self, messages: list[Any]) -> None:
+        """One decision pass over all that was in the mailbox."""
+        now_us = self.stage.clock.now_us()
+        for message in messages:
+            match message:
+                case Request():
+                    self._command(message, now_us)
+                case Subscribe():
+                    self._subscribe(message, now_us)
+                case Wake() | Reborn(name="timer"):
+                    self.wake_at_us = 0
+        self._pass_time(now_us)
+        if self.parked:
+            self._unpark(now_us)
+        self._deliver(now_us)
+        if self.idlers and not self.state.messages:
+            self.synced += [Settle(self.stage.desk, request, None) for request in self.idlers]
+            self.idlers = []
+        self.commit(now_us)
+        next_us = rules.next_deadline_us(self.state)
+        if self.parked:
+            next_us = min(next_us, min(publish.deadline_us for _, publish in self.parked))
+        if next_us < FOREVER:
+            self.wake_by(next_us)
+
+    def _apply(self, events: list[ev.Event]) -> None:
+        state = self.state
+        for event in events:
+            evolve(state, event)
+        self.events += events
+
+    def _decide(self, command: object, now_us: int) -> list[ev.Event]:
+        events = rules.decide(self.state, command, now_us, self.stage.limits)
+        self._apply(events)
+        return events
+
+    # --- requests --------------------------------------------------------------------------------------------------------
+
+    def _command(self, request: Request, now_us: int) -> None:
+        command = request.command
+        desk = self.stage.desk
+        try:
+            match command:
+                case Publish():
+                    if self.parked:
+                        self.parked.append((request, command))  # first come, first served
+                    else:
+                        self._publish(request, command, now_us)
+                case Outcomes():
+                    for report in command.reports:
+                        self._decide(report, now_us)
+                    self.written.append(Settle(desk, request, None))
+                case CheckOut():
+                    self._decide(command, now_us)
+                    self.written.append(Settle(desk, request, self._checked_out(command)))
+                case Report():
+                    self.written.append(Settle(desk, request, self._report(now_us)))
+                case WhenIdle():
+                    self.idlers.append(request)
+                case Extend():
+                    self._decide(command, now_us)
+                    self.written.append(Settle(desk, request, None))
+                case Done() | Fail() | GiveBack():
+                    self._report_of_consumer(request, command, now_us)
+                case _:
+                    if request.times > 1 and hasattr(command, "again"):
+                        command.again = True
+                    events = self._decide(command, now_us)
+                    self.synced.append(Settle(desk, request, len(events)))
+        except QueueFull:
+            self.parked.append((request, command))
+        except PerdureError as error:
+            desk.refuse(request, error)
+
+    def _report_of_consumer(self, request: Request, report: Done | Fail | GiveBack, now_us: int) -> None:
+        """Record what a manual consumer says of its delivery; it waits to hear whether it still had it."""
+        events = self._decide(report, now_us)
+        refused = isinstance(events[0], ev.LateResultRefused) if events else request.times == 1
+        if refused:
+            self.stage.desk.refuse(request, rules.lease_lost(report.id, report.attempt))
+        else:
+            self.synced.append(Settle(self.stage.desk, request, None))
+
+    def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
+        self._decide(publish, now_us)
+        self.synced.append(Settle(self.stage.desk, request, None))
+
+    def _unpark(self, now_us: int) -> None:
+        """Let in who waits for room, as far as there is some; refuse whose time is over."""
+        desk = self.stage.desk
+        still: deque[tuple[Request, Publish]] = deque()
+        for request, publish in self.parked:
+            if request.key not in desk.outstanding:
+                continue
+            try:
+                if still:
+                    # Who came first has not fitted in: only look whether this one's time is over.
+                    if publish.deadline_us > now_us:
+                        still.append((request, publish))
+                        continue
+                self._publish(request, publish, now_us)
+            except QueueFull as error:
+                if publish.deadline_us <= now_us:
+                    desk.refuse(request, error)
+                else:
+                    still.append((request, publish))
+            except PerdureError as error:
+                desk.refuse(request, error)
+        self.parked = still
+
+    def _checked_out(self, command: CheckOut) -> Delivery | None:
+        for message in reversed(self.state.leased.values()):
+            if message.lease is not None and message.lease.holder == command.holder:
+                return Delivery(message.published, message.lease, message.failures)
+        return None
+
+    def _report(self, now_us: int) -> Any:
+        state = self.state
+        by_type = {name: attrs.evolve(counts) for name, counts in state.by_type.items()}
+        progress = {
+            m.published.id: (m.published.type, m.percent, m.note) for m in state.leased.values() if m.percent is not None
+        }
+        dead, late, size = len(state.dead), state.late_results, state.payload_bytes
+        return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, progress)
+
+    # --- time and deliveries ---------------------------------------------------------------------------------------------
+
+    def _pass_time(self, now_us: int) -> None:
+        if rules.next_deadline_us(self.state) > now_us:
+            return
+        self._apply(rules.tick(self.state, now_us))
+        ask: list[tuple[int, str, int, int]] = []
+        for message in rules.overdue(self.state, now_us):
+            lease = message.lease
+            if lease is None:
+                continue
+            place = (message.number, message.published.id, lease.attempt)
+            if lease.holder or message.published.type not in self.subscriptions:
+                self._decide(Lose(*place, "its lease ran out without a sign of life"), now_us)
+            else:
+                ask.append((*place, message.until_us))
+        if ask:
+            self.written.append(Tell(self.stage, "dispatcher", Overdue(ask)))
+        settle_deadlines(self.state, now_us)
+
+    def _deliver(self, now_us: int) -> None:
+        leases = rules.deliver(self.state, [s for s, _ in self.subscriptions.values()], now_us)
+        if not leases:
+            return
+        messages = self.state.messages
+        handed: dict[str, list[Delivery]] = {}
+        for lease in leases:
+            message = messages[lease.number]
+            handed.setdefault(message.published.type, []).append(Delivery(message.published, lease, message.failures))
+        self._apply(leases)  # type: ignore[arg-type]
+        for type_name, deliveries in handed.items():
+            self.written.append(Deliver(self.subscriptions[type_name][1], deliveries))
+
+    def _subscribe(self, message: Subscribe, now_us: int) -> None:
+        """Open, change or close a flow; what the workers have and the log has not is settled first."""
+        subscription, pool = message.subscription, message.pool
+        self.subscriptions[subscription.type] = (subscription, pool)
+        out = {d.published.number: d for d in message.out}
+        for number, delivery in out.items():
+            live = self.state.messages.get(number)
+            if live is None or live.published.id != delivery.published.id:
+                delivery.lost = True
+            elif live.lease is None and live.attempts < delivery.lease.attempt and live.where:
+                # Its lease was lost with a frame that never got to the disk, and it runs: on record again.
+                self._apply([attrs.evolve(delivery.lease)])
+        missing = [
+            Delivery(m.published, m.lease, m.failures)
+            for m in self.state.leased.values()
+            if m.lease is not None and not m.lease.holder and m.published.type == subscription.type and m.number not in out
+        ]
+        if missing:
+            self.written.append(Deliver(pool, missing))

@@ -1,0 +1,84 @@
+"""How a state comes back from the log: the newest whole snapshot, and the fold of what came after.
+
+Used by every actor that holds state, by audit and by the snapshotter; no actor lives here.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from perdure.events.errors import StoreCorrupt
+from perdure.events.snapshot import ALL_PARTS, States, fold
+from perdure.events.wire import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from perdure.store import EventStore, FolderReader, Snapshot
+
+    Readable = EventStore | FolderReader
+
+__all__ = ["advance", "recover"]
+
+logger = logging.getLogger("perdure")
+
+
+def recover(
+    store: Readable, until: int | None = None, *, finished_max: int | None = None, parts: frozenset[str] = ALL_PARTS
+) -> tuple[States, int]:
+    """Fold the log up to sequence number `until`; gives the states and the snapshot's number it began from (0: none).
+
+    Raises:
+        StoreCorrupt: the log is damaged, or does not reach back to the newest snapshot that can be read.
+    """
+    states = States()
+    if finished_max is not None:
+        states.queue.finished_max = finished_max
+    base = 0
+    for snapshot in store.snapshots(until):
+        loaded = _load(snapshot)
+        if loaded is not None:
+            states, base = loaded, snapshot.seq
+            break
+    states.parts = parts
+    advance(store, states, until)
+    return states, base
+
+
+def _load(snapshot: Snapshot) -> States | None:
+    try:
+        return States.decode(snapshot.body)
+    except StoreCorrupt as error:
+        logger.warning("the snapshot at %d is passed over, an older one is used: %s", snapshot.seq, error)
+        return None
+
+
+def advance(store: Readable, states: States, until: int | None = None, progress: Callable[[int], None] | None = None) -> None:
+    """Fold what came after `states.seq`, up to `until`.
+
+    Raises:
+        StoreCorrupt: the log is damaged or has a gap.
+    """
+    for frame in store.frames(states.seq, until):
+        if frame.first_seq > states.seq + 1:
+            msg = (
+                f"the log goes on at {frame.first_seq}, but the state before it is only known up to {states.seq}. "
+                "Run `perdure verify` on the folder, and restore what is missing from a backup."
+            )
+            raise StoreCorrupt(msg, seq=states.seq + 1)
+        batches = decode(frame.body, frame.count)
+        if until is not None and frame.first_seq + frame.count - 1 > until:
+            batches = list(_up_to(batches, until - frame.first_seq + 1))
+        fold(states, batches, frame.first_seq)
+        if progress is not None:
+            progress(states.seq)
+
+
+def _up_to(batches: list, count: int) -> Iterator:  # type: ignore[type-arg]
+    """Give the first `count` events of a frame, in their batches."""
+    for at_us, events in batches:
+        if count <= 0:
+            return
+        yield at_us, events[:count]
+        count -= len(events)

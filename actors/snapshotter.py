@@ -1,0 +1,74 @@
+"""The snapshotter: folds the log beside the queue, and saves what it has.
+
+It stops nobody: it reads what the journal has written, from its own last state on. A snapshot that fails is tried again later.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.actor import Actor
+from perdure.actors.desk import Request
+from perdure.actors.messages import TakeSnapshot
+from perdure.actors.recovery import advance, recover
+from perdure.events.errors import PerdureError, StoreUnavailable
+from perdure.store import Snapshot
+
+if TYPE_CHECKING:
+    from perdure.actors.stage import Stage
+    from perdure.events.snapshot import States
+
+__all__ = ["Snapshotter", "take"]
+
+logger = logging.getLogger("perdure")
+
+KEPT_MESSAGES_MAX = 100_000
+"""With more live messages than this the folded state is not kept between snapshots: it would double the memory."""
+
+
+def take(stage: Stage, states: States | None) -> States:
+    """Fold on from `states` (or from the newest snapshot) to the end of what is synced, and save it.
+
+    Raises:
+        StoreUnavailable: it could not be written. The log is untouched, and so are the older snapshots.
+        StoreCorrupt: the log could not be read.
+    """
+    store = stage.store
+    until = store.last_seq
+    if states is None:
+        states, _ = recover(store, until, finished_max=stage.tuning.finished_max)
+    else:
+        advance(store, states, until)
+    if states.seq:
+        store.save_snapshot(Snapshot(states.seq, states.encode()))
+        stage.count("snapshots")
+    return states
+
+
+class Snapshotter(Actor):
+    """Takes a snapshot when asked; the journal asks as the log grows."""
+
+    def __init__(self, stage: Stage, name: str, generation: int) -> None:
+        super().__init__(stage, name, generation)
+        self.states: States | None = None
+
+    def on_batch(self, messages: list[Any]) -> None:
+        """Take one snapshot for all who asked."""
+        asked = [message for message in messages if isinstance(message, Request)]
+        if not asked and not any(isinstance(message, TakeSnapshot) for message in messages):
+            return
+        try:
+            self.states = take(self.stage, self.states)
+        except (StoreUnavailable, OSError) as error:
+            self.states = None
+            self.stage.count("snapshot_failures")
+            logger.warning("a snapshot failed, the queue goes on and it will be tried again: %s", error)
+            refusal = error if isinstance(error, PerdureError) else StoreUnavailable(f"the snapshot was not written: {error}")
+            for request in asked:
+                self.stage.desk.refuse(request, refusal)
+            return
+        for request in asked:
+            self.stage.desk.settle(request, self.states.seq)
+        if len(self.states.queue.messages) > KEPT_MESSAGES_MAX:
+            self.states = None

@@ -1,0 +1,160 @@
+"""What outlives any single actor: who is on, how to reach them, and the things they share.
+
+No decision is made here; who is started again, and when, is in `supervisor`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pykka
+
+from perdure.actors.desk import Desk
+from perdure.actors.messages import Down, TakeSnapshot, Up
+from perdure.events.queue_rules import Limits
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from perdure.actors.actor import Actor
+    from perdure.actors.clock import Clock
+    from perdure.actors.handler import HandlerSpec
+    from perdure.actors.pool import Pool
+    from perdure.events.commands import Draft
+    from perdure.events.snapshot import States
+    from perdure.store import EventStore
+
+__all__ = ["Publisher", "Stage", "Tuning"]
+
+logger = logging.getLogger("perdure")
+
+
+class Publisher(Protocol):
+    """How payloads become objects and objects drafts; the front door's part, needed by the workers."""
+
+    def draft(self, message: Any, **options: Any) -> Draft:
+        """Encode a message with its options."""
+
+    def load(self, type_name: str, payload: bytes) -> Any:
+        """Decode a payload into an object of its type."""
+
+
+class Tuning(Protocol):
+    """What the actors read of the host's options."""
+
+    durability: str
+    snapshot_events: int
+    restart_budget: int
+    restart_window_s: float
+    prefetch_ms: float
+    prefetch_max: int
+    finished_max: int
+
+
+class Stage:
+    """The shared ground of one running system."""
+
+    def __init__(
+        self,
+        *,
+        store: EventStore,
+        clock: Clock,
+        chance: random.Random,
+        publisher: Publisher,
+        tuning: Tuning,
+        limits: Limits,
+        run: str,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.chance = chance
+        self.publisher = publisher
+        self.tuning = tuning
+        self.limits = limits
+        self.run = run
+        self.desk = Desk(self.tell)
+        self.refs: dict[str, pykka.ActorRef[Any]] = {}
+        self.actors: dict[str, Actor] = {}
+        self.pools: dict[str, Pool] = {}
+        self.handlers: dict[str, HandlerSpec] = {}
+        self.warm: dict[str, States] = {}
+        """Each actor's part of the states as folded at the start, so that three actors need not fold the log three times."""
+        self.snapshot_due = tuning.snapshot_events
+        self._done: set[str] = set()
+        self._terms: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self.deaths: dict[str, int] = {}
+        self.counters: dict[str, int] = {}
+        """What happened to the machinery itself in this run: restarts, failed snapshots, I/O errors."""
+        self.failed: BaseException | None = None
+        self.void_after: int | None = None
+        """Set when a sync failed: what was written after this sequence number must not come back."""
+        self.on_supervisor_death: Callable[[Actor], None] | None = None
+        self.closing = False
+
+    def enter(self, actor: Actor) -> None:
+        """Start an actor and let it be found under its name."""
+        self.actors[actor.name] = actor
+        self.refs[actor.name] = actor.actor_ref
+        pykka.ActorRegistry.register(actor.actor_ref)
+        actor._start_actor_loop()  # noqa: SLF001 - `Actor.start` builds and starts in one; the name must be known in between
+
+    def tell(self, name: str, message: Any) -> None:
+        """Tell an actor; what a dead one is told vanishes, and whoever needs an answer asks its successor."""
+        ref = self.refs.get(name)
+        if ref is None:
+            return
+        try:
+            ref.tell(message)
+        except pykka.ActorDeadError:
+            logger.debug("%s is dead; what it was told will be sent again", name)
+
+    def tell_all(self, message: Any) -> None:
+        """Tell every actor but the workers (their mailbox is their pool's)."""
+        for name in list(self.refs):
+            if not name.startswith("worker:"):
+                self.tell(name, message)
+
+    def buried(self, actor: Actor, cause: BaseException | None) -> None:
+        """Take note that an actor's thread has ended. Runs in that thread, in its undertaker's, or in both: told twice is
+        harmless, since only the death of the one who is on counts.
+        """
+        if actor.name != "supervisor":
+            self.tell("supervisor", Down(actor.name, actor, cause))
+        elif cause is not None and self.actors.get("supervisor") is actor and self.on_supervisor_death is not None:
+            self.on_supervisor_death(actor)
+
+    def next_term(self, name: str) -> int:
+        """Give an actor's next term."""
+        with self._lock:
+            self._terms[name] = self._terms.get(name, 0) + 1
+            return self._terms[name]
+
+    def first_time(self, what: str) -> bool:
+        """Tell whether this is the first call for `what` in this run."""
+        with self._lock:
+            first = what not in self._done
+            self._done.add(what)
+            return first
+
+    def warm_states(self, name: str) -> States | None:
+        """Give an actor, once, its part of the states as folded at the start."""
+        warm = self.warm.pop(name, None)
+        return warm
+
+    def journal_up(self, generation: int) -> None:
+        """Take note that a journal has the log open."""
+        self.tell("supervisor", Up("journal", generation))
+
+    def grown(self, seq: int) -> None:
+        """Take note that the log has grown; ask for a snapshot where it is time. Runs in the journal's thread."""
+        if seq >= self.snapshot_due:
+            self.snapshot_due = seq + self.tuning.snapshot_events
+            self.tell("snapshotter", TakeSnapshot())
+
+    def count(self, what: str, n: int = 1) -> None:
+        """Count something that happened to the machinery."""
+        self.counters[what] = self.counters.get(what, 0) + n

@@ -1,0 +1,203 @@
+"""The supervisor: watches all actors, starts successors with growing pauses, and gives up when one dies again and again.
+
+How an actor gets its state back is its own business; here only who is started, when, and who is told.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+from pykka.messages import _ActorStop
+
+from perdure.actors.actor import Actor, ActorKilled
+from perdure.actors.dead_letters import DeadLetters
+from perdure.actors.dispatcher import Dispatcher
+from perdure.actors.journal import Journal
+from perdure.actors.messages import Append, Down, Hire, Reborn, Recall, Up, WorkerDown
+from perdure.actors.queue import Queue
+from perdure.actors.snapshotter import Snapshotter
+from perdure.actors.timer import Timer
+from perdure.actors.worker import Worker
+from perdure.events import vocabulary as ev
+from perdure.events.errors import NotRunning, StoreUnavailable
+
+if TYPE_CHECKING:
+    from perdure.actors.mailbox import Mailbox
+    from perdure.actors.pool import Pool
+    from perdure.actors.stage import Stage
+
+__all__ = ["ROLES", "Supervisor"]
+
+logger = logging.getLogger("perdure")
+
+ROLES: dict[str, type[Actor]] = {
+    "timer": Timer,
+    "journal": Journal,
+    "queue": Queue,
+    "dispatcher": Dispatcher,
+    "dead_letters": DeadLetters,
+    "snapshotter": Snapshotter,
+}
+"""All actors but workers and supervisor, in the order they are started."""
+
+PAUSE_FIRST_S = 0.01
+PAUSE_MAX_S = 1.0
+
+
+class Supervisor(Actor):
+    """Restarts one for one. What depends on the dead finds out by `Reborn` and starts over by itself."""
+
+    def __init__(self, stage: Stage, name: str, generation: int) -> None:
+        super().__init__(stage, name, generation)
+        self.term = 0
+        self.deaths: dict[str, list[float]] = {}
+        self.pending: list[tuple[float, str]] = []
+        self.pools: dict[str, Pool] = {}
+
+    def on_start(self) -> None:
+        """Start whoever is not there: all at first, and those who died while nobody watched."""
+        for name, role in ROLES.items():
+            if name not in self.stage.actors:
+                self.stage.enter(role(self.stage, name, 1))
+                self.stage.desk.resend(name)  # what it was told before it was there
+        self._recall()
+        for name, actor in list(self.stage.actors.items()):
+            if name != self.name and actor.thread is not None and not actor.thread.is_alive():
+                self._down(Down(name, actor, ActorKilled(name)))
+        if self.generation > 1:
+            self.stage.tell("dispatcher", Reborn(self.name))
+
+    def _recall(self) -> None:
+        self.term = self.stage.next_term(self.name)
+        self.stage.tell("journal", Recall(self.name, self.term))
+
+    def run(self) -> None:
+        """Handle deaths as they come, and restarts as they fall due."""
+        inbox: Mailbox = self.actor_inbox  # type: ignore[assignment]
+        while True:
+            pause_s = max(0.0, self.pending[0][0] - time.monotonic()) if self.pending else None
+            envelopes = inbox.drain(pause_s)
+            if self.killed:
+                raise ActorKilled(self.name)
+            for envelope in envelopes:
+                match envelope.message:
+                    case _ActorStop():
+                        if envelope.reply_to is not None:
+                            envelope.reply_to.set(None)
+                        return
+                    case Down() as down:
+                        self._down(down)
+                    case Up():
+                        self._journal_up()
+                    case Hire(name=name, pool=pool):
+                        self._hire(name, pool)
+                    case ev.Event() as fact:
+                        self._record(fact)
+            while self.pending and self.pending[0][0] <= time.monotonic():
+                self._restart(heappop(self.pending)[1])
+
+    # --- deaths ----------------------------------------------------------------------------------------------------------
+
+    def _down(self, down: Down) -> None:
+        name = down.name
+        if self.stage.actors.get(name) is not down.actor or self.stage.failed is not None:
+            return
+        if down.cause is None:
+            self._left(down)
+            return
+        if any(pending == name for _, pending in self.pending):
+            return
+        self.stage.count("actor_deaths")
+        killed = isinstance(down.cause, ActorKilled)
+        io_error = isinstance(down.cause, StoreUnavailable)
+        level = logging.INFO if killed else logging.ERROR
+        logger.log(level, "actor %s died: %r", name, down.cause, exc_info=None if killed else down.cause)
+        pause_s = 0.0
+        if not killed:
+            pause_s = self._count_death(name, down.cause, counted=not io_error)
+            if self.stage.failed is not None:
+                return
+        if io_error and name == "journal":
+            self.stage.count("io_errors")
+            if pause_s:
+                # It failed again at once: nobody outside should wait for a disk that is full.
+                self.stage.desk.close(down.cause)  # type: ignore[arg-type]
+        self.stage.deaths[name] = self.stage.deaths.get(name, 0) + 1
+        if pause_s:
+            heappush(self.pending, (time.monotonic() + pause_s, name))
+        else:
+            self._restart(name)
+
+    def _count_death(self, name: str, cause: BaseException, *, counted: bool) -> float:
+        """Enter a death that nobody asked for; gives the pause before the restart in seconds."""
+        now = time.monotonic()
+        tuning = self.stage.tuning
+        recent = [at for at in self.deaths.get(name, []) if now - at < tuning.restart_window_s]
+        recent.append(now)
+        self.deaths[name] = recent
+        if counted and len(recent) > tuning.restart_budget:
+            self._give_up(name, len(recent), cause)
+        if len(recent) == 1:
+            return 0.0
+        return min(PAUSE_FIRST_S * 2.0 ** (len(recent) - 2), PAUSE_MAX_S)
+
+    def _left(self, down: Down) -> None:
+        """An actor ended in good order; for a worker that means its slot is gone."""
+        self.stage.actors.pop(down.name, None)
+        self.stage.refs.pop(down.name, None)
+        if isinstance(down.actor, Worker):
+            self.stage.tell("dispatcher", WorkerDown(down.actor.pool, down.name, restarted=False))
+
+    def _give_up(self, name: str, deaths: int, cause: BaseException) -> None:
+        error = NotRunning(
+            f"the system has stopped: its {name} died {deaths} times within {self.stage.tuning.restart_window_s:g} s, last of "
+            f"{cause!r}. Nothing on record is lost; mend the cause and start the system again."
+        )
+        error.__cause__ = cause
+        logger.critical("%s", error)
+        self.stage.failed = error
+        self.stage.desk.abandon(error)
+        for pool in self.stage.pools.values():
+            pool.closed = True
+
+    # --- starts ----------------------------------------------------------------------------------------------------------
+
+    def _restart(self, name: str) -> None:
+        old = self.stage.actors[name]
+        self.stage.count("actor_restarts")
+        if isinstance(old, Worker):
+            self.stage.enter(Worker(self.stage, name, old.generation + 1, old.pool))
+            self.stage.tell("dispatcher", WorkerDown(old.pool, name, restarted=True))
+        else:
+            if name == "journal":
+                self.stage.store.abandon()
+            self.stage.enter(ROLES[name](self.stage, name, old.generation + 1))
+        if name == "timer":
+            self.stage.tell_all(Reborn(name))
+        if name != "journal":
+            self.stage.desk.resend(name)
+            self._record(ev.ActorRestarted(name, "", self.stage.deaths.get(name, 0)))
+
+    def _journal_up(self) -> None:
+        """The log is open again: all whose facts may have been lost on the way start over, and every request is sent again."""
+        journal = self.stage.actors["journal"]
+        if journal.generation == 1:
+            return
+        self._recall()
+        self.stage.desk.reopen()
+        self.stage.tell_all(Reborn("journal"))
+        for name in ("queue", "dispatcher", "dead_letters"):
+            self.stage.desk.resend(name)
+        self._record(ev.ActorRestarted("journal", "", self.stage.deaths.get("journal", 0)))
+
+    def _hire(self, name: str, pool: Pool) -> None:
+        known = self.stage.actors.get(name)
+        if known is None:
+            self.stage.enter(Worker(self.stage, name, 1, pool))
+
+    def _record(self, fact: ev.Event) -> None:
+        """Put a fact about the machinery on record; nobody waits for it, and one that is lost with a journal is not missed."""
+        self.stage.tell("journal", Append(self.name, self.term, self.stage.clock.now_us(), [fact], [], []))

@@ -1,0 +1,158 @@
+"""What the queue can be asked for: one class for each command and each outcome that a holder reports.
+
+Commands are wishes and may be refused; facts are in `vocabulary`. Nothing here is ever stored.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import attrs
+
+from perdure.events.vocabulary import FailureNote, Published
+
+__all__ = [
+    "CheckOut",
+    "Done",
+    "Draft",
+    "Extend",
+    "Fail",
+    "GiveBack",
+    "Lose",
+    "Orphan",
+    "Publish",
+    "Purge",
+    "Replay",
+    "ReplayItem",
+    "Subscription",
+]
+
+
+class Draft(NamedTuple):
+    """A message on its way in: all of `Published` but the number, in the same order."""
+
+    id: str
+    type: str
+    payload: bytes
+    key: str | None = None
+    dedup: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    headers: dict[str, str] | None = None
+    priority: int = 0
+    due_us: int = 0
+    expires_us: int = 0
+    group: str | None = None
+
+
+@attrs.define
+class Publish:
+    """Accept all drafts or none. An id that is already known is answered with itself and adds nothing."""
+
+    drafts: list[Draft]
+    deadline_us: int = 0
+    """Until when it may wait for room in the backlog; the rules do not look at it."""
+
+
+@attrs.define
+class CheckOut:
+    """Lease the next ready message of a type to a manual consumer; `holder` names the request, so that it counts once."""
+
+    type: str
+    holder: str
+    lease_us: int
+    retries: int
+
+
+class Done(NamedTuple):
+    """The attempt succeeded; `drafts` is what its handler published."""
+
+    number: int
+    id: str
+    attempt: int
+    drafts: tuple[Draft, ...] = ()
+
+
+class Fail(NamedTuple):
+    """The attempt failed; wait `delay_us`, then try again if retries are left. `reject` gives the reason not to."""
+
+    number: int
+    id: str
+    attempt: int
+    exception: str
+    message: str
+    traceback: str
+    delay_us: int
+    reject: str | None = None
+
+
+class GiveBack(NamedTuple):
+    """The attempt had not started and will not; it does not count."""
+
+    number: int
+    id: str
+    attempt: int
+    reason: str
+
+
+class Lose(NamedTuple):
+    """The holder is gone with the attempt under way; it counts."""
+
+    number: int
+    id: str
+    attempt: int
+    reason: str
+
+
+class Orphan(NamedTuple):
+    """What was out when its process died; `started`: it is known to have been under way."""
+
+    number: int
+    started: bool
+
+
+class Extend(NamedTuple):
+    """Keep the lease for `lease_us` from now on (0: as it is); a `percent` makes it a heartbeat."""
+
+    number: int
+    id: str
+    attempt: int
+    lease_us: int
+    percent: float | None = None
+    note: str = ""
+
+
+class ReplayItem(NamedTuple):
+    """One dead letter to bring back, as the dead letters hold it."""
+
+    number: int
+    published: Published
+    attempts: int
+    failures: list[FailureNote]
+
+
+@attrs.define
+class Replay:
+    """Bring dead letters back. `again`: sent a second time, so one that is back already is no error."""
+
+    items: list[ReplayItem]
+    again: bool = False
+
+
+@attrs.define
+class Purge:
+    """Remove dead letters for good."""
+
+    numbers: list[int]
+    reason: str
+
+
+@attrs.frozen
+class Subscription:
+    """What the dispatcher lets flow to one handler: at most `window` deliveries out, `parallelism` of them running."""
+
+    type: str
+    window: int
+    parallelism: int
+    retries: int
+    lease_us: int

@@ -1,0 +1,122 @@
+"""The dead letters as the fold of the queue's facts, and how they are searched.
+
+What becomes a dead letter, and what comes back, the queue decides (`queue_rules`); nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.events import vocabulary as ev
+from perdure.events.commands import ReplayItem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["DeadLettersState", "Letter", "Selection", "Stats", "evolve", "select", "stats"]
+
+
+@attrs.define(eq=False)
+class Letter:
+    """One dead letter: the fact that made it, and the time of that."""
+
+    fact: ev.DeadLettered
+    failed_us: int
+
+
+@attrs.define(eq=False)
+class DeadLettersState:
+    """All dead letters, oldest first."""
+
+    letters: dict[int, Letter] = attrs.field(factory=dict)
+    by_id: dict[str, int] = attrs.field(factory=dict)
+    payload_bytes: int = 0
+
+
+def evolve(state: DeadLettersState, event: ev.Event, at_us: int) -> DeadLettersState:
+    """Fold one fact into the state (in place) and give it back. `at_us` is when the fact was decided."""
+    match event:
+        case ev.DeadLettered():
+            state.letters[event.number] = Letter(event, at_us)
+            state.by_id[event.published.id] = event.number
+            state.payload_bytes += len(event.published.payload)
+        case ev.Replayed() | ev.Purged():
+            letter = state.letters.pop(event.number, None)
+            if letter is not None:
+                state.by_id.pop(letter.fact.published.id, None)
+                state.payload_bytes -= len(letter.fact.published.payload)
+    return state
+
+
+@attrs.frozen
+class Selection:
+    """Which dead letters are meant; all conditions that are given must hold."""
+
+    id: str | None = None
+    type: str | None = None
+    reason: str | None = None
+    """Found anywhere in the reason or the exception's type or message, whatever the case."""
+    before_us: int | None = None
+    limit: int | None = None
+
+
+def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
+    """Give the dead letters that are meant, newest first."""
+    found = []
+    for letter in _candidates(state, selection):
+        if selection.limit is not None and len(found) >= selection.limit:
+            break
+        if _is_meant(letter, selection):
+            found.append(letter)
+    return found
+
+
+def _candidates(state: DeadLettersState, selection: Selection) -> Iterator[Letter]:
+    if selection.id is None:
+        return reversed(state.letters.values())
+    number = state.by_id.get(selection.id)
+    return iter(() if number is None else (state.letters[number],))
+
+
+def _is_meant(letter: Letter, selection: Selection) -> bool:
+    fact = letter.fact
+    if selection.type is not None and fact.published.type != selection.type:
+        return False
+    if selection.before_us is not None and letter.failed_us >= selection.before_us:
+        return False
+    if selection.reason is None:
+        return True
+    return selection.reason.casefold() in f"{fact.reason}\n{fact.exception}\n{fact.message}".casefold()
+
+
+def replay_item(letter: Letter, *, reset_retries: bool) -> ReplayItem:
+    """Give a letter as the queue takes it back. Unless reset, its attempts stay counted: it has one more."""
+    fact = letter.fact
+    if reset_retries:
+        return ReplayItem(fact.number, fact.published, 0, [])
+    return ReplayItem(fact.number, fact.published, fact.attempts, fact.failures)
+
+
+@attrs.frozen
+class Stats:
+    """How many dead letters there are, of what and since when."""
+
+    total: int
+    by_type: dict[str, int]
+    by_reason: dict[str, int]
+    oldest_us: int | None
+    newest_us: int | None
+
+
+def stats(state: DeadLettersState) -> Stats:
+    """Count the dead letters by type and by reason."""
+    by_type: dict[str, int] = {}
+    by_reason: dict[str, int] = {}
+    for letter in state.letters.values():
+        fact = letter.fact
+        by_type[fact.published.type] = by_type.get(fact.published.type, 0) + 1
+        by_reason[fact.reason] = by_reason.get(fact.reason, 0) + 1
+    times = [letter.failed_us for letter in state.letters.values()]
+    return Stats(len(times), by_type, by_reason, min(times, default=None), max(times, default=None))

@@ -1,0 +1,113 @@
+"""The one tree of errors that perdure raises on purpose; each says what happened and what to do next.
+
+The rules raise some of them (a rule is where a refusal is decided), so they live in the lowest room.
+`perdure` re-exports all of them; no behaviour lives here.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DuplicateKey",
+    "InvalidMessage",
+    "LeaseLost",
+    "NotRunning",
+    "PayloadTooLarge",
+    "PerdureError",
+    "PublishTimeout",
+    "QueueFull",
+    "StoreCorrupt",
+    "StoreLocked",
+    "StoreUnavailable",
+    "UnknownMessage",
+    "UnknownMessageType",
+]
+
+
+class PerdureError(Exception):
+    """Root of all errors that perdure raises on purpose."""
+
+
+class NotRunning(PerdureError):
+    """The system takes no messages: not started, stopped, or given up (then `__cause__` says why)."""
+
+
+class QueueFull(PerdureError):
+    """The backlog stayed at its bound until the publish timeout. Nothing was published."""
+
+
+class InvalidMessage(PerdureError, ValueError):
+    """A message or one of its options cannot be accepted; names the field. Nothing was published."""
+
+
+class PayloadTooLarge(InvalidMessage):
+    """The encoded message exceeds the limit of one message or one atomic commit. Nothing was published."""
+
+
+class UnknownMessageType(InvalidMessage, TypeError):
+    """The type cannot be named so that a later run finds it again, or its name is not known here."""
+
+
+class UnknownMessage(PerdureError, KeyError):
+    """No message under that id is where the operation needs it."""
+
+    def __str__(self) -> str:
+        """Give the sentence itself; `KeyError` would quote it."""
+        return str(self.args[0]) if self.args else ""
+
+
+class DuplicateKey(PerdureError):
+    """A live message already holds this deduplication key; `live_id` names it. Nothing was published."""
+
+    def __init__(self, message: str, live_id: str) -> None:
+        super().__init__(message, live_id)
+        self.live_id = live_id
+
+    def __str__(self) -> str:
+        """Give the sentence alone; `live_id` is an attribute."""
+        return str(self.args[0])
+
+
+class LeaseLost(PerdureError):
+    """The delivery is no longer this holder's: it expired, was settled, or belongs to a later attempt."""
+
+
+class StoreLocked(PerdureError):
+    """Another live process owns the data folder; `pid` is its process id, where it could be read."""
+
+    def __init__(self, message: str, pid: int | None = None) -> None:
+        super().__init__(message, pid)
+        self.pid = pid
+
+    def __str__(self) -> str:
+        """Give the sentence alone; `pid` is an attribute."""
+        return str(self.args[0])
+
+
+class StoreUnavailable(PerdureError):
+    """The store could not be written or opened (disk full, I/O error, permissions). Nothing was published."""
+
+
+class StoreCorrupt(PerdureError):
+    """Committed history is damaged; names file, offset (bytes) and sequence. Audit still opens the folder."""
+
+    def __init__(self, message: str, *, file: str = "", offset: int = -1, seq: int = -1) -> None:
+        super().__init__(message, file, offset, seq)
+        self.file = file
+        self.offset = offset
+        self.seq = seq
+
+    def __str__(self) -> str:
+        """Give the sentence alone; the place is in the attributes."""
+        return str(self.args[0])
+
+
+class PublishTimeout(PerdureError, TimeoutError):
+    """No answer came in time: the message may or may not be published; `ids` settle it when published again."""
+
+    def __init__(self, message: str, ids: tuple[str, ...] = ()) -> None:
+        super().__init__(message, ids)
+        self.ids = ids
+
+    def __str__(self) -> str:
+        """Give the sentence alone; `ids` is an attribute."""
+        return str(self.args[0])

@@ -1,0 +1,209 @@
+"""A snapshot's bytes: the states of queue, handlers and dead letters at one sequence number, and back.
+
+Only what cannot be derived is written; lines, deadlines, keys and groups are built anew. Files and checksums are the store's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import attrs
+import msgspec
+
+from perdure.events import dead_letters as letters
+from perdure.events import handlers, queue_state
+from perdure.events import vocabulary as ev
+from perdure.events.errors import StoreCorrupt
+from perdure.events.message import Message, Status
+from perdure.events.queue_state import KeyHolder, QueueState, TypeCounts
+from perdure.events.wire import Batch, decode_rows, encode_rows
+
+__all__ = ["States", "dump_queue", "fold"]
+
+FORMAT = 1
+ALL_PARTS = frozenset({"queue", "dispatcher", "dead_letters"})
+_OWN = ("number", "rank", "due_us", "attempts", "until_us", "crashes", "singly", "percent", "note", "failures", "settled")
+_DERIVED = ("ready", "delayed", "held", "in_flight", "out")
+_TOTALS = tuple(field.name for field in attrs.fields(TypeCounts) if field.name not in _DERIVED)
+
+
+@attrs.define(eq=False)
+class States:
+    """The whole system's state at one point of the log: the fold of all events up to `seq`."""
+
+    queue: QueueState = attrs.field(factory=QueueState)
+    handlers: handlers.HandlersState = attrs.field(factory=handlers.HandlersState)
+    dead_letters: letters.DeadLettersState = attrs.field(factory=letters.DeadLettersState)
+    seq: int = 0
+    at_us: int = 0
+    parts: frozenset[str] = ALL_PARTS
+    """Which of the states are kept up to date; an actor folds only its own."""
+
+    def encode(self) -> bytes:
+        """Give the snapshot's bytes."""
+        return msgspec.msgpack.encode(
+            {
+                "format": FORMAT,
+                "seq": self.seq,
+                "at_us": self.at_us,
+                "queue": dump_queue(self.queue),
+                "handlers": dump_handlers(self.handlers),
+                "dead_letters": dump_dead_letters(self.dead_letters),
+            }
+        )
+
+    @classmethod
+    def decode(cls, body: bytes) -> States:
+        """Build the states from a snapshot's bytes.
+
+        Raises:
+            StoreCorrupt: the bytes are not what `encode` gives.
+        """
+        try:
+            plain = msgspec.msgpack.decode(body)
+            if plain["format"] != FORMAT:
+                msg = f"a snapshot of format {plain['format']}; this version of perdure reads format {FORMAT}"
+                raise StoreCorrupt(msg)
+            return cls(
+                load_queue(plain["queue"]),
+                load_handlers(plain["handlers"]),
+                load_dead_letters(plain["dead_letters"]),
+                plain["seq"],
+                plain["at_us"],
+            )
+        except (msgspec.DecodeError, TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+            msg = f"a snapshot cannot be decoded: {error!r}"
+            raise StoreCorrupt(msg) from error
+
+
+def fold(states: States, batches: list[Batch], first_seq: int) -> States:
+    """Fold the events of one frame into all states; those at or before `states.seq` are skipped."""
+    seq = first_seq
+    with_queue, with_handlers, with_letters = (part in states.parts for part in ("queue", "dispatcher", "dead_letters"))
+    for at_us, events in batches:
+        for event in events:
+            if seq > states.seq:
+                if with_queue:
+                    queue_state.evolve(states.queue, event)
+                if with_handlers:
+                    handlers.evolve(states.handlers, event)
+                if with_letters:
+                    letters.evolve(states.dead_letters, event, at_us)
+                states.seq, states.at_us = seq, at_us
+            seq += 1
+    return states
+
+
+# --- queue ---------------------------------------------------------------------------------------------------------------
+
+
+def dump_queue(state: QueueState) -> dict[str, Any]:
+    """Give the queue's state as plain values; two states are equal exactly when these are."""
+    messages = sorted(state.messages.values(), key=lambda m: m.number)
+    return {
+        "next_number": state.next_number,
+        "published": encode_rows([m.published for m in messages]),
+        "own": [[getattr(m, name) for m in messages] for name in _OWN],
+        "leases": encode_rows([m.lease for m in messages if m.lease is not None]),
+        "finished": [[number, *state.finished.get(number, (None, 0))] for number in state.finished_order],
+        "finished_max": state.finished_max,
+        "suspects": sorted(state.suspects),
+        "dead": [[number, *dead] for number, dead in state.dead.items()],
+        "totals": {name: [getattr(c, total) for total in _TOTALS] for name, c in sorted(state.by_type.items())},
+        "late_results": state.late_results,
+    }
+
+
+def load_queue(plain: dict[str, Any]) -> QueueState:
+    """Build the queue's state from what `dump_queue` gave."""
+    state = QueueState(finished_max=plain["finished_max"], next_number=plain["next_number"])
+    for name, totals in plain["totals"].items():
+        state.by_type[name] = TypeCounts(**dict(zip(_TOTALS, totals, strict=True)))
+    for number, ident, attempt in plain["finished"]:
+        state.finished_order.append(number)
+        if ident is not None:
+            state.finished[number] = (ident, attempt)
+            state.ids[ident] = number
+    for number, ident, type_name in plain["dead"]:
+        state.dead[number] = (ident, type_name)
+        state.ids[ident] = number
+    leases = {lease.number: lease for lease in decode_rows(plain["leases"]) if isinstance(lease, ev.Leased)}
+    own = [dict(zip(_OWN, row, strict=True)) for row in zip(*plain["own"], strict=True)]
+    messages = []
+    for published, rest in zip(decode_rows(plain["published"]), own, strict=True):
+        failures = rest.pop("failures")
+        notes = None if failures is None else [ev.FailureNote(*note) for note in failures]
+        messages.append(Message(published=published, failures=notes, **rest))
+    _stand_in_line(state, messages, leases)
+    state.suspects = set(plain["suspects"])
+    return state
+
+
+def _stand_in_line(state: QueueState, messages: list[Message], leases: dict[int, ev.Leased]) -> None:
+    """Let every message stand where it belongs: first all that others may wait for, then those that may have to wait."""
+    for message in messages:
+        published = message.published
+        state.messages[message.number] = message
+        state.ids[published.id] = message.number
+        state.payload_bytes += len(published.payload)
+        lease = leases.get(message.number)
+        if published.key is not None and published.dedup != "append":
+            holder = state.keys.setdefault((published.type, published.key), KeyHolder())
+            if lease is None:
+                holder.waiting = message.number
+            else:
+                holder.running = message.number
+        if published.group is not None:
+            line = state.groups.setdefault(published.group, deque())
+            if lease is None:
+                line.append(message.number)
+            else:
+                line.appendleft(message.number)
+        if lease is not None:
+            message.lease, message.status = lease, Status.LEASED
+            state.leased[message.number] = message
+            counts = state.counts(published.type)
+            counts.in_flight += 1
+            counts.out += not lease.holder
+            if message.until_us:
+                state.lease_horizon_us = min(state.lease_horizon_us, message.until_us)
+    for message in sorted(messages, key=lambda m: (m.rank, m.number)):
+        if message.lease is None:
+            queue_state.stand_again(state, message)
+
+
+# --- handlers and dead letters -------------------------------------------------------------------------------------------
+
+
+def dump_handlers(state: handlers.HandlersState) -> dict[str, Any]:
+    """Give the handlers' state as plain values."""
+    return {
+        "handlers": [[encode_rows([h.registered]), h.scaled] for _, h in sorted(state.handlers.items())],
+        "paused": state.paused,
+        "paused_types": sorted(state.paused_types),
+    }
+
+
+def load_handlers(plain: dict[str, Any]) -> handlers.HandlersState:
+    """Build the handlers' state from what `dump_handlers` gave."""
+    known: dict[str, handlers.Handler] = {}
+    for rows, scaled in plain["handlers"]:
+        (registered,) = decode_rows(rows)
+        if isinstance(registered, ev.HandlerRegistered):
+            known[registered.type] = handlers.Handler(registered, scaled)
+    return handlers.HandlersState(known, plain["paused"], set(plain["paused_types"]))
+
+
+def dump_dead_letters(state: letters.DeadLettersState) -> dict[str, Any]:
+    """Give the dead letters as plain values."""
+    kept = list(state.letters.values())
+    return {"facts": encode_rows([letter.fact for letter in kept]), "failed_us": [letter.failed_us for letter in kept]}
+
+
+def load_dead_letters(plain: dict[str, Any]) -> letters.DeadLettersState:
+    """Build the dead letters from what `dump_dead_letters` gave."""
+    state = letters.DeadLettersState()
+    for fact, failed_us in zip(decode_rows(plain["facts"]), plain["failed_us"], strict=True):
+        letters.evolve(state, fact, failed_us)
+    return state

@@ -1,0 +1,34 @@
+"""How facts written by an older version of the vocabulary become today's: one small function per step.
+
+Only rows of plain values are seen here; the codec (`wire`) calls this before it builds event objects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Row = dict[str, Any]
+    Upcaster = Callable[[Row], Row]
+
+UPCASTERS: dict[tuple[int, int], Upcaster] = {}
+"""(wire tag, version it reads) to the function that gives the fields of the next version.
+
+A field added at the end with a default needs no entry here and no new version: shorter rows are filled from the defaults.
+"""
+
+OLD_FIELDS: dict[tuple[int, int], tuple[str, ...]] = {}
+"""(wire tag, version) to the field names of that version, in wire order, for every version that is no longer today's."""
+
+
+def upcast(tag: int, version: int, today: int, row: Row) -> Row:
+    """Bring one row of event `tag` from `version` up to version `today`, step by step.
+
+    Raises:
+        KeyError: no upcaster is known for one of the steps.
+    """
+    for step in range(version, today):
+        row = UPCASTERS[tag, step](row)
+    return row

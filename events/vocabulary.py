@@ -1,0 +1,329 @@
+"""What can happen: one class for each fact that the log may hold, with its stable wire tag and its one decider.
+
+No rule lives here (see `queue_rules`, `handlers`, `dead_letters`) and no bytes (see `wire`).
+
+Times are integer microseconds since the Unix epoch (`_us`); 0 stands for "none". A message is called by its `number`, which
+the queue counts up from 1 and never gives twice; `Published` ties the number to the id that users see.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "DECIDERS",
+    "VOCABULARY",
+    "ActorRestarted",
+    "AttemptFailed",
+    "Awakened",
+    "Completed",
+    "DeadLettered",
+    "Event",
+    "Expired",
+    "FailureNote",
+    "HandlerRegistered",
+    "LateResultRefused",
+    "LeaseExpired",
+    "LeaseExtended",
+    "Leased",
+    "Paused",
+    "Progressed",
+    "Published",
+    "Purged",
+    "Replayed",
+    "Resumed",
+    "Returned",
+    "Scaled",
+    "Started",
+    "Stopped",
+    "Superseded",
+]
+
+E = TypeVar("E")
+
+
+class Event:
+    """Root of all facts; gives each its wire tag, its version and the actor that decides it."""
+
+    __slots__ = ()
+    TAG: ClassVar[int]
+    VERSION: ClassVar[int] = 1
+    DECIDER: ClassVar[str]
+
+
+VOCABULARY: dict[int, type[Event]] = {}
+"""Every event class by its wire tag. A tag is never given to another class."""
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
+def _fact(tag: int, decider: str, version: int = 1) -> Callable[[type[E]], type[E]]:
+    """Make an attrs class of a fact and enter it in the vocabulary.
+
+    Type checkers see it frozen. At run time it is not: a frozen attrs class costs three times as much to create, and these
+    are created several times for every message.
+    """
+
+    def enter(cls: type[E]) -> type[E]:
+        made: Any = attrs.define(cls, slots=True)
+        made.TAG, made.DECIDER, made.VERSION = tag, decider, version
+        if tag in VOCABULARY:
+            msg = f"wire tag {tag} already belongs to {VOCABULARY[tag].__name__}"
+            raise ValueError(msg)
+        VOCABULARY[tag] = made
+        return made  # type: ignore[no-any-return]
+
+    return enter
+
+
+class FailureNote(NamedTuple):
+    """One failed attempt, as a message carries it along until it ends."""
+
+    at_us: int
+    attempt: int
+    exception: str
+    message: str
+
+
+# --- the life of a message: decided by the queue ------------------------------------------------------------------------
+
+
+@_fact(1, "queue")
+class Published(Event):
+    """A message was accepted. `payload` is as encoded by the publisher; `type` is its stable name, never a class path."""
+
+    number: int
+    id: str
+    type: str
+    payload: bytes
+    key: str | None = None
+    dedup: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    headers: dict[str, str] | None = None
+    priority: int = 0
+    due_us: int = 0
+    expires_us: int = 0
+    group: str | None = None
+
+
+@_fact(2, "queue")
+class Superseded(Event):
+    """A newer message with the same key took this one's place (`by` is the newer one's number)."""
+
+    number: int
+    by: int
+
+
+@_fact(3, "queue")
+class Leased(Event):
+    """A delivery: the message is given to a holder for one attempt.
+
+    `until_us` 0: in force as long as the holder's process lives. `retries` is the limit in force for this attempt, -1 for
+    none. `holder` is empty for the handler's own workers, else it names a manual consumer's request. `ahead` says that it
+    was handed out before a worker was free for it, so that after a crash nobody can tell whether it had started.
+    """
+
+    number: int
+    attempt: int
+    until_us: int = 0
+    retries: int = 0
+    holder: str = ""
+    ahead: bool = False
+
+
+@_fact(4, "queue")
+class LeaseExtended(Event):
+    """The holder of this attempt keeps it until `until_us`."""
+
+    number: int
+    attempt: int
+    until_us: int
+
+
+@_fact(5, "queue")
+class Progressed(Event):
+    """A heartbeat: the attempt is alive and `percent` (0 to 100) done; the lease runs until `until_us`."""
+
+    number: int
+    attempt: int
+    percent: float
+    note: str
+    until_us: int
+
+
+@_fact(6, "queue")
+class Completed(Event):
+    """The attempt succeeded; what its handler published stands in the same frame."""
+
+    number: int
+    attempt: int
+
+
+@_fact(7, "queue")
+class AttemptFailed(Event):
+    """The attempt failed. It is tried again at `due_us`; 0 means never (what became of it follows in the same frame)."""
+
+    number: int
+    attempt: int
+    exception: str
+    message: str
+    traceback: str
+    due_us: int
+    at_us: int = 0
+
+
+@_fact(8, "queue")
+class LeaseExpired(Event):
+    """The holder was lost (time ran out, worker or process died) with the attempt under way: it counts."""
+
+    number: int
+    attempt: int
+    reason: str
+    crashed: bool = False
+    at_us: int = 0
+
+
+@_fact(9, "queue")
+class Returned(Event):
+    """The delivery was given back without counting as an attempt.
+
+    `singly`: its process died and nobody knows whether it had started; until it ends, it is only handed to a free worker.
+    """
+
+    number: int
+    attempt: int
+    reason: str
+    singly: bool = False
+
+
+@_fact(10, "queue")
+class Awakened(Event):
+    """A delayed message's time came: it waits in line."""
+
+    number: int
+
+
+@_fact(11, "queue")
+class DeadLettered(Event):
+    """The message will not be tried again. Carries all of it, because from here on it lives among the dead letters."""
+
+    number: int
+    published: Published
+    reason: str
+    attempts: int
+    exception: str
+    message: str
+    traceback: str
+    failures: list[FailureNote] = attrs.field(factory=list)
+
+
+@_fact(12, "queue")
+class Replayed(Event):
+    """A dead letter went back to the queue as it was published, with `attempts` already counted."""
+
+    number: int
+    published: Published
+    attempts: int
+    failures: list[FailureNote] = attrs.field(factory=list)
+
+
+@_fact(13, "queue")
+class Purged(Event):
+    """A dead letter was removed for good."""
+
+    number: int
+    reason: str
+
+
+@_fact(14, "queue")
+class Expired(Event):
+    """The message's time to live ended before it was handled."""
+
+    number: int
+
+
+@_fact(15, "queue")
+class LateResultRefused(Event):
+    """A holder that no longer had the lease reported an outcome; it changed nothing but this record."""
+
+    number: int
+    id: str
+    attempt: int
+    outcome: str
+    detail: str
+
+
+# --- handlers and workers: decided by the dispatcher ---------------------------------------------------------------------
+
+
+@_fact(32, "dispatcher")
+class HandlerRegistered(Event):
+    """A host registered a handler, or registered it with other options than before."""
+
+    type: str
+    parallelism: int
+    retries: int
+    timeout_us: int
+    lease_us: int
+    dedup: str
+    backoff: str
+
+
+@_fact(33, "dispatcher")
+class Scaled(Event):
+    """An operator set how many workers a handler has."""
+
+    type: str
+    parallelism: int
+
+
+@_fact(34, "dispatcher")
+class Paused(Event):
+    """An operator stopped the deliveries of one type, or of all (`type` empty)."""
+
+    type: str
+
+
+@_fact(35, "dispatcher")
+class Resumed(Event):
+    """An operator let deliveries of one type, or of all (`type` empty), go on."""
+
+    type: str
+
+
+# --- the system itself: decided by the supervisor ------------------------------------------------------------------------
+
+
+@_fact(48, "supervisor")
+class Started(Event):
+    """A process took the data folder and recovered it; `report` says what recovery did."""
+
+    run: str
+    pid: int
+    version: str
+    report: dict[str, Any]
+
+
+@_fact(49, "supervisor")
+class Stopped(Event):
+    """The process let go of the data folder in good order."""
+
+    run: str
+
+
+@_fact(50, "supervisor")
+class ActorRestarted(Event):
+    """An actor died and its successor was started."""
+
+    actor: str
+    cause: str
+    deaths: int
+
+
+DECIDERS: dict[type[Event], str] = {cls: cls.DECIDER for cls in VOCABULARY.values()}
+"""Law 2: one decider per fact."""

@@ -1,0 +1,67 @@
+"""The front door of perdure: what users import. Everything else is behind it, in rooms of its own."""
+
+from perdure.actors.clock import Clock, ManualClock, SystemClock
+from perdure.actors.context import Context, Reject, Retry
+from perdure.audit import Audit, Record
+from perdure.consumer import Delivery
+from perdure.dead_letters import DeadLetter
+from perdure.events.backoff import Backoff, Exponential, Fixed, Linear
+from perdure.events.errors import (
+    DuplicateKey,
+    InvalidMessage,
+    LeaseLost,
+    NotRunning,
+    PayloadTooLarge,
+    PerdureError,
+    PublishTimeout,
+    QueueFull,
+    StoreCorrupt,
+    StoreLocked,
+    StoreUnavailable,
+    UnknownMessage,
+    UnknownMessageType,
+)
+from perdure.metrics import Metrics
+from perdure.options import Options
+from perdure.payloads import CloudPickle, MessagePack, message
+from perdure.recovery import Recovery
+from perdure.store import MemoryStore
+from perdure.system import System
+
+__all__ = [
+    "Audit",
+    "Backoff",
+    "Clock",
+    "CloudPickle",
+    "Context",
+    "DeadLetter",
+    "Delivery",
+    "DuplicateKey",
+    "Exponential",
+    "Fixed",
+    "InvalidMessage",
+    "LeaseLost",
+    "Linear",
+    "ManualClock",
+    "MemoryStore",
+    "MessagePack",
+    "Metrics",
+    "NotRunning",
+    "Options",
+    "PayloadTooLarge",
+    "PerdureError",
+    "PublishTimeout",
+    "QueueFull",
+    "Record",
+    "Recovery",
+    "Reject",
+    "Retry",
+    "StoreCorrupt",
+    "StoreLocked",
+    "StoreUnavailable",
+    "System",
+    "SystemClock",
+    "UnknownMessage",
+    "UnknownMessageType",
+    "message",
+]

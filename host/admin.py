@@ -1,0 +1,154 @@
+"""The operator's levers: numbers, workers, pauses, snapshots.
+
+Each lever is a command to the actor that decides it; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.actors.messages import Report, TakeSnapshot
+from perdure.events import handlers as rules
+from perdure.events.queue_state import TypeCounts
+from perdure.metrics import HandlerInfo, Metrics, from_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pykka
+
+    from perdure.actors.pool import RunTimes
+    from perdure.actors.queue import QueueReport
+    from perdure.system import System
+
+__all__ = ["Actors", "Admin"]
+
+SNAPSHOT_TIMEOUT_S = 600.0
+
+
+class Admin:
+    """All methods may be called in any thread; those that change something return once it is on disk."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def metrics(self) -> Metrics:
+        """Give the counts as they are on record now."""
+        report: QueueReport = self._system.ask("queue", Report())
+        counts = from_counts(
+            seq=report.seq,
+            at_us=report.at_us,
+            by_type=report.by_type,
+            dead=report.dead,
+            late_results=report.late_results,
+            payload_bytes=report.payload_bytes,
+        )
+        progress = {ident: (percent, note) for ident, (_, percent, note) in report.progress.items()}
+        return attrs.evolve(counts, progress=progress, machinery=dict(self._system.stage.counters))
+
+    def handlers(self) -> dict[str, HandlerInfo]:
+        """Give each handler's workers, counts and latencies, by type name."""
+        report: QueueReport = self._system.ask("queue", Report())
+        wanted: dict[str, tuple[int, bool]] = self._system.ask("dispatcher", Report())
+        found = {}
+        for name, pool in self._system.stage.pools.items():
+            counts = report.by_type.get(name) or TypeCounts()
+            parallelism, paused = wanted.get(name, (pool.target, False))
+            found[name] = HandlerInfo(
+                type=name,
+                workers=len(pool.workers) - pool.retiring,
+                active=len(pool.running()),
+                parallelism=parallelism,
+                paused=paused,
+                ready=counts.ready,
+                in_flight=counts.in_flight,
+                processed=pool.processed,
+                failed=pool.failed,
+                completed=counts.completed,
+                retried=counts.retried,
+                **_percentiles(pool.runs),
+            )
+        return found
+
+    def scale(self, type: str | type, n: int) -> None:  # noqa: A002 - the front door's name
+        """Give a handler `n` workers; running work is not cut off. Outlives restarts.
+
+        Raises:
+            UnknownMessageType: there is no handler for that type.
+            ValueError: less than 0.
+        """
+        self._system.ask("dispatcher", rules.Scale(self._name(type), n))
+
+    def pause(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
+        """Start no more deliveries of a type, or of all; what runs goes on, publishing too. Outlives restarts."""
+        self._system.ask("dispatcher", rules.Pause("" if type is None else self._name(type)))
+
+    def resume(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
+        """Let deliveries of a type, or of all, go on."""
+        self._system.ask("dispatcher", rules.Resume("" if type is None else self._name(type)))
+
+    def snapshot(self) -> int:
+        """Take a snapshot now; gives the sequence number that it holds everything up to.
+
+        Raises:
+            StoreUnavailable: it could not be written; nothing else is affected.
+        """
+        seq: int = self._system.ask("snapshotter", TakeSnapshot(), timeout_s=SNAPSHOT_TIMEOUT_S)
+        return seq
+
+    def _name(self, kind: str | type) -> str:
+        return kind if isinstance(kind, str) else self._system.drafts.names.name(kind)
+
+
+def _percentiles(times: RunTimes) -> dict[str, float]:
+    return {f"run_p{p}_s": times.percentile_us(p / 100) / 1_000_000 for p in (50, 95, 99)}
+
+
+class Actors:
+    """The live actors by name, for those who look under the bonnet, and for chaos."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def __getitem__(self, name: str) -> pykka.ActorRef[Any]:
+        """Give the ref of the actor that holds a name now."""
+        return self._system.stage.actors[self._find(name)].actor_ref
+
+    def __iter__(self) -> Iterator[str]:
+        """Give all names."""
+        return iter(list(self._system.stage.actors))
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._system.stage.actors)
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is an actor of that name."""
+        return name in self._system.stage.actors
+
+    def keys(self) -> list[str]:
+        """Give all names."""
+        return list(self._system.stage.actors)
+
+    def items(self) -> list[tuple[str, pykka.ActorRef[Any]]]:
+        """Give all names with their refs."""
+        return [(name, actor.actor_ref) for name, actor in list(self._system.stage.actors.items())]
+
+    def kill(self, name: str) -> None:
+        """Have an actor die at once, wherever its thread is; its supervisor starts a successor. For chaos tests.
+
+        Raises:
+            KeyError: there is no actor of that name.
+        """
+        self._system.stage.actors[self._find(name)].kill()
+
+    def _find(self, name: str) -> str:
+        names = self._system.stage.actors
+        plain = name.lower().replace("-", "_").replace("deadletters", "dead_letters")
+        for known in (name, plain):
+            if known in names:
+                return known
+        msg = f"no actor is named {name!r}; there are: {', '.join(names)}"
+        raise KeyError(msg)

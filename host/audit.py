@@ -1,0 +1,214 @@
+"""Asking the log: what happened to a message, what the queue looked like at any moment, whether history is whole.
+
+Reads only; also opens the folder of a live system, or of one that refuses to run.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.actors.recovery import recover
+from perdure.drafts import to_us
+from perdure.events import vocabulary as ev
+from perdure.events.errors import UnknownMessage
+from perdure.events.wire import decode
+from perdure.metrics import Metrics, from_counts, moment
+from perdure.payloads import name_of
+from perdure.store import FolderReader, Verification, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from perdure.events.snapshot import States
+    from perdure.store import EventStore
+
+    Moment = int | float | dt.datetime
+
+__all__ = ["Audit", "Record"]
+
+EVENT_NAMES = {cls.__name__ for cls in ev.VOCABULARY.values()}
+
+
+@attrs.frozen
+class Record:
+    """One fact of the log."""
+
+    seq: int
+    at: dt.datetime
+    actor: str
+    """Who decided it."""
+    event: ev.Event
+    message_id: str | None = None
+    """The id of the message it is about, where it is about one and its publication is in the log."""
+
+
+class Audit:
+    """A reader of one folder's history. Starts no actor, takes no lock, and does not disturb a live system.
+
+    Raises:
+        StoreUnavailable: the folder cannot be read.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, store: EventStore | None = None) -> None:
+        if store is None:
+            if folder is None:
+                msg = "Audit needs a folder or a store"
+                raise TypeError(msg)
+            reader = FolderReader(folder)
+            reader.check_folder()
+            self._store: EventStore | FolderReader = reader
+        else:
+            self._store = store
+        self._folder = folder
+
+    def events(
+        self,
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        type: str | type | None = None,  # noqa: A002 - the front door's name
+        message_id: str | None = None,
+    ) -> Iterator[Record]:
+        """Give the facts in order, one record each.
+
+        `since` and `until` (both inclusive) are sequence numbers (int) or moments (datetime, or float seconds since the epoch);
+        `type` is an event class or its name, or a message type or its name.
+
+        Raises:
+            StoreCorrupt: from here on the log is damaged; all before it has been given.
+        """
+        wanted = _wanted(type)
+        after = since - 1 if isinstance(since, int) else 0
+        last = until if isinstance(until, int) else None
+        since_us = None if since is None or isinstance(since, int) else to_us(since)
+        until_us = None if until is None or isinstance(until, int) else to_us(until)
+        # To say of a fact which message it is about, the publications before it must have been seen.
+        seen_from = 0 if message_id is not None or wanted is not None else after
+        for record, kind in self._records(seen_from, last):
+            if record.seq <= after or (since_us is not None and to_us(record.at) < since_us):
+                continue
+            if until_us is not None and to_us(record.at) > until_us:
+                return
+            if message_id is not None and record.message_id != message_id:
+                continue
+            if wanted is not None and not wanted(record.event, kind):
+                continue
+            yield record
+
+    def _records(self, after: int, until: int | None) -> Iterator[tuple[Record, str | None]]:
+        """Give records, each with the type of the message it is about."""
+        about: dict[int, tuple[str, str]] = {}
+        for frame in self._store.frames(after, until):
+            seq = frame.first_seq
+            for at_us, events in decode(frame.body, frame.count):
+                at = moment(at_us)
+                for event in events:
+                    if seq > after and (until is None or seq <= until):
+                        ident, kind = _about(event, about)
+                        yield Record(seq, at, event.DECIDER, event, ident), kind
+                    seq += 1
+
+    def timeline(self, message_id: str) -> list[Record]:
+        """Tell a message's whole story in order, across restarts, with the publications that it caused, and those caused.
+
+        Raises:
+            UnknownMessage: no message of that id was ever published here.
+        """
+        family = {message_id}
+        story: list[Record] = []
+        for record, _ in self._records(0, None):
+            event = record.event
+            if isinstance(event, ev.Published) and event.causation_id in family:
+                family.add(event.id)
+                story.append(record)
+            elif record.message_id == message_id:
+                story.append(record)
+        if not story:
+            msg = f"no message {message_id!r} was published in this folder"
+            raise UnknownMessage(msg)
+        return story
+
+    def state_at(self, when: Moment) -> Metrics:
+        """Give the counts as they were at a sequence number (int) or a moment (datetime, or float seconds since the epoch).
+
+        Raises:
+            StoreCorrupt: the log is damaged before that point.
+        """
+        seq = when if isinstance(when, int) else self._seq_at(to_us(when))
+        states, _ = recover(self._store, seq)
+        return counts_of(states)
+
+    def _seq_at(self, at_us: int) -> int:
+        last = 0
+        for frame in self._store.frames():
+            seq = frame.first_seq
+            for batch_us, events in decode(frame.body, frame.count):
+                if batch_us > at_us:
+                    return last
+                seq += len(events)
+                last = seq - 1
+        return last
+
+    def verify(self, progress: Callable[[int], None] | None = None) -> Verification:
+        """Check every byte of the folder; `progress` is told the bytes read so far."""
+        path = getattr(self._store, "path", None)
+        if path is not None:
+            return verify(path, progress=progress)
+        result = Verification()
+        for frame in self._store.frames():
+            decode(frame.body, frame.count)
+            result.frames += 1
+            result.events += frame.count
+            result.last_seq = frame.last_seq
+        return result
+
+
+def counts_of(states: States) -> Metrics:
+    """Give the counts of folded states."""
+    queue = states.queue
+    return from_counts(
+        seq=states.seq,
+        at_us=states.at_us,
+        by_type=queue.by_type,
+        dead=len(queue.dead),
+        late_results=queue.late_results,
+        payload_bytes=queue.payload_bytes,
+    )
+
+
+def _about(event: ev.Event, about: dict[int, tuple[str, str]]) -> tuple[str | None, str | None]:
+    """Tell which message a fact is about: its id and type. Those that have ended are forgotten, so memory stays bounded."""
+    match event:
+        case ev.Published():
+            about[event.number] = (event.id, event.type)
+            return event.id, event.type
+        case ev.DeadLettered() | ev.Replayed():
+            about[event.number] = (event.published.id, event.published.type)
+        case ev.LateResultRefused():
+            return event.id, about.get(event.number, (None, None))[1]
+        case ev.HandlerRegistered() | ev.Scaled() | ev.Paused() | ev.Resumed():
+            return None, event.type or None
+    number = getattr(event, "number", None)
+    known = (None, None) if number is None else about.get(number, (None, None))
+    if isinstance(event, ev.Completed | ev.Superseded | ev.Purged | ev.Expired):
+        about.pop(event.number, None)
+    return known
+
+
+def _wanted(kind: str | type | None) -> Callable[[ev.Event, str | None], bool] | None:
+    if kind is None:
+        return None
+    if isinstance(kind, str):
+        if kind in EVENT_NAMES:
+            return lambda event, _: type(event).__name__ == kind
+        return lambda _, message_type: message_type == kind
+    if issubclass(kind, ev.Event):
+        return lambda event, _: isinstance(event, kind)
+    name = name_of(kind)
+    return lambda _, message_type: message_type == name
+
+

@@ -1,0 +1,181 @@
+"""The operator's view of the dead letters: look, replay, purge.
+
+Which message dies, and whether one may come back, is the queue's rule; here it is only asked for.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.drafts import to_us
+from perdure.events.commands import Purge, Replay
+from perdure.events.dead_letters import Letter, Selection, Stats, replay_item
+from perdure.events.errors import InvalidMessage, UnknownMessage
+from perdure.metrics import moment
+
+if TYPE_CHECKING:
+    from perdure.system import System
+
+__all__ = ["DeadLetter", "DeadLetterStats", "DeadLetters", "Failure"]
+
+
+@attrs.frozen
+class Failure:
+    """One failed attempt."""
+
+    at: dt.datetime
+    attempt: int
+    exception: str
+    message: str
+
+
+@attrs.frozen
+class DeadLetter:
+    """One dead letter. `message` is the decoded object, or the raw bytes where they can no longer be decoded."""
+
+    id: str
+    type: str
+    message: Any
+    key: str | None
+    reason: str
+    exception: str
+    """The type of the last exception, qualified."""
+    error: str
+    """The last exception's message."""
+    traceback: str
+    attempts: int
+    failed_at: dt.datetime
+    failures: tuple[Failure, ...]
+    """Every failed attempt, oldest first (the last 32)."""
+    correlation_id: str
+    causation_id: str | None
+    headers: dict[str, str]
+
+
+@attrs.frozen
+class DeadLetterStats:
+    """How many dead letters there are, of what, and since when."""
+
+    total: int
+    by_type: dict[str, int]
+    by_reason: dict[str, int]
+    oldest: dt.datetime | None
+    newest: dt.datetime | None
+
+
+class DeadLetters:
+    """All methods may be called in any thread; those that change something return once it is on disk."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def list(
+        self,
+        *,
+        type: str | type | None = None,  # noqa: A002 - the front door's name
+        reason: str | None = None,
+        limit: int | None = None,
+    ) -> list[DeadLetter]:
+        """Give dead letters, newest first; `reason` is found anywhere in reason, exception or its message."""
+        if limit is not None and limit < 0:
+            msg = f"limit must be 0 or more, not {limit}"
+            raise ValueError(msg)
+        letters = self._select(Selection(type=self._type_name(type), reason=reason, limit=limit))
+        return [self._entry(letter) for letter in letters]
+
+    def get(self, id: str) -> DeadLetter:  # noqa: A002 - the front door's name
+        """Give one dead letter.
+
+        Raises:
+            UnknownMessage: there is none of that id.
+        """
+        return self._entry(self._one(id))
+
+    def replay(self, id: str, reset_retries: bool = True) -> None:  # noqa: A002, FBT001, FBT002 - the front door's names
+        """Bring one back to the queue. Without resetting, its attempts stay counted: it has one more.
+
+        Raises:
+            UnknownMessage: there is no dead letter of that id.
+            DuplicateKey: a newer live message has its key.
+        """
+        self._system.ask("queue", Replay([replay_item(self._one(id), reset_retries=reset_retries)]))
+
+    def replay_all(
+        self,
+        *,
+        type: str | type | None = None,  # noqa: A002 - the front door's name
+        reason: str | None = None,
+        reset_retries: bool = True,
+    ) -> int:
+        """Bring back all that are meant, in one commit; gives how many.
+
+        Raises:
+            DuplicateKey: a newer live message has the key of one of them; then none is brought back.
+        """
+        letters = self._select(Selection(type=self._type_name(type), reason=reason))
+        if letters:
+            items = [replay_item(letter, reset_retries=reset_retries) for letter in reversed(letters)]
+            self._system.ask("queue", Replay(items))
+        return len(letters)
+
+    def purge(self, older_than: dt.timedelta | dt.datetime | float | None = None) -> int:
+        """Remove all for good, or those that died before a moment (datetime) or more than a time ago (timedelta, seconds)."""
+        before_us = None
+        if isinstance(older_than, dt.datetime):
+            before_us = to_us(older_than)
+        elif older_than is not None:
+            age_s = older_than.total_seconds() if isinstance(older_than, dt.timedelta) else float(older_than)
+            before_us = self._system.clock.now_us() - round(age_s * 1_000_000)
+        letters = self._select(Selection(before_us=before_us))
+        if letters:
+            self._system.ask("queue", Purge([letter.fact.number for letter in letters], "purged by an operator"))
+        return len(letters)
+
+    def stats(self) -> DeadLetterStats:
+        """Count them by type and by reason, with the oldest and the newest."""
+        stats: Stats = self._system.ask("dead_letters", None)
+        oldest = None if stats.oldest_us is None else moment(stats.oldest_us)
+        newest = None if stats.newest_us is None else moment(stats.newest_us)
+        return DeadLetterStats(stats.total, stats.by_type, stats.by_reason, oldest, newest)
+
+    def _select(self, selection: Selection) -> list[Letter]:  # type: ignore[valid-type]  # `list` is a method here
+        found: Any = self._system.ask("dead_letters", selection)
+        return found  # type: ignore[no-any-return]
+
+    def _one(self, ident: str) -> Letter:
+        found: Any = self._select(Selection(id=ident))
+        if not found:
+            msg = f"message {ident!r} is not among the dead letters; `dead_letters.list()` shows those that are."
+            raise UnknownMessage(msg)
+        letter: Letter = found[0]
+        return letter
+
+    def _type_name(self, kind: str | type | None) -> str | None:
+        return kind if kind is None or isinstance(kind, str) else self._system.drafts.names.name(kind)
+
+    def _entry(self, letter: Letter) -> DeadLetter:
+        fact = letter.fact
+        published = fact.published
+        try:
+            message = self._system.drafts.load(published.type, published.payload)
+        except InvalidMessage:
+            message = published.payload
+        return DeadLetter(
+            id=published.id,
+            type=published.type,
+            message=message,
+            key=published.key,
+            reason=fact.reason,
+            exception=fact.exception,
+            error=fact.message,
+            traceback=fact.traceback,
+            attempts=fact.attempts,
+            failed_at=moment(letter.failed_us),
+            failures=tuple(Failure(moment(f.at_us), f.attempt, f.exception, f.message) for f in fact.failures),
+            correlation_id=published.correlation_id or published.id,
+            causation_id=published.causation_id,
+            headers=dict(published.headers or {}),
+        )

@@ -1,0 +1,94 @@
+"""The numbers of a system at one point of its log, live or folded from history. How they are asked for is in `admin`, `audit`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from perdure.events.queue_state import TypeCounts
+
+__all__ = ["HandlerInfo", "Metrics", "from_counts", "moment"]
+
+
+def moment(at_us: int) -> dt.datetime:
+    """Give microseconds since the epoch as an aware datetime in UTC."""
+    return dt.datetime.fromtimestamp(at_us / 1_000_000, tz=dt.UTC)
+
+
+@attrs.frozen(kw_only=True)
+class Metrics:
+    """Counts at sequence number `seq`. The first five say where messages are now, the others what became of all there were."""
+
+    seq: int
+    at: dt.datetime
+    ready: int = 0
+    delayed: int = 0
+    held: int = 0
+    """Waiting for another message of their key or group to end."""
+    in_flight: int = 0
+    dead_letters: int = 0
+    published: int = 0
+    completed: int = 0
+    failed: int = 0
+    """Failed attempts."""
+    retried: int = 0
+    lease_expired: int = 0
+    superseded: int = 0
+    expired: int = 0
+    dead_lettered: int = 0
+    replayed: int = 0
+    purged: int = 0
+    late_results: int = 0
+    payload_bytes: int = 0
+    progress: dict[str, tuple[float, str]] = attrs.field(factory=dict, eq=False)
+    """Id to (percent, note) of what is running and has told; live only."""
+    machinery: dict[str, int] = attrs.field(factory=dict, eq=False)
+    """What happened to the actors in this run: deaths, restarts, I/O errors, snapshots; live only."""
+
+
+@attrs.frozen(kw_only=True)
+class HandlerInfo:
+    """One handler as it runs now. Times in seconds, of this run."""
+
+    type: str
+    workers: int
+    active: int
+    parallelism: int
+    paused: bool
+    ready: int
+    in_flight: int
+    processed: int
+    failed: int
+    completed: int
+    retried: int
+    run_p50_s: float
+    run_p95_s: float
+    run_p99_s: float
+
+
+_PLACES = ("ready", "delayed", "held", "in_flight")
+_FATES = (
+    "published",
+    "completed",
+    "failed",
+    "retried",
+    "lease_expired",
+    "superseded",
+    "expired",
+    "dead_lettered",
+    "replayed",
+    "purged",
+)
+
+
+def from_counts(
+    *, seq: int, at_us: int, by_type: dict[str, TypeCounts], dead: int, late_results: int, payload_bytes: int
+) -> Metrics:
+    """Add up the counts of all types."""
+    sums = {name: sum(getattr(c, name) for c in by_type.values()) for name in (*_PLACES, *_FATES)}
+    return Metrics(
+        seq=seq, at=moment(at_us), dead_letters=dead, late_results=late_results, payload_bytes=payload_bytes, **sums
+    )

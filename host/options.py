@@ -1,0 +1,68 @@
+"""What a host can set: one attrs class, checked when it is made, units in the names.
+
+Defaults are chosen to be safe; docs/OPERATIONS.md says when to change which.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from attrs import validators as v
+
+__all__ = ["Options"]
+
+
+def _bound(minimum: float) -> Any:
+    return [v.instance_of((int, float)), v.not_(v.instance_of(bool)), v.ge(minimum)]
+
+
+def _count(minimum: int) -> Any:
+    return [v.instance_of(int), v.not_(v.instance_of(bool)), v.ge(minimum)]
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """Settings of one system.
+
+    Raises:
+        ValueError, TypeError: an option is out of its range or of the wrong type; the error names it.
+    """
+
+    durability: str = attrs.field(default="fsync", validator=v.in_(("fsync", "os")))
+    """`fsync`: a publish returns once the disk has it. `os`: once the operating system has it (lost in a power cut)."""
+    publish_timeout_s: float = attrs.field(default=30.0, validator=_bound(0.0))
+    """How long a publish waits for room in the backlog."""
+    backlog_max: int = attrs.field(default=1_000_000, validator=_count(1))
+    """Messages that may wait."""
+    backlog_bytes: int = attrs.field(default=1 << 30, validator=_count(1))
+    """Bytes of payload that may wait."""
+    payload_bytes_max: int = attrs.field(default=1 << 20, validator=_count(1))
+    """Bytes of one encoded message."""
+    batch_max: int = attrs.field(default=50_000, validator=_count(1))
+    """Messages of one `publish_many`."""
+    batch_bytes_max: int = attrs.field(default=16 << 20, validator=_count(1))
+    """Bytes of payload of one `publish_many`."""
+    pipeline_max: int = attrs.field(default=10_000, validator=_count(1))
+    """Publishes under way at once; `submit` waits at this bound."""
+    dead_letters_max: int = attrs.field(default=100_000, validator=_count(1))
+    """Dead letters kept; at the bound the oldest is purged, on record."""
+    finished_max: int = attrs.field(default=65_536, validator=_count(1))
+    """Ended messages whose ids are remembered, so that publishing one again is recognised."""
+    retries: int = attrs.field(default=5, validator=_count(0))
+    """Retries of a handler, or of a manual consumer, that names no number of its own."""
+    grace_s: float = attrs.field(default=10.0, validator=_bound(0.0))
+    """How long stopping waits for handlers in flight."""
+    segment_bytes: int = attrs.field(default=64 << 20, validator=_count(4096))
+    """Size at which a log segment is closed and the next one begun."""
+    snapshot_events: int = attrs.field(default=200_000, validator=_count(1))
+    """Events between two snapshots."""
+    snapshots_kept: int = attrs.field(default=2, validator=_count(2))
+    """Snapshots kept."""
+    prefetch_ms: float = attrs.field(default=10.0, validator=_bound(0.0))
+    """How much work may lie ready for a worker, in milliseconds of handler time, so that it need not wait for more."""
+    prefetch_max: int = attrs.field(default=256, validator=_count(1))
+    """Deliveries that may lie ready for a worker."""
+    restart_budget: int = attrs.field(default=8, validator=_count(0))
+    """Deaths of one actor within `restart_window_s` after which the system gives up; kills on purpose do not count."""
+    restart_window_s: float = attrs.field(default=60.0, validator=_bound(0.0))

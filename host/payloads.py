@@ -1,0 +1,190 @@
+"""How a host's objects become payloads under a stable name, and come back.
+
+MessagePack for plain data, attrs, dataclasses, msgspec structs and pydantic models; pickling only where it was asked for, and
+only what carries a valid signature. What is done with a payload is not known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import sys
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import attrs
+import cloudpickle
+import msgspec
+
+from perdure.events.errors import InvalidMessage, UnknownMessageType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["CloudPickle", "Codec", "MessagePack", "TypeNames", "message", "name_of"]
+
+T = TypeVar("T")
+NAME_ATTRIBUTE = "__perdure_name__"
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def message(*, name: str) -> Callable[[type[T]], type[T]]:
+    """Give a message class a stable name, so that it can be moved, renamed, or defined inside a function.
+
+    Raises:
+        InvalidMessage: an empty name, or one of more than 200 characters.
+    """
+    if not isinstance(name, str) or not 0 < len(name) <= 200:  # noqa: PLR2004 - the bound is told in the error
+        msg = f"name: a message type's name has 1 to 200 characters, not {name!r}"
+        raise InvalidMessage(msg)
+
+    def named(cls: type[T]) -> type[T]:
+        setattr(cls, NAME_ATTRIBUTE, name)
+        return cls
+
+    return named
+
+
+def name_of(cls: type) -> str:
+    """Give the stable name of a message class.
+
+    Raises:
+        UnknownMessageType: it is defined inside a function and was not named, so no later run could find it.
+    """
+    name = cls.__dict__.get(NAME_ATTRIBUTE)
+    if name is not None:
+        return str(name)
+    if "<locals>" in cls.__qualname__:
+        msg = (
+            f"type: {cls.__qualname__} is defined inside a function, where a later run cannot find it again. Move it to the "
+            'top level of its module, or name it: @perdure.message(name="...").'
+        )
+        raise UnknownMessageType(msg)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+class TypeNames:
+    """Which class stands behind which name; filled by what the host registers, publishes or asks for."""
+
+    def __init__(self) -> None:
+        self._classes: dict[str, type] = {}
+        self._names: dict[type, str] = {}
+
+    def name(self, cls: type) -> str:
+        """Give a class's name, and remember the class.
+
+        Raises:
+            UnknownMessageType: it has no stable name, or another class has the same one.
+        """
+        name = self._names.get(cls)
+        if name is None:
+            name = name_of(cls)
+            other = self._classes.get(name)
+            if other is not None and other is not cls and other.__qualname__ != cls.__qualname__:
+                msg = f"type: the name {name!r} belongs to {other!r} already; give {cls!r} another one"
+                raise UnknownMessageType(msg)
+            self._names[cls] = name
+            self._classes[name] = cls
+        return name
+
+    def find(self, name: str) -> type | None:
+        """Give the class behind a name: one that was used here, or one of a module that is loaded."""
+        known = self._classes.get(name)
+        if known is not None:
+            return known
+        module, _, qualname = name.rpartition(".")
+        found = getattr(sys.modules.get(module or "builtins"), qualname, None)
+        return found if isinstance(found, type) and found.__dict__.get(NAME_ATTRIBUTE) in (None, name) else None
+
+    def known(self) -> list[str]:
+        """Give all names used here, sorted."""
+        return sorted(self._classes)
+
+
+class Codec(Protocol):
+    """Objects to bytes and back."""
+
+    def encode(self, message: Any) -> bytes:
+        """Encode; raises InvalidMessage for what it cannot."""
+
+    def decode(self, payload: bytes, cls: type | None) -> Any:
+        """Decode into `cls`, or into plain data without one; raises InvalidMessage for what it cannot."""
+
+
+class MessagePack:
+    """MessagePack by msgspec; a class's fields by name, so that fields can be added with a default."""
+
+    def __init__(self) -> None:
+        self._decoders: dict[type, Callable[[bytes], Any]] = {}
+
+    def encode(self, message: Any) -> bytes:
+        """See `Codec.encode`."""
+        try:
+            if hasattr(message, "model_dump"):
+                return _encode(message.model_dump(mode="json"))
+            return _encode(message)
+        except (TypeError, ValueError, OverflowError, RecursionError, UnicodeEncodeError) as error:
+            msg = (
+                f"message: {type(message).__qualname__} cannot be encoded: {error}. Use plain fields (numbers, strings, bytes, "
+                "lists, dicts, datetimes), or codec=perdure.CloudPickle(key=...)."
+            )
+            raise InvalidMessage(msg) from error
+
+    def decode(self, payload: bytes, cls: type | None) -> Any:
+        """See `Codec.decode`."""
+        try:
+            return self.decoder(cls or object)(payload)
+        except (msgspec.DecodeError, msgspec.ValidationError, ValueError, TypeError) as error:
+            name = "plain data" if cls is None else cls.__qualname__
+            msg = f"a payload of {len(payload)} bytes cannot be decoded as {name}: {error}"
+            raise InvalidMessage(msg) from error
+
+    def decoder(self, cls: type) -> Callable[[bytes], Any]:
+        """Give the function that decodes a class, made at first use."""
+        known = self._decoders.get(cls)
+        if known is None:
+            if hasattr(cls, "model_validate"):
+                plain = msgspec.msgpack.Decoder().decode
+                validate = cls.model_validate
+                known = lambda payload: validate(plain(payload))  # noqa: E731 - a closure in one line
+            else:
+                known = msgspec.msgpack.Decoder(Any if cls is object else cls).decode
+            self._decoders[cls] = known
+        return known
+
+
+@attrs.frozen(kw_only=True)
+class CloudPickle:
+    """Any Python object, pickled and signed with `key` (HMAC-SHA256).
+
+    Unpickling runs code, so a payload is only unpickled if its signature was made with this very key. Keep the key secret, and
+    out of the data folder.
+    """
+
+    key: bytes = attrs.field(repr=False)
+
+    @key.validator
+    def _check_key(self, _attribute: Any, value: bytes) -> None:
+        if not isinstance(value, bytes) or len(value) < 16:  # noqa: PLR2004 - the bound is told in the error
+            msg = "key: CloudPickle needs a secret of at least 16 bytes"
+            raise ValueError(msg)
+
+    def encode(self, message: Any) -> bytes:
+        """See `Codec.encode`."""
+        try:
+            body: bytes = cloudpickle.dumps(message)
+        except Exception as error:
+            msg = f"message: {type(message).__qualname__} cannot be pickled: {error}"
+            raise InvalidMessage(msg) from error
+        return hmac.digest(self.key, body, hashlib.sha256) + body
+
+    def decode(self, payload: bytes, cls: type | None) -> Any:  # noqa: ARG002 - a pickle names its class itself
+        """See `Codec.decode`."""
+        signature, body = payload[:32], payload[32:]
+        if not hmac.compare_digest(signature, hmac.digest(self.key, body, hashlib.sha256)):
+            msg = f"a payload of {len(payload)} bytes has no valid signature of this key; it is not unpickled"
+            raise InvalidMessage(msg)
+        try:
+            return cloudpickle.loads(body)
+        except Exception as error:
+            msg = f"a signed payload of {len(payload)} bytes cannot be unpickled: {error}"
+            raise InvalidMessage(msg) from error

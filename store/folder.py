@@ -1,0 +1,345 @@
+"""The owner of a data folder: appends frames to segment files, recovers the end of the log, keeps snapshots.
+
+Reading is in `reader`, formats are in `frame` and `segment`, every system call is in `disk`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perdure.events.errors import StoreCorrupt, StoreUnavailable
+from perdure.store import frame as fr
+from perdure.store import segment as sg
+from perdure.store import snapshot_file
+from perdure.store.disk import Disk
+from perdure.store.lock import FolderLock
+from perdure.store.protocol import Recovered, Snapshot
+from perdure.store.reader import FolderReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from perdure.store.protocol import Frame
+
+__all__ = ["SegmentStore"]
+
+logger = logging.getLogger("perdure.store")
+
+
+class SegmentStore:
+    """An `EventStore` in one folder of segment files and snapshots."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        segment_bytes: int = 64 << 20,
+        snapshots_kept: int = 2,
+        disk: Disk | None = None,
+        new_id: Callable[[], bytes] = lambda: os.urandom(16),
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.path = Path(folder)
+        self.disk = disk or Disk()
+        self.reader = FolderReader(self.path, disk=self.disk)
+        self.segment_bytes = segment_bytes
+        self.snapshots_kept = snapshots_kept
+        self.last_seq = 0
+        self.epoch = 0
+        self._new_id = new_id
+        self._now_us = now_us
+        self._lock = FolderLock(self.path)
+        self._fd: int | None = None
+        self._pid = 0
+        self._store_id = b""
+        self._crc_seed = 0
+        self._chain = b""
+        self._size = 0
+        self._segment = 0
+        self._synced_seq = 0
+        self._sealed = True
+        self._failed: StoreUnavailable | None = None
+
+    # --- opening ---------------------------------------------------------------------------------------------------------
+
+    def open(self, *, void_after: int | None = None) -> Recovered:
+        """See `EventStore.open`."""
+        try:
+            self.disk.make_folder(self.path)
+            self.reader.check_folder()
+        except OSError as error:
+            msg = (
+                f"the data folder {self.path} cannot be used: {error.strerror}. Name a folder (or a path where one can be made) "
+                "that this user may write."
+            )
+            raise StoreUnavailable(msg) from error
+        self._lock.take()
+        try:
+            return self._recover(void_after)
+        except OSError as error:
+            self.abandon()
+            raise self._unavailable("opened", error) from error
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _recover(self, void_after: int | None) -> Recovered:
+        self._failed = None
+        self._pid = os.getpid()
+        for name in self.disk.names(self.path):
+            if name.endswith(".tmp"):  # left by whoever died while writing it; never part of the log
+                self.disk.remove(self.path / name)
+        segments = self.reader.segments()
+        if not segments:
+            return self._create()
+        if segments[0] > 1 and next(self.reader.snapshots(), None) is None:
+            msg = (
+                f"the log in {self.path} begins with {segments[0]}, and there is no whole snapshot of what was before. Restore the "
+                "folder from a backup."
+            )
+            raise StoreCorrupt(msg, file=str(self.path), offset=0, seq=1)
+        first_seq = segments[-1]
+        path = self.reader.segment_path(first_seq)
+        header = sg.read_header(self.disk, path)
+        self._store_id, self._crc_seed = header.store_id, fr.seed(header.store_id)
+        self._read_from_disk(path)
+        place = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
+        frames, epoch = self._scan_end(path, header, place, void_after)
+        clean = place.sealed and not place.problem
+        size = self.disk.size(path)
+        if place.problem and sg.proof_of_sync(self.disk, path, header, place) and not _is_void(place, void_after):
+            raise sg.damaged(path, place.offset, place.seq, place.problem)
+        self._check_joint(segments, header)
+        self.last_seq = self._synced_seq = place.seq - 1
+        self._chain, self._sealed = place.chain, place.sealed or not frames
+        self.epoch = max(epoch, header.epoch) + 1
+        cut = size - place.offset
+        if cut:
+            logger.warning("%s: %d bytes of a torn end are cut off at offset %d: %s", path, cut, place.offset, place.problem)
+            self._begin_segment()
+            if self._segment != first_seq:
+                self.disk.truncate(path, place.offset)
+        else:
+            self._fd, self._size, self._segment = self.disk.open_append(path), size, first_seq
+        return Recovered(
+            self.last_seq, self.epoch, len(segments), clean=clean, cut_bytes=cut, cut_from_seq=place.seq if cut else None
+        )
+
+    def _create(self) -> Recovered:
+        if self.reader.snapshot_seqs():
+            msg = f"{self.path} holds snapshots but no log. Restore the folder from a backup."
+            raise StoreCorrupt(msg, file=str(self.path), offset=0, seq=1)
+        self._store_id = self._new_id()
+        self._crc_seed = fr.seed(self._store_id)
+        self._chain = fr.chain_after(self._store_id)
+        self.last_seq = self._synced_seq = 0
+        self.epoch = 1
+        self._begin_segment()
+        self.disk.sync_folder(self.path.parent)
+        return Recovered(0, 1, 1, created=True)
+
+    def _read_from_disk(self, path: Path) -> None:
+        """Have what is in the file on the disk, and read what is on the disk: a sync that failed before shows now."""
+        fd = self.disk.open_append(path)
+        try:
+            self.disk.sync(fd)
+            self.disk.forget_cached(fd)
+        finally:
+            self.disk.close(fd)
+
+    def _scan_end(
+        self, path: Path, header: sg.SegmentHeader, place: sg.Place, void_after: int | None
+    ) -> tuple[int, int]:
+        """Read the last segment up to where it is whole, or to where it is void; gives how many frames, and their last epoch."""
+        frames, epoch = 0, 0
+        for parsed, _ in sg.scan(self.disk, path, header, place, void_after):
+            frames += 1
+            epoch = parsed.epoch
+        return frames, epoch
+
+    def _check_joint(self, segments: list[int], header: sg.SegmentHeader) -> None:
+        """The last segment must continue the one before it, which must be there whole."""
+        if len(segments) < 2:  # noqa: PLR2004 - there is no joint in fewer than two
+            return
+        before = self.reader.segment_path(segments[-2])
+        earlier = sg.read_header(self.disk, before)
+        place = sg.Place(sg.HEADER_BYTES, earlier.first_seq, earlier.chain)
+        for _ in sg.scan(self.disk, before, earlier, place, header.first_seq - 1):
+            pass
+        if place.seq != header.first_seq:
+            raise sg.damaged(before, place.offset, place.seq, place.problem or "the segment ends too early")
+        if place.chain != header.chain:
+            raise sg.damaged(before, place.offset, place.seq, "the next segment does not continue it")
+
+    # --- writing ---------------------------------------------------------------------------------------------------------
+
+    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+        """See `EventStore.append`."""
+        fd = self._writable()
+        if expected_seq != self.last_seq + 1:
+            msg = f"a frame for sequence {expected_seq} where {self.last_seq + 1} is next: its writer has lost step with the log"
+            raise ValueError(msg)
+        if len(body) > fr.FRAME_BYTES_MAX or not 0 < count <= fr.COUNT_MAX:
+            msg = f"a frame of {count} events and {len(body)} bytes is past the bound of {fr.COUNT_MAX} and {fr.FRAME_BYTES_MAX}"
+            raise ValueError(msg)
+        if self._size >= self.segment_bytes:
+            try:
+                self._roll()
+            except OSError as error:
+                raise self._fail("written", error) from error
+            fd = self._writable()
+        self._write(fd, body, count)
+        self.last_seq += count
+        self._sealed = False
+
+    def _write(self, fd: int, body: bytes, count: int) -> None:
+        frame, chain = fr.pack(
+            body=body,
+            count=count,
+            first_seq=self.last_seq + 1,
+            epoch=self.epoch,
+            unsynced=self.last_seq - self._synced_seq,
+            prev=self._chain,
+            crc_seed=self._crc_seed,
+        )
+        try:
+            self.disk.write(fd, frame)
+        except OSError as error:
+            failure = self._fail("written", error)
+            try:
+                self.disk.cut(fd, self._size)
+            except OSError:
+                logger.debug("the torn frame stays until the log is opened again", exc_info=True)
+            raise failure from error
+        self._chain = chain
+        self._size += len(frame)
+
+    def sync(self) -> None:
+        """See `EventStore.sync`."""
+        fd = self._writable()
+        try:
+            self.disk.sync_data(fd)
+        except OSError as error:
+            raise self._fail("synced", error) from error
+        self._synced_seq = self.last_seq
+
+    def seal(self) -> None:
+        """See `EventStore.seal`. Synced at once: nothing may follow a seal that is not."""
+        if self._sealed:
+            return
+        self._write(self._writable(), b"", 0)
+        self.sync()
+        self._sealed = True
+
+    def _roll(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            try:
+                self.disk.sync(fd)
+            finally:
+                self.disk.close(fd)
+            self._synced_seq = self.last_seq
+        self._begin_segment()
+
+    def _begin_segment(self) -> None:
+        """Start a segment after the last event. It is there whole, name included, before anything is written to it."""
+        path = self.reader.segment_path(self.last_seq + 1)
+        head = sg.pack_header(sg.SegmentHeader(self._store_id, self.last_seq + 1, self.epoch, self._chain, self._now_us()))
+        beside = path.with_suffix(".tmp")
+        fd = self.disk.create(beside)
+        try:
+            self.disk.write(fd, head)
+            self.disk.sync(fd)
+            self.disk.rename(beside, path)
+            self.disk.sync_folder(self.path)
+        except BaseException:
+            self.disk.close(fd)
+            raise
+        self._fd, self._size, self._segment = fd, len(head), self.last_seq + 1
+
+    def _writable(self) -> int:
+        if self._failed is not None:
+            raise self._failed
+        if self._fd is None or self._pid != os.getpid():
+            msg = f"the store in {self.path} is not open in this process"
+            raise StoreUnavailable(msg)
+        return self._fd
+
+    def _fail(self, what: str, error: OSError) -> StoreUnavailable:
+        """After any I/O error this store writes no more: only opening it anew can tell what the disk has."""
+        self._failed = self._unavailable(what, error)
+        return self._failed
+
+    def _unavailable(self, what: str, error: OSError) -> StoreUnavailable:
+        reason = error.strerror or str(error)
+        msg = f"the log in {self.path} could not be {what}: {reason}. Nothing was published; it is tried again by itself."
+        return StoreUnavailable(msg)
+
+    # --- reading and snapshots -------------------------------------------------------------------------------------------
+
+    def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
+        """See `EventStore.frames`."""
+        return self.reader.frames(after, self.last_seq if until is None else until)
+
+    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
+        """See `EventStore.snapshots`."""
+        return self.reader.snapshots(at_most)
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """See `EventStore.save_snapshot`."""
+        try:
+            snapshot_file.write(self.disk, self.path, self._store_id, snapshot)
+            for seq in self.reader.snapshot_seqs()[: -self.snapshots_kept]:
+                self.disk.remove(self.path / snapshot_file.file_name(seq))
+        except OSError as error:
+            msg = f"the snapshot at {snapshot.seq} could not be written in {self.path}: {error.strerror}. The log is untouched."
+            raise StoreUnavailable(msg) from error
+
+    def drop_before(self, seq: int) -> int:
+        """Remove whole segments that end before `seq` and that no kept snapshot needs; gives how many. Loses history for audit.
+
+        Raises:
+            OSError: a file could not be removed.
+        """
+        kept = self.reader.snapshot_seqs()
+        if len(kept) < self.snapshots_kept:
+            return 0
+        segments = self.reader.segments()
+        needed_from = min(seq, kept[0] + 1)
+        old = [first for first, following in zip(segments, segments[1:], strict=False) if following <= needed_from]
+        for first_seq in old:
+            self.disk.remove(self.reader.segment_path(first_seq))
+        if old:
+            self.disk.sync_folder(self.path)
+        return len(old)
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """The size of all segments and snapshots in bytes."""
+        return self.reader.bytes_on_disk()
+
+    # --- letting go ------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """See `EventStore.close`."""
+        try:
+            if self._fd is not None and self._failed is None and self._pid == os.getpid():
+                self.sync()
+                self.seal()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """See `EventStore.abandon`."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            self.disk.close(fd)
+        self._lock.drop()
+
+
+def _is_void(place: sg.Place, void_after: int | None) -> bool:
+    return void_after is not None and place.seq > void_after

@@ -1,0 +1,105 @@
+"""An event store in memory, for tests and for queues that need not outlive their process. Keeps the store's whole contract.
+
+It survives `close` and `open` of the same object, so a test can restart a system on it.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from perdure.events.errors import StoreLocked, StoreUnavailable
+from perdure.store.protocol import Frame, Recovered, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """An `EventStore` that keeps its frames in a list."""
+
+    def __init__(self, *, snapshots_kept: int = 2) -> None:
+        self.last_seq = 0
+        self.epoch = 0
+        self.snapshots_kept = snapshots_kept
+        self._frames: list[Frame] = []
+        self._ends: list[int] = []
+        self._snapshots: dict[int, Snapshot] = {}
+        self._open = False
+        self._lock = threading.Lock()
+
+    def open(self, *, void_after: int | None = None) -> Recovered:
+        """See `EventStore.open`."""
+        with self._lock:
+            if self._open:
+                msg = "this store in memory is in use by another system of this process; stop that one first"
+                raise StoreLocked(msg)
+            self._open = True
+        cut_from = None
+        while void_after is not None and self.last_seq > void_after:
+            frame = self._frames.pop()
+            self._ends.pop()
+            self.last_seq = frame.first_seq - 1
+            cut_from = frame.first_seq
+        self.epoch += 1
+        return Recovered(self.last_seq, self.epoch, 1, created=self.epoch == 1, cut_from_seq=cut_from)
+
+    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+        """See `EventStore.append`."""
+        self._check_open()
+        if expected_seq != self.last_seq + 1:
+            msg = f"a frame for sequence {expected_seq} where {self.last_seq + 1} is next: its writer has lost step with the log"
+            raise ValueError(msg)
+        if count <= 0:
+            msg = f"a frame of {count} events"
+            raise ValueError(msg)
+        self._frames.append(Frame(expected_seq, count, body))
+        self._ends.append(expected_seq + count - 1)
+        self.last_seq += count
+
+    def sync(self) -> None:
+        """See `EventStore.sync`: memory is as durable as it gets."""
+        self._check_open()
+
+    def seal(self) -> None:
+        """See `EventStore.seal`: nothing rots here."""
+        self._check_open()
+
+    def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
+        """See `EventStore.frames`."""
+        i = bisect_right(self._ends, after)
+        while i < len(self._frames) and (until is None or self._frames[i].first_seq <= until):
+            yield self._frames[i]
+            i += 1
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """See `EventStore.save_snapshot`."""
+        kept = sorted({**self._snapshots, snapshot.seq: snapshot}.items())
+        self._snapshots = dict(kept[-self.snapshots_kept :])
+
+    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
+        """See `EventStore.snapshots`."""
+        for seq in sorted(self._snapshots, reverse=True):
+            if at_most is None or seq <= at_most:
+                yield self._snapshots[seq]
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """The size of all frames and snapshots in bytes, uncompressed."""
+        return sum(len(f.body) for f in self._frames) + sum(len(s.body) for s in self._snapshots.values())
+
+    def close(self) -> None:
+        """See `EventStore.close`."""
+        self.abandon()
+
+    def abandon(self) -> None:
+        """See `EventStore.abandon`."""
+        self._open = False
+
+    def _check_open(self) -> None:
+        if not self._open:
+            msg = "this store in memory is not open"
+            raise StoreUnavailable(msg)

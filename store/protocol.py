@@ -1,0 +1,112 @@
+"""What a store of events is: an ordered log of frames with one owner, and snapshots beside it.
+
+Three kinds fulfil it: segment files (`folder`), memory (`memory`), and whatever else keeps this contract; `tests/store` holds
+them to it. A store knows nothing of events: a frame's body is bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["EventStore", "Frame", "Recovered", "Snapshot"]
+
+
+@attrs.frozen
+class Frame:
+    """Events that were committed together; `body` is uncompressed."""
+
+    first_seq: int
+    count: int
+    body: bytes
+
+    @property
+    def last_seq(self) -> int:
+        """The sequence number of its last event."""
+        return self.first_seq + self.count - 1
+
+
+@attrs.frozen
+class Snapshot:
+    """The state after folding all events up to `seq`."""
+
+    seq: int
+    body: bytes
+
+
+@attrs.frozen
+class Recovered:
+    """What opening the store found and did."""
+
+    last_seq: int
+    epoch: int
+    segments: int
+    created: bool = False
+    clean: bool = True
+    """The last owner closed the log in good order."""
+    cut_bytes: int = 0
+    """Bytes of a torn or voided tail that were cut off."""
+    cut_from_seq: int | None = None
+
+
+class EventStore(Protocol):
+    """The log and its snapshots. Unless said otherwise, methods are for the owner's one writing thread."""
+
+    last_seq: int
+    """The sequence number of the last event written; 0 for none."""
+
+    def open(self, *, void_after: int | None = None) -> Recovered:
+        """Take ownership and recover the end of the log.
+
+        `void_after`: what was written after this sequence number was refused to its publishers (a sync failed), and must not
+        come back even if it can be read.
+
+        Raises:
+            StoreLocked: another process, or another store object, owns it.
+            StoreCorrupt: committed history is damaged.
+            StoreUnavailable: it cannot be read or written, or a newer version wrote it.
+        """
+
+    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+        """Write one frame of `count` events, the first of them number `expected_seq`; all of it or, after a crash, nothing.
+
+        Raises:
+            StoreUnavailable: it could not be written, or this is no longer the owner; the frame will not be there.
+        """
+
+    def sync(self) -> None:
+        """Make all that was appended outlast a power cut.
+
+        Raises:
+            StoreUnavailable: nobody knows what is on the disk; only `open` with `void_after` settles it.
+        """
+
+    def seal(self) -> None:
+        """Mark that the last frame was written whole and synced, so that later rot in it cannot pass for a torn write."""
+
+    def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
+        """Give the frames that hold events after `after` and not after `until`, in order. In any thread, beside the writer.
+
+        Raises:
+            StoreCorrupt: a frame is damaged or missing; all before it have been given.
+        """
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot beside the older ones. In any thread.
+
+        Raises:
+            StoreUnavailable: it could not be written; the older ones are untouched.
+        """
+
+    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
+        """Give the whole snapshots up to number `at_most`, newest first; damaged ones are logged and passed over."""
+
+    def close(self) -> None:
+        """Seal, sync and let go of the ownership."""
+
+    def abandon(self) -> None:
+        """Let go of everything without another write, as after an I/O error; `open` may follow."""

@@ -1,0 +1,152 @@
+"""Reading a data folder without owning it: a consistent prefix of the log, also beside a live writer.
+
+Takes no lock and changes nothing. `folder` (the owner) and `verify` read through it too.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perdure.events.errors import StoreCorrupt, StoreUnavailable
+from perdure.store import segment as sg
+from perdure.store import snapshot_file
+from perdure.store.disk import Disk
+from perdure.store.frame import BadFrame
+from perdure.store.protocol import Frame, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["FolderReader"]
+
+logger = logging.getLogger("perdure.store")
+
+
+class FolderReader:
+    """Reads frames and snapshots of a folder. Safe in any thread; each iteration has its own descriptors."""
+
+    def __init__(self, folder: str | Path, *, disk: Disk | None = None) -> None:
+        self.path = Path(folder)
+        self.disk = disk or Disk()
+
+    def check_folder(self) -> None:
+        """Refuse what is no data folder.
+
+        Raises:
+            StoreUnavailable: it is not there, is a file, or cannot be read.
+        """
+        try:
+            self.disk.names(self.path)
+        except OSError as error:
+            msg = f"the data folder {self.path} cannot be read: {error.strerror}. Check the path and its permissions."
+            raise StoreUnavailable(msg) from error
+
+    def segments(self) -> list[int]:
+        """Give the first sequence numbers of all segments, in order.
+
+        Raises:
+            StoreUnavailable: the folder cannot be read.
+        """
+        try:
+            names = self.disk.names(self.path)
+        except OSError as error:
+            msg = f"the data folder {self.path} cannot be read: {error.strerror}"
+            raise StoreUnavailable(msg) from error
+        return sorted(seq for name in names if (seq := sg.first_seq_of(name)) is not None)
+
+    def segment_path(self, first_seq: int) -> Path:
+        """Give the path of a segment."""
+        return self.path / sg.file_name(first_seq)
+
+    def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
+        """See `EventStore.frames`; without an owner's knowledge the log ends where the last segment has no more whole frames.
+
+        Raises:
+            StoreCorrupt: a frame is damaged or missing; all before it have been given.
+            StoreUnavailable: the folder cannot be read.
+        """
+        place: sg.Place | None = None
+        while True:
+            segments = self.segments()
+            if not segments:
+                return
+            start = place.seq if place is not None else max(after, 0) + 1
+            first = max((seq for seq in segments if seq <= start), default=segments[0])
+            came_from = place
+            for first_seq, following in zip(segments, [*segments[1:], None], strict=True):
+                if first_seq < first:
+                    continue
+                last = None if following is None else following - 1
+                if until is not None:
+                    last = until if last is None else min(last, until)
+                    if first_seq > until:
+                        return
+                place = yield from self._segment(first_seq, following, last, after, place)
+            if place is None or (until is not None and place.seq > until) or self.segments() == segments:
+                return
+            if came_from is not None and came_from.seq == place.seq:
+                return
+
+    def _segment(
+        self, first_seq: int, following: int | None, last: int | None, after: int, before: sg.Place | None
+    ) -> Iterator[Frame]:
+        """Give the frames of one segment; its result is where it ended."""
+        path = self.segment_path(first_seq)
+        header = sg.read_header(self.disk, path)
+        place = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
+        if before is not None:
+            if before.seq == first_seq:
+                if before.chain != header.chain:
+                    raise sg.damaged(path, 0, first_seq, "it does not continue the segment before it")
+            elif before.seq > first_seq:
+                place = before  # this segment has grown since it was read
+            else:
+                raise sg.damaged(path, 0, before.seq, f"the log goes on at {first_seq}, sequence {before.seq} is missing")
+        for _, frame in sg.scan(self.disk, path, header, place, last):
+            if frame.count and frame.last_seq > after:
+                yield frame
+        if place.problem:
+            reached = last is not None and place.seq > last
+            if not reached and (following is not None or sg.proof_of_sync(self.disk, path, header, place)):
+                raise sg.damaged(path, place.offset, place.seq, place.problem)
+        elif following is not None and place.seq < following and (last is None or place.seq <= last):
+            raise sg.damaged(path, place.offset, place.seq, f"the segment ends here, the next begins with {following}")
+        return place  # type: ignore[return-value]  # a generator's result
+
+    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
+        """See `EventStore.snapshots`."""
+        found = sorted((seq for name in self.disk.names(self.path) if (seq := snapshot_file.seq_of(name)) is not None), reverse=True)
+        store_id = self.store_id()
+        for seq in found:
+            if at_most is not None and seq > at_most:
+                continue
+            path = self.path / snapshot_file.file_name(seq)
+            try:
+                yield snapshot_file.read(self.disk, path, store_id)
+            except FileNotFoundError:
+                continue  # pruned by the owner in between
+            except (BadFrame, OSError) as error:
+                logger.warning("snapshot %s is passed over, an older one is used: %s", path.name, error)
+
+    def store_id(self) -> bytes | None:
+        """Give the store's id, as the newest segment that can be read says."""
+        for first_seq in reversed(self.segments()):
+            try:
+                return sg.read_header(self.disk, self.segment_path(first_seq)).store_id
+            except (StoreCorrupt, OSError):
+                continue
+        return None
+
+    def snapshot_seqs(self) -> list[int]:
+        """Give the numbers of all snapshot files, oldest first."""
+        return sorted(seq for name in self.disk.names(self.path) if (seq := snapshot_file.seq_of(name)) is not None)
+
+    def bytes_on_disk(self) -> int:
+        """Give the size of all segments and snapshots in bytes."""
+        return sum(
+            self.disk.size(self.path / name)
+            for name in self.disk.names(self.path)
+            if sg.first_seq_of(name) is not None or snapshot_file.seq_of(name) is not None
+        )

@@ -1,0 +1,121 @@
+"""Whether a data folder is whole: every byte of every segment and snapshot, every link of the chain.
+
+Changes nothing and takes no lock; what to do about findings is for the reader of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.events.errors import StoreCorrupt, StoreUnavailable
+from perdure.store import segment as sg
+from perdure.store import snapshot_file
+from perdure.store.frame import BadFrame
+from perdure.store.reader import FolderReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from perdure.store.disk import Disk
+
+__all__ = ["Finding", "Verification", "verify"]
+
+
+@attrs.frozen
+class Finding:
+    """One thing that is wrong: in which file, at which byte, at which sequence number (-1: none)."""
+
+    file: str
+    offset: int
+    seq: int
+    problem: str
+
+
+@attrs.define
+class Verification:
+    """What a check of a whole folder found."""
+
+    findings: list[Finding] = attrs.field(factory=list)
+    segments: int = 0
+    snapshots: int = 0
+    frames: int = 0
+    events: int = 0
+    bytes: int = 0
+    last_seq: int = 0
+    chain: str = ""
+    """Chain hash of the last frame, hexadecimal: note it elsewhere, and no edit of history goes unseen."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+
+def verify(folder: str | Path, *, disk: Disk | None = None, progress: Callable[[int], None] | None = None) -> Verification:
+    """Check a folder; `progress` is called with the bytes read so far.
+
+    A live owner may be writing to it: its last frame may then be unfinished, which counts as a finding only at rest.
+
+    Raises:
+        StoreUnavailable: the folder cannot be read at all.
+    """
+    reader = FolderReader(folder, disk=disk)
+    reader.check_folder()
+    result = Verification()
+    segments = reader.segments()
+    chain: bytes | None = None
+    expected = segments[0] if segments else 1
+    store_id: bytes | None = None
+    for first_seq, following in zip(segments, [*segments[1:], None], strict=False):
+        path = reader.segment_path(first_seq)
+        result.segments += 1
+        try:
+            header = sg.read_header(reader.disk, path)
+        except (StoreCorrupt, StoreUnavailable, OSError) as error:
+            result.findings.append(Finding(path.name, 0, first_seq, str(error)))
+            chain, expected = None, following or expected
+            continue
+        if first_seq != expected:
+            problem = f"sequences {expected} to {first_seq - 1} are missing before it"
+            result.findings.append(Finding(path.name, 0, expected, problem))
+        elif chain is not None and chain != header.chain:
+            result.findings.append(Finding(path.name, 0, first_seq, "it does not continue the segment before it"))
+        if store_id is not None and header.store_id != store_id:
+            result.findings.append(Finding(path.name, 0, first_seq, "it belongs to another store"))
+        store_id = header.store_id
+        place = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
+        for _, frame in sg.scan(reader.disk, path, header, place, None if following is None else following - 1):
+            result.frames += 1
+            result.events += frame.count
+            if progress is not None:
+                progress(result.bytes + place.offset)
+        if place.offset != place.size:
+            problem = place.problem or "bytes after the last frame"
+            result.findings.append(Finding(path.name, place.offset, place.seq, problem))
+        elif following is not None and place.seq < following:
+            problem = f"it ends here, and the next segment begins with {following}"
+            result.findings.append(Finding(path.name, place.offset, place.seq, problem))
+        result.bytes += place.size
+        result.last_seq = place.seq - 1
+        result.chain = place.chain.hex()
+        chain, expected = place.chain, place.seq if following is None else following
+    _verify_snapshots(reader, store_id, result)
+    if segments and segments[0] > 1 and not any(seq >= segments[0] - 1 for seq in reader.snapshot_seqs()):
+        result.findings.append(Finding("", -1, 1, f"the log begins with {segments[0]}, and no snapshot holds what was before"))
+    if not segments:
+        result.findings.append(Finding(str(folder), -1, 1, "there is no log in this folder"))
+    return result
+
+
+def _verify_snapshots(reader: FolderReader, store_id: bytes | None, result: Verification) -> None:
+    for seq in reader.snapshot_seqs():
+        path = reader.path / snapshot_file.file_name(seq)
+        result.snapshots += 1
+        try:
+            snapshot_file.read(reader.disk, path, store_id)
+            result.bytes += reader.disk.size(path)
+        except (BadFrame, OSError) as error:
+            result.findings.append(Finding(path.name, 0, seq, f"the snapshot is damaged: {error}"))

@@ -1,0 +1,72 @@
+"""The arrows between the rooms hold, and the contracts that guard them (in pyproject.toml) do notice a wrong one.
+
+import-linter needs the rooms as one tree on disk, which is what the unpacked wheel is.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def tree(wheel: Path, tmp_path: Path) -> Path:
+    with ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    return tmp_path
+
+
+def lint(tree: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run import-linter on an unpacked wheel, with the contracts of the checkout."""
+    program = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+    command = [sys.executable, "-c", program, "--no-cache", "--config", str(CHECKOUT / "pyproject.toml"), *options]
+    environment = os.environ | {"PYTHONPATH": str(tree), "NO_COLOR": "1", "COLUMNS": "200"}
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_import_arrows(tree: Path) -> None:
+    result = lint(tree)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "contract"),
+    [
+        ("events", "perdure.store", "events"),
+        ("events", "perdure.newcomer", "events"),
+        ("store", "perdure.actors", "store"),
+        ("store", "perdure.newcomer", "store"),
+        ("actors", "perdure.newcomer", "actors"),
+        ("events", "perdure", "front-door"),
+        ("store", "perdure", "front-door"),
+        ("actors", "perdure", "front-door"),
+        ("actors", "perdure.chaos", "chaos"),
+        ("", "perdure.chaos", "chaos"),
+    ],
+)
+def test_a_wrong_arrow_is_noticed(tree: Path, importer: str, imported: str, contract: str) -> None:
+    """`perdure.newcomer` is a module that host/ does not have yet: the contracts must cover it unasked."""
+    (tree / "perdure" / "newcomer.py").write_text("", encoding="utf-8")
+    (tree / "perdure" / importer / "intruder.py").write_text(f"import {imported}\n", encoding="utf-8")
+    result = lint(tree, "--contract", contract)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "intruder" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [("store", "events"), ("actors", "events"), ("actors", "store"), ("", "actors"), ("chaos", "newcomer")],
+)
+def test_a_right_arrow_is_let_through(tree: Path, importer: str, imported: str) -> None:
+    (tree / "perdure" / "newcomer.py").write_text("", encoding="utf-8")
+    (tree / "perdure" / importer / "intruder.py").write_text(f"import perdure.{imported}\n", encoding="utf-8")
+    result = lint(tree)
+    assert "Contracts:" in result.stdout, result.stdout + result.stderr
+    assert "intruder" not in result.stdout, result.stdout

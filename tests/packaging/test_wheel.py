@@ -1,0 +1,61 @@
+"""What a user gets from the wheel: the rooms as one package, typed, licensed, with its command, and nothing else.
+
+How the wheel is built is in conftest.py.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from configparser import ConfigParser
+from email.parser import Parser
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+ROOMS = {"host": "", "actors": "actors/", "chaos": "chaos/", "events": "events/", "store": "store/"}
+
+
+@pytest.fixture
+def names(wheel: Path) -> set[str]:
+    with ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def metadata(wheel: Path, name: str) -> str:
+    """Read one file of the wheel's dist-info folder."""
+    with ZipFile(wheel) as archive:
+        (path,) = [entry for entry in archive.namelist() if entry.endswith(f".dist-info/{name}")]
+        return archive.read(path).decode()
+
+
+def test_wheel_installs_only_perdure(names: set[str]) -> None:
+    version = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert {name.split("/")[0] for name in names} == {"perdure", f"perdure-{version}.dist-info"}
+
+
+def test_wheel_holds_each_file_of_each_room_and_no_more(names: set[str], sources: Path) -> None:
+    """A module or data file that works in a checkout and is missing from the wheel is the oldest of packaging bugs."""
+    expected = {
+        f"perdure/{prefix}{path.relative_to(sources / folder).as_posix()}"
+        for folder, prefix in ROOMS.items()
+        for path in (sources / folder).rglob("*")
+        if path.is_file()
+    }
+    assert {name for name in names if name.startswith("perdure/")} == expected
+
+
+def test_wheel_says_that_it_is_typed(names: set[str]) -> None:
+    assert "perdure/py.typed" in names
+
+
+def test_wheel_carries_the_licence(wheel: Path) -> None:
+    assert Parser().parsestr(metadata(wheel, "METADATA")).get_all("License-File") == ["LICENSE"]
+    assert metadata(wheel, "licenses/LICENSE") == (CHECKOUT / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_wheel_installs_the_command(wheel: Path) -> None:
+    entry_points = ConfigParser()
+    entry_points.read_string(metadata(wheel, "entry_points.txt"))
+    assert entry_points["console_scripts"]["perdure"] == "perdure.cli:main"
