@@ -42,6 +42,8 @@ class Actor(pykka.ThreadingActor):
         self.name = name
         self.generation = generation
         self.killed = False
+        self.at_rest = False
+        """It has ended in good order, with everything done that it was told before."""
         self.thread: threading.Thread | None = None
 
     @staticmethod
@@ -87,6 +89,7 @@ class Actor(pykka.ThreadingActor):
             for envelope in envelopes:
                 if envelope.reply_to is not None and isinstance(envelope.message, _ActorStop):
                     envelope.reply_to.set(None)
+            self.at_rest = True
             return
 
     def on_batch(self, messages: list[Any]) -> None:

@@ -24,7 +24,7 @@ __all__ = ["Context", "Interrupted", "Reject", "Retry", "check_percent"]
 ANSWER_TIMEOUT_S = 30.0
 
 
-class Retry(Exception):  # noqa: N818 - raised to ask for something, not to report an error
+class Retry(Exception):
     """Raised by a handler: try this message again in `delay` seconds, whatever its backoff says. Counts as an attempt."""
 
     def __init__(self, delay: float = 0.0, reason: str = "the handler asked for a retry") -> None:
@@ -35,7 +35,7 @@ class Retry(Exception):  # noqa: N818 - raised to ask for something, not to repo
         self.delay = delay
 
 
-class Reject(Exception):  # noqa: N818 - raised to ask for something, not to report an error
+class Reject(Exception):
     """Raised by a handler: this message can never be handled; it becomes a dead letter at once."""
 
     def __init__(self, reason: str) -> None:

@@ -5,13 +5,15 @@ Only data; registering it is the dispatcher's business, running it the worker's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import attrs
 
-from perdure.events.backoff import Backoff
 from perdure.events.vocabulary import HandlerRegistered
+
+if TYPE_CHECKING:
+    from perdure.events.backoff import Backoff
+    from collections.abc import Callable
 
 __all__ = ["HandlerSpec"]
 

@@ -68,9 +68,8 @@ class Journal(Actor):
         self.store.seal()
 
     def on_stop(self) -> None:
-        """Close the log in good order."""
+        """Have everything on disk; who opened the log closes it."""
         self._sync([])
-        self.store.close()
 
     def _commit(self, appends: list[Append]) -> None:
         waiting: list[Effect] = []

@@ -6,7 +6,6 @@ leaves a state from which the dispatcher can tell what happened.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,6 +13,7 @@ import attrs
 from perdure.actors.mailbox import Mailbox
 
 if TYPE_CHECKING:
+    import threading
     from perdure.actors.handler import HandlerSpec
     from perdure.events.vocabulary import FailureNote, Leased, Published
 

@@ -57,7 +57,7 @@ class Queue(Decider):
         self.idlers: list[Request] = []
         super().begin()
 
-    def recalled(self, states: States, seq: int) -> None:
+    def recalled(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
         """Take the queue's part; at the start of the process, take back what died with the last one."""
         self.state = states.queue
         now_us = self.stage.clock.now_us()
@@ -75,7 +75,7 @@ class Queue(Decider):
                 case Request():
                     self._command(message, now_us)
                 case Subscribe():
-                    self._subscribe(message, now_us)
+                    self._subscribe(message)
                 case Wake() | Reborn(name="timer"):
                     self.wake_at_us = 0
         self._pass_time(now_us)
@@ -88,7 +88,7 @@ class Queue(Decider):
         self.commit(now_us)
         next_us = rules.next_deadline_us(self.state)
         if self.parked:
-            next_us = min(next_us, min(publish.deadline_us for _, publish in self.parked))
+            next_us = min(next_us, *(publish.deadline_us for _, publish in self.parked))
         if next_us < FOREVER:
             self.wake_by(next_us)
 
@@ -162,11 +162,9 @@ class Queue(Decider):
             if request.key not in desk.outstanding:
                 continue
             try:
-                if still:
-                    # Who came first has not fitted in: only look whether this one's time is over.
-                    if publish.deadline_us > now_us:
-                        still.append((request, publish))
-                        continue
+                if still and publish.deadline_us > now_us:
+                    still.append((request, publish))  # who came first has not fitted in
+                    continue
                 self._publish(request, publish, now_us)
             except QueueFull as error:
                 if publish.deadline_us <= now_us:
@@ -225,7 +223,7 @@ class Queue(Decider):
         for type_name, deliveries in handed.items():
             self.written.append(Deliver(self.subscriptions[type_name][1], deliveries))
 
-    def _subscribe(self, message: Subscribe, now_us: int) -> None:
+    def _subscribe(self, message: Subscribe) -> None:
         """Open, change or close a flow; what the workers have and the log has not is settled first."""
         subscription, pool = message.subscription, message.pool
         self.subscriptions[subscription.type] = (subscription, pool)
@@ -233,10 +231,11 @@ class Queue(Decider):
         for number, delivery in out.items():
             live = self.state.messages.get(number)
             if live is None or live.published.id != delivery.published.id:
-                delivery.lost = True
+                # Where it has an outcome, that is what ended the message; "lost" would let an older word deliver it again.
+                delivery.lost = delivery.outcome is None
             elif live.lease is None and live.attempts < delivery.lease.attempt and live.where:
                 # Its lease was lost with a frame that never got to the disk, and it runs: on record again.
-                self._apply([attrs.evolve(delivery.lease)])
+                self._apply([delivery.lease])
         missing = [
             Delivery(m.published, m.lease, m.failures)
             for m in self.state.leased.values()

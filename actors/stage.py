@@ -13,9 +13,9 @@ import pykka
 
 from perdure.actors.desk import Desk
 from perdure.actors.messages import Down, TakeSnapshot, Up
-from perdure.events.queue_rules import Limits
 
 if TYPE_CHECKING:
+    from perdure.events.queue_rules import Limits
     import random
     from collections.abc import Callable
 
@@ -35,7 +35,8 @@ logger = logging.getLogger("perdure")
 class Publisher(Protocol):
     """How payloads become objects and objects drafts; the front door's part, needed by the workers."""
 
-    def draft(self, message: Any, **options: Any) -> Draft:
+    @property
+    def draft(self) -> Callable[..., Draft]:
         """Encode a message with its options."""
 
     def load(self, type_name: str, payload: bytes) -> Any:
@@ -43,15 +44,35 @@ class Publisher(Protocol):
 
 
 class Tuning(Protocol):
-    """What the actors read of the host's options."""
+    """What the actors read of the host's options (see `perdure.Options` for what each means)."""
 
-    durability: str
-    snapshot_events: int
-    restart_budget: int
-    restart_window_s: float
-    prefetch_ms: float
-    prefetch_max: int
-    finished_max: int
+    @property
+    def durability(self) -> str:
+        """`fsync` or `os`."""
+
+    @property
+    def snapshot_events(self) -> int:
+        """Events between two snapshots."""
+
+    @property
+    def restart_budget(self) -> int:
+        """Deaths allowed to one actor."""
+
+    @property
+    def restart_window_s(self) -> float:
+        """The time in which they are counted."""
+
+    @property
+    def prefetch_ms(self) -> float:
+        """Work that may lie ready for a worker."""
+
+    @property
+    def prefetch_max(self) -> int:
+        """Deliveries that may lie ready for a worker."""
+
+    @property
+    def finished_max(self) -> int:
+        """Ended messages whose ids are remembered."""
 
 
 class Stage:
@@ -119,8 +140,10 @@ class Stage:
                 self.tell(name, message)
 
     def buried(self, actor: Actor, cause: BaseException | None) -> None:
-        """Take note that an actor's thread has ended. Runs in that thread, in its undertaker's, or in both: told twice is
-        harmless, since only the death of the one who is on counts.
+        """Take note that an actor's thread has ended.
+
+        Runs in that thread, in its undertaker's, or in both: told twice is harmless, since only the death of the one who is
+        on counts.
         """
         if actor.name != "supervisor":
             self.tell("supervisor", Down(actor.name, actor, cause))
@@ -142,8 +165,7 @@ class Stage:
 
     def warm_states(self, name: str) -> States | None:
         """Give an actor, once, its part of the states as folded at the start."""
-        warm = self.warm.pop(name, None)
-        return warm
+        return self.warm.pop(name, None)
 
     def journal_up(self, generation: int) -> None:
         """Take note that a journal has the log open."""

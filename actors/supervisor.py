@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pykka.messages import _ActorStop
 

@@ -5,8 +5,7 @@ Reads only; also opens the folder of a live system, or of one that refuses to ru
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -20,6 +19,7 @@ from perdure.payloads import name_of
 from perdure.store import FolderReader, Verification, verify
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -210,5 +210,3 @@ def _wanted(kind: str | type | None) -> Callable[[ev.Event, str | None], bool] |
         return lambda event, _: isinstance(event, kind)
     name = name_of(kind)
     return lambda _, message_type: message_type == name
-
-

@@ -17,6 +17,8 @@ from perdure.events.errors import InvalidMessage, UnknownMessage
 from perdure.metrics import moment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perdure.system import System
 
 __all__ = ["DeadLetter", "DeadLetterStats", "DeadLetters", "Failure"]
@@ -141,17 +143,16 @@ class DeadLetters:
         newest = None if stats.newest_us is None else moment(stats.newest_us)
         return DeadLetterStats(stats.total, stats.by_type, stats.by_reason, oldest, newest)
 
-    def _select(self, selection: Selection) -> list[Letter]:  # type: ignore[valid-type]  # `list` is a method here
-        found: Any = self._system.ask("dead_letters", selection)
-        return found  # type: ignore[no-any-return]
+    def _select(self, selection: Selection) -> Sequence[Letter]:
+        found: Sequence[Letter] = self._system.ask("dead_letters", selection)
+        return found
 
     def _one(self, ident: str) -> Letter:
-        found: Any = self._select(Selection(id=ident))
+        found = self._select(Selection(id=ident))
         if not found:
             msg = f"message {ident!r} is not among the dead letters; `dead_letters.list()` shows those that are."
             raise UnknownMessage(msg)
-        letter: Letter = found[0]
-        return letter
+        return found[0]
 
     def _type_name(self, kind: str | type | None) -> str | None:
         return kind if kind is None or isinstance(kind, str) else self._system.drafts.names.name(kind)

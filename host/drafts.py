@@ -12,9 +12,10 @@ from perdure.events.commands import Draft
 from perdure.events.errors import InvalidMessage, PayloadTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from perdure.actors.clock import Clock
+    from perdure.ids import Ids
     from perdure.options import Options
     from perdure.payloads import Codec, TypeNames
 
@@ -36,11 +37,11 @@ def to_us(moment: dt.datetime | float) -> int:
 class Drafts:
     """Makes drafts and reads payloads; shared by the front door and the workers. Safe in any thread."""
 
-    def __init__(self, names: TypeNames, codec: Codec, clock: Clock, new_id: Callable[[], str], options: Options) -> None:
+    def __init__(self, names: TypeNames, codec: Codec, clock: Clock, ids: Ids, options: Options) -> None:
         self.names = names
         self.codec = codec
         self.clock = clock
-        self.new_id = new_id
+        self.ids = ids
         self.options = options
         self.dedup: dict[str, str] = {}
 
@@ -66,13 +67,8 @@ class Drafts:
         """
         type_name = self.names.name(type(message))
         payload = self.codec.encode(message)
-        if len(payload) > self.options.payload_bytes_max:
-            msg = (
-                f"message: {type_name} takes {len(payload):,} bytes, more than the {self.options.payload_bytes_max:,} of "
-                "Options.payload_bytes_max. Store the data elsewhere and publish where it is."
-            )
-            raise PayloadTooLarge(msg)
-        ident = self.new_id() if id is None else _label("id", id)
+        self._check_size(type_name, payload)
+        ident = self.ids.one() if id is None else _label("id", id)
         if key is not None:
             _label("key", key)
         dedup = None if key is None else self.dedup.get(type_name, "replace")
@@ -89,8 +85,42 @@ class Drafts:
             expires_us = self.clock.now_us() + max(1, round(_seconds("ttl", ttl) * 1_000_000))
         plain = _headers(headers) if headers else None
         return Draft(
-            ident, type_name, payload, key, dedup, correlation_id, causation_id, plain, priority, due_us, expires_us, group
+            ident,
+            type_name,
+            payload,
+            key,
+            dedup,
+            correlation_id,
+            causation_id,
+            plain,
+            priority,
+            due_us,
+            expires_us,
+            group,
         )
+
+    def plain(self, messages: list[Any]) -> list[Draft]:
+        """Check and encode messages without any option; the fast path of batches.
+
+        Raises:
+            As `draft`.
+        """
+        encode, name = self.codec.encode, self.names.name
+        names = list(map(name, map(type, messages)))
+        payloads = list(map(encode, messages))
+        size_max = self.options.payload_bytes_max
+        if payloads and max(map(len, payloads)) > size_max:
+            for type_name, payload in zip(names, payloads, strict=True):
+                self._check_size(type_name, payload)
+        return list(map(Draft, self.ids.many(len(payloads)), names, payloads))
+
+    def _check_size(self, type_name: str, payload: bytes) -> None:
+        if len(payload) > self.options.payload_bytes_max:
+            msg = (
+                f"message: {type_name} takes {len(payload):,} bytes, more than the {self.options.payload_bytes_max:,} of "
+                "Options.payload_bytes_max. Store the data elsewhere and publish where it is."
+            )
+            raise PayloadTooLarge(msg)
 
     def _due_us(self, delay: float | None, at: dt.datetime | float | None) -> int:
         if delay is not None and at is not None:

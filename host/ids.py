@@ -11,22 +11,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
 
     from perdure.actors.clock import Clock
 
-__all__ = ["id_maker"]
+__all__ = ["Ids"]
 
 
-def id_maker(clock: Clock, chance: random.Random) -> Callable[[], str]:
-    """Give a function that makes a new id at each call; safe in any thread."""
-    # The counter's top bit starts at 0, so that a run would have to make 2**47 ids before it wraps.
-    counter = itertools.count(chance.getrandbits(47))
-    run = f"7{chance.getrandbits(12):03x}-{0x8000 | chance.getrandbits(14):04x}"
-    now_us = clock.now_us
+class Ids:
+    """Makes ids; safe in any thread, as the counter's step is a single operation."""
 
-    def make() -> str:
-        ms = f"{now_us() // 1000:012x}"
-        return f"{ms[:8]}-{ms[8:]}-{run}-{next(counter):012x}"
+    def __init__(self, clock: Clock, chance: random.Random) -> None:
+        # The counter's top bit starts at 0, so that a run would have to make 2**47 ids before it wraps.
+        self._next = itertools.count(chance.getrandbits(47)).__next__
+        self._run = f"7{chance.getrandbits(12):03x}-{0x8000 | chance.getrandbits(14):04x}"
+        self._now_us = clock.now_us
 
-    return make
+    def one(self) -> str:
+        """Make an id."""
+        return f"{self._prefix()}{self._next():012x}"
+
+    def many(self, n: int) -> list[str]:
+        """Make `n` ids of one moment, in order."""
+        prefix, following = self._prefix(), self._next
+        return [f"{prefix}{following():012x}" for _ in range(n)]
+
+    def _prefix(self) -> str:
+        ms = f"{self._now_us() // 1000:012x}"
+        return f"{ms[:8]}-{ms[8:]}-{self._run}-"

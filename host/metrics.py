@@ -1,4 +1,7 @@
-"""The numbers of a system at one point of its log, live or folded from history. How they are asked for is in `admin`, `audit`."""
+"""The numbers of a system at one point of its log, live or folded from history.
+
+How they are asked for is in `admin` and `audit`.
+"""
 
 from __future__ import annotations
 
@@ -89,6 +92,4 @@ def from_counts(
 ) -> Metrics:
     """Add up the counts of all types."""
     sums = {name: sum(getattr(c, name) for c in by_type.values()) for name in (*_PLACES, *_FATES)}
-    return Metrics(
-        seq=seq, at=moment(at_us), dead_letters=dead, late_results=late_results, payload_bytes=payload_bytes, **sums
-    )
+    return Metrics(seq=seq, at=moment(at_us), dead_letters=dead, late_results=late_results, payload_bytes=payload_bytes, **sums)

@@ -55,7 +55,7 @@ class Options:
     """How long stopping waits for handlers in flight."""
     segment_bytes: int = attrs.field(default=64 << 20, validator=_count(4096))
     """Size at which a log segment is closed and the next one begun."""
-    snapshot_events: int = attrs.field(default=200_000, validator=_count(1))
+    snapshot_events: int = attrs.field(default=1_000_000, validator=_count(1))
     """Events between two snapshots."""
     snapshots_kept: int = attrs.field(default=2, validator=_count(2))
     """Snapshots kept."""

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 import msgspec
 
 from perdure.events.errors import InvalidMessage, UnknownMessageType

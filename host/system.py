@@ -31,14 +31,21 @@ from perdure.events import handlers as handler_rules
 from perdure.events import vocabulary as ev
 from perdure.events.backoff import Backoff, Exponential
 from perdure.events.commands import CheckOut, Draft, Publish
-from perdure.events.errors import InvalidMessage, NotRunning, PayloadTooLarge, PerdureError, PublishTimeout
+from perdure.events.errors import (
+    InvalidMessage,
+    NotRunning,
+    PayloadTooLarge,
+    PerdureError,
+    PublishTimeout,
+    StoreUnavailable,
+)
 from perdure.events.queue_rules import Limits
 from perdure.events.snapshot import States
-from perdure.ids import id_maker
+from perdure.ids import Ids
 from perdure.options import Options
 from perdure.payloads import Codec, MessagePack, TypeNames
 from perdure.recovery import Recovery
-from perdure.store import EventStore, SegmentStore
+from perdure.store import EventStore, SegmentStore, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -113,9 +120,7 @@ class System:
         self.options = options or Options()
         self.clock: Clock = clock or SystemClock()
         self._chance = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
-        self.drafts = Drafts(
-            TypeNames(), codec or MessagePack(), self.clock, id_maker(self.clock, self._chance), self.options
-        )
+        self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, Ids(self.clock, self._chance), self.options)
         self._store = store or self._folder_store(folder)
         self._specs: dict[str, HandlerSpec] = {}
         self._stage: Stage | None = None
@@ -238,7 +243,7 @@ class System:
 
     def _start(self, opened: Any) -> None:
         states, base = recover(self._store, finished_max=self.options.finished_max)
-        run = self.drafts.new_id()
+        run = self.drafts.ids.one()
         stage = Stage(
             store=self._store,
             clock=self.clock,
@@ -283,8 +288,10 @@ class System:
             stage.enter(Supervisor(stage, "supervisor", dead.generation + 1))
 
     def stop(self, grace: float | None = None) -> None:
-        """Stop in good order: handlers in flight get `grace` seconds (`Options.grace_s` unless given), then their messages go
-        back, not counted; then a snapshot is taken. Stopping what does not run does nothing.
+        """Stop in good order.
+
+        Handlers in flight get `grace` seconds (`Options.grace_s` unless given), then their messages go back, not counted; then a
+        snapshot is taken. Stopping what does not run does nothing.
         """
         with self._lifecycle:
             stage = self._stage
@@ -316,25 +323,42 @@ class System:
         stage.closing = True
         for pool in stage.pools.values():
             pool.closed = True
-        for name in ("supervisor", "dispatcher", "queue", "dead_letters", "timer", "snapshotter", "journal"):
+        for name in ("supervisor", "dispatcher", "queue", "journal", "dead_letters", "timer", "snapshotter"):
             actor = stage.actors.get(name)
-            if name == "journal" and stage.failed is None:
-                self._last_snapshot(stage)
             if actor is None or actor.thread is None:
                 continue
-            actor.actor_ref.stop(block=False) if actor.actor_ref.is_alive() else None
+            if actor.actor_ref.is_alive():
+                actor.actor_ref.stop(block=False)
             actor.thread.join(ASK_TIMEOUT_S)
         stage.desk.abandon(NotRunning(f"the system takes no messages: {self._why_not_running}"))
         for name, actor in list(stage.actors.items()):
             if name not in ROLES and name != "supervisor":
                 actor.kill()
-        self._store.abandon()
+        try:
+            if stage.failed is None:
+                self._last_snapshot(stage)
+            self._store.close()
+        except StoreUnavailable as error:
+            logger.warning("the log could not be closed in good order, the next start recovers it: %s", error)
+        finally:
+            self._store.abandon()
 
     def _last_snapshot(self, stage: Stage) -> None:
-        """Save the state as it is at the end, so that the next start replays almost nothing."""
-        snapshotter = stage.actors.get("snapshotter")
+        """Save the state as it is at the end, so that the next start replays almost nothing.
+
+        The deciders have come to rest and the journal has written what they decided, so what they hold is the fold of the
+        whole log (law 1); where one died over it, the log is folded instead.
+        """
+        ended = [stage.actors.get(name) for name in ("queue", "dispatcher", "dead_letters", "journal")]
         try:
-            take(stage, getattr(snapshotter, "states", None))
+            if all(actor is not None and actor.at_rest for actor in ended):
+                queue, dispatcher, dead_letters, _ = ended
+                states = [getattr(actor, "state", None) for actor in (queue, dispatcher, dead_letters)]
+                if None not in states and stage.store.last_seq:
+                    whole = States(*states, seq=stage.store.last_seq, at_us=self.clock.now_us())  # type: ignore[arg-type]
+                    stage.store.save_snapshot(Snapshot(whole.seq, whole.encode()))
+            else:
+                take(stage, None)
         except PerdureError as error:
             logger.warning("no snapshot at the end, the next start replays more: %s", error)
 
@@ -343,9 +367,7 @@ class System:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop; see `stop`."""
         self.stop()
 
@@ -407,20 +429,25 @@ class System:
         return draft.id
 
     def publish_many(self, messages: Iterable[Any], **options: Any) -> list[str]:
-        """Publish messages in one atomic commit, all or none; gives their ids in order. Options apply to each (not `id`).
+        """Publish messages in one atomic commit, all or none; gives their ids in order. Options apply to each.
 
         Raises:
             As `publish`.
         """
-        if options.get("id") is not None and (messages := list(messages)) and len(messages) > 1:
+        batch = list(messages)
+        if options.get("id") is not None and len(batch) > 1:
             msg = "id: one id cannot name several messages; publish them one by one"
             raise InvalidMessage(msg)
-        drafts = [self._draft(message, options) for message in messages]
+        if options:
+            drafts = [self._draft(message, options) for message in batch]
+        else:
+            self._check_running()
+            drafts = self.drafts.plain(batch)
         size = sum(len(draft.payload) for draft in drafts)
         if len(drafts) > self.options.batch_max or size > self.options.batch_bytes_max:
             msg = (
-                f"messages: {len(drafts):,} of {size:,} bytes are more than one commit takes ({self.options.batch_max:,} messages, "
-                f"{self.options.batch_bytes_max:,} bytes). Publish them in several calls."
+                f"messages: {len(drafts):,} of {size:,} bytes are more than one commit takes ({self.options.batch_max:,} "
+                f"messages, {self.options.batch_bytes_max:,} bytes). Publish them in several calls."
             )
             raise PayloadTooLarge(msg)
         if drafts:
@@ -455,10 +482,13 @@ class System:
             return await asyncio.wrap_future(await loop.run_in_executor(None, lambda: self.submit(message, **options)))
         return await asyncio.wrap_future(self.submit(message, **options))
 
-    def _draft(self, message: Any, options: dict[str, Any]) -> Draft:
+    def _check_running(self) -> None:
         if self._stage is None or self._stage.closing:
             msg = f"the system takes no messages: {self._why_not_running}"
             raise NotRunning(msg)
+
+    def _draft(self, message: Any, options: dict[str, Any]) -> Draft:
+        self._check_running()
         try:
             return self.drafts.draft(message, **options)
         except TypeError as error:
@@ -480,8 +510,8 @@ class System:
             self.stage.desk.forget(request)
             ids = tuple(draft.id for draft in drafts)
             msg = (
-                f"no answer within {self.options.publish_timeout_s + SLACK_S:g} s: {len(ids)} message(s) may or may not be published. "
-                f"Publish again with the same id to settle it (the first is {ids[0]}); see `.ids`."
+                f"no answer within {self.options.publish_timeout_s + SLACK_S:g} s: {len(ids)} message(s) may or may not be "
+                f"published. Publish again with the same id to settle it (the first is {ids[0]}); see `.ids`."
             )
             raise PublishTimeout(msg, ids) from None
 
@@ -501,7 +531,7 @@ class System:
         if retries is None:
             retries = self.options.retries if spec is None else spec.retries
         name = self.drafts.names.name(type)
-        handed = self.ask("queue", CheckOut(name, self.drafts.new_id(), round(lease * 1_000_000), retries))
+        handed = self.ask("queue", CheckOut(name, self.drafts.ids.one(), round(lease * 1_000_000), retries))
         if handed is None:
             return None
         message = self.drafts.load(handed.published.type, handed.published.payload)

@@ -1,0 +1,75 @@
+"""What the tests of the front door share: a folder, a clock that stands still, a collector, and waiting on conditions.
+
+No test and no message class lives here; message classes stand at the top of the module that publishes them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import perdure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Until = Callable[[Callable[[], object]], None]
+
+PATIENCE_S = 15.0
+
+
+class Collected:
+    """What handlers have seen, in order; a test waits until there is as much as it expects. Safe in any thread."""
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+        self._changed = threading.Condition()
+
+    def add(self, item: Any) -> None:
+        with self._changed:
+            self._items.append(item)
+            self._changed.notify_all()
+
+    @property
+    def items(self) -> list[Any]:
+        with self._changed:
+            return list(self._items)
+
+    def wait_for(self, count: int, timeout_s: float = PATIENCE_S) -> list[Any]:
+        """Give the items once there are `count` or more; an AssertionError where that takes too long."""
+        with self._changed:
+            enough = self._changed.wait_for(lambda: len(self._items) >= count, timeout_s)
+            assert enough, f"{len(self._items)} of {count} after {timeout_s} s: {self._items[-10:]}"
+            return list(self._items)
+
+
+@pytest.fixture
+def collected() -> Collected:
+    return Collected()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def clock() -> perdure.ManualClock:
+    return perdure.ManualClock()
+
+
+@pytest.fixture
+def until() -> Until:
+    """Wait until a condition holds; it is asked again and again, at most every two milliseconds."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not come to hold"
+            time.sleep(0.002)
+
+    return wait
