@@ -120,9 +120,7 @@ class Desk:
             self._waiters += 1
             try:
                 if not self._room.wait_for(lambda: len(self.outstanding) < most, timeout_s):
-                    msg = (
-                        f"{most:,} publishes are under way and none was answered within {timeout_s:g} s. Nothing was published."
-                    )
+                    msg = f"{most:,} publishes are under way and none was answered within {timeout_s:g} s. Nothing was published."
                     raise QueueFull(msg)
             finally:
                 self._waiters -= 1

@@ -5,15 +5,16 @@ Only data; registering it is the dispatcher's business, running it the worker's.
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from perdure.events.vocabulary import HandlerRegistered
 
 if TYPE_CHECKING:
-    from perdure.events.backoff import Backoff
     from collections.abc import Callable
+
+    from perdure.events.backoff import Backoff
 
 __all__ = ["HandlerSpec"]
 

@@ -110,7 +110,7 @@ class Journal(Actor):
         for append in frame:
             if append.writer == "queue":
                 for i, event in enumerate(append.events):
-                    audience = AUDIENCE.get(event.__class__)  # type: ignore[call-overload]
+                    audience = AUDIENCE.get(event.__class__)
                     if audience is not None:
                         told.setdefault(audience, []).append((seq + i, append.at_us, event))
             seq += len(append.events)

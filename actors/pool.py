@@ -14,6 +14,7 @@ from perdure.actors.mailbox import Mailbox
 
 if TYPE_CHECKING:
     import threading
+
     from perdure.actors.handler import HandlerSpec
     from perdure.events.vocabulary import FailureNote, Leased, Published
 

@@ -103,6 +103,15 @@ class Queue(Decider):
         self._apply(events)
         return events
 
+    def _record(self, reports: list[Any], now_us: int) -> None:
+        """Decide and fold a batch of outcomes one after the other; the busiest loop of the system."""
+        state, limits, rule_for, fold, events = self.state, self.stage.limits, rules.RULES, evolve, self.events
+        for report in reports:
+            decided = rule_for[report.__class__](state, report, now_us, limits)
+            for event in decided:
+                fold(state, event)
+            events += decided
+
     # --- requests --------------------------------------------------------------------------------------------------------
 
     def _command(self, request: Request, now_us: int) -> None:
@@ -116,8 +125,7 @@ class Queue(Decider):
                     else:
                         self._publish(request, command, now_us)
                 case Outcomes():
-                    for report in command.reports:
-                        self._decide(report, now_us)
+                    self._record(command.reports, now_us)
                     self.written.append(Settle(desk, request, None))
                 case CheckOut():
                     self._decide(command, now_us)
@@ -184,9 +192,7 @@ class Queue(Decider):
     def _report(self, now_us: int) -> Any:
         state = self.state
         by_type = {name: attrs.evolve(counts) for name, counts in state.by_type.items()}
-        progress = {
-            m.published.id: (m.published.type, m.percent, m.note) for m in state.leased.values() if m.percent is not None
-        }
+        progress = {m.published.id: (m.published.type, m.percent, m.note) for m in state.leased.values() if m.percent is not None}
         dead, late, size = len(state.dead), state.late_results, state.payload_bytes
         return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, progress)
 
@@ -232,7 +238,7 @@ class Queue(Decider):
             live = self.state.messages.get(number)
             if live is None or live.published.id != delivery.published.id:
                 # Where it has an outcome, that is what ended the message; "lost" would let an older word deliver it again.
-                delivery.lost = delivery.outcome is None
+                delivery.lost = delivery.lost or delivery.outcome is None
             elif live.lease is None and live.attempts < delivery.lease.attempt and live.where:
                 # Its lease was lost with a frame that never got to the disk, and it runs: on record again.
                 self._apply([delivery.lease])

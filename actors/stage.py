@@ -15,7 +15,6 @@ from perdure.actors.desk import Desk
 from perdure.actors.messages import Down, TakeSnapshot, Up
 
 if TYPE_CHECKING:
-    from perdure.events.queue_rules import Limits
     import random
     from collections.abc import Callable
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from perdure.actors.handler import HandlerSpec
     from perdure.actors.pool import Pool
     from perdure.events.commands import Draft
+    from perdure.events.queue_rules import Limits
     from perdure.events.snapshot import States
     from perdure.store import EventStore
 

@@ -12,8 +12,8 @@ from attrs import validators as v
 
 __all__ = ["Backoff", "Exponential", "Fixed", "Linear"]
 
-_seconds = attrs.field(converter=float, validator=[v.ge(0.0), v.lt(float("inf"))])
-_share = attrs.field(default=0.0, converter=float, validator=[v.ge(0.0), v.le(1.0)], kw_only=True)
+_SECONDS = [v.instance_of((int, float)), v.ge(0.0), v.lt(float("inf"))]
+_SHARE = [v.instance_of((int, float)), v.ge(0.0), v.le(1.0)]
 
 
 class Backoff(Protocol):
@@ -32,8 +32,8 @@ def _spread(seconds: float, jitter: float, chance: float) -> float:
 class Fixed:
     """The same wait each time, in seconds."""
 
-    seconds: float = _seconds
-    jitter: float = _share
+    seconds: float = attrs.field(validator=_SECONDS)
+    jitter: float = attrs.field(default=0.0, validator=_SHARE, kw_only=True)
 
     def delay(self, attempt: int, chance: float) -> float:  # noqa: ARG002 - the protocol's name; a fixed wait ignores it
         """See `Backoff.delay`."""
@@ -44,10 +44,10 @@ class Fixed:
 class Linear:
     """`first` seconds after the first failure, `step` more after each further one, at most `maximum`."""
 
-    first: float = _seconds
-    step: float = attrs.field(default=None, converter=lambda x: None if x is None else float(x))
-    maximum: float = attrs.field(default=300.0, converter=float, validator=v.gt(0.0))
-    jitter: float = _share
+    first: float = attrs.field(validator=_SECONDS)
+    step: float | None = attrs.field(default=None, validator=v.optional(_SECONDS))
+    maximum: float = attrs.field(default=300.0, validator=_SECONDS)
+    jitter: float = attrs.field(default=0.0, validator=_SHARE, kw_only=True)
 
     def delay(self, attempt: int, chance: float) -> float:
         """See `Backoff.delay`."""
@@ -59,10 +59,10 @@ class Linear:
 class Exponential:
     """`first` seconds after the first failure, `factor` times more after each further one, at most `maximum`."""
 
-    first: float = _seconds
-    maximum: float = attrs.field(default=300.0, converter=float, validator=v.gt(0.0))
-    factor: float = attrs.field(default=2.0, converter=float, validator=v.ge(1.0))
-    jitter: float = _share
+    first: float = attrs.field(validator=_SECONDS)
+    maximum: float = attrs.field(default=300.0, validator=_SECONDS)
+    factor: float = attrs.field(default=2.0, validator=v.ge(1.0))
+    jitter: float = attrs.field(default=0.0, validator=_SHARE, kw_only=True)
 
     def delay(self, attempt: int, chance: float) -> float:
         """See `Backoff.delay`."""

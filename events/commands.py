@@ -5,11 +5,12 @@ Commands are wishes and may be refused; facts are in `vocabulary`. Nothing here 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
-from perdure.events.vocabulary import FailureNote, Published
+if TYPE_CHECKING:
+    from perdure.events.vocabulary import FailureNote, Published
 
 __all__ = [
     "CheckOut",

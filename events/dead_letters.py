@@ -64,7 +64,7 @@ class Selection:
 
 def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
     """Give the dead letters that are meant, newest first."""
-    found = []
+    found: list[Letter] = []
     for letter in _candidates(state, selection):
         if selection.limit is not None and len(found) >= selection.limit:
             break

@@ -5,7 +5,6 @@ Pure: nothing is changed here, no clock is read, nothing is drawn. How facts cha
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
@@ -30,7 +29,7 @@ from perdure.events.message import Message, Status
 from perdure.events.queue_state import FOREVER, QueueState, is_delayed_until, is_expiring_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["Limits", "decide", "deliver", "lease_lost", "next_deadline_us", "orphans", "overdue", "tick"]
 
@@ -56,7 +55,7 @@ def decide(state: QueueState, command: object, now_us: int, limits: Limits) -> E
         UnknownMessage: a dead letter to replay is not there.
         LeaseLost: an extension for a lease that is no longer in force.
     """
-    return _RULES[command.__class__](state, command, now_us, limits)
+    return RULES[command.__class__](state, command, now_us, limits)
 
 
 # --- publishing ----------------------------------------------------------------------------------------------------------
@@ -192,9 +191,7 @@ def _lose(state: QueueState, report: Lose, now_us: int, limits: Limits) -> Event
     return [] if message is None else _expire(state, message, report.reason, now_us, limits)
 
 
-def _expire(
-    state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, crashed: bool = False
-) -> Events:
+def _expire(state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, crashed: bool = False) -> Events:
     """The attempt under way is lost and counts: back in line, or buried if that was the last."""
     if message.lease is None:
         return []
@@ -230,9 +227,7 @@ def _newer(state: QueueState, message: Message) -> int:
     return state.keys[published.type, published.key].waiting
 
 
-def _bury(
-    state: QueueState, message: Message, reason: str, note: ev.FailureNote, traceback: str, limits: Limits
-) -> Events:
+def _bury(state: QueueState, message: Message, reason: str, note: ev.FailureNote, traceback: str, limits: Limits) -> Events:
     """Make a dead letter of the message; at the bound the oldest one makes room, on record."""
     failures = [*(message.failures or ()), note]
     room: Events = []
@@ -413,7 +408,7 @@ def _purge(state: QueueState, command: Purge, _now_us: int, _limits: Limits) -> 
     return [ev.Purged(number, command.reason) for number in command.numbers if number in state.dead]
 
 
-_RULES: dict[type, Callable[[QueueState, Any, int, Limits], Events]] = {
+RULES: dict[type, Callable[[QueueState, Any, int, Limits], Events]] = {
     Publish: _publish,
     CheckOut: _check_out,
     Done: _done,

@@ -132,6 +132,9 @@ def load_queue(plain: dict[str, Any]) -> QueueState:
     own = [dict(zip(_OWN, row, strict=True)) for row in zip(*plain["own"], strict=True)]
     messages = []
     for published, rest in zip(decode_rows(plain["published"]), own, strict=True):
+        if not isinstance(published, ev.Published):
+            msg = f"a {type(published).__name__} where a published message should be"
+            raise TypeError(msg)
         failures = rest.pop("failures")
         notes = None if failures is None else [ev.FailureNote(*note) for note in failures]
         messages.append(Message(published=published, failures=notes, **rest))

@@ -53,8 +53,12 @@ def _gatherers(cls: type) -> list[Callable[[Any], Any]]:
     for name in _fields(cls):
         get = attrgetter(name)
         write = _WRITERS.get(name)
-        made.append(get if write is None else lambda event, get=get, write=write: write(get(event)))
+        made.append(get if write is None else _composed(get, write))
     return made
+
+
+def _composed(get: Callable[[Any], Any], write: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda event: write(get(event))
 
 
 _GATHER = {cls: _gatherers(cls) for cls in ev.VOCABULARY.values()}

@@ -290,8 +290,8 @@ class System:
     def stop(self, grace: float | None = None) -> None:
         """Stop in good order.
 
-        Handlers in flight get `grace` seconds (`Options.grace_s` unless given), then their messages go back, not counted; then a
-        snapshot is taken. Stopping what does not run does nothing.
+        Handlers in flight get `grace` seconds (`Options.grace_s` unless given), then their messages go back, not counted;
+        then a snapshot is taken. Stopping what does not run does nothing.
         """
         with self._lifecycle:
             stage = self._stage
@@ -353,9 +353,9 @@ class System:
         try:
             if all(actor is not None and actor.at_rest for actor in ended):
                 queue, dispatcher, dead_letters, _ = ended
-                states = [getattr(actor, "state", None) for actor in (queue, dispatcher, dead_letters)]
+                states: list[Any] = [getattr(actor, "state", None) for actor in (queue, dispatcher, dead_letters)]
                 if None not in states and stage.store.last_seq:
-                    whole = States(*states, seq=stage.store.last_seq, at_us=self.clock.now_us())  # type: ignore[arg-type]
+                    whole = States(states[0], states[1], states[2], stage.store.last_seq, self.clock.now_us())
                     stage.store.save_snapshot(Snapshot(whole.seq, whole.encode()))
             else:
                 take(stage, None)

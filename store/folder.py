@@ -5,6 +5,7 @@ Reading is in `reader`, formats are in `frame` and `segment`, every system call 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
@@ -151,9 +152,7 @@ class SegmentStore:
         finally:
             self.disk.close(fd)
 
-    def _scan_end(
-        self, path: Path, header: sg.SegmentHeader, place: sg.Place, void_after: int | None
-    ) -> tuple[int, int]:
+    def _scan_end(self, path: Path, header: sg.SegmentHeader, place: sg.Place, void_after: int | None) -> tuple[int, int]:
         """Read the last segment up to where it is whole, or to where it is void; gives how many frames, and their last epoch."""
         frames, epoch = 0, 0
         for parsed, _ in sg.scan(self.disk, path, header, place, void_after):
@@ -310,7 +309,7 @@ class SegmentStore:
             return 0
         segments = self.reader.segments()
         needed_from = min(seq, kept[0] + 1)
-        old = [first for first, following in zip(segments, segments[1:], strict=False) if following <= needed_from]
+        old = [first for first, following in itertools.pairwise(segments) if following <= needed_from]
         for first_seq in old:
             self.disk.remove(self.reader.segment_path(first_seq))
         if old:

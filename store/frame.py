@@ -58,7 +58,7 @@ _WINDOW_MAX = 1 << 27
 _local = threading.local()
 
 
-class BadFrame(Exception):  # noqa: N818 - never leaves the store; becomes a torn tail or StoreCorrupt
+class BadFrame(Exception):
     """These bytes are no whole frame; says why."""
 
 
@@ -99,9 +99,7 @@ def pack(*, body: bytes, count: int, first_seq: int, epoch: int, unsynced: int, 
         compressed = _compressor().compress(body)
         if len(compressed) < len(body):
             flags, stored = COMPRESSED, compressed
-    head = _LAYOUT.pack(
-        MAGIC, VERSION, flags, 0, epoch, first_seq, count, len(body), len(stored), unsynced, prev, 0
-    )[:-4]
+    head = _LAYOUT.pack(MAGIC, VERSION, flags, 0, epoch, first_seq, count, len(body), len(stored), unsynced, prev, 0)[:-4]
     crc = zlib.crc32(stored, zlib.crc32(head, crc_seed))
     frame = b"".join((head, _CRC.pack(crc), stored))
     return frame, chain_after(frame)

@@ -14,10 +14,11 @@ from perdure.store import segment as sg
 from perdure.store import snapshot_file
 from perdure.store.disk import Disk
 from perdure.store.frame import BadFrame
-from perdure.store.protocol import Frame, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+
+    from perdure.store.protocol import Frame, Snapshot
 
 __all__ = ["FolderReader"]
 
@@ -91,7 +92,7 @@ class FolderReader:
 
     def _segment(
         self, first_seq: int, following: int | None, last: int | None, after: int, before: sg.Place | None
-    ) -> Iterator[Frame]:
+    ) -> Generator[Frame, None, sg.Place]:
         """Give the frames of one segment; its result is where it ended."""
         path = self.segment_path(first_seq)
         header = sg.read_header(self.disk, path)
@@ -113,11 +114,13 @@ class FolderReader:
                 raise sg.damaged(path, place.offset, place.seq, place.problem)
         elif following is not None and place.seq < following and (last is None or place.seq <= last):
             raise sg.damaged(path, place.offset, place.seq, f"the segment ends here, the next begins with {following}")
-        return place  # type: ignore[return-value]  # a generator's result
+        return place
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `EventStore.snapshots`."""
-        found = sorted((seq for name in self.disk.names(self.path) if (seq := snapshot_file.seq_of(name)) is not None), reverse=True)
+        found = sorted(
+            (seq for name in self.disk.names(self.path) if (seq := snapshot_file.seq_of(name)) is not None), reverse=True
+        )
         store_id = self.store_id()
         for seq in found:
             if at_most is not None and seq > at_most:

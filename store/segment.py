@@ -1,6 +1,6 @@
-"""A segment file: its name, its header, and reading its frames one after another. Writing is the owner's (`folder`).
+r"""A segment file: its name, its header, and reading its frames one after another. Writing is the owner's (`folder`).
 
-Segment header, 68 bytes, little endian: magic `PERDURE\\0` (8), format version (2), reserved (2), the store's id (16), sequence
+Segment header, 68 bytes, little endian: magic `PERDURE\0` (8), format version (2), reserved (2), the store's id (16), sequence
 number of its first event (8), epoch of the owner that began it (4), chain hash before its first frame (16), time of creation
 in microseconds since the Unix epoch (8), CRC-32 of the 64 bytes before (4).
 
@@ -59,9 +59,7 @@ def first_seq_of(name: str) -> int | None:
 
 def pack_header(header: SegmentHeader) -> bytes:
     """Give a segment header's bytes."""
-    head = _LAYOUT.pack(
-        MAGIC, FORMAT, 0, header.store_id, header.first_seq, header.epoch, header.chain, header.created_us, 0
-    )[:-4]
+    head = _LAYOUT.pack(MAGIC, FORMAT, 0, header.store_id, header.first_seq, header.epoch, header.chain, header.created_us, 0)[:-4]
     return head + struct.pack("<I", zlib.crc32(head))
 
 
@@ -110,7 +108,9 @@ class Place:
     size: int = 0
 
 
-def scan(disk: Disk, path: Path, header: SegmentHeader, place: Place, until: int | None = None) -> Iterator[tuple[fr.Header, Frame]]:
+def scan(
+    disk: Disk, path: Path, header: SegmentHeader, place: Place, until: int | None = None
+) -> Iterator[tuple[fr.Header, Frame]]:
     """Give the whole frames of a segment in order and move `place` behind each; ends before the first that is not whole.
 
     `until`: frames after this sequence number are not looked at (a later segment has the word on them), but a seal is.
@@ -131,8 +131,7 @@ def scan(disk: Disk, path: Path, header: SegmentHeader, place: Place, until: int
                 stored = file.read(parsed.stored_len)
                 fr.check(parsed, head, stored, crc_seed)
                 if parsed.first_seq != place.seq or parsed.prev != place.chain:
-                    msg = f"it does not follow the frame before it (it says sequence {parsed.first_seq})"
-                    raise fr.BadFrame(msg)
+                    raise _stray(parsed)
                 body = fr.decompress(parsed, stored)
             except fr.BadFrame as error:
                 place.problem = "" if beyond else str(error)
@@ -142,6 +141,14 @@ def scan(disk: Disk, path: Path, header: SegmentHeader, place: Place, until: int
             place.seq += parsed.count
             place.sealed = parsed.count == 0
             yield parsed, Frame(parsed.first_seq, parsed.count, body)
+
+
+def _proves(whole: fr.Header, at: int, missing_seq: int) -> bool:
+    return whole.first_seq >= missing_seq and (at == 0 or whole.first_seq == missing_seq or whole.synced_before > missing_seq)
+
+
+def _stray(parsed: fr.Header) -> fr.BadFrame:
+    return fr.BadFrame(f"it does not follow the frame before it (it says sequence {parsed.first_seq})")
 
 
 def proof_of_sync(disk: Disk, path: Path, header: SegmentHeader, place: Place) -> bool:
@@ -162,8 +169,7 @@ def proof_of_sync(disk: Disk, path: Path, header: SegmentHeader, place: Place) -
             fr.check(parsed, rest[at:], stored, crc_seed)
         except fr.BadFrame:
             parsed = None
-        if parsed is not None and parsed.first_seq >= place.seq:
-            if at == 0 or parsed.first_seq == place.seq or parsed.synced_before > place.seq:
-                return True
+        if parsed is not None and _proves(parsed, at, place.seq):
+            return True
         at = rest.find(fr.MAGIC, at + 1)
     return False

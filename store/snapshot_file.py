@@ -1,6 +1,6 @@
-"""A snapshot's file: written beside, renamed into place, checked when read. What a snapshot means is not known here.
+r"""A snapshot's file: written beside, renamed into place, checked when read. What a snapshot means is not known here.
 
-Header, 60 bytes, little endian: magic `PDSNAP\\0\\0` (8), format version (2), reserved (2), the store's id (16), sequence number
+Header, 60 bytes, little endian: magic `PDSNAP\0\0` (8), format version (2), reserved (2), the store's id (16), sequence number
 (8), body length before compression (8), stored length (8), reserved (4), CRC-32 of the 56 bytes before and the stored body (4).
 """
 

@@ -92,9 +92,7 @@ def test_newer_takes_the_place_of_a_waiting_one(folder: Path, collected: Collect
 
 
 @pytest.mark.parametrize("older_fails", [True, False])
-def test_newer_waits_for_the_one_in_flight(
-    folder: Path, collected: Collected, until: Until, older_fails: bool
-) -> None:
+def test_newer_waits_for_the_one_in_flight(folder: Path, collected: Collected, until: Until, older_fails: bool) -> None:
     """Scenario 4: both end, never overlapping, the newer last; the older's failure is neither retried nor buried."""
     system = perdure.System(folder)
     go = threading.Event()
@@ -226,9 +224,7 @@ def test_backlog_is_bounded_in_bytes_too(folder: Path) -> None:
 # --- time and order ------------------------------------------------------------------------------------------------------
 
 
-def test_delayed_message_waits_also_across_a_restart(
-    folder: Path, clock: perdure.ManualClock, collected: Collected
-) -> None:
+def test_delayed_message_waits_also_across_a_restart(folder: Path, clock: perdure.ManualClock, collected: Collected) -> None:
     """Scenario 21: a delayed and a scheduled message start when their time has come, not before."""
     system = perdure.System(folder, clock=clock)
 
