@@ -42,6 +42,9 @@ class Actor(pykka.ThreadingActor):
         self.name = name
         self.generation = generation
         self.killed = False
+        self._life = threading.Lock()
+        self.in_loop = False
+        """Its thread is in our code; before and after, it is in `threading`'s, which no exception from outside must hit."""
         self.at_rest = False
         """It has ended in good order, with everything done that it was told before."""
         self.thread: threading.Thread | None = None
@@ -57,11 +60,19 @@ class Actor(pykka.ThreadingActor):
     def _actor_loop(self) -> None:
         cause: BaseException | None = None
         try:
-            self.on_start()
-            self.run()
+            with self._life:
+                self.in_loop = not self.killed
+            if self.in_loop:
+                self.on_start()
+                self.run()
+            else:
+                cause = ActorKilled(self.name)
         except BaseException as error:  # noqa: BLE001 - whatever ends an actor is told to its supervisor, never lost
             cause = error
         finally:
+            with self._life:
+                self.in_loop = False
+            _throw(threading.get_ident(), None)  # a death that comes too late must not strike in `threading`
             self.actor_stopped.set()
             pykka.ActorRegistry.unregister(self.actor_ref)
             self.stage.buried(self, cause)
@@ -104,11 +115,14 @@ class Actor(pykka.ThreadingActor):
 
         A thread inside a C call (a sleep, a system call) dies when that returns.
         """
-        self.killed = True
-        thread = self.thread
-        if thread is None or thread.ident is None:
-            return
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(ActorKilled))
+        with self._life:
+            if self.killed:
+                return  # a second exception could strike whoever gets the thread's id next
+            self.killed = True
+            thread = self.thread
+            if thread is None or not self.in_loop:
+                return  # just beginning, then it looks at `killed` itself; or just ending anyway
+            _throw(thread.ident or 0, ActorKilled)
         self.rouse()
         # The exception may strike in the very lines that report a death, so somebody else must be there to report it.
         threading.Thread(target=self._undertake, args=(thread,), name=f"perdure-undertaker-{self.name}", daemon=True).start()
@@ -121,3 +135,8 @@ class Actor(pykka.ThreadingActor):
         thread.join()
         self.actor_stopped.set()
         self.stage.buried(self, ActorKilled(self.name))
+
+
+def _throw(thread_id: int, error: type[BaseException] | None) -> None:
+    """Have an exception raised in a thread at its next instruction; None takes back one that has not struck yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), None if error is None else ctypes.py_object(error))

@@ -19,17 +19,21 @@ if TYPE_CHECKING:
     from perdure.actors.stage import Stage
     from perdure.events.commands import Draft
 
-__all__ = ["Context", "Interrupted", "Reject", "Retry", "check_percent"]
+__all__ = ["Context", "Interrupted", "Reject", "Retry", "check_lease", "check_percent", "plain_text"]
 
 ANSWER_TIMEOUT_S = 30.0
+WAIT_MAX_S = 100 * 365 * 86_400.0
+"""A hundred years: the longest delay or lease, so that every time fits into the log."""
+TEXT_CHARS_MAX = 4_000
+"""Of a reason, a note, an exception's message."""
 
 
 class Retry(Exception):
     """Raised by a handler: try this message again in `delay` seconds, whatever its backoff says. Counts as an attempt."""
 
     def __init__(self, delay: float = 0.0, reason: str = "the handler asked for a retry") -> None:
-        if not delay >= 0.0:
-            msg = f"delay must be 0 seconds or more, not {delay!r}"
+        if not 0.0 <= delay <= WAIT_MAX_S:
+            msg = f"delay must be from 0 seconds to a hundred years, not {delay!r}"
             raise ValueError(msg)
         super().__init__(reason)
         self.delay = delay
@@ -122,7 +126,7 @@ class Context:
         if lease_us and timeout_s is not None:
             ends_us = self._delivery.started_us + round(timeout_s * 1_000_000)
             lease_us = max(1, min(lease_us, ends_us - self._stage.clock.now_us()))
-        self._extend(lease_us, float(percent), note)
+        self._extend(lease_us, float(percent), plain_text(note))
 
     def extend(self, seconds: float) -> None:
         """Ask for `seconds` more from now on, past the handler's usual timeout and lease if need be.
@@ -131,9 +135,7 @@ class Context:
             ValueError: not more than 0 seconds.
             LeaseLost: the message is no longer this attempt's.
         """
-        if not seconds > 0:
-            msg = f"a lease is extended by more than 0 seconds, not {seconds!r}"
-            raise ValueError(msg)
+        check_lease(seconds)
         lease_us = round(seconds * 1_000_000)
         self._extend(lease_us, None, "")
         self._delivery.grown_until_us = self._stage.clock.now_us() + lease_us
@@ -147,6 +149,22 @@ class Context:
         extend = Extend(number, ident, attempt, lease_us, percent, note)
         self._stage.desk.send("queue", extend, answer, from_outside=False)
         answer.wait(ANSWER_TIMEOUT_S)
+
+
+def check_lease(seconds: float) -> None:
+    """Refuse a time to hold a message for that is none.
+
+    Raises:
+        ValueError: not more than 0 seconds, more than a hundred years, or not a number.
+    """
+    if not 0 < seconds <= WAIT_MAX_S:
+        msg = f"a lease lasts more than 0 seconds and at most a hundred years, not {seconds!r}"
+        raise ValueError(msg)
+
+
+def plain_text(text: object, chars_max: int = TEXT_CHARS_MAX) -> str:
+    """Give a host's text so that any log can hold it: bounded (its end is kept), and with lone surrogates spelt out."""
+    return str(text)[-chars_max:].encode("utf-8", "backslashreplace").decode()
 
 
 def check_percent(percent: float) -> None:

@@ -40,7 +40,7 @@ class Journal(Actor):
     def on_start(self) -> None:
         """Open the log anew, unless this is the first journal and the system has just opened it."""
         if self.generation > 1:
-            self.store.open(void_after=self.stage.void_after)
+            self.store.reopen(void_after=self.stage.void_after)
             self.stage.void_after = None
         self.synced_seq = self.store.last_seq
         self.stage.journal_up(self.generation)

@@ -70,6 +70,7 @@ class Queue(Decider):
     def handle(self, messages: list[Any]) -> None:
         """One decision pass over all that was in the mailbox."""
         now_us = self.stage.clock.now_us()
+        self._pass_time(now_us)
         for message in messages:
             match message:
                 case Request():

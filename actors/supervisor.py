@@ -65,7 +65,7 @@ class Supervisor(Actor):
                 self.stage.desk.resend(name)  # what it was told before it was there
         self._recall()
         for name, actor in list(self.stage.actors.items()):
-            if name != self.name and actor.thread is not None and not actor.thread.is_alive():
+            if name != self.name and (actor.thread is None or not actor.thread.is_alive()):
                 self._down(Down(name, actor, ActorKilled(name)))
         if self.generation > 1:
             self.stage.tell("dispatcher", Reborn(self.name))
@@ -172,8 +172,6 @@ class Supervisor(Actor):
             self.stage.enter(Worker(self.stage, name, old.generation + 1, old.pool))
             self.stage.tell("dispatcher", WorkerDown(old.pool, name, restarted=True))
         else:
-            if name == "journal":
-                self.stage.store.abandon()
             self.stage.enter(ROLES[name](self.stage, name, old.generation + 1))
         if name == "timer":
             self.stage.tell_all(Reborn(name))

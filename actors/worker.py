@@ -6,6 +6,7 @@ When to hand out what is the queue's business; when to give up on a handler the 
 from __future__ import annotations
 
 import ctypes
+import logging
 import threading
 import traceback
 from queue import Empty
@@ -13,7 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor, ActorKilled
-from perdure.actors.context import Context, Interrupted, Reject, Retry
+from perdure.actors.context import WAIT_MAX_S, Context, Interrupted, Reject, Retry, plain_text
 from perdure.actors.messages import Outcomes, Pace, Wake
 from perdure.actors.pool import Delivery, Pool, Retire
 from perdure.events.commands import Done, Fail, GiveBack
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker"]
 
+logger = logging.getLogger("perdure")
+
 REPORT_MAX = 128
 """Outcomes reported at once."""
 REPORT_AFTER_S = 0.002
 """An outcome waits no longer than this (plus the handler call under way) for company."""
 TRACEBACK_CHARS = 16_000
+FALLBACK_DELAY_S = 1.0
+"""The wait before a retry where a host's own backoff failed to name one."""
 
 
 class _Confirm:
@@ -148,7 +153,7 @@ class Worker(Actor):
         except Retry as asked:
             return self._failure(delivery, asked, asked.delay)
         except Reject as asked:
-            return self._failure(delivery, asked, 0.0, asked.reason)
+            return self._failure(delivery, asked, 0.0, plain_text(asked.reason))
         except BaseException as error:  # noqa: BLE001 - see above
             return self._failure(delivery, error, None)
         finally:
@@ -180,18 +185,27 @@ def failure(
     """Describe a failed attempt; without a delay the handler's backoff says how long to wait."""
     published, attempt = delivery.published, delivery.lease.attempt
     if delay_s is None:
-        delay_s = pool.handler.backoff.delay(attempt, stage.chance.random())
+        delay_s = _backoff_s(stage, pool, attempt)
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    story = "".join(traceback.format_exception(error))[-TRACEBACK_CHARS:]
+    story = plain_text("".join(traceback.format_exception(error)), TRACEBACK_CHARS)
     delay_us = round(delay_s * 1_000_000)
     return Fail(published.number, published.id, attempt, name, _text(error), story, delay_us, reject)
+
+
+def _backoff_s(stage: Stage, pool: Pool, attempt: int) -> float:
+    """Give what the handler's backoff says, within what a log can hold; it may be the host's own code, so it may fail."""
+    try:
+        return max(0.0, min(WAIT_MAX_S, float(pool.handler.backoff.delay(attempt, stage.chance.random()))))
+    except Exception:
+        logger.exception("the backoff of %s failed; its message is tried again in %g s", pool.type, FALLBACK_DELAY_S)
+        return FALLBACK_DELAY_S
 
 
 def _text(error: BaseException) -> str:
     """Give an exception's message, even where its own `__str__` fails."""
     try:
-        return str(error)
+        return plain_text(error)
     except Exception as second:  # noqa: BLE001 - the handler's exception is foreign code
         return f"(no message: its __str__ raised {type(second).__name__})"
 

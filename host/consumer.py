@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.context import check_percent
+from perdure.actors.context import check_lease, check_percent, plain_text
 from perdure.events.commands import Done, Extend, Fail
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ class Delivery:
 
     def requeue(self, reason: str = "requeued") -> None:
         """Put the message back at once. The attempt counts: past its retries the message becomes a dead letter."""
-        self._ask(Fail(*self._place, "perdure.Requeued", str(reason), "", 0))
+        self._ask(Fail(*self._place, "perdure.Requeued", plain_text(reason), "", 0))
 
     def reject(self, reason: str) -> None:
         """Make a dead letter of the message at once."""
-        self._ask(Fail(*self._place, "perdure.Rejected", str(reason), "", 0, str(reason)))
+        self._ask(Fail(*self._place, "perdure.Rejected", plain_text(reason), "", 0, plain_text(reason)))
 
     def extend(self, seconds: float) -> None:
         """Keep the lease for `seconds` from now on.
@@ -79,9 +79,7 @@ class Delivery:
         Raises:
             ValueError: not more than 0 seconds.
         """
-        if not seconds > 0:
-            msg = f"a lease is extended by more than 0 seconds, not {seconds!r}"
-            raise ValueError(msg)
+        check_lease(seconds)
         self._ask(Extend(*self._place, round(seconds * 1_000_000)))
 
     def heartbeat(self, percent: float, note: str = "") -> None:
@@ -91,7 +89,7 @@ class Delivery:
             ValueError: a percent outside 0 to 100.
         """
         check_percent(percent)
-        self._ask(Extend(*self._place, self._lease_us, float(percent), str(note)))
+        self._ask(Extend(*self._place, self._lease_us, float(percent), plain_text(note)))
 
     @property
     def _place(self) -> tuple[int, str, int]:

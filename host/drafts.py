@@ -174,11 +174,20 @@ def _seconds(field: str, value: Any) -> float:
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
-    plain = dict(headers)
+    try:
+        plain = dict(headers)
+    except (TypeError, ValueError) as error:
+        msg = f"headers: a mapping of strings, not {headers!r}"
+        raise InvalidMessage(msg) from error
     if len(plain) > HEADERS_MAX or not all(isinstance(k, str) and isinstance(v, str) for k, v in plain.items()):
         msg = f"headers: at most {HEADERS_MAX} pairs of strings"
         raise InvalidMessage(msg)
     if sum(len(k) + len(v) for k, v in plain.items()) > HEADER_CHARS_MAX:
         msg = f"headers: at most {HEADER_CHARS_MAX} characters together"
         raise InvalidMessage(msg)
+    try:
+        "".join((*plain, *plain.values())).encode()
+    except UnicodeEncodeError as error:
+        msg = f"headers: cannot be encoded as UTF-8: {error}"
+        raise InvalidMessage(msg) from error
     return plain

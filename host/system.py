@@ -14,6 +14,7 @@ from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from perdure.actors.clock import Clock, SystemClock
+from perdure.actors.context import check_lease
 from perdure.actors.desk import Answer
 from perdure.actors.handler import HandlerSpec
 from perdure.actors.messages import Quiesce, Report, Wake, WhenIdle
@@ -524,9 +525,7 @@ class System:
             NotRunning, StoreUnavailable: as `publish`.
             ValueError: a lease of not more than 0 seconds.
         """
-        if not lease > 0:
-            msg = f"a lease lasts more than 0 seconds, not {lease!r}"
-            raise ValueError(msg)
+        check_lease(lease)
         spec = self._specs.get(self.drafts.names.name(type))
         if retries is None:
             retries = self.options.retries if spec is None else spec.retries

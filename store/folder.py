@@ -67,7 +67,7 @@ class SegmentStore:
 
     # --- opening ---------------------------------------------------------------------------------------------------------
 
-    def open(self, *, void_after: int | None = None) -> Recovered:
+    def open(self) -> Recovered:
         """See `EventStore.open`."""
         try:
             self.disk.make_folder(self.path)
@@ -80,13 +80,20 @@ class SegmentStore:
             raise StoreUnavailable(msg) from error
         self._lock.take()
         try:
-            return self._recover(void_after)
-        except OSError as error:
-            self.abandon()
-            raise self._unavailable("opened", error) from error
+            return self.reopen()
         except BaseException:
             self.abandon()
             raise
+
+    def reopen(self, *, void_after: int | None = None) -> Recovered:
+        """See `EventStore.reopen`."""
+        fd, self._fd = self._fd, None
+        try:
+            if fd is not None:
+                self.disk.close(fd)
+            return self._recover(void_after)
+        except OSError as error:
+            raise self._unavailable("opened", error) from error
 
     def _recover(self, void_after: int | None) -> Recovered:
         self._failed = None

@@ -31,13 +31,22 @@ class MemoryStore:
         self._open = False
         self._lock = threading.Lock()
 
-    def open(self, *, void_after: int | None = None) -> Recovered:
+    def open(self) -> Recovered:
         """See `EventStore.open`."""
         with self._lock:
             if self._open:
                 msg = "this store in memory is in use by another system of this process; stop that one first"
                 raise StoreLocked(msg)
             self._open = True
+        self.epoch += 1
+        return Recovered(self.last_seq, self.epoch, 1, created=self.epoch == 1)
+
+    def reopen(self, *, void_after: int | None = None) -> Recovered:
+        """See `EventStore.reopen`."""
+        self._check_open()
+        # A writer that died between two lines may have left a frame that `last_seq` does not count yet.
+        self._ends = [frame.last_seq for frame in self._frames]
+        self.last_seq = self._ends[-1] if self._ends else 0
         cut_from = None
         while void_after is not None and self.last_seq > void_after:
             frame = self._frames.pop()
@@ -45,7 +54,7 @@ class MemoryStore:
             self.last_seq = frame.first_seq - 1
             cut_from = frame.first_seq
         self.epoch += 1
-        return Recovered(self.last_seq, self.epoch, 1, created=self.epoch == 1, cut_from_seq=cut_from)
+        return Recovered(self.last_seq, self.epoch, 1, cut_from_seq=cut_from)
 
     def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
         """See `EventStore.append`."""

@@ -59,16 +59,23 @@ class EventStore(Protocol):
     last_seq: int
     """The sequence number of the last event written; 0 for none."""
 
-    def open(self, *, void_after: int | None = None) -> Recovered:
+    def open(self) -> Recovered:
         """Take ownership and recover the end of the log.
-
-        `void_after`: what was written after this sequence number was refused to its publishers (a sync failed), and must not
-        come back even if it can be read.
 
         Raises:
             StoreLocked: another process, or another store object, owns it.
             StoreCorrupt: committed history is damaged.
             StoreUnavailable: it cannot be read or written, or a newer version wrote it.
+        """
+
+    def reopen(self, *, void_after: int | None = None) -> Recovered:
+        """Take over from a writer of this very object that died at any instruction; the ownership is kept throughout.
+
+        `void_after`: what was written after this sequence number was refused to its publishers (a sync failed), and must not
+        come back even if it can be read.
+
+        Raises:
+            StoreCorrupt, StoreUnavailable: as `open`; it may be tried again.
         """
 
     def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
@@ -82,7 +89,7 @@ class EventStore(Protocol):
         """Make all that was appended outlast a power cut.
 
         Raises:
-            StoreUnavailable: nobody knows what is on the disk; only `open` with `void_after` settles it.
+            StoreUnavailable: nobody knows what is on the disk; only `reopen` with `void_after` settles it.
         """
 
     def seal(self) -> None:
@@ -109,4 +116,4 @@ class EventStore(Protocol):
         """Seal, sync and let go of the ownership."""
 
     def abandon(self) -> None:
-        """Let go of everything without another write, as after an I/O error; `open` may follow."""
+        """Let go of everything, the ownership too, without another write; `open` may follow."""

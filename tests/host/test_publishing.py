@@ -5,6 +5,9 @@ What handlers do is in `test_handling`; input that is refused is in `test_bad_in
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Order:
+    """A message."""
+
     name: str
     number: int = 0
 
@@ -63,119 +68,6 @@ def test_many_producer_threads(folder: Path, collected: Collected) -> None:
         assert system.admin.metrics().completed == 50_000
     assert len(set(ids)) == len(ids) == 50_000
     assert Counter(collected.items) == {(str(t), n): 1 for t in range(50) for n in range(1000)}
-
-
-# --- deduplication -------------------------------------------------------------------------------------------------------
-
-
-def test_newer_takes_the_place_of_a_waiting_one(folder: Path, collected: Collected) -> None:
-    """Scenario 3: the newer payload is handled, the older never; retries count from zero."""
-    system = perdure.System(folder)
-
-    @system.handler(Order, retries=1, backoff=perdure.Fixed(0.0))
-    def handle(order: Order, ctx: perdure.Context) -> None:
-        collected.add((order.number, ctx.attempt))
-        if order.number == 1:
-            raise perdure.Retry(delay=3600)
-
-    with system:
-        old = system.publish(Order("a", 1), key="k")
-        collected.wait_for(1)
-        system.admin.pause(Order)
-        new = system.publish(Order("a", 2), key="k")
-        system.admin.resume(Order)
-        system.drain(timeout=10)
-        assert collected.items == [(1, 1), (2, 1)]
-        assert system.admin.metrics().superseded == 1
-        assert type(system.audit.timeline(old)[-1].event).__name__ == "Superseded"
-        assert type(system.audit.timeline(new)[-1].event).__name__ == "Completed"
-
-
-@pytest.mark.parametrize("older_fails", [True, False])
-def test_newer_waits_for_the_one_in_flight(folder: Path, collected: Collected, until: Until, older_fails: bool) -> None:
-    """Scenario 4: both end, never overlapping, the newer last; the older's failure is neither retried nor buried."""
-    system = perdure.System(folder)
-    go = threading.Event()
-    running = Counter[str]()
-
-    @system.handler(Order, parallelism=2, retries=3, backoff=perdure.Fixed(0.0))
-    def handle(order: Order, ctx: perdure.Context) -> None:
-        running["now"] += 1
-        collected.add(("begin", order.number, running["now"]))
-        if order.number == 1:
-            assert go.wait(10)
-        running["now"] -= 1
-        collected.add(("end", order.number, running["now"]))
-        if older_fails and order.number == 1:
-            msg = "the older fails"
-            raise ValueError(msg)
-
-    with system:
-        older = system.publish(Order("a", 1), key="k")
-        collected.wait_for(1)
-        system.publish(Order("a", 2), key="k")
-        until(lambda: system.admin.metrics().held == 1)
-        go.set()
-        system.drain(timeout=10)
-        assert [item[:2] for item in collected.items] == [("begin", 1), ("end", 1), ("begin", 2), ("end", 2)]
-        assert max(item[2] for item in collected.items) == 1
-        assert system.dead_letters.list() == []
-        story = [type(record.event).__name__ for record in system.audit.timeline(older)]
-        assert story == ["Published", "Leased", *(("AttemptFailed", "Superseded") if older_fails else ("Completed",))]
-
-
-def test_rejected_key_names_the_live_message(folder: Path) -> None:
-    """Scenario 6: `DuplicateKey` names the live id; after completion the key is free."""
-    system = perdure.System(folder)
-
-    @system.handler(Order, dedup="reject")
-    def handle(order: Order, ctx: perdure.Context) -> None: ...
-
-    with system:
-        system.admin.pause(Order)
-        live = system.publish(Order("a", 1), key="k")
-        with pytest.raises(perdure.DuplicateKey, match=live) as caught:
-            system.publish(Order("a", 2), key="k")
-        assert caught.value.live_id == live
-        assert system.admin.metrics().published == 1
-        system.admin.resume(Order)
-        system.drain(timeout=10)
-        assert system.publish(Order("a", 3), key="k") != live
-        system.drain(timeout=10)
-        assert system.admin.metrics().completed == 2
-
-
-def test_appended_keys_are_only_labels(folder: Path, collected: Collected) -> None:
-    """Scenario 6, the third policy: with `append` every message of a key is handled."""
-    system = perdure.System(folder)
-
-    @system.handler(Order, dedup="append")
-    def handle(order: Order, ctx: perdure.Context) -> None:
-        collected.add(order.number)
-
-    with system:
-        system.publish_many([Order("a", n) for n in range(3)], key="k")
-        system.drain(timeout=10)
-    assert collected.items == [0, 1, 2]
-
-
-def test_same_id_counts_once(folder: Path, collected: Collected) -> None:
-    """Scenario 7: the id is returned and nothing is added, also after it completed and after a restart."""
-    system = perdure.System(folder)
-
-    @system.handler(Order)
-    def handle(order: Order, ctx: perdure.Context) -> None:
-        collected.add(order.number)
-
-    for number in (1, 2):
-        with system:
-            for _ in range(2):
-                assert system.publish(Order("a", number), id="mine") == "mine"
-            system.drain(timeout=10)
-            assert system.publish(Order("a", number), id="mine") == "mine"
-            system.drain(timeout=10)
-            assert system.admin.metrics().published == 1
-    assert collected.items == [1]
 
 
 # --- bounds --------------------------------------------------------------------------------------------------------------
@@ -221,107 +113,72 @@ def test_backlog_is_bounded_in_bytes_too(folder: Path) -> None:
         assert system.admin.metrics().published == 1
 
 
-# --- time and order ------------------------------------------------------------------------------------------------------
+# --- crashes -------------------------------------------------------------------------------------------------------------
+
+DYING = '''
+"""Publishes batches of 500 into argv[1]; kills itself at the argv[3]-th call of the disk's argv[2], before or after (argv[4])."""
+import os, signal, sys
+import perdure
+from perdure.store import SegmentStore
+from perdure.store.disk import Disk
+
+folder, doomed, count, moment = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+armed = False
 
 
-def test_delayed_message_waits_also_across_a_restart(folder: Path, clock: perdure.ManualClock, collected: Collected) -> None:
-    """Scenario 21: a delayed and a scheduled message start when their time has come, not before."""
-    system = perdure.System(folder, clock=clock)
-
-    @system.handler(Order)
-    def handle(order: Order, ctx: perdure.Context) -> None:
-        collected.add((order.name, clock.now_us()))
-
-    begun_us = clock.now_us()
-    with system:
-        system.publish(Order("delayed"), delay=10)
-        system.publish(Order("scheduled"), at=begun_us / 1e6 + 20)
-        system.publish(Order("now"))
-        collected.wait_for(1)
-        clock.advance(9)
-        assert system.admin.metrics().delayed == 2
-    with system:
-        assert system.admin.metrics().delayed == 2
-        clock.advance(1)
-        collected.wait_for(2)
-        clock.advance(9)
-        assert system.admin.metrics().delayed == 1
-        clock.advance(1)
-        system.drain(timeout=10)
-    waited = [(name, (at_us - begun_us) // 1_000_000) for name, at_us in collected.items]
-    assert waited == [("now", 0), ("delayed", 10), ("scheduled", 20)]
+class Dying(Disk):
+    calls = 0
 
 
-def test_higher_priority_first_also_across_a_restart(folder: Path, collected: Collected) -> None:
-    """Scenario 21: by priority, then in the order of publishing."""
-    system = perdure.System(folder)
+def dying(name):
+    real = getattr(Disk, name)
 
-    @system.handler(Order)
-    def handle(order: Order, ctx: perdure.Context) -> None:
-        collected.add(order.name)
+    def call(self, *args):
+        if armed and name == doomed:
+            Dying.calls += 1
+            if Dying.calls == count:
+                if moment == "within":  # half of the bytes get there
+                    os.write(args[0], args[1][: len(args[1]) // 2])
+                elif moment == "after":
+                    real(self, *args)
+                os.kill(os.getpid(), signal.SIGKILL)
+        return real(self, *args)
 
-    with system:
-        system.admin.pause(Order)
-        for name, priority in (("low", -1), ("first", 0), ("high", 5), ("second", 0), ("higher", 6)):
-            system.publish(Order(name), priority=priority)
-    with system:
-        system.admin.resume(Order)
-        system.drain(timeout=10)
-    assert collected.items == ["higher", "high", "first", "second", "low"]
-
-
-@pytest.mark.parametrize("restarted", [False, True])
-def test_expired_message_is_not_handled(
-    folder: Path, clock: perdure.ManualClock, collected: Collected, until: Until, restarted: bool
-) -> None:
-    """Scenario 21: a message whose `ttl` is over before it was handled is dropped, on record."""
-    system = perdure.System(folder, clock=clock)
-
-    @system.handler(Order)
-    def handle(order: Order, ctx: perdure.Context) -> None:
-        collected.add(order.name)
-
-    system.start()
-    system.admin.pause(Order)
-    short = system.publish(Order("short"), ttl=5)
-    system.publish(Order("long"), ttl=50)
-    if restarted:
-        system.stop()
-    clock.advance(6)
-    if restarted:
-        system.start()
-    until(lambda: system.admin.metrics().expired == 1)
-    system.admin.resume(Order)
-    system.drain(timeout=10)
-    assert type(system.audit.timeline(short)[-1].event).__name__ == "Expired"
-    system.stop()
-    assert collected.items == ["long"]
+    return call
 
 
-def test_group_is_strict_order_one_in_flight(folder: Path, collected: Collected) -> None:
-    """Scenario 21: within a group in order and one at a time, also where one is retried and across a restart."""
-    system = perdure.System(folder)
-    running = Counter[str]()
+for name in ("write", "sync_data"):
+    setattr(Dying, name, dying(name))
+system = perdure.System(store=SegmentStore(folder, disk=Dying(), segment_bytes=100_000))
+system.start()
+armed = True
+for batch in range(100):
+    system.publish_many([{"batch": batch, "n": n} for n in range(500)])
+    os.write(1, b"%d\\n" % batch)
+'''
 
-    @system.handler(Order, parallelism=4, backoff=perdure.Fixed(0.005))
-    def handle(order: Order, ctx: perdure.Context) -> None:
-        running[order.name] += 1
-        alone = running[order.name] == 1
-        try:
-            if ctx.attempt == 1 and order.number % 3 == 0:
-                msg = "try again"
-                raise ValueError(msg)
-            collected.add((order.name, order.number, alone))
-        finally:
-            running[order.name] -= 1
 
-    with system:
-        system.admin.pause()
-        for n in range(10):
-            for group in ("a", "b"):
-                system.publish(Order(group, n), group=group)
-    with system:
-        system.admin.resume()
-        system.drain(timeout=20)
-    for group in ("a", "b"):
-        assert [item for item in collected.items if item[0] == group] == [(group, n, True) for n in range(10)]
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("call", "moment"),
+    [("write", "before"), ("write", "within"), ("write", "after"), ("sync_data", "before"), ("sync_data", "after")],
+)
+def test_batch_is_all_or_none(folder: Path, tmp_path: Path, call: str, moment: str, count: int) -> None:
+    """Scenario 8: `publish_many` of 500, killed at each step of a commit: all or none, and none that was acknowledged lost."""
+    script = tmp_path / "dying.py"
+    script.write_text(DYING)
+    command = [sys.executable, str(script), str(folder), call, str(count), moment]
+    died = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    acknowledged = {int(line) for line in died.stdout.split()}
+    with perdure.System(folder) as system:
+        found = Counter[int]()
+        payloads = set()
+        for record in system.audit.events(type="Published"):
+            message = system.drafts.load("dict", record.event.payload)  # type: ignore[attr-defined]
+            found[message["batch"]] += 1
+            payloads.add((message["batch"], message["n"]))
+        assert set(found.values()) <= {500}
+        assert len(payloads) == 500 * len(found)
+        assert acknowledged <= set(found) <= {*acknowledged, len(acknowledged)}
+        assert system.admin.metrics().ready == 500 * len(found)

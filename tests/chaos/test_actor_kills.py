@@ -1,0 +1,129 @@
+"""Killing single actors under load, from seeded schedules: nothing is lost, nothing is there twice, the host goes on.
+
+Deaths that nobody asked for (failing disks, broken rules) are in tests/actors.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import random
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import perdure
+from perdure.actors.recovery import recover
+from perdure.events.snapshot import dump_queue
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.chaos.conftest import Census
+
+KILLS = int(os.environ.get("PERDURE_KILLS", "200"))
+PUBLISHERS = 3
+DRAIN_S = 30.0
+
+
+@attrs.frozen
+class Parent:
+    name: str
+
+
+@attrs.frozen
+class Child:
+    name: str
+
+
+class Load:
+    """Publishers that go on until told to stop, and what they, and the handlers, have seen. Appending is atomic."""
+
+    def __init__(self, system: perdure.System, seed: int) -> None:
+        self.system = system
+        self.seed = seed
+        self.sent: list[str] = []
+        self.acknowledged: list[str] = []
+        self.handled: list[str] = []
+        self.refused: list[Exception] = []
+        self.stop = threading.Event()
+        self.threads = [threading.Thread(target=self.publish, args=(n,), daemon=True) for n in range(PUBLISHERS)]
+
+    def register(self) -> None:
+        @self.system.handler(Parent, parallelism=2, retries=1000, backoff=perdure.Fixed(0.0))
+        def parent(message: Parent, ctx: perdure.Context) -> None:
+            self.handled.append(ctx.id)
+            child = f"{ctx.id}-child"
+            self.sent.append(child)
+            ctx.publish(Child(message.name), id=child)
+
+        @self.system.handler(Child, parallelism=2, retries=1000, backoff=perdure.Fixed(0.0))
+        def child(message: Child, ctx: perdure.Context) -> None:
+            self.handled.append(ctx.id)
+
+    def publish(self, publisher: int) -> None:
+        n = 0
+        while not self.stop.is_set():
+            ident = f"{self.seed}-{publisher}-{n}"
+            n += 1
+            self.sent.append(ident)
+            try:
+                self.acknowledged.append(self.system.publish(Parent(ident), id=ident))
+            except perdure.PerdureError as error:
+                self.refused.append(error)
+                return
+            self.stop.wait(0.001)
+
+
+def run(folder: Path, seed: int, kills: int, census: Census, only: str | None = None) -> None:
+    chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
+    system = perdure.System(folder, seed=seed)
+    load = Load(system, seed)
+    load.register()
+    faulthandler.dump_traceback_later(DRAIN_S + 25.0 + kills / 20)
+    try:
+        with system:
+            for thread in load.threads:
+                thread.start()
+            for _ in range(kills):
+                names = [name for name in system.actors if only is None or name.startswith(only)]
+                if names:
+                    try:
+                        system.actors.kill(chance.choice(names))
+                    except KeyError:
+                        continue  # it was let go between the look and the kill
+                time.sleep(chance.random() * 0.01)  # the schedule itself, not a wait for something
+            load.stop.set()
+            for thread in load.threads:
+                thread.join(DRAIN_S)
+                assert not thread.is_alive(), "a publisher waits for an answer that never comes"
+            system.drain(timeout=DRAIN_S)
+            assert load.refused == []
+            assert system.running
+            live = dump_queue(system.stage.actors["queue"].state)  # type: ignore[attr-defined]
+            replayed, _ = recover(system.stage.store)
+            assert live == dump_queue(replayed.queue)
+        faulthandler.cancel_dump_traceback_later()
+        audit = perdure.Audit(folder)
+        assert audit.verify().ok
+        assert len(load.acknowledged) > 0
+        children = [f"{ident}-child" for ident in load.acknowledged]
+        census(audit, load.sent, [*load.acknowledged, *children], load.handled)
+    finally:
+        load.stop.set()
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_any_actor_dies_at_any_moment(tmp_path: Path, census: Census, seed: int) -> None:
+    """Scenario 39 and 42: hundreds of kills of random actors; the host never restarts anything."""
+    run(tmp_path / "data", seed, KILLS, census)
+
+
+@pytest.mark.parametrize("name", ["queue", "journal", "dispatcher", "dead_letters", "timer", "supervisor", "worker:"])
+def test_one_kind_of_actor_dies_again_and_again(tmp_path: Path, census: Census, name: str) -> None:
+    """Scenario 39: one role only, so that a failure names it."""
+    run(tmp_path / "data", 11, KILLS // 5, census, only=name)

@@ -1,0 +1,215 @@
+"""The audit through the front door: timelines, past states, verification, reading beside a live writer.
+
+How damaged folders are read is in tests/store.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import perdure
+from perdure.store import frame as fr
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@attrs.frozen
+class Task:
+    """A message."""
+
+    number: int
+
+
+@attrs.frozen
+class Child:
+    """A message."""
+
+    number: int
+
+
+COUNTED = ("ready", "delayed", "held", "in_flight", "dead_letters", "published", "completed", "failed", "retried")
+
+
+def counts(metrics: perdure.Metrics) -> dict[str, int]:
+    return {name: getattr(metrics, name) for name in COUNTED}
+
+
+def kinds(records: list[perdure.Record]) -> list[str]:
+    return [type(record.event).__name__ for record in records]
+
+
+def test_timeline_tells_the_whole_story(folder: Path) -> None:
+    """Scenario 45: in order, across restarts, including its children by causation; `perdure.Audit` tells the same."""
+    system = perdure.System(folder)
+    healed = threading.Event()
+
+    @system.handler(Task, retries=0)
+    def handle(task: Task, ctx: perdure.Context) -> None:
+        if not healed.is_set():
+            raise ValueError("not yet")
+        ctx.publish(Child(task.number))
+
+    with system:
+        ident = system.publish(Task(1))
+        system.publish(Task(2))
+        system.drain(timeout=10)
+    healed.set()
+    with system:
+        system.dead_letters.replay(ident)
+        delivery = None
+        deadline = time.monotonic() + 10
+        while delivery is None and time.monotonic() < deadline:
+            delivery = system.checkout(Child)
+        assert delivery is not None
+        delivery.ack()
+        story = system.audit.timeline(ident)
+        live = (kinds(story), [record.seq for record in story])
+    assert kinds(story) == [
+        "Published",
+        "Leased",
+        "AttemptFailed",
+        "DeadLettered",
+        "Replayed",
+        "Leased",
+        "Published",  # the child
+        "Completed",
+    ]
+    assert story[6].message_id == delivery.id
+    assert [record.seq for record in story] == sorted({record.seq for record in story})
+    assert all(before.at <= after.at for before, after in itertools.pairwise(story))
+    assert {record.actor for record in story} == {"queue"}
+    again = perdure.Audit(folder).timeline(ident)
+    assert (kinds(again), [record.seq for record in again]) == live
+    with pytest.raises(perdure.UnknownMessage, match="nobody"):
+        perdure.Audit(folder).timeline("nobody")
+
+
+def test_events_by_type_time_and_message(folder: Path, clock: perdure.ManualClock) -> None:
+    """Scenario 45: facts can be asked for by sequence, by time, by event, by message type and by message."""
+    with perdure.System(folder, clock=clock) as system:
+        first = system.publish(Task(1))
+        clock.advance(10)
+        noon = dt.datetime.fromtimestamp(clock.now_us() / 1_000_000, tz=dt.UTC)
+        second = system.publish(Child(2))
+        delivery = system.checkout(Child)
+        assert delivery is not None
+        delivery.ack()
+        audit = system.audit
+        everything = list(audit.events())
+        assert [record.seq for record in everything] == list(range(1, len(everything) + 1))
+        assert [r.message_id for r in audit.events(type="Published")] == [first, second]
+        assert [r.message_id for r in audit.events(type=Task)] == [first]
+        assert kinds(list(audit.events(message_id=second))) == ["Published", "Leased", "Completed"]
+        assert kinds(list(audit.events(since=noon))) == ["Published", "Leased", "Completed"]
+        assert kinds(list(audit.events(until=noon - dt.timedelta(seconds=1), type=Task))) == ["Published"]
+        assert [r.seq for r in audit.events(since=2, until=3)] == [2, 3]
+
+
+def test_past_states_equal_what_metrics_showed(folder: Path, clock: perdure.ManualClock) -> None:
+    """Scenario 46: `state_at(seq)` and `state_at(time)` equal what live metrics showed then, with snapshots in between."""
+    system = perdure.System(folder, clock=clock)
+
+    @system.handler(Task, retries=1, backoff=perdure.Fixed(5.0))
+    def handle(task: Task, ctx: perdure.Context) -> None:
+        if task.number % 3 == 0:
+            raise ValueError("always")
+
+    shown: list[tuple[float, perdure.Metrics]] = []
+    with system:
+        for n in range(12):
+            system.publish(Task(n))
+            system.publish(Child(n), delay=30 if n % 2 else None)
+            while system.admin.metrics().in_flight or any(i.ready for i in system.admin.handlers().values()):
+                pass
+            # Quiet: with this clock, nothing happens until it is moved.
+            shown.append((clock.now_us() / 1_000_000, system.admin.metrics()))
+            if n % 4 == 0:
+                system.admin.snapshot()
+            clock.advance(3)
+        for at, metrics in shown:
+            for past in (system.audit.state_at(metrics.seq), system.audit.state_at(at)):
+                assert counts(past) == counts(metrics)
+                assert past.payload_bytes == metrics.payload_bytes
+    for at, metrics in shown:
+        for past in (perdure.Audit(folder).state_at(metrics.seq), perdure.Audit(folder).state_at(at)):
+            assert counts(past) == counts(metrics)
+
+
+def test_verify_finds_each_changed_byte(folder: Path) -> None:
+    """Scenario 47: any single changed byte of the log is found, and the file is named; unchanged, all is well."""
+    with perdure.System(folder) as system:
+        for n in range(5):
+            system.publish(Task(n))
+        assert system.audit.verify().findings == []
+    whole = perdure.Audit(folder).verify()
+    assert whole.ok
+    assert whole.events == whole.last_seq
+    (segment,) = folder.glob("log-*.seg")
+    good = segment.read_bytes()
+    for offset in range(len(good)):
+        bad = bytearray(good)
+        bad[offset] ^= 0x10
+        segment.write_bytes(bytes(bad))
+        found = perdure.Audit(folder).verify()
+        assert not found.ok, offset
+        assert segment.name in found.findings[0].file
+    segment.write_bytes(good)
+    assert perdure.Audit(folder).verify().ok
+
+
+def test_verify_finds_removed_and_swapped_frames(folder: Path) -> None:
+    """Scenario 47: a frame that was removed, or that changed places with its neighbour, is found."""
+    with perdure.System(folder) as system:
+        for n in range(6):
+            system.publish(Task(n))
+    (segment,) = folder.glob("log-*.seg")
+    good = segment.read_bytes()
+    starts = [at for at in range(len(good)) if good.startswith(fr.MAGIC, at)]
+    assert len(starts) > 6
+    head, frames = good[: starts[0]], [good[a:b] for a, b in itertools.pairwise([*starts, len(good)])]
+    for i in range(len(frames) - 1):
+        removed = [*frames[:i], *frames[i + 1 :]]
+        swapped = [*frames[:i], frames[i + 1], frames[i], *frames[i + 2 :]]
+        for edited in (removed, swapped):
+            segment.write_bytes(head + b"".join(edited))
+            assert not perdure.Audit(folder).verify().ok, i
+    segment.write_bytes(good)
+    assert perdure.Audit(folder).verify().ok
+
+
+def test_audit_beside_a_live_writer(folder: Path) -> None:
+    """Scenario 48: a consistent prefix, no lock taken, the writer undisturbed."""
+    stop = threading.Event()
+    ids: list[str] = []
+
+    with perdure.System(folder) as system:
+
+        def write() -> None:
+            while not stop.is_set():
+                ids.append(system.publish(Task(len(ids))))
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            last = 0
+            for _ in range(20):
+                acknowledged = len(ids)
+                records = list(perdure.Audit(folder).events())
+                assert [record.seq for record in records] == list(range(1, len(records) + 1))
+                published = [record.message_id for record in records if type(record.event).__name__ == "Published"]
+                assert published[:acknowledged] == ids[:acknowledged]
+                assert len(records) >= last
+                last = len(records)
+        finally:
+            stop.set()
+            writer.join()
+        assert system.admin.metrics().published == len(ids) > 0
+    assert perdure.Audit(folder).verify().ok

@@ -1,0 +1,201 @@
+"""Bad input through the front door: each gets a clear error, and nothing is lost or half done.
+
+Bounds that only time can lift (a full backlog) are in `test_publishing`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import perdure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@attrs.frozen
+class Note:
+    """A message."""
+
+    text: str
+
+
+@attrs.frozen
+class Strange:
+    """A message."""
+
+    thing: object
+
+
+def local_class() -> type:
+    @attrs.frozen
+    class Local:
+        text: str
+
+    return Local
+
+
+def test_publish_before_start_and_after_stop(folder: Path) -> None:
+    """Each way in says that the system does not run, and what to do; nothing is published later by surprise."""
+    system = perdure.System(folder)
+    ways: list[Any] = [
+        lambda: system.publish(Note("a")),
+        lambda: system.publish_many([Note("a")]),
+        lambda: system.submit(Note("a")),
+        lambda: system.checkout(Note),
+        lambda: system.drain(timeout=1),
+        system.admin.metrics,
+        system.dead_letters.list,
+    ]
+    for way in ways:
+        with pytest.raises(perdure.NotRunning, match=r"not started.*start\(\)"):
+            way()
+    with system:
+        system.publish(Note("kept"))
+    for way in ways:
+        with pytest.raises(perdure.NotRunning, match="stopped"):
+            way()
+    with system:
+        assert system.admin.metrics().published == 1
+
+
+def test_starting_twice_and_stopping_twice(folder: Path) -> None:
+    system = perdure.System(folder)
+    with system:
+        with pytest.raises(perdure.PerdureError, match="running already"):
+            system.start()
+        system.publish(Note("a"))
+    system.stop()
+
+
+@pytest.mark.parametrize(
+    ("message", "options", "error", "field"),
+    [
+        (Note("x" * 3000), {}, perdure.PayloadTooLarge, "payload_bytes_max"),
+        (Strange(object()), {}, perdure.InvalidMessage, "message"),
+        (Strange(2**70), {}, perdure.InvalidMessage, "message"),
+        (lambda: None, {}, perdure.InvalidMessage, "message"),
+        (Note("a"), {"key": "k" * 513}, perdure.InvalidMessage, "key"),
+        (Note("a"), {"key": ""}, perdure.InvalidMessage, "key"),
+        (Note("a"), {"key": 7}, perdure.InvalidMessage, "key"),
+        (Note("a"), {"key": "\ud800"}, perdure.InvalidMessage, "key"),
+        (Note("a"), {"id": ""}, perdure.InvalidMessage, "id"),
+        (Note("a"), {"correlation_id": "c" * 1000}, perdure.InvalidMessage, "correlation_id"),
+        (Note("a"), {"group": b"g"}, perdure.InvalidMessage, "group"),
+        (Note("a"), {"delay": -1}, perdure.InvalidMessage, "delay"),
+        (Note("a"), {"delay": float("nan")}, perdure.InvalidMessage, "delay"),
+        (Note("a"), {"delay": "soon"}, perdure.InvalidMessage, "delay"),
+        (Note("a"), {"delay": 1, "at": 1.0}, perdure.InvalidMessage, "delay, at"),
+        (Note("a"), {"at": "tomorrow"}, perdure.InvalidMessage, "at"),
+        (Note("a"), {"at": float("inf")}, perdure.InvalidMessage, "at"),
+        (Note("a"), {"at": float("nan")}, perdure.InvalidMessage, "at"),
+        (Note("a"), {"ttl": -1}, perdure.InvalidMessage, "ttl"),
+        (Note("a"), {"priority": 1001}, perdure.InvalidMessage, "priority"),
+        (Note("a"), {"priority": 1.5}, perdure.InvalidMessage, "priority"),
+        (Note("a"), {"priority": "high"}, perdure.InvalidMessage, "priority"),
+        (Note("a"), {"headers": {"a": 1}}, perdure.InvalidMessage, "headers"),
+        (Note("a"), {"headers": {str(n): "v" for n in range(65)}}, perdure.InvalidMessage, "headers"),
+        (Note("a"), {"headers": {"a": "v" * 9000}}, perdure.InvalidMessage, "headers"),
+        (Note("a"), {"headers": {"a": "\ud800"}}, perdure.InvalidMessage, "headers"),
+        (Note("a"), {"headers": "a=b"}, perdure.InvalidMessage, "headers"),
+        (Note("a"), {"prio": 1}, TypeError, "prio"),
+    ],
+)
+def test_bad_message_or_option(folder: Path, message: object, options: dict[str, Any], error: type[Exception], field: str) -> None:
+    """Scenario 10: a clear error naming the field, before anything is written; the system goes on."""
+    with perdure.System(folder, options=perdure.Options(payload_bytes_max=2000)) as system:
+        seq = _settled_seq(system)
+        with pytest.raises(error, match=field):
+            system.publish(message, **options)
+        with pytest.raises(error, match=field):
+            system.publish_many([Note("good"), message] if not options else [Note("a")], **options)
+        with pytest.raises(error, match=field):
+            system.submit(message, **options)
+        metrics = system.admin.metrics()
+        assert (metrics.published, metrics.seq) == (0, seq)
+        system.publish(Note("good"))
+        assert system.admin.metrics().published == 1
+
+
+def _settled_seq(system: perdure.System) -> int:
+    """Give the sequence number once the start itself is on record."""
+    while not list(system.audit.events(type="Started")):
+        pass
+    return system.admin.metrics().seq
+
+
+def test_type_that_could_not_be_found_again(folder: Path) -> None:
+    """Scenario 10: a local class is refused, with what to do about it; named, it is taken."""
+    local = local_class()
+    with perdure.System(folder) as system:
+        with pytest.raises(perdure.UnknownMessageType, match=r"Local.*perdure\.message"):
+            system.publish(local("a"))
+        with pytest.raises(perdure.UnknownMessageType, match="Local"):
+            system.handler(local)
+        with pytest.raises(perdure.UnknownMessageType, match="Local"):
+            system.checkout(local)
+        named: Any = perdure.message(name="notes.local")(local)
+        system.publish(named("a"))
+        delivery = system.checkout(named)
+        assert delivery is not None
+        assert delivery.message == named("a")
+
+
+def test_unknown_type_for_the_operator(folder: Path) -> None:
+    """Scaling what has no handler: the error says which names are known."""
+    system = perdure.System(folder)
+    system.handler(Note)(lambda note, ctx: None)
+    with system:
+        with pytest.raises(perdure.UnknownMessageType, match=r"Nobody.*Note"):
+            system.admin.scale("Nobody", 3)
+        with pytest.raises(ValueError, match="-1"):
+            system.admin.scale(Note, -1)
+
+
+def test_batch_over_its_bounds(folder: Path) -> None:
+    options = perdure.Options(batch_max=3, batch_bytes_max=1000)
+    with perdure.System(folder, options=options) as system:
+        with pytest.raises(perdure.PayloadTooLarge, match="several calls"):
+            system.publish_many([Note("a")] * 4)
+        with pytest.raises(perdure.PayloadTooLarge, match="several calls"):
+            system.publish_many([Note("a" * 600)] * 2)
+        with pytest.raises(perdure.InvalidMessage, match="id"):
+            system.publish_many([Note("a"), Note("b")], id="one")
+        assert system.publish_many([]) == []
+        assert system.admin.metrics().published == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"parallelism": -1}, "parallelism"),
+        ({"parallelism": 1.5}, "parallelism"),
+        ({"parallelism": True}, "parallelism"),
+        ({"timeout": 0}, "timeout"),
+        ({"lease": "long"}, "lease"),
+        ({"retries": -1}, "retries"),
+        ({"dedup": "keep"}, "dedup"),
+        ({"isolation": "galaxy"}, "isolation"),
+    ],
+)
+def test_bad_handler_option(folder: Path, options: dict[str, Any], field: str) -> None:
+    with pytest.raises(perdure.InvalidMessage, match=field):
+        perdure.System(folder).handler(Note, **options)
+
+
+def test_second_handler_of_a_type(folder: Path) -> None:
+    system = perdure.System(folder)
+    system.handler(Note)(lambda note, ctx: None)
+    with pytest.raises(perdure.InvalidMessage, match="has a handler already"):
+        system.handler(Note)(lambda note, ctx: None)
+
+
+@pytest.mark.parametrize("name", ["backlog_max", "payload_bytes_max", "retries", "snapshots_kept", "grace_s"])
+def test_bad_option(name: str) -> None:
+    for wrong, error in ((-1, ValueError), ("many", TypeError), (True, ValueError)):
+        options: dict[str, Any] = {name: wrong}
+        with pytest.raises(error, match=name):
+            perdure.Options(**options)
