@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["Actor", "ActorKilled"]
 
 
+_births = threading.Lock()
+"""Held while an actor's thread is started, and while a death is thrown: until it runs, CPython files a new thread under the id
+of the one that starts it, so that a death meant for the supervisor would strike the newborn (and hang who waits for it)."""
+
+
 class ActorKilled(BaseException):
     """Abrupt death, thrown into an actor's thread from outside. Not an Exception, so that nothing handles it by accident."""
 
@@ -55,7 +60,8 @@ class Actor(pykka.ThreadingActor):
 
     def _start_actor_loop(self) -> None:
         self.thread = threading.Thread(target=self._actor_loop, name=f"perdure-{self.name}", daemon=True)
-        self.thread.start()
+        with _births:
+            self.thread.start()
 
     def _actor_loop(self) -> None:
         cause: BaseException | None = None
@@ -115,7 +121,7 @@ class Actor(pykka.ThreadingActor):
 
         A thread inside a C call (a sleep, a system call) dies when that returns.
         """
-        with self._life:
+        with _births, self._life:
             if self.killed:
                 return  # a second exception could strike whoever gets the thread's id next
             self.killed = True

@@ -243,6 +243,9 @@ class Queue(Decider):
             elif live.lease is None and live.attempts < delivery.lease.attempt and live.where:
                 # Its lease was lost with a frame that never got to the disk, and it runs: on record again.
                 self._apply([delivery.lease])
+                if delivery.outcome is not None:
+                    # Its report may have come before this lease was back, and then it was refused: nobody would tell again.
+                    self._record([delivery.outcome], self.stage.clock.now_us())
         missing = [
             Delivery(m.published, m.lease, m.failures)
             for m in self.state.leased.values()

@@ -1,0 +1,156 @@
+"""Deaths that nobody asked for: disks that fail for a while or for ever, snapshots that fail, handlers that raise anything.
+
+Kills on purpose are in tests/chaos.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import perdure
+from perdure.store import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.store import Snapshot
+
+PATIENCE_S = 15.0
+
+
+@attrs.frozen
+class Job:
+    name: str
+
+
+class FailingStore(MemoryStore):
+    """Fails in one call, `times` times, once it is told to."""
+
+    def __init__(self, call: str, error: BaseException) -> None:
+        super().__init__()
+        self.call = call
+        self.error = error
+        self.times = 0
+        self.failed = 0
+
+    def _perhaps(self, call: str) -> None:
+        if call == self.call and self.times:
+            self.times -= 1
+            self.failed += 1
+            raise self.error
+
+    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+        self._perhaps("append")
+        super().append(body, count, expected_seq=expected_seq)
+
+    def sync(self) -> None:
+        self._perhaps("sync")
+        super().sync()
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        self._perhaps("save_snapshot")
+        super().save_snapshot(snapshot)
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come to hold"
+        time.sleep(0.002)
+
+
+def published(system: perdure.System, ident: str) -> bool:
+    try:
+        return system.publish(Job(ident), id=ident) == ident
+    except perdure.StoreUnavailable:
+        return False
+
+
+@pytest.mark.parametrize("call", ["append", "sync"])
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_a_disk_fails_and_recovers(call: str, times: int) -> None:
+    """Scenario 34: refused or settled, but never lost or doubled; work goes on without a restart of the host."""
+    store = FailingStore(call, perdure.StoreUnavailable("the disk is full; make room"))
+    handled: list[str] = []
+    system = perdure.System(store=store)
+
+    @system.handler(Job)
+    def job(message: Job, ctx: perdure.Context) -> None:
+        handled.append(ctx.id)
+
+    with system:
+        assert published(system, "before")
+        system.drain(timeout=PATIENCE_S)
+        store.times = times
+        first = published(system, "during")
+        assert store.failed > 0
+        if call == "append":
+            assert not first
+        until(lambda: published(system, "during"))
+        until(lambda: published(system, "after"))
+        system.drain(timeout=PATIENCE_S)
+        assert sorted(set(handled)) == ["after", "before", "during"]
+        names = [record.message_id for record in system.audit.events(type="Completed")]
+        assert sorted(map(str, names)) == ["after", "before", "during"]
+
+
+def test_an_actor_that_dies_again_and_again_stops_the_system() -> None:
+    """Scenario 41: the budget is used up, `NotRunning` names the cause, and what was acknowledged is there at the next start."""
+    store = FailingStore("append", RuntimeError("broken for good"))
+    system = perdure.System(store=store, options=perdure.Options(restart_budget=3))
+    with system:
+        kept = system.publish(Job("kept"))
+        store.times = 1_000_000
+        with pytest.raises(perdure.NotRunning, match="broken for good"):
+            system.publish(Job("lost"))
+        assert not system.running
+        with pytest.raises(perdure.NotRunning, match="journal"):
+            system.publish(Job("refused"))
+    store.times = 0
+    with perdure.System(store=store) as again:
+        delivery = again.checkout(Job)
+        assert delivery is not None
+        assert delivery.id == kept
+        delivery.ack()
+        assert again.checkout(Job) is None
+
+
+def test_a_snapshot_fails() -> None:
+    """Scenario 35: the queue goes on, and a later snapshot works."""
+    store = FailingStore("save_snapshot", perdure.StoreUnavailable("no room for a snapshot"))
+    with perdure.System(store=store) as system:
+        system.publish(Job("a"))
+        store.times = 1
+        with pytest.raises(perdure.PerdureError):
+            system.admin.snapshot()
+        assert store.failed == 1
+        system.publish(Job("b"))
+        assert system.admin.snapshot() > 0
+        assert next(iter(store.snapshots())).seq > 0
+
+
+class Own(BaseException):
+    """A host's own, outside of Exception."""
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, MemoryError, Own])
+def test_whatever_a_handler_raises_fails_its_message_only(kind: type[BaseException]) -> None:
+    """Scenario 40: SystemExit and its kind are failed attempts; no actor dies of them."""
+    system = perdure.System(store=MemoryStore())
+
+    @system.handler(Job, retries=1, backoff=perdure.Fixed(0.0))
+    def job(message: Job, ctx: perdure.Context) -> None:
+        if message.name == "bad":
+            raise kind
+
+    with system:
+        bad = system.publish(Job("bad"))
+        system.publish(Job("good"))
+        system.drain(timeout=PATIENCE_S)
+        assert [(letter.id, letter.attempts) for letter in system.dead_letters.list()] == [(bad, 2)]
+        assert system.admin.metrics().completed == 1
+        assert system.stage.counters.get("actor_deaths", 0) == 0
