@@ -1,0 +1,152 @@
+"""The command line: `perdure demo`, `run`, `verify`, `timeline`, `stats`. Parses, calls, shows; exit statuses tell the truth.
+
+What the commands do lives where the library does it; the demo is in `demo`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import attrs
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from perdure.audit import Audit
+from perdure.demo import SHIPPED, demo, story
+from perdure.events.errors import PerdureError
+from perdure.system import System
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="perdure: an embedded, durable message queue.", pretty_exceptions_enable=False
+)
+console = Console()
+POLL_S = 0.5
+LAST_SEQ = 2**62
+
+Folder = Annotated[Path, typer.Argument(help="A data folder.")]
+
+
+class BadTarget(PerdureError):
+    """What the command line names is not there, or is not what the command needs."""
+
+
+@app.command("demo")
+def run_demo(
+    orders: Annotated[str, typer.Argument(help="A JSON Lines file, or - for standard input.")] = str(SHIPPED),
+    folder: Annotated[Path | None, typer.Option(help="Keep everything here (must be empty); else temporary.")] = None,
+    kills: Annotated[int, typer.Option(min=0, max=1000, help="Actors to kill half-way.")] = 10,
+) -> None:
+    """Process orders, kill actors and the process half-way, and show that nothing was lost or doubled."""
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadTarget(f"{folder} is there and not an empty folder; name another one")
+    work = Path(tempfile.mkdtemp(prefix="perdure-demo-")) if folder is None else folder
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        source = Path(orders)
+        if orders == "-":
+            source = work / "orders.jsonl"
+            with source.open("wb") as spool:
+                shutil.copyfileobj(sys.stdin.buffer, spool)
+        elif not source.is_file():
+            raise BadTarget(f"{orders} is not a file; name a JSON Lines file, or - for standard input")
+        console.print(Text(f"orders from {source.name}, everything kept in {work}"), soft_wrap=True)
+        good = demo(console, source, work, kills)
+    finally:
+        if folder is None:
+            shutil.rmtree(work, ignore_errors=True)
+    if folder is None:
+        console.print("The folder was temporary and is gone; --folder FOLDER keeps it.")
+    raise typer.Exit(0 if good else 1)
+
+
+@app.command()
+def run(target: Annotated[str, typer.Argument(help="module:attribute, for example shop.queue:system")]) -> None:
+    """Serve a host's own system until SIGTERM or SIGINT, then stop it gracefully."""
+    system = _load(target)
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    with system:
+        console.print(Text(f"{target} runs; {system.recovery}"), soft_wrap=True)
+        while not over.wait(POLL_S):
+            if not system.running:
+                raise BadTarget(f"{target} gave up; its log says why. It recovers when it is started again")
+    console.print(Text(f"{target} stopped"), soft_wrap=True)
+
+
+def _load(target: str) -> System:
+    module, colon, attribute = target.partition(":")
+    if not (module and colon and attribute):
+        raise BadTarget(f"{target!r} is no target; write module:attribute, for example shop.queue:system")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # A module that the host's own module misses is the host's business: its traceback says where.
+        if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
+            raise
+        raise BadTarget(f"there is no module {module!r} here or on the Python path") from None
+    system: object = found
+    for part in attribute.split("."):
+        system = getattr(system, part, None)
+    if not isinstance(system, System):
+        raise BadTarget(f"{target} is {type(system).__name__}, not a perdure.System")
+    return system
+
+
+@app.command()
+def verify(folder: Folder) -> None:
+    """Check every byte of a folder; exit status 1 on damage."""
+    result = Audit(folder).verify()
+    if not result.ok:
+        table = Table("file", "offset", "seq", "problem", title="Findings")
+        for finding in result.findings:
+            table.add_row(Text(finding.file), str(finding.offset), str(finding.seq), Text(finding.problem))
+        console.print(table)
+    console.print(
+        f"{'whole' if result.ok else 'DAMAGED'}: {result.events:,} events in {result.frames:,} frames, {result.segments} "
+        f"segment(s), {result.snapshots} snapshot(s), {result.bytes:,} bytes; last sequence {result.last_seq}"
+    )
+    console.print(Text(f"chain {result.chain}"), soft_wrap=True)
+    raise typer.Exit(0 if result.ok else 1)
+
+
+@app.command()
+def timeline(folder: Folder, message_id: Annotated[str, typer.Argument(metavar="ID", help="A message's id.")]) -> None:
+    """Tell all that happened to one message."""
+    console.print(story(message_id, Audit(folder).timeline(message_id)))
+
+
+@app.command()
+def stats(folder: Folder) -> None:
+    """Show the counts of a folder, folded from its log."""
+    now = Audit(folder).state_at(LAST_SEQ)
+    table = Table("what", "count", title=f"{folder} at sequence {now.seq}")
+    for name, value in attrs.asdict(now).items():
+        if isinstance(value, int) and name != "seq":
+            table.add_row(name.replace("_", " "), f"{value:,}")
+    console.print(table)
+
+
+def main() -> None:
+    """Entry point; what perdure or the file system refuses is one line on standard error, and exit status 1."""
+    try:
+        app()
+    except (PerdureError, OSError) as error:
+        Console(stderr=True).print(Text(f"perdure: {error}", style="red"), soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
