@@ -238,7 +238,13 @@ def table_of(figures: list[Figure]) -> Table:
         table.add_column(heading, justify="right")
     for figure in figures:
         low, high = min(figure.rates), max(figure.rates)
-        cells = (f"{figure.median:,.0f}", f"{low:,.0f}", f"{high:,.0f}", f"{figure.median / sync:.2f}", f"{figure.median / hand:.2f}")
+        cells = (
+            f"{figure.median:,.0f}",
+            f"{low:,.0f}",
+            f"{high:,.0f}",
+            f"{figure.median / sync:.2f}",
+            f"{figure.median / hand:.2f}",
+        )
         table.add_row(figure.name, *cells)
     return table
 

@@ -40,14 +40,14 @@ def main() -> None:
     with system:
         total = _publish(system, Path(source))
         if int(kills) >= 0:
-            _await_half(system, total)
+            _await_half(system, receipts, total)
             _kill_actors(system, int(kills))
             os.kill(os.getpid(), signal.SIGKILL)
         while _waiting(now := system.admin.metrics()):
-            _tell(progress=_ended(now), total=total)
+            _tell(progress=_ended(receipts, now), total=total)
             time.sleep(PAUSE_S)
         system.drain()
-        _tell(progress=_ended(system.admin.metrics()), total=total)
+        _tell(progress=_ended(receipts, system.admin.metrics()), total=total)
     receipts.close()
 
 
@@ -59,9 +59,9 @@ def _publish(system: System, source: Path) -> int:
     return len(futures)
 
 
-def _await_half(system: System, total: int) -> None:
-    while _waiting(now := system.admin.metrics()) and _ended(now) < total // 2:
-        _tell(progress=_ended(now), total=total)
+def _await_half(system: System, receipts: Receipts, total: int) -> None:
+    while _waiting(now := system.admin.metrics()) and _ended(receipts, now) < total // 2:
+        _tell(progress=_ended(receipts, now), total=total)
         time.sleep(PAUSE_S)
 
 
@@ -87,9 +87,9 @@ def _waiting(now: Metrics) -> int:
     return now.ready + now.delayed + now.held + now.in_flight
 
 
-def _ended(now: Metrics) -> int:
-    """Count lines that have come to their end; each takes three completions, or becomes one dead letter somewhere."""
-    return min(now.completed // 3 + now.dead_letters, now.published)
+def _ended(receipts: Receipts, now: Metrics) -> int:
+    """Count lines that have come to their end: a receipt or a dead letter."""
+    return len(receipts.written) + now.dead_letters
 
 
 def _tell(**facts: object) -> None:

@@ -1,0 +1,118 @@
+"""The demo as a user runs it: a process of its own, killed with a real SIGKILL half-way; judged from the outside again.
+
+The other commands are in test_cli.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perdure.actors.context import Reject
+from perdure.audit import Audit
+from perdure.demo import SHIPPED
+from perdure.demo_orders import OrderLine, Receipt, Receipts, lines, to_charge
+from perdure.demo_tally import tally
+from perdure.events import vocabulary as ev
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL = ['{"id": "A", "amount": 3, "card": "4242"}', "no JSON", "", '{"id": "B", "card": "0002"}', '{"id": "C"}', "[1]"]
+
+
+def perdure(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "perdure.cli", *args], input=stdin, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def receipts(work: Path) -> Counter[int]:
+    return Counter(json.loads(text)["line"] for text in (work / "receipts.jsonl").read_text().splitlines())
+
+
+def test_the_shipped_orders_all_arrive_once_though_actors_and_the_process_are_killed(tmp_path: Path) -> None:
+    done = perdure("demo", "--folder", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = list(Audit(tmp_path / "run" / "log").events())
+    dead = {r.event.published.id for r in records if isinstance(r.event, ev.DeadLettered)}
+    written = receipts(tmp_path / "run")
+    assert set(written.values()) == {1}
+    assert len(written) + len(dead) == len(SHIPPED.read_text().splitlines()) == 3_000
+    assert len({r.event.pid for r in records if isinstance(r.event, ev.Started)}) == 2
+    assert sum(isinstance(r.event, ev.ActorRestarted) for r in records) >= 5
+    assert any(isinstance(r.event, ev.AttemptFailed) and r.event.due_us for r in records)
+    for told in ("line 417", "killed the process", "lost", "doubled", "verify", "AttemptFailed"):
+        assert told in done.stdout
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_malformed_lines_are_told_with_their_number_and_are_never_fatal(tmp_path: Path, piped: bool) -> None:
+    source = tmp_path / "mine.jsonl"
+    source.write_text("\n".join(SMALL))
+    work = tmp_path / "run"
+    done = perdure("demo", "-" if piped else str(source), "--folder", str(work), "--kills", "2", stdin="\n".join(SMALL))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert receipts(work) == {1: 1, 5: 1}
+    for told in ("line 2: not JSON", "line 4: card declined", "line 6: a JSON object is needed"):
+        assert told in done.stdout
+
+
+def test_an_empty_file_is_no_error(tmp_path: Path) -> None:
+    assert perdure("demo", "-", "--folder", str(tmp_path / "run")).returncode == 0
+
+
+def test_a_folder_in_use_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+    for args in (["--folder", str(tmp_path)], [str(tmp_path / "absent.jsonl")]):
+        done = perdure("demo", *args)
+        assert done.returncode == 1
+        assert done.stderr.startswith("perdure: ")
+        assert "Traceback" not in done.stderr
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_the_judgement_sees_a_lost_and_a_doubled_receipt(tmp_path: Path) -> None:
+    source, work = tmp_path / "mine.jsonl", tmp_path / "run"
+    source.write_text("\n".join(SMALL))
+    assert perdure("demo", str(source), "--folder", str(work), "--kills", "0").returncode == 0
+    output = work / "receipts.jsonl"
+    first, second = sorted(output.read_text().splitlines(keepends=True))
+    assert tally(work / "log", source, output).ok
+    output.write_text(first)
+    assert tally(work / "log", source, output).lost == 1
+    output.write_text(first + second + second)
+    found = tally(work / "log", source, output)
+    assert (found.lost, found.doubled, found.ok) == (0, 1, False)
+
+
+def test_a_receipt_is_written_once_though_its_writer_died_in_the_middle(tmp_path: Path) -> None:
+    path = tmp_path / "receipts.jsonl"
+    for _ in range(2):
+        out = Receipts(path)
+        out.write(Receipt(1, "A", 3.0))
+        out.write(Receipt(1, "A", 3.0))
+        out.close()
+        with path.open("ab") as file:
+            file.write(b'{"line": 2, "or')
+    out = Receipts(path)
+    out.write(Receipt(2, "B", 1.0))
+    out.close()
+    assert [json.loads(text)["line"] for text in path.read_text().splitlines()] == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["{", "7", '{"amount": -1}', '{"amount": NaN}', '{"amount": true}', "[" * 100_000, "1" * 100_001])
+def test_what_is_no_order_is_rejected_with_its_line(text: str) -> None:
+    with pytest.raises(Reject, match=r"^line 9: "):
+        to_charge(OrderLine(9, text))
+
+
+def test_bytes_that_are_no_text_are_still_lines(tmp_path: Path) -> None:
+    path = tmp_path / "raw.jsonl"
+    path.write_bytes(b"\xff\xfe\n\n{}\r\n")
+    assert [line.line for line in lines(path)] == [1, 3]
