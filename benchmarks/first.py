@@ -89,24 +89,28 @@ def bare_sync(folder: Path, seconds: float) -> float:
         os.close(fd)
 
 
-def hand_off(_folder: Path, seconds: float) -> float:
-    """Plain integers from one thread to another through an unbounded `queue.Queue`, put until got."""
-    line: queue.Queue[int] = queue.Queue()
+def hand_off(bound: int) -> Callable[[Path, float], float]:
+    """Give the load: plain integers from one thread to another through a `queue.Queue`, put until got. Bound 0: none."""
 
-    def take() -> None:
-        while line.get() >= 0:
-            pass
+    def run(_folder: Path, seconds: float) -> float:
+        line: queue.Queue[int] = queue.Queue(bound)
 
-    taker = threading.Thread(target=take)
-    taker.start()
-    n, began = 0, time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        for _ in range(1000):
-            line.put(n)
-        n += 1000
-    line.put(-1)
-    taker.join()
-    return n / (time.perf_counter() - began)
+        def take() -> None:
+            while line.get() >= 0:
+                pass
+
+        taker = threading.Thread(target=take)
+        taker.start()
+        n, began = 0, time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            for _ in range(1000):
+                line.put(n)
+            n += 1000
+        line.put(-1)
+        taker.join()
+        return n / (time.perf_counter() - began)
+
+    return run
 
 
 def one_by_one(folder: Path, seconds: float) -> float:
@@ -205,10 +209,11 @@ def _together(producers: int, seconds: float, publish: Callable[[int], int]) -> 
 
 
 SYNC = Load("bare write + fdatasync, 200 B", "writes", bare_sync)
-HAND_OFF = Load("queue.Queue hand-off of integers", "items", hand_off)
+HAND_OFF = Load("queue.Queue hand-off, no bound", "items", hand_off(0))
 LOADS = [
     SYNC,
     HAND_OFF,
+    Load(f"queue.Queue hand-off, bound {IN_FLIGHT}", "items", hand_off(IN_FLIGHT)),
     Load("publish, one by one", "messages", one_by_one),
     Load(f"publish, {PRODUCERS} producers waiting", "messages", many_waiting),
     Load(f"submit, 1 producer, {IN_FLIGHT} in flight", "messages", pipelined),
@@ -218,12 +223,15 @@ LOADS = [
 ]
 
 
-def measure(seconds: float) -> list[Figure]:
-    """Run all loads in turn, three times over, so that a slow moment of the machine does not fall on one load alone."""
+def measure(seconds: float, beside: Path) -> list[Figure]:
+    """Run all loads in turn, three times over, so that a slow moment of the machine does not fall on one load alone.
+
+    Data lies in folders made under `beside` and removed again: it must be on the disk that is meant, not in memory.
+    """
     rates: dict[str, list[float]] = {load.name: [] for load in LOADS}
     for _ in range(RUNS):
         for load in LOADS:
-            with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+            with tempfile.TemporaryDirectory(dir=beside) as folder:
                 rates[load.name].append(load.run(Path(folder), seconds))
     return [Figure(load.name, load.unit, rates[load.name]) for load in LOADS]
 
@@ -254,8 +262,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rate of every run to this file")
     parser.add_argument("--quick", action="store_true", help="a fifth of a second a run: to see that it works, not to quote")
+    parser.add_argument(
+        "--folder", type=Path, default=Path.cwd(), help="on which disk to measure; the current folder's unless given"
+    )
     arguments = parser.parse_args()
-    figures = measure(0.2 if arguments.quick else 1.5)
+    figures = measure(0.2 if arguments.quick else 1.5, arguments.folder)
     Console(width=120).print(table_of(figures))
     if arguments.json is not None:
         plain = [{"name": f.name, "unit": f"{f.unit}/s", "median": f.median, "rates": f.rates} for f in figures]

@@ -148,7 +148,7 @@ def _hold_back(state: QueueState, group: deque[int]) -> None:
     """Take out of line who is no longer first of its group."""
     for number in list(group)[1:]:
         message = state.messages.get(number)
-        if message is not None and message.status is READY:
+        if message is not None and message.where:  # in line; the one just entering is not yet
             _unplace(state, message)
             _stand(state, message, HELD)
 
@@ -244,7 +244,12 @@ def _leave(state: QueueState, message: Message, attempt: int) -> None:
         _free_key(state, (published.type, published.key), number)
     if published.group is not None:
         _free_group(state, published.group, number)
-    state.finished[number] = (published.id, attempt)
+    _remember(state, number, published.id, attempt)
+
+
+def _remember(state: QueueState, number: int, ident: str, attempt: int) -> None:
+    """Keep an ended message's id for as long as there is room, so that a repeated publish or report is recognised."""
+    state.finished[number] = (ident, attempt)
     order = state.finished_order
     order.append(number)
     if len(order) > state.finished_max:
@@ -296,9 +301,23 @@ def _expired(state: QueueState, event: ev.Expired) -> None:
 
 
 def _completed(state: QueueState, event: ev.Completed) -> None:
-    message = state.messages[event.number]
-    state.counts(message.published.type).completed += 1
-    _leave(state, message, event.attempt)
+    number = event.number
+    message = state.messages[number]
+    published = message.published
+    counts = state.by_type[published.type]
+    counts.completed += 1
+    if published.key is not None or published.group is not None or message.lease is None:
+        _leave(state, message, event.attempt)
+        return
+    # What nearly every message comes to: `_leave`, without the steps that only keys and groups need.
+    counts.in_flight -= 1
+    if not message.lease.holder:
+        counts.out -= 1
+    del state.leased[number]
+    del state.messages[number]
+    state.payload_bytes -= len(published.payload)
+    state.suspects.discard(number)
+    _remember(state, number, published.id, event.attempt)
 
 
 def _leased(state: QueueState, event: ev.Leased) -> None:

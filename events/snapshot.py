@@ -118,6 +118,7 @@ def dump_queue(state: QueueState) -> dict[str, Any]:
 def load_queue(plain: dict[str, Any]) -> QueueState:
     """Build the queue's state from what `dump_queue` gave."""
     state = QueueState(finished_max=plain["finished_max"], next_number=plain["next_number"])
+    state.late_results = plain["late_results"]
     for name, totals in plain["totals"].items():
         state.by_type[name] = TypeCounts(**dict(zip(_TOTALS, totals, strict=True)))
     for number, ident, attempt in plain["finished"]:

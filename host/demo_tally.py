@@ -69,7 +69,7 @@ def tally(folder: Path, source: Path, output: Path) -> Tally:
             case ev.AttemptFailed() if event.due_us and record.message_id:
                 found.retried += 1
                 failed[record.message_id] += 1
-            case ev.LeaseExpired() | ev.Returned() if record.message_id in failed:
+            case ev.LeaseExpired() | ev.Returned() if record.message_id and record.message_id in failed:
                 failed[record.message_id] += 1
             case ev.DeadLettered():
                 payload: dict[str, Any] = msgspec.msgpack.decode(event.published.payload)

@@ -117,20 +117,23 @@ class SegmentStore:
         self._read_from_disk(path)
         place = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
         frames, epoch = self._scan_end(path, header, place, void_after)
-        clean = place.sealed and not place.problem
+        clean = (place.sealed or not place.seq - 1) and not place.problem
         size = self.disk.size(path)
-        if place.problem and sg.proof_of_sync(self.disk, path, header, place) and not _is_void(place, void_after):
+        if void_after is not None and place.seq <= void_after:  # synced in this very process: no tear can explain it
+            raise sg.damaged(path, place.offset, place.seq, place.problem or f"synced up to {void_after}, it ends before")
+        if place.problem and sg.proof_of_sync(self.disk, path, header, place):
             raise sg.damaged(path, place.offset, place.seq, place.problem)
         self._check_joint(segments, header)
         self.last_seq = self._synced_seq = place.seq - 1
         self._chain, self._sealed = place.chain, place.sealed or not frames
         self.epoch = max(epoch, header.epoch) + 1
+        self._set_aside_snapshots()
         cut = size - place.offset
         if cut:
             logger.warning("%s: %d bytes of a torn end are cut off at offset %d: %s", path, cut, place.offset, place.problem)
             self._begin_segment()
             if self._segment != first_seq:
-                self.disk.truncate(path, place.offset)
+                self._trim(path, place.offset)
         else:
             self._fd, self._size, self._segment = self.disk.open_append(path), size, first_seq
         return Recovered(
@@ -180,6 +183,28 @@ class SegmentStore:
             raise sg.damaged(before, place.offset, place.seq, place.problem or "the segment ends too early")
         if place.chain != header.chain:
             raise sg.damaged(before, place.offset, place.seq, "the next segment does not continue it")
+        if place.offset < self.disk.size(before):  # whoever cut it here died before it could
+            self._trim(before, place.offset)
+
+    def _trim(self, path: Path, size: int) -> None:
+        """Cut off what a later segment has made void. Only tidiness: no reader looks at it, so a failure changes nothing."""
+        try:
+            self.disk.truncate(path, size)
+        except OSError as error:
+            logger.warning("%s: the void bytes from offset %d on stay for now: %s", path, size, error)
+
+    def _set_aside_snapshots(self) -> None:
+        """Take snapshots of lost events out of sight, before other events get their numbers.
+
+        A snapshot is synced when it is made, what it folded may not have been; after a power cut it can know more than the log.
+        """
+        beyond = [seq for seq in self.reader.snapshot_seqs() if seq > self.last_seq]
+        for seq in beyond:
+            path = self.path / snapshot_file.file_name(seq)
+            logger.warning("%s is set aside: the log ends at %d and does not hold what it folded", path, self.last_seq)
+            self.disk.rename(path, path.with_suffix(".void"))
+        if beyond:
+            self.disk.sync_folder(self.path)
 
     # --- writing ---------------------------------------------------------------------------------------------------------
 
@@ -271,9 +296,11 @@ class SegmentStore:
         if self._failed is not None:
             raise self._failed
         if self._fd is None or self._pid != os.getpid():
-            msg = f"the store in {self.path} is not open in this process"
-            raise StoreUnavailable(msg)
+            raise self._not_open()
         return self._fd
+
+    def _not_open(self) -> StoreUnavailable:
+        return StoreUnavailable(f"the store in {self.path} is not open in this process; call open() here first")
 
     def _fail(self, what: str, error: OSError) -> StoreUnavailable:
         """After any I/O error this store writes no more: only opening it anew can tell what the disk has."""
@@ -297,6 +324,8 @@ class SegmentStore:
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `EventStore.save_snapshot`."""
+        if not self._lock.held:
+            raise self._not_open()
         try:
             snapshot_file.write(self.disk, self.path, self._store_id, snapshot)
             for seq in self.reader.snapshot_seqs()[: -self.snapshots_kept]:
@@ -345,7 +374,3 @@ class SegmentStore:
         if fd is not None:
             self.disk.close(fd)
         self._lock.drop()
-
-
-def _is_void(place: sg.Place, void_after: int | None) -> bool:
-    return void_after is not None and place.seq > void_after

@@ -53,6 +53,7 @@ class MemoryStore:
             self._ends.pop()
             self.last_seq = frame.first_seq - 1
             cut_from = frame.first_seq
+        self._snapshots = {seq: snapshot for seq, snapshot in self._snapshots.items() if seq <= self.last_seq}
         self.epoch += 1
         return Recovered(self.last_seq, self.epoch, 1, cut_from_seq=cut_from)
 
@@ -86,6 +87,7 @@ class MemoryStore:
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `EventStore.save_snapshot`."""
+        self._check_open()
         kept = sorted({**self._snapshots, snapshot.seq: snapshot}.items())
         self._snapshots = dict(kept[-self.snapshots_kept :])
 

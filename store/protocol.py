@@ -71,8 +71,8 @@ class EventStore(Protocol):
     def reopen(self, *, void_after: int | None = None) -> Recovered:
         """Take over from a writer of this very object that died at any instruction; the ownership is kept throughout.
 
-        `void_after`: what was written after this sequence number was refused to its publishers (a sync failed), and must not
-        come back even if it can be read.
+        `void_after`: the last sequence number known synced when a sync failed. What was written after it must not come back
+        even if it can be read, except what the store itself has synced since (when it began another segment).
 
         Raises:
             StoreCorrupt, StoreUnavailable: as `open`; it may be tried again.
@@ -106,7 +106,7 @@ class EventStore(Protocol):
         """Keep a snapshot beside the older ones. In any thread.
 
         Raises:
-            StoreUnavailable: it could not be written; the older ones are untouched.
+            StoreUnavailable: it could not be written, or this is not the owner; the older ones are untouched.
         """
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:

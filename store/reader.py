@@ -66,9 +66,17 @@ class FolderReader:
 
         Raises:
             StoreCorrupt: a frame is damaged or missing; all before it have been given.
-            StoreUnavailable: the folder cannot be read.
+            StoreUnavailable: the folder cannot be read, or its owner took back what had been read.
         """
+        try:
+            yield from self._frames(after, until)
+        except OSError as error:
+            msg = f"the log in {self.path} cannot be read: {error}. Check the files and their permissions, then read again."
+            raise StoreUnavailable(msg) from error
+
+    def _frames(self, after: int, until: int | None) -> Iterator[Frame]:
         place: sg.Place | None = None
+        came_through = 0
         while True:
             segments = self.segments()
             if not segments:
@@ -84,7 +92,11 @@ class FolderReader:
                     last = until if last is None else min(last, until)
                     if first_seq > until:
                         return
+                if place is not None and place.seq > first_seq > came_through:
+                    msg = f"the log in {self.path} was cut back to {first_seq - 1} while it was read. Read it again."
+                    raise StoreUnavailable(msg)
                 place = yield from self._segment(first_seq, following, last, after, place)
+                came_through = first_seq
             if place is None or (until is not None and place.seq > until) or self.segments() == segments:
                 return
             if came_from is not None and came_from.seq == place.seq:
@@ -105,16 +117,23 @@ class FolderReader:
                 place = before  # this segment has grown since it was read
             else:
                 raise sg.damaged(path, 0, before.seq, f"the log goes on at {first_seq}, sequence {before.seq} is missing")
-        for _, frame in sg.scan(self.disk, path, header, place, last):
-            if frame.count and frame.last_seq > after:
-                yield frame
-        if place.problem:
-            reached = last is not None and place.seq > last
-            if not reached and (following is not None or sg.proof_of_sync(self.disk, path, header, place)):
+        proven = following is not None
+        while True:
+            began, place.problem = place.offset, ""
+            for _, frame in sg.scan(self.disk, path, header, place, last):
+                if frame.count and frame.last_seq > after:
+                    yield frame
+            if not place.problem:
+                break
+            if proven and place.offset == began:
                 raise sg.damaged(path, place.offset, place.seq, place.problem)
-        elif following is not None and place.seq < following and (last is None or place.seq <= last):
-            raise sg.damaged(path, place.offset, place.seq, f"the segment ends here, the next begins with {following}")
-        return place
+            # The owner may just have been writing this frame, and be done by now: what counts is what is seen after the proof.
+            if following is None and not sg.proof_of_sync(self.disk, path, header, place):
+                return place
+            proven = True
+        if following is None or last is None or place.seq > last:
+            return place
+        raise sg.damaged(path, place.offset, place.seq, f"the segment ends here, the next begins with {following}")
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `EventStore.snapshots`."""

@@ -166,7 +166,7 @@ def proof_of_sync(disk: Disk, path: Path, header: SegmentHeader, place: Place) -
         try:
             parsed = fr.parse(rest[at : at + fr.HEADER_BYTES])
             stored = rest[at + fr.HEADER_BYTES : at + fr.HEADER_BYTES + parsed.stored_len]
-            fr.check(parsed, rest[at:], stored, crc_seed)
+            fr.check(parsed, rest[at : at + fr.HEADER_BYTES], stored, crc_seed)
         except fr.BadFrame:
             parsed = None
         if parsed is not None and _proves(parsed, at, place.seq):

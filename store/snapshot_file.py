@@ -6,6 +6,7 @@ Header, 60 bytes, little endian: magic `PDSNAP\0\0` (8), format version (2), res
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 import zlib
@@ -50,14 +51,23 @@ def write(disk: Disk, folder: Path, store_id: bytes, snapshot: Snapshot) -> None
     beside = path.with_suffix(".tmp")
     if beside.name in disk.names(folder):
         disk.remove(beside)
-    fd = disk.create(beside)
     try:
-        disk.write(fd, b"".join((head, crc, stored)))
+        _write_synced(disk, beside, b"".join((head, crc, stored)))
+        disk.rename(beside, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            disk.remove(beside)  # on a full disk, each failed try would leave it fuller
+        raise
+    disk.sync_folder(folder)
+
+
+def _write_synced(disk: Disk, path: Path, data: bytes) -> None:
+    fd = disk.create(path)
+    try:
+        disk.write(fd, data)
         disk.sync(fd)
     finally:
         disk.close(fd)
-    disk.rename(beside, path)
-    disk.sync_folder(folder)
 
 
 def read(disk: Disk, path: Path, store_id: bytes | None) -> Snapshot:

@@ -65,6 +65,7 @@ def verify(folder: str | Path, *, disk: Disk | None = None, progress: Callable[[
     reader = FolderReader(folder, disk=disk)
     reader.check_folder()
     result = Verification()
+    snapshots = reader.snapshot_seqs()  # before the log, which a live owner may make longer meanwhile
     segments = reader.segments()
     chain: bytes | None = None
     expected = segments[0] if segments else 1
@@ -102,20 +103,25 @@ def verify(folder: str | Path, *, disk: Disk | None = None, progress: Callable[[
         result.last_seq = place.seq - 1
         result.chain = place.chain.hex()
         chain, expected = place.chain, place.seq if following is None else following
-    _verify_snapshots(reader, store_id, result)
-    if segments and segments[0] > 1 and not any(seq >= segments[0] - 1 for seq in reader.snapshot_seqs()):
+    _verify_snapshots(reader, snapshots, store_id, result)
+    if segments and segments[0] > 1 and not any(seq >= segments[0] - 1 for seq in snapshots):
         result.findings.append(Finding("", -1, 1, f"the log begins with {segments[0]}, and no snapshot holds what was before"))
     if not segments:
         result.findings.append(Finding(str(folder), -1, 1, "there is no log in this folder"))
     return result
 
 
-def _verify_snapshots(reader: FolderReader, store_id: bytes | None, result: Verification) -> None:
-    for seq in reader.snapshot_seqs():
+def _verify_snapshots(reader: FolderReader, seqs: list[int], store_id: bytes | None, result: Verification) -> None:
+    for seq in seqs:
         path = reader.path / snapshot_file.file_name(seq)
         result.snapshots += 1
         try:
             snapshot_file.read(reader.disk, path, store_id)
             result.bytes += reader.disk.size(path)
+            if seq > result.last_seq:
+                problem = f"the snapshot is ahead of the log, which ends at {result.last_seq}"
+                result.findings.append(Finding(path.name, 0, seq, problem))
+        except FileNotFoundError:
+            continue  # pruned by the owner in between
         except (BadFrame, OSError) as error:
             result.findings.append(Finding(path.name, 0, seq, f"the snapshot is damaged: {error}"))

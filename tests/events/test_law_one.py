@@ -1,0 +1,234 @@
+"""Scenario 42 and law 1: whatever happens, at every prefix of the log the live state is the fold of that prefix.
+
+Hypothesis drives every command of the queue; beside it runs a plain model that only knows where each message must be.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from perdure.events import queue_rules as rules
+from perdure.events import vocabulary as ev
+from perdure.events import wire
+from perdure.events.commands import (
+    CheckOut,
+    Done,
+    Draft,
+    Extend,
+    Fail,
+    GiveBack,
+    Lose,
+    Publish,
+    Purge,
+    Replay,
+    ReplayItem,
+    Subscription,
+)
+from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
+from perdure.events.queue_state import QueueState, evolve, settle_deadlines
+from perdure.events.snapshot import States, dump_queue, fold
+
+LIMITS = rules.Limits(backlog=40, dead_letters=5)
+TYPES = ("a", "b")
+KEYS = st.sampled_from([None, None, "k1", "k2"])
+RETRIES = 2
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """All commands, moving time, process deaths; three foldings of the same facts must agree."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = QueueState(finished_max=8)
+        self.replayed = States(QueueState(finished_max=8))
+        self.now_us = 1_000
+        self.serial = 0
+        self.published: set[int] = set()
+        self.ended: dict[int, str] = {}
+        self.letters: dict[int, ev.DeadLettered] = {}
+        self.subscribed = [Subscription(name, 3, 2, RETRIES, 0) for name in TYPES]
+
+    def do(self, command: object) -> list[ev.Event]:
+        return self.take(rules.decide(self.live, command, self.now_us, LIMITS))
+
+    def take(self, events: list[ev.Event]) -> list[ev.Event]:
+        """Fold live; fold again from bytes; keep the plain books."""
+        for event in events:
+            evolve(self.live, event)
+            match event:
+                case ev.Published(number=number):
+                    assert number not in self.published, "a number is never given twice"
+                    self.published.add(number)
+                case ev.DeadLettered(number=number):
+                    assert self.ended.setdefault(number, "dead") == "dead"
+                    self.letters[number] = event
+                case ev.Replayed(number=number):
+                    assert self.ended.pop(number) == "dead"
+                    del self.letters[number]
+                case ev.Purged(number=number):
+                    assert self.ended[number] == "dead"
+                    self.ended[number] = "purged"
+                    del self.letters[number]
+                case ev.Completed(number=number) | ev.Superseded(number=number) | ev.Expired(number=number):
+                    assert number not in self.ended, "what has ended stays ended"
+                    self.ended[number] = type(event).__name__
+                case ev.Leased(number=number, attempt=attempt):
+                    assert number not in self.ended
+                    message = self.live.messages[number]
+                    reset = message.failures is None or message.attempts <= RETRIES
+                    assert not reset or attempt <= RETRIES + 1, "attempts never exceed retries + 1"
+        if events:
+            body = wire.encode([(self.now_us, events)])
+            fold(self.replayed, wire.decode(body, len(events)), self.replayed.seq + 1)
+        return events
+
+    def out(self) -> list[Any]:
+        return [m for m in self.live.leased.values() if m.lease is not None]
+
+    @rule(
+        data=st.lists(
+            st.tuples(
+                st.sampled_from(TYPES),
+                KEYS,
+                st.sampled_from(["replace", "reject", "append"]),
+                st.sampled_from([0, 0, 1]),
+                st.sampled_from([0, 0, 50]),
+                st.sampled_from([0, 0, 80]),
+                st.sampled_from([None, None, "g"]),
+                st.booleans(),
+            ),
+            min_size=1,
+            max_size=4,
+        )
+    )
+    def publish(self, data: list[tuple[str, str | None, str, int, int, int, str | None, bool]]) -> None:
+        drafts = []
+        for kind, key, dedup, priority, delay, ttl, group, again in data:
+            self.serial += not (again and self.serial)
+            drafts.append(
+                Draft(
+                    f"id{self.serial}",
+                    kind,
+                    b"x" * self.serial,
+                    key,
+                    dedup if key else None,
+                    priority=priority,
+                    due_us=self.now_us + delay if delay else 0,
+                    expires_us=self.now_us + ttl if ttl else 0,
+                    group=group,
+                )
+            )
+        before = dump_queue(self.live)
+        try:
+            self.do(Publish(drafts))
+        except (DuplicateKey, QueueFull):
+            assert dump_queue(self.live) == before, "a refusal changes nothing"
+
+    @rule()
+    def deliver(self) -> None:
+        leases = rules.deliver(self.live, self.subscribed, self.now_us)
+        assert len({lease.number for lease in leases}) == len(leases)
+        self.take(list(leases))
+
+    @rule(kind=st.sampled_from(TYPES))
+    def check_out(self, kind: str) -> None:
+        self.serial += 1
+        assert len(self.do(CheckOut(kind, f"consumer{self.serial}", 60, RETRIES))) <= 1
+
+    @precondition(lambda self: self.live.leased)
+    @rule(pick=st.integers(0, 99), how=st.sampled_from(["done", "child", "fail", "reject", "lose", "back", "extend", "stale"]))
+    def report(self, pick: int, how: str) -> None:
+        message = self.out()[pick % len(self.out())]
+        place = (message.number, message.published.id, message.lease.attempt)
+        match how:
+            case "done":
+                self.do(Done(*place))
+                assert self.do(Done(*place)) == [], "a repeated report counts once"
+            case "child":
+                self.serial += 1
+                self.do(Done(*place, (Draft(f"id{self.serial}", "b", b"", "k1", "replace"),)))
+            case "fail" | "reject":
+                self.do(Fail(*place, "E", "m", "t", 30, "never" if how == "reject" else None))
+            case "lose":
+                self.do(Lose(*place, "gone"))
+            case "back":
+                self.do(GiveBack(*place, "not started"))
+            case "extend":
+                self.do(Extend(*place, 60, 50.0, "half"))
+            case "stale":
+                events = self.do(Done(place[0], place[1], place[2] + 1))
+                assert [type(event) for event in events] == [ev.LateResultRefused]
+
+    @rule(step=st.sampled_from([1, 40, 200]))
+    def time_passes(self, step: int) -> None:
+        self.now_us += step
+        self.take(rules.tick(self.live, self.now_us))
+        for message in rules.overdue(self.live, self.now_us):
+            assert message.lease is not None
+            self.do(Lose(message.number, message.published.id, message.lease.attempt, "overdue"))
+        self.take(rules.tick(self.live, self.now_us))  # what came back may have outlived its time
+        settle_deadlines(self.live, self.now_us)
+        assert rules.next_deadline_us(self.live) > self.now_us
+
+    @rule()
+    def process_dies(self) -> None:
+        for orphan in rules.orphans(self.live):
+            self.do(orphan)
+        assert not self.live.leased
+
+    @precondition(lambda self: self.letters)
+    @rule(pick=st.integers(0, 99), purge=st.booleans())
+    def bring_back_or_bury(self, pick: int, purge: bool) -> None:
+        letter = list(self.letters.values())[pick % len(self.letters)]
+        if purge:
+            self.do(Purge([letter.number], "test"))
+            return
+        try:
+            self.do(Replay([ReplayItem(letter.number, letter.published, 0, [])]))
+        except DuplicateKey:
+            assert letter.published.key is not None
+
+    @rule()
+    def extend_of_nothing(self) -> None:
+        try:
+            self.do(Extend(10**9, "nobody", 1, 10))
+        except LeaseLost:
+            return
+        msg = "a lease that is not there cannot be extended"
+        raise AssertionError(msg)
+
+    @invariant()
+    def live_state_is_the_fold(self) -> None:
+        assert dump_queue(self.replayed.queue) == dump_queue(self.live)
+
+    @invariant()
+    def snapshot_and_back_is_the_same(self) -> None:
+        again = States.decode(States(self.live).encode()).queue
+        assert dump_queue(again) == dump_queue(self.live)
+        assert again.by_type == self.live.by_type
+        assert {n: m.status for n, m in again.messages.items()} == {n: m.status for n, m in self.live.messages.items()}
+
+    @invariant()
+    def each_message_is_in_one_place(self) -> None:
+        live = set(self.live.messages)
+        assert live.isdisjoint(self.ended)
+        assert live | set(self.ended) == self.published
+        assert set(self.live.dead) == {n for n, how in self.ended.items() if how == "dead"}
+        counts = self.live.by_type.values()
+        assert sum(c.ready + c.delayed + c.held + c.in_flight for c in counts) == len(live)
+        assert len(self.live.dead) <= LIMITS.dead_letters
+
+    @invariant()
+    def one_out_per_key_and_group(self) -> None:
+        keys = [(m.published.type, m.published.key) for m in self.out() if m.published.key and m.published.dedup != "append"]
+        groups = [m.published.group for m in self.out() if m.published.group]
+        assert len(keys) == len(set(keys))
+        assert len(groups) == len(set(groups))
+
+
+QueueMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestQueue = QueueMachine.TestCase

@@ -1,0 +1,186 @@
+"""The contract of an event store, held against every kind of it: what goes in comes out, in order, with one owner.
+
+What only files can suffer (tears, rot, full disks) is in the other files of this folder.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perdure.events.errors import StoreLocked, StoreUnavailable
+from perdure.store import EventStore, Frame, MemoryStore, SegmentStore, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(params=["files", "small files", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStore]:
+    made: EventStore
+    match request.param:
+        case "files":
+            made = SegmentStore(tmp_path / "log")
+        case "small files":
+            made = SegmentStore(tmp_path / "log", segment_bytes=150)  # rolls after nearly every frame
+        case _:
+            made = MemoryStore()
+    yield made
+    made.abandon()
+
+
+def fill(store: EventStore, bodies: list[tuple[bytes, int]]) -> list[Frame]:
+    frames = []
+    for body, count in bodies:
+        frames.append(Frame(store.last_seq + 1, count, body))
+        store.append(body, count, expected_seq=store.last_seq + 1)
+    store.sync()
+    return frames
+
+
+BODIES = [(b"one", 1), (b"", 2), (b"three" * 500, 3), (bytes(range(256)), 1), (b"PdFr" * 20, 7)]
+
+
+def test_a_new_store_is_empty(store: EventStore) -> None:
+    recovered = store.open()
+    assert (recovered.last_seq, recovered.created, recovered.cut_bytes) == (0, True, 0)
+    assert list(store.frames()) == []
+    assert list(store.snapshots()) == []
+
+
+def test_frames_come_back_as_they_went_in(store: EventStore) -> None:
+    store.open()
+    frames = fill(store, BODIES)
+    assert list(store.frames()) == frames
+    assert store.last_seq == 14 == frames[-1].last_seq
+
+
+def test_frames_outlast_a_restart_and_numbers_go_on(store: EventStore) -> None:
+    """Scenario 36."""
+    first = store.open()
+    frames = fill(store, BODIES)
+    store.close()
+    again = store.open()
+    assert (again.last_seq, again.clean, again.created, again.cut_bytes) == (14, True, False, 0)
+    assert again.epoch > first.epoch
+    frames += fill(store, [(b"later", 1)])
+    assert frames[-1].first_seq == 15
+    assert list(store.frames()) == frames
+
+
+def test_an_empty_store_that_was_closed_opens_clean(store: EventStore) -> None:
+    store.open()
+    store.close()
+    recovered = store.open()
+    assert (recovered.last_seq, recovered.clean) == (0, True)
+
+
+@pytest.mark.parametrize("after", range(15))
+def test_frames_are_those_that_hold_what_is_asked_for(store: EventStore, after: int) -> None:
+    store.open()
+    frames = fill(store, BODIES)
+    assert list(store.frames(after)) == [frame for frame in frames if frame.last_seq > after]
+    for until in range(16):
+        expected = [frame for frame in frames if frame.last_seq > after and frame.first_seq <= until]
+        assert list(store.frames(after, until)) == expected
+
+
+def test_a_writer_out_of_step_is_refused(store: EventStore) -> None:
+    """Scenario 36."""
+    store.open()
+    frames = fill(store, BODIES)
+    for wrong in (0, 1, 14, 16):
+        with pytest.raises(ValueError, match="15 is next"):
+            store.append(b"x", 1, expected_seq=wrong)
+    assert list(store.frames()) == frames
+
+
+def test_a_frame_without_events_is_refused(store: EventStore) -> None:
+    store.open()
+    with pytest.raises(ValueError, match="a frame of 0 events"):
+        store.append(b"x", 0, expected_seq=1)
+    assert store.last_seq == 0
+
+
+def test_a_seal_is_not_seen_and_changes_no_number(store: EventStore) -> None:
+    store.open()
+    frames = fill(store, BODIES[:2])
+    store.seal()
+    store.seal()
+    frames += fill(store, BODIES[2:])
+    assert list(store.frames()) == frames
+
+
+def test_a_second_open_is_refused(store: EventStore) -> None:
+    """Scenario 37, within one process."""
+    store.open()
+    with pytest.raises(StoreLocked):
+        store.open()
+    fill(store, BODIES)  # the owner is not disturbed
+
+
+@pytest.mark.parametrize("way", ["close", "abandon"])
+def test_who_let_go_writes_no_more(store: EventStore, way: str) -> None:
+    store.open()
+    fill(store, BODIES)
+    getattr(store, way)()
+    for write in (
+        lambda: store.append(b"x", 1, expected_seq=15),
+        store.sync,
+        lambda: store.save_snapshot(Snapshot(14, b"late")),
+    ):
+        with pytest.raises(StoreUnavailable, match="not open"):
+            write()
+    store.open()
+    assert list(store.snapshots()) == []
+
+
+def test_the_two_newest_snapshots_are_kept(store: EventStore) -> None:
+    store.open()
+    fill(store, [(b"x", 9)])
+    for seq in (2, 5, 9):
+        store.save_snapshot(Snapshot(seq, b"state %d" % seq * 100))
+    assert list(store.snapshots()) == [Snapshot(9, b"state 9" * 100), Snapshot(5, b"state 5" * 100)]
+    assert [s.seq for s in store.snapshots(at_most=8)] == [5]
+    assert list(store.snapshots(at_most=4)) == []
+    store.close()
+    store.open()
+    assert [s.seq for s in store.snapshots()] == [9, 5]
+
+
+def test_a_snapshot_may_be_empty_and_may_be_made_again(store: EventStore) -> None:
+    store.open()
+    fill(store, [(b"x", 1)])
+    store.save_snapshot(Snapshot(1, b""))
+    assert list(store.snapshots()) == [Snapshot(1, b"")]
+    store.save_snapshot(Snapshot(1, b"better"))
+    assert list(store.snapshots()) == [Snapshot(1, b"better")]
+
+
+def test_what_a_failed_sync_left_is_void_for_the_successor(store: EventStore) -> None:
+    """Scenario 34: refused to its publishers, so it must not come back, nor may a snapshot that folded it."""
+    store.open()
+    frames = fill(store, BODIES[:2])
+    store.save_snapshot(Snapshot(3, b"kept"))
+    store.append(b"refused", 2, expected_seq=4)
+    store.save_snapshot(Snapshot(5, b"of what is void"))
+    recovered = store.reopen(void_after=3)
+    assert (recovered.last_seq, recovered.cut_from_seq, store.last_seq) == (3, 4, 3)
+    assert list(store.snapshots()) == [Snapshot(3, b"kept")]
+    frames += fill(store, [(b"accepted", 5)])
+    assert list(store.frames()) == frames
+    store.close()
+    store.open()
+    assert list(store.frames()) == frames
+    assert [s.seq for s in store.snapshots()] == [3]
+
+
+def test_a_successor_takes_over_what_is_whole(store: EventStore) -> None:
+    store.open()
+    frames = fill(store, BODIES)
+    epoch = store.reopen().epoch
+    frames += fill(store, BODIES)
+    assert store.reopen().epoch > epoch
+    assert list(store.frames()) == frames

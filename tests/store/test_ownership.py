@@ -1,0 +1,170 @@
+"""Who may write: one process, known by its pid, for as long as it lives and not a moment longer; and with which permissions.
+
+Two stores within one process are in `test_contract`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perdure.events.errors import StoreLocked, StoreUnavailable
+from perdure.store import FolderReader, Frame, SegmentStore, Snapshot
+from perdure.store import segment as sg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OWNER = """
+import sys
+from perdure.store import SegmentStore
+
+store = SegmentStore(sys.argv[1])
+store.open()
+store.append(b"of the owner", 1, expected_seq=store.last_seq + 1)
+store.sync()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that owns the folder and has written one event."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_process_is_refused_and_told_who_owns_it(owner: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Scenario 37."""
+    with pytest.raises(StoreLocked, match=f"in use by process {owner.pid}") as caught:
+        SegmentStore(tmp_path).open()
+    assert caught.value.pid == owner.pid
+    assert [frame.body for frame in FolderReader(tmp_path).frames()] == [b"of the owner"]  # reading takes no lock
+
+
+def test_a_killed_owner_blocks_nobody(owner: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Scenario 37: it opens at once, and numbers go on (scenario 36)."""
+    owner.send_signal(signal.SIGKILL)
+    owner.wait(10)
+    store = SegmentStore(tmp_path)
+    recovered = store.open()
+    assert (recovered.last_seq, recovered.epoch, recovered.clean) == (1, 2, False)
+    store.append(b"of the next", 1, expected_seq=2)
+    store.close()
+
+
+def test_a_forked_child_neither_keeps_the_lock_nor_writes(tmp_path: Path) -> None:
+    """Scenario 37: the child outlives its parent's ownership without holding on to it."""
+    store = SegmentStore(tmp_path)
+    store.open()
+    store.append(b"of the parent", 1, expected_seq=1)
+    to_child, from_child = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        refused = b"no"
+        try:
+            store.append(b"of the child", 1, expected_seq=2)
+        except StoreUnavailable:
+            refused = b"ok"
+        os.write(from_child[1], refused)
+        os.read(to_child[0], 1)
+        os._exit(0)
+    try:
+        assert os.read(from_child[0], 2) == b"ok"
+        with pytest.raises(StoreLocked):
+            SegmentStore(tmp_path).open()  # the child's closing it did not take it from the parent
+        store.close()
+        store.open()  # the child is alive, and does not hold it
+        assert list(store.frames()) == [Frame(1, 1, b"of the parent")]
+        store.close()
+    finally:
+        os.write(to_child[1], b".")
+        os.waitpid(pid, 0)
+        for fd in (*to_child, *from_child):
+            os.close(fd)
+
+
+def test_an_unreadable_owner_is_another_process(tmp_path: Path) -> None:
+    """Scenario 37: what stands in the lock file is only for the message."""
+    store = SegmentStore(tmp_path)
+    store.open()
+    (tmp_path / "owner.lock").write_bytes(b"\xff{]")
+    with pytest.raises(StoreLocked, match="in use by another process") as caught:
+        SegmentStore(tmp_path).open()
+    assert caught.value.pid is None
+    store.close()
+
+
+def test_a_store_that_could_not_open_lets_go_of_the_lock(tmp_path: Path) -> None:
+    (tmp_path / sg.file_name(1)).mkdir()
+    with pytest.raises(StoreUnavailable):
+        SegmentStore(tmp_path).open()
+    (tmp_path / sg.file_name(1)).rmdir()
+    store = SegmentStore(tmp_path)
+    assert store.open().created
+    store.close()
+
+
+def test_only_the_owner_of_the_files_can_read_them(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    before = os.umask(0)
+    try:
+        store = SegmentStore(folder, segment_bytes=1)
+        store.open()
+        store.append(b"x", 1, expected_seq=1)
+        store.append(b"x", 1, expected_seq=2)
+        store.save_snapshot(Snapshot(1, b"state"))
+        store.close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert len(modes) == 4
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("not a folder")
+    for folder in (path, path / "below"):
+        with pytest.raises(StoreUnavailable, match="Name a folder"):
+            SegmentStore(folder).open()
+    assert path.read_text() == "not a folder"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere, so a read-only folder cannot be shown")
+def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreUnavailable, match="permissions"):
+        SegmentStore(tmp_path).open()
+    tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", [sg.file_name(1), "owner.lock"])
+def test_links_are_not_followed(tmp_path: Path, name: str) -> None:
+    folder, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    store = SegmentStore(folder)
+    store.open()
+    store.append(b"x", 1, expected_seq=1)
+    store.close()
+    (folder / name).rename(elsewhere)
+    (folder / name).symlink_to(elsewhere)
+    before = elsewhere.read_bytes()
+    with pytest.raises(StoreUnavailable):
+        SegmentStore(folder).open()
+    assert elsewhere.read_bytes() == before
+    if name != "owner.lock":
+        with pytest.raises(StoreUnavailable, match="symbolic links"):
+            list(FolderReader(folder).frames())
