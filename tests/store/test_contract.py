@@ -13,7 +13,7 @@ from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.store import EventStore, Frame, MemoryStore, SegmentStore, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -126,11 +126,12 @@ def test_who_let_go_writes_no_more(store: EventStore, way: str) -> None:
     store.open()
     fill(store, BODIES)
     getattr(store, way)()
-    for write in (
+    attempts: list[Callable[[], None]] = [
         lambda: store.append(b"x", 1, expected_seq=15),
         store.sync,
         lambda: store.save_snapshot(Snapshot(14, b"late")),
-    ):
+    ]
+    for write in attempts:
         with pytest.raises(StoreUnavailable, match="not open"):
             write()
     store.open()

@@ -19,6 +19,7 @@ from perdure.store import segment as sg
 from perdure.store.disk import Disk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -104,7 +105,8 @@ def test_a_write_that_fails_on_a_full_disk_leaves_nothing(tmp_path: Path, disk: 
     with pytest.raises(StoreUnavailable, match="No space left on device") as caught:
         store.append(b"refused", 1, expected_seq=2)
     assert isinstance(caught.value.__cause__, OSError)
-    for again in (lambda: store.append(b"x", 1, expected_seq=2), store.sync, store.seal):
+    attempts: list[Callable[[], None]] = [lambda: store.append(b"x", 1, expected_seq=2), store.sync, store.seal]
+    for again in attempts:
         with pytest.raises(StoreUnavailable):
             again()
     assert store.reopen().last_seq == 1
@@ -122,7 +124,8 @@ def test_a_failed_sync_is_never_tried_again(tmp_path: Path, disk: FailingDisk) -
     with pytest.raises(StoreUnavailable, match="Input/output error"):
         put(store, b"in doubt")
     disk.calls.clear()
-    for again in (store.sync, store.seal, lambda: store.append(b"x", 1, expected_seq=3)):
+    attempts: list[Callable[[], None]] = [store.sync, store.seal, lambda: store.append(b"x", 1, expected_seq=3)]
+    for again in attempts:
         with pytest.raises(StoreUnavailable):
             again()
     store.close()
@@ -244,7 +247,7 @@ def test_a_snapshot_that_fails_leaves_the_older_ones_and_no_litter(tmp_path: Pat
     frame = put(store, b"x")
     store.save_snapshot(Snapshot(1, b"older"))
     disk.failing, disk.error, disk.part = {method: 1}, errno.ENOSPC, 10
-    with pytest.raises(StoreUnavailable, match="snapshot at 1 .* No space left"):
+    with pytest.raises(StoreUnavailable, match=r"snapshot at 1 .* No space left"):
         store.save_snapshot(Snapshot(1, b"newer"))
     assert list(store.snapshots()) == [Snapshot(1, b"older")]
     assert not list(tmp_path.glob("*.tmp"))
