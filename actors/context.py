@@ -5,21 +5,24 @@ Runs in the handler's thread. Nothing here changes state: it asks the queue, lik
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 from perdure.actors.desk import Answer
 from perdure.events.commands import Extend
 from perdure.events.queue_rules import lease_lost
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from perdure.actors.handler import HandlerSpec
     from perdure.actors.pool import Delivery
+    from perdure.actors.process import HandlerProcess
     from perdure.actors.stage import Stage
     from perdure.events.commands import Draft
 
-__all__ = ["Context", "Interrupted", "Reject", "Retry", "check_lease", "check_percent", "plain_text"]
+__all__ = ["Batch", "BatchItem", "Context", "Interrupted", "Reject", "Retry", "check_lease", "check_percent", "plain_text"]
 
 ANSWER_TIMEOUT_S = 30.0
 WAIT_MAX_S = 100 * 365 * 86_400.0
@@ -54,13 +57,15 @@ class Interrupted(BaseException):
 class Context:
     """One attempt of one message, as its handler sees it."""
 
-    __slots__ = ("_delivery", "_handler", "_stage", "drafts")
+    __slots__ = ("_delivery", "_handler", "_stage", "drafts", "process")
 
     def __init__(self, stage: Stage, delivery: Delivery, handler: HandlerSpec) -> None:
         self._stage = stage
         self._delivery = delivery
         self._handler = handler
         self.drafts: list[Draft] = []
+        self.process: HandlerProcess | None = None
+        """Where a process handler runs."""
 
     @property
     def id(self) -> str:
@@ -95,8 +100,13 @@ class Context:
 
     @property
     def cancelled(self) -> bool:
-        """True once the lease is gone (timeout, expiry, shutdown): stop working, the outcome will not be taken."""
+        """True once the lease is gone (timeout, expiry, shutdown, cancelled): stop working, the outcome will not be taken."""
         return self._delivery.lost
+
+    def facts(self) -> dict[str, Any]:
+        """Give what a handler in another process may know of this attempt."""
+        names = ("id", "attempt", "key", "correlation_id", "causation_id")
+        return {**{name: getattr(self, name) for name in names}, "headers": dict(self.headers)}
 
     def publish(self, message: Any, **options: Any) -> str:
         """Publish with this message's completion: both are on record together, or neither is. Gives the new id.
@@ -128,6 +138,14 @@ class Context:
             lease_us = max(1, min(lease_us, ends_us - self._stage.clock.now_us()))
         self._extend(lease_us, float(percent), plain_text(note))
 
+    async def aheartbeat(self, percent: float, note: str = "") -> None:
+        """As `heartbeat`, for coroutines: does not block the event loop."""
+        await asyncio.get_running_loop().run_in_executor(None, self.heartbeat, percent, note)
+
+    async def aextend(self, seconds: float) -> None:
+        """As `extend`, for coroutines: does not block the event loop."""
+        await asyncio.get_running_loop().run_in_executor(None, self.extend, seconds)
+
     def extend(self, seconds: float) -> None:
         """Ask for `seconds` more from now on, past the handler's usual timeout and lease if need be.
 
@@ -149,6 +167,61 @@ class Context:
         extend = Extend(number, ident, attempt, lease_us, percent, note)
         self._stage.desk.send("queue", extend, answer, from_outside=False)
         answer.wait(ANSWER_TIMEOUT_S)
+
+
+class BatchItem(Context):
+    """One message of a batch: its context, the message itself, and a verdict of its own."""
+
+    __slots__ = ("error", "message")
+
+    def __init__(self, stage: Stage, delivery: Delivery, handler: HandlerSpec, message: Any) -> None:
+        super().__init__(stage, delivery, handler)
+        self.message = message
+        self.error: BaseException | None = None
+
+    def fail(self, error: BaseException | str, delay: float | None = None) -> None:
+        """Let this message fail and the others complete; it waits as its handler's backoff says, or for `delay` seconds."""
+        reason = error if isinstance(error, BaseException) else RuntimeError(error)
+        self.error = reason if delay is None else Retry(delay, str(reason))
+
+    def reject(self, reason: str) -> None:
+        """Make a dead letter of this message, and let the others complete."""
+        self.error = Reject(reason)
+
+
+class Batch(Sequence[BatchItem]):
+    """The messages of one call of a batch handler, oldest first. Those without a verdict share the call's."""
+
+    def __init__(self, items: Sequence[BatchItem]) -> None:
+        self._items = tuple(items)
+
+    @overload
+    def __getitem__(self, index: int) -> BatchItem: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[BatchItem]: ...
+
+    def __getitem__(self, index: int | slice) -> BatchItem | Sequence[BatchItem]:
+        """Give one item, or some."""
+        return self._items[index]
+
+    def __len__(self) -> int:
+        """Count the items."""
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[BatchItem]:
+        """Give the items, oldest first."""
+        return iter(self._items)
+
+    @property
+    def messages(self) -> list[Any]:
+        """The messages alone."""
+        return [item.message for item in self._items]
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the lease of any of them is gone."""
+        return any(item.cancelled for item in self._items)
 
 
 def check_lease(seconds: float) -> None:

@@ -14,16 +14,19 @@ from perdure.actors.messages import (
     Outcomes,
     Overdue,
     Pace,
+    Pressed,
     Quiesce,
     Reborn,
     Report,
     Settle,
+    Stop,
     Subscribe,
     Wake,
     WorkerDown,
 )
+from perdure.actors.outcome import failure
 from perdure.actors.pool import Delivery, Pool, Retire
-from perdure.actors.worker import failure, interrupt, report
+from perdure.actors.worker import interrupt, report
 from perdure.events import handlers as rules
 from perdure.events.commands import Extend, GiveBack, Lose, Subscription
 from perdure.events.errors import PerdureError
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
     from perdure.events.snapshot import States
 
 __all__ = ["Dispatcher"]
+
+
+SLACK_US = 1_000_000
+"""How often an elastic handler is looked at for workers it has no use for."""
 
 
 class _Nobody:
@@ -54,6 +61,7 @@ class Dispatcher(Decider):
         self.token = object()
         self.quiescing: Request | None = None
         self.quiet_by_us = 0
+        self.slack_since_us = 0
         super().begin()
 
     def recalled(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
@@ -82,11 +90,16 @@ class Dispatcher(Decider):
                 case Overdue(leases=leases):
                     for lease in leases:
                         self._overdue(*lease, now_us)
+                case Pressed(type=type_name, ready=ready):
+                    self._grow(self.stage.pools[type_name], ready, now_us)
+                case Stop():
+                    self._call_off(message)
                 case WorkerDown():
                     self._worker_down(message)
                 case Wake():
                     self.wake_at_us = 0
         self._look_whether_quiet(now_us)
+        self._shrink(now_us)
         self.commit(now_us)
 
     def _request(self, request: Request, now_us: int) -> None:
@@ -124,8 +137,12 @@ class Dispatcher(Decider):
 
     def _line_up(self, pool: Pool) -> None:
         """Bring one handler's workers and flow in line with what is on record."""
+        handler = self.state.handlers[pool.type]
         pool.closed = self.quiescing is not None or self.state.is_paused(pool.type)
-        pool.target = self.state.handlers[pool.type].parallelism
+        pool.handler = pool.registered.changed(handler.changes)
+        pool.target = handler.parallelism
+        if pool.handler.kind == "async" and "event_loop" not in self.stage.actors:
+            self.stage.tell("supervisor", Hire("event_loop"))
         self._staff(pool)
         self._subscribe(pool)
         if pool.closed:
@@ -149,12 +166,56 @@ class Dispatcher(Decider):
     def _subscribe(self, pool: Pool) -> None:
         """Tell the queue how much may be out with this handler's workers."""
         tuning, handler = self.stage.tuning, pool.handler
+        slots = pool.target * max(1, handler.batch_size)
         depth = 1
-        if pool.run_us:
+        if pool.run_us and not handler.interval_us:  # what a limited rate lets go out is to start at once
             depth = max(1, min(int(tuning.prefetch_ms * 1000 / pool.run_us), tuning.prefetch_max))
-        window = 0 if pool.closed else pool.target * depth
-        subscription = Subscription(pool.type, window, pool.target, handler.retries, handler.limit_us)
+        window = 0 if pool.closed else slots * depth
+        elastic = handler.parallelism_max > pool.target
+        subscription = Subscription(
+            pool.type, window, slots, handler.retries, handler.limit_us, handler.interval_us, handler.burst, elastic
+        )
         self.stage.tell("queue", Subscribe(subscription, pool, list(pool.open.values())))
+
+    def _grow(self, pool: Pool, ready: int, now_us: int) -> None:
+        """Give an elastic handler more workers: as many more as it has, or as there are messages for."""
+        self.slack_since_us = now_us
+        self._adapt(pool, pool.target + min(ready, max(1, pool.target)))
+        self.wake_by(now_us + SLACK_US)
+
+    def _shrink(self, now_us: int) -> None:
+        """Take workers from elastic handlers that had no use for them for a while: half of those above the minimum."""
+        elastic = [p for p in self.stage.pools.values() if p.handler.parallelism < p.target <= p.handler.parallelism_max]
+        if not elastic or self.quiescing is not None:
+            return
+        if now_us < self.slack_since_us + SLACK_US:
+            self.wake_by(self.slack_since_us + SLACK_US)
+            return
+        self.slack_since_us = now_us
+        for pool in elastic:
+            if len(pool.open) < pool.target:
+                self._adapt(pool, pool.target - max(1, (pool.target - pool.handler.parallelism) // 2))
+        self.wake_by(now_us + SLACK_US)
+
+    def _adapt(self, pool: Pool, parallelism: int) -> None:
+        events = rules.decide(self.state, rules.Adapt(pool.type, parallelism))
+        for event in events:
+            rules.evolve(self.state, event)
+        self.events += events
+        if events:
+            self._line_up(pool)
+
+    def _call_off(self, message: Stop) -> None:
+        """End a handler whose message was cancelled: a coroutine is cancelled, a process killed, a thread finds it in `ctx`."""
+        pool = self.stage.pools.get(message.type)
+        delivery = None if pool is None else pool.open.get(message.number)
+        if pool is None or delivery is None or delivery.lease.attempt != message.attempt or delivery.outcome is not None:
+            return
+        delivery.lost = True
+        if delivery.claimed_by(self.token):
+            pool.confirmed([delivery])
+        elif delivery.stop is not None:
+            delivery.stop()
 
     def _recall_unstarted(self, pool: Pool) -> None:
         """Give back what is out and not started."""
@@ -187,6 +248,8 @@ class Dispatcher(Decider):
                 continue
             if delivery.outcome is None:
                 delivery.lost = True
+                if delivery.stop is not None:
+                    delivery.stop()
                 published = delivery.published
                 place = (published.number, published.id, delivery.lease.attempt)
                 begun = delivery.started_us > 0
@@ -217,7 +280,15 @@ class Dispatcher(Decider):
             report(self.stage, pool, [delivery])
             return
         # The lease counted from when it was handed out; the handler's time counts from its start.
-        ends_us = max(delivery.grown_until_us, delivery.started_us + pool.handler.limit_us)
+        handler = pool.handler
+        limit_us = round((handler.timeout_s or 0) * 1_000_000) if handler.renew else handler.limit_us
+        ends_us = max(delivery.grown_until_us, delivery.started_us + limit_us)
+        if handler.renew and delivery.started_us and (not limit_us or ends_us > now_us):
+            # It is alive, or its worker's death would have been told; no word from its own thread is needed.
+            lease_us = round((handler.lease_s or 0) * 1_000_000)
+            more_us = min(lease_us, ends_us - now_us) if limit_us else lease_us
+            self.stage.desk.send("queue", Extend(*place, more_us), _Nobody(), from_outside=False)
+            return
         if until_us == delivery.lease.until_us and (not delivery.started_us or ends_us > now_us):
             more_us = ends_us - now_us if delivery.started_us else pool.handler.limit_us
             self.stage.desk.send("queue", Extend(*place, more_us), _Nobody(), from_outside=False)

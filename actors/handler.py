@@ -1,36 +1,67 @@
-"""What the host said about one handler: which function, how many at once, how long, how often.
+"""What the host said about one handler: which function, how it runs, how many at once, how long, how often.
 
 Only data; registering it is the dispatcher's business, running it the worker's.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from perdure.events.vocabulary import HandlerRegistered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from perdure.events.backoff import Backoff
 
-__all__ = ["HandlerSpec"]
+    Exceptions: TypeAlias = tuple[type[BaseException], ...]
+
+__all__ = ["CHANGEABLE", "HandlerSpec"]
+
+CHANGEABLE = ("timeout_s", "lease_s", "retries", "rate_per_s", "renew")
+"""Options that can be changed while the system runs."""
+
+BURST_S = 0.05
+"""A limited rate lets go out at once what it allows in this time, so that a timer that rings late loses nothing."""
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, kw_only=True)
 class HandlerSpec:
     """One handler. Times in seconds; None: no limit."""
 
     type: str
     call: Callable[[Any, Any], Any]
+    """Takes the message and its context; for batches a `Batch` alone. Gives a coroutine where `kind` is `async`."""
+    function: Callable[[Any, Any], Any] | None = None
+    """For processes: what runs in the child; `call` leads there."""
+    kind: str = "thread"
+    """`thread`, `async` or `process`."""
     parallelism: int
+    parallelism_max: int = 0
+    """If not 0, the number of workers follows the backlog up to this."""
     timeout_s: float | None
     lease_s: float | None
+    renew: bool = False
+    """The lease of a handler that runs is renewed by itself; only a timeout ends it."""
     retries: int
-    backoff: Backoff
+    """-1: for ever."""
+    backoff: Backoff | Callable[[int, BaseException], float]
+    retry_on: Exceptions = ()
+    """If there are any, whatever else is raised is final."""
+    dead_letter_on: Exceptions = ()
+    """Exceptions that are final."""
     dedup: str
+    rate_per_s: float = 0.0
+    """Deliveries a second; 0: no limit."""
+    batch_size: int = 0
+    """If not 0, up to so many messages are handed to one call."""
+    batch_wait_s: float = 0.0
+    """How long a call that is not full waits for more."""
+    memory_bytes: int | None = None
+    """For processes: the address space the child may take."""
 
     @property
     def limit_us(self) -> int:
@@ -38,8 +69,33 @@ class HandlerSpec:
         limits = [s for s in (self.timeout_s, self.lease_s) if s is not None]
         return round(min(limits) * 1_000_000) if limits else 0
 
+    @property
+    def interval_us(self) -> int:
+        """The time between two deliveries at the limited rate, in microseconds; 0: no limit."""
+        return max(1, round(1_000_000 / self.rate_per_s)) if self.rate_per_s else 0
+
+    @property
+    def burst(self) -> int:
+        """How many deliveries a limited rate lets go out at once after a quiet time."""
+        return max(1, math.ceil(self.rate_per_s * BURST_S))
+
+    def changed(self, changes: Mapping[str, Any]) -> HandlerSpec:
+        """Give it with options changed by an operator."""
+        known = {name: value for name, value in changes.items() if name in CHANGEABLE}
+        return attrs.evolve(self, **known) if known else self
+
     def fact(self) -> HandlerRegistered:
         """Give it as the dispatcher puts it on record."""
+        more = {
+            "kind": self.kind if self.kind != "thread" else None,
+            "retry_on": [kind.__qualname__ for kind in self.retry_on],
+            "dead_letter_on": [kind.__qualname__ for kind in self.dead_letter_on],
+            "rate_per_s": self.rate_per_s,
+            "batch_size": self.batch_size,
+            "batch_wait_s": self.batch_wait_s,
+            "memory_bytes": self.memory_bytes,
+            "renew": self.renew,
+        }
         return HandlerRegistered(
             self.type,
             self.parallelism,
@@ -47,5 +103,7 @@ class HandlerSpec:
             round((self.timeout_s or 0) * 1_000_000),
             round((self.lease_s or 0) * 1_000_000),
             self.dedup,
-            repr(self.backoff),
+            getattr(self.backoff, "__qualname__", None) or repr(self.backoff),
+            self.parallelism_max,
+            {name: value for name, value in more.items() if value} or None,
         )

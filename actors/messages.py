@@ -151,6 +151,28 @@ class Overdue:
 
 
 @attrs.define(eq=False)
+class Pressed:
+    """The queue tells that more is ready for an elastic handler than its workers can take."""
+
+    type: str
+    ready: int
+
+
+@attrs.define(eq=False)
+class Stop:
+    """A delivery was cancelled while out: its handler is to end."""
+
+    type: str
+    number: int
+    attempt: int
+
+
+@attrs.define(eq=False)
+class Ticks:
+    """Ask the queue for the last tick of each schedule that is dealt with."""
+
+
+@attrs.define(eq=False)
 class Pace:
     """A worker tells how long one handler call of its type takes."""
 
@@ -160,10 +182,10 @@ class Pace:
 
 @attrs.define(eq=False)
 class Hire:
-    """Ask the supervisor to start a worker."""
+    """Ask the supervisor to start a worker, or (without a pool) one of the actors that only some systems need."""
 
     name: str
-    pool: Pool
+    pool: Pool | None = None
 
 
 @attrs.define(eq=False)

@@ -6,6 +6,7 @@ leaves a state from which the dispatcher can tell what happened.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,11 +15,13 @@ from perdure.actors.mailbox import Mailbox
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from perdure.actors.handler import HandlerSpec
+    from perdure.actors.process import HandlerProcess
     from perdure.events.vocabulary import FailureNote, Leased, Published
 
-__all__ = ["Delivery", "Pool", "Retire", "RunTimes"]
+__all__ = ["Delivery", "Pool", "Rate", "Retire", "RunTimes"]
 
 
 class Retire:
@@ -43,6 +46,8 @@ class Delivery:
     guard: threading.Lock | None = None
     """Held while the handler must not be interrupted, for handlers that can be."""
     thread_id: int = 0
+    stop: Callable[[], None] | None = None
+    """Ends the handler call under way, for those that run elsewhere than in the worker's thread."""
 
     def claimed_by(self, token: object) -> bool:
         """Claim it; True for the first who tries."""
@@ -82,11 +87,37 @@ class RunTimes:
         return 0.0
 
 
+class Rate:
+    """Events a second: an exponential average over half a minute, kept as one number that fades."""
+
+    __slots__ = ("_at_s", "_level")
+    FADE_S = 30.0
+
+    def __init__(self) -> None:
+        self._level = 0.0
+        self._at_s = 0.0
+
+    def add(self, count: int, now_s: float) -> None:
+        """Count events at a time; the times of all calls come from one clock."""
+        self._level = self._faded(now_s) + count
+        self._at_s = now_s
+
+    def per_s(self, now_s: float) -> float:
+        """Give the rate."""
+        return self._faded(now_s) / self.FADE_S
+
+    def _faded(self, now_s: float) -> float:
+        return self._level * math.exp((self._at_s - now_s) / self.FADE_S)
+
+
 class Pool:
     """The workers of one handler, as seen by those who feed and watch them."""
 
     def __init__(self, handler: HandlerSpec) -> None:
+        self.registered = handler
+        """As the host's code says."""
         self.handler = handler
+        """With what an operator changed since."""
         self.inbox = Mailbox()
         self.open: dict[int, Delivery] = {}
         """By message number: from the moment it may reach a worker until its outcome is on record."""
@@ -100,7 +131,12 @@ class Pool:
         """While set, workers give back what they have not started."""
         self.run_us = 0.0
         """Moving average of a handler call."""
+        self.rate = Rate()
         self.runs = RunTimes()
+        self.waits = RunTimes()
+        """From the moment a message could have been handled to the start of its first attempt."""
+        self.processes: dict[str, HandlerProcess] = {}
+        """By the name of the worker whose calls it runs."""
         self.processed = 0
         self.failed = 0
 

@@ -14,12 +14,26 @@ import attrs
 
 from perdure.actors.decider import Decider
 from perdure.actors.desk import Request
-from perdure.actors.messages import Deliver, Outcomes, Overdue, Reborn, Report, Settle, Subscribe, Tell, Wake, WhenIdle
+from perdure.actors.messages import (
+    Deliver,
+    Outcomes,
+    Overdue,
+    Pressed,
+    Reborn,
+    Report,
+    Settle,
+    Stop,
+    Subscribe,
+    Tell,
+    Ticks,
+    Wake,
+    WhenIdle,
+)
 from perdure.actors.pool import Delivery
 from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
-from perdure.events.commands import CheckOut, Done, Extend, Fail, GiveBack, Lose, Publish, Subscription
-from perdure.events.errors import PerdureError, QueueFull
+from perdure.events.commands import AwaitResult, Cancel, CheckOut, Done, Extend, Fail, GiveBack, Lose, Publish, Subscription
+from perdure.events.errors import PerdureError, QueueFull, UnknownMessage
 from perdure.events.queue_state import FOREVER, QueueState, TypeCounts, evolve, settle_deadlines
 
 if TYPE_CHECKING:
@@ -55,6 +69,9 @@ class Queue(Decider):
         self.subscriptions: dict[str, tuple[Subscription, Pool]] = {}
         self.parked: deque[tuple[Request, Publish]] = deque()
         self.idlers: list[Request] = []
+        self.waiting: dict[str, list[Request]] = {}
+        """Who waits for the result of which message."""
+        self.pressed: dict[str, Subscription] = {}
         super().begin()
 
     def recalled(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
@@ -82,12 +99,14 @@ class Queue(Decider):
         self._pass_time(now_us)
         if self.parked:
             self._unpark(now_us)
-        self._deliver(now_us)
+        pace_us = self._deliver(now_us)
+        if self.waiting:
+            self._hand_over_results()
         if self.idlers and not self.state.messages:
             self.synced += [Settle(self.stage.desk, request, None) for request in self.idlers]
             self.idlers = []
         self.commit(now_us)
-        next_us = rules.next_deadline_us(self.state)
+        next_us = min(rules.next_deadline_us(self.state), pace_us)
         if self.parked:
             next_us = min(next_us, *(publish.deadline_us for _, publish in self.parked))
         if next_us < FOREVER:
@@ -131,10 +150,15 @@ class Queue(Decider):
                 case CheckOut():
                     self._decide(command, now_us)
                     self.written.append(Settle(desk, request, self._checked_out(command)))
-                case Report():
-                    self.written.append(Settle(desk, request, self._report(now_us)))
+                case Report() | Ticks():
+                    answer = self._report(now_us) if isinstance(command, Report) else dict(self.state.ticks)
+                    self.written.append(Settle(desk, request, answer))
                 case WhenIdle():
                     self.idlers.append(request)
+                case Cancel():
+                    self._cancel(request, command, now_us)
+                case AwaitResult():
+                    self._await(request, command.id)
                 case Extend():
                     self._decide(command, now_us)
                     self.written.append(Settle(desk, request, None))
@@ -149,6 +173,43 @@ class Queue(Decider):
             self.parked.append((request, command))
         except PerdureError as error:
             desk.refuse(request, error)
+
+    def _cancel(self, request: Request, command: Cancel, now_us: int) -> None:
+        """Call a message off; where a worker has it, its handler is told to stop."""
+        message = self.state.messages.get(self.state.ids.get(command.id, 0))
+        lease = None if message is None else message.lease
+        events = self._decide(command, now_us)
+        if message is not None and lease is not None and not lease.holder:
+            stop = Stop(message.published.type, message.number, lease.attempt)
+            self.written.append(Tell(self.stage, "dispatcher", stop))
+        self.synced.append(Settle(self.stage.desk, request, bool(events) or request.times > 1))
+
+    def _await(self, request: Request, ident: str) -> None:
+        """Answer at once where the result is kept; else when the message has ended."""
+        kept = self.state.results.get(ident)
+        if kept is not None:
+            self.synced.append(Settle(self.stage.desk, request, kept))
+            return
+        message = self.state.messages.get(self.state.ids.get(ident, 0))
+        if message is None or message.published.terms is None or not message.published.terms.result_us:
+            msg = (
+                f"no result of message {ident} is kept: it is not known, was published without `keep_result`, or its time is over."
+            )
+            raise UnknownMessage(msg)
+        self.waiting.setdefault(ident, []).append(request)
+
+    def _hand_over_results(self) -> None:
+        """Answer those whose message has ended in this pass."""
+        desk = self.stage.desk
+        for event in self.events:
+            if isinstance(event, ev.ResultKept) and event.id in self.waiting:
+                self.synced += [Settle(desk, request, event) for request in self.waiting.pop(event.id)]
+        if len(self.waiting) > len(desk.outstanding):
+            self.waiting = {
+                ident: still
+                for ident, requests in self.waiting.items()
+                if (still := [request for request in requests if request.key in desk.outstanding])
+            }
 
     def _report_of_consumer(self, request: Request, report: Done | Fail | GiveBack, now_us: int) -> None:
         """Record what a manual consumer says of its delivery; it waits to hear whether it still had it."""
@@ -202,7 +263,7 @@ class Queue(Decider):
     def _pass_time(self, now_us: int) -> None:
         if rules.next_deadline_us(self.state) > now_us:
             return
-        self._apply(rules.tick(self.state, now_us))
+        self._apply(rules.tick(self.state, now_us, self.stage.limits))
         ask: list[tuple[int, str, int, int]] = []
         for message in rules.overdue(self.state, now_us):
             lease = message.lease
@@ -217,10 +278,28 @@ class Queue(Decider):
             self.written.append(Tell(self.stage, "dispatcher", Overdue(ask)))
         settle_deadlines(self.state, now_us)
 
-    def _deliver(self, now_us: int) -> None:
-        leases = rules.deliver(self.state, [s for s, _ in self.subscriptions.values()], now_us)
-        if not leases:
-            return
+    def _deliver(self, now_us: int) -> int:
+        """Hand out what is ready; gives the time at which a limited rate allows more."""
+        subscriptions = [s for s, _ in self.subscriptions.values()]
+        leases = rules.deliver(self.state, subscriptions, now_us)
+        if leases:
+            self._hand_out(leases, now_us)
+        pace_us = FOREVER
+        for subscription in subscriptions:
+            if subscription.interval_us:
+                pace_us = min(pace_us, rules.next_pace_us(self.state, subscription))
+            if subscription.elastic and self.pressed.get(subscription.type) is not subscription:
+                self._press(subscription)
+        return pace_us
+
+    def _press(self, subscription: Subscription) -> None:
+        """Tell the dispatcher, once for each word of it, that more is ready than it has workers for."""
+        counts = self.state.by_type.get(subscription.type)
+        if counts is not None and counts.ready and subscription.window <= counts.out:
+            self.pressed[subscription.type] = subscription
+            self.written.append(Tell(self.stage, "dispatcher", Pressed(subscription.type, counts.ready)))
+
+    def _hand_out(self, leases: list[ev.Leased], now_us: int) -> None:
         messages = self.state.messages
         handed: dict[str, list[Delivery]] = {}
         for lease in leases:
@@ -228,7 +307,10 @@ class Queue(Decider):
             handed.setdefault(message.published.type, []).append(Delivery(message.published, lease, message.failures))
         self._apply(leases)  # type: ignore[arg-type]
         for type_name, deliveries in handed.items():
-            self.written.append(Deliver(self.subscriptions[type_name][1], deliveries))
+            subscription, pool = self.subscriptions[type_name]
+            self.written.append(Deliver(pool, deliveries))
+            if subscription.interval_us:
+                self._apply([rules.pace(self.state, subscription, len(deliveries), now_us)])
 
     def _subscribe(self, message: Subscribe) -> None:
         """Open, change or close a flow; what the workers have and the log has not is settled first."""

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
     from perdure.actors.actor import Actor
     from perdure.actors.clock import Clock
+    from perdure.actors.event_loop import Call
     from perdure.actors.handler import HandlerSpec
     from perdure.actors.pool import Pool
+    from perdure.actors.scheduler import Schedule
     from perdure.events.commands import Draft
     from perdure.events.queue_rules import Limits
     from perdure.events.snapshot import States
+    from perdure.events.vocabulary import Published
     from perdure.store import EventStore
 
 __all__ = ["Publisher", "Stage", "Tuning"]
@@ -39,8 +42,14 @@ class Publisher(Protocol):
     def draft(self) -> Callable[..., Draft]:
         """Encode a message with its options."""
 
-    def load(self, type_name: str, payload: bytes) -> Any:
-        """Decode a payload into an object of its type."""
+    def load(self, published: Published) -> Any:
+        """Decode a message's payload into an object of its type; raises InvalidMessage where that cannot be done."""
+
+    def dump(self, value: Any) -> bytes:
+        """Encode what a handler returned; raises InvalidMessage for what cannot be."""
+
+    def since_us(self, published: Published) -> int:
+        """Tell since when a message could have been handled; 0 where that is not known."""
 
 
 class Tuning(Protocol):
@@ -108,6 +117,11 @@ class Stage:
         self._terms: dict[str, int] = {}
         self._lock = threading.Lock()
         self.deaths: dict[str, int] = {}
+        self.schedules: dict[str, Schedule] = {}
+        self.loop_calls: set[Call] = set()
+        """What runs on the event loop."""
+        self.raised: dict[str, BaseException] = {}
+        """By message id: what ended a message whose result is waited for, for who waits in this very process."""
         self.counters: dict[str, int] = {}
         """What happened to the machinery itself in this run: restarts, failed snapshots, I/O errors."""
         self.failed: BaseException | None = None

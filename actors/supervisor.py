@@ -15,9 +15,11 @@ from pykka.messages import _ActorStop
 from perdure.actors.actor import Actor, ActorKilled
 from perdure.actors.dead_letters import DeadLetters
 from perdure.actors.dispatcher import Dispatcher
+from perdure.actors.event_loop import EventLoop
 from perdure.actors.journal import Journal
 from perdure.actors.messages import Append, Down, Hire, Reborn, Recall, Up, WorkerDown
 from perdure.actors.queue import Queue
+from perdure.actors.scheduler import Scheduler
 from perdure.actors.snapshotter import Snapshotter
 from perdure.actors.timer import Timer
 from perdure.actors.worker import Worker
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from perdure.actors.pool import Pool
     from perdure.actors.stage import Stage
 
-__all__ = ["ROLES", "Supervisor"]
+__all__ = ["HIRED", "ROLES", "Supervisor"]
 
 logger = logging.getLogger("perdure")
 
@@ -41,7 +43,10 @@ ROLES: dict[str, type[Actor]] = {
     "dead_letters": DeadLetters,
     "snapshotter": Snapshotter,
 }
-"""All actors but workers and supervisor, in the order they are started."""
+"""The actors of every system but workers and supervisor, in the order they are started."""
+
+HIRED: dict[str, type[Actor]] = {"event_loop": EventLoop, "scheduler": Scheduler}
+"""The actors that only some systems need, started when something asks for them."""
 
 PAUSE_FIRST_S = 0.01
 PAUSE_MAX_S = 1.0
@@ -172,7 +177,7 @@ class Supervisor(Actor):
             self.stage.enter(Worker(self.stage, name, old.generation + 1, old.pool))
             self.stage.tell("dispatcher", WorkerDown(old.pool, name, restarted=True))
         else:
-            self.stage.enter(ROLES[name](self.stage, name, old.generation + 1))
+            self.stage.enter((ROLES | HIRED)[name](self.stage, name, old.generation + 1))
         if name == "timer":
             self.stage.tell_all(Reborn(name))
         if name != "journal":
@@ -191,10 +196,10 @@ class Supervisor(Actor):
             self.stage.desk.resend(name)
         self._record(ev.ActorRestarted("journal", "", self.stage.deaths.get("journal", 0)))
 
-    def _hire(self, name: str, pool: Pool) -> None:
-        known = self.stage.actors.get(name)
-        if known is None:
-            self.stage.enter(Worker(self.stage, name, 1, pool))
+    def _hire(self, name: str, pool: Pool | None) -> None:
+        if name in self.stage.actors:
+            return
+        self.stage.enter(HIRED[name](self.stage, name, 1) if pool is None else Worker(self.stage, name, 1, pool))
 
     def _record(self, fact: ev.Event) -> None:
         """Put a fact about the machinery on record; nobody waits for it, and one that is lost with a journal is not missed."""

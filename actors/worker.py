@@ -1,4 +1,4 @@
-"""A worker: one running slot of one handler. Takes a delivery, calls the handler inside a guard, reports what became of it.
+"""A worker: one running slot of one handler. Takes deliveries, calls the handler inside a guard, reports what became of them.
 
 When to hand out what is the queue's business; when to give up on a handler the dispatcher's.
 """
@@ -6,33 +6,32 @@ When to hand out what is the queue's business; when to give up on a handler the 
 from __future__ import annotations
 
 import ctypes
-import logging
 import threading
-import traceback
 from queue import Empty
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor, ActorKilled
-from perdure.actors.context import WAIT_MAX_S, Context, Interrupted, Reject, Retry, plain_text
+from perdure.actors.context import Batch, BatchItem, Context, Interrupted
+from perdure.actors.event_loop import EventLoop, LoopDied
 from perdure.actors.messages import Outcomes, Pace, Wake
+from perdure.actors.outcome import failure, undecodable
 from perdure.actors.pool import Delivery, Pool, Retire
+from perdure.actors.process import HandlerProcess
 from perdure.events.commands import Done, Fail, GiveBack
+from perdure.events.errors import InvalidMessage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.actors.stage import Stage
 
-__all__ = ["Worker"]
-
-logger = logging.getLogger("perdure")
+__all__ = ["Worker", "interrupt", "report"]
 
 REPORT_MAX = 128
 """Outcomes reported at once."""
 REPORT_AFTER_S = 0.002
 """An outcome waits no longer than this (plus the handler call under way) for company."""
-TRACEBACK_CHARS = 16_000
-FALLBACK_DELAY_S = 1.0
-"""The wait before a retry where a host's own backoff failed to name one."""
 
 
 class _Confirm:
@@ -78,9 +77,19 @@ class Worker(Actor):
         for _ in self.pool.workers:
             self.rouse()
 
+    def on_start(self) -> None:
+        """End the process that a predecessor may have left."""
+        self._end_process()
+
+    def _end_process(self) -> None:
+        process = self.pool.processes.pop(self.name, None)
+        if process is not None:
+            process.close()
+
     def run(self) -> None:
-        """Take deliveries one by one, as fast as they come."""
-        inbox = self.pool.inbox
+        """Take deliveries one by one, or in batches, as fast as they come."""
+        pool = self.pool
+        inbox = pool.inbox
         take, wait = inbox._get_nowait, inbox.get  # noqa: SLF001 - the hot path
         since = perf_counter()
         while True:
@@ -94,13 +103,17 @@ class Worker(Actor):
                 raise ActorKilled(self.name)
             if type(item) is Delivery:
                 if item.claimed_by(self.token) and item.outcome is None:
-                    self._handle(item)
+                    if pool.handler.batch_size:
+                        self._handle_batch(item)
+                    else:
+                        self._handle(item)
                     now = perf_counter()
-                    if len(self.finished) >= REPORT_MAX or now - since > REPORT_AFTER_S or self.pool.closed:
+                    if len(self.finished) >= REPORT_MAX or now - since > REPORT_AFTER_S or pool.closed:
                         self._report()
                         since = now
             elif type(item) is Retire:
                 self._report()
+                self._end_process()
                 return
 
     def _report(self) -> None:
@@ -108,6 +121,7 @@ class Worker(Actor):
         pool = self.pool
         if self.finished:
             finished, self.finished = self.finished, []
+            pool.rate.add(len(finished), monotonic())
             report(self.stage, pool, finished)
             if not self.told_us / 2 < pool.run_us < self.told_us * 2:
                 self.told_us = pool.run_us
@@ -115,103 +129,191 @@ class Worker(Actor):
         if pool.closed:
             self.stage.tell("dispatcher", Wake())
 
+    def _turned_away(self, delivery: Delivery) -> bool:
+        """Give a delivery back if its handler may no longer start."""
+        if not self.pool.closed:
+            return False
+        published = delivery.published
+        why = "not started when its handler was stopped"
+        delivery.outcome = GiveBack(published.number, published.id, delivery.lease.attempt, why)
+        self.finished.append(delivery)
+        return True
+
+    # --- one message at a time -------------------------------------------------------------------------------------------
+
     def _handle(self, delivery: Delivery) -> None:
-        pool = self.pool
-        published, attempt = delivery.published, delivery.lease.attempt
-        if pool.closed:
-            delivery.outcome = GiveBack(published.number, published.id, attempt, "not started when its handler was stopped")
-            self.finished.append(delivery)
+        if self._turned_away(delivery):
             return
         begun = perf_counter()
-        delivery.started_us = self.stage.clock.now_us()
+        self._start(delivery)
         outcome: Done | Fail
         try:
             outcome = self._attempt(delivery)
         except Interrupted:
-            outcome = self._failure(delivery, TimeoutError("interrupted by its timeout"), 0.0)
+            outcome = failure(self.stage, self.pool, delivery, TimeoutError("interrupted by its timeout"))
         if self.killed:
             raise ActorKilled(self.name)
-        run_us = (perf_counter() - begun) * 1_000_000
-        pool.run_us = run_us if not pool.run_us else pool.run_us + (run_us - pool.run_us) / 8
-        pool.runs.add(run_us)
-        pool.processed += 1
+        self._ended(delivery, outcome)
+        self._took((perf_counter() - begun) * 1_000_000)
+
+    def _start(self, delivery: Delivery) -> None:
+        now_us = delivery.started_us = self.stage.clock.now_us()
+        if delivery.lease.attempt == 1:
+            since_us = self.stage.publisher.since_us(delivery.published)
+            if since_us:
+                self.pool.waits.add(max(0, now_us - since_us))
+
+    def _ended(self, delivery: Delivery, outcome: Done | Fail) -> None:
+        self.pool.processed += 1
+        self.pool.failed += type(outcome) is Fail
         delivery.outcome = outcome
         self.finished.append(delivery)
+
+    def _took(self, run_us: float) -> None:
+        pool = self.pool
+        pool.run_us = run_us if not pool.run_us else pool.run_us + (run_us - pool.run_us) / 8
+        pool.runs.add(run_us)
 
     def _attempt(self, delivery: Delivery) -> Done | Fail:
         """Call the handler. Whatever it raises, SystemExit and the like included, fails this attempt and nothing else."""
         published = delivery.published
-        context = Context(self.stage, delivery, self.pool.handler)
-        if self.pool.handler.timeout_s is not None:
-            delivery.guard = threading.Lock()
-            delivery.thread_id = threading.get_ident()
+        stage, pool = self.stage, self.pool
+        context = Context(stage, delivery, pool.handler)
         try:
-            message = self.stage.publisher.load(published.type, published.payload)
-            self.pool.handler.call(message, context)
+            message = stage.publisher.load(published)
+        except InvalidMessage as error:
+            return undecodable(delivery, error)
+        result = b""
+        try:
+            try:
+                value = self._call(pool.handler.call, message, context, [delivery])
+                if published.terms is not None and published.terms.result_us:
+                    result = stage.publisher.dump(value)
+            finally:
+                self._unguard([delivery])
         except (ActorKilled, Interrupted):
             raise
-        except Retry as asked:
-            return self._failure(delivery, asked, asked.delay)
-        except Reject as asked:
-            return self._failure(delivery, asked, 0.0, plain_text(asked.reason))
         except BaseException as error:  # noqa: BLE001 - see above
-            return self._failure(delivery, error, None)
+            return failure(stage, pool, delivery, error)
+        return Done(published.number, published.id, delivery.lease.attempt, tuple(context.drafts), result)
+
+    def _call(self, call: Callable[[Any, Any], Any], message: Any, context: Any, deliveries: list[Delivery]) -> Any:
+        """Call the handler where its kind runs."""
+        handler = self.pool.handler
+        if handler.kind == "async":
+            return self._call_on_loop(call, message, context, deliveries)
+        if handler.kind == "process":
+            process = self.pool.processes.get(self.name)
+            if process is None:
+                process = self.pool.processes[self.name] = HandlerProcess(handler.function or call, handler.memory_bytes)
+            context.process = process
+            self._stoppable(deliveries, process.kill)
+        elif handler.timeout_s is not None:
+            guard = threading.Lock()  # one for a batch: its deliveries share the thread that is interrupted
+            for delivery in deliveries:
+                delivery.guard = guard
+                delivery.thread_id = threading.get_ident()
+        return call(message, context)
+
+    def _call_on_loop(self, call: Callable[[Any, Any], Any], message: Any, context: Any, deliveries: list[Delivery]) -> Any:
+        loop = self.stage.actors.get("event_loop")
+        if not isinstance(loop, EventLoop):
+            msg = "the event loop is not there yet"
+            raise LoopDied(msg)
+        running = loop.call(call(message, context))
+        self._stoppable(deliveries, running.cancel)
+        try:
+            return running.wait()
         finally:
-            self._unguard(delivery)
-        return Done(published.number, published.id, delivery.lease.attempt, tuple(context.drafts))
+            self.stage.loop_calls.discard(running)
 
-    def _unguard(self, delivery: Delivery) -> None:
+    def _stoppable(self, deliveries: list[Delivery], stop: Callable[[], None]) -> None:
+        for delivery in deliveries:
+            delivery.stop = stop
+        if any(delivery.lost for delivery in deliveries):
+            stop()  # its end was decided before there was anything to stop
+
+    def _unguard(self, deliveries: list[Delivery]) -> None:
         """From here on nobody interrupts this thread; what was thrown and has not struck yet is called back."""
-        if delivery.guard is None:
+        for delivery in deliveries:
+            delivery.stop = None
+            if delivery.guard is None:
+                continue
+            with delivery.guard:
+                thread_id, delivery.thread_id = delivery.thread_id, 0
+            if delivery.lost and not self.killed:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), None)
+
+    # --- batches ---------------------------------------------------------------------------------------------------------
+
+    def _handle_batch(self, first: Delivery) -> None:
+        """Collect company for the first, call the handler once, and settle each message by itself."""
+        deliveries = [d for d in self._collect(first) if not self._turned_away(d)]
+        if not deliveries:
             return
-        with delivery.guard:
-            thread_id, delivery.thread_id = delivery.thread_id, 0
-        if delivery.lost and not self.killed:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), None)
+        begun = perf_counter()
+        items: list[tuple[Delivery, BatchItem]] = []
+        for delivery in deliveries:
+            self._start(delivery)
+            try:
+                message = self.stage.publisher.load(delivery.published)
+            except InvalidMessage as error:
+                self._ended(delivery, undecodable(delivery, error))
+            else:
+                items.append((delivery, BatchItem(self.stage, delivery, self.pool.handler, message)))
+        failed = self._try_batch(items) if items else None
+        if self.killed:
+            raise ActorKilled(self.name)
+        for delivery, item in items:
+            verdict = item.error or failed
+            published = delivery.published
+            place = (published.number, published.id, delivery.lease.attempt)
+            if verdict is None:
+                self._ended(delivery, Done(*place, tuple(item.drafts)))
+            else:
+                self._ended(delivery, failure(self.stage, self.pool, delivery, verdict))
+        self._took((perf_counter() - begun) * 1_000_000)
 
-    def _failure(self, delivery: Delivery, error: BaseException, delay_s: float | None, reject: str | None = None) -> Fail:
-        self.pool.failed += 1
-        return failure(self.stage, self.pool, delivery, error, delay_s, reject)
+    def _collect(self, first: Delivery) -> list[Delivery]:
+        handler, inbox = self.pool.handler, self.pool.inbox
+        batch = [first]
+        until = perf_counter() + handler.batch_wait_s
+        while len(batch) < handler.batch_size and not self.killed and not self.pool.closed:
+            try:
+                item: Any = inbox.get(timeout=max(0.0, until - perf_counter()))
+            except Empty:
+                break
+            if type(item) is Delivery:
+                if item.claimed_by(self.token) and item.outcome is None:
+                    batch.append(item)
+            elif type(item) is Retire:
+                inbox.put(item)  # type: ignore[arg-type]  # for whoever is free next, perhaps this one
+                break
+        return batch
 
-
-def failure(
-    stage: Stage,
-    pool: Pool,
-    delivery: Delivery,
-    error: BaseException,
-    delay_s: float | None = None,
-    reject: str | None = None,
-) -> Fail:
-    """Describe a failed attempt; without a delay the handler's backoff says how long to wait."""
-    published, attempt = delivery.published, delivery.lease.attempt
-    if delay_s is None:
-        delay_s = _backoff_s(stage, pool, attempt)
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    story = plain_text("".join(traceback.format_exception(error)), TRACEBACK_CHARS)
-    delay_us = round(delay_s * 1_000_000)
-    return Fail(published.number, published.id, attempt, name, _text(error), story, delay_us, reject)
-
-
-def _backoff_s(stage: Stage, pool: Pool, attempt: int) -> float:
-    """Give what the handler's backoff says, within what a log can hold; it may be the host's own code, so it may fail."""
-    try:
-        return max(0.0, min(WAIT_MAX_S, float(pool.handler.backoff.delay(attempt, stage.chance.random()))))
-    except Exception:
-        logger.exception("the backoff of %s failed; its message is tried again in %g s", pool.type, FALLBACK_DELAY_S)
-        return FALLBACK_DELAY_S
-
-
-def _text(error: BaseException) -> str:
-    """Give an exception's message, even where its own `__str__` fails."""
-    try:
-        return plain_text(error)
-    except Exception as second:  # noqa: BLE001 - the handler's exception is foreign code
-        return f"(no message: its __str__ raised {type(second).__name__})"
+    def _try_batch(self, items: list[tuple[Delivery, BatchItem]]) -> BaseException | None:
+        """Call the handler; gives what it raised."""
+        deliveries = [delivery for delivery, _ in items]
+        batch = Batch([item for _, item in items])
+        try:
+            try:
+                self._call(self.pool.handler.call, batch, batch, deliveries)
+            finally:
+                self._unguard(deliveries)
+        except ActorKilled:
+            raise
+        except Interrupted:
+            return TimeoutError("interrupted by its timeout")
+        except BaseException as error:  # noqa: BLE001 - see `_attempt`
+            return error
+        return None
 
 
 def interrupt(delivery: Delivery) -> None:
-    """Throw `Interrupted` into the handler that runs this delivery, where its thread is still in it."""
+    """Stop the handler that runs this delivery: cancel it, kill it, or throw `Interrupted` into its thread where it still is."""
+    stop = delivery.stop
+    if stop is not None:
+        stop()
     if delivery.guard is None:
         return
     with delivery.guard:

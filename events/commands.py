@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import attrs
 
 if TYPE_CHECKING:
-    from perdure.events.vocabulary import FailureNote, Published
+    from perdure.events.vocabulary import FailureNote, Published, Terms
 
 __all__ = [
+    "AwaitResult",
+    "Cancel",
     "CheckOut",
     "Done",
     "Draft",
@@ -26,6 +28,7 @@ __all__ = [
     "Replay",
     "ReplayItem",
     "Subscription",
+    "Tick",
 ]
 
 
@@ -44,6 +47,7 @@ class Draft(NamedTuple):
     due_us: int = 0
     expires_us: int = 0
     group: str | None = None
+    terms: Terms | None = None
 
 
 @attrs.define
@@ -66,12 +70,13 @@ class CheckOut:
 
 
 class Done(NamedTuple):
-    """The attempt succeeded; `drafts` is what its handler published."""
+    """The attempt succeeded; `drafts` is what its handler published, `result` what it returned, if anybody asked."""
 
     number: int
     id: str
     attempt: int
     drafts: tuple[Draft, ...] = ()
+    result: bytes = b""
 
 
 class Fail(NamedTuple):
@@ -130,6 +135,7 @@ class ReplayItem(NamedTuple):
     published: Published
     attempts: int
     failures: list[FailureNote]
+    edited: bool = False
 
 
 @attrs.define
@@ -157,3 +163,33 @@ class Subscription:
     parallelism: int
     retries: int
     lease_us: int
+    interval_us: int = 0
+    """With a limited rate: the time between two deliveries; 0: no limit."""
+    burst: int = 1
+    """With a limited rate: how many may go out at once after a quiet time."""
+    elastic: bool = False
+    """There could be more workers, if there was more work than these can take."""
+
+
+@attrs.define
+class Cancel:
+    """Call a message off, wherever it is. One that has ended, or never was, is no error."""
+
+    id: str
+    reason: str
+
+
+@attrs.define
+class AwaitResult:
+    """Answer once the message has ended and its result is kept; the rules do not look at it."""
+
+    id: str
+
+
+@attrs.define
+class Tick:
+    """A schedule is due: publish `draft` for it (None: pass over), once for each `due_us`."""
+
+    schedule: str
+    due_us: int
+    draft: Draft | None

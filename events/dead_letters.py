@@ -5,6 +5,7 @@ What becomes a dead letter, and what comes back, the queue decides (`queue_rules
 
 from __future__ import annotations
 
+from itertools import dropwhile, islice
 from typing import TYPE_CHECKING
 
 import attrs
@@ -59,6 +60,8 @@ class Selection:
     reason: str | None = None
     """Found anywhere in the reason or the exception's type or message, whatever the case."""
     before_us: int | None = None
+    older_than: int | None = None
+    """Only those that died before the dead letter of this number."""
     limit: int | None = None
 
 
@@ -74,6 +77,9 @@ def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
 
 
 def _candidates(state: DeadLettersState, selection: Selection) -> Iterator[Letter]:
+    if selection.older_than in state.letters:
+        following = dropwhile(lambda letter: letter.fact.number != selection.older_than, reversed(state.letters.values()))
+        return islice(following, 1, None)
     if selection.id is None:
         return reversed(state.letters.values())
     number = state.by_id.get(selection.id)

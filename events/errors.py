@@ -7,7 +7,9 @@ The rules raise some of them (a rule is where a refusal is decided), so they liv
 from __future__ import annotations
 
 __all__ = [
+    "Cancelled",
     "DuplicateKey",
+    "HandlerFailed",
     "InvalidMessage",
     "LeaseLost",
     "NotRunning",
@@ -65,6 +67,26 @@ class DuplicateKey(PerdureError):
     def __str__(self) -> str:
         """Give the sentence alone; `live_id` is an attribute."""
         return str(self.args[0])
+
+
+class HandlerFailed(PerdureError):
+    """The message whose result was waited for ended without one: its handler failed for good, or it was never handled."""
+
+    def __init__(self, message: str, id: str = "", exception: str = "", error: str = "") -> None:  # noqa: A002 - as everywhere
+        super().__init__(message, id, exception, error)
+        self.id = id
+        self.exception = exception
+        """The type of the last exception, qualified."""
+        self.error = error
+        """The last exception's message."""
+
+    def __str__(self) -> str:
+        """Give the sentence alone; the parts are attributes."""
+        return str(self.args[0])
+
+
+class Cancelled(HandlerFailed):
+    """The message whose result was waited for was cancelled."""
 
 
 class LeaseLost(PerdureError):

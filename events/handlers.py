@@ -5,12 +5,16 @@ Who runs on which thread is the actor's business; how messages are matched to wo
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from perdure.events import vocabulary as ev
 from perdure.events.errors import UnknownMessageType
 
-__all__ = ["Handler", "HandlersState", "Pause", "Register", "Resume", "Scale", "decide", "evolve"]
+__all__ = ["Adapt", "Configure", "Handler", "HandlersState", "Pause", "Register", "Resume", "Scale", "decide", "evolve"]
+
+WORKERS_MAX = 10_000
 
 
 @attrs.define
@@ -19,11 +23,16 @@ class Handler:
 
     registered: ev.HandlerRegistered
     scaled: int | None = None
+    adapted: int | None = None
+    changes: dict[str, Any] = attrs.field(factory=dict)
+    """Options that an operator changed."""
 
     @property
     def parallelism(self) -> int:
         """How many workers it should have."""
-        return self.registered.parallelism if self.scaled is None else self.scaled
+        if self.scaled is not None:
+            return self.scaled
+        return self.registered.parallelism if self.adapted is None else self.adapted
 
 
 @attrs.define
@@ -55,6 +64,22 @@ class Scale:
 
 
 @attrs.frozen
+class Adapt:
+    """Let the number of an elastic handler's workers follow its backlog."""
+
+    type: str
+    parallelism: int
+
+
+@attrs.frozen
+class Configure:
+    """Change options of a handler; the host has checked them."""
+
+    type: str
+    changes: dict[str, Any]
+
+
+@attrs.frozen
 class Pause:
     """Stop deliveries of a type; of all where `type` is empty."""
 
@@ -68,26 +93,31 @@ class Resume:
     type: str
 
 
-def decide(state: HandlersState, command: Register | Scale | Pause | Resume) -> list[ev.Event]:
+def decide(state: HandlersState, command: Register | Scale | Adapt | Configure | Pause | Resume) -> list[ev.Event]:
     """Give the facts that follow from one command; none where it changes nothing.
 
     Raises:
         UnknownMessageType: no handler for the type to scale.
-        ValueError: a parallelism below 0.
+        ValueError: a parallelism out of its range.
     """
     match command:
         case Register(fact):
             known = state.handlers.get(fact.type)
             return [] if known is not None and known.registered == fact else [fact]
         case Scale(type_name, parallelism):
-            handler = state.handlers.get(type_name)
-            if handler is None:
-                msg = f"no handler for {type_name!r}; there are handlers for: {', '.join(sorted(state.handlers)) or 'nothing'}"
-                raise UnknownMessageType(msg)
-            if parallelism < 0:
-                msg = f"parallelism must be 0 or more, not {parallelism}"
+            handler = _known(state, type_name)
+            if not 0 <= parallelism <= WORKERS_MAX:
+                msg = f"parallelism must be from 0 to {WORKERS_MAX:,}, not {parallelism}"
                 raise ValueError(msg)
             return [] if handler.parallelism == parallelism else [ev.Scaled(type_name, parallelism)]
+        case Adapt(type_name, parallelism):
+            handler = _known(state, type_name)
+            low, high = handler.registered.parallelism, handler.registered.parallelism_max
+            wanted = max(low, min(parallelism, high))
+            return [] if handler.scaled is not None or handler.parallelism == wanted else [ev.Adapted(type_name, wanted)]
+        case Configure(type_name, changes):
+            before = _known(state, type_name).changes
+            return [] if {**before, **changes} == before else [ev.Reconfigured(type_name, changes)]
         case Pause(type_name):
             paused = type_name in state.paused_types if type_name else state.paused
             return [] if paused else [ev.Paused(type_name)]
@@ -95,6 +125,14 @@ def decide(state: HandlersState, command: Register | Scale | Pause | Resume) -> 
             return [ev.Resumed("")] if state.paused or state.paused_types else []
         case Resume(type_name):
             return [ev.Resumed(type_name)] if type_name in state.paused_types else []
+
+
+def _known(state: HandlersState, type_name: str) -> Handler:
+    handler = state.handlers.get(type_name)
+    if handler is None:
+        msg = f"no handler for {type_name!r}; there are handlers for: {', '.join(sorted(state.handlers)) or 'nothing'}"
+        raise UnknownMessageType(msg)
+    return handler
 
 
 def evolve(state: HandlersState, event: ev.Event) -> HandlersState:
@@ -105,6 +143,11 @@ def evolve(state: HandlersState, event: ev.Event) -> HandlersState:
             # An operator's scale outlives restarts, until the code itself asks for another number.
             keeps = known is not None and known.registered.parallelism == event.parallelism
             state.handlers[event.type] = Handler(event, known.scaled if known is not None and keeps else None)
+        case ev.Adapted():
+            state.handlers[event.type].adapted = event.parallelism
+        case ev.Reconfigured():
+            handler = state.handlers[event.type]
+            handler.changes = {**handler.changes, **event.changes}
         case ev.Scaled():
             state.handlers[event.type].scaled = event.parallelism
         case ev.Paused(type=""):

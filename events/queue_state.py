@@ -18,7 +18,7 @@ from perdure.events.message import Message, Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["KeyHolder", "QueueState", "TypeCounts", "evolve", "settle_deadlines"]
+__all__ = ["KeyHolder", "KeySlots", "QueueState", "TypeCounts", "evolve", "settle_deadlines"]
 
 READY, DELAYED, HELD, LEASED = Status.READY, Status.DELAYED, Status.HELD, Status.LEASED
 FOREVER = 1 << 62
@@ -30,6 +30,15 @@ class KeyHolder:
 
     waiting: int = 0
     running: int = 0
+
+
+@attrs.define(eq=False)
+class KeySlots:
+    """The messages of one key whose type limits how many of a key may be out: who has a slot, and who waits for one."""
+
+    taken: set[int] = attrs.field(factory=set)
+    waiting: list[tuple[int, int, int]] = attrs.field(factory=list)
+    """Heap of (-priority, rank, number); entries of messages that wait no longer are skipped."""
 
 
 @attrs.define
@@ -52,6 +61,7 @@ class TypeCounts:
     dead_lettered: int = 0
     replayed: int = 0
     purged: int = 0
+    cancelled: int = 0
 
 
 @attrs.define(eq=False)
@@ -72,7 +82,17 @@ class QueueState:
     expiring: list[tuple[int, int]] = attrs.field(factory=list)
     keys: dict[tuple[str, str], KeyHolder] = attrs.field(factory=dict)
     groups: dict[str, deque[int]] = attrs.field(factory=dict)
+    slots: dict[tuple[str, str], KeySlots] = attrs.field(factory=dict)
     suspects: set[int] = attrs.field(factory=set)
+    held_keys: dict[tuple[str, str], tuple[str, int]] = attrs.field(factory=dict)
+    """Keys held by a window after completion: the id of who had it, and until when."""
+    results: dict[str, ev.ResultKept] = attrs.field(factory=dict)
+    fading: list[tuple[int, str, str]] = attrs.field(factory=list)
+    """Heap of (until_us, id, "") for results and (until_us, type, key) for held keys."""
+    paces: dict[str, int] = attrs.field(factory=dict)
+    """Type to the time at which its rate allows the next delivery."""
+    ticks: dict[str, int] = attrs.field(factory=dict)
+    """Schedule to its last tick that is dealt with."""
     dead: dict[int, tuple[str, str]] = attrs.field(factory=dict)
     """Number to (id, type) of each dead letter; the letters themselves are with `dead_letters`."""
     by_type: dict[str, TypeCounts] = attrs.field(factory=dict)
@@ -151,6 +171,7 @@ def _hold_back(state: QueueState, group: deque[int]) -> None:
         if message is not None and message.where:  # in line; the one just entering is not yet
             _unplace(state, message)
             _stand(state, message, HELD)
+            _fill_slots(state, message.published)
 
 
 def _place(state: QueueState, message: Message) -> None:
@@ -168,12 +189,46 @@ def _place(state: QueueState, message: Message) -> None:
         if running and running != message.number:
             _stand(state, message, HELD)
             return
+    elif published.key is not None and published.terms is not None and not _takes_slot(state, message):
+        _stand(state, message, HELD)
+        return
     message.status = READY
     state.counts(published.type).ready += 1
     line = state.lines.get(published.type)
     if line is None:
         line = state.lines[published.type] = Line()
     line.add(message)
+
+
+def _takes_slot(state: QueueState, message: Message) -> bool:
+    """Give the message a slot of its key, or a place in the line for one."""
+    published = message.published
+    limit = published.terms.key_parallelism if published.terms is not None else 0
+    if not limit or published.key is None:
+        return True
+    slots = state.slots.setdefault((published.type, published.key), KeySlots())
+    if message.number in slots.taken:
+        return True
+    if len(slots.taken) < limit:
+        slots.taken.add(message.number)
+        return True
+    heappush(slots.waiting, (-published.priority, message.rank, message.number))
+    return False
+
+
+def _fill_slots(state: QueueState, published: ev.Published) -> None:
+    """Let those in line for a slot of a key have what has come free."""
+    key = (published.type, published.key or "")
+    slots = state.slots.get(key)
+    if slots is None or published.terms is None:
+        return
+    while slots.waiting and len(slots.taken) < published.terms.key_parallelism:
+        following = state.messages.get(heappop(slots.waiting)[2])
+        if following is not None and following.status is HELD:
+            _unplace(state, following)
+            _place(state, following)
+    if not slots.taken and not slots.waiting:
+        del state.slots[key]
 
 
 def stand_again(state: QueueState, message: Message) -> None:
@@ -197,6 +252,8 @@ def _unplace(state: QueueState, message: Message) -> None:
     published = message.published
     counts = state.counts(published.type)
     status = message.status
+    if published.terms is not None and (slots := state.slots.get((published.type, published.key or ""))) is not None:
+        slots.taken.discard(message.number)
     if status is LEASED:
         counts.in_flight -= 1
         lease = message.lease
@@ -231,6 +288,8 @@ def _back(state: QueueState, message: Message) -> None:
             return
         holder.waiting = message.number
     _place(state, message)
+    if published.terms is not None:
+        _fill_slots(state, published)
 
 
 def _leave(state: QueueState, message: Message, attempt: int) -> None:
@@ -244,6 +303,8 @@ def _leave(state: QueueState, message: Message, attempt: int) -> None:
         _free_key(state, (published.type, published.key), number)
     if published.group is not None:
         _free_group(state, published.group, number)
+    if published.terms is not None:
+        _fill_slots(state, published)
     _remember(state, number, published.id, attempt)
 
 
@@ -300,13 +361,19 @@ def _expired(state: QueueState, event: ev.Expired) -> None:
     _leave(state, message, message.attempts)
 
 
+def _cancelled(state: QueueState, event: ev.Cancelled) -> None:
+    message = state.messages[event.number]
+    state.counts(message.published.type).cancelled += 1
+    _leave(state, message, message.attempts)
+
+
 def _completed(state: QueueState, event: ev.Completed) -> None:
     number = event.number
     message = state.messages[number]
     published = message.published
     counts = state.by_type[published.type]
     counts.completed += 1
-    if published.key is not None or published.group is not None or message.lease is None:
+    if published.key is not None or published.group is not None or published.terms is not None or message.lease is None:
         _leave(state, message, event.attempt)
         return
     # What nearly every message comes to: `_leave`, without the steps that only keys and groups need.
@@ -421,6 +488,8 @@ def settle_deadlines(state: QueueState, now_us: int) -> None:
     """Bring what is only derived up to date: drop stale deadlines, look up the next lease to end. Changes no meaning."""
     _tidy(state.delayed, lambda due, number: is_delayed_until(state, due, number))
     _tidy(state.expiring, lambda due, number: is_expiring_at(state, due, number))
+    while state.fading and not fading_at(state, *state.fading[0]):
+        heappop(state.fading)
     if len(state.delayed) > 2 * len(state.messages) + 1024:
         state.delayed = [entry for entry in state.delayed if is_delayed_until(state, *entry)]
         heapify(state.delayed)
@@ -453,6 +522,41 @@ def _purged(state: QueueState, event: ev.Purged) -> None:
         del state.ids[ident]
 
 
+def _key_held(state: QueueState, event: ev.KeyHeld) -> None:
+    state.held_keys[event.type, event.key] = (event.id, event.until_us)
+    heappush(state.fading, (event.until_us, event.type, event.key))
+
+
+def _key_freed(state: QueueState, event: ev.KeyFreed) -> None:
+    state.held_keys.pop((event.type, event.key), None)
+
+
+def _result_kept(state: QueueState, event: ev.ResultKept) -> None:
+    state.results[event.id] = event
+    heappush(state.fading, (event.until_us, event.id, ""))
+
+
+def _result_dropped(state: QueueState, event: ev.ResultDropped) -> None:
+    state.results.pop(event.id, None)
+
+
+def fading_at(state: QueueState, until_us: int, name: str, key: str) -> bool:
+    """Tell whether an entry of `fading` still holds."""
+    if key:
+        held = state.held_keys.get((name, key))
+        return held is not None and held[1] == until_us
+    kept = state.results.get(name)
+    return kept is not None and kept.until_us == until_us
+
+
+def _paced(state: QueueState, event: ev.Paced) -> None:
+    state.paces[event.type] = event.next_us
+
+
+def _ticked(state: QueueState, event: ev.Ticked) -> None:
+    state.ticks[event.schedule] = event.due_us
+
+
 def _late(state: QueueState, _event: ev.LateResultRefused) -> None:
     state.late_results += 1
 
@@ -472,5 +576,12 @@ _FOLDS: dict[type[ev.Event], Callable[[QueueState, Any], None]] = {
     ev.Replayed: _replayed,
     ev.Purged: _purged,
     ev.Expired: _expired,
+    ev.Cancelled: _cancelled,
+    ev.KeyHeld: _key_held,
+    ev.KeyFreed: _key_freed,
+    ev.ResultKept: _result_kept,
+    ev.ResultDropped: _result_dropped,
+    ev.Paced: _paced,
+    ev.Ticked: _ticked,
     ev.LateResultRefused: _late,
 }

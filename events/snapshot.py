@@ -16,7 +16,7 @@ from perdure.events import handlers, queue_state
 from perdure.events import vocabulary as ev
 from perdure.events.errors import StoreCorrupt
 from perdure.events.message import Message, Status
-from perdure.events.queue_state import KeyHolder, QueueState, TypeCounts
+from perdure.events.queue_state import KeyHolder, KeySlots, QueueState, TypeCounts
 from perdure.events.wire import Batch, decode_rows, encode_rows
 
 __all__ = ["States", "dump_queue", "fold"]
@@ -112,6 +112,11 @@ def dump_queue(state: QueueState) -> dict[str, Any]:
         "dead": [[number, *dead] for number, dead in state.dead.items()],
         "totals": {name: [getattr(c, total) for total in _TOTALS] for name, c in sorted(state.by_type.items())},
         "late_results": state.late_results,
+        "held_keys": sorted([*key, *held] for key, held in state.held_keys.items()),
+        "results": encode_rows(list(state.results.values())),
+        "paces": dict(sorted(state.paces.items())),
+        "ticks": dict(sorted(state.ticks.items())),
+        "slots": sorted(number for slots in state.slots.values() for number in slots.taken),
     }
 
 
@@ -120,7 +125,7 @@ def load_queue(plain: dict[str, Any]) -> QueueState:
     state = QueueState(finished_max=plain["finished_max"], next_number=plain["next_number"])
     state.late_results = plain["late_results"]
     for name, totals in plain["totals"].items():
-        state.by_type[name] = TypeCounts(**dict(zip(_TOTALS, totals, strict=True)))
+        state.by_type[name] = TypeCounts(**dict(zip(_TOTALS, totals, strict=False)))  # totals are only ever added at the end
     for number, ident, attempt in plain["finished"]:
         state.finished_order.append(number)
         if ident is not None:
@@ -139,8 +144,17 @@ def load_queue(plain: dict[str, Any]) -> QueueState:
         failures = rest.pop("failures")
         notes = None if failures is None else [ev.FailureNote(*note) for note in failures]
         messages.append(Message(published=published, failures=notes, **rest))
+    by_number = {message.number: message.published for message in messages}
+    for number in plain.get("slots", ()):
+        published = by_number[number]
+        state.slots.setdefault((published.type, published.key or ""), KeySlots()).taken.add(number)
     _stand_in_line(state, messages, leases)
     state.suspects = set(plain["suspects"])
+    for type_name, key, ident, until_us in plain.get("held_keys", ()):
+        queue_state.evolve(state, ev.KeyHeld(type_name, key, ident, until_us))
+    for kept in decode_rows(plain.get("results", [])):
+        queue_state.evolve(state, kept)
+    state.paces, state.ticks = dict(plain.get("paces", {})), dict(plain.get("ticks", {}))
     return state
 
 
@@ -183,7 +197,7 @@ def _stand_in_line(state: QueueState, messages: list[Message], leases: dict[int,
 def dump_handlers(state: handlers.HandlersState) -> dict[str, Any]:
     """Give the handlers' state as plain values."""
     return {
-        "handlers": [[encode_rows([h.registered]), h.scaled] for _, h in sorted(state.handlers.items())],
+        "handlers": [[encode_rows([h.registered]), h.scaled, h.adapted, h.changes] for _, h in sorted(state.handlers.items())],
         "paused": state.paused,
         "paused_types": sorted(state.paused_types),
     }
@@ -192,10 +206,10 @@ def dump_handlers(state: handlers.HandlersState) -> dict[str, Any]:
 def load_handlers(plain: dict[str, Any]) -> handlers.HandlersState:
     """Build the handlers' state from what `dump_handlers` gave."""
     known: dict[str, handlers.Handler] = {}
-    for rows, scaled in plain["handlers"]:
+    for rows, scaled, *later in plain["handlers"]:
         (registered,) = decode_rows(rows)
         if isinstance(registered, ev.HandlerRegistered):
-            known[registered.type] = handlers.Handler(registered, scaled)
+            known[registered.type] = handlers.Handler(registered, scaled, *later)
     return handlers.HandlersState(known, plain["paused"], set(plain["paused_types"]))
 
 

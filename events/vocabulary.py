@@ -19,29 +19,39 @@ __all__ = [
     "DECIDERS",
     "VOCABULARY",
     "ActorRestarted",
+    "Adapted",
     "AttemptFailed",
     "Awakened",
+    "Cancelled",
     "Completed",
     "DeadLettered",
     "Event",
     "Expired",
     "FailureNote",
     "HandlerRegistered",
+    "KeyFreed",
+    "KeyHeld",
     "LateResultRefused",
     "LeaseExpired",
     "LeaseExtended",
     "Leased",
+    "Paced",
     "Paused",
     "Progressed",
     "Published",
     "Purged",
+    "Reconfigured",
     "Replayed",
+    "ResultDropped",
+    "ResultKept",
     "Resumed",
     "Returned",
     "Scaled",
     "Started",
     "Stopped",
     "Superseded",
+    "Terms",
+    "Ticked",
 ]
 
 E = TypeVar("E")
@@ -89,6 +99,19 @@ class FailureNote(NamedTuple):
     message: str
 
 
+class Terms(NamedTuple):
+    """What few publishers ask for, kept out of the way of the many who do not."""
+
+    version: int = 1
+    """The version of the payload's schema."""
+    window_us: int = 0
+    """How long the key stays held after completion."""
+    key_parallelism: int = 0
+    """How many messages of the same key may be out at once, where keys are labels; 0: any number."""
+    result_us: int = 0
+    """How long the handler's result is kept; 0: not at all."""
+
+
 # --- the life of a message: decided by the queue ------------------------------------------------------------------------
 
 
@@ -109,6 +132,7 @@ class Published(Event):
     due_us: int = 0
     expires_us: int = 0
     group: str | None = None
+    terms: Terms | None = None
 
 
 @_fact(2, "queue")
@@ -224,12 +248,13 @@ class DeadLettered(Event):
 
 @_fact(12, "queue")
 class Replayed(Event):
-    """A dead letter went back to the queue as it was published, with `attempts` already counted."""
+    """A dead letter went back to the queue, with `attempts` already counted. `edited`: an operator changed its payload."""
 
     number: int
     published: Published
     attempts: int
     failures: list[FailureNote] = attrs.field(factory=list)
+    edited: bool = False
 
 
 @_fact(13, "queue")
@@ -258,6 +283,67 @@ class LateResultRefused(Event):
     detail: str
 
 
+@_fact(16, "queue")
+class Cancelled(Event):
+    """Somebody called the message off, waiting or running."""
+
+    number: int
+    reason: str
+
+
+@_fact(17, "queue")
+class KeyHeld(Event):
+    """The message that had this key is done, and its window keeps the key until `until_us`."""
+
+    type: str
+    key: str
+    id: str
+    until_us: int
+
+
+@_fact(18, "queue")
+class KeyFreed(Event):
+    """The window of a held key is over."""
+
+    type: str
+    key: str
+
+
+@_fact(19, "queue")
+class ResultKept(Event):
+    """A message somebody waits for has ended: with `value` (encoded), or, where `exception` is not empty, without one."""
+
+    number: int
+    id: str
+    value: bytes
+    exception: str
+    message: str
+    until_us: int
+
+
+@_fact(20, "queue")
+class ResultDropped(Event):
+    """A result was kept for as long as was asked."""
+
+    id: str
+
+
+@_fact(21, "queue")
+class Paced(Event):
+    """Deliveries of a handler with a limited rate went out; at that rate the next is due at `next_us`."""
+
+    type: str
+    next_us: int
+
+
+@_fact(22, "queue")
+class Ticked(Event):
+    """The tick of a schedule at `due_us` is dealt with, and all before it: published in the same frame, or passed over."""
+
+    schedule: str
+    due_us: int
+
+
 # --- handlers and workers: decided by the dispatcher ---------------------------------------------------------------------
 
 
@@ -272,6 +358,10 @@ class HandlerRegistered(Event):
     lease_us: int
     dedup: str
     backoff: str
+    parallelism_max: int = 0
+    """If not 0, the number of workers follows the backlog between `parallelism` and this."""
+    more: dict[str, Any] | None = None
+    """The other options that are not at their defaults."""
 
 
 @_fact(33, "dispatcher")
@@ -294,6 +384,22 @@ class Resumed(Event):
     """An operator let deliveries of one type, or of all (`type` empty), go on."""
 
     type: str
+
+
+@_fact(36, "dispatcher")
+class Reconfigured(Event):
+    """An operator changed options of a handler; they stay changed until the code asks for others."""
+
+    type: str
+    changes: dict[str, Any]
+
+
+@_fact(37, "dispatcher")
+class Adapted(Event):
+    """The number of workers of an elastic handler followed its backlog."""
+
+    type: str
+    parallelism: int
 
 
 # --- the system itself: decided by the supervisor ------------------------------------------------------------------------

@@ -38,13 +38,15 @@ def _fields(cls: type) -> tuple[str, ...]:
 
 
 _PUBLISHED_FIELDS = _fields(ev.Published)
+_TERMS = _PUBLISHED_FIELDS.index("terms")
 _published_row = attrgetter(*_PUBLISHED_FIELDS)
 
 # How a field that is no plain value is written and read back.
 _WRITERS: dict[str, Callable[[Any], Any]] = {"published": _published_row}
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "published": lambda row: ev.Published(*row),
+    "published": lambda row: _published(*row),
     "failures": lambda rows: [ev.FailureNote(*row) for row in rows],
+    "terms": lambda row: None if row is None else ev.Terms(*row),
 }
 
 
@@ -134,10 +136,22 @@ def decode_rows(run: list[Any]) -> list[ev.Event]:
         today = [upcast(tag, version, cls.VERSION, dict(zip(names, row, strict=True))) for row in rows]
         return [cls(**{name: _read(name, value) for name, value in row.items()}) for row in today]
     spread: Iterator[Any] = (
-        _values(column, n) if read is None else map(read, _values(column, n))
+        _values(column, n) if read is None else _read_column(read, column, n)
         for column, read in zip(columns, _SPREAD[cls], strict=False)
     )
     return list(map(cls, *spread))
+
+
+def _published(*row: Any) -> ev.Published:
+    terms = row[_TERMS] if len(row) > _TERMS else None
+    published = ev.Published(*row[:_TERMS])
+    return published if terms is None else attrs.evolve(published, terms=ev.Terms(*terms))  # type: ignore[misc]
+
+
+def _read_column(read: Callable[[Any], Any], column: Any, n: int) -> Iterator[Any]:
+    if isinstance(column, dict) and 0 in column:
+        return repeat(read(column[0]), n)
+    return map(read, _values(column, n))
 
 
 def _read(name: str, value: Any) -> Any:

@@ -1,13 +1,15 @@
 """The front door of perdure: what users import. Everything else is behind it, in rooms of its own."""
 
 from perdure.actors.clock import Clock, ManualClock, SystemClock
-from perdure.actors.context import Context, Reject, Retry
+from perdure.actors.context import Batch, BatchItem, Context, Reject, Retry
 from perdure.audit import Audit, Record
 from perdure.consumer import Delivery
 from perdure.dead_letters import DeadLetter
 from perdure.events.backoff import Backoff, Exponential, Fixed, Linear
 from perdure.events.errors import (
+    Cancelled,
     DuplicateKey,
+    HandlerFailed,
     InvalidMessage,
     LeaseLost,
     NotRunning,
@@ -21,16 +23,21 @@ from perdure.events.errors import (
     UnknownMessage,
     UnknownMessageType,
 )
-from perdure.metrics import Metrics
+from perdure.metrics import HandlerInfo, Metrics
+from perdure.middleware import Middleware
 from perdure.options import Options
 from perdure.payloads import CloudPickle, MessagePack, message
 from perdure.recovery import Recovery
+from perdure.schedules import Tick
 from perdure.store import MemoryStore
 from perdure.system import System
 
 __all__ = [
     "Audit",
     "Backoff",
+    "Batch",
+    "BatchItem",
+    "Cancelled",
     "Clock",
     "CloudPickle",
     "Context",
@@ -39,6 +46,8 @@ __all__ = [
     "DuplicateKey",
     "Exponential",
     "Fixed",
+    "HandlerFailed",
+    "HandlerInfo",
     "InvalidMessage",
     "LeaseLost",
     "Linear",
@@ -46,6 +55,7 @@ __all__ = [
     "MemoryStore",
     "MessagePack",
     "Metrics",
+    "Middleware",
     "NotRunning",
     "Options",
     "PayloadTooLarge",
@@ -61,6 +71,7 @@ __all__ = [
     "StoreUnavailable",
     "System",
     "SystemClock",
+    "Tick",
     "UnknownMessage",
     "UnknownMessageType",
     "message",

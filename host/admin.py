@@ -5,6 +5,7 @@ Each lever is a command to the actor that decides it; nothing is decided here.
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,6 +14,7 @@ from perdure.actors.messages import Report, TakeSnapshot
 from perdure.events import handlers as rules
 from perdure.events.queue_state import TypeCounts
 from perdure.metrics import HandlerInfo, Metrics, from_counts
+from perdure.registration import check_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +70,9 @@ class Admin:
                 failed=pool.failed,
                 completed=counts.completed,
                 retried=counts.retried,
-                **_percentiles(pool.runs),
+                rate_per_s=pool.rate.per_s(monotonic()),
+                **_percentiles("run", pool.runs),
+                **_percentiles("wait", pool.waits),
             )
         return found
 
@@ -80,6 +84,17 @@ class Admin:
             ValueError: less than 0.
         """
         self._system.ask("dispatcher", rules.Scale(self._name(type), n))
+
+    def configure(self, type: str | type, **options: Any) -> None:  # noqa: A002 - the front door's name
+        """Change `timeout`, `lease`, `retries` or `rate` of a handler from its next delivery on, as `System.handler` takes them.
+
+        On record, and outlives restarts, until the code registers the handler with other options than before.
+
+        Raises:
+            UnknownMessageType: there is no handler for that type.
+            InvalidMessage: an option is out of its range, or cannot be changed.
+        """
+        self._system.ask("dispatcher", rules.Configure(self._name(type), check_changes(options)))
 
     def pause(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
         """Start no more deliveries of a type, or of all; what runs goes on, publishing too. Outlives restarts."""
@@ -102,8 +117,8 @@ class Admin:
         return kind if isinstance(kind, str) else self._system.drafts.names.name(kind)
 
 
-def _percentiles(times: RunTimes) -> dict[str, float]:
-    return {f"run_p{p}_s": times.percentile_us(p / 100) / 1_000_000 for p in (50, 95, 99)}
+def _percentiles(of: str, times: RunTimes) -> dict[str, float]:
+    return {f"{of}_p{p}_s": times.percentile_us(p / 100) / 1_000_000 for p in (50, 95, 99)}
 
 
 class Actors:

@@ -45,6 +45,11 @@ class Record:
     message_id: str | None = None
     """The id of the message it is about, where it is about one and its publication is in the log."""
 
+    @property
+    def name(self) -> str:
+        """The name of the event's class."""
+        return type(self.event).__name__
+
 
 class Audit:
     """A reader of one folder's history. Starts no actor, takes no lock, and does not disturb a live system.

@@ -14,6 +14,7 @@ from perdure.drafts import to_us
 from perdure.events.commands import Purge, Replay
 from perdure.events.dead_letters import Letter, Selection, Stats, replay_item
 from perdure.events.errors import InvalidMessage, UnknownMessage
+from perdure.events.vocabulary import Terms
 from perdure.metrics import moment
 
 if TYPE_CHECKING:
@@ -80,12 +81,25 @@ class DeadLetters:
         type: str | type | None = None,  # noqa: A002 - the front door's name
         reason: str | None = None,
         limit: int | None = None,
+        before: str | None = None,
     ) -> list[DeadLetter]:
-        """Give dead letters, newest first; `reason` is found anywhere in reason, exception or its message."""
+        """Give dead letters, newest first.
+
+        Args:
+            type: only those of this type.
+            reason: only those with this text anywhere in reason, exception or its message, whatever the case.
+            limit: at most so many.
+            before: only those older than the dead letter of this id: the last one of a page gives the next page.
+
+        Raises:
+            ValueError: a limit below 0.
+            UnknownMessage: there is no dead letter of the id `before`.
+        """
         if limit is not None and limit < 0:
             msg = f"limit must be 0 or more, not {limit}"
             raise ValueError(msg)
-        letters = self._select(Selection(type=self._type_name(type), reason=reason, limit=limit))
+        older = None if before is None else self._one(before).fact.number
+        letters = self._select(Selection(type=self._type_name(type), reason=reason, limit=limit, older_than=older))
         return [self._entry(letter) for letter in letters]
 
     def get(self, id: str) -> DeadLetter:  # noqa: A002 - the front door's name
@@ -96,14 +110,31 @@ class DeadLetters:
         """
         return self._entry(self._one(id))
 
-    def replay(self, id: str, reset_retries: bool = True) -> None:  # noqa: A002, FBT001, FBT002 - the front door's names
+    def replay(self, id: str, reset_retries: bool = True, *, message: Any = None) -> None:  # noqa: A002, FBT001, FBT002 - the front door's names
         """Bring one back to the queue. Without resetting, its attempts stay counted: it has one more.
+
+        Args:
+            id: whose.
+            reset_retries: count its attempts from zero.
+            message: handle this in its place, under the same id; the change is on record. Must be of the same type.
 
         Raises:
             UnknownMessage: there is no dead letter of that id.
             DuplicateKey: a newer live message has its key.
+            InvalidMessage: the edited message is of another type, or cannot be encoded.
         """
-        self._system.ask("queue", Replay([replay_item(self._one(id), reset_retries=reset_retries)]))
+        item = replay_item(self._one(id), reset_retries=reset_retries)
+        if message is not None:
+            draft = self._system.drafts.draft(message)
+            if draft.type != item.published.type:
+                msg = f"message: an edited {item.published.type} must stay one, not become a {draft.type}"
+                raise InvalidMessage(msg)
+            terms = item.published.terms
+            if terms is not None or draft.terms is not None:
+                terms = (terms or Terms())._replace(version=(draft.terms or Terms()).version)
+            published = attrs.evolve(item.published, payload=draft.payload, terms=terms)  # type: ignore[misc]
+            item = item._replace(published=published, edited=True)
+        self._system.ask("queue", Replay([item]))
 
     def replay_all(
         self,
@@ -111,27 +142,43 @@ class DeadLetters:
         type: str | type | None = None,  # noqa: A002 - the front door's name
         reason: str | None = None,
         reset_retries: bool = True,
+        dry_run: bool = False,
     ) -> int:
-        """Bring back all that are meant, in one commit; gives how many.
+        """Bring back all that are meant, in one commit; gives how many. A dry run only counts them.
 
         Raises:
             DuplicateKey: a newer live message has the key of one of them; then none is brought back.
         """
         letters = self._select(Selection(type=self._type_name(type), reason=reason))
-        if letters:
+        if letters and not dry_run:
             items = [replay_item(letter, reset_retries=reset_retries) for letter in reversed(letters)]
             self._system.ask("queue", Replay(items))
         return len(letters)
 
-    def purge(self, older_than: dt.timedelta | dt.datetime | float | None = None) -> int:
-        """Remove all for good, or those that died before a moment (datetime) or more than a time ago (timedelta, seconds)."""
+    def purge(
+        self,
+        older_than: dt.timedelta | dt.datetime | float | None = None,
+        *,
+        type: str | type | None = None,  # noqa: A002 - the front door's name
+        reason: str | None = None,
+    ) -> int:
+        """Remove all for good, or those that died before a moment (datetime) or more than a time ago (timedelta, seconds).
+
+        Args:
+            older_than: see above.
+            type: only these.
+            reason: only these, as for `list`.
+
+        Returns:
+            how many.
+        """
         before_us = None
         if isinstance(older_than, dt.datetime):
             before_us = to_us(older_than)
         elif older_than is not None:
             age_s = older_than.total_seconds() if isinstance(older_than, dt.timedelta) else float(older_than)
             before_us = self._system.clock.now_us() - round(age_s * 1_000_000)
-        letters = self._select(Selection(before_us=before_us))
+        letters = self._select(Selection(type=self._type_name(type), reason=reason, before_us=before_us))
         if letters:
             self._system.ask("queue", Purge([letter.fact.number for letter in letters], "purged by an operator"))
         return len(letters)
@@ -161,7 +208,7 @@ class DeadLetters:
         fact = letter.fact
         published = fact.published
         try:
-            message = self._system.drafts.load(published.type, published.payload)
+            message = self._system.drafts.load(published)
         except InvalidMessage:
             message = published.payload
         return DeadLetter(

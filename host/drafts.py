@@ -9,13 +9,19 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from perdure.events.commands import Draft
-from perdure.events.errors import InvalidMessage, PayloadTooLarge
+from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessageType
+from perdure.events.vocabulary import Terms
+from perdure.ids import made_us
+from perdure.middleware import around_publish
+from perdure.payloads import upcast, version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from perdure.actors.clock import Clock
+    from perdure.events.vocabulary import Published
     from perdure.ids import Ids
+    from perdure.middleware import Middleware
     from perdure.options import Options
     from perdure.payloads import Codec, TypeNames
 
@@ -26,6 +32,8 @@ HEADERS_MAX = 64
 HEADER_CHARS_MAX = 8192
 PRIORITY_MAX = 1000
 DELAY_MAX_S = 100 * 365 * 86_400.0
+DEDUP = ("replace", "reject", "append")
+PLAIN_POLICY = ("replace", 0, 0)
 
 
 def to_us(moment: dt.datetime | float) -> int:
@@ -34,18 +42,33 @@ def to_us(moment: dt.datetime | float) -> int:
     return round(seconds * 1_000_000)
 
 
+PLAIN_TERMS = Terms()
+
+
 class Drafts:
     """Makes drafts and reads payloads; shared by the front door and the workers. Safe in any thread."""
 
-    def __init__(self, names: TypeNames, codec: Codec, clock: Clock, ids: Ids, options: Options) -> None:
+    def __init__(
+        self,
+        names: TypeNames,
+        codec: Codec,
+        clock: Clock,
+        ids: Ids,
+        options: Options,
+        middleware: Sequence[Middleware] = (),
+    ) -> None:
         self.names = names
         self.codec = codec
         self.clock = clock
         self.ids = ids
         self.options = options
-        self.dedup: dict[str, str] = {}
+        self.policies: dict[str, tuple[str, int, int]] = {}
+        """By type: what happens to messages with a key; (dedup, window in microseconds, messages of one key at once)."""
+        self.draft: Callable[..., Draft] = around_publish(middleware, self.make)
+        """Check and encode one message with its options, by way of the middleware."""
+        self.has_middleware = self.draft != self.make
 
-    def draft(
+    def make(
         self,
         message: Any,
         *,
@@ -59,6 +82,10 @@ class Drafts:
         ttl: float | None = None,
         group: str | None = None,
         headers: Mapping[str, str] | None = None,
+        dedup: str | None = None,
+        dedup_window: float | None = None,
+        debounce: float | None = None,
+        keep_result: float | None = None,
     ) -> Draft:
         """Check and encode one message.
 
@@ -71,7 +98,14 @@ class Drafts:
         ident = self.ids.one() if id is None else _label("id", id)
         if key is not None:
             _label("key", key)
-        dedup = None if key is None else self.dedup.get(type_name, "replace")
+        if debounce is not None:
+            delay, dedup = _debounced(key, debounce, delay, at, dedup), "replace"
+        policy, terms = None, None
+        if key is not None or keep_result is not None or type_name in self.names.versions:
+            policy, terms = self._terms(type_name, key, dedup, dedup_window, keep_result)
+        elif dedup is not None or dedup_window is not None:
+            msg = "dedup, dedup_window: they say what becomes of a message's key; give a key too"
+            raise InvalidMessage(msg)
         if correlation_id is not None:
             _label("correlation_id", correlation_id)
         if group is not None:
@@ -89,7 +123,7 @@ class Drafts:
             type_name,
             payload,
             key,
-            dedup,
+            policy,
             correlation_id,
             causation_id,
             plain,
@@ -97,7 +131,26 @@ class Drafts:
             due_us,
             expires_us,
             group,
+            terms,
         )
+
+    def _terms(
+        self, type_name: str, key: str | None, dedup: str | None, window: float | None, keep_result: float | None
+    ) -> tuple[str | None, Terms | None]:
+        """Give the deduplication policy, and what goes beyond what nearly all messages have."""
+        policy, window_us, key_parallelism = self.policies.get(type_name, PLAIN_POLICY)
+        if dedup is not None:
+            if dedup not in DEDUP:
+                msg = f"dedup: one of {', '.join(DEDUP)}, not {dedup!r}"
+                raise InvalidMessage(msg)
+            policy, key_parallelism = dedup, key_parallelism if dedup == "append" else 0
+        if window is not None:
+            window_us = round(_seconds("dedup_window", window) * 1_000_000)
+        if key is None or policy == "append":
+            window_us = 0
+        result_us = 0 if keep_result is None else max(1, round(_seconds("keep_result", keep_result) * 1_000_000))
+        terms = Terms(self.names.versions.get(type_name, 1), window_us, key_parallelism if key is not None else 0, result_us)
+        return None if key is None else policy, None if terms == PLAIN_TERMS else terms
 
     def plain(self, messages: list[Any]) -> list[Draft]:
         """Check and encode messages without any option; the fast path of batches.
@@ -107,6 +160,8 @@ class Drafts:
         """
         encode, name = self.codec.encode, self.names.name
         names = list(map(name, map(type, messages)))
+        if self.has_middleware or (self.names.versions and not self.names.versions.keys().isdisjoint(names)):
+            return [self.draft(message) for message in messages]
         payloads = list(map(encode, messages))
         size_max = self.options.payload_bytes_max
         if payloads and max(map(len, payloads)) > size_max:
@@ -142,13 +197,56 @@ class Drafts:
             raise InvalidMessage(msg)
         return due_us if due_us > now_us else 0
 
-    def load(self, type_name: str, payload: bytes) -> Any:
-        """Decode a payload as its type, or as plain data where no class of that name is known.
+    def load(self, published: Published) -> Any:
+        """Decode a message as its type, or as plain data where no class of that name is known.
+
+        Raises:
+            InvalidMessage: it cannot be decoded, or is of a version from which there is no way to today's.
+        """
+        cls = self.names.find(published.type)
+        version = 1 if published.terms is None else published.terms.version
+        today = version_of(cls)
+        if version == today or cls is None:
+            return self.codec.decode(published.payload, cls)
+        if version > today:
+            msg = f"the payload is version {version} of {published.type}, and this host knows only version {today}"
+            raise InvalidMessage(msg)
+        return upcast(self.codec.decode(published.payload, None), version, cls)
+
+    def dump(self, value: Any) -> bytes:
+        """Encode what a handler returned, with its type's name where it has one.
+
+        Raises:
+            InvalidMessage, PayloadTooLarge: it cannot be kept.
+        """
+        try:
+            name = self.names.name(type(value))
+        except UnknownMessageType:
+            name = "object"  # a class that cannot be found again comes back as plain data
+        payload = self.codec.encode(value)
+        self._check_size(f"the result, {name},", payload)
+        return name.encode() + b"\0" + payload
+
+    def load_result(self, body: bytes) -> Any:
+        """Decode what `dump` gave.
 
         Raises:
             InvalidMessage: it cannot be decoded.
         """
-        return self.codec.decode(payload, self.names.find(type_name))
+        name, _, payload = body.partition(b"\0")
+        return self.codec.decode(payload, self.names.find(name.decode()))
+
+    def since_us(self, published: Published) -> int:
+        """Tell since when a message could have been handled: from its id, if perdure made it, or its delay; else 0."""
+        return max(made_us(published.id), published.due_us)
+
+
+def _debounced(key: str | None, debounce: float, delay: float | None, at: Any, dedup: str | None) -> float:
+    """Give the delay of a message that only the last of a burst survives: each newer one of its key starts it anew."""
+    if key is None or delay is not None or at is not None or dedup not in (None, "replace"):
+        msg = "debounce: needs a key, and goes without delay, at, or another dedup than 'replace'"
+        raise InvalidMessage(msg)
+    return _seconds("debounce", debounce)
 
 
 def _label(field: str, value: Any) -> str:

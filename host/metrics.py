@@ -44,6 +44,7 @@ class Metrics:
     dead_lettered: int = 0
     replayed: int = 0
     purged: int = 0
+    cancelled: int = 0
     late_results: int = 0
     payload_bytes: int = 0
     progress: dict[str, tuple[float, str]] = attrs.field(factory=dict, eq=False)
@@ -67,9 +68,15 @@ class HandlerInfo:
     failed: int
     completed: int
     retried: int
+    rate_per_s: float
+    """Handled a second, over the last half minute or so."""
     run_p50_s: float
     run_p95_s: float
     run_p99_s: float
+    wait_p50_s: float
+    """From the moment a message could have been handled to the start of its first attempt."""
+    wait_p95_s: float
+    wait_p99_s: float
 
 
 _PLACES = ("ready", "delayed", "held", "in_flight")
@@ -84,6 +91,7 @@ _FATES = (
     "dead_lettered",
     "replayed",
     "purged",
+    "cancelled",
 )
 
 

@@ -46,7 +46,15 @@ class Options:
     pipeline_max: int = attrs.field(default=10_000, validator=_count(1))
     """Publishes under way at once; `submit` waits at this bound."""
     dead_letters_max: int = attrs.field(default=100_000, validator=_count(1))
-    """Dead letters kept; at the bound the oldest is purged, on record."""
+    """Dead letters kept."""
+    dead_letters_full: str = attrs.field(default="drop_oldest", validator=v.in_(("drop_oldest", "drop_newest")))
+    """What happens at that bound, on record either way: `drop_oldest` or `drop_newest` is purged."""
+    results_max: int = attrs.field(default=100_000, validator=_count(1))
+    """Results kept for those who ask (`call`, `keep_result`); at the bound the oldest is dropped, on record."""
+    result_kept_s: float = attrs.field(default=300.0, validator=_bound(0.001))
+    """How long `call` has a result kept, so that it can still be asked for after a restart."""
+    held_keys_max: int = attrs.field(default=1_000_000, validator=_count(1))
+    """Keys held after completion by a deduplication window; at the bound the oldest is freed, on record."""
     finished_max: int = attrs.field(default=65_536, validator=_count(1))
     """Ended messages whose ids are remembered, so that publishing one again is recognised."""
     retries: int = attrs.field(default=5, validator=_count(0))

@@ -18,27 +18,41 @@ import msgspec
 from perdure.events.errors import InvalidMessage, UnknownMessageType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-__all__ = ["CloudPickle", "Codec", "MessagePack", "TypeNames", "message", "name_of"]
+__all__ = ["CloudPickle", "Codec", "MessagePack", "TypeNames", "message", "name_of", "upcast", "version_of"]
 
 T = TypeVar("T")
 NAME_ATTRIBUTE = "__perdure_name__"
+VERSION_ATTRIBUTE = "__perdure_version__"
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def message(*, name: str) -> Callable[[type[T]], type[T]]:
+def message(
+    *, name: str, version: int = 1, upcasters: Mapping[int, Callable[[Any], Any]] | None = None
+) -> Callable[[type[T]], type[T]]:
     """Give a message class a stable name, so that it can be moved, renamed, or defined inside a function.
 
+    Args:
+        name: what the log calls it.
+        version: of its fields; to be raised when they change in a way that defaults do not cover.
+        upcasters: for each older version, the function that makes the fields (plain data) of the next one from it.
+
     Raises:
-        InvalidMessage: an empty name, or one of more than 200 characters.
+        InvalidMessage: a name that is empty or has more than 200 characters, or a version without a way up to today's.
     """
     if not isinstance(name, str) or not 0 < len(name) <= 200:  # noqa: PLR2004 - the bound is told in the error
         msg = f"name: a message type's name has 1 to 200 characters, not {name!r}"
         raise InvalidMessage(msg)
 
+    steps = dict(upcasters or {})
+    if type(version) is not int or version < 1 or not set(steps) <= set(range(1, version)):
+        msg = f"version: a whole number above every version in upcasters ({sorted(steps)}), not {version!r}"
+        raise InvalidMessage(msg)
+
     def named(cls: type[T]) -> type[T]:
         setattr(cls, NAME_ATTRIBUTE, name)
+        setattr(cls, VERSION_ATTRIBUTE, (version, steps))
         return cls
 
     return named
@@ -62,12 +76,44 @@ def name_of(cls: type) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
+def version_of(cls: type | None) -> int:
+    """Give the version of a message class's fields."""
+    return int(cls.__dict__.get(VERSION_ATTRIBUTE, (1,))[0]) if cls is not None else 1
+
+
+def upcast(plain: Any, version: int, cls: type) -> Any:
+    """Make an object of today's class from the plain data of an older version.
+
+    Raises:
+        InvalidMessage: there is no way up from that version, or what comes out does not fit the class.
+    """
+    today, steps = cls.__dict__.get(VERSION_ATTRIBUTE, (1, {}))
+    for step in range(version, today):
+        if step not in steps:
+            msg = f"a payload of {cls.__qualname__} in version {step} has no upcaster to version {step + 1}"
+            raise InvalidMessage(msg)
+        try:
+            plain = steps[step](plain)
+        except Exception as error:
+            msg = f"the upcaster of {cls.__qualname__} from version {step} failed: {error!r}"
+            raise InvalidMessage(msg) from error
+    if isinstance(plain, cls):
+        return plain
+    try:
+        return cls.model_validate(plain) if hasattr(cls, "model_validate") else msgspec.convert(plain, cls)
+    except (msgspec.ValidationError, ValueError, TypeError) as error:
+        msg = f"a payload brought up from version {version} does not fit {cls.__qualname__}: {error}"
+        raise InvalidMessage(msg) from error
+
+
 class TypeNames:
     """Which class stands behind which name; filled by what the host registers, publishes or asks for."""
 
     def __init__(self) -> None:
         self._classes: dict[str, type] = {}
         self._names: dict[type, str] = {}
+        self.versions: dict[str, int] = {}
+        """The versions of the types that have more than one."""
 
     def name(self, cls: type) -> str:
         """Give a class's name, and remember the class.
@@ -84,6 +130,8 @@ class TypeNames:
                 raise UnknownMessageType(msg)
             self._names[cls] = name
             self._classes[name] = cls
+            if version_of(cls) > 1:
+                self.versions[name] = version_of(cls)
         return name
 
     def find(self, name: str) -> type | None:
@@ -94,6 +142,10 @@ class TypeNames:
         module, _, qualname = name.rpartition(".")
         found = getattr(sys.modules.get(module or "builtins"), qualname, None)
         return found if isinstance(found, type) and found.__dict__.get(NAME_ATTRIBUTE) in (None, name) else None
+
+    def add(self, name: str, cls: type) -> None:
+        """Let a class stand behind a name that is not its own."""
+        self._classes[name] = cls
 
     def known(self) -> list[str]:
         """Give all names used here, sorted."""

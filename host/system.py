@@ -1,85 +1,82 @@
 """The front door: one `System` owns one data folder, starts and stops the actors, and takes what the host publishes.
 
-It decides nothing about messages; it checks what comes in (`drafts`), asks the actors, and waits for their word.
+It decides nothing about messages; it checks what comes in (`drafts`, `registration`), asks the actors, and waits for their word.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import threading
 from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from perdure.actors.clock import Clock, SystemClock
-from perdure.actors.context import check_lease
+from perdure.actors.context import check_lease, plain_text
 from perdure.actors.desk import Answer
-from perdure.actors.handler import HandlerSpec
-from perdure.actors.messages import Quiesce, Report, Wake, WhenIdle
-from perdure.actors.pool import Pool
-from perdure.actors.recovery import recover
-from perdure.actors.snapshotter import take
-from perdure.actors.stage import Stage
-from perdure.actors.supervisor import ROLES, Supervisor
+from perdure.actors.messages import WhenIdle
 from perdure.admin import Actors, Admin
 from perdure.audit import Audit
 from perdure.consumer import Delivery
 from perdure.dead_letters import DeadLetters
 from perdure.drafts import Drafts
-from perdure.events import handlers as handler_rules
-from perdure.events import vocabulary as ev
-from perdure.events.backoff import Backoff, Exponential
-from perdure.events.commands import CheckOut, Draft, Publish
+from perdure.engine import ASK_TIMEOUT_S, Engine
+from perdure.events.commands import AwaitResult, Cancel, CheckOut, Draft, Fail, Publish
 from perdure.events.errors import (
+    Cancelled,
+    HandlerFailed,
     InvalidMessage,
     NotRunning,
     PayloadTooLarge,
     PerdureError,
     PublishTimeout,
-    StoreUnavailable,
 )
-from perdure.events.queue_rules import Limits
-from perdure.events.snapshot import States
 from perdure.ids import Ids
 from perdure.options import Options
 from perdure.payloads import Codec, MessagePack, TypeNames
-from perdure.recovery import Recovery
-from perdure.store import EventStore, SegmentStore, Snapshot
+from perdure.registration import DEFAULT_BACKOFF, Registration, check_seconds, check_whole, tick_type
+from perdure.schedules import Tick
+from perdure.store import EventStore, SegmentStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import datetime as dt
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-    from perdure.actors.actor import Actor
+    import svcs
+
     from perdure.actors.desk import Reply
+    from perdure.actors.handler import HandlerSpec
+    from perdure.actors.stage import Stage
+    from perdure.events.backoff import Backoff
+    from perdure.events.vocabulary import ResultKept
+    from perdure.middleware import Middleware
+    from perdure.recovery import Recovery
 
 __all__ = ["System"]
 
 logger = logging.getLogger("perdure")
 
-H = TypeVar("H", bound="Callable[[Any, Any], Any]")
-ASK_TIMEOUT_S = 60.0
+H = TypeVar("H", bound="Callable[..., Any]")
 SLACK_S = 5.0
-DEFAULT_BACKOFF = Exponential(1.0, maximum=300.0, jitter=0.1)
 
 
 class _FutureReply:
-    """Reply that sets a future; whatever comes second finds it set."""
+    """Reply that sets a future; whatever comes second finds it set. Without `ids` the future gives the answer itself."""
 
     __slots__ = ("future", "ids")
 
-    def __init__(self, ident: str) -> None:
-        self.ids = ident
-        self.future: Future[str] = Future()
+    def __init__(self, ids: str | None = None) -> None:
+        self.ids = ids
+        self.future: Future[Any] = Future()
 
-    def resolve(self, value: Any) -> None:  # noqa: ARG002 - the protocol's name
+    def resolve(self, value: Any) -> None:
         """See `Reply.resolve`."""
         try:
-            self.future.set_result(self.ids)
+            self.future.set_result(value if self.ids is None else self.ids)
         except InvalidStateError:
             return  # cancelled, or answered before
 
@@ -101,6 +98,8 @@ class System:
         codec: how objects become payloads; `MessagePack()` unless given.
         clock: where time comes from; a `ManualClock` lets a test decide.
         seed: seed of all chance (jitter, ids); random unless given.
+        middleware: parts round every publish and handler call, outermost first; see `Middleware`.
+        registry: a `svcs.Registry` that handlers get their services from.
 
     All methods may be called in any thread unless they say otherwise.
     """
@@ -114,6 +113,8 @@ class System:
         codec: Codec | None = None,
         clock: Clock | None = None,
         seed: int | None = None,
+        middleware: Sequence[Middleware] = (),
+        registry: svcs.Registry | None = None,
     ) -> None:
         if (folder is None) == (store is None):
             msg = "System needs a folder, or a store instead of one"
@@ -121,10 +122,11 @@ class System:
         self.options = options or Options()
         self.clock: Clock = clock or SystemClock()
         self._chance = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
-        self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, Ids(self.clock, self._chance), self.options)
+        ids = Ids(self.clock, self._chance)
+        self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, middleware)
         self._store = store or self._folder_store(folder)
-        self._specs: dict[str, HandlerSpec] = {}
-        self._stage: Stage | None = None
+        self._registered = Registration(self.drafts, self.options, middleware, registry)
+        self._engine: Engine | None = None
         self._lifecycle = threading.Lock()
         self._why_not_running = "it was not started; use `with system:` or call `start()`"
         self.dead_letters = DeadLetters(self)
@@ -151,71 +153,142 @@ class System:
         self,
         type: type,  # noqa: A002 - the front door's name
         *,
-        parallelism: int = 1,
+        parallelism: int | tuple[int, int] = 1,
         timeout: float | None = None,
         lease: float | None = None,
-        retries: int | None = None,
-        backoff: Backoff = DEFAULT_BACKOFF,
+        renew: bool = False,
+        retries: float | None = None,
+        backoff: Backoff | Callable[[int, BaseException], float] | float = DEFAULT_BACKOFF,
+        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        dead_letter_on: type[BaseException] | tuple[type[BaseException], ...] = (),
         dedup: str = "replace",
+        dedup_window: float | None = None,
+        key_parallelism: int | None = None,
+        rate: float | str | None = None,
         isolation: str = "thread",
+        memory_limit: int | None = None,
     ) -> Callable[[H], H]:
-        """Register a function `(message, context)` for a message type; to be used as a decorator.
+        """Register a handler for a message type; to be used as a decorator.
+
+        The handler is a function `(message, context)`, plain or `async def` (those run on one event loop); or a class with a
+        method `handle(message, context)`, made anew for each message. Further parameters are services, see `registry`.
 
         Args:
             type: the message class.
-            parallelism: how many run at once.
-            timeout: seconds after which an attempt has failed; the handler sees `ctx.cancelled` and is interrupted as soon as
-                the interpreter can. None: no limit.
+            parallelism: how many run at once; a pair is a minimum and a maximum between which it follows the backlog.
+            timeout: seconds after which an attempt has failed; the handler sees `ctx.cancelled`. A thread is interrupted as
+                soon as the interpreter can, a coroutine is cancelled, a process is killed. None: no limit.
             lease: seconds without a heartbeat after which the message is given to another. None: as long as it runs.
-            retries: how often a failed message is tried again; `Options.retries` unless given.
-            backoff: how long to wait before each retry.
+            renew: renew the lease of a handler that runs by itself, without heartbeats.
+            retries: how often a failed message is tried again; `Options.retries` unless given, `math.inf` for ever.
+            backoff: how long to wait before each retry: `Fixed`, `Linear`, `Exponential`, seconds, or a function of (attempt,
+                error) that gives seconds.
+            retry_on: if given, any other exception makes a dead letter at once.
+            dead_letter_on: exceptions that make a dead letter at once.
             dedup: what happens when a message with the key of a live one is published: `replace`, `reject` or `append`.
-            isolation: `thread` (others are not there yet).
+            dedup_window: seconds for which a key is held after its message has completed; publishing it raises `DuplicateKey`.
+            key_parallelism: with `append`, how many messages of one key may be handled at once.
+            rate: deliveries a second, or text such as `100/s`, `30/m`, `1/h`.
+            isolation: `thread`, or `process`: a child process of its own for each worker.
+            memory_limit: bytes of address space of such a child.
 
         Raises:
             InvalidMessage: an option is out of its range.
             UnknownMessageType: the type cannot be named.
         """
-        name = self.drafts.names.name(type)
-        _check_whole("parallelism", parallelism, 0)
-        if retries is not None:
-            _check_whole("retries", retries, 0)
-        for field, seconds in (("timeout", timeout), ("lease", lease)):
-            if seconds is not None and not (isinstance(seconds, (int, float)) and 0 < seconds < 1e9):  # noqa: PLR2004
-                msg = f"{field}: seconds above 0, or None, not {seconds!r}"
-                raise InvalidMessage(msg)
-        if dedup not in ("replace", "reject", "append"):
-            msg = f"dedup: 'replace', 'reject' or 'append', not {dedup!r}"
-            raise InvalidMessage(msg)
-        if isolation != "thread":
-            msg = f"isolation: only 'thread' so far, not {isolation!r}"
-            raise InvalidMessage(msg)
+        options = dict(locals())
+        fields = self._registered.check(self.drafts.names.name(type), options)
 
-        def register(call: H) -> H:
-            if asyncio.iscoroutinefunction(call):
-                msg = f"handler: {call.__qualname__} is a coroutine function; only plain functions so far"
-                raise InvalidMessage(msg)
-            if name in self._specs:
-                msg = f"type: {name} has a handler already, {self._specs[name].call!r}; a type has one"
-                raise InvalidMessage(msg)
-            spec = HandlerSpec(
-                type=name,
-                call=call,
-                parallelism=parallelism,
-                timeout_s=None if timeout is None else float(timeout),
-                lease_s=None if lease is None else float(lease),
-                retries=self.options.retries if retries is None else retries,
-                backoff=backoff,
-                dedup=dedup,
-            )
-            self._specs[name] = spec
-            self.drafts.dedup[name] = dedup
-            if self._stage is not None:
-                self._stage.pools[name] = Pool(spec)
-                self.ask("dispatcher", handler_rules.Register(spec.fact()))
-            return call
+        def register(handler: H) -> H:
+            self._add(self._registered.add(handler, fields, isolation))
+            return handler
 
         return register
+
+    def batch_handler(
+        self,
+        type: type,  # noqa: A002 - the front door's name
+        *,
+        size: int = 100,
+        wait: float = 0.0,
+        **options: Any,
+    ) -> Callable[[H], H]:
+        """Register a handler that takes many messages in one call: a function of one `Batch`, plain or `async def`.
+
+        Each message ends for itself: those the handler called `item.fail(...)` or `item.reject(...)` on as it said, all others
+        complete; if the handler raises, they fail.
+
+        Args:
+            type: the message class.
+            size: how many messages a call takes at most.
+            wait: seconds for which a call that is not full waits for more.
+            options: those of `handler`, but for `isolation` and `memory_limit`.
+
+        Raises:
+            InvalidMessage, UnknownMessageType: as `handler`.
+        """
+        fields = self._registered.check(self.drafts.names.name(type), _with_defaults("batch_handler", options))
+        if options.keys() & {"isolation", "memory_limit"}:
+            msg = "isolation, memory_limit: batches are handled in threads, or on the event loop"
+            raise InvalidMessage(msg)
+        fields["batch_size"] = check_whole("size", size, 1, 10_000)
+        fields["batch_wait_s"] = (check_seconds("wait", wait) if wait else 0.0) or 0.0
+
+        def register(handler: H) -> H:
+            self._add(self._registered.add(handler, fields, "thread", takes=1))
+            return handler
+
+        return register
+
+    def every(
+        self,
+        when: str | float | dt.timedelta,
+        *,
+        message: Any = None,
+        name: str | None = None,
+        missed: str = "last",
+        zone: dt.tzinfo | None = None,
+        **options: Any,
+    ) -> Any:
+        """Publish at regular times, each time once, whatever dies in between.
+
+        As a decorator it registers a handler of `(tick, context)`; with a `message` it is called by itself, and publishes that.
+
+        Args:
+            when: a cron expression (`"*/5 * * * *"`), or the time between two ticks (seconds or timedelta).
+            message: what to publish; a `Tick` for the decorated function unless given.
+            name: what its ticks are recorded under; the function's or the message type's name unless given.
+            missed: of ticks during which nothing ran, make up for the `last`, for `all` (at most 1,000) or for `none`.
+            zone: time zone of the cron expression; the machine's own unless given.
+            options: those of `publish` where there is a message, else those of `handler`.
+
+        Raises:
+            InvalidMessage: an option is out of its range, or the name is taken.
+        """
+        if message is not None:
+            name = name or self.drafts.names.name(type(message))
+            made = self._registered.schedule(when, name=name, message=message, missed=missed, zone=zone, options=options)
+            if self._engine is not None:
+                self._engine.add_schedule(made)
+            return None
+
+        def register(handler: H) -> H:
+            label = name or f"{handler.__module__}.{handler.__qualname__}"
+            defaults = _with_defaults("every", options)
+            self.drafts.names.name(Tick)
+            self.drafts.names.add(tick_type(label), Tick)
+            fields = self._registered.check(tick_type(label), defaults)
+            schedule = self._registered.schedule(when, name=label, message=None, missed=missed, zone=zone, options={})
+            spec = self._registered.add(handler, fields, defaults["isolation"])
+            if self._engine is not None:
+                self._engine.add(spec, schedule)
+            return handler
+
+        return register
+
+    def _add(self, spec: HandlerSpec) -> None:
+        if self._engine is not None:
+            self._engine.add(spec)
 
     # --- life ------------------------------------------------------------------------------------------------------------
 
@@ -229,64 +302,22 @@ class System:
             PerdureError: it is running already.
         """
         with self._lifecycle:
-            if self._stage is not None:
+            if self._engine is not None:
                 msg = "the system is running already"
                 raise PerdureError(msg)
             opened = self._store.open()
             try:
-                self._start(opened)
+                engine = Engine(self._store, self.clock, self._chance, self.drafts, self.options)
             except BaseException:
-                stage, self._stage = self._stage, None
-                if stage is not None:
-                    self._dismiss(stage)
                 self._store.abandon()
                 raise
-
-    def _start(self, opened: Any) -> None:
-        states, base = recover(self._store, finished_max=self.options.finished_max)
-        run = self.drafts.ids.one()
-        stage = Stage(
-            store=self._store,
-            clock=self.clock,
-            chance=self._chance,
-            publisher=self.drafts,
-            tuning=self.options,
-            limits=Limits(self.options.backlog_max, self.options.backlog_bytes, self.options.dead_letters_max),
-            run=run,
-        )
-        stage.snapshot_due = max(base, 0) + self.options.snapshot_events
-        for part in ("queue", "dispatcher", "dead_letters"):
-            stage.warm[part] = States(
-                states.queue, states.handlers, states.dead_letters, states.seq, states.at_us, frozenset({part})
-            )
-        for name, spec in self._specs.items():
-            stage.pools[name] = Pool(spec)
-        stage.on_supervisor_death = lambda dead: self._replace_supervisor(stage, dead)
-        dead_before = len(states.queue.dead)
-        out_before = len(states.queue.leased)
-        self._stage = stage
-        self.clock.subscribe(lambda: stage.tell_all(Wake()))
-        stage.enter(Supervisor(stage, "supervisor", 1))
-        for spec in self._specs.values():
-            self.ask("dispatcher", handler_rules.Register(spec.fact()))
-        report = self.ask("queue", Report())
-        self.recovery = Recovery(
-            last_seq=opened.last_seq,
-            snapshot_seq=base,
-            events_replayed=states.seq - base,
-            cut_bytes=opened.cut_bytes,
-            cut_from_seq=opened.cut_from_seq,
-            in_flight_taken_back=out_before,
-            dead_lettered=report.dead - dead_before,
-            waiting=sum(c.ready + c.delayed + c.held for c in report.by_type.values()),
-            dead_letters=report.dead,
-        )
-        logger.info("%s", self.recovery)
-        stage.tell("supervisor", ev.Started(run, os.getpid(), _version(), self.recovery.plain()))
-
-    def _replace_supervisor(self, stage: Stage, dead: Actor) -> None:
-        if stage is self._stage and not stage.closing:
-            stage.enter(Supervisor(stage, "supervisor", dead.generation + 1))
+            self._engine = engine
+            try:
+                self.recovery = engine.start(opened, self._registered.specs, self._registered.schedules)
+            except BaseException:
+                self._engine = None
+                engine.dismiss(self._not_running())
+                raise
 
     def stop(self, grace: float | None = None) -> None:
         """Stop in good order.
@@ -295,73 +326,14 @@ class System:
         then a snapshot is taken. Stopping what does not run does nothing.
         """
         with self._lifecycle:
-            stage = self._stage
-            if stage is None:
+            engine = self._engine
+            if engine is None:
                 return
             self._why_not_running = "it was stopped; start it again to publish"
-            grace_s = self.options.grace_s if grace is None else grace
-            stage.closing = True
-            failed = stage.failed is not None
-            stage.desk.closed = stage.desk.closed or NotRunning(f"the system takes no messages: {self._why_not_running}")
             try:
-                if not failed:
-                    self._quiesce(stage, grace_s)
+                engine.stop(self.options.grace_s if grace is None else grace, self._not_running())
             finally:
-                self._dismiss(stage)
-                self._stage = None
-
-    def _quiesce(self, stage: Stage, grace_s: float) -> None:
-        answer = Answer()
-        stage.desk.send("dispatcher", Quiesce(grace_s), answer, from_outside=False)
-        try:
-            answer.wait(grace_s + ASK_TIMEOUT_S)
-            stage.tell("supervisor", ev.Stopped(stage.run))
-        except (TimeoutError, PerdureError) as error:
-            logger.warning("the handlers could not be brought to rest, their messages will be taken back: %r", error)
-
-    def _dismiss(self, stage: Stage) -> None:
-        """Let the actors go in the order in which they still tell each other something; the journal closes the store."""
-        stage.closing = True
-        for pool in stage.pools.values():
-            pool.closed = True
-        for name in ("supervisor", "dispatcher", "queue", "journal", "dead_letters", "timer", "snapshotter"):
-            actor = stage.actors.get(name)
-            if actor is None or actor.thread is None:
-                continue
-            if actor.actor_ref.is_alive():
-                actor.actor_ref.stop(block=False)
-            actor.thread.join(ASK_TIMEOUT_S)
-        stage.desk.abandon(NotRunning(f"the system takes no messages: {self._why_not_running}"))
-        for name, actor in list(stage.actors.items()):
-            if name not in ROLES and name != "supervisor":
-                actor.kill()
-        try:
-            if stage.failed is None:
-                self._last_snapshot(stage)
-            self._store.close()
-        except StoreUnavailable as error:
-            logger.warning("the log could not be closed in good order, the next start recovers it: %s", error)
-        finally:
-            self._store.abandon()
-
-    def _last_snapshot(self, stage: Stage) -> None:
-        """Save the state as it is at the end, so that the next start replays almost nothing.
-
-        The deciders have come to rest and the journal has written what they decided, so what they hold is the fold of the
-        whole log (law 1); where one died over it, the log is folded instead.
-        """
-        ended = [stage.actors.get(name) for name in ("queue", "dispatcher", "dead_letters", "journal")]
-        try:
-            if all(actor is not None and actor.at_rest for actor in ended):
-                queue, dispatcher, dead_letters, _ = ended
-                states: list[Any] = [getattr(actor, "state", None) for actor in (queue, dispatcher, dead_letters)]
-                if None not in states and stage.store.last_seq:
-                    whole = States(states[0], states[1], states[2], stage.store.last_seq, self.clock.now_us())
-                    stage.store.save_snapshot(Snapshot(whole.seq, whole.encode()))
-            else:
-                take(stage, None)
-        except PerdureError as error:
-            logger.warning("no snapshot at the end, the next start replays more: %s", error)
+                self._engine = None
 
     def __enter__(self) -> Self:
         """Start; see `start`."""
@@ -372,10 +344,20 @@ class System:
         """Stop; see `stop`."""
         self.stop()
 
+    async def __aenter__(self) -> Self:
+        """Start without blocking the event loop; see `start`."""
+        await asyncio.to_thread(self.start)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop without blocking the event loop; see `stop`."""
+        await asyncio.to_thread(self.stop)
+
     @property
     def running(self) -> bool:
         """Whether it takes messages."""
-        return self._stage is not None and not self._stage.closing and self._stage.failed is None
+        engine = self._engine
+        return engine is not None and not engine.stage.closing and engine.stage.failed is None
 
     @property
     def stage(self) -> Stage:
@@ -384,29 +366,21 @@ class System:
         Raises:
             NotRunning: there are none.
         """
-        stage = self._stage
-        if stage is None:
-            msg = f"the system takes no messages: {self._why_not_running}"
-            raise NotRunning(msg)
-        return stage
+        return self._run.stage
+
+    @property
+    def _run(self) -> Engine:
+        engine = self._engine
+        if engine is None:
+            raise self._not_running()
+        return engine
+
+    def _not_running(self) -> NotRunning:
+        return NotRunning(f"the system takes no messages: {self._why_not_running}")
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
-        """Ask an actor and wait for its answer; asked again by itself if the actor dies. For the parts of the front door.
-
-        Raises:
-            NotRunning, StoreUnavailable: nobody can answer.
-            TimeoutError: no answer in time.
-            PerdureError: the actor refused.
-        """
-        desk = self.stage.desk
-        answer = Answer()
-        request = desk.send(actor, command, answer)
-        try:
-            return answer.wait(timeout_s)
-        except TimeoutError:
-            desk.forget(request)
-            msg = f"the {actor} did not answer within {timeout_s:g} s"
-            raise TimeoutError(msg) from None
+        """Ask an actor and wait for its answer; see `Engine.ask`. For the parts of the front door."""
+        return self._run.ask(actor, command, timeout_s=timeout_s)
 
     # --- publishing ------------------------------------------------------------------------------------------------------
 
@@ -415,7 +389,8 @@ class System:
 
         Keyword options: `key` (deduplication), `correlation_id`, `id` (makes publishing idempotent), `delay` (seconds) or `at`
         (datetime or seconds since the epoch), `priority` (higher first), `ttl` (seconds), `group` (strict order, one in flight),
-        `headers` (strings).
+        `headers` (strings), `dedup` and `dedup_window` (as `handler`, for this message), `debounce` (seconds: of a burst with one
+        key only the last is handled), `keep_result` (seconds for which what the handler returns is kept, see `result`).
 
         Raises:
             NotRunning: before start or after stop; nothing was published.
@@ -484,9 +459,9 @@ class System:
         return await asyncio.wrap_future(self.submit(message, **options))
 
     def _check_running(self) -> None:
-        if self._stage is None or self._stage.closing:
-            msg = f"the system takes no messages: {self._why_not_running}"
-            raise NotRunning(msg)
+        engine = self._engine
+        if engine is None or engine.stage.closing:
+            raise self._not_running()
 
     def _draft(self, message: Any, options: dict[str, Any]) -> Draft:
         self._check_running()
@@ -516,6 +491,82 @@ class System:
             )
             raise PublishTimeout(msg, ids) from None
 
+    async def asubmit(self, message: Any, **options: Any) -> asyncio.Future[str]:
+        """Publish without waiting, from a coroutine; awaiting the future gives the id. Does not block the event loop.
+
+        Raises:
+            As `submit`.
+        """
+        desk = self.stage.desk
+        if len(desk.outstanding) >= self.options.pipeline_max:
+            return asyncio.wrap_future(await asyncio.to_thread(self.submit, message, **options))
+        return asyncio.wrap_future(self.submit(message, **options))
+
+    # --- results and cancelling ------------------------------------------------------------------------------------------
+
+    def call(self, message: Any, *, timeout: float | None = None, **options: Any) -> Any:
+        """Publish a message and wait for what its handler returns; raises what the handler raised when it failed for good.
+
+        Raises:
+            HandlerFailed: as `result`.
+            TimeoutError: no result within `timeout` seconds; the message is handled all the same.
+            NotRunning, InvalidMessage and its kind: as `publish`.
+        """
+        options.setdefault("keep_result", self.options.result_kept_s)
+        return self.result(self.publish(message, **options), timeout=timeout)
+
+    async def acall(self, message: Any, *, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109 - as `call`
+        """As `call`, from a coroutine. A cancelled await leaves the message to its handler."""
+        options.setdefault("keep_result", self.options.result_kept_s)
+        ident = await self.apublish(message, **options)
+        reply = _FutureReply()
+        request = self.stage.desk.send("queue", AwaitResult(ident), reply)
+        try:
+            kept = await asyncio.wait_for(asyncio.wrap_future(reply.future), timeout)
+        except (TimeoutError, asyncio.CancelledError):
+            self.stage.desk.forget(request)
+            raise
+        return self._result_of(kept)
+
+    def result(self, id: str, *, timeout: float | None = None) -> Any:  # noqa: A002 - the front door's name
+        """Give what the handler of a message returned that was published with `keep_result`; waits until it has ended.
+
+        Raises:
+            HandlerFailed: it ended without a result. In the process that ran the handler, its own exception is raised instead.
+            Cancelled: it was cancelled.
+            UnknownMessage: no result is kept for that id.
+            TimeoutError: it has not ended within `timeout` seconds.
+        """
+        desk = self.stage.desk
+        answer = Answer()
+        request = desk.send("queue", AwaitResult(id), answer)
+        try:
+            kept = answer.wait(-1 if timeout is None else timeout)
+        except TimeoutError:
+            desk.forget(request)
+            msg = f"message {id} has not ended within {timeout:g} s; it is still to be handled, and `result` can be asked again"
+            raise TimeoutError(msg) from None
+        return self._result_of(kept)
+
+    def _result_of(self, kept: ResultKept) -> Any:
+        if not kept.exception:
+            return self.drafts.load_result(kept.value)
+        if kept.exception == "perdure.Cancelled":
+            msg = f"message {kept.id} was cancelled"
+            raise Cancelled(msg, kept.id, kept.exception, kept.message)
+        raised = self.stage.raised.pop(kept.id, None)
+        if raised is not None:
+            raise raised
+        msg = f"message {kept.id} ended without a result: {kept.exception}: {kept.message}"
+        raise HandlerFailed(msg, kept.id, kept.exception, kept.message)
+
+    def cancel(self, id: str, reason: str = "cancelled by the host") -> bool:  # noqa: A002 - the front door's name
+        """Call a message off, waiting or running; False where it had ended already, or is not known.
+
+        A handler that runs sees `ctx.cancelled`; a coroutine is cancelled, a process killed. Its result is not taken.
+        """
+        return bool(self.ask("queue", Cancel(id, plain_text(reason))))
+
     # --- consuming by hand -----------------------------------------------------------------------------------------------
 
     def checkout(self, type: type, *, lease: float = 30.0, retries: int | None = None) -> Delivery | None:  # noqa: A002
@@ -526,15 +577,22 @@ class System:
             ValueError: a lease of not more than 0 seconds.
         """
         check_lease(lease)
-        spec = self._specs.get(self.drafts.names.name(type))
+        name = self.drafts.names.name(type)
+        spec = self._registered.specs.get(name)
         if retries is None:
             retries = self.options.retries if spec is None else spec.retries
-        name = self.drafts.names.name(type)
-        handed = self.ask("queue", CheckOut(name, self.drafts.ids.one(), round(lease * 1_000_000), retries))
-        if handed is None:
-            return None
-        message = self.drafts.load(handed.published.type, handed.published.payload)
-        return Delivery(handed, message, lease, lambda command: self.ask("queue", command))
+        while True:
+            handed = self.ask("queue", CheckOut(name, self.drafts.ids.one(), round(lease * 1_000_000), retries))
+            if handed is None:
+                return None
+            try:
+                message = self.drafts.load(handed.published)
+            except InvalidMessage as error:
+                published, attempt = handed.published, handed.lease.attempt
+                reason = plain_text(f"its payload cannot be decoded: {error}")
+                self.ask("queue", Fail(published.number, published.id, attempt, "InvalidMessage", reason, "", 0, reason))
+                continue  # a dead letter now; the next one may be whole
+            return Delivery(handed, message, lease, lambda command: self.ask("queue", command))
 
     def drain(self, timeout: float | None = None) -> None:
         """Wait until no message is ready, delayed or in flight.
@@ -550,21 +608,34 @@ class System:
             answer.wait(-1 if timeout is None else timeout)
         except TimeoutError:
             desk.forget(request)
-            now = self.admin.metrics()
-            msg = (
-                f"after {timeout:g} s there are still {now.ready} ready, {now.delayed} delayed, {now.held} held and "
-                f"{now.in_flight} in flight"
-            )
-            raise TimeoutError(msg) from None
+            raise TimeoutError(self._not_idle(timeout)) from None
+
+    def _not_idle(self, timeout_s: float | None) -> str:
+        now = self.admin.metrics()
+        return (
+            f"after {timeout_s or 0.0:g} s there are still {now.ready} ready, {now.delayed} delayed, {now.held} held and "
+            f"{now.in_flight} in flight"
+        )
+
+    async def adrain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `drain`
+        """As `drain`, from a coroutine; does not block the event loop. A cancelled await leaves nothing behind."""
+        desk = self.stage.desk
+        reply = _FutureReply()
+        request = desk.send("queue", WhenIdle(), reply)
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(reply.future), timeout)
+        except TimeoutError:
+            desk.forget(request)
+            raise TimeoutError(await asyncio.to_thread(self._not_idle, timeout)) from None
+        except asyncio.CancelledError:
+            desk.forget(request)
+            raise
 
 
-def _check_whole(field: str, value: Any, minimum: int) -> None:
-    if type(value) is not int or value < minimum:
-        msg = f"{field}: a whole number of {minimum} or more, not {value!r}"
-        raise InvalidMessage(msg)
-
-
-def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - read once, at the start; importing it costs 20 ms
-
-    return version("perdure")
+def _with_defaults(call: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Give a handler's options with those that were not given; an unknown one is an error, as Python's own would be."""
+    defaults: dict[str, Any] = System.handler.__kwdefaults__ or {}
+    if unknown := options.keys() - defaults.keys():
+        msg = f"{call}: unknown options: {', '.join(sorted(unknown))}"
+        raise TypeError(msg)
+    return {**defaults, **options}

@@ -1,0 +1,150 @@
+"""The event loop: one asyncio loop in one thread, where all coroutine handlers run.
+
+It decides nothing: a worker hands it a coroutine and waits for what becomes of it. If the loop dies, so do the coroutines on
+it; its successor tells the workers that wait for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from pykka.messages import _ActorStop
+
+from perdure.actors.actor import Actor, ActorKilled
+from perdure.actors.desk import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from perdure.actors.stage import Stage
+
+__all__ = ["Call", "EventLoop", "LoopDied"]
+
+
+class LoopDied(Exception):
+    """The event loop died under the handler; the attempt counts and the message is tried again."""
+
+
+class Call:
+    """One coroutine on the loop. `wait` belongs to the worker, `cancel` to whoever ends its lease."""
+
+    __slots__ = ("_answer", "_coroutine", "_loop", "_task", "cancelled", "generation")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, generation: int, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._loop = loop
+        self._coroutine = coroutine
+        self._task: asyncio.Task[None] | None = None
+        self._answer = Answer()
+        self.generation = generation
+        self.cancelled = False
+
+    def begin(self) -> None:
+        """Start the task. Runs in the loop's thread."""
+        self._task = self._loop.create_task(self._run())
+        if self.cancelled:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            value = await self._coroutine
+        except BaseException as error:  # noqa: BLE001 - asyncio would let SystemExit end the loop; it is this handler's failure
+            self._answer.reject(error)
+        else:
+            self._answer.resolve(value)
+
+    def cancel(self) -> None:
+        """Cancel the coroutine; callable in any thread. What it does with that is its own business; `wait` waits for it."""
+        self.cancelled = True
+        try:
+            self._loop.call_soon_threadsafe(self._cancel_task)
+        except RuntimeError:
+            return  # the loop is closed, and the coroutine gone with it
+
+    def _cancel_task(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def fail(self, error: BaseException) -> None:
+        """End the wait with an error: the loop is dead."""
+        if self._task is None:
+            self._coroutine.close()  # it never began
+        self._answer.reject(error)
+
+    def wait(self) -> Any:
+        """Give what the coroutine returned, or raise what it raised."""
+        return self._answer.wait(-1)
+
+
+class _Inbox:
+    """A mailbox that lies in the loop: what is put in it is handled between two steps of the handlers."""
+
+    def __init__(self, actor: EventLoop) -> None:
+        self._actor = actor
+
+    def put(self, envelope: Any) -> None:
+        try:
+            self._actor.loop.call_soon_threadsafe(self._actor.on_envelope, envelope)
+        except RuntimeError:
+            return  # the loop is closed: the actor is dead, and its successor has another
+
+
+class EventLoop(Actor):
+    """Started with the first coroutine handler."""
+
+    def __init__(self, stage: Stage, name: str, generation: int) -> None:
+        self.loop = asyncio.new_event_loop()
+        super().__init__(stage, name, generation)
+        self.actor_inbox = _Inbox(self)  # type: ignore[assignment]  # nothing is ever taken from it: the loop does
+        self.actor_ref.actor_inbox = self.actor_inbox
+
+    def on_start(self) -> None:
+        """Tell those who wait for a dead loop that it is dead."""
+        for call in list(self.stage.loop_calls):
+            if call.generation < self.generation:
+                call.fail(LoopDied("the event loop died while this handler was on it"))
+
+    def run(self) -> None:
+        """Run the loop until told to stop."""
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+            if self.killed:
+                raise ActorKilled(self.name)
+            self._end_tasks()
+            self.at_rest = True
+        finally:
+            self.loop.close()
+
+    def on_envelope(self, envelope: Any) -> None:
+        """Handle a message. Runs in the loop's thread."""
+        if self.killed or isinstance(envelope.message, _ActorStop):
+            self.loop.stop()
+            if envelope.reply_to is not None:
+                envelope.reply_to.set(None)
+
+    def _end_tasks(self) -> None:
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+
+    def call(self, coroutine: Coroutine[Any, Any, Any]) -> Call:
+        """Start a coroutine; callable in any thread.
+
+        Raises:
+            LoopDied: this loop is dead, and its successor not there yet.
+        """
+        call = Call(self.loop, self.generation, coroutine)
+        self.stage.loop_calls.add(call)
+        try:
+            self.loop.call_soon_threadsafe(call.begin)
+        except RuntimeError:
+            self.stage.loop_calls.discard(call)
+            coroutine.close()
+            msg = "the event loop is dead; a new one is on its way"
+            raise LoopDied(msg) from None
+        if self.killed or self.stage.actors.get(self.name) is not self:
+            call.fail(LoopDied("the event loop died before this handler was on it"))
+        return call

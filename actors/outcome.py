@@ -1,0 +1,89 @@
+"""How the end of an attempt is put into words for the queue: failed with what, tried again when, or never.
+
+Whether a message is tried again is the queue's rule; what its handler's policy says of an exception is told here.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import TYPE_CHECKING
+
+from perdure.actors.context import WAIT_MAX_S, Reject, Retry, plain_text
+from perdure.events.commands import Fail
+
+if TYPE_CHECKING:
+    from perdure.actors.handler import HandlerSpec
+    from perdure.actors.pool import Delivery, Pool
+    from perdure.actors.stage import Stage
+
+__all__ = ["failure", "undecodable"]
+
+logger = logging.getLogger("perdure")
+
+TRACEBACK_CHARS = 16_000
+RAISED_MAX = 10_000
+"""Exceptions kept for those who wait for a result in this process; those who find none get `HandlerFailed`."""
+FALLBACK_DELAY_S = 1.0
+"""The wait before a retry where a host's own backoff failed to name one."""
+
+
+def failure(stage: Stage, pool: Pool, delivery: Delivery, error: BaseException) -> Fail:
+    """Describe a failed attempt: `Retry` and `Reject` say themselves what is to follow, else the handler's policy does."""
+    published, attempt = delivery.published, delivery.lease.attempt
+    reject, delay_s = None, 0.0
+    if isinstance(error, Reject):
+        reject = plain_text(error.reason)
+    elif isinstance(error, Retry):
+        delay_s = error.delay
+    else:
+        reject = _final(pool.handler, error)
+        delay_s = 0.0 if reject else _backoff_s(stage, pool, attempt, error)
+    name = _name(type(error))
+    story = plain_text("".join(traceback.format_exception(error)), TRACEBACK_CHARS)
+    if published.terms is not None and published.terms.result_us:
+        stage.raised[published.id] = error
+        while len(stage.raised) > RAISED_MAX:
+            stage.raised.pop(next(iter(stage.raised)), None)
+    delay_us = round(delay_s * 1_000_000)
+    return Fail(published.number, published.id, attempt, name, _text(error), story, delay_us, reject)
+
+
+def undecodable(delivery: Delivery, error: BaseException) -> Fail:
+    """Describe a message that no attempt can change: its payload does not fit its type. The bytes stay in the dead letter."""
+    published = delivery.published
+    reason = plain_text(f"its payload cannot be decoded: {error}")
+    return Fail(published.number, published.id, delivery.lease.attempt, _name(type(error)), reason, "", 0, reason)
+
+
+def _final(handler: HandlerSpec, error: BaseException) -> str | None:
+    """Give the reason why this exception is not worth another attempt; None if it is."""
+    name = _name(type(error))
+    if handler.dead_letter_on and isinstance(error, handler.dead_letter_on):
+        return f"{name} is one of dead_letter_on"
+    if handler.retry_on and not isinstance(error, handler.retry_on):
+        return f"{name} is none of retry_on"
+    return None
+
+
+def _name(kind: type[BaseException]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _backoff_s(stage: Stage, pool: Pool, attempt: int, error: BaseException) -> float:
+    """Give what the handler's backoff says, within what a log can hold; it may be the host's own code, so it may fail."""
+    backoff = pool.handler.backoff
+    try:
+        seconds = backoff(attempt, error) if callable(backoff) else backoff.delay(attempt, stage.chance.random())
+        return max(0.0, min(WAIT_MAX_S, float(seconds)))
+    except Exception:
+        logger.exception("the backoff of %s failed; its message is tried again in %g s", pool.type, FALLBACK_DELAY_S)
+        return FALLBACK_DELAY_S
+
+
+def _text(error: BaseException) -> str:
+    """Give an exception's message, even where its own `__str__` fails."""
+    try:
+        return plain_text(error)
+    except Exception as second:  # noqa: BLE001 - the handler's exception is foreign code
+        return f"(no message: its __str__ raised {type(second).__name__})"

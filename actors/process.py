@@ -1,0 +1,110 @@
+"""A process for handler calls that need a processor of their own, or that can only be stopped by killing them.
+
+One child for each worker, started at its first message and used again; what runs in it is `process_child`. No pool and no
+queue is needed: the workers are those already. (Pools of the libraries tried start children that import the host's main
+module, share one queue, and cannot ask the parent anything.)
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.actors.context import Context
+
+__all__ = ["HandlerProcess", "ProcessDied"]
+
+
+class ProcessDied(Exception):
+    """The handler's process ended under it: killed, crashed, or out of memory. Only this message's attempt has failed."""
+
+
+class HandlerProcess:
+    """One child. `call` belongs to one worker; `kill` may come from any thread."""
+
+    def __init__(self, function: Callable[[Any, Any], Any], memory_bytes: int | None) -> None:
+        self._function = function
+        self._memory_bytes = memory_bytes or 0
+        self._child: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+
+    def _start(self) -> Connection:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+            command = [sys.executable, "-m", "perdure.actors.process_child", str(theirs.fileno()), str(self._memory_bytes)]
+            self._child = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
+        self._connection = Connection(ours.detach())
+        self._connection.send_bytes(pickle.dumps(("handler", cloudpickle.dumps(self._function))))
+        return self._connection
+
+    def call(self, message: Any, context: Context) -> Any:
+        """Run one attempt in the child; gives what the handler returned, or raises what it raised.
+
+        Raises:
+            ProcessDied: the child ended first.
+        """
+        try:
+            connection = self._connection or self._start()
+            connection.send_bytes(pickle.dumps(("call", cloudpickle.dumps((message, context.facts())))))
+            while True:
+                kind, *rest = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the child we started
+                if kind != "ask":
+                    break
+                connection.send_bytes(self._answer(context, *rest))
+        except (EOFError, OSError) as error:
+            raise ProcessDied(self._ending()) from error
+        if kind == "done":
+            return pickle.loads(rest[0])  # noqa: S301 - as above
+        failure: BaseException = pickle.loads(rest[0])  # noqa: S301 - as above
+        failure.add_note(f"In the handler's process:\n{rest[1]}")
+        if isinstance(failure, MemoryError):
+            self.close()
+        raise failure
+
+    def _answer(self, context: Context, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        try:
+            answer = ("answer", True, getattr(context, method)(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - the child asked, so it is told, and decides what it means
+            answer = ("answer", False, error)
+        return bytes(cloudpickle.dumps(answer))
+
+    def _ending(self) -> str:
+        child, self._child = self._child, None
+        self._drop_connection()
+        if child is None:
+            return "the handler's process was ended"
+        child.kill()
+        status = child.wait()
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        return f"the handler's process {how} while it had this message"
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def kill(self) -> None:
+        """Kill the child, whatever it does; the next call starts another."""
+        child = self._child
+        if child is not None:
+            child.kill()
+
+    def close(self) -> None:
+        """End the child and free what it took."""
+        child, self._child = self._child, None
+        self._drop_connection()
+        if child is not None:
+            child.kill()
+            child.wait()

@@ -1,0 +1,107 @@
+"""The other side of a process handler: a child that runs one handler call at a time, and nothing of the system beside it.
+
+Started as `python -m perdure.actors.process_child FD`. Talks to its worker (see `process`) over one socket with pickled tuples:
+in come `("handler", pickled function)` once and `("call", pickled (message, facts))` for each attempt; out go
+`("ask", method, args, kwargs)`, which is answered by `("answer", ok, value)`, and at the end `("done", pickled value)` or
+`("failed", pickled exception, traceback)`. Only a parent and the child it started speak this; nothing of it is stored.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import resource
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["RemoteContext", "main"]
+
+PR_SET_PDEATHSIG = 1
+
+
+class RemoteContext:
+    """What a process handler sees of its message: as `perdure.Context`, each call answered by the parent."""
+
+    def __init__(self, connection: Connection, facts: Mapping[str, Any]) -> None:
+        self._connection = connection
+        self.__dict__.update(facts)
+
+    cancelled = False
+    """A process handler whose lease is gone is killed, so while it runs, it has it."""
+
+    def publish(self, message: Any, **options: Any) -> str:
+        """See `Context.publish`."""
+        return str(self._ask("publish", message, **options))
+
+    def heartbeat(self, percent: float, note: str = "") -> None:
+        """See `Context.heartbeat`."""
+        self._ask("heartbeat", percent, note)
+
+    def extend(self, seconds: float) -> None:
+        """See `Context.extend`."""
+        self._ask("extend", seconds)
+
+    def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        self._connection.send_bytes(cloudpickle.dumps(("ask", method, args, kwargs)))
+        _, ok, value = pickle.loads(self._connection.recv_bytes())  # noqa: S301 - from the parent that started us
+        if not ok:
+            raise value
+        return value
+
+
+def _failed(error: BaseException) -> bytes:
+    story = "".join(traceback.format_exception(error))
+    try:
+        pickled = cloudpickle.dumps(error)
+        pickle.loads(pickled)  # noqa: S301 - our own: some exceptions are pickled and cannot be read back
+    except Exception:  # noqa: BLE001 - the exception is foreign code; its story is told in any case
+        pickled = cloudpickle.dumps(RuntimeError(f"{type(error).__qualname__}: {error}"))
+    return bytes(cloudpickle.dumps(("failed", pickled, story)))
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process when the worker that started it ends: nobody would take its result."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main(fd: int, memory_bytes: int) -> None:
+    """Run handler calls until the other side closes the socket."""
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then stops us in good order
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    connection = Connection(fd)
+    handler: Any = None
+    while True:
+        try:
+            kind, body = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the parent that started us
+        except (EOFError, OSError):
+            return
+        out_of_memory = False
+        try:
+            if kind == "handler":
+                handler = pickle.loads(body)  # noqa: S301 - as above
+                continue
+            message, facts = pickle.loads(body)  # noqa: S301 - as above
+            answer = cloudpickle.dumps(("done", cloudpickle.dumps(handler(message, RemoteContext(connection, facts)))))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is this message's failure
+            out_of_memory = isinstance(error, MemoryError)
+            answer = _failed(error)
+        connection.send_bytes(answer)
+        if out_of_memory:
+            return  # what took the memory may still hold it
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
+    os._exit(0)  # threads that a handler left behind do not keep it

@@ -1,0 +1,113 @@
+"""The scheduler: publishes for schedules at their ticks, each tick once.
+
+Which ticks are dealt with is the queue's record (`Ticked`), so a tick is neither lost nor doubled by whatever dies; here it is
+only worked out which come next, and what of those missed while nothing ran is made up for.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from perdure.actors.actor import Actor
+from perdure.actors.messages import Reborn, Ticks, Wake, WakeAt
+from perdure.events.commands import Tick
+
+if TYPE_CHECKING:
+    from perdure.actors.stage import Stage
+    from perdure.events.commands import Draft
+
+__all__ = ["Schedule", "Scheduler"]
+
+logger = logging.getLogger("perdure")
+
+MISSED_MAX = 1_000
+"""Ticks made up for at once, where the policy is to make up for all; those before are passed over."""
+
+
+class Schedule(Protocol):
+    """When, and what; given by the host."""
+
+    @property
+    def name(self) -> str:
+        """What its ticks are recorded under."""
+
+    @property
+    def missed(self) -> str:
+        """Of ticks that nothing was running for: make up for the `last`, for `all`, or for `none`."""
+
+    def after(self, at_us: int) -> int:
+        """Give the first tick after a time."""
+
+    def draft(self, due_us: int) -> Draft:
+        """Make the message of a tick."""
+
+
+class _ToScheduler:
+    """Reply that puts the queue's answer into the scheduler's mailbox."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def resolve(self, value: Any) -> None:
+        """See `Reply.resolve`."""
+        self._stage.tell("scheduler", value)
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`: only said when the system ends."""
+
+
+class Scheduler(Actor):
+    """Started with the first schedule; holds nothing that its successor could not ask for again."""
+
+    def __init__(self, stage: Stage, name: str, generation: int) -> None:
+        super().__init__(stage, name, generation)
+        self.last: dict[str, int] = {}
+        self.known = False
+
+    def on_start(self) -> None:
+        """Ask which ticks are dealt with."""
+        self.stage.desk.send("queue", Ticks(), _ToScheduler(self.stage), from_outside=False)
+
+    def on_batch(self, messages: list[Any]) -> None:
+        """Deal with what is due, and be woken for what is next."""
+        for message in messages:
+            if isinstance(message, dict):
+                self.last = {**message, **self.last}
+                self.known = True
+        if self.known and any(isinstance(message, (dict, Wake, Reborn)) for message in messages):
+            self._look(self.stage.clock.now_us())
+
+    def _look(self, now_us: int) -> None:
+        upcoming: list[int] = []
+        for schedule in list(self.stage.schedules.values()):
+            try:
+                upcoming.append(self._advance(schedule, now_us))
+            except Exception:
+                logger.exception("the schedule %s failed and is left alone until the next start", schedule.name)
+                del self.stage.schedules[schedule.name]
+        if upcoming:
+            self.stage.tell("timer", WakeAt(self.name, min(upcoming)))
+
+    def _advance(self, schedule: Schedule, now_us: int) -> int:
+        """Send the ticks that are due; gives the time of the next one."""
+        last_us = self.last.get(schedule.name)
+        if last_us is None:  # its first time ever: it begins now
+            self._tick(schedule, now_us, publish=False)
+            return schedule.after(now_us)
+        due: list[int] = []
+        next_us = schedule.after(last_us)
+        while next_us <= now_us:
+            due = [*due[1 - MISSED_MAX :], next_us]
+            next_us = schedule.after(next_us)
+        for due_us in due:
+            missed = len(due) > 1
+            publish = not missed or schedule.missed == "all" or (schedule.missed == "last" and due_us == due[-1])
+            self._tick(schedule, due_us, publish=publish)
+        return next_us
+
+    def _tick(self, schedule: Schedule, due_us: int, *, publish: bool) -> None:
+        draft = schedule.draft(due_us) if publish else None
+        self.last[schedule.name] = due_us
+        # Sent again until it is on record, whoever dies; the queue takes each tick once.
+        self.stage.desk.send("queue", Tick(schedule.name, due_us, draft), _ToScheduler(self.stage), from_outside=False)

@@ -1,0 +1,157 @@
+"""What follows from what a holder reports: done, failed, given back, lost. Part of the queue's rules; pure like them.
+
+Who gets a message, and when a lease has run out, is in `queue_rules`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from perdure.events import vocabulary as ev
+from perdure.events.commands import Done, Fail, GiveBack, Lose, Orphan
+from perdure.events.ending_rules import afterwards, no_result, result
+from perdure.events.errors import DuplicateKey
+from perdure.events.publish_rules import accept
+
+if TYPE_CHECKING:
+    from perdure.events.limits import Limits
+    from perdure.events.message import Message
+    from perdure.events.queue_state import QueueState
+
+__all__ = ["current", "done", "fail", "give_back", "lose", "take_back"]
+
+Events: TypeAlias = list[ev.Event]
+
+
+def current(state: QueueState, number: int, ident: str, attempt: int) -> Message | None:
+    """Give the message if exactly this attempt of it is out; the fencing check."""
+    message = state.leased.get(number)
+    if message is None or message.lease is None or message.lease.attempt != attempt or message.published.id != ident:
+        return None
+    return message
+
+
+def _refuse(state: QueueState, report: Done | Fail, outcome: str) -> Events:
+    """A holder reports on a lease it no longer has: harmless if it was recorded before, else kept on record."""
+    number, ident, attempt = report[:3]
+    if state.finished.get(number) == (ident, attempt):
+        return []
+    message = state.messages.get(number)
+    if message is not None and message.published.id == ident and message.settled == attempt:
+        return []
+    detail = f"{report.exception}: {report.message}" if isinstance(report, Fail) else ""
+    return [ev.LateResultRefused(number, ident, attempt, outcome, detail)]
+
+
+def done(state: QueueState, report: Done, now_us: int, limits: Limits) -> Events:
+    """Complete the message, with what its handler published; a holder without the lease is refused on record."""
+    message = current(state, report.number, report.id, report.attempt)
+    if message is None:
+        return _refuse(state, report, "completed")
+    events: Events = [ev.Completed(report.number, report.attempt)]
+    if message.published.terms is not None:
+        events += afterwards(state, message.published, report.result, now_us, limits)
+    if not report.drafts:
+        return events
+    try:
+        children = accept(state, [draft for draft in report.drafts if draft.id not in state.ids], now_us, limits)
+    except DuplicateKey as error:
+        # The completion and its messages are one; as they cannot be accepted, the attempt has failed.
+        failure = Fail(report.number, report.id, report.attempt, "perdure.DuplicateKey", str(error), "", 0)
+        return fail(state, failure, now_us, limits)
+    return [*children, *events]
+
+
+def fail(state: QueueState, report: Fail, now_us: int, limits: Limits) -> Events:
+    """Try the message again later, or bury it where that was the last time."""
+    message = current(state, report.number, report.id, report.attempt)
+    if message is None or message.lease is None:
+        return _refuse(state, report, "failed")
+    number, attempt = report.number, report.attempt
+    newer = _newer(state, message)
+    exhausted = 0 <= message.lease.retries < attempt
+    final = newer or exhausted or report.reject is not None
+    due_us = 0 if final else max(now_us + report.delay_us, 1)
+    failed = ev.AttemptFailed(number, attempt, report.exception, report.message, report.traceback, due_us, now_us)
+    events: Events = [failed]
+    if newer:
+        return [*events, ev.Superseded(number, by=newer), *no_result(state, message.published, "Superseded", now_us, limits)]
+    if final:
+        reason = report.reject if report.reject is not None else f"failed {attempt} times: {report.exception}"
+        note = ev.FailureNote(now_us, attempt, report.exception, report.message)
+        events += _bury(state, message, reason, note, report.traceback, limits)
+        events += result(state, message.published, (b"", report.exception, report.message), now_us, limits)
+    return events
+
+
+def lose(state: QueueState, report: Lose, now_us: int, limits: Limits) -> Events:
+    """Count an attempt whose holder is gone."""
+    message = current(state, report.number, report.id, report.attempt)
+    return [] if message is None else _expire(state, message, report.reason, now_us, limits)
+
+
+def _expire(state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, crashed: bool = False) -> Events:
+    """The attempt under way is lost and counts: back in line, or buried if that was the last."""
+    if message.lease is None:
+        return []
+    number, attempt = message.number, message.lease.attempt
+    events: Events = [ev.LeaseExpired(number, attempt, reason, crashed, now_us)]
+    if newer := _newer(state, message):
+        return [*events, ev.Superseded(number, by=newer), *no_result(state, message.published, "Superseded", now_us, limits)]
+    if 0 <= message.lease.retries < attempt:
+        note = ev.FailureNote(now_us, attempt, "LeaseExpired", reason)
+        events += _bury(state, message, f"lost {attempt} times: {reason}", note, "", limits)
+        events += result(state, message.published, (b"", note.exception, reason), now_us, limits)
+    return events
+
+
+def give_back(state: QueueState, report: GiveBack, now_us: int, limits: Limits) -> Events:
+    """Put back what had not started."""
+    message = current(state, report.number, report.id, report.attempt)
+    return [] if message is None else _return(state, message, report.reason, now_us, limits)
+
+
+def _return(state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, singly: bool = False) -> Events:
+    if message.lease is None:
+        return []
+    returned = ev.Returned(message.number, message.lease.attempt, reason, singly)
+    if newer := _newer(state, message):
+        superseded = ev.Superseded(message.number, by=newer)
+        return [returned, superseded, *no_result(state, message.published, "Superseded", now_us, limits)]
+    return [returned]
+
+
+def _newer(state: QueueState, message: Message) -> int:
+    """Give the number of the message that waits to take the place of this one, which is out; 0 for none."""
+    published = message.published
+    if published.key is None or published.dedup == "append":
+        return 0
+    return state.keys[published.type, published.key].waiting
+
+
+def _bury(state: QueueState, message: Message, reason: str, note: ev.FailureNote, traceback: str, limits: Limits) -> Events:
+    """Make a dead letter of the message; at the bound the oldest one makes room, on record."""
+    failures = [*(message.failures or ()), note]
+    room: Events = []
+    over: Events = []
+    if len(state.dead) >= limits.dead_letters:
+        why = f"the bound of {limits.dead_letters:,} dead letters"
+        if limits.drop_newest:
+            over = [ev.Purged(message.number, why)]
+        else:
+            room = [ev.Purged(next(iter(state.dead)), why)]
+    buried = ev.DeadLettered(
+        message.number, message.published, reason, note.attempt, note.exception, note.message, traceback, failures
+    )
+    return [*room, buried, *over]
+
+
+def take_back(state: QueueState, orphan: Orphan, now_us: int, limits: Limits) -> Events:
+    """Take back what was out when its process died."""
+    message = state.leased.get(orphan.number)
+    if message is None:
+        return []
+    if not orphan.started:
+        reason = "its process died before it was known to have started"
+        return _return(state, message, reason, now_us, limits, singly=True)
+    return _expire(state, message, "its process died", now_us, limits, crashed=True)

@@ -1,0 +1,102 @@
+"""What follows from publishing: numbers, keys and their policies, bounds. Part of the queue's rules; pure like them.
+
+What becomes of a message once it was accepted is in `outcome_rules`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.events import vocabulary as ev
+from perdure.events.ending_rules import no_result
+from perdure.events.errors import DuplicateKey, QueueFull
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perdure.events.commands import Draft, Publish
+    from perdure.events.limits import Limits
+    from perdure.events.queue_state import QueueState
+
+__all__ = ["accept", "live", "publish"]
+
+
+def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) -> list[ev.Event]:
+    """Accept all drafts or none, within the bounds; an id that is known adds nothing."""
+    ids = state.ids
+    drafts = command.drafts
+    fresh = [draft for draft in drafts if draft.id not in ids]
+    if len(fresh) > 1:
+        fresh = list({draft.id: draft for draft in reversed(fresh)}.values())[::-1]
+    if not fresh:
+        return []
+    waiting = state.waiting
+    if waiting + len(fresh) > limits.backlog:
+        msg = (
+            f"{waiting:,} messages wait, {len(fresh):,} more would pass the bound of {limits.backlog:,}. "
+            "Nothing was published; try again when the handlers have caught up, or raise Options.backlog_max."
+        )
+        raise QueueFull(msg)
+    size = sum(len(draft.payload) for draft in fresh)
+    if state.payload_bytes + size > limits.backlog_bytes:
+        msg = (
+            f"{state.payload_bytes:,} bytes of payload wait, {size:,} more would pass the bound of "
+            f"{limits.backlog_bytes:,}. Nothing was published; try again when the handlers have caught up, or raise "
+            "Options.backlog_bytes."
+        )
+        raise QueueFull(msg)
+    return accept(state, fresh, now_us, limits)
+
+
+def accept(state: QueueState, drafts: Sequence[Draft], now_us: int, limits: Limits) -> list[ev.Event]:
+    """Number the drafts and let newer messages take the place of waiting ones with the same key."""
+    number = state.next_number
+    events: list[ev.Event] = []
+    latest: dict[tuple[str, str], tuple[int, str]] = {}
+    for draft in drafts:
+        if draft.key is None or draft.dedup == "append":
+            events.append(ev.Published(number, *draft))
+        else:
+            key = (draft.type, draft.key)
+            waits, running = latest.get(key) or live(state, key)
+            if draft.dedup == "reject" and (waits or running):
+                live_id = running or _id_of(state, drafts, waits)
+                msg = (
+                    f"the key {draft.key!r} of {draft.type} is held by the live message {live_id}. Nothing was published; "
+                    "wait for that one to end, or use another key or dedup policy."
+                )
+                raise DuplicateKey(msg, live_id)
+            if state.held_keys:
+                _check_held(state, draft, now_us)
+            events.append(ev.Published(number, *draft))
+            if waits:
+                events.append(ev.Superseded(waits, by=number))
+                if waits < state.next_number:
+                    events += no_result(state, state.messages[waits].published, "Superseded", now_us, limits)
+            latest[key] = (number, running)
+        number += 1
+    return events
+
+
+def _check_held(state: QueueState, draft: Draft, now_us: int) -> None:
+    ident, until_us = state.held_keys.get((draft.type, draft.key or ""), ("", 0))
+    if until_us > now_us:
+        msg = (
+            f"the key {draft.key!r} of {draft.type} is held for {(until_us - now_us) / 1_000_000:g} s more, since message {ident} "
+            "is done. Nothing was published; wait, or use another key or dedup window."
+        )
+        raise DuplicateKey(msg, ident)
+
+
+def live(state: QueueState, key: tuple[str, str]) -> tuple[int, str]:
+    """Give the number that waits under a key (or 0) and the id of the one that is out (or an empty string)."""
+    holder = state.keys.get(key)
+    if holder is None:
+        return 0, ""
+    return holder.waiting, state.messages[holder.running].published.id if holder.running else ""
+
+
+def _id_of(state: QueueState, drafts: Sequence[Draft], number: int) -> str:
+    if number < state.next_number:
+        return state.messages[number].published.id
+    return drafts[number - state.next_number].id

@@ -1,0 +1,218 @@
+"""The life of one run: from an opened store to running actors, and back to a closed one.
+
+Nothing is decided here about messages; which actor is started again when it dies is the supervisor's business.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.desk import Answer
+from perdure.actors.messages import Hire, Quiesce, Report, Wake
+from perdure.actors.pool import Pool
+from perdure.actors.recovery import recover
+from perdure.actors.snapshotter import take
+from perdure.actors.stage import Stage
+from perdure.actors.supervisor import HIRED, ROLES, Supervisor
+from perdure.events import handlers as handler_rules
+from perdure.events import vocabulary as ev
+from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
+from perdure.events.limits import Limits
+from perdure.events.snapshot import States
+from perdure.recovery import Recovery
+from perdure.store import Recovered, Snapshot
+
+if TYPE_CHECKING:
+    import random
+
+    from perdure.actors.actor import Actor
+    from perdure.actors.clock import Clock
+    from perdure.actors.handler import HandlerSpec
+    from perdure.drafts import Drafts
+    from perdure.options import Options
+    from perdure.schedules import Schedule
+    from perdure.store import EventStore
+
+__all__ = ["ASK_TIMEOUT_S", "Engine"]
+
+logger = logging.getLogger("perdure")
+
+ASK_TIMEOUT_S = 60.0
+LEAVING = ("supervisor", "scheduler", "dispatcher", "queue", "journal", "dead_letters", "timer", "snapshotter", "event_loop")
+"""In this order, each still finds those it has something to tell."""
+
+
+class Engine:
+    """One run of the actors on an open store. Made and used under the system's lifecycle lock, but for `ask` and `add`."""
+
+    def __init__(self, store: EventStore, clock: Clock, chance: random.Random, drafts: Drafts, options: Options) -> None:
+        self._store = store
+        self._clock = clock
+        self._options = options
+        self._states, self._base = recover(store, finished_max=options.finished_max)
+        limits = Limits(
+            backlog=options.backlog_max,
+            backlog_bytes=options.backlog_bytes,
+            dead_letters=options.dead_letters_max,
+            results=options.results_max,
+            held_keys=options.held_keys_max,
+            drop_newest=options.dead_letters_full == "drop_newest",
+        )
+        self.stage = Stage(
+            store=store,
+            clock=clock,
+            chance=chance,
+            publisher=drafts,
+            tuning=options,
+            limits=limits,
+            run=drafts.ids.one(),
+        )
+
+    def start(self, opened: Recovered, specs: dict[str, HandlerSpec], schedules: dict[str, Schedule]) -> Recovery:
+        """Start the actors; returns when the handlers are registered, with what recovery did."""
+        stage, states = self.stage, self._states
+        stage.snapshot_due = max(self._base, 0) + self._options.snapshot_events
+        for part in ("queue", "dispatcher", "dead_letters"):
+            stage.warm[part] = States(
+                states.queue, states.handlers, states.dead_letters, states.seq, states.at_us, frozenset({part})
+            )
+        for name, spec in specs.items():
+            stage.pools[name] = Pool(spec)
+        stage.schedules.update(schedules)
+        stage.on_supervisor_death = self._replace_supervisor
+        dead_before, out_before = len(states.queue.dead), len(states.queue.leased)
+        self._clock.subscribe(lambda: stage.tell_all(Wake()))
+        stage.enter(Supervisor(stage, "supervisor", 1))
+        for spec in specs.values():
+            self.ask("dispatcher", handler_rules.Register(spec.fact()))
+        if schedules:
+            stage.tell("supervisor", Hire("scheduler"))
+        report = self.ask("queue", Report())
+        recovery = Recovery(
+            last_seq=opened.last_seq,
+            snapshot_seq=self._base,
+            events_replayed=states.seq - self._base,
+            cut_bytes=opened.cut_bytes,
+            cut_from_seq=opened.cut_from_seq,
+            in_flight_taken_back=out_before,
+            dead_lettered=report.dead - dead_before,
+            waiting=sum(c.ready + c.delayed + c.held for c in report.by_type.values()),
+            dead_letters=report.dead,
+        )
+        logger.info("%s", recovery)
+        stage.tell("supervisor", ev.Started(stage.run, os.getpid(), _version(), recovery.plain()))
+        return recovery
+
+    def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
+        """Register a handler, or a schedule with its handler, while the actors run."""
+        self.stage.pools[spec.type] = Pool(spec)
+        self.ask("dispatcher", handler_rules.Register(spec.fact()))
+        if schedule is not None:
+            self.add_schedule(schedule)
+
+    def add_schedule(self, schedule: Schedule) -> None:
+        """Let a schedule begin while the actors run."""
+        self.stage.schedules[schedule.name] = schedule
+        self.stage.tell("supervisor", Hire("scheduler"))
+        self.stage.tell("scheduler", Wake())
+
+    def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
+        """Ask an actor and wait for its answer; asked again by itself if the actor dies.
+
+        Raises:
+            NotRunning, StoreUnavailable: nobody can answer.
+            TimeoutError: no answer in time.
+            PerdureError: the actor refused.
+        """
+        desk = self.stage.desk
+        answer = Answer()
+        request = desk.send(actor, command, answer)
+        try:
+            return answer.wait(timeout_s)
+        except TimeoutError:
+            desk.forget(request)
+            msg = f"the {actor} did not answer within {timeout_s:g} s"
+            raise TimeoutError(msg) from None
+
+    def _replace_supervisor(self, dead: Actor) -> None:
+        if not self.stage.closing:
+            self.stage.enter(Supervisor(self.stage, "supervisor", dead.generation + 1))
+
+    def stop(self, grace_s: float, why: NotRunning) -> None:
+        """Bring the handlers to rest, then let the actors go and close the store."""
+        stage = self.stage
+        stage.closing = True
+        failed = stage.failed is not None
+        stage.desk.closed = stage.desk.closed or why
+        try:
+            if not failed:
+                self._quiesce(grace_s)
+        finally:
+            self.dismiss(why)
+
+    def _quiesce(self, grace_s: float) -> None:
+        stage = self.stage
+        answer = Answer()
+        stage.desk.send("dispatcher", Quiesce(grace_s), answer, from_outside=False)
+        try:
+            answer.wait(grace_s + ASK_TIMEOUT_S)
+            stage.tell("supervisor", ev.Stopped(stage.run))
+        except (TimeoutError, PerdureError) as error:
+            logger.warning("the handlers could not be brought to rest, their messages will be taken back: %r", error)
+
+    def dismiss(self, why: NotRunning) -> None:
+        """Let the actors go in the order in which they still tell each other something; the journal closes the store."""
+        stage = self.stage
+        stage.closing = True
+        for pool in stage.pools.values():
+            pool.closed = True
+        for name in LEAVING:
+            actor = stage.actors.get(name)
+            if actor is None or actor.thread is None:
+                continue
+            if actor.actor_ref.is_alive():
+                actor.actor_ref.stop(block=False)
+            actor.thread.join(ASK_TIMEOUT_S)
+        stage.desk.abandon(why)
+        for name, actor in list(stage.actors.items()):
+            if name not in ROLES and name not in HIRED and name != "supervisor":
+                actor.kill()
+        for pool in stage.pools.values():
+            for process in list(pool.processes.values()):
+                process.close()
+        try:
+            if stage.failed is None:
+                self._last_snapshot()
+            self._store.close()
+        except StoreUnavailable as error:
+            logger.warning("the log could not be closed in good order, the next start recovers it: %s", error)
+        finally:
+            self._store.abandon()
+
+    def _last_snapshot(self) -> None:
+        """Save the state as it is at the end, so that the next start replays almost nothing.
+
+        The deciders have come to rest and the journal has written what they decided, so what they hold is the fold of the
+        whole log (law 1); where one died over it, the log is folded instead.
+        """
+        stage = self.stage
+        ended = [stage.actors.get(name) for name in ("queue", "dispatcher", "dead_letters", "journal")]
+        try:
+            if all(actor is not None and actor.at_rest for actor in ended):
+                queue, dispatcher, dead_letters, _ = ended
+                states: list[Any] = [getattr(actor, "state", None) for actor in (queue, dispatcher, dead_letters)]
+                if None not in states and stage.store.last_seq:
+                    whole = States(states[0], states[1], states[2], stage.store.last_seq, self._clock.now_us())
+                    stage.store.save_snapshot(Snapshot(whole.seq, whole.encode()))
+            else:
+                take(stage, None)
+        except PerdureError as error:
+            logger.warning("no snapshot at the end, the next start replays more: %s", error)
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - read once, at the start; importing it costs 20 ms
+
+    return version("perdure")

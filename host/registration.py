@@ -1,0 +1,254 @@
+"""Handlers as the host registers them: options checked, functions wrapped, and what comes out is a `HandlerSpec`.
+
+Who runs them, and how many, is the dispatcher's business.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.handler import HandlerSpec
+from perdure.dependencies import adapt
+from perdure.drafts import to_us
+from perdure.events.backoff import Exponential, Fixed
+from perdure.events.errors import InvalidMessage
+from perdure.metrics import moment
+from perdure.middleware import around_handle
+from perdure.schedules import MISSED, Schedule, Tick, following
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Sequence
+
+    import svcs
+
+    from perdure.drafts import Drafts
+    from perdure.events.backoff import Backoff
+    from perdure.middleware import Middleware
+    from perdure.options import Options
+
+__all__ = ["DEFAULT_BACKOFF", "Registration", "check_changes", "check_seconds", "check_whole"]
+
+DEFAULT_BACKOFF = Exponential(1.0, maximum=300.0, jitter=0.1)
+DEDUP = ("replace", "reject", "append")
+ISOLATION = ("thread", "process")
+WORKERS_MAX = 10_000
+_PERIODS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Registration:
+    """All handlers and schedules of one system, by type name and schedule name."""
+
+    def __init__(self, drafts: Drafts, options: Options, middleware: Sequence[Middleware], registry: svcs.Registry | None) -> None:
+        self._drafts = drafts
+        self._options = options
+        self._middleware = middleware
+        self._registry = registry
+        self.specs: dict[str, HandlerSpec] = {}
+        self.schedules: dict[str, Schedule] = {}
+
+    def check(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Check a handler's options before its function is there, so that the error points at them; gives the spec's fields.
+
+        Raises:
+            InvalidMessage: an option is out of its range.
+        """
+        low, high = check_parallelism(options["parallelism"])
+        retries = options["retries"]
+        if retries is None:
+            retries = self._options.retries
+        if retries == math.inf:
+            retries = -1
+        else:
+            check_whole("retries", retries, 0)
+        timeout_s, lease_s = check_seconds("timeout", options["timeout"]), check_seconds("lease", options["lease"])
+        _check_one_of("dedup", options["dedup"], DEDUP)
+        _check_one_of("isolation", options["isolation"], ISOLATION)
+        if options["memory_limit"] is not None:
+            check_whole("memory_limit", options["memory_limit"], 1 << 20)
+            if options["isolation"] != "process":
+                msg = "memory_limit: only a process can be limited; add isolation='process'"
+                raise InvalidMessage(msg)
+        if options["renew"] and lease_s is None:
+            msg = "renew: without a lease there is nothing to renew; a message is held for as long as its handler runs"
+            raise InvalidMessage(msg)
+        self._drafts.policies[name] = check_policy(options["dedup"], options["dedup_window"], options["key_parallelism"])
+        return {
+            "type": name,
+            "parallelism": low,
+            "parallelism_max": high,
+            "timeout_s": timeout_s,
+            "lease_s": lease_s,
+            "renew": bool(options["renew"]),
+            "retries": retries,
+            "backoff": check_backoff(options["backoff"]),
+            "retry_on": _exceptions("retry_on", options["retry_on"]),
+            "dead_letter_on": _exceptions("dead_letter_on", options["dead_letter_on"]),
+            "dedup": options["dedup"],
+            "rate_per_s": check_rate(options["rate"]),
+            "memory_bytes": options["memory_limit"],
+        }
+
+    def add(self, handler: Any, fields: dict[str, Any], isolation: str, *, takes: int = 2) -> HandlerSpec:
+        """Make a spec of a function or class and checked options.
+
+        Raises:
+            InvalidMessage: the type has a handler, or this one cannot be called as one.
+        """
+        name = fields["type"]
+        if name in self.specs:
+            msg = f"type: {name} has a handler already, {self.specs[name].call!r}; a type has one"
+            raise InvalidMessage(msg)
+        if not callable(handler):
+            msg = f"handler: a function or a class, not {handler!r}"
+            raise InvalidMessage(msg)
+        call, is_async = adapt(handler, self._registry, takes=takes)
+        kind, function = ("async" if is_async else isolation), None
+        if isolation == "process":
+            if is_async or (call is not handler and self._registry is not None):
+                msg = "isolation: a process handler is a plain function without services; the parent's do not exist in its process"
+                raise InvalidMessage(msg)
+            function, call = call, lambda message, context: context.process.call(message, context)
+        call = around_handle(self._middleware, call, is_async=is_async)
+        spec = HandlerSpec(**fields, call=call, kind=kind, function=function)
+        self.specs[name] = spec
+        return spec
+
+    def schedule(
+        self,
+        when: str | float | dt.timedelta,
+        *,
+        name: str,
+        message: Any,
+        missed: str,
+        zone: dt.tzinfo | None,
+        options: dict[str, Any],
+    ) -> Schedule:
+        """Make a schedule.
+
+        Raises:
+            InvalidMessage: the name is taken, or an option is out of its range.
+        """
+        _check_one_of("missed", missed, MISSED)
+        if name in self.schedules:
+            msg = f"every: there is a schedule {name!r} already; give this one another name"
+            raise InvalidMessage(msg)
+        after, drafts = following(when, zone), self._drafts
+
+        def draft(due_us: int) -> Any:
+            ident = f"{name}@{moment(due_us).isoformat()}"
+            if message is not None:
+                return drafts.draft(message, id=ident, **options)
+            return drafts.draft(Tick(name, moment(due_us)), id=ident, **options)._replace(type=tick_type(name))
+
+        draft(to_us(0.0))  # a message or option that cannot be published is told now, not at the first tick
+        made = self.schedules[name] = Schedule(name, missed, after, draft)
+        return made
+
+
+def tick_type(schedule: str) -> str:
+    """Give the type name of a schedule's own messages."""
+    return f"every:{schedule}"
+
+
+def check_whole(field: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+    """Refuse what is no whole number of at least `minimum`."""
+    if type(value) is not int or value < minimum or (maximum is not None and value > maximum):
+        upper = "" if maximum is None else f" and at most {maximum:,}"
+        msg = f"{field}: a whole number of {minimum} or more{upper}, not {value!r}"
+        raise InvalidMessage(msg)
+    return value
+
+
+def check_seconds(field: str, value: Any) -> float | None:
+    """Refuse what is no time; None passes."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:  # noqa: PLR2004
+        msg = f"{field}: seconds above 0, or None, not {value!r}"
+        raise InvalidMessage(msg)
+    return float(value)
+
+
+def check_parallelism(value: Any) -> tuple[int, int]:
+    """Give (minimum, maximum or 0) of a number of workers, or of a pair."""
+    if isinstance(value, tuple) and len(value) == 2:  # noqa: PLR2004 - a minimum and a maximum
+        low = check_whole("parallelism, minimum", value[0], 0, WORKERS_MAX)
+        high = check_whole("parallelism, maximum", value[1], max(low, 1), WORKERS_MAX)
+        return (low, high) if high > low else (low, 0)
+    return check_whole("parallelism", value, 0, WORKERS_MAX), 0
+
+
+def check_rate(value: Any) -> float:
+    """Give deliveries a second from a number, or from text as `100/s`, `30/m`, `1/h`; 0.0 for None."""
+    if value is None:
+        return 0.0
+    count: Any = value
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*/\s*([smhd])\w*\s*", value)
+        count = float(found[1]) / _PERIODS_S[found[2]] if found else None
+    if isinstance(count, bool) or not isinstance(count, (int, float)) or not 0 < count <= 1e6:  # noqa: PLR2004
+        msg = f"rate: a number a second up to a million, or text such as '100/s', '30/m', '1/h', not {value!r}"
+        raise InvalidMessage(msg)
+    return float(count)
+
+
+def check_policy(dedup: str, window: float | None, key_parallelism: int | None) -> tuple[str, int, int]:
+    """Give (policy, window in microseconds, messages of one key at once) for messages with a key."""
+    window_s = check_seconds("dedup_window", window)
+    if window_s and dedup == "append":
+        msg = "dedup_window: keys are only labels with dedup='append', there is nothing to keep"
+        raise InvalidMessage(msg)
+    if key_parallelism is not None:
+        check_whole("key_parallelism", key_parallelism, 1)
+        if dedup != "append":
+            msg = f"key_parallelism: with dedup={dedup!r} a key has one message at a time; it goes with dedup='append'"
+            raise InvalidMessage(msg)
+    return dedup, round((window_s or 0) * 1_000_000), key_parallelism or 0
+
+
+def check_backoff(value: Any) -> Backoff | Callable[[int, BaseException], float]:
+    """Give a backoff: an object with `delay`, a function of (attempt, error), or a number of seconds."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return Fixed(float(value))
+        except ValueError as error:
+            msg = f"backoff: {error}"
+            raise InvalidMessage(msg) from error
+    if not (hasattr(value, "delay") or callable(value)):
+        msg = f"backoff: Fixed, Linear, Exponential, seconds, or a function of (attempt, error), not {value!r}"
+        raise InvalidMessage(msg)
+    return value  # type: ignore[no-any-return]
+
+
+def check_changes(changes: dict[str, Any]) -> dict[str, Any]:
+    """Check options to be changed while the system runs; gives the spec's fields."""
+    checked: dict[str, Any] = {}
+    for name, value in changes.items():
+        match name:
+            case "timeout" | "lease":
+                checked[f"{name}_s"] = check_seconds(name, value)
+            case "retries":
+                checked[name] = -1 if value == math.inf else check_whole(name, value, 0)
+            case "rate":
+                checked["rate_per_s"] = check_rate(value)
+            case _:
+                msg = f"{name}: cannot be changed while the system runs; timeout, lease, retries and rate can"
+                raise InvalidMessage(msg)
+    return checked
+
+
+def _check_one_of(field: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        msg = f"{field}: {', '.join(map(repr, allowed[:-1]))} or {allowed[-1]!r}, not {value!r}"
+        raise InvalidMessage(msg)
+
+
+def _exceptions(field: str, value: Any) -> tuple[type[BaseException], ...]:
+    kinds = value if isinstance(value, (tuple, list)) else (value,)
+    if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
+        msg = f"{field}: an exception class, or a tuple of them, not {value!r}"
+        raise InvalidMessage(msg)
+    return tuple(kinds)
