@@ -11,9 +11,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pykka
-from pykka.messages import _ActorStop
 
-from perdure.actors.mailbox import Mailbox
+from perdure.actors.mailbox import Mailbox, stops
 
 if TYPE_CHECKING:
     from perdure.actors.stage import Stage
@@ -88,24 +87,21 @@ class Actor(pykka.ThreadingActor):
         inbox: Mailbox = self.actor_inbox  # type: ignore[assignment]
         idle_after_s = None
         while True:
-            envelopes = inbox.drain(idle_after_s)
+            items = inbox.drain(idle_after_s)
             if self.killed:
                 raise ActorKilled(self.name)
-            if not envelopes:
+            if not items:
                 self.on_idle()
                 idle_after_s = None
                 continue
             idle_after_s = self.idle_after_s
-            messages = [envelope.message for envelope in envelopes if type(envelope.message) is not _Wake]
-            stopping = next((i for i, message in enumerate(messages) if isinstance(message, _ActorStop)), None)
+            messages = [item for item in items if type(item) is not _Wake]
+            stopping = next((i for i, message in enumerate(messages) if stops(message)), None)
             if stopping is None:
                 self.on_batch(messages)
                 continue
             self.on_batch(messages[:stopping])
             self.on_stop()
-            for envelope in envelopes:
-                if envelope.reply_to is not None and isinstance(envelope.message, _ActorStop):
-                    envelope.reply_to.set(None)
             self.at_rest = True
             return
 
@@ -135,7 +131,7 @@ class Actor(pykka.ThreadingActor):
 
     def rouse(self) -> None:
         """End the wait at the mailbox."""
-        self.actor_inbox.put(pykka._envelope.Envelope(_Wake()))  # noqa: SLF001
+        self.actor_inbox.put(_Wake())  # type: ignore[arg-type]  # our mailbox takes messages without envelopes
 
     def _undertake(self, thread: threading.Thread) -> None:
         thread.join()

@@ -72,7 +72,7 @@ class Request:
 
     __slots__ = ("command", "doubts", "from_outside", "key", "reply", "target", "times")
 
-    def __init__(self, key: int, target: str, command: Any, reply: Reply, *, from_outside: bool) -> None:
+    def __init__(self, key: int, target: str, command: Any, reply: Reply, from_outside: bool) -> None:  # noqa: FBT001 - hot
         self.key = key
         self.target = target
         self.command = command
@@ -102,7 +102,7 @@ class Desk:
         """
         if from_outside and self.closed is not None:
             raise _fresh(self.closed)
-        request = Request(next(self._keys), target, command, reply, from_outside=from_outside)
+        request = Request(next(self._keys), target, command, reply, from_outside)
         # Entered first, told second: if the actor is replaced in between, its successor gets it from `resend`.
         self.outstanding[request.key] = request
         self._tell(target, request)

@@ -161,7 +161,7 @@ class Dispatcher(Decider):
                 self.stage.tell("supervisor", Hire(name, pool))
         for _ in range(staying - pool.target):
             pool.retiring += 1
-            pool.inbox.put(Retire())  # type: ignore[arg-type]
+            pool.inbox.put(Retire())
 
     def _subscribe(self, pool: Pool) -> None:
         """Tell the queue how much may be out with this handler's workers."""
@@ -236,7 +236,7 @@ class Dispatcher(Decider):
         self._sweep(pool)
         for delivery in list(pool.open.values()):
             if not delivery.claim:
-                pool.inbox.put(delivery)  # type: ignore[arg-type]  # where it lies there already, the claim sorts it out
+                pool.inbox.put(delivery)  # where it lies there already, the claim sorts it out
         self._staff(pool)
 
     def _sweep(self, pool: Pool) -> None:

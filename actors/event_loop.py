@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from pykka.messages import _ActorStop
-
 from perdure.actors.actor import Actor, ActorKilled
 from perdure.actors.desk import Answer
+from perdure.actors.mailbox import stops
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -82,9 +81,9 @@ class _Inbox:
     def __init__(self, actor: EventLoop) -> None:
         self._actor = actor
 
-    def put(self, envelope: Any) -> None:
+    def put(self, item: Any) -> None:
         try:
-            self._actor.loop.call_soon_threadsafe(self._actor.on_envelope, envelope)
+            self._actor.loop.call_soon_threadsafe(self._actor.on_item, item)
         except RuntimeError:
             return  # the loop is closed: the actor is dead, and its successor has another
 
@@ -116,12 +115,10 @@ class EventLoop(Actor):
         finally:
             self.loop.close()
 
-    def on_envelope(self, envelope: Any) -> None:
+    def on_item(self, item: Any) -> None:
         """Handle a message. Runs in the loop's thread."""
-        if self.killed or isinstance(envelope.message, _ActorStop):
+        if stops(item) or self.killed:
             self.loop.stop()
-            if envelope.reply_to is not None:
-                envelope.reply_to.set(None)
 
     def _end_tasks(self) -> None:
         tasks = asyncio.all_tasks(self.loop)

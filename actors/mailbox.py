@@ -6,32 +6,35 @@ It only holds and hands over; what a batch means is the actor's business.
 from __future__ import annotations
 
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pykka._envelope import Envelope
+from pykka._envelope import Envelope
+from pykka.messages import _ActorStop
 
-__all__ = ["Mailbox"]
+__all__ = ["Mailbox", "stops"]
 
 BATCH_MAX = 4096
 """Messages taken in one go: bounds the memory and the latency of one decision pass."""
 
 
 class Mailbox:
-    """Unbounded by itself; what may be put in it is bounded where it enters the system (see `desk`)."""
+    """Unbounded by itself; what may be put in it is bounded where it enters the system (see `desk`).
+
+    Our own messages lie in it as they are; Pykka's calls put them in envelopes, which are opened on the way out.
+    """
 
     __slots__ = ("_get_nowait", "empty", "get", "put", "qsize")
 
     def __init__(self) -> None:
         # SimpleQueue is written in C and its put is safe even inside a signal handler; ten times faster than Queue.
-        queue: SimpleQueue[Envelope[Any]] = SimpleQueue()
+        queue: SimpleQueue[Any] = SimpleQueue()
         self.put = queue.put
         self.get = queue.get
         self.empty = queue.empty
         self.qsize = queue.qsize
         self._get_nowait = queue.get_nowait
 
-    def drain(self, timeout_s: float | None = None) -> list[Envelope[Any]]:
+    def drain(self, timeout_s: float | None = None) -> list[Any]:
         """Wait for a message, then take all that are there, up to `BATCH_MAX`; empty only after `timeout_s`."""
         try:
             batch = [self.get(timeout=timeout_s)]
@@ -43,4 +46,15 @@ class Mailbox:
                 batch.append(get_nowait())
         except Empty:
             pass
-        return batch
+        return [item.message if type(item) is Envelope and item.reply_to is None else item for item in batch]
+
+
+def stops(item: Any) -> bool:
+    """Tell whether this asks the actor to end in good order; whoever waits for that is told that it was heard."""
+    if type(item) is _ActorStop:
+        return True
+    if type(item) is Envelope and isinstance(item.message, _ActorStop):
+        if item.reply_to is not None:
+            item.reply_to.set(None)
+        return True
+    return False

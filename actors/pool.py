@@ -152,7 +152,7 @@ class Pool:
             if known is not None and known.lease.attempt == delivery.lease.attempt and not known.lost:
                 continue  # told twice
             self.open[delivery.published.number] = delivery
-            self.inbox.put(delivery)  # type: ignore[arg-type]
+            self.inbox.put(delivery)
 
     def confirmed(self, deliveries: list[Delivery]) -> None:
         """Forget deliveries whose outcome is on record."""

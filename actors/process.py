@@ -57,6 +57,8 @@ class HandlerProcess:
         """
         try:
             connection = self._connection or self._start()
+            if context.cancelled:
+                self.kill()  # whoever decided that may have found no child to kill yet
             connection.send_bytes(pickle.dumps(("call", cloudpickle.dumps((message, context.facts())))))
             while True:
                 kind, *rest = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the child we started

@@ -34,7 +34,8 @@ from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
 from perdure.events.commands import AwaitResult, Cancel, CheckOut, Done, Extend, Fail, GiveBack, Lose, Publish, Subscription
 from perdure.events.errors import PerdureError, QueueFull, UnknownMessage
-from perdure.events.queue_state import FOREVER, QueueState, TypeCounts, evolve, settle_deadlines
+from perdure.events.outcome_rules import complete_all
+from perdure.events.queue_state import FOREVER, QueueState, TypeCounts, evolve, evolve_all, settle_deadlines
 
 if TYPE_CHECKING:
     from perdure.actors.pool import Pool
@@ -88,7 +89,14 @@ class Queue(Decider):
         """One decision pass over all that was in the mailbox."""
         now_us = self.stage.clock.now_us()
         self._pass_time(now_us)
+        publishes: list[Request] = []
         for message in messages:
+            if type(message) is Request and type(message.command) is Publish:
+                publishes.append(message)
+                continue
+            if publishes:
+                self._publish_all(publishes, now_us)
+                publishes = []
             match message:
                 case Request():
                     self._command(message, now_us)
@@ -96,6 +104,8 @@ class Queue(Decider):
                     self._subscribe(message)
                 case Wake() | Reborn(name="timer"):
                     self.wake_at_us = 0
+        if publishes:
+            self._publish_all(publishes, now_us)
         self._pass_time(now_us)
         if self.parked:
             self._unpark(now_us)
@@ -113,9 +123,7 @@ class Queue(Decider):
             self.wake_by(next_us)
 
     def _apply(self, events: list[ev.Event]) -> None:
-        state = self.state
-        for event in events:
-            evolve(state, event)
+        evolve_all(self.state, events)
         self.events += events
 
     def _decide(self, command: object, now_us: int) -> list[ev.Event]:
@@ -124,7 +132,11 @@ class Queue(Decider):
         return events
 
     def _record(self, reports: list[Any], now_us: int) -> None:
-        """Decide and fold a batch of outcomes one after the other; the busiest loop of the system."""
+        """Decide and fold a batch of outcomes: at once where all are plain completions, else one after the other."""
+        completed = complete_all(self.state, reports)
+        if completed is not None:
+            self._apply(completed)
+            return
         state, limits, rule_for, fold, events = self.state, self.stage.limits, rules.RULES, evolve, self.events
         for report in reports:
             decided = rule_for[report.__class__](state, report, now_us, limits)
@@ -141,7 +153,7 @@ class Queue(Decider):
             match command:
                 case Publish():
                     if self.parked:
-                        self.parked.append((request, command))  # first come, first served
+                        self._park(request, command, now_us)  # first come, first served
                     else:
                         self._publish(request, command, now_us)
                 case Outcomes():
@@ -170,7 +182,7 @@ class Queue(Decider):
                     events = self._decide(command, now_us)
                     self.synced.append(Settle(desk, request, len(events)))
         except QueueFull:
-            self.parked.append((request, command))
+            self._park(request, command, now_us)
         except PerdureError as error:
             desk.refuse(request, error)
 
@@ -220,9 +232,30 @@ class Queue(Decider):
         else:
             self.synced.append(Settle(self.stage.desk, request, None))
 
+    def _publish_all(self, requests: list[Request], now_us: int) -> None:
+        """Accept what came in a row as if it were one; where that cannot be, one by one, each on its own merits."""
+        if len(requests) > 1 and not self.parked:
+            together = Publish([draft for request in requests for draft in request.command.drafts])
+            try:
+                self._decide(together, now_us)
+            except PerdureError:
+                logger.debug("%d publishes cannot be accepted together", len(requests))
+            else:
+                desk = self.stage.desk
+                self.synced += [Settle(desk, request, None) for request in requests]
+                return
+        for request in requests:
+            self._command(request, now_us)
+
     def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
         self._decide(publish, now_us)
         self.synced.append(Settle(self.stage.desk, request, None))
+
+    def _park(self, request: Request, publish: Publish, now_us: int) -> None:
+        """Let a publish wait for room."""
+        if not publish.deadline_us:  # sent a second time, it keeps its time
+            publish.deadline_us = now_us + round(self.stage.tuning.publish_timeout_s * 1_000_000)
+        self.parked.append((request, publish))
 
     def _unpark(self, now_us: int) -> None:
         """Let in who waits for room, as far as there is some; refuse whose time is over."""
@@ -304,7 +337,11 @@ class Queue(Decider):
         handed: dict[str, list[Delivery]] = {}
         for lease in leases:
             message = messages[lease.number]
-            handed.setdefault(message.published.type, []).append(Delivery(message.published, lease, message.failures))
+            published = message.published
+            deliveries = handed.get(published.type)
+            if deliveries is None:
+                deliveries = handed[published.type] = []
+            deliveries.append(Delivery(published, lease, message.failures))
         self._apply(leases)  # type: ignore[arg-type]
         for type_name, deliveries in handed.items():
             subscription, pool = self.subscriptions[type_name]

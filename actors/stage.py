@@ -60,6 +60,10 @@ class Tuning(Protocol):
         """`fsync` or `os`."""
 
     @property
+    def publish_timeout_s(self) -> float:
+        """How long a publish waits for room in the backlog."""
+
+    @property
     def snapshot_events(self) -> int:
         """Events between two snapshots."""
 
@@ -106,7 +110,6 @@ class Stage:
         self.limits = limits
         self.run = run
         self.desk = Desk(self.tell)
-        self.refs: dict[str, pykka.ActorRef[Any]] = {}
         self.actors: dict[str, Actor] = {}
         self.pools: dict[str, Pool] = {}
         self.handlers: dict[str, HandlerSpec] = {}
@@ -133,23 +136,19 @@ class Stage:
     def enter(self, actor: Actor) -> None:
         """Start an actor and let it be found under its name."""
         self.actors[actor.name] = actor
-        self.refs[actor.name] = actor.actor_ref
         pykka.ActorRegistry.register(actor.actor_ref)
         actor._start_actor_loop()  # noqa: SLF001 - `Actor.start` builds and starts in one; the name must be known in between
 
     def tell(self, name: str, message: Any) -> None:
         """Tell an actor; what a dead one is told vanishes, and whoever needs an answer asks its successor."""
-        ref = self.refs.get(name)
-        if ref is None:
+        actor = self.actors.get(name)
+        if actor is None or actor.actor_stopped.is_set():
             return
-        try:
-            ref.tell(message)
-        except pykka.ActorDeadError:
-            logger.debug("%s is dead; what it was told will be sent again", name)
+        actor.actor_inbox.put(message)  # without Pykka's envelope, which our mailbox does not need
 
     def tell_all(self, message: Any) -> None:
         """Tell every actor but the workers (their mailbox is their pool's)."""
-        for name in list(self.refs):
+        for name in list(self.actors):
             if not name.startswith("worker:"):
                 self.tell(name, message)
 

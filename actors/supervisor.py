@@ -10,13 +10,12 @@ import time
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from pykka.messages import _ActorStop
-
 from perdure.actors.actor import Actor, ActorKilled
 from perdure.actors.dead_letters import DeadLetters
 from perdure.actors.dispatcher import Dispatcher
 from perdure.actors.event_loop import EventLoop
 from perdure.actors.journal import Journal
+from perdure.actors.mailbox import stops
 from perdure.actors.messages import Append, Down, Hire, Reborn, Recall, Up, WorkerDown
 from perdure.actors.queue import Queue
 from perdure.actors.scheduler import Scheduler
@@ -84,14 +83,12 @@ class Supervisor(Actor):
         inbox: Mailbox = self.actor_inbox  # type: ignore[assignment]
         while True:
             pause_s = max(0.0, self.pending[0][0] - time.monotonic()) if self.pending else None
-            envelopes = inbox.drain(pause_s)
+            items = inbox.drain(pause_s)
             if self.killed:
                 raise ActorKilled(self.name)
-            for envelope in envelopes:
-                match envelope.message:
-                    case _ActorStop():
-                        if envelope.reply_to is not None:
-                            envelope.reply_to.set(None)
+            for item in items:
+                match item:
+                    case _ if stops(item):
                         return
                     case Down() as down:
                         self._down(down)
@@ -152,7 +149,6 @@ class Supervisor(Actor):
     def _left(self, down: Down) -> None:
         """An actor ended in good order; for a worker that means its slot is gone."""
         self.stage.actors.pop(down.name, None)
-        self.stage.refs.pop(down.name, None)
         if isinstance(down.actor, Worker):
             self.stage.tell("dispatcher", WorkerDown(down.actor.pool, down.name, restarted=False))
 

@@ -9,6 +9,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor, ActorKilled
+from perdure.actors.mailbox import stops
 from perdure.actors.messages import Wake, WakeAt
 
 if TYPE_CHECKING:
@@ -33,24 +34,22 @@ class Timer(Actor):
         while not self.actor_stopped.is_set():
             timeout_s = clock.seconds_until(self.deadlines[0][0]) if self.deadlines else None
             # Woken at least once an hour: a thread cannot wait for as long as a message can be delayed.
-            envelopes = inbox.drain(None if timeout_s is None else min(timeout_s, 3600.0))
+            items = inbox.drain(None if timeout_s is None else min(timeout_s, 3600.0))
             if self.killed:
                 raise ActorKilled(self.name)
-            if not self.on_envelopes(envelopes):
+            if not self.take(items):
                 return
             self._ring(clock.now_us())
 
-    def on_envelopes(self, envelopes: list[Any]) -> bool:
+    def take(self, items: list[Any]) -> bool:
         """Take note of what is asked; False when told to stop."""
-        for envelope in envelopes:
-            match envelope.message:
+        for item in items:
+            match item:
                 case WakeAt(name=name, at_us=at_us):
                     if self.asked.get(name) != at_us:
                         self.asked[name] = at_us
                         heappush(self.deadlines, (at_us, name))
-                case message if type(message).__name__ == "_ActorStop":
-                    if envelope.reply_to is not None:
-                        envelope.reply_to.set(None)
+                case _ if stops(item):
                     return False
         return True
 

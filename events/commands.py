@@ -56,7 +56,7 @@ class Publish:
 
     drafts: list[Draft]
     deadline_us: int = 0
-    """Until when it may wait for room in the backlog; the rules do not look at it."""
+    """Until when it waits for room in the backlog, set when it begins to; the rules do not look at it."""
 
 
 @attrs.define

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["Lane", "Line"]
 
 
+READY, ORDERLY = Status.READY, Where.ORDERLY
+
+
 class Lane:
     """Ready messages of one type and one priority.
 
@@ -55,7 +58,13 @@ class Lane:
     def first(self, n: int) -> list[Message]:
         """Give the first `n` in order, leaving them where they are."""
         if not self.late:
-            return list(_take(filter(_is_orderly, self.orderly), n))
+            found: list[Message] = []
+            for message in self.orderly:  # husks and all: written out, as this is where all deliveries come by
+                if message.status is READY and message.where is ORDERLY:
+                    found.append(message)
+                    if len(found) >= n:
+                        break
+            return found if n > 0 else []
         late = filter(_is_late, _ascending(self.late))
         return list(_take(merge(filter(_is_orderly, self.orderly), late, key=_rank), n))
 
@@ -71,12 +80,15 @@ class Line:
 
     def add(self, message: Message) -> None:
         """Put a message that has become ready in its place."""
-        priority = message.published.priority
+        self.lane(message.published.priority).add(message)
+
+    def lane(self, priority: int) -> Lane:
+        """Give the lane of a priority, made at first use."""
         lane = self.lanes.get(priority)
         if lane is None:
             lane = self.lanes[priority] = Lane()
             self.priorities = sorted(self.lanes, reverse=True)
-        lane.add(message)
+        return lane
 
     def trim(self, message: Message) -> None:
         """Tidy up after `message` left the line."""

@@ -14,11 +14,13 @@ from perdure.events.errors import DuplicateKey
 from perdure.events.publish_rules import accept
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perdure.events.limits import Limits
     from perdure.events.message import Message
     from perdure.events.queue_state import QueueState
 
-__all__ = ["current", "done", "fail", "give_back", "lose", "take_back"]
+__all__ = ["complete_all", "current", "done", "fail", "give_back", "lose", "take_back"]
 
 Events: TypeAlias = list[ev.Event]
 
@@ -60,6 +62,24 @@ def done(state: QueueState, report: Done, now_us: int, limits: Limits) -> Events
         failure = Fail(report.number, report.id, report.attempt, "perdure.DuplicateKey", str(error), "", 0)
         return fail(state, failure, now_us, limits)
     return [*children, *events]
+
+
+def complete_all(state: QueueState, reports: Sequence[object]) -> Events | None:
+    """Complete many plain messages at once; None where a report is anything else, and each must be looked at by itself."""
+    leased = state.leased
+    events: list[ev.Completed] = []
+    for report in reports:
+        if type(report) is not Done or report.drafts:
+            return None
+        message = leased.get(report.number)
+        if message is None or message.lease is None:
+            return None
+        published = message.published
+        if message.lease.attempt != report.attempt or published.id != report.id or published.terms is not None:
+            return None
+        events.append(ev.Completed(report.number, report.attempt))
+    numbers = {event.number for event in events}
+    return [*events] if len(numbers) == len(events) else None
 
 
 def fail(state: QueueState, report: Fail, now_us: int, limits: Limits) -> Events:

@@ -5,6 +5,7 @@ What becomes of a message once it was accepted is in `outcome_rules`.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from perdure.events import vocabulary as ev
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["accept", "live", "publish"]
 
+_key_of = attrgetter("key")
+
 
 def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) -> list[ev.Event]:
     """Accept all drafts or none, within the bounds; an id that is known adds nothing."""
     ids = state.ids
     drafts = command.drafts
     fresh = [draft for draft in drafts if draft.id not in ids]
-    if len(fresh) > 1:
+    if len(fresh) > 1 and len({draft.id for draft in fresh}) < len(fresh):
         fresh = list({draft.id: draft for draft in reversed(fresh)}.values())[::-1]
     if not fresh:
         return []
@@ -51,6 +54,8 @@ def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) ->
 def accept(state: QueueState, drafts: Sequence[Draft], now_us: int, limits: Limits) -> list[ev.Event]:
     """Number the drafts and let newer messages take the place of waiting ones with the same key."""
     number = state.next_number
+    if not any(map(_key_of, drafts)):
+        return [ev.Published(n, *draft) for n, draft in enumerate(drafts, number)]
     events: list[ev.Event] = []
     latest: dict[tuple[str, str], tuple[int, str]] = {}
     for draft in drafts:

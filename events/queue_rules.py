@@ -103,7 +103,10 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
     if state.suspects:
         alone = _suspect(state, {s.type: s for s in subscriptions if s.window > 0})
         if alone is not None:
-            return [] if state.leased else [_lease(*alone, now_us, ahead=False)]
+            message, subscription = alone
+            until_us = now_us + subscription.lease_us if subscription.lease_us else 0
+            lease = ev.Leased(message.number, message.attempts + 1, until_us, subscription.retries)
+            return [] if state.leased else [lease]
     leases: list[ev.Leased] = []
     for subscription in subscriptions:
         counts = state.by_type.get(subscription.type)
@@ -115,10 +118,11 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
         if room <= 0:
             continue
         free = subscription.parallelism - counts.out
+        until_us = now_us + subscription.lease_us if subscription.lease_us else 0
         for message in state.lines[subscription.type].first(min(room, counts.ready)):
             if free <= 0 and (message.singly or message.crashes):
                 break  # handed only to a free worker, so that after a crash it is known to have started
-            leases.append(_lease(message, subscription, now_us, ahead=free <= 0))
+            leases.append(ev.Leased(message.number, message.attempts + 1, until_us, subscription.retries, "", free <= 0))
             free -= 1
     return leases
 
@@ -141,11 +145,6 @@ def next_pace_us(state: QueueState, subscription: Subscription) -> int:
     if not subscription.interval_us or counts is None or not counts.ready or subscription.window <= counts.out:
         return FOREVER
     return state.paces.get(subscription.type, 0) - (subscription.burst - 1) * subscription.interval_us
-
-
-def _lease(message: Message, subscription: Subscription, now_us: int, *, ahead: bool) -> ev.Leased:
-    until_us = now_us + subscription.lease_us if subscription.lease_us else 0
-    return ev.Leased(message.number, message.attempts + 1, until_us, subscription.retries, "", ahead)
 
 
 def _suspect(state: QueueState, open_to: dict[str, Subscription]) -> tuple[Message, Subscription] | None:

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heapify, heappop, heappush
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from perdure.events import vocabulary as ev
 from perdure.events.lane import Line
-from perdure.events.message import Message, Status
+from perdure.events.message import Message, Status, Where
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["KeyHolder", "KeySlots", "QueueState", "TypeCounts", "evolve", "settle_deadlines"]
+__all__ = ["KeyHolder", "KeySlots", "QueueState", "TypeCounts", "evolve", "evolve_all", "settle_deadlines"]
 
 READY, DELAYED, HELD, LEASED = Status.READY, Status.DELAYED, Status.HELD, Status.LEASED
+NOWHERE = Where.NOWHERE
+_class_of = attrgetter("__class__")
 FOREVER = 1 << 62
 
 
@@ -119,12 +123,108 @@ def is_suspect(message: Message) -> bool:
     return message.crashes >= 2  # noqa: PLR2004 - one crash can be chance; who was there twice is watched
 
 
+def evolve_all(state: QueueState, events: Sequence[ev.Event]) -> None:
+    """Fold facts in order: what `evolve` does to each, with the work of a long run of one kind done in one loop."""
+    for cls, run in groupby(events, _class_of):
+        fold_run = _RUNS.get(cls)
+        if fold_run is not None:
+            fold_run(state, run)
+            continue
+        fold = _FOLDS.get(cls)
+        if fold is not None:
+            for event in run:
+                fold(state, event)
+
+
 def evolve(state: QueueState, event: ev.Event) -> QueueState:
     """Fold one fact into the state (in place) and give it back. Facts of other actors change nothing here."""
     fold = _FOLDS.get(event.__class__)
     if fold is not None:
         fold(state, event)
     return state
+
+
+# --- runs: the same folds as below, for the messages that nearly all are --------------------------------------------------
+
+
+def _published_run(state: QueueState, events: Iterable[ev.Published]) -> None:
+    """Fold many `Published`; plain messages (no key, group, time or terms) go to the end of their line."""
+    messages, ids = state.messages, state.ids
+    lane, counts, name, priority, size = None, None, "", 0, 0
+    for event in events:
+        if event.key is not None or event.group is not None or event.terms is not None or event.due_us or event.expires_us:
+            _published(state, event)
+            continue
+        if lane is None or counts is None or event.type != name or event.priority != priority:
+            name, priority = event.type, event.priority
+            counts = state.counts(name)
+            line = state.lines.get(name)
+            if line is None:
+                line = state.lines[name] = Line()
+            lane = line.lane(priority)
+        number = event.number
+        message = messages[number] = Message(event, number, number)
+        ids[event.id] = number
+        size += len(event.payload)
+        counts.published += 1
+        counts.ready += 1
+        state.next_number = number + 1
+        lane.add(message)
+    state.payload_bytes += size
+
+
+def _leased_run(state: QueueState, events: Iterable[ev.Leased]) -> None:
+    """Fold many `Leased`; the lines they leave are tidied once."""
+    messages, leased = state.messages, state.leased
+    left: dict[tuple[str, int], Message] = {}
+    for event in events:
+        number = event.number
+        message = messages[number]
+        published = message.published
+        if published.key is not None:
+            _leased(state, event)
+            continue
+        counts = state.by_type[published.type]
+        counts.ready -= 1
+        counts.in_flight += 1
+        if not event.holder:
+            counts.out += 1
+        message.status, message.where = LEASED, NOWHERE
+        message.lease, message.until_us = event, event.until_us
+        if event.until_us and event.until_us < state.lease_horizon_us:
+            state.lease_horizon_us = event.until_us
+        leased[number] = message
+        left[published.type, published.priority] = message
+    for (name, _), message in left.items():
+        state.lines[name].trim(message)
+
+
+def _completed_run(state: QueueState, events: Iterable[ev.Completed]) -> None:
+    """Fold many `Completed`."""
+    messages, leased, suspects = state.messages, state.leased, state.suspects
+    finished, order, finished_max = state.finished, state.finished_order, state.finished_max
+    size = 0
+    for event in events:
+        number = event.number
+        message = messages[number]
+        published, lease = message.published, message.lease
+        if published.key is not None or published.group is not None or published.terms is not None or lease is None:
+            _completed(state, event)
+            continue
+        counts = state.by_type[published.type]
+        counts.completed += 1
+        counts.in_flight -= 1
+        if not lease.holder:
+            counts.out -= 1
+        del leased[number], messages[number]
+        size += len(published.payload)
+        if suspects:
+            suspects.discard(number)
+        finished[number] = (published.id, event.attempt)
+        order.append(number)
+        if len(order) > finished_max:
+            _forget_oldest(state)
+    state.payload_bytes -= size
 
 
 # --- entering and leaving ------------------------------------------------------------------------------------------------
@@ -314,10 +414,14 @@ def _remember(state: QueueState, number: int, ident: str, attempt: int) -> None:
     order = state.finished_order
     order.append(number)
     if len(order) > state.finished_max:
-        oldest = order.popleft()
-        ended = state.finished.pop(oldest, None)
-        if ended is not None and state.ids.get(ended[0]) == oldest and oldest not in state.dead:
-            del state.ids[ended[0]]
+        _forget_oldest(state)
+
+
+def _forget_oldest(state: QueueState) -> None:
+    oldest = state.finished_order.popleft()
+    ended = state.finished.pop(oldest, None)
+    if ended is not None and state.ids.get(ended[0]) == oldest and oldest not in state.dead:
+        del state.ids[ended[0]]
 
 
 def _free_key(state: QueueState, key: tuple[str, str], number: int) -> None:
@@ -584,4 +688,10 @@ _FOLDS: dict[type[ev.Event], Callable[[QueueState, Any], None]] = {
     ev.Paced: _paced,
     ev.Ticked: _ticked,
     ev.LateResultRefused: _late,
+}
+
+_RUNS: dict[type[ev.Event], Callable[[QueueState, Any], None]] = {
+    ev.Published: _published_run,
+    ev.Leased: _leased_run,
+    ev.Completed: _completed_run,
 }

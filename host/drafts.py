@@ -152,6 +152,20 @@ class Drafts:
         terms = Terms(self.names.versions.get(type_name, 1), window_us, key_parallelism if key is not None else 0, result_us)
         return None if key is None else policy, None if terms == PLAIN_TERMS else terms
 
+    def one(self, message: Any) -> Draft:
+        """Check and encode a message without any option; the fast path of single messages.
+
+        Raises:
+            As `draft`.
+        """
+        type_name = self.names.name(type(message))
+        if self.has_middleware or type_name in self.names.versions:
+            return self.draft(message)
+        payload = self.codec.encode(message)
+        if len(payload) > self.options.payload_bytes_max:
+            self._check_size(type_name, payload)
+        return Draft(self.ids.one(), type_name, payload)
+
     def plain(self, messages: list[Any]) -> list[Draft]:
         """Check and encode messages without any option; the fast path of batches.
 

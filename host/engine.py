@@ -5,6 +5,7 @@ Nothing is decided here about messages; which actor is started again when it die
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,7 @@ class Engine:
         self._store = store
         self._clock = clock
         self._options = options
+        self._collector: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None
         self._states, self._base = recover(store, finished_max=options.finished_max)
         limits = Limits(
             backlog=options.backlog_max,
@@ -72,6 +74,7 @@ class Engine:
 
     def start(self, opened: Recovered, specs: dict[str, HandlerSpec], schedules: dict[str, Schedule]) -> Recovery:
         """Start the actors; returns when the handlers are registered, with what recovery did."""
+        self._calm_collector()
         stage, states = self.stage, self._states
         stage.snapshot_due = max(self._base, 0) + self._options.snapshot_events
         for part in ("queue", "dispatcher", "dead_letters"):
@@ -104,6 +107,17 @@ class Engine:
         logger.info("%s", recovery)
         stage.tell("supervisor", ev.Started(stage.run, os.getpid(), _version(), recovery.plain()))
         return recovery
+
+    def _calm_collector(self) -> None:
+        """Have the garbage collector look at young objects less often than its default; see `Options.gc_threshold`."""
+        wanted, before = self._options.gc_threshold, gc.get_threshold()
+        if 0 < before[0] < wanted:
+            self._collector = (before, (wanted, max(before[1], 20), max(before[2], 100)))
+            gc.set_threshold(*self._collector[1])
+
+    def _restore_collector(self) -> None:
+        if self._collector is not None and gc.get_threshold() == self._collector[1]:
+            gc.set_threshold(*self._collector[0])
 
     def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         """Register a handler, or a schedule with its handler, while the actors run."""
@@ -166,6 +180,7 @@ class Engine:
         """Let the actors go in the order in which they still tell each other something; the journal closes the store."""
         stage = self.stage
         stage.closing = True
+        self._restore_collector()
         for pool in stage.pools.values():
             pool.closed = True
         for name in LEAVING:

@@ -33,6 +33,8 @@ class Ids:
         self._next = itertools.count(chance.getrandbits(47)).__next__
         self._run = f"7{chance.getrandbits(12):03x}-{0x8000 | chance.getrandbits(14):04x}"
         self._now_us = clock.now_us
+        self._made = (-1, "")
+        """The last millisecond and its prefix; replaced as one, so that no thread sees half of it."""
 
     def one(self) -> str:
         """Make an id."""
@@ -44,5 +46,10 @@ class Ids:
         return [f"{prefix}{following():012x}" for _ in range(n)]
 
     def _prefix(self) -> str:
-        ms = f"{self._now_us() // 1000:012x}"
-        return f"{ms[:8]}-{ms[8:]}-{self._run}-"
+        ms = self._now_us() // 1000
+        made_ms, prefix = self._made
+        if ms != made_ms:
+            stamp = f"{ms:012x}"
+            prefix = f"{stamp[:8]}-{stamp[8:]}-{self._run}-"
+            self._made = (ms, prefix)
+        return prefix

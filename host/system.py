@@ -366,7 +366,10 @@ class System:
         Raises:
             NotRunning: there are none.
         """
-        return self._run.stage
+        engine = self._engine
+        if engine is None:
+            raise self._not_running()
+        return engine.stage
 
     @property
     def _run(self) -> Engine:
@@ -442,8 +445,9 @@ class System:
         draft = self._draft(message, options)
         reply = _FutureReply(draft.id)
         desk = self.stage.desk
-        desk.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
-        self._send([draft], reply)
+        if len(desk.outstanding) >= self.options.pipeline_max:
+            desk.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
+        desk.send("queue", Publish([draft]), reply)
         return reply.future
 
     async def apublish(self, message: Any, **options: Any) -> str:
@@ -465,6 +469,8 @@ class System:
 
     def _draft(self, message: Any, options: dict[str, Any]) -> Draft:
         self._check_running()
+        if not options:
+            return self.drafts.one(message)
         try:
             return self.drafts.draft(message, **options)
         except TypeError as error:
@@ -474,8 +480,7 @@ class System:
             raise
 
     def _send(self, drafts: list[Draft], reply: Reply) -> Any:
-        deadline_us = self.clock.now_us() + round(self.options.publish_timeout_s * 1_000_000)
-        return self.stage.desk.send("queue", Publish(drafts, deadline_us), reply)
+        return self.stage.desk.send("queue", Publish(drafts), reply)
 
     def _publish(self, drafts: list[Draft]) -> None:
         answer = Answer()
