@@ -1,4 +1,9 @@
-"""How it is broken, on purpose: tools that a user can turn on their own system.
+"""How perdure is broken, on purpose: a disk that forgets, power cuts, a simulated world, killers of actors, soak runs.
 
-Nothing else imports this room.
+Shipped, because users may turn all of it on their own handlers. Nothing imports this room; it may import all others.
 """
+
+from perdure.chaos.crash import CrashCheck, PowerCuts
+from perdure.chaos.memory_disk import Fault, MemoryDisk, PowerCut
+
+__all__ = ["CrashCheck", "Fault", "MemoryDisk", "PowerCut", "PowerCuts"]

@@ -9,6 +9,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, BinaryIO
 
+from perdure.store.lock import FolderLock
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,6 +21,10 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 class Disk:
     """The real disk. All methods raise OSError as the system reports it; files are 0600, folders 0700, links not followed."""
+
+    def lock(self, folder: Path) -> FolderLock:
+        """Give the lock of a data folder, not yet taken."""
+        return FolderLock(folder)
 
     def make_folder(self, path: Path) -> None:
         """Create a folder and its parents; one that is there is left as it is."""

@@ -17,7 +17,6 @@ from perdure.store import frame as fr
 from perdure.store import segment as sg
 from perdure.store import snapshot_file
 from perdure.store.disk import Disk
-from perdure.store.lock import FolderLock
 from perdure.store.protocol import Recovered, Snapshot
 from perdure.store.reader import FolderReader
 
@@ -53,7 +52,7 @@ class SegmentStore:
         self.epoch = 0
         self._new_id = new_id
         self._now_us = now_us
-        self._lock = FolderLock(self.path)
+        self._lock = self.disk.lock(self.path)
         self._fd: int | None = None
         self._pid = 0
         self._store_id = b""
@@ -98,6 +97,9 @@ class SegmentStore:
     def _recover(self, void_after: int | None) -> Recovered:
         self._failed = None
         self._pid = os.getpid()
+        # Names that are seen may be in the cache only, left by who was killed before it could sync them.
+        self.disk.sync_folder(self.path)
+        self.disk.sync_folder(self.path.parent)
         for name in self.disk.names(self.path):
             if name.endswith(".tmp"):  # left by whoever died while writing it; never part of the log
                 self.disk.remove(self.path / name)
@@ -150,7 +152,6 @@ class SegmentStore:
         self.last_seq = self._synced_seq = 0
         self.epoch = 1
         self._begin_segment()
-        self.disk.sync_folder(self.path.parent)
         return Recovered(0, 1, 1, created=True)
 
     def _read_from_disk(self, path: Path) -> None:

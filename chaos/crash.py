@@ -1,0 +1,315 @@
+"""Power cuts: which states of a disk one could leave, and whether a store comes back from each of them with its promises kept.
+
+`CrashCheck` runs a workload of a store on a memory disk and stops at every operation; from each stop `PowerCuts` builds the states
+that a cut right there could leave, and the store is opened on each. The model of the disk is in `memory_disk`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import random
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from perdure.chaos.memory_disk import Change, Fault, File, Killed, Link, MemoryDisk, PowerCut, apply, follow
+from perdure.events.errors import PerdureError, StoreUnavailable
+from perdure.store import SegmentStore, Snapshot, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = [
+    "CrashCheck",
+    "Lost",
+    "PowerCuts",
+    "Promise",
+    "appends",
+    "appends_through_a_kill",
+    "appends_through_faults",
+    "snapshot_body",
+]
+
+SECTOR = 512
+EXHAUSTIVE = 6
+"""So many pending operations are tried in every combination; of more, prefixes and samples."""
+
+T = TypeVar("T")
+
+
+class Lost(AssertionError):
+    """A store did not come back from a power cut as it had promised."""
+
+
+class PowerCuts:
+    """The states that a power cut at one moment could leave, each a new disk that has forgotten what was not synced."""
+
+    def __init__(self, chance: random.Random, samples: int = 4) -> None:
+        self._chance = chance
+        self._samples = samples
+
+    def states(self, disk: MemoryDisk) -> Iterator[MemoryDisk]:
+        """Give disks as they may be found after the cut; the given one is left as it is."""
+        files = {id(file): file for file in (*disk.names_seen.values(), *disk.names_durable.values())}
+        for link in disk.names_pending:
+            files.update((id(file), file) for _, file in link.names if file is not None)
+        open_changes = [(file, change) for file in files.values() for change in (*file.undecided, *file.pending)]
+        pending: list[tuple[File, Change] | Link] = [*open_changes, *disk.names_pending]
+        for kept in self._choices(pending):
+            yield self._state(disk, kept, None)
+            torn = next((k for k in reversed(kept) if not isinstance(k, Link) and k[1].data), None)
+            if torn is not None and not isinstance(torn, Link):
+                for part in self._tears(torn[1]):
+                    yield self._state(disk, kept, (torn, part))
+
+    def _choices(self, pending: Sequence[T]) -> Iterator[list[T]]:
+        """Give which of the pending operations reached the disk: every combination of few, samples of many."""
+        n = len(pending)
+        if n <= EXHAUSTIVE:
+            for mask in range(1 << n):
+                yield [p for i, p in enumerate(pending) if mask >> i & 1]
+            return
+        for i in (0, 1, n // 2, n - 1, n):
+            yield list(pending[:i])
+        for _ in range(self._samples):
+            yield [p for p in pending if self._chance.random() < 0.5]  # noqa: PLR2004 - each as likely as not
+
+    def _tears(self, change: Change) -> Iterator[Change]:
+        """Give what may be left of the last write: a part up to a sector or any byte, with nothing, zeros or garbage behind it."""
+        data = change.data or b""
+        sectors = range(SECTOR - change.offset % SECTOR, len(data), SECTOR)
+        places = {*itertools.islice(sectors, 3), self._chance.randrange(len(data)), len(data) - 1}
+        for place in sorted(p for p in places if 0 <= p < len(data)):
+            yield Change(change.offset, data[:place])
+            yield Change(change.offset, data[:place] + bytes(len(data) - place))
+        place = self._chance.randrange(len(data))
+        yield Change(change.offset, data[:place] + self._chance.randbytes(len(data) - place))
+
+    def _state(
+        self,
+        disk: MemoryDisk,
+        kept: Sequence[tuple[File, Change] | Link],
+        torn: tuple[tuple[File, Change] | Link, Change] | None,
+    ) -> MemoryDisk:
+        names = dict(disk.names_durable)
+        contents: dict[int, bytearray] = {}
+        for item in kept:
+            if isinstance(item, Link):
+                follow(names, item)
+                continue
+            file, change = item
+            if torn is not None and item is torn[0]:
+                change = torn[1]
+            apply(contents.setdefault(id(file), bytearray(file.durable)), change)
+        return MemoryDisk({name: bytes(contents.get(id(file), file.durable)) for name, file in names.items()})
+
+
+@attrs.define
+class Promise:
+    """What a workload has been promised so far."""
+
+    sent: list[bytes] = attrs.field(factory=list)
+    """Bodies of the frames that were appended, in order; one event each."""
+    acknowledged: int = 0
+    """So many of them were synced."""
+
+
+@attrs.define
+class CrashCheck:
+    """Runs workloads of a store and cuts the power at every operation.
+
+    `open_store` makes a store on a disk; a test gives one with a bug in it, to see that it is found.
+    """
+
+    seed: int = 0
+    open_store: Callable[[MemoryDisk], SegmentStore] = attrs.field(
+        default=lambda disk: SegmentStore("/data", disk=disk, segment_bytes=4096, new_id=lambda: b"i" * 16, now_us=lambda: 1)
+    )
+    nested: float = 0.02
+    """The share of recoveries that are themselves cut at every operation."""
+    stops: int = 0
+    states: int = 0
+    recoveries: int = 0
+
+    def run(self, workload: Callable[[SegmentStore, Promise], None], disk: MemoryDisk | None = None) -> None:
+        """Run a workload to its end, and check every state on the way.
+
+        Raises:
+            Lost: a promise was broken; says at which operation.
+        """
+        disk = disk or MemoryDisk()
+        promise = Promise()
+        chance = random.Random(self.seed)  # noqa: S311 - a seed is to be repeated
+        cuts = PowerCuts(chance)
+
+        def stop(name: str) -> None:
+            self.stops += 1
+            for state in cuts.states(disk):
+                self.states += 1
+                try:
+                    self.check(state, promise, chance)
+                except (PerdureError, Lost, AssertionError) as error:
+                    msg = f"before operation {disk.operations} ({name}), {promise.acknowledged} acknowledged: {error!r}"
+                    raise Lost(msg) from error
+
+        disk.before_each = stop
+        logging.getLogger("perdure.store").disabled = True  # each torn tail would be told, thousands of times
+        try:
+            workload(self.open_store(disk), promise)
+            stop("end")
+        finally:
+            logging.getLogger("perdure.store").disabled = False
+
+    def check(self, state: MemoryDisk, promise: Promise, chance: random.Random, depth: int = 1) -> None:
+        """Open a store on what a cut left: all that was acknowledged, nothing invented, the order kept, and it goes on."""
+        if depth and chance.random() < self.nested:
+            self._check_cut_recovery(state, promise, chance)
+        self.recoveries += 1
+        store = self.open_store(state)
+        recovered = store.open()
+        found = [frame.body for frame in store.frames()]
+        if found != promise.sent[: len(found)]:
+            msg = f"{len(found)} frames that are no beginning of the {len(promise.sent)} sent"
+            raise Lost(msg)
+        if len(found) < promise.acknowledged or recovered.last_seq != len(found):
+            msg = f"{len(found)} frames (last sequence {recovered.last_seq}) of {promise.acknowledged} acknowledged"
+            raise Lost(msg)
+        for snapshot in store.snapshots():
+            if snapshot.seq > recovered.last_seq or snapshot.body != snapshot_body(snapshot.seq):
+                msg = f"a snapshot at {snapshot.seq} that nobody can have made"
+                raise Lost(msg)
+        store.append(b"next", 1, expected_seq=recovered.last_seq + 1)
+        store.close()
+        again = self.open_store(state)
+        if again.open().last_seq != recovered.last_seq + 1 or [f.body for f in again.frames()] != [*found, b"next"]:
+            msg = "what was written after the recovery is not there at the next"
+            raise Lost(msg)
+        again.close()
+        if findings := verify("/data", disk=state).findings:
+            msg = f"after the recovery the folder is not whole: {findings[0]}"
+            raise Lost(msg)
+        if left := [name for name in state.contents() if name.endswith(".tmp")]:
+            msg = f"left behind: {left}"
+            raise Lost(msg)
+
+    def _check_cut_recovery(self, state: MemoryDisk, promise: Promise, chance: random.Random) -> None:
+        """Cut the recovery itself at each of its operations, and recover from that."""
+        cuts = PowerCuts(chance, samples=1)
+        for at in itertools.count(1):
+            disk = MemoryDisk(state.contents())
+
+            def stop(_name: str, disk: MemoryDisk = disk, at: int = at) -> None:
+                if disk.operations >= at:
+                    raise PowerCut
+
+            disk.before_each = stop
+            store = self.open_store(disk)
+            try:
+                store.open()
+            except PowerCut:
+                disk.before_each = lambda _name: None
+                for again in itertools.islice(cuts.states(disk), 8):
+                    self.states += 1
+                    self.check(again, promise, chance, depth=0)
+                continue
+            return
+
+
+def appends_through_faults(count: int, fault: Fault) -> Callable[[SegmentStore, Promise], None]:
+    """Make a workload as a journal does it: after any I/O error open the log anew, void what was not synced, and go on."""
+
+    def workload(store: SegmentStore, promise: Promise) -> None:
+        disk = store.disk
+        if not isinstance(disk, MemoryDisk):
+            msg = "faults need a memory disk"
+            raise TypeError(msg)
+        disk.faults = [fault]
+        _until_it_works(store.open)
+        while promise.acknowledged < count:
+            body = f"{len(promise.sent)}:".encode() + bytes(300)
+            promise.sent.append(body)
+            try:
+                store.append(body, 1, expected_seq=store.last_seq + 1)
+                if len(promise.sent) % 3:
+                    continue
+                store.sync()
+                promise.acknowledged = len(promise.sent)
+                store.save_snapshot(Snapshot(store.last_seq, snapshot_body(store.last_seq)))
+                store.seal()
+            except StoreUnavailable:
+                void_after = promise.acknowledged
+                _until_it_works(partial(store.reopen, void_after=void_after))
+                if store.last_seq > void_after:
+                    msg = f"{store.last_seq - void_after} events that were refused after a failed sync have come back"
+                    raise Lost(msg) from None
+                del promise.sent[store.last_seq :]
+        with contextlib.suppress(StoreUnavailable):  # told, and nothing was promised
+            store.close()
+
+    return workload
+
+
+def appends_through_a_kill(count: int, at: int) -> Callable[[SegmentStore, Promise], None]:
+    """Make a workload whose process is killed at an operation; another goes on in the same folder, on a machine that stays on."""
+
+    def workload(store: SegmentStore, promise: Promise) -> None:
+        disk = store.disk
+        if not isinstance(disk, MemoryDisk):
+            msg = "kills need a memory disk"
+            raise TypeError(msg)
+        disk.kill_at = at
+        heir = type(store)("/data", disk=disk, segment_bytes=store.segment_bytes, new_id=lambda: b"i" * 16, now_us=lambda: 1)
+        try:
+            appends(count, size=1500, snapshot_every=2)(store, promise)
+        except Killed:
+            disk.owner = None
+            promise.acknowledged = min(promise.acknowledged, len(promise.sent))
+            heir.open()
+            del promise.sent[heir.last_seq :]
+            for _ in range(count):
+                promise.sent.append(b"heir" + bytes(900))
+                heir.append(promise.sent[-1], 1, expected_seq=heir.last_seq + 1)
+                heir.sync()
+                promise.acknowledged = len(promise.sent)
+            heir.close()
+
+    return workload
+
+
+def _until_it_works(call: Callable[[], object], tries: int = 20) -> None:
+    for left in range(tries, 0, -1):
+        try:
+            call()
+        except StoreUnavailable:
+            if left == 1:
+                raise
+        else:
+            return
+
+
+def snapshot_body(seq: int) -> bytes:
+    """Give the body that workloads here save as the snapshot at a sequence number."""
+    return f"state at {seq}".encode() * 20
+
+
+def appends(count: int, *, each: int = 1, size: int = 600, snapshot_every: int = 0) -> Callable[[SegmentStore, Promise], None]:
+    """Make a workload: open, append and sync `count` times `each` frames of up to `size` bytes, snapshots between, close."""
+
+    def workload(store: SegmentStore, promise: Promise) -> None:
+        store.open()
+        for n in range(count):
+            for k in range(each):
+                body = f"{n}.{k}:".encode() + random.Random(n * 31 + k).randbytes((n * 37 + k * 11) % size)  # noqa: S311
+                promise.sent.append(body)
+                store.append(body, 1, expected_seq=store.last_seq + 1)
+            store.sync()
+            promise.acknowledged = len(promise.sent)
+            if snapshot_every and n % snapshot_every == snapshot_every - 1:
+                store.save_snapshot(Snapshot(store.last_seq, snapshot_body(store.last_seq)))
+                store.seal()
+        store.close()
+
+    return workload

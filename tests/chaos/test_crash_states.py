@@ -1,0 +1,241 @@
+"""Power cuts at every operation of the store, and failing operations one after another: what was acknowledged is there.
+
+The last part plants bugs, to see that these checks would have found them. PERDURE_STATES multiplies the number of seeds.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perdure.chaos.crash import CrashCheck, Lost, appends, appends_through_a_kill, appends_through_faults
+from perdure.chaos.memory_disk import Fault, MemoryDisk
+from perdure.events.errors import StoreUnavailable
+from perdure.store import SegmentStore, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from perdure.chaos.crash import Promise
+    from perdure.store.disk import Disk
+
+    Workload = Callable[[SegmentStore, Promise], None]
+
+TIMES = int(os.environ.get("PERDURE_STATES", "1"))
+
+
+def small(disk: MemoryDisk) -> SegmentStore:
+    return SegmentStore("/data", disk=disk, segment_bytes=4096, new_id=lambda: b"i" * 16, now_us=lambda: 1)
+
+
+WORKLOADS = {
+    "one by one": appends(10),
+    "in groups": appends(8, each=3, size=1500),
+    "with snapshots": appends(12, each=2, size=900, snapshot_every=3),
+    "many small": appends(30, each=2, size=40, snapshot_every=7),
+}
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_every_state_that_a_power_cut_leaves(name: str) -> None:
+    """Scenarios 29, 32 and 36 for the store: acknowledged is recovered, nothing is invented, the order and the numbers hold."""
+    states = 0
+    for seed in range(2 * TIMES):
+        check = CrashCheck(seed=seed, nested=0.05)
+        check.run(WORKLOADS[name])
+        states += check.states
+    assert states > 200 * TIMES
+    print(f"{name}: {states:,} states")  # noqa: T201 - shown on request (-s), for docs/RELIABILITY.md
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_each_operation_failing_once_and_the_power_cut_after_it(code: int) -> None:
+    """Scenario 34 for the store: the error at the first operation, then at the second, until the workload passes untouched."""
+    states = 0
+    for at in range(1, 1000):
+        disk = MemoryDisk()
+        fault = Fault(at, code, part=at * 13 % 300)
+        check = CrashCheck(seed=at, nested=0.0)
+        check.run(appends_through_faults(7, fault), disk)
+        states += check.states
+        if fault.at > 0:  # it was never reached
+            break
+    else:
+        pytest.fail("the workload never ended")
+    assert at > 20
+    print(f"{errno.errorcode[code]}: {at - 1} failing operations, {states:,} states")  # noqa: T201 - as above
+
+
+@pytest.mark.parametrize("times", [2, 3, 5])
+def test_operations_failing_in_a_row(times: int) -> None:
+    for at in range(1, 60, 3):
+        CrashCheck(seed=at, nested=0.0).run(appends_through_faults(9, Fault(at, errno.EIO, times=times)), MemoryDisk())
+
+
+def test_process_killed_at_each_operation_and_the_power_cut_later() -> None:
+    """Scenario 29 with both deaths: what the dead process left unsynced must not take what its heir acknowledged with it."""
+    for at in range(1, 400):
+        disk = MemoryDisk()
+        CrashCheck(seed=at, nested=0.0).run(appends_through_a_kill(4, at), disk)
+        if disk.operations < at:
+            break
+    assert at > 25
+
+
+# --- planted bugs --------------------------------------------------------------------------------------------------------
+
+
+class _Without:
+    """Does nothing where a method of the disk should do something, for as long as it is entered."""
+
+    def __init__(self, disk: Disk, method: str) -> None:
+        self.disk, self.method = disk, method
+
+    def __enter__(self) -> None:
+        setattr(self.disk, self.method, lambda *_: None)
+
+    def __exit__(self, *_: object) -> None:
+        delattr(self.disk, self.method)
+
+
+class AcknowledgesUnsynced(SegmentStore):
+    def sync(self) -> None:
+        self._synced_seq = self.last_seq
+
+
+class NewSegmentNotInFolder(SegmentStore):
+    def _begin_segment(self) -> None:
+        with _Without(self.disk, "sync_folder"):
+            super()._begin_segment()
+
+
+class NewSegmentHeaderUnsynced(SegmentStore):
+    def _begin_segment(self) -> None:
+        with _Without(self.disk, "sync"):
+            super()._begin_segment()
+
+
+class OldSegmentUnsynced(SegmentStore):
+    def _roll(self) -> None:
+        fd, self._fd = self._fd, None
+        assert fd is not None
+        self.disk.close(fd)
+        self._synced_seq = self.last_seq
+        self._begin_segment()
+
+
+class SnapshotsAheadStay(SegmentStore):
+    def _set_aside_snapshots(self) -> None:
+        return
+
+
+class SyncTriedAgain(SegmentStore):
+    def sync(self) -> None:
+        try:
+            super().sync()
+        except StoreUnavailable:
+            self._failed = None
+            super().sync()
+
+
+class WritesOnAfterAnError(SegmentStore):
+    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+        with _Without(self.disk, "cut"):
+            try:
+                super().append(body, count, expected_seq=expected_seq)
+            except StoreUnavailable:
+                self._failed = None
+                super().append(body, count, expected_seq=expected_seq)
+
+
+class VoidedComesBack(SegmentStore):
+    def reopen(self, *, void_after: int | None = None) -> Any:
+        return super().reopen()
+
+
+class LeavesItsTraces(SegmentStore):
+    def _recover(self, void_after: int | None) -> Any:
+        with _Without(self.disk, "remove"):
+            return super()._recover(void_after)
+
+
+class RecoversWithoutSync(SegmentStore):
+    """Reads what a failed sync left in the cache, and takes it for what is on the disk."""
+
+    def _read_from_disk(self, path: Path) -> None:
+        return
+
+
+def unsynced_snapshots(store: SegmentStore, promise: Promise) -> None:
+    """Snapshots ahead of the sync, as the snapshotter makes them."""
+    store.open()
+    for n in range(6):
+        promise.sent.append(b"%d" % n)
+        store.append(promise.sent[-1], 1, expected_seq=store.last_seq + 1)
+        store.save_snapshot(Snapshot(store.last_seq, f"state at {store.last_seq}".encode() * 20))
+        store.sync()
+        promise.acknowledged = n + 1
+
+
+def _with_faults() -> Iterator[Workload]:
+    for only in ("sync", "write"):
+        for at in range(1, 12):
+            yield appends_through_faults(6, Fault(at, errno.EIO, part=at * 7, only=only))
+
+
+class NamesNotSyncedAtTheStart(SegmentStore):
+    def _recover(self, void_after: int | None) -> Any:
+        real, calls = self.disk.sync_folder, []
+
+        def all_but_the_first(path: Path) -> None:
+            calls.append(path)
+            if len(calls) > 2:
+                real(path)
+
+        self.disk.sync_folder = all_but_the_first  # type: ignore[method-assign]
+        try:
+            return super()._recover(void_after)
+        finally:
+            del self.disk.sync_folder
+
+
+def _with_kills() -> Iterator[Workload]:
+    for at in range(1, 60):
+        yield appends_through_a_kill(4, at)
+
+
+PLANTED: dict[type[SegmentStore], Callable[[], Iterator[Workload]]] = {
+    AcknowledgesUnsynced: lambda: iter(WORKLOADS.values()),
+    NewSegmentNotInFolder: lambda: iter(WORKLOADS.values()),
+    NewSegmentHeaderUnsynced: lambda: iter(WORKLOADS.values()),
+    OldSegmentUnsynced: lambda: iter([appends(3, each=12, size=1500)]),
+    SnapshotsAheadStay: lambda: iter([unsynced_snapshots]),
+    SyncTriedAgain: _with_faults,
+    WritesOnAfterAnError: _with_faults,
+    VoidedComesBack: _with_faults,
+    LeavesItsTraces: lambda: iter(WORKLOADS.values()),
+    RecoversWithoutSync: _with_faults,
+    NamesNotSyncedAtTheStart: _with_kills,
+}
+
+
+def test_without_a_bug_nothing_is_found() -> None:
+    CrashCheck(nested=0.0).run(unsynced_snapshots)
+    CrashCheck(nested=0.0).run(appends(3, each=12, size=1500))
+
+
+@pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.__name__)
+def test_planted_bug_is_found(bug: type[SegmentStore]) -> None:
+    def with_bug(disk: MemoryDisk) -> SegmentStore:
+        return bug("/data", disk=disk, segment_bytes=4096, new_id=lambda: b"i" * 16, now_us=lambda: 1)
+
+    def check_all() -> None:
+        for workload in PLANTED[bug]():
+            CrashCheck(open_store=with_bug, nested=0.05).run(workload, MemoryDisk())
+
+    with pytest.raises((Lost, AssertionError, StoreUnavailable, ValueError)):
+        check_all()
