@@ -52,15 +52,21 @@ class Actor(pykka.ThreadingActor):
         self.at_rest = False
         """It has ended in good order, with everything done that it was told before."""
         self.thread: threading.Thread | None = None
+        self._busy = False
 
     @staticmethod
     def _create_actor_inbox() -> Any:
         return Mailbox()
 
     def _start_actor_loop(self) -> None:
-        self.thread = threading.Thread(target=self._actor_loop, name=f"perdure-{self.name}", daemon=True)
+        self.stage.world.start(self)
+
+    def start_thread(self) -> None:
+        """Run in a thread of its own."""
+        thread = threading.Thread(target=self._actor_loop, name=f"perdure-{self.name}", daemon=True)
         with _births:
-            self.thread.start()
+            thread.start()
+            self.thread = thread
 
     def _actor_loop(self) -> None:
         cause: BaseException | None = None
@@ -78,32 +84,43 @@ class Actor(pykka.ThreadingActor):
             with self._life:
                 self.in_loop = False
             _throw(threading.get_ident(), None)  # a death that comes too late must not strike in `threading`
-            self.actor_stopped.set()
-            pykka.ActorRegistry.unregister(self.actor_ref)
-            self.stage.buried(self, cause)
+            self.end(cause)
+
+    def end(self, cause: BaseException | None) -> None:
+        """Be dead; `cause` None: in good order."""
+        self.actor_stopped.set()
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        self.stage.buried(self, cause)
 
     def run(self) -> None:
-        """Handle batches until told to stop."""
+        """Take turns until told to stop."""
         inbox: Mailbox = self.actor_inbox  # type: ignore[assignment]
-        idle_after_s = None
         while True:
-            items = inbox.drain(idle_after_s)
+            items = inbox.drain(self.patience_s())
             if self.killed:
                 raise ActorKilled(self.name)
-            if not items:
-                self.on_idle()
-                idle_after_s = None
-                continue
-            idle_after_s = self.idle_after_s
-            messages = [item for item in items if type(item) is not _Wake]
-            stopping = next((i for i, message in enumerate(messages) if stops(message)), None)
-            if stopping is None:
-                self.on_batch(messages)
-                continue
-            self.on_batch(messages[:stopping])
-            self.on_stop()
-            self.at_rest = True
-            return
+            if not self.turn(items):
+                return
+
+    def patience_s(self) -> float | None:
+        """Give how long to wait for messages before a turn without any; None: as long as it takes."""
+        return self.idle_after_s if self._busy else None
+
+    def turn(self, items: list[Any]) -> bool:
+        """Handle what was in the mailbox; False when told to stop."""
+        self._busy = bool(items)
+        if not items:
+            self.on_idle()
+            return True
+        messages = [item for item in items if type(item) is not _Wake]
+        stopping = next((i for i, message in enumerate(messages) if stops(message)), None)
+        if stopping is None:
+            self.on_batch(messages)
+            return True
+        self.on_batch(messages[:stopping])
+        self.on_stop()
+        self.at_rest = True
+        return False
 
     def on_batch(self, messages: list[Any]) -> None:
         """Handle all that was in the mailbox. Runs in the actor's thread; an exception here is the actor's death."""

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from perdure.actors.desk import Answer
 from perdure.events.commands import Extend
 from perdure.events.queue_rules import lease_lost
 
@@ -163,7 +162,7 @@ class Context:
         number, ident, attempt = delivery.published.number, delivery.published.id, delivery.lease.attempt
         if delivery.lost:
             raise lease_lost(ident, attempt)
-        answer = Answer()
+        answer = self._stage.world.answer()
         extend = Extend(number, ident, attempt, lease_us, percent, note)
         self._stage.desk.send("queue", extend, answer, from_outside=False)
         answer.wait(ANSWER_TIMEOUT_S)

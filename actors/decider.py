@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor
+from perdure.actors.desk import Request
 from perdure.actors.messages import Append, Reborn, Recall, Recalled, WakeAt
 from perdure.actors.recovery import advance, recover
 
@@ -61,7 +62,9 @@ class Decider(Actor):
             if not self.ready:
                 return
             messages, self.backlog = self.backlog, []
-        self.handle(messages)
+        outstanding = self.stage.desk.outstanding
+        # Who was refused while his request lay here has been told that nothing will come of it.
+        self.handle([m for m in messages if type(m) is not Request or m.key in outstanding])
 
     def _recall(self, seq: int) -> None:
         states = self.stage.warm_states(self.name)

@@ -70,7 +70,7 @@ class Answer:
 class Request:
     """One command on its way to an actor, with the place its answer goes."""
 
-    __slots__ = ("command", "doubts", "from_outside", "key", "reply", "target", "times")
+    __slots__ = ("command", "from_outside", "key", "reply", "target", "times", "voided", "writes")
 
     def __init__(self, key: int, target: str, command: Any, reply: Reply, from_outside: bool) -> None:  # noqa: FBT001 - hot
         self.key = key
@@ -79,7 +79,15 @@ class Request:
         self.reply = reply
         self.from_outside = from_outside
         self.times = 1
-        self.doubts = 0
+        self.writes = 0
+        """In how many frames it may stand that were written."""
+        self.voided = 0
+        """How many of them are known to be gone: they could not be synced, and the next journal voided them."""
+
+    @property
+    def may_be_refused(self) -> bool:
+        """Whether "nothing was published" would be true: no frame that it stands in can still be there."""
+        return self.from_outside and self.writes == self.voided
 
 
 class Desk:
@@ -153,8 +161,8 @@ class Desk:
         for request in list(self.outstanding.values()):
             if request.target != target:
                 continue
-            if request.doubts > 1:
-                # Twice its frame was written and could not be synced, and both times the successor voided it.
+            if request.voided > 1 and request.may_be_refused:
+                # Each time its frame was written and could not be synced, and each time the successor voided it.
                 self.refuse(request, _unavailable("the log could not be synced to the disk, twice"))
                 continue
             request.times += 1
@@ -164,7 +172,7 @@ class Desk:
         """Refuse all from outside from now on, and those who wait whose command is known not to have been written."""
         self.closed = error
         for request in list(self.outstanding.values()):
-            if request.from_outside and not request.doubts:
+            if request.may_be_refused:
                 self.refuse(request, _fresh(error))
 
     def reopen(self) -> None:

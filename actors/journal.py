@@ -14,6 +14,7 @@ from perdure.events.errors import StoreUnavailable
 from perdure.events.wire import encode
 
 if TYPE_CHECKING:
+    from perdure.actors.desk import Request
     from perdure.actors.messages import Effect
     from perdure.actors.stage import Stage
 
@@ -35,14 +36,14 @@ class Journal(Actor):
         self.store = stage.store
         self.terms: dict[str, int] = {}
         self.unsynced = False
-        self.synced_seq = 0
 
     def on_start(self) -> None:
         """Open the log anew, unless this is the first journal and the system has just opened it."""
         if self.generation > 1:
             self.store.reopen(void_after=self.stage.void_after)
-            self.stage.void_after = None
-        self.synced_seq = self.store.last_seq
+            for request in self.stage.to_void:
+                request.voided += 1
+            self.stage.void_after, self.stage.to_void = None, []
         self.stage.journal_up(self.generation)
 
     def on_batch(self, messages: list[Any]) -> None:
@@ -64,15 +65,16 @@ class Journal(Actor):
 
     def on_idle(self) -> None:
         """Sync the bookkeeping that nobody waits for, and seal the last frame against being taken for a torn one."""
-        self._sync([])
+        self._sync([], wanted=False)
         self.store.seal()
 
     def on_stop(self) -> None:
         """Have everything on disk; who opened the log closes it."""
-        self._sync([])
+        self._sync([], wanted=False)
 
     def _commit(self, appends: list[Append]) -> None:
         waiting: list[Effect] = []
+        unsynced: list[tuple[int, list[Request]]] = []
         start = 0
         while start < len(appends):
             end, events = start, 0
@@ -80,14 +82,19 @@ class Journal(Actor):
                 events += len(appends[end].events)
                 end += 1
             frame = appends[start:end]
-            try:
-                if events:
+            if events:
+                # Counted before it is written: whoever dies in between leaves a doubt, never a false word.
+                requests = [effect.request for append in frame for effect in append.synced if type(effect) is Settle]
+                for request in requests:
+                    request.writes += 1
+                try:
                     self._write(frame, events)
-            except StoreUnavailable as error:
-                self._refuse([effect for append in frame for effect in (*append.written, *append.synced)], error)
-                self._refuse([effect for append in appends[end:] for effect in (*append.written, *append.synced)], error)
-                self._doubt(waiting)
-                raise
+                except StoreUnavailable as error:
+                    for request in requests:
+                        request.writes -= 1
+                    self._refuse(appends[start:], error)
+                    raise
+                unsynced.append((self.store.last_seq, requests))
             seq = self.store.last_seq
             for append in frame:
                 for effect in append.written:
@@ -95,7 +102,7 @@ class Journal(Actor):
                 waiting += append.synced
             start = end
         if waiting:
-            self._sync(waiting)
+            self._sync(unsynced, wanted=True)
             seq = self.store.last_seq
             for effect in waiting:
                 effect.release(seq)
@@ -118,27 +125,23 @@ class Journal(Actor):
             self.stage.tell(audience, Committed(facts))
         self.stage.grown(self.store.last_seq)
 
-    def _sync(self, waiting: list[Effect]) -> None:
-        if not self.unsynced:
+    def _sync(self, frames: list[tuple[int, list[Request]]], *, wanted: bool) -> None:
+        """Sync, unless it is only `wanted` by publishers and the durability does not ask for it."""
+        if not self.unsynced or (wanted and self.stage.tuning.durability != "fsync"):
             return
-        if self.stage.tuning.durability == "fsync" or not waiting:
-            try:
-                self.store.sync()
-            except StoreUnavailable:
-                self._doubt(waiting)
-                self.stage.void_after = self.synced_seq
-                raise
-            self.unsynced = False
-            self.synced_seq = self.store.last_seq
+        try:
+            self.store.sync()
+        except StoreUnavailable:
+            if self.stage.tuning.durability == "fsync":
+                # What was written since the last good sync is void: only the next journal can make sure of that.
+                self.stage.to_void = [r for last_seq, requests in frames if last_seq > self.store.synced_seq for r in requests]
+                self.stage.void_after = self.store.synced_seq
+            raise
+        self.unsynced = False
 
-    def _doubt(self, effects: list[Effect]) -> None:
-        """Remember of requests that they were written and not synced: only the next journal can say what became of them."""
-        for effect in effects:
-            if isinstance(effect, Settle):
-                effect.request.doubts += 1
-
-    def _refuse(self, effects: list[Effect], error: StoreUnavailable) -> None:
+    def _refuse(self, appends: list[Append], error: StoreUnavailable) -> None:
         """Tell those outside that their frame was not written; what is inside waits for the next journal."""
-        for effect in effects:
-            if isinstance(effect, Settle) and effect.request.from_outside and not effect.request.doubts:
-                self.stage.desk.refuse(effect.request, StoreUnavailable(*error.args))
+        for append in appends:
+            for effect in (*append.written, *append.synced):
+                if isinstance(effect, Settle) and effect.request.may_be_refused:
+                    self.stage.desk.refuse(effect.request, StoreUnavailable(*error.args))

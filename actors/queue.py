@@ -45,6 +45,8 @@ __all__ = ["Queue", "QueueReport"]
 
 logger = logging.getLogger("perdure")
 
+AGAIN_US = 20_000
+
 
 @attrs.frozen
 class QueueReport:
@@ -120,7 +122,8 @@ class Queue(Decider):
         if self.parked:
             next_us = min(next_us, *(publish.deadline_us for _, publish in self.parked))
         if next_us < FOREVER:
-            self.wake_by(next_us)
+            # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
+            self.wake_by(next_us if next_us > now_us else now_us + AGAIN_US)
 
     def _apply(self, events: list[ev.Event]) -> None:
         evolve_all(self.state, events)

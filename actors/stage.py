@@ -13,6 +13,7 @@ import pykka
 
 from perdure.actors.desk import Desk
 from perdure.actors.messages import Down, TakeSnapshot, Up
+from perdure.actors.world import Threads
 
 if TYPE_CHECKING:
     import random
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 
     from perdure.actors.actor import Actor
     from perdure.actors.clock import Clock
+    from perdure.actors.desk import Request
     from perdure.actors.event_loop import Call
     from perdure.actors.handler import HandlerSpec
     from perdure.actors.pool import Pool
     from perdure.actors.scheduler import Schedule
+    from perdure.actors.world import World
     from perdure.events.commands import Draft
     from perdure.events.queue_rules import Limits
     from perdure.events.snapshot import States
@@ -101,6 +104,7 @@ class Stage:
         tuning: Tuning,
         limits: Limits,
         run: str,
+        world: World | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -109,6 +113,7 @@ class Stage:
         self.tuning = tuning
         self.limits = limits
         self.run = run
+        self.world: World = world or Threads()
         self.desk = Desk(self.tell)
         self.actors: dict[str, Actor] = {}
         self.pools: dict[str, Pool] = {}
@@ -130,6 +135,8 @@ class Stage:
         self.failed: BaseException | None = None
         self.void_after: int | None = None
         """Set when a sync failed: what was written after this sequence number must not come back."""
+        self.to_void: list[Request] = []
+        """The requests that stand in it."""
         self.on_supervisor_death: Callable[[Actor], None] | None = None
         self.closing = False
 

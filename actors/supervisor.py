@@ -6,9 +6,8 @@ How an actor gets its state back is its own business; here only who is started, 
 from __future__ import annotations
 
 import logging
-import time
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor, ActorKilled
 from perdure.actors.dead_letters import DeadLetters
@@ -26,7 +25,6 @@ from perdure.events import vocabulary as ev
 from perdure.events.errors import NotRunning, StoreUnavailable
 
 if TYPE_CHECKING:
-    from perdure.actors.mailbox import Mailbox
     from perdure.actors.pool import Pool
     from perdure.actors.stage import Stage
 
@@ -69,37 +67,37 @@ class Supervisor(Actor):
                 self.stage.desk.resend(name)  # what it was told before it was there
         self._recall()
         for name, actor in list(self.stage.actors.items()):
-            if name != self.name and (actor.thread is None or not actor.thread.is_alive()):
+            if name != self.name and not self.stage.world.runs(actor):
                 self._down(Down(name, actor, ActorKilled(name)))
         if self.generation > 1:
             self.stage.tell("dispatcher", Reborn(self.name))
+            self._journal_up()  # the predecessor may have died in the middle of telling everybody; told twice is harmless
 
     def _recall(self) -> None:
         self.term = self.stage.next_term(self.name)
         self.stage.tell("journal", Recall(self.name, self.term))
 
-    def run(self) -> None:
+    def patience_s(self) -> float | None:
+        """Wait for the next restart that is due."""
+        return max(0.0, self.pending[0][0] - self.stage.world.monotonic_s()) if self.pending else None
+
+    def turn(self, items: list[Any]) -> bool:
         """Handle deaths as they come, and restarts as they fall due."""
-        inbox: Mailbox = self.actor_inbox  # type: ignore[assignment]
-        while True:
-            pause_s = max(0.0, self.pending[0][0] - time.monotonic()) if self.pending else None
-            items = inbox.drain(pause_s)
-            if self.killed:
-                raise ActorKilled(self.name)
-            for item in items:
-                match item:
-                    case _ if stops(item):
-                        return
-                    case Down() as down:
-                        self._down(down)
-                    case Up():
-                        self._journal_up()
-                    case Hire(name=name, pool=pool):
-                        self._hire(name, pool)
-                    case ev.Event() as fact:
-                        self._record(fact)
-            while self.pending and self.pending[0][0] <= time.monotonic():
-                self._restart(heappop(self.pending)[1])
+        for item in items:
+            match item:
+                case _ if stops(item):
+                    return False
+                case Down() as down:
+                    self._down(down)
+                case Up():
+                    self._journal_up()
+                case Hire(name=name, pool=pool):
+                    self._hire(name, pool)
+                case ev.Event() as fact:
+                    self._record(fact)
+        while self.pending and self.pending[0][0] <= self.stage.world.monotonic_s():
+            self._restart(heappop(self.pending)[1])
+        return True
 
     # --- deaths ----------------------------------------------------------------------------------------------------------
 
@@ -129,13 +127,13 @@ class Supervisor(Actor):
                 self.stage.desk.close(down.cause)  # type: ignore[arg-type]
         self.stage.deaths[name] = self.stage.deaths.get(name, 0) + 1
         if pause_s:
-            heappush(self.pending, (time.monotonic() + pause_s, name))
+            heappush(self.pending, (self.stage.world.monotonic_s() + pause_s, name))
         else:
             self._restart(name)
 
     def _count_death(self, name: str, cause: BaseException, *, counted: bool) -> float:
         """Enter a death that nobody asked for; gives the pause before the restart in seconds."""
-        now = time.monotonic()
+        now = self.stage.world.monotonic_s()
         tuning = self.stage.tuning
         recent = [at for at in self.deaths.get(name, []) if now - at < tuning.restart_window_s]
         recent.append(now)

@@ -8,12 +8,11 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.actor import Actor, ActorKilled
+from perdure.actors.actor import Actor
 from perdure.actors.mailbox import stops
 from perdure.actors.messages import Wake, WakeAt
 
 if TYPE_CHECKING:
-    from perdure.actors.mailbox import Mailbox
     from perdure.actors.stage import Stage
 
 __all__ = ["Timer"]
@@ -27,22 +26,13 @@ class Timer(Actor):
         self.deadlines: list[tuple[int, str]] = []
         self.asked: dict[str, int] = {}
 
-    def run(self) -> None:
-        """Wait for the next deadline or the next message, whichever comes first."""
-        inbox: Mailbox = self.actor_inbox  # type: ignore[assignment]
-        clock = self.stage.clock
-        while not self.actor_stopped.is_set():
-            timeout_s = clock.seconds_until(self.deadlines[0][0]) if self.deadlines else None
-            # Woken at least once an hour: a thread cannot wait for as long as a message can be delayed.
-            items = inbox.drain(None if timeout_s is None else min(timeout_s, 3600.0))
-            if self.killed:
-                raise ActorKilled(self.name)
-            if not self.take(items):
-                return
-            self._ring(clock.now_us())
+    def patience_s(self) -> float | None:
+        """Wait for the next deadline; at most an hour, as a thread cannot wait for as long as a message can be delayed."""
+        timeout_s = self.stage.clock.seconds_until(self.deadlines[0][0]) if self.deadlines else None
+        return None if timeout_s is None else min(timeout_s, 3600.0)
 
-    def take(self, items: list[Any]) -> bool:
-        """Take note of what is asked; False when told to stop."""
+    def turn(self, items: list[Any]) -> bool:
+        """Take note of what is asked, and wake whose time has come."""
         for item in items:
             match item:
                 case WakeAt(name=name, at_us=at_us):
@@ -51,6 +41,7 @@ class Timer(Actor):
                         heappush(self.deadlines, (at_us, name))
                 case _ if stops(item):
                     return False
+        self._ring(self.stage.clock.now_us())
         return True
 
     def _ring(self, now_us: int) -> None:

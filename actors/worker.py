@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import threading
 from queue import Empty
-from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor, ActorKilled
@@ -67,6 +66,7 @@ class Worker(Actor):
         super().__init__(stage, name, generation)
         self.pool = pool
         self.token = object()
+        self.now_s = stage.world.monotonic_s
         self.actor_inbox = pool.inbox
         self.actor_ref.actor_inbox = pool.inbox
         self.finished: list[Delivery] = []
@@ -93,37 +93,49 @@ class Worker(Actor):
         pool = self.pool
         inbox = pool.inbox
         take, wait = inbox._get_nowait, inbox.get  # noqa: SLF001 - the hot path
-        since = perf_counter()
+        since = self.now_s()
         while True:
             try:
                 item: Any = take()
             except Empty:
                 self._report()
                 item = wait()
-                since = perf_counter()
+                since = self.now_s()
             if self.killed:
                 raise ActorKilled(self.name)
-            if type(item) is Delivery:
-                if item.claimed_by(self.token) and item.outcome is None:
-                    if pool.handler.batch_size:
-                        self._handle_batch(item)
-                    else:
-                        self._handle(item)
-                    now = perf_counter()
-                    if len(self.finished) >= REPORT_MAX or now - since > REPORT_AFTER_S or pool.closed:
-                        self._report()
-                        since = now
-            elif type(item) is Retire:
-                self._report()
-                self._end_process()
+            if not self._take(item):
                 return
+            now = self.now_s()
+            if len(self.finished) >= REPORT_MAX or now - since > REPORT_AFTER_S or pool.closed:
+                self._report()
+                since = now
+
+    def turn(self, items: list[Any]) -> bool:
+        """Take what there is and report; how a world without threads runs it."""
+        going_on = all(self._take(item) for item in items)
+        self._report()
+        return going_on
+
+    def _take(self, item: Any) -> bool:
+        """Handle one delivery, if no other worker has it; False when told to retire."""
+        if type(item) is Delivery:
+            if item.claimed_by(self.token) and item.outcome is None:
+                if self.pool.handler.batch_size:
+                    self._handle_batch(item)
+                else:
+                    self._handle(item)
+        elif type(item) is Retire:
+            self._report()
+            self._end_process()
+            return False
+        return True
 
     def _report(self) -> None:
         """Tell the queue what became of what was handled, and the dispatcher how fast it goes."""
         pool = self.pool
         if self.finished:
             finished, self.finished = self.finished, []
-            pool.rate.add(len(finished), monotonic())
+            pool.rate.add(len(finished), self.now_s())
             report(self.stage, pool, finished)
             if not self.told_us / 2 < pool.run_us < self.told_us * 2:
                 self.told_us = pool.run_us
@@ -146,7 +158,7 @@ class Worker(Actor):
     def _handle(self, delivery: Delivery) -> None:
         if self._turned_away(delivery):
             return
-        begun = perf_counter()
+        begun = self.now_s()
         self._start(delivery)
         outcome: Done | Fail
         try:
@@ -156,7 +168,7 @@ class Worker(Actor):
         if self.killed:
             raise ActorKilled(self.name)
         self._ended(delivery, outcome)
-        self._took((perf_counter() - begun) * 1_000_000)
+        self._took((self.now_s() - begun) * 1_000_000)
 
     def _start(self, delivery: Delivery) -> None:
         now_us = delivery.started_us = self.stage.clock.now_us()
@@ -253,7 +265,7 @@ class Worker(Actor):
         deliveries = [d for d in self._collect(first) if not self._turned_away(d)]
         if not deliveries:
             return
-        begun = perf_counter()
+        begun = self.now_s()
         items: list[tuple[Delivery, BatchItem]] = []
         for delivery in deliveries:
             self._start(delivery)
@@ -274,15 +286,15 @@ class Worker(Actor):
                 self._ended(delivery, Done(*place, tuple(item.drafts)))
             else:
                 self._ended(delivery, failure(self.stage, self.pool, delivery, verdict))
-        self._took((perf_counter() - begun) * 1_000_000)
+        self._took((self.now_s() - begun) * 1_000_000)
 
     def _collect(self, first: Delivery) -> list[Delivery]:
         handler, inbox = self.pool.handler, self.pool.inbox
         batch = [first]
-        until = perf_counter() + handler.batch_wait_s
+        until = self.now_s() + handler.batch_wait_s
         while len(batch) < handler.batch_size and not self.killed and not self.pool.closed:
             try:
-                item: Any = inbox.get(timeout=max(0.0, until - perf_counter()))
+                item: Any = inbox.get(timeout=max(0.0, until - self.now_s()))
             except Empty:
                 break
             if type(item) is Delivery:

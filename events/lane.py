@@ -93,7 +93,9 @@ class Line:
     def trim(self, message: Message) -> None:
         """Tidy up after `message` left the line."""
         message.where = Where.NOWHERE
-        lane = self.lanes[message.published.priority]
+        lane = self.lanes.get(message.published.priority)
+        if lane is None:
+            return  # another that left with it was the last of its priority
         lane.trim()
         if not lane.orderly and not lane.late and len(self.priorities) > 1:
             del self.lanes[message.published.priority]

@@ -5,7 +5,6 @@ Each lever is a command to the actor that decides it; nothing is decided here.
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -70,7 +69,7 @@ class Admin:
                 failed=pool.failed,
                 completed=counts.completed,
                 retried=counts.retried,
-                rate_per_s=pool.rate.per_s(monotonic()),
+                rate_per_s=pool.rate.per_s(self._system.stage.world.monotonic_s()),
                 **_percentiles("run", pool.runs),
                 **_percentiles("wait", pool.waits),
             )

@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import threading
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from rich.text import Text
 from perdure.audit import Audit
 from perdure.demo import SHIPPED, demo, story
 from perdure.events.errors import PerdureError
+from perdure.store.repair import repair
 from perdure.system import System
 
 __all__ = ["app", "main"]
@@ -139,8 +141,34 @@ def stats(folder: Folder) -> None:
     console.print(table)
 
 
+@app.command("repair")
+def run_repair(
+    source: Annotated[Path, typer.Argument(help="The damaged folder; it is only read.")],
+    target: Annotated[Path, typer.Argument(help="A new folder for what is whole.")],
+) -> None:
+    """Write a new folder with what is whole of a damaged one, and say what is not. Exit status 1 if anything was lost."""
+    done = repair(source, target)
+    table = Table("what", "how much", title=f"{source} to {target}")
+    table.add_row("damage found", f"{len(done.findings):,}")
+    table.add_row("events kept", f"{done.events_kept:,} (up to sequence {done.last_seq:,})")
+    table.add_row("snapshots kept", f"{done.snapshots_kept:,}")
+    table.add_row("events after the damage", f"{done.events_after_damage:,} (whole, but nothing to fold them on)")
+    console.print(table)
+    for finding in done.findings:
+        console.print(f"{finding.file} at offset {finding.offset}, sequence {finding.seq}: {finding.problem}", soft_wrap=True)
+    if done.lost:
+        raise typer.Exit(1)
+
+
+def _add_commands() -> None:
+    """Take in the commands of rooms that this one must not import; they are entry points of the group `perdure.commands`."""
+    for point in entry_points(group="perdure.commands"):
+        app.add_typer(point.load(), name=point.name)
+
+
 def main() -> None:
     """Entry point; what perdure or the file system refuses is one line on standard error, and exit status 1."""
+    _add_commands()
     try:
         app()
     except (PerdureError, OSError) as error:

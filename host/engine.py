@@ -10,7 +10,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.desk import Answer
+from perdure.actors.decider import Decider
+from perdure.actors.journal import Journal
 from perdure.actors.messages import Hire, Quiesce, Report, Wake
 from perdure.actors.pool import Pool
 from perdure.actors.recovery import recover
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from perdure.actors.actor import Actor
     from perdure.actors.clock import Clock
     from perdure.actors.handler import HandlerSpec
+    from perdure.actors.world import World
     from perdure.drafts import Drafts
     from perdure.options import Options
     from perdure.schedules import Schedule
@@ -48,7 +50,9 @@ LEAVING = ("supervisor", "scheduler", "dispatcher", "queue", "journal", "dead_le
 class Engine:
     """One run of the actors on an open store. Made and used under the system's lifecycle lock, but for `ask` and `add`."""
 
-    def __init__(self, store: EventStore, clock: Clock, chance: random.Random, drafts: Drafts, options: Options) -> None:
+    def __init__(
+        self, store: EventStore, clock: Clock, chance: random.Random, drafts: Drafts, options: Options, world: World
+    ) -> None:
         self._store = store
         self._clock = clock
         self._options = options
@@ -70,6 +74,7 @@ class Engine:
             tuning=options,
             limits=limits,
             run=drafts.ids.one(),
+            world=world,
         )
 
     def start(self, opened: Recovered, specs: dict[str, HandlerSpec], schedules: dict[str, Schedule]) -> Recovery:
@@ -141,7 +146,7 @@ class Engine:
             PerdureError: the actor refused.
         """
         desk = self.stage.desk
-        answer = Answer()
+        answer = self.stage.world.answer()
         request = desk.send(actor, command, answer)
         try:
             return answer.wait(timeout_s)
@@ -168,7 +173,7 @@ class Engine:
 
     def _quiesce(self, grace_s: float) -> None:
         stage = self.stage
-        answer = Answer()
+        answer = stage.world.answer()
         stage.desk.send("dispatcher", Quiesce(grace_s), answer, from_outside=False)
         try:
             answer.wait(grace_s + ASK_TIMEOUT_S)
@@ -185,11 +190,11 @@ class Engine:
             pool.closed = True
         for name in LEAVING:
             actor = stage.actors.get(name)
-            if actor is None or actor.thread is None:
+            if actor is None:
                 continue
             if actor.actor_ref.is_alive():
                 actor.actor_ref.stop(block=False)
-            actor.thread.join(ASK_TIMEOUT_S)
+            stage.world.join(actor, ASK_TIMEOUT_S)
         stage.desk.abandon(why)
         for name, actor in list(stage.actors.items()):
             if name not in ROLES and name not in HIRED and name != "supervisor":
@@ -209,22 +214,30 @@ class Engine:
     def _last_snapshot(self) -> None:
         """Save the state as it is at the end, so that the next start replays almost nothing.
 
-        The deciders have come to rest and the journal has written what they decided, so what they hold is the fold of the
-        whole log (law 1); where one died over it, the log is folded instead.
+        Where the deciders have come to rest and this very journal has written all that they decided in their terms, what they
+        hold is the fold of the whole log (law 1); else the log is folded.
         """
         stage = self.stage
-        ended = [stage.actors.get(name) for name in ("queue", "dispatcher", "dead_letters", "journal")]
+        journal = stage.actors.get("journal")
+        deciders = [stage.actors.get(name) for name in ("queue", "dispatcher", "dead_letters")]
         try:
-            if all(actor is not None and actor.at_rest for actor in ended):
-                queue, dispatcher, dead_letters, _ = ended
-                states: list[Any] = [getattr(actor, "state", None) for actor in (queue, dispatcher, dead_letters)]
-                if None not in states and stage.store.last_seq:
+            if isinstance(journal, Journal) and journal.at_rest and all(_is_on_record(d, journal) for d in deciders):
+                states: list[Any] = [getattr(actor, "state", None) for actor in deciders]
+                if stage.store.last_seq:
                     whole = States(states[0], states[1], states[2], stage.store.last_seq, self._clock.now_us())
                     stage.store.save_snapshot(Snapshot(whole.seq, whole.encode()))
             else:
                 take(stage, None)
         except PerdureError as error:
             logger.warning("no snapshot at the end, the next start replays more: %s", error)
+
+
+def _is_on_record(actor: Actor | None, journal: Journal) -> bool:
+    """Tell whether everything that a decider holds has been written by this journal.
+
+    One that died with it may have taken decisions along that the decider still holds, if it was stopped before it heard of that.
+    """
+    return isinstance(actor, Decider) and actor.at_rest and actor.ready and journal.terms.get(actor.name) == actor.term
 
 
 def _version() -> str:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from perdure.actors.clock import Clock, SystemClock
 from perdure.actors.context import check_lease, plain_text
-from perdure.actors.desk import Answer
 from perdure.actors.messages import WhenIdle
+from perdure.actors.world import Threads
 from perdure.admin import Actors, Admin
 from perdure.audit import Audit
 from perdure.consumer import Delivery
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from perdure.actors.desk import Reply
     from perdure.actors.handler import HandlerSpec
     from perdure.actors.stage import Stage
+    from perdure.actors.world import World
     from perdure.events.backoff import Backoff
     from perdure.events.vocabulary import ResultKept
     from perdure.middleware import Middleware
@@ -100,6 +101,7 @@ class System:
         seed: seed of all chance (jitter, ids); random unless given.
         middleware: parts round every publish and handler call, outermost first; see `Middleware`.
         registry: a `svcs.Registry` that handlers get their services from.
+        world: what the actors run on; threads unless given. For `perdure.chaos`.
 
     All methods may be called in any thread unless they say otherwise.
     """
@@ -115,12 +117,14 @@ class System:
         seed: int | None = None,
         middleware: Sequence[Middleware] = (),
         registry: svcs.Registry | None = None,
+        world: World | None = None,
     ) -> None:
         if (folder is None) == (store is None):
             msg = "System needs a folder, or a store instead of one"
             raise TypeError(msg)
         self.options = options or Options()
         self.clock: Clock = clock or SystemClock()
+        self._world: World = world or Threads()
         self._chance = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
         ids = Ids(self.clock, self._chance)
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, middleware)
@@ -307,7 +311,7 @@ class System:
                 raise PerdureError(msg)
             opened = self._store.open()
             try:
-                engine = Engine(self._store, self.clock, self._chance, self.drafts, self.options)
+                engine = Engine(self._store, self.clock, self._chance, self.drafts, self.options, self._world)
             except BaseException:
                 self._store.abandon()
                 raise
@@ -483,7 +487,7 @@ class System:
         return self.stage.desk.send("queue", Publish(drafts), reply)
 
     def _publish(self, drafts: list[Draft]) -> None:
-        answer = Answer()
+        answer = self.stage.world.answer()
         request = self._send(drafts, answer)
         try:
             answer.wait(self.options.publish_timeout_s + SLACK_S)
@@ -543,7 +547,7 @@ class System:
             TimeoutError: it has not ended within `timeout` seconds.
         """
         desk = self.stage.desk
-        answer = Answer()
+        answer = self.stage.world.answer()
         request = desk.send("queue", AwaitResult(id), answer)
         try:
             kept = answer.wait(-1 if timeout is None else timeout)
@@ -607,7 +611,7 @@ class System:
             NotRunning: the system does not run, or stopped meanwhile.
         """
         desk = self.stage.desk
-        answer = Answer()
+        answer = self.stage.world.answer()
         request = desk.send("queue", WhenIdle(), answer)
         try:
             answer.wait(-1 if timeout is None else timeout)

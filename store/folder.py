@@ -60,7 +60,7 @@ class SegmentStore:
         self._chain = b""
         self._size = 0
         self._segment = 0
-        self._synced_seq = 0
+        self.synced_seq = 0
         self._sealed = True
         self._failed: StoreUnavailable | None = None
 
@@ -126,7 +126,7 @@ class SegmentStore:
         if place.problem and sg.proof_of_sync(self.disk, path, header, place):
             raise sg.damaged(path, place.offset, place.seq, place.problem)
         self._check_joint(segments, header)
-        self.last_seq = self._synced_seq = place.seq - 1
+        self.last_seq = self.synced_seq = place.seq - 1
         self._chain, self._sealed = place.chain, place.sealed or not frames
         self.epoch = max(epoch, header.epoch) + 1
         self._set_aside_snapshots()
@@ -149,7 +149,7 @@ class SegmentStore:
         self._store_id = self._new_id()
         self._crc_seed = fr.seed(self._store_id)
         self._chain = fr.chain_after(self._store_id)
-        self.last_seq = self._synced_seq = 0
+        self.last_seq = self.synced_seq = 0
         self.epoch = 1
         self._begin_segment()
         return Recovered(0, 1, 1, created=True)
@@ -234,7 +234,7 @@ class SegmentStore:
             count=count,
             first_seq=self.last_seq + 1,
             epoch=self.epoch,
-            unsynced=self.last_seq - self._synced_seq,
+            unsynced=self.last_seq - self.synced_seq,
             prev=self._chain,
             crc_seed=self._crc_seed,
         )
@@ -257,7 +257,7 @@ class SegmentStore:
             self.disk.sync_data(fd)
         except OSError as error:
             raise self._fail("synced", error) from error
-        self._synced_seq = self.last_seq
+        self.synced_seq = self.last_seq
 
     def seal(self) -> None:
         """See `EventStore.seal`. Synced at once: nothing may follow a seal that is not."""
@@ -274,7 +274,7 @@ class SegmentStore:
                 self.disk.sync(fd)
             finally:
                 self.disk.close(fd)
-            self._synced_seq = self.last_seq
+            self.synced_seq = self.last_seq
         self._begin_segment()
 
     def _begin_segment(self) -> None:

@@ -22,7 +22,7 @@ class MemoryStore:
     """An `EventStore` that keeps its frames in a list."""
 
     def __init__(self, *, snapshots_kept: int = 2) -> None:
-        self.last_seq = 0
+        self.last_seq = self.synced_seq = 0
         self.epoch = 0
         self.snapshots_kept = snapshots_kept
         self._frames: list[Frame] = []
@@ -73,6 +73,7 @@ class MemoryStore:
     def sync(self) -> None:
         """See `EventStore.sync`: memory is as durable as it gets."""
         self._check_open()
+        self.synced_seq = self.last_seq
 
     def seal(self) -> None:
         """See `EventStore.seal`: nothing rots here."""

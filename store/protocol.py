@@ -58,6 +58,8 @@ class EventStore(Protocol):
 
     last_seq: int
     """The sequence number of the last event written; 0 for none."""
+    synced_seq: int
+    """The sequence number up to which all is known to outlast a power cut."""
 
     def open(self) -> Recovered:
         """Take ownership and recover the end of the log.

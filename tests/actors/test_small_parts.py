@@ -63,7 +63,7 @@ def test_a_closed_desk_refuses_those_outside_but_not_those_in_doubt() -> None:
     desk = Desk(lambda name, request: None)
     plain, doubtful = Answer(), Answer()
     desk.send("queue", 1, plain)
-    desk.send("queue", 2, doubtful).doubts = 1
+    desk.send("queue", 2, doubtful).writes = 1
     desk.close(StoreUnavailable("full"))
     with pytest.raises(StoreUnavailable):
         plain.wait(1.0)

@@ -104,7 +104,7 @@ class _Without:
 
 class AcknowledgesUnsynced(SegmentStore):
     def sync(self) -> None:
-        self._synced_seq = self.last_seq
+        self.synced_seq = self.last_seq
 
 
 class NewSegmentNotInFolder(SegmentStore):
@@ -124,7 +124,7 @@ class OldSegmentUnsynced(SegmentStore):
         fd, self._fd = self._fd, None
         assert fd is not None
         self.disk.close(fd)
-        self._synced_seq = self.last_seq
+        self.synced_seq = self.last_seq
         self._begin_segment()
 
 

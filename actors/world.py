@@ -1,0 +1,59 @@
+"""What actors run on: threads, in the real world; a seeded scheduler, in a simulated one (`perdure.chaos.simulated`).
+
+Nothing is decided here; an actor's own part is `Actor.turn`, whoever calls it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from perdure.actors.desk import Answer
+
+if TYPE_CHECKING:
+    from perdure.actors.actor import Actor
+
+__all__ = ["Threads", "World"]
+
+
+class World(Protocol):
+    """How actors get to run, and how those outside wait for them."""
+
+    def start(self, actor: Actor) -> None:
+        """Let an actor run from now on."""
+
+    def join(self, actor: Actor, timeout_s: float) -> None:
+        """Wait until an actor has ended."""
+
+    def runs(self, actor: Actor) -> bool:
+        """Tell whether an actor was started and has not ended; who was to start it may have died before."""
+
+    def answer(self) -> Answer:
+        """Give a reply that the caller can wait for."""
+
+    def monotonic_s(self) -> float:
+        """Give a time that only goes forward, for pauses."""
+
+
+class Threads:
+    """The real world: a thread for each actor."""
+
+    def start(self, actor: Actor) -> None:
+        """See `World.start`."""
+        actor.start_thread()
+
+    def join(self, actor: Actor, timeout_s: float) -> None:
+        """See `World.join`."""
+        if actor.thread is not None:
+            actor.thread.join(timeout_s)
+
+    def runs(self, actor: Actor) -> bool:
+        """See `World.runs`."""
+        return actor.thread is not None and actor.thread.is_alive()
+
+    def answer(self) -> Answer:
+        """See `World.answer`."""
+        return Answer()
+
+    monotonic_s = staticmethod(time.monotonic)
+    """See `World.monotonic_s`."""

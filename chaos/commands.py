@@ -1,0 +1,83 @@
+"""`perdure chaos ...`: the tools of this room on the command line. What they do is in the modules they call."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from perdure.chaos.crash import CrashCheck, Lost, appends
+from perdure.chaos.simulation import Night, shrink
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Break it on purpose.")
+console = Console()
+
+
+@app.command()
+def simulate(
+    seeds: Annotated[int, typer.Option(min=1, help="How many nights.")] = 1000,
+    first: Annotated[int, typer.Option(help="The first night's seed.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Only this night; tells its story.")] = None,
+) -> None:
+    """Run nights of random work and random trouble in a simulated world; exit status 1 if one breaks a promise."""
+    if seed is not None:
+        seeds, first = 1, seed
+    began_s = time.monotonic()
+    steps, simulated_s = 0, 0.0
+    failed: int | None = None
+    with Progress(console=console) as progress:
+        task = progress.add_task("nights", total=seeds)
+        for night_seed in range(first, first + seeds):
+            night = Night(night_seed)
+            try:
+                night.run()
+            except Exception as error:  # noqa: BLE001 - any failure of a night is one to tell
+                progress.console.print(f"[red]seed {night_seed}: {error!r}")
+                failed = night_seed
+                break
+            finally:
+                steps, simulated_s = steps + night.steps, simulated_s + night.simulated_s
+            progress.advance(task)
+    took_s = time.monotonic() - began_s
+    table = Table("nights", "steps", "simulated", "steps a second", "simulated seconds a second")
+    table.add_row(
+        f"{seeds:,}", f"{steps:,}", f"{simulated_s / 3600:,.1f} h", f"{steps / took_s:,.0f}", f"{simulated_s / took_s:,.0f}"
+    )
+    console.print(table)
+    if failed is not None:
+        story = shrink(failed)
+        lines = ["it does not fail again; is something in it random?"] if story is None else story.story
+        console.print(f"the shortest story of seed {failed} that fails:", *lines, sep="\n  ")
+        raise typer.Exit(1)
+
+
+@app.command()
+def crash_states(
+    seeds: Annotated[int, typer.Option(min=1, help="How often, each with other samples.")] = 3,
+) -> None:
+    """Open the store on every disk state that a power cut could leave; exit status 1 if a promise is broken."""
+    table = Table("workload", "stops", "states", "recoveries", "states a second")
+    workloads = {
+        "one by one": appends(10),
+        "in groups": appends(8, each=3, size=1500),
+        "with snapshots": appends(12, each=2, size=900, snapshot_every=3),
+    }
+    for name, workload in workloads.items():
+        check = CrashCheck(nested=0.05)
+        began_s = time.monotonic()
+        for seed in range(seeds):
+            check.seed = seed
+            try:
+                check.run(workload)
+            except Lost as error:
+                console.print(f"[red]{name}, seed {seed}: {error}")
+                raise typer.Exit(1) from error
+        rate = check.states / (time.monotonic() - began_s)
+        table.add_row(name, f"{check.stops:,}", f"{check.states:,}", f"{check.recoveries:,}", f"{rate:,.0f}")
+    console.print(table)

@@ -1,0 +1,145 @@
+"""The killer of actors: dies for them, from a seeded schedule, while a host's own work goes on; and times who comes back when.
+
+What must hold meanwhile is the host's to check. A whole simulated world is in `simulation`.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.events.errors import PerdureError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from perdure.actors.actor import Actor
+    from perdure.system import System
+
+__all__ = ["Kill", "Monkey", "Recovered"]
+
+BACK_WITHIN_S = 30.0
+LOOK_EACH_S = 0.001
+
+
+@attrs.frozen
+class Kill:
+    """One kill: who, and how long it took until a successor had taken its place and its state (None: not within 30 s)."""
+
+    actor: str
+    back_after_s: float | None
+
+
+@attrs.frozen
+class Recovered:
+    """How long one role took to come back: kills, and the median and the 99th percentile in seconds."""
+
+    kills: int
+    median_s: float
+    p99_s: float
+
+
+class Monkey:
+    """Kills actors of a running system, one at a time, from a thread of its own; `with Monkey(system, seed=1): ...`.
+
+    Args:
+        system: whose actors; it must be running for as long as the monkey is.
+        seed: of the schedule: who dies, and after which pause. (When exactly a thread dies is the machine's to say.)
+        rate: kills a second, on average; a kill waits until the one before has been recovered from.
+        targets: names or beginnings of names (`worker`); all unless given.
+    """
+
+    def __init__(self, system: System, *, seed: int = 0, rate: float = 20.0, targets: Sequence[str] = ()) -> None:
+        if not rate > 0:
+            msg = f"rate: kills a second, above 0, not {rate!r}"
+            raise ValueError(msg)
+        self.system = system
+        self.seed = seed
+        self.rate = rate
+        self.targets = tuple(targets)
+        self.kills: list[Kill] = []
+        self._chance = random.Random(seed)  # noqa: S311 - a schedule, to be repeated
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to kill.
+
+        Raises:
+            RuntimeError: it has begun already.
+        """
+        if self._thread is not None:
+            msg = "this monkey is at work already"
+            raise RuntimeError(msg)
+        self._ended.clear()
+        self._thread = threading.Thread(target=self._run, name="perdure-monkey", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Kill no more; returns when the last one killed has come back."""
+        self._ended.set()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+
+    def __enter__(self) -> Self:
+        """See `start`."""
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """See `stop`."""
+        self.stop()
+
+    def kill_one(self) -> Kill | None:
+        """Kill one target now and wait for its successor; None where there is no target."""
+        names = sorted(name for name in self.system.actors if not self.targets or name.startswith(self.targets))
+        if not names:
+            return None
+        name = self._chance.choice(names)
+        try:
+            before = self.system.stage.actors[name]
+        except (KeyError, PerdureError):
+            return None  # it was let go in between
+        began_s = time.monotonic()
+        before.kill()
+        kill = Kill(name, self._wait_for_successor(name, before, began_s))
+        self.kills.append(kill)
+        return kill
+
+    def report(self) -> dict[str, Recovered]:
+        """Give how long each role took to come back."""
+        by_role: dict[str, list[float]] = {}
+        for kill in self.kills:
+            if kill.back_after_s is not None:
+                by_role.setdefault(kill.actor.partition(":")[0], []).append(kill.back_after_s)
+        return {
+            role: Recovered(len(times), sorted(times)[len(times) // 2], sorted(times)[int(len(times) * 0.99)])
+            for role, times in sorted(by_role.items())
+        }
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._chance.expovariate(self.rate)):
+            if not self.system.running:
+                return
+            self.kill_one()
+
+    def _wait_for_successor(self, name: str, before: Actor, began_s: float) -> float | None:
+        """Wait until another holds the name and has its state; a worker that was let go meanwhile is not waited for."""
+        while time.monotonic() - began_s < BACK_WITHIN_S:
+            try:
+                now = self.system.stage.actors.get(name)
+            except PerdureError:
+                return None
+            if now is None:
+                return None
+            if now is not before and now.in_loop and getattr(now, "ready", True):
+                return time.monotonic() - began_s
+            time.sleep(LOOK_EACH_S)
+        return None

@@ -1,0 +1,60 @@
+"""Fixtures for those who test their own handlers: a simulated system, one on a temporary folder, a monkey.
+
+Loaded by pytest through its entry point; imports perdure only when a fixture is used, so that it costs other test runs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from perdure.chaos.monkey import Monkey
+    from perdure.chaos.simulated import SimulatedSystem
+    from perdure.system import System
+
+__all__ = ["perdure_monkey", "perdure_simulated", "perdure_system"]
+
+
+@pytest.fixture
+def perdure_simulated() -> SimulatedSystem:
+    """Give a system in memory, not started yet, whose time only moves when told to: `.advance(seconds)`, `.run_until_idle()`."""
+    from perdure.chaos.simulated import SimulatedSystem  # noqa: PLC0415 - see above
+
+    return SimulatedSystem(seed=0)
+
+
+@pytest.fixture
+def perdure_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
+    """Make systems on one temporary folder: a second one, after the first has stopped, recovers what it left."""
+    from perdure.system import System  # noqa: PLC0415 - see above
+
+    made: list[System] = []
+
+    def make(**options: Any) -> System:
+        made.append(System(tmp_path / "perdure", **options))
+        return made[-1]
+
+    yield make
+    for system in made:
+        system.stop(grace=0.0)
+
+
+@pytest.fixture
+def perdure_monkey() -> Iterator[Callable[..., Monkey]]:
+    """Make monkeys (`perdure_monkey(system, seed=1)`) that stop with the test at the latest."""
+    from perdure.chaos.monkey import Monkey  # noqa: PLC0415 - see above
+
+    made: list[Monkey] = []
+
+    def make(system: System, **options: Any) -> Monkey:
+        made.append(Monkey(system, **options))
+        return made[-1]
+
+    yield make
+    for monkey in made:
+        monkey.stop()

@@ -1,0 +1,178 @@
+"""Damage of every kind: opening never runs on damaged history, verify finds it, repair saves what is whole and says what is not."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import perdure
+from perdure.store import FolderReader, SegmentStore, Snapshot, verify
+from perdure.store.repair import repair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@attrs.frozen
+class Job:
+    number: int
+
+
+def make(folder: Path, frames: int = 12) -> list[bytes]:
+    """Write a sealed log of several segments with snapshots between; gives the frames' bodies."""
+    store = SegmentStore(folder, segment_bytes=4096)
+    store.open()
+    bodies = [b"%d:" % n + random.Random(n).randbytes(900) for n in range(frames)]  # noqa: S311 - the same each time
+    for n, body in enumerate(bodies):
+        store.append(body, 1, expected_seq=n + 1)
+        store.sync()
+        if n in (4, 9):
+            store.save_snapshot(Snapshot(n + 1, b"state"))
+    store.close()
+    return bodies
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def opens_whole_or_refuses(folder: Path, bodies: list[bytes], at_least: int | None = None) -> bool:
+    """Open a folder; True if it ran, and then it must have everything, or `at_least` so many where only its end was harmed."""
+    store = SegmentStore(folder, segment_bytes=4096)
+    try:
+        store.open()
+        found = [frame.body for frame in store.frames()]
+    except (perdure.StoreCorrupt, perdure.StoreUnavailable):
+        return False
+    finally:
+        store.abandon()
+    assert found == bodies[: len(found)]
+    assert len(found) >= (len(bodies) if at_least is None else at_least), f"it runs with {len(found)} of {len(bodies)} frames"
+    return True
+
+
+def test_each_single_byte_flipped(tmp_path: Path) -> None:
+    """Scenarios 33 and 47 to the last byte: a flip is found by verify, and no start runs on what it has changed."""
+    whole = tmp_path / "whole"
+    store = SegmentStore(whole)
+    store.open()
+    bodies = [b"first", b"second" * 30, b"third"]
+    for n, body in enumerate(bodies):
+        store.append(body, 1, expected_seq=n + 1)
+        store.sync()
+    store.save_snapshot(Snapshot(2, b"state of two"))
+    store.close()
+    flips = ran = 0
+    for name, data in contents(whole).items():
+        if name == "owner.lock":
+            continue
+        for at in range(len(data)):
+            flips += 1
+            damaged = tmp_path / "damaged"
+            shutil.copytree(whole, damaged)
+            changed = bytearray(data)
+            changed[at] ^= 1 << at % 8
+            (damaged / name).write_bytes(changed)
+            assert not verify(damaged).ok, f"{name} at {at}"
+            ran += opens_whole_or_refuses(damaged, bodies)
+            shutil.rmtree(damaged)
+    assert flips > 350
+    print(f"{flips} single bytes flipped, {ran} starts ran, all of them whole")  # noqa: T201 - shown on request
+
+
+def _zero(data: bytes, chance: random.Random) -> bytes:
+    at, size = chance.randrange(len(data)), chance.randrange(1, 200)
+    return data[:at] + bytes(min(size, len(data) - at)) + data[at + size :]
+
+
+def _cut(data: bytes, chance: random.Random) -> bytes:
+    return data[: chance.randrange(len(data))]
+
+
+def _swap(data: bytes, chance: random.Random) -> bytes:
+    if len(data) < 300:
+        return data
+    a, b = sorted(chance.sample(range(0, len(data) - 100, 100), 2))
+    return data[:a] + data[b : b + 100] + data[a + 100 : b] + data[a : a + 100] + data[b + 100 :]
+
+
+def _repeat(data: bytes, chance: random.Random) -> bytes:
+    at = chance.randrange(len(data))
+    return data[:at] + data[at:] + data[at:]
+
+
+@pytest.mark.parametrize("harm", [_zero, _cut, _swap, _repeat])
+def test_random_damage(tmp_path: Path, harm: Callable[[bytes, random.Random], bytes]) -> None:
+    """Opening raises the documented errors or has everything; repair gives a folder that runs, and leaves the old one as it is."""
+    whole = tmp_path / "whole"
+    bodies = make(whole)
+    chance = random.Random(harm.__name__)  # noqa: S311 - to be repeated
+    for n in range(60):
+        damaged = tmp_path / f"damaged{n}"
+        shutil.copytree(whole, damaged)
+        name = chance.choice([name for name in contents(whole) if name != "owner.lock"])
+        before = (damaged / name).read_bytes()
+        after = harm(before, chance)
+        (damaged / name).write_bytes(after)
+        if after == before:
+            continue
+        assert not verify(damaged).ok, f"{name}: {harm.__name__}"
+        untouched = contents(damaged)
+        fixed = tmp_path / f"fixed{n}"
+        report = repair(damaged, fixed)
+        assert contents(damaged) == untouched
+        assert report.findings
+        store = SegmentStore(fixed)
+        store.open()
+        found = [frame.body for frame in store.frames()]
+        store.close()
+        assert verify(fixed).ok
+        assert found == bodies[: len(found)]
+        assert report.events_kept == report.last_seq == len(found)
+        if len(found) < len(bodies) and name.endswith(".seg"):
+            assert report.lost
+        # A last segment that ends too early cannot be told from one that a crash tore: it goes on from where it is whole.
+        last = FolderReader(whole).segments()[-1]
+        torn = name == f"log-{last:020d}.seg" and harm in (_cut, _zero)
+        opens_whole_or_refuses(damaged, bodies, last - 1 if torn else None)
+
+
+def test_removed_segment(tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    bodies = make(whole)
+    segments = FolderReader(whole).segments()
+    assert len(segments) >= 3
+    (whole / f"log-{segments[1]:020d}.seg").unlink()
+    assert not verify(whole).ok
+    assert not opens_whole_or_refuses(whole, bodies)
+    report = repair(whole, tmp_path / "fixed")
+    assert report.last_seq == segments[1] - 1
+    assert report.lost == [(segments[1], len(bodies))]
+    assert report.events_after_damage == len(bodies) - segments[2] + 1
+
+
+def test_repaired_system_goes_on(tmp_path: Path) -> None:
+    """From the front door: damage, refusal, repair, and the system runs on what is left."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    with perdure.System(old) as system:
+        ids = [system.publish(Job(n)) for n in range(20)]
+    (path,) = old.glob("*.seg")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(perdure.StoreCorrupt):
+        perdure.System(old).start()
+    report = repair(old, new)
+    assert report.lost
+    with perdure.System(new) as system:
+        kept = system.admin.metrics().ready
+        assert 0 < kept < 20
+        assert system.audit.timeline(ids[0])[0].name == "Published"
+        system.publish(Job(99))
+    with pytest.raises(perdure.StoreUnavailable, match="not an empty folder"):
+        repair(old, new)
