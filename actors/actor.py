@@ -151,7 +151,13 @@ class Actor(pykka.ThreadingActor):
         self.actor_inbox.put(_Wake())  # type: ignore[arg-type]  # our mailbox takes messages without envelopes
 
     def _undertake(self, thread: threading.Thread) -> None:
-        thread.join()
+        pause_s = 0.01
+        thread.join(pause_s)
+        while thread.is_alive():
+            # It may wait at a mailbox it shares with others, one of whom has taken the call that was meant for it.
+            self.rouse()
+            pause_s = min(2 * pause_s, 1.0)
+            thread.join(pause_s)
         self.actor_stopped.set()
         self.stage.buried(self, ActorKilled(self.name))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor
 from perdure.actors.desk import Request
-from perdure.actors.messages import TakeSnapshot
+from perdure.actors.messages import Reborn, TakeSnapshot
 from perdure.actors.recovery import advance, recover
 from perdure.events.errors import PerdureError, StoreUnavailable
 from perdure.store import Snapshot
@@ -35,7 +35,8 @@ def take(stage: Stage, states: States | None) -> States:
         StoreCorrupt: the log could not be read.
     """
     store = stage.store
-    until = store.last_seq
+    # What is not synced may be voided, and its numbers given to other events: it must not get into states that are kept.
+    until = store.synced_seq if stage.tuning.durability == "fsync" else store.last_seq
     if states is None:
         states, _ = recover(store, until, finished_max=stage.tuning.finished_max)
     else:
@@ -55,6 +56,8 @@ class Snapshotter(Actor):
 
     def on_batch(self, messages: list[Any]) -> None:
         """Take one snapshot for all who asked."""
+        if any(isinstance(message, Reborn) and message.name == "journal" for message in messages):
+            self.states = None  # the log was opened anew, and may have been cut
         asked = [message for message in messages if isinstance(message, Request)]
         if not asked and not any(isinstance(message, TakeSnapshot) for message in messages):
             return

@@ -5,6 +5,7 @@ Nothing is decided here; an actor's own part is `Actor.turn`, whoever calls it.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,6 +35,9 @@ class World(Protocol):
     def monotonic_s(self) -> float:
         """Give a time that only goes forward, for pauses."""
 
+    def pid(self) -> int:
+        """Give the process's id, for the record."""
+
 
 class Threads:
     """The real world: a thread for each actor."""
@@ -57,3 +61,5 @@ class Threads:
 
     monotonic_s = staticmethod(time.monotonic)
     """See `World.monotonic_s`."""
+    pid = staticmethod(os.getpid)
+    """See `World.pid`."""

@@ -116,6 +116,10 @@ class SimulatedWorld:
         """See `World.monotonic_s`."""
         return self.clock.now_us() / 1_000_000
 
+    def pid(self) -> int:
+        """See `World.pid`: the same in each run."""
+        return 1
+
     # --- running ---------------------------------------------------------------------------------------------------------
 
     def forget_all(self) -> None:

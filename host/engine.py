@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.decider import Decider
@@ -110,7 +109,7 @@ class Engine:
             dead_letters=report.dead,
         )
         logger.info("%s", recovery)
-        stage.tell("supervisor", ev.Started(stage.run, os.getpid(), _version(), recovery.plain()))
+        stage.tell("supervisor", ev.Started(stage.run, stage.world.pid(), _version(), recovery.plain()))
         return recovery
 
     def _calm_collector(self) -> None:
