@@ -216,6 +216,7 @@ class SimulatedWorld:
             self.current = before
         if not going_on and actor in self._actors:
             self._actors.remove(actor)
+            self._begun.discard(id(actor))  # another may get its place in memory
             actor.end(cause)
 
     def _items(self, actor: Actor) -> list[Any]:

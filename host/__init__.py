@@ -26,6 +26,7 @@ from perdure.events.errors import (
 from perdure.metrics import HandlerInfo, Metrics
 from perdure.middleware import Middleware
 from perdure.options import Options
+from perdure.outbox import Outbox, OutboxRelay
 from perdure.payloads import CloudPickle, MessagePack, message
 from perdure.recovery import Recovery
 from perdure.schedules import Tick
@@ -58,6 +59,8 @@ __all__ = [
     "Middleware",
     "NotRunning",
     "Options",
+    "Outbox",
+    "OutboxRelay",
     "PayloadTooLarge",
     "PerdureError",
     "PublishTimeout",

@@ -437,6 +437,15 @@ class System:
             self._publish(drafts)
         return [draft.id for draft in drafts]
 
+    def publish_drafts(self, drafts: list[Draft]) -> None:
+        """Publish what was checked and encoded before, in one commit; for the outbox.
+
+        Raises:
+            As `publish`.
+        """
+        self._check_running()
+        self._publish(drafts)
+
     def submit(self, message: Any, **options: Any) -> Future[str]:
         """Publish without waiting: the future gives the id once it is on disk, or raises what `publish` would.
 

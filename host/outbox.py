@@ -1,0 +1,191 @@
+"""The outbox: messages written into the host's own SQL transaction, and a relay that publishes them once that has committed.
+
+A row is there exactly if the host's transaction committed. The relay publishes rows by their ids and deletes them afterwards; if
+it dies in between, the next one publishes the same ids again, which adds nothing. So each message is published once.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perdure.actors.clock import SystemClock
+from perdure.drafts import Drafts
+from perdure.events.commands import Draft
+from perdure.events.errors import InvalidMessage, NotRunning
+from perdure.events.vocabulary import Terms
+from perdure.ids import Ids
+from perdure.options import Options
+from perdure.payloads import Codec, MessagePack, TypeNames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from perdure.system import System
+
+__all__ = ["Outbox", "OutboxRelay"]
+
+logger = logging.getLogger("perdure")
+
+TABLE = "perdure_outbox"
+BATCH = 500
+RETRY_MAX_S = 30.0
+
+
+class _Sql:
+    """One connection's dialect: sqlite3, psycopg, or a SQLAlchemy connection or session on either."""
+
+    def __init__(self, connection: Any) -> None:
+        if hasattr(connection, "get_bind"):  # a SQLAlchemy session
+            connection = connection.connection()
+        self._connection = connection
+        if hasattr(connection, "exec_driver_sql"):
+            self.is_sqlite = connection.dialect.name == "sqlite"
+            self.mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+        else:
+            self.is_sqlite = any(cls.__module__ == "sqlite3" for cls in type(connection).__mro__)
+            self.mark = "?" if self.is_sqlite else "%s"
+
+    def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
+        """Execute a statement written with `?`."""
+        sql = sql.replace("?", self.mark)
+        if hasattr(self._connection, "exec_driver_sql"):
+            return self._connection.exec_driver_sql(sql, parameters)
+        return self._connection.execute(sql, parameters)
+
+
+class Outbox:
+    """Writes messages into a transaction of the host's own database.
+
+    Args:
+        connection: a sqlite3 or psycopg connection, or a SQLAlchemy connection or session. The host begins and commits.
+        codec: as the system's that will publish the messages.
+
+    Belongs to the thread that the connection belongs to.
+    """
+
+    def __init__(self, connection: Any, *, codec: Codec | None = None) -> None:
+        self._sql = _Sql(connection)
+        clock = SystemClock()
+        ids = Ids(clock, random.SystemRandom())
+        self._drafts = Drafts(TypeNames(), codec or MessagePack(), clock, ids, Options())
+
+    def create_table(self) -> None:
+        """Create the table `perdure_outbox` where it is not there. For migrations, its only index is its key."""
+        kind = "INTEGER PRIMARY KEY AUTOINCREMENT" if self._sql.is_sqlite else "BIGSERIAL PRIMARY KEY"
+        blob = "BLOB" if self._sql.is_sqlite else "BYTEA"
+        self._sql.run(f"CREATE TABLE IF NOT EXISTS {TABLE} (seq {kind}, id TEXT NOT NULL, draft {blob} NOT NULL)")
+
+    def publish(self, message: Any, **options: Any) -> str:
+        """Write a message; it is published after the host's commit, and never if it rolls back. Gives its id.
+
+        Takes the options of `System.publish`. A message that could not be published is refused here and now.
+
+        Raises:
+            InvalidMessage, PayloadTooLarge, UnknownMessageType: as `System.publish`.
+        """
+        named = options.get("dedup") is not None
+        draft = self._drafts.draft(message, **options)
+        # Without a policy of its own the message gets that of its handler, which only the publishing system knows.
+        plain = draft if named else draft._replace(dedup=None)
+        self._sql.run(f"INSERT INTO {TABLE} (id, draft) VALUES (?, ?)", (draft.id, msgspec.msgpack.encode(plain)))  # noqa: S608
+        return draft.id
+
+
+class OutboxRelay:
+    """Publishes what outboxes have written, in order, from a thread of its own: `with system, OutboxRelay(system, connect): ...`.
+
+    Args:
+        system: what publishes; it must be running.
+        connect: makes a connection of the relay's own, as `Outbox` takes them (with `commit` and `close`).
+        every_s: how often to look, in seconds; `notify` makes it look at once.
+
+    Two relays on one table are harmless.
+    """
+
+    def __init__(self, system: System, connect: Callable[[], Any], *, every_s: float = 0.5) -> None:
+        if not every_s > 0:
+            msg = f"every_s: seconds above 0, not {every_s!r}"
+            raise InvalidMessage(msg)
+        self._system = system
+        self._connect = connect
+        self._every_s = every_s
+        self._wake = threading.Event()
+        self._ended = False
+        self._thread: threading.Thread | None = None
+        self.published = 0
+        """How many it has published."""
+
+    def notify(self) -> None:
+        """Look at once: for a host that has just committed."""
+        self._wake.set()
+
+    def start(self) -> None:
+        """Begin to relay."""
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="perdure-outbox", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Relay no more; returns when the batch under way is done."""
+        self._ended = True
+        self._wake.set()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+
+    def __enter__(self) -> Self:
+        """See `start`."""
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """See `stop`."""
+        self.stop()
+
+    def relay_once(self) -> int:
+        """Publish what is there now; gives how many. What fails is raised, and nothing is deleted that was not published."""
+        connection = self._connect()
+        try:
+            sql = _Sql(connection)
+            count = 0
+            while rows := sql.run(f"SELECT seq, draft FROM {TABLE} ORDER BY seq LIMIT {BATCH}").fetchall():  # noqa: S608
+                self._system.publish_drafts([self._draft(bytes(row[1])) for row in rows])
+                marks = ", ".join("?" * len(rows))
+                sql.run(f"DELETE FROM {TABLE} WHERE seq IN ({marks})", tuple(row[0] for row in rows))  # noqa: S608
+                connection.commit()
+                count += len(rows)
+                self.published += len(rows)
+            return count
+        finally:
+            connection.close()
+
+    def _draft(self, body: bytes) -> Draft:
+        fields = msgspec.msgpack.decode(body)
+        draft = Draft(*fields[:-1])
+        if fields[-1] is not None:
+            draft = draft._replace(terms=Terms(*fields[-1]))
+        if draft.key is not None and draft.dedup is None:
+            draft = draft._replace(dedup=self._system.drafts.policies.get(draft.type, ("replace", 0, 0))[0])
+        return draft
+
+    def _run(self) -> None:
+        wait_s = self._every_s
+        while not self._ended:
+            try:
+                self.relay_once()
+                wait_s = self._every_s
+            except NotRunning:
+                logger.info("the outbox relay ends with its system")
+                return
+            except Exception:
+                wait_s = min(2 * wait_s, RETRY_MAX_S)
+                logger.exception("the outbox could not be relayed; tried again in %g s", wait_s)
+            self._wake.wait(wait_s)
+            self._wake.clear()

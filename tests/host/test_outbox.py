@@ -1,0 +1,117 @@
+"""The outbox: published exactly if the host's transaction commits, and once, whatever dies between publishing and deleting."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+import perdure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.host.conftest import Collected, Until
+
+
+@attrs.frozen
+class Shipped:
+    order: str
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "host.db"
+    with sqlite3.connect(path) as connection:
+        perdure.Outbox(connection).create_table()
+        perdure.Outbox(connection).create_table()
+    return path
+
+
+def rows(database: Path) -> int:
+    with sqlite3.connect(database) as connection:
+        return int(connection.execute("SELECT count(*) FROM perdure_outbox").fetchone()[0])
+
+
+def test_published_exactly_if_committed(folder: Path, database: Path, collected: Collected, until: Until) -> None:
+    system = perdure.System(folder)
+    system.handler(Shipped)(lambda message, ctx: collected.add((message.order, ctx.id, ctx.headers.get("from"))))
+    with system, perdure.OutboxRelay(system, lambda: sqlite3.connect(database), every_s=60.0) as relay:
+        with sqlite3.connect(database) as connection:
+            kept = perdure.Outbox(connection).publish(Shipped("A"), headers={"from": "shop"})
+        connection = sqlite3.connect(database)
+        perdure.Outbox(connection).publish(Shipped("B"))
+        connection.rollback()
+        relay.notify()
+        assert collected.wait_for(1) == [("A", kept, "shop")]
+        until(lambda: rows(database) == 0)
+        system.drain(timeout=10.0)
+        assert system.admin.metrics().published == relay.published == 1
+
+
+def test_relay_that_dies_before_it_deletes_doubles_nothing(folder: Path, database: Path) -> None:
+    class Dying(sqlite3.Connection):
+        def commit(self) -> None:
+            message = "killed"
+            raise KeyboardInterrupt(message)
+
+    with sqlite3.connect(database) as connection:
+        outbox = perdure.Outbox(connection)
+        for n in range(5):
+            outbox.publish(Shipped(str(n)), key="k", dedup="append")
+    with perdure.System(folder) as system:
+        dying = perdure.OutboxRelay(system, lambda: sqlite3.connect(database, factory=Dying))
+        with pytest.raises(KeyboardInterrupt):
+            dying.relay_once()
+        assert rows(database) == 5
+        assert system.admin.metrics().published == 5
+    with perdure.System(folder) as system:
+        assert perdure.OutboxRelay(system, lambda: sqlite3.connect(database)).relay_once() == 5
+        assert system.admin.metrics().published == 5
+        assert rows(database) == 0
+
+
+def test_policy_of_the_handler_holds_for_the_outbox(folder: Path, database: Path) -> None:
+    with sqlite3.connect(database) as connection:
+        outbox = perdure.Outbox(connection)
+        outbox.publish(Shipped("old"), key="k")
+        outbox.publish(Shipped("new"), key="k")
+        with pytest.raises(perdure.InvalidMessage, match="priority"):
+            outbox.publish(Shipped("x"), priority=10**9)
+    with perdure.System(folder) as system:
+        perdure.OutboxRelay(system, lambda: sqlite3.connect(database)).relay_once()
+        numbers = system.admin.metrics()
+        assert (numbers.ready, numbers.superseded) == (1, 1)
+
+
+@pytest.mark.parametrize("kind", ["connection", "session"])
+def test_sqlalchemy(folder: Path, database: Path, kind: str) -> None:
+    engine = sa.create_engine(f"sqlite:///{database}")
+    scope: Any = engine.begin() if kind == "connection" else Session(engine)
+    with scope as connection:
+        perdure.Outbox(connection).publish(Shipped("A"))
+        connection.commit() if kind == "session" else None
+    with perdure.System(folder) as system:
+        assert perdure.OutboxRelay(system, engine.connect).relay_once() == 1
+        assert system.admin.metrics().ready == 1
+    engine.dispose()
+
+
+def test_failing_database_is_tried_again(folder: Path, database: Path, until: Until) -> None:
+    tries: list[int] = []
+
+    def connect() -> sqlite3.Connection:
+        tries.append(1)
+        if len(tries) < 3:
+            message = "down"
+            raise sqlite3.OperationalError(message)
+        return sqlite3.connect(database)
+
+    with sqlite3.connect(database) as connection:
+        perdure.Outbox(connection).publish(Shipped("A"))
+    with perdure.System(folder) as system, perdure.OutboxRelay(system, connect, every_s=0.01) as relay:
+        until(lambda: relay.published == 1)
