@@ -388,8 +388,26 @@ def _back(state: QueueState, message: Message) -> None:
             return
         holder.waiting = message.number
     _place(state, message)
+    if published.group is not None:
+        _order_group(state, published.group)
     if published.terms is not None:
         _fill_slots(state, published)
+
+
+def _order_group(state: QueueState, group: str) -> None:
+    """Nothing of the group is out any more: whoever was replayed before the one that was comes before it now.
+
+    So a group stands in the order of its numbers, but for one that is out; a snapshot relies on that.
+    """
+    line = state.groups[group]
+    if len(line) < 2 or line[0] < line[1]:  # noqa: PLR2004 - of one there is no order
+        return
+    ordered = state.groups[group] = deque(sorted(line))
+    _hold_back(state, ordered)
+    first = state.messages[ordered[0]]
+    if first.status is HELD:
+        _unplace(state, first)
+        _place(state, first)
 
 
 def _leave(state: QueueState, message: Message, attempt: int) -> None:

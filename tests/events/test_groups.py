@@ -1,0 +1,33 @@
+"""Groups after a replay: the order is that of the numbers, but for the one that is out; so a snapshot can tell it."""
+
+from __future__ import annotations
+
+from perdure.events import queue_rules as rules
+from perdure.events.commands import CheckOut, Draft, Fail, Lose, Publish, Replay, ReplayItem
+from perdure.events.queue_state import QueueState, evolve
+from perdure.events.snapshot import States
+
+LIMITS = rules.Limits()
+
+
+def do(state: QueueState, command: object) -> None:
+    for event in rules.decide(state, command, 1, LIMITS):
+        evolve(state, event)
+
+
+def test_replayed_member_comes_first_once_the_one_that_is_out_is_back() -> None:
+    """Found by seed 26383149 of the simulation."""
+    state = QueueState()
+    do(state, Publish([Draft("a", "t", b"", group="g"), Draft("b", "t", b"", group="g")]))
+    do(state, CheckOut("t", "one", 60, 5))
+    first = state.messages[1].published
+    do(state, Fail(1, "a", 1, "E", "m", "", 0, "never"))
+    do(state, CheckOut("t", "two", 60, 5))
+    do(state, Replay([ReplayItem(1, first, 0, [])]))
+    assert list(state.groups["g"]) == [2, 1]
+    do(state, Lose(2, "b", 1, "gone"))
+    assert list(state.groups["g"]) == [1, 2]
+    statuses = {number: message.status for number, message in state.messages.items()}
+    again = States.decode(States(state).encode()).queue
+    assert {number: message.status for number, message in again.messages.items()} == statuses
+    assert again.groups == state.groups
