@@ -18,6 +18,7 @@ from perdure.actors.messages import WhenIdle
 from perdure.actors.world import Threads
 from perdure.admin import Actors, Admin
 from perdure.audit import Audit
+from perdure.config import load
 from perdure.consumer import Delivery
 from perdure.dead_letters import DeadLetters
 from perdure.drafts import Drafts
@@ -33,7 +34,6 @@ from perdure.events.errors import (
     PublishTimeout,
 )
 from perdure.ids import Ids
-from perdure.options import Options
 from perdure.payloads import Codec, MessagePack, TypeNames
 from perdure.registration import DEFAULT_BACKOFF, Registration, check_seconds, check_whole, tick_type
 from perdure.schedules import Tick
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from perdure.events.backoff import Backoff
     from perdure.events.vocabulary import ResultKept
     from perdure.middleware import Middleware
+    from perdure.options import Options
     from perdure.recovery import Recovery
 
 __all__ = ["System"]
@@ -94,7 +95,7 @@ class System:
 
     Args:
         folder: where the log and its snapshots are kept; made if it is not there. One process at a time owns it.
-        options: settings; see `Options`.
+        options: settings; see `Options`. `perdure.toml` and the environment are stronger, see `perdure.config`.
         store: another `EventStore` instead of a folder, for example `MemoryStore()`.
         codec: how objects become payloads; `MessagePack()` unless given.
         clock: where time comes from; a `ManualClock` lets a test decide.
@@ -122,7 +123,7 @@ class System:
         if (folder is None) == (store is None):
             msg = "System needs a folder, or a store instead of one"
             raise TypeError(msg)
-        self.options = options or Options()
+        self.options = load(options)
         self.clock: Clock = clock or SystemClock()
         self._world: World = world or Threads()
         self._chance = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
