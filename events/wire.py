@@ -29,6 +29,18 @@ __all__ = ["Batch", "decode", "decode_rows", "encode", "encode_rows"]
 Batch = tuple[int, list[ev.Event]]
 """What one decision pass decided, and when (`at_us`)."""
 
+_NOT_OURS = (
+    msgspec.DecodeError,
+    TypeError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+"""What reading bytes that `encode` did not write may raise."""
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
 
@@ -108,7 +120,16 @@ def decode(body: bytes, count: int) -> list[Batch]:
             msg = f"the frame claims {count} events and its body {claimed}"
             raise StoreCorrupt(msg)
         return [(int(at_us), [event for run in runs for event in decode_rows(run)]) for at_us, runs in batches]
-    except (msgspec.DecodeError, TypeError, ValueError, KeyError, IndexError, OverflowError, RecursionError) as error:
+    except (
+        msgspec.DecodeError,
+        TypeError,
+        ValueError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         msg = f"the events of a frame cannot be decoded: {error}"
         raise StoreCorrupt(msg) from error
 

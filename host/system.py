@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 from concurrent.futures import Future, InvalidStateError
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from perdure.actors.clock import Clock, SystemClock
 from perdure.actors.context import check_lease, plain_text
@@ -245,6 +245,30 @@ class System:
 
         return register
 
+    @overload
+    def every(
+        self,
+        when: str | float | dt.timedelta,
+        *,
+        message: None = None,
+        name: str | None = None,
+        missed: str = "last",
+        zone: dt.tzinfo | None = None,
+        **options: Any,
+    ) -> Callable[[H], H]: ...
+
+    @overload
+    def every(
+        self,
+        when: str | float | dt.timedelta,
+        *,
+        message: Any,
+        name: str | None = None,
+        missed: str = "last",
+        zone: dt.tzinfo | None = None,
+        **options: Any,
+    ) -> None: ...
+
     def every(
         self,
         when: str | float | dt.timedelta,
@@ -254,7 +278,7 @@ class System:
         missed: str = "last",
         zone: dt.tzinfo | None = None,
         **options: Any,
-    ) -> Any:
+    ) -> Callable[[H], H] | None:
         """Publish at regular times, each time once, whatever dies in between.
 
         As a decorator it registers a handler of `(tick, context)`; with a `message` it is called by itself, and publishes that.

@@ -334,7 +334,7 @@ def test_retries_for_ever(folder: Path) -> None:
         assert system.call(Job(1), timeout=20.0) == 40
 
 
-def test_renewed_lease_outlasts_a_silent_handler(folder: Path, collected: Collected) -> None:
+def test_renewed_lease_outlasts_a_silent_handler(folder: Path, collected: Collected, until: Until) -> None:
     """Scenario 53: a slow handler that is alive is never run beside itself, without a word from its own thread."""
     system = perdure.System(folder)
     release = threading.Event()
@@ -346,11 +346,7 @@ def test_renewed_lease_outlasts_a_silent_handler(folder: Path, collected: Collec
 
     with system:
         system.publish(Job(1))
-        extended = lambda: len(list(system.audit.events(type="LeaseExtended"))) >= 3  # noqa: E731
-        deadline = time.monotonic() + 10.0
-        while not extended():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: len(list(system.audit.events(type="LeaseExtended"))) >= 3)
         release.set()
         system.drain(timeout=10.0)
         assert collected.items == [1]

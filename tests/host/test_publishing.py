@@ -175,7 +175,7 @@ def test_batch_is_all_or_none(folder: Path, tmp_path: Path, call: str, moment: s
         found = Counter[int]()
         payloads = set()
         for record in system.audit.events(type="Published"):
-            message = system.drafts.load(record.event)  # type: ignore[attr-defined]
+            message = system.drafts.load(record.event)  # type: ignore[arg-type]
             found[message["batch"]] += 1
             payloads.add((message["batch"], message["n"]))
         assert set(found.values()) <= {500}
