@@ -1,6 +1,6 @@
 """Fixtures for those who test their own handlers: a simulated system, one on a temporary folder, a monkey.
 
-Loaded by pytest through its entry point; imports perdure only when a fixture is used, so that it costs other test runs nothing.
+Loaded by pytest through its entry point, and with it perdure itself (about a tenth of a second).
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perdure.chaos.monkey import Monkey
+from perdure.chaos.simulated import SimulatedSystem
+from perdure.system import System
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from perdure.chaos.monkey import Monkey
-    from perdure.chaos.simulated import SimulatedSystem
-    from perdure.system import System
 
 __all__ = ["perdure_monkey", "perdure_simulated", "perdure_system"]
 
@@ -23,16 +23,12 @@ __all__ = ["perdure_monkey", "perdure_simulated", "perdure_system"]
 @pytest.fixture
 def perdure_simulated() -> SimulatedSystem:
     """Give a system in memory, not started yet, whose time only moves when told to: `.advance(seconds)`, `.run_until_idle()`."""
-    from perdure.chaos.simulated import SimulatedSystem  # noqa: PLC0415 - see above
-
     return SimulatedSystem(seed=0)
 
 
 @pytest.fixture
 def perdure_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
     """Make systems on one temporary folder: a second one, after the first has stopped, recovers what it left."""
-    from perdure.system import System  # noqa: PLC0415 - see above
-
     made: list[System] = []
 
     def make(**options: Any) -> System:
@@ -47,8 +43,6 @@ def perdure_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
 @pytest.fixture
 def perdure_monkey() -> Iterator[Callable[..., Monkey]]:
     """Make monkeys (`perdure_monkey(system, seed=1)`) that stop with the test at the latest."""
-    from perdure.chaos.monkey import Monkey  # noqa: PLC0415 - see above
-
     made: list[Monkey] = []
 
     def make(system: System, **options: Any) -> Monkey:
