@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
+from pathlib import Path
 from typing import Annotated
 
+import attrs
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -12,6 +16,7 @@ from rich.table import Table
 
 from perdure.chaos.crash import CrashCheck, Lost, appends
 from perdure.chaos.simulation import Night, shrink
+from perdure.chaos.soak import Reading, Soak
 
 __all__ = ["app"]
 
@@ -81,3 +86,26 @@ def crash_states(
         rate = check.states / (time.monotonic() - began_s)
         table.add_row(name, f"{check.stops:,}", f"{check.states:,}", f"{check.recoveries:,}", f"{rate:,.0f}")
     console.print(table)
+
+
+@app.command()
+def soak(
+    hours: Annotated[float, typer.Option(min=0.0, help="How long.")] = 24.0,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two readings.")] = 300.0,
+    folder: Annotated[Path | None, typer.Option(help="A new folder; temporary unless given.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Write the readings here, as CSV.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the kills and of what fails.")] = 0,
+) -> None:
+    """Work for hours with failing handlers and kills; exit status 1 if the counts do not add up, or something grows."""
+    work = folder or Path(tempfile.mkdtemp(prefix="perdure-soak-"))
+
+    def tell(reading: Reading) -> None:
+        console.print("  ".join(f"{name} {value:,}" for name, value in attrs.asdict(reading).items()), soft_wrap=True)
+
+    wrong = Soak(work / "data", hours * 3600, interval_s=interval, seed=seed, table=table, tell=tell).run()
+    for line in wrong:
+        console.print(f"[red]{line}")
+    if folder is None:
+        shutil.rmtree(work)
+    if wrong:
+        raise typer.Exit(1)
