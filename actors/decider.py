@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor
 from perdure.actors.desk import Request
-from perdure.actors.messages import Append, Reborn, Recall, Recalled, WakeAt
+from perdure.actors.messages import Append, Committed, Reborn, Recall, Recalled, WakeAt
 from perdure.actors.recovery import advance, recover
 
 if TYPE_CHECKING:
@@ -49,8 +49,10 @@ class Decider(Actor):
         for i, message in enumerate(messages):
             if isinstance(message, Reborn) and message.name == "journal":
                 kept = self.backlog if not self.ready else []
+                # What the dead journal told may have been voided; what is on record is in the log, which is folded anew.
+                before = [m for m in (*kept, *messages[:i]) if not isinstance(m, Committed)]
                 self.begin()
-                self.backlog = [*kept, *messages[:i], *messages[i + 1 :]]
+                self.backlog = [*before, *messages[i + 1 :]]
                 return
         if not self.ready:
             for message in messages:
