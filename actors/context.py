@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+import msgspec
+
 from perdure.events.commands import Extend
 from perdure.events.queue_rules import lease_lost
 
@@ -53,23 +55,24 @@ class Interrupted(BaseException):
     """Thrown into a handler that ran past its timeout. Not an Exception, so that a broad `except` does not swallow it."""
 
 
-class Context:
+class Context(msgspec.Struct, eq=False):
     """One attempt of one message, as its handler sees it."""
 
-    __slots__ = ("_delivery", "_handler", "_stage", "drafts", "process")
+    _stage: Stage
+    _delivery: Delivery
+    _handler: HandlerSpec
+    drafts: list[Draft] = []  # noqa: RUF012 - msgspec gives each its own
+    process: HandlerProcess | None = None
+    """Where a process handler runs."""
 
-    def __init__(self, stage: Stage, delivery: Delivery, handler: HandlerSpec) -> None:
-        self._stage = stage
-        self._delivery = delivery
-        self._handler = handler
-        self.drafts: list[Draft] = []
-        self.process: HandlerProcess | None = None
-        """Where a process handler runs."""
+    def __repr__(self) -> str:
+        """Say which attempt of which message it is."""
+        return f"<{type(self).__name__} of {self.id}, attempt {self.attempt}>"
 
     @property
     def id(self) -> str:
         """The message's id."""
-        return self._delivery.published.id
+        return self._delivery.id
 
     @property
     def attempt(self) -> int:
@@ -159,7 +162,7 @@ class Context:
 
     def _extend(self, lease_us: int, percent: float | None, note: str) -> None:
         delivery = self._delivery
-        number, ident, attempt = delivery.published.number, delivery.published.id, delivery.lease.attempt
+        number, ident, attempt = delivery.place
         if delivery.lost:
             raise lease_lost(ident, attempt)
         answer = self._stage.world.answer()
@@ -171,12 +174,8 @@ class Context:
 class BatchItem(Context):
     """One message of a batch: its context, the message itself, and a verdict of its own."""
 
-    __slots__ = ("error", "message")
-
-    def __init__(self, stage: Stage, delivery: Delivery, handler: HandlerSpec, message: Any) -> None:
-        super().__init__(stage, delivery, handler)
-        self.message = message
-        self.error: BaseException | None = None
+    message: Any = None
+    error: BaseException | None = None
 
     def fail(self, error: BaseException | str, delay: float | None = None) -> None:
         """Let this message fail and the others complete; it waits as its handler's backoff says, or for `delay` seconds."""

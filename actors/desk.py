@@ -70,7 +70,7 @@ class Answer:
 class Request:
     """One command on its way to an actor, with the place its answer goes."""
 
-    __slots__ = ("command", "from_outside", "key", "reply", "target", "times", "voided", "writes")
+    __slots__ = ("command", "from_outside", "key", "reply", "seen", "target", "times", "voided", "writes")
 
     def __init__(self, key: int, target: str, command: Any, reply: Reply, from_outside: bool) -> None:  # noqa: FBT001 - hot
         self.key = key
@@ -79,6 +79,8 @@ class Request:
         self.reply = reply
         self.from_outside = from_outside
         self.times = 1
+        self.seen = False
+        """Whoever it is for has looked at it before."""
         self.writes = 0
         """In how many frames it may stand that were written."""
         self.voided = 0

@@ -221,9 +221,7 @@ class Dispatcher(Decider):
         """Give back what is out and not started."""
         back = [d for d in list(pool.open.values()) if not d.claim and d.claimed_by(self.token)]
         for delivery in back:
-            published = delivery.published
-            why = "not started when its handler was stopped"
-            delivery.outcome = GiveBack(published.number, published.id, delivery.lease.attempt, why)
+            delivery.outcome = GiveBack(*delivery.place, "not started when its handler was stopped")
         if back:
             report(self.stage, pool, back)
 
@@ -250,8 +248,7 @@ class Dispatcher(Decider):
                 delivery.lost = True
                 if delivery.stop is not None:
                     delivery.stop()
-                published = delivery.published
-                place = (published.number, published.id, delivery.lease.attempt)
+                place = delivery.place
                 begun = delivery.started_us > 0
                 delivery.outcome = Lose(*place, "its worker died") if begun else GiveBack(*place, "its worker died before it")
             settled.append(delivery)
@@ -265,14 +262,13 @@ class Dispatcher(Decider):
         desk = self.stage.desk
         for pool in self.stage.pools.values():
             delivery = pool.open.get(number)
-            if delivery is not None and delivery.published.id == ident and delivery.lease.attempt == attempt:
+            if delivery is not None and delivery.id == ident and delivery.lease.attempt == attempt:
                 self._overdue_delivery(pool, delivery, until_us, now_us)
                 return
         desk.send("queue", Outcomes([Lose(number, ident, attempt, "no worker has it")]), _Nobody(), from_outside=False)
 
     def _overdue_delivery(self, pool: Pool, delivery: Delivery, until_us: int, now_us: int) -> None:
-        published, attempt = delivery.published, delivery.lease.attempt
-        place = (published.number, published.id, attempt)
+        place = delivery.place
         if delivery.outcome is not None:
             return  # it has ended; the word is on its way
         if delivery.claimed_by(self.token):
@@ -314,8 +310,7 @@ class Dispatcher(Decider):
             return
         for pool, delivery in running:
             delivery.lost = True
-            published = delivery.published
-            outcome = GiveBack(published.number, published.id, delivery.lease.attempt, "still running when the system stopped")
+            outcome = GiveBack(*delivery.place, "still running when the system stopped")
             self.stage.desk.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
             interrupt(delivery)
             pool.confirmed([delivery])

@@ -64,6 +64,11 @@ class HandlerSpec:
     """For processes: the address space the child may take."""
 
     @property
+    def is_simple(self) -> bool:
+        """Whether it is called in the worker's own thread, one message at a time, and never interrupted."""
+        return self.kind == "thread" and not self.limit_us and not self.batch_size
+
+    @property
     def limit_us(self) -> int:
         """How long one attempt may take from its start without a sign of life, in microseconds; 0: as long as it likes."""
         limits = [s for s in (self.timeout_s, self.lease_s) if s is not None]

@@ -11,6 +11,7 @@ from perdure.actors.actor import Actor
 from perdure.actors.messages import Append, Committed, Recall, Recalled, Settle
 from perdure.events import vocabulary as ev
 from perdure.events.errors import StoreUnavailable
+from perdure.events.runs import Run, count
 from perdure.events.wire import encode
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ class Journal(Actor):
         start = 0
         while start < len(appends):
             end, events = start, 0
-            while end < len(appends) and (end == start or events + len(appends[end].events) <= FRAME_EVENTS_MAX):
-                events += len(appends[end].events)
+            while end < len(appends) and (end == start or events + (size := count(appends[end].events)) <= FRAME_EVENTS_MAX):
+                events += count(appends[end].events) if end == start else size
                 end += 1
             frame = appends[start:end]
             if events:
@@ -107,20 +108,19 @@ class Journal(Actor):
             for effect in waiting:
                 effect.release(seq)
 
-    def _write(self, frame: list[Append], count: int) -> None:
+    def _write(self, frame: list[Append], events_count: int) -> None:
         first_seq = self.store.last_seq + 1
         body = encode([(append.at_us, append.events) for append in frame if append.events])
-        self.store.append(body, count, expected_seq=first_seq)
+        self.store.append(body, events_count, expected_seq=first_seq)
         self.unsynced = True
         seq = first_seq
         told: dict[str, list[tuple[int, int, ev.Event]]] = {}
         for append in frame:
-            if append.writer == "queue":
-                for i, event in enumerate(append.events):
-                    audience = AUDIENCE.get(event.__class__)
-                    if audience is not None:
-                        told.setdefault(audience, []).append((seq + i, append.at_us, event))
-            seq += len(append.events)
+            for event in append.events:
+                audience = AUDIENCE.get(event.__class__)
+                if audience is not None:
+                    told.setdefault(audience, []).append((seq, append.at_us, event))
+                seq += len(event) if isinstance(event, Run) else 1
         for audience, facts in told.items():
             self.stage.tell(audience, Committed(facts))
         self.stage.grown(self.store.last_seq)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perdure.actors.pool import Delivery, Pool
     from perdure.actors.stage import Stage
     from perdure.events import vocabulary as ev
-    from perdure.events.commands import Subscription
+    from perdure.events.commands import DoneRun, Subscription
 
 
 class Effect(Protocol):
@@ -138,9 +138,10 @@ class WhenIdle:
 
 @attrs.define(eq=False)
 class Outcomes:
-    """What became of some deliveries, in the order they ended."""
+    """What became of some deliveries: one by one, and those of which there is nothing to say but that they are done."""
 
     reports: list[Any]
+    done: DoneRun | None = None
 
 
 @attrs.define(eq=False)

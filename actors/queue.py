@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -32,10 +33,27 @@ from perdure.actors.messages import (
 from perdure.actors.pool import Delivery
 from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
-from perdure.events.commands import AwaitResult, Cancel, CheckOut, Done, Extend, Fail, GiveBack, Lose, Publish, Subscription
+from perdure.events.commands import (
+    AwaitResult,
+    Cancel,
+    CheckOut,
+    Done,
+    DraftRun,
+    Extend,
+    Fail,
+    GiveBack,
+    Lose,
+    Publish,
+    Subscription,
+)
+from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import PerdureError, QueueFull, UnknownMessage
-from perdure.events.outcome_rules import complete_all
-from perdure.events.queue_state import FOREVER, QueueState, TypeCounts, evolve, evolve_all, settle_deadlines
+from perdure.events.message import Message
+from perdure.events.outcome_rules import complete_run
+from perdure.events.parcel import Flight
+from perdure.events.queue_folds import evolve, evolve_all
+from perdure.events.queue_state import FOREVER, QueueState, TypeCounts
+from perdure.events.runs import LeasedRun
 
 if TYPE_CHECKING:
     from perdure.actors.pool import Pool
@@ -114,7 +132,7 @@ class Queue(Decider):
         pace_us = self._deliver(now_us)
         if self.waiting:
             self._hand_over_results()
-        if self.idlers and not self.state.messages:
+        if self.idlers and not self.state.live:
             self.synced += [Settle(self.stage.desk, request, None) for request in self.idlers]
             self.idlers = []
         self.commit(now_us)
@@ -134,12 +152,15 @@ class Queue(Decider):
         self._apply(events)
         return events
 
-    def _record(self, reports: list[Any], now_us: int) -> None:
-        """Decide and fold a batch of outcomes: at once where all are plain completions, else one after the other."""
-        completed = complete_all(self.state, reports)
-        if completed is not None:
-            self._apply(completed)
-            return
+    def _record(self, outcomes: Outcomes, now_us: int) -> None:
+        """Decide and fold a batch of outcomes: plain completions at once where that can be, all else one after the other."""
+        reports = outcomes.reports
+        if outcomes.done is not None:
+            completed = complete_run(self.state, outcomes.done)
+            if completed is not None:
+                self._apply(completed)
+            else:
+                reports = [*outcomes.done.each(), *reports]
         state, limits, rule_for, fold, events = self.state, self.stage.limits, rules.RULES, evolve, self.events
         for report in reports:
             decided = rule_for[report.__class__](state, report, now_us, limits)
@@ -160,7 +181,7 @@ class Queue(Decider):
                     else:
                         self._publish(request, command, now_us)
                 case Outcomes():
-                    self._record(command.reports, now_us)
+                    self._record(command, now_us)
                     self.written.append(Settle(desk, request, None))
                 case CheckOut():
                     self._decide(command, now_us)
@@ -191,7 +212,7 @@ class Queue(Decider):
 
     def _cancel(self, request: Request, command: Cancel, now_us: int) -> None:
         """Call a message off; where a worker has it, its handler is told to stop."""
-        message = self.state.messages.get(self.state.ids.get(command.id, 0))
+        message = self.state.by_id(command.id)
         lease = None if message is None else message.lease
         events = self._decide(command, now_us)
         if message is not None and lease is not None and not lease.holder:
@@ -205,7 +226,7 @@ class Queue(Decider):
         if kept is not None:
             self.synced.append(Settle(self.stage.desk, request, kept))
             return
-        message = self.state.messages.get(self.state.ids.get(ident, 0))
+        message = self.state.by_id(ident)
         if message is None or message.published.terms is None or not message.published.terms.result_us:
             msg = (
                 f"no result of message {ident} is kept: it is not known, was published without `keep_result`, or its time is over."
@@ -237,10 +258,13 @@ class Queue(Decider):
 
     def _publish_all(self, requests: list[Request], now_us: int) -> None:
         """Accept what came in a row as if it were one; where that cannot be, one by one, each on its own merits."""
+        for request in requests:
+            # Whoever sends it again, or tells it twice, may not claim that its ids cannot be known.
+            request.command.fresh = request.command.fresh and request.times == 1 and not request.seen
+            request.seen = True
         if len(requests) > 1 and not self.parked:
-            together = Publish([draft for request in requests for draft in request.command.drafts])
             try:
-                self._decide(together, now_us)
+                self._decide(_together([request.command for request in requests]), now_us)
             except PerdureError:
                 logger.debug("%d publishes cannot be accepted together", len(requests))
             else:
@@ -282,15 +306,15 @@ class Queue(Decider):
         self.parked = still
 
     def _checked_out(self, command: CheckOut) -> Delivery | None:
-        for message in reversed(self.state.leased.values()):
-            if message.lease is not None and message.lease.holder == command.holder:
-                return Delivery(message.published, message.lease, message.failures)
-        return None
+        number = self.state.holders.get(command.holder)
+        message = None if number is None else self.state.messages[number]
+        return None if message is None or message.lease is None else Delivery.of(message, message.lease)
 
     def _report(self, now_us: int) -> Any:
         state = self.state
         by_type = {name: attrs.evolve(counts) for name, counts in state.by_type.items()}
-        progress = {m.published.id: (m.published.type, m.percent, m.note) for m in state.leased.values() if m.percent is not None}
+        telling = [m for m in state.leased.values() if isinstance(m, Message) and m.percent is not None]
+        progress = {m.published.id: (m.published.type, m.percent, m.note) for m in telling}
         dead, late, size = len(state.dead), state.late_results, state.payload_bytes
         return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, progress)
 
@@ -335,17 +359,20 @@ class Queue(Decider):
             self.pressed[subscription.type] = subscription
             self.written.append(Tell(self.stage, "dispatcher", Pressed(subscription.type, counts.ready)))
 
-    def _hand_out(self, leases: list[ev.Leased], now_us: int) -> None:
-        messages = self.state.messages
+    def _hand_out(self, leases: list[ev.Leased | LeasedRun], now_us: int) -> None:
+        self._apply([*leases])
+        leased = self.state.leased
         handed: dict[str, list[Delivery]] = {}
         for lease in leases:
-            message = messages[lease.number]
-            published = message.published
-            deliveries = handed.get(published.type)
-            if deliveries is None:
-                deliveries = handed[published.type] = []
-            deliveries.append(Delivery(published, lease, message.failures))
-        self._apply(leases)  # type: ignore[arg-type]
+            numbers = lease.numbers if isinstance(lease, LeasedRun) else (lease.number,)
+            for held, group in groupby(numbers, leased.__getitem__):
+                if isinstance(held, Flight):
+                    parcel, mine = held.parcel, list(group)
+                    i = mine[0] - parcel.first
+                    made = map(Delivery, mine, repeat(held), parcel.payloads[i : i + len(mine)])
+                    handed.setdefault(parcel.type, []).extend(made)
+                elif held.lease is not None:
+                    handed.setdefault(held.published.type, []).append(Delivery.of(held, held.lease))
         for type_name, deliveries in handed.items():
             subscription, pool = self.subscriptions[type_name]
             self.written.append(Deliver(pool, deliveries))
@@ -356,22 +383,37 @@ class Queue(Decider):
         """Open, change or close a flow; what the workers have and the log has not is settled first."""
         subscription, pool = message.subscription, message.pool
         self.subscriptions[subscription.type] = (subscription, pool)
-        out = {d.published.number: d for d in message.out}
+        out = {d.number: d for d in message.out}
         for number, delivery in out.items():
-            live = self.state.messages.get(number)
-            if live is None or live.published.id != delivery.published.id:
+            live = self.state.look(number)
+            if live is None or live.published.id != delivery.id:
                 # Where it has an outcome, that is what ended the message; "lost" would let an older word deliver it again.
                 delivery.lost = delivery.lost or delivery.outcome is None
             elif live.lease is None and live.attempts < delivery.lease.attempt and live.where:
                 # Its lease was lost with a frame that never got to the disk, and it runs: on record again.
-                self._apply([delivery.lease])
+                self._apply([delivery.leased()])
                 if delivery.outcome is not None:
                     # Its report may have come before this lease was back, and then it was refused: nobody would tell again.
-                    self._record([delivery.outcome], self.stage.clock.now_us())
-        missing = [
-            Delivery(m.published, m.lease, m.failures)
-            for m in self.state.leased.values()
-            if m.lease is not None and not m.lease.holder and m.published.type == subscription.type and m.number not in out
-        ]
+                    self._record(Outcomes([delivery.report]), self.stage.clock.now_us())
+        missing = [d for d in map(self._delivery_of, self.state.leased) if d.type == subscription.type and d.number not in out]
         if missing:
-            self.written.append(Deliver(pool, missing))
+            self.written.append(Deliver(pool, [d for d in missing if not d.lease.holder]))
+
+    def _delivery_of(self, number: int) -> Delivery:
+        """Make the delivery of a message that is out."""
+        held = self.state.leased[number]
+        if isinstance(held, Flight):
+            return Delivery(number, held, held.parcel.payloads[number - held.parcel.first])
+        if held.lease is None:
+            msg = f"message {number} is out without a lease"
+            raise RuntimeError(msg)
+        return Delivery.of(held, held.lease)
+
+
+def _together(publishes: list[Publish]) -> Publish:
+    """Make one command of many; of plain messages of one type that stay in columns."""
+    runs = [publish.drafts for publish in publishes if publish.fresh and isinstance(publish.drafts, DraftRun)]
+    if len(runs) < len(publishes) or any(run.type != runs[0].type for run in runs):
+        return Publish([draft for publish in publishes for draft in publish.drafts])
+    ids = [ident for run in runs for ident in run.ids]
+    return Publish(DraftRun(runs[0].type, ids, [payload for run in runs for payload in run.payloads]), fresh=True)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreCorrupt
 from perdure.events.snapshot import ALL_PARTS, States, fold
-from perdure.events.wire import decode
+from perdure.events.runs import count, first_facts
+from perdure.events.wire import decode_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from perdure.events.wire import Batch
     from perdure.store import EventStore, FolderReader, Snapshot
 
     Readable = EventStore | FolderReader
@@ -67,7 +69,7 @@ def advance(store: Readable, states: States, until: int | None = None, progress:
                 "Run `perdure verify` on the folder, and restore what is missing from a backup."
             )
             raise StoreCorrupt(msg, seq=states.seq + 1)
-        batches = decode(frame.body, frame.count)
+        batches = decode_runs(frame.body, frame.count)
         if until is not None and frame.first_seq + frame.count - 1 > until:
             batches = list(_up_to(batches, until - frame.first_seq + 1))
         fold(states, batches, frame.first_seq)
@@ -75,10 +77,10 @@ def advance(store: Readable, states: States, until: int | None = None, progress:
             progress(states.seq)
 
 
-def _up_to(batches: list, count: int) -> Iterator:  # type: ignore[type-arg]
-    """Give the first `count` events of a frame, in their batches."""
+def _up_to(batches: list[Batch], n: int) -> Iterator[Batch]:
+    """Give the first `n` events of a frame, in their batches."""
     for at_us, events in batches:
-        if count <= 0:
+        if n <= 0:
             return
-        yield at_us, events[:count]
-        count -= len(events)
+        yield at_us, first_facts(events, n)
+        n -= count(events)

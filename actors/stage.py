@@ -48,6 +48,12 @@ class Publisher(Protocol):
     def load(self, published: Published) -> Any:
         """Decode a message's payload into an object of its type; raises InvalidMessage where that cannot be done."""
 
+    def loader(self, type_name: str) -> Callable[[bytes], Any] | None:
+        """Give the function that decodes plain messages of a type, where there is one that does it alone."""
+
+    def load_plain(self, type_name: str, payload: bytes) -> Any:
+        """As `load`, of a message in the first version of its type."""
+
     def dump(self, value: Any) -> bytes:
         """Encode what a handler returned; raises InvalidMessage for what cannot be."""
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from perdure.events.parcel import Flight
     from perdure.events.vocabulary import FailureNote, Published, Terms
 
 __all__ = [
@@ -17,7 +20,9 @@ __all__ = [
     "Cancel",
     "CheckOut",
     "Done",
+    "DoneRun",
     "Draft",
+    "DraftRun",
     "Extend",
     "Fail",
     "GiveBack",
@@ -50,11 +55,30 @@ class Draft(NamedTuple):
     terms: Terms | None = None
 
 
+@attrs.define(eq=False)
+class DraftRun:
+    """Drafts of one type with nothing but a payload each, in columns."""
+
+    type: str
+    ids: Sequence[str]
+    payloads: list[bytes]
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self.payloads)
+
+    def __iter__(self) -> Iterator[Draft]:
+        """Give them one by one."""
+        return (Draft(ident, self.type, payload) for ident, payload in zip(self.ids, self.payloads, strict=True))
+
+
 @attrs.define
 class Publish:
     """Accept all drafts or none. An id that is already known is answered with itself and adds nothing."""
 
-    drafts: list[Draft]
+    drafts: Sequence[Draft] | DraftRun
+    fresh: bool = False
+    """All ids were just made for this command, which is sent for the first time: none can be known."""
     deadline_us: int = 0
     """Until when it waits for room in the backlog, set when it begins to; the rules do not look at it."""
 
@@ -77,6 +101,17 @@ class Done(NamedTuple):
     attempt: int
     drafts: tuple[Draft, ...] = ()
     result: bytes = b""
+
+
+class DoneRun(NamedTuple):
+    """Many attempts succeeded, of plain messages: their numbers, and what each was handed out with."""
+
+    numbers: list[int]
+    flights: list[Flight]
+
+    def each(self) -> Iterator[Done]:
+        """Give them one by one."""
+        return (Done(number, flight.id_of(number), 1) for number, flight in zip(self.numbers, self.flights, strict=True))
 
 
 class Fail(NamedTuple):

@@ -36,7 +36,7 @@ def result(
     room: list[ev.Event] = []
     if len(state.results) >= limits.results:
         room = [ev.ResultDropped(next(iter(state.results)))]
-    number = state.ids.get(published.id, 0)
+    number = state.ids.get(published.id)
     return [*room, ev.ResultKept(number, published.id, *outcome, now_us + published.terms.result_us)]
 
 

@@ -5,29 +5,31 @@ Who gets a message, and when a lease has run out, is in `queue_rules`.
 
 from __future__ import annotations
 
+from operator import is_
 from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.events import vocabulary as ev
-from perdure.events.commands import Done, Fail, GiveBack, Lose, Orphan
+from perdure.events.commands import Done, DoneRun, Fail, GiveBack, Lose, Orphan
 from perdure.events.ending_rules import afterwards, no_result, result
 from perdure.events.errors import DuplicateKey
-from perdure.events.publish_rules import accept
+from perdure.events.publish_rules import accept, unknown
+from perdure.events.runs import CompletedRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from perdure.events.limits import Limits
     from perdure.events.message import Message
     from perdure.events.queue_state import QueueState
 
-__all__ = ["complete_all", "current", "done", "fail", "give_back", "lose", "take_back"]
+__all__ = ["complete_run", "current", "done", "fail", "give_back", "lose", "take_back"]
 
 Events: TypeAlias = list[ev.Event]
 
 
 def current(state: QueueState, number: int, ident: str, attempt: int) -> Message | None:
     """Give the message if exactly this attempt of it is out; the fencing check."""
-    message = state.leased.get(number)
+    if number not in state.leased:
+        return None
+    message = state.look(number)
     if message is None or message.lease is None or message.lease.attempt != attempt or message.published.id != ident:
         return None
     return message
@@ -36,7 +38,7 @@ def current(state: QueueState, number: int, ident: str, attempt: int) -> Message
 def _refuse(state: QueueState, report: Done | Fail, outcome: str) -> Events:
     """A holder reports on a lease it no longer has: harmless if it was recorded before, else kept on record."""
     number, ident, attempt = report[:3]
-    if state.finished.get(number) == (ident, attempt):
+    if state.has_ended(number, ident, attempt):
         return []
     message = state.messages.get(number)
     if message is not None and message.published.id == ident and message.settled == attempt:
@@ -56,7 +58,7 @@ def done(state: QueueState, report: Done, now_us: int, limits: Limits) -> Events
     if not report.drafts:
         return events
     try:
-        children = accept(state, [draft for draft in report.drafts if draft.id not in state.ids], now_us, limits)
+        children = accept(state, unknown(state, report.drafts), now_us, limits)
     except DuplicateKey as error:
         # The completion and its messages are one; as they cannot be accepted, the attempt has failed.
         failure = Fail(report.number, report.id, report.attempt, "perdure.DuplicateKey", str(error), "", 0)
@@ -64,22 +66,12 @@ def done(state: QueueState, report: Done, now_us: int, limits: Limits) -> Events
     return [*children, *events]
 
 
-def complete_all(state: QueueState, reports: Sequence[object]) -> Events | None:
-    """Complete many plain messages at once; None where a report is anything else, and each must be looked at by itself."""
-    leased = state.leased
-    events: list[ev.Completed] = []
-    for report in reports:
-        if type(report) is not Done or report.drafts:
-            return None
-        message = leased.get(report.number)
-        if message is None or message.lease is None:
-            return None
-        published = message.published
-        if message.lease.attempt != report.attempt or published.id != report.id or published.terms is not None:
-            return None
-        events.append(ev.Completed(report.number, report.attempt))
-    numbers = {event.number for event in events}
-    return [*events] if len(numbers) == len(events) else None
+def complete_run(state: QueueState, run: DoneRun) -> Events | None:
+    """Complete many plain messages at once, if all are still out as they were handed out; else each needs a look of its own."""
+    numbers = run.numbers
+    if all(map(is_, map(state.leased.get, numbers), run.flights)) and len(set(numbers)) == len(numbers):
+        return [CompletedRun(numbers)]
+    return None
 
 
 def fail(state: QueueState, report: Fail, now_us: int, limits: Limits) -> Events:
@@ -168,7 +160,7 @@ def _bury(state: QueueState, message: Message, reason: str, note: ev.FailureNote
 
 def take_back(state: QueueState, orphan: Orphan, now_us: int, limits: Limits) -> Events:
     """Take back what was out when its process died."""
-    message = state.leased.get(orphan.number)
+    message = state.look(orphan.number) if orphan.number in state.leased else None
     if message is None:
         return []
     if not orphan.started:

@@ -9,38 +9,54 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from perdure.events import vocabulary as ev
+from perdure.events.commands import DraftRun
 from perdure.events.ending_rules import no_result
 from perdure.events.errors import DuplicateKey, QueueFull
+from perdure.events.runs import PublishedRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from perdure.events.commands import Draft, Publish
     from perdure.events.limits import Limits
     from perdure.events.queue_state import QueueState
 
-__all__ = ["accept", "live", "publish"]
+__all__ = ["accept", "live", "publish", "unknown"]
 
 _key_of = attrgetter("key")
 
 
 def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) -> list[ev.Event]:
     """Accept all drafts or none, within the bounds; an id that is known adds nothing."""
-    ids = state.ids
     drafts = command.drafts
+    if isinstance(drafts, DraftRun) and command.fresh:
+        _check_room(state, drafts.payloads, limits)
+        return [PublishedRun(state.next_number, drafts.type, drafts.ids, drafts.payloads)]
+    fresh = unknown(state, drafts)
+    if not fresh:
+        return []
+    _check_room(state, [draft.payload for draft in fresh], limits)
+    return accept(state, fresh, now_us, limits)
+
+
+def unknown(state: QueueState, drafts: Iterable[Draft]) -> list[Draft]:
+    """Give those whose id is not known, the first of each id."""
+    ids = state.ids
     fresh = [draft for draft in drafts if draft.id not in ids]
     if len(fresh) > 1 and len({draft.id for draft in fresh}) < len(fresh):
         fresh = list({draft.id: draft for draft in reversed(fresh)}.values())[::-1]
-    if not fresh:
-        return []
+    return fresh
+
+
+def _check_room(state: QueueState, payloads: list[bytes], limits: Limits) -> None:
     waiting = state.waiting
-    if waiting + len(fresh) > limits.backlog:
+    if waiting + len(payloads) > limits.backlog:
         msg = (
-            f"{waiting:,} messages wait, {len(fresh):,} more would pass the bound of {limits.backlog:,}. "
+            f"{waiting:,} messages wait, {len(payloads):,} more would pass the bound of {limits.backlog:,}. "
             "Nothing was published; try again when the handlers have caught up, or raise Options.backlog_max."
         )
         raise QueueFull(msg)
-    size = sum(len(draft.payload) for draft in fresh)
+    size = sum(map(len, payloads))
     if state.payload_bytes + size > limits.backlog_bytes:
         msg = (
             f"{state.payload_bytes:,} bytes of payload wait, {size:,} more would pass the bound of "
@@ -48,7 +64,6 @@ def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) ->
             "Options.backlog_bytes."
         )
         raise QueueFull(msg)
-    return accept(state, fresh, now_us, limits)
 
 
 def accept(state: QueueState, drafts: Sequence[Draft], now_us: int, limits: Limits) -> list[ev.Event]:

@@ -25,11 +25,13 @@ from perdure.events.commands import (
     Subscription,
     Tick,
 )
+from perdure.events.deadlines import fading_at, is_delayed_until, is_expiring_at
 from perdure.events.ending_rules import no_result
 from perdure.events.errors import DuplicateKey, LeaseLost, UnknownMessage
 from perdure.events.limits import Limits
 from perdure.events.message import Status
-from perdure.events.queue_state import FOREVER, QueueState, fading_at, is_delayed_until, is_expiring_at
+from perdure.events.queue_state import FOREVER, QueueState
+from perdure.events.runs import LeasedRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -69,15 +71,14 @@ def decide(state: QueueState, command: object, now_us: int, limits: Limits) -> E
 
 
 def _check_out(state: QueueState, command: CheckOut, now_us: int, _limits: Limits) -> Events:
-    if any(m.lease is not None and m.lease.holder == command.holder for m in state.leased.values()):
+    if command.holder in state.holders:
         return []  # asked a second time: the shell answers with the lease it has
     line = state.lines.get(command.type)
     first = line.first(1) if line is not None else []
     if not first:
         return []
-    message = first[0]
-    until_us = now_us + command.lease_us
-    return [ev.Leased(message.number, message.attempts + 1, until_us, command.retries, command.holder)]
+    number, attempt = (first[0][0], 1) if isinstance(first[0], range) else (first[0].number, first[0].attempts + 1)
+    return [ev.Leased(number, attempt, now_us + command.lease_us, command.retries, command.holder)]
 
 
 def lease_lost(ident: str, attempt: int) -> LeaseLost:
@@ -98,7 +99,7 @@ def _extend(state: QueueState, command: Extend, now_us: int, _limits: Limits) ->
     return [ev.Progressed(command.number, command.attempt, command.percent, command.note, until_us)]
 
 
-def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: int) -> list[ev.Leased]:
+def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: int) -> list[ev.Leased | LeasedRun]:
     """Lease what is ready to the handlers that have room for it. What their rates allow goes with it, see `pace`."""
     if state.suspects:
         alone = _suspect(state, {s.type: s for s in subscriptions if s.window > 0})
@@ -107,7 +108,7 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
             until_us = now_us + subscription.lease_us if subscription.lease_us else 0
             lease = ev.Leased(message.number, message.attempts + 1, until_us, subscription.retries)
             return [] if state.leased else [lease]
-    leases: list[ev.Leased] = []
+    leases: list[ev.Leased | LeasedRun] = []
     for subscription in subscriptions:
         counts = state.by_type.get(subscription.type)
         if counts is None or not counts.ready:
@@ -119,10 +120,15 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
             continue
         free = subscription.parallelism - counts.out
         until_us = now_us + subscription.lease_us if subscription.lease_us else 0
-        for message in state.lines[subscription.type].first(min(room, counts.ready)):
-            if free <= 0 and (message.singly or message.crashes):
+        for turn in state.lines[subscription.type].first(min(room, counts.ready)):
+            if isinstance(turn, range):
+                now, ahead = turn[: max(0, free)], turn[max(0, free) :]
+                leases += [LeasedRun(part, until_us, subscription.retries, part is ahead) for part in (now, ahead) if part]
+                free -= len(turn)
+                continue
+            if free <= 0 and (turn.singly or turn.crashes):
                 break  # handed only to a free worker, so that after a crash it is known to have started
-            leases.append(ev.Leased(message.number, message.attempts + 1, until_us, subscription.retries, "", free <= 0))
+            leases.append(ev.Leased(turn.number, turn.attempts + 1, until_us, subscription.retries, "", free <= 0))
             free -= 1
     return leases
 
@@ -158,7 +164,7 @@ def _suspect(state: QueueState, open_to: dict[str, Subscription]) -> tuple[Messa
 
 
 def _cancel(state: QueueState, command: Cancel, now_us: int, limits: Limits) -> list[ev.Event]:
-    message = state.messages.get(state.ids.get(command.id, 0))
+    message = state.by_id(command.id)
     if message is None:
         return []
     return [ev.Cancelled(message.number, command.reason), *no_result(state, message.published, "Cancelled", now_us, limits)]
@@ -212,7 +218,8 @@ def overdue(state: QueueState, now_us: int) -> list[Message]:
     """Give the messages whose lease has run out; their holders may have a word to say before they are taken back."""
     if now_us < state.lease_horizon_us:
         return []
-    return [m for m in state.leased.values() if m.until_us and m.until_us <= now_us]
+    late = [number for number, held in state.leased.items() if held.until_us and held.until_us <= now_us]
+    return [message for number in late if (message := state.look(number)) is not None]
 
 
 def orphans(state: QueueState) -> list[Orphan]:
@@ -221,10 +228,11 @@ def orphans(state: QueueState) -> list[Orphan]:
     Where more of a type was out than had workers, nobody knows which had started: those do not count as attempts, but from
     now on they are handed out so that it will be known.
     """
-    ahead = {m.published.type for m in state.leased.values() if m.lease is not None and m.lease.ahead}
+    out = list(state.out())
+    ahead = {m.published.type for m in out if m.lease is not None and m.lease.ahead}
     return [
         Orphan(m.number, started=bool(m.lease and m.lease.holder) or m.published.type not in ahead)
-        for m in sorted(state.leased.values(), key=lambda m: m.number)
+        for m in sorted(out, key=lambda m: m.number)
     ]
 
 

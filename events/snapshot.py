@@ -12,16 +12,22 @@ import attrs
 import msgspec
 
 from perdure.events import dead_letters as letters
-from perdure.events import handlers, queue_state
+from perdure.events import handlers
 from perdure.events import vocabulary as ev
 from perdure.events.errors import StoreCorrupt
 from perdure.events.message import Message, Status
+from perdure.events.parcel_snapshot import dump_flights, dump_parcels, load_flights, load_parcels
+from perdure.events.placing import stand_again
+from perdure.events.queue_folds import evolve, evolve_all
 from perdure.events.queue_state import KeyHolder, KeySlots, QueueState, TypeCounts
+from perdure.events.runs import Run, count, expand
 from perdure.events.wire import Batch, decode_rows, encode_rows
 
 __all__ = ["States", "dump_queue", "fold"]
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
+"""Format 1 knew no parcels: each message stood for itself."""
 ALL_PARTS = frozenset({"queue", "dispatcher", "dead_letters"})
 _OWN = ("number", "rank", "due_us", "attempts", "until_us", "crashes", "singly", "percent", "note", "failures", "settled")
 _DERIVED = ("ready", "delayed", "held", "in_flight", "out")
@@ -62,7 +68,7 @@ class States:
         """
         try:
             plain = msgspec.msgpack.decode(body)
-            if plain["format"] != FORMAT:
+            if plain["format"] not in READABLE:
                 msg = f"a snapshot of format {plain['format']}; this version of perdure reads format {FORMAT}"
                 raise StoreCorrupt(msg)
             return cls(
@@ -82,16 +88,23 @@ def fold(states: States, batches: list[Batch], first_seq: int) -> States:
     seq = first_seq
     with_queue, with_handlers, with_letters = (part in states.parts for part in ("queue", "dispatcher", "dead_letters"))
     for at_us, events in batches:
-        for event in events:
-            if seq > states.seq:
-                if with_queue:
-                    queue_state.evolve(states.queue, event)
+        size = count(events)
+        if seq + size - 1 <= states.seq:
+            seq += size
+            continue
+        fresh = events if seq > states.seq else expand(events)[states.seq - seq + 1 :]
+        if with_queue:
+            evolve_all(states.queue, fresh)
+        if with_handlers or with_letters:
+            for event in fresh:
+                if isinstance(event, Run):
+                    continue  # of plain messages, which are neither handlers nor dead letters
                 if with_handlers:
                     handlers.evolve(states.handlers, event)
                 if with_letters:
                     letters.evolve(states.dead_letters, event, at_us)
-                states.seq, states.at_us = seq, at_us
-            seq += 1
+        seq += size
+        states.seq, states.at_us = seq - 1, at_us
     return states
 
 
@@ -106,7 +119,12 @@ def dump_queue(state: QueueState) -> dict[str, Any]:
         "published": encode_rows([m.published for m in messages]),
         "own": [[getattr(m, name) for m in messages] for name in _OWN],
         "leases": encode_rows([m.lease for m in messages if m.lease is not None]),
-        "finished": [[number, *state.finished.get(number, (None, 0))] for number in state.finished_order],
+        "parcels": dump_parcels(state),
+        "flights": dump_flights(state),
+        "finished": [
+            [entry, *state.finished.get(entry, (None, 0))] if isinstance(entry, int) else [entry.first]
+            for entry in state.finished_order
+        ],
         "finished_max": state.finished_max,
         "suspects": sorted(state.suspects),
         "dead": [[number, *dead] for number, dead in state.dead.items()],
@@ -126,14 +144,21 @@ def load_queue(plain: dict[str, Any]) -> QueueState:
     state.late_results = plain["late_results"]
     for name, totals in plain["totals"].items():
         state.by_type[name] = TypeCounts(**dict(zip(_TOTALS, totals, strict=False)))  # totals are only ever added at the end
-    for number, ident, attempt in plain["finished"]:
+    parcels = load_parcels(state, plain.get("parcels", []))
+    for number, *ended in plain["finished"]:
+        if not ended:
+            state.finished_order.append(parcels[number])
+            state.finished_count += parcels[number].n
+            continue
+        ident, attempt = ended
         state.finished_order.append(number)
+        state.finished_count += 1
         if ident is not None:
             state.finished[number] = (ident, attempt)
-            state.ids[ident] = number
+            state.ids.put(ident, number)
     for number, ident, type_name in plain["dead"]:
         state.dead[number] = (ident, type_name)
-        state.ids[ident] = number
+        state.ids.put(ident, number)
     leases = {lease.number: lease for lease in decode_rows(plain["leases"]) if isinstance(lease, ev.Leased)}
     own = [dict(zip(_OWN, row, strict=True)) for row in zip(*plain["own"], strict=True)]
     messages = []
@@ -149,11 +174,12 @@ def load_queue(plain: dict[str, Any]) -> QueueState:
         published = by_number[number]
         state.slots.setdefault((published.type, published.key or ""), KeySlots()).taken.add(number)
     _stand_in_line(state, messages, leases)
+    load_flights(state, plain.get("flights", []))
     state.suspects = set(plain["suspects"])
     for type_name, key, ident, until_us in plain.get("held_keys", ()):
-        queue_state.evolve(state, ev.KeyHeld(type_name, key, ident, until_us))
+        evolve(state, ev.KeyHeld(type_name, key, ident, until_us))
     for kept in decode_rows(plain.get("results", [])):
-        queue_state.evolve(state, kept)
+        evolve(state, kept)
     state.paces, state.ticks = dict(plain.get("paces", {})), dict(plain.get("ticks", {}))
     return state
 
@@ -163,7 +189,7 @@ def _stand_in_line(state: QueueState, messages: list[Message], leases: dict[int,
     for message in messages:
         published = message.published
         state.messages[message.number] = message
-        state.ids[published.id] = message.number
+        state.ids.put(published.id, message.number)
         state.payload_bytes += len(published.payload)
         lease = leases.get(message.number)
         if published.key is not None and published.dedup != "append":
@@ -184,11 +210,13 @@ def _stand_in_line(state: QueueState, messages: list[Message], leases: dict[int,
             counts = state.counts(published.type)
             counts.in_flight += 1
             counts.out += not lease.holder
+            if lease.holder:
+                state.holders[lease.holder] = message.number
             if message.until_us:
                 state.lease_horizon_us = min(state.lease_horizon_us, message.until_us)
     for message in sorted(messages, key=lambda m: (m.rank, m.number)):
         if message.lease is None:
-            queue_state.stand_again(state, message)
+            stand_again(state, message)
 
 
 # --- handlers and dead letters -------------------------------------------------------------------------------------------

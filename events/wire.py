@@ -3,14 +3,16 @@
 No compression, no checksum, no file: those belong to the store. No class path is ever written or looked up.
 
 A frame's body is an array of batches, one for each decision pass: `[at_us, [run, ...]]`. A run holds consecutive events of
-one class: `[tag, version, n, column, ...]`, columns in the order of the class's fields. A column is an array of n values, or
-`{0: value}` for n equal ones, or `{1: start}` for start, start + 1, ... Columns are what makes this fast in Python (each is
-gathered and spread by C code) and small once compressed. Rows of an older version go through `upcast`.
+one class: `[tag, version, n, column, ...]`, columns in the order of the class's fields; those at the end that hold nothing but
+defaults are left out. A column is an array of n values, or `{0: value}` for n equal ones, or `{1: start}` for start, start + 1,
+..., or `{2: [prefix, start]}` for ids in a row. Columns are what makes this fast in Python (each is gathered and spread by C
+code) and small once compressed; the facts of plain messages are never anything else (`runs`). Rows of an older version go
+through `upcast`.
 """
 
 from __future__ import annotations
 
-from itertools import groupby, repeat
+from itertools import groupby, repeat, takewhile
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +21,14 @@ import msgspec
 
 from perdure.events import vocabulary as ev
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
+from perdure.events.id_index import IdRun
+from perdure.events.runs import CompletedRun, LeasedRun, PublishedRun, Run, expand
 from perdure.events.upcast import OLD_FIELDS, upcast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Batch", "decode", "decode_rows", "encode", "encode_rows"]
+__all__ = ["Batch", "decode", "decode_rows", "decode_runs", "encode", "encode_rows"]
 
 Batch = tuple[int, list[ev.Event]]
 """What one decision pass decided, and when (`at_us`)."""
@@ -79,9 +83,46 @@ _GATHER = {cls: _gatherers(cls) for cls in ev.VOCABULARY.values()}
 _SPREAD = {cls: [_READERS.get(name) for name in _fields(cls)] for cls in ev.VOCABULARY.values()}
 
 
+_TRAILING = {
+    cls: [
+        field.default
+        for field in takewhile(
+            lambda field: field.default is not attrs.NOTHING and not isinstance(field.default, attrs.Factory),  # type: ignore[arg-type]
+            reversed(attrs.fields(cls)),
+        )
+    ]
+    for cls in ev.VOCABULARY.values()
+}
+"""The defaults of a class's last fields, last first."""
+
+
 def encode(batches: Sequence[Batch]) -> bytes:
     """Encode the batches of one frame."""
-    return _encoder.encode([[at_us, [_run(cls, list(run)) for cls, run in groupby(events, type)]] for at_us, events in batches])
+    return _encoder.encode([[at_us, _columns(events)] for at_us, events in batches])
+
+
+def _columns(events: Sequence[ev.Event]) -> list[list[Any]]:
+    columns: list[list[Any]] = []
+    for cls, run in groupby(events, type):
+        if issubclass(cls, Run):
+            columns += map(_of_run, run)
+        else:
+            columns.append(_run(cls, list(run)))
+    return columns
+
+
+def _of_run(run: Any) -> list[Any]:
+    """Give the columns of a run; the same as those of its facts."""
+    fact, n = run.FACT, len(run)
+    match run:
+        case PublishedRun(number, type_name, ids, payloads):
+            plain_ids = {2: [ids.prefix, ids.start]} if isinstance(ids, IdRun) else ids
+            own = [{1: number}, plain_ids, {0: type_name}, _column(payloads, n)]
+        case LeasedRun(numbers, until_us, retries, ahead):
+            own = [{1: numbers[0]}, {0: 1}, {0: until_us}, {0: retries}, {0: ""}, {0: ahead}]
+        case CompletedRun(numbers):
+            own = [_column(numbers if isinstance(numbers, list) else list(numbers), n), {0: 1}]
+    return [fact.TAG, fact.VERSION, n, *own]
 
 
 def encode_rows(events: Sequence[ev.Event]) -> list[Any]:
@@ -91,9 +132,12 @@ def encode_rows(events: Sequence[ev.Event]) -> list[Any]:
 
 def _run(cls: type[ev.Event], events: list[ev.Event]) -> list[Any]:
     n = len(events)
-    if n == 1:
-        return [cls.TAG, cls.VERSION, 1, *([gather(events[0])] for gather in _GATHER[cls])]
-    return [cls.TAG, cls.VERSION, n, *(_column(list(map(gather, events)), n) for gather in _GATHER[cls])]
+    columns = [list(map(gather, events)) for gather in _GATHER[cls]]
+    for default in _TRAILING[cls]:
+        if columns[-1].count(default) < n:
+            break
+        columns.pop()
+    return [cls.TAG, cls.VERSION, n, *(columns if n == 1 else (_column(column, n) for column in columns))]
 
 
 def _column(values: list[Any], n: int) -> Any:
@@ -105,8 +149,17 @@ def _column(values: list[Any], n: int) -> Any:
     return values
 
 
-def decode(body: bytes, count: int) -> list[Batch]:
-    """Decode a frame's body that must hold exactly `count` events.
+def decode(body: bytes, events_count: int) -> list[Batch]:
+    """Decode a frame's body that must hold exactly so many events; gives them one by one.
+
+    Raises:
+        As `decode_runs`.
+    """
+    return [(at_us, expand(events)) for at_us, events in decode_runs(body, events_count)]
+
+
+def decode_runs(body: bytes, events_count: int) -> list[Batch]:
+    """Decode a frame's body that must hold exactly so many events; facts of plain messages come in runs.
 
     Raises:
         StoreCorrupt: the body is not what `encode` writes; memory taken stays within a small multiple of the body.
@@ -116,10 +169,10 @@ def decode(body: bytes, count: int) -> list[Batch]:
         batches = _decoder.decode(body)
         # Counted before anything is built: a constant column takes a few bytes, whatever its length claims to be.
         claimed = sum(run[2] for _, runs in batches for run in runs)
-        if claimed != count or any(run[2] < 1 for _, runs in batches for run in runs):
-            msg = f"the frame claims {count} events and its body {claimed}"
+        if claimed != events_count or any(run[2] < 1 for _, runs in batches for run in runs):
+            msg = f"the frame claims {events_count} events and its body {claimed}"
             raise StoreCorrupt(msg)
-        return [(int(at_us), [event for run in runs for event in decode_rows(run)]) for at_us, runs in batches]
+        return [(int(at_us), [event for run in runs for event in _read_run(run)]) for at_us, runs in batches]
     except (
         msgspec.DecodeError,
         TypeError,
@@ -132,6 +185,35 @@ def decode(body: bytes, count: int) -> list[Batch]:
     ) as error:
         msg = f"the events of a frame cannot be decoded: {error}"
         raise StoreCorrupt(msg) from error
+
+
+def _read_run(run: list[Any]) -> list[ev.Event]:
+    tag, version, n, *columns = run
+    if n > 1 and version == 1:
+        match tag, columns:
+            case ev.Published.TAG, [{1: int(number)}, ids, {0: str(type_name)}, payloads]:
+                if isinstance(ids, dict):
+                    ids = _id_run(ids, n)
+                payloads = list(_values(payloads, n))
+                if len(ids) == n and set(map(type, payloads)) == {bytes} and (type(ids) is IdRun or set(map(type, ids)) == {str}):
+                    return [PublishedRun(number, type_name, ids, payloads)]
+            case ev.Leased.TAG, [{1: int(number)}, {0: 1}, {0: int(until_us)}, {0: int(retries)}, *rest]:
+                if rest in ([], [{0: ""}], [{0: ""}, {0: True}], [{0: ""}, {0: False}]):
+                    return [LeasedRun(range(number, number + n), until_us, retries, rest[1:] == [{0: True}])]
+            case ev.Completed.TAG, [numbers, {0: 1}]:
+                numbers = list(_values(numbers, n))
+                if set(map(type, numbers)) == {int}:
+                    return [CompletedRun(numbers)]
+    return decode_rows(run)
+
+
+def _id_run(column: dict[int, Any], n: int) -> Sequence[str]:
+    ((kind, value),) = column.items()
+    if kind == 2:  # noqa: PLR2004 - see the top of this file
+        prefix, start = value
+        if type(prefix) is str and type(start) is int and start >= 0:
+            return IdRun(prefix, start, n)
+    return list(_values(column, n))
 
 
 def decode_rows(run: list[Any]) -> list[ev.Event]:
@@ -191,5 +273,7 @@ def _values(column: Any, n: int) -> Any:
         return repeat(value, n)
     if kind == 1:
         return range(value, value + n)
+    if kind == 2:  # noqa: PLR2004 - see the top of this file
+        return IdRun(str(value[0]), int(value[1]), n)
     msg = f"a column of the unknown kind {kind!r}"
     raise ValueError(msg)

@@ -13,7 +13,8 @@ from perdure.actors.recovery import recover
 from perdure.drafts import to_us
 from perdure.events import vocabulary as ev
 from perdure.events.errors import UnknownMessage
-from perdure.events.wire import decode
+from perdure.events.runs import count
+from perdure.events.wire import decode, decode_runs
 from perdure.metrics import Metrics, from_counts, moment
 from perdure.payloads import name_of
 from perdure.store import FolderReader, Verification, verify
@@ -151,10 +152,10 @@ class Audit:
         last = 0
         for frame in self._store.frames():
             seq = frame.first_seq
-            for batch_us, events in decode(frame.body, frame.count):
+            for batch_us, events in decode_runs(frame.body, frame.count):
                 if batch_us > at_us:
                     return last
-                seq += len(events)
+                seq += count(events)
                 last = seq - 1
         return last
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from perdure.events.commands import Draft
+from perdure.events.commands import Draft, DraftRun
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessageType
 from perdure.events.vocabulary import Terms
 from perdure.ids import made_us
 from perdure.middleware import around_publish
-from perdure.payloads import upcast, version_of
+from perdure.payloads import MessagePack, upcast, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -152,7 +152,7 @@ class Drafts:
         terms = Terms(self.names.versions.get(type_name, 1), window_us, key_parallelism if key is not None else 0, result_us)
         return None if key is None else policy, None if terms == PLAIN_TERMS else terms
 
-    def one(self, message: Any) -> Draft:
+    def one(self, message: Any) -> Sequence[Draft] | DraftRun:
         """Check and encode a message without any option; the fast path of single messages.
 
         Raises:
@@ -160,28 +160,28 @@ class Drafts:
         """
         type_name = self.names.name(type(message))
         if self.has_middleware or type_name in self.names.versions:
-            return self.draft(message)
+            return [self.draft(message)]
         payload = self.codec.encode(message)
         if len(payload) > self.options.payload_bytes_max:
             self._check_size(type_name, payload)
-        return Draft(self.ids.one(), type_name, payload)
+        return DraftRun(type_name, [self.ids.one()], [payload])
 
-    def plain(self, messages: list[Any]) -> list[Draft]:
+    def plain(self, messages: list[Any]) -> Sequence[Draft] | DraftRun:
         """Check and encode messages without any option; the fast path of batches.
 
         Raises:
             As `draft`.
         """
-        encode, name = self.codec.encode, self.names.name
-        names = list(map(name, map(type, messages)))
-        if self.has_middleware or (self.names.versions and not self.names.versions.keys().isdisjoint(names)):
+        types = set(map(type, messages))
+        names = {cls: self.names.name(cls) for cls in types}
+        if self.has_middleware or len(types) != 1 or not self.names.versions.keys().isdisjoint(names.values()):
             return [self.draft(message) for message in messages]
-        payloads = list(map(encode, messages))
-        size_max = self.options.payload_bytes_max
-        if payloads and max(map(len, payloads)) > size_max:
-            for type_name, payload in zip(names, payloads, strict=True):
+        (type_name,) = names.values()
+        payloads = list(map(self.codec.encode, messages))
+        if max(map(len, payloads)) > self.options.payload_bytes_max:
+            for payload in payloads:
                 self._check_size(type_name, payload)
-        return list(map(Draft, self.ids.many(len(payloads)), names, payloads))
+        return DraftRun(type_name, self.ids.run(len(payloads)), payloads)
 
     def _check_size(self, type_name: str, payload: bytes) -> None:
         if len(payload) > self.options.payload_bytes_max:
@@ -226,6 +226,27 @@ class Drafts:
             msg = f"the payload is version {version} of {published.type}, and this host knows only version {today}"
             raise InvalidMessage(msg)
         return upcast(self.codec.decode(published.payload, None), version, cls)
+
+    def loader(self, type_name: str) -> Callable[[bytes], Any] | None:
+        """Give the function that decodes plain messages of a type, where there is one that does it alone.
+
+        It raises whatever it likes; `load_plain` then says what is wrong.
+        """
+        cls = self.names.find(type_name)
+        if cls is None or version_of(cls) > 1 or type(self.codec) is not MessagePack:
+            return None
+        return self.codec.decoder(cls)
+
+    def load_plain(self, type_name: str, payload: bytes) -> Any:
+        """As `load`, of a message in the first version of its type.
+
+        Raises:
+            As `load`.
+        """
+        cls = self.names.find(type_name)
+        if cls is None or version_of(cls) == 1:
+            return self.codec.decode(payload, cls)
+        return upcast(self.codec.decode(payload, None), 1, cls)
 
     def dump(self, value: Any) -> bytes:
         """Encode what a handler returned, with its type's name where it has one.

@@ -6,8 +6,10 @@ that starts anywhere and only goes up (the RFC's method 1, with the counter in r
 
 from __future__ import annotations
 
-import itertools
+import threading
 from typing import TYPE_CHECKING
+
+from perdure.events.id_index import IdRun
 
 if TYPE_CHECKING:
     import random
@@ -26,11 +28,12 @@ def made_us(ident: str) -> int:
 
 
 class Ids:
-    """Makes ids; safe in any thread, as the counter's step is a single operation."""
+    """Makes ids; safe in any thread."""
 
     def __init__(self, clock: Clock, chance: random.Random) -> None:
         # The counter's top bit starts at 0, so that a run would have to make 2**47 ids before it wraps.
-        self._next = itertools.count(chance.getrandbits(47)).__next__
+        self._next = chance.getrandbits(47)
+        self._lock = threading.Lock()
         self._run = f"7{chance.getrandbits(12):03x}-{0x8000 | chance.getrandbits(14):04x}"
         self._now_us = clock.now_us
         self._made = (-1, "")
@@ -38,12 +41,17 @@ class Ids:
 
     def one(self) -> str:
         """Make an id."""
-        return f"{self._prefix()}{self._next():012x}"
+        with self._lock:
+            counter = self._next
+            self._next = counter + 1
+        return f"{self._prefix()}{counter:012x}"
 
-    def many(self, n: int) -> list[str]:
+    def run(self, n: int) -> IdRun:
         """Make `n` ids of one moment, in order."""
-        prefix, following = self._prefix(), self._next
-        return [f"{prefix}{following():012x}" for _ in range(n)]
+        with self._lock:
+            counter = self._next
+            self._next = counter + n
+        return IdRun(self._prefix(), counter, n)
 
     def _prefix(self) -> str:
         ms = self._now_us() // 1000

@@ -23,7 +23,7 @@ from perdure.consumer import Delivery
 from perdure.dead_letters import DeadLetters
 from perdure.drafts import Drafts
 from perdure.engine import ASK_TIMEOUT_S, Engine
-from perdure.events.commands import AwaitResult, Cancel, CheckOut, Draft, Fail, Publish
+from perdure.events.commands import AwaitResult, Cancel, CheckOut, Draft, DraftRun, Fail, Publish
 from perdure.events.errors import (
     Cancelled,
     HandlerFailed,
@@ -432,9 +432,9 @@ class System:
             StoreUnavailable: the disk does not take it; nothing was published.
             PublishTimeout: no answer in time; it may have been published, and publishing the same `id` again settles it.
         """
-        draft = self._draft(message, options)
-        self._publish([draft])
-        return draft.id
+        ident, publish = self._command(message, options)
+        self._publish(publish)
+        return ident
 
     def publish_many(self, messages: Iterable[Any], **options: Any) -> list[str]:
         """Publish messages in one atomic commit, all or none; gives their ids in order. Options apply to each.
@@ -446,20 +446,23 @@ class System:
         if options.get("id") is not None and len(batch) > 1:
             msg = "id: one id cannot name several messages; publish them one by one"
             raise InvalidMessage(msg)
-        if options:
-            drafts = [self._draft(message, options) for message in batch]
+        if options or not batch:
+            drafts: Sequence[Draft] | DraftRun = [self._draft(message, options) for message in batch]
         else:
             self._check_running()
             drafts = self.drafts.plain(batch)
-        size = sum(len(draft.payload) for draft in drafts)
+        size = sum(map(len, drafts.payloads)) if isinstance(drafts, DraftRun) else sum(len(draft.payload) for draft in drafts)
         if len(drafts) > self.options.batch_max or size > self.options.batch_bytes_max:
             msg = (
                 f"messages: {len(drafts):,} of {size:,} bytes are more than one commit takes ({self.options.batch_max:,} "
                 f"messages, {self.options.batch_bytes_max:,} bytes). Publish them in several calls."
             )
             raise PayloadTooLarge(msg)
+        if isinstance(drafts, DraftRun):
+            self._publish(Publish(drafts, fresh=True))
+            return list(drafts.ids)
         if drafts:
-            self._publish(drafts)
+            self._publish(Publish(drafts))
         return [draft.id for draft in drafts]
 
     def publish_drafts(self, drafts: list[Draft]) -> None:
@@ -469,7 +472,7 @@ class System:
             As `publish`.
         """
         self._check_running()
-        self._publish(drafts)
+        self._publish(Publish(drafts))
 
     def submit(self, message: Any, **options: Any) -> Future[str]:
         """Publish without waiting: the future gives the id once it is on disk, or raises what `publish` would.
@@ -480,12 +483,12 @@ class System:
         Raises:
             NotRunning, InvalidMessage and its kind: as `publish`, at once.
         """
-        draft = self._draft(message, options)
-        reply = _FutureReply(draft.id)
+        ident, publish = self._command(message, options)
+        reply = _FutureReply(ident)
         desk = self.stage.desk
         if len(desk.outstanding) >= self.options.pipeline_max:
             desk.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
-        desk.send("queue", Publish([draft]), reply)
+        desk.send("queue", publish, reply)
         return reply.future
 
     async def apublish(self, message: Any, **options: Any) -> str:
@@ -505,10 +508,19 @@ class System:
         if engine is None or engine.stage.closing:
             raise self._not_running()
 
+    def _command(self, message: Any, options: dict[str, Any]) -> tuple[str, Publish]:
+        """Make the command that publishes one message; gives its id too."""
+        if options:
+            draft = self._draft(message, options)
+            return draft.id, Publish([draft])
+        self._check_running()
+        drafts = self.drafts.one(message)
+        if isinstance(drafts, DraftRun):
+            return drafts.ids[0], Publish(drafts, fresh=True)
+        return drafts[0].id, Publish(drafts)
+
     def _draft(self, message: Any, options: dict[str, Any]) -> Draft:
         self._check_running()
-        if not options:
-            return self.drafts.one(message)
         try:
             return self.drafts.draft(message, **options)
         except TypeError as error:
@@ -517,17 +529,17 @@ class System:
                 raise TypeError(msg) from None
             raise
 
-    def _send(self, drafts: list[Draft], reply: Reply) -> Any:
-        return self.stage.desk.send("queue", Publish(drafts), reply)
+    def _send(self, publish: Publish, reply: Reply) -> Any:
+        return self.stage.desk.send("queue", publish, reply)
 
-    def _publish(self, drafts: list[Draft]) -> None:
+    def _publish(self, publish: Publish) -> None:
         answer = self.stage.world.answer()
-        request = self._send(drafts, answer)
+        request = self._send(publish, answer)
         try:
             answer.wait(self.options.publish_timeout_s + SLACK_S)
         except TimeoutError:
             self.stage.desk.forget(request)
-            ids = tuple(draft.id for draft in drafts)
+            ids = tuple(draft.id for draft in publish.drafts)
             msg = (
                 f"no answer within {self.options.publish_timeout_s + SLACK_S:g} s: {len(ids)} message(s) may or may not be "
                 f"published. Publish again with the same id to settle it (the first is {ids[0]}); see `.ids`."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from perdure.events import queue_rules as rules
 from perdure.events.commands import CheckOut, Draft, Fail, Lose, Publish, Replay, ReplayItem
-from perdure.events.queue_state import QueueState, evolve
+from perdure.events.queue_folds import evolve
+from perdure.events.queue_state import QueueState
 from perdure.events.snapshot import States
 
 LIMITS = rules.Limits()

@@ -1,0 +1,139 @@
+"""What happens to plain messages while facts are folded: many enter, are handed out and end at a time.
+
+A plain message that becomes special is singled out here, and is `placing`'s from then on.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from perdure.events.lane import Line
+from perdure.events.message import Message, Status
+from perdure.events.parcel import Flight, Parcel
+from perdure.events.remembering import close_parcel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from perdure.events.queue_state import QueueState
+
+__all__ = ["complete", "enter_plain", "lease", "line_of", "single"]
+
+LEASED = Status.LEASED
+
+
+def line_of(state: QueueState, type_name: str) -> Line:
+    """Give the line of a type, made at first use."""
+    line = state.lines.get(type_name)
+    if line is None:
+        line = state.lines[type_name] = Line()
+    return line
+
+
+def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str], payloads: list[bytes]) -> None:
+    """Let plain messages stand at the end of their line."""
+    n = len(payloads)
+    counts = state.counts(type_name)
+    counts.published += n
+    counts.ready += n
+    state.next_number = first + n
+    state.plain += n
+    state.payload_bytes += sum(map(len, payloads))
+    lane = line_of(state, type_name).lane(0)
+    done = 0
+    while done < n:
+        parcel = state.open_parcels.get(type_name)
+        if parcel is None or parcel.end != first + done:
+            parcel = _begin_parcel(state, type_name, first + done)
+        rest = payloads[done:] if done else payloads
+        took = parcel.room(rest)
+        # A run of one is no run: so it does not matter whether it was read from the log by itself.
+        piece = ids[done : done + took] if took > 1 else [ids[done]]
+        state.ids.put_all(piece, first + done)
+        parcel.add(piece, rest[:took])
+        lane.add_parcel(parcel)
+        done += took
+        if parcel.full:
+            _seal(state, parcel)
+
+
+def _begin_parcel(state: QueueState, type_name: str, first: int) -> Parcel:
+    before = state.open_parcels.get(type_name)
+    if before is not None:
+        _seal(state, before)
+    parcel = state.open_parcels[type_name] = Parcel(first, type_name)
+    state.parcels.append(parcel)
+    state.parcel_firsts.append(first)
+    return parcel
+
+
+def _seal(state: QueueState, parcel: Parcel) -> None:
+    """It takes no more; if nothing in it is live, it is over."""
+    del state.open_parcels[parcel.type]
+    parcel.sealed = True
+    if not parcel.live:
+        close_parcel(state, parcel)
+
+
+def single(state: QueueState, number: int) -> Message:
+    """Give a live message to be changed; a plain one is singled out, and leaves the line if it stood there."""
+    message = state.messages.get(number)
+    if message is not None:
+        return message
+    message = state.look(number)
+    parcel = state.parcel_of(number)
+    if message is None or parcel is None:
+        raise KeyError(number)
+    i = number - parcel.first
+    state.messages[number] = message
+    state.ids.put(message.published.id, number)
+    if message.status is LEASED:
+        state.leased[number] = message
+    else:
+        parcel.leave(i)
+    state.plain -= 1
+    parcel.live -= 1
+    if parcel.sealed and not parcel.live:
+        close_parcel(state, parcel)
+    return message
+
+
+def lease(state: QueueState, numbers: range, until_us: int, retries: int, ahead: bool) -> None:  # noqa: FBT001 - hot
+    """Hand out plain messages that are in line."""
+    while numbers:
+        parcel = state.parcel_of(numbers[0])
+        if parcel is None:
+            raise KeyError(numbers[0])
+        here, numbers = numbers[: parcel.end - numbers[0]], numbers[parcel.end - numbers[0] :]
+        if here[0] == parcel.rank:
+            parcel.advance(len(here))
+        else:
+            for number in here:
+                parcel.leave(number - parcel.first)
+        state.leased.update(dict.fromkeys(here, Flight(parcel, until_us, retries, ahead)))
+        counts = state.by_type[parcel.type]
+        counts.ready -= len(here)
+        counts.in_flight += len(here)
+        counts.out += len(here)
+        state.lines[parcel.type].trim(0)
+    if until_us and until_us < state.lease_horizon_us:
+        state.lease_horizon_us = until_us
+
+
+def complete(state: QueueState, numbers: Iterable[int]) -> None:
+    """End plain messages that are out."""
+    take: Callable[[int], Any] = state.leased.pop
+    for flight, group in groupby(numbers, take):
+        here = list(group)
+        parcel, n = flight.parcel, len(here)
+        counts = state.by_type[parcel.type]
+        counts.completed += n
+        counts.in_flight -= n
+        counts.out -= n
+        first, payloads = parcel.first, parcel.payloads
+        state.payload_bytes -= sum([len(payloads[number - first]) for number in here])
+        state.plain -= n
+        parcel.live -= n
+        if parcel.sealed and not parcel.live:
+            close_parcel(state, parcel)

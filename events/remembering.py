@@ -1,0 +1,67 @@
+"""How long the queue remembers what has ended: the last `finished_max` messages, so that a repeated publish or report is recognised.
+
+Called only while a fact is folded. A parcel is remembered, and forgotten, as one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.events.id_index import IdRun
+from perdure.events.parcel import Parcel
+
+if TYPE_CHECKING:
+    from perdure.events.queue_state import QueueState
+
+__all__ = ["close_parcel", "remember"]
+
+
+def remember(state: QueueState, number: int, ident: str, attempt: int) -> None:
+    """Keep an ended message's id for as long as there is room."""
+    state.finished[number] = (ident, attempt)
+    state.finished_order.append(number)
+    state.finished_count += 1
+    _make_room(state)
+
+
+def close_parcel(state: QueueState, parcel: Parcel) -> None:
+    """Of a parcel that is over, only the ids are still of use."""
+    parcel.payloads = []
+    state.finished_order.append(parcel)
+    state.finished_count += parcel.n
+    _make_room(state)
+
+
+def _make_room(state: QueueState) -> None:
+    order = state.finished_order
+    while order:
+        oldest = order[0]
+        weight = oldest.n if isinstance(oldest, Parcel) else 1
+        if state.finished_count - weight < state.finished_max:
+            return
+        order.popleft()
+        state.finished_count -= weight
+        if isinstance(oldest, Parcel):
+            _forget_parcel(state, oldest)
+        else:
+            _forget(state, oldest)
+
+
+def _forget(state: QueueState, number: int) -> None:
+    ended = state.finished.pop(number, None)
+    if ended is not None and number not in state.dead:
+        state.ids.drop(ended[0], number)
+
+
+def _forget_parcel(state: QueueState, parcel: Parcel) -> None:
+    place = state.parcel_firsts.index(parcel.first)
+    del state.parcels[place], state.parcel_firsts[place]
+    for offset, ids in parcel.chunks:
+        first = parcel.first + offset
+        if isinstance(ids, IdRun):
+            state.ids.drop_run(ids, first)
+            continue
+        for number, ident in enumerate(ids, first):
+            # Those that were singled out are remembered by themselves.
+            if number not in state.messages and number not in state.finished and number not in state.dead:
+                state.ids.drop(ident, number)
