@@ -61,7 +61,7 @@ class Context(msgspec.Struct, eq=False):
     _stage: Stage
     _delivery: Delivery
     _handler: HandlerSpec
-    drafts: list[Draft] = []  # noqa: RUF012 - msgspec gives each its own
+    drafts: list[Draft] = []
     process: HandlerProcess | None = None
     """Where a process handler runs."""
 

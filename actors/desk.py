@@ -9,10 +9,12 @@ import itertools
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from perdure.events.errors import NotRunning, PerdureError, QueueFull, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Answer", "Desk", "Reply", "Request"]
 
@@ -67,24 +69,21 @@ class Answer:
         return self._value
 
 
-class Request:
-    """One command on its way to an actor, with the place its answer goes."""
+class Request(msgspec.Struct, eq=False):
+    """One command on its way to an actor, with the place its answer goes; a Struct, as there is one for every publish."""
 
-    __slots__ = ("command", "from_outside", "key", "reply", "seen", "target", "times", "voided", "writes")
-
-    def __init__(self, key: int, target: str, command: Any, reply: Reply, from_outside: bool) -> None:  # noqa: FBT001 - hot
-        self.key = key
-        self.target = target
-        self.command = command
-        self.reply = reply
-        self.from_outside = from_outside
-        self.times = 1
-        self.seen = False
-        """Whoever it is for has looked at it before."""
-        self.writes = 0
-        """In how many frames it may stand that were written."""
-        self.voided = 0
-        """How many of them are known to be gone: they could not be synced, and the next journal voided them."""
+    key: int
+    target: str
+    command: Any
+    reply: Reply
+    from_outside: bool
+    times: int = 1
+    seen: bool = False
+    """Whoever it is for has looked at it before."""
+    writes: int = 0
+    """In how many frames it may stand that were written."""
+    voided: int = 0
+    """How many of them are known to be gone: they could not be synced, and the next journal voided them."""
 
     @property
     def may_be_refused(self) -> bool:
@@ -101,6 +100,7 @@ class Desk:
         self.outstanding: dict[int, Request] = {}
         self._room = threading.Condition()
         self._waiters = 0
+        self._enough = 0
         self.closed: PerdureError | None = None
         """While set, whoever asks from outside is refused with this."""
 
@@ -128,6 +128,8 @@ class Desk:
             return
         with self._room:
             self._waiters += 1
+            # Woken when a quarter is done, not at each one: who is woken for one place fills it and waits again.
+            self._enough = most - most // 4
             try:
                 if not self._room.wait_for(lambda: len(self.outstanding) < most, timeout_s):
                     msg = f"{most:,} publishes are under way and none was answered within {timeout_s:g} s. Nothing was published."
@@ -137,9 +139,9 @@ class Desk:
 
     def _strike_off(self, request: Request) -> None:
         self.outstanding.pop(request.key, None)
-        if self._waiters:
+        if self._waiters and len(self.outstanding) <= self._enough:
             with self._room:
-                self._room.notify()
+                self._room.notify_all()
 
     def settle(self, request: Request, value: Any) -> None:
         """Give a request its answer."""
@@ -147,6 +149,17 @@ class Desk:
         if request.key in self.outstanding:
             request.reply.resolve(value)
             self._strike_off(request)
+
+    def settle_all(self, requests: Iterable[Request]) -> None:
+        """Give many requests the answer that they are done."""
+        outstanding = self.outstanding
+        for request in requests:
+            if request.key in outstanding:
+                request.reply.resolve(None)
+                outstanding.pop(request.key, None)
+        if self._waiters and len(outstanding) <= self._enough:
+            with self._room:
+                self._room.notify_all()
 
     def refuse(self, request: Request, error: BaseException) -> None:
         """Give a request its refusal."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor
-from perdure.actors.messages import Append, Committed, Recall, Recalled, Settle
+from perdure.actors.messages import Append, Committed, Recall, Recalled, Settle, SettleAll
 from perdure.events import vocabulary as ev
 from perdure.events.errors import StoreUnavailable
 from perdure.events.runs import Run, count
 from perdure.events.wire import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perdure.actors.desk import Request
     from perdure.actors.messages import Effect
     from perdure.actors.stage import Stage
@@ -25,6 +27,17 @@ AUDIENCE = {ev.DeadLettered: "dead_letters", ev.Replayed: "dead_letters", ev.Pur
 """Who is told of facts that another decides. (Snapshots and audit read the log itself.)"""
 
 FRAME_EVENTS_MAX = 50_000
+
+
+def waiting_on(effect: Effect) -> Sequence[Request]:
+    """Give the requests that an effect answers."""
+    match effect:
+        case Settle(request=request):
+            return (request,)
+        case SettleAll(requests=requests):
+            return requests
+        case _:
+            return ()
 
 
 class Journal(Actor):
@@ -85,7 +98,7 @@ class Journal(Actor):
             frame = appends[start:end]
             if events:
                 # Counted before it is written: whoever dies in between leaves a doubt, never a false word.
-                requests = [effect.request for append in frame for effect in append.synced if type(effect) is Settle]
+                requests = [request for append in frame for effect in append.synced for request in waiting_on(effect)]
                 for request in requests:
                     request.writes += 1
                 try:
@@ -143,5 +156,6 @@ class Journal(Actor):
         """Tell those outside that their frame was not written; what is inside waits for the next journal."""
         for append in appends:
             for effect in (*append.written, *append.synced):
-                if isinstance(effect, Settle) and effect.request.may_be_refused:
-                    self.stage.desk.refuse(effect.request, StoreUnavailable(*error.args))
+                for request in waiting_on(effect):
+                    if request.may_be_refused:
+                        self.stage.desk.refuse(request, StoreUnavailable(*error.args))

@@ -39,6 +39,18 @@ class Settle:
 
 
 @attrs.define(eq=False)
+class SettleAll:
+    """Tell those who asked that it is done."""
+
+    desk: Desk
+    requests: list[Request]
+
+    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
+        """See `Effect.release`."""
+        self.desk.settle_all(self.requests)
+
+
+@attrs.define(eq=False)
 class Deliver:
     """Hand deliveries to the workers of one handler."""
 

@@ -37,7 +37,7 @@ class Retire:
 
 
 class Delivery(msgspec.Struct, eq=False):
-    """One attempt of one message, on its way to a worker and back. (A Struct: these are made faster than any other class.)"""
+    """One attempt of one message, on its way to a worker and back; a Struct, as these are made faster than other classes."""
 
     number: int
     lease: Leased | Flight
@@ -45,7 +45,7 @@ class Delivery(msgspec.Struct, eq=False):
     record: ev.Published | None = None
     """How it was published; of plain messages it is made up when asked for."""
     failures: list[FailureNote] | None = None
-    claim: dict[int, object] = {}  # noqa: RUF012 - msgspec gives each its own
+    claim: dict[int, object] = {}
     """Whose it is, under key 0: the first to set it has it."""
     outcome: Any = None
     started_us: int = 0

@@ -6,7 +6,6 @@ and deliveries go out with them.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from perdure.actors.messages import (
     Reborn,
     Report,
     Settle,
+    SettleAll,
     Stop,
     Subscribe,
     Tell,
@@ -60,8 +60,6 @@ if TYPE_CHECKING:
     from perdure.events.snapshot import States
 
 __all__ = ["Queue", "QueueReport"]
-
-logger = logging.getLogger("perdure")
 
 AGAIN_US = 20_000
 
@@ -259,20 +257,24 @@ class Queue(Decider):
     def _publish_all(self, requests: list[Request], now_us: int) -> None:
         """Accept what came in a row as if it were one; where that cannot be, one by one, each on its own merits."""
         for request in requests:
-            # Whoever sends it again, or tells it twice, may not claim that its ids cannot be known.
-            request.command.fresh = request.command.fresh and request.times == 1 and not request.seen
+            if request.seen or request.times > 1:
+                request.command.fresh = False  # sent again, or told twice: its ids may be known by now
             request.seen = True
-        if len(requests) > 1 and not self.parked:
-            try:
-                self._decide(_together([request.command for request in requests]), now_us)
-            except PerdureError:
-                logger.debug("%d publishes cannot be accepted together", len(requests))
-            else:
-                desk = self.stage.desk
-                self.synced += [Settle(desk, request, None) for request in requests]
-                return
-        for request in requests:
-            self._command(request, now_us)
+        for _, group in groupby(requests, _kind):
+            alike = list(group)
+            if len(alike) > 1 and not self.parked and self._publish_together(alike, now_us):
+                continue
+            for request in alike:
+                self._command(request, now_us)
+
+    def _publish_together(self, requests: list[Request], now_us: int) -> bool:
+        """Accept many as one; False where one of them cannot be."""
+        try:
+            self._decide(_together([request.command for request in requests]), now_us)
+        except PerdureError:
+            return False
+        self.synced.append(SettleAll(self.stage.desk, requests))
+        return True
 
     def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
         self._decide(publish, now_us)
@@ -313,8 +315,8 @@ class Queue(Decider):
     def _report(self, now_us: int) -> Any:
         state = self.state
         by_type = {name: attrs.evolve(counts) for name, counts in state.by_type.items()}
-        telling = [m for m in state.leased.values() if isinstance(m, Message) and m.percent is not None]
-        progress = {m.published.id: (m.published.type, m.percent, m.note) for m in telling}
+        own = [held for held in state.leased.values() if isinstance(held, Message)]
+        progress = {m.published.id: (m.published.type, m.percent, m.note) for m in own if m.percent is not None}
         dead, late, size = len(state.dead), state.late_results, state.payload_bytes
         return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, progress)
 
@@ -410,10 +412,18 @@ class Queue(Decider):
         return Delivery.of(held, held.lease)
 
 
+def _kind(request: Request) -> Any:
+    """Tell which publishes are best accepted as one: plain messages of one type, one each; and all that are not plain."""
+    drafts = request.command.drafts
+    if type(drafts) is not DraftRun or not request.command.fresh:
+        return ""
+    return drafts.type if len(drafts.payloads) == 1 else request  # a run has its ids in a row, which it would lose
+
+
 def _together(publishes: list[Publish]) -> Publish:
-    """Make one command of many; of plain messages of one type that stay in columns."""
-    runs = [publish.drafts for publish in publishes if publish.fresh and isinstance(publish.drafts, DraftRun)]
-    if len(runs) < len(publishes) or any(run.type != runs[0].type for run in runs):
-        return Publish([draft for publish in publishes for draft in publish.drafts])
+    """Make one command of many; plain messages stay in columns."""
+    runs: Any = [publish.drafts for publish in publishes]
+    if not publishes[0].fresh:
+        return Publish([draft for run in runs for draft in run])
     ids = [ident for run in runs for ident in run.ids]
     return Publish(DraftRun(runs[0].type, ids, [payload for run in runs for payload in run.payloads]), fresh=True)

@@ -9,8 +9,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreCorrupt
-from perdure.events.snapshot import ALL_PARTS, States, fold
 from perdure.events.runs import count, first_facts
+from perdure.events.snapshot import ALL_PARTS, States, fold
 from perdure.events.wire import decode_runs
 
 if TYPE_CHECKING:

@@ -238,10 +238,8 @@ class Worker(Actor):
         plain = isinstance(delivery.lease, Flight)
         context = Context(stage, delivery, pool.handler)
         try:
-            if plain:
-                message = stage.publisher.load_plain(pool.type, delivery.payload)
-            else:
-                message = stage.publisher.load(delivery.published)
+            publisher = stage.publisher
+            message = publisher.load_plain(pool.type, delivery.payload) if plain else publisher.load(delivery.published)
         except InvalidMessage as error:
             return undecodable(delivery, error)
         result = b""

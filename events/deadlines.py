@@ -1,4 +1,4 @@
-"""Which times the queue waits for: delays, times to live, leases, windows and results. Derived from its state; changes no meaning."""
+"""Which times the queue waits for: delays, times to live, leases, windows, results. All derived; nothing here changes a meaning."""
 
 from __future__ import annotations
 

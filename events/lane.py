@@ -10,10 +10,11 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.events.message import Message, Status, Where
-from perdure.events.parcel import Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from perdure.events.parcel import Parcel
 
 __all__ = ["Lane", "Line", "Turn"]
 

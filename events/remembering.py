@@ -1,4 +1,4 @@
-"""How long the queue remembers what has ended: the last `finished_max` messages, so that a repeated publish or report is recognised.
+"""How long the queue remembers what has ended: the last `finished_max` messages, so that what is repeated is recognised.
 
 Called only while a fact is folded. A parcel is remembered, and forgotten, as one.
 """

@@ -88,7 +88,7 @@ _TRAILING = {
         field.default
         for field in takewhile(
             lambda field: field.default is not attrs.NOTHING and not isinstance(field.default, attrs.Factory),  # type: ignore[arg-type]
-            reversed(attrs.fields(cls)),
+            reversed(attrs.fields(cls)),  # type: ignore[arg-type]
         )
     ]
     for cls in ev.VOCABULARY.values()
@@ -103,6 +103,7 @@ def encode(batches: Sequence[Batch]) -> bytes:
 
 def _columns(events: Sequence[ev.Event]) -> list[list[Any]]:
     columns: list[list[Any]] = []
+    cls: type[ev.Event]
     for cls, run in groupby(events, type):
         if issubclass(cls, Run):
             columns += map(_of_run, run)
@@ -120,7 +121,8 @@ def _of_run(run: Any) -> list[Any]:
             own = [{1: number}, plain_ids, {0: type_name}, _column(payloads, n)]
         case LeasedRun(numbers, until_us, retries, ahead):
             own = [{1: numbers[0]}, {0: 1}, {0: until_us}, {0: retries}, {0: ""}, {0: ahead}]
-        case CompletedRun(numbers):
+        case _:
+            numbers = run.numbers
             own = [_column(numbers if isinstance(numbers, list) else list(numbers), n), {0: 1}]
     return [fact.TAG, fact.VERSION, n, *own]
 

@@ -167,13 +167,16 @@ class MessagePack:
 
     def __init__(self) -> None:
         self._decoders: dict[type, Callable[[bytes], Any]] = {}
+        self._models: dict[type, bool] = {}
+        """Of each class seen: whether it is one of pydantic's, which is encoded its own way."""
 
     def encode(self, message: Any) -> bytes:
         """See `Codec.encode`."""
         try:
-            if hasattr(message, "model_dump"):
-                return _encode(message.model_dump(mode="json"))
-            return _encode(message)
+            is_model = self._models.get(message.__class__)
+            if is_model is None:
+                is_model = self._models[message.__class__] = hasattr(message, "model_dump")
+            return _encode(message.model_dump(mode="json")) if is_model else _encode(message)
         except (TypeError, ValueError, OverflowError, RecursionError, UnicodeEncodeError) as error:
             msg = (
                 f"message: {type(message).__qualname__} cannot be encoded: {error}. Use plain fields (numbers, strings, bytes, "

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import random
 import threading
-from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from perdure.actors.clock import Clock, SystemClock
@@ -33,6 +32,7 @@ from perdure.events.errors import (
     PerdureError,
     PublishTimeout,
 )
+from perdure.future import PublishFuture
 from perdure.ids import Ids
 from perdure.payloads import Codec, MessagePack, TypeNames
 from perdure.registration import DEFAULT_BACKOFF, Registration, check_seconds, check_whole, tick_type
@@ -42,6 +42,7 @@ from perdure.store import EventStore, SegmentStore
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -64,30 +65,6 @@ logger = logging.getLogger("perdure")
 
 H = TypeVar("H", bound="Callable[..., Any]")
 SLACK_S = 5.0
-
-
-class _FutureReply:
-    """Reply that sets a future; whatever comes second finds it set. Without `ids` the future gives the answer itself."""
-
-    __slots__ = ("future", "ids")
-
-    def __init__(self, ids: str | None = None) -> None:
-        self.ids = ids
-        self.future: Future[Any] = Future()
-
-    def resolve(self, value: Any) -> None:
-        """See `Reply.resolve`."""
-        try:
-            self.future.set_result(value if self.ids is None else self.ids)
-        except InvalidStateError:
-            return  # cancelled, or answered before
-
-    def reject(self, error: BaseException) -> None:
-        """See `Reply.reject`."""
-        try:
-            self.future.set_exception(error)
-        except InvalidStateError:
-            return  # cancelled, or answered before
 
 
 class System:
@@ -484,12 +461,12 @@ class System:
             NotRunning, InvalidMessage and its kind: as `publish`, at once.
         """
         ident, publish = self._command(message, options)
-        reply = _FutureReply(ident)
+        future = PublishFuture(ident)
         desk = self.stage.desk
         if len(desk.outstanding) >= self.options.pipeline_max:
             desk.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
-        desk.send("queue", publish, reply)
-        return reply.future
+        desk.send("queue", publish, future)
+        return future
 
     async def apublish(self, message: Any, **options: Any) -> str:
         """Publish from a coroutine; does not block the event loop.
@@ -574,10 +551,10 @@ class System:
         """As `call`, from a coroutine. A cancelled await leaves the message to its handler."""
         options.setdefault("keep_result", self.options.result_kept_s)
         ident = await self.apublish(message, **options)
-        reply = _FutureReply()
+        reply: PublishFuture[ResultKept] = PublishFuture()
         request = self.stage.desk.send("queue", AwaitResult(ident), reply)
         try:
-            kept = await asyncio.wait_for(asyncio.wrap_future(reply.future), timeout)
+            kept = await asyncio.wait_for(asyncio.wrap_future(reply), timeout)
         except (TimeoutError, asyncio.CancelledError):
             self.stage.desk.forget(request)
             raise
@@ -675,10 +652,10 @@ class System:
     async def adrain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `drain`
         """As `drain`, from a coroutine; does not block the event loop. A cancelled await leaves nothing behind."""
         desk = self.stage.desk
-        reply = _FutureReply()
+        reply: PublishFuture[None] = PublishFuture()
         request = desk.send("queue", WhenIdle(), reply)
         try:
-            await asyncio.wait_for(asyncio.wrap_future(reply.future), timeout)
+            await asyncio.wait_for(asyncio.wrap_future(reply), timeout)
         except TimeoutError:
             desk.forget(request)
             raise TimeoutError(await asyncio.to_thread(self._not_idle, timeout)) from None

@@ -36,8 +36,8 @@ from perdure.events.commands import (
 )
 from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
-from perdure.events.outcome_rules import complete_run
 from perdure.events.id_index import IdRun
+from perdure.events.outcome_rules import complete_run
 from perdure.events.parcel import Flight
 from perdure.events.queue_folds import evolve, evolve_all
 from perdure.events.queue_state import QueueState
