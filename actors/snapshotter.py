@@ -73,5 +73,5 @@ class Snapshotter(Actor):
             return
         for request in asked:
             self.stage.desk.settle(request, self.states.seq)
-        if len(self.states.queue.messages) > KEPT_MESSAGES_MAX:
+        if self.states.queue.live > KEPT_MESSAGES_MAX:
             self.states = None

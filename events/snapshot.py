@@ -48,12 +48,15 @@ class States:
 
     def encode(self) -> bytes:
         """Give the snapshot's bytes."""
+        queue = dump_queue(self.queue)
+        # One by one, as the interpreter is held for as long as a call takes: a million messages in one would stall the publishers.
+        queue["parcels"] = [msgspec.msgpack.encode(row) for row in queue["parcels"]]
         return msgspec.msgpack.encode(
             {
                 "format": FORMAT,
                 "seq": self.seq,
                 "at_us": self.at_us,
-                "queue": dump_queue(self.queue),
+                "queue": queue,
                 "handlers": dump_handlers(self.handlers),
                 "dead_letters": dump_dead_letters(self.dead_letters),
             }
@@ -68,11 +71,13 @@ class States:
         """
         try:
             plain = msgspec.msgpack.decode(body)
+            queue = plain["queue"]
+            queue["parcels"] = [msgspec.msgpack.decode(row) for row in queue.get("parcels", ())]
             if plain["format"] not in READABLE:
                 msg = f"a snapshot of format {plain['format']}; this version of perdure reads format {FORMAT}"
                 raise StoreCorrupt(msg)
             return cls(
-                load_queue(plain["queue"]),
+                load_queue(queue),
                 load_handlers(plain["handlers"]),
                 load_dead_letters(plain["dead_letters"]),
                 plain["seq"],
@@ -144,7 +149,7 @@ def load_queue(plain: dict[str, Any]) -> QueueState:
     state.late_results = plain["late_results"]
     for name, totals in plain["totals"].items():
         state.by_type[name] = TypeCounts(**dict(zip(_TOTALS, totals, strict=False)))  # totals are only ever added at the end
-    parcels = load_parcels(state, plain.get("parcels", []))
+    parcels = load_parcels(state, plain["parcels"])
     for number, *ended in plain["finished"]:
         if not ended:
             state.finished_order.append(parcels[number])

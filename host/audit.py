@@ -13,8 +13,9 @@ from perdure.actors.recovery import recover
 from perdure.drafts import to_us
 from perdure.events import vocabulary as ev
 from perdure.events.errors import UnknownMessage
-from perdure.events.runs import count
+from perdure.events.runs import count, expand
 from perdure.events.wire import decode, decode_runs
+from perdure.identities import Identities
 from perdure.metrics import Metrics, from_counts, moment
 from perdure.payloads import name_of
 from perdure.store import FolderReader, Verification, verify
@@ -107,16 +108,19 @@ class Audit:
 
     def _records(self, after: int, until: int | None) -> Iterator[tuple[Record, str | None]]:
         """Give records, each with the type of the message it is about."""
-        about: dict[int, tuple[str, str]] = {}
+        about = Identities()
         for frame in self._store.frames(after, until):
             seq = frame.first_seq
-            for at_us, events in decode(frame.body, frame.count):
+            for at_us, events in decode_runs(frame.body, frame.count):
                 at = moment(at_us)
-                for event in events:
-                    if seq > after and (until is None or seq <= until):
-                        ident, kind = _about(event, about)
-                        yield Record(seq, at, event.DECIDER, event, ident), kind
-                    seq += 1
+                for run in events:
+                    about.see(run)
+                    for event in expand((run,)):
+                        if seq > after and (until is None or seq <= until):
+                            ident, kind = about.of(event)
+                            yield Record(seq, at, event.DECIDER, event, ident), kind
+                        seq += 1
+                    about.forget(run)
 
     def timeline(self, message_id: str) -> list[Record]:
         """Tell a message's whole story in order, across restarts, with the publications that it caused, and those caused.
@@ -184,25 +188,6 @@ def counts_of(states: States) -> Metrics:
         late_results=queue.late_results,
         payload_bytes=queue.payload_bytes,
     )
-
-
-def _about(event: ev.Event, about: dict[int, tuple[str, str]]) -> tuple[str | None, str | None]:
-    """Tell which message a fact is about: its id and type. Those that have ended are forgotten, so memory stays bounded."""
-    match event:
-        case ev.Published():
-            about[event.number] = (event.id, event.type)
-            return event.id, event.type
-        case ev.DeadLettered() | ev.Replayed():
-            about[event.number] = (event.published.id, event.published.type)
-        case ev.LateResultRefused():
-            return event.id, about.get(event.number, (None, None))[1]
-        case ev.HandlerRegistered() | ev.Scaled() | ev.Paused() | ev.Resumed():
-            return None, event.type or None
-    number = getattr(event, "number", None)
-    known = (None, None) if number is None else about.get(number, (None, None))
-    if isinstance(event, ev.Completed | ev.Superseded | ev.Purged | ev.Expired):
-        about.pop(event.number, None)
-    return known
 
 
 def _wanted(kind: str | type | None) -> Callable[[ev.Event, str | None], bool] | None:

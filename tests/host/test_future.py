@@ -95,13 +95,17 @@ def test_asyncio_waits_for_it() -> None:
 def test_many_threads_race_to_end_and_to_wait() -> None:
     """Whoever begins to wait while the answer comes is never left waiting."""
     for _ in range(300):
-        future: PublishFuture[str] = PublishFuture("id")
-        seen: list[str] = []
-        waiters = [threading.Thread(target=lambda: seen.append(future.result(10))) for _ in range(3)]
-        waiters.append(threading.Thread(target=lambda: future.add_done_callback(lambda done: seen.append(done.result()))))
-        enders = [threading.Thread(target=future.resolve, args=(None,)) for _ in range(2)]
-        for thread in (*waiters[:2], enders[0], *waiters[2:], enders[1]):
-            thread.start()
-        for thread in (*waiters, *enders):
-            thread.join()
-        assert seen == ["id"] * 4
+        assert _race() == ["id"] * 4
+
+
+def _race() -> list[str]:
+    future: PublishFuture[str] = PublishFuture("id")
+    seen: list[str] = []
+    waiters = [threading.Thread(target=lambda: seen.append(future.result(10))) for _ in range(3)]
+    waiters.append(threading.Thread(target=lambda: future.add_done_callback(lambda done: seen.append(done.result()))))
+    enders = [threading.Thread(target=future.resolve, args=(None,)) for _ in range(2)]
+    for thread in (*waiters[:2], enders[0], *waiters[2:], enders[1]):
+        thread.start()
+    for thread in (*waiters, *enders):
+        thread.join()
+    return seen
