@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.actor import Actor
 from perdure.actors.desk import Request
 from perdure.actors.messages import Append, Committed, Reborn, Recall, Recalled, WakeAt
-from perdure.actors.recovery import advance, recover
+from perdure.actors.recovery import advance
 
 if TYPE_CHECKING:
     from perdure.actors.messages import Effect
@@ -71,8 +71,7 @@ class Decider(Actor):
     def _recall(self, seq: int) -> None:
         states = self.stage.warm_states(self.name)
         if states is None:
-            tuning = self.stage.tuning
-            states, _ = recover(self.stage.store, seq, finished_max=tuning.finished_max, parts=frozenset({self.name}))
+            states, _ = self.stage.fold(seq, frozenset({self.name}))
         else:
             advance(self.stage.store, states, seq)
         self.recalled(states, seq)

@@ -133,6 +133,7 @@ class Queue(Decider):
         if self.idlers and not self.state.live:
             self.synced += [Settle(self.stage.desk, request, None) for request in self.idlers]
             self.idlers = []
+        self.stage.shelved_bytes = self.state.shelved_bytes
         self.commit(now_us)
         next_us = min(rules.next_deadline_us(self.state), pace_us)
         if self.parked:

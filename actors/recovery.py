@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreCorrupt
+from perdure.events.plain import shelve_excess
 from perdure.events.runs import count, first_facts
 from perdure.events.snapshot import ALL_PARTS, States, fold
 from perdure.events.wire import decode_runs
@@ -16,6 +17,7 @@ from perdure.events.wire import decode_runs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from perdure.events.parcel import Shelf
     from perdure.events.wire import Batch
     from perdure.store import EventStore, FolderReader, Snapshot
 
@@ -27,9 +29,17 @@ logger = logging.getLogger("perdure")
 
 
 def recover(
-    store: Readable, until: int | None = None, *, finished_max: int | None = None, parts: frozenset[str] = ALL_PARTS
+    store: Readable,
+    until: int | None = None,
+    *,
+    finished_max: int | None = None,
+    parts: frozenset[str] = ALL_PARTS,
+    shelf: Shelf | None = None,
+    resident_max: int = 0,
 ) -> tuple[States, int]:
     """Fold the log up to sequence number `until`; gives the states and the snapshot's number it began from (0: none).
+
+    With a `shelf`, payloads beyond `resident_max` bytes wait there.
 
     Raises:
         StoreCorrupt: the log is damaged, or does not reach back to the newest snapshot that can be read.
@@ -44,6 +54,8 @@ def recover(
             states, base = loaded, snapshot.seq
             break
     states.parts = parts
+    states.queue.shelf, states.queue.resident_max = shelf, resident_max
+    shelve_excess(states.queue)
     advance(store, states, until)
     return states, base
 

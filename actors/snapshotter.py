@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.actor import Actor
 from perdure.actors.desk import Request
 from perdure.actors.messages import Reborn, TakeSnapshot
-from perdure.actors.recovery import advance, recover
+from perdure.actors.recovery import advance
 from perdure.events.errors import PerdureError, StoreUnavailable
 from perdure.store import Snapshot
 
@@ -38,7 +38,7 @@ def take(stage: Stage, states: States | None) -> States:
     # What is not synced may be voided, and its numbers given to other events: it must not get into states that are kept.
     until = store.synced_seq if stage.tuning.durability == "fsync" else store.last_seq
     if states is None:
-        states, _ = recover(store, until, finished_max=stage.tuning.finished_max)
+        states, _ = stage.fold(until)
     else:
         advance(store, states, until)
     if states.seq:
@@ -60,6 +60,9 @@ class Snapshotter(Actor):
             self.states = None  # the log was opened anew, and may have been cut
         asked = [message for message in messages if isinstance(message, Request)]
         if not asked and not any(isinstance(message, TakeSnapshot) for message in messages):
+            return
+        if self.stage.shelved_bytes and not asked:
+            self.stage.count("snapshots_skipped")  # it would hold all that was put on the shelf to save memory
             return
         try:
             self.states = take(self.stage, self.states)

@@ -13,7 +13,9 @@ import pykka
 
 from perdure.actors.desk import Desk
 from perdure.actors.messages import Down, TakeSnapshot, Up
+from perdure.actors.recovery import recover
 from perdure.actors.world import Threads
+from perdure.events.snapshot import ALL_PARTS
 
 if TYPE_CHECKING:
     import random
@@ -93,6 +95,10 @@ class Tuning(Protocol):
         """Deliveries that may lie ready for a worker."""
 
     @property
+    def resident_payload_bytes(self) -> int:
+        """Bytes of waiting payloads kept in memory."""
+
+    @property
     def finished_max(self) -> int:
         """Ended messages whose ids are remembered."""
 
@@ -138,6 +144,8 @@ class Stage:
         """By message id: what ended a message whose result is waited for, for who waits in this very process."""
         self.counters: dict[str, int] = {}
         """What happened to the machinery itself in this run: restarts, failed snapshots, I/O errors."""
+        self.shelved_bytes = 0
+        """Bytes of payload that the queue has put where they take no memory."""
         self.failed: BaseException | None = None
         self.void_after: int | None = None
         """Set when a sync failed: what was written after this sequence number must not come back."""
@@ -145,6 +153,19 @@ class Stage:
         """The requests that stand in it."""
         self.on_supervisor_death: Callable[[Actor], None] | None = None
         self.closing = False
+
+    def fold(self, until: int | None, parts: frozenset[str] = ALL_PARTS) -> tuple[States, int]:
+        """Fold the log up to a sequence number, within the bounds of this system; see `recover`."""
+        tuning = self.tuning
+        shelf = self.store.shelf()
+        return recover(
+            self.store,
+            until,
+            finished_max=tuning.finished_max,
+            parts=parts,
+            shelf=shelf,
+            resident_max=tuning.resident_payload_bytes,
+        )
 
     def enter(self, actor: Actor) -> None:
         """Start an actor and let it be found under its name."""

@@ -7,7 +7,7 @@ a `Message`. Only data lives here; folding changes it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import attrs
 
@@ -15,9 +15,19 @@ from perdure.events import vocabulary as ev
 from perdure.events.id_index import IdRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["PARCEL_BYTES", "PARCEL_MESSAGES", "Flight", "Parcel"]
+__all__ = ["PARCEL_BYTES", "PARCEL_MESSAGES", "Flight", "Parcel", "Payloads", "Shelf"]
+
+Payloads: TypeAlias = "list[bytes] | Sequence[bytes]"
+
+
+class Shelf(Protocol):
+    """Where payloads wait that would take too much memory; reading them again is its business."""
+
+    def put(self, payloads: list[bytes]) -> Sequence[bytes]:
+        """Take payloads, and give what stands for them. Raises OSError where it cannot."""
+
 
 PARCEL_MESSAGES = 1000
 """A parcel takes no more messages than this ..."""
@@ -31,7 +41,7 @@ class Parcel:
 
     first: int
     type: str
-    payloads: list[bytes] = attrs.field(factory=list)
+    payloads: Payloads = attrs.field(factory=list)
     chunks: list[tuple[int, Sequence[str]]] = attrs.field(factory=list)
     """The ids: pieces of the row, each with the place of its first."""
     size: int = 0
@@ -81,7 +91,8 @@ class Parcel:
             last.extend(ids)
         else:
             self.chunks.append((self.n, list(ids)))
-        self.payloads.extend(payloads)
+        own: Any = self.payloads  # a list, for as long as it takes more
+        own.extend(payloads)
         self.n += len(payloads)
         self.live += len(payloads)
         self.size += sum(map(len, payloads))
@@ -92,6 +103,18 @@ class Parcel:
             if i >= offset:
                 return ids[i - offset]
         raise IndexError(i)
+
+    @property
+    def is_shelved(self) -> bool:
+        """Whether its payloads are not in memory."""
+        return not isinstance(self.payloads, list)
+
+    def bytes_of(self, places: Iterable[int]) -> int:
+        """Give how many bytes the payloads at these places have together."""
+        payloads: Any = self.payloads
+        if isinstance(payloads, list):
+            return sum([len(payloads[i]) for i in places])
+        return sum(map(payloads.length, places))
 
     def has_left(self, i: int) -> bool:
         """Tell whether a message is no longer in line."""

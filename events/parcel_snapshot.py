@@ -51,7 +51,7 @@ def load_parcels(state: QueueState, rows: list[list[Any]]) -> dict[int, Parcel]:
         counts.ready += in_line
         if in_line:
             line_of(state, type_name).lane(0).add_parcel(parcel)
-            state.payload_bytes += sum([len(payloads[i]) for i in range(head, parcel.n) if i not in parcel.gone])
+            state.payload_bytes += parcel.bytes_of([i for i in range(head, parcel.n) if i not in parcel.gone])
         if not sealed:
             state.open_parcels[type_name] = parcel
     return {parcel.first: parcel for parcel in state.parcels}
@@ -74,6 +74,6 @@ def load_flights(state: QueueState, columns: list[list[Any]]) -> None:
         counts = state.counts(parcel.type)
         counts.in_flight += len(numbers)
         counts.out += len(numbers)
-        state.payload_bytes += sum(len(parcel.payloads[number - parcel.first]) for number in numbers)
+        state.payload_bytes += parcel.bytes_of([number - parcel.first for number in numbers])
         if until_us:
             state.lease_horizon_us = min(state.lease_horizon_us, until_us)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from perdure.events.queue_state import QueueState
 
-__all__ = ["complete", "enter_plain", "lease", "line_of", "single"]
+__all__ = ["complete", "enter_plain", "lease", "line_of", "shelve_excess", "single"]
 
 LEASED = Status.LEASED
 
@@ -74,6 +74,28 @@ def _seal(state: QueueState, parcel: Parcel) -> None:
     parcel.sealed = True
     if not parcel.live:
         close_parcel(state, parcel)
+    elif state.shelf is not None and state.payload_bytes - state.shelved_bytes > state.resident_max:
+        _shelve(state, parcel)
+
+
+def _shelve(state: QueueState, parcel: Parcel) -> None:
+    """Put a parcel's payloads where they take no memory; where there is no room they stay."""
+    if state.shelf is None or not isinstance(parcel.payloads, list):
+        return
+    try:
+        parcel.payloads = state.shelf.put(parcel.payloads)
+    except OSError:
+        return
+    state.shelved_bytes += parcel.size
+
+
+def shelve_excess(state: QueueState) -> None:
+    """Put on the shelf what is over the bound, those that come last first."""
+    for parcel in reversed(state.parcels):
+        if state.payload_bytes - state.shelved_bytes <= state.resident_max:
+            return
+        if parcel.sealed and parcel.live:
+            _shelve(state, parcel)
 
 
 def single(state: QueueState, number: int) -> Message:
@@ -131,8 +153,8 @@ def complete(state: QueueState, numbers: Iterable[int]) -> None:
         counts.completed += n
         counts.in_flight -= n
         counts.out -= n
-        first, payloads = parcel.first, parcel.payloads
-        state.payload_bytes -= sum([len(payloads[number - first]) for number in here])
+        first = parcel.first
+        state.payload_bytes -= parcel.bytes_of([number - first for number in here])
         state.plain -= n
         parcel.live -= n
         if parcel.sealed and not parcel.live:

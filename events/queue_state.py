@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from perdure.events import vocabulary as ev
     from perdure.events.lane import Line
+    from perdure.events.parcel import Shelf
 
 __all__ = ["FOREVER", "KeyHolder", "KeySlots", "QueueState", "TypeCounts", "is_suspect"]
 
@@ -68,10 +69,15 @@ class TypeCounts:
 
 @attrs.define(eq=False)
 class QueueState:
-    """The queue as the fold of its facts. Everything but the bound `finished_max` follows from the events alone."""
+    """The queue as the fold of its facts. Everything but what bounds its memory follows from the events alone."""
 
     finished_max: int = 65_536
     """How many ended messages are remembered, so that a repeated publish or report of one is recognised."""
+
+    shelf: Shelf | None = None
+    resident_max: int = 0
+    """With a shelf: bytes of payload that are kept in memory. What is beyond waits on the shelf, which changes no meaning."""
+    shelved_bytes: int = 0
 
     next_number: int = 1
     messages: dict[int, Message] = attrs.field(factory=dict)

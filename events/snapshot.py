@@ -23,7 +23,7 @@ from perdure.events.queue_state import KeyHolder, KeySlots, QueueState, TypeCoun
 from perdure.events.runs import Run, count, expand
 from perdure.events.wire import Batch, decode_rows, encode_rows
 
-__all__ = ["States", "dump_queue", "fold"]
+__all__ = ["ALL_PARTS", "States", "dump_queue", "fold"]
 
 FORMAT = 2
 READABLE = (1, 2)

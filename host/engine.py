@@ -56,7 +56,12 @@ class Engine:
         self._clock = clock
         self._options = options
         self._collector: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None
-        self._states, self._base = recover(store, finished_max=options.finished_max)
+        self._states, self._base = recover(
+            store,
+            finished_max=options.finished_max,
+            shelf=store.shelf(),
+            resident_max=options.resident_payload_bytes,
+        )
         limits = Limits(
             backlog=options.backlog_max,
             backlog_bytes=options.backlog_bytes,
@@ -217,6 +222,9 @@ class Engine:
         hold is the fold of the whole log (law 1); else the log is folded.
         """
         stage = self.stage
+        if stage.shelved_bytes:
+            logger.info("no snapshot at the end: %d bytes of payload wait on the disk; the next start replays", stage.shelved_bytes)
+            return
         journal = stage.actors.get("journal")
         deciders = [stage.actors.get(name) for name in ("queue", "dispatcher", "dead_letters")]
         try:

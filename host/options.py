@@ -37,6 +37,9 @@ class Options:
     """Messages that may wait."""
     backlog_bytes: int = attrs.field(default=1 << 30, validator=_count(1))
     """Bytes of payload that may wait."""
+    resident_payload_bytes: int = attrs.field(default=1 << 30, validator=_count(0))
+    """Bytes of waiting payloads kept in memory. Plain messages beyond that leave theirs on the disk until their turn; while
+    there are such, no snapshot is taken, and a start replays the log from the last one."""
     payload_bytes_max: int = attrs.field(default=1 << 20, validator=_count(1))
     """Bytes of one encoded message."""
     batch_max: int = attrs.field(default=50_000, validator=_count(1))

@@ -19,6 +19,7 @@ from perdure.store import snapshot_file
 from perdure.store.disk import Disk
 from perdure.store.protocol import Recovered, Snapshot
 from perdure.store.reader import FolderReader
+from perdure.store.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -334,6 +335,10 @@ class SegmentStore:
         except OSError as error:
             msg = f"the snapshot at {snapshot.seq} could not be written in {self.path}: {error.strerror}. The log is untouched."
             raise StoreUnavailable(msg) from error
+
+    def shelf(self) -> Shelf:
+        """See `EventStore.shelf`."""
+        return Shelf(self.path)
 
     def drop_before(self, seq: int) -> int:
         """Remove whole segments that end before `seq` and that no kept snapshot needs; gives how many. Loses history for audit.

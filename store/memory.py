@@ -98,6 +98,9 @@ class MemoryStore:
             if at_most is None or seq <= at_most:
                 yield self._snapshots[seq]
 
+    def shelf(self) -> None:
+        """See `EventStore.shelf`: there is only memory."""
+
     @property
     def bytes_on_disk(self) -> int:
         """The size of all frames and snapshots in bytes, uncompressed."""

@@ -13,6 +13,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from perdure.store.shelf import Shelf
+
 __all__ = ["EventStore", "Frame", "Recovered", "Snapshot"]
 
 
@@ -113,6 +115,9 @@ class EventStore(Protocol):
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """Give the whole snapshots up to number `at_most`, newest first; damaged ones are logged and passed over."""
+
+    def shelf(self) -> Shelf | None:
+        """Give a place for payloads that would take too much memory while they wait; None: they take none but memory."""
 
     def close(self) -> None:
         """Seal, sync and let go of the ownership."""

@@ -58,8 +58,25 @@ def _plainly(state: QueueState) -> dict[str, Any]:
     return dump
 
 
+class _Shelved(tuple[bytes, ...]):
+    """As payloads on the disk, without one."""
+
+    __slots__ = ()
+
+    def length(self, i: int) -> int:
+        return len(self[i])
+
+
+class _Shelf:
+    def put(self, payloads: list[bytes]) -> _Shelved:
+        return _Shelved(payloads)
+
+
 class QueueMachine(RuleBasedStateMachine):
-    """All commands, moving time, process deaths; all foldings of the same facts must agree: one by one, in runs, from bytes."""
+    """All commands, moving time, process deaths; all foldings of the same facts must agree.
+
+    One by one; in runs, with a shelf for payloads; from bytes, and on from snapshots.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +84,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.patch.setattr(parcel, "PARCEL_MESSAGES", 4)  # so that some are full
         self.patch.setattr(parcel, "PARCEL_BYTES", 60)
         self.live = QueueState(finished_max=8)
-        self.in_runs = QueueState(finished_max=8)
+        self.in_runs = QueueState(finished_max=8, shelf=_Shelf(), resident_max=20)
         self.replayed = States(QueueState(finished_max=8))
         self.now_us = 1_000
         self.serial = 0

@@ -77,9 +77,9 @@ def test_the_standard_functions_wait_for_it() -> None:
     futures[0].resolve(None)
     done, _ = wait(futures, timeout=10, return_when=FIRST_COMPLETED)
     assert done == {futures[0]}
-    later = threading.Thread(target=lambda: (futures[1].resolve(None), futures[2].reject(ValueError()), futures[3].cancel()))
+    later = threading.Thread(target=_end_each, args=(futures[1:],))
     later.start()
-    assert {future for future in as_completed(futures, timeout=10)} == set(futures)
+    assert set(as_completed(futures, timeout=10)) == set(futures)
     later.join()
 
 
@@ -109,3 +109,9 @@ def _race() -> list[str]:
     for thread in (*waiters, *enders):
         thread.join()
     return seen
+
+
+def _end_each(futures: list[PublishFuture[str]]) -> None:
+    futures[0].resolve(None)
+    futures[1].reject(ValueError())
+    futures[2].cancel()
