@@ -12,7 +12,7 @@ import msgspec
 
 from perdure.actors.context import plain_text
 from perdure.actors.messages import Outcomes, Settle, SettleAll
-from perdure.events.commands import Fail
+from perdure.events.commands import Fail, Publish
 from perdure.events.errors import InvalidMessage
 
 if TYPE_CHECKING:
@@ -46,8 +46,15 @@ def turn_away(desk: Desk, append: Append, why: BaseException) -> bool:
 
 
 def _is_writable(command: Any) -> bool:
+    match command:
+        case Publish(drafts=drafts):
+            values: Any = [*drafts]
+        case Outcomes(reports=reports):
+            values = reports
+        case _:
+            values = command
     try:
-        _encoder.encode(command)  # commands are attrs classes and named tuples, as facts are
+        _encoder.encode(values)  # commands are attrs classes and named tuples, as facts are
     except UNWRITABLE:
         return False
     return True

@@ -53,7 +53,7 @@ def test_publish_that_cannot_be_written_is_refused_alone() -> None:
         futures = [system.submit(Job(str(n))) for n in range(100)]
         for n in range(20):
             with pytest.raises(perdure.InvalidMessage, match=r"cannot be put on record.*surrogates.*[Nn]othing"):
-                system.publish_drafts([system.drafts.one(Job("good")), poisoned(system.drafts.one(Job(f"bad {n}")))])
+                system.publish_drafts([system.drafts.draft(Job("good")), poisoned(system.drafts.draft(Job(f"bad {n}")))])
             futures += [system.submit(Job(f"{n}.{i}")) for i in range(10)]
         assert len({future.result(timeout=PATIENCE_S) for future in futures}) == 300
         system.drain(timeout=PATIENCE_S)
