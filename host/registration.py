@@ -280,6 +280,7 @@ def check_changes(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_one_of(field: str, value: Any, allowed: tuple[str, ...]) -> None:
+    """Refuse what is none of these."""
     if value not in allowed:
         msg = f"{field}: {', '.join(map(repr, allowed[:-1]))} or {allowed[-1]!r}, not {value!r}"
         raise InvalidMessage(msg)
