@@ -11,6 +11,7 @@ from perdure.actors.decider import Decider
 from perdure.actors.desk import Request
 from perdure.actors.messages import Committed
 from perdure.events import dead_letters as letters
+from perdure.events.errors import UnknownMessage
 
 if TYPE_CHECKING:
     from perdure.events.snapshot import States
@@ -38,6 +39,11 @@ class DeadLetters(Decider):
                             letters.evolve(self.state, event, at_us)
                             self.folded_seq = seq
                 case Request(command=letters.Selection() as selection):
-                    self.stage.desk.settle(message, letters.select(self.state, selection))
+                    try:
+                        found = letters.select(self.state, selection)
+                    except UnknownMessage as error:
+                        self.stage.desk.refuse(message, error)
+                    else:
+                        self.stage.desk.settle(message, found)
                 case Request():
                     self.stage.desk.settle(message, letters.stats(self.state))

@@ -5,10 +5,12 @@ It decides nothing and understands no fact; it only knows who folds what (`AUDIE
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor
-from perdure.actors.messages import Append, Committed, Recall, Recalled, Settle, SettleAll
+from perdure.actors.messages import Append, Committed, Reborn, Recall, Recalled, Settle, SettleAll
+from perdure.actors.unwritable import UNWRITABLE, turn_away
 from perdure.events import vocabulary as ev
 from perdure.events.errors import StoreUnavailable
 from perdure.events.runs import Run, count
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from perdure.actors.stage import Stage
 
 __all__ = ["Journal"]
+
+logger = logging.getLogger("perdure")
 
 AUDIENCE = {ev.DeadLettered: "dead_letters", ev.Replayed: "dead_letters", ev.Purged: "dead_letters"}
 """Who is told of facts that another decides. (Snapshots and audit read the log itself.)"""
@@ -97,12 +101,17 @@ class Journal(Actor):
                 end += 1
             frame = appends[start:end]
             if events:
+                try:
+                    body = encode([(append.at_us, append.events) for append in frame if append.events])
+                except UNWRITABLE:
+                    appends[start:] = self._writable(appends[start:])
+                    continue
                 # Counted before it is written: whoever dies in between leaves a doubt, never a false word.
                 requests = [request for append in frame for effect in append.synced for request in waiting_on(effect)]
                 for request in requests:
                     request.writes += 1
                 try:
-                    self._write(frame, events)
+                    self._write(frame, body, events)
                 except StoreUnavailable as error:
                     for request in requests:
                         request.writes -= 1
@@ -121,9 +130,33 @@ class Journal(Actor):
             for effect in waiting:
                 effect.release(seq)
 
-    def _write(self, frame: list[Append], events_count: int) -> None:
+    def _writable(self, appends: list[Append]) -> list[Append]:
+        """Give those that can be encoded. A writer of another has folded what will never be: it starts a new term."""
+        writable: list[Append] = []
+        ended: set[str] = set()
+        for append in appends:
+            if append.writer in ended:
+                continue
+            try:
+                encode([(append.at_us, append.events)])
+            except UNWRITABLE as why:
+                if not turn_away(self.stage.desk, append, why):
+                    raise
+                logger.exception("what %s decided cannot be put on record; who asked for it is refused", append.writer)
+                self.stage.count("unwritable")
+                ended.add(append.writer)
+                del self.terms[append.writer]  # what it still sends in this term is dropped
+                self.stage.tell(append.writer, Reborn(self.name))
+                self.stage.desk.resend(append.writer)
+            else:
+                writable.append(append)
+        if not ended:
+            msg = "a frame cannot be encoded, and each of its appends can"
+            raise RuntimeError(msg)
+        return writable
+
+    def _write(self, frame: list[Append], body: bytes, events_count: int) -> None:
         first_seq = self.store.last_seq + 1
-        body = encode([(append.at_us, append.events) for append in frame if append.events])
         self.store.append(body, events_count, expected_seq=first_seq)
         self.unsynced = True
         seq = first_seq

@@ -12,6 +12,7 @@ import attrs
 
 from perdure.events import vocabulary as ev
 from perdure.events.commands import ReplayItem
+from perdure.events.errors import UnknownMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,14 @@ class Selection:
 
 
 def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
-    """Give the dead letters that are meant, newest first."""
+    """Give the dead letters that are meant, newest first.
+
+    Raises:
+        UnknownMessage: there is none of the number `older_than`, any more: who pages must not be given the first page again.
+    """
+    if selection.older_than is not None and selection.older_than not in state.letters:
+        msg = f"dead letter {selection.older_than} is no longer there, it was replayed or purged; begin again with the first page."
+        raise UnknownMessage(msg)
     found: list[Letter] = []
     for letter in _candidates(state, selection):
         if selection.limit is not None and len(found) >= selection.limit:
@@ -77,7 +85,7 @@ def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
 
 
 def _candidates(state: DeadLettersState, selection: Selection) -> Iterator[Letter]:
-    if selection.older_than in state.letters:
+    if selection.older_than is not None:
         following = dropwhile(lambda letter: letter.fact.number != selection.older_than, reversed(state.letters.values()))
         return islice(following, 1, None)
     if selection.id is None:

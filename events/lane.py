@@ -32,12 +32,14 @@ class Lane:
     to a heap. What leaves from the middle stays behind as a husk and is dropped when it reaches the front.
     """
 
-    __slots__ = ("in_late", "late", "orderly")
+    __slots__ = ("in_late", "late", "orderly", "put")
 
     def __init__(self) -> None:
         self.orderly: deque[Message | Parcel] = deque()
-        self.late: list[tuple[int, int, Message]] = []
-        self.in_late: set[int] = set()
+        self.late: list[tuple[int, int, int, Message]] = []
+        """Rank, number, and the count of what was ever put here, so that no two messages are compared."""
+        self.in_late: dict[int, Message] = {}
+        self.put = 0
 
     def add(self, message: Message) -> None:
         """Put a message that has become ready in its place."""
@@ -47,10 +49,12 @@ class Lane:
             orderly.append(message)
             return
         message.where = LATE
-        # Its husk may still lie in the heap: then that entry counts again, and a second one would count twice.
-        if message.number not in self.in_late:
-            self.in_late.add(message.number)
-            heappush(self.late, (message.rank, message.number, message))
+        # Its husk may still lie in the heap: then that entry counts again, and a second one would count twice. Not so the husk
+        # that a dead letter left, which comes back from its burial as another object.
+        if self.in_late.get(message.number) is not message:
+            self.in_late[message.number] = message
+            self.put += 1
+            heappush(self.late, (message.rank, message.number, self.put, message))
 
     def add_parcel(self, parcel: Parcel) -> None:
         """Let a parcel stand at the end, where it does not yet: what is new in it was published last."""
@@ -62,8 +66,10 @@ class Lane:
         orderly, late = self.orderly, self.late
         while orderly and not _stands(orderly[0]):
             orderly.popleft()
-        while late and not _is_late(late[0][2]):
-            self.in_late.discard(heappop(late)[1])
+        while late and not _is_late(late[0][3]):
+            husk = heappop(late)[3]
+            if self.in_late.get(husk.number) is husk:
+                del self.in_late[husk.number]
 
     def first(self, n: int) -> list[Turn]:
         """Give the first `n` in order, leaving them where they are."""
@@ -164,12 +170,12 @@ class Line:
         return found
 
 
-def _ascending(heap: list[tuple[int, int, Message]]) -> Iterator[Message]:
+def _ascending(heap: list[tuple[int, int, int, Message]]) -> Iterator[Message]:
     """Walk a heap in order without changing it; the first n cost O(n log n), however large it is."""
     frontier = [(heap[0][:2], 0)] if heap else []
     while frontier:
         _, i = heappop(frontier)
-        yield heap[i][2]
+        yield heap[i][3]
         for child in (2 * i + 1, 2 * i + 2):
             if child < len(heap):
                 heappush(frontier, (heap[child][:2], child))

@@ -1,6 +1,7 @@
 """Options from code, from `perdure.toml` and from the environment, each stronger than the one before.
 
-What an option means and which values it takes is in `options`; here it is only found, read and told where it came from.
+What an option means and which values it takes is in `options` and `handler_options`; here it is only found, read and told where
+it came from.
 """
 
 from __future__ import annotations
@@ -14,18 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.handler_options import HandlerOptions
 from perdure.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
-__all__ = ["load"]
+__all__ = ["HandlerSettings", "load", "load_handlers"]
 
 FILE = "perdure.toml"
 PREFIX = "PERDURE_"
 FILE_VARIABLE = "PERDURE_CONFIG"
+HANDLER_PREFIX = "PERDURE_HANDLER_"
 _SIZES = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 _FIELDS = {field.name: field for field in attrs.fields(Options)}
+_HANDLER_FIELDS = [field.name for field in attrs.fields(HandlerOptions)]
 
 
 def load(code: Options | None = None, *, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Options:
@@ -42,26 +46,112 @@ def load(code: Options | None = None, *, path: str | Path | None = None, environ
     """
     environ = os.environ if environ is None else environ
     options = code or Options()
-    named = path or environ.get(FILE_VARIABLE)
-    file = Path(named or FILE)
-    if named or file.exists():
-        for name, value in _table(file).items():
-            options = _set(options, name, value, f"{file}, table [perdure]")
+    file, whole = _file(path, environ)
+    for name, value in _table(whole, "perdure", file).items():
+        options = _set(options, name, value, f"{file}, table [perdure]")
     for variable, text in sorted(environ.items()):
         if variable.startswith(PREFIX) and variable != FILE_VARIABLE and (name := variable.removeprefix(PREFIX).lower()) in _FIELDS:
             options = _set(options, name, text, f"environment variable {variable}")
     return options
 
 
-def _table(file: Path) -> dict[str, Any]:
+class HandlerSettings:
+    """What is set for handlers from outside the code, by message type."""
+
+    def __init__(self, file: Path, tables: dict[str, HandlerOptions], variables: dict[str, tuple[str, str, str]]) -> None:
+        self._file = file
+        self._tables = tables
+        self._variables = variables
+        """By variable: the type's name as environment variables can spell it, the option and its text."""
+
+    def of(self, type_name: str) -> HandlerOptions:
+        """Give what is set for one type; nothing, as a rule."""
+        options = self._tables.get(type_name, HandlerOptions())
+        for variable, (spelt, name, text) in self._variables.items():
+            if spelt == _spell(type_name):
+                options = _set_handler(options, name, text, f"environment variable {variable}")
+        return options
+
+    def unused(self, type_names: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Give the places of settings for other types than these, each with a hint."""
+        for name in self._tables.keys() - set(type_names):
+            yield f'{self._file}, table [handlers."{name}"]', _hint(name, type_names)
+        spelt_names = [_spell(name) for name in type_names]
+        for variable, (spelt, _, _) in self._variables.items():
+            if spelt not in spelt_names:
+                yield f"environment variable {variable}", _hint(spelt, spelt_names)
+
+
+def load_handlers(*, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> HandlerSettings:
+    """Give what the file's tables `[handlers."TYPE"]` and the environment set for handlers.
+
+    In a variable the type's name is spelt in capitals, with an underscore for whatever is no letter or digit, and two before the
+    option: `PERDURE_HANDLER_SHOP_ORDERPLACED__TIMEOUT_S=5` for `shop.OrderPlaced`.
+
+    Raises:
+        ValueError, OSError: as `load`.
+    """
+    environ = os.environ if environ is None else environ
+    file, whole = _file(path, environ)
+    tables: dict[str, HandlerOptions] = {}
+    for type_name, values in _table(whole, "handlers", file).items():
+        where = f'{file}, table [handlers."{type_name}"]'
+        if not isinstance(values, dict):
+            msg = f'{where}: is to be a table; a name with dots needs quotes: [handlers."shop.OrderPlaced"]'
+            raise ValueError(msg)  # noqa: TRY004 - a wrong file is a wrong value
+        options = HandlerOptions()
+        for name, value in values.items():
+            options = _set_handler(options, name, value, where)
+        tables[type_name] = options
+    variables: dict[str, tuple[str, str, str]] = {}
+    for variable, text in sorted(environ.items()):
+        if variable.startswith(HANDLER_PREFIX):
+            spelt, _, name = variable.removeprefix(HANDLER_PREFIX).rpartition("__")
+            _set_handler(HandlerOptions(), name.lower(), text, f"environment variable {variable}")  # told now, not at a handler
+            variables[variable] = (spelt, name.lower(), text)
+    return HandlerSettings(file, tables, variables)
+
+
+def _spell(type_name: str) -> str:
+    """Give a type's name as environment variables can spell it."""
+    return re.sub(r"[^A-Z0-9]", "_", type_name.upper())
+
+
+def _set_handler(options: HandlerOptions, name: str, value: Any, where: str) -> HandlerOptions:
+    if name not in _HANDLER_FIELDS:
+        msg = f"{where}: there is no option {name!r}; {_hint(name, _HANDLER_FIELDS)}"
+        raise ValueError(msg)
     try:
-        whole = tomllib.loads(file.read_text(encoding="utf-8"))
+        return attrs.evolve(options, **{name: value})
+    except (TypeError, ValueError) as error:
+        msg = f"{where}: {name} = {value!r} cannot be: {error}"
+        raise ValueError(msg) from error
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known) or 'none'}"
+
+
+def _file(path: str | Path | None, environ: Mapping[str, str]) -> tuple[Path, dict[str, Any]]:
+    """Give the file and what it holds; nothing, where none was named and none is there."""
+    named = path or environ.get(FILE_VARIABLE)
+    file = Path(named or FILE)
+    return file, _toml(file) if named or file.exists() else {}
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{file} is no TOML file: {error}"
         raise ValueError(msg) from error
-    table = whole.get("perdure", {})
+
+
+def _table(whole: dict[str, Any], name: str, file: Path) -> dict[str, Any]:
+    table = whole.get(name, {})
     if not isinstance(table, dict):
-        msg = f"{file}: perdure is to be a table: [perdure]"
+        msg = f"{file}: {name} is to be a table: [{name}]"
         raise ValueError(msg)  # noqa: TRY004 - a wrong file is a wrong value
     return table
 
@@ -69,9 +159,7 @@ def _table(file: Path) -> dict[str, Any]:
 def _set(options: Options, name: str, value: Any, where: str) -> Options:
     field = _FIELDS.get(name)
     if field is None:
-        close = difflib.get_close_matches(name, _FIELDS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(_FIELDS)}"
-        msg = f"{where}: there is no option {name!r}; {hint}"
+        msg = f"{where}: there is no option {name!r}; {_hint(name, _FIELDS)}"
         raise ValueError(msg)
     try:
         return attrs.evolve(options, **{name: _read(value, type(field.default))})

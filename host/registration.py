@@ -5,6 +5,7 @@ Who runs them, and how many, is the dispatcher's business.
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -24,12 +25,26 @@ if TYPE_CHECKING:
 
     import svcs
 
+    from perdure.config import HandlerSettings
     from perdure.drafts import Drafts
     from perdure.events.backoff import Backoff
     from perdure.middleware import Middleware
     from perdure.options import Options
 
-__all__ = ["DEFAULT_BACKOFF", "Registration", "check_changes", "check_seconds", "check_whole"]
+__all__ = [
+    "DEDUP",
+    "DEFAULT_BACKOFF",
+    "Registration",
+    "check_backoff",
+    "check_changes",
+    "check_one_of",
+    "check_parallelism",
+    "check_rate",
+    "check_seconds",
+    "check_whole",
+]
+
+logger = logging.getLogger("perdure")
 
 DEFAULT_BACKOFF = Exponential(1.0, maximum=300.0, jitter=0.1)
 DEDUP = ("replace", "reject", "append")
@@ -41,20 +56,44 @@ _PERIODS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 class Registration:
     """All handlers and schedules of one system, by type name and schedule name."""
 
-    def __init__(self, drafts: Drafts, options: Options, middleware: Sequence[Middleware], registry: svcs.Registry | None) -> None:
+    def __init__(
+        self,
+        drafts: Drafts,
+        options: Options,
+        middleware: Sequence[Middleware],
+        registry: svcs.Registry | None,
+        settings: HandlerSettings,
+    ) -> None:
         self._drafts = drafts
         self._options = options
         self._middleware = middleware
         self._registry = registry
+        self._settings = settings
         self.specs: dict[str, HandlerSpec] = {}
         self.schedules: dict[str, Schedule] = {}
 
     def check(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
         """Check a handler's options before its function is there, so that the error points at them; gives the spec's fields.
 
+        What the operator has set for the handler is stronger than these.
+
         Raises:
             InvalidMessage: an option is out of its range.
         """
+        changes = self._settings.of(name).changes()
+        try:
+            return self._check(name, {**options, **changes})
+        except InvalidMessage as error:
+            if changes:
+                error.add_note(f"set from outside the code for {name}: {changes}")
+            raise
+
+    def tell_unused(self) -> None:
+        """Tell of settings for types without a handler: a misspelt name must not be passed over in silence."""
+        for place, hint in self._settings.unused(self.specs):
+            logger.warning("%s is for no handler of this system; %s", place, hint)
+
+    def _check(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
         low, high = check_parallelism(options["parallelism"])
         retries = options["retries"]
         if retries is None:
@@ -64,8 +103,8 @@ class Registration:
         else:
             check_whole("retries", retries, 0)
         timeout_s, lease_s = check_seconds("timeout", options["timeout"]), check_seconds("lease", options["lease"])
-        _check_one_of("dedup", options["dedup"], DEDUP)
-        _check_one_of("isolation", options["isolation"], ISOLATION)
+        check_one_of("dedup", options["dedup"], DEDUP)
+        check_one_of("isolation", options["isolation"], ISOLATION)
         if options["memory_limit"] is not None:
             check_whole("memory_limit", options["memory_limit"], 1 << 20)
             if options["isolation"] != "process":
@@ -131,7 +170,7 @@ class Registration:
         Raises:
             InvalidMessage: the name is taken, or an option is out of its range.
         """
-        _check_one_of("missed", missed, MISSED)
+        check_one_of("missed", missed, MISSED)
         if name in self.schedules:
             msg = f"every: there is a schedule {name!r} already; give this one another name"
             raise InvalidMessage(msg)
@@ -240,7 +279,8 @@ def check_changes(changes: dict[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _check_one_of(field: str, value: Any, allowed: tuple[str, ...]) -> None:
+def check_one_of(field: str, value: Any, allowed: tuple[str, ...]) -> None:
+    """Refuse what is none of these."""
     if value not in allowed:
         msg = f"{field}: {', '.join(map(repr, allowed[:-1]))} or {allowed[-1]!r}, not {value!r}"
         raise InvalidMessage(msg)

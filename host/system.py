@@ -17,7 +17,7 @@ from perdure.actors.messages import WhenIdle
 from perdure.actors.world import Threads
 from perdure.admin import Actors, Admin
 from perdure.audit import Audit
-from perdure.config import load
+from perdure.config import load, load_handlers
 from perdure.consumer import Delivery
 from perdure.dead_letters import DeadLetters
 from perdure.drafts import Drafts
@@ -107,7 +107,7 @@ class System:
         ids = Ids(self.clock, self._chance)
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, middleware)
         self._store = store or self._folder_store(folder)
-        self._registered = Registration(self.drafts, self.options, middleware, registry)
+        self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers())
         self._engine: Engine | None = None
         self._lifecycle = threading.Lock()
         self._why_not_running = "it was not started; use `with system:` or call `start()`"
@@ -311,6 +311,7 @@ class System:
             if self._engine is not None:
                 msg = "the system is running already"
                 raise PerdureError(msg)
+            self._registered.tell_unused()
             opened = self._store.open()
             try:
                 engine = Engine(self._store, self.clock, self._chance, self.drafts, self.options, self._world)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 import perdure
-from perdure.config import load
+from perdure.config import load, load_handlers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,3 +64,94 @@ def test_system_takes_them(folder: Path, file: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PERDURE_RETRIES", "2")
     system = perdure.System(folder)
     assert (system.options.backlog_max, system.options.retries) == (5_000, 2)
+
+
+HANDLERS = """
+[handlers."shop.OrderPlaced"]
+parallelism = [2, 8]
+timeout_s = 5
+retries = inf
+rate = "100/s"
+[handlers."shop.Typo"]
+lease_s = 30.5
+"""
+
+
+@perdure.message(name="shop.OrderPlaced")
+@attrs.frozen
+class OrderPlaced:
+    order: str
+
+
+def test_handler_options_from_file_and_environment(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Code, file, environment: each is stronger, option by option, and what holds is on record."""
+    (tmp_path / "perdure.toml").write_text(HANDLERS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERDURE_HANDLER_SHOP_ORDERPLACED__TIMEOUT_S", "0.25")
+    monkeypatch.setenv("PERDURE_HANDLER_SHOP_ORDERPLACD__RETRIES", "3")
+    system = perdure.System(folder)
+    system.handler(OrderPlaced, parallelism=1, timeout=60.0, lease=50.0, retries=0)(lambda message: None)
+    with system:
+        (record,) = system.audit.events(type="HandlerRegistered")
+        fact = record.event
+        assert (fact.parallelism, fact.parallelism_max, fact.retries) == (2, 8, -1)
+        assert (fact.timeout_us, fact.lease_us, fact.more["rate_per_s"]) == (250_000, 50_000_000, 100.0)
+        assert system.admin.handlers()["shop.OrderPlaced"].parallelism == 2
+    told = [record.getMessage() for record in caplog.records if "is for no handler" in record.getMessage()]
+    assert len(told) == 2
+    assert any("shop.Typo" in text for text in told)
+    assert any("ORDERPLACD__RETRIES" in text and "did you mean SHOP_ORDERPLACED?" in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("parallelism", "2-8", (2, 8)),
+        ("parallelism", "4", 4),
+        ("renew", "true", True),
+        ("retries", "inf", float("inf")),
+        ("rate", "30/m", "30/m"),
+        ("rate", "2.5", 2.5),
+        ("backoff_s", "0.5", 0.5),
+        ("memory_bytes", "100_000_000", 100_000_000),
+        ("dedup", "reject", "reject"),
+    ],
+)
+def test_handler_options_as_texts(name: str, text: str, value: object) -> None:
+    settings = load_handlers(environ={f"PERDURE_HANDLER_A_B__{name.upper()}": text})
+    assert getattr(settings.of("a.b"), name) == value
+    assert not settings.of("a.c").changes()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[handlers."a"]\ntimout_s = 1\n', r'table \[handlers."a"\]: .*\'timout_s\'; did you mean timeout_s\?'),
+        ('[handlers."a"]\ntimeout_s = -1\n', r"timeout_s = -1 cannot be: .*seconds above 0"),
+        ('[handlers."a"]\nretries = -1\n', r"retries = -1 cannot be: .*0 or more"),
+        ('[handlers."a"]\nretries = 1.5\n', r"retries = 1.5 cannot be: .*0 or more"),
+        ('[handlers."a"]\nparallelism = [8, 2]\n', r"parallelism = \[8, 2\] cannot be: .*8 or more"),
+        ('[handlers."a"]\nrate = "fast"\n', r"rate = 'fast' cannot be: .*100/s"),
+        ('[handlers."a"]\nrenew = "perhaps"\n', r"renew = 'perhaps' cannot be: .*true or false"),
+        ('[handlers."a"]\ndedup = "maybe"\n', r"dedup = 'maybe' cannot be: .*'replace'"),
+        ("[handlers]\na = 3\n", "is to be a table"),
+        ("handlers = 3\n", "to be a table"),
+    ],
+)
+def test_wrong_handler_option_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "perdure.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_handlers(path=path, environ={})
+    with pytest.raises(ValueError, match="environment variable PERDURE_HANDLER_A__LEASE_S: lease_s = 'x'"):
+        load_handlers(environ={"PERDURE_HANDLER_A__LEASE_S": "x"})
+
+
+def test_handler_options_that_do_not_go_together_say_where_they_come_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_HANDLER_SHOP_ORDERPLACED__MEMORY_BYTES", "100000000")
+    system = perdure.System(folder)
+    with pytest.raises(perdure.InvalidMessage, match="only a process") as caught:
+        system.handler(OrderPlaced)(lambda message: None)
+    assert "set from outside the code for shop.OrderPlaced: {'memory_limit': 100000000}" in caught.value.__notes__

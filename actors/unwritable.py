@@ -1,0 +1,76 @@
+"""What cannot be put on record: which requests an append of it goes back to, and what they are told.
+
+The door refuses all that is known of the kind; this is what the journal does about what got past it. What is written, and in
+what order, is in `journal`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perdure.actors.context import plain_text
+from perdure.actors.messages import Outcomes, Settle, SettleAll
+from perdure.events.commands import Fail, Publish
+from perdure.events.errors import InvalidMessage
+
+if TYPE_CHECKING:
+    from perdure.actors.desk import Desk, Request
+    from perdure.actors.messages import Append
+
+__all__ = ["UNWRITABLE", "turn_away"]
+
+UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+"""What encoding raises for a value that MessagePack cannot hold."""
+
+RETRY_US = 1_000_000
+"""The wait before another attempt whose outcome may be writable."""
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def turn_away(desk: Desk, append: Append, why: BaseException) -> bool:
+    """Answer the requests that an append cannot be written for, so that they are not sent again; False where it has none.
+
+    Facts do not say which request they follow from, but each takes its values from its command: those whose command cannot be
+    encoded either are to blame. Where none is, the values were made on the way, and every request of the append is.
+    """
+    effects = (*append.written, *append.synced)
+    requests = [effect.request for effect in effects if isinstance(effect, Settle)]
+    requests += [request for effect in effects if isinstance(effect, SettleAll) for request in effect.requests]
+    blamed = [request for request in requests if not _is_writable(request.command)] or requests
+    for request in blamed:
+        _answer(desk, request, plain_text(f"cannot be put on record: {why}"))
+    return bool(blamed)
+
+
+def _is_writable(command: Any) -> bool:
+    match command:
+        case Publish(drafts=drafts):
+            values: Any = [*drafts]
+        case Outcomes(reports=reports):
+            values = reports
+        case _:
+            values = command
+    try:
+        _encoder.encode(values)  # commands are attrs classes and named tuples, as facts are
+    except UNWRITABLE:
+        return False
+    return True
+
+
+def _answer(desk: Desk, request: Request, why: str) -> None:
+    """Refuse a request; outcomes, which nobody else would report, are reworded as failures and sent on."""
+    command = request.command
+    if isinstance(command, Outcomes):
+        reports = [report if _is_writable(report) else _failed(report, why) for report in command.reports]
+        # Where none is to blame, one of them is all the same.
+        command.reports = reports if reports != command.reports else [_failed(report, why) for report in reports]
+        return
+    desk.refuse(request, InvalidMessage(f"{type(command).__name__}: this {why}. Nothing of it was done, so nothing was published."))
+
+
+def _failed(report: Any, why: str) -> Fail:
+    text = f"what came of this attempt {why}"
+    return Fail(report.number, report.id, report.attempt, "perdure.InvalidMessage", text, "", RETRY_US)
