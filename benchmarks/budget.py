@@ -1,11 +1,10 @@
-"""Where the microseconds go: the stages of one message's life, timed one after the other in one thread, and the real threads' share.
+"""Where the microseconds go: the stages of one message's life, timed one after the other; and the threads' real share.
 
 Calls the functions that the actors call, in their order, for batches of 500; what the stages leave of the whole trip is the
 passing on between threads. The only module here that looks behind the front door of `perdure`.
 """
 
 from __future__ import annotations
-
 
 import gc
 import threading

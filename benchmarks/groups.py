@@ -35,5 +35,13 @@ def floors_of(loads: Sequence[Load], effort: Effort) -> list[Load]:
 
 
 def find(group: str, name: str, effort: Effort) -> Load:
-    """Give a load, or a floor, by its name."""
-    return next(load for load in (*floors.loads(effort), *GROUPS[group](effort)) if load.name == name)
+    """Give a load, or a floor, by its name.
+
+    Raises:
+        LookupError: there is none.
+    """
+    for load in (*floors.loads(effort), *GROUPS[group](effort)):
+        if load.name == name:
+            return load
+    msg = f"the group {group} has no load named {name!r}"
+    raise LookupError(msg)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import resource
 import shutil
 import signal
 import subprocess
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from benchmarks.effort import Effort
     from benchmarks.load import Load, Prepared
 
-__all__ = ["measure"]
+__all__ = ["Session", "measure"]
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_S_MAX = 300.0
@@ -45,7 +46,8 @@ def measure(group: str, effort_name: str, effort: Effort, beside: Path, progress
     loads = GROUPS[group](effort)
     floors = floors_of(loads, effort)
     with tempfile.TemporaryDirectory(dir=beside, prefix="benchmark-") as root:
-        session = _Session(group, effort_name, Path(root))
+        session = Session(group, effort_name, Path(root))
+        before = _processor_s()
         bar = progress.add_task(group, total=effort.rounds * (len(loads) + len(floors)))
         figures = {m.name: Figure(m, load.name, load.note) for load in (*floors, *loads) for m in load.measures}
         for _ in range(effort.rounds):
@@ -55,11 +57,13 @@ def measure(group: str, effort_name: str, effort: Effort, beside: Path, progress
                 _keep(load, session.run(load), figures, values)
                 progress.advance(bar)
         progress.update(bar, description=group)
+        (all_s, busy_s, ours_s), (all_before_s, busy_before_s, ours_before_s) = _processor_s(), before
+        others = max(0.0, (busy_s - busy_before_s) - (ours_s - ours_before_s)) / max(all_s - all_before_s, 1e-9)
     return Report(
         group=group,
         effort=effort_name,
         rounds=effort.rounds,
-        on=f"{os.cpu_count()} cores, Python {platform.python_version()}, {_file_system(beside)}",
+        on=f"{os.cpu_count()} cores, Python {platform.python_version()}, {_file_system(beside)}; others took {others:.0%} of the processors",
         floors=[figures[m.name] for load in floors for m in load.measures],
         figures=[figures[m.name] for load in loads for m in load.measures],
     )
@@ -78,7 +82,7 @@ def _keep(load: Load, outcome: Outcome, figures: dict[str, Figure], values: dict
             figure.ratios.append(ratio_of(measure, value, values[measure.floor]))
 
 
-class _Session:
+class Session:
     """Starts the children, and keeps the folders that were prepared for several of them."""
 
     def __init__(self, group: str, effort_name: str, root: Path) -> None:
@@ -136,6 +140,17 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):  # it and all that it started have ended
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+
+
+def _processor_s() -> tuple[float, float, float]:
+    """Give the processors' time so far: all of it, what was used, and what this process and its ended children used of that."""
+    user, nice, system, idle, iowait, irq, softirq, steal, *_ = map(
+        int, Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
+    )
+    tick = os.sysconf("SC_CLK_TCK")
+    busy = user + nice + system + irq + softirq + steal
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return (busy + idle + iowait) / tick, busy / tick, sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _file_system(folder: Path) -> str:

@@ -20,6 +20,8 @@ TARGET_HEADINGS = ("to reach", "asked", "measured", "low to high", "met")
 
 def number(value: float) -> str:
     """Write a number with three digits that count."""
+    if not value:
+        return "0"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     if abs(value) >= 10:
