@@ -59,7 +59,7 @@ class Report:
     effort: str
     rounds: int
     on: str
-    """The kind of machine: cores, interpreter, file system; and how much of it others took meanwhile, the kernel's own threads included."""
+    """The kind of machine: cores, interpreter, file system; and how much of it others, the kernel too, took meanwhile."""
     floors: list[Figure]
     figures: list[Figure]
 

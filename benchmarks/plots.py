@@ -41,7 +41,7 @@ def draw(reports: Mapping[str, Report], folder: Path) -> None:
         plot = PLOTS.get(name)
         if plot is not None:
             drawn = plot(pyplot, report)
-            drawn.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+            drawn.savefig(folder / f"{name}.svg", bbox_inches="tight", facecolor="white", metadata={"Date": None, "Creator": None})
             pyplot.close(drawn)
 
 

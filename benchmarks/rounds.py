@@ -57,13 +57,13 @@ def measure(group: str, effort_name: str, effort: Effort, beside: Path, progress
                 _keep(load, session.run(load), figures, values)
                 progress.advance(bar)
         progress.update(bar, description=group)
-        (all_s, busy_s, ours_s), (all_before_s, busy_before_s, ours_before_s) = _processor_s(), before
-        others = max(0.0, (busy_s - busy_before_s) - (ours_s - ours_before_s)) / max(all_s - all_before_s, 1e-9)
+        others = _others_share(before, _processor_s())
+    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {_file_system(beside)}"
     return Report(
         group=group,
         effort=effort_name,
         rounds=effort.rounds,
-        on=f"{os.cpu_count()} cores, Python {platform.python_version()}, {_file_system(beside)}; others took {others:.0%} of the processors",
+        on=f"{machine}; others took {others:.0%} of the cores",
         floors=[figures[m.name] for load in floors for m in load.measures],
         figures=[figures[m.name] for load in loads for m in load.measures],
     )
@@ -151,6 +151,12 @@ def _processor_s() -> tuple[float, float, float]:
     busy = user + nice + system + irq + softirq + steal
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return (busy + idle + iowait) / tick, busy / tick, sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def _others_share(before: tuple[float, float, float], after: tuple[float, float, float]) -> float:
+    """Give the share of the processors' time between two readings that neither we nor our children used."""
+    everything, used, ours = (b - a for a, b in zip(before, after, strict=True))
+    return max(0.0, used - ours) / everything if everything else 0.0
 
 
 def _file_system(folder: Path) -> str:

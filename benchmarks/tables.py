@@ -35,10 +35,8 @@ def _spread(values: Sequence[float]) -> str:
 
 def _row(figure: Figure) -> tuple[str, ...]:
     name = figure.measure.name
-    if figure.missing:
-        return (name, "missing", figure.missing, "", "", "", "")
     if not figure.values:
-        return (name, "missing", "no run of it ended", "", "", "", "")
+        return (name, "missing", figure.missing, "", "", "", "")
     low_high = _spread(figure.ratios) if figure.ratios else ""
     ratio = number(figure.ratio) if figure.ratio is not None else ""
     return (name, number(figure.median), _spread(figure.values), figure.measure.unit, ratio, low_high, figure.measure.floor)
@@ -47,9 +45,16 @@ def _row(figure: Figure) -> tuple[str, ...]:
 def figure_rows(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Give the headings and rows of a group's table, floors first; a column of notes where there are any."""
     figures = [*report.floors, *report.figures]
-    if not any(figure.note for figure in figures):
+    notes = [_note(figure) for figure in figures]
+    if not any(notes):
         return FIGURE_HEADINGS, [_row(figure) for figure in figures]
-    return (*FIGURE_HEADINGS, "how"), [(*_row(figure), figure.note) for figure in figures]
+    return (*FIGURE_HEADINGS, "how"), [(*_row(figure), note) for figure, note in zip(figures, notes, strict=True)]
+
+
+def _note(figure: Figure) -> str:
+    """Give a figure's note, and what went wrong in a round where others gave a value."""
+    failed = f"not in each round: {figure.missing}" if figure.missing and figure.values else ""
+    return "; ".join(part for part in (figure.note, failed) if part)
 
 
 def target_rows(verdicts: Sequence[Verdict]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -63,7 +63,9 @@ def _plain(figure: Figure) -> list[float]:
 
 
 def _quotient(over: Figure, under: Figure) -> list[float]:
-    return [a / b for a, b in zip(over.values, under.values, strict=False)]
+    if len(over.values) != len(under.values):
+        return []  # one failed in some round, and nobody knows which belongs to which
+    return [a / b for a, b in zip(over.values, under.values, strict=True)]
 
 
 def _seconds_for_a_million(figure: Figure) -> list[float]:

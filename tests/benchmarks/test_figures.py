@@ -97,3 +97,16 @@ def test_a_cell_cannot_break_its_table() -> None:
 )
 def test_three_digits_count(value: float, written: str) -> None:
     assert number(value) == written
+
+
+def test_a_round_that_failed_beside_others_is_told() -> None:
+    made = figure("a peer", "messages/s", [10.0], [0.1], missing="failed: a time-out")
+    headings, (row,) = figure_rows(report(made))
+    assert row[:2] == ("a peer", "10.0")
+    assert (headings[-1], row[-1]) == ("how", "not in each round: failed: a time-out")
+
+
+def test_a_quotient_of_rounds_that_do_not_belong_together_is_none() -> None:
+    some = figure(publish.WAITING_50, "messages/s", [10.0, 30.0], [1.0, 1.0], missing="failed")
+    verdicts = judge({"publish": report(some, figure(publish.ONE_BY_ONE, "messages/s", [5.0] * 3, [1.0] * 3))})
+    assert next(v for v in verdicts if v.text == "50 producers waiting, of one").values == []
