@@ -9,18 +9,24 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from typing import TYPE_CHECKING
+from itertools import groupby, repeat
+from typing import TYPE_CHECKING, Any
 
 import perdure
 from benchmarks.figure import Measure
 from benchmarks.floors import HAND_OFF
 from benchmarks.load import Job, Load, job
+from perdure.actors.context import Context
+from perdure.actors.pool import Delivery
 from perdure.events import queue_rules as rules
 from perdure.events import wire
-from perdure.events.commands import Done, Publish, Subscription
+from perdure.events.commands import DoneRun, Publish, Subscription
 from perdure.events.limits import Limits
-from perdure.events.outcome_rules import complete_all
-from perdure.events.queue_state import QueueState, evolve_all
+from perdure.events.outcome_rules import complete_run
+from perdure.events.parcel import Flight
+from perdure.events.queue_folds import evolve_all
+from perdure.events.queue_state import QueueState
+from perdure.events.runs import LeasedRun, count
 from perdure.store import SegmentStore
 
 if TYPE_CHECKING:
@@ -43,9 +49,10 @@ STAGES = (
     "publish: sync",
     "deliver: decide and fold the lease",
     "deliver: encode, frame and write the lease",
+    "deliver: make the deliveries",
     "handle: decode the payload",
-    "handle: call an empty handler",
-    "complete: decide and fold",
+    "handle: make a context and call an empty handler",
+    "complete: report, decide and fold",
     "complete: encode, frame and write",
 )
 WHOLE = "whole trip in one thread, all stages"
@@ -84,56 +91,76 @@ class _Life:
         self.subscription = Subscription(self.type, BATCH, BATCH, RETRIES, 0)
         self.store = SegmentStore(folder)
         self.store.open()
+        self.nothing: Any = None
+        """In place of the stage and the handler's options, which a context only keeps."""
 
-    def _append(self, body: bytes, count: int) -> None:
-        self.store.append(body, count, expected_seq=self.store.last_seq + 1)
+    def _append(self, body: bytes, size: int) -> None:
+        self.store.append(body, size, expected_seq=self.store.last_seq + 1)
 
-    def run(self, watch: _Stopwatch, handle: Callable[[Job, None], None]) -> None:
+    def run(self, watch: _Stopwatch, handle: Callable[[Job, Any], None]) -> None:
         """Live through all stages once."""
         now_us = time.time_ns() // 1000
         state, lap = self.state, watch.lap
-        encode, load = self.drafts.codec.encode, self.drafts.load
+        encode, load = self.drafts.codec.encode, self.drafts.loader(self.type)
+        if load is None:
+            msg = "plain messages should have a loader of their own"
+            raise RuntimeError(msg)
         watch.start()
         for message in self.messages:
             encode(message)
         lap()
         drafts = self.drafts.plain(self.messages)  # encodes once more: `stages` takes that off
         lap()
-        published = rules.decide(state, Publish(drafts), now_us, self.limits)
+        published = rules.decide(state, Publish(drafts, fresh=True), now_us, self.limits)
         lap()
         evolve_all(state, published)
         lap()
         body = wire.encode([(now_us, published)])
         lap()
-        self._append(body, len(published))
+        self._append(body, count(published))
         lap()
         self.store.sync()
         lap()
         leased = rules.deliver(state, [self.subscription], now_us)
         evolve_all(state, leased)
         lap()
-        self._append(wire.encode([(now_us, [*leased])]), len(leased))
+        self._append(wire.encode([(now_us, [*leased])]), count(leased))
         lap()
-        loaded = [load(state.messages[event.number].published) for event in leased]
+        deliveries = self._deliveries(leased)
         lap()
-        for message in loaded:
-            handle(message, None)
+        loaded = [load(delivery.payload) for delivery in deliveries]
         lap()
-        reports = [Done(m.number, m.published.id, m.attempts or 1) for m in state.leased.values()]
-        completed = complete_all(state, reports)
-        if completed is None or len(completed) != BATCH:
+        for message, delivery in zip(loaded, deliveries, strict=True):
+            handle(message, Context(self.nothing, delivery, self.nothing))
+        lap()
+        completed = complete_run(state, DoneRun([d.number for d in deliveries], [d.lease for d in deliveries]))  # type: ignore[misc]
+        if completed is None or count(completed) != BATCH:
             msg = f"{BATCH} messages should have been completed"
             raise RuntimeError(msg)
         evolve_all(state, completed)
         lap()
-        self._append(wire.encode([(now_us, completed)]), len(completed))
+        self._append(wire.encode([(now_us, completed)]), count(completed))
         lap()
+
+    def _deliveries(self, leased: Sequence[object]) -> list[Delivery]:
+        """Make what the queue hands to the workers."""
+        made: list[Delivery] = []
+        for run in leased:
+            if not isinstance(run, LeasedRun):
+                msg = "plain messages should be leased in runs"
+                raise TypeError(msg)
+            for held, group in groupby(run.numbers, self.state.leased.__getitem__):
+                if isinstance(held, Flight):
+                    numbers, parcel = list(group), held.parcel
+                    at = numbers[0] - parcel.first
+                    made += map(Delivery, numbers, repeat(held), parcel.payloads[at : at + len(numbers)])
+        return made
 
 
 def stages(folder: Path, seconds: float) -> list[float]:
     """Time each stage; gives microseconds a message, and their sum at the end."""
 
-    def handle(_message: Job, _ctx: None) -> None:
+    def handle(_message: Job, _ctx: Any) -> None:
         """Take a message."""
 
     gc.set_threshold(perdure.Options().gc_threshold)  # as while a system runs
