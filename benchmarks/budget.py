@@ -1,0 +1,224 @@
+"""Where the microseconds go: the stages of one message's life, timed one after the other; and the threads' real share.
+
+Calls the functions that the actors call, in their order, for batches of 500; what the stages leave of the whole trip is the
+passing on between threads. The only module here that looks behind the front door of `perdure`.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from itertools import groupby, repeat
+from typing import TYPE_CHECKING, Any
+
+import perdure
+from benchmarks.figure import Measure
+from benchmarks.floors import HAND_OFF
+from benchmarks.load import Job, Load, job
+from perdure.actors.context import Context
+from perdure.actors.pool import Delivery
+from perdure.events import queue_rules as rules
+from perdure.events import wire
+from perdure.events.commands import DoneRun, Publish, Subscription
+from perdure.events.limits import Limits
+from perdure.events.outcome_rules import complete_run
+from perdure.events.parcel import Flight
+from perdure.events.queue_folds import evolve_all
+from perdure.events.queue_state import QueueState
+from perdure.events.runs import LeasedRun, count
+from perdure.store import SegmentStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from benchmarks.effort import Effort
+
+__all__ = ["STAGES", "THREADS", "loads", "stages"]
+
+BATCH = 500
+RETRIES = 5
+STAGES = (
+    "publish: encode the payload",
+    "publish: check and draft, with an id",
+    "publish: decide",
+    "publish: fold",
+    "publish: encode the events",
+    "publish: frame (compress, checksum, chain) and write",
+    "publish: sync",
+    "deliver: decide and fold the lease",
+    "deliver: encode, frame and write the lease",
+    "deliver: make the deliveries",
+    "handle: decode the payload",
+    "handle: make a context and call an empty handler",
+    "complete: report, decide and fold",
+    "complete: encode, frame and write",
+)
+WHOLE = "whole trip in one thread, all stages"
+THREADS = ("producer", "queue", "journal", "workers", "others")
+DRAIN_S = 120.0
+
+
+class _Stopwatch:
+    """Adds up the time between calls, by stage, in the order of the stages."""
+
+    def __init__(self) -> None:
+        self.total_s = [0.0] * len(STAGES)
+        self.start()
+
+    def start(self) -> None:
+        """Begin with the first stage."""
+        self._stage = 0
+        self._since_s = time.perf_counter()
+
+    def lap(self) -> None:
+        """End a stage, and begin the next."""
+        now_s = time.perf_counter()
+        self.total_s[self._stage] += now_s - self._since_s
+        self._stage, self._since_s = self._stage + 1, time.perf_counter()
+
+
+class _Life:
+    """A batch of messages, from the host's objects to their completion on disk, with no thread but this."""
+
+    def __init__(self, folder: Path) -> None:
+        self.drafts = perdure.System(store=perdure.MemoryStore()).drafts  # not started: only what makes and reads payloads
+        self.messages = [job(i) for i in range(BATCH)]
+        self.state = QueueState()
+        self.limits = Limits()
+        self.type = self.drafts.names.name(Job)
+        self.subscription = Subscription(self.type, BATCH, BATCH, RETRIES, 0)
+        self.store = SegmentStore(folder)
+        self.store.open()
+        self.nothing: Any = None
+        """In place of the stage and the handler's options, which a context only keeps."""
+
+    def _append(self, body: bytes, size: int) -> None:
+        self.store.append(body, size, expected_seq=self.store.last_seq + 1)
+
+    def run(self, watch: _Stopwatch, handle: Callable[[Job, Any], None]) -> None:
+        """Live through all stages once."""
+        now_us = time.time_ns() // 1000
+        state, lap = self.state, watch.lap
+        encode, load = self.drafts.codec.encode, self.drafts.loader(self.type)
+        if load is None:
+            msg = "plain messages should have a loader of their own"
+            raise RuntimeError(msg)
+        watch.start()
+        for message in self.messages:
+            encode(message)
+        lap()
+        drafts = self.drafts.plain(self.messages)  # encodes once more: `stages` takes that off
+        lap()
+        published = rules.decide(state, Publish(drafts, fresh=True), now_us, self.limits)
+        lap()
+        evolve_all(state, published)
+        lap()
+        body = wire.encode([(now_us, published)])
+        lap()
+        self._append(body, count(published))
+        lap()
+        self.store.sync()
+        lap()
+        leased = rules.deliver(state, [self.subscription], now_us)
+        evolve_all(state, leased)
+        lap()
+        self._append(wire.encode([(now_us, [*leased])]), count(leased))
+        lap()
+        deliveries = self._deliveries(leased)
+        lap()
+        loaded = [load(delivery.payload) for delivery in deliveries]
+        lap()
+        for message, delivery in zip(loaded, deliveries, strict=True):
+            handle(message, Context(self.nothing, delivery, self.nothing))
+        lap()
+        completed = complete_run(state, DoneRun([d.number for d in deliveries], [d.lease for d in deliveries]))  # type: ignore[misc]
+        if completed is None or count(completed) != BATCH:
+            msg = f"{BATCH} messages should have been completed"
+            raise RuntimeError(msg)
+        evolve_all(state, completed)
+        lap()
+        self._append(wire.encode([(now_us, completed)]), count(completed))
+        lap()
+
+    def _deliveries(self, leased: Sequence[object]) -> list[Delivery]:
+        """Make what the queue hands to the workers."""
+        made: list[Delivery] = []
+        for run in leased:
+            if not isinstance(run, LeasedRun):
+                msg = "plain messages should be leased in runs"
+                raise TypeError(msg)
+            for held, group in groupby(run.numbers, self.state.leased.__getitem__):
+                if isinstance(held, Flight):
+                    numbers, parcel = list(group), held.parcel
+                    at = numbers[0] - parcel.first
+                    made += map(Delivery, numbers, repeat(held), parcel.payloads[at : at + len(numbers)])
+        return made
+
+
+def stages(folder: Path, seconds: float) -> list[float]:
+    """Time each stage; gives microseconds a message, and their sum at the end."""
+
+    def handle(_message: Job, _ctx: Any) -> None:
+        """Take a message."""
+
+    gc.set_threshold(perdure.Options().gc_threshold)  # as while a system runs
+    life, watch, batches = _Life(folder), _Stopwatch(), 0
+    life.run(_Stopwatch(), handle)  # what the first batch costs once is not a message's
+    began = time.perf_counter()
+    while time.perf_counter() - began < seconds or not batches:
+        life.run(watch, handle)
+        batches += 1
+    life.store.close()
+    us = [total_s * 1e6 / (batches * BATCH) for total_s in watch.total_s]
+    us[1] = max(0.0, us[1] - us[0])
+    return [*us, sum(us)]
+
+
+def threads(folder: Path, seconds: float) -> list[float]:
+    """Make the real trip; gives the processor's microseconds a message, by thread."""
+    system = perdure.System(folder)
+
+    @system.handler(Job)
+    def handle(_job: Job, _ctx: perdure.Context) -> None:
+        pass
+
+    messages = [job(i) for i in range(BATCH)]
+    with system:
+        before = _cpu_s()
+        began = time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            system.publish_many(messages)
+        system.drain(DRAIN_S)
+        after = _cpu_s()
+        count = system.admin.metrics().completed
+    return [(after[kind] - before[kind]) * 1e6 / count for kind in THREADS]
+
+
+def _cpu_s() -> dict[str, float]:
+    """Give the processor's time that each kind of thread has taken."""
+    taken = dict.fromkeys(THREADS, 0.0)
+    for thread in threading.enumerate():
+        if thread.ident is not None:
+            taken[_kind(thread)] += time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+    return taken
+
+
+def _kind(thread: threading.Thread) -> str:
+    if thread is threading.main_thread():
+        return "producer"
+    name = thread.name.lower()
+    if "queue" in name or "journal" in name:
+        return "queue" if "queue" in name else "journal"
+    return "workers" if "worker" in name or "job" in name else "others"
+
+
+def loads(effort: Effort) -> Sequence[Load]:
+    """Give the loads of this group."""
+    timed = tuple(Measure(name, "us", HAND_OFF) for name in (*STAGES, WHOLE))
+    shares = tuple(Measure(f"processor, {kind}", "us", HAND_OFF) for kind in THREADS)
+    return [
+        Load("stages", timed, lambda folder: stages(folder, effort.seconds)),
+        Load("threads", shares, lambda folder: threads(folder, effort.seconds)),
+    ]

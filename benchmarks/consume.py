@@ -1,0 +1,57 @@
+"""Consuming by hand: checkout, lease extension and ack, one after another and from ten consumers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import perdure
+from benchmarks.figure import Measure
+from benchmarks.floors import SYNC
+from benchmarks.load import Job, Load, job, together
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from benchmarks.effort import Effort
+
+__all__ = ["loads"]
+
+CHECKOUT = "checkout, held"
+ACKED = "checkout and ack, one consumer"
+EXTENDED = "checkout, extend and ack, one consumer"
+CONSUMERS_10 = "checkout and ack, 10 consumers"
+BATCH = 5_000
+PER_SECOND = 40_000
+"""Messages laid in for each second of work: more than any consumer takes."""
+
+
+def consumed(folder: Path, seconds: float, *, consumers: int = 1, extend: bool = False, ack: bool = True) -> float:
+    """Take what was published before, for a time; gives deliveries a second."""
+    with perdure.System(folder) as system:
+        for _ in range(0, round(PER_SECOND * seconds), BATCH):
+            system.publish_many([job(i) for i in range(BATCH)])
+
+        def consume(_: int) -> int:
+            delivery = system.checkout(Job, lease=60.0)
+            if delivery is None:
+                msg = "the consumers took all messages before their time was up; lay in more"
+                raise RuntimeError(msg)
+            if extend:
+                delivery.extend(120.0)
+            if ack:
+                delivery.ack()
+            return 1
+
+        return together(consumers, seconds, consume)
+
+
+def loads(effort: Effort) -> Sequence[Load]:
+    """Give the loads of this group."""
+    seconds, unit = effort.seconds, "deliveries/s"
+    return [
+        Load(CHECKOUT, (Measure(CHECKOUT, unit, SYNC),), lambda folder: consumed(folder, seconds, ack=False)),
+        Load(ACKED, (Measure(ACKED, unit, SYNC),), lambda folder: consumed(folder, seconds)),
+        Load(EXTENDED, (Measure(EXTENDED, unit, SYNC),), lambda folder: consumed(folder, seconds, extend=True)),
+        Load(CONSUMERS_10, (Measure(CONSUMERS_10, unit, SYNC),), lambda folder: consumed(folder, seconds, consumers=10)),
+    ]

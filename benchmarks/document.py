@@ -1,0 +1,44 @@
+"""Fills in the tables of docs/PERFORMANCE.md, between markers, from the results kept beside it. `python -m benchmarks.document`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from benchmarks import plots, results
+from benchmarks.tables import figure_rows, markdown, target_rows
+from benchmarks.targets import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from benchmarks.figure import Report
+
+__all__ = ["between_markers", "fill"]
+
+PAGE = results.FOLDER.parent / "PERFORMANCE.md"
+
+
+def between_markers(text: str, blocks: Mapping[str, str]) -> str:
+    """Put each block between `<!-- figures: NAME -->` and `<!-- end -->`; one without a block stays as it is."""
+
+    def replace(found: re.Match[str]) -> str:
+        block = blocks.get(found["name"])
+        return found[0] if block is None else f"<!-- figures: {found['name']} -->\n\n{block}\n\n<!-- end -->"
+
+    return re.sub(r"<!-- figures: (?P<name>\w+) -->.*?<!-- end -->", replace, text, flags=re.DOTALL)
+
+
+def fill(reports: Mapping[str, Report], page: Path = PAGE) -> None:
+    """Bring the page's tables and plots up to date."""
+    blocks = {"targets": markdown(*target_rows(judge(reports)))}
+    for group, report in reports.items():
+        made_by = f"`python -m benchmarks {group}`: {report.rounds} rounds; {report.on}."
+        blocks[group] = f"{made_by}\n\n{markdown(*figure_rows(report))}"
+    page.write_text(between_markers(page.read_text(encoding="utf-8"), blocks), encoding="utf-8")
+    plots.draw(reports, results.FOLDER)
+
+
+if __name__ == "__main__":
+    fill(results.load())

@@ -1,0 +1,52 @@
+"""How much work a run does: seconds, rounds and sizes. What the work is, the loads say."""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = ["EFFORTS", "ORDINARY", "Effort"]
+
+
+@attrs.frozen(kw_only=True)
+class Effort:
+    """One of three: quick to see that it works, ordinary to quote, full for the biggest logs."""
+
+    seconds: float
+    """How long a load that is not given by a size works."""
+    peer_seconds: float
+    """The same for peers, whose starting up takes longer than a run."""
+    rounds: int
+    idle_samples: int
+    backlogs: tuple[int, ...]
+    """Sizes of the backlog, in messages waiting, smallest first."""
+    logs: tuple[int, ...]
+    """Lengths of the log, in events, smallest first."""
+    footprint: int
+    """Messages whose bytes in memory and on disk are counted."""
+    cpu_calls: int
+
+
+ORDINARY = Effort(
+    seconds=1.5,
+    peer_seconds=3.0,
+    rounds=3,
+    idle_samples=1_500,
+    backlogs=(1_000, 10_000, 100_000, 1_000_000),
+    logs=(10_000, 100_000, 1_000_000),
+    footprint=200_000,
+    cpu_calls=400,
+)
+EFFORTS = {
+    "quick": Effort(
+        seconds=0.2,
+        peer_seconds=0.3,
+        rounds=1,
+        idle_samples=50,
+        backlogs=(1_000, 3_000),
+        logs=(3_000,),
+        footprint=2_000,
+        cpu_calls=20,
+    ),
+    "ordinary": ORDINARY,
+    "full": attrs.evolve(ORDINARY, rounds=5, seconds=3.0, idle_samples=5_000, logs=(*ORDINARY.logs, 10_000_000)),
+}

@@ -1,0 +1,99 @@
+"""What no durable queue in Python can beat: a bare synced write, a hand-off between threads, a copy of the bytes, the bytes.
+
+Each is measured in the same rounds as the loads that are set against it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from benchmarks.cpu import work
+from benchmarks.figure import Measure
+from benchmarks.load import Load, job
+from perdure import MessagePack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from benchmarks.effort import Effort
+
+__all__ = ["CALLS", "COPY", "HAND_OFF", "PAYLOAD", "SYNC", "loads"]
+
+SYNC = "bare write + fdatasync"
+HAND_OFF = "queue.Queue hand-off"
+COPY = "memory copy"
+PAYLOAD = "the payload's bytes"
+CALLS = "plain loop of calls"
+WRITE_BYTES = 200
+COPY_BYTES = 64 << 20
+HAND_OFF_BATCH = 1_000
+
+
+def bare_sync(folder: Path, seconds: float) -> float:
+    """Write 200 B and `fdatasync`, over and over, to one growing file."""
+    fd = os.open(folder / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    data = os.urandom(WRITE_BYTES)
+    n, began = 0, time.perf_counter()
+    try:
+        while time.perf_counter() - began < seconds:
+            os.write(fd, data)
+            os.fdatasync(fd)
+            n += 1
+        return n / (time.perf_counter() - began)
+    finally:
+        os.close(fd)
+
+
+def hand_off(seconds: float) -> float:
+    """Hand plain integers from one thread to another through an unbounded `queue.Queue`; counted until the last is got."""
+    line: queue.Queue[int] = queue.Queue()
+
+    def take() -> None:
+        while line.get() >= 0:
+            pass
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    n, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        for _ in range(HAND_OFF_BATCH):
+            line.put(n)
+        n += HAND_OFF_BATCH
+    line.put(-1)
+    taker.join()
+    return n / (time.perf_counter() - began)
+
+
+def memory_copy(seconds: float) -> float:
+    """Copy 64 MiB to another place, over and over; gives MB a second."""
+    source, target = memoryview(bytearray(os.urandom(COPY_BYTES))), memoryview(bytearray(COPY_BYTES))
+    n, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        target[:] = source
+        n += 1
+    return n * COPY_BYTES / 1e6 / (time.perf_counter() - began)
+
+
+def plain_calls(calls: int) -> float:
+    """Call the CPU-bound function of the `cores` loads in a loop: one core, and no queue at all."""
+    began = time.perf_counter()
+    for i in range(calls):
+        work(i)
+    return calls / (time.perf_counter() - began)
+
+
+def loads(effort: Effort) -> Sequence[Load]:
+    """Give all floors."""
+    seconds = effort.seconds
+    return [
+        Load(SYNC, (Measure(SYNC, "writes/s"),), lambda folder: bare_sync(folder, seconds)),
+        Load(HAND_OFF, (Measure(HAND_OFF, "items/s"),), lambda _: hand_off(seconds)),
+        Load(COPY, (Measure(COPY, "MB/s"),), lambda _: memory_copy(seconds / 3)),
+        Load(PAYLOAD, (Measure(PAYLOAD, "B"),), lambda _: len(MessagePack().encode(job(123_456)))),
+        Load(CALLS, (Measure(CALLS, "calls/s"),), lambda _: plain_calls(effort.cpu_calls)),
+    ]

@@ -1,0 +1,47 @@
+"""Which groups of loads there are, by the name they are asked for. What is in one, its own module says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks import budget, consume, cpu, floors, footprint, growth, publish, storage, trips
+from benchmarks.peers import loads as peers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from benchmarks.effort import Effort
+    from benchmarks.load import Load
+
+__all__ = ["GROUPS", "find", "floors_of"]
+
+GROUPS: dict[str, Callable[[Effort], Sequence[Load]]] = {
+    "publish": publish.loads,
+    "consume": consume.loads,
+    "trips": trips.loads,
+    "storage": storage.loads,
+    "footprint": footprint.loads,
+    "growth": growth.loads,
+    "cpu": cpu.loads,
+    "budget": budget.loads,
+    "peers": peers.loads,
+}
+
+
+def floors_of(loads: Sequence[Load], effort: Effort) -> list[Load]:
+    """Give the floors that the loads are set against."""
+    wanted = {measure.floor for load in loads for measure in load.measures}
+    return [floor for floor in floors.loads(effort) if floor.name in wanted]
+
+
+def find(group: str, name: str, effort: Effort) -> Load:
+    """Give a load, or a floor, by its name.
+
+    Raises:
+        LookupError: there is none.
+    """
+    for load in (*floors.loads(effort), *GROUPS[group](effort)):
+        if load.name == name:
+            return load
+    msg = f"the group {group} has no load named {name!r}"
+    raise LookupError(msg)

@@ -1,0 +1,30 @@
+"""The newest report of each group, as JSON beside the docs that quote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from benchmarks.figure import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["FOLDER", "keep", "load"]
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "performance"
+
+
+def keep(reports: Mapping[str, Report]) -> None:
+    """Write each report in the place of its group's last one."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for group, report in reports.items():
+        (FOLDER / f"{group}.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+
+
+def load() -> dict[str, Report]:
+    """Read the reports of all groups that were ever kept."""
+    reports = [msgspec.json.decode(file.read_bytes(), type=Report) for file in sorted(FOLDER.glob("*.json"))]
+    return {report.group: report for report in reports}

@@ -1,0 +1,169 @@
+"""Runs a group's loads and their floors in turn, several times over, each in a process of its own, and shows how far it is.
+
+In turn, so that a slow moment of the machine does not fall on one load alone; a floor counts for the loads of its own round.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import msgspec
+
+from benchmarks.child import Outcome
+from benchmarks.figure import Figure, Report, ratio_of
+from benchmarks.groups import GROUPS, floors_of
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from benchmarks.effort import Effort
+    from benchmarks.load import Load, Prepared
+
+__all__ = ["Session", "measure"]
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN_S_MAX = 300.0
+TOLD_CHARS = 300
+
+
+class Failed(Exception):
+    """A child did not do what it was started for; says what it said."""
+
+
+def measure(group: str, effort_name: str, effort: Effort, beside: Path, progress: Progress) -> Report:
+    """Measure one group. Data lies in folders made under `beside` and removed again."""
+    loads = GROUPS[group](effort)
+    floors = floors_of(loads, effort)
+    with tempfile.TemporaryDirectory(dir=beside, prefix="benchmark-") as root:
+        session = Session(group, effort_name, Path(root))
+        before = _processor_s()
+        bar = progress.add_task(group, total=effort.rounds * (len(loads) + len(floors)))
+        figures = {m.name: Figure(m, load.name, load.note) for load in (*floors, *loads) for m in load.measures}
+        for _ in range(effort.rounds):
+            values: dict[str, float] = {}
+            for load in (*floors, *loads):
+                progress.update(bar, description=f"{group}: {load.name}")
+                _keep(load, session.run(load), figures, values)
+                progress.advance(bar)
+        progress.update(bar, description=group)
+        others = _others_share(before, _processor_s())
+    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {_file_system(beside)}"
+    return Report(
+        group=group,
+        effort=effort_name,
+        rounds=effort.rounds,
+        on=f"{machine}; others took {others:.0%} of the cores",
+        floors=[figures[m.name] for load in floors for m in load.measures],
+        figures=[figures[m.name] for load in loads for m in load.measures],
+    )
+
+
+def _keep(load: Load, outcome: Outcome, figures: dict[str, Figure], values: dict[str, float]) -> None:
+    """Enter one run's values, each with its ratio to the floor of this round."""
+    for i, measure in enumerate(load.measures):
+        figure = figures[measure.name]
+        if outcome.missing:
+            figures[measure.name] = attrs.evolve(figure, missing=outcome.missing)
+            continue
+        value = values[measure.name] = outcome.values[i]
+        figure.values.append(value)
+        if measure.floor in values:
+            figure.ratios.append(ratio_of(measure, value, values[measure.floor]))
+
+
+class Session:
+    """Starts the children, and keeps the folders that were prepared for several of them."""
+
+    def __init__(self, group: str, effort_name: str, root: Path) -> None:
+        self.group = group
+        self.effort_name = effort_name
+        self.root = root
+        self.made: dict[Prepared, Path] = {}
+
+    def run(self, load: Load) -> Outcome:
+        """Run a load once, in a folder of its own."""
+        folder = self.root / "run"
+        outcome = self.root / "outcome.json"
+        try:
+            if load.prepared is None:
+                folder.mkdir()
+            else:
+                shutil.copytree(self._prepared(load.prepared), folder)
+            os.sync()  # what was written before is not charged to this run
+            _child("run", self.group, load.name, self.effort_name, str(folder), str(outcome))
+            return msgspec.json.decode(outcome.read_bytes(), type=Outcome)
+        except Failed as error:
+            return Outcome(missing=f"failed: {error}")
+        finally:
+            outcome.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _prepared(self, prepared: Prepared) -> Path:
+        folder = self.made.get(prepared)
+        if folder is None:
+            folder = self.root / f"{prepared.kind}-{prepared.size}"
+            _child("prepare", prepared.kind, str(prepared.size), str(folder))
+            self.made[prepared] = folder
+        return folder
+
+
+def _child(*arguments: str) -> None:
+    """Start a child, and end it with all that it started, whatever happens."""
+    command = [sys.executable, "-m", "benchmarks.child", *arguments]
+    child = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        _, said = child.communicate(timeout=RUN_S_MAX)
+    except subprocess.TimeoutExpired:
+        msg = f"not done within {RUN_S_MAX:g} s"
+        raise Failed(msg) from None
+    finally:
+        _end_group(child)
+    if child.returncode:
+        lines = said.decode(errors="replace").strip().splitlines() or [f"status {child.returncode}"]
+        raise Failed(lines[-1][:TOLD_CHARS])
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it and all that it started have ended
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _processor_s() -> tuple[float, float, float]:
+    """Give the processors' time so far: all of it, what was used, and what this process and its ended children used of that."""
+    user, nice, system, idle, iowait, irq, softirq, steal, *_ = map(
+        int, Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
+    )
+    tick = os.sysconf("SC_CLK_TCK")
+    busy = user + nice + system + irq + softirq + steal
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return (busy + idle + iowait) / tick, busy / tick, sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def _others_share(before: tuple[float, float, float], after: tuple[float, float, float]) -> float:
+    """Give the share of the processors' time between two readings that neither we nor our children used."""
+    everything, used, ours = (b - a for a, b in zip(before, after, strict=True))
+    return max(0.0, used - ours) / everything if everything else 0.0
+
+
+def _file_system(folder: Path) -> str:
+    """Name the kind of file system that a folder lies on."""
+    kinds: dict[str, str] = {}
+    for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
+        _, place, kind, *_ = line.split()
+        kinds[place] = kind
+    resolved = folder.resolve()
+    return next((kinds[str(place)] for place in (resolved, *resolved.parents) if str(place) in kinds), "unknown file system")

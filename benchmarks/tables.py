@@ -1,0 +1,87 @@
+"""Figures as tables: for a terminal, and as Markdown for the docs. Nothing is computed here but how a number is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.figure import Figure, Report
+    from benchmarks.targets import Verdict
+
+__all__ = ["figure_rows", "markdown", "number", "rich_table", "target_rows"]
+
+FIGURE_HEADINGS = ("load", "median", "low to high", "unit", "ratio", "low to high", "set against")
+TARGET_HEADINGS = ("to reach", "asked", "measured", "low to high", "met")
+
+
+def number(value: float) -> str:
+    """Write a number with three digits that count."""
+    if not value:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    if abs(value) >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{number(min(values))} to {number(max(values))}"
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    name = figure.measure.name
+    if not figure.values:
+        return (name, "missing", figure.missing, "", "", "", "")
+    low_high = _spread(figure.ratios) if figure.ratios else ""
+    ratio = number(figure.ratio) if figure.ratio is not None else ""
+    return (name, number(figure.median), _spread(figure.values), figure.measure.unit, ratio, low_high, figure.measure.floor)
+
+
+def figure_rows(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Give the headings and rows of a group's table, floors first; a column of notes where there are any."""
+    figures = [*report.floors, *report.figures]
+    notes = [_note(figure) for figure in figures]
+    if not any(notes):
+        return FIGURE_HEADINGS, [_row(figure) for figure in figures]
+    return (*FIGURE_HEADINGS, "how"), [(*_row(figure), note) for figure, note in zip(figures, notes, strict=True)]
+
+
+def _note(figure: Figure) -> str:
+    """Give a figure's note, and what went wrong in a round where others gave a value."""
+    failed = f"not in each round: {figure.missing}" if figure.missing and figure.values else ""
+    return "; ".join(part for part in (figure.note, failed) if part)
+
+
+def target_rows(verdicts: Sequence[Verdict]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Give the headings and rows of the table of targets."""
+    rows: list[tuple[str, ...]] = []
+    for verdict in verdicts:
+        asked = f"{'≥' if verdict.at_least else '≤'} {verdict.asked:g}{verdict.unit}"
+        if verdict.values:
+            measured = f"{number(verdict.median)}{verdict.unit}"
+            rows.append((verdict.text, asked, measured, _spread(verdict.values), "yes" if verdict.met else "**no**"))
+        else:
+            rows.append((verdict.text, asked, "not measured" if verdict.group else "no option for it yet", "", "-"))
+    return TARGET_HEADINGS, rows
+
+
+def rich_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Lay a table out for a terminal."""
+    table = Table(title=title, title_justify="left")
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if heading in ("load", "to reach", "unit", "set against", "how") else "right")
+        table.columns[i].overflow = "fold"
+    for row in rows:
+        table.add_row(*(cell.replace("**", "") for cell in row))
+    return table
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay a table out as Markdown."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,164 @@
+"""What is to be reached, as ratios within one run: asked, measured, met or not. A report, never a gate."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+import attrs
+
+from benchmarks import cpu, footprint, growth, publish, storage, trips
+from benchmarks.peers import loads as peers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from benchmarks.figure import Figure, Report
+
+__all__ = ["Verdict", "judge"]
+
+
+@attrs.frozen
+class Verdict:
+    """One target, and what the rounds gave; no values where something was not measured."""
+
+    text: str
+    asked: float
+    at_least: bool
+    unit: str
+    values: list[float]
+    group: str = ""
+    """Which group measures it; empty: none can yet."""
+
+    @property
+    def median(self) -> float:
+        """The value that counts."""
+        return statistics.median(self.values)
+
+    @property
+    def met(self) -> bool:
+        """Tell whether the median does what is asked."""
+        return self.median >= self.asked if self.at_least else self.median <= self.asked
+
+
+@attrs.frozen
+class _Target:
+    text: str
+    asked: float
+    group: str
+    names: tuple[str, ...]
+    """The measures it is about; all must have a value."""
+    values: Callable[..., list[float]]
+    """From their figures, in that order, a value for each round."""
+    at_least: bool = True
+    unit: str = ""
+
+
+def _ratios(figure: Figure) -> list[float]:
+    return figure.ratios
+
+
+def _plain(figure: Figure) -> list[float]:
+    return figure.values
+
+
+def _quotient(over: Figure, under: Figure) -> list[float]:
+    if len(over.values) != len(under.values):
+        return []  # one failed in some round, and nobody knows which belongs to which
+    return [a / b for a, b in zip(over.values, under.values, strict=True)]
+
+
+def _seconds_for_a_million(figure: Figure) -> list[float]:
+    return [1_000_000 / rate for rate in figure.values]
+
+
+def _thousands(figure: Figure) -> list[float]:
+    return [rate / 1000 for rate in figure.values]
+
+
+def _times_peer(text: str, asked: float, peer: str) -> _Target:
+    return _Target(text, asked, "peers", (peers.PERDURE_100, peer), _quotient, unit=" x")
+
+
+MILLION = 1_000_000
+TARGETS = (
+    _Target("publish one by one, of a bare write + fdatasync", 0.5, "publish", (publish.ONE_BY_ONE,), _ratios),
+    _Target("50 producers waiting, of one", 5.0, "publish", (publish.WAITING_50, publish.ONE_BY_ONE), _quotient, unit=" x"),
+    _Target("pipelined submit, of a `queue.Queue` hand-off", 0.6, "publish", (publish.PIPELINED,), _ratios),
+    _Target("publish_many of 500, of a `queue.Queue` hand-off", 1.0, "publish", (publish.BATCHES_500,), _ratios),
+    _Target("whole trip, of a `queue.Queue` hand-off (aim: 1.0)", 0.6, "trips", (trips.TRIP_500,), _ratios),
+    _Target("idle publish to start, median, in fdatasyncs", 2.5, "trips", (trips.IDLE_MEDIAN,), _ratios, at_least=False),
+    _times_peer("whole trip, of raw Redis Streams", 4.0, peers.REDIS_STREAMS),
+    _times_peer("whole trip, of Dramatiq", 20.0, peers.DRAMATIQ),
+    _times_peer("whole trip, of Huey", 20.0, peers.HUEY),
+    _times_peer("whole trip, of Celery", 100.0, peers.CELERY),
+    _Target("log a message, batches", 40, "footprint", (footprint.DISK_BATCHES,), _plain, at_least=False, unit=" B"),
+    _Target("log a message, one by one", 250, "footprint", (footprint.DISK_SINGLE,), _plain, at_least=False, unit=" B"),
+    _Target(
+        "open a folder with 1 M waiting, from a snapshot",
+        3.0,
+        "growth",
+        (growth.opening(MILLION),),
+        _seconds_for_a_million,
+        at_least=False,
+        unit=" s",
+    ),
+    _Target("replay, a start without snapshot", 400, "storage", (storage.REPLAY,), _thousands, unit=" k events/s"),
+    _Target(
+        "memory that audit takes to stream 1 M events, beyond the first tenth",
+        16,
+        "storage",
+        (storage.AUDIT_MEMORY,),
+        lambda figure: [value / (1 << 20) for value in figure.values],
+        at_least=False,
+        unit=" MiB",
+    ),
+    _Target(
+        "memory a waiting message over its payload, published here",
+        450,
+        "footprint",
+        (footprint.MEMORY_PUBLISHED,),
+        _plain,
+        at_least=False,
+        unit=" B",
+    ),
+    _Target(
+        "memory a waiting message over its payload, opened from a snapshot",
+        450,
+        "footprint",
+        (footprint.MEMORY_OPENED,),
+        _plain,
+        at_least=False,
+        unit=" B",
+    ),
+    _Target("10 M waiting messages of 1 kB: memory, with payloads on disk", 2.0, "", (), _plain, at_least=False, unit=" GB"),
+    _Target(
+        "throughput with 1 M waiting, of that with 1 k",
+        0.85,
+        "growth",
+        (growth.trip_beside(MILLION), growth.trip_beside(1_000)),
+        _quotient,
+    ),
+    _Target("longest publish during a snapshot of 1 M", 50, "growth", (growth.STALL,), _plain, at_least=False, unit=" ms"),
+    _Target(
+        "process handlers, of thread handlers, CPU-bound work",
+        1.8,
+        "cpu",
+        (cpu.PROCESSES, cpu.THREADS),
+        _quotient,
+        unit=" x",
+    ),
+)
+
+
+def judge(reports: Mapping[str, Report]) -> Sequence[Verdict]:
+    """Hold each target against the newest report of its group."""
+    verdicts = []
+    for target in TARGETS:
+        report = reports.get(target.group)
+        found = [] if report is None else [report.find(name) for name in target.names]
+        figures = [figure for figure in found if figure is not None]
+        whole = bool(figures) and len(figures) == len(target.names)
+        values = target.values(*figures) if whole else []
+        verdicts.append(Verdict(target.text, target.asked, target.at_least, target.unit, values, target.group))
+    return verdicts
