@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Child", "Ended", "Stuck", "forked"]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 _PR_SET_PTRACER = 0x59616D61
 _PR_SET_PTRACER_ANY = ctypes.c_ulong(-1)
 
@@ -67,14 +67,18 @@ class Child:
             Stuck: it did not end.
         """
         heard = bytearray()
-        self._socket.settimeout(PATIENCE_S)
+        until_s = time.monotonic() + PATIENCE_S
         try:
-            while part := self._socket.recv(1 << 16):
+            while True:
+                self._socket.settimeout(max(until_s - time.monotonic(), 0.001))
+                part = self._socket.recv(1 << 16)
+                if not part:
+                    break
                 heard += part
         except ConnectionResetError:
             pass  # it died with a word of ours unread
         except TimeoutError:
-            raise Stuck(f"the child did not end within {PATIENCE_S:.0f} s; it told {heard.decode()!r}") from None
+            raise Stuck(f"the child did not end within {PATIENCE_S:.0f} s; it last told {heard.decode()[-500:]!r}") from None
         _, status = os.waitpid(self.pid, 0)
         self._reaped = True
         return Ended(heard.decode().splitlines(), os.waitstatus_to_exitcode(status))
@@ -108,16 +112,34 @@ def forked(work: Work) -> Iterator[Child]:
         child.close()
 
 
+class _Telling(logging.Handler):
+    """Tells the parent what the store warns of."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(f"warning {record.getMessage()}")
+
+
+def _tell_warnings(tell: Tell) -> None:
+    logging.disable(logging.NOTSET)
+    logger = logging.getLogger("perdure.store")
+    logger.handlers, logger.propagate, logger.disabled = [_Telling(tell)], False, False
+
+
 def _be_child(work: Work, parent: socket.socket) -> None:
     """Never returns: a child must not go on in the parent's code."""
     status = 1
     try:
         # Where only ancestors may trace (Yama), a strace that is the parent's other child may not, unless told so.
         ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _PR_SET_PTRACER_ANY, 0, 0, 0)
-        logging.disable(logging.CRITICAL)
 
         def tell(line: str) -> None:
             parent.send(f"{line}\n".encode())
+
+        _tell_warnings(tell)
 
         if not parent.recv(3):
             return  # the parent is gone

@@ -41,12 +41,11 @@ ERRORS = {
     "unlink": ("EIO",),
     "unlinkat": ("EIO",),
     "ftruncate": ("EIO", "EINTR"),
-    "mkdir": ("EIO", "ENOSPC"),
 }
 """What may come back from each call. `retval=0`: a write that wrote nothing, and gave no reason."""
 
-PASSES_UNSEEN = ("EINTR", "retval=0")
-"""What nobody need hear of, as the call is simply made again: by CPython (PEP 475), and by the store."""
+PASSES_UNSEEN = "EINTR"
+"""What nobody hears of, as the call is simply made again: by CPython (PEP 475), or by the store."""
 
 
 def spread(points: Sequence[int], most: int) -> list[int]:
@@ -54,6 +53,10 @@ def spread(points: Sequence[int], most: int) -> list[int]:
     if not most or len(points) <= most:
         return list(points)
     return [points[(k + 1) * len(points) // most - 1] for k in range(most)]
+
+
+def _in_words(error: str) -> str:
+    return error if "=" in error else f"error={error}"
 
 
 @attrs.define
@@ -67,7 +70,6 @@ class Sweep:
     make: Callable[[Path], SegmentStore] = open_small
     frames: int = 16
     points: int = 0
-    recovered: int = 0
     errors_told: int = 0
 
     def kill_at_calls(self, most: int = 0, progress: Callable[[int, int], None] = lambda _done, _of: None) -> None:
@@ -77,6 +79,7 @@ class Sweep:
             Lost: a promise was broken; says where.
         """
         strace = Strace()
+        self._warm_up()
         with self._work() as (work, _):
             counted = strace.count(work)
         points = [(call, at) for call, count in sorted(counted.items()) for at in range(1, count + 1)]
@@ -98,6 +101,7 @@ class Sweep:
             Lost: a promise was broken; says where.
         """
         lines = Lines(opcodes=opcodes)
+        self._warm_up()
         with self._work() as (work, _):
             count = lines.count(work)
         for done, at in enumerate(chosen := spread(range(1, count + 1), most)):
@@ -109,24 +113,31 @@ class Sweep:
             progress(done + 1, len(chosen))
 
     def fail_calls(
-        self,
-        progress: Callable[[int, int], None] = lambda _done, _of: None,
-        *,
-        errors: dict[str, tuple[str, ...]] = ERRORS,
-        onward: bool = False,
+        self, most: int = 0, progress: Callable[[int, int], None] = lambda _done, _of: None, *, onward: bool = False
     ) -> None:
         """Let the first call of each kind fail in each way, then the second, until the work passes untouched.
 
+        `most`: at most so many, spread over the calls of untouched work; those that only errors lead to are then left out.
         `onward`: let all later calls of that kind fail, too; the work then gives up, and says so.
 
         Raises:
             Lost: a promise was broken, or an error was told to nobody; says where.
         """
-        kinds = [(call, error) for call, several in errors.items() for error in several]
+        kinds = [(call, error) for call, several in ERRORS.items() for error in several]
+        if onward:  # whoever is interrupted for ever tries for ever
+            kinds = [(call, error) for call, error in kinds if error != PASSES_UNSEEN]
+        if most:
+            self._warm_up()
+            with self._work() as (work, _):
+                counted = Strace().count(work)
+            points = [Injection(call, _in_words(error), at, onward) for call, error in kinds for at in range(1, counted[call] + 1)]
+            for done, i in enumerate(chosen := spread(range(len(points)), most)):
+                self._fail(points[i])
+                progress(done + 1, len(chosen))
+            return
         for done, (call, error) in enumerate(kinds):
-            what = error if "=" in error else f"error={error}"
             at = 1
-            while self._fail(Injection(call, what, at, onward)):
+            while self._fail(Injection(call, _in_words(error), at, onward)):
                 at += 1
             progress(done + 1, len(kinds))
 
@@ -134,18 +145,19 @@ class Sweep:
         """Inject one; False if the work was done before it was reached."""
         with self._work() as (work, folder):
             ended, calls = Strace((injection.call,)).run(work, injection)
-            if not any("INJECTED" in call for call in calls):
+            hit = next((call for call in calls if "INJECTED" in call), None)
+            if hit is None:
                 return False
             if any(line.startswith("crash") for line in ended.told) and not (
                 injection.onward and "StoreUnavailable" in ended.told[-1]
             ):
                 raise Lost(f"{injection}: {ended.told[-1]}")
             told = [line for line in ended.told if line.startswith(("error", "warning"))]
-            unseen = any(name in injection.what for name in PASSES_UNSEEN)
+            unseen = PASSES_UNSEEN in injection.what
             if unseen and told:
                 raise Lost(f"{injection}: it need not have been told: {told}")
             if not unseen and not told:
-                raise Lost(f"{injection}: nobody was told")
+                raise Lost(f"{injection}: nobody was told of {hit}")
             self.errors_told += len(told)
             self._check(folder, ended, str(injection))
             return True
@@ -194,10 +206,17 @@ class Sweep:
         finally:
             shutil.rmtree(folder)
 
+    def _warm_up(self) -> None:
+        """Do the work once in this process, so that no child is the first to import or cache anything."""
+        with self._work() as (work, folder):
+            told: list[str] = []
+            work(told.append)
+            self._check(folder, Ended(told, 0), "untouched")
+        self.points -= 1
+
     def _check(self, folder: Path, ended: Ended, where: str) -> None:
         self.points += 1
         try:
             hold(lambda: self.make(folder), heard(ended.told))
         except (PerdureError, AssertionError, OSError, ValueError) as error:
             raise Lost(f"{where}: {error!r}; it told {ended.told[-3:]}") from error
-        self.recovered += 1

@@ -49,6 +49,8 @@ class StoreWork:
     """What the world does after an error, for example make room on the disk."""
     acknowledged: int = 0
     attempt: int = 0
+    in_a_row: int = 0
+    """Errors since the last frame that was synced."""
 
     def run(self) -> None:
         """Do all of it, through any errors; every few frames one of the rarer things.
@@ -63,6 +65,8 @@ class StoreWork:
                 self._next(store)
             except StoreUnavailable as error:
                 self._told(error)
+                if self.in_a_row >= GIVES_UP_AFTER:
+                    raise
                 self._until_it_works(lambda: store.reopen(void_after=self.acknowledged))
                 self.tell(f"void {store.last_seq}")
                 self.acknowledged = store.last_seq  # what is there now was read from the disk
@@ -79,7 +83,7 @@ class StoreWork:
             return
         store.sync()
         self.tell(f"ack {seq}")
-        self.acknowledged = seq
+        self.acknowledged, self.in_a_row = seq, 0
         if seq % 4 == 0 or seq == self.frames:
             store.seal()
         if seq % 6 == 0:
@@ -99,18 +103,19 @@ class StoreWork:
         self._until_it_works(store.open)
 
     def _until_it_works(self, call: Callable[[], object]) -> None:
-        for left in reversed(range(GIVES_UP_AFTER)):
+        while True:
             try:
                 call()
             except StoreUnavailable as error:
                 self._told(error)
-                if not left:
+                if self.in_a_row >= GIVES_UP_AFTER:
                     raise
             else:
                 return
 
     def _told(self, error: Exception) -> None:
         self.attempt += 1
+        self.in_a_row += 1
         self.tell(f"error {type(error).__name__}: {error}")
         self.after_error()
 
