@@ -49,19 +49,22 @@ def hold(open_store: Callable[[], SegmentStore], promise: Promise) -> Recovered:
         Lost: a promise was broken.
         PerdureError: it could not be opened.
     """
-    store = open_store()
-    recovered = store.open()
-    _check_lock(open_store())
-    frames = list(store.frames())
-    _check_frames(frames, recovered.last_seq, promise)
-    _check_snapshots(store, frames[0].first_seq if frames else recovered.last_seq + 1, recovered.last_seq)
-    found = [frame.body for frame in frames]
-    store.append(b"next", 1, expected_seq=recovered.last_seq + 1)
-    store.close()
-    again = open_store()
-    if again.open().last_seq != recovered.last_seq + 1 or [frame.body for frame in again.frames()] != [*found, b"next"]:
-        raise Lost("what was written after the recovery is not there at the next")
-    again.close()
+    store, again = open_store(), open_store()
+    try:
+        recovered = store.open()
+        _check_lock(open_store())
+        frames = list(store.frames())
+        _check_frames(frames, recovered.last_seq, promise)
+        _check_snapshots(store, frames[0].first_seq if frames else recovered.last_seq + 1, recovered.last_seq)
+        found = [frame.body for frame in frames]
+        store.append(b"next", 1, expected_seq=recovered.last_seq + 1)
+        store.close()
+        if again.open().last_seq != recovered.last_seq + 1 or [frame.body for frame in again.frames()] != [*found, b"next"]:
+            raise Lost("what was written after the recovery is not there at the next")
+        again.close()
+    finally:
+        store.abandon()
+        again.abandon()
     if findings := verify(store.path, disk=store.disk).findings:
         raise Lost(f"after the recovery the folder is not whole: {findings[0]}")
     if left := [name for name in store.disk.names(store.path) if name.endswith(".tmp")]:
@@ -74,6 +77,7 @@ def _check_lock(other: SegmentStore) -> None:
         other.open()
     except StoreLocked:
         return
+    other.abandon()
     raise Lost("two stores opened one folder")
 
 
