@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from perdure.chaos import fault_commands
 from perdure.chaos.crash import CrashCheck, Lost, appends
 from perdure.chaos.simulation import Night, shrink
 from perdure.chaos.soak import Reading, Soak
@@ -22,6 +23,7 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Break it on purpose.")
 console = Console()
+fault_commands.add_to(app)
 
 
 @app.command()

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from perdure.chaos.memory_disk import Change, Fault, File, Killed, Link, MemoryDisk, PowerCut, apply, follow
+from perdure.chaos.promise import Lost, Promise, hold, snapshot_body
 from perdure.events.errors import PerdureError, StoreUnavailable
-from perdure.store import SegmentStore, Snapshot, verify
+from perdure.store import SegmentStore, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,10 +39,6 @@ EXHAUSTIVE = 6
 """So many pending operations are tried in every combination; of more, prefixes and samples."""
 
 T = TypeVar("T")
-
-
-class Lost(AssertionError):
-    """A store did not come back from a power cut as it had promised."""
 
 
 class PowerCuts:
@@ -108,16 +105,6 @@ class PowerCuts:
 
 
 @attrs.define
-class Promise:
-    """What a workload has been promised so far."""
-
-    sent: list[bytes] = attrs.field(factory=list)
-    """Bodies of the frames that were appended, in order; one event each."""
-    acknowledged: int = 0
-    """So many of them were synced."""
-
-
-@attrs.define
 class CrashCheck:
     """Runs workloads of a store and cuts the power at every operation.
 
@@ -168,32 +155,7 @@ class CrashCheck:
         if depth and chance.random() < self.nested:
             self._check_cut_recovery(state, promise, chance)
         self.recoveries += 1
-        store = self.open_store(state)
-        recovered = store.open()
-        found = [frame.body for frame in store.frames()]
-        if found != promise.sent[: len(found)]:
-            msg = f"{len(found)} frames that are no beginning of the {len(promise.sent)} sent"
-            raise Lost(msg)
-        if len(found) < promise.acknowledged or recovered.last_seq != len(found):
-            msg = f"{len(found)} frames (last sequence {recovered.last_seq}) of {promise.acknowledged} acknowledged"
-            raise Lost(msg)
-        for snapshot in store.snapshots():
-            if snapshot.seq > recovered.last_seq or snapshot.body != snapshot_body(snapshot.seq):
-                msg = f"a snapshot at {snapshot.seq} that nobody can have made"
-                raise Lost(msg)
-        store.append(b"next", 1, expected_seq=recovered.last_seq + 1)
-        store.close()
-        again = self.open_store(state)
-        if again.open().last_seq != recovered.last_seq + 1 or [f.body for f in again.frames()] != [*found, b"next"]:
-            msg = "what was written after the recovery is not there at the next"
-            raise Lost(msg)
-        again.close()
-        if findings := verify("/data", disk=state).findings:
-            msg = f"after the recovery the folder is not whole: {findings[0]}"
-            raise Lost(msg)
-        if left := [name for name in state.contents() if name.endswith(".tmp")]:
-            msg = f"left behind: {left}"
-            raise Lost(msg)
+        hold(lambda: self.open_store(state), promise)
 
     def _check_cut_recovery(self, state: MemoryDisk, promise: Promise, chance: random.Random) -> None:
         """Cut the recovery itself at each of its operations, and recover from that."""
@@ -288,11 +250,6 @@ def _until_it_works(call: Callable[[], object], tries: int = 20) -> None:
                 raise
         else:
             return
-
-
-def snapshot_body(seq: int) -> bytes:
-    """Give the body that workloads here save as the snapshot at a sequence number."""
-    return f"state at {seq}".encode() * 20
 
 
 def appends(count: int, *, each: int = 1, size: int = 600, snapshot_every: int = 0) -> Callable[[SegmentStore, Promise], None]:

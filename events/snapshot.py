@@ -76,6 +76,7 @@ class States:
             if plain["format"] not in READABLE:
                 msg = f"a snapshot of format {plain['format']}; this version of perdure reads format {FORMAT}"
                 raise StoreCorrupt(msg)
+            _check_lengths(plain, len(body))
             return cls(
                 load_queue(queue),
                 load_handlers(plain["handlers"]),
@@ -83,9 +84,31 @@ class States:
                 plain["seq"],
                 plain["at_us"],
             )
-        except (msgspec.DecodeError, TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+        except (
+            msgspec.DecodeError,
+            TypeError,
+            ValueError,
+            KeyError,
+            IndexError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             msg = f"a snapshot cannot be decoded: {error!r}"
             raise StoreCorrupt(msg) from error
+
+
+def _check_lengths(plain: dict[str, Any], body_bytes: int) -> None:
+    """Refuse runs that claim more rows than the body has bytes, before a row is built.
+
+    A constant column takes a few bytes, whatever its length claims to be; but of each message a snapshot holds at least one.
+    """
+    queue = plain["queue"]
+    runs = [queue["published"], queue["leases"], queue.get("results", []), plain["dead_letters"]["facts"]]
+    for run in (*runs, *(rows for rows, *_ in plain["handlers"]["handlers"])):
+        if run and not 0 < run[2] <= body_bytes:
+            msg = f"a run claims {run[2]} rows in a snapshot of {body_bytes} bytes"
+            raise ValueError(msg)
 
 
 def fold(states: States, batches: list[Batch], first_seq: int) -> States:

@@ -5,6 +5,7 @@ No format and no rule: only system calls, each checked.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, BinaryIO
@@ -32,7 +33,11 @@ class Disk:
 
     def names(self, folder: Path) -> list[str]:
         """List a folder."""
-        return os.listdir(folder)
+        while True:
+            try:
+                return os.listdir(folder)
+            except InterruptedError:
+                continue  # CPython makes interrupted calls again (PEP 475), but not this one
 
     def create(self, path: Path) -> int:
         """Create a file that must not be there, for writing; gives its descriptor."""
@@ -52,9 +57,12 @@ class Disk:
 
     def write(self, fd: int, data: bytes) -> None:
         """Write all of `data`; a short write is carried on with, until the system says why."""
-        written = os.write(fd, data)
+        written = 0
         while written < len(data):
-            written += os.write(fd, data[written:])
+            more = os.write(fd, data[written:] if written else data)
+            if not more:  # no reason given, and no end to it if it were only tried again
+                raise OSError(errno.EIO, "a write wrote nothing")
+            written += more
 
     def sync_data(self, fd: int) -> None:
         """Make a file's bytes outlast a power cut. After a failure, a second call would lie."""

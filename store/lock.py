@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import threading
 import weakref
@@ -15,6 +16,8 @@ from pathlib import Path
 from perdure.events.errors import StoreLocked, StoreUnavailable
 
 __all__ = ["FolderLock"]
+
+logger = logging.getLogger("perdure.store")
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _held: weakref.WeakSet[FolderLock] = weakref.WeakSet()
@@ -52,12 +55,7 @@ class FolderLock:
                 "perdure.Audit, which takes no lock."
             )
             raise StoreLocked(msg, pid) from error
-        boot = _BOOT_ID.read_text(encoding="ascii").strip() if _BOOT_ID.exists() else ""
-        try:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, json.dumps({"pid": os.getpid(), "boot_id": boot}).encode(), 0)
-        except OSError:
-            os.ftruncate(fd, 0)  # a full disk: the lock holds all the same, only its message will lack the pid
+        _note_owner(fd, self.path)
         self._fd = fd
         with _guard:
             _held.add(self)
@@ -80,6 +78,16 @@ class FolderLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _note_owner(fd: int, path: Path) -> None:
+    """Write who has the lock. A full disk does not undo it: only the message of `StoreLocked` will be poorer."""
+    try:
+        os.ftruncate(fd, 0)  # before all else, so that no dead owner is ever named
+        boot = _BOOT_ID.read_text(encoding="ascii").strip() if _BOOT_ID.exists() else ""
+        os.pwrite(fd, json.dumps({"pid": os.getpid(), "boot_id": boot}).encode(), 0)
+    except OSError as error:
+        logger.warning("%s is locked, but who has it could not be written into it: %s", path, error)
 
 
 def _owner(fd: int) -> int | None:

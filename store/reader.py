@@ -136,29 +136,46 @@ class FolderReader:
         raise sg.damaged(path, place.offset, place.seq, f"the segment ends here, the next begins with {following}")
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
-        """See `EventStore.snapshots`."""
+        """See `EventStore.snapshots`.
+
+        Raises:
+            StoreUnavailable: none could be read for an I/O error, and the log cannot do without.
+        """
         found = sorted(
             (seq for name in self.disk.names(self.path) if (seq := snapshot_file.seq_of(name)) is not None), reverse=True
         )
         store_id = self.store_id()
+        unreadable: OSError | None = None
+        given = False
         for seq in found:
             if at_most is not None and seq > at_most:
                 continue
             path = self.path / snapshot_file.file_name(seq)
             try:
-                yield snapshot_file.read(self.disk, path, store_id)
+                snapshot = snapshot_file.read(self.disk, path, store_id)
             except FileNotFoundError:
                 continue  # pruned by the owner in between
             except (BadFrame, OSError) as error:
+                unreadable = error if isinstance(error, OSError) else unreadable
                 logger.warning("snapshot %s is passed over, an older one is used: %s", path.name, error)
+            else:
+                given = True
+                yield snapshot
+        if unreadable is not None and not given and next(iter(self.segments()), 1) > 1:
+            msg = (
+                f"no snapshot in {self.path} could be read, and the log does not go back to its beginning: {unreadable}. Try again."
+            )
+            raise StoreUnavailable(msg) from unreadable
 
     def store_id(self) -> bytes | None:
         """Give the store's id, as the newest segment that can be read says."""
         for first_seq in reversed(self.segments()):
             try:
                 return sg.read_header(self.disk, self.segment_path(first_seq)).store_id
-            except (StoreCorrupt, OSError):
+            except StoreCorrupt:
                 continue
+            except OSError as error:
+                logger.warning("segment %d cannot be read, an older one tells the store's id: %s", first_seq, error)
         return None
 
     def snapshot_seqs(self) -> list[int]:

@@ -94,4 +94,8 @@ def read(disk: Disk, path: Path, store_id: bytes | None) -> Snapshot:
     if seq != seq_of(path.name) or (store_id is not None and written_by != store_id):
         msg = "it belongs to another place or another store"
         raise BadFrame(msg)
-    return Snapshot(seq, inflate(stored, raw_len))
+    try:
+        return Snapshot(seq, inflate(stored, raw_len))
+    except MemoryError as error:  # asked for in one piece, so nothing was taken yet: an older one may be smaller, or honest
+        msg = f"it says that it needs {raw_len} bytes of memory, and they are not to be had"
+        raise BadFrame(msg) from error

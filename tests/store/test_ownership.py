@@ -5,6 +5,7 @@ Two stores within one process are in `test_contract`.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -168,3 +169,24 @@ def test_links_are_not_followed(tmp_path: Path, name: str) -> None:
     if name != "owner.lock":
         with pytest.raises(StoreUnavailable, match="symbolic links"):
             list(FolderReader(folder).frames())
+
+
+@pytest.mark.parametrize("call", ["ftruncate", "pwrite"])
+def test_an_owner_that_cannot_be_noted_still_owns_and_can_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Scenario 34 for the lock: found by failing each system call; the lock file's descriptor was left behind, locked for ever."""
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = SegmentStore(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, failing)
+        store.open()
+    assert "owner.lock is locked, but who has it" in caplog.text
+    with pytest.raises(StoreLocked, match="another process") as caught:
+        SegmentStore(tmp_path).open()
+    assert caught.value.pid is None
+    store.close()
+    SegmentStore(tmp_path).open()

@@ -1,0 +1,160 @@
+"""File systems of their own to break: ext4 or xfs in an image file, with a power switch, and a small one in memory. Needs root.
+
+What is done on them is in `power` and in the tests.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Self
+
+import attrs
+
+__all__ = ["LoopFolder", "Tmpfs", "why_no_loop", "why_no_tmpfs"]
+
+_FS_IOC_SHUTDOWN = 0x8004587D
+_NO_LOG_FLUSH = struct.pack("I", 2)
+_IMAGE_BYTES = {"ext4": 32 << 20, "xfs": 320 << 20}
+_MKFS = {"ext4": ("-q", "-F"), "xfs": ("-q", "-f")}
+
+
+def _run(*command: str) -> None:
+    """Run a system tool.
+
+    Raises:
+        OSError: it failed; says what it said.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed names, our own paths
+    if done.returncode:
+        raise OSError(f"{' '.join(command)} ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
+
+
+def _unmount(path: Path) -> None:
+    """Unmount; where a file is still open, take it out of sight at once, gone with the last descriptor, and say so."""
+    try:
+        _run("umount", str(path))
+    except OSError:
+        _run("umount", "--lazy", str(path))
+        raise
+
+
+@attrs.define
+class Tmpfs:
+    """A file system in memory of a given size, mounted while this is entered."""
+
+    size_bytes: int
+    path: Path = Path()
+
+    def __enter__(self) -> Self:
+        """Make and mount it.
+
+        Raises:
+            OSError: it cannot be.
+        """
+        self.path = Path(tempfile.mkdtemp(prefix="perdure-tmpfs-"))
+        try:
+            _run("mount", "-t", "tmpfs", "-o", f"size={self.size_bytes},mode=700", "perdure", str(self.path))
+        except OSError:
+            self.path.rmdir()
+            raise
+        return self
+
+    def resize(self, size_bytes: int) -> None:
+        """Make it larger or smaller."""
+        _run("mount", "-o", f"remount,size={size_bytes}", str(self.path))
+
+    def __exit__(self, *_: object) -> None:
+        """Unmount it, and remove all of it."""
+        _unmount(self.path)
+        self.path.rmdir()
+
+
+@attrs.define
+class LoopFolder:
+    """A folder on a file system of its own in an image file, mounted while this is entered."""
+
+    filesystem: str = "ext4"
+    within: Path | None = None
+    """Where the image lies; temporary unless given."""
+    path: Path = Path()
+    _image: Path = Path()
+    _work: Path = Path()
+    _mounted: bool = False
+
+    def __enter__(self) -> Self:
+        """Make, format and mount it.
+
+        Raises:
+            OSError: it cannot be.
+        """
+        self._work = Path(tempfile.mkdtemp(prefix="perdure-loop-"))
+        self._image = (self.within or self._work) / "image"
+        self.path = self._work / "mounted"
+        self.path.mkdir()
+        try:
+            with self._image.open("wb") as image:
+                image.truncate(_IMAGE_BYTES[self.filesystem])
+            _run(f"mkfs.{self.filesystem}", *_MKFS[self.filesystem], str(self._image))
+            self.mount()
+        except OSError:
+            shutil.rmtree(self._work)
+            raise
+        return self
+
+    def mount(self) -> None:
+        """Mount it; its own journal is replayed."""
+        _run("mount", "-o", "loop", str(self._image), str(self.path))
+        self._mounted = True
+
+    def unmount(self) -> None:
+        """Unmount it, also with its power off."""
+        self._mounted = False
+        _unmount(self.path)
+
+    def cut(self) -> None:
+        """Take the power away: from here on every call on it fails, and what was not synced is gone."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.ioctl(fd, _FS_IOC_SHUTDOWN, _NO_LOG_FLUSH)
+        finally:
+            os.close(fd)
+
+    def __exit__(self, *_: object) -> None:
+        """Unmount it, and remove all of it."""
+        if self._mounted:
+            self.unmount()
+        shutil.rmtree(self._work)
+        if self.within is not None:
+            self._image.unlink(missing_ok=True)
+
+
+def why_no_loop(filesystem: str) -> str:
+    """Say why such a file system cannot be mounted from an image here; empty if it can."""
+    if os.geteuid() != 0:
+        return "loop mounts need root"
+    if shutil.which(f"mkfs.{filesystem}") is None:
+        return f"mkfs.{filesystem} is not installed"
+    try:
+        with LoopFolder(filesystem) as place:
+            place.cut()
+    except OSError as error:
+        return str(error)
+    return ""
+
+
+def why_no_tmpfs() -> str:
+    """Say why a file system in memory cannot be mounted here; empty if it can."""
+    if os.geteuid() != 0:
+        return "mounting a tmpfs needs root"
+    try:
+        with Tmpfs(1 << 20):
+            pass
+    except OSError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,107 @@
+"""What a store has promised to whoever wrote to it, and whether a store opened afterwards keeps that.
+
+The oracle of all tools that break the store. How it is broken is in `crash`, `syscalls`, `lines` and `power`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.events.errors import StoreLocked
+from perdure.store import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.store import SegmentStore
+    from perdure.store.protocol import Frame, Recovered
+
+__all__ = ["Lost", "Promise", "hold", "snapshot_body"]
+
+
+class Lost(AssertionError):
+    """A store did not come back as it had promised."""
+
+
+@attrs.define
+class Promise:
+    """What a workload has been promised so far."""
+
+    sent: list[bytes] = attrs.field(factory=list)
+    """Bodies of the frames that were appended, in order; one event each."""
+    acknowledged: int = 0
+    """So many of them were synced."""
+    dropped: int = 0
+    """Up to this sequence number segments may be gone, where a snapshot holds what was in them."""
+
+
+def snapshot_body(seq: int) -> bytes:
+    """Give the body that workloads save as the snapshot at a sequence number."""
+    return f"state at {seq}".encode() * 20
+
+
+def hold(open_store: Callable[[], SegmentStore], promise: Promise) -> Recovered:
+    """Open a store: all that was acknowledged, nothing invented, the order kept, and it goes on. Gives what the opening found.
+
+    Raises:
+        Lost: a promise was broken.
+        PerdureError: it could not be opened.
+    """
+    store, again = open_store(), open_store()
+    try:
+        recovered = store.open()
+        _check_lock(open_store())
+        frames = list(store.frames())
+        _check_frames(frames, recovered.last_seq, promise)
+        _check_snapshots(store, frames[0].first_seq if frames else recovered.last_seq + 1, recovered.last_seq)
+        found = [frame.body for frame in frames]
+        store.append(b"next", 1, expected_seq=recovered.last_seq + 1)
+        store.close()
+        if again.open().last_seq != recovered.last_seq + 1 or [frame.body for frame in again.frames()] != [*found, b"next"]:
+            raise Lost("what was written after the recovery is not there at the next")
+        again.close()
+    finally:
+        store.abandon()
+        again.abandon()
+    if findings := verify(store.path, disk=store.disk).findings:
+        raise Lost(f"after the recovery the folder is not whole: {findings[0]}")
+    if left := [name for name in store.disk.names(store.path) if name.endswith(".tmp")]:
+        raise Lost(f"left behind: {left}")
+    return recovered
+
+
+def _check_lock(other: SegmentStore) -> None:
+    try:
+        other.open()
+    except StoreLocked:
+        return
+    other.abandon()
+    raise Lost("two stores opened one folder")
+
+
+def _check_frames(frames: list[Frame], last_seq: int, promise: Promise) -> None:
+    """Hold each frame that is still in the log against what was sent under its number."""
+    expected = first_seq = frames[0].first_seq if frames else last_seq + 1
+    for frame in frames:
+        if frame.first_seq != expected or frame.count != 1:
+            raise Lost(f"sequence {frame.first_seq} where {expected} should be")
+        if expected > len(promise.sent) or frame.body != promise.sent[expected - 1]:
+            raise Lost(f"sequence {expected} is not what was sent as that ({len(promise.sent)} were sent)")
+        expected += 1
+    if expected != last_seq + 1 or last_seq < promise.acknowledged:
+        raise Lost(f"the log ends with {expected - 1} (said {last_seq}) of {promise.acknowledged} acknowledged")
+    if first_seq > promise.dropped + 1:
+        raise Lost(f"the log begins with {first_seq}; only up to {promise.dropped} anything was to be dropped")
+
+
+def _check_snapshots(store: SegmentStore, first_seq: int, last_seq: int) -> None:
+    """No snapshot may be one that nobody made, and one must hold what the log no longer does."""
+    holds_all_before = first_seq == 1
+    for snapshot in store.snapshots():
+        if snapshot.seq > last_seq or snapshot.body != snapshot_body(snapshot.seq):
+            raise Lost(f"a snapshot at {snapshot.seq} that nobody can have made")
+        holds_all_before |= snapshot.seq >= first_seq - 1
+    if not holds_all_before:
+        raise Lost(f"the log begins with {first_seq}, and no snapshot holds what was before")

@@ -1,0 +1,194 @@
+"""A real process that dies at each system call and each line of the store, or whose calls fail: what it was promised holds.
+
+Whole sweeps of the longer ones on request: PERDURE_SWEEP=all, and PERDURE_SWEEP=opcodes for each bytecode.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perdure.chaos.lines import Lines
+from perdure.chaos.promise import Lost
+from perdure.chaos.sweep import Sweep, spread
+from perdure.chaos.syscalls import Injection, Strace, why_not
+from perdure.chaos.workload import StoreWork
+from perdure.events.errors import StoreUnavailable
+from perdure.store import SegmentStore
+from perdure.store import segment as sg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perdure.chaos.child import Tell
+    from perdure.store import Snapshot
+
+SHM = Path("/dev/shm")  # noqa: S108 - only where it is a file system in memory; its names are temporary folders
+WHOLE = os.environ.get("PERDURE_SWEEP", "")
+NO_STRACE = why_not()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: a killed process loses nothing from the page cache, and this is many times faster."""
+    if not os.access(SHM, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=SHM) as made:
+        yield Path(made)
+
+
+under_strace = pytest.mark.skipif(bool(NO_STRACE), reason=NO_STRACE)
+
+
+@under_strace
+def test_killed_at_each_system_call(folder: Path) -> None:
+    """Scenarios 29, 36 and 55 for the store, at every call of a workload with segments, snapshots, drops and a restart."""
+    sweep = Sweep(folder)
+    sweep.kill_at_calls()
+    assert sweep.points > 100
+    print(f"killed at each of {sweep.points:,} system calls")  # noqa: T201 - shown on request (-s), for docs/RELIABILITY.md
+
+
+def test_killed_at_lines_of_the_store(folder: Path) -> None:
+    """Scenario 29 for the store, between any two lines."""
+    sweep = Sweep(folder)
+    sweep.kill_at_lines(0 if WHOLE else 500, opcodes=WHOLE == "opcodes")
+    assert sweep.points > 400
+    print(f"killed at {sweep.points:,} {'bytecodes' if WHOLE == 'opcodes' else 'lines'}")  # noqa: T201 - as above
+
+
+@under_strace
+def test_each_call_failing(folder: Path) -> None:
+    """Scenario 34 for the store: the first call, then the second; told, nothing acknowledged is lost, and it goes on by itself."""
+    sweep = Sweep(folder)
+    sweep.fail_calls(0 if WHOLE else 100)
+    assert sweep.points >= 100
+    assert sweep.errors_told > 50
+    print(f"{sweep.points:,} failing calls, {sweep.errors_told:,} errors told")  # noqa: T201 - as above
+
+
+@under_strace
+def test_each_call_failing_for_good(folder: Path) -> None:
+    """Scenario 34 for the store: it gives up with `StoreUnavailable`, and a later process has all that was acknowledged."""
+    sweep = Sweep(folder)
+    sweep.fail_calls(0 if WHOLE else 40, onward=True)
+    assert sweep.points >= 40
+    assert sweep.errors_told > 100
+    print(f"{sweep.points:,} calls failing for good, {sweep.errors_told:,} errors told")  # noqa: T201 - as above
+
+
+def test_files_that_may_not_grow(folder: Path) -> None:
+    """Scenario 34 for the store: real short writes by RLIMIT_FSIZE at one size after another, then EFBIG, then there is room."""
+    sweep = Sweep(folder)
+    sweep.limit_file_size(1 if WHOLE else 29)
+    assert sweep.points > 80
+    assert sweep.errors_told >= sweep.points - 2  # the first and the last one need not meet the limit
+    print(f"{sweep.points:,} limits, {sweep.errors_told:,} errors told")  # noqa: T201 - as above
+
+
+@under_strace
+@pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "openat"])
+def test_an_interrupted_call_is_made_again(folder: Path, call: str) -> None:
+    """EINTR: CPython repeats the call (PEP 475), so the same call follows it, and the work never hears of it."""
+    made, works = 0, 0
+    for at in range(1, 4):
+        data = folder / str(at)
+
+        def work(tell: Tell, data: Path = data) -> None:
+            StoreWork(data, tell).run()
+
+        ended, calls = Strace((call,)).run(work, Injection(call, "error=EINTR", at))
+        assert ended.status == 0
+        assert not [line for line in ended.told if line.startswith(("error", "warning"))]
+        interrupted = next(n for n, line in enumerate(calls) if "EINTR" in line and "INJECTED" in line)
+        made += calls[interrupted + 1].split(" = ")[0] == calls[interrupted].split(" = ")[0]
+        works += 1
+    assert made == works
+
+
+def test_spread() -> None:
+    assert spread(range(10), 0) == list(range(10))
+    assert spread(range(10), 10) == list(range(10))
+    assert spread(range(100), 4) == [24, 49, 74, 99]
+    assert len(set(spread(range(1000), 333))) == 333
+
+
+def test_lines_are_counted_and_reached(folder: Path) -> None:
+    """The tool itself: the same work has the same number of lines each time, more bytecodes, and dies at the last of them."""
+
+    def work(tell: Tell) -> None:
+        StoreWork(folder / str(os.getpid()), tell, 6).run()
+
+    StoreWork(folder / "warm", lambda _: None, 6).run()
+    count = Lines().count(work)
+    assert count == Lines().count(work)
+    assert Lines(opcodes=True).count(work) > 3 * count
+    last = Lines().run(work, count)
+    assert last.killed
+    assert last.told[-1] == "ack 6"
+    assert Lines().run(work, count + 1).status == 0
+
+
+# --- planted bugs --------------------------------------------------------------------------------------------------------
+
+
+class SegmentInPlace(SegmentStore):
+    """Begins a segment under its own name, before its header is written."""
+
+    def _begin_segment(self) -> None:
+        path = self.reader.segment_path(self.last_seq + 1)
+        head = sg.pack_header(sg.SegmentHeader(self._store_id, self.last_seq + 1, self.epoch, self._chain, self._now_us()))
+        self._fd, self._size, self._segment = self.disk.create(path), len(head), self.last_seq + 1
+        self.disk.write(self._fd, head)
+        self.disk.sync(self._fd)
+        self.disk.sync_folder(self.path)
+
+
+class DropsBeforeTheSnapshot(SegmentStore):
+    """Removes old segments when a snapshot is asked for, not once it is there."""
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        for first_seq in self.reader.segments()[:-1]:
+            self.disk.remove(self.reader.segment_path(first_seq))
+        super().save_snapshot(snapshot)
+
+
+class SwallowsTheError(SegmentStore):
+    def sync(self) -> None:
+        try:
+            super().sync()
+        except StoreUnavailable:
+            self._failed = None
+            self.synced_seq = self.last_seq
+
+
+def planted(bug: type[SegmentStore], folder: Path) -> Sweep:
+    def make(data: Path) -> SegmentStore:
+        return bug(data, segment_bytes=2048)
+
+    return Sweep(folder, make)
+
+
+@under_strace
+@pytest.mark.parametrize("bug", [SegmentInPlace, DropsBeforeTheSnapshot])
+def test_planted_bug_is_found_by_kills(folder: Path, bug: type[SegmentStore]) -> None:
+    with pytest.raises(Lost, match="signal=KILL"):
+        planted(bug, folder).kill_at_calls()
+
+
+@pytest.mark.parametrize("bug", [SegmentInPlace])
+def test_planted_bug_is_found_by_kills_at_lines(folder: Path, bug: type[SegmentStore]) -> None:
+    with pytest.raises(Lost, match="step"):
+        planted(bug, folder).kill_at_lines(1000)
+
+
+@under_strace
+@pytest.mark.parametrize("bug", [SwallowsTheError])
+def test_planted_bug_is_found_by_failing_calls(folder: Path, bug: type[SegmentStore]) -> None:
+    with pytest.raises(Lost, match="nobody was told"):
+        planted(bug, folder).fail_calls(100)
