@@ -171,13 +171,18 @@ class CrashCheck:
         store = self.open_store(state)
         recovered = store.open()
         found = [frame.body for frame in store.frames()]
-        if found != promise.sent[: len(found)]:
-            msg = f"{len(found)} frames that are no beginning of the {len(promise.sent)} sent"
+        dropped = store.first_seq - 1
+        if found != promise.sent[dropped : dropped + len(found)]:
+            msg = f"{len(found)} frames after {dropped} that are no part of the {len(promise.sent)} sent"
             raise Lost(msg)
-        if len(found) < promise.acknowledged or recovered.last_seq != len(found):
-            msg = f"{len(found)} frames (last sequence {recovered.last_seq}) of {promise.acknowledged} acknowledged"
+        if dropped + len(found) < promise.acknowledged or recovered.last_seq != dropped + len(found):
+            msg = f"{len(found)} frames after {dropped} (last sequence {recovered.last_seq}) of {promise.acknowledged} acknowledged"
             raise Lost(msg)
-        for snapshot in store.snapshots():
+        snapshots = list(store.snapshots())
+        if dropped and sum(snapshot.seq >= dropped for snapshot in snapshots) < store.snapshots_kept:
+            msg = f"history up to {dropped} is gone, and fewer than {store.snapshots_kept} snapshots hold what it did"
+            raise Lost(msg)
+        for snapshot in snapshots:
             if snapshot.seq > recovered.last_seq or snapshot.body != snapshot_body(snapshot.seq):
                 msg = f"a snapshot at {snapshot.seq} that nobody can have made"
                 raise Lost(msg)
@@ -295,8 +300,13 @@ def snapshot_body(seq: int) -> bytes:
     return f"state at {seq}".encode() * 20
 
 
-def appends(count: int, *, each: int = 1, size: int = 600, snapshot_every: int = 0) -> Callable[[SegmentStore, Promise], None]:
-    """Make a workload: open, append and sync `count` times `each` frames of up to `size` bytes, snapshots between, close."""
+def appends(
+    count: int, *, each: int = 1, size: int = 600, snapshot_every: int = 0, sync_every: int = 1
+) -> Callable[[SegmentStore, Promise], None]:
+    """Make a workload: open, append `count` times `each` frames of up to `size` bytes, syncs and snapshots between, close.
+
+    After each snapshot the store deals with its history as it was told to.
+    """
 
     def workload(store: SegmentStore, promise: Promise) -> None:
         store.open()
@@ -305,11 +315,14 @@ def appends(count: int, *, each: int = 1, size: int = 600, snapshot_every: int =
                 body = f"{n}.{k}:".encode() + random.Random(n * 31 + k).randbytes((n * 37 + k * 11) % size)  # noqa: S311
                 promise.sent.append(body)
                 store.append(body, 1, expected_seq=store.last_seq + 1)
-            store.sync()
-            promise.acknowledged = len(promise.sent)
+            if n % sync_every == sync_every - 1:
+                store.sync()
+                promise.acknowledged = len(promise.sent)
             if snapshot_every and n % snapshot_every == snapshot_every - 1:
                 store.save_snapshot(Snapshot(store.last_seq, snapshot_body(store.last_seq)))
-                store.seal()
+                store.retire_history()
+                if sync_every == 1:
+                    store.seal()
         store.close()
 
     return workload
