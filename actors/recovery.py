@@ -95,7 +95,7 @@ def _begins_later(store: Readable, seq: int) -> HistoryDropped | StoreCorrupt:
     if known:
         msg = (
             f"history before sequence {first_seq} was dropped or archived; states are known from {known[-1]} on. With "
-            "`history = \"archive\"`, put the archived segments beside the others in a copy of the folder, and ask that."
+            '`history = "archive"`, put the archived segments beside the others in a copy of the folder, and ask that.'
         )
         return HistoryDropped(msg)
     msg = (

@@ -163,7 +163,11 @@ def run_repair(
 def _add_commands() -> None:
     """Take in the commands of rooms that this one must not import; they are entry points of the group `perdure.commands`."""
     for point in entry_points(group="perdure.commands"):
-        app.add_typer(point.load(), name=point.name)
+        found = point.load()
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=point.name)
+        else:
+            app.command(point.name)(found)
 
 
 def main() -> None:

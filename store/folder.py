@@ -362,9 +362,7 @@ class SegmentStore:
         if not self._lock.held:
             raise self._not_open()
         try:
-            return self.history.retire(
-                self.disk, self.reader, synced_seq=self.synced_seq, snapshots_kept=self.snapshots_kept
-            )
+            return self.history.retire(self.disk, self.reader, synced_seq=self.synced_seq, snapshots_kept=self.snapshots_kept)
         except OSError as error:
             msg = f"old segments of {self.path} stay for now ({self.history.kind} failed): {error.strerror or error}. It is tried again."
             raise StoreUnavailable(msg) from error

@@ -77,7 +77,9 @@ class FolderReader:
         try:
             yield from self._frames(after, until)
         except FileNotFoundError as error:
-            msg = f"{error.filename} went while it was read: its history was dropped or archived. Read again from what is there now."
+            msg = (
+                f"{error.filename} went while it was read: its history was dropped or archived. Read again from what is there now."
+            )
             raise StoreUnavailable(msg) from error
         except OSError as error:
             msg = f"the log in {self.path} cannot be read: {error}. Check the files and their permissions, then read again."
