@@ -99,8 +99,8 @@ def _begins_later(store: Readable, seq: int) -> HistoryDropped | StoreCorrupt:
         )
         return HistoryDropped(msg)
     msg = (
-        f"the log begins with {first_seq}, but the state before it is only known up to {seq}. Run `perdure verify` on the folder, and "
-        "restore what is missing from a backup."
+        f"the log begins with {first_seq}, but the state before it is only known up to {seq}. Run `perdure verify` on the folder, "
+        "and restore what is missing from a backup."
     )
     return StoreCorrupt(msg, seq=seq + 1)
 

@@ -49,7 +49,7 @@ def take(stage: Stage, states: States | None) -> States:
 
 
 def retire(stage: Stage) -> None:
-    """Have the store drop or archive what no kept snapshot needs any more, if it is to. A failure costs room, and is tried again."""
+    """Have the store drop or archive what no kept snapshot needs, if it is to. A failure costs room, and is tried again."""
     try:
         gone = stage.store.retire_history()
     except PerdureError as error:

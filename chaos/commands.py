@@ -98,7 +98,7 @@ def soak(
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two readings.")] = 300.0,
     folder: Annotated[Path | None, typer.Option(help="A new folder; temporary unless given.")] = None,
     table: Annotated[Path | None, typer.Option(help="Write the readings here, as CSV.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the run here: .png, .svg or .pdf. Needs perdure[plot].")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the run here: .png, .svg or .pdf. Needs matplotlib.")] = None,
     history: Annotated[Literal["drop", "keep", "archive"], typer.Option(help="As Options.history.")] = "drop",
     kills: Annotated[float, typer.Option(min=0.001, help="Actors killed a second.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the kills and of what fails.")] = 0,

@@ -109,7 +109,8 @@ def growing(readings: Sequence[Reading], name: str) -> str | None:
     bound = BOUNDS[name]
     if found is None or not found.grows(bound.share * found.median + bound.beside):
         return None
-    return f"{name} grew by {found.growth:.1f} within {judged[-1].at_s - judged[0].at_s:.0f} s (median {found.median:.1f}, z {found.z:.1f})"
+    within_s = judged[-1].at_s - judged[0].at_s
+    return f"{name} grew by {found.growth:.1f} within {within_s:.0f} s (median {found.median:.1f}, z {found.z:.1f})"
 
 
 class Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -69,7 +70,8 @@ class SoakView:
             return
         fields = ", ".join(f"{label} {getattr(reading, name):,}" for name, label in SHOWN.items())
         self._console.print(
-            f"{reading.at_s:,.0f} s: published {reading.published:,}, completed {reading.completed:,}, {fields}, kills {reading.kills:,}",
+            f"{reading.at_s:,.0f} s: published {reading.published:,}, completed {reading.completed:,}, "
+            f"{fields}, kills {reading.kills:,}",
             soft_wrap=True,
         )
 
@@ -124,7 +126,7 @@ def check_plot(path: Path) -> None:
         msg = f"{path}: its folder is not there"
         raise typer.BadParameter(msg)
     try:
-        import matplotlib  # noqa: F401, PLC0415 - an extra
+        import_module("matplotlib")
     except ImportError:
         msg = "a plot needs matplotlib: pip install 'perdure[plot]'"
         raise typer.BadParameter(msg) from None

@@ -91,7 +91,7 @@ class Audit:
         `type` is an event class or its name, or a message type or its name.
 
         Raises:
-            HistoryDropped: `since` is a sequence number before `first_seq`. Without it, what is known is given, from `first_seq` on.
+            HistoryDropped: `since` is a sequence number before `first_seq`. Without it, what is known is given.
             StoreCorrupt: from here on the log is damaged; all before it has been given.
         """
         if isinstance(since, int) and 0 < since < self.first_seq:

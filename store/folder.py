@@ -347,8 +347,8 @@ class SegmentStore:
     def _unneeded_snapshots(self) -> list[int]:
         """Give the snapshots that are older than the newest ones that will surely be of use.
 
-        One whose events are not synced may be void after a power cut. Where old segments were dropped, nothing but snapshots is left
-        to begin from: there only those count that can be read whole.
+        One whose events are not synced may be void after a power cut. Where old segments were dropped, nothing but snapshots is
+        left to begin from: there only those count that can be read whole.
         """
         seqs = self.reader.snapshot_seqs()
         if self.first_seq > 1:
@@ -364,7 +364,8 @@ class SegmentStore:
         try:
             return self.history.retire(self.disk, self.reader, synced_seq=self.synced_seq, snapshots_kept=self.snapshots_kept)
         except OSError as error:
-            msg = f"old segments of {self.path} stay for now ({self.history.kind} failed): {error.strerror or error}. It is tried again."
+            why = error.strerror or error
+            msg = f"old segments of {self.path} stay for now ({self.history.kind} failed): {why}. It is tried again."
             raise StoreUnavailable(msg) from error
 
     @property

@@ -92,8 +92,8 @@ def _origin(reader: FolderReader) -> tuple[int, bytes] | None:
         last_seq = frame.last_seq
     if max(reader.whole_snapshots(last_seq, 1), default=0) < first_seq - 1:
         msg = (
-            f"the log in {reader.path} begins with {first_seq}, is whole up to {last_seq}, and no whole snapshot of that part is there "
-            "to build upon. Restore the folder from a backup."
+            f"the log in {reader.path} begins with {first_seq}, is whole up to {last_seq}, and no whole snapshot of that part is "
+            "there to build upon. Restore the folder from a backup."
         )
         raise StoreCorrupt(msg, file=str(reader.path), offset=0, seq=first_seq)
     return first_seq - 1, sg.read_header(reader.disk, reader.segment_path(first_seq)).chain
