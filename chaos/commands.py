@@ -38,7 +38,7 @@ def simulate(
     if seed is not None:
         seeds, first = 1, seed
     began_s = time.monotonic()
-    steps, simulated_s = 0, 0.0
+    nights, steps, simulated_s = 0, 0, 0.0
     failed: int | None = None
     with Progress(console=console) as progress:
         task = progress.add_task("nights", total=seeds)
@@ -47,16 +47,16 @@ def simulate(
             try:
                 night.run()
             except Exception as error:  # noqa: BLE001 - any failure of a night is one to tell
-                progress.console.print(f"[red]seed {night_seed}: {error!r}")
+                progress.console.print(Text(f"seed {night_seed}: {error!r}", style="red"), soft_wrap=True)
                 failed = night_seed
                 break
             finally:
-                steps, simulated_s = steps + night.steps, simulated_s + night.simulated_s
+                nights, steps, simulated_s = nights + 1, steps + night.steps, simulated_s + night.simulated_s
             progress.advance(task)
     took_s = time.monotonic() - began_s
     table = Table("nights", "steps", "simulated", "steps a second", "simulated seconds a second")
     table.add_row(
-        f"{seeds:,}", f"{steps:,}", f"{simulated_s / 3600:,.1f} h", f"{steps / took_s:,.0f}", f"{simulated_s / took_s:,.0f}"
+        f"{nights:,}", f"{steps:,}", f"{simulated_s / 3600:,.1f} h", f"{steps / took_s:,.0f}", f"{simulated_s / took_s:,.0f}"
     )
     console.print(table)
     if failed is not None:
@@ -77,18 +77,21 @@ def crash_states(
         "in groups": appends(8, each=3, size=1500),
         "with snapshots": appends(12, each=2, size=900, snapshot_every=3),
     }
-    for name, workload in workloads.items():
-        check = CrashCheck(nested=0.05)
-        began_s = time.monotonic()
-        for seed in range(seeds):
-            check.seed = seed
-            try:
-                check.run(workload)
-            except Lost as error:
-                console.print(f"[red]{name}, seed {seed}: {error}")
-                raise typer.Exit(1) from error
-        rate = check.states / (time.monotonic() - began_s)
-        table.add_row(name, f"{check.stops:,}", f"{check.states:,}", f"{check.recoveries:,}", f"{rate:,.0f}")
+    with Progress(console=console) as progress:
+        for name, workload in workloads.items():
+            check = CrashCheck(nested=0.05)
+            began_s = time.monotonic()
+            task = progress.add_task(name, total=seeds)
+            for seed in range(seeds):
+                check.seed = seed
+                try:
+                    check.run(workload)
+                except Lost as error:
+                    progress.console.print(Text(f"{name}, seed {seed}: {error}", style="red"), soft_wrap=True)
+                    raise typer.Exit(1) from error
+                progress.advance(task)
+            rate = check.states / (time.monotonic() - began_s)
+            table.add_row(name, f"{check.stops:,}", f"{check.states:,}", f"{check.recoveries:,}", f"{rate:,.0f}")
     console.print(table)
 
 
