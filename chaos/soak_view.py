@@ -137,7 +137,10 @@ def plot(readings: Sequence[Reading], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
-    panels = [(("published", "completed"), "messages"), (("waiting", "dead_letters"), "messages")]
+    panels: list[tuple[tuple[str, ...], str]] = [
+        (("published", "completed"), "messages"),
+        (("waiting", "dead_letters"), "messages"),
+    ]
     panels += [((name,), label) for name, label in SHOWN.items() if name not in {"waiting", "dead_letters"}]
     figure = Figure(figsize=(9, 2 * len(panels)), layout="constrained")
     FigureCanvasAgg(figure)

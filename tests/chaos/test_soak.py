@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
@@ -57,7 +58,8 @@ def test_numbers_seen_out_of_order_leave_nothing_behind() -> None:
     assert (seen.floor, seen.beyond) == (499, set())
 
 
-SERIES = {
+Series = dict[str, Callable[[float, random.Random], float]]
+SERIES: Series = {
     "flat": lambda n, chance: 100.0,
     "noisy": lambda n, chance: 100 + chance.gauss(0, 10),
     "sawtooth": lambda n, chance: 100 + n * 7 % 40,
@@ -65,7 +67,7 @@ SERIES = {
     "falling": lambda n, chance: 300 - n * 2,
     "within bounds": lambda n, chance: 100 + n * 0.1,
 }
-LEAKS = {
+LEAKS: Series = {
     "leak": lambda n, chance: 100 + n * 0.5,
     "leak in noise": lambda n, chance: 100 + n * 0.8 + chance.gauss(0, 10),
     "leaking sawtooth": lambda n, chance: 100 + n * 7 % 40 + n * 0.8,

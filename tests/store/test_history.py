@@ -233,6 +233,7 @@ def test_audit_says_from_where_it_knows(tmp_path: Path, caplog: pytest.LogCaptur
     options = perdure.Options(segment_bytes=4096, history="drop")
     folder = tmp_path / "data"
     known: list[int] = []
+    counted = 0
     with caplog.at_level(logging.WARNING):
         for run in range(4):
             with perdure.System(folder, options=options) as system:
