@@ -150,7 +150,7 @@ def plot(readings: Sequence[Reading], path: Path) -> None:
         for name in names:
             axis.plot(hours, [getattr(reading, name) for reading in readings], label=name.replace("_", " "))
         axis.set_ylabel(label)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, max(axis.get_ylim()[1] * 1.1, 1.0))
         axis.legend(loc="lower right")
     axes[-1].set_xlabel("hours")
     figure.savefig(path)
