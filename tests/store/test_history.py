@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import perdure
+from perdure.actors.recovery import recover
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store import FolderReader, History, MemoryStore, SegmentStore, Snapshot, verify
 from perdure.store.disk import Disk
@@ -263,3 +264,58 @@ def test_audit_says_from_where_it_knows(tmp_path: Path, caplog: pytest.LogCaptur
     for ask, error in refused:
         with pytest.raises(error, match="dropped or archived"):
             ask()
+
+
+@pytest.fixture
+def dropped(tmp_path: Path) -> Path:
+    """A folder whose early history is gone, with two snapshots and 180 messages waiting."""
+    with perdure.System(tmp_path / "data", options=perdure.Options(segment_bytes=4096, history="drop")) as system:
+        for n in range(180):
+            system.publish({"text": f"{n} " * 40})
+            if n % 40 == 39:
+                system.admin.snapshot()
+    assert perdure.Audit(tmp_path / "data").first_seq > 1
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 500, None])
+def test_a_bad_newest_snapshot_is_survived_without_the_old_history(dropped: Path, damage: bytes | None) -> None:
+    """Scenario 31 with history dropped."""
+    newest = max(dropped.glob("*.snap"))
+    data = newest.read_bytes()
+    newest.write_bytes(damage if damage is not None else data[:-1] + bytes([data[-1] ^ 1]))
+    with perdure.System(dropped) as system:
+        assert system.admin.metrics().ready == 180
+        assert system.recovery is not None
+        assert 0 < system.recovery.snapshot_seq < 180
+
+
+def test_without_any_whole_snapshot_it_refuses_to_run(dropped: Path) -> None:
+    for path in dropped.glob("*.snap"):
+        path.write_bytes(b"rot")
+    before = {path.name: path.read_bytes() for path in dropped.iterdir() if path.name != "owner.lock"}
+    with pytest.raises(perdure.StoreCorrupt, match="no whole snapshot"):
+        perdure.System(dropped).start()
+    assert {path.name: path.read_bytes() for path in dropped.iterdir() if path.name != "owner.lock"} == before
+    with pytest.raises(perdure.StoreCorrupt, match="the log begins with"):
+        perdure.Audit(dropped).state_at(10**9)
+
+
+def test_who_was_folding_what_is_dropped_begins_again_from_the_newer_snapshot(dropped: Path) -> None:
+    class Late:
+        """A store as one sees it who has looked for snapshots just before they were made and the log was cut."""
+
+        def __init__(self) -> None:
+            self.reader = FolderReader(dropped)
+            self.first_seq, self.looks = 1, 0
+            self.frames = self.reader.frames
+
+        def snapshots(self, at_most: int | None = None) -> Any:
+            self.looks += 1
+            return iter(()) if self.looks == 1 else self.reader.snapshots(at_most)
+
+    view: Any = Late()
+    states, base = recover(view)
+    assert view.looks > 1
+    assert base > 0
+    assert sum(counts.ready for counts in states.queue.by_type.values()) == 180
