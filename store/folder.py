@@ -67,6 +67,7 @@ class SegmentStore:
         self._segment = 0
         self.synced_seq = 0
         self._sealed = True
+        self._opened = False
         self._failed: StoreUnavailable | None = None
 
     # --- opening ---------------------------------------------------------------------------------------------------------
@@ -106,8 +107,10 @@ class SegmentStore:
         self.disk.sync_folder(self.path)
         self.disk.sync_folder(self.path.parent)
         for name in self.disk.names(self.path):
-            if name.endswith(".tmp"):  # left by whoever died while writing it; never part of the log
+            # Left by whoever died writing it; never part of the log. But a snapshotter of this very process may be writing one.
+            if name.endswith(".tmp") and not (self._opened and snapshot_file.is_unfinished(name)):
                 self.disk.remove(self.path / name)
+        self._opened = True
         segments = self.reader.segments()
         if not segments:
             return self._create()
@@ -392,6 +395,7 @@ class SegmentStore:
     def abandon(self) -> None:
         """See `EventStore.abandon`."""
         fd, self._fd = self._fd, None
+        self._opened = False
         if fd is not None:
             self.disk.close(fd)
         self._lock.drop()
