@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from perdure.events.errors import StoreCorrupt
+from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
 from perdure.events.plain import shelve_excess
 from perdure.events.runs import count, first_facts
 from perdure.events.snapshot import ALL_PARTS, States, fold
@@ -42,22 +42,30 @@ def recover(
     With a `shelf`, payloads beyond `resident_max` bytes wait there.
 
     Raises:
+        HistoryDropped: the state at `until` is not known any more.
         StoreCorrupt: the log is damaged, or does not reach back to the newest snapshot that can be read.
     """
-    states = States()
-    if finished_max is not None:
-        states.queue.finished_max = finished_max
-    base = 0
-    for snapshot in store.snapshots(until):
-        loaded = _load(snapshot)
-        if loaded is not None:
-            states, base = loaded, snapshot.seq
-            break
-    states.parts = parts
-    states.queue.shelf, states.queue.resident_max = shelf, resident_max
-    shelve_excess(states.queue)
-    advance(store, states, until)
-    return states, base
+    while True:
+        states = States()
+        if finished_max is not None:
+            states.queue.finished_max = finished_max
+        base = 0
+        for snapshot in store.snapshots(until):
+            loaded = _load(snapshot)
+            if loaded is not None:
+                states, base = loaded, snapshot.seq
+                break
+        states.parts = parts
+        states.queue.shelf, states.queue.resident_max = shelf, resident_max
+        shelve_excess(states.queue)
+        try:
+            advance(store, states, until)
+        except (StoreCorrupt, StoreUnavailable):
+            newest = next(store.snapshots(until), None)
+            if newest is None or newest.seq <= base or _load(newest) is None:
+                raise
+            continue  # what was being read has been dropped meanwhile, as a newer snapshot holds it
+        return states, base
 
 
 def _load(snapshot: Snapshot) -> States | None:
@@ -72,8 +80,11 @@ def advance(store: Readable, states: States, until: int | None = None, progress:
     """Fold what came after `states.seq`, up to `until`.
 
     Raises:
+        HistoryDropped: the log begins later, on purpose.
         StoreCorrupt: the log is damaged or has a gap.
     """
+    if store.first_seq > states.seq + 1:
+        raise _begins_later(store, states.seq)
     for frame in store.frames(states.seq, until):
         if frame.first_seq > states.seq + 1:
             msg = (
@@ -87,6 +98,23 @@ def advance(store: Readable, states: States, until: int | None = None, progress:
         fold(states, batches, frame.first_seq)
         if progress is not None:
             progress(states.seq)
+
+
+def _begins_later(store: Readable, seq: int) -> HistoryDropped | StoreCorrupt:
+    """Make the error for a state that the log does not reach back to; a snapshot of all before it shows that this is on purpose."""
+    first_seq = store.first_seq
+    known = [snapshot.seq for snapshot in store.snapshots() if snapshot.seq >= first_seq - 1]
+    if known:
+        msg = (
+            f"history before sequence {first_seq} was dropped or archived; states are known from {known[-1]} on. With "
+            '`history = "archive"`, put the archived segments beside the others in a copy of the folder, and ask that.'
+        )
+        return HistoryDropped(msg)
+    msg = (
+        f"the log begins with {first_seq}, but the state before it is only known up to {seq}. Run `perdure verify` on the folder, "
+        "and restore what is missing from a backup."
+    )
+    return StoreCorrupt(msg, seq=seq + 1)
 
 
 def _up_to(batches: list[Batch], n: int) -> Iterator[Batch]:

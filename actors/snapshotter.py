@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perdure.actors.stage import Stage
     from perdure.events.snapshot import States
 
-__all__ = ["Snapshotter", "take"]
+__all__ = ["Snapshotter", "retire", "take"]
 
 logger = logging.getLogger("perdure")
 
@@ -44,7 +44,20 @@ def take(stage: Stage, states: States | None) -> States:
     if states.seq:
         store.save_snapshot(Snapshot(states.seq, states.encode()))
         stage.count("snapshots")
+        retire(stage)
     return states
+
+
+def retire(stage: Stage) -> None:
+    """Have the store drop or archive what no kept snapshot needs, if it is to. A failure costs room, and is tried again."""
+    try:
+        gone = stage.store.retire_history()
+    except PerdureError as error:
+        stage.count("history_failures")
+        logger.warning("old history stays for now, the queue goes on and it will be tried again: %s", error)
+        return
+    if gone:
+        stage.count("segments_retired", gone)
 
 
 class Snapshotter(Actor):

@@ -6,24 +6,27 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import attrs
 import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
-from perdure.chaos import fault_commands
+from perdure.chaos import fault_commands, soak_view
 from perdure.chaos.crash import CrashCheck, Lost, appends
 from perdure.chaos.simulation import Night, shrink
-from perdure.chaos.soak import Reading, Soak
+from perdure.chaos.soak import Soak
 
-__all__ = ["app"]
+__all__ = ["app", "soak"]
 
 app = typer.Typer(no_args_is_help=True, help="Break it on purpose.")
 console = Console()
 fault_commands.add_to(app)
+ENOUGH = 10
+"""With so many readings, the part that is judged has as many as a trend needs."""
+TOO_SHORT = "[yellow]the counts add up; too few readings to tell whether anything grows[/]"
 
 
 @app.command()
@@ -36,7 +39,7 @@ def simulate(
     if seed is not None:
         seeds, first = 1, seed
     began_s = time.monotonic()
-    steps, simulated_s = 0, 0.0
+    nights, steps, simulated_s = 0, 0, 0.0
     failed: int | None = None
     with Progress(console=console) as progress:
         task = progress.add_task("nights", total=seeds)
@@ -45,16 +48,16 @@ def simulate(
             try:
                 night.run()
             except Exception as error:  # noqa: BLE001 - any failure of a night is one to tell
-                progress.console.print(f"[red]seed {night_seed}: {error!r}")
+                progress.console.print(Text(f"seed {night_seed}: {error!r}", style="red"), soft_wrap=True)
                 failed = night_seed
                 break
             finally:
-                steps, simulated_s = steps + night.steps, simulated_s + night.simulated_s
+                nights, steps, simulated_s = nights + 1, steps + night.steps, simulated_s + night.simulated_s
             progress.advance(task)
     took_s = time.monotonic() - began_s
     table = Table("nights", "steps", "simulated", "steps a second", "simulated seconds a second")
     table.add_row(
-        f"{seeds:,}", f"{steps:,}", f"{simulated_s / 3600:,.1f} h", f"{steps / took_s:,.0f}", f"{simulated_s / took_s:,.0f}"
+        f"{nights:,}", f"{steps:,}", f"{simulated_s / 3600:,.1f} h", f"{steps / took_s:,.0f}", f"{simulated_s / took_s:,.0f}"
     )
     console.print(table)
     if failed is not None:
@@ -75,39 +78,60 @@ def crash_states(
         "in groups": appends(8, each=3, size=1500),
         "with snapshots": appends(12, each=2, size=900, snapshot_every=3),
     }
-    for name, workload in workloads.items():
-        check = CrashCheck(nested=0.05)
-        began_s = time.monotonic()
-        for seed in range(seeds):
-            check.seed = seed
-            try:
-                check.run(workload)
-            except Lost as error:
-                console.print(f"[red]{name}, seed {seed}: {error}")
-                raise typer.Exit(1) from error
-        rate = check.states / (time.monotonic() - began_s)
-        table.add_row(name, f"{check.stops:,}", f"{check.states:,}", f"{check.recoveries:,}", f"{rate:,.0f}")
+    with Progress(console=console) as progress:
+        for name, workload in workloads.items():
+            check = CrashCheck(nested=0.05)
+            began_s = time.monotonic()
+            task = progress.add_task(name, total=seeds)
+            for seed in range(seeds):
+                check.seed = seed
+                try:
+                    check.run(workload)
+                except Lost as error:
+                    progress.console.print(Text(f"{name}, seed {seed}: {error}", style="red"), soft_wrap=True)
+                    raise typer.Exit(1) from error
+                progress.advance(task)
+            rate = check.states / (time.monotonic() - began_s)
+            table.add_row(name, f"{check.stops:,}", f"{check.states:,}", f"{check.recoveries:,}", f"{rate:,.0f}")
     console.print(table)
 
 
-@app.command()
+@app.command(hidden=True)
 def soak(
     hours: Annotated[float, typer.Option(min=0.0, help="How long.")] = 24.0,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two readings.")] = 300.0,
     folder: Annotated[Path | None, typer.Option(help="A new folder; temporary unless given.")] = None,
     table: Annotated[Path | None, typer.Option(help="Write the readings here, as CSV.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the run here: .png, .svg or .pdf. Needs matplotlib.")] = None,
+    history: Annotated[Literal["drop", "keep", "archive"], typer.Option(help="As Options.history.")] = "drop",
+    kills: Annotated[float, typer.Option(min=0.001, help="Actors killed a second.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the kills and of what fails.")] = 0,
 ) -> None:
-    """Work for hours with failing handlers and kills; exit status 1 if the counts do not add up, or something grows."""
+    """Work for hours with failing handlers, kills, snapshots and retention; exit status 1 if anything does not add up or grows."""
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise typer.BadParameter(f"{folder} is there and not an empty folder; name another one")
+    if plot is not None:
+        soak_view.check_plot(plot)
     work = folder or Path(tempfile.mkdtemp(prefix="perdure-soak-"))
-
-    def tell(reading: Reading) -> None:
-        console.print("  ".join(f"{name} {value:,}" for name, value in attrs.asdict(reading).items()), soft_wrap=True)
-
-    wrong = Soak(work / "data", hours * 3600, interval_s=interval, seed=seed, table=table, tell=tell).run()
+    view = soak_view.SoakView(console, hours * 3600)
+    run = Soak(
+        work / "data", hours * 3600, interval, seed, history=history, kills_per_s=kills, table=table, tell=view.tell, tick=view.tick
+    )
+    try:
+        with view:
+            wrong = run.run()
+    finally:
+        if folder is None:
+            shutil.rmtree(work, ignore_errors=True)
+    if run.readings:
+        console.print(soak_view.summary(run))
+        if plot is not None:
+            soak_view.plot(run.readings, plot)
     for line in wrong:
-        console.print(f"[red]{line}")
-    if folder is None:
-        shutil.rmtree(work)
-    if wrong:
-        raise typer.Exit(1)
+        console.print(Text(line, style="red"), soft_wrap=True)
+    if not wrong:
+        console.print("[green]the counts add up, and nothing grew[/]" if len(run.readings) > ENOUGH else TOO_SHORT)
+    if run.interrupted:
+        console.print("interrupted: judged by what was there until then")
+        raise typer.Exit(130)
+    raise typer.Exit(1 if wrong else 0)

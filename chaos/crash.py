@@ -252,8 +252,13 @@ def _until_it_works(call: Callable[[], object], tries: int = 20) -> None:
             return
 
 
-def appends(count: int, *, each: int = 1, size: int = 600, snapshot_every: int = 0) -> Callable[[SegmentStore, Promise], None]:
-    """Make a workload: open, append and sync `count` times `each` frames of up to `size` bytes, snapshots between, close."""
+def appends(
+    count: int, *, each: int = 1, size: int = 600, snapshot_every: int = 0, sync_every: int = 1
+) -> Callable[[SegmentStore, Promise], None]:
+    """Make a workload: open, append `count` times `each` frames of up to `size` bytes, syncs and snapshots between, close.
+
+    After each snapshot the store deals with its history as it was told to.
+    """
 
     def workload(store: SegmentStore, promise: Promise) -> None:
         store.open()
@@ -262,11 +267,15 @@ def appends(count: int, *, each: int = 1, size: int = 600, snapshot_every: int =
                 body = f"{n}.{k}:".encode() + random.Random(n * 31 + k).randbytes((n * 37 + k * 11) % size)  # noqa: S311
                 promise.sent.append(body)
                 store.append(body, 1, expected_seq=store.last_seq + 1)
-            store.sync()
-            promise.acknowledged = len(promise.sent)
+            if n % sync_every == sync_every - 1:
+                store.sync()
+                promise.acknowledged = len(promise.sent)
             if snapshot_every and n % snapshot_every == snapshot_every - 1:
                 store.save_snapshot(Snapshot(store.last_seq, snapshot_body(store.last_seq)))
-                store.seal()
+                promise.dropped = store.last_seq
+                store.retire_history()
+                if sync_every == 1:
+                    store.seal()
         store.close()
 
     return workload

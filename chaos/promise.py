@@ -97,11 +97,11 @@ def _check_frames(frames: list[Frame], last_seq: int, promise: Promise) -> None:
 
 
 def _check_snapshots(store: SegmentStore, first_seq: int, last_seq: int) -> None:
-    """No snapshot may be one that nobody made, and one must hold what the log no longer does."""
-    holds_all_before = first_seq == 1
+    """No snapshot may be one that nobody made, and as many as are kept must hold what the log no longer does."""
+    hold_all_before = 0
     for snapshot in store.snapshots():
         if snapshot.seq > last_seq or snapshot.body != snapshot_body(snapshot.seq):
             raise Lost(f"a snapshot at {snapshot.seq} that nobody can have made")
-        holds_all_before |= snapshot.seq >= first_seq - 1
-    if not holds_all_before:
-        raise Lost(f"the log begins with {first_seq}, and no snapshot holds what was before")
+        hold_all_before += snapshot.seq >= first_seq - 1
+    if first_seq > 1 and hold_all_before < store.snapshots_kept:
+        raise Lost(f"the log begins with {first_seq}, and only {hold_all_before} snapshots hold what was before")

@@ -15,7 +15,7 @@ from perdure.actors.desk import Answer
 from perdure.actors.worker import Worker
 from perdure.chaos.memory_disk import MemoryDisk
 from perdure.options import Options
-from perdure.store import SegmentStore
+from perdure.store import History, SegmentStore
 from perdure.system import System
 
 if TYPE_CHECKING:
@@ -249,6 +249,7 @@ class SimulatedSystem(System):
             "/simulated",
             segment_bytes=options.segment_bytes,
             snapshots_kept=options.snapshots_kept,
+            history=History(options.history),
             disk=self.disk,
             new_id=lambda: self.world.chance.randbytes(16),
             now_us=self.world.clock.now_us,

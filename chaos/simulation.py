@@ -455,6 +455,7 @@ class _View:
 
     def __init__(self, store: Any, snapshots: Any) -> None:
         self.frames = store.frames
+        self.first_seq = store.first_seq
         self.snapshots = snapshots
 
 

@@ -14,6 +14,7 @@ import attrs
 from perdure.chaos.promise import Lost, Promise, snapshot_body
 from perdure.events.errors import StoreUnavailable
 from perdure.store import SegmentStore, Snapshot
+from perdure.store.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ GIVES_UP_AFTER = 8
 
 def open_small(folder: Path, disk: Disk | None = None) -> SegmentStore:
     """Give a store whose segments are so small that a short workload has several."""
-    return SegmentStore(folder, segment_bytes=2048, disk=disk)
+    return SegmentStore(folder, segment_bytes=2048, disk=disk, history=History("drop"))
 
 
 def body(seq: int, attempt: int) -> bytes:
@@ -90,14 +91,14 @@ class StoreWork:
             store.save_snapshot(Snapshot(seq, snapshot_body(seq)))
         if seq == self.frames - 1:
             self.tell(f"drop {seq}")
-            self._restart(store, seq)
+            self._restart(store)
 
-    def _restart(self, store: SegmentStore, seq: int) -> None:
+    def _restart(self, store: SegmentStore) -> None:
         """Drop what is old, close, and open again; what fails meanwhile is told, and harms nothing that was promised."""
         try:
-            store.drop_before(seq)
+            store.retire_history()
             store.close()
-        except (StoreUnavailable, OSError) as error:
+        except StoreUnavailable as error:
             self._told(error)
             store.abandon()
         self._until_it_works(store.open)

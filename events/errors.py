@@ -10,6 +10,7 @@ __all__ = [
     "Cancelled",
     "DuplicateKey",
     "HandlerFailed",
+    "HistoryDropped",
     "InvalidMessage",
     "LeaseLost",
     "NotRunning",
@@ -107,6 +108,10 @@ class StoreLocked(PerdureError):
 
 class StoreUnavailable(PerdureError):
     """The store could not be written or opened (disk full, I/O error, permissions). Nothing was published."""
+
+
+class HistoryDropped(StoreUnavailable):
+    """What is asked for lies before what the log still holds: it was dropped or archived (`Options.history`)."""
 
 
 class StoreCorrupt(PerdureError):

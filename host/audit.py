@@ -12,7 +12,7 @@ import attrs
 from perdure.actors.recovery import recover
 from perdure.drafts import to_us
 from perdure.events import vocabulary as ev
-from perdure.events.errors import UnknownMessage
+from perdure.events.errors import HistoryDropped, UnknownMessage
 from perdure.events.runs import count, expand
 from perdure.events.wire import decode, decode_runs
 from perdure.identities import Identities
@@ -72,6 +72,11 @@ class Audit:
             self._store = store
         self._folder = folder
 
+    @property
+    def first_seq(self) -> int:
+        """From which sequence number on it knows: 1, unless history was dropped or archived (`Options.history`)."""
+        return self._store.first_seq
+
     def events(
         self,
         *,
@@ -86,8 +91,12 @@ class Audit:
         `type` is an event class or its name, or a message type or its name.
 
         Raises:
+            HistoryDropped: `since` is a sequence number before `first_seq`. Without it, what is known is given.
             StoreCorrupt: from here on the log is damaged; all before it has been given.
         """
+        if isinstance(since, int) and 0 < since < self.first_seq:
+            msg = f"since: history before sequence {self.first_seq} was dropped or archived, so {since} cannot be told of"
+            raise HistoryDropped(msg)
         wanted = _wanted(type)
         after = since - 1 if isinstance(since, int) else 0
         last = until if isinstance(until, int) else None
@@ -139,6 +148,8 @@ class Audit:
                 story.append(record)
         if not story:
             msg = f"no message {message_id!r} was published in this folder"
+            if self.first_seq > 1:
+                msg += f", as far as is known: history before sequence {self.first_seq} was dropped or archived"
             raise UnknownMessage(msg)
         return story
 
@@ -146,6 +157,7 @@ class Audit:
         """Give the counts as they were at a sequence number (int) or a moment (datetime, or float seconds since the epoch).
 
         Raises:
+            HistoryDropped: what is known begins later.
             StoreCorrupt: the log is damaged before that point.
         """
         seq = when if isinstance(when, int) else self._seq_at(to_us(when))
@@ -158,6 +170,9 @@ class Audit:
             seq = frame.first_seq
             for batch_us, events in decode_runs(frame.body, frame.count):
                 if batch_us > at_us:
+                    if not last and seq > 1:
+                        msg = f"history before {moment(batch_us)} (sequence {seq}) was dropped or archived"
+                        raise HistoryDropped(msg)
                     return last
                 seq += count(events)
                 last = seq - 1

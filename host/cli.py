@@ -1,6 +1,7 @@
-"""The command line: `perdure demo`, `run`, `verify`, `timeline`, `stats`. Parses, calls, shows; exit statuses tell the truth.
+"""The command line: `perdure demo`, `run`, `stats`, `timeline`, `verify`, `repair`. Parses, calls, shows; exits truthfully.
 
-What the commands do lives where the library does it; the demo is in `demo`.
+What the commands do lives where the library does it; the demo is in `demo`, what is shown of a folder in `folder_report`, the
+commands for dead letters in `cli_dead_letters`.
 """
 
 from __future__ import annotations
@@ -15,28 +16,34 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
-import attrs
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from perdure.actors.recovery import recover
 from perdure.audit import Audit
-from perdure.demo import SHIPPED, demo, story
+from perdure.cli_dead_letters import app as dead_letters_app
+from perdure.demo import SHIPPED, demo
 from perdure.events.errors import PerdureError
+from perdure.folder_report import folder_report, timeline_report
+from perdure.store import FolderReader
 from perdure.store.repair import repair
 from perdure.system import System
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="perdure: an embedded, durable message queue.", pretty_exceptions_enable=False
+    add_completion=False,
+    no_args_is_help=True,
+    help="perdure: an embedded, durable message queue. FOLDER is what a System was given; reading it disturbs nobody.",
+    pretty_exceptions_enable=False,
 )
+app.add_typer(dead_letters_app, name="dead-letters")
 console = Console()
 POLL_S = 0.5
-LAST_SEQ = 2**62
-
-Folder = Annotated[Path, typer.Argument(help="A data folder.")]
+Folder = Annotated[Path, typer.Argument(help="A data folder.", show_default=False)]
 
 
 class BadTarget(PerdureError):
@@ -107,38 +114,55 @@ def _load(target: str) -> System:
     return system
 
 
+def _bytes_bar() -> Progress:
+    """A bar for long work on files; gone when the work is done, absent where nobody watches."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
 @app.command()
 def verify(folder: Folder) -> None:
     """Check every byte of a folder; exit status 1 on damage."""
-    result = Audit(folder).verify()
+    reader = FolderReader(folder)
+    reader.check_folder()
+    with _bytes_bar() as bar:
+        task = bar.add_task("checking", total=reader.bytes_on_disk())
+        result = Audit(folder).verify(lambda done: bar.update(task, completed=done))
     if not result.ok:
-        table = Table("file", "offset", "seq", "problem", title="Findings")
+        table = Table("file", "offset", "seq", "problem", title="Findings", title_justify="left")
         for finding in result.findings:
             table.add_row(Text(finding.file), str(finding.offset), str(finding.seq), Text(finding.problem))
         console.print(table)
+    since = f", known from {result.first_seq:,} on" if result.first_seq > 1 else ""
     console.print(
-        f"{'whole' if result.ok else 'DAMAGED'}: {result.events:,} events in {result.frames:,} frames, {result.segments} "
-        f"segment(s), {result.snapshots} snapshot(s), {result.bytes:,} bytes; last sequence {result.last_seq}"
+        f"[{'green' if result.ok else 'red'}]{'whole' if result.ok else 'DAMAGED'}[/]: {result.events:,} events in "
+        f"{result.frames:,} frames, {result.segments} segment(s), {result.snapshots} snapshot(s), {result.bytes:,} bytes; last "
+        f"sequence {result.last_seq}{since}",
+        soft_wrap=True,
     )
     console.print(Text(f"chain {result.chain}"), soft_wrap=True)
+    if not result.ok:
+        console.print("Copy the folder as it is, then restore a backup, or: perdure repair FOLDER NEW_FOLDER", soft_wrap=True)
     raise typer.Exit(0 if result.ok else 1)
 
 
 @app.command()
 def timeline(folder: Folder, message_id: Annotated[str, typer.Argument(metavar="ID", help="A message's id.")]) -> None:
-    """Tell all that happened to one message."""
-    console.print(story(message_id, Audit(folder).timeline(message_id)))
+    """Tell all that happened to one message, and what its handler published."""
+    with console.status("reading the log"):
+        records = Audit(folder).timeline(message_id)
+    console.print(timeline_report(message_id, records))
 
 
 @app.command()
 def stats(folder: Folder) -> None:
-    """Show the counts of a folder, folded from its log."""
-    now = Audit(folder).state_at(LAST_SEQ)
-    table = Table("what", "count", title=f"{folder} at sequence {now.seq}")
-    for name, value in attrs.asdict(now).items():
-        if isinstance(value, int) and name != "seq":
-            table.add_row(name.replace("_", " "), f"{value:,}")
-    console.print(table)
+    """Show where all messages are, by type, how fast they went, and what the dead letters died of."""
+    reader = FolderReader(folder)
+    reader.check_folder()
+    with console.status("folding the log"):
+        states, _ = recover(reader)
+        report = folder_report(reader, states)
+    console.print(report)
 
 
 @app.command("repair")
@@ -147,7 +171,8 @@ def run_repair(
     target: Annotated[Path, typer.Argument(help="A new folder for what is whole.")],
 ) -> None:
     """Write a new folder with what is whole of a damaged one, and say what is not. Exit status 1 if anything was lost."""
-    done = repair(source, target)
+    with console.status("saving what is whole"):
+        done = repair(source, target)
     table = Table("what", "how much", title=f"{source} to {target}")
     table.add_row("damage found", f"{len(done.findings):,}")
     table.add_row("events kept", f"{done.events_kept:,} (up to sequence {done.last_seq:,})")
@@ -163,7 +188,11 @@ def run_repair(
 def _add_commands() -> None:
     """Take in the commands of rooms that this one must not import; they are entry points of the group `perdure.commands`."""
     for point in entry_points(group="perdure.commands"):
-        app.add_typer(point.load(), name=point.name)
+        found = point.load()
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=point.name)
+        else:
+            app.command(point.name)(found)
 
 
 def main() -> None:

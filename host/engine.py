@@ -14,7 +14,7 @@ from perdure.actors.journal import Journal
 from perdure.actors.messages import Hire, Quiesce, Report, Wake
 from perdure.actors.pool import Pool
 from perdure.actors.recovery import recover
-from perdure.actors.snapshotter import take
+from perdure.actors.snapshotter import retire, take
 from perdure.actors.stage import Stage
 from perdure.actors.supervisor import HIRED, ROLES, Supervisor
 from perdure.events import handlers as handler_rules
@@ -233,6 +233,7 @@ class Engine:
                 if stage.store.last_seq:
                     whole = States(states[0], states[1], states[2], stage.store.last_seq, self._clock.now_us())
                     stage.store.save_snapshot(Snapshot(whole.seq, whole.encode()))
+                    retire(stage)
             else:
                 take(stage, None)
         except PerdureError as error:

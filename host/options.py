@@ -5,6 +5,7 @@ Defaults are chosen to be safe; docs/OPERATIONS.md says when to change which.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -70,6 +71,10 @@ class Options:
     """Events between two snapshots."""
     snapshots_kept: int = attrs.field(default=2, validator=_count(2))
     """Snapshots kept."""
+    history: str = attrs.field(default="keep", validator=v.in_(("keep", "drop", "archive")))
+    """What becomes of log segments that no kept snapshot needs: `keep`, `drop` (audit then knows less), or `archive`."""
+    history_folder: str | Path | None = attrs.field(default=None, validator=v.optional(v.instance_of((str, Path))))
+    """Where `archive` moves them: a folder for this log alone; `archive` in the data folder unless given."""
     prefetch_ms: float = attrs.field(default=10.0, validator=_bound(0.0))
     """How much work may lie ready for a worker, in milliseconds of handler time, so that it need not wait for more."""
     prefetch_max: int = attrs.field(default=256, validator=_count(1))

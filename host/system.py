@@ -37,7 +37,7 @@ from perdure.ids import Ids
 from perdure.payloads import Codec, MessagePack, TypeNames
 from perdure.registration import DEFAULT_BACKOFF, Registration, check_seconds, check_whole, tick_type
 from perdure.schedules import Tick
-from perdure.store import EventStore, SegmentStore
+from perdure.store import EventStore, History, SegmentStore
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -126,6 +126,7 @@ class System:
             folder,
             segment_bytes=self.options.segment_bytes,
             snapshots_kept=self.options.snapshots_kept,
+            history=History(self.options.history, self.options.history_folder),
             now_us=self.clock.now_us,
         )
 

@@ -4,6 +4,7 @@ Knows nothing of what the events mean: bodies are bytes here.
 """
 
 from perdure.store.folder import SegmentStore
+from perdure.store.history import History
 from perdure.store.memory import MemoryStore
 from perdure.store.protocol import EventStore, Frame, Recovered, Snapshot
 from perdure.store.reader import FolderReader
@@ -14,6 +15,7 @@ __all__ = [
     "Finding",
     "FolderReader",
     "Frame",
+    "History",
     "MemoryStore",
     "Recovered",
     "SegmentStore",

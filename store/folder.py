@@ -5,7 +5,6 @@ Reading is in `reader`, formats are in `frame` and `segment`, every system call 
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import time
@@ -17,6 +16,7 @@ from perdure.store import frame as fr
 from perdure.store import segment as sg
 from perdure.store import snapshot_file
 from perdure.store.disk import Disk
+from perdure.store.history import History
 from perdure.store.protocol import Recovered, Snapshot
 from perdure.store.reader import FolderReader
 from perdure.store.shelf import Shelf
@@ -40,6 +40,8 @@ class SegmentStore:
         *,
         segment_bytes: int = 64 << 20,
         snapshots_kept: int = 2,
+        history: History | None = None,
+        origin: tuple[int, bytes] | None = None,
         disk: Disk | None = None,
         new_id: Callable[[], bytes] = lambda: os.urandom(16),
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
@@ -49,8 +51,11 @@ class SegmentStore:
         self.reader = FolderReader(self.path, disk=self.disk)
         self.segment_bytes = segment_bytes
         self.snapshots_kept = snapshots_kept
+        self.history = history or History()
         self.last_seq = 0
         self.epoch = 0
+        self._origin = origin
+        """For a new log that goes on from another: that one's last sequence number and chain hash."""
         self._new_id = new_id
         self._now_us = now_us
         self._lock = self.disk.lock(self.path)
@@ -63,6 +68,7 @@ class SegmentStore:
         self._segment = 0
         self.synced_seq = 0
         self._sealed = True
+        self._opened = False
         self._failed: StoreUnavailable | None = None
 
     # --- opening ---------------------------------------------------------------------------------------------------------
@@ -102,17 +108,13 @@ class SegmentStore:
         self.disk.sync_folder(self.path)
         self.disk.sync_folder(self.path.parent)
         for name in self.disk.names(self.path):
-            if name.endswith(".tmp"):  # left by whoever died while writing it; never part of the log
+            # Left by whoever died writing it; never part of the log. But a snapshotter of this very process may be writing one.
+            if name.endswith(".tmp") and not (self._opened and snapshot_file.is_unfinished(name)):
                 self.disk.remove(self.path / name)
+        self._opened = True
         segments = self.reader.segments()
         if not segments:
             return self._create()
-        if segments[0] > 1 and next(self.reader.snapshots(), None) is None:
-            msg = (
-                f"the log in {self.path} begins with {segments[0]}, and there is no whole snapshot of what was before. Restore the "
-                "folder from a backup."
-            )
-            raise StoreCorrupt(msg, file=str(self.path), offset=0, seq=1)
         first_seq = segments[-1]
         path = self.reader.segment_path(first_seq)
         header = sg.read_header(self.disk, path)
@@ -127,6 +129,7 @@ class SegmentStore:
         if place.problem and sg.proof_of_sync(self.disk, path, header, place):
             raise sg.damaged(path, place.offset, place.seq, place.problem)
         self._check_joint(segments, header)
+        self._check_beginning(segments[0], place.seq - 1)
         self.last_seq = self.synced_seq = place.seq - 1
         self._chain, self._sealed = place.chain, place.sealed or not frames
         self.epoch = max(epoch, header.epoch) + 1
@@ -149,11 +152,11 @@ class SegmentStore:
             raise StoreCorrupt(msg, file=str(self.path), offset=0, seq=1)
         self._store_id = self._new_id()
         self._crc_seed = fr.seed(self._store_id)
-        self._chain = fr.chain_after(self._store_id)
-        self.last_seq = self.synced_seq = 0
+        self.last_seq, self._chain = self._origin or (0, fr.chain_after(self._store_id))
+        self.synced_seq = self.last_seq
         self.epoch = 1
         self._begin_segment()
-        return Recovered(0, 1, 1, created=True)
+        return Recovered(self.last_seq, 1, 1, created=True)
 
     def _read_from_disk(self, path: Path) -> None:
         """Have what is in the file on the disk, and read what is on the disk: a sync that failed before shows now."""
@@ -171,6 +174,15 @@ class SegmentStore:
             frames += 1
             epoch = parsed.epoch
         return frames, epoch
+
+    def _check_beginning(self, first_seq: int, last_seq: int) -> None:
+        """A log that does not begin with the first event needs a snapshot of what was before."""
+        if first_seq > 1 and max(self.reader.whole_snapshots(last_seq, 1), default=0) < first_seq - 1:
+            msg = (
+                f"the log in {self.path} begins with {first_seq}, and there is no whole snapshot of what was before. Restore the "
+                "folder from a backup."
+            )
+            raise StoreCorrupt(msg, file=str(self.path), offset=0, seq=1)
 
     def _check_joint(self, segments: list[int], header: sg.SegmentHeader) -> None:
         """The last segment must continue the one before it, which must be there whole."""
@@ -330,7 +342,7 @@ class SegmentStore:
             raise self._not_open()
         try:
             snapshot_file.write(self.disk, self.path, self._store_id, snapshot)
-            for seq in self.reader.snapshot_seqs()[: -self.snapshots_kept]:
+            for seq in self._unneeded_snapshots():
                 self.disk.remove(self.path / snapshot_file.file_name(seq))
         except OSError as error:
             msg = f"the snapshot at {snapshot.seq} could not be written in {self.path}: {error.strerror}. The log is untouched."
@@ -340,23 +352,34 @@ class SegmentStore:
         """See `EventStore.shelf`."""
         return Shelf(self.path)
 
-    def drop_before(self, seq: int) -> int:
-        """Remove whole segments that end before `seq` and that no kept snapshot needs; gives how many. Loses history for audit.
+    def _unneeded_snapshots(self) -> list[int]:
+        """Give the snapshots that are older than the newest ones that will surely be of use.
 
-        Raises:
-            OSError: a file could not be removed.
+        One whose events are not synced may be void after a power cut. Where old segments were dropped, nothing but snapshots is
+        left to begin from: there only those count that can be read whole.
         """
-        kept = self.reader.snapshot_seqs()
-        if len(kept) < self.snapshots_kept:
-            return 0
-        segments = self.reader.segments()
-        needed_from = min(seq, kept[0] + 1)
-        old = [first for first, following in itertools.pairwise(segments) if following <= needed_from]
-        for first_seq in old:
-            self.disk.remove(self.reader.segment_path(first_seq))
-        if old:
-            self.disk.sync_folder(self.path)
-        return len(old)
+        seqs = self.reader.snapshot_seqs()
+        if self.first_seq > 1:
+            sure = self.reader.whole_snapshots(self.synced_seq, self.snapshots_kept)
+        else:
+            sure = [seq for seq in seqs if seq <= self.synced_seq][-self.snapshots_kept :]
+        return [seq for seq in seqs if seq < sure[0]] if len(sure) == self.snapshots_kept else []
+
+    def retire_history(self) -> int:
+        """See `EventStore.retire_history`."""
+        if not self._lock.held:
+            raise self._not_open()
+        try:
+            return self.history.retire(self.disk, self.reader, synced_seq=self.synced_seq, snapshots_kept=self.snapshots_kept)
+        except OSError as error:
+            why = error.strerror or error
+            msg = f"old segments of {self.path} stay for now ({self.history.kind} failed): {why}. It is tried again."
+            raise StoreUnavailable(msg) from error
+
+    @property
+    def first_seq(self) -> int:
+        """See `EventStore.first_seq`."""
+        return self.reader.first_seq
 
     @property
     def bytes_on_disk(self) -> int:
@@ -377,6 +400,7 @@ class SegmentStore:
     def abandon(self) -> None:
         """See `EventStore.abandon`."""
         fd, self._fd = self._fd, None
+        self._opened = False
         if fd is not None:
             self.disk.close(fd)
         self._lock.drop()

@@ -21,10 +21,11 @@ __all__ = ["MemoryStore"]
 class MemoryStore:
     """An `EventStore` that keeps its frames in a list."""
 
-    def __init__(self, *, snapshots_kept: int = 2) -> None:
+    def __init__(self, *, snapshots_kept: int = 2, drop_history: bool = False) -> None:
         self.last_seq = self.synced_seq = 0
         self.epoch = 0
         self.snapshots_kept = snapshots_kept
+        self.drop_history = drop_history
         self._frames: list[Frame] = []
         self._ends: list[int] = []
         self._snapshots: dict[int, Snapshot] = {}
@@ -66,8 +67,9 @@ class MemoryStore:
         if count <= 0:
             msg = f"a frame of {count} events"
             raise ValueError(msg)
-        self._frames.append(Frame(expected_seq, count, body))
-        self._ends.append(expected_seq + count - 1)
+        with self._lock:
+            self._frames.append(Frame(expected_seq, count, body))
+            self._ends.append(expected_seq + count - 1)
         self.last_seq += count
 
     def sync(self) -> None:
@@ -81,9 +83,10 @@ class MemoryStore:
 
     def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
         """See `EventStore.frames`."""
-        i = bisect_right(self._ends, after)
-        while i < len(self._frames) and (until is None or self._frames[i].first_seq <= until):
-            yield self._frames[i]
+        with self._lock:
+            frames, i = self._frames, bisect_right(self._ends, after)
+        while i < len(frames) and (until is None or frames[i].first_seq <= until):
+            yield frames[i]
             i += 1
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
@@ -91,6 +94,22 @@ class MemoryStore:
         self._check_open()
         kept = sorted({**self._snapshots, snapshot.seq: snapshot}.items())
         self._snapshots = dict(kept[-self.snapshots_kept :])
+
+    @property
+    def first_seq(self) -> int:
+        """See `EventStore.first_seq`."""
+        return self._frames[0].first_seq if self._frames else 1
+
+    def retire_history(self) -> int:
+        """See `EventStore.retire_history`: a frame is the segment here."""
+        self._check_open()
+        kept = sorted(self._snapshots)
+        if not self.drop_history or len(kept) < self.snapshots_kept:
+            return 0
+        with self._lock:
+            gone = min(bisect_right(self._ends, kept[0]), len(self._frames) - 1)  # the last one says where the log ends
+            self._frames, self._ends = self._frames[gone:], self._ends[gone:]  # new lists: who reads the old ones reads on
+        return gone
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `EventStore.snapshots`."""

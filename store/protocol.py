@@ -63,6 +63,10 @@ class EventStore(Protocol):
     synced_seq: int
     """The sequence number up to which all is known to outlast a power cut."""
 
+    @property
+    def first_seq(self) -> int:
+        """The sequence number of the first event that is still in the log: 1, unless history was dropped or archived."""
+
     def open(self) -> Recovered:
         """Take ownership and recover the end of the log.
 
@@ -111,6 +115,13 @@ class EventStore(Protocol):
 
         Raises:
             StoreUnavailable: it could not be written, or this is not the owner; the older ones are untouched.
+        """
+
+    def retire_history(self) -> int:
+        """Drop or archive what no kept snapshot needs, if this store was told to; gives how many segments went. In any thread.
+
+        Raises:
+            StoreUnavailable, StoreCorrupt: not all of it could be done; what is left is as usable as before.
         """
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:

@@ -5,6 +5,7 @@ Takes no lock and changes nothing. `folder` (the owner) and `verify` read throug
 
 from __future__ import annotations
 
+import itertools
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,11 @@ class FolderReader:
             raise StoreUnavailable(msg) from error
         return sorted(seq for name in names if (seq := sg.first_seq_of(name)) is not None)
 
+    @property
+    def first_seq(self) -> int:
+        """The sequence number of the first event that is still in the log."""
+        return next(iter(self.segments()), 1)
+
     def segment_path(self, first_seq: int) -> Path:
         """Give the path of a segment."""
         return self.path / sg.file_name(first_seq)
@@ -70,6 +76,11 @@ class FolderReader:
         """
         try:
             yield from self._frames(after, until)
+        except FileNotFoundError as error:
+            msg = (
+                f"{error.filename} went while it was read: its history was dropped or archived. Read again from what is there now."
+            )
+            raise StoreUnavailable(msg) from error
         except OSError as error:
             msg = f"the log in {self.path} cannot be read: {error}. Check the files and their permissions, then read again."
             raise StoreUnavailable(msg) from error
@@ -82,6 +93,9 @@ class FolderReader:
             if not segments:
                 return
             start = place.seq if place is not None else max(after, 0) + 1
+            if place is not None and segments[0] > start:
+                msg = f"history before {segments[0]} was dropped or archived while it was read. Read again from what is there now."
+                raise StoreUnavailable(msg)
             first = max((seq for seq in segments if seq <= start), default=segments[0])
             came_from = place
             for first_seq, following in zip(segments, [*segments[1:], None], strict=True):
@@ -181,6 +195,10 @@ class FolderReader:
     def snapshot_seqs(self) -> list[int]:
         """Give the numbers of all snapshot files, oldest first."""
         return sorted(seq for name in self.disk.names(self.path) if (seq := snapshot_file.seq_of(name)) is not None)
+
+    def whole_snapshots(self, at_most: int, count: int) -> list[int]:
+        """Give the numbers of the newest `count` snapshots up to `at_most` that can be read whole, oldest first."""
+        return [snapshot.seq for snapshot in itertools.islice(self.snapshots(at_most), count)][::-1]
 
     def bytes_on_disk(self) -> int:
         """Give the size of all segments and snapshots in bytes."""

@@ -57,7 +57,7 @@ def repair(source: str | Path, target: str | Path, *, progress: Callable[[int], 
         raise StoreUnavailable(msg)
     result = Repair(findings=verify(source).findings)
     reader = FolderReader(source)
-    store = SegmentStore(target, new_id=lambda: reader.store_id() or b"\0" * 16)
+    store = SegmentStore(target, new_id=lambda: reader.store_id() or b"\0" * 16, origin=_origin(reader))
     store.open()
     try:
         for frame in _whole(reader):
@@ -78,9 +78,30 @@ def repair(source: str | Path, target: str | Path, *, progress: Callable[[int], 
     return result
 
 
+def _origin(reader: FolderReader) -> tuple[int, bytes] | None:
+    """Tell where a log begins whose history was dropped: after which sequence number and chain hash.
+
+    Raises:
+        StoreCorrupt: nothing that is whole can be built upon.
+    """
+    first_seq = reader.first_seq
+    if first_seq == 1:
+        return None
+    last_seq = first_seq - 1
+    for frame in _whole(reader):
+        last_seq = frame.last_seq
+    if max(reader.whole_snapshots(last_seq, 1), default=0) < first_seq - 1:
+        msg = (
+            f"the log in {reader.path} begins with {first_seq}, is whole up to {last_seq}, and no whole snapshot of that part is "
+            "there to build upon. Restore the folder from a backup."
+        )
+        raise StoreCorrupt(msg, file=str(reader.path), offset=0, seq=first_seq)
+    return first_seq - 1, sg.read_header(reader.disk, reader.segment_path(first_seq)).chain
+
+
 def _whole(reader: FolderReader) -> Iterator[Frame]:
-    """Give the frames up to the first damage, from the first event on."""
-    expected = 1
+    """Give the frames up to the first damage, from the first event on that the log holds."""
+    expected = reader.first_seq
     try:
         for frame in reader.frames():
             if frame.first_seq != expected:

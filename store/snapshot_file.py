@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from perdure.store.disk import Disk
 
-__all__ = ["file_name", "read", "seq_of", "write"]
+__all__ = ["file_name", "is_unfinished", "read", "seq_of", "write"]
 
 MAGIC = b"PDSNAP\0\0"
 FORMAT = 1
@@ -42,6 +42,11 @@ def seq_of(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def is_unfinished(name: str) -> bool:
+    """Tell whether a file is a snapshot that is being written, or that somebody died over."""
+    return name.endswith(".tmp") and seq_of(name.removesuffix(".tmp") + ".snap") is not None
+
+
 def write(disk: Disk, folder: Path, store_id: bytes, snapshot: Snapshot) -> None:
     """Write a snapshot so that it is there whole or not at all, whatever happens. Raises OSError."""
     stored = zstandard.ZstdCompressor(level=1).compress(snapshot.body)
@@ -49,8 +54,9 @@ def write(disk: Disk, folder: Path, store_id: bytes, snapshot: Snapshot) -> None
     crc = struct.pack("<I", zlib.crc32(stored, zlib.crc32(head)))
     path = folder / file_name(snapshot.seq)
     beside = path.with_suffix(".tmp")
-    if beside.name in disk.names(folder):
-        disk.remove(beside)
+    for name in disk.names(folder):
+        if is_unfinished(name):  # there is one writer at a time: whoever left this is dead
+            disk.remove(folder / name)
     try:
         _write_synced(disk, beside, b"".join((head, crc, stored)))
         disk.rename(beside, path)

@@ -44,6 +44,8 @@ class Verification:
     frames: int = 0
     events: int = 0
     bytes: int = 0
+    first_seq: int = 1
+    """The first event that is there: 1, unless history was dropped or archived."""
     last_seq: int = 0
     chain: str = ""
     """Chain hash of the last frame, hexadecimal: note it elsewhere, and no edit of history goes unseen."""
@@ -68,7 +70,7 @@ def verify(folder: str | Path, *, disk: Disk | None = None, progress: Callable[[
     snapshots = reader.snapshot_seqs()  # before the log, which a live owner may make longer meanwhile
     segments = reader.segments()
     chain: bytes | None = None
-    expected = segments[0] if segments else 1
+    expected = result.first_seq = segments[0] if segments else 1
     store_id: bytes | None = None
     for first_seq, following in zip(segments, [*segments[1:], None], strict=False):
         path = reader.segment_path(first_seq)

@@ -14,7 +14,7 @@ import pytest
 from perdure.chaos.crash import CrashCheck, Lost, appends, appends_through_a_kill, appends_through_faults
 from perdure.chaos.memory_disk import Fault, MemoryDisk
 from perdure.events.errors import StoreUnavailable
-from perdure.store import SegmentStore, Snapshot
+from perdure.store import History, SegmentStore, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,6 +84,36 @@ def test_process_killed_at_each_operation_and_the_power_cut_later() -> None:
         if disk.operations < at:
             break
     assert at > 25
+
+
+# --- history that is dropped ---------------------------------------------------------------------------------------------
+
+
+def dropping(disk: MemoryDisk, kind: type[SegmentStore] = SegmentStore) -> SegmentStore:
+    return kind("/data", disk=disk, segment_bytes=600, new_id=lambda: b"i" * 16, now_us=lambda: 1, history=History("drop"))
+
+
+DROPPING = {
+    "synced": appends(24, size=900, snapshot_every=4),
+    "several at once": appends(20, each=3, size=1200, snapshot_every=7),
+    "synced now and then": appends(20, size=200, snapshot_every=3, sync_every=6),
+    "hardly ever synced": appends(14, size=120, snapshot_every=2, sync_every=100),
+}
+
+
+@pytest.mark.parametrize("name", DROPPING)
+def test_every_state_that_a_power_cut_leaves_while_history_is_dropped(name: str) -> None:
+    """Scenarios 29 and 30: whatever was dropped, two snapshots hold it, and the log has no gap."""
+    disk = MemoryDisk()
+    states = 0
+    for seed in range(TIMES):
+        disk = MemoryDisk()
+        check = CrashCheck(seed=seed, open_store=dropping, nested=0.02)
+        check.run(DROPPING[name], disk)
+        states += check.states
+    gone = min(name for name in disk.contents() if name.endswith(".seg"))
+    assert gone > "log-00000000000000000001.seg", "nothing was dropped, so nothing was tested"
+    print(f"dropping, {name}: {states:,} states")  # noqa: T201 - as above
 
 
 # --- planted bugs --------------------------------------------------------------------------------------------------------
@@ -170,6 +200,62 @@ class RecoversWithoutSync(SegmentStore):
         return
 
 
+class DropsAllAtOnce(SegmentStore):
+    """Syncs once after all removals, so that a power cut may bring some of them back."""
+
+    def retire_history(self) -> int:
+        real, calls = self.disk.sync_folder, []
+
+        def first_only(path: Path) -> None:
+            calls.append(path)
+            if len(calls) == 1:
+                real(path)
+
+        self.disk.sync_folder = first_only  # type: ignore[method-assign]
+        try:
+            gone = super().retire_history()
+        finally:
+            del self.disk.sync_folder
+        if gone:
+            self.disk.sync_folder(self.path)
+        return gone
+
+
+class DropsForUnsyncedSnapshots(SegmentStore):
+    """Takes a snapshot for safe whose events a power cut can take, and removes the older ones."""
+
+    def retire_history(self) -> int:
+        synced, self.synced_seq = self.synced_seq, self.last_seq
+        try:
+            return super().retire_history()
+        finally:
+            self.synced_seq = synced
+
+    def _unneeded_snapshots(self) -> list[int]:
+        return self.reader.snapshot_seqs()[: -self.snapshots_kept]
+
+
+class DropsUpToTheNewestSnapshot(SegmentStore):
+    """One snapshot is then all there is."""
+
+    def retire_history(self) -> int:
+        kept, self.snapshots_kept = self.snapshots_kept, 1
+        try:
+            return super().retire_history()
+        finally:
+            self.snapshots_kept = kept
+
+
+class DropsBeforeTheSnapshotIsInItsFolder(SegmentStore):
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        with _Without(self.disk, "sync_folder"):
+            super().save_snapshot(snapshot)
+            super().retire_history()
+
+    def retire_history(self) -> int:
+        return 0
+
+
 def unsynced_snapshots(store: SegmentStore, promise: Promise) -> None:
     """Snapshots ahead of the sync, as the snapshotter makes them."""
     store.open()
@@ -226,6 +312,20 @@ PLANTED: dict[type[SegmentStore], Callable[[], Iterator[Workload]]] = {
 def test_without_a_bug_nothing_is_found() -> None:
     CrashCheck(nested=0.0).run(unsynced_snapshots)
     CrashCheck(nested=0.0).run(appends(3, each=12, size=1500))
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [DropsAllAtOnce, DropsForUnsyncedSnapshots, DropsUpToTheNewestSnapshot, DropsBeforeTheSnapshotIsInItsFolder],
+    ids=lambda bug: bug.__name__,
+)
+def test_planted_bug_in_dropping_is_found(bug: type[SegmentStore]) -> None:
+    def check_all() -> None:
+        for workload in DROPPING.values():
+            CrashCheck(open_store=lambda disk: dropping(disk, bug), nested=0.0).run(workload, MemoryDisk())
+
+    with pytest.raises((Lost, AssertionError)):
+        check_all()
 
 
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.__name__)

@@ -1,25 +1,90 @@
-"""Scenario 50: soak, in its short form; hours are `perdure chaos soak --hours 24`."""
+"""Scenario 50: soak, in its short form, and that it can fail; hours are `perdure soak --hours 24`."""
 
 from __future__ import annotations
 
 import csv
 import os
-from typing import TYPE_CHECKING
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO
 
-from perdure.chaos.soak import Soak
+import pytest
+
+from perdure.chaos.flatness import trend
+from perdure.chaos.readings import growing
+from perdure.chaos.soak import Seen, Soak
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_soak(tmp_path: Path) -> None:
-    seconds = float(os.environ.get("PERDURE_SOAK_S", "12"))
-    soak = Soak(tmp_path / "data", seconds, interval_s=seconds / 6, seed=3, table=tmp_path / "soak.csv")
+    seconds = float(os.environ.get("PERDURE_SOAK_S", "15"))
+    soak = Soak(tmp_path / "data", seconds, interval_s=seconds / 15, seed=3, table=tmp_path / "soak.csv")
     assert soak.run() == []
     with (tmp_path / "soak.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == len(soak.readings) >= 6
+    assert len(rows) == len(soak.readings) >= 10
     last = soak.readings[-1]
-    assert (last.waiting, last.published) == (0, last.completed + last.dead_letters)
+    assert (last.waiting, last.published) == (0, last.completed + last.dead_lettered - last.replayed)
+    assert int(rows[-1]["published"]) == last.published > 100
     assert last.kills > 2
-    assert last.dead_letters > 0
+    assert min(last.dead_letters, last.replayed, last.purged, last.snapshots) > 0
+    assert last.segments_retired > 0, "retention had nothing to do"
+
+
+def test_soak_finds_a_leak_and_a_lost_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leaked: list[BinaryIO] = []
+    add = Seen.add
+    monkeypatch.setattr(Seen, "add", lambda seen, number: None if number == 7 else add(seen, number))
+    soak = Soak(tmp_path / "data", 4.0, interval_s=0.3, history="keep")
+    soak.tell = lambda _reading: leaked.extend((tmp_path / "leak").open("wb") for _ in range(3))
+    try:
+        wrong = soak.run()
+    finally:
+        for file in leaked:
+            file.close()
+    assert [text.partition(" ")[0] for text in wrong] == ["published", "files"], wrong
+    assert "never seen" in wrong[0]
+    assert growing(soak.readings, "threads") is None
+
+
+def test_numbers_seen_out_of_order_leave_nothing_behind() -> None:
+    seen = Seen()
+    numbers = [*range(1, 500), *range(1, 500, 3)]
+    random.Random(1).shuffle(numbers)  # noqa: S311 - the same each time
+    for number in numbers:
+        seen.add(number)
+    assert (seen.floor, seen.beyond) == (499, set())
+
+
+Series = dict[str, Callable[[float, random.Random], float]]
+SERIES: Series = {
+    "flat": lambda n, chance: 100.0,
+    "noisy": lambda n, chance: 100 + chance.gauss(0, 10),
+    "sawtooth": lambda n, chance: 100 + n * 7 % 40,
+    "spikes": lambda n, chance: 100 + (500 if n % 13 == 12 else 0),
+    "falling": lambda n, chance: 300 - n * 2,
+    "within bounds": lambda n, chance: 100 + n * 0.1,
+}
+LEAKS: Series = {
+    "leak": lambda n, chance: 100 + n * 0.5,
+    "leak in noise": lambda n, chance: 100 + n * 0.8 + chance.gauss(0, 10),
+    "leaking sawtooth": lambda n, chance: 100 + n * 7 % 40 + n * 0.8,
+    "steps": lambda n, chance: 100 + n // 15 * 15,
+}
+
+
+@pytest.mark.parametrize("n", [30, 60, 2_000])
+@pytest.mark.parametrize("name", [*SERIES, *LEAKS])
+def test_a_leak_is_told_from_what_only_moves(name: str, n: int) -> None:
+    chance = random.Random(4)  # noqa: S311 - the same each time
+    series = (SERIES | LEAKS)[name]
+    times = [600.0 * i / n for i in range(n)]
+    found = trend(times, [series(i * 60 / n, chance) for i in range(n)])
+    assert found is not None
+    assert found.grows(15.0) == (name in LEAKS), found
+
+
+def test_of_few_readings_nothing_is_said() -> None:
+    assert trend([1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0]) is None

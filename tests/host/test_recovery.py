@@ -124,6 +124,7 @@ class _Without:
 
     def __init__(self, reader: FolderReader) -> None:
         self.frames = reader.frames
+        self.first_seq = reader.first_seq
 
     def snapshots(self, _at_most: int | None = None) -> Any:
         return iter(())

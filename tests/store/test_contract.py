@@ -185,3 +185,28 @@ def test_a_successor_takes_over_what_is_whole(store: EventStore) -> None:
     frames += fill(store, BODIES)
     assert store.reopen().epoch > epoch
     assert list(store.frames()) == frames
+
+
+def test_a_journal_that_takes_over_leaves_the_snapshot_alone_that_is_being_written(tmp_path: Path) -> None:
+    """Scenario 39, found by the soak: the successor took the unfinished file for what a dead process had left."""
+    store = SegmentStore(tmp_path)
+    store.open()
+    fill(store, BODIES)
+    rename = store.disk.rename
+
+    def taken_over_meanwhile(old: Path, new: Path) -> None:
+        store.disk.rename = rename  # type: ignore[method-assign]
+        store.reopen()
+        rename(old, new)
+
+    store.disk.rename = taken_over_meanwhile  # type: ignore[method-assign]
+    store.save_snapshot(Snapshot(14, b"state"))
+    assert [snapshot.seq for snapshot in store.snapshots()] == [14]
+    (tmp_path / "snapshot-00000000000000000009.tmp").write_bytes(b"its writer is dead")
+    store.save_snapshot(Snapshot(14, b"again"))
+    assert not list(tmp_path.glob("*.tmp"))
+    (tmp_path / "snapshot-00000000000000000009.tmp").write_bytes(b"its process is dead")
+    store.close()
+    store.open()
+    assert not list(tmp_path.glob("*.tmp"))
+    store.close()

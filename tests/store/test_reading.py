@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
-from perdure.store import FolderReader, Frame, SegmentStore, Snapshot, verify
+from perdure.store import FolderReader, Frame, History, SegmentStore, Snapshot, verify
 from perdure.store import segment as sg
 
 if TYPE_CHECKING:
@@ -162,12 +162,13 @@ def test_reading_changes_nothing(store: SegmentStore, tmp_path: Path) -> None:
 def test_only_what_no_kept_snapshot_needs_is_dropped(store: SegmentStore, tmp_path: Path) -> None:
     for n in range(100):
         put(store, b"%d" % n * 30)
+    store.sync()
     segments = store.reader.segments()
-    assert store.drop_before(90) == 0, "without two snapshots everything is needed"
     store.save_snapshot(Snapshot(50, b"older"))
     store.save_snapshot(Snapshot(95, b"newer"))
-    assert store.drop_before(0) == 0
-    dropped = store.drop_before(1_000)
+    assert store.retire_history() == 0, "history is kept unless something else is said"
+    store.history = History("drop")
+    dropped = store.retire_history()
     assert dropped == sum(seq <= 51 for seq in segments) - 1
     assert dropped > 0
     assert [frame.first_seq for frame in store.frames(50)] == list(range(51, 101))

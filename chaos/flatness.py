@@ -1,0 +1,55 @@
+"""Whether something grew over a run: a slope that outliers cannot bend, and whether chance alone could have made it.
+
+Only numbers; what was measured, and how much growth is borne, is the caller's to say (`soak`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Trend", "trend"]
+
+READINGS_MIN = 6
+"""Of fewer nothing can be said."""
+READINGS_MAX = 500
+"""Of more only every so many are looked at: their pairs would be too many."""
+SIGNIFICANT_Z = 1.96
+
+
+@attrs.frozen
+class Trend:
+    """How a series went."""
+
+    growth: float
+    """The slope times the time it was seen for: how much more there was at the end than at the beginning."""
+    z: float
+    """Of Mann and Kendall: how far the order of the values is from one that chance makes, in standard deviations."""
+    median: float
+
+    def grows(self, allowed: float) -> bool:
+        """Tell whether it grew by more than is allowed, and not by chance."""
+        return self.growth > allowed and self.z > SIGNIFICANT_Z
+
+
+def trend(times: Sequence[float], values: Sequence[float]) -> Trend | None:
+    """Fit the slope of Theil and Sen (the median of the slopes between all pairs); None for too few readings."""
+    if len(values) < READINGS_MIN:
+        return None
+    stride = -(-len(values) // READINGS_MAX)
+    times, values = times[::stride], values[::stride]
+    n = len(values)
+    pairs = list(itertools.combinations(zip(times, values, strict=True), 2))
+    slope = statistics.median((v2 - v1) / (t2 - t1) for (t1, v1), (t2, v2) in pairs if t2 > t1)
+    rises = sum((v2 > v1) - (v2 < v1) for (_, v1), (_, v2) in pairs)
+    ties = [len(list(group)) for _, group in itertools.groupby(sorted(values))]
+    variance = (n * (n - 1) * (2 * n + 5) - sum(t * (t - 1) * (2 * t + 5) for t in ties)) / 18
+    z = (rises - math.copysign(1, rises)) / math.sqrt(variance) if rises and variance else 0.0
+    return Trend(slope * (times[-1] - times[0]), z, statistics.median(values))

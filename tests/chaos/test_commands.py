@@ -1,0 +1,111 @@
+"""The commands of chaos/ as a person calls them: what they show, what they refuse, and their exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from perdure.chaos import commands, soak_view
+from perdure.chaos.commands import app, soak
+from perdure.chaos.readings import growing
+from perdure.chaos.soak import Soak
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHORT = ["--hours", "0.0006", "--interval", "0.15"]
+
+alone = typer.Typer()
+alone.command()(soak)
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "console", Console(width=80))
+
+
+def test_soak_shows_readings_a_summary_and_a_plot(tmp_path: Path) -> None:
+    plot, table = tmp_path / "run.svg", tmp_path / "run.csv"
+    done = CliRunner().invoke(alone, [*SHORT, "--plot", str(plot), "--table", str(table), "--folder", str(tmp_path / "kept")])
+    assert done.exit_code == 0, done.output
+    assert "memory, MiB" in done.output
+    assert "the counts add up" in done.output
+    assert plot.read_text(encoding="utf-8").lstrip().startswith("<?xml")
+    assert len(table.read_text(encoding="utf-8").splitlines()) > 8
+    assert list((tmp_path / "kept" / "data").glob("log-*.seg"))
+
+
+def test_soak_tells_failure_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "perdure.chaos.soak.growing", lambda readings, name: f"{name} grew, says a test" if name == "files" else None
+    )
+    done = CliRunner().invoke(alone, SHORT)
+    assert done.exit_code == 1
+    assert "files grew, says a test" in done.output
+    assert "nothing grew" not in done.output
+    assert growing([], "files") is None
+
+
+def test_soak_that_is_interrupted_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[float] = []
+
+    def interrupt(_: object, at_s: float) -> None:
+        calls.append(at_s)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(soak_view.SoakView, "tick", interrupt)
+    done = CliRunner().invoke(alone, ["--hours", "1", "--interval", "0.2"])
+    assert done.exit_code == 130
+    assert "interrupted" in done.output
+    assert "published" in done.output
+
+
+def test_soak_refuses_at_once_what_would_fail_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("mine")
+    monkeypatch.setattr(Soak, "run", lambda _soak: pytest.fail("it ran"))
+    refused = [
+        (["--folder", str(tmp_path / "full")], "not an empty folder"),
+        (["--plot", str(tmp_path / "plot.txt")], "ends in .png"),
+        (["--plot", str(tmp_path / "absent" / "plot.png")], "its folder is not there"),
+    ]
+    for args, told in refused:
+        done = CliRunner().invoke(alone, args)
+        assert done.exit_code == 2
+        assert told in " ".join(done.output.replace("│", " ").split())
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = CliRunner().invoke(alone, ["--plot", str(tmp_path / "plot.png")])
+    assert (done.exit_code, "needs matplotlib" in done.output) == (2, True)
+
+
+def test_simulate_and_crash_states_show_what_they_did() -> None:
+    done = CliRunner().invoke(app, ["simulate", "--seeds", "2"])
+    assert (done.exit_code, "steps a second" in done.output) == (0, True), done.output
+    done = CliRunner().invoke(app, ["crash-states", "--seeds", "1"])
+    assert (done.exit_code, "with snapshots" in done.output) == (0, True), done.output
+
+
+def test_commands_of_chaos_need_nothing_that_only_developers_have(tmp_path: Path) -> None:
+    blocked = (
+        "import sys; sys.modules.update(dict.fromkeys(['pytest', 'hypothesis', 'matplotlib', 'sqlalchemy', 'cronsim', 'svcs'])); "
+    )
+    code = "from perdure.cli import main; sys.argv = ['perdure', *sys.argv[1:]]; main()"
+    for args in (["chaos", "simulate", "--seeds", "1"], ["soak", "--help"], ["--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", blocked + code, *args],
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "80"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
