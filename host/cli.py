@@ -175,9 +175,9 @@ def run_repair(
         done = repair(source, target)
     table = Table("what", "how much", title=f"{source} to {target}")
     table.add_row("damage found", f"{len(done.findings):,}")
-    table.add_row("events kept", f"{done.events_kept:,} (up to sequence {done.last_seq:,})")
+    table.add_row("events kept", f"{done.events_kept:,} (sequence {done.first_seq:,} to {done.last_seq:,})")
     table.add_row("snapshots kept", f"{done.snapshots_kept:,}")
-    table.add_row("events after the damage", f"{done.events_after_damage:,} (whole, but nothing to fold them on)")
+    table.add_row("events left behind", f"{done.events_left_behind:,} (whole, but cut off from the others by damage)")
     console.print(table)
     for finding in done.findings:
         console.print(f"{finding.file} at offset {finding.offset}, sequence {finding.seq}: {finding.problem}", soft_wrap=True)

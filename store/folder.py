@@ -41,7 +41,6 @@ class SegmentStore:
         segment_bytes: int = 64 << 20,
         snapshots_kept: int = 2,
         history: History | None = None,
-        origin: tuple[int, bytes] | None = None,
         disk: Disk | None = None,
         new_id: Callable[[], bytes] = lambda: os.urandom(16),
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
@@ -54,7 +53,6 @@ class SegmentStore:
         self.history = history or History()
         self.last_seq = 0
         self.epoch = 0
-        self._origin = origin
         """For a new log that goes on from another: that one's last sequence number and chain hash."""
         self._new_id = new_id
         self._now_us = now_us
@@ -152,7 +150,7 @@ class SegmentStore:
             raise StoreCorrupt(msg, file=str(self.path), offset=0, seq=1)
         self._store_id = self._new_id()
         self._crc_seed = fr.seed(self._store_id)
-        self.last_seq, self._chain = self._origin or (0, fr.chain_after(self._store_id))
+        self.last_seq, self._chain = 0, fr.chain_after(self._store_id)
         self.synced_seq = self.last_seq
         self.epoch = 1
         self._begin_segment()

@@ -11,6 +11,7 @@ import pytest
 
 import perdure
 from perdure.store import FolderReader, SegmentStore, Snapshot, verify
+from perdure.store.history import History
 from perdure.store.repair import repair
 
 if TYPE_CHECKING:
@@ -132,8 +133,8 @@ def test_random_damage(tmp_path: Path, harm: Callable[[bytes, random.Random], by
         found = [frame.body for frame in store.frames()]
         store.close()
         assert verify(fixed).ok
-        assert found == bodies[: len(found)]
-        assert report.events_kept == report.last_seq == len(found)
+        assert found == bodies[report.first_seq - 1 : report.last_seq]
+        assert report.events_kept == len(found)
         if len(found) < len(bodies) and name.endswith(".seg"):
             assert report.lost
         # A last segment that ends too early cannot be told from one that a crash tore: it goes on from where it is whole.
@@ -151,9 +152,48 @@ def test_removed_segment(tmp_path: Path) -> None:
     assert not verify(whole).ok
     assert not opens_whole_or_refuses(whole, bodies)
     report = repair(whole, tmp_path / "fixed")
-    assert report.last_seq == segments[1] - 1
+    # The snapshot at 10 holds what came before the last segment, so that nothing of the newest is lost.
+    assert (report.first_seq, report.last_seq) == (segments[2], len(bodies)) == (11, 12)
+    assert report.lost == [(1, segments[2] - 1)]
+    assert report.events_left_behind == segments[1] - 1
+    (whole / "snapshot-00000000000000000010.snap").unlink()
+    report = repair(whole, tmp_path / "without")
+    assert (report.first_seq, report.last_seq) == (1, segments[1] - 1)
     assert report.lost == [(segments[1], len(bodies))]
-    assert report.events_after_damage == len(bodies) - segments[2] + 1
+    assert report.events_left_behind == len(bodies) - segments[2] + 1
+
+
+def test_repair_of_a_log_without_its_beginning(tmp_path: Path) -> None:
+    """Segments that were dropped are not damage: a folder that is whole comes out as it was."""
+    bodies = make(tmp_path / "old")
+    store = SegmentStore(tmp_path / "old", segment_bytes=4096, history=History("drop"))
+    store.open()
+    assert store.retire_history() == 1
+    store.close()
+    report = repair(tmp_path / "old", tmp_path / "new")
+    assert (report.findings, report.lost, report.snapshots_kept) == ([], [], 2)
+    assert (report.first_seq, report.last_seq) == (6, len(bodies))
+    assert opens_whole_or_refuses(tmp_path / "new", bodies[5:])
+
+
+def test_a_system_goes_on_with_all_that_waits_where_only_old_history_is_damaged(tmp_path: Path) -> None:
+    """Found by repairing random damages: all that came after the damage was left behind, although a snapshot reached past it."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    with perdure.System(old, options=perdure.Options(segment_bytes=4096)) as system:
+        for n in range(100):
+            system.publish(Job(n))
+            if n in (60, 80):
+                system.admin.snapshot()
+    path = min(old.glob("*.seg"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    report = repair(old, new)
+    assert report.findings
+    assert report.lost[0][0] == 1
+    with perdure.System(new) as system:
+        assert system.admin.metrics().ready == 100
+        assert system.audit.verify().ok
 
 
 def test_repaired_system_goes_on(tmp_path: Path) -> None:

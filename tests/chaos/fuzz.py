@@ -1,0 +1,73 @@
+"""A coverage-guided fuzzer for everything that reads bytes of a store, run by hand.
+
+`pip install atheris`, then `python tests/chaos/fuzz.py [-max_total_time=600] [CORPUS]`. It stops at whatever is no documented
+error. In CI, Hypothesis does the same without looking at coverage (`test_hostile_bytes`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+import atheris  # type: ignore[import-not-found]  # no dependency
+
+with atheris.instrument_imports():
+    from perdure.chaos.memory_disk import MemoryDisk
+    from perdure.events import wire
+    from perdure.events.errors import StoreCorrupt, StoreUnavailable
+    from perdure.events.snapshot import States
+    from perdure.store import SegmentStore, snapshot_file, verify
+    from perdure.store import frame as fr
+    from perdure.store import segment as sg
+
+ROOM_BYTES = 1 << 20
+HEADER = sg.pack_header(sg.SegmentHeader(b"i" * 16, 1, 1, b"c" * 16, 1))
+
+
+def events(data: bytes) -> None:
+    wire.decode(data[1:], data[0])
+
+
+def snapshot(data: bytes) -> None:
+    States.decode(data)
+
+
+def snapshot_in_file(data: bytes) -> None:
+    name = snapshot_file.file_name(1)
+    snapshot_file.read(MemoryDisk({name: data}), Path("/data") / name, None)
+
+
+def frame(data: bytes) -> None:
+    header = fr.parse(data)
+    fr.check(header, data[: fr.HEADER_BYTES], data[fr.HEADER_BYTES :], fr.seed(b"i" * 16))
+
+
+def compressed(data: bytes) -> None:
+    assert len(fr.inflate(data[4:], int.from_bytes(data[:4], "little") % ROOM_BYTES)) < ROOM_BYTES
+
+
+def folder(data: bytes) -> None:
+    disk = MemoryDisk({sg.file_name(1): HEADER + data})
+    verify("/data", disk=disk)
+    store = SegmentStore("/data", disk=disk)
+    try:
+        store.open()
+        list(store.frames())
+    finally:
+        store.abandon()
+
+
+TARGETS = (events, snapshot, snapshot_in_file, frame, compressed, folder)
+
+
+def one(data: bytes) -> None:
+    """The first byte chooses what reads the others."""
+    if len(data) > 1:
+        with contextlib.suppress(StoreCorrupt, StoreUnavailable, fr.BadFrame):
+            TARGETS[data[0] % len(TARGETS)](data[1:])
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, one)
+    atheris.Fuzz()
