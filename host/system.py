@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.desk import Reply
     from perdure.actors.handler import HandlerSpec
+    from perdure.actors.relay import Source
     from perdure.actors.stage import Stage
     from perdure.actors.world import World
     from perdure.events.backoff import Backoff
@@ -451,6 +452,15 @@ class System:
         """
         self._check_running()
         self._publish(Publish(drafts))
+
+    def relay(self, source: Source) -> None:
+        """Have an outbox relayed for as long as this run lasts; for `OutboxRelay`.
+
+        Raises:
+            NotRunning: the system does not run.
+        """
+        self._check_running()
+        self._run.add_outbox(source)
 
     def submit(self, message: Any, **options: Any) -> Future[str]:
         """Publish without waiting: the future gives the id once it is on disk, or raises what `publish` would.
