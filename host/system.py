@@ -173,7 +173,7 @@ class System:
             key_parallelism: with `append`, how many messages of one key may be handled at once.
             rate: deliveries a second, or text such as `100/s`, `30/m`, `1/h`.
             isolation: `thread`, or `process`: a child process of its own for each worker.
-            memory_limit: bytes of address space of such a child.
+            memory_limit: bytes that such a child may take above what it has when its handler is loaded.
 
         Raises:
             InvalidMessage: an option is out of its range.
