@@ -61,7 +61,7 @@ class HandlerSpec:
     batch_wait_s: float = 0.0
     """How long a call that is not full waits for more."""
     memory_bytes: int | None = None
-    """For processes: the address space the child may take."""
+    """For processes: what the child may take above what it has when its handler is loaded."""
 
     @property
     def is_simple(self) -> bool:

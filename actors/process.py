@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["HandlerProcess", "ProcessDied"]
 
 
+START_MAX_S = 30.0
+"""How long a worker waits for a child that starts, before the time of its message begins to count all the same."""
+
+
 class ProcessDied(Exception):
     """The handler's process ended under it: killed, crashed, or out of memory. Only this message's attempt has failed."""
 
@@ -37,6 +41,7 @@ class HandlerProcess:
         self._function = function
         self._memory_bytes = memory_bytes or 0
         self._child: subprocess.Popen[bytes] | None = None
+        self._greeted = False
         self._connection: Connection | None = None
 
     def _start(self) -> Connection:
@@ -45,9 +50,18 @@ class HandlerProcess:
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
             command = [sys.executable, "-m", "perdure.actors.process_child", str(theirs.fileno()), str(self._memory_bytes)]
             self._child = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
-        self._connection = Connection(ours.detach())
+        self._connection, self._greeted = Connection(ours.detach()), False
         self._connection.send_bytes(pickle.dumps(("handler", cloudpickle.dumps(self._function))))
         return self._connection
+
+    def warm(self) -> None:
+        """Have a child that is ready for a call, or is taking too long; what its start takes counts against no message's timeout."""
+        try:
+            connection = self._connection or self._start()
+            if not self._greeted:
+                self._greeted = connection.poll(START_MAX_S)
+        except OSError:
+            self.close()  # the call starts another, and tells what is wrong
 
     def call(self, message: Any, context: Context) -> Any:
         """Run one attempt in the child; gives what the handler returned, or raises what it raised.
@@ -62,9 +76,10 @@ class HandlerProcess:
             connection.send_bytes(pickle.dumps(("call", cloudpickle.dumps((message, context.facts())))))
             while True:
                 kind, *rest = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the child we started
-                if kind != "ask":
+                if kind == "ask":
+                    connection.send_bytes(self._answer(context, *rest))
+                elif kind != "ready":
                     break
-                connection.send_bytes(self._answer(context, *rest))
         except (EOFError, OSError) as error:
             raise ProcessDied(self._ending()) from error
         if kind == "done":

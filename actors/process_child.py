@@ -1,8 +1,8 @@
 """The other side of a process handler: a child that runs one handler call at a time, and nothing of the system beside it.
 
 Started as `python -m perdure.actors.process_child FD`. Talks to its worker (see `process`) over one socket with pickled tuples:
-in come `("handler", pickled function)` once and `("call", pickled (message, facts))` for each attempt; out go
-`("ask", method, args, kwargs)`, which is answered by `("answer", ok, value)`, and at the end `("done", pickled value)` or
+in come `("handler", pickled function)` once, answered by `("ready",)`, and `("call", pickled (message, facts))` for each attempt; out
+go `("ask", method, args, kwargs)`, which is answered by `("answer", ok, value)`, and at the end `("done", pickled value)` or
 `("failed", pickled exception, traceback)`. Only a parent and the child it started speak this; nothing of it is stored.
 """
 
@@ -16,6 +16,7 @@ import signal
 import sys
 import traceback
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle  # type: ignore[import-untyped]
@@ -74,12 +75,21 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _limit_memory(memory_bytes: int) -> None:
+    """Bound what this process may take from now on: its data, on top of what the interpreter and the handler's modules have.
+
+    Address space would be the wrong measure: Python and its libraries map far more of it than they use.
+    """
+    if memory_bytes and sys.platform == "linux":
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        taken = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:"))
+        resource.setrlimit(resource.RLIMIT_DATA, (taken + memory_bytes, taken + memory_bytes))
+
+
 def main(fd: int, memory_bytes: int) -> None:
     """Run handler calls until the other side closes the socket."""
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then stops us in good order
-    if memory_bytes:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     connection = Connection(fd)
     handler: Any = None
     while True:
@@ -91,6 +101,8 @@ def main(fd: int, memory_bytes: int) -> None:
         try:
             if kind == "handler":
                 handler = pickle.loads(body)  # noqa: S301 - as above
+                _limit_memory(memory_bytes)
+                connection.send_bytes(pickle.dumps(("ready",)))
                 continue
             message, facts = pickle.loads(body)  # noqa: S301 - as above
             answer = cloudpickle.dumps(("done", cloudpickle.dumps(handler(message, RemoteContext(connection, facts)))))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from perdure.actors.event_loop import Call
     from perdure.actors.handler import HandlerSpec
     from perdure.actors.pool import Pool
+    from perdure.actors.relay import Source
     from perdure.actors.scheduler import Schedule
     from perdure.actors.world import World
     from perdure.events.commands import Draft
@@ -138,6 +139,7 @@ class Stage:
         self._lock = threading.Lock()
         self.deaths: dict[str, int] = {}
         self.schedules: dict[str, Schedule] = {}
+        self.outboxes: dict[str, Source] = {}
         self.loop_calls: set[Call] = set()
         """What runs on the event loop."""
         self.raised: dict[str, BaseException] = {}

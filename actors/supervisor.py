@@ -17,6 +17,7 @@ from perdure.actors.journal import Journal
 from perdure.actors.mailbox import stops
 from perdure.actors.messages import Append, Down, Hire, Reborn, Recall, Up, WorkerDown
 from perdure.actors.queue import Queue
+from perdure.actors.relay import Relay
 from perdure.actors.scheduler import Scheduler
 from perdure.actors.snapshotter import Snapshotter
 from perdure.actors.timer import Timer
@@ -42,7 +43,7 @@ ROLES: dict[str, type[Actor]] = {
 }
 """The actors of every system but workers and supervisor, in the order they are started."""
 
-HIRED: dict[str, type[Actor]] = {"event_loop": EventLoop, "scheduler": Scheduler}
+HIRED: dict[str, type[Actor]] = {"event_loop": EventLoop, "scheduler": Scheduler, "relay": Relay}
 """The actors that only some systems need, started when something asks for them."""
 
 PAUSE_FIRST_S = 0.01
@@ -71,6 +72,9 @@ class Supervisor(Actor):
                 self._down(Down(name, actor, ActorKilled(name)))
         if self.generation > 1:
             self.stage.tell("dispatcher", Reborn(self.name))
+            for name, needed in (("scheduler", self.stage.schedules), ("relay", self.stage.outboxes)):
+                if needed:
+                    self._hire(name, None)  # the predecessor may have died with the word for it in its mailbox
             self._journal_up()  # the predecessor may have died in the middle of telling everybody; told twice is harmless
 
     def _recall(self) -> None:

@@ -89,6 +89,15 @@ class Worker(Actor):
         """End the process that a predecessor may have left."""
         self._end_process()
 
+    def _process(self) -> HandlerProcess:
+        """Give the child of this worker, made at first use."""
+        process = self.pool.processes.get(self.name)
+        if process is None:
+            handler = self.pool.handler
+            process = HandlerProcess(handler.function or handler.call, handler.memory_bytes)
+            self.pool.processes[self.name] = process
+        return process
+
     def _end_process(self) -> None:
         process = self.pool.processes.pop(self.name, None)
         if process is not None:
@@ -203,6 +212,8 @@ class Worker(Actor):
         if self._turned_away(delivery):
             return
         begun = self.now_s()
+        if self.pool.handler.kind == "process":
+            self._process().warm()
         self._start(delivery)
         outcome: Done | Fail
         try:
@@ -264,10 +275,7 @@ class Worker(Actor):
         if handler.kind == "async":
             return self._call_on_loop(call, message, context, deliveries)
         if handler.kind == "process":
-            process = self.pool.processes.get(self.name)
-            if process is None:
-                process = self.pool.processes[self.name] = HandlerProcess(handler.function or call, handler.memory_bytes)
-            context.process = process
+            process = context.process = self._process()
             self._stoppable(deliveries, process.kill)
         elif handler.timeout_s is not None:
             guard = threading.Lock()  # one for a batch: its deliveries share the thread that is interrupted

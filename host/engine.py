@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from perdure.actors.actor import Actor
     from perdure.actors.clock import Clock
     from perdure.actors.handler import HandlerSpec
+    from perdure.actors.relay import Source
     from perdure.actors.world import World
     from perdure.drafts import Drafts
     from perdure.options import Options
@@ -42,7 +43,18 @@ __all__ = ["ASK_TIMEOUT_S", "Engine"]
 logger = logging.getLogger("perdure")
 
 ASK_TIMEOUT_S = 60.0
-LEAVING = ("supervisor", "scheduler", "dispatcher", "queue", "journal", "dead_letters", "timer", "snapshotter", "event_loop")
+LEAVING = (
+    "supervisor",
+    "scheduler",
+    "relay",
+    "dispatcher",
+    "queue",
+    "journal",
+    "dead_letters",
+    "timer",
+    "snapshotter",
+    "event_loop",
+)
 """In this order, each still finds those it has something to tell."""
 
 
@@ -140,6 +152,12 @@ class Engine:
         self.stage.schedules[schedule.name] = schedule
         self.stage.tell("supervisor", Hire("scheduler"))
         self.stage.tell("scheduler", Wake())
+
+    def add_outbox(self, source: Source) -> None:
+        """Have an outbox relayed from now on."""
+        self.stage.outboxes[source.name] = source
+        self.stage.tell("supervisor", Hire("relay"))
+        self.stage.tell("relay", Wake())
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
         """Ask an actor and wait for its answer; asked again by itself if the actor dies.

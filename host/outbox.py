@@ -1,12 +1,13 @@
-"""The outbox: messages written into the host's own SQL transaction, and a relay that publishes them once that has committed.
+"""The outbox: messages written into the host's own SQL transaction, and read from there once that has committed.
 
-A row is there exactly if the host's transaction committed. The relay publishes rows by their ids and deletes them afterwards; if
-it dies in between, the next one publishes the same ids again, which adds nothing. So each message is published once.
+A row is there exactly if the host's transaction committed. It is published by its id and deleted afterwards, by an actor
+(`perdure.actors.relay`); whoever dies in between, the same ids are published again, which adds nothing: each message once.
 """
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import itertools
 import random
 import threading
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perdure.actors.clock import SystemClock
+from perdure.actors.messages import Wake
 from perdure.drafts import Drafts
 from perdure.events.commands import Draft
-from perdure.events.errors import InvalidMessage, NotRunning
+from perdure.events.errors import InvalidMessage
 from perdure.events.vocabulary import Terms
 from perdure.ids import Ids
 from perdure.options import Options
@@ -31,11 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Outbox", "OutboxRelay"]
 
-logger = logging.getLogger("perdure")
-
 TABLE = "perdure_outbox"
 BATCH = 500
-RETRY_MAX_S = 30.0
 
 
 class _Sql:
@@ -99,15 +98,18 @@ class Outbox:
 
 
 class OutboxRelay:
-    """Publishes what outboxes have written, in order, from a thread of its own: `with system, OutboxRelay(system, connect): ...`.
+    """Has the system's relay publish what outboxes have written, in order: `with system, OutboxRelay(system, connect): ...`.
 
     Args:
         system: what publishes; it must be running.
         connect: makes a connection of the relay's own, as `Outbox` takes them (with `commit` and `close`).
         every_s: how often to look, in seconds; `notify` makes it look at once.
 
-    Two relays on one table are harmless.
+    Two relays on one table are harmless. A row that is refused (its key is held, and its policy is `reject`) stays, is tried again,
+    and holds nobody up.
     """
+
+    _names = itertools.count(1)
 
     def __init__(self, system: System, connect: Callable[[], Any], *, every_s: float = 0.5) -> None:
         if not every_s > 0:
@@ -115,30 +117,33 @@ class OutboxRelay:
             raise InvalidMessage(msg)
         self._system = system
         self._connect = connect
-        self._every_s = every_s
-        self._wake = threading.Event()
-        self._ended = False
-        self._thread: threading.Thread | None = None
+        self.every_s = every_s
+        self.name = f"outbox-{next(self._names)}"
+        self._at_work = threading.Lock()
+        """Held while the database is used: `stop` returns with no statement under way."""
+        self._ended = True
         self.published = 0
-        """How many it has published."""
+        """How many rows it has published and deleted."""
 
     def notify(self) -> None:
         """Look at once: for a host that has just committed."""
-        self._wake.set()
+        self._system.stage.tell("relay", Wake())
 
     def start(self) -> None:
-        """Begin to relay."""
+        """Begin to relay.
+
+        Raises:
+            NotRunning: the system does not run.
+        """
         self._ended = False
-        self._thread = threading.Thread(target=self._run, name="perdure-outbox", daemon=True)
-        self._thread.start()
+        self._system.relay(self)
 
     def stop(self) -> None:
-        """Relay no more; returns when the batch under way is done."""
-        self._ended = True
-        self._wake.set()
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join()
+        """Relay no more. What was read and not deleted stays, and is known by its ids when it is read again."""
+        with self._at_work:
+            self._ended = True
+        if self._system.running:
+            self._system.stage.outboxes.pop(self.name, None)
 
     def __enter__(self) -> Self:
         """See `start`."""
@@ -150,21 +155,39 @@ class OutboxRelay:
         self.stop()
 
     def relay_once(self) -> int:
-        """Publish what is there now; gives how many. What fails is raised, and nothing is deleted that was not published."""
-        connection = self._connect()
-        try:
-            sql = _Sql(connection)
-            count = 0
-            while rows := sql.run(f"SELECT seq, draft FROM {TABLE} ORDER BY seq LIMIT {BATCH}").fetchall():  # noqa: S608
-                self._system.publish_drafts([self._draft(bytes(row[1])) for row in rows])
-                marks = ", ".join("?" * len(rows))
-                sql.run(f"DELETE FROM {TABLE} WHERE seq IN ({marks})", tuple(row[0] for row in rows))  # noqa: S608
-                connection.commit()
-                count += len(rows)
-                self.published += len(rows)
-            return count
-        finally:
-            connection.close()
+        """Publish what is there now, in the caller's thread; gives how many.
+
+        What fails is raised, and nothing is deleted that was not published.
+        """
+        count = 0
+        while rows := self._select():
+            self._system.publish_drafts([draft for _, draft in rows])
+            self._delete([row for row, _ in rows])
+            count += len(rows)
+        return count
+
+    def read(self) -> list[tuple[int, Draft]]:
+        """See `Source.read`."""
+        with self._at_work:
+            return [] if self._ended else self._select()
+
+    def delete(self, rows: list[int]) -> None:
+        """See `Source.delete`."""
+        with self._at_work:
+            if not self._ended:
+                self._delete(rows)
+
+    def _select(self) -> list[tuple[int, Draft]]:
+        with contextlib.closing(self._connect()) as connection:
+            found = _Sql(connection).run(f"SELECT seq, draft FROM {TABLE} ORDER BY seq LIMIT {BATCH}").fetchall()  # noqa: S608
+            return [(row[0], self._draft(bytes(row[1]))) for row in found]
+
+    def _delete(self, rows: list[int]) -> None:
+        with contextlib.closing(self._connect()) as connection:
+            marks = ", ".join("?" * len(rows))
+            _Sql(connection).run(f"DELETE FROM {TABLE} WHERE seq IN ({marks})", tuple(rows))  # noqa: S608
+            connection.commit()
+        self.published += len(rows)
 
     def _draft(self, body: bytes) -> Draft:
         fields = msgspec.msgpack.decode(body)
@@ -174,18 +197,3 @@ class OutboxRelay:
         if draft.key is not None and draft.dedup is None:
             draft = draft._replace(dedup=self._system.drafts.policies.get(draft.type, ("replace", 0, 0))[0])
         return draft
-
-    def _run(self) -> None:
-        wait_s = self._every_s
-        while not self._ended:
-            try:
-                self.relay_once()
-                wait_s = self._every_s
-            except NotRunning:
-                logger.info("the outbox relay ends with its system")
-                return
-            except Exception:
-                wait_s = min(2 * wait_s, RETRY_MAX_S)
-                logger.exception("the outbox could not be relayed; tried again in %g s", wait_s)
-            self._wake.wait(wait_s)
-            self._wake.clear()

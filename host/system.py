@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.desk import Reply
     from perdure.actors.handler import HandlerSpec
+    from perdure.actors.relay import Source
     from perdure.actors.stage import Stage
     from perdure.actors.world import World
     from perdure.events.backoff import Backoff
@@ -173,7 +174,7 @@ class System:
             key_parallelism: with `append`, how many messages of one key may be handled at once.
             rate: deliveries a second, or text such as `100/s`, `30/m`, `1/h`.
             isolation: `thread`, or `process`: a child process of its own for each worker.
-            memory_limit: bytes of address space of such a child.
+            memory_limit: bytes that such a child may take above what it has when its handler is loaded.
 
         Raises:
             InvalidMessage: an option is out of its range.
@@ -452,6 +453,15 @@ class System:
         """
         self._check_running()
         self._publish(Publish(drafts))
+
+    def relay(self, source: Source) -> None:
+        """Have an outbox relayed for as long as this run lasts; for `OutboxRelay`.
+
+        Raises:
+            NotRunning: the system does not run.
+        """
+        self._check_running()
+        self._run.add_outbox(source)
 
     def submit(self, message: Any, **options: Any) -> Future[str]:
         """Publish without waiting: the future gives the id once it is on disk, or raises what `publish` would.

@@ -34,6 +34,7 @@ from perdure.events.commands import (
 )
 from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
+from perdure.events.message import Status
 from perdure.events.outcome_rules import complete_run
 from perdure.events.parcel import Flight
 from perdure.events.queue_folds import evolve_all
@@ -322,10 +323,10 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
     @invariant()
     def they_agree_on_where_each_message_is(self) -> None:
         names = {
-            rules.Status.LEASED: "out",
-            rules.Status.DELAYED: "delayed",
-            rules.Status.HELD: "held",
-            rules.Status.READY: "ready",
+            Status.LEASED: "out",
+            Status.DELAYED: "delayed",
+            Status.HELD: "held",
+            Status.READY: "ready",
         }
         found = {m.number: (names[m.status], m.attempts, m.until_us) for m in self.state.living()}
         until_us = {m.number: m.until_us if m.state == "out" else 0 for m in self.plain.live()}
@@ -359,5 +360,5 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         assert rules.next_deadline_us(self.state) <= min([*dues, *ends, *leases], default=rules.next_deadline_us(self.state))
 
 
-AgainstThePlainQueue.TestCase.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
+AgainstThePlainQueue.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 TestAgainstThePlainQueue = AgainstThePlainQueue.TestCase

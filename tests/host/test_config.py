@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -95,7 +95,7 @@ def test_handler_options_from_file_and_environment(
     system.handler(OrderPlaced, parallelism=1, timeout=60.0, lease=50.0, retries=0)(lambda message: None)
     with system:
         (record,) = system.audit.events(type="HandlerRegistered")
-        fact = record.event
+        fact: Any = record.event
         assert (fact.parallelism, fact.parallelism_max, fact.retries) == (2, 8, -1)
         assert (fact.timeout_us, fact.lease_us, fact.more["rate_per_s"]) == (250_000, 50_000_000, 100.0)
         assert system.admin.handlers()["shop.OrderPlaced"].parallelism == 2

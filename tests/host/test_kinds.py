@@ -187,6 +187,22 @@ def test_process_handler_past_its_timeout_is_killed(folder: Path) -> None:
         assert system.call(Job(2), timeout=30.0)
 
 
+def _take(job: Job, ctx: perdure.Context) -> int:
+    return len(bytearray(job.number << 20))
+
+
+def test_memory_limit_is_what_a_child_takes_above_its_start(folder: Path) -> None:
+    """Far below what Python itself maps; past it that message fails, and no other."""
+    system = perdure.System(folder)
+    system.handler(Job, isolation="process", retries=0, memory_limit=64 << 20)(_take)
+    with system:
+        assert system.call(Job(32), timeout=30.0) == 32 << 20
+        with pytest.raises(MemoryError):
+            system.call(Job(100), timeout=30.0)
+        assert system.call(Job(33), timeout=30.0) == 33 << 20
+        assert system.admin.metrics().dead_letters == 1
+
+
 def test_exception_and_memory_limit_of_a_process_come_back(folder: Path) -> None:
     system = perdure.System(folder)
     system.handler(Job, isolation="process", retries=0, memory_limit=1 << 31)(_in_process)

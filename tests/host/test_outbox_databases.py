@@ -1,0 +1,215 @@
+"""The outbox on each database and driver it is written for, with the relay killed while it works.
+
+PostgreSQL is a real server, started by the test where its programs are installed (Debian: `apt-get install postgresql`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import threading
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+import sqlalchemy as sa
+
+import perdure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.host.conftest import Collected, Until
+
+    Connect = Callable[[], Any]
+
+PATIENCE_S = 30.0
+
+
+@attrs.frozen
+class Shipped:
+    order: str
+
+
+def _program(name: str) -> str | None:
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return str(found[-1]) if found else shutil.which(name)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """A server of our own, reached by a socket in its folder; gives what to connect with."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    initdb, server = _program("initdb"), _program("postgres")
+    if initdb is None or server is None:
+        pytest.skip("PostgreSQL's initdb and postgres are not installed")
+    folder = Path(tempfile.mkdtemp(prefix="perdure-pg-"))
+    become: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        become = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+        if shutil.which("setpriv") is None:
+            pytest.skip("PostgreSQL does not run as root, and there is no setpriv to become somebody else")
+    data = folder / "data"
+    subprocess.run(
+        [*become, initdb, "-D", str(data), "-U", "perdure", "-A", "trust", "--no-sync"], check=True, capture_output=True, cwd=folder
+    )
+    options = ["-D", str(data), "-k", str(folder), "-c", "listen_addresses=", "-F"]
+    with (folder / "server.log").open("wb") as log:
+        running = subprocess.Popen([*become, server, *options], stdout=log, stderr=log, cwd=folder)
+    try:
+        where = f"host={folder} user=perdure dbname=postgres"
+        _wait_for_server(where, running, folder / "server.log")
+        yield where
+    finally:
+        running.terminate()
+        running.wait(PATIENCE_S)
+        shutil.rmtree(folder)
+
+
+def _wait_for_server(where: str, running: subprocess.Popen[bytes], log: Path) -> None:
+    import psycopg  # noqa: PLC0415 - only where it is installed
+
+    answered = threading.Event()
+    for _ in range(600):
+        assert running.poll() is None, log.read_text()
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(where):
+            return
+        answered.wait(0.05)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(params=["sqlite3", "psycopg", "sqlalchemy on sqlite3", "sqlalchemy on psycopg"])
+def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connect]:
+    """Give connections of one driver to a database with an empty outbox."""
+    kind: str = request.param
+    engine: sa.Engine | None = None
+    if kind == "sqlite3":
+        made: Connect = lambda: sqlite3.connect(tmp_path / "host.db", timeout=PATIENCE_S)  # noqa: E731
+    elif kind == "sqlalchemy on sqlite3":
+        engine = sa.create_engine(f"sqlite:///{tmp_path / 'host.db'}", connect_args={"timeout": PATIENCE_S})
+        made = engine.connect
+    else:
+        where: str = request.getfixturevalue("postgres")
+        import psycopg  # noqa: PLC0415 - only where it is installed
+
+        if kind == "psycopg":
+            made = lambda: psycopg.connect(where)  # noqa: E731
+        else:
+            engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(where))
+            made = engine.connect
+    with contextlib.closing(made()) as connection:
+        outbox = perdure.Outbox(connection)
+        outbox.create_table()
+        _run(connection, "DELETE FROM perdure_outbox")
+        connection.commit()
+    yield made
+    if engine is not None:
+        engine.dispose()
+
+
+def _run(connection: Any, sql: str) -> Any:
+    return connection.exec_driver_sql(sql) if hasattr(connection, "exec_driver_sql") else connection.execute(sql)
+
+
+def rows(connect: Connect) -> int:
+    with contextlib.closing(connect()) as connection:
+        return int(_run(connection, "SELECT count(*) FROM perdure_outbox").fetchone()[0])
+
+
+def write(connect: Connect, orders: list[str], **options: Any) -> list[str]:
+    with contextlib.closing(connect()) as connection:
+        outbox = perdure.Outbox(connection)
+        ids = [outbox.publish(Shipped(order), **options) for order in orders]
+        connection.commit()
+    return ids
+
+
+def test_committed_is_published_and_rolled_back_is_not(folder: Path, connect: Connect, collected: Collected, until: Until) -> None:
+    system = perdure.System(folder)
+    system.handler(Shipped)(lambda message, ctx: collected.add((message.order, ctx.id, ctx.headers)))
+    with system, perdure.OutboxRelay(system, connect, every_s=60.0) as relay:
+        with contextlib.closing(connect()) as connection:
+            perdure.Outbox(connection).publish(Shipped("never"))
+            connection.rollback()
+        (ident,) = write(connect, ["kept"], headers={"from": "shop"})
+        relay.notify()
+        assert collected.wait_for(1) == [("kept", ident, {"from": "shop"})]
+        until(lambda: rows(connect) == 0)
+        system.drain(timeout=PATIENCE_S)
+    assert [item[0] for item in collected.items] == ["kept"]
+
+
+def test_process_that_dies_between_commit_and_relay_publishes_once(folder: Path, connect: Connect, until: Until) -> None:
+    """The rows were published and not deleted, or not even published: the next process does what is missing, once."""
+    with perdure.System(folder) as system:
+        ids = write(connect, ["a", "b"])
+        relay = perdure.OutboxRelay(system, connect)
+        relay.start()
+        until(lambda: system.admin.metrics().published == 2)
+        relay.stop()
+    more = write(connect, ["c"])  # committed while nothing runs
+    with perdure.System(folder) as system, perdure.OutboxRelay(system, connect, every_s=0.01):
+        until(lambda: rows(connect) == 0)
+        assert system.admin.metrics().published == 3
+        found = [system.checkout(Shipped) for _ in range(3)]
+        assert sorted(delivery.id for delivery in found if delivery is not None) == sorted([*ids, *more])
+
+
+def _is_on_for_the_first_time_since(system: perdure.System, kills: int) -> bool:
+    return "relay" in system.actors and system.stage.actors["relay"].generation > kills
+
+
+# Not SQLAlchemy on sqlite3: killed inside SQLAlchemy's pool, a thread leaves a connection behind that holds SQLite's lock on the
+# file until the garbage collector finds it.
+@pytest.mark.parametrize("connect", ["sqlite3", "psycopg", "sqlalchemy on psycopg"], indirect=True)
+def test_relay_that_is_killed_again_and_again_publishes_each_row_once(folder: Path, connect: Connect, until: Until) -> None:
+    """An actor under the supervisor: whoever dies, relay, queue or journal, each committed row is published exactly once."""
+    handled: Counter[str] = Counter()
+    system = perdure.System(folder)
+    system.handler(Shipped)(lambda message: handled.update([message.order]))
+    expected = [f"{batch}.{n}" for batch in range(30) for n in range(20)]
+    with system, perdure.OutboxRelay(system, connect, every_s=0.005) as relay:
+        for batch in range(30):
+            write(connect, expected[batch * 20 : batch * 20 + 20])
+            relay.notify()
+            until(partial(_is_on_for_the_first_time_since, system, batch))
+            system.actors.kill("relay")
+            if batch % 5 == 0:
+                system.actors.kill(("queue", "journal", "supervisor")[batch // 5 % 3])
+        until(lambda: rows(connect) == 0)
+        system.drain(timeout=PATIENCE_S)
+        assert system.admin.metrics().published == len(expected)
+        assert system.admin.metrics().machinery["actor_restarts"] >= 30 - 1  # the last may have come too late
+    assert handled.keys() == set(expected)
+
+
+def test_row_that_is_refused_holds_nobody_up(folder: Path, connect: Connect, until: Until) -> None:
+    """Its key is held, and its policy is to reject: it stays until the key is free."""
+    with perdure.System(folder) as system:
+        system.publish(Shipped("holder"), key="k", dedup="reject")
+        with contextlib.closing(connect()) as connection:
+            outbox = perdure.Outbox(connection)
+            outbox.publish(Shipped("before"))
+            refused = outbox.publish(Shipped("refused"), key="k", dedup="reject")
+            outbox.publish(Shipped("after"))
+            connection.commit()
+        with perdure.OutboxRelay(system, connect, every_s=0.01):
+            until(lambda: rows(connect) == 1 and system.admin.metrics().published == 3)
+            holder = system.checkout(Shipped)
+            assert holder is not None
+            assert holder.message == Shipped("holder")
+            holder.ack()
+            until(lambda: rows(connect) == 0)
+        assert system.admin.metrics().published == 4
+        found = [system.checkout(Shipped) for _ in range(3)]
+        assert refused in [delivery.id for delivery in found if delivery is not None]
