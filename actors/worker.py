@@ -321,7 +321,7 @@ class Worker(Actor):
             except InvalidMessage as error:
                 self._ended(delivery, undecodable(delivery, error))
             else:
-                items.append((delivery, BatchItem(self.stage, delivery, self.pool.handler, message)))
+                items.append((delivery, BatchItem(self.stage, delivery, self.pool.handler, message=message)))
         failed = self._try_batch(items) if items else None
         if self.killed:
             raise ActorKilled(self.name)
