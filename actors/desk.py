@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from perdure.events.errors import NotRunning, PerdureError, QueueFull, StoreUnavailable
+from perdure.events.commands import Publish
+from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -195,14 +196,24 @@ class Desk:
         self.closed = None
 
     def abandon(self, error: NotRunning) -> None:
-        """Refuse everything, now and from now on: nobody is left to answer."""
+        """Refuse everything, now and from now on: nobody is left to answer, nor to say what became of a frame in doubt."""
         self.closed = error
         for request in list(self.outstanding.values()):
-            self.refuse(request, _fresh(error))
+            in_doubt = isinstance(request.command, Publish) and not request.may_be_refused
+            self.refuse(request, _in_doubt(request.command, error) if in_doubt else _fresh(error))
 
 
 def _unavailable(why: str) -> StoreUnavailable:
     return StoreUnavailable(f"{why}. Nothing was published; check the disk and its log, then try again.")
+
+
+def _in_doubt(publish: Publish, error: PerdureError) -> PublishTimeout:
+    ids = tuple(draft.id for draft in publish.drafts)
+    msg = (
+        f"{len(ids)} message(s) were written, and nobody is left to say whether they got to the disk: {error} Publish again with the "
+        f"same id to settle it (the first is {ids[0]}); see `.ids`."
+    )
+    return PublishTimeout(msg, ids)
 
 
 def _fresh(error: PerdureError) -> PerdureError:

@@ -138,7 +138,8 @@ class Dispatcher(Decider):
     def _line_up(self, pool: Pool) -> None:
         """Bring one handler's workers and flow in line with what is on record."""
         handler = self.state.handlers[pool.type]
-        pool.closed = self.quiescing is not None or self.state.is_paused(pool.type)
+        # Once the system closes, nothing that happens (a death, a backlog) may open a flow again.
+        pool.closed = self.stage.closing or self.quiescing is not None or self.state.is_paused(pool.type)
         pool.handler = pool.registered.changed(handler.changes)
         pool.target = handler.parallelism
         if pool.handler.kind == "async" and "event_loop" not in self.stage.actors:
@@ -185,7 +186,7 @@ class Dispatcher(Decider):
 
     def _shrink(self, now_us: int) -> None:
         """Take workers from elastic handlers that had no use for them for a while: half of those above the minimum."""
-        elastic = [p for p in self.stage.pools.values() if p.handler.parallelism < p.target <= p.handler.parallelism_max]
+        elastic = [p for p in self.stage.pools.values() if self._has_grown(p)]
         if not elastic or self.quiescing is not None:
             return
         if now_us < self.slack_since_us + SLACK_US:
@@ -196,6 +197,12 @@ class Dispatcher(Decider):
             if len(pool.open) < pool.target:
                 self._adapt(pool, pool.target - max(1, (pool.target - pool.handler.parallelism) // 2))
         self.wake_by(now_us + SLACK_US)
+
+    def _has_grown(self, pool: Pool) -> bool:
+        """Tell whether a handler has more workers than its minimum because it was pressed; what an operator set stays."""
+        known = self.state.handlers.get(pool.type)
+        follows = known is not None and known.scaled is None
+        return follows and pool.handler.parallelism < pool.target <= pool.handler.parallelism_max
 
     def _adapt(self, pool: Pool, parallelism: int) -> None:
         events = rules.decide(self.state, rules.Adapt(pool.type, parallelism))

@@ -183,6 +183,7 @@ class Queue(Decider):
                     self._record(command, now_us)
                     self.written.append(Settle(desk, request, None))
                 case CheckOut():
+                    self._pass_time(now_us)  # what this pass has brought back may have outlived its time
                     self._decide(command, now_us)
                     self.written.append(Settle(desk, request, self._checked_out(command)))
                 case Report() | Ticks():
@@ -249,7 +250,10 @@ class Queue(Decider):
     def _report_of_consumer(self, request: Request, report: Done | Fail | GiveBack, now_us: int) -> None:
         """Record what a manual consumer says of its delivery; it waits to hear whether it still had it."""
         events = self._decide(report, now_us)
-        refused = isinstance(events[0], ev.LateResultRefused) if events else request.times == 1
+        if events:
+            refused = isinstance(events[0], ev.LateResultRefused)
+        else:  # Sent again, it may have been recorded before; but a completion only where it is one that is on record.
+            refused = request.times == 1 or (isinstance(report, Done) and not rules.is_completed(self.state, report))
         if refused:
             self.stage.desk.refuse(request, rules.lease_lost(report.id, report.attempt))
         else:
@@ -326,7 +330,6 @@ class Queue(Decider):
     def _pass_time(self, now_us: int) -> None:
         if rules.next_deadline_us(self.state) > now_us:
             return
-        self._apply(rules.tick(self.state, now_us, self.stage.limits))
         ask: list[tuple[int, str, int, int]] = []
         for message in rules.overdue(self.state, now_us):
             lease = message.lease
@@ -339,6 +342,7 @@ class Queue(Decider):
                 ask.append((*place, message.until_us))
         if ask:
             self.written.append(Tell(self.stage, "dispatcher", Overdue(ask)))
+        self._apply(rules.tick(self.state, now_us, self.stage.limits))  # what came back just now may have outlived its time
         settle_deadlines(self.state, now_us)
 
     def _deliver(self, now_us: int) -> int:

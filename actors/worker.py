@@ -329,7 +329,7 @@ class Worker(Actor):
             except InvalidMessage as error:
                 self._ended(delivery, undecodable(delivery, error))
             else:
-                items.append((delivery, BatchItem(self.stage, delivery, self.pool.handler, message)))
+                items.append((delivery, BatchItem(self.stage, delivery, self.pool.handler, message=message)))
         failed = self._try_batch(items) if items else None
         if self.killed:
             raise ActorKilled(self.name)
@@ -352,7 +352,8 @@ class Worker(Actor):
             except Empty:
                 break
             if type(item) is Delivery:
-                if item.claimed_by(self.token) and item.outcome is None:
+                # After a death near by it may lie there twice, and its second copy is this worker's own already.
+                if not item.claim and item.claimed_by(self.token) and item.outcome is None:
                     batch.append(item)
             elif type(item) is Retire:
                 inbox.put(item)  # for whoever is free next, perhaps this one

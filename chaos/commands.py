@@ -14,9 +14,8 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from perdure.chaos import fault_commands, soak_view
+from perdure.chaos import fault_commands, night_commands, soak_view
 from perdure.chaos.crash import CrashCheck, Lost, appends
-from perdure.chaos.simulation import Night, shrink
 from perdure.chaos.soak import Soak
 
 __all__ = ["app", "soak"]
@@ -24,47 +23,10 @@ __all__ = ["app", "soak"]
 app = typer.Typer(no_args_is_help=True, help="Break it on purpose.")
 console = Console()
 fault_commands.add_to(app)
+night_commands.add_to(app)
 ENOUGH = 10
 """With so many readings, the part that is judged has as many as a trend needs."""
 TOO_SHORT = "[yellow]the counts add up; too few readings to tell whether anything grows[/]"
-
-
-@app.command()
-def simulate(
-    seeds: Annotated[int, typer.Option(min=1, help="How many nights.")] = 1000,
-    first: Annotated[int, typer.Option(help="The first night's seed.")] = 0,
-    seed: Annotated[int | None, typer.Option(help="Only this night; tells its story.")] = None,
-) -> None:
-    """Run nights of random work and random trouble in a simulated world; exit status 1 if one breaks a promise."""
-    if seed is not None:
-        seeds, first = 1, seed
-    began_s = time.monotonic()
-    nights, steps, simulated_s = 0, 0, 0.0
-    failed: int | None = None
-    with Progress(console=console) as progress:
-        task = progress.add_task("nights", total=seeds)
-        for night_seed in range(first, first + seeds):
-            night = Night(night_seed)
-            try:
-                night.run()
-            except Exception as error:  # noqa: BLE001 - any failure of a night is one to tell
-                progress.console.print(Text(f"seed {night_seed}: {error!r}", style="red"), soft_wrap=True)
-                failed = night_seed
-                break
-            finally:
-                nights, steps, simulated_s = nights + 1, steps + night.steps, simulated_s + night.simulated_s
-            progress.advance(task)
-    took_s = time.monotonic() - began_s
-    table = Table("nights", "steps", "simulated", "steps a second", "simulated seconds a second")
-    table.add_row(
-        f"{nights:,}", f"{steps:,}", f"{simulated_s / 3600:,.1f} h", f"{steps / took_s:,.0f}", f"{simulated_s / took_s:,.0f}"
-    )
-    console.print(table)
-    if failed is not None:
-        story = shrink(failed)
-        lines = ["it does not fail again; is something in it random?"] if story is None else story.story
-        console.print(f"the shortest story of seed {failed} that fails:", *lines, sep="\n  ")
-        raise typer.Exit(1)
 
 
 @app.command()

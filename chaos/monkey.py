@@ -1,6 +1,7 @@
-"""The killer of actors: dies for them, from a seeded schedule, while a host's own work goes on; and times who comes back when.
+"""The monkey: kills actors, stalls handlers, and delays and repeats what actors tell each other, while a host's own work goes on.
 
-What must hold meanwhile is the host's to check. A whole simulated world is in `simulation`.
+All of it from a seeded schedule. What must hold meanwhile is the host's to check. A whole simulated world is in `simulated`; how
+long a successor takes beside a given backlog is measured in `recovery`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from perdure.chaos.interference import Interference
 from perdure.events.errors import PerdureError
 
 if TYPE_CHECKING:
@@ -46,47 +48,73 @@ class Recovered:
 
 
 class Monkey:
-    """Kills actors of a running system, one at a time, from a thread of its own; `with Monkey(system, seed=1): ...`.
+    """Troubles a running system from a thread of its own: `with Monkey(system, seed=1): ...`.
 
     Args:
         system: whose actors; it must be running for as long as the monkey is.
-        seed: of the schedule: who dies, and after which pause. (When exactly a thread dies is the machine's to say.)
-        rate: kills a second, on average; a kill waits until the one before has been recovered from.
-        targets: names or beginnings of names (`worker`); all unless given.
+        seed: of the schedule: who dies, after which pause, which messages come late or twice. (When exactly a thread dies is the
+            machine's to say.)
+        rate: kills a second, on average; a kill waits until the one before has been recovered from. 0: none.
+        targets: names or beginnings of names (`worker`); all unless given. Whom it kills, and whose messages it delays or repeats.
+        repeat: the share of the messages between actors that are told twice, of those that the design calls harmless.
+        delay: the share of the messages between actors that come late, and all that follow them to the same actor with them.
+        stall: the share of handler calls that begin late.
+        late_s: how late, at most.
     """
 
-    def __init__(self, system: System, *, seed: int = 0, rate: float = 20.0, targets: Sequence[str] = ()) -> None:
-        if not rate > 0:
-            msg = f"rate: kills a second, above 0, not {rate!r}"
+    def __init__(
+        self,
+        system: System,
+        *,
+        seed: int = 0,
+        rate: float = 20.0,
+        targets: Sequence[str] = (),
+        repeat: float = 0.0,
+        delay: float = 0.0,
+        stall: float = 0.0,
+        late_s: float = 0.02,
+    ) -> None:
+        if not rate >= 0:
+            msg = f"rate: kills a second, 0 or more, not {rate!r}"
             raise ValueError(msg)
+        for name, share in (("repeat", repeat), ("delay", delay), ("stall", stall)):
+            if not 0 <= share <= 1:
+                msg = f"{name}: a share from 0 to 1, not {share!r}"
+                raise ValueError(msg)
         self.system = system
         self.seed = seed
         self.rate = rate
         self.targets = tuple(targets)
         self.kills: list[Kill] = []
+        self.interference = Interference(
+            system, seed=seed, targets=self.targets, repeat=repeat, delay=delay, stall=stall, late_s=late_s
+        )
         self._chance = random.Random(seed)  # noqa: S311 - a schedule, to be repeated
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to kill.
+        """Begin.
 
         Raises:
             RuntimeError: it has begun already.
+            NotRunning: the system does not run.
         """
         if self._thread is not None:
             msg = "this monkey is at work already"
             raise RuntimeError(msg)
+        self.interference.begin()
         self._ended.clear()
         self._thread = threading.Thread(target=self._run, name="perdure-monkey", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Kill no more; returns when the last one killed has come back."""
+        """Trouble nobody any more; returns when the last one killed has come back, and all that was late has arrived."""
         self._ended.set()
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()
+            self.interference.end()
 
     def __enter__(self) -> Self:
         """See `start`."""
@@ -100,9 +128,10 @@ class Monkey:
     def kill_one(self) -> Kill | None:
         """Kill one target now and wait for its successor; None where there is no target."""
         names = sorted(name for name in self.system.actors if not self.targets or name.startswith(self.targets))
-        if not names:
-            return None
-        name = self._chance.choice(names)
+        return self.kill(self._chance.choice(names)) if names else None
+
+    def kill(self, name: str) -> Kill | None:
+        """Kill the actor of a name now and wait for its successor; None where there is none."""
         try:
             before = self.system.stage.actors[name]
         except (KeyError, PerdureError):
@@ -125,6 +154,9 @@ class Monkey:
         }
 
     def _run(self) -> None:
+        if not self.rate:
+            self._ended.wait()
+            return
         while not self._ended.wait(self._chance.expovariate(self.rate)):
             if not self.system.running:
                 return

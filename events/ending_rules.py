@@ -36,8 +36,7 @@ def result(
     room: list[ev.Event] = []
     if len(state.results) >= limits.results:
         room = [ev.ResultDropped(next(iter(state.results)))]
-    number = state.ids.get(published.id)
-    return [*room, ev.ResultKept(number, published.id, *outcome, now_us + published.terms.result_us)]
+    return [*room, ev.ResultKept(published.number, published.id, *outcome, now_us + published.terms.result_us)]
 
 
 def no_result(state: QueueState, published: ev.Published, fate: str, now_us: int, limits: Limits) -> list[ev.Event]:

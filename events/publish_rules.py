@@ -73,6 +73,7 @@ def accept(state: QueueState, drafts: Sequence[Draft], now_us: int, limits: Limi
         return [ev.Published(n, *draft) for n, draft in enumerate(drafts, number)]
     events: list[ev.Event] = []
     latest: dict[tuple[str, str], tuple[int, str]] = {}
+    fresh: dict[int, ev.Published] = {}
     for draft in drafts:
         if draft.key is None or draft.dedup == "append":
             events.append(ev.Published(number, *draft))
@@ -88,11 +89,13 @@ def accept(state: QueueState, drafts: Sequence[Draft], now_us: int, limits: Limi
                 raise DuplicateKey(msg, live_id)
             if state.held_keys:
                 _check_held(state, draft, now_us)
-            events.append(ev.Published(number, *draft))
+            published = ev.Published(number, *draft)
+            events.append(published)
             if waits:
                 events.append(ev.Superseded(waits, by=number))
-                if waits < state.next_number:
-                    events += no_result(state, state.messages[waits].published, "Superseded", now_us, limits)
+                older = state.messages[waits].published if waits < state.next_number else fresh[waits]
+                events += no_result(state, older, "Superseded", now_us, limits)
+            fresh[number] = published
             latest[key] = (number, running)
         number += 1
     return events

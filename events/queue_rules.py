@@ -42,6 +42,7 @@ __all__ = [
     "Limits",
     "decide",
     "deliver",
+    "is_completed",
     "lease_lost",
     "next_deadline_us",
     "next_pace_us",
@@ -89,6 +90,11 @@ def lease_lost(ident: str, attempt: int) -> LeaseLost:
     )
 
 
+def is_completed(state: QueueState, report: Done) -> bool:
+    """Tell whether exactly this attempt is what completed its message."""
+    return state.finished.get(report.number) == (report.id, report.attempt) and report.number not in state.dead
+
+
 def _extend(state: QueueState, command: Extend, now_us: int, _limits: Limits) -> Events:
     message = outcomes.current(state, command.number, command.id, command.attempt)
     if message is None:
@@ -107,7 +113,8 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
             message, subscription = alone
             until_us = now_us + subscription.lease_us if subscription.lease_us else 0
             lease = ev.Leased(message.number, message.attempts + 1, until_us, subscription.retries)
-            return [] if state.leased else [lease]
+            waits = state.leased or (subscription.interval_us and not _allowed(state, subscription, now_us))
+            return [] if waits else [lease]
     leases: list[ev.Leased | LeasedRun] = []
     for subscription in subscriptions:
         counts = state.by_type.get(subscription.type)
@@ -135,14 +142,23 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
 
 def _allowed(state: QueueState, subscription: Subscription, now_us: int) -> int:
     """Give how many deliveries a limited rate allows now (the generic cell rate algorithm, ITU-T I.371)."""
-    ahead_us = max(0, state.paces.get(subscription.type, 0) - now_us)
+    ahead_us = _paced_until(state, subscription, now_us) - now_us
     return max(0, (subscription.burst * subscription.interval_us - ahead_us) // subscription.interval_us)
+
+
+def _paced_until(state: QueueState, subscription: Subscription, now_us: int) -> int:
+    """Give the time up to which a rate is used up.
+
+    One that is further ahead than a burst can bring it comes from a slower rate, or from a clock that was set back since: holding
+    on to it would stop the handler for as long as that.
+    """
+    until_us = state.paces.get(subscription.type, 0)
+    return until_us if now_us < until_us <= now_us + subscription.burst * subscription.interval_us else now_us
 
 
 def pace(state: QueueState, subscription: Subscription, count: int, now_us: int) -> ev.Paced:
     """Give the fact that `count` deliveries of a handler with a limited rate went out."""
-    start_us = max(state.paces.get(subscription.type, 0), now_us)
-    return ev.Paced(subscription.type, start_us + count * subscription.interval_us)
+    return ev.Paced(subscription.type, _paced_until(state, subscription, now_us) + count * subscription.interval_us)
 
 
 def next_pace_us(state: QueueState, subscription: Subscription) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 import perdure
 from perdure.chaos import Monkey
+from perdure.chaos.recovery import ROLES, measure_recovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,61 @@ def test_monkey_works_beside_its_host(perdure_system: Callable[..., perdure.Syst
 
 def test_wrong_rate_is_refused(perdure_system: Callable[..., perdure.System]) -> None:
     with pytest.raises(ValueError, match="rate"):
-        Monkey(perdure_system(), rate=0)
+        Monkey(perdure_system(), rate=-1)
+    with pytest.raises(ValueError, match="repeat"):
+        Monkey(perdure_system(), repeat=1.5)
+
+
+def test_messages_come_late_and_twice_and_handlers_begin_late(
+    perdure_system: Callable[..., perdure.System], perdure_monkey: Callable[..., Monkey]
+) -> None:
+    """Scenario 39: what the design calls harmless is: nothing is lost, nothing completes twice, nothing runs beside itself."""
+    system = perdure_system()
+    running: set[str] = set()
+    beside: list[str] = []
+
+    @system.handler(Job, parallelism=3, retries=1000, backoff=0)
+    def work(job: Job, ctx: perdure.Context) -> None:
+        key = ctx.key or ctx.id
+        if key in running:
+            beside.append(key)
+        running.add(key)
+        running.discard(key)
+
+    with system:
+        with perdure_monkey(system, seed=7, rate=0, repeat=0.3, delay=0.2, stall=0.2, late_s=0.01) as monkey:
+            futures = [system.submit(Job(n), key=f"k{n % 5}", dedup="append") for n in range(400)]
+            ids = [future.result(60.0) for future in futures]
+            deliveries = system.admin.metrics().published
+            system.drain(timeout=60.0)
+        assert len(set(ids)) == deliveries == 400
+        assert system.admin.metrics().completed == 400
+        assert monkey.kills == []
+        assert monkey.interference.repeated > 0
+        assert monkey.interference.delayed > 0
+        assert monkey.interference.stalled > 0
+        system.publish(Job(1))  # it has stepped aside
+        system.drain(timeout=60.0)
+    assert system.audit.verify().ok
+
+
+def test_all_troubles_at_once(perdure_system: Callable[..., perdure.System], perdure_monkey: Callable[..., Monkey]) -> None:
+    """Scenario 39 once more, with late and repeated messages between the kills."""
+    system = perdure_system()
+    system.handler(Job, parallelism=2, retries=1000, backoff=0)(lambda job: None)
+    with system:
+        with perdure_monkey(system, seed=9, rate=100.0, repeat=0.2, delay=0.1, stall=0.1, late_s=0.005) as monkey:
+            while len(monkey.kills) < 20:
+                system.publish(Job(len(monkey.kills)))
+        system.drain(timeout=60.0)
+        now = system.admin.metrics()
+        assert now.completed == now.published > 0
+
+
+def test_recovery_times_are_told_for_every_actor() -> None:
+    measured = measure_recovery(backlog=200, kills=2)
+    assert set(measured) == set(ROLES)
+    assert all(0 < back.median_s <= back.p99_s for back in measured.values())
 
 
 def test_simulated_fixture_needs_no_time(perdure_simulated: SimulatedSystem) -> None:

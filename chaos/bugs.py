@@ -1,0 +1,304 @@
+"""The bugs that `mutants` plants: what, where, and which tool must notice it within which effort.
+
+Those marked as found were in perdure once, and were found by that tool.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = ["BUGS", "Bug", "Edit"]
+
+NIGHTS = 120
+OPERATIONS = 45
+
+
+@attrs.frozen
+class Edit:
+    """A text of a module's source, which must be there exactly once, and what stands in its place."""
+
+    module: str
+    old: str
+    new: str
+
+
+@attrs.frozen
+class Bug:
+    """One planted bug; `place` is the part of perdure it is in."""
+
+    name: str
+    place: str
+    tool: str
+    effort: int
+    edits: tuple[Edit, ...]
+    found: bool = False
+    """It was there once, and this is how it was found."""
+
+
+BUGS: tuple[Bug, ...] = (
+    Bug(
+        "an answer before the sync",
+        "decider",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.actors.decider",
+                "self.events, self.written, self.synced)\n",
+                "self.events, [*self.written, *self.synced], [])\n",
+            ),
+        ),
+    ),
+    Bug(
+        "an answer before the write",
+        "decider",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.actors.decider",
+                "            self.events, self.written, self.synced = [], [], []\n            self.stage",
+                "            for effect in self.synced:\n                effect.release(0)\n            self.events, self.written, self.synced = [], [], []\n            self.stage",
+            ),
+        ),
+    ),
+    Bug(
+        "no fsync",
+        "store",
+        "crash states",
+        OPERATIONS,
+        (Edit("perdure.store.folder", "            self.disk.sync_data(fd)\n", "            pass\n"),),
+    ),
+    Bug(
+        "no fsync (as seen from above)",
+        "store",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.store.folder", "            self.disk.sync_data(fd)\n", "            pass\n"),),
+    ),
+    Bug(
+        "a new segment's name is not synced",
+        "store",
+        "crash states",
+        OPERATIONS,
+        (
+            Edit(
+                "perdure.store.folder",
+                "            self.disk.rename(beside, path)\n            self.disk.sync_folder(self.path)\n",
+                "            self.disk.rename(beside, path)\n",
+            ),
+        ),
+    ),
+    Bug(
+        "void_after is ignored",
+        "journal",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.actors.journal", "self.store.reopen(void_after=self.stage.void_after)", "self.store.reopen()"),),
+    ),
+    Bug(
+        "facts of an earlier term are taken",
+        "journal",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.actors.journal", "if self.terms.get(message.writer) == message.term:", "if message.term:"),),
+    ),
+    Bug(
+        "the facts of a pass are written in another order",
+        "journal",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.actors.journal",
+                "encode([(append.at_us, append.events) for",
+                "encode([(append.at_us, append.events[::-1]) for",
+            ),
+        ),
+    ),
+    Bug(
+        "a delivery before its lease is written",
+        "queue",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.actors.queue",
+                "            self.written.append(Deliver(pool, deliveries))\n",
+                "            pool.deliver(deliveries)\n",
+            ),
+        ),
+    ),
+    Bug(
+        "no fencing: any attempt may report",
+        "rules",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.events.outcome_rules", "message.lease.attempt != attempt or ", ""),),
+    ),
+    Bug(
+        "completed without what its handler published",
+        "rules",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.events.outcome_rules", "    return [*children, *events]", "    return events"),),
+    ),
+    Bug(
+        "known ids are published again",
+        "rules",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.events.publish_rules", "fresh = [draft for draft in drafts if draft.id not in ids]", "fresh = list(drafts)"
+            ),
+        ),
+    ),
+    Bug(
+        "a snapshot forgets how often it was tried",
+        "snapshot",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.events.snapshot", "**rest))", '**{**rest, "attempts": 0}))'),),
+    ),
+    Bug(
+        "a group lets in the next while one is out",
+        "state",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.events.placing",
+                "state.groups[published.group][0] != message.number:",
+                "published.group not in state.groups:",
+            ),
+        ),
+    ),
+    Bug(
+        "of a key two may be out",
+        "state",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.events.placing",
+                "        if running and running != message.number:\n",
+                "        if running and running == -1:\n",
+            ),
+        ),
+    ),
+    Bug(
+        "a delay ends a second early",
+        "rules",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.events.queue_rules",
+                "for due_us, number in _until(state.delayed, now_us):\n        if",
+                "for due_us, number in _until(state.delayed, now_us + 1_000_000):\n        if",
+            ),
+        ),
+    ),
+    Bug(
+        "an expired message is delivered",
+        "queue",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.actors.queue",
+                "        self._apply(rules.tick(self.state, now_us, self.stage.limits))  # what",
+                "        # what",
+            ),
+            Edit(
+                "perdure.actors.queue",
+                "        self._pass_time(now_us)\n        publishes: list",
+                "        self._apply(rules.tick(self.state, now_us, self.stage.limits))\n        self._pass_time(now_us)\n        publishes: list",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
+        "the lowest priority first",
+        "lines",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.events.lane", "sorted(self.lanes, reverse=True)", "sorted(self.lanes)"),),
+    ),
+    Bug(
+        "who asked a dead actor is not asked for again",
+        "supervisor",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.actors.supervisor",
+                '        if name != "journal":\n            self.stage.desk.resend(name)\n',
+                '        if name != "journal":\n',
+            ),
+        ),
+    ),
+    Bug(
+        "a new timer is told of no deadline",
+        "supervisor",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.actors.supervisor",
+                "            self.stage.tell_all(Reborn(name))\n        if name",
+                "            pass\n        if name",
+            ),
+        ),
+    ),
+    Bug(
+        "what a dead worker had is nobody's",
+        "dispatcher",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.actors.dispatcher",
+                "        if settled:\n            report(self.stage, pool, settled)",
+                "        settled.clear()",
+            ),
+        ),
+    ),
+    Bug(
+        "a batch holds a message twice",
+        "worker",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.actors.worker", "if not item.claim and item.claimed_by", "if item.claimed_by"),),
+        found=True,
+    ),
+    Bug(
+        "no result for who was superseded in its own frame",
+        "rules",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.events.publish_rules",
+                "                events += no_result(state, older,",
+                "                if waits < state.next_number:\n                    events += no_result(state, older,",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
+        "what killed its process heeds no rate",
+        "rules",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.events.queue_rules",
+                "waits = state.leased or (subscription.interval_us and not _allowed(state, subscription, now_us))",
+                "waits = state.leased",
+            ),
+        ),
+        found=True,
+    ),
+)

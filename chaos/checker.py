@@ -1,0 +1,267 @@
+"""The checker: holds a night's whole history, and what the system says of itself, against what was promised.
+
+Scenarios 29, 30, 36, 39, 42 and 43 of the project, and its laws. The facts are entered one by one in `books`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.recovery import recover
+from perdure.chaos.books import Books, BrokenPromise, demand
+from perdure.chaos.night_work import BACKOFF_S, RATE_PER_S, TYPES
+from perdure.events import vocabulary as ev
+from perdure.events.snapshot import dump_dead_letters, dump_handlers, dump_queue
+from perdure.events.wire import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perdure.chaos.night import Night
+    from perdure.chaos.simulated import SimulatedSystem
+    from perdure.store import EventStore, Frame, Snapshot
+
+__all__ = ["at_rest", "check_history", "check_nobody_sleeps", "check_state"]
+
+DECIDERS = ("queue", "dispatcher", "dead_letters")
+DELAYS_US = {"ValueError": round(BACKOFF_S * 1_000_000)}
+"""What a failed attempt's exception makes the message wait, to the microsecond."""
+RAISED = {
+    *DELAYS_US,
+    "RuntimeError",
+    "perdure.DuplicateKey",
+    "perdure.Rejected",
+    "perdure.Requeued",
+    "perdure.actors.context.Reject",
+    "perdure.actors.context.Retry",
+}
+"""What handlers and consumers here say of an attempt that failed."""
+
+
+# --- what the live system holds ------------------------------------------------------------------------------------------
+
+
+def at_rest(system: SimulatedSystem) -> bool:
+    """Tell whether nothing is left to do now, and all that was decided is on record, so that it can be compared."""
+    actors: dict[str, Any] = system.stage.actors
+    journal = actors.get("journal")
+    if journal is None or not system.world.runs(journal) or journal.killed or system.stage.failed is not None:
+        return False
+    deciders = [actors.get(name) for name in DECIDERS]
+    return all(d is not None and d.ready and not d.killed and journal.terms.get(d.name) == d.term for d in deciders)
+
+
+def check_state(system: SimulatedSystem) -> None:
+    """Law 1, scenarios 30, 42, 43: what the actors hold is the fold of the log, with snapshots and without; metrics agree with it.
+
+    Raises:
+        BrokenPromise: it is not; says where they differ.
+    """
+    stage: Any = system.stage
+    queue, dispatcher, dead_letters = (stage.actors[name].state for name in DECIDERS)
+    held = (dump_queue(queue), dump_handlers(dispatcher), dump_dead_letters(dead_letters))
+    for view in (stage.store, _WithoutSnapshots(stage.store)):
+        states, base = recover(view, finished_max=system.options.finished_max)
+        folded = (dump_queue(states.queue), dump_handlers(states.handlers), dump_dead_letters(states.dead_letters))
+        if folded != held:
+            msg = f"what the actors hold is not the fold of the log from {base}: {_difference(folded, held)}"
+            raise BrokenPromise(msg)
+    books = Books()
+    books.leased_again = lambda _ident, _attempt: True  # order is looked at in the end, when all is known
+    for _, _, at_us, event in facts(stage.store):
+        books.take(at_us, event)
+    _check_metrics(system, books)
+    _check_dead_letters(system, books)
+
+
+def _check_metrics(system: SimulatedSystem, books: Books) -> None:
+    metrics = system.admin.metrics()
+    places = Counter(item.place for item in books.live.values())
+    mine = {
+        **books.counts,
+        "delayed": places["delayed"],
+        "in_flight": places["leased"],
+        "dead_letters": sum(item.place == "dead" for item in books.items.values()),
+        "payload_bytes": sum(len(item.published.payload) for item in books.live.values()),
+    }
+    for name, count in mine.items():
+        told = getattr(metrics, name)
+        demand(told == count, f"metrics tell of {told} {name}, an independent count of {count}")
+    waiting = metrics.ready + metrics.held
+    demand(waiting == places["waiting"], f"metrics tell of {waiting} waiting, an independent count of {places['waiting']}")
+
+
+def _check_dead_letters(system: SimulatedSystem, books: Books) -> None:
+    mine = {i.published.id: i.letter for i in books.items.values() if i.place == "dead" and i.letter is not None}
+    told = {letter.id: letter for letter in system.dead_letters.list()}
+    demand(mine.keys() == told.keys(), f"the dead letters are {sorted(told)}, and should be {sorted(mine)}")
+    for ident, fact in mine.items():
+        letter = told[ident]
+        one = (letter.reason, letter.attempts, letter.exception, letter.error, [f.attempt for f in letter.failures])
+        other = (fact.reason, fact.attempts, fact.exception, fact.message, [note.attempt for note in fact.failures])
+        demand(one == other, f"the dead letter {ident} tells {one}, and should tell {other}")
+
+
+class _WithoutSnapshots:
+    """A store whose snapshots are looked away from."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self.first_seq = store.first_seq
+
+    def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
+        return self._store.frames(after, until)
+
+    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:  # noqa: ARG002 - the protocol's name
+        return iter(())
+
+
+def _difference(folded: tuple[Any, ...], held: tuple[Any, ...]) -> str:
+    for one, other in zip(folded, held, strict=True):
+        for key in one:
+            if one[key] != other[key]:
+                return f"{key}: folded {one[key]!r}, held {other[key]!r}"[:2_000]
+    return "none"
+
+
+def check_nobody_sleeps(store: EventStore, by_us: int) -> None:
+    """A delay ends by itself: nothing that was due by a time may still be delayed, though nobody has asked for anything since."""
+    books = Books()
+    books.leased_again = lambda _ident, _attempt: True  # as above
+    for _, _, at_us, event in facts(store):
+        books.take(at_us, event)
+    late = [item.published.id for item in books.live.values() if item.place == "delayed" and item.due_us < by_us]
+    demand(not late, f"nobody woke what was due: {late}")
+
+
+# --- the whole history ---------------------------------------------------------------------------------------------------
+
+
+def facts(store: Any) -> Iterator[tuple[int, int, int, ev.Event]]:
+    """Give every fact on record: (number of its frame, sequence number, time, fact)."""
+    for n, frame in enumerate(store.frames()):
+        seq = frame.first_seq
+        for at_us, events in decode(frame.body, frame.count):
+            for event in events:
+                yield n, seq, at_us, event
+                seq += 1
+
+
+def check_history(night: Night) -> Books:
+    """Hold the log against all that was said to publishers and consumers, and against itself.
+
+    Raises:
+        BrokenPromise: the first promise that is broken.
+    """
+    books = Books()
+    books.leased_again = lambda ident, attempt: (ident, attempt) in night.leased_again
+    frame = _Frame(night, books)
+    pace = _Pace(night.name_of(TYPES["metered"]))
+    for n, seq, at_us, event in facts(night.store):
+        demand(seq == frame.seq + 1, f"sequence {seq} where {frame.seq + 1} is next")
+        if n != frame.number:
+            frame.close()
+            frame = _Frame(night, books, n)
+        books.take(at_us, event)
+        frame.take(seq, at_us, event)
+        pace.take(at_us, event, books)
+    frame.close()
+    _check_publishers(night, books)
+    demand(not books.live, f"never done: {sorted(item.published.id for item in books.live.values())}")
+    return books
+
+
+class _Frame:
+    """What must be in one frame together: a completion and its children, an end and its result, the last failure and the burial."""
+
+    def __init__(self, night: Night, books: Books, number: int = -1) -> None:
+        self.number = number
+        self.seq = 0
+        self._night = night
+        self._books = books
+        self._completed: dict[str, int] = {}
+        self._ended: set[str] = set()
+        self._results: set[str] = set()
+        self._published: list[ev.Published] = []
+        self._last_failures: list[int] = []
+
+    def take(self, seq: int, at_us: int, event: ev.Event) -> None:
+        self.seq = seq
+        item = self._books.items.get(getattr(event, "number", 0))
+        ident = "" if item is None else item.published.id
+        match event:
+            case ev.Published():
+                self._published.append(event)
+            case ev.Completed(attempt=attempt):
+                self._completed[ident] = attempt
+                self._ended.add(ident)
+            case ev.Superseded() | ev.Cancelled() | ev.Expired() | ev.DeadLettered():
+                self._ended.add(ident)
+            case ev.ResultKept(id=kept):
+                self._results.add(kept)
+            case ev.AttemptFailed(number=number, due_us=due_us, exception=exception):
+                if not due_us:
+                    self._last_failures.append(number)
+                elif exception in DELAYS_US:
+                    waits_us = due_us - at_us
+                    demand(waits_us == DELAYS_US[exception], f"{ident} waits {waits_us} us, not as its backoff says")
+                demand(exception in RAISED, f"{ident} failed of {exception}, which nobody raised")
+
+    def close(self) -> None:
+        """The frame is whole: look at what it holds together."""
+        for number in self._last_failures:
+            item = self._books.items[number]
+            demand(not item.is_live, f"{item.published.id} failed for good, and is {item.place}")
+        for child in self._published:
+            if child.causation_id is not None:
+                attempt = self._completed.get(child.causation_id)
+                whole = attempt is not None and child.id.startswith(f"{child.causation_id}.{attempt}.")
+                demand(whole, f"{child.id} is there without the completion of the attempt that published it")
+        for ident, attempt in self._completed.items():
+            for child_id in self._night.children(ident, attempt):
+                demand(child_id in self._books.ids, f"{ident} is completed without {child_id}, which its handler published")
+        for ident in self._ended:
+            terms = self._books.items[self._books.ids[ident]].published.terms
+            wanted = terms is not None and terms.result_us > 0
+            demand(not wanted or ident in self._results, f"{ident} has ended without the result that was asked for")
+
+
+class _Pace:
+    """A limited rate: no more deliveries in any time than it allows (a bucket that leaks at the rate and holds one burst)."""
+
+    def __init__(self, type_name: str) -> None:
+        self._type = type_name
+        self._interval_us = round(1_000_000 / RATE_PER_S)
+        self._full_us = 0
+        self._at_us = 0
+
+    def take(self, at_us: int, event: ev.Event, books: Books) -> None:
+        if at_us < self._at_us:
+            self._full_us = 0  # the time of day was corrected
+        self._at_us = at_us
+        if not isinstance(event, ev.Leased) or event.holder:
+            return
+        published = books.items[event.number].published
+        if published.type != self._type or books.leased_again(published.id, event.attempt):
+            return
+        self._full_us = max(self._full_us, at_us) + self._interval_us
+        demand(self._full_us <= at_us + self._interval_us, f"{published.id} was delivered sooner than its rate allows")
+
+
+def _check_publishers(night: Night, books: Books) -> None:
+    there = books.ids.keys()
+    if lost := night.acknowledged - there:
+        msg = f"acknowledged and gone: {sorted(lost)}"
+        raise BrokenPromise(msg)
+    if ghosts := night.refused & there:
+        msg = f"refused and there: {sorted(ghosts)}"
+        raise BrokenPromise(msg)
+    children = {ident for ident in there if books.items[books.ids[ident]].published.causation_id is not None}
+    many = {ident for ident in there if len(ident) == len("00000000-0000-7000-8000-000000000000")}
+    if invented := there - children - night.acknowledged - night.uncertain - many:
+        msg = f"nobody published: {sorted(invented)}"
+        raise BrokenPromise(msg)
+    for ident, attempt in night.acked:
+        item = books.items[books.ids[ident]]
+        demand((item.place, item.attempts) == ("ended", attempt), f"the consumer's ack of {ident}, attempt {attempt}, is gone")

@@ -1,0 +1,379 @@
+"""A worst night: a `Plan` carried out in a simulated world, with everything that was said to publishers written down.
+
+What is done is in `doings` and `troubles`, what handlers do in `night_work`; the history is held against the promises by `checker`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.actors import journal, mailbox
+from perdure.chaos.books import BrokenPromise
+from perdure.chaos.checker import at_rest, check_history, check_nobody_sleeps, check_state
+from perdure.chaos.memory_disk import Killed, MemoryDisk, PowerCut
+from perdure.chaos.plan import TABLE, Plan
+from perdure.chaos.simulated import SimulatedSystem
+from perdure.chaos.simulated_world import SimulatedWorld
+from perdure.chaos.troubles import left_by_a_cut
+from perdure.chaos.witness import Witness
+from perdure.chaos.night_work import Call, Parcel, register
+from perdure.events import parcel
+from perdure.events.errors import PerdureError, PublishTimeout, StoreCorrupt, StoreUnavailable
+from perdure.options import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+    from perdure.actors.context import Context
+    from perdure.consumer import Delivery
+
+__all__ = ["BrokenPromise", "Night"]
+
+TRIES = 50
+TURNS_MAX = 60_000
+MORNING_ROUNDS = 20
+
+
+SMALL = ((parcel, "PARCEL_MESSAGES", 3), (journal, "FRAME_EVENTS_MAX", 6), (mailbox, "BATCH_MAX", 3))
+"""Bounds that a night would never come to, and what they are in half of the nights."""
+
+
+@contextlib.contextmanager
+def _small_bounds() -> Iterator[None]:
+    usual = [getattr(module, name) for module, name, _ in SMALL]
+    for module, name, bound in SMALL:
+        setattr(module, name, bound)
+    try:
+        yield
+    finally:
+        for (module, name, _), bound in zip(SMALL, usual, strict=True):
+            setattr(module, name, bound)
+
+
+class _WatchedSystem(SimulatedSystem):
+    store_class = Witness
+
+
+@attrs.define(eq=False, slots=False)
+class Night:
+    """One plan's run. `run` raises `BrokenPromise` where a promise is broken; `story` tells what was done."""
+
+    plan: Plan
+    story: list[str] = attrs.field(factory=list)
+    acknowledged: set[str] = attrs.field(factory=set)
+    """Ids that a publish returned."""
+    uncertain: set[str] = attrs.field(factory=set)
+    """Ids of publishes that ended in doubt, or with the process."""
+    refused: set[str] = attrs.field(factory=set)
+    """Ids of publishes that were refused: they must not be there."""
+    wanted: set[str] = attrs.field(factory=set)
+    """Ids whose result is to be kept."""
+    acked: set[tuple[str, int]] = attrs.field(factory=set)
+    """(id, attempt) of what manual consumers were told is completed."""
+    deaths: Counter[str] = attrs.field(factory=Counter)
+    simulated_s: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        """Make the world."""
+        self.world = SimulatedWorld(self.plan.world)
+        self.world.steps_max = TURNS_MAX
+        self.disk = MemoryDisk()
+        self.sent: dict[str, Any] = {}
+        self.options: dict[str, dict[str, Any]] = {}
+        self.held: list[Delivery] = []
+        self.paused: set[type[Any]] = set()
+        self.calls: dict[tuple[str, int], Call] = {}
+        self.running: list[Call] = []
+        self.leased_again: set[tuple[str, int]] = set()
+        self.cut_in = self.cut_seed = 0
+        self.set_back_s = 0.0
+        self._numbers = itertools.count(1)
+        self._unanswered: list[tuple[str, Future[str]]] = []
+        self._broken: list[str] = []
+        self._processes = itertools.cycle(self.plan.processes)
+        self.system = self._new_system()
+
+    @property
+    def store(self) -> Witness:
+        """The store of the process that runs now."""
+        return self.system._store  # type: ignore[return-value]  # noqa: SLF001 - made by `_WatchedSystem`
+
+    @property
+    def steps(self) -> int:
+        """How many turns actors have taken."""
+        return self.world.steps
+
+    def run(self) -> Night:
+        """Run the night and hold its history against the promises."""
+        with _small_bounds() if self.plan.small else contextlib.nullcontext():
+            self._run()
+        return self
+
+    def _run(self) -> None:
+        loggers = [logging.getLogger(name) for name in ("perdure", "perdure.store")]
+        were_disabled = [logger.disabled for logger in loggers]
+        for logger in loggers:
+            logger.disabled = True  # each death would be told
+        try:
+            self._survive(self._start)
+            for step in self.plan.steps:
+                self.story.append(str(step))
+                doing = TABLE[step.do]
+                self._survive(partial(doing.do, self, **step.how))
+            self._morning()
+        finally:
+            for logger, was_disabled in zip(loggers, were_disabled, strict=True):
+                logger.disabled = was_disabled
+            self.simulated_s = self.world.clock.passed_us / 1_000_000
+
+    def _survive(self, do: Callable[[], object]) -> None:
+        """Do one thing. That the process dies in it, or that the disk fails, is to be expected; nothing else is."""
+        following: Callable[[], object] | None = do
+        while following is not None:
+            now, following = following, None
+            try:
+                now()
+            except Killed:
+                self.story.append("-> the process died")
+                following = partial(self.succeed, self.disk)
+            except PowerCut:
+                self.story.append("-> the power was cut")
+                following = partial(self.succeed, left_by_a_cut(self.disk, self.cut_seed))
+            except StoreCorrupt as error:
+                msg = f"history is damaged, though nobody damaged it: {error}"
+                raise BrokenPromise(msg) from error
+            except (PerdureError, TimeoutError) as error:
+                self.story.append(f"-> {type(error).__name__}")
+        for name, error in self.world.crashes:
+            if not isinstance(error, StoreUnavailable):  # that is how a journal answers to a failing disk
+                self._broken.append(f"the {name} died of {error!r}")
+        if self._broken:
+            raise BrokenPromise(self._broken[0])
+
+    # --- processes -------------------------------------------------------------------------------------------------------
+
+    def _new_system(self) -> _WatchedSystem:
+        settings = dict(next(self._processes))
+        workers = settings.pop("workers")
+        options = Options(dead_letters_max=8, retries=2, backlog_max=60, **settings)
+        self.disk.before_each = self._before_operation
+        system = _WatchedSystem(world=self.world, disk=self.disk, options=options)
+        register(self, system, workers)
+        return system
+
+    def _before_operation(self, _name: str) -> None:
+        self.world.point()
+        if self.cut_in:
+            self.cut_in -= 1
+            if not self.cut_in:
+                self.world.die(PowerCut())
+
+    def _start(self) -> None:
+        for _ in range(TRIES):
+            try:
+                self.system.start()
+            except StoreUnavailable:
+                continue
+            return
+        msg = "the system does not start, though the disk works again"
+        raise BrokenPromise(msg)
+
+    def restart(self, grace: float) -> None:
+        """Stop in good order, and start again."""
+        self.system.stop(grace=grace)
+        self._leave()
+        self.system = self._new_system()
+        self._start()
+
+    def succeed(self, disk: MemoryDisk) -> None:
+        """The process is dead: start another on what the disk holds."""
+        self.cut_in = 0
+        self.world.forget_all()
+        self._leave()
+        disk.owner, disk.faults = None, []
+        self.disk = disk
+        self.system = self._new_system()
+        self._start()
+
+    def _leave(self) -> None:
+        self.leased_again |= {lease for lease, times in self.store.leases.items() if times > 1}
+        self.held.clear()
+        self.running.clear()
+        self._unanswered.clear()
+
+    # --- what was said ---------------------------------------------------------------------------------------------------
+
+    def break_promise(self, what: str) -> None:
+        """Take note of a broken promise where raising would only fail a handler; the step raises it."""
+        self._broken.append(what)
+
+    def count(self, what: str) -> None:
+        """Count a trouble."""
+        self.deaths[what] += 1
+
+    def name_of(self, kind: type[Any]) -> str:
+        """Give the name under which a type is on record."""
+        return self.system.drafts.names.name(kind)
+
+    def new(self, kind: type[Any], how: str, options: dict[str, Any]) -> tuple[Any, str]:
+        """Make a message and its id."""
+        number = next(self._numbers)
+        ident = f"m{number}"
+        self.sent[ident] = kind(number, how)
+        self.options[ident] = options
+        if "keep_result" in options:
+            self.wanted.add(ident)
+        return self.sent[ident], ident
+
+    def publish(self, idents: list[str], call: Callable[[], Any]) -> None:
+        """Publish, and write down what was said."""
+        self.uncertain.update(idents)  # until it is known: the process may die in the middle
+        try:
+            answer = call()
+        except PublishTimeout as error:
+            self.uncertain.update(error.ids)
+            if self.system.running and not self.disk.faults and at_rest(self.system):
+                self.break_promise(f"{idents} got no answer, though everybody is there and has nothing to do")
+            raise
+        except PerdureError:
+            self.uncertain.difference_update(idents)
+            self.refused.update(idents)
+            raise
+        for ident in answer if isinstance(answer, list) else [answer]:
+            self._heard(ident)
+
+    def submit(self, ident: str, call: Callable[[], Future[str]]) -> None:
+        """Publish without waiting; what is said is written down when it is said."""
+        self.uncertain.add(ident)
+        system = self.system
+
+        def said(future: Future[str]) -> None:
+            if self.system is not system or self.world.dead is not None:
+                return  # said by a process that is dead
+            error = future.exception()
+            if error is None:
+                self._heard(ident)
+            elif not isinstance(error, PublishTimeout):
+                self.uncertain.discard(ident)
+                self.refused.add(ident)
+
+        try:
+            future = call()
+            self._unanswered.append((ident, future))
+            future.add_done_callback(said)
+        except PerdureError:
+            self.uncertain.discard(ident)
+            self.refused.add(ident)
+            raise
+
+    def _heard(self, ident: str) -> None:
+        if not self.store.is_durable(ident):
+            self.break_promise(f"{ident} was acknowledged before it was on the disk")
+        self.acknowledged.add(ident)
+        self.uncertain.discard(ident)
+
+    def resume(self) -> None:
+        """Let all deliveries go on."""
+        self.paused.clear()
+        self.system.admin.resume()
+
+    def checked_out(self, delivery: Delivery) -> None:
+        """Take a delivery in hand."""
+        if not self.store.leases[delivery.id, delivery.attempt]:
+            self.break_promise(f"{delivery.id} was checked out without a lease on record")
+        self.held.append(delivery)
+
+    def check_result(self, ident: str) -> None:
+        """Ask for a result; what is given must be what the handler returned."""
+        try:
+            value = self.system.result(ident, timeout=1.0)
+        except (PerdureError, TimeoutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the handler's own, handed over
+            self.story.append(f"-> {type(error).__name__}")
+            return
+        if value not in (self.sent[ident].number, None):
+            self.break_promise(f"the result of {ident} is {value!r}")
+
+    # --- calls of handlers -----------------------------------------------------------------------------------------------
+
+    def begun(self, what: Any, ctx: Context) -> Call:
+        """A handler is called: hold that against what is on record at this moment."""
+        options = self.options.get(ctx.id, {})
+        key = None if options.get("dedup") == "append" or ctx.id not in self.options else ctx.key
+        call = Call(self.name_of(type(what)), ctx, key, options.get("group"))
+        if not self.store.leases[ctx.id, ctx.attempt]:
+            self.break_promise(f"the handler of {ctx.id} was called before its lease was on record")
+        if type(what) in self.paused:
+            self.break_promise(f"the handler of {ctx.id} was called while it was paused")
+        self.running = [other for other in self.running if not other.ended]
+        for other in self.running:
+            same_key = call.key is not None and (other.type, other.key) == (call.type, call.key)
+            same_group = call.group is not None and other.group == call.group
+            in_force = self.store.in_force.get(other.id) == other.attempt
+            if (same_key or same_group or other.id == call.id) and in_force and not other.context.cancelled:
+                self.break_promise(f"{call} began beside {other}, whose lease is in force")
+        self.running.append(call)
+        self.calls[call.id, call.attempt] = call
+        return call
+
+    def children(self, ident: str, attempt: int) -> list[str]:
+        """Give what the handler of an attempt published."""
+        call = self.calls.get((ident, attempt))
+        return [] if call is None else call.children
+
+    def wait(self, seconds: float) -> None:
+        """Let a handler take its time, while the world goes on."""
+        self.world.run_until(lambda: False, seconds)
+
+    # --- looking ---------------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """In the middle of the night: if all is quiet, what is held must be what is on record."""
+        self.system.run_until_idle()
+        if self.system.running and not self.disk.faults and at_rest(self.system):
+            check_state(self.system)
+
+    def _morning(self) -> None:
+        """All trouble ends; everything must be handled, and the books must be right."""
+        self.disk.faults, self.cut_in = [], 0
+        self.world.kill_after = self.world.die_after = 0
+        self.system.repeats = 0
+        for _ in range(TRIES):
+            self.story.append("resume")
+            self._survive(self.resume)
+            if not self.story[-1].startswith("->"):
+                break
+            self._survive(lambda: self.system.advance(1.0))
+        self._done = False
+        for seconds in itertools.chain((60.0,) * 6, (600.0,) * (MORNING_ROUNDS + round(self.set_back_s / 600))):
+            self._survive(partial(self._work_off, seconds))
+            if self._done:
+                break
+        else:
+            msg = f"something is never done: {self.system.admin.metrics()}"
+            raise BrokenPromise(msg)
+        self._survive(self.system.run_until_idle)
+        if silent := [ident for ident, future in self._unanswered if not future.done()]:
+            msg = f"whoever published {silent} never got an answer"
+            raise BrokenPromise(msg)
+        check_state(self.system)
+        self._leave()
+        check_history(self)
+        self.system.stop()
+
+    def _work_off(self, seconds: float) -> None:
+        self.system.advance(seconds)
+        check_nobody_sleeps(self.store, self.world.clock.now_us() - round(seconds / 2 * 1_000_000))
+        while (delivery := self.system.checkout(Parcel, lease=1000.0)) is not None:
+            delivery.ack()
+        now = self.system.admin.metrics()
+        self._done = not now.ready + now.delayed + now.held + now.in_flight

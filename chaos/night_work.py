@@ -1,0 +1,184 @@
+"""The work of a night: message types, and handlers that do what the payload says, and write down when they were called.
+
+What is published when is in `doings`; what the calls must look like is looked at here (as it happens) and in `checker` (in the end).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.actors.context import Reject, Retry
+from perdure.chaos.memory_disk import Killed
+from perdure.events.backoff import Fixed
+from perdure.events.errors import PerdureError
+from perdure.payloads import message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.actors.context import Batch, Context
+    from perdure.chaos.night import Night
+    from perdure.chaos.simulated import SimulatedSystem
+
+__all__ = ["BACKOFF_S", "HOWS", "LEASE_S", "RETRIES", "TYPES", "Bulk", "Call", "Metered", "Note", "Parcel", "Task", "register"]
+
+BACKOFF_S = 2.0
+LEASE_S = 30.0
+RETRIES = 2
+RATE_PER_S = 2.0
+DIES = "dies"
+
+HOWS = (
+    *("done",) * 3,
+    *("fails:1", "fails:2", "fails:9", "retries", "rejected"),
+    *("slow:5", "slow:40", "beats:40", "extends:40"),
+    *("chained",) * 2,
+    *("half", "refusing", DIES),
+)
+"""What a task may be told to do, as often as it is drawn; a number is of attempts or of seconds."""
+
+
+@message(name="night.task")
+@attrs.frozen
+class Task:
+    """Work whose outcome its payload says."""
+
+    number: int
+    how: str = "done"
+
+
+@message(name="night.note")
+@attrs.frozen
+class Note:
+    """What a task's handler publishes; of one key one is handled at a time."""
+
+    number: int
+    how: str = "done"
+
+
+@message(name="night.parcel")
+@attrs.frozen
+class Parcel:
+    """Work for manual consumers."""
+
+    number: int
+    how: str = "done"
+
+
+@message(name="night.bulk")
+@attrs.frozen
+class Bulk:
+    """Work that is handled in batches."""
+
+    number: int
+    how: str = "done"
+
+
+@message(name="night.metered")
+@attrs.frozen
+class Metered:
+    """Work that is handled at a limited rate, by as many workers as there is work for."""
+
+    number: int
+    how: str = "done"
+
+
+TYPES: dict[str, type[Any]] = {"task": Task, "note": Note, "parcel": Parcel, "bulk": Bulk, "metered": Metered}
+
+
+@attrs.define(eq=False)
+class Call:
+    """One call of a handler for one attempt of one message, as the handler saw it."""
+
+    type: str
+    context: Context = attrs.field(repr=False)
+    key: str | None
+    """Whose messages must not be handled beside each other; None where they may."""
+    group: str | None
+    children: list[str] = attrs.field(factory=list)
+    ended: bool = False
+    id: str = attrs.field(init=False)
+    attempt: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Take down whose call it is."""
+        self.id, self.attempt = self.context.id, self.context.attempt
+
+
+def register(night: Night, system: SimulatedSystem, workers: int) -> None:
+    """Register all handlers of a night with a new system."""
+
+    def handler(kind: type[Any], **options: Any) -> Callable[[Any, Context], Any]:
+        def handle(what: Any, ctx: Context) -> Any:
+            call = night.begun(what, ctx)
+            try:
+                return _behave(night, what, ctx, call)
+            finally:
+                call.ended = True
+
+        return system.handler(kind, retries=RETRIES, backoff=Fixed(BACKOFF_S), **options)(handle)
+
+    handler(Task, parallelism=workers, lease=LEASE_S)
+    handler(Note, parallelism=2, dedup="append", key_parallelism=1)
+    handler(Metered, parallelism=(1, 3), rate=RATE_PER_S, lease=LEASE_S)
+
+    @system.batch_handler(Bulk, size=4, wait=0.5, retries=RETRIES, backoff=Fixed(BACKOFF_S), lease=LEASE_S)
+    def bulk(batch: Batch) -> None:
+        calls = [night.begun(item.message, item) for item in batch]
+        try:
+            for item in batch:
+                if item.message.how == "rejected":
+                    item.reject("as it says")
+                elif item.message.how.startswith("fails") and item.attempt == 1:
+                    item.fail("as it says", delay=1.0)
+            if any(item.message.how == DIES and item.attempt == 1 for item in batch):
+                raise ValueError(len(batch))
+        finally:
+            for call in calls:
+                call.ended = True
+
+
+def _behave(night: Night, what: Any, ctx: Context, call: Call) -> Any:
+    how, _, number = what.how.partition(":")
+    match how:
+        case "fails" if ctx.attempt <= int(number):
+            raise ValueError(what.number)
+        case "retries" if ctx.attempt == 1:
+            raise Retry(delay=1.0)
+        case "rejected":
+            raise Reject("as it says")
+        case "slow":
+            night.wait(float(number))
+        case "beats" | "extends":
+            _hold_on(night, ctx, how, float(number))
+        case "chained":
+            _child(ctx, call, Note(what.number), key=f"n{what.number % 3}")
+        case "half":
+            for _ in range(2):
+                _child(ctx, call, Note(what.number))
+            if ctx.attempt == 1:
+                raise ValueError(what.number)
+        case "refusing":
+            _child(ctx, call, Task(what.number), key=f"k{what.number % 3}", dedup="reject")
+        case "dies":
+            night.world.die(Killed())
+    return what.number
+
+
+def _child(ctx: Context, call: Call, child: Any, **options: Any) -> None:
+    call.children.append(ctx.publish(child, id=f"{ctx.id}.{ctx.attempt}.{len(call.children)}", **options))
+
+
+def _hold_on(night: Night, ctx: Context, how: str, seconds: float) -> None:
+    """Work for longer than the lease, and say so in time."""
+    for part in range(4):
+        night.wait(seconds / 4)
+        try:
+            if how == "beats":
+                ctx.heartbeat(25 * (part + 1), "so far")
+            else:
+                ctx.extend(LEASE_S)
+        except (PerdureError, TimeoutError):
+            return  # its lease is gone, so nobody will take its outcome; or nobody answers now

@@ -1,0 +1,100 @@
+"""Many nights, on all processors: each in a process that runs many, in no order; what a night is, is in `night`.
+
+The work is handed out in small parts, so that the first failure ends it soon.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.chaos.night import Night
+from perdure.chaos.plan import draw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["Tally", "run_nights"]
+
+PART = 8
+
+
+@attrs.define
+class Tally:
+    """What some nights came to."""
+
+    nights: int = 0
+    turns: int = 0
+    simulated_s: float = 0.0
+    troubles: dict[str, int] = attrs.field(factory=dict)
+    failed: list[tuple[int, str]] = attrs.field(factory=list)
+    """(seed, error) of each night that broke a promise."""
+
+    def add(self, other: Tally) -> None:
+        """Add another's numbers."""
+        self.nights += other.nights
+        self.turns += other.turns
+        self.simulated_s += other.simulated_s
+        for name, n in other.troubles.items():
+            self.troubles[name] = self.troubles.get(name, 0) + n
+        self.failed += other.failed
+
+
+def run_part(seeds: list[int]) -> Tally:
+    """Run some nights, up to the first that fails. Runs in a process of its own."""
+    tally = Tally()
+    for seed in seeds:
+        night = Night(draw(seed))
+        try:
+            night.run()
+        except Exception as error:  # noqa: BLE001 - any failure of a night is one to tell
+            tally.failed.append((seed, repr(error)))
+        tally.add(Tally(1, night.steps, night.simulated_s, dict(night.deaths)))
+        if tally.failed:
+            break
+    return tally
+
+
+def run_nights(
+    seeds: Iterable[int],
+    *,
+    processes: int | None = None,
+    seconds: float | None = None,
+    told: Callable[[int], None] = lambda _nights: None,
+) -> Tally:
+    """Run nights until all are done, one has failed, or (after the first part) the time is over.
+
+    Args:
+        seeds: of the nights; may be endless where there is a time.
+        processes: how many at once; as many as there are processors unless given.
+        seconds: begin no more nights after so long.
+        told: called with the number of nights whenever some are done.
+    """
+    count = processes or os.cpu_count() or 1
+    parts = _parts(iter(seeds))
+    total = Tally()
+    until_s = None if seconds is None else time.monotonic() + seconds
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+        under_way: set[Future[Tally]] = {pool.submit(run_part, part) for _, part in zip(range(2 * count), parts, strict=False)}
+        while under_way:
+            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in done:
+                tally = future.result()
+                total.add(tally)
+                told(tally.nights)
+            over = total.failed or (until_s is not None and time.monotonic() > until_s)
+            if over:
+                under_way = {future for future in under_way if not future.cancel()}
+                continue
+            under_way |= {pool.submit(run_part, part) for _, part in zip(done, parts, strict=False)}
+    return total
+
+
+def _parts(seeds: Iterator[int]) -> Iterator[list[int]]:
+    while part := [seed for _, seed in zip(range(PART), seeds, strict=False)]:
+        yield part

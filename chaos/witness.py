@@ -1,0 +1,81 @@
+"""A store that watches what is written, so that a promise can be held against the disk in the moment in which it is given.
+
+It is the real store in every other respect. What the whole history must look like in the end is in `checker`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from perdure.events import vocabulary as ev
+from perdure.events.wire import decode
+from perdure.store import SegmentStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perdure.store import Recovered
+
+__all__ = ["Witness"]
+
+LEASE_ENDS = (ev.Completed, ev.AttemptFailed, ev.LeaseExpired, ev.Returned, ev.Cancelled)
+
+
+class Witness(SegmentStore):
+    """Knows, at any moment, which messages and which leases are on record."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.published: dict[str, int] = {}
+        """Id to the sequence number of its `Published`."""
+        self.in_force: dict[str, int] = {}
+        """Id to the attempt of a lease that is in force as far as anybody has written."""
+        self.leases: Counter[tuple[str, int]] = Counter()
+        """How often a lease (id, attempt) was written, counting those whose frame was lost afterwards."""
+        self._ids: dict[int, str] = {}
+
+    def open(self) -> Recovered:
+        """See `EventStore.open`."""
+        recovered = super().open()
+        self.leases = Counter()
+        self._look_again()
+        return recovered
+
+    def reopen(self, *, void_after: int | None = None) -> Recovered:
+        """See `EventStore.reopen`."""
+        recovered = super().reopen(void_after=void_after)
+        self._look_again()
+        return recovered
+
+    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+        """See `EventStore.append`."""
+        super().append(body, count, expected_seq=expected_seq)  # unless it raises, or its writer dies in it
+        self._see(decode(body, count), expected_seq)
+
+    def is_durable(self, ident: str) -> bool:
+        """Tell whether a message is on record, and synced."""
+        seq = self.published.get(ident)
+        return seq is not None and seq <= self.synced_seq
+
+    def _look_again(self) -> None:
+        lost, self.leases = self.leases, Counter()
+        self.published, self.in_force = {}, {}
+        self._ids = {}
+        for frame in self.frames():
+            self._see(decode(frame.body, frame.count), frame.first_seq)
+        self.leases |= lost
+
+    def _see(self, batches: Iterable[tuple[int, list[Any]]], seq: int) -> None:
+        for _, events in batches:
+            for event in events:
+                if isinstance(event, ev.Published):
+                    self.published[event.id] = seq
+                    self._ids[event.number] = event.id
+                elif isinstance(event, ev.Leased):
+                    ident = self._ids[event.number]
+                    self.in_force[ident] = event.attempt
+                    self.leases[ident, event.attempt] += 1
+                elif isinstance(event, LEASE_ENDS):
+                    self.in_force.pop(self._ids[event.number], None)
+                seq += 1

@@ -1,0 +1,157 @@
+"""The simulated system that users test their own handlers with: every kind of handler, step by step, without time or threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import attrs
+import pytest
+
+import perdure
+from perdure.chaos import SimulatedSystem
+from perdure.chaos.simulated import Stuck
+
+
+@attrs.frozen
+class Job:
+    number: int
+
+
+def test_simulated_system_runs_step_by_step() -> None:
+    """Retries, delays and time itself, without a thread and without waiting."""
+    system = SimulatedSystem(seed=3)
+    seen: list[tuple[int, int]] = []
+
+    @system.handler(Job, retries=2, backoff=perdure.Fixed(60.0))
+    def work(job: Job, ctx: perdure.Context) -> None:
+        seen.append((job.number, ctx.attempt))
+        if ctx.attempt < 2:
+            raise ValueError(job.number)
+
+    with system:
+        system.publish(Job(1))
+        system.publish(Job(2), delay=30.0)
+        system.run_until_idle()
+        assert seen == [(1, 1)]
+        system.advance(31.0)
+        assert seen == [(1, 1), (2, 1)]
+        system.drain(timeout=3600.0)
+        assert seen == [(1, 1), (2, 1), (1, 2), (2, 2)]
+        system.admin.pause()
+        system.publish(Job(3))
+        with pytest.raises((Stuck, TimeoutError)):
+            system.drain(timeout=5.0)
+    again = SimulatedSystem(seed=4, disk=system.disk)
+    with again:
+        assert again.admin.metrics().ready == 1
+
+
+def test_coroutines_sleep_in_virtual_time_beside_each_other() -> None:
+    system = SimulatedSystem(seed=1)
+    log: list[str] = []
+
+    @system.handler(Job, parallelism=2, retries=1, backoff=0)
+    async def work(job: Job, ctx: perdure.Context) -> int:
+        log.append(f"{job.number} begins")
+        await asyncio.sleep(3600.0)
+        log.append(f"{job.number} ends")
+        if job.number == 2 and ctx.attempt == 1:
+            raise ValueError(job.number)
+        return job.number
+
+    with system:
+        ids = system.publish_many([Job(1), Job(2)], keep_result=1e6)
+        system.drain(timeout=1e6)
+        assert sorted(log[:2]) == ["1 begins", "2 begins"]
+        assert log.count("2 ends") == 2
+        assert [system.result(ident) for ident in ids] == [1, 2]
+
+
+def test_batches_wait_for_company_in_virtual_time() -> None:
+    system = SimulatedSystem(seed=1)
+    batches: list[list[int]] = []
+
+    @system.batch_handler(Job, size=3, wait=10.0)
+    def work(batch: perdure.Batch) -> None:
+        batches.append([item.message.number for item in batch])
+
+    with system:
+        for number in range(4):
+            system.submit(Job(number))
+        system.advance(60.0)
+        assert batches == [[0, 1, 2], [3]]
+
+
+def test_process_handlers_run_here() -> None:
+    system = SimulatedSystem(seed=1)
+    threads: list[threading.Thread] = []
+
+    @system.handler(Job, isolation="process")
+    def work(job: Job, ctx: perdure.Context) -> None:
+        threads.append(threading.current_thread())
+
+    with system:
+        system.publish(Job(1))
+        system.drain(timeout=60.0)
+    assert threads == [threading.main_thread()]
+
+
+def test_elastic_handler_that_an_operator_scaled_wakes_nobody() -> None:
+    """It woke the dispatcher every second, for ever. Found by simulation."""
+    system = SimulatedSystem(seed=1)
+    system.handler(Job, parallelism=(1, 4))(lambda job, ctx: None)
+    with system:
+        system.admin.scale(Job, 3)
+        system.publish(Job(1))
+        system.advance(10.0)
+        before = system.world.steps
+        system.advance(3600.0)
+        assert system.world.steps - before < 10
+
+
+def test_expired_message_is_not_checked_out() -> None:
+    """Its lease ran out in the same pass as its time to live. Found by simulation."""
+    system = SimulatedSystem(seed=1)
+    with system:
+        system.publish(Job(1), ttl=5.0)
+        assert system.checkout(Job, lease=2.0) is not None
+        system.world.clock.advance(60.0)
+        assert system.checkout(Job) is None
+
+
+def test_clock_set_back_holds_up_no_limited_rate() -> None:
+    """A handler with a rate waited for as long as the clock had been set back. Found by thinking about the simulation."""
+    first = SimulatedSystem(seed=1)
+    first.handler(Job, rate="1/m")(lambda job, ctx: None)
+    with first:
+        first.publish(Job(1))
+        first.drain(timeout=60.0)
+    second = SimulatedSystem(seed=2, disk=first.disk)
+    second.world.clock.set_back(86_400.0)
+    second.handler(Job, rate="1/m")(lambda job, ctx: None)
+    with second:
+        second.publish(Job(2))
+        second.drain(timeout=120.0)
+
+
+def test_rate_made_faster_holds_at_once() -> None:
+    """What was used up at the slower rate held up the faster one. Found as above."""
+    system = SimulatedSystem(seed=1)
+    system.handler(Job, rate="1/h")(lambda job, ctx: None)
+    with system:
+        system.publish_many([Job(1), Job(2)])
+        system.advance(1.0)
+        system.admin.configure(Job, rate="1/s")
+        system.drain(timeout=10.0)
+
+
+def test_result_of_one_superseded_in_its_own_commit_is_told() -> None:
+    """It was said to be unknown. Found by simulation."""
+    system = SimulatedSystem(seed=1)
+    with system:
+        futures = [system.submit(Job(n), id=f"j{n}", key="k", keep_result=60.0) for n in (1, 2)]
+        system.run_until_idle()
+        assert [future.result(0) for future in futures] == ["j1", "j2"]
+        with pytest.raises(perdure.HandlerFailed, match="superseded"):
+            system.result("j1", timeout=1.0)
