@@ -24,6 +24,8 @@ class Effort:
     footprint: int
     """Messages whose bytes in memory and on disk are counted."""
     cpu_calls: int
+    spilled: int
+    """Messages of 1 kB that wait, nearly all of their payloads on disk."""
 
 
 ORDINARY = Effort(
@@ -35,6 +37,7 @@ ORDINARY = Effort(
     logs=(10_000, 100_000, 1_000_000),
     footprint=200_000,
     cpu_calls=400,
+    spilled=200_000,
 )
 EFFORTS = {
     "quick": Effort(
@@ -46,7 +49,10 @@ EFFORTS = {
         logs=(3_000,),
         footprint=2_000,
         cpu_calls=20,
+        spilled=2_000,
     ),
     "ordinary": ORDINARY,
-    "full": attrs.evolve(ORDINARY, rounds=5, seconds=3.0, idle_samples=5_000, logs=(*ORDINARY.logs, 10_000_000)),
+    "full": attrs.evolve(
+        ORDINARY, rounds=5, seconds=3.0, idle_samples=5_000, logs=(*ORDINARY.logs, 10_000_000), spilled=10_000_000
+    ),
 }

@@ -66,7 +66,7 @@ def target_rows(verdicts: Sequence[Verdict]) -> tuple[tuple[str, ...], list[tupl
             measured = f"{number(verdict.median)}{verdict.unit}"
             rows.append((verdict.text, asked, measured, _spread(verdict.values), "yes" if verdict.met else "**no**"))
         else:
-            rows.append((verdict.text, asked, "not measured" if verdict.group else "no option for it yet", "", "-"))
+            rows.append((verdict.text, asked, "not measured", "", "-"))
     return TARGET_HEADINGS, rows
 
 
