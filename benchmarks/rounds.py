@@ -1,6 +1,7 @@
-"""Runs a group's loads and their floors in turn, several times over, each in a process of its own, and shows how far it is.
+"""Runs a group's loads in turn, several times over, each in a process of its own, and shows how far it is.
 
-In turn, so that a slow moment of the machine does not fall on one load alone; a floor counts for the loads of its own round.
+In turn, so that a slow moment of the machine does not fall on one load alone; and each between two runs of its floors, as what a
+disk does in one minute says nothing of the next.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import platform
 import resource
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from benchmarks.effort import Effort
+    from benchmarks.figure import Measure
     from benchmarks.load import Load, Prepared
 
 __all__ = ["Session", "measure"]
@@ -48,13 +51,14 @@ def measure(group: str, effort_name: str, effort: Effort, beside: Path, progress
     with tempfile.TemporaryDirectory(dir=beside, prefix="benchmark-") as root:
         session = Session(group, effort_name, Path(root))
         before = _processor_s()
-        bar = progress.add_task(group, total=effort.rounds * (len(loads) + len(floors)))
+        bar = progress.add_task(group, total=effort.rounds * len(loads))
         figures = {m.name: Figure(m, load.name, load.note) for load in (*floors, *loads) for m in load.measures}
         for _ in range(effort.rounds):
-            values: dict[str, float] = {}
-            for load in (*floors, *loads):
+            for load in loads:
                 progress.update(bar, description=f"{group}: {load.name}")
-                _keep(load, session.run(load), figures, values)
+                own = floors_of([load], effort)
+                runs = [session.run(each) for each in (*own, load, *own)]
+                _keep(load, runs, own, figures)
                 progress.advance(bar)
         progress.update(bar, description=group)
         others = _others_share(before, _processor_s())
@@ -69,17 +73,26 @@ def measure(group: str, effort_name: str, effort: Effort, beside: Path, progress
     )
 
 
-def _keep(load: Load, outcome: Outcome, figures: dict[str, Figure], values: dict[str, float]) -> None:
-    """Enter one run's values, each with its ratio to the floor of this round."""
-    for i, measure in enumerate(load.measures):
-        figure = figures[measure.name]
-        if outcome.missing:
-            figures[measure.name] = attrs.evolve(figure, missing=outcome.missing)
-            continue
-        value = values[measure.name] = outcome.values[i]
-        figure.values.append(value)
-        if measure.floor in values:
-            figure.ratios.append(ratio_of(measure, value, values[measure.floor]))
+def _keep(load: Load, runs: list[Outcome], own: list[Load], figures: dict[str, Figure]) -> None:
+    """Enter one run's values, each with its ratio to the mean of its floor right before and right after."""
+    around: dict[str, list[float]] = {}
+    for floor, outcome in zip((*own, *own), (*runs[: len(own)], *runs[len(own) + 1 :]), strict=True):
+        for measure, value in _entered(floor, outcome, figures):
+            around.setdefault(measure.name, []).append(value)
+    for measure, value in _entered(load, runs[len(own)], figures):
+        if measure.floor in around:
+            figures[measure.name].ratios.append(ratio_of(measure, value, statistics.fmean(around[measure.floor])))
+
+
+def _entered(load: Load, outcome: Outcome, figures: dict[str, Figure]) -> list[tuple[Measure, float]]:
+    """Enter what a run gave, or why it gave nothing; gives what it gave."""
+    if outcome.missing:
+        for measure in load.measures:
+            figures[measure.name] = attrs.evolve(figures[measure.name], missing=outcome.missing)
+        return []
+    for measure, value in zip(load.measures, outcome.values, strict=True):
+        figures[measure.name].values.append(value)
+    return [*zip(load.measures, outcome.values, strict=True)]
 
 
 class Session:

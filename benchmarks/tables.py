@@ -64,7 +64,7 @@ def target_rows(verdicts: Sequence[Verdict]) -> tuple[tuple[str, ...], list[tupl
         asked = f"{'≥' if verdict.at_least else '≤'} {verdict.asked:g}{verdict.unit}"
         if verdict.values:
             measured = f"{number(verdict.median)}{verdict.unit}"
-            rows.append((verdict.text, asked, measured, _spread(verdict.values), "yes" if verdict.met else "**no**"))
+            rows.append((verdict.text, asked, measured, _spread(verdict.values), verdict.word))
         else:
             rows.append((verdict.text, asked, "not measured", "", "-"))
     return TARGET_HEADINGS, rows

@@ -38,7 +38,18 @@ class Verdict:
     @property
     def met(self) -> bool:
         """Tell whether the median does what is asked."""
-        return self.median >= self.asked if self.at_least else self.median <= self.asked
+        return self._does(self.median)
+
+    def _does(self, value: float) -> bool:
+        return value >= self.asked if self.at_least else value <= self.asked
+
+    @property
+    def word(self) -> str:
+        """Say it in words; a median is no proof where the rounds disagree."""
+        rounds = {self._does(value) for value in self.values}
+        if self.met:
+            return "yes" if rounds == {True} else "yes, not in each round"
+        return "**no**" if rounds == {False} else "**no**, in some rounds"
 
 
 @attrs.frozen
