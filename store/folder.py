@@ -53,7 +53,6 @@ class SegmentStore:
         self.history = history or History()
         self.last_seq = 0
         self.epoch = 0
-        """For a new log that goes on from another: that one's last sequence number and chain hash."""
         self._new_id = new_id
         self._now_us = now_us
         self._lock = self.disk.lock(self.path)
@@ -150,11 +149,11 @@ class SegmentStore:
             raise StoreCorrupt(msg, file=str(self.path), offset=0, seq=1)
         self._store_id = self._new_id()
         self._crc_seed = fr.seed(self._store_id)
-        self.last_seq, self._chain = 0, fr.chain_after(self._store_id)
-        self.synced_seq = self.last_seq
+        self._chain = fr.chain_after(self._store_id)
+        self.last_seq = self.synced_seq = 0
         self.epoch = 1
         self._begin_segment()
-        return Recovered(self.last_seq, 1, 1, created=True)
+        return Recovered(0, 1, 1, created=True)
 
     def _read_from_disk(self, path: Path) -> None:
         """Have what is in the file on the disk, and read what is on the disk: a sync that failed before shows now."""

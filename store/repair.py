@@ -78,7 +78,7 @@ def repair(source: str | Path, target: str | Path, *, progress: Callable[[int], 
     reader = FolderReader(source)
     runs = _runs(reader)
     best, snapshots = _best(reader, runs)
-    if best is None and runs and reader.first_seq > 1:
+    if best is None and reader.first_seq > 1:
         msg = (
             f"the log in {source} begins with {reader.first_seq}, and no whole snapshot of what is whole of it is there to build "
             "upon. Restore the folder from a backup."

@@ -10,7 +10,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-import atheris  # type: ignore[import-not-found]  # no dependency
+import atheris  # type: ignore[import-untyped]  # no dependency
 
 with atheris.instrument_imports():
     from perdure.chaos.memory_disk import MemoryDisk
