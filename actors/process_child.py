@@ -2,8 +2,9 @@
 
 Started as `python -m perdure.actors.process_child FD`. Talks to its worker (see `process`) over one socket with pickled tuples:
 in come `("handler", pickled function)` once, answered by `("ready",)`, and `("call", pickled (message, facts))` for each
-attempt; out go `("ask", method, args, kwargs)`, which is answered by `("answer", ok, value)`, and at the end `("done", pickled value)` or
-`("failed", pickled exception, traceback)`. Only a parent and the child it started speak this; nothing of it is stored.
+attempt; out go `("ask", method, args, kwargs)`, which is answered by `("answer", ok, value)`, and at the end
+`("done", pickled value)` or `("failed", pickled exception, traceback)`. Only a parent and the child it started speak this;
+nothing of it is stored.
 """
 
 from __future__ import annotations
