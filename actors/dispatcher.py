@@ -292,7 +292,8 @@ class Dispatcher(Decider):
             more_us = min(lease_us, ends_us - now_us) if limit_us else lease_us
             self.stage.desk.send("queue", Extend(*place, more_us), _Nobody(), from_outside=False)
             return
-        if until_us == delivery.lease.until_us and (not delivery.started_us or ends_us > now_us):
+        own = until_us == delivery.lease.until_us or not delivery.grown_until_us
+        if not delivery.started_us or (own and ends_us > now_us):  # perhaps not for the first time: its child may start slowly
             more_us = ends_us - now_us if delivery.started_us else pool.handler.limit_us
             self.stage.desk.send("queue", Extend(*place, more_us), _Nobody(), from_outside=False)
             return

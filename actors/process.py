@@ -55,7 +55,7 @@ class HandlerProcess:
         return self._connection
 
     def warm(self) -> None:
-        """Have a child that is ready for a call, or is taking too long; what its start takes counts against no message's timeout."""
+        """Have a child that is ready for a call, or takes too long to be; its start counts against no message's timeout."""
         try:
             connection = self._connection or self._start()
             if not self._greeted:

@@ -1,9 +1,10 @@
 """The other side of a process handler: a child that runs one handler call at a time, and nothing of the system beside it.
 
 Started as `python -m perdure.actors.process_child FD`. Talks to its worker (see `process`) over one socket with pickled tuples:
-in come `("handler", pickled function)` once, answered by `("ready",)`, and `("call", pickled (message, facts))` for each attempt; out
-go `("ask", method, args, kwargs)`, which is answered by `("answer", ok, value)`, and at the end `("done", pickled value)` or
-`("failed", pickled exception, traceback)`. Only a parent and the child it started speak this; nothing of it is stored.
+in come `("handler", pickled function)` once, answered by `("ready",)`, and `("call", pickled (message, facts))` for each
+attempt; out go `("ask", method, args, kwargs)`, which is answered by `("answer", ok, value)`, and at the end
+`("done", pickled value)` or `("failed", pickled exception, traceback)`. Only a parent and the child it started speak this;
+nothing of it is stored.
 """
 
 from __future__ import annotations

@@ -148,6 +148,31 @@ def test_rate_is_kept_also_over_a_restart(folder: Path, clock: perdure.ManualClo
         system.drain(timeout=10.0)
 
 
+def test_rate_of_a_batch_handler_counts_messages(
+    folder: Path, clock: perdure.ManualClock, collected: Collected, until: Until
+) -> None:
+    """Not calls: what lies behind a limited rate (a service, a quota) counts what is sent to it."""
+    system = perdure.System(folder, clock=clock)
+
+    @system.batch_handler(Job, size=10, rate="2/s")
+    def store(batch: perdure.Batch) -> None:
+        for item in batch:
+            collected.add(item.message.number)
+
+    with system:
+        system.publish_many([Job(n) for n in range(4)])
+        assert collected.wait_for(1) == [0]
+        until(lambda: system.admin.metrics().completed == 1)
+        assert system.admin.metrics().ready == 3
+        clock.advance(0.51)
+        until(lambda: system.admin.metrics().completed == 2)
+        assert (collected.items, system.admin.metrics().ready) == ([0, 1], 2)
+        while system.admin.metrics().ready:
+            clock.advance(0.51)
+        system.drain(timeout=10.0)
+    assert collected.items == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("rate", [0, -1, "fast", "5/y", True, "0/s"])
 def test_wrong_rate_is_refused(folder: Path, rate: Any) -> None:
     with pytest.raises(perdure.InvalidMessage, match="rate"):

@@ -1,0 +1,115 @@
+"""What other queues were caught doing: running a delayed message twice, and leaving a publisher in doubt for ever."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import perdure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.host.conftest import Collected, Until
+
+HOUR_S = 3600.0
+
+
+@attrs.frozen
+class Job:
+    number: int
+
+
+class GatedStore(perdure.MemoryStore):
+    """Its syncs wait while the gate is shut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def sync(self) -> None:
+        assert self.gate.wait(30.0)
+        super().sync()
+
+
+def test_delayed_message_runs_once_however_late_it_is(
+    folder: Path, clock: perdure.ManualClock, collected: Collected, until: Until
+) -> None:
+    """Scenario 52: no lease exists before it is delivered, so none can run out meanwhile; a restart while it waits adds none."""
+
+    def make() -> perdure.System:
+        system = perdure.System(folder, clock=clock)
+        system.handler(Job, parallelism=4, lease=30.0, retries=5)(lambda job: collected.add(job.number))
+        return system
+
+    with make() as system:
+        ident = system.publish(Job(1), delay=10 * HOUR_S)
+        for _ in range(9):
+            clock.advance(HOUR_S)
+            assert (system.admin.metrics().delayed, system.admin.metrics().in_flight) == (1, 0)
+        assert not list(system.audit.events(type="Leased"))
+    with make() as system:
+        assert not list(system.audit.events(type="Leased"))
+        clock.advance(100 * HOUR_S)  # far past its time and any lease
+        assert collected.wait_for(1) == [1]
+        until(lambda: system.admin.metrics().completed == 1)
+        clock.advance(100 * HOUR_S)
+        system.drain(timeout=10.0)
+    with make() as system:
+        clock.advance(HOUR_S)
+        system.drain(timeout=10.0)
+        names = [record.name for record in system.audit.timeline(ident)]
+        assert names.count("Leased") == names.count("Completed") == 1
+        assert "LeaseExpired" not in names
+    assert collected.items == [1]
+
+
+def test_publish_that_timed_out_says_so_and_the_same_id_settles_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenario 56: the answer is lost, not the message; asked again under its id it counts once."""
+    monkeypatch.setattr("perdure.system.SLACK_S", 0.05)
+    store = GatedStore()
+    with perdure.System(store=store, options=perdure.Options(publish_timeout_s=0.05)) as system:
+        store.gate.clear()
+        with pytest.raises(perdure.PublishTimeout, match=r"may or may not be published.*same id") as caught:
+            system.publish(Job(1), id="job-1")
+        assert caught.value.ids == ("job-1",)
+        store.gate.set()
+        assert system.publish(Job(1), id="job-1") == "job-1"
+        assert system.admin.metrics().published == 1
+        assert [record.message_id for record in system.audit.events(type="Published")] == ["job-1"]
+
+
+def _local() -> object:
+    @attrs.frozen
+    class Hidden:
+        number: int
+
+    return Hidden(1)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "options"),
+    [
+        (perdure.DuplicateKey, Job(2), {"key": "held", "dedup": "reject"}),
+        (perdure.QueueFull, Job(2), {}),
+        (perdure.PayloadTooLarge, "x" * 2_000, {}),
+        (perdure.InvalidMessage, Job(2), {"priority": 10**9}),
+        (perdure.UnknownMessageType, _local(), {}),
+    ],
+)
+def test_publish_that_raised_has_published_nothing(
+    folder: Path, error: type[Exception], message: Any, options: dict[str, Any]
+) -> None:
+    """Scenario 56: not now, and not after a restart either."""
+    bounds = perdure.Options(backlog_max=1 if error is perdure.QueueFull else 5, publish_timeout_s=0.0, payload_bytes_max=1_000)
+    with perdure.System(folder, options=bounds) as system:
+        kept = system.publish(Job(1), key="held", dedup="reject")
+        with pytest.raises(error):
+            system.publish(message, **options)
+    with perdure.System(folder, options=bounds) as system:
+        assert [record.message_id for record in system.audit.events(type="Published")] == [kept]
+        assert system.admin.metrics().ready == 1
