@@ -18,12 +18,12 @@ from perdure.actors import journal, mailbox
 from perdure.chaos.books import BrokenPromise
 from perdure.chaos.checker import at_rest, check_history, check_nobody_sleeps, check_state
 from perdure.chaos.memory_disk import Killed, MemoryDisk, PowerCut
+from perdure.chaos.night_work import Call, Parcel, register
 from perdure.chaos.plan import TABLE, Plan
 from perdure.chaos.simulated import SimulatedSystem
 from perdure.chaos.simulated_world import SimulatedWorld
 from perdure.chaos.troubles import left_by_a_cut
 from perdure.chaos.witness import Witness
-from perdure.chaos.night_work import Call, Parcel, register
 from perdure.events import parcel
 from perdure.events.errors import PerdureError, PublishTimeout, StoreCorrupt, StoreUnavailable
 from perdure.options import Options
@@ -152,9 +152,9 @@ class Night:
                 raise BrokenPromise(msg) from error
             except (PerdureError, TimeoutError) as error:
                 self.story.append(f"-> {type(error).__name__}")
-        for name, error in self.world.crashes:
-            if not isinstance(error, StoreUnavailable):  # that is how a journal answers to a failing disk
-                self._broken.append(f"the {name} died of {error!r}")
+        for name, cause in self.world.crashes:
+            if not isinstance(cause, StoreUnavailable):  # that is how a journal answers to a failing disk
+                self._broken.append(f"the {name} died of {cause!r}")
         if self._broken:
             raise BrokenPromise(self._broken[0])
 
