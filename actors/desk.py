@@ -210,8 +210,8 @@ def _unavailable(why: str) -> StoreUnavailable:
 def _in_doubt(publish: Publish, error: PerdureError) -> PublishTimeout:
     ids = tuple(draft.id for draft in publish.drafts)
     msg = (
-        f"{len(ids)} message(s) were written, and nobody is left to say whether they got to the disk: {error} Publish again with the "
-        f"same id to settle it (the first is {ids[0]}); see `.ids`."
+        f"{len(ids)} message(s) were written, and nobody is left to say whether they got to the disk: {error} Publish again with "
+        f"the same id to settle it (the first is {ids[0]}); see `.ids`."
     )
     return PublishTimeout(msg, ids)
 

@@ -84,7 +84,7 @@ class Dispatcher(Decider):
                         self._subscribe(pool)
                 case Reborn(name="supervisor"):
                     for pool in self.stage.pools.values():
-                        self._staff(pool)
+                        self._after_a_death(pool)
                 case Pace(type=type_name):
                     self._subscribe(self.stage.pools[type_name])
                 case Overdue(leases=leases):
@@ -238,6 +238,10 @@ class Dispatcher(Decider):
         if not message.restarted:
             pool.workers.pop(message.name, None)
             pool.retiring = max(0, pool.retiring - 1)
+        self._after_a_death(pool)
+
+    def _after_a_death(self, pool: Pool) -> None:
+        """Some worker may have died: settle what was its own, hand out again what it may have taken, see to its successor."""
         self._sweep(pool)
         for delivery in list(pool.open.values()):
             if not delivery.claim:

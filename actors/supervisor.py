@@ -71,11 +71,16 @@ class Supervisor(Actor):
             if name != self.name and not self.stage.world.runs(actor):
                 self._down(Down(name, actor, ActorKilled(name)))
         if self.generation > 1:
+            # The predecessor may have died right after it had started somebody, in the middle of telling of that or of the journal.
+            # All of it is told again: twice is harmless.
             self.stage.tell("dispatcher", Reborn(self.name))
             for name, needed in (("scheduler", self.stage.schedules), ("relay", self.stage.outboxes)):
                 if needed:
-                    self._hire(name, None)  # the predecessor may have died with the word for it in its mailbox
-            self._journal_up()  # the predecessor may have died in the middle of telling everybody; told twice is harmless
+                    self._hire(name, None)  # the word for it may have been in the predecessor's mailbox
+            self.stage.tell_all(Reborn("timer"))
+            for name in ROLES:
+                self.stage.desk.resend(name)
+            self._journal_up()
 
     def _recall(self) -> None:
         self.term = self.stage.next_term(self.name)

@@ -57,8 +57,11 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.decider",
-                "            self.events, self.written, self.synced = [], [], []\n            self.stage",
-                "            for effect in self.synced:\n                effect.release(0)\n            self.events, self.written, self.synced = [], [], []\n            self.stage",
+                '            self.stage.tell("journal", append)\n',
+                "            for effect in append.synced:\n"
+                "                effect.release(0)\n"
+                "            append.synced = []\n"
+                '            self.stage.tell("journal", append)\n',
             ),
         ),
     ),
@@ -214,7 +217,8 @@ BUGS: tuple[Bug, ...] = (
             Edit(
                 "perdure.actors.queue",
                 "        self._pass_time(now_us)\n        publishes: list",
-                "        self._apply(rules.tick(self.state, now_us, self.stage.limits))\n        self._pass_time(now_us)\n        publishes: list",
+                "        self._apply(rules.tick(self.state, now_us, self.stage.limits))\n"
+                "        self._pass_time(now_us)\n        publishes: list",
             ),
         ),
         found=True,

@@ -61,7 +61,8 @@ def check_state(system: SimulatedSystem) -> None:
     stage: Any = system.stage
     queue, dispatcher, dead_letters = (stage.actors[name].state for name in DECIDERS)
     held = (dump_queue(queue), dump_handlers(dispatcher), dump_dead_letters(dead_letters))
-    for view in (stage.store, _WithoutSnapshots(stage.store)):
+    views: tuple[Any, ...] = (stage.store, _WithoutSnapshots(stage.store))
+    for view in views:
         states, base = recover(view, finished_max=system.options.finished_max)
         folded = (dump_queue(states.queue), dump_handlers(states.handlers), dump_dead_letters(states.dead_letters))
         if folded != held:

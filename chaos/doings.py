@@ -5,7 +5,7 @@ The troubles are in `troubles`; what handlers do is in `night_work`.
 
 from __future__ import annotations
 
-import random
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,6 +13,7 @@ import attrs
 from perdure.chaos.night_work import HOWS, TYPES, Parcel
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable
 
     from perdure.chaos.night import Night
@@ -75,7 +76,7 @@ def _submit(night: Night, messages: list[dict[str, Any]]) -> None:
     """Publish several without waiting, so that one frame holds what several asked for."""
     for one in messages:
         content, ident = night.new(TYPES[one["kind"]], one["how"], one["options"])
-        night.submit(ident, lambda c=content, i=ident, o=one["options"]: night.system.submit(c, id=i, **o))
+        night.submit(ident, partial(night.system.submit, content, id=ident, **one["options"]))
 
 
 def _publish_many(night: Night, count: int) -> None:

@@ -77,7 +77,7 @@ class Interference:
             self._lock.notify()
         if self._carrier is not None:
             self._carrier.join()  # from here on nothing is late any more, so that order is kept
-        stage.tell = stage.desk._tell = tell  # type: ignore[method-assign]  # noqa: SLF001
+        stage.tell = stage.desk._tell = tell  # type: ignore[method-assign, assignment]  # noqa: SLF001
 
     # --- messages --------------------------------------------------------------------------------------------------------
 

@@ -18,19 +18,19 @@ from perdure.actors import journal, mailbox
 from perdure.chaos.books import BrokenPromise
 from perdure.chaos.checker import at_rest, check_history, check_nobody_sleeps, check_state
 from perdure.chaos.memory_disk import Killed, MemoryDisk, PowerCut
+from perdure.chaos.night_work import Call, Parcel, register
 from perdure.chaos.plan import TABLE, Plan
+from perdure.chaos.said import Said
 from perdure.chaos.simulated import SimulatedSystem
 from perdure.chaos.simulated_world import SimulatedWorld
 from perdure.chaos.troubles import left_by_a_cut
 from perdure.chaos.witness import Witness
-from perdure.chaos.night_work import Call, Parcel, register
 from perdure.events import parcel
-from perdure.events.errors import PerdureError, PublishTimeout, StoreCorrupt, StoreUnavailable
+from perdure.events.errors import PerdureError, StoreCorrupt, StoreUnavailable
 from perdure.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
 
     from perdure.actors.context import Context
     from perdure.consumer import Delivery
@@ -63,21 +63,11 @@ class _WatchedSystem(SimulatedSystem):
 
 
 @attrs.define(eq=False, slots=False)
-class Night:
+class Night(Said):
     """One plan's run. `run` raises `BrokenPromise` where a promise is broken; `story` tells what was done."""
 
     plan: Plan
     story: list[str] = attrs.field(factory=list)
-    acknowledged: set[str] = attrs.field(factory=set)
-    """Ids that a publish returned."""
-    uncertain: set[str] = attrs.field(factory=set)
-    """Ids of publishes that ended in doubt, or with the process."""
-    refused: set[str] = attrs.field(factory=set)
-    """Ids of publishes that were refused: they must not be there."""
-    wanted: set[str] = attrs.field(factory=set)
-    """Ids whose result is to be kept."""
-    acked: set[tuple[str, int]] = attrs.field(factory=set)
-    """(id, attempt) of what manual consumers were told is completed."""
     deaths: Counter[str] = attrs.field(factory=Counter)
     simulated_s: float = 0.0
 
@@ -86,8 +76,6 @@ class Night:
         self.world = SimulatedWorld(self.plan.world)
         self.world.steps_max = TURNS_MAX
         self.disk = MemoryDisk()
-        self.sent: dict[str, Any] = {}
-        self.options: dict[str, dict[str, Any]] = {}
         self.held: list[Delivery] = []
         self.paused: set[type[Any]] = set()
         self.calls: dict[tuple[str, int], Call] = {}
@@ -95,9 +83,6 @@ class Night:
         self.leased_again: set[tuple[str, int]] = set()
         self.cut_in = self.cut_seed = 0
         self.set_back_s = 0.0
-        self._numbers = itertools.count(1)
-        self._unanswered: list[tuple[str, Future[str]]] = []
-        self._broken: list[str] = []
         self._processes = itertools.cycle(self.plan.processes)
         self.system = self._new_system()
 
@@ -152,11 +137,11 @@ class Night:
                 raise BrokenPromise(msg) from error
             except (PerdureError, TimeoutError) as error:
                 self.story.append(f"-> {type(error).__name__}")
-        for name, error in self.world.crashes:
-            if not isinstance(error, StoreUnavailable):  # that is how a journal answers to a failing disk
-                self._broken.append(f"the {name} died of {error!r}")
-        if self._broken:
-            raise BrokenPromise(self._broken[0])
+        for name, cause in self.world.crashes:
+            if not isinstance(cause, StoreUnavailable):  # that is how a journal answers to a failing disk
+                self.broken.append(f"the {name} died of {cause!r}")
+        if self.broken:
+            raise BrokenPromise(self.broken[0])
 
     # --- processes -------------------------------------------------------------------------------------------------------
 
@@ -207,13 +192,9 @@ class Night:
         self.leased_again |= {lease for lease, times in self.store.leases.items() if times > 1}
         self.held.clear()
         self.running.clear()
-        self._unanswered.clear()
+        self.unanswered.clear()
 
     # --- what was said ---------------------------------------------------------------------------------------------------
-
-    def break_promise(self, what: str) -> None:
-        """Take note of a broken promise where raising would only fail a handler; the step raises it."""
-        self._broken.append(what)
 
     def count(self, what: str) -> None:
         """Count a trouble."""
@@ -222,63 +203,6 @@ class Night:
     def name_of(self, kind: type[Any]) -> str:
         """Give the name under which a type is on record."""
         return self.system.drafts.names.name(kind)
-
-    def new(self, kind: type[Any], how: str, options: dict[str, Any]) -> tuple[Any, str]:
-        """Make a message and its id."""
-        number = next(self._numbers)
-        ident = f"m{number}"
-        self.sent[ident] = kind(number, how)
-        self.options[ident] = options
-        if "keep_result" in options:
-            self.wanted.add(ident)
-        return self.sent[ident], ident
-
-    def publish(self, idents: list[str], call: Callable[[], Any]) -> None:
-        """Publish, and write down what was said."""
-        self.uncertain.update(idents)  # until it is known: the process may die in the middle
-        try:
-            answer = call()
-        except PublishTimeout as error:
-            self.uncertain.update(error.ids)
-            if self.system.running and not self.disk.faults and at_rest(self.system):
-                self.break_promise(f"{idents} got no answer, though everybody is there and has nothing to do")
-            raise
-        except PerdureError:
-            self.uncertain.difference_update(idents)
-            self.refused.update(idents)
-            raise
-        for ident in answer if isinstance(answer, list) else [answer]:
-            self._heard(ident)
-
-    def submit(self, ident: str, call: Callable[[], Future[str]]) -> None:
-        """Publish without waiting; what is said is written down when it is said."""
-        self.uncertain.add(ident)
-        system = self.system
-
-        def said(future: Future[str]) -> None:
-            if self.system is not system or self.world.dead is not None:
-                return  # said by a process that is dead
-            error = future.exception()
-            if error is None:
-                self._heard(ident)
-            elif not isinstance(error, PublishTimeout):
-                self.uncertain.discard(ident)
-                self.refused.add(ident)
-
-        try:
-            future = call()
-            self._unanswered.append((ident, future))
-            future.add_done_callback(said)
-        except PerdureError:
-            self.uncertain.discard(ident)
-            self.refused.add(ident)
-            raise
-
-    def _heard(self, ident: str) -> None:
-        if not self.store.is_durable(ident):
-            self.break_promise(f"{ident} was acknowledged before it was on the disk")
-        self.acknowledged.add(ident)
-        self.uncertain.discard(ident)
 
     def resume(self) -> None:
         """Let all deliveries go on."""
@@ -362,7 +286,7 @@ class Night:
             msg = f"something is never done: {self.system.admin.metrics()}"
             raise BrokenPromise(msg)
         self._survive(self.system.run_until_idle)
-        if silent := [ident for ident, future in self._unanswered if not future.done()]:
+        if silent := [ident for ident, future in self.unanswered if not future.done()]:
             msg = f"whoever published {silent} never got an answer"
             raise BrokenPromise(msg)
         check_state(self.system)

@@ -1,6 +1,6 @@
 """The work of a night: message types, and handlers that do what the payload says, and write down when they were called.
 
-What is published when is in `doings`; what the calls must look like is looked at here (as it happens) and in `checker` (in the end).
+What is published when is in `doings`; whether the calls were as promised is looked at by `night` and, in the end, by `checker`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def plant(edits: list[dict[str, str]]) -> set[str]:
         planted.add(name)
         return compile(source, path, "exec")
 
-    importlib.machinery.SourceFileLoader.get_code = get_planted_code  # type: ignore[method-assign]
+    importlib.machinery.SourceFileLoader.get_code = get_planted_code  # type: ignore[method-assign, assignment]
     return planted
 
 

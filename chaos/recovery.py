@@ -1,4 +1,4 @@
-"""How long each actor's successor takes to be at work again, beside a backlog of a given size: measured with real threads and files.
+"""How long each actor's successor takes to be at work again, beside a backlog of a given size: with real threads and files.
 
 Whoever dies holds the backlog in its state, or nothing at all; that is what makes the difference.
 """

@@ -60,7 +60,7 @@ def shrink(plan: Plan, runs_max: int = 400) -> Failure | None:
 
 
 def _candidates(plan: Plan) -> Iterator[Plan]:
-    """Give shorter plans, those that leave most out first; then the same steps with fewer options, and with one process's settings."""
+    """Give shorter plans, those that leave most out first; then the same steps with fewer options, and one process's settings."""
     steps = plan.steps
     size = len(steps) // 2
     while size:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["run_coroutine"]
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # which class that is depends on the machine
+class _Selector(selectors.DefaultSelector):
     """Waits by letting the world go on."""
 
     world: SimulatedWorld
@@ -28,12 +28,12 @@ class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  #
             return ready
         if timeout is None:
             return super().select(None)  # for something real: nothing here will ever end it
-        running = asyncio._get_running_loop()
-        asyncio._set_running_loop(None)  # another coroutine handler may begin meanwhile, on a loop of its own
+        running = asyncio._get_running_loop()  # noqa: SLF001 - these three are documented for those who write loops
+        asyncio._set_running_loop(None)  # noqa: SLF001 - another handler may begin meanwhile, on a loop of its own
         try:
             self.world.run_until(lambda: False, timeout)
         finally:
-            asyncio._set_running_loop(running)
+            asyncio._set_running_loop(running)  # noqa: SLF001
         return super().select(0)
 
 

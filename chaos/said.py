@@ -1,0 +1,116 @@
+"""What publishers and consumers were told in a night: acknowledged, refused, left in doubt; the checker holds it against the log.
+
+Each word is held against the disk in the moment in which it is given. Who asks for what is in `doings`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.chaos.checker import at_rest
+from perdure.events.errors import PerdureError, PublishTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from perdure.chaos.memory_disk import MemoryDisk
+    from perdure.chaos.simulated import SimulatedSystem
+    from perdure.chaos.simulated_world import SimulatedWorld
+    from perdure.chaos.witness import Witness
+
+__all__ = ["Said"]
+
+
+@attrs.define(eq=False, slots=False, kw_only=True)
+class Said:
+    """The part of a night that takes down what was said."""
+
+    acknowledged: set[str] = attrs.field(factory=set)
+    """Ids that a publish returned."""
+    uncertain: set[str] = attrs.field(factory=set)
+    """Ids of publishes that ended in doubt, or with the process."""
+    refused: set[str] = attrs.field(factory=set)
+    """Ids of publishes that were refused: they must not be there."""
+    wanted: set[str] = attrs.field(factory=set)
+    """Ids whose result is to be kept."""
+    acked: set[tuple[str, int]] = attrs.field(factory=set)
+    """(id, attempt) of what manual consumers were told is completed."""
+    sent: dict[str, Any] = attrs.field(factory=dict)
+    """By id: the messages that were made."""
+    options: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+    """By id: how they were published."""
+    unanswered: list[tuple[str, Future[str]]] = attrs.field(factory=list)
+    broken: list[str] = attrs.field(factory=list)
+
+    if TYPE_CHECKING:
+        system: SimulatedSystem
+        world: SimulatedWorld
+        disk: MemoryDisk
+
+        @property
+        def store(self) -> Witness:
+            """The store of the process that runs now."""
+
+    def break_promise(self, what: str) -> None:
+        """Take note of a broken promise where raising would only fail a handler; the step raises it."""
+        self.broken.append(what)
+
+    def new(self, kind: type[Any], how: str, options: dict[str, Any]) -> tuple[Any, str]:
+        """Make a message and its id."""
+        number = len(self.sent) + 1
+        ident = f"m{number}"
+        self.sent[ident] = kind(number, how)
+        self.options[ident] = options
+        if "keep_result" in options:
+            self.wanted.add(ident)
+        return self.sent[ident], ident
+
+    def publish(self, idents: list[str], call: Callable[[], Any]) -> None:
+        """Publish, and write down what was said."""
+        self.uncertain.update(idents)  # until it is known: the process may die in the middle
+        try:
+            answer = call()
+        except PublishTimeout as error:
+            self.uncertain.update(error.ids)
+            if self.system.running and not self.disk.faults and at_rest(self.system):
+                self.break_promise(f"{idents} got no answer, though everybody is there and has nothing to do")
+            raise
+        except PerdureError:
+            self.uncertain.difference_update(idents)
+            self.refused.update(idents)
+            raise
+        for ident in answer if isinstance(answer, list) else [answer]:
+            self._heard(ident)
+
+    def submit(self, ident: str, call: Callable[[], Future[str]]) -> None:
+        """Publish without waiting; what is said is written down when it is said."""
+        self.uncertain.add(ident)
+        system = self.system
+
+        def said(future: Future[str]) -> None:
+            if self.system is not system or self.world.dead is not None:
+                return  # said by a process that is dead
+            error = future.exception()
+            if error is None:
+                self._heard(ident)
+            elif not isinstance(error, PublishTimeout):
+                self.uncertain.discard(ident)
+                self.refused.add(ident)
+
+        try:
+            future = call()
+            self.unanswered.append((ident, future))
+            future.add_done_callback(said)
+        except PerdureError:
+            self.uncertain.discard(ident)
+            self.refused.add(ident)
+            raise
+
+    def _heard(self, ident: str) -> None:
+        if not self.store.is_durable(ident):
+            self.break_promise(f"{ident} was acknowledged before it was on the disk")
+        self.acknowledged.add(ident)
+        self.uncertain.discard(ident)
