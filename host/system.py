@@ -526,6 +526,8 @@ class System:
         request = self._send(publish, answer)
         try:
             answer.wait(self.options.publish_timeout_s + SLACK_S)
+        except PublishTimeout:
+            raise  # an answer too: nobody is left who could say more
         except TimeoutError:
             self.stage.desk.forget(request)
             ids = tuple(draft.id for draft in publish.drafts)
