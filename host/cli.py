@@ -69,7 +69,8 @@ def run_demo(
                 shutil.copyfileobj(sys.stdin.buffer, spool)
         elif not source.is_file():
             raise BadTarget(f"{orders} is not a file; name a JSON Lines file, or - for standard input")
-        console.print(Text(f"orders from {source.name}, everything kept in {work}"), soft_wrap=True)
+        told = "standard input" if orders == "-" else source.name
+        console.print(Text(f"orders from {told}, everything kept in {work}"), soft_wrap=True)
         good = demo(console, source, work, kills)
     finally:
         if folder is None:

@@ -58,6 +58,7 @@ def test_malformed_lines_are_told_with_their_number_and_are_never_fatal(tmp_path
     source.write_text("\n".join(SMALL))
     work = tmp_path / "run"
     done = perdure("demo", "-" if piped else str(source), "--folder", str(work), "--kills", "2", stdin="\n".join(SMALL))
+    assert f"orders from {'standard input' if piped else source.name}" in done.stdout
     assert done.returncode == 0, done.stdout + done.stderr
     assert receipts(work) == {1: 1, 5: 1}
     for told in ("line 2: not JSON", "line 4: card declined", "line 6: a JSON object is needed"):
