@@ -88,7 +88,7 @@ def test_soak_refuses_at_once_what_would_fail_at_the_end(tmp_path: Path, monkeyp
 
 def test_simulate_and_crash_states_show_what_they_did() -> None:
     done = CliRunner().invoke(app, ["simulate", "--seeds", "2"])
-    assert (done.exit_code, "steps a second" in done.output) == (0, True), done.output
+    assert (done.exit_code, "turns a second" in done.output) == (0, True), done.output
     done = CliRunner().invoke(app, ["crash-states", "--seeds", "1"])
     assert (done.exit_code, "with snapshots" in done.output) == (0, True), done.output
 
