@@ -11,6 +11,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pykka
+from pykka._envelope import Envelope
+from pykka.messages import _ActorStop
 
 from perdure.actors.mailbox import Mailbox, stops
 
@@ -31,6 +33,10 @@ class ActorKilled(BaseException):
 
 class _Wake:
     """Put into a mailbox only to end the wait for something."""
+
+
+_UNUSUAL = frozenset({_Wake, Envelope, _ActorStop})
+"""What is no message, or may be none."""
 
 
 class Actor(pykka.ThreadingActor):
@@ -111,6 +117,9 @@ class Actor(pykka.ThreadingActor):
         self._busy = bool(items)
         if not items:
             self.on_idle()
+            return True
+        if _UNUSUAL.isdisjoint(map(type, items)):
+            self.on_batch(items)
             return True
         messages = [item for item in items if type(item) is not _Wake]
         stopping = next((i for i, message in enumerate(messages) if stops(message)), None)

@@ -46,6 +46,8 @@ class Mailbox:
                 batch.append(get_nowait())
         except Empty:
             pass
+        if Envelope not in set(map(type, batch)):
+            return batch
         return [item.message if type(item) is Envelope and item.reply_to is None else item for item in batch]
 
 

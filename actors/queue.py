@@ -6,6 +6,7 @@ and deliveries go out with them.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from perdure.events.snapshot import States
 
 __all__ = ["Queue", "QueueReport"]
+
+logger = logging.getLogger("perdure")
 
 AGAIN_US = 20_000
 
@@ -134,13 +137,13 @@ class Queue(Decider):
             self.synced += [Settle(self.stage.desk, request, None) for request in self.idlers]
             self.idlers = []
         self.stage.shelved_bytes = self.state.shelved_bytes
-        self.commit(now_us)
         next_us = min(rules.next_deadline_us(self.state), pace_us)
         if self.parked:
             next_us = min(next_us, *(publish.deadline_us for _, publish in self.parked))
         if next_us < FOREVER:
             # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
             self.wake_by(next_us if next_us > now_us else now_us + AGAIN_US)
+        self.commit(now_us)  # last, so that the journal has the interpreter to itself
 
     def _apply(self, events: list[ev.Event]) -> None:
         evolve_all(self.state, events)
@@ -261,25 +264,36 @@ class Queue(Decider):
 
     def _publish_all(self, requests: list[Request], now_us: int) -> None:
         """Accept what came in a row as if it were one; where that cannot be, one by one, each on its own merits."""
+        alike: list[Request] = []
+        kind: Any = None
         for request in requests:
+            command = request.command
             if request.seen or request.times > 1:
-                request.command.fresh = False  # sent again, or told twice: its ids may be known by now
+                command.fresh = False  # sent again, or told twice: its ids may be known by now
             request.seen = True
-        for _, group in groupby(requests, _kind):
-            alike = list(group)
-            if len(alike) > 1 and not self.parked and self._publish_together(alike, now_us):
-                continue
-            for request in alike:
-                self._command(request, now_us)
+            drafts = command.drafts
+            mine: Any = ""  # all that are not plain are alike in that each is looked at
+            if type(drafts) is DraftRun and command.fresh:
+                mine = drafts.type if len(drafts.payloads) == 1 else request  # a run keeps its ids in a row by itself
+            if alike and mine != kind:
+                self._publish_alike(alike, now_us)
+                alike = []
+            kind = mine
+            alike.append(request)
+        self._publish_alike(alike, now_us)
 
-    def _publish_together(self, requests: list[Request], now_us: int) -> bool:
-        """Accept many as one; False where one of them cannot be."""
-        try:
-            self._decide(_together([request.command for request in requests]), now_us)
-        except PerdureError:
-            return False
-        self.synced.append(SettleAll(self.stage.desk, requests))
-        return True
+    def _publish_alike(self, requests: list[Request], now_us: int) -> None:
+        """Accept many as one; where one of them cannot be, each on its own merits."""
+        if len(requests) > 1 and not self.parked:
+            try:
+                self._decide(_together([request.command for request in requests]), now_us)
+            except PerdureError:
+                logger.debug("%d publishes cannot be accepted as one", len(requests))
+            else:
+                self.synced.append(SettleAll(self.stage.desk, requests))
+                return
+        for request in requests:
+            self._command(request, now_us)
 
     def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
         self._decide(publish, now_us)
@@ -417,18 +431,9 @@ class Queue(Decider):
         return Delivery.of(held, held.lease)
 
 
-def _kind(request: Request) -> Any:
-    """Tell which publishes are best accepted as one: plain messages of one type, one each; and all that are not plain."""
-    drafts = request.command.drafts
-    if type(drafts) is not DraftRun or not request.command.fresh:
-        return ""
-    return drafts.type if len(drafts.payloads) == 1 else request  # a run has its ids in a row, which it would lose
-
-
 def _together(publishes: list[Publish]) -> Publish:
     """Make one command of many; plain messages stay in columns."""
     runs: Any = [publish.drafts for publish in publishes]
     if not publishes[0].fresh:
         return Publish([draft for run in runs for draft in run])
-    ids = [ident for run in runs for ident in run.ids]
-    return Publish(DraftRun(runs[0].type, ids, [payload for run in runs for payload in run.payloads]), fresh=True)
+    return Publish(DraftRun(runs[0].type, [run.ids[0] for run in runs], [run.payloads[0] for run in runs]), fresh=True)

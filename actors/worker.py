@@ -33,6 +33,8 @@ SHORT_US = 100.0
 """Of handlers that take less than this, the wait of only every eighth message is measured."""
 REPORT_MAX = 256
 """Outcomes reported at once."""
+LINGER_S = 0.001
+"""How long plain completions of a short handler wait for company when there is nothing else to do."""
 REPORT_AFTER_S = 0.002
 """An outcome waits no longer than this (plus the handler call under way) for company."""
 
@@ -74,6 +76,8 @@ class Worker(Actor):
         self.actor_inbox = pool.inbox
         self.actor_ref.actor_inbox = pool.inbox
         self.finished: list[Delivery] = []
+        self.urgent = False
+        """Somebody may wait for what is finished: it published, or failed, or its result is asked for."""
         self.told_us = 0.0
         self.looked_us = 0
         self.load = stage.publisher.loader(pool.type)
@@ -107,15 +111,14 @@ class Worker(Actor):
         """Take deliveries one by one, or in batches, as fast as they come."""
         pool = self.pool
         inbox = pool.inbox
-        take, wait = inbox._get_nowait, inbox.get  # noqa: SLF001 - the hot path
+        take = inbox._get_nowait  # noqa: SLF001 - the hot path
         since = self.now_s()
         simple = self._simple()
         while True:
             try:
                 item: Any = take()
             except Empty:
-                self._report()
-                item = wait()
+                item = self._wait(simple)
                 since = self.now_s()
                 simple = self._simple()
             if self.killed:
@@ -129,6 +132,18 @@ class Worker(Actor):
                 self._report()
                 since = now
                 simple = self._simple()
+
+    def _wait(self, simple: HandlerSpec | None) -> Any:
+        """Wait for something to do; first for a moment with what is finished, so that it need not be put on record by itself."""
+        pool = self.pool
+        if self.finished and not self.urgent and pool.handler is simple and 0.0 < pool.run_us < SHORT_US and not pool.closed:
+            try:
+                return pool.inbox.get(timeout=LINGER_S)
+            except Empty:
+                self._report()
+        else:
+            self._report()
+        return pool.inbox.get()
 
     def _simple(self) -> HandlerSpec | None:
         """Give the handler as it is now, if it is of the simple kind; and look at the clock."""
@@ -190,6 +205,7 @@ class Worker(Actor):
         pool = self.pool
         if self.finished:
             finished, self.finished = self.finished, []
+            self.urgent = False
             pool.rate.add(len(finished), self.now_s())
             report(self.stage, pool, finished)
             if not self.told_us / 2 < pool.run_us < self.told_us * 2:
@@ -236,6 +252,7 @@ class Worker(Actor):
         self.pool.processed += 1
         self.pool.failed += type(outcome) is Fail
         delivery.outcome = outcome
+        self.urgent = self.urgent or outcome is not DONE
         self.finished.append(delivery)
 
     def _took(self, run_us: float) -> None:

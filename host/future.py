@@ -50,8 +50,13 @@ class PublishFuture(Future[T]):
 
     def resolve(self, value: Any) -> None:
         """See `Reply.resolve`."""
-        if self._claim():
-            self._result = value if self._value is None else self._value
+        own = self.__dict__
+        claim = object()
+        if own.setdefault("_claimed", claim) is not claim:
+            return
+        own["_result"] = value if self._value is None else self._value
+        own["_state"] = FINISHED
+        if "_condition" in own or "_done_callbacks" in own:
             self._end(FINISHED)
 
     def reject(self, error: BaseException) -> None:

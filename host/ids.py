@@ -42,15 +42,16 @@ class Ids:
     def one(self) -> str:
         """Make an id."""
         with self._lock:
-            counter = self._next
-            self._next = counter + 1
-        return f"{self._prefix()}{counter:012x}"
+            self._next = counter = self._next + 1
+        ms = self._now_us() // 1000
+        made_ms, prefix = self._made
+        return f"{prefix if ms == made_ms else self._prefix()}{counter:012x}"
 
     def run(self, n: int) -> IdRun:
         """Make `n` ids of one moment, in order."""
         with self._lock:
-            counter = self._next
-            self._next = counter + n
+            counter = self._next + 1
+            self._next += n
         return IdRun(self._prefix(), counter, n)
 
     def _prefix(self) -> str:
