@@ -12,6 +12,9 @@ from perdure.events.plain import line_of
 if TYPE_CHECKING:
     from perdure.events.queue_state import QueueState
 
+OPEN_MAX = 1 << 16
+"""A parcel that is over, or holds nothing yet that is live, has no more messages than this."""
+
 __all__ = ["dump_flights", "dump_parcels", "load_flights", "load_parcels"]
 
 
@@ -41,6 +44,9 @@ def load_parcels(state: QueueState, rows: list[list[Any]]) -> dict[int, Parcel]:
             parcel.chunks.append((parcel.n, piece))
             state.ids.put_all(piece, first + parcel.n)
             parcel.n += len(piece)
+        if len(payloads) != parcel.n and (live or parcel.n > OPEN_MAX):
+            msg = f"a parcel of {parcel.n} messages with {len(payloads)} payloads"
+            raise ValueError(msg)
         if not (sealed and not live):  # of what is over, no payload is there; else each keeps its place
             parcel.payloads = [payload or b"" for payload in payloads] or [b""] * parcel.n
         state.parcels.append(parcel)

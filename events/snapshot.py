@@ -1,6 +1,10 @@
 """A snapshot's bytes: the states of queue, handlers and dead letters at one sequence number, and back.
 
 Only what cannot be derived is written; lines, deadlines, keys and groups are built anew. Files and checksums are the store's.
+
+Format 2: the bytes `PdS2`, the length of a MessagePack map (8 bytes, little endian), the map, and then each parcel as MessagePack
+of its own; the map's `queue.parcels` says how long each is. So no single call, which would hold the interpreter, has much to do.
+Format 1 was one MessagePack map.
 """
 
 from __future__ import annotations
@@ -23,8 +27,10 @@ from perdure.events.queue_state import KeyHolder, KeySlots, QueueState, TypeCoun
 from perdure.events.runs import Run, count, expand
 from perdure.events.wire import Batch, decode_rows, encode_rows
 
-__all__ = ["ALL_PARTS", "States", "dump_queue", "fold"]
+__all__ = ["ALL_PARTS", "States", "dump_queue", "fold", "pack", "unpack"]
 
+MAGIC = b"PdS2"
+HEAD = 12
 FORMAT = 2
 READABLE = (1, 2)
 """Format 1 knew no parcels: each message stood for itself."""
@@ -48,15 +54,12 @@ class States:
 
     def encode(self) -> bytes:
         """Give the snapshot's bytes."""
-        queue = dump_queue(self.queue)
-        # One by one, as the interpreter is held for as long as a call takes: a million messages in one would stall the publishers.
-        queue["parcels"] = [msgspec.msgpack.encode(row) for row in queue["parcels"]]
-        return msgspec.msgpack.encode(
+        return pack(
             {
                 "format": FORMAT,
                 "seq": self.seq,
                 "at_us": self.at_us,
-                "queue": queue,
+                "queue": dump_queue(self.queue),
                 "handlers": dump_handlers(self.handlers),
                 "dead_letters": dump_dead_letters(self.dead_letters),
             }
@@ -70,15 +73,13 @@ class States:
             StoreCorrupt: the bytes are not what `encode` gives.
         """
         try:
-            plain = msgspec.msgpack.decode(body)
-            queue = plain["queue"]
-            queue["parcels"] = [msgspec.msgpack.decode(row) for row in queue.get("parcels", ())]
+            plain = unpack(body)
             if plain["format"] not in READABLE:
                 msg = f"a snapshot of format {plain['format']}; this version of perdure reads format {FORMAT}"
                 raise StoreCorrupt(msg)
             _check_lengths(plain, len(body))
             return cls(
-                load_queue(queue),
+                load_queue(plain["queue"]),
                 load_handlers(plain["handlers"]),
                 load_dead_letters(plain["dead_letters"]),
                 plain["seq"],
@@ -96,6 +97,34 @@ class States:
         ) as error:
             msg = f"a snapshot cannot be decoded: {error!r}"
             raise StoreCorrupt(msg) from error
+
+
+def pack(plain: dict[str, Any]) -> bytes:
+    """Give the bytes of a snapshot's plain values, in today's format."""
+    parcels = [msgspec.msgpack.encode(row) for row in plain["queue"]["parcels"]]
+    lengths = list(map(len, parcels))
+    head = msgspec.msgpack.encode({**plain, "queue": {**plain["queue"], "parcels": lengths}})
+    return b"".join((MAGIC, len(head).to_bytes(8, "little"), head, *parcels))
+
+
+def unpack(body: bytes) -> dict[str, Any]:
+    """Give a snapshot's plain values, whatever its format. Of hostile bytes it may raise what `decode` turns into StoreCorrupt."""
+    if body[:4] != MAGIC:
+        plain: dict[str, Any] = msgspec.msgpack.decode(body)
+        plain["queue"]["parcels"] = []
+        return plain
+    view = memoryview(body)
+    end = HEAD + int.from_bytes(body[4:HEAD], "little")
+    plain = msgspec.msgpack.decode(view[HEAD:end])
+    parcels = []
+    for length in plain["queue"]["parcels"]:
+        parcels.append(msgspec.msgpack.decode(view[end : end + length]))
+        end += length
+    if end != len(body):
+        msg = f"{len(body)} bytes where {end} were written"
+        raise ValueError(msg)
+    plain["queue"]["parcels"] = parcels
+    return plain
 
 
 def _check_lengths(plain: dict[str, Any], body_bytes: int) -> None:

@@ -40,6 +40,7 @@ def make(folder: Path) -> None:
         failed.requeue("broken")
         system.publish(Order("later"), id="later", delay=3600.0)
         system.publish(Order("waits"), id="waits", headers={"a": "b"})
+        system.publish_many([Order(f"plain-{i}") for i in range(4)])  # since format 2: in a parcel, with ids in a row
 
 
 if __name__ == "__main__":
