@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.calling import interrupt
 from perdure.actors.decider import Decider
 from perdure.actors.desk import Request
 from perdure.actors.messages import (
@@ -26,7 +27,7 @@ from perdure.actors.messages import (
 )
 from perdure.actors.outcome import failure
 from perdure.actors.pool import Delivery, Pool, Retire
-from perdure.actors.worker import interrupt, report
+from perdure.actors.reporting import report
 from perdure.events import handlers as rules
 from perdure.events.commands import Extend, GiveBack, Lose, Subscription
 from perdure.events.errors import PerdureError

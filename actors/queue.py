@@ -7,12 +7,10 @@ and deliveries go out with them.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
+from perdure.actors.awaiting import Awaiting
 from perdure.actors.decider import Decider
 from perdure.actors.desk import Request
 from perdure.actors.messages import (
@@ -31,7 +29,9 @@ from perdure.actors.messages import (
     Wake,
     WhenIdle,
 )
+from perdure.actors.parking import Parking
 from perdure.actors.pool import Delivery
+from perdure.actors.queue_report import report_of
 from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
 from perdure.events.commands import (
@@ -48,37 +48,22 @@ from perdure.events.commands import (
     Subscription,
 )
 from perdure.events.deadlines import settle_deadlines
-from perdure.events.errors import PerdureError, QueueFull, UnknownMessage
-from perdure.events.message import Message
+from perdure.events.errors import PerdureError, QueueFull
 from perdure.events.outcome_rules import complete_run
 from perdure.events.parcel import Flight
 from perdure.events.queue_folds import evolve, evolve_all
-from perdure.events.queue_state import FOREVER, QueueState, TypeCounts
+from perdure.events.queue_state import FOREVER, QueueState
 from perdure.events.runs import LeasedRun
 
 if TYPE_CHECKING:
     from perdure.actors.pool import Pool
     from perdure.events.snapshot import States
 
-__all__ = ["Queue", "QueueReport"]
+__all__ = ["Queue"]
 
 logger = logging.getLogger("perdure")
 
 AGAIN_US = 20_000
-
-
-@attrs.frozen
-class QueueReport:
-    """What the queue knows at sequence number `seq`, for the metrics."""
-
-    seq: int
-    at_us: int
-    by_type: dict[str, TypeCounts]
-    dead: int
-    late_results: int
-    payload_bytes: int
-    progress: dict[str, tuple[str, float, str]]
-    """Id to (type, percent, note) of what is running and has told."""
 
 
 class Queue(Decider):
@@ -89,10 +74,9 @@ class Queue(Decider):
     def begin(self) -> None:
         """Start a term; what is not in the state is told again by those who know it."""
         self.subscriptions: dict[str, tuple[Subscription, Pool]] = {}
-        self.parked: deque[tuple[Request, Publish]] = deque()
+        self.parking = Parking(self.stage)
         self.idlers: list[Request] = []
-        self.waiting: dict[str, list[Request]] = {}
-        """Who waits for the result of which message."""
+        self.awaiting = Awaiting(self.stage.desk)
         self.pressed: dict[str, Subscription] = {}
         super().begin()
 
@@ -128,18 +112,18 @@ class Queue(Decider):
         if publishes:
             self._publish_all(publishes, now_us)
         self._pass_time(now_us)
-        if self.parked:
-            self._unpark(now_us)
+        if self.parking.parked:
+            self.parking.unpark(now_us, self._publish)
         pace_us = self._deliver(now_us)
-        if self.waiting:
-            self._hand_over_results()
+        if self.awaiting.waiting:
+            self.synced += self.awaiting.answers(self.events)
         if self.idlers and not self.state.live:
             self.synced += [Settle(self.stage.desk, request, None) for request in self.idlers]
             self.idlers = []
         self.stage.shelved_bytes = self.state.shelved_bytes
         next_us = min(rules.next_deadline_us(self.state), pace_us)
-        if self.parked:
-            next_us = min(next_us, *(publish.deadline_us for _, publish in self.parked))
+        if self.parking.parked:
+            next_us = min(next_us, self.parking.next_deadline_us())
         if next_us < FOREVER:
             # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
             self.wake_by(next_us if next_us > now_us else now_us + AGAIN_US)
@@ -178,8 +162,8 @@ class Queue(Decider):
         try:
             match command:
                 case Publish():
-                    if self.parked:
-                        self._park(request, command, now_us)  # first come, first served
+                    if self.parking.parked:
+                        self.parking.park(request, command, now_us)  # first come, first served
                     else:
                         self._publish(request, command, now_us)
                 case Outcomes():
@@ -190,14 +174,14 @@ class Queue(Decider):
                     self._decide(command, now_us)
                     self.written.append(Settle(desk, request, self._checked_out(command)))
                 case Report() | Ticks():
-                    answer = self._report(now_us) if isinstance(command, Report) else dict(self.state.ticks)
+                    answer = report_of(self.state, now_us) if isinstance(command, Report) else dict(self.state.ticks)
                     self.written.append(Settle(desk, request, answer))
                 case WhenIdle():
                     self.idlers.append(request)
                 case Cancel():
                     self._cancel(request, command, now_us)
                 case AwaitResult():
-                    self._await(request, command.id)
+                    self.synced += self.awaiting.ask(self.state, request, command.id)
                 case Extend():
                     self._decide(command, now_us)
                     self.written.append(Settle(desk, request, None))
@@ -209,7 +193,7 @@ class Queue(Decider):
                     events = self._decide(command, now_us)
                     self.synced.append(Settle(desk, request, len(events)))
         except QueueFull:
-            self._park(request, command, now_us)
+            self.parking.park(request, command, now_us)
         except PerdureError as error:
             desk.refuse(request, error)
 
@@ -222,33 +206,6 @@ class Queue(Decider):
             stop = Stop(message.published.type, message.number, lease.attempt)
             self.written.append(Tell(self.stage, "dispatcher", stop))
         self.synced.append(Settle(self.stage.desk, request, bool(events) or request.times > 1))
-
-    def _await(self, request: Request, ident: str) -> None:
-        """Answer at once where the result is kept; else when the message has ended."""
-        kept = self.state.results.get(ident)
-        if kept is not None:
-            self.synced.append(Settle(self.stage.desk, request, kept))
-            return
-        message = self.state.by_id(ident)
-        if message is None or message.published.terms is None or not message.published.terms.result_us:
-            msg = (
-                f"no result of message {ident} is kept: it is not known, was published without `keep_result`, or its time is over."
-            )
-            raise UnknownMessage(msg)
-        self.waiting.setdefault(ident, []).append(request)
-
-    def _hand_over_results(self) -> None:
-        """Answer those whose message has ended in this pass."""
-        desk = self.stage.desk
-        for event in self.events:
-            if isinstance(event, ev.ResultKept) and event.id in self.waiting:
-                self.synced += [Settle(desk, request, event) for request in self.waiting.pop(event.id)]
-        if len(self.waiting) > len(desk.outstanding):
-            self.waiting = {
-                ident: still
-                for ident, requests in self.waiting.items()
-                if (still := [request for request in requests if request.key in desk.outstanding])
-            }
 
     def _report_of_consumer(self, request: Request, report: Done | Fail | GiveBack, now_us: int) -> None:
         """Record what a manual consumer says of its delivery; it waits to hear whether it still had it."""
@@ -284,7 +241,7 @@ class Queue(Decider):
 
     def _publish_alike(self, requests: list[Request], now_us: int) -> None:
         """Accept many as one; where one of them cannot be, each on its own merits."""
-        if len(requests) > 1 and not self.parked:
+        if len(requests) > 1 and not self.parking.parked:
             try:
                 self._decide(_together([request.command for request in requests]), now_us)
             except PerdureError:
@@ -299,45 +256,10 @@ class Queue(Decider):
         self._decide(publish, now_us)
         self.synced.append(Settle(self.stage.desk, request, None))
 
-    def _park(self, request: Request, publish: Publish, now_us: int) -> None:
-        """Let a publish wait for room."""
-        if not publish.deadline_us:  # sent a second time, it keeps its time
-            publish.deadline_us = now_us + round(self.stage.tuning.publish_timeout_s * 1_000_000)
-        self.parked.append((request, publish))
-
-    def _unpark(self, now_us: int) -> None:
-        """Let in who waits for room, as far as there is some; refuse whose time is over."""
-        desk = self.stage.desk
-        still: deque[tuple[Request, Publish]] = deque()
-        for request, publish in self.parked:
-            if request.key not in desk.outstanding:
-                continue
-            try:
-                if still and publish.deadline_us > now_us:
-                    still.append((request, publish))  # who came first has not fitted in
-                    continue
-                self._publish(request, publish, now_us)
-            except QueueFull as error:
-                if publish.deadline_us <= now_us:
-                    desk.refuse(request, error)
-                else:
-                    still.append((request, publish))
-            except PerdureError as error:
-                desk.refuse(request, error)
-        self.parked = still
-
     def _checked_out(self, command: CheckOut) -> Delivery | None:
         number = self.state.holders.get(command.holder)
         message = None if number is None else self.state.messages[number]
         return None if message is None or message.lease is None else Delivery.of(message, message.lease)
-
-    def _report(self, now_us: int) -> Any:
-        state = self.state
-        by_type = {name: attrs.evolve(counts) for name, counts in state.by_type.items()}
-        own = [held for held in state.leased.values() if isinstance(held, Message)]
-        progress = {m.published.id: (m.published.type, m.percent, m.note) for m in own if m.percent is not None}
-        dead, late, size = len(state.dead), state.late_results, state.payload_bytes
-        return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, progress)
 
     # --- time and deliveries ---------------------------------------------------------------------------------------------
 

@@ -1,33 +1,29 @@
-"""A worker: one running slot of one handler. Takes deliveries, calls the handler inside a guard, reports what became of them.
+"""A worker: one running slot of one handler. Takes deliveries, has the handler called, reports what became of them.
 
-When to hand out what is the queue's business; when to give up on a handler the dispatcher's.
+How a handler is called, and stopped, is in `calling`. When to hand out what is the queue's business.
 """
 
 from __future__ import annotations
 
-import ctypes
-import threading
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor, ActorKilled
+from perdure.actors.calling import Caller
 from perdure.actors.context import Batch, BatchItem, Context, Interrupted
-from perdure.actors.event_loop import EventLoop, LoopDied
-from perdure.actors.messages import Outcomes, Pace, Wake
+from perdure.actors.messages import Pace, Wake
 from perdure.actors.outcome import failure, undecodable
 from perdure.actors.pool import DONE, Delivery, Pool, Retire
-from perdure.actors.process import HandlerProcess
-from perdure.events.commands import Done, DoneRun, Fail, GiveBack
+from perdure.actors.reporting import report
+from perdure.events.commands import Done, Fail, GiveBack
 from perdure.events.errors import InvalidMessage
 from perdure.events.parcel import Flight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from perdure.actors.handler import HandlerSpec
     from perdure.actors.stage import Stage
 
-__all__ = ["Worker", "interrupt", "report"]
+__all__ = ["Worker"]
 
 SHORT_US = 100.0
 """Of handlers that take less than this, the wait of only every eighth message is measured."""
@@ -39,32 +35,6 @@ REPORT_AFTER_S = 0.002
 """An outcome waits no longer than this (plus the handler call under way) for company."""
 
 
-class _Confirm:
-    """Reply to a report: its outcomes are on record, the pool can forget them."""
-
-    __slots__ = ("deliveries", "pool")
-
-    def __init__(self, pool: Pool, deliveries: list[Delivery]) -> None:
-        self.pool = pool
-        self.deliveries = deliveries
-
-    def resolve(self, value: Any) -> None:  # noqa: ARG002 - the protocol's name
-        """See `Reply.resolve`."""
-        self.pool.confirmed(self.deliveries)
-
-    def reject(self, error: BaseException) -> None:  # noqa: ARG002 - the protocol's name
-        """See `Reply.reject`: nobody is left to take it; the next process takes the messages back."""
-        self.pool.confirmed(self.deliveries)
-
-
-def report(stage: Stage, pool: Pool, deliveries: list[Delivery]) -> None:
-    """Send finished deliveries' outcomes to the queue, again and again until they are on record."""
-    done = [delivery for delivery in deliveries if delivery.outcome is DONE]
-    run = DoneRun([d.number for d in done], [d.lease for d in done]) if done else None  # type: ignore[misc]
-    outcomes = Outcomes([d.outcome for d in deliveries if d.outcome is not DONE], run)
-    stage.desk.send("queue", outcomes, _Confirm(pool, deliveries), from_outside=False)
-
-
 class Worker(Actor):
     """Shares its mailbox with the other workers of its handler, so that none waits while another has work to spare."""
 
@@ -72,6 +42,7 @@ class Worker(Actor):
         super().__init__(stage, name, generation)
         self.pool = pool
         self.token = object()
+        self.caller = Caller(self, pool)
         self.now_s = stage.world.monotonic_s
         self.actor_inbox = pool.inbox
         self.actor_ref.actor_inbox = pool.inbox
@@ -91,21 +62,7 @@ class Worker(Actor):
 
     def on_start(self) -> None:
         """End the process that a predecessor may have left."""
-        self._end_process()
-
-    def _process(self) -> HandlerProcess:
-        """Give the child of this worker, made at first use."""
-        process = self.pool.processes.get(self.name)
-        if process is None:
-            handler = self.pool.handler
-            process = HandlerProcess(handler.function or handler.call, handler.memory_bytes)
-            self.pool.processes[self.name] = process
-        return process
-
-    def _end_process(self) -> None:
-        process = self.pool.processes.pop(self.name, None)
-        if process is not None:
-            process.close()
+        self.caller.end_process()
 
     def run(self) -> None:
         """Take deliveries one by one, or in batches, as fast as they come."""
@@ -196,7 +153,7 @@ class Worker(Actor):
                     self._handle(item)
         elif type(item) is Retire:
             self._report()
-            self._end_process()
+            self.caller.end_process()
             return False
         return True
 
@@ -229,7 +186,7 @@ class Worker(Actor):
             return
         begun = self.now_s()
         if self.pool.handler.kind == "process":
-            self._process().warm()
+            self.caller.process().warm()
         self._start(delivery)
         outcome: Done | Fail
         try:
@@ -273,11 +230,11 @@ class Worker(Actor):
         result = b""
         try:
             try:
-                value = self._call(pool.handler.call, message, context, [delivery])
+                value = self.caller.call(message, context, [delivery])
                 if not plain and (terms := delivery.published.terms) is not None and terms.result_us:
                     result = stage.publisher.dump(value)
             finally:
-                self._unguard([delivery])
+                self.caller.release([delivery])
         except (ActorKilled, Interrupted):
             raise
         except BaseException as error:  # noqa: BLE001 - see above
@@ -285,50 +242,6 @@ class Worker(Actor):
         if plain and not context.drafts:
             return DONE  # type: ignore[no-any-return]
         return Done(*delivery.place, tuple(context.drafts), result)
-
-    def _call(self, call: Callable[[Any, Any], Any], message: Any, context: Any, deliveries: list[Delivery]) -> Any:
-        """Call the handler where its kind runs."""
-        handler = self.pool.handler
-        if handler.kind == "async":
-            return self._call_on_loop(call, message, context, deliveries)
-        if handler.kind == "process":
-            process = context.process = self._process()
-            self._stoppable(deliveries, process.kill)
-        elif handler.timeout_s is not None:
-            guard = threading.Lock()  # one for a batch: its deliveries share the thread that is interrupted
-            for delivery in deliveries:
-                delivery.guard = guard
-                delivery.thread_id = threading.get_ident()
-        return call(message, context)
-
-    def _call_on_loop(self, call: Callable[[Any, Any], Any], message: Any, context: Any, deliveries: list[Delivery]) -> Any:
-        loop = self.stage.actors.get("event_loop")
-        if not isinstance(loop, EventLoop):
-            msg = "the event loop is not there yet"
-            raise LoopDied(msg)
-        running = loop.call(call(message, context))
-        self._stoppable(deliveries, running.cancel)
-        try:
-            return running.wait()
-        finally:
-            self.stage.loop_calls.discard(running)
-
-    def _stoppable(self, deliveries: list[Delivery], stop: Callable[[], None]) -> None:
-        for delivery in deliveries:
-            delivery.stop = stop
-        if any(delivery.lost for delivery in deliveries):
-            stop()  # its end was decided before there was anything to stop
-
-    def _unguard(self, deliveries: list[Delivery]) -> None:
-        """From here on nobody interrupts this thread; what was thrown and has not struck yet is called back."""
-        for delivery in deliveries:
-            delivery.stop = None
-            if delivery.guard is None:
-                continue
-            with delivery.guard:
-                thread_id, delivery.thread_id = delivery.thread_id, 0
-            if delivery.lost and not self.killed:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), None)
 
     # --- batches ---------------------------------------------------------------------------------------------------------
 
@@ -383,9 +296,9 @@ class Worker(Actor):
         batch = Batch([item for _, item in items])
         try:
             try:
-                self._call(self.pool.handler.call, batch, batch, deliveries)
+                self.caller.call(batch, batch, deliveries)
             finally:
-                self._unguard(deliveries)
+                self.caller.release(deliveries)
         except ActorKilled:
             raise
         except Interrupted:
@@ -393,15 +306,3 @@ class Worker(Actor):
         except BaseException as error:  # noqa: BLE001 - see `_attempt`
             return error
         return None
-
-
-def interrupt(delivery: Delivery) -> None:
-    """Stop the handler that runs this delivery: cancel it, kill it, or throw `Interrupted` into its thread where it still is."""
-    stop = delivery.stop
-    if stop is not None:
-        stop()
-    if delivery.guard is None:
-        return
-    with delivery.guard:
-        if delivery.thread_id:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(delivery.thread_id), ctypes.py_object(Interrupted))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pykka
 
     from perdure.actors.pool import RunTimes
-    from perdure.actors.queue import QueueReport
+    from perdure.actors.queue_report import QueueReport
     from perdure.system import System
 
 __all__ = ["Actors", "Admin"]

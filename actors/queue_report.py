@@ -1,0 +1,39 @@
+"""What the queue tells of itself for the metrics. It reads the queue's state, and changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.events.message import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.events.queue_state import QueueState, TypeCounts
+
+__all__ = ["QueueReport", "report_of"]
+
+
+@attrs.frozen
+class QueueReport:
+    """What the queue knows at sequence number `seq`, for the metrics."""
+
+    seq: int
+    at_us: int
+    by_type: dict[str, TypeCounts]
+    dead: int
+    late_results: int
+    payload_bytes: int
+    progress: dict[str, tuple[str, float, str]]
+    """Id to (type, percent, note) of what is running and has told."""
+
+
+def report_of(state: QueueState, now_us: int) -> Callable[[int], QueueReport]:
+    """Take down what the queue holds now; the sequence number is known once the facts up to here are on record."""
+    by_type = {name: attrs.evolve(counts) for name, counts in state.by_type.items()}
+    own = [held for held in state.leased.values() if isinstance(held, Message)]
+    progress = {m.published.id: (m.published.type, m.percent, m.note) for m in own if m.percent is not None}
+    dead, late, size = len(state.dead), state.late_results, state.payload_bytes
+    return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, progress)

@@ -1,0 +1,43 @@
+"""Reporting: the outcomes of finished deliveries on their way to the queue.
+
+Who finished them, a worker or the dispatcher in its place, and when it tells, is theirs to say; what follows is the queue's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.messages import Outcomes
+from perdure.actors.pool import DONE, Delivery, Pool
+from perdure.events.commands import DoneRun
+
+if TYPE_CHECKING:
+    from perdure.actors.stage import Stage
+
+__all__ = ["report"]
+
+
+class _Confirm:
+    """Reply to a report: its outcomes are on record, the pool can forget them."""
+
+    __slots__ = ("deliveries", "pool")
+
+    def __init__(self, pool: Pool, deliveries: list[Delivery]) -> None:
+        self.pool = pool
+        self.deliveries = deliveries
+
+    def resolve(self, value: Any) -> None:  # noqa: ARG002 - the protocol's name
+        """See `Reply.resolve`."""
+        self.pool.confirmed(self.deliveries)
+
+    def reject(self, error: BaseException) -> None:  # noqa: ARG002 - the protocol's name
+        """See `Reply.reject`: nobody is left to take it; the next process takes the messages back."""
+        self.pool.confirmed(self.deliveries)
+
+
+def report(stage: Stage, pool: Pool, deliveries: list[Delivery]) -> None:
+    """Send finished deliveries' outcomes to the queue, again and again until they are on record."""
+    done = [delivery for delivery in deliveries if delivery.outcome is DONE]
+    run = DoneRun([d.number for d in done], [d.lease for d in done]) if done else None  # type: ignore[misc]
+    outcomes = Outcomes([d.outcome for d in deliveries if d.outcome is not DONE], run)
+    stage.desk.send("queue", outcomes, _Confirm(pool, deliveries), from_outside=False)

@@ -1,0 +1,182 @@
+"""Publishing: one message or many, waiting for the disk or not, from a thread or a coroutine.
+
+What a message becomes on its way is in `drafts`; whether it is taken is the queue's rule. Here it is sent, and waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from perdure.events.commands import Draft, DraftRun, Publish
+from perdure.events.errors import InvalidMessage, PayloadTooLarge, PublishTimeout
+from perdure.future import PublishFuture
+from perdure.running import Running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from concurrent.futures import Future
+
+    from perdure.actors.desk import Reply
+    from perdure.actors.relay import Source
+    from perdure.drafts import Drafts
+    from perdure.options import Options
+
+__all__ = ["Publishing"]
+
+SLACK_S = 5.0
+"""How much longer than the queue lets it wait for room a publish waits for its answer."""
+
+
+class Publishing(Running):
+    """The part of `System` that takes messages."""
+
+    options: Options
+    drafts: Drafts
+
+    def publish(self, message: Any, **options: Any) -> str:
+        """Publish one message; returns its id once it is on disk (to the durability in `Options.durability`).
+
+        Keyword options: `key` (deduplication), `correlation_id`, `id` (makes publishing idempotent), `delay` (seconds) or `at`
+        (datetime or seconds since the epoch), `priority` (higher first), `ttl` (seconds), `group` (strict order, one in flight),
+        `headers` (strings), `dedup` and `dedup_window` (as `handler`, for this message), `debounce` (seconds: of a burst with one
+        key only the last is handled), `keep_result` (seconds for which what the handler returns is kept, see `result`).
+
+        Raises:
+            NotRunning: before start or after stop; nothing was published.
+            InvalidMessage, PayloadTooLarge, UnknownMessageType: names the field; nothing was published.
+            DuplicateKey: the key is held and its policy is `reject`; nothing was published.
+            QueueFull: the backlog stayed at its bound; nothing was published.
+            StoreUnavailable: the disk does not take it; nothing was published.
+            PublishTimeout: no answer in time; it may have been published, and publishing the same `id` again settles it.
+        """
+        ident, publish = self._command(message, options)
+        self._publish(publish)
+        return ident
+
+    def publish_many(self, messages: Iterable[Any], **options: Any) -> list[str]:
+        """Publish messages in one atomic commit, all or none; gives their ids in order. Options apply to each.
+
+        Raises:
+            As `publish`.
+        """
+        batch = list(messages)
+        if options.get("id") is not None and len(batch) > 1:
+            msg = "id: one id cannot name several messages; publish them one by one"
+            raise InvalidMessage(msg)
+        if options or not batch:
+            drafts: Sequence[Draft] | DraftRun = [self._draft(message, options) for message in batch]
+        else:
+            self._check_running()
+            drafts = self.drafts.plain(batch)
+        size = sum(map(len, drafts.payloads)) if isinstance(drafts, DraftRun) else sum(len(draft.payload) for draft in drafts)
+        if len(drafts) > self.options.batch_max or size > self.options.batch_bytes_max:
+            msg = (
+                f"messages: {len(drafts):,} of {size:,} bytes are more than one commit takes ({self.options.batch_max:,} "
+                f"messages, {self.options.batch_bytes_max:,} bytes). Publish them in several calls."
+            )
+            raise PayloadTooLarge(msg)
+        if isinstance(drafts, DraftRun):
+            self._publish(Publish(drafts, fresh=True))
+            return list(drafts.ids)
+        if drafts:
+            self._publish(Publish(drafts))
+        return [draft.id for draft in drafts]
+
+    def submit(self, message: Any, **options: Any) -> Future[str]:
+        """Publish without waiting: the future gives the id once it is on disk, or raises what `publish` would.
+
+        Waits while `Options.pipeline_max` publishes are under way. The future's callbacks run in a thread of the system, and
+        must be quick. Cancelling it does not take the message back.
+
+        Raises:
+            NotRunning, InvalidMessage and its kind: as `publish`, at once.
+        """
+        ident, publish = self._command(message, options)
+        future = PublishFuture(ident)
+        desk = self.stage.desk
+        if len(desk.outstanding) >= self.options.pipeline_max:
+            desk.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
+        desk.send("queue", publish, future)
+        return future
+
+    async def apublish(self, message: Any, **options: Any) -> str:
+        """Publish from a coroutine; does not block the event loop.
+
+        Raises:
+            As `publish`. A cancelled await may have published.
+        """
+        desk = self.stage.desk
+        if len(desk.outstanding) >= self.options.pipeline_max:
+            loop = asyncio.get_running_loop()
+            return await asyncio.wrap_future(await loop.run_in_executor(None, lambda: self.submit(message, **options)))
+        return await asyncio.wrap_future(self.submit(message, **options))
+
+    async def asubmit(self, message: Any, **options: Any) -> asyncio.Future[str]:
+        """Publish without waiting, from a coroutine; awaiting the future gives the id. Does not block the event loop.
+
+        Raises:
+            As `submit`.
+        """
+        desk = self.stage.desk
+        if len(desk.outstanding) >= self.options.pipeline_max:
+            return asyncio.wrap_future(await asyncio.to_thread(self.submit, message, **options))
+        return asyncio.wrap_future(self.submit(message, **options))
+
+    def publish_drafts(self, drafts: list[Draft]) -> None:
+        """Publish what was checked and encoded before, in one commit; for the outbox.
+
+        Raises:
+            As `publish`.
+        """
+        self._check_running()
+        self._publish(Publish(drafts))
+
+    def relay(self, source: Source) -> None:
+        """Have an outbox relayed for as long as this run lasts; for `OutboxRelay`.
+
+        Raises:
+            NotRunning: the system does not run.
+        """
+        self._check_running()
+        self._run.add_outbox(source)
+
+    def _command(self, message: Any, options: dict[str, Any]) -> tuple[str, Publish]:
+        """Make the command that publishes one message; gives its id too."""
+        if options:
+            draft = self._draft(message, options)
+            return draft.id, Publish([draft])
+        self._check_running()
+        drafts = self.drafts.one(message)
+        if isinstance(drafts, DraftRun):
+            return drafts.ids[0], Publish(drafts, fresh=True)
+        return drafts[0].id, Publish(drafts)
+
+    def _draft(self, message: Any, options: dict[str, Any]) -> Draft:
+        self._check_running()
+        try:
+            return self.drafts.draft(message, **options)
+        except TypeError as error:
+            if "unexpected keyword argument" in str(error):
+                msg = f"publish: {str(error).partition('got an ')[2]}"
+                raise TypeError(msg) from None
+            raise
+
+    def _send(self, publish: Publish, reply: Reply) -> Any:
+        return self.stage.desk.send("queue", publish, reply)
+
+    def _publish(self, publish: Publish) -> None:
+        answer = self.stage.world.answer()
+        request = self._send(publish, answer)
+        try:
+            answer.wait(self.options.publish_timeout_s + SLACK_S)
+        except PublishTimeout:
+            raise  # an answer too: nobody is left who could say more
+        except TimeoutError:
+            self.stage.desk.forget(request)
+            ids = tuple(draft.id for draft in publish.drafts)
+            msg = (
+                f"no answer within {self.options.publish_timeout_s + SLACK_S:g} s: {len(ids)} message(s) may or may not be "
+                f"published. Publish again with the same id to settle it (the first is {ids[0]}); see `.ids`."
+            )
+            raise PublishTimeout(msg, ids) from None

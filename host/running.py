@@ -1,0 +1,61 @@
+"""The run: the actors between a start and a stop, as the parts of the front door reach them; and why there is none.
+
+Starting and stopping it is `System`'s; what the actors are and how they are asked is in `engine`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.engine import ASK_TIMEOUT_S
+from perdure.events.errors import NotRunning
+
+if TYPE_CHECKING:
+    from perdure.actors.stage import Stage
+    from perdure.engine import Engine
+
+__all__ = ["Running"]
+
+
+class Running:
+    """The part of `System` that all others stand on."""
+
+    _engine: Engine | None = None
+    _why_not_running = "it was not started; use `with system:` or call `start()`"
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes messages."""
+        engine = self._engine
+        return engine is not None and not engine.stage.closing and engine.stage.failed is None
+
+    @property
+    def stage(self) -> Stage:
+        """The running actors' shared ground; for the other parts of the front door, and for chaos.
+
+        Raises:
+            NotRunning: there are none.
+        """
+        engine = self._engine
+        if engine is None:
+            raise self._not_running()
+        return engine.stage
+
+    @property
+    def _run(self) -> Engine:
+        engine = self._engine
+        if engine is None:
+            raise self._not_running()
+        return engine
+
+    def _check_running(self) -> None:
+        engine = self._engine
+        if engine is None or engine.stage.closing:
+            raise self._not_running()
+
+    def _not_running(self) -> NotRunning:
+        return NotRunning(f"the system takes no messages: {self._why_not_running}")
+
+    def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
+        """Ask an actor and wait for its answer; see `Engine.ask`. For the parts of the front door."""
+        return self._run.ask(actor, command, timeout_s=timeout_s)
