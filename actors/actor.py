@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Actor", "ActorKilled"]
 
 
+ROUSE_FIRST_S, ROUSE_GROWTH, ROUSE_MAX_S = 0.005, 1.01, 0.25
+"""The pauses between two calls to one that is to die and waits: short for some hundreds, as each may reach another of as many."""
 _births = threading.Lock()
 """Held while an actor's thread is started, and while a death is thrown: until it runs, CPython files a new thread under the id
 of the one that starts it, so that a death meant for the supervisor would strike the newborn (and hang who waits for it)."""
@@ -160,12 +162,14 @@ class Actor(pykka.ThreadingActor):
         self.actor_inbox.put(_Wake())  # type: ignore[arg-type]  # our mailbox takes messages without envelopes
 
     def _undertake(self, thread: threading.Thread) -> None:
-        pause_s = 0.01
+        pause_s = ROUSE_FIRST_S
         thread.join(pause_s)
         while thread.is_alive():
-            # It may wait at a mailbox it shares with others, one of whom has taken the call that was meant for it.
-            self.rouse()
-            pause_s = min(2 * pause_s, 1.0)
+            # It may wait at a mailbox it shares with others, one of whom has taken the call that was meant for it: calls at once
+            # all go to the same one. Where something lies there, somebody is about to take it.
+            if self.actor_inbox.empty():
+                self.rouse()
+            pause_s = min(ROUSE_GROWTH * pause_s, ROUSE_MAX_S)
             thread.join(pause_s)
         self.actor_stopped.set()
         self.stage.buried(self, ActorKilled(self.name))

@@ -87,6 +87,10 @@ class _Inbox:
         except RuntimeError:
             return  # the loop is closed: the actor is dead, and its successor has another
 
+    @staticmethod
+    def empty() -> bool:
+        return True
+
 
 class EventLoop(Actor):
     """Started with the first coroutine handler."""

@@ -144,6 +144,11 @@ class Report:
 
 
 @attrs.define(eq=False)
+class WhenStaffed:
+    """Ask the supervisor to be told when every handler has all its workers."""
+
+
+@attrs.define(eq=False)
 class WhenIdle:
     """Ask to be told when no live message is left."""
 

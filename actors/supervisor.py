@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor, ActorKilled
 from perdure.actors.dead_letters import DeadLetters
+from perdure.actors.desk import Request
 from perdure.actors.dispatcher import Dispatcher
 from perdure.actors.event_loop import EventLoop
 from perdure.actors.journal import Journal
@@ -58,7 +59,8 @@ class Supervisor(Actor):
         self.term = 0
         self.deaths: dict[str, list[float]] = {}
         self.pending: list[tuple[float, str]] = []
-        self.pools: dict[str, Pool] = {}
+        self.waiting: list[Request] = []
+        """Who wants to be told when every handler has all its workers."""
 
     def on_start(self) -> None:
         """Start whoever is not there: all at first, and those who died while nobody watched."""
@@ -74,12 +76,15 @@ class Supervisor(Actor):
             # The predecessor may have died right after it had started somebody, in the middle of telling of that or of the journal.
             # All of it is told again: twice is harmless.
             self.stage.tell("dispatcher", Reborn(self.name))
-            for name, needed in (("scheduler", self.stage.schedules), ("relay", self.stage.outboxes)):
+            with_coroutines = [pool for pool in self.stage.pools.values() if pool.handler.kind == "async"]
+            wanted = {"event_loop": with_coroutines, "scheduler": self.stage.schedules, "relay": self.stage.outboxes}
+            for name, needed in wanted.items():
                 if needed:
                     self._hire(name, None)  # the word for it may have been in the predecessor's mailbox
             self.stage.tell_all(Reborn("timer"))
             for name in ROLES:
                 self.stage.desk.resend(name)
+            self.stage.desk.resend(self.name)
             self._journal_up()
 
     def _recall(self) -> None:
@@ -102,11 +107,28 @@ class Supervisor(Actor):
                     self._journal_up()
                 case Hire(name=name, pool=pool):
                     self._hire(name, pool)
+                case Request() as request:
+                    self.waiting.append(request)
                 case ev.Event() as fact:
                     self._record(fact)
         while self.pending and self.pending[0][0] <= self.stage.world.monotonic_s():
             self._restart(heappop(self.pending)[1])
+        if self.waiting and self._is_staffed():
+            waiting, self.waiting = self.waiting, []
+            self.stage.desk.settle_all(waiting)
         return True
+
+    def _is_staffed(self) -> bool:
+        """Tell whether every handler has all the workers it should have, and the event loop if its workers need it."""
+        stage = self.stage
+        needed: list[str] = []
+        for pool in list(stage.pools.values()):
+            if len(pool.workers) - pool.retiring < pool.target:
+                return False
+            needed += list(pool.workers)
+            if pool.handler.kind == "async":
+                needed.append("event_loop")
+        return all(name in stage.actors and stage.world.runs(stage.actors[name]) for name in needed)
 
     # --- deaths ----------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.decider import Decider
 from perdure.actors.journal import Journal
-from perdure.actors.messages import Hire, Quiesce, Report, Wake
+from perdure.actors.messages import Hire, Quiesce, Report, Wake, WhenStaffed
 from perdure.actors.pool import Pool
 from perdure.actors.recovery import recover
 from perdure.actors.snapshotter import retire, take
@@ -94,7 +94,7 @@ class Engine:
         )
 
     def start(self, opened: Recovered, specs: dict[str, HandlerSpec], schedules: dict[str, Schedule]) -> Recovery:
-        """Start the actors; returns when the handlers are registered, with what recovery did."""
+        """Start the actors; returns when every handler has all its workers, with what recovery did."""
         self._calm_collector()
         stage, states = self.stage, self._states
         stage.snapshot_due = max(self._base, 0) + self._options.snapshot_events
@@ -111,6 +111,7 @@ class Engine:
         stage.enter(Supervisor(stage, "supervisor", 1))
         for spec in specs.values():
             self.ask("dispatcher", handler_rules.Register(spec.fact()))
+        self.ask("supervisor", WhenStaffed())
         if schedules:
             stage.tell("supervisor", Hire("scheduler"))
         report = self.ask("queue", Report())
@@ -141,9 +142,10 @@ class Engine:
             gc.set_threshold(*self._collector[0])
 
     def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
-        """Register a handler, or a schedule with its handler, while the actors run."""
+        """Register a handler, or a schedule with its handler, while the actors run; returns when it is at work."""
         self.stage.pools[spec.type] = Pool(spec)
         self.ask("dispatcher", handler_rules.Register(spec.fact()))
+        self.ask("supervisor", WhenStaffed())
         if schedule is not None:
             self.add_schedule(schedule)
 

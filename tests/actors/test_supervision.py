@@ -154,3 +154,16 @@ def test_whatever_a_handler_raises_fails_its_message_only(kind: type[BaseExcepti
         assert [(letter.id, letter.attempts) for letter in system.dead_letters.list()] == [(bad, 2)]
         assert system.admin.metrics().completed == 1
         assert system.stage.counters.get("actor_deaths", 0) == 0
+
+
+def test_an_idle_worker_among_many_is_replaced_soon_after_its_death() -> None:
+    """They share a mailbox, so the call that is to end the wait of the dead one may reach any of them first."""
+    system = perdure.System(store=MemoryStore())
+    system.handler(Job, parallelism=40)(lambda job: None)
+    with system:
+        for n in (0, 20, 39, 10):
+            name = f"worker:{__name__}.Job:{n}"
+            victim = system.actors[name]
+            system.actors.kill(name)
+            until(lambda name=name, victim=victim: system.actors[name] is not victim)  # type: ignore[misc]
+        assert system.admin.metrics().machinery["actor_restarts"] == 4

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from perdure.events import parcel
+from perdure.events import parcel, wire
 from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
 from perdure.events.commands import (
@@ -39,7 +39,8 @@ from perdure.events.outcome_rules import complete_run
 from perdure.events.parcel import Flight
 from perdure.events.queue_folds import evolve_all
 from perdure.events.queue_state import QueueState
-from perdure.events.runs import expand
+from perdure.events.runs import count, expand
+from perdure.events.snapshot import States, fold
 from tests.events.plain_queue import Plain, PlainQueue
 
 BACKLOG, LETTERS, RETRIES = 12, 3, 2
@@ -75,6 +76,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(parcel, "PARCEL_MESSAGES", 4)  # so that some are full
         self.state = QueueState(finished_max=10_000)
+        self.snapshot, self.since = States(self.state).encode(), list[tuple[int, bytes]]()
         self.plain = PlainQueue()
         self.now_us = 1_000
         self.serial = 0
@@ -95,6 +97,8 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         facts = expand(events)
         self.published |= {event.number: event for event in facts if isinstance(event, ev.Published)}
         evolve_all(self.state, events)
+        if events:
+            self.since.append((count(events), wire.encode([(self.now_us, events)])))
         return facts
 
     def teardown(self) -> None:
@@ -298,6 +302,20 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
             self.replay(len(self.plain.buried) - 1)
         if self.plain.out():
             self.report(pick + 1, "back")
+
+    # --- restarts --------------------------------------------------------------------------------------------------------
+
+    @rule()
+    def take_a_snapshot(self) -> None:
+        self.snapshot, self.since = States(self.state).encode(), []
+
+    @rule()
+    def restart(self) -> None:
+        """The last snapshot and what came after take the state's place; leases stay in force, as for an actor's successor."""
+        recovered = States.decode(self.snapshot)
+        for n, body in self.since:
+            fold(recovered, wire.decode_runs(body, n), recovered.seq + 1)
+        self.state = recovered.queue
 
     # --- time ------------------------------------------------------------------------------------------------------------
 

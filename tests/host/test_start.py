@@ -1,0 +1,122 @@
+"""What `System.start` promises when it returns: every handler has all its workers, whoever died on the way.
+
+What is recovered is in test_recovery; who may not start at all in test_bad_folders.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import perdure
+from perdure.actors.supervisor import Supervisor
+from perdure.actors.worker import Worker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE_S = 15.0
+HEAD_START_S = 0.2
+
+
+@attrs.frozen
+class Job:
+    number: int
+
+
+@attrs.frozen
+class Errand:
+    number: int
+
+
+def with_handlers(folder: Path) -> perdure.System:
+    """Give a system with a handler in threads and one on the event loop."""
+    system = perdure.System(folder)
+
+    @system.handler(Job, parallelism=12)
+    def job(message: Job) -> None: ...
+
+    @system.handler(Errand, parallelism=(2, 5))
+    async def errand(message: Errand) -> None: ...
+
+    return system
+
+
+def at_work(system: perdure.System) -> dict[str, int]:
+    """Count the running workers by handler, as the actors themselves say."""
+    living = [actor for name in system.actors if isinstance(actor := _actor(system, name), Worker) and actor.thread is not None]
+    return {
+        kind: sum(worker.pool.type.endswith(kind) and worker.thread.is_alive() for worker in living if worker.thread is not None)
+        for kind in ("Job", "Errand")
+    }
+
+
+def _actor(system: perdure.System, name: str) -> Any:
+    assert system._engine is not None
+    return system._engine.stage.actors[name]
+
+
+@pytest.mark.parametrize("while_running", [False, True])
+def test_start_returns_when_the_last_worker_is_up(folder: Path, monkeypatch: pytest.MonkeyPatch, while_running: bool) -> None:
+    """However slow the supervisor is: each hiring gives a `start` (or `handler`) that does not wait time to return."""
+    returned = threading.Event()
+    hire = Supervisor._hire
+
+    def slowly(self: Supervisor, name: str, pool: Any) -> None:
+        if name.endswith(("Job:11", "Errand:1")):
+            returned.wait(HEAD_START_S)
+        hire(self, name, pool)
+
+    monkeypatch.setattr(Supervisor, "_hire", slowly)
+    if while_running:
+        with perdure.System(folder) as system:
+            system.handler(Job, parallelism=12)(lambda message: None)
+            returned.set()
+            assert at_work(system) == {"Job": 12, "Errand": 0}
+        return
+    system = with_handlers(folder)
+    system.start()
+    returned.set()
+    try:
+        assert at_work(system) == {"Job": 12, "Errand": 2}
+        assert {info.workers for info in system.admin.handlers().values()} == {12, 2}
+        assert "event_loop" in system.actors
+    finally:
+        system.stop()
+
+
+@pytest.mark.parametrize("at", ["Job:0", "Job:7", "Errand:1", "event_loop"])
+def test_start_outlives_a_supervisor_that_dies_while_it_hires(folder: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """Its successor hires the rest, the event loop included, and answers who waits."""
+    struck: list[str] = []
+    hire = Supervisor._hire
+
+    def dies_once(self: Supervisor, name: str, pool: Any) -> None:
+        if name.endswith(at) and not struck:
+            struck.append(name)
+            msg = "the supervisor dies of this"
+            raise RuntimeError(msg)
+        hire(self, name, pool)
+
+    monkeypatch.setattr(Supervisor, "_hire", dies_once)
+    with with_handlers(folder) as system:
+        assert struck
+        assert at_work(system) == {"Job": 12, "Errand": 2}
+        system.publish_many([Errand(1), Job(2)])
+        system.drain(timeout=PATIENCE_S)
+        assert system.admin.metrics().failed == 0
+
+
+def test_start_counts_what_an_operator_scaled(folder: Path) -> None:
+    """A handler scaled to none is at work without a worker, also at the next start."""
+    with with_handlers(folder) as system:
+        system.admin.scale(Job, 0)
+        system.admin.scale(Errand, 4)
+    system.start()
+    try:
+        assert at_work(system) == {"Job": 0, "Errand": 4}
+    finally:
+        system.stop()
