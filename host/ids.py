@@ -34,8 +34,14 @@ class Ids:
         # The counter's top bit starts at 0, so that a run would have to make 2**47 ids before it wraps.
         self._next = chance.getrandbits(47)
         self._lock = threading.Lock()
-        self._run = f"7{chance.getrandbits(12):03x}-{0x8000 | chance.getrandbits(14):04x}"
+        self._chance = chance.getrandbits(12), chance.getrandbits(14)
         self._now_us = clock.now_us
+        self.begin(0)
+
+    def begin(self, epoch: int) -> None:
+        """Begin the ids of another run of the system: two runs with one seed, in one millisecond, make no id twice."""
+        a, b = self._chance
+        self._run = f"7{a:03x}-{0x8000 | (b + epoch) & 0x3FFF:04x}"
         self._made = (-1, "")
         """The last millisecond and its prefix; replaced as one, so that no thread sees half of it."""
 

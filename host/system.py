@@ -126,6 +126,7 @@ class System(Handling, Results):
                 raise PerdureError(msg)
             self._registered.tell_unused()
             opened = self._store.open()
+            self.drafts.ids.begin(opened.epoch)
             try:
                 engine = Engine(self._store, self.clock, self._chance, self.drafts, self.options, self._world)
             except BaseException:

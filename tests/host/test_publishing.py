@@ -182,3 +182,14 @@ def test_batch_is_all_or_none(folder: Path, tmp_path: Path, call: str, moment: s
         assert len(payloads) == 500 * len(found)
         assert acknowledged <= set(found) <= {*acknowledged, len(acknowledged)}
         assert system.admin.metrics().ready == 500 * len(found)
+
+
+def test_runs_with_one_seed_make_no_id_twice(tmp_path: Path) -> None:
+    """With the clock standing still, too: else what the second run publishes would be taken for what is known."""
+    clock = perdure.ManualClock()
+    ids = []
+    for _ in range(3):
+        with perdure.System(tmp_path / "data", clock=clock, seed=7) as system:
+            ids += [system.publish(Order("a")), *system.publish_many([Order("b"), Order("c")])]
+            assert system.admin.metrics().ready == len(ids)
+    assert len(set(ids)) == len(ids) == 9
