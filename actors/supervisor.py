@@ -50,6 +50,9 @@ HIRED: dict[str, type[Actor]] = {"event_loop": EventLoop, "scheduler": Scheduler
 PAUSE_FIRST_S = 0.01
 PAUSE_MAX_S = 1.0
 
+LOOK_AGAIN_S = 0.02
+"""While somebody waits for the workers: the list of them is the dispatcher's, and changes without a word to the supervisor."""
+
 
 class Supervisor(Actor):
     """Restarts one for one. What depends on the dead finds out by `Reborn` and starts over by itself."""
@@ -92,8 +95,11 @@ class Supervisor(Actor):
         self.stage.tell("journal", Recall(self.name, self.term))
 
     def patience_s(self) -> float | None:
-        """Wait for the next restart that is due."""
-        return max(0.0, self.pending[0][0] - self.stage.world.monotonic_s()) if self.pending else None
+        """Wait for the next restart that is due; less while somebody waits for the workers."""
+        due_s = max(0.0, self.pending[0][0] - self.stage.world.monotonic_s()) if self.pending else None
+        if not self.waiting:
+            return due_s
+        return LOOK_AGAIN_S if due_s is None else min(due_s, LOOK_AGAIN_S)
 
     def turn(self, items: list[Any]) -> bool:
         """Handle deaths as they come, and restarts as they fall due."""
