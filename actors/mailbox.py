@@ -5,6 +5,9 @@ It only holds and hands over; what a batch means is the actor's business.
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -23,7 +26,7 @@ class Mailbox:
     Our own messages lie in it as they are; Pykka's calls put them in envelopes, which are opened on the way out.
     """
 
-    __slots__ = ("_get_nowait", "empty", "get", "put", "qsize")
+    __slots__ = ("_bells", "_get_nowait", "empty", "get", "put", "qsize", "within")
 
     def __init__(self) -> None:
         # SimpleQueue is written in C and its put is safe even inside a signal handler; ten times faster than Queue.
@@ -33,6 +36,42 @@ class Mailbox:
         self.empty = queue.empty
         self.qsize = queue.qsize
         self._get_nowait = queue.get_nowait
+        self.within = self._within
+        self._bells: list[threading.Lock] = []
+        """Of those who wait `within` a time; each is a lock held by who waits, and let go by who rings."""
+
+    def _within(self, timeout_s: float) -> Any:
+        """Take the next message, waiting no longer than this; for a mailbox that several actors share.
+
+        Not `get(timeout=...)`: in CPython 3.11 that can last for ever where another takes the message that woke it (its time left
+        is negative then, which the lock takes for "no limit").
+
+        Raises:
+            Empty: none came in time. One that was put without `ring` is seen at the end of it.
+        """
+        until_s = time.monotonic() + timeout_s
+        bell = threading.Lock()
+        bell.acquire()
+        try:
+            rung = True
+            while rung:
+                self._bells.append(bell)  # first known, then a look: who puts and rings does it the other way round
+                with contextlib.suppress(Empty):
+                    return self._get_nowait()
+                rung = bell.acquire(timeout=max(0.0, until_s - time.monotonic()))
+            return self._get_nowait()
+        finally:
+            with contextlib.suppress(ValueError):
+                self._bells.remove(bell)
+
+    def ring(self) -> None:
+        """Wake all who wait `within` a time, after something was put."""
+        bells = self._bells
+        while bells:
+            try:
+                bells.pop().release()
+            except IndexError:
+                return  # another ringer was faster
 
     def drain(self, timeout_s: float | None = None) -> list[Any]:
         """Wait for a message, then take all that are there, up to `BATCH_MAX`; empty only after `timeout_s`."""

@@ -204,6 +204,7 @@ class Pool:
             self.open.update(zip(numbers, deliveries, strict=True))
             for delivery in deliveries:
                 put(delivery)
+            self.inbox.ring()
             return
         for delivery in deliveries:
             known = self.open.get(delivery.number)
@@ -211,6 +212,7 @@ class Pool:
                 continue  # told twice
             self.open[delivery.number] = delivery
             put(delivery)
+        self.inbox.ring()
 
     def confirmed(self, deliveries: list[Delivery]) -> None:
         """Forget deliveries whose outcome is on record."""

@@ -95,7 +95,7 @@ class Worker(Actor):
         pool = self.pool
         if self.finished and not self.urgent and pool.handler is simple and 0.0 < pool.run_us < SHORT_US and not pool.closed:
             try:
-                return pool.inbox.get(timeout=LINGER_S)
+                return pool.inbox.within(LINGER_S)
             except Empty:
                 self._report()
         else:
@@ -278,7 +278,7 @@ class Worker(Actor):
         until = self.now_s() + handler.batch_wait_s
         while len(batch) < handler.batch_size and not self.killed and not self.pool.closed:
             try:
-                item: Any = inbox.get(timeout=max(0.0, until - self.now_s()))
+                item: Any = inbox.within(max(0.0, until - self.now_s()))
             except Empty:
                 break
             if type(item) is Delivery:

@@ -131,12 +131,11 @@ class SimulatedWorld:
         """Have a worker that waits for more in the middle of its turn (to fill a batch) wait in virtual time."""
         inbox: Any = worker.actor_inbox
 
-        def get(block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002 - as `SimpleQueue.get`
-            if block:
-                self.run_until(lambda: not inbox.empty(), timeout)
+        def within(timeout_s: float) -> Any:
+            self.run_until(lambda: not inbox.empty(), timeout_s)
             return inbox._get_nowait()  # noqa: SLF001 - what there is, or Empty
 
-        inbox.get = get
+        inbox.within = within
 
     def join(self, actor: Actor, timeout_s: float) -> None:
         """See `World.join`."""
