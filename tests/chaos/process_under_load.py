@@ -64,7 +64,8 @@ def main() -> None:
         print("started", system.recovery, flush=True)  # noqa: T201 - the parent waits for it
         if run == "poison":
             system.admin.pause()  # all are acknowledged before the first death
-            for message in (Poison("poison"), *(Job(f"beside-{n}") for n in range(BESIDE))):
+            messages: list[Poison | Job] = [Poison("poison"), *(Job(f"beside-{n}") for n in range(BESIDE))]
+            for message in messages:
                 note(sent, message.name)
                 note(acknowledged, system.publish(message, id=message.name))
         system.admin.resume()

@@ -63,7 +63,7 @@ def _give_numbers_again(states: States) -> None:
 def _out_together(states: States) -> None:
     other = ev.Published(4, "four", "a", b"4", "k", "append", group="g")
     evolve(states.queue, other)
-    evolve(states.queue, ev.Leased(4, "four", 1, "third", NOW_US + 60))
+    evolve(states.queue, ev.Leased(4, 1, NOW_US + 60, 0, "third"))
 
 
 def test_a_true_history_has_none() -> None:
