@@ -126,15 +126,19 @@ class Supervisor(Actor):
 
     def _is_staffed(self) -> bool:
         """Tell whether every handler has all the workers it should have, and the event loop if its workers need it."""
-        stage = self.stage
-        needed: list[str] = []
-        for pool in list(stage.pools.values()):
-            if len(pool.workers) - pool.retiring < pool.target:
+        for pool in list(self.stage.pools.values()):
+            workers = dict(pool.workers)
+            gone = sum(not self._runs(name) for name in workers)
+            # Who was told to retire may have gone without the dispatcher having heard of it; it will say nothing when it has.
+            if len(workers) - pool.retiring < pool.target or gone > pool.retiring or None in workers.values():
                 return False
-            needed += list(pool.workers)
-            if pool.handler.kind == "async":
-                needed.append("event_loop")
-        return all(name in stage.actors and stage.world.runs(stage.actors[name]) for name in needed)
+            if pool.handler.kind == "async" and not self._runs("event_loop"):
+                return False
+        return True
+
+    def _runs(self, name: str) -> bool:
+        actor = self.stage.actors.get(name)
+        return actor is not None and self.stage.world.runs(actor)
 
     # --- deaths ----------------------------------------------------------------------------------------------------------
 

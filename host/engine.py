@@ -20,6 +20,7 @@ from perdure.actors.supervisor import HIRED, ROLES, Supervisor
 from perdure.events import handlers as handler_rules
 from perdure.events import vocabulary as ev
 from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
+from perdure.events.invariants import contradictions
 from perdure.events.limits import Limits
 from perdure.events.snapshot import States
 from perdure.recovery import Recovery
@@ -106,15 +107,16 @@ class Engine:
             stage.pools[name] = Pool(spec)
         stage.schedules.update(schedules)
         stage.on_supervisor_death = self._replace_supervisor
+        broken = contradictions(states)
         dead_before, out_before = len(states.queue.dead), len(states.queue.leased)
         self._clock.subscribe(lambda: stage.tell_all(Wake()))
         stage.enter(Supervisor(stage, "supervisor", 1))
+        report = self.ask("queue", Report())  # before there is anybody to hand out to: what waits is what was recovered
         for spec in specs.values():
             self.ask("dispatcher", handler_rules.Register(spec.fact()))
         self.ask("supervisor", WhenStaffed())
         if schedules:
             stage.tell("supervisor", Hire("scheduler"))
-        report = self.ask("queue", Report())
         recovery = Recovery(
             last_seq=opened.last_seq,
             snapshot_seq=self._base,
@@ -125,8 +127,9 @@ class Engine:
             dead_lettered=report.dead - dead_before,
             waiting=sum(c.ready + c.delayed + c.held for c in report.by_type.values()),
             dead_letters=report.dead,
+            contradictions=tuple(broken),
         )
-        logger.info("%s", recovery)
+        logger.log(logging.CRITICAL if broken else logging.INFO, "%s", recovery)
         stage.tell("supervisor", ev.Started(stage.run, stage.world.pid(), _version(), recovery.plain()))
         return recovery
 

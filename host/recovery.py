@@ -24,16 +24,19 @@ class Recovery:
     dead_lettered: int
     waiting: int
     dead_letters: int
+    contradictions: tuple[str, ...] = ()
+    """The invariants that do not hold of what was recovered, in words; empty: all do. One that does not is a bug of perdure's."""
 
     def plain(self) -> dict[str, Any]:
         """Give it as plain values, for the log."""
-        return attrs.asdict(self)
+        return {**attrs.asdict(self), "contradictions": list(self.contradictions)}
 
     def __str__(self) -> str:
         """Tell it in one line."""
         cut = f", cut {self.cut_bytes} torn bytes after {self.last_seq}" if self.cut_bytes else ""
         start = f"snapshot {self.snapshot_seq}" if self.snapshot_seq else "the first event"
+        holds = "all invariants hold" if not self.contradictions else f"BROKEN invariants: {'; '.join(self.contradictions)}"
         return (
             f"recovered from {start} and {self.events_replayed} events{cut}: {self.waiting} waiting, {self.dead_letters} dead "
-            f"letters; {self.in_flight_taken_back} deliveries taken back, {self.dead_lettered} of them dead-lettered"
+            f"letters; {self.in_flight_taken_back} deliveries taken back, {self.dead_lettered} of them dead-lettered; {holds}"
         )

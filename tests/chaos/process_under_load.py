@@ -16,6 +16,9 @@ import attrs
 
 import perdure
 
+BESIDE = 20
+"""Messages that wait beside the one whose handler kills the process."""
+
 
 @attrs.frozen
 class Job:
@@ -60,8 +63,12 @@ def main() -> None:
     with system:
         print("started", system.recovery, flush=True)  # noqa: T201 - the parent waits for it
         if run == "poison":
-            note(sent, "poison")
-            note(acknowledged, system.publish(Poison("poison"), id="poison"))
+            system.admin.pause()  # all are acknowledged before the first death
+            messages: list[Poison | Job] = [Poison("poison"), *(Job(f"beside-{n}") for n in range(BESIDE))]
+            for message in messages:
+                note(sent, message.name)
+                note(acknowledged, system.publish(message, id=message.name))
+        system.admin.resume()
         until = time.monotonic() + seconds
         threads = [threading.Thread(target=publish, args=(n, until), daemon=True) for n in range(3)]
         for thread in threads:

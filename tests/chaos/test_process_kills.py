@@ -81,7 +81,14 @@ def test_a_message_that_kills_its_process_is_dead_lettered(tmp_path: Path, censu
         deaths += 1
     assert deaths == 3
     with perdure.System(tmp_path / "data") as system:
-        assert [letter.id for letter in system.dead_letters.list()] == ["poison"]
+        (letter,) = system.dead_letters.list()
+        assert (letter.id, letter.attempts) == ("poison", 3)
+        assert [failure.message for failure in letter.failures] == ["its process died"] * 3
+        assert system.admin.metrics().completed == 20
+    handled = noted(tmp_path, "handled")
+    assert handled.count("poison") == 3
+    assert {f"beside-{n}" for n in range(20)} < set(handled)
+    census(perdure.Audit(tmp_path / "data"), noted(tmp_path, "sent"), noted(tmp_path, "ack"), handled)
 
 
 def test_a_second_process_is_refused_and_a_dead_owner_is_not(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from perdure.events.commands import (
 from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
 from perdure.events.id_index import IdRun
+from perdure.events.invariants import contradictions
 from perdure.events.outcome_rules import complete_run
 from perdure.events.parcel import Flight
 from perdure.events.queue_folds import evolve, evolve_all
@@ -351,6 +352,12 @@ class QueueMachine(RuleBasedStateMachine):
             everything = [Subscription(kind, 1_000, 1_000, RETRIES, 0)]
             next_out = expand(rules.deliver(self.live, everything, self.now_us))
             assert expand(rules.deliver(self.in_runs, everything, self.now_us)) == next_out
+
+    @invariant()
+    def nothing_contradicts_itself(self) -> None:
+        """What a start looks at (scenario 57) is true at every prefix."""
+        assert contradictions(self.replayed) == []
+        assert contradictions(States(self.live, dead_letters=self.replayed.dead_letters)) == []
 
     @invariant()
     def bounds_are_kept(self) -> None:

@@ -6,20 +6,20 @@ Damaged logs are in tests/store.
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import zlib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 
 import perdure
 from perdure.store import segment as sg
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @attrs.frozen
@@ -78,6 +78,46 @@ def _read_only(folder: Path) -> tuple[Any, Any]:
 def _set_mode(paths: list[Path], mode: int) -> None:
     for path in paths:
         path.chmod(mode)
+
+
+TRYING = """
+import sys, perdure
+try:
+    perdure.System(sys.argv[1]).start()
+except perdure.StoreUnavailable as error:
+    print(error)
+print(len(list(perdure.Audit(sys.argv[1]).events(type="Published"))))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+@pytest.mark.parametrize("protected", ["folder", "files", "owner"])
+def test_folder_that_an_unprivileged_user_may_only_read(protected: str) -> None:
+    """As a service's user meets it: permissions bind, unlike for root. Refused with the path named; audit reads all the same."""
+    with tempfile.TemporaryDirectory() as top:  # not pytest's: only its owner may enter that
+        folder = Path(top) / "data"
+        with perdure.System(folder) as system:
+            system.publish(Note("a"))
+        Path(top).chmod(0o755)
+        nobody, root = 65534, 0
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, root if protected == "owner" else nobody, -1)
+            bits = 0o555 if path == folder else 0o444
+            path.chmod(bits if protected != "files" or path != folder else 0o755)
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        become = ["setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups"]
+        done = subprocess.run(
+            [*become, sys.executable, "-c", TRYING, str(folder)], capture_output=True, text=True, check=False, cwd="/", timeout=60
+        )
+        if "Permission denied" in done.stderr and "perdure" not in done.stderr:
+            pytest.skip("this interpreter cannot be run by another user")
+        assert done.returncode == 0, done.stderr
+        told, published = done.stdout.splitlines()
+        assert str(folder) in told
+        assert "Permission denied" in told
+        assert published == "1"
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_folder_of_a_newer_format(folder: Path) -> None:

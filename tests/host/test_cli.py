@@ -55,6 +55,41 @@ def test_run_serves_a_system_until_it_is_asked_to_stop(tmp_path: Path, number: s
     assert any(isinstance(record.event, ev.Stopped) for record in perdure.Audit(tmp_path / "data").events())
 
 
+BUSY = """
+import time
+import perdure
+system = perdure.System("data")
+@system.handler(int)
+def count(number, ctx):
+    print("begun", flush=True)
+    time.sleep(0.5)
+    print("done", flush=True)
+"""
+
+
+def test_run_lets_a_handler_finish_when_it_is_asked_to_stop(tmp_path: Path) -> None:
+    """Scenario 49 from outside: what is in flight completes within the grace period, and what was not begun waits."""
+    with perdure.System(tmp_path / "data") as system:
+        system.publish_many([1, 2, 3])
+    (tmp_path / "busy.py").write_text(BUSY)
+    args = [sys.executable, "-m", "perdure.cli", "run", "busy:system"]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as served:
+        assert served.stdout is not None
+        for line in served.stdout:
+            if line == "begun\n":
+                served.send_signal(signal.SIGTERM)
+                break
+        rest, _ = served.communicate(timeout=30)
+    assert served.returncode == 0
+    assert "done" in rest
+    with perdure.System(tmp_path / "data") as system:
+        assert system.recovery is not None
+        assert (system.recovery.in_flight_taken_back, system.recovery.contradictions) == (0, ())
+        now = system.admin.metrics()
+        assert now.completed >= 1
+        assert now.completed + now.ready == 3
+
+
 @pytest.mark.parametrize(
     ("target", "told"),
     [("shop", "module:attribute"), ("absent:system", "no module"), ("shop:other", "not a perdure"), ("shop:gone", "not a perdure")],

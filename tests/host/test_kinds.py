@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import math
 import os
 import signal
@@ -185,6 +186,25 @@ def test_process_handler_past_its_timeout_is_killed(folder: Path) -> None:
         (letter,) = system.dead_letters.list()
         assert letter.exception == "TimeoutError"
         assert system.call(Job(2), timeout=30.0)
+
+
+def _hangs_at_first(job: Job, ctx: Any) -> int:
+    if ctx.attempt == 1:
+        time.sleep(60.0)
+    return os.getpid()
+
+
+def test_process_handler_past_its_timeout_is_tried_again(folder: Path) -> None:
+    """Scenario 15, processes: by another child, and what the first was at counts for nothing."""
+    system = perdure.System(folder)
+    system.handler(Job, isolation="process", retries=1, backoff=0, timeout=0.5)(_hangs_at_first)
+    with system:
+        ident = system.publish(Job(1), keep_result=60)
+        assert system.result(ident, timeout=30.0) != os.getpid()
+        names = [r.name for r in system.audit.timeline(ident) if r.name in ("AttemptFailed", "Leased", "Completed")]
+        assert names == ["Leased", "AttemptFailed", "Leased", "Completed"]
+        (failed,) = system.audit.events(type="AttemptFailed")
+        assert failed.event.exception == "TimeoutError"  # type: ignore[attr-defined]
 
 
 class _SlowToLoad:
@@ -383,6 +403,26 @@ def test_renewed_lease_outlasts_a_silent_handler(folder: Path, collected: Collec
         release.set()
         system.drain(timeout=10.0)
         assert collected.items == [1]
+        assert system.admin.metrics().late_results == 0
+
+
+def test_handler_that_keeps_the_interpreter_to_itself_is_not_run_beside_itself(folder: Path, collected: Collected) -> None:
+    """Scenario 53: nobody can renew meanwhile, so the lease runs out on paper; its handler is alive, so it stays its own."""
+    system = perdure.System(folder)
+    usleep = ctypes.PyDLL(None).usleep  # of a PyDLL: does not release the interpreter's lock
+
+    @system.handler(Job, lease=0.1, renew=True, parallelism=2)
+    def greedy(job: Job, ctx: perdure.Context) -> None:
+        usleep(500_000)
+        collected.add(ctx.attempt)
+
+    with system:
+        ident = system.publish(Job(1))
+        system.drain(timeout=10.0)
+        assert collected.items == [1]
+        names = [record.name for record in system.audit.timeline(ident)]
+        assert names.count("Leased") == names.count("Completed") == 1
+        assert "LeaseExpired" not in names
         assert system.admin.metrics().late_results == 0
 
 

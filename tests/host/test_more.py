@@ -558,6 +558,35 @@ def test_services_are_opened_and_closed_once_for_each_message(folder: Path, kind
     assert (Connection.opened, Connection.closed) == (2, 2)
 
 
+@pytest.mark.parametrize("kind", ["thread", "coroutine"])
+def test_services_are_closed_when_a_handler_times_out(folder: Path, kind: str) -> None:
+    """Scenario 22: each attempt has its own, and the one that was interrupted is closed too."""
+    registry = svcs.Registry()
+    registry.register_factory(Connection, _connections)
+    system = perdure.System(folder, registry=registry)
+    Connection.opened = Connection.closed = 0
+
+    if kind == "thread":
+
+        @system.handler(Job, retries=1, backoff=0, timeout=0.1)
+        def plain(job: Job, ctx: perdure.Context, connection: Connection) -> None:
+            while ctx.attempt == 1:
+                time.sleep(0.001)
+
+    else:
+
+        @system.handler(Job, retries=1, backoff=0, timeout=0.1)
+        async def coroutine(job: Job, ctx: perdure.Context, connection: Connection) -> None:
+            if ctx.attempt == 1:
+                await asyncio.sleep(60.0)
+
+    with system:
+        system.publish(Job(1))
+        system.drain(timeout=10.0)
+        assert (system.admin.metrics().completed, system.admin.metrics().retried) == (1, 1)
+    assert (Connection.opened, Connection.closed) == (2, 2)
+
+
 def test_service_without_a_registry_is_refused(folder: Path) -> None:
     system = perdure.System(folder)
     with pytest.raises(perdure.InvalidMessage, match="registry"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import logging
 import shutil
 import signal
 import subprocess
@@ -179,6 +179,33 @@ def test_flipped_byte_in_the_middle(folder: Path) -> None:
     assert [next(read).seq for _ in range(refused.value.seq - 1)] == list(range(1, refused.value.seq))
 
 
+def test_report_of_a_start(folder: Path, collected: Collected, caplog: pytest.LogCaptureFixture) -> None:
+    """Scenario 57: what waits is counted before anything is handed out; the invariants hold; it is logged, and on record."""
+    with perdure.System(folder) as system:
+        system.publish_many([Job(n) for n in range(3)])
+    caplog.set_level(logging.INFO, logger="perdure")
+    system = perdure.System(folder)
+    system.handler(Job, parallelism=3)(lambda job: collected.add(job.number))
+    with system:
+        report = system.recovery
+        assert report is not None
+        assert (report.waiting, report.in_flight_taken_back, report.contradictions) == (3, 0, ())
+        assert "3 waiting" in str(report)
+        assert "all invariants hold" in caplog.text
+        system.drain(timeout=10.0)
+    started = [r.event for r in perdure.Audit(folder).events(type="Started")]
+    assert started[-1].report == report.plain()  # type: ignore[attr-defined]
+
+
+def test_broken_invariants_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Scenario 57: loudly, and for the host to look at; the log itself is whole, so the system runs."""
+    monkeypatch.setattr("perdure.engine.contradictions", lambda states: ["two and two are five"])
+    with perdure.System(folder) as system:
+        assert system.recovery is not None
+        assert system.recovery.contradictions == ("two and two are five",)
+    assert any(r.levelname == "CRITICAL" and "BROKEN invariants: two and two are five" in r.message for r in caplog.records)
+
+
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 @pytest.mark.parametrize("only", ["write", "sync"])
 def test_failing_disk_is_told_and_work_goes_on(code: int, only: str, until: Until) -> None:
@@ -257,4 +284,3 @@ def test_nothing_that_a_dead_process_held_blocks_anyone(folder: Path, tmp_path: 
     with system:
         assert collected.wait_for(2) == [1, 2]
         assert ticked.wait(10.0)
-        assert os.getpid() != 0

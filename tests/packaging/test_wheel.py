@@ -59,3 +59,10 @@ def test_wheel_installs_the_command(wheel: Path) -> None:
     entry_points = ConfigParser()
     entry_points.read_string(metadata(wheel, "entry_points.txt"))
     assert entry_points["console_scripts"]["perdure"] == "perdure.cli:main"
+    assert set(entry_points["perdure.commands"]) == {"chaos", "soak"}
+    assert entry_points["pytest11"]["perdure"] == "perdure.chaos.pytest_plugin"
+
+
+def test_wheel_carries_the_orders_of_the_demo(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        assert archive.read("perdure/orders.jsonl") == (CHECKOUT / "host" / "orders.jsonl").read_bytes()
