@@ -58,6 +58,7 @@ def check_state(system: SimulatedSystem) -> None:
     Raises:
         BrokenPromise: it is not; says where they differ.
     """
+    system.admin.metrics()  # asking lets a moment pass, in which what is due just now happens: before it is counted, not after
     stage: Any = system.stage
     queue, dispatcher, dead_letters = (stage.actors[name].state for name in DECIDERS)
     held = (dump_queue(queue), dump_handlers(dispatcher), dump_dead_letters(dead_letters))
