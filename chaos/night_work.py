@@ -120,11 +120,11 @@ def register(night: Night, system: SimulatedSystem, workers: int) -> None:
 
         return system.handler(kind, retries=RETRIES, backoff=Fixed(BACKOFF_S), **options)(handle)
 
-    handler(Task, parallelism=workers, lease=LEASE_S)
+    handler(Task, parallelism=workers, lease=LEASE_S, renew=False)
     handler(Note, parallelism=2, dedup="append", key_parallelism=1)
     handler(Metered, parallelism=(1, 3), rate=RATE_PER_S, lease=LEASE_S)
 
-    @system.batch_handler(Bulk, size=4, wait=0.5, retries=RETRIES, backoff=Fixed(BACKOFF_S), lease=LEASE_S)
+    @system.batch_handler(Bulk, size=4, wait=0.5, retries=RETRIES, backoff=Fixed(BACKOFF_S), lease=LEASE_S, renew=False)
     def bulk(batch: Batch) -> None:
         calls = [night.begun(item.message, item) for item in batch]
         try:

@@ -38,7 +38,7 @@ class Handling(Running):
         parallelism: int | tuple[int, int] = 1,
         timeout: float | None = None,
         lease: float | None = None,
-        renew: bool = False,
+        renew: bool | None = None,
         retries: float | None = None,
         backoff: Backoff | Callable[[int, BaseException], float] | float = DEFAULT_BACKOFF,
         retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
@@ -61,7 +61,8 @@ class Handling(Running):
             timeout: seconds after which an attempt has failed; the handler sees `ctx.cancelled`. A thread is interrupted as
                 soon as the interpreter can, a coroutine is cancelled, a process is killed. None: no limit.
             lease: seconds without a heartbeat after which the message is given to another. None: as long as it runs.
-            renew: renew the lease of a handler that runs by itself, without heartbeats.
+            renew: renew that lease by itself for as long as the handler runs, without heartbeats. Unless said, where there is no
+                timeout: nobody else would end a handler that is alive.
             retries: how often a failed message is tried again; `Options.retries` unless given, `math.inf` for ever.
             backoff: how long to wait before each retry: `Fixed`, `Linear`, `Exponential`, seconds, or a function of (attempt,
                 error) that gives seconds.

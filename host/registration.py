@@ -120,7 +120,7 @@ class Registration:
             "parallelism_max": high,
             "timeout_s": timeout_s,
             "lease_s": lease_s,
-            "renew": bool(options["renew"]),
+            "renew": lease_s is not None and (timeout_s is None if options["renew"] is None else bool(options["renew"])),
             "retries": retries,
             "backoff": check_backoff(options["backoff"]),
             "retry_on": _exceptions("retry_on", options["retry_on"]),

@@ -392,7 +392,7 @@ def test_renewed_lease_outlasts_a_silent_handler(folder: Path, collected: Collec
     system = perdure.System(folder)
     release = threading.Event()
 
-    @system.handler(Job, lease=0.1, renew=True, parallelism=2)
+    @system.handler(Job, lease=0.1, parallelism=2)  # without a timeout it is renewed
     def silent(job: Job, ctx: perdure.Context) -> None:
         collected.add(ctx.attempt)
         assert release.wait(10.0)
@@ -411,7 +411,7 @@ def test_handler_that_keeps_the_interpreter_to_itself_is_not_run_beside_itself(f
     system = perdure.System(folder)
     usleep = ctypes.PyDLL(None).usleep  # of a PyDLL: does not release the interpreter's lock
 
-    @system.handler(Job, lease=0.1, renew=True, parallelism=2)
+    @system.handler(Job, lease=0.1, parallelism=2)  # without a timeout it is renewed
     def greedy(job: Job, ctx: perdure.Context) -> None:
         usleep(500_000)
         collected.add(ctx.attempt)

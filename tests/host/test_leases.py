@@ -36,7 +36,7 @@ def test_heartbeats_keep_the_lease(folder: Path, clock: perdure.ManualClock, col
     """Scenario 16: a long handler that gives signs of life is not run a second time."""
     system = perdure.System(folder, clock=clock)
 
-    @system.handler(Job, lease=10.0, parallelism=2)
+    @system.handler(Job, lease=10.0, renew=False, parallelism=2)
     def handle(job: Job, ctx: perdure.Context) -> None:
         for n in range(5):
             clock.advance(9)
@@ -55,7 +55,7 @@ def test_silence_loses_the_lease(folder: Path, clock: perdure.ManualClock, colle
     system = perdure.System(folder, clock=clock)
     taken_over = threading.Event()
 
-    @system.handler(Job, lease=10.0, parallelism=2)
+    @system.handler(Job, lease=10.0, renew=False, parallelism=2)
     def handle(job: Job, ctx: perdure.Context) -> None:
         if ctx.attempt == 2:
             taken_over.set()
