@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Verdict", "run_mutants", "run_tool"]
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 150.0
 
 
 @attrs.frozen
