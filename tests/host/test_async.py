@@ -127,3 +127,31 @@ def test_futures_end_when_the_system_stops(folder: Path) -> None:
         waiting.result(timeout=10)
     with system:
         assert system.admin.metrics().published == 1
+
+
+def test_cancelled_awaits_leave_nothing_behind(folder: Path) -> None:
+    """Neither a request at the desk nor a task: who stops waiting is forgotten, and what was published stays so."""
+
+    async def main(system: perdure.System) -> None:
+        outstanding = system.stage.desk.outstanding
+        before = asyncio.all_tasks()
+        waits = [
+            asyncio.create_task(system.adrain()),
+            asyncio.create_task(system.acall(Ping(1))),
+            asyncio.create_task(system.apublish(Ping(2))),
+        ]
+        # Other threads' doing, without an event to wait for; drain and result are what nobody answers without a handler.
+        while await asyncio.to_thread(lambda: system.admin.metrics().published) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        while len(outstanding) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        for wait in waits:
+            wait.cancel()
+        ended = await asyncio.gather(*waits, return_exceptions=True)
+        assert [type(end) for end in ended[:2]] == [asyncio.CancelledError] * 2
+        assert outstanding == {}
+        assert asyncio.all_tasks() == before
+
+    with perdure.System(folder) as system:
+        asyncio.run(asyncio.wait_for(main(system), 30))
+        assert system.admin.metrics().ready == 2
