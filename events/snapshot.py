@@ -25,7 +25,7 @@ from perdure.events.placing import stand_again
 from perdure.events.queue_folds import evolve, evolve_all
 from perdure.events.queue_state import KeyHolder, KeySlots, QueueState, TypeCounts
 from perdure.events.runs import Run, count, expand
-from perdure.events.wire import Batch, decode_rows, encode_rows
+from perdure.events.wire import NOT_OURS, Batch, decode_rows, encode_rows
 
 __all__ = ["ALL_PARTS", "States", "dump_queue", "fold", "pack", "unpack"]
 
@@ -85,16 +85,7 @@ class States:
                 plain["seq"],
                 plain["at_us"],
             )
-        except (
-            msgspec.DecodeError,
-            TypeError,
-            ValueError,
-            KeyError,
-            IndexError,
-            AttributeError,
-            OverflowError,
-            RecursionError,
-        ) as error:
+        except NOT_OURS as error:
             msg = f"a snapshot cannot be decoded: {error!r}"
             raise StoreCorrupt(msg) from error
 

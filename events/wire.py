@@ -28,12 +28,12 @@ from perdure.events.upcast import OLD_FIELDS, upcast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Batch", "decode", "decode_rows", "decode_runs", "encode", "encode_rows"]
+__all__ = ["NOT_OURS", "Batch", "decode", "decode_rows", "decode_runs", "encode", "encode_rows"]
 
 Batch = tuple[int, list[ev.Event]]
 """What one decision pass decided, and when (`at_us`)."""
 
-_NOT_OURS = (
+NOT_OURS = (
     msgspec.DecodeError,
     TypeError,
     ValueError,
@@ -175,16 +175,7 @@ def decode_runs(body: bytes, events_count: int) -> list[Batch]:
             msg = f"the frame claims {events_count} events and its body {claimed}"
             raise StoreCorrupt(msg)
         return [(int(at_us), [event for run in runs for event in _read_run(run)]) for at_us, runs in batches]
-    except (
-        msgspec.DecodeError,
-        TypeError,
-        ValueError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+    except NOT_OURS as error:
         msg = f"the events of a frame cannot be decoded: {error}"
         raise StoreCorrupt(msg) from error
 
