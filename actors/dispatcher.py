@@ -315,17 +315,22 @@ class Dispatcher(Decider):
         self.stage.desk.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
 
     def _look_whether_quiet(self, now_us: int) -> None:
-        """Answer who waits for the workers to be done; at the end of the grace period, give back what still runs."""
+        """Answer who waits until what is out has ended, on record; at the end of the grace period, give back what still runs."""
         if self.quiescing is None:
             return
-        running = [(pool, d) for pool in self.stage.pools.values() for d in pool.running()]
-        if running and now_us < self.quiet_by_us:
+        pools = self.stage.pools.values()
+        if now_us < self.quiet_by_us and any(pool.is_busy for pool in pools):
             return
+        running = [(pool, d) for pool in pools for d in pool.running()]
         for pool, delivery in running:
             delivery.lost = True
             outcome = GiveBack(*delivery.place, "still running when the system stopped")
             self.stage.desk.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
             interrupt(delivery)
             pool.confirmed([delivery])
+        for pool in pools:
+            # Who ended these may be busy with what was just given back, and tell nobody any more.
+            if ended := [d for d in list(pool.open.values()) if d.outcome is not None and not d.lost]:
+                report(self.stage, pool, ended)
         request, self.quiescing = self.quiescing, None
         self.synced.append(Settle(self.stage.desk, request, len(running)))

@@ -221,6 +221,11 @@ class Pool:
         for number in [number for number, still in zip(numbers, current, strict=True) if still]:
             del self.open[number]
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything that is out has no outcome on record yet."""
+        return any(not delivery.lost for delivery in list(self.open.values()))
+
     def running(self) -> list[Delivery]:
         """Give the deliveries that a worker has claimed and not finished."""
         return [d for d in list(self.open.values()) if d.claim and d.outcome is None and not d.lost]

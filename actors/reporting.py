@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.messages import Outcomes
+from perdure.actors.messages import Outcomes, Wake
 from perdure.actors.pool import DONE, Delivery, Pool
 from perdure.events.commands import DoneRun
 
@@ -20,15 +20,18 @@ __all__ = ["report"]
 class _Confirm:
     """Reply to a report: its outcomes are on record, the pool can forget them."""
 
-    __slots__ = ("deliveries", "pool")
+    __slots__ = ("deliveries", "pool", "stage")
 
-    def __init__(self, pool: Pool, deliveries: list[Delivery]) -> None:
+    def __init__(self, stage: Stage, pool: Pool, deliveries: list[Delivery]) -> None:
+        self.stage = stage
         self.pool = pool
         self.deliveries = deliveries
 
     def resolve(self, value: Any) -> None:  # noqa: ARG002 - the protocol's name
-        """See `Reply.resolve`."""
+        """See `Reply.resolve`; who stops the system waits for just this."""
         self.pool.confirmed(self.deliveries)
+        if self.pool.closed:
+            self.stage.tell("dispatcher", Wake())
 
     def reject(self, error: BaseException) -> None:  # noqa: ARG002 - the protocol's name
         """See `Reply.reject`: nobody is left to take it; the next process takes the messages back."""
@@ -40,4 +43,4 @@ def report(stage: Stage, pool: Pool, deliveries: list[Delivery]) -> None:
     done = [delivery for delivery in deliveries if delivery.outcome is DONE]
     run = DoneRun([d.number for d in done], [d.lease for d in done]) if done else None  # type: ignore[misc]
     outcomes = Outcomes([d.outcome for d in deliveries if d.outcome is not DONE], run)
-    stage.desk.send("queue", outcomes, _Confirm(pool, deliveries), from_outside=False)
+    stage.desk.send("queue", outcomes, _Confirm(stage, pool, deliveries), from_outside=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.actor import Actor, ActorKilled
 from perdure.actors.calling import Caller
 from perdure.actors.context import Batch, BatchItem, Context, Interrupted
-from perdure.actors.messages import Pace, Wake
+from perdure.actors.messages import Pace
 from perdure.actors.outcome import failure, undecodable
 from perdure.actors.pool import DONE, Delivery, Pool, Retire
 from perdure.actors.reporting import report
@@ -80,9 +80,7 @@ class Worker(Actor):
                 simple = self._simple()
             if self.killed:
                 raise ActorKilled(self.name)
-            if pool.handler is simple and type(item) is Delivery and item.number & 7 and 0.0 < pool.run_us < SHORT_US:
-                self._handle_simply(item)
-            elif not self._take(item):
+            if not self._step(item, simple):
                 return
             now = self.now_s()
             if len(self.finished) >= REPORT_MAX or now - since > REPORT_AFTER_S or pool.closed:
@@ -92,15 +90,18 @@ class Worker(Actor):
 
     def _wait(self, simple: HandlerSpec | None) -> Any:
         """Wait for something to do; first for a moment with what is finished, so that it need not be put on record by itself."""
-        pool = self.pool
-        if self.finished and not self.urgent and pool.handler is simple and 0.0 < pool.run_us < SHORT_US and not pool.closed:
+        if self._lingers(simple):
             try:
-                return pool.inbox.within(LINGER_S)
+                return self.pool.inbox.within(LINGER_S)
             except Empty:
-                self._report()
-        else:
-            self._report()
-        return pool.inbox.get()
+                pass
+        self._report()
+        return self.pool.inbox.get()
+
+    def _lingers(self, simple: HandlerSpec | None) -> bool:
+        pool = self.pool
+        worth = pool.handler is simple and 0.0 < pool.run_us < SHORT_US
+        return bool(self.finished) and worth and not self.urgent and not pool.closed
 
     def _simple(self) -> HandlerSpec | None:
         """Give the handler as it is now, if it is of the simple kind; and look at the clock."""
@@ -138,10 +139,24 @@ class Worker(Actor):
             self._ended(delivery, Done(*delivery.place, tuple(context.drafts)) if context.drafts else DONE)
 
     def turn(self, items: list[Any]) -> bool:
-        """Take what there is and report; how a world without threads runs it."""
-        going_on = all(self._take(item) for item in items)
-        self._report()
+        """Take what there is, and report unless company may come; how a world without threads runs it, instead of `run`."""
+        simple = self._simple()
+        going_on = all(self._step(item, simple) for item in items)
+        if not (items and going_on and self._lingers(simple)):
+            self._report()
         return going_on
+
+    def patience_s(self) -> float | None:
+        """See `Actor.patience_s`; for a world without threads."""
+        return LINGER_S if self.finished else None
+
+    def _step(self, item: Any, simple: HandlerSpec | None) -> bool:
+        """Take one thing, the short way where it may be; False when told to retire."""
+        pool = self.pool
+        if pool.handler is simple and type(item) is Delivery and item.number & 7 and 0.0 < pool.run_us < SHORT_US:
+            self._handle_simply(item)
+            return True
+        return self._take(item)
 
     def _take(self, item: Any) -> bool:
         """Handle one delivery, if no other worker has it; False when told to retire."""
@@ -168,8 +183,6 @@ class Worker(Actor):
             if not self.told_us / 2 < pool.run_us < self.told_us * 2:
                 self.told_us = pool.run_us
                 self.stage.tell("dispatcher", Pace(pool.type, pool.run_us))
-        if pool.closed:
-            self.stage.tell("dispatcher", Wake())
 
     def _turned_away(self, delivery: Delivery) -> bool:
         """Give a delivery back if its handler may no longer start."""

@@ -257,6 +257,17 @@ BUGS: tuple[Bug, ...] = (
         ),
     ),
     Bug(
+        "a stop does not wait for what has ended and is not on record",
+        "dispatcher",
+        "simulation",
+        NIGHTS,
+        (
+            Edit("perdure.actors.dispatcher", "any(pool.is_busy for pool in pools)", "any(pool.running() for pool in pools)"),
+            Edit("perdure.actors.dispatcher", "                report(self.stage, pool, ended)\n", "                pass\n"),
+        ),
+        found=True,
+    ),
+    Bug(
         "what a dead worker had is nobody's",
         "dispatcher",
         "simulation",

@@ -45,7 +45,7 @@ def nothing(_chance: random.Random) -> dict[str, Any]:
 
 
 def _draw_message(chance: random.Random) -> dict[str, Any]:
-    kind = chance.choice(("task", "task", "task", "note", "parcel", "bulk", "metered"))
+    kind = chance.choice(("task", "task", "task", "plain", "plain", "note", "parcel", "bulk", "metered"))
     how: dict[str, Any] = {"kind": kind, "how": chance.choice(HOWS)}
     options: dict[str, Any] = {}
     if chance.random() < 0.35:  # noqa: PLR2004
@@ -79,8 +79,12 @@ def _submit(night: Night, messages: list[dict[str, Any]]) -> None:
         night.submit(ident, partial(night.system.submit, content, id=ident, **one["options"]))
 
 
-def _publish_many(night: Night, count: int) -> None:
-    contents = [night.new(TYPES["task"], "done", {})[0] for _ in range(count)]
+def _draw_many(chance: random.Random) -> dict[str, Any]:
+    return {"count": chance.randrange(1, 25), "kind": chance.choice(("task", "plain", "plain")), "how": chance.choice(HOWS)}
+
+
+def _publish_many(night: Night, count: int, kind: str = "task", how: str = "done") -> None:
+    contents = [night.new(TYPES[kind], how, {})[0] for _ in range(count)]
     night.publish([], lambda: night.system.publish_many(contents))
 
 
@@ -182,12 +186,12 @@ def _pick(chance: random.Random) -> dict[str, Any]:
     return {"pick": chance.randrange(1000)}
 
 
-HANDLED = ("task", "note", "bulk", "metered")
+HANDLED = ("task", "plain", "note", "bulk", "metered")
 
 DOINGS: dict[str, Doing] = {
     "publish": Doing(8, _draw_message, _publish),
     "submit": Doing(4, lambda c: {"messages": [_draw_message(c) for _ in range(c.randrange(2, 6))]}, _submit),
-    "publish_many": Doing(1, lambda c: {"count": c.randrange(1, 9)}, _publish_many),
+    "publish_many": Doing(2, _draw_many, _publish_many),
     "publish_again": Doing(1, _pick, _publish_again),
     "check_out": Doing(3, nothing, _check_out),
     "settle": Doing(3, lambda c: {**_pick(c), "how": c.choice(("ack", "ack", "requeue", "reject", "extend", "beat"))}, _settle),

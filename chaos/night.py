@@ -79,6 +79,8 @@ class Night(Said):
         self.held: list[Delivery] = []
         self.paused: set[type[Any]] = set()
         self.calls: dict[tuple[str, int], Call] = {}
+        self.calls_here: dict[tuple[str, int], Call] = {}
+        """Those of the process that runs now."""
         self.running: list[Call] = []
         self.leased_again: set[tuple[str, int]] = set()
         self.cut_in = self.cut_seed = 0
@@ -173,10 +175,20 @@ class Night(Said):
 
     def restart(self, grace: float) -> None:
         """Stop in good order, and start again."""
+        calm = not (self.disk.faults or self.cut_in or self.world.kill_after or self.world.die_after)
         self.system.stop(grace=grace)
+        if calm:
+            self._check_stop()
         self._leave()
         self.system = self._new_system()
         self._start()
+
+    def _check_stop(self) -> None:
+        """Scenario 49: what handlers have ended is on record when a stop in good order is done; nobody will handle it again."""
+        for ident, attempt in self.store.in_force.items():
+            call = self.calls_here.get((ident, attempt))
+            if call is not None and call.ended:
+                self.break_promise(f"{call} had ended when the system stopped, and that is not on record")
 
     def succeed(self, disk: MemoryDisk) -> None:
         """The process is dead: start another on what the disk holds."""
@@ -191,6 +203,7 @@ class Night(Said):
     def _leave(self) -> None:
         self.leased_again |= {lease for lease, times in self.store.leases.items() if times > 1}
         self.held.clear()
+        self.calls_here.clear()
         self.running.clear()
         self.unanswered.clear()
 
@@ -246,7 +259,7 @@ class Night(Said):
             if (same_key or same_group or other.id == call.id) and in_force and not other.context.cancelled:
                 self.break_promise(f"{call} began beside {other}, whose lease is in force")
         self.running.append(call)
-        self.calls[call.id, call.attempt] = call
+        self.calls[call.id, call.attempt] = self.calls_here[call.id, call.attempt] = call
         return call
 
     def children(self, ident: str, attempt: int) -> list[str]:

@@ -22,12 +22,28 @@ if TYPE_CHECKING:
     from perdure.chaos.night import Night
     from perdure.chaos.simulated import SimulatedSystem
 
-__all__ = ["BACKOFF_S", "HOWS", "LEASE_S", "RETRIES", "TYPES", "Bulk", "Call", "Metered", "Note", "Parcel", "Task", "register"]
+__all__ = [
+    "BACKOFF_S",
+    "HOWS",
+    "LEASE_S",
+    "RETRIES",
+    "TYPES",
+    "Bulk",
+    "Call",
+    "Metered",
+    "Note",
+    "Parcel",
+    "Plain",
+    "Task",
+    "register",
+]
 
 BACKOFF_S = 2.0
 LEASE_S = 30.0
 RETRIES = 2
 RATE_PER_S = 2.0
+CALL_S = 50e-6
+"""What each call takes at least: so little that workers are given many messages at once, and report them together."""
 DIES = "dies"
 
 HOWS = (
@@ -44,6 +60,15 @@ HOWS = (
 @attrs.frozen
 class Task:
     """Work whose outcome its payload says."""
+
+    number: int
+    how: str = "done"
+
+
+@message(name="night.plain")
+@attrs.frozen
+class Plain:
+    """Work of a handler without any options, which takes workers' and queue's short ways."""
 
     number: int
     how: str = "done"
@@ -85,7 +110,14 @@ class Metered:
     how: str = "done"
 
 
-TYPES: dict[str, type[Any]] = {"task": Task, "note": Note, "parcel": Parcel, "bulk": Bulk, "metered": Metered}
+TYPES: dict[str, type[Any]] = {
+    "task": Task,
+    "plain": Plain,
+    "note": Note,
+    "parcel": Parcel,
+    "bulk": Bulk,
+    "metered": Metered,
+}
 
 
 @attrs.define(eq=False)
@@ -113,6 +145,7 @@ def register(night: Night, system: SimulatedSystem, workers: int) -> None:
     def handler(kind: type[Any], **options: Any) -> Callable[[Any, Context], Any]:
         def handle(what: Any, ctx: Context) -> Any:
             call = night.begun(what, ctx)
+            night.world.clock.advance(CALL_S)
             try:
                 return _behave(night, what, ctx, call)
             finally:
@@ -121,6 +154,7 @@ def register(night: Night, system: SimulatedSystem, workers: int) -> None:
         return system.handler(kind, retries=RETRIES, backoff=Fixed(BACKOFF_S), **options)(handle)
 
     handler(Task, parallelism=workers, lease=LEASE_S, renew=False)
+    handler(Plain, parallelism=workers)
     handler(Note, parallelism=2, dedup="append", key_parallelism=1)
     handler(Metered, parallelism=(1, 3), rate=RATE_PER_S, lease=LEASE_S)
 

@@ -14,6 +14,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.actors import worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,6 +161,24 @@ def test_stop_waits_for_handlers(folder: Path, collected: Collected) -> None:
         assert system.recovery.snapshot_seq > 500
         assert system.recovery.in_flight_taken_back == 0
         assert system.admin.metrics().completed == 1
+
+
+def test_stop_waits_until_outcomes_are_on_record(folder: Path, collected: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenario 49: a worker that has ended its handler's call and not told so yet, waiting for company, is waited for too."""
+    monkeypatch.setattr(worker, "LINGER_S", 0.3)
+    system = perdure.System(folder)
+
+    @system.handler(Task)
+    def handle(task: Task, ctx: perdure.Context) -> None:
+        collected.add(task.number)
+
+    for number in range(3):
+        with system:
+            assert system.recovery is not None
+            assert system.recovery.in_flight_taken_back == 0
+            system.publish(Task(number))
+            collected.wait_for(number + 1)
+    assert collected.items == [0, 1, 2]
 
 
 def test_stop_gives_back_what_takes_too_long(folder: Path, collected: Collected, until: Until) -> None:
