@@ -16,10 +16,11 @@ from perdure.store.frame import BadFrame
 from perdure.store.reader import FolderReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from perdure.store.disk import Disk
+    from perdure.store.protocol import Frame
 
 __all__ = ["Finding", "Verification", "verify"]
 
@@ -59,7 +60,7 @@ class Verification:
 def verify(folder: str | Path, *, disk: Disk | None = None, progress: Callable[[int], None] | None = None) -> Verification:
     """Check a folder; `progress` is called with the bytes read so far.
 
-    A live owner may be writing to it: its last frame may then be unfinished, which counts as a finding only at rest.
+    A live owner may write to it meanwhile: then what is checked is the log up to some moment after the call.
 
     Raises:
         StoreUnavailable: the folder cannot be read at all.
@@ -77,6 +78,12 @@ def verify(folder: str | Path, *, disk: Disk | None = None, progress: Callable[[
         result.segments += 1
         try:
             header = sg.read_header(reader.disk, path)
+        except FileNotFoundError as error:
+            if following is None or result.frames:
+                result.findings.append(Finding(path.name, 0, first_seq, str(error)))
+            else:  # retired by the owner in between: history begins later now
+                expected = result.first_seq = following
+            continue
         except (StoreCorrupt, StoreUnavailable, OSError) as error:
             result.findings.append(Finding(path.name, 0, first_seq, str(error)))
             chain, expected = None, following or expected
@@ -90,18 +97,18 @@ def verify(folder: str | Path, *, disk: Disk | None = None, progress: Callable[[
             result.findings.append(Finding(path.name, 0, first_seq, "it belongs to another store"))
         store_id = header.store_id
         place = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
-        for _, frame in sg.scan(reader.disk, path, header, place, None if following is None else following - 1):
+        for frame in _scan_to_the_end(reader, path, header, place, None if following is None else following - 1):
             result.frames += 1
             result.events += frame.count
             if progress is not None:
                 progress(result.bytes + place.offset)
-        if place.offset != place.size:
+        if place.offset < place.size:
             problem = place.problem or "bytes after the last frame"
             result.findings.append(Finding(path.name, place.offset, place.seq, problem))
         elif following is not None and place.seq < following:
             problem = f"it ends here, and the next segment begins with {following}"
             result.findings.append(Finding(path.name, place.offset, place.seq, problem))
-        result.bytes += place.size
+        result.bytes += max(place.size, place.offset)
         result.last_seq = place.seq - 1
         result.chain = place.chain.hex()
         chain, expected = place.chain, place.seq if following is None else following
@@ -111,6 +118,18 @@ def verify(folder: str | Path, *, disk: Disk | None = None, progress: Callable[[
     if not segments:
         result.findings.append(Finding(str(folder), -1, 1, "there is no log in this folder"))
     return result
+
+
+def _scan_to_the_end(
+    reader: FolderReader, path: Path, header: sg.SegmentHeader, place: sg.Place, until: int | None
+) -> Iterator[Frame]:
+    """Scan a segment; what is not whole is looked at again as long as a live owner goes on with the file, or cuts it."""
+    while True:
+        for _, frame in sg.scan(reader.disk, path, header, place, until):
+            yield frame
+        if place.offset >= place.size or reader.disk.size(path) == place.size:
+            return
+        place.problem = ""
 
 
 def _verify_snapshots(reader: FolderReader, seqs: list[int], store_id: bytes | None, result: Verification) -> None:

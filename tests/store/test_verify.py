@@ -5,7 +5,8 @@ What the owner does about damage is in `test_torn_and_rotten`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
@@ -13,8 +14,10 @@ from perdure.events.errors import StoreUnavailable
 from perdure.store import FolderReader, SegmentStore, Snapshot, verify
 from perdure.store import frame as fr
 from perdure.store import segment as sg
+from perdure.store.disk import Disk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -185,3 +188,83 @@ def test_a_folder_without_a_log_is_a_finding_and_no_folder_an_error(tmp_path: Pa
     with pytest.raises(StoreUnavailable):
         verify(tmp_path / "nothing")
     assert list(tmp_path.iterdir()) == []
+
+
+NOTHING: dict[int, Callable[[], object]] = {}
+
+
+class Busy(Disk):
+    """The real disk; what its owner does between two looks at the size of a segment is given by the number of the look."""
+
+    def __init__(
+        self, *, before: dict[int, Callable[[], object]] = NOTHING, after: dict[int, Callable[[], object]] = NOTHING
+    ) -> None:
+        self.before, self.after = before, after
+        self.looks = 0
+
+    def size(self, path: Path) -> int:
+        if path.suffix != ".seg":
+            return super().size(path)
+        self.looks += 1
+        self.before.get(self.looks, lambda: None)()
+        size = super().size(path)
+        self.after.get(self.looks, lambda: None)()
+        return size
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[SegmentStore]:
+    store = SegmentStore(tmp_path / "live")
+    store.open()
+    store.append(b"first", 1, expected_seq=1)
+    yield store
+    store.abandon()
+
+
+def test_what_a_live_owner_adds_meanwhile_is_no_finding(owner: SegmentStore) -> None:
+    """Scenario 46: the frame that was not there when the size was looked at, and is when the file is read."""
+    result = verify(owner.path, disk=Busy(after={1: lambda: owner.append(b"second", 1, expected_seq=2)}))
+    assert (result.findings, result.last_seq) == ([], 2)
+    assert result.bytes == log_files(owner.path)[0].stat().st_size
+
+
+@pytest.mark.parametrize("ends", ["is written", "is cut off"])
+def test_what_a_live_owner_is_writing_is_no_finding(owner: SegmentStore, ends: str) -> None:
+    """Scenario 46: half of a frame, when it is looked at first."""
+    path = log_files(owner.path)[0]
+    whole = path.stat().st_size
+    owner.append(b"second", 1, expected_seq=2)
+    frame = path.read_bytes()[whole:]
+    os.truncate(path, whole + len(frame) // 2)
+
+    def go_on() -> None:
+        os.truncate(path, whole)
+        if ends == "is written":
+            with path.open("ab") as file:
+                file.write(frame)
+
+    result = verify(owner.path, disk=Busy(before={2: go_on}))
+    assert (result.findings, result.last_seq) == ([], 2 if ends == "is written" else 1)
+
+
+def test_half_of_a_frame_that_nobody_writes_is_a_finding(owner: SegmentStore) -> None:
+    path = log_files(owner.path)[0]
+    os.truncate(path, path.stat().st_size - 1)
+    assert [finding.seq for finding in verify(owner.path).findings] == [1]
+
+
+def test_history_that_a_live_owner_drops_meanwhile_is_no_finding(folder: Path) -> None:
+    """Scenario 46: the first segment, listed and then gone."""
+    first = log_files(folder)[0]
+
+    class Dropping(Disk):
+        def open_read(self, path: Path) -> BinaryIO:
+            if path == first:
+                first.unlink()
+            return super().open_read(path)
+
+    result = verify(folder, disk=Dropping())
+    assert (result.findings, result.last_seq) == ([], 18)
+    assert result.first_seq > 1
+    log_files(folder)[0].unlink()
+    assert not verify(folder).ok, "but what no snapshot holds must be there"
