@@ -65,59 +65,90 @@ def verify(folder: str | Path, *, disk: Disk | None = None, progress: Callable[[
     Raises:
         StoreUnavailable: the folder cannot be read at all.
     """
-    reader = FolderReader(folder, disk=disk)
-    reader.check_folder()
-    result = Verification()
-    snapshots = reader.snapshot_seqs()  # before the log, which a live owner may make longer meanwhile
-    segments = reader.segments()
+    check = _Check(FolderReader(folder, disk=disk), progress)
+    check.reader.check_folder()
+    snapshots = check.reader.snapshot_seqs()  # before the log, which a live owner may make longer meanwhile
+    segments = check.reader.segments()
+    check.log(segments)
+    check.snapshots(snapshots)
+    if segments and segments[0] > 1 and not any(seq >= segments[0] - 1 for seq in snapshots):
+        check.found("", -1, 1, f"the log begins with {segments[0]}, and no snapshot holds what was before")
+    if not segments:
+        check.found(str(folder), -1, 1, "there is no log in this folder")
+    return check.result
+
+
+@attrs.define
+class _Check:
+    """A check under way."""
+
+    reader: FolderReader
+    progress: Callable[[int], None] | None
+    result: Verification = attrs.field(factory=Verification)
     chain: bytes | None = None
-    expected = result.first_seq = segments[0] if segments else 1
+    """Chain hash that the next segment must continue; None where nothing is known of it."""
+    expected: int = 1
+    """With what the next segment must begin."""
     store_id: bytes | None = None
-    for first_seq, following in zip(segments, [*segments[1:], None], strict=False):
-        path = reader.segment_path(first_seq)
-        result.segments += 1
-        try:
-            header = sg.read_header(reader.disk, path)
-        except FileNotFoundError as error:
-            if following is None or result.frames:
-                result.findings.append(Finding(path.name, 0, first_seq, str(error)))
-            else:  # retired by the owner in between: history begins later now
-                expected = result.first_seq = following
-            continue
-        except (StoreCorrupt, StoreUnavailable, OSError) as error:
-            result.findings.append(Finding(path.name, 0, first_seq, str(error)))
-            chain, expected = None, following or expected
-            continue
-        if first_seq != expected:
-            problem = f"sequences {expected} to {first_seq - 1} are missing before it"
-            result.findings.append(Finding(path.name, 0, expected, problem))
-        elif chain is not None and chain != header.chain:
-            result.findings.append(Finding(path.name, 0, first_seq, "it does not continue the segment before it"))
-        if store_id is not None and header.store_id != store_id:
-            result.findings.append(Finding(path.name, 0, first_seq, "it belongs to another store"))
-        store_id = header.store_id
+
+    def found(self, file: str, offset: int, seq: int, problem: str) -> None:
+        self.result.findings.append(Finding(file, offset, seq, problem))
+
+    def log(self, segments: list[int]) -> None:
+        self.expected = self.result.first_seq = segments[0] if segments else 1
+        for first_seq, following in zip(segments, [*segments[1:], None], strict=False):
+            path = self.reader.segment_path(first_seq)
+            self.result.segments += 1
+            try:
+                header = sg.read_header(self.reader.disk, path)
+            except FileNotFoundError as error:
+                if following is None or self.result.frames:
+                    self.found(path.name, 0, first_seq, str(error))
+                else:  # retired by the owner in between: history begins later now
+                    self.expected = self.result.first_seq = following
+            except (StoreCorrupt, StoreUnavailable, OSError) as error:
+                self.found(path.name, 0, first_seq, str(error))
+                self.chain, self.expected = None, following or self.expected
+            else:
+                self._segment(path, header, following)
+
+    def _segment(self, path: Path, header: sg.SegmentHeader, following: int | None) -> None:
+        result, first_seq = self.result, header.first_seq
+        if first_seq != self.expected:
+            self.found(path.name, 0, self.expected, f"sequences {self.expected} to {first_seq - 1} are missing before it")
+        elif self.chain is not None and self.chain != header.chain:
+            self.found(path.name, 0, first_seq, "it does not continue the segment before it")
+        if self.store_id is not None and header.store_id != self.store_id:
+            self.found(path.name, 0, first_seq, "it belongs to another store")
+        self.store_id = header.store_id
         place = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
-        for frame in _scan_to_the_end(reader, path, header, place, None if following is None else following - 1):
+        for frame in _scan_to_the_end(self.reader, path, header, place, None if following is None else following - 1):
             result.frames += 1
             result.events += frame.count
-            if progress is not None:
-                progress(result.bytes + place.offset)
+            if self.progress is not None:
+                self.progress(result.bytes + place.offset)
         if place.offset < place.size:
-            problem = place.problem or "bytes after the last frame"
-            result.findings.append(Finding(path.name, place.offset, place.seq, problem))
+            self.found(path.name, place.offset, place.seq, place.problem or "bytes after the last frame")
         elif following is not None and place.seq < following:
-            problem = f"it ends here, and the next segment begins with {following}"
-            result.findings.append(Finding(path.name, place.offset, place.seq, problem))
+            self.found(path.name, place.offset, place.seq, f"it ends here, and the next segment begins with {following}")
         result.bytes += max(place.size, place.offset)
         result.last_seq = place.seq - 1
         result.chain = place.chain.hex()
-        chain, expected = place.chain, place.seq if following is None else following
-    _verify_snapshots(reader, snapshots, store_id, result)
-    if segments and segments[0] > 1 and not any(seq >= segments[0] - 1 for seq in snapshots):
-        result.findings.append(Finding("", -1, 1, f"the log begins with {segments[0]}, and no snapshot holds what was before"))
-    if not segments:
-        result.findings.append(Finding(str(folder), -1, 1, "there is no log in this folder"))
-    return result
+        self.chain, self.expected = place.chain, place.seq if following is None else following
+
+    def snapshots(self, seqs: list[int]) -> None:
+        for seq in seqs:
+            path = self.reader.path / snapshot_file.file_name(seq)
+            self.result.snapshots += 1
+            try:
+                snapshot_file.read(self.reader.disk, path, self.store_id)
+                self.result.bytes += self.reader.disk.size(path)
+                if seq > self.result.last_seq:
+                    self.found(path.name, 0, seq, f"the snapshot is ahead of the log, which ends at {self.result.last_seq}")
+            except FileNotFoundError:
+                continue  # pruned by the owner in between
+            except (BadFrame, OSError) as error:
+                self.found(path.name, 0, seq, f"the snapshot is damaged: {error}")
 
 
 def _scan_to_the_end(
@@ -130,19 +161,3 @@ def _scan_to_the_end(
         if place.offset >= place.size or reader.disk.size(path) == place.size:
             return
         place.problem = ""
-
-
-def _verify_snapshots(reader: FolderReader, seqs: list[int], store_id: bytes | None, result: Verification) -> None:
-    for seq in seqs:
-        path = reader.path / snapshot_file.file_name(seq)
-        result.snapshots += 1
-        try:
-            snapshot_file.read(reader.disk, path, store_id)
-            result.bytes += reader.disk.size(path)
-            if seq > result.last_seq:
-                problem = f"the snapshot is ahead of the log, which ends at {result.last_seq}"
-                result.findings.append(Finding(path.name, 0, seq, problem))
-        except FileNotFoundError:
-            continue  # pruned by the owner in between
-        except (BadFrame, OSError) as error:
-            result.findings.append(Finding(path.name, 0, seq, f"the snapshot is damaged: {error}"))
