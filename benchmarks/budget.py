@@ -57,6 +57,7 @@ STAGES = (
 )
 WHOLE = "whole trip in one thread, all stages"
 THREADS = ("producer", "queue", "journal", "workers", "others")
+PUBLISHING = ("producer", "queue", "journal")
 DRAIN_S = 120.0
 
 
@@ -177,7 +178,7 @@ def stages(folder: Path, seconds: float) -> list[float]:
 
 
 def threads(folder: Path, seconds: float) -> list[float]:
-    """Make the real trip; gives the processor's microseconds a message, by thread."""
+    """Make the real trip, in batches; gives the processor's microseconds a message, by thread."""
     system = perdure.System(folder)
 
     @system.handler(Job)
@@ -185,15 +186,29 @@ def threads(folder: Path, seconds: float) -> list[float]:
         pass
 
     messages = [job(i) for i in range(BATCH)]
+    return _shares(system, seconds, lambda: system.publish_many(messages), THREADS)
+
+
+def publishing_threads(folder: Path, seconds: float, *, pipelined: bool) -> list[float]:
+    """Publish one message after another, waiting for each or for none; gives the same, of messages that nobody handles."""
+    system = perdure.System(folder)
+    publish: Callable[[Job], object] = system.submit if pipelined else system.publish
+    messages = [job(i) for i in range(BATCH)]
+    return _shares(system, seconds, lambda: [publish(message) for message in messages], PUBLISHING)
+
+
+def _shares(system: perdure.System, seconds: float, go_on: Callable[[], object], kinds: tuple[str, ...]) -> list[float]:
     with system:
         before = _cpu_s()
         began = time.perf_counter()
         while time.perf_counter() - began < seconds:
-            system.publish_many(messages)
-        system.drain(DRAIN_S)
+            go_on()
+        system.publish(job(BATCH))  # in order behind all that was submitted
+        if "workers" in kinds:
+            system.drain(DRAIN_S)
         after = _cpu_s()
-        count = system.admin.metrics().completed
-    return [(after[kind] - before[kind]) * 1e6 / count for kind in THREADS]
+        count = system.admin.metrics().published
+    return [(after[kind] - before[kind]) * 1e6 / count for kind in kinds]
 
 
 def _cpu_s() -> dict[str, float]:
@@ -218,7 +233,13 @@ def loads(effort: Effort) -> Sequence[Load]:
     """Give the loads of this group."""
     timed = tuple(Measure(name, "us", HAND_OFF) for name in (*STAGES, WHOLE))
     shares = tuple(Measure(f"processor, {kind}", "us", HAND_OFF) for kind in THREADS)
+    submit, publish = (
+        tuple(Measure(f"processor, {how}: {kind}", "us", HAND_OFF) for kind in PUBLISHING)
+        for how in ("submit", "publish one by one")
+    )
     return [
         Load("stages", timed, lambda folder: stages(folder, effort.seconds)),
         Load("threads", shares, lambda folder: threads(folder, effort.seconds)),
+        Load("submit", submit, lambda folder: publishing_threads(folder, effort.seconds, pipelined=True)),
+        Load("publish", publish, lambda folder: publishing_threads(folder, effort.seconds, pipelined=False)),
     ]
