@@ -248,6 +248,8 @@ def test_result_outlives_a_restart_and_then_fades(folder: Path, clock: perdure.M
         bad = system.publish(Job(-1), keep_result=100)
         gone = system.publish(Job(9), keep_result=100, ttl=0.001, delay=1.0)
         system.result(good, timeout=10.0)
+        with pytest.raises(LookupError):
+            system.result(bad, timeout=10.0)
     with make() as system:
         assert system.result(good, timeout=10.0) == 8
         with pytest.raises(perdure.HandlerFailed) as failed:
