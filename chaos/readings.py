@@ -78,8 +78,8 @@ def take(folder: Path, numbers: Metrics, kills: int, at_s: float) -> Reading:
 def _give_back_free_memory() -> None:
     """Have glibc give back what is free, so that what is measured is in use.
 
-    Each successor of a dead actor takes memory for a moment that grows with what it recalls (dead letters, above all); the holes that
-    leaves between longer-lived blocks climb for an hour, and would hide a small leak beneath them.
+    Each successor of a dead actor takes memory for a moment that grows with what it recalls (dead letters, above all); the holes
+    that it leaves between longer-lived blocks climb for an hour, and would hide a small leak beneath them.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # another C library has no such thing
     if trim is not None:
