@@ -6,7 +6,6 @@ Whether a message is tried again is the queue's rule; what its handler's policy 
 from __future__ import annotations
 
 import logging
-import traceback
 from typing import TYPE_CHECKING
 
 from perdure.actors.context import WAIT_MAX_S, Reject, Retry, plain_text
@@ -40,7 +39,7 @@ def failure(stage: Stage, pool: Pool, delivery: Delivery, error: BaseException) 
         reject = _final(pool.handler, error)
         delay_s = 0.0 if reject else _backoff_s(stage, pool, attempt, error)
     name = _name(type(error))
-    story = plain_text("".join(traceback.format_exception(error)), TRACEBACK_CHARS)
+    story = plain_text(stage.world.story(error), TRACEBACK_CHARS)
     if published.terms is not None and published.terms.result_us:
         stage.raised[published.id] = error
         while len(stage.raised) > RAISED_MAX:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from typing import TYPE_CHECKING, Protocol
 
 from perdure.actors.desk import Answer
@@ -38,6 +39,9 @@ class World(Protocol):
     def pid(self) -> int:
         """Give the process's id, for the record."""
 
+    def story(self, error: BaseException) -> str:
+        """Give an exception and the way it came, for the record."""
+
 
 class Threads:
     """The real world: a thread for each actor."""
@@ -63,3 +67,7 @@ class Threads:
     """See `World.monotonic_s`."""
     pid = staticmethod(os.getpid)
     """See `World.pid`."""
+
+    def story(self, error: BaseException) -> str:
+        """See `World.story`."""
+        return "".join(traceback.format_exception(error))

@@ -7,6 +7,7 @@ The same seed gives the same history, byte for byte. A system in such a world is
 from __future__ import annotations
 
 import random
+import traceback
 from queue import Empty
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -156,6 +157,19 @@ class SimulatedWorld:
     def pid(self) -> int:
         """See `World.pid`: the same in each run."""
         return 1
+
+    def story(self, error: BaseException) -> str:
+        """See `World.story`: modules and functions, without paths and lines, which differ from one folder or Python to another."""
+        told: list[str] = []
+        seen: set[int] = set()
+        following: BaseException | None = error
+        while following is not None and id(following) not in seen:
+            seen.add(id(following))
+            way = traceback.walk_tb(following.__traceback__)
+            lines = [f"  in {frame.f_globals.get('__name__', '?')}: {frame.f_code.co_qualname}\n" for frame, _ in way]
+            told.append("".join(["Traceback:\n", *lines, *traceback.format_exception_only(following)]))
+            following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+        return "\n".join(reversed(told))
 
     # --- running ---------------------------------------------------------------------------------------------------------
 

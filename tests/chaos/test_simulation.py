@@ -9,8 +9,10 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from perdure.chaos.plan import Plan, Step, draw
 from perdure.chaos.shrink import failure_of, shrink
 from perdure.events.vocabulary import VOCABULARY
 
+ROOT = Path(__file__).parents[2]
 FRESH = int(os.environ.get("PERDURE_NIGHTS", "0"))
 FRESH_S = 90.0
 KEPT: list[dict[str, Any]] = json.loads((Path(__file__).parent / "seeds.json").read_text(encoding="utf-8"))
@@ -56,22 +59,35 @@ def fingerprint(seed: int) -> str:
     return f"{digest.hexdigest()} {night.steps} {len(night.calls)}"
 
 
+SEEDS = range(8)
+
+
 def test_same_seed_gives_the_same_history_byte_for_byte() -> None:
-    """... in this process, and in others whose hashes are salted otherwise."""
-    seeds = range(8)
-    here = [fingerprint(seed) for seed in seeds]
-    assert here == [fingerprint(seed) for seed in seeds]
-    assert len(set(here)) == len(seeds)
-    code = "import runpy, sys; t = runpy.run_path(sys.argv[1]); [print(t['fingerprint'](s)) for s in range(8)]"
-    for salt in ("1", "2"):
+    here = [fingerprint(seed) for seed in SEEDS]
+    assert here == [fingerprint(seed) for seed in SEEDS]
+    assert len(set(here)) == len(SEEDS)
+
+
+def test_same_seed_gives_the_same_history_everywhere(tmp_path: Path) -> None:
+    """... in other processes, whose hashes are salted otherwise, and from wherever perdure is installed."""
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    here = [fingerprint(seed) for seed in SEEDS]
+    code = (
+        "import runpy, sys, perdure; print(perdure.__file__); t = runpy.run_path(sys.argv[1]);"
+        f"[print(t['fingerprint'](s)) for s in range({len(SEEDS)})]"
+    )
+    for salt, folder in (("1", tmp_path / "a"), ("2", tmp_path / "some" / "much longer" / "path to it")):
+        for package, room in pyproject["tool"]["setuptools"]["package-dir"].items():
+            shutil.copytree(ROOT / room, folder.joinpath(*package.split(".")), dirs_exist_ok=True)
         there = subprocess.run(
             [sys.executable, "-c", code, __file__],
-            env={**os.environ, "PYTHONHASHSEED": salt},
+            env={**os.environ, "PYTHONHASHSEED": salt, "PYTHONPATH": str(folder)},
             capture_output=True,
             text=True,
             check=True,
-        )
-        assert there.stdout.split("\n")[:-1] == here
+        ).stdout.splitlines()
+        assert Path(there[0]).is_relative_to(folder)
+        assert there[1:] == here
 
 
 def test_plan_is_plain_data() -> None:
