@@ -58,10 +58,10 @@ class Item:
         return None if published.key is None or published.dedup == "append" else (published.type, published.key)
 
 
-def demand(holds: object, what: str) -> None:
-    """Raise `BrokenPromise` unless something holds."""
+def demand(holds: object, what: str | Callable[[], str]) -> None:
+    """Raise `BrokenPromise` unless something holds; `what` can be a function where the words cost more than the question."""
     if not holds:
-        raise BrokenPromise(what)
+        raise BrokenPromise(what if isinstance(what, str) else what())
 
 
 class Books:
@@ -98,12 +98,12 @@ class Books:
         if item is None:
             msg = f"{event} of a message that was never published"
             raise BrokenPromise(msg)
-        demand(item.place in places, f"{event} of a message that is {item.place}")
+        demand(item.place in places, lambda: f"{event} of a message that is {item.place}")
         return item
 
     def _lease_of(self, event: Any) -> Item:
         item = self._item(event, LEASED)
-        demand(item.lease is not None and item.lease.attempt == event.attempt, f"{event} by who does not hold the lease")
+        demand(item.lease is not None and item.lease.attempt == event.attempt, lambda: f"{event} by who does not hold the lease")
         return item
 
     def _published(self, event: ev.Published) -> None:
@@ -128,7 +128,7 @@ class Books:
     def _leased(self, event: ev.Leased) -> None:
         item = self._item(event, WAITING)
         published = item.published
-        demand(event.attempt > item.attempts, f"{event} counts an attempt that has been")
+        demand(event.attempt > item.attempts, lambda: f"{event} counts an attempt that has been")
         for other in self.peers(item):
             demand(other.place != LEASED, f"{published.id} was delivered beside {other.published.id}, of its key or group")
             if published.group and other.published.group == published.group:
@@ -172,7 +172,7 @@ class Books:
         self.counts["failed"] += 1
         self.counts["retried"] += bool(event.due_us)
         item = self._lease_of(event)
-        demand(not event.due_us or event.due_us >= self.at_us, f"{event} is to be tried again before it failed")
+        demand(not event.due_us or event.due_us >= self.at_us, lambda: f"{event} is to be tried again before it failed")
         self._count(item, event.attempt, retried=bool(event.due_us))
         item.due_us = event.due_us
         item.place = DELAYED if event.due_us else WAITING

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.recovery import recover
 from perdure.chaos.books import Books, BrokenPromise, demand
+from perdure.chaos.facts import facts
 from perdure.chaos.night_work import BACKOFF_S, RATE_PER_S, TYPES
 from perdure.events import vocabulary as ev
 from perdure.events.snapshot import dump_dead_letters, dump_handlers, dump_queue
-from perdure.events.wire import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from perdure.chaos.night import Night
     from perdure.chaos.simulated import SimulatedSystem
+    from perdure.chaos.witness import Witness
     from perdure.store import EventStore, Frame, Snapshot
 
-__all__ = ["at_rest", "check_history", "check_nobody_sleeps", "check_state"]
+__all__ = ["Sleepers", "at_rest", "check_history", "check_state"]
 
 DECIDERS = ("queue", "dispatcher", "dead_letters")
 DELAYS_US = {"ValueError": round(BACKOFF_S * 1_000_000)}
@@ -127,27 +128,29 @@ def _difference(folded: tuple[Any, ...], held: tuple[Any, ...]) -> str:
     return "none"
 
 
-def check_nobody_sleeps(store: EventStore, by_us: int) -> None:
+class Sleepers:
     """A delay ends by itself: nothing that was due by a time may still be delayed, though nobody has asked for anything since."""
-    books = Books()
-    books.leased_again = lambda _ident, _attempt: True  # as above
-    for _, _, at_us, event in facts(store):
-        books.take(at_us, event)
-    late = [item.published.id for item in books.live.values() if item.place == "delayed" and item.due_us < by_us]
-    demand(not late, f"nobody woke what was due: {late}")
+
+    def __init__(self) -> None:
+        self._read: tuple[Witness, int] | None = None
+
+    def check(self, store: Witness, by_us: int) -> None:
+        """Look for one; reads on from where it was, unless the log has been opened anew.
+
+        Raises:
+            BrokenPromise: somebody sleeps.
+        """
+        if self._read != (store, store.openings):
+            self._read, self._seq, self._books = (store, store.openings), 0, Books()
+            self._books.leased_again = lambda _ident, _attempt: True  # as above
+        for _, seq, at_us, event in facts(store, self._seq):
+            self._books.take(at_us, event)
+            self._seq = seq
+        late = [item.published.id for item in self._books.live.values() if item.place == "delayed" and item.due_us < by_us]
+        demand(not late, f"nobody woke what was due: {late}")
 
 
 # --- the whole history ---------------------------------------------------------------------------------------------------
-
-
-def facts(store: Any) -> Iterator[tuple[int, int, int, ev.Event]]:
-    """Give every fact on record: (number of its frame, sequence number, time, fact)."""
-    for n, frame in enumerate(store.frames()):
-        seq = frame.first_seq
-        for at_us, events in decode(frame.body, frame.count):
-            for event in events:
-                yield n, seq, at_us, event
-                seq += 1
 
 
 def check_history(night: Night) -> Books:

@@ -16,7 +16,7 @@ import attrs
 
 from perdure.actors import journal, mailbox
 from perdure.chaos.books import BrokenPromise
-from perdure.chaos.checker import at_rest, check_history, check_nobody_sleeps, check_state
+from perdure.chaos.checker import Sleepers, at_rest, check_history, check_state
 from perdure.chaos.memory_disk import Killed, MemoryDisk, PowerCut
 from perdure.chaos.night_work import Call, Parcel, register
 from perdure.chaos.plan import TABLE, Plan
@@ -84,6 +84,7 @@ class Night(Said):
         self.running: list[Call] = []
         self.leased_again: set[tuple[str, int]] = set()
         self.cut_in = self.cut_seed = 0
+        self.sleepers = Sleepers()
         self.set_back_s = 0.0
         self._processes = itertools.cycle(self.plan.processes)
         self.system = self._new_system()
@@ -309,7 +310,7 @@ class Night(Said):
 
     def _work_off(self, seconds: float) -> None:
         self.system.advance(seconds)
-        check_nobody_sleeps(self.store, self.world.clock.now_us() - round(seconds / 2 * 1_000_000))
+        self.sleepers.check(self.store, self.world.clock.now_us() - round(seconds / 2 * 1_000_000))
         while (delivery := self.system.checkout(Parcel, lease=1000.0)) is not None:
             delivery.ack()
         now = self.system.admin.metrics()

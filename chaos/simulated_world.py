@@ -11,6 +11,8 @@ import traceback
 from queue import Empty
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pykka import ActorRegistry
+
 from perdure.actors.actor import ActorKilled
 from perdure.actors.desk import Answer
 from perdure.actors.worker import Worker
@@ -95,6 +97,13 @@ class _Seat:
         """It is in the middle of a turn, which lets the world go on because it waits for something."""
         self.waits_from_s = 0.0
 
+    def is_able(self, now_s: float) -> bool:
+        """Tell whether it has something to do now; it is not in the middle of a turn."""
+        if not self.begun or not self.is_empty() or self.actor.killed:
+            return True
+        patience_s = self.actor.patience_s()
+        return patience_s is not None and self.waits_from_s + patience_s <= now_s
+
 
 class SimulatedWorld:
     """See `perdure.actors.world.World`. For one thread."""
@@ -177,6 +186,8 @@ class SimulatedWorld:
         """The process is dead: none of its actors does anything any more."""
         self.dead, self.kill_after, self.die_after = None, 0, 0
         self.stalled.clear()
+        for seat in self._seats:
+            ActorRegistry.unregister(seat.actor.actor_ref)
         self._seats.clear()
         self.current = None
 
@@ -207,7 +218,7 @@ class SimulatedWorld:
             msg = f"the actors do not come to rest: {self.steps:,} turns"
             raise Stuck(msg)
         now_s = self.monotonic_s()
-        able = [seat for seat in self._seats if self._is_able(seat, now_s)]
+        able = [seat for seat in self._seats if not seat.busy and seat.is_able(now_s)]
         if self.stalled:
             going = [seat for seat in able if self.stalled.get(seat.actor.name, 0) <= self.steps]
             if not going:
@@ -244,14 +255,6 @@ class SimulatedWorld:
         """Let the world go on until nothing is left to do at the present moment."""
         while self.step():
             pass
-
-    def _is_able(self, seat: _Seat, now_s: float) -> bool:
-        if seat.busy:
-            return False
-        if not seat.begun or not seat.is_empty() or seat.actor.killed:
-            return True
-        patience_s = seat.actor.patience_s()
-        return patience_s is not None and seat.waits_from_s + patience_s <= now_s
 
     def _next_us(self) -> int | None:
         """Give the next time at which an actor would not wait any longer."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from perdure.chaos.facts import facts_of
 from perdure.events import vocabulary as ev
-from perdure.events.wire import decode
 from perdure.store import SegmentStore
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Witness(SegmentStore):
         """Id to the attempt of a lease that is in force as far as anybody has written."""
         self.leases: Counter[tuple[str, int]] = Counter()
         """How often a lease (id, attempt) was written, counting those whose frame was lost afterwards."""
+        self.openings = 0
+        """How often the log was opened; it only grows in between."""
         self._ids: dict[int, str] = {}
 
     def open(self) -> Recovered:
@@ -51,7 +53,7 @@ class Witness(SegmentStore):
     def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
         """See `EventStore.append`."""
         super().append(body, count, expected_seq=expected_seq)  # unless it raises, or its writer dies in it
-        self._see(decode(body, count), expected_seq)
+        self._see(facts_of(body, count), expected_seq)
 
     def is_durable(self, ident: str) -> bool:
         """Tell whether a message is on record, and synced."""
@@ -59,11 +61,12 @@ class Witness(SegmentStore):
         return seq is not None and seq <= self.synced_seq
 
     def _look_again(self) -> None:
+        self.openings += 1
         lost, self.leases = self.leases, Counter()
         self.published, self.in_force = {}, {}
         self._ids = {}
         for frame in self.frames():
-            self._see(decode(frame.body, frame.count), frame.first_seq)
+            self._see(facts_of(frame.body, frame.count), frame.first_seq)
         self.leases |= lost
 
     def _see(self, batches: Iterable[tuple[int, list[Any]]], seq: int) -> None:
