@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.recovery import recover
 from perdure.chaos.books import Books, BrokenPromise, demand
 from perdure.chaos.facts import facts
+from perdure.chaos.night_schedules import Ticks
 from perdure.chaos.night_work import BACKOFF_S, RATE_PER_S, TYPES
 from perdure.events import vocabulary as ev
 from perdure.events.snapshot import dump_dead_letters, dump_handlers, dump_queue
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from perdure.chaos.night import Night
     from perdure.chaos.simulated import SimulatedSystem
     from perdure.chaos.witness import Witness
-    from perdure.store import EventStore, Frame, Snapshot
+    from perdure.store import Frame, Snapshot
 
 __all__ = ["Sleepers", "at_rest", "check_history", "check_state"]
 
@@ -107,14 +108,15 @@ def _check_dead_letters(system: SimulatedSystem, books: Books) -> None:
 
 
 class _WithoutSnapshots:
-    """A store whose snapshots are looked away from."""
+    """A store whose snapshots are looked away from, with all that was ever in its log."""
 
-    def __init__(self, store: EventStore) -> None:
+    first_seq = 1
+
+    def __init__(self, store: Witness) -> None:
         self._store = store
-        self.first_seq = store.first_seq
 
     def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
-        return self._store.frames(after, until)
+        return self._store.all_frames(after, until)
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:  # noqa: ARG002 - the protocol's name
         return iter(())
@@ -162,6 +164,7 @@ def check_history(night: Night) -> Books:
     books = Books()
     books.leased_again = lambda ident, attempt: (ident, attempt) in night.leased_again
     frame = _Frame(night, books)
+    ticks = Ticks()
     pace = _Pace(night.name_of(TYPES["metered"]))
     for n, seq, at_us, event in facts(night.store):
         demand(seq == frame.seq + 1, f"sequence {seq} where {frame.seq + 1} is next")
@@ -171,8 +174,10 @@ def check_history(night: Night) -> Books:
         books.take(at_us, event)
         frame.take(seq, at_us, event)
         pace.take(at_us, event, books)
+        ticks.take(n, at_us, event)
     frame.close()
-    _check_publishers(night, books)
+    ticks.close(night.world.clock.now_us())
+    _check_publishers(night, books, ticks.ids)
     demand(not books.live, f"never done: {sorted(item.published.id for item in books.live.values())}")
     return books
 
@@ -254,17 +259,20 @@ class _Pace:
         demand(self._full_us <= at_us + self._interval_us, f"{published.id} was delivered sooner than its rate allows")
 
 
-def _check_publishers(night: Night, books: Books) -> None:
+def _check_publishers(night: Night, books: Books, of_ticks: set[str]) -> None:
     there = books.ids.keys()
     if lost := night.acknowledged - there:
         msg = f"acknowledged and gone: {sorted(lost)}"
+        raise BrokenPromise(msg)
+    if forgotten := night.database.committed - there:
+        msg = f"committed in the host's database and not published: {sorted(forgotten)}"
         raise BrokenPromise(msg)
     if ghosts := night.refused & there:
         msg = f"refused and there: {sorted(ghosts)}"
         raise BrokenPromise(msg)
     children = {ident for ident in there if books.items[books.ids[ident]].published.causation_id is not None}
     many = {ident for ident in there if len(ident) == len("00000000-0000-7000-8000-000000000000")}
-    if invented := there - children - night.acknowledged - night.uncertain - many:
+    if invented := there - children - night.acknowledged - night.uncertain - many - of_ticks - night.database.committed:
         msg = f"nobody published: {sorted(invented)}"
         raise BrokenPromise(msg)
     for ident, attempt in night.acked:

@@ -45,7 +45,7 @@ def nothing(_chance: random.Random) -> dict[str, Any]:
 
 
 def _draw_message(chance: random.Random) -> dict[str, Any]:
-    kind = chance.choice(("task", "task", "task", "plain", "plain", "note", "parcel", "bulk", "metered"))
+    kind = chance.choice(("task", "task", "task", "plain", "plain", "note", "parcel", "bulk", "metered", "crowd"))
     how: dict[str, Any] = {"kind": kind, "how": chance.choice(HOWS)}
     options: dict[str, Any] = {}
     if chance.random() < 0.35:  # noqa: PLR2004
@@ -54,9 +54,11 @@ def _draw_message(chance: random.Random) -> dict[str, Any]:
             options["dedup"] = chance.choice(("replace", "replace", "reject", "append"))
             if options["dedup"] != "append" and chance.random() < SHORT:
                 options["dedup_window"] = 20.0
+        elif kind not in KEYED and chance.random() < SHORT:
+            options["debounce"] = 5.0
     if chance.random() < SHORT:
         options["group"] = f"g{chance.randrange(2)}"
-    if chance.random() < SHORT:
+    if "debounce" not in options and chance.random() < SHORT:
         options["delay"] = chance.choice((0.5, 20.0, 4_000.0))
     if chance.random() < SHORT:
         options["ttl"] = chance.choice((1.0, 60.0))
@@ -95,6 +97,35 @@ def _publish_again(night: Night, pick: int) -> None:
         content = night.sent.get(ident)
         if content is not None:
             night.system.publish(content, id=ident)
+
+
+def _draw_outbox(chance: random.Random) -> dict[str, Any]:
+    messages = []
+    for _ in range(chance.randrange(1, 5)):
+        drawn = _draw_message(chance)
+        # Times are worked out as the host writes a row, by the clock of the real world. What is refused because its key is taken
+        # would stay for as long as that.
+        options = {k: v for k, v in drawn["options"].items() if k in {"key", "group", "priority", "keep_result"}}
+        messages.append({**drawn, "options": options})
+    return {"messages": messages, "commit": chance.random() < 0.8, "notify": chance.random() < 0.5}  # noqa: PLR2004
+
+
+def _outbox(night: Night, messages: list[dict[str, Any]], commit: bool, notify: bool) -> None:  # noqa: FBT001 - a step's keywords
+    """The host writes into its own database; the relay publishes what was committed there."""
+    written = []
+    for one in messages:
+        content, ident = night.new(TYPES[one["kind"]], one["how"], one["options"])
+        written.append((content, ident, one["options"]))
+    night.database.write(written, commit=commit)
+    if notify:
+        night.database.relay.notify()
+
+
+def _call(night: Night, how: str, seconds: float) -> None:
+    """Publish and wait for the result: what is given is what the handler returned, and on the disk."""
+    content, ident = night.new(TYPES["task"], how, {"keep_result": 300.0})
+    night.uncertain.add(ident)
+    night.check_result(ident, lambda: night.system.call(content, id=ident, timeout=seconds))
 
 
 # --- consuming by hand ---------------------------------------------------------------------------------------------------
@@ -136,7 +167,7 @@ def _cancel(night: Night, pick: int) -> None:
 def _ask_result(night: Night, pick: int) -> None:
     if night.wanted:
         ident = _one_of(sorted(night.wanted), pick)
-        night.check_result(ident)
+        night.check_result(ident, lambda: night.system.result(ident, timeout=1.0))
 
 
 # --- operating -----------------------------------------------------------------------------------------------------------
@@ -186,12 +217,14 @@ def _pick(chance: random.Random) -> dict[str, Any]:
     return {"pick": chance.randrange(1000)}
 
 
-HANDLED = ("task", "plain", "note", "bulk", "metered")
+HANDLED = ("task", "plain", "note", "bulk", "metered", "crowd")
 
 DOINGS: dict[str, Doing] = {
     "publish": Doing(8, _draw_message, _publish),
     "submit": Doing(4, lambda c: {"messages": [_draw_message(c) for _ in range(c.randrange(2, 6))]}, _submit),
     "publish_many": Doing(2, _draw_many, _publish_many),
+    "outbox": Doing(2, _draw_outbox, _outbox),
+    "call": Doing(1, lambda c: {"how": c.choice(HOWS), "seconds": c.choice((1.0, 60.0))}, _call),
     "publish_again": Doing(1, _pick, _publish_again),
     "check_out": Doing(3, nothing, _check_out),
     "settle": Doing(3, lambda c: {**_pick(c), "how": c.choice(("ack", "ack", "requeue", "reject", "extend", "beat"))}, _settle),

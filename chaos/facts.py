@@ -6,13 +6,14 @@ What they mean is looked at by `books` and `checker`, and, in the moment in whic
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perdure.events.wire import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from perdure.chaos.witness import Witness
     from perdure.events import vocabulary as ev
     from perdure.events.wire import Batch
 
@@ -28,9 +29,9 @@ def facts_of(body: bytes, count: int) -> list[Batch]:
     return decode(body, count)
 
 
-def facts(store: Any, after: int = 0) -> Iterator[tuple[int, int, int, ev.Event]]:
+def facts(store: Witness, after: int = 0) -> Iterator[tuple[int, int, int, ev.Event]]:
     """Give every fact on record after a sequence number: (number of its frame here, sequence number, time, fact)."""
-    for n, frame in enumerate(store.frames(after)):
+    for n, frame in enumerate(store.all_frames(after)):
         seq = frame.first_seq
         for at_us, events in facts_of(frame.body, frame.count):
             for event in events:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,12 @@ import attrs
 
 from perdure.actors import journal, mailbox
 from perdure.chaos.books import BrokenPromise
+from perdure.chaos.called import Called
 from perdure.chaos.checker import Sleepers, at_rest, check_history, check_state
 from perdure.chaos.memory_disk import Killed, MemoryDisk, PowerCut
-from perdure.chaos.night_work import Call, Parcel, register
+from perdure.chaos.night_outbox import HostDatabase
+from perdure.chaos.night_work import Parcel, register
 from perdure.chaos.plan import TABLE, Plan
-from perdure.chaos.said import Said
 from perdure.chaos.simulated import SimulatedSystem
 from perdure.chaos.simulated_world import SimulatedWorld
 from perdure.chaos.troubles import left_by_a_cut
@@ -32,8 +32,8 @@ from perdure.options import Options
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from perdure.actors.context import Context
     from perdure.consumer import Delivery
+    from perdure.store import Frame
 
 __all__ = ["BrokenPromise", "Night"]
 
@@ -61,14 +61,18 @@ def _small_bounds() -> Iterator[None]:
 class _WatchedSystem(SimulatedSystem):
     store_class = Witness
 
+    def watch(self, dropped: list[Frame]) -> None:
+        """Have the store keep here what it drops."""
+        store: Any = self._store
+        store.dropped = dropped
+
 
 @attrs.define(eq=False, slots=False)
-class Night(Said):
+class Night(Called):
     """One plan's run. `run` raises `BrokenPromise` where a promise is broken; `story` tells what was done."""
 
     plan: Plan
     story: list[str] = attrs.field(factory=list)
-    deaths: Counter[str] = attrs.field(factory=Counter)
     simulated_s: float = 0.0
 
     def __attrs_post_init__(self) -> None:
@@ -77,15 +81,13 @@ class Night(Said):
         self.world.steps_max = TURNS_MAX
         self.disk = MemoryDisk()
         self.held: list[Delivery] = []
-        self.paused: set[type[Any]] = set()
-        self.calls: dict[tuple[str, int], Call] = {}
-        self.calls_here: dict[tuple[str, int], Call] = {}
-        """Those of the process that runs now."""
-        self.running: list[Call] = []
         self.leased_again: set[tuple[str, int]] = set()
         self.cut_in = self.cut_seed = 0
         self.sleepers = Sleepers()
         self.set_back_s = 0.0
+        self.database = HostDatabase(self)
+        self.dropped: list[Frame] = []
+        """Frames whose segments are gone, as history is dropped: what the checker reads all the same."""
         self._processes = itertools.cycle(self.plan.processes)
         self.system = self._new_system()
 
@@ -118,6 +120,7 @@ class Night(Said):
                 self._survive(partial(doing.do, self, **step.how))
             self._morning()
         finally:
+            self.database.end()
             for logger, was_disabled in zip(loggers, were_disabled, strict=True):
                 logger.disabled = was_disabled
             self.simulated_s = self.world.clock.passed_us / 1_000_000
@@ -154,6 +157,7 @@ class Night(Said):
         options = Options(dead_letters_max=8, retries=2, backlog_max=60, **settings)
         self.disk.before_each = self._before_operation
         system = _WatchedSystem(world=self.world, disk=self.disk, options=options)
+        system.watch(self.dropped)
         register(self, system, workers)
         return system
 
@@ -168,6 +172,7 @@ class Night(Said):
         for _ in range(TRIES):
             try:
                 self.system.start()
+                self.database.attach(self.system)
             except StoreUnavailable:
                 continue
             return
@@ -210,14 +215,6 @@ class Night(Said):
 
     # --- what was said ---------------------------------------------------------------------------------------------------
 
-    def count(self, what: str) -> None:
-        """Count a trouble."""
-        self.deaths[what] += 1
-
-    def name_of(self, kind: type[Any]) -> str:
-        """Give the name under which a type is on record."""
-        return self.system.drafts.names.name(kind)
-
     def resume(self) -> None:
         """Let all deliveries go on."""
         self.paused.clear()
@@ -229,48 +226,23 @@ class Night(Said):
             self.break_promise(f"{delivery.id} was checked out without a lease on record")
         self.held.append(delivery)
 
-    def check_result(self, ident: str) -> None:
-        """Ask for a result; what is given must be what the handler returned."""
+    def check_result(self, ident: str, ask: Callable[[], Any]) -> None:
+        """Ask for a result; what is given must be what the handler returned, and on the disk."""
         try:
-            value = self.system.result(ident, timeout=1.0)
+            value = ask()
         except (PerdureError, TimeoutError):
             raise
         except Exception as error:  # noqa: BLE001 - the handler's own, handed over
             self.story.append(f"-> {type(error).__name__}")
             return
+        finally:
+            if ident in self.store.published and self.store.is_durable(ident):
+                self.uncertain.discard(ident)
+                self.acknowledged.add(ident)
         if value not in (self.sent[ident].number, None):
             self.break_promise(f"the result of {ident} is {value!r}")
-
-    # --- calls of handlers -----------------------------------------------------------------------------------------------
-
-    def begun(self, what: Any, ctx: Context) -> Call:
-        """A handler is called: hold that against what is on record at this moment."""
-        options = self.options.get(ctx.id, {})
-        key = None if options.get("dedup") == "append" or ctx.id not in self.options else ctx.key
-        call = Call(self.name_of(type(what)), ctx, key, options.get("group"))
-        if not self.store.leases[ctx.id, ctx.attempt]:
-            self.break_promise(f"the handler of {ctx.id} was called before its lease was on record")
-        if type(what) in self.paused:
-            self.break_promise(f"the handler of {ctx.id} was called while it was paused")
-        self.running = [other for other in self.running if not other.ended]
-        for other in self.running:
-            same_key = call.key is not None and (other.type, other.key) == (call.type, call.key)
-            same_group = call.group is not None and other.group == call.group
-            in_force = self.store.in_force.get(other.id) == other.attempt
-            if (same_key or same_group or other.id == call.id) and in_force and not other.context.cancelled:
-                self.break_promise(f"{call} began beside {other}, whose lease is in force")
-        self.running.append(call)
-        self.calls[call.id, call.attempt] = self.calls_here[call.id, call.attempt] = call
-        return call
-
-    def children(self, ident: str, attempt: int) -> list[str]:
-        """Give what the handler of an attempt published."""
-        call = self.calls.get((ident, attempt))
-        return [] if call is None else call.children
-
-    def wait(self, seconds: float) -> None:
-        """Let a handler take its time, while the world goes on."""
-        self.world.run_until(lambda: False, seconds)
+        if not self.store.is_result_durable(ident):
+            self.break_promise(f"the result of {ident} was given before it was on the disk")
 
     # --- looking ---------------------------------------------------------------------------------------------------------
 
@@ -284,7 +256,7 @@ class Night(Said):
         """All trouble ends; everything must be handled, and the books must be right."""
         self.disk.faults, self.cut_in = [], 0
         self.world.kill_after = self.world.die_after = 0
-        self.system.repeats = 0
+        self.system.repeats = self.database.fails = 0
         for _ in range(TRIES):
             self.story.append("resume")
             self._survive(self.resume)
@@ -314,4 +286,4 @@ class Night(Said):
         while (delivery := self.system.checkout(Parcel, lease=1000.0)) is not None:
             delivery.ack()
         now = self.system.admin.metrics()
-        self._done = not now.ready + now.delayed + now.held + now.in_flight
+        self._done = not now.ready + now.delayed + now.held + now.in_flight + self.database.rows()

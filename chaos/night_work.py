@@ -11,6 +11,7 @@ import attrs
 
 from perdure.actors.context import Reject, Retry
 from perdure.chaos.memory_disk import Killed
+from perdure.chaos.night_schedules import SCHEDULES
 from perdure.events.backoff import Fixed
 from perdure.events.errors import PerdureError
 from perdure.payloads import message
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
     from perdure.actors.context import Batch, Context
     from perdure.chaos.night import Night
     from perdure.chaos.simulated import SimulatedSystem
+    from perdure.schedules import Tick
 
 __all__ = [
     "BACKOFF_S",
+    "CROWD_MAX",
     "HOWS",
     "LEASE_S",
     "RETRIES",
     "TYPES",
     "Bulk",
     "Call",
+    "Crowd",
     "Metered",
     "Note",
     "Parcel",
@@ -44,6 +48,8 @@ RETRIES = 2
 RATE_PER_S = 2.0
 CALL_S = 50e-6
 """What each call takes at least: so little that workers are given many messages at once, and report them together."""
+CROWD_MAX = 4
+CROWD_S = 5.0
 DIES = "dies"
 
 HOWS = (
@@ -51,7 +57,7 @@ HOWS = (
     *("fails:1", "fails:2", "fails:9", "retries", "rejected"),
     *("slow:5", "slow:40", "beats:40", "extends:40"),
     *("chained",) * 2,
-    *("half", "refusing", DIES),
+    *("half", "refusing", "cancels", DIES),
 )
 """What a task may be told to do, as often as it is drawn; a number is of attempts or of seconds."""
 
@@ -110,6 +116,15 @@ class Metered:
     how: str = "done"
 
 
+@message(name="night.crowd")
+@attrs.frozen
+class Crowd:
+    """Work that takes a while, for as many workers as there is work for, up to a bound."""
+
+    number: int
+    how: str = "done"
+
+
 TYPES: dict[str, type[Any]] = {
     "task": Task,
     "plain": Plain,
@@ -117,6 +132,7 @@ TYPES: dict[str, type[Any]] = {
     "parcel": Parcel,
     "bulk": Bulk,
     "metered": Metered,
+    "crowd": Crowd,
 }
 
 
@@ -142,10 +158,15 @@ class Call:
 def register(night: Night, system: SimulatedSystem, workers: int) -> None:
     """Register all handlers of a night with a new system."""
 
+    def ticked(tick: Tick, ctx: Context) -> None:
+        night.begun(tick, ctx).ended = True
+
     def handler(kind: type[Any], **options: Any) -> Callable[[Any, Context], Any]:
         def handle(what: Any, ctx: Context) -> Any:
             call = night.begun(what, ctx)
             night.world.clock.advance(CALL_S)
+            if isinstance(what, Crowd):
+                night.wait(CROWD_S)
             try:
                 return _behave(night, what, ctx, call)
             finally:
@@ -157,6 +178,9 @@ def register(night: Night, system: SimulatedSystem, workers: int) -> None:
     handler(Plain, parallelism=workers)
     handler(Note, parallelism=2, dedup="append", key_parallelism=1)
     handler(Metered, parallelism=(1, 3), rate=RATE_PER_S, lease=LEASE_S)
+    handler(Crowd, parallelism=(1, CROWD_MAX))
+    for name, (missed, step_s) in SCHEDULES.items():
+        system.every(step_s, name=name, missed=missed, retries=RETRIES, backoff=Fixed(BACKOFF_S))(ticked)
 
     @system.batch_handler(Bulk, size=4, wait=0.5, retries=RETRIES, backoff=Fixed(BACKOFF_S), lease=LEASE_S, renew=False)
     def bulk(batch: Batch) -> None:
@@ -196,6 +220,8 @@ def _behave(night: Night, what: Any, ctx: Context, call: Call) -> Any:
                 raise ValueError(what.number)
         case "refusing":
             _child(ctx, call, Task(what.number), key=f"k{what.number % 3}", dedup="reject")
+        case "cancels":
+            night.cancel_running(call)
         case "dies":
             night.world.die(Killed())
     return what.number

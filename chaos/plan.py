@@ -73,6 +73,7 @@ def draw(seed: int, steps: int = 60, *, trouble: bool = True) -> Plan:
             "segment_bytes": chance.choice((4096, 16_384)),
             "workers": chance.choice((1, 3)),
             "prefetch_ms": chance.choice((0.0, 10.0)),
+            "history": chance.choice(("keep", "drop")),
         }
         for _ in range(3)
     ]

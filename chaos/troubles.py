@@ -64,6 +64,12 @@ def _syncs_fail(night: Night, times: int) -> None:
     night.disk.faults = [Fault(1 if i == 0 else 2, errno.EIO, only="sync") for i in range(times)]
 
 
+def _database_fails(night: Night, times: int) -> None:
+    """The host's database, which the relay reads, is away for a while."""
+    night.count("failures of the host's database")
+    night.database.fails = times
+
+
 def _restart(night: Night, grace: float) -> None:
     night.restart(grace)
 
@@ -113,6 +119,7 @@ TROUBLES: dict[str, Doing] = {
         _fault,
     ),
     "syncs_fail": Doing(1, lambda c: {"times": c.randrange(1, 6)}, _syncs_fail),
+    "database_fails": Doing(1, lambda c: {"times": c.randrange(1, 6)}, _database_fails),
     "restart": Doing(1, lambda c: {"grace": c.choice((0.0, 5.0))}, _restart),
     "process_dies": Doing(1, nothing, _process_dies),
     "process_dies_soon": Doing(1, lambda c: {"points": c.randrange(1, 120)}, _process_dies_soon),

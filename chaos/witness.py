@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from perdure.chaos.books import demand
 from perdure.chaos.facts import facts_of
 from perdure.events import vocabulary as ev
 from perdure.store import SegmentStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from perdure.store import Recovered
+    from perdure.store import Frame, Recovered
 
 __all__ = ["Witness"]
 
@@ -33,6 +34,9 @@ class Witness(SegmentStore):
         """Id to the attempt of a lease that is in force as far as anybody has written."""
         self.leases: Counter[tuple[str, int]] = Counter()
         """How often a lease (id, attempt) was written, counting those whose frame was lost afterwards."""
+        self.dropped: list[Frame] = []
+        """Frames whose segments it has removed, as history is dropped; it outlives the process."""
+        self._results: dict[str, int] = {}
         self.openings = 0
         """How often the log was opened; it only grows in between."""
         self._ids: dict[int, str] = {}
@@ -60,12 +64,44 @@ class Witness(SegmentStore):
         seq = self.published.get(ident)
         return seq is not None and seq <= self.synced_seq
 
+    def is_result_durable(self, ident: str) -> bool:
+        """Tell whether a result is on record, and synced."""
+        seq = self._results.get(ident)
+        return seq is not None and seq <= self.synced_seq
+
+    def all_frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
+        """Give the frames of the whole log, those included that were dropped."""
+        first_seq = self.first_seq
+        for frame in self.dropped:
+            if after < frame.last_seq < first_seq and (until is None or frame.first_seq <= until):
+                yield frame
+        yield from self.frames(after, until)
+
+    def retire_history(self) -> int:
+        """See `EventStore.retire_history`; what is dropped is kept here."""
+        before = [] if self.history.kind == "keep" else list(self.frames())
+        known_seq = self.dropped[-1].last_seq if self.dropped else 0
+        try:
+            return super().retire_history()
+        finally:  # also if the process dies in the middle: a power cut may then bring back what is kept here already
+            first_seq = self.first_seq
+            self.dropped += [frame for frame in before if known_seq < frame.last_seq < first_seq]
+            self._check_reach()
+
+    def _check_reach(self) -> None:
+        """What was dropped is held by two snapshots at least."""
+        first_seq = self.first_seq
+        if first_seq > 1:
+            reach = [snapshot.seq for snapshot in self.snapshots() if snapshot.seq >= first_seq - 1]
+            demand(len(reach) >= self.snapshots_kept, f"history before {first_seq} is gone, with snapshots at {reach} only")
+
     def _look_again(self) -> None:
         self.openings += 1
         lost, self.leases = self.leases, Counter()
         self.published, self.in_force = {}, {}
-        self._ids = {}
-        for frame in self.frames():
+        self._ids, self._results = {}, {}
+        self._check_reach()
+        for frame in self.all_frames():
             self._see(facts_of(frame.body, frame.count), frame.first_seq)
         self.leases |= lost
 
@@ -81,4 +117,6 @@ class Witness(SegmentStore):
                     self.leases[ident, event.attempt] += 1
                 elif isinstance(event, LEASE_ENDS):
                     self.in_force.pop(self._ids[event.number], None)
+                elif isinstance(event, ev.ResultKept):
+                    self._results[event.id] = seq
                 seq += 1
