@@ -97,10 +97,8 @@ class _Seat:
         """It is in the middle of a turn, which lets the world go on because it waits for something."""
         self.waits_from_s = 0.0
 
-    def is_able(self, now_s: float) -> bool:
-        """Tell whether it has something to do now; it is not in the middle of a turn."""
-        if not self.begun or not self.is_empty() or self.actor.killed:
-            return True
+    def waits_no_longer(self, now_s: float) -> bool:
+        """Tell whether it takes a turn now without having been told anything."""
         patience_s = self.actor.patience_s()
         return patience_s is not None and self.waits_from_s + patience_s <= now_s
 
@@ -218,7 +216,12 @@ class SimulatedWorld:
             msg = f"the actors do not come to rest: {self.steps:,} turns"
             raise Stuck(msg)
         now_s = self.monotonic_s()
-        able = [seat for seat in self._seats if not seat.busy and seat.is_able(now_s)]
+        able = [  # looked at for each seat before each turn, so without a call where that can be
+            seat
+            for seat in self._seats
+            if not seat.busy
+            and (not seat.is_empty() or not seat.begun or seat.actor.killed or seat.waits_no_longer(now_s))
+        ]
         if self.stalled:
             going = [seat for seat in able if self.stalled.get(seat.actor.name, 0) <= self.steps]
             if not going:
