@@ -61,6 +61,8 @@ class Dispatcher(Decider):
         """Start a term."""
         self.token = object()
         self.quiescing: Request | None = None
+        self.given_back: int | None = None
+        """How many handlers still ran when the grace period of a stop was over; None until then."""
         self.quiet_by_us = 0
         self.slack_since_us = 0
         super().begin()
@@ -108,7 +110,7 @@ class Dispatcher(Decider):
         try:
             match command:
                 case Quiesce(grace_s=grace_s):
-                    self.quiescing = request
+                    self.quiescing, self.given_back = request, None
                     self.quiet_by_us = now_us + round(grace_s * 1_000_000)
                     for pool in self.stage.pools.values():
                         self._line_up(pool)
@@ -321,6 +323,17 @@ class Dispatcher(Decider):
         pools = self.stage.pools.values()
         if now_us < self.quiet_by_us and any(pool.is_busy for pool in pools):
             return
+        if self.given_back is None:
+            self.given_back = self._give_back_running()
+        # What has ended must be on record first: a queue that is only recalling its state drops what lies in its mailbox when it goes.
+        if any(d.outcome is not None and not d.lost for pool in pools for d in list(pool.open.values())):
+            return
+        request, self.quiescing = self.quiescing, None
+        self.synced.append(Settle(self.stage.desk, request, self.given_back))
+
+    def _give_back_running(self) -> int:
+        """The grace period is over, or nothing is out: give back what still runs, tell what has ended; gives how many still ran."""
+        pools = self.stage.pools.values()
         running = [(pool, d) for pool in pools for d in pool.running()]
         for pool, delivery in running:
             delivery.lost = True
@@ -332,5 +345,4 @@ class Dispatcher(Decider):
             # Who ended these may be busy with what was just given back, and tell nobody any more.
             if ended := [d for d in list(pool.open.values()) if d.outcome is not None and not d.lost]:
                 report(self.stage, pool, ended)
-        request, self.quiescing = self.quiescing, None
-        self.synced.append(Settle(self.stage.desk, request, len(running)))
+        return len(running)

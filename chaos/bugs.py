@@ -264,7 +264,16 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit("perdure.actors.dispatcher", "any(pool.is_busy for pool in pools)", "any(pool.running() for pool in pools)"),
             Edit("perdure.actors.dispatcher", "                report(self.stage, pool, ended)\n", "                pass\n"),
+            Edit("perdure.actors.dispatcher", "if any(d.outcome is not None and not", "if any(d.outcome is None and not"),
         ),
+        found=True,
+    ),
+    Bug(
+        "a stop does not wait for a queue that is recalling its state",
+        "dispatcher",
+        "simulation",
+        1000,
+        (Edit("perdure.actors.dispatcher", "if any(d.outcome is not None and not", "if any(d.outcome is None and not"),),
         found=True,
     ),
     Bug(
@@ -307,5 +316,85 @@ BUGS: tuple[Bug, ...] = (
             ),
         ),
         found=True,
+    ),
+    Bug(
+        "a tick that is sent again is a second tick",
+        "schedules",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.events.queue_rules",
+                "if command.due_us <= state.ticks.get(command.schedule, 0):",
+                "if command.due_us < state.ticks.get(command.schedule, 0):",
+            ),
+        ),
+    ),
+    Bug(
+        "a snapshot forgets which ticks are dealt with",
+        "snapshot",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.events.snapshot", 'dict(plain.get("ticks", {}))', "{}"),),
+    ),
+    Bug(
+        "a row leaves the outbox before its message is on the disk",
+        "relay",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.actors.relay",
+                "            self._publish(source.name, progress.drafts)\n",
+                "            source.delete([*progress.drafts])\n            self._publish(source.name, progress.drafts)\n",
+            ),
+        ),
+    ),
+    Bug(
+        "history is dropped up to the newest snapshot",
+        "history",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.store.history", "if following <= whole[0] + 1]", "if following <= whole[-1] + 1]"),),
+    ),
+    Bug(
+        "a result is given before it is on the disk",
+        "queue",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.actors.queue",
+                "self.synced += self.awaiting.answers(self.events)",
+                "self.written += self.awaiting.answers(self.events)",
+            ),
+        ),
+    ),
+    Bug(
+        "an elastic handler grows past its bound",
+        "handlers",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.events.handlers", "max(low, min(parallelism, high))", "max(low, parallelism)"),),
+    ),
+    Bug(
+        "a handler is not told that its message is cancelled",
+        "queue",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.actors.queue", '            self.written.append(Tell(self.stage, "dispatcher", stop))\n', "            del stop\n"),),
+    ),
+    Bug(
+        "of a burst all messages wait",
+        "rules",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.events.publish_rules",
+                "            if waits:\n                events.append(ev.Superseded(waits, by=number))\n",
+                "            if waits and not draft.due_us:\n                events.append(ev.Superseded(waits, by=number))\n",
+            ),
+        ),
     ),
 )

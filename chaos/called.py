@@ -77,6 +77,9 @@ class Called(Said):
         self.count("cancelled while it ran")
         if self.is_in_force(call):
             self.break_promise(f"{call} is told to be cancelled, and its lease is in force")
+        self.wait(1.0)
+        if not call.ended and not call.context.cancelled:
+            self.break_promise(f"{call} is cancelled, and its handler is not told")
 
     def _check_crowd(self) -> None:
         name = self.name_of(Crowd)

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.recovery import recover
-from perdure.chaos.books import Books, BrokenPromise, demand
+from perdure.chaos.books import Books, BrokenPromise, Item, demand
 from perdure.chaos.facts import facts
 from perdure.chaos.night_schedules import Ticks
 from perdure.chaos.night_work import BACKOFF_S, RATE_PER_S, TYPES
@@ -165,6 +165,7 @@ def check_history(night: Night) -> Books:
     books.leased_again = lambda ident, attempt: (ident, attempt) in night.leased_again
     frame = _Frame(night, books)
     ticks = Ticks()
+    most: dict[str, int] = {}
     pace = _Pace(night.name_of(TYPES["metered"]))
     for n, seq, at_us, event in facts(night.store):
         demand(seq == frame.seq + 1, f"sequence {seq} where {frame.seq + 1} is next")
@@ -175,6 +176,11 @@ def check_history(night: Night) -> Books:
         frame.take(seq, at_us, event)
         pace.take(at_us, event, books)
         ticks.take(n, at_us, event)
+        match event:
+            case ev.HandlerRegistered(type=name, parallelism=fewest, parallelism_max=maximum):
+                most[name] = max(fewest, maximum)
+            case ev.Adapted(type=name, parallelism=workers):
+                demand(workers <= most[name], f"{name} has grown to {workers} workers, where {most[name]} may be")
     frame.close()
     ticks.close(night.world.clock.now_us())
     _check_publishers(night, books, ticks.ids)
@@ -224,6 +230,7 @@ class _Frame:
             item = self._books.items[number]
             demand(not item.is_live, f"{item.published.id} failed for good, and is {item.place}")
         for child in self._published:
+            self._check_key(self._books.items[child.number])
             if child.causation_id is not None:
                 attempt = self._completed.get(child.causation_id)
                 whole = attempt is not None and child.id.startswith(f"{child.causation_id}.{attempt}.")
@@ -235,6 +242,15 @@ class _Frame:
             terms = self._books.items[self._books.ids[ident]].published.terms
             wanted = terms is not None and terms.result_us > 0
             demand(not wanted or ident in self._results, f"{ident} has ended without the result that was asked for")
+
+    def _check_key(self, item: Item) -> None:
+        """Of a key whose messages replace each other one waits: the newest."""
+        if item.key is None or item.place not in {"waiting", "delayed"} or item.published.dedup != "replace":
+            return
+        for other in self._books.peers(item):
+            if other.key == item.key:
+                one_waits = other.place == "leased" or other.number > item.number
+                demand(one_waits, f"{item.published.id} took no place: {other.published.id} of its key waits on")
 
 
 class _Pace:
@@ -275,6 +291,10 @@ def _check_publishers(night: Night, books: Books, of_ticks: set[str]) -> None:
     if invented := there - children - night.acknowledged - night.uncertain - many - of_ticks - night.database.committed:
         msg = f"nobody published: {sorted(invented)}"
         raise BrokenPromise(msg)
+    for ident, options in night.options.items():
+        if "debounce" in options and ident in there:
+            published = books.items[books.ids[ident]].published
+            demand(published.due_us and published.dedup == "replace", f"{ident} is not held back for those that may follow it")
     for ident, attempt in night.acked:
         item = books.items[books.ids[ident]]
         demand((item.place, item.attempts) == ("ended", attempt), f"the consumer's ack of {ident}, attempt {attempt}, is gone")

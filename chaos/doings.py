@@ -25,6 +25,8 @@ __all__ = ["DOINGS", "Doing", "nothing"]
 
 SHORT = 0.2
 KEYED = ("task", "bulk", "parcel")
+BURSTS = ("plain", "metered", "crowd")
+"""Of these the last of a burst may be asked for. Not of notes: a debounced one replaces others, and has no part in their limit."""
 
 
 @attrs.frozen
@@ -54,7 +56,7 @@ def _draw_message(chance: random.Random) -> dict[str, Any]:
             options["dedup"] = chance.choice(("replace", "replace", "reject", "append"))
             if options["dedup"] != "append" and chance.random() < SHORT:
                 options["dedup_window"] = 20.0
-        elif kind not in KEYED and chance.random() < SHORT:
+        elif kind in BURSTS and chance.random() < SHORT:
             options["debounce"] = 5.0
     if chance.random() < SHORT:
         options["group"] = f"g{chance.randrange(2)}"

@@ -85,7 +85,7 @@ def _plainer(step: Step) -> Iterator[Step]:
         yield Step(step.do, {**how, "options": without})
     if "how" in how and "kind" in how and how["how"] != "done":
         yield Step(step.do, {**how, "how": "done"})
-    messages = how.get("messages", [])
-    if len(messages) > 1:
+    messages = how.get("messages")
+    if isinstance(messages, list) and len(messages) > 1:  # of `repeat` it is a number
         for i in range(len(messages)):
             yield Step(step.do, {**how, "messages": [*messages[:i], *messages[i + 1 :]]})

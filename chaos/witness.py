@@ -34,6 +34,8 @@ class Witness(SegmentStore):
         """Id to the attempt of a lease that is in force as far as anybody has written."""
         self.leases: Counter[tuple[str, int]] = Counter()
         """How often a lease (id, attempt) was written, counting those whose frame was lost afterwards."""
+        self.ended: set[tuple[str, int]] = set()
+        """Leases (id, attempt) whose end this process has written, those included whose frame was lost in a sync that failed."""
         self.dropped: list[Frame] = []
         """Frames whose segments it has removed, as history is dropped; it outlives the process."""
         self._results: dict[str, int] = {}
@@ -44,7 +46,7 @@ class Witness(SegmentStore):
     def open(self) -> Recovered:
         """See `EventStore.open`."""
         recovered = super().open()
-        self.leases = Counter()
+        self.leases, self.ended = Counter(), set()
         self._look_again()
         return recovered
 
@@ -116,7 +118,9 @@ class Witness(SegmentStore):
                     self.in_force[ident] = event.attempt
                     self.leases[ident, event.attempt] += 1
                 elif isinstance(event, LEASE_ENDS):
-                    self.in_force.pop(self._ids[event.number], None)
+                    ident = self._ids[event.number]
+                    attempt = self.in_force.pop(ident, 0)
+                    self.ended.add((ident, attempt))
                 elif isinstance(event, ev.ResultKept):
                     self._results[event.id] = seq
                 seq += 1
