@@ -325,7 +325,7 @@ class Dispatcher(Decider):
             return
         if self.given_back is None:
             self.given_back = self._give_back_running()
-        # What has ended must be on record first: a queue that is only recalling its state drops what lies in its mailbox when it goes.
+        # What has ended must be on record: a queue that is only recalling its state drops what lies in its mailbox when it goes.
         if any(d.outcome is not None and not d.lost for pool in pools for d in list(pool.open.values())):
             return
         request, self.quiescing = self.quiescing, None

@@ -382,7 +382,7 @@ BUGS: tuple[Bug, ...] = (
         "queue",
         "simulation",
         NIGHTS,
-        (Edit("perdure.actors.queue", '            self.written.append(Tell(self.stage, "dispatcher", stop))\n', "            del stop\n"),),
+        (Edit("perdure.actors.queue", 'self.written.append(Tell(self.stage, "dispatcher", stop))', "del stop"),),
     ),
     Bug(
         "of a burst all messages wait",

@@ -219,8 +219,7 @@ class SimulatedWorld:
         able = [  # looked at for each seat before each turn, so without a call where that can be
             seat
             for seat in self._seats
-            if not seat.busy
-            and (not seat.is_empty() or not seat.begun or seat.actor.killed or seat.waits_no_longer(now_s))
+            if not seat.busy and (not seat.is_empty() or not seat.begun or seat.actor.killed or seat.waits_no_longer(now_s))
         ]
         if self.stalled:
             going = [seat for seat in able if self.stalled.get(seat.actor.name, 0) <= self.steps]

@@ -16,7 +16,7 @@ import msgspec
 
 from perdure.actors.clock import SystemClock
 from perdure.actors.messages import Wake
-from perdure.drafts import Drafts
+from perdure.drafts import PLAIN_POLICY, PLAIN_TERMS, Drafts
 from perdure.events.commands import Draft
 from perdure.events.errors import InvalidMessage
 from perdure.events.vocabulary import Terms
@@ -89,7 +89,7 @@ class Outbox:
         Raises:
             InvalidMessage, PayloadTooLarge, UnknownMessageType: as `System.publish`.
         """
-        named = options.get("dedup") is not None
+        named = options.get("dedup") is not None or options.get("debounce") is not None
         draft = self._drafts.draft(message, **options)
         # Without a policy of its own the message gets that of its handler, which only the publishing system knows.
         plain = draft if named else draft._replace(dedup=None)
@@ -194,6 +194,14 @@ class OutboxRelay:
         draft = Draft(*fields[:-1])
         if fields[-1] is not None:
             draft = draft._replace(terms=Terms(*fields[-1]))
-        if draft.key is not None and draft.dedup is None:
-            draft = draft._replace(dedup=self._system.drafts.policies.get(draft.type, ("replace", 0, 0))[0])
-        return draft
+        return draft if draft.key is None else self._under_policy(draft)
+
+    def _under_policy(self, draft: Draft) -> Draft:
+        """Give a draft with a key what its handler's policy says, but for what was named when it was written."""
+        policy, window_us, key_parallelism = self._system.drafts.policies.get(draft.type, PLAIN_POLICY)
+        dedup, terms = draft.dedup or policy, draft.terms or PLAIN_TERMS
+        is_label = dedup == "append"
+        terms = terms._replace(
+            window_us=0 if is_label else terms.window_us or window_us, key_parallelism=key_parallelism if is_label else 0
+        )
+        return draft._replace(dedup=dedup, terms=None if terms == PLAIN_TERMS else terms)

@@ -23,6 +23,11 @@ class Shipped:
     order: str
 
 
+@attrs.frozen
+class Returned:
+    order: str
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "host.db"
@@ -115,3 +120,27 @@ def test_failing_database_is_tried_again(folder: Path, database: Path, until: Un
         perdure.Outbox(connection).publish(Shipped("A"))
     with perdure.System(folder) as system, perdure.OutboxRelay(system, connect, every_s=0.01) as relay:
         until(lambda: relay.published == 1)
+
+
+def test_all_of_the_handlers_policy_holds_for_the_outbox(folder: Path, database: Path) -> None:
+    """Its window and its limit of messages of one key too; what the host named in its transaction stays."""
+    with sqlite3.connect(database) as connection:
+        outbox = perdure.Outbox(connection)
+        for ident, options in (("limited", {}), ("replacing", {"dedup": "replace"}), ("burst", {"debounce": 5.0})):
+            outbox.publish(Shipped("A"), key="k", id=ident, **options)
+        outbox.publish(Returned("A"), key="k", id="held")
+        outbox.publish(Returned("B"), key="j", id="held for less", dedup_window=1.0)
+    system = perdure.System(folder)
+    system.handler(Shipped, dedup="append", key_parallelism=1)(lambda _message, _ctx: None)
+    system.handler(Returned, dedup_window=20.0)(lambda _message, _ctx: None)
+    with system:
+        perdure.OutboxRelay(system, lambda: sqlite3.connect(database)).relay_once()
+        records = [record.event for record in system.audit.events(type="Published")]
+    policies = {event.id: (event.dedup, event.terms and (event.terms.window_us, event.terms.key_parallelism)) for event in records}
+    assert policies == {
+        "limited": ("append", (0, 1)),
+        "replacing": ("replace", None),
+        "burst": ("replace", None),
+        "held": ("replace", (20_000_000, 0)),
+        "held for less": ("replace", (1_000_000, 0)),
+    }
