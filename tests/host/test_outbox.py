@@ -135,8 +135,8 @@ def test_all_of_the_handlers_policy_holds_for_the_outbox(folder: Path, database:
     system.handler(Returned, dedup_window=20.0)(lambda _message, _ctx: None)
     with system:
         perdure.OutboxRelay(system, lambda: sqlite3.connect(database)).relay_once()
-        records = [record.event for record in system.audit.events(type="Published")]
-    policies = {event.id: (event.dedup, event.terms and (event.terms.window_us, event.terms.key_parallelism)) for event in records}
+        published: list[Any] = [record.event for record in system.audit.events(type="Published")]
+    policies = {event.id: (event.dedup, event.terms and (event.terms.window_us, event.terms.key_parallelism)) for event in published}
     assert policies == {
         "limited": ("append", (0, 1)),
         "replacing": ("replace", None),
