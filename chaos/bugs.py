@@ -272,7 +272,7 @@ BUGS: tuple[Bug, ...] = (
         "a stop does not wait for a queue that is recalling its state",
         "dispatcher",
         "simulation",
-        1000,
+        NIGHTS,
         (Edit("perdure.actors.dispatcher", "if any(d.outcome is not None and not", "if any(d.outcome is None and not"),),
         found=True,
     ),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Draw = Callable[[random.Random], dict[str, Any]]
     Do = Callable[..., None]
 
-__all__ = ["DOINGS", "Doing", "nothing"]
+__all__ = ["DOINGS", "Doing", "nothing", "publish_many"]
 
 SHORT = 0.2
 KEYED = ("task", "bulk", "parcel")
@@ -87,7 +87,8 @@ def _draw_many(chance: random.Random) -> dict[str, Any]:
     return {"count": chance.randrange(1, 25), "kind": chance.choice(("task", "plain", "plain")), "how": chance.choice(HOWS)}
 
 
-def _publish_many(night: Night, count: int, kind: str = "task", how: str = "done") -> None:
+def publish_many(night: Night, count: int, kind: str = "task", how: str = "done") -> None:
+    """Publish several in one commit, and wait for it; others go on meanwhile."""
     contents = [night.new(TYPES[kind], how, {})[0] for _ in range(count)]
     night.publish([], lambda: night.system.publish_many(contents))
 
@@ -224,7 +225,7 @@ HANDLED = ("task", "plain", "note", "bulk", "metered", "crowd")
 DOINGS: dict[str, Doing] = {
     "publish": Doing(8, _draw_message, _publish),
     "submit": Doing(4, lambda c: {"messages": [_draw_message(c) for _ in range(c.randrange(2, 6))]}, _submit),
-    "publish_many": Doing(2, _draw_many, _publish_many),
+    "publish_many": Doing(2, _draw_many, publish_many),
     "outbox": Doing(2, _draw_outbox, _outbox),
     "call": Doing(1, lambda c: {"how": c.choice(HOWS), "seconds": c.choice((1.0, 60.0))}, _call),
     "publish_again": Doing(1, _pick, _publish_again),

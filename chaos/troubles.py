@@ -11,7 +11,7 @@ import random
 from typing import TYPE_CHECKING
 
 from perdure.chaos.crash import PowerCuts
-from perdure.chaos.doings import Doing, nothing
+from perdure.chaos.doings import Doing, nothing, publish_many
 from perdure.chaos.memory_disk import Fault
 
 if TYPE_CHECKING:
@@ -70,7 +70,13 @@ def _database_fails(night: Night, times: int) -> None:
     night.database.fails = times
 
 
-def _restart(night: Night, grace: float) -> None:
+def _restart(night: Night, grace: float, amid: str = "") -> None:
+    """Stop and start again; where `amid` names an actor, just after work has come in, and after that actor has died."""
+    if amid:
+        publish_many(night, 3, "plain")
+        if amid in night.system.actors:
+            night.count(amid)
+            night.system.actors.kill(amid)
     night.restart(grace)
 
 
@@ -120,7 +126,9 @@ TROUBLES: dict[str, Doing] = {
     ),
     "syncs_fail": Doing(1, lambda c: {"times": c.randrange(1, 6)}, _syncs_fail),
     "database_fails": Doing(1, lambda c: {"times": c.randrange(1, 6)}, _database_fails),
-    "restart": Doing(1, lambda c: {"grace": c.choice((0.0, 5.0))}, _restart),
+    "restart": Doing(
+        2, lambda c: {"grace": c.choice((0.0, 5.0)), "amid": c.choice(("", "queue", "journal", "dispatcher"))}, _restart
+    ),
     "process_dies": Doing(1, nothing, _process_dies),
     "process_dies_soon": Doing(1, lambda c: {"points": c.randrange(1, 120)}, _process_dies_soon),
     "power_cut": Doing(1, lambda c: {"operations": c.randrange(1, 25), "seed": c.getrandbits(32)}, _power_cut),
