@@ -46,6 +46,7 @@ from perdure.events.commands import (
     Lose,
     Publish,
     Subscription,
+    Tick,
 )
 from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import PerdureError, QueueFull
@@ -103,6 +104,8 @@ class Queue(Decider):
                 self._publish_all(publishes, now_us)
                 publishes = []
             match message:
+                case Request(command=Tick() as tick) if self.state.ticks.get(tick.schedule, 0) < tick.after_us:
+                    pass  # the one before it was lost with a journal: both are sent again, in their order
                 case Request():
                     self._command(message, now_us)
                 case Subscribe():

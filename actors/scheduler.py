@@ -108,6 +108,7 @@ class Scheduler(Actor):
 
     def _tick(self, schedule: Schedule, due_us: int, *, publish: bool) -> None:
         draft = schedule.draft(due_us) if publish else None
+        after_us = self.last.get(schedule.name, 0)
         self.last[schedule.name] = due_us
         # Sent again until it is on record, whoever dies; the queue takes each tick once.
-        self.stage.desk.send("queue", Tick(schedule.name, due_us, draft), _ToScheduler(self.stage), from_outside=False)
+        self.stage.desk.send("queue", Tick(schedule.name, due_us, draft, after_us), _ToScheduler(self.stage), from_outside=False)

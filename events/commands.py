@@ -228,3 +228,5 @@ class Tick:
     schedule: str
     due_us: int
     draft: Draft | None
+    after_us: int = 0
+    """The tick that was sent before it."""

@@ -147,7 +147,7 @@ def test_story_of_a_failure_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_kind_of_step_can_be_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     """... whatever its keywords are called."""
     monkeypatch.setattr(Night, "run", lambda _: 1 / 0)
-    chance = random.Random(1)
+    chance = random.Random(1)  # noqa: S311 - to be repeated
     for name, doing in TABLE.items():
         failure = shrink(Plan(1, [{"workers": 1}], [Step(name, doing.draw(chance))]), 30)
         assert failure is not None

@@ -136,7 +136,7 @@ def test_all_of_the_handlers_policy_holds_for_the_outbox(folder: Path, database:
     with system:
         perdure.OutboxRelay(system, lambda: sqlite3.connect(database)).relay_once()
         published: list[Any] = [record.event for record in system.audit.events(type="Published")]
-    policies = {event.id: (event.dedup, event.terms and (event.terms.window_us, event.terms.key_parallelism)) for event in published}
+    policies = {e.id: (e.dedup, e.terms and (e.terms.window_us, e.terms.key_parallelism)) for e in published}
     assert policies == {
         "limited": ("append", (0, 1)),
         "replacing": ("replace", None),
