@@ -63,7 +63,7 @@ class Plan:
         return msgspec.json.encode(self.to_json())
 
 
-def draw(seed: int, steps: int = 40, *, trouble: bool = True) -> Plan:
+def draw(seed: int, steps: int = 30, *, trouble: bool = True) -> Plan:
     """Draw a night from a seed."""
     chance = random.Random(seed)  # noqa: S311 - to be repeated
     names = [name for name, doing in TABLE.items() for _ in range(doing.weight) if trouble or name not in TROUBLES]

@@ -101,11 +101,11 @@ def test_plan_is_plain_data() -> None:
 
 def test_nights_do_what_they_are_for() -> None:
     """Each kind of step is drawn, and each kind of fact comes of it: a promise about something that never happens is none."""
-    drawn = {step.do for seed in range(60) for step in draw(seed).steps}
+    drawn = {step.do for seed in range(100) for step in draw(seed).steps}
     seen: set[str] = set()
     deaths: set[str] = set()
     dropped = from_outbox = ticks = 0
-    for seed in range(60):
+    for seed in range(100):
         night = Night(draw(seed)).run()
         deaths |= set(night.deaths)
         events = [event for _, _, _, event in facts(night.store)]
