@@ -64,9 +64,14 @@ class Scheduler(Actor):
         super().__init__(stage, name, generation)
         self.last: dict[str, int] = {}
         self.known = False
+        self.begun: set[str] = set()
+        """Schedules that begin, and whose beginning is not known to be on record: a predecessor's word for it may come first."""
 
     def on_start(self) -> None:
         """Ask which ticks are dealt with."""
+        self._ask()
+
+    def _ask(self) -> None:
         self.stage.desk.send("queue", Ticks(), _ToScheduler(self.stage), from_outside=False)
 
     def on_batch(self, messages: list[Any]) -> None:
@@ -75,6 +80,7 @@ class Scheduler(Actor):
             if isinstance(message, dict):
                 self.last = {**message, **self.last}
                 self.known = True
+                self.begun.clear()
         if self.known and any(isinstance(message, (dict, Wake, Reborn)) for message in messages):
             self._look(self.stage.clock.now_us())
 
@@ -93,7 +99,10 @@ class Scheduler(Actor):
         """Send the ticks that are due; gives the time of the next one."""
         last_us = self.last.get(schedule.name)
         if last_us is None:  # its first time ever: it begins now
-            self._tick(schedule, now_us, publish=False)
+            if schedule.name not in self.begun:
+                self.begun.add(schedule.name)
+                self._send(Tick(schedule.name, now_us, None))
+                self._ask()
             return schedule.after(now_us)
         due: list[int] = []
         next_us = schedule.after(last_us)
@@ -108,7 +117,10 @@ class Scheduler(Actor):
 
     def _tick(self, schedule: Schedule, due_us: int, *, publish: bool) -> None:
         draft = schedule.draft(due_us) if publish else None
-        after_us = self.last.get(schedule.name, 0)
+        tick = Tick(schedule.name, due_us, draft, self.last[schedule.name])
         self.last[schedule.name] = due_us
+        self._send(tick)
+
+    def _send(self, tick: Tick) -> None:
         # Sent again until it is on record, whoever dies; the queue takes each tick once.
-        self.stage.desk.send("queue", Tick(schedule.name, due_us, draft, after_us), _ToScheduler(self.stage), from_outside=False)
+        self.stage.desk.send("queue", tick, _ToScheduler(self.stage), from_outside=False)

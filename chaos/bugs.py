@@ -290,6 +290,14 @@ BUGS: tuple[Bug, ...] = (
         ),
     ),
     Bug(
+        "a schedule begins twice",
+        "rules",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.events.queue_rules", " or (dealt_with_us and not command.after_us):", ":"),),
+        found=True,
+    ),
+    Bug(
         "no result for who was superseded in its own frame",
         "rules",
         "simulation",

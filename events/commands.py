@@ -229,4 +229,4 @@ class Tick:
     due_us: int
     draft: Draft | None
     after_us: int = 0
-    """The tick that was sent before it."""
+    """The tick that was sent before it; 0: the schedule begins with this one."""

@@ -264,13 +264,13 @@ class QueueMachine(RuleBasedStateMachine):
             (late,) = self.do(Done(message.number, message.published.id, lease.attempt))
             assert isinstance(late, ev.LateResultRefused)
 
-    @rule(back=st.booleans(), empty=st.booleans())
-    def tick_of_a_schedule(self, back: bool, empty: bool) -> None:
+    @rule(back=st.booleans(), empty=st.booleans(), begins=st.booleans())
+    def tick_of_a_schedule(self, back: bool, empty: bool, begins: bool) -> None:
         due_us = self.now_us - 10 if back else self.now_us
         draft = None if empty else Draft(f"tick@{due_us}", "a", b"")
         known = self.live.ticks.get("s", 0)
-        events = self.do(Tick("s", due_us, draft))
-        assert bool(events) == (due_us > known), "each tick counts once"
+        events = self.do(Tick("s", due_us, draft, 0 if begins else known))
+        assert bool(events) == (due_us > known and not (known and begins)), "each tick counts once, the beginning too"
 
     @rule(kind=st.sampled_from(TYPES))
     def check_out(self, kind: str) -> None:
