@@ -6,6 +6,7 @@ No format and no rule: only system calls, each checked.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from typing import TYPE_CHECKING, BinaryIO
@@ -49,11 +50,17 @@ class Disk:
 
     def open_read(self, path: Path) -> BinaryIO:
         """Open a regular file for buffered reading."""
-        fd = os.open(path, os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0))
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise OSError(22, "not a regular file", str(path))
-        return os.fdopen(fd, "rb", buffering=1 << 18)
+        seen = os.lstat(path)
+        if stat.S_ISLNK(seen.st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        if not stat.S_ISREG(seen.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        # Opened and owned in one step, unlike `os.open` and `os.fdopen`: an actor killed between them left a descriptor behind.
+        raw = io.FileIO(path, "rb")
+        if not os.path.samestat(seen, os.fstat(raw.fileno())):
+            raw.close()
+            raise OSError(errno.ELOOP, "it was replaced while it was opened", str(path))
+        return io.BufferedReader(raw, 1 << 18)
 
     def write(self, fd: int, data: bytes) -> None:
         """Write all of `data`; a short write is carried on with, until the system says why."""

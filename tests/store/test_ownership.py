@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perdure.actors.actor import ActorKilled
 from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.store import FolderReader, Frame, SegmentStore, Snapshot
 from perdure.store import segment as sg
+from perdure.store.disk import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,3 +192,23 @@ def test_an_owner_that_cannot_be_noted_still_owns_and_can_let_go(
     assert caught.value.pid is None
     store.close()
     SegmentStore(tmp_path).open()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # that is what closes it
+def test_who_is_killed_while_opening_leaves_no_descriptor_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenario 39: a kill strikes right behind a system call; a soak had lost a descriptor in 350 kills."""
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    open_before = os.listdir("/proc/self/fd")  # noqa: PTH208 - names are all that is wanted
+    killed = []
+
+    def strike(fd: int) -> None:
+        killed.append(fd)
+        raise ActorKilled(path.name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", strike)  # the first thing that is done with what was opened
+        with pytest.raises(ActorKilled):
+            Disk().open_read(path)
+    assert len(killed) == 1
+    assert os.listdir("/proc/self/fd") == open_before  # noqa: PTH208
