@@ -42,6 +42,10 @@ class Retry(Exception):
         super().__init__(reason)
         self.delay = delay
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Give what it is made of again, on its way from a process handler: an exception would give its text alone."""
+        return type(self), (self.delay, *self.args), self.__dict__
+
 
 class Reject(Exception):
     """Raised by a handler: this message can never be handled; it becomes a dead letter at once."""

@@ -27,6 +27,7 @@ from perdure.actors.messages import (
 )
 from perdure.actors.outcome import failure
 from perdure.actors.pool import Delivery, Pool, Retire
+from perdure.actors.process import CANCEL_GRACE_S
 from perdure.actors.reporting import report
 from perdure.events import handlers as rules
 from perdure.events.commands import Extend, GiveBack, Lose, Subscription
@@ -216,7 +217,7 @@ class Dispatcher(Decider):
             self._line_up(pool)
 
     def _call_off(self, message: Stop) -> None:
-        """End a handler whose message was cancelled: a coroutine is cancelled, a process killed, a thread finds it in `ctx`."""
+        """End a handler whose message was cancelled: each finds it in `ctx`; a coroutine is cancelled, a process killed after a grace."""
         pool = self.stage.pools.get(message.type)
         delivery = None if pool is None else pool.open.get(message.number)
         if pool is None or delivery is None or delivery.lease.attempt != message.attempt or delivery.outcome is not None:
@@ -225,7 +226,7 @@ class Dispatcher(Decider):
         if delivery.claimed_by(self.token):
             pool.confirmed([delivery])
         elif delivery.stop is not None:
-            delivery.stop()
+            delivery.stop(CANCEL_GRACE_S)
 
     def _recall_unstarted(self, pool: Pool) -> None:
         """Give back what is out and not started."""
@@ -261,7 +262,7 @@ class Dispatcher(Decider):
             if delivery.outcome is None:
                 delivery.lost = True
                 if delivery.stop is not None:
-                    delivery.stop()
+                    delivery.stop(0.0)
                 place = delivery.place
                 begun = delivery.started_us > 0
                 delivery.outcome = Lose(*place, "its worker died") if begun else GiveBack(*place, "its worker died before it")

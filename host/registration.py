@@ -143,10 +143,10 @@ class Registration:
         if not callable(handler):
             msg = f"handler: a function or a class, not {handler!r}"
             raise InvalidMessage(msg)
-        call, is_async = adapt(handler, self._registry, takes=takes)
+        call, is_async, has_services = adapt(handler, self._registry, takes=takes)
         kind, function = ("async" if is_async else isolation), None
         if isolation == "process":
-            if is_async or (call is not handler and self._registry is not None):
+            if is_async or has_services:
                 msg = "isolation: a process handler is a plain function without services; the parent's do not exist in its process"
                 raise InvalidMessage(msg)
             function, call = call, lambda message, context: context.process.call(message, context)
