@@ -195,7 +195,23 @@ def test_second_handler_of_a_type(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["backlog_max", "payload_bytes_max", "retries", "snapshots_kept", "grace_s"])
 def test_bad_option(name: str) -> None:
-    for wrong, error in ((-1, ValueError), ("many", TypeError), (True, ValueError)):
+    for wrong, error in ((-1, ValueError), ("many", TypeError), (True, TypeError), (None, TypeError), (float("nan"), Exception)):
         options: dict[str, Any] = {name: wrong}
-        with pytest.raises(error, match=name):
+        with pytest.raises(error, match=rf"^{name} must be a .*number >= \d.*, not {wrong!r}$"):
             perdure.Options(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"durability": "maybe"}, "durability must be 'fsync' or 'os', not 'maybe'"),
+        ({"dead_letters_full": None}, "dead_letters_full must be 'drop_oldest' or 'drop_newest', not None"),
+        ({"history_folder": 3}, "history_folder must be a path (text or pathlib.Path) or None, not 3"),
+        ({"publish_timeout_s": float("inf")}, "publish_timeout_s must be a number >= 0 and <= 1e+09, not inf"),
+        ({"batch_max": 1.5}, "batch_max must be a whole number >= 1, not 1.5"),
+    ],
+)
+def test_bad_option_is_told_with_its_name_its_value_and_what_is_allowed(options: dict[str, Any], told: str) -> None:
+    with pytest.raises((ValueError, TypeError)) as raised:
+        perdure.Options(**options)
+    assert str(raised.value) == told
