@@ -21,7 +21,7 @@ import perdure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.host.conftest import Collected, Until
+    from tests.host.conftest import Until
 
 
 @attrs.frozen
@@ -70,7 +70,7 @@ def test_messages_and_handlers_of_the_main_script_travel(tmp_path: Path) -> None
     """Classes that no module of the child has, there and back; a msgspec struct cannot, and is told so."""
     script = tmp_path / "main.py"
     script.write_text(textwrap.dedent(SCRIPT))
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, str(script), str(tmp_path / "data")], check=False, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
