@@ -232,7 +232,7 @@ def check_lease(seconds: float) -> None:
     Raises:
         ValueError: not more than 0 seconds, more than a hundred years, or not a number.
     """
-    if not 0 < seconds <= WAIT_MAX_S:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= WAIT_MAX_S:
         msg = f"a lease lasts more than 0 seconds and at most a hundred years, not {seconds!r}"
         raise ValueError(msg)
 
@@ -248,6 +248,6 @@ def check_percent(percent: float) -> None:
     Raises:
         ValueError: outside 0 to 100, or not a number.
     """
-    if not 0 <= percent <= 100:  # noqa: PLR2004 - these bounds are what percent means
+    if isinstance(percent, bool) or not isinstance(percent, (int, float)) or not 0 <= percent <= 100:  # noqa: PLR2004 - these bounds are what percent means
         msg = f"percent must be from 0 to 100, not {percent!r}"
         raise ValueError(msg)

@@ -292,9 +292,9 @@ class Dispatcher(Decider):
             return
         # The lease counted from when it was handed out; the handler's time counts from its start.
         handler = pool.handler
-        limit_us = round((handler.timeout_s or 0) * 1_000_000) if handler.renew else handler.limit_us
+        limit_us = round((handler.timeout_s or 0) * 1_000_000) if handler.renews else handler.limit_us
         ends_us = max(delivery.grown_until_us, delivery.started_us + limit_us)
-        if handler.renew and delivery.started_us and (not limit_us or ends_us > now_us):
+        if handler.renews and delivery.started_us and (not limit_us or ends_us > now_us):
             # It is alive, or its worker's death would have been told; no word from its own thread is needed.
             lease_us = round((handler.lease_s or 0) * 1_000_000)
             more_us = min(lease_us, ends_us - now_us) if limit_us else lease_us

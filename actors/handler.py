@@ -44,8 +44,8 @@ class HandlerSpec:
     """If not 0, the number of workers follows the backlog up to this."""
     timeout_s: float | None
     lease_s: float | None
-    renew: bool = False
-    """The lease of a handler that runs is renewed by itself; only a timeout ends it."""
+    renew: bool | None = None
+    """Whether the lease of a handler that runs is renewed by itself, so that only a timeout ends it; None: where there is no timeout."""
     retries: int
     """-1: for ever."""
     backoff: Backoff | Callable[[int, BaseException], float]
@@ -67,6 +67,11 @@ class HandlerSpec:
     def is_simple(self) -> bool:
         """Whether it is called in the worker's own thread, one message at a time, and never interrupted."""
         return self.kind == "thread" and not self.limit_us and not self.batch_size
+
+    @property
+    def renews(self) -> bool:
+        """Whether its lease is renewed by itself for as long as it runs."""
+        return self.lease_s is not None and (self.timeout_s is None if self.renew is None else self.renew)
 
     @property
     def limit_us(self) -> int:
@@ -99,7 +104,7 @@ class HandlerSpec:
             "batch_size": self.batch_size,
             "batch_wait_s": self.batch_wait_s,
             "memory_bytes": self.memory_bytes,
-            "renew": self.renew,
+            "renew": self.renews,
         }
         return HandlerRegistered(
             self.type,

@@ -13,7 +13,7 @@ from perdure.actors.messages import Report, TakeSnapshot
 from perdure.events import handlers as rules
 from perdure.events.queue_state import TypeCounts
 from perdure.metrics import HandlerInfo, Metrics, from_counts
-from perdure.registration import check_changes
+from perdure.registration import WORKERS_MAX, check_changes, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,12 +80,12 @@ class Admin:
 
         Raises:
             UnknownMessageType: there is no handler for that type.
-            ValueError: less than 0.
+            ValueError: no whole number from 0 to 10,000.
         """
-        self._system.ask("dispatcher", rules.Scale(self._name(type), n))
+        self._system.ask("dispatcher", rules.Scale(self._name(type), check_whole("parallelism", n, 0, WORKERS_MAX)))
 
     def configure(self, type: str | type, **options: Any) -> None:  # noqa: A002 - the front door's name
-        """Change `timeout`, `lease`, `retries` or `rate` of a handler from its next delivery on, as `System.handler` takes them.
+        """Change `timeout`, `lease`, `renew`, `retries` or `rate` of a handler from its next delivery on, as `System.handler` takes them.
 
         On record, and outlives restarts, until the code registers the handler with other options than before.
 
@@ -113,7 +113,7 @@ class Admin:
         return seq
 
     def _name(self, kind: str | type) -> str:
-        return kind if isinstance(kind, str) else self._system.drafts.names.name(kind)
+        return self._system.drafts.names.of(kind)
 
 
 def _percentiles(of: str, times: RunTimes) -> dict[str, float]:

@@ -5,6 +5,7 @@ Kills on purpose are in tests/chaos.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,21 @@ def test_a_disk_fails_and_recovers(call: str, times: int) -> None:
         assert sorted(set(handled)) == ["after", "before", "during"]
         names = [record.message_id for record in system.audit.events(type="Completed")]
         assert sorted(map(str, names)) == ["after", "before", "during"]
+
+
+def test_a_full_disk_is_told_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    """An operator needs the message alone; how it came to it is told to who asks for debugging."""
+    with caplog.at_level(logging.DEBUG, logger="perdure"):
+        store = FailingStore("append", perdure.StoreUnavailable("the disk is full; make room"))
+        with perdure.System(store=store) as system:
+            store.times = 1
+            published(system, "one")  # refused, or taken by the journal's successor
+            assert store.failed == 1
+    told = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert [(record.getMessage(), record.exc_info) for record in told] == [
+        ("actor journal died: StoreUnavailable('the disk is full; make room')", None)
+    ]
+    assert [record for record in caplog.records if record.levelno == logging.DEBUG and record.exc_info]
 
 
 def test_an_actor_that_dies_again_and_again_stops_the_system() -> None:

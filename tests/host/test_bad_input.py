@@ -13,6 +13,7 @@ import pytest
 import perdure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -153,6 +154,44 @@ def test_unknown_type_for_the_operator(folder: Path) -> None:
             system.admin.scale("Nobody", 3)
         with pytest.raises(ValueError, match="-1"):
             system.admin.scale(Note, -1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (lambda system: system.admin.scale(Note, 1.5), "parallelism.*1.5"),
+        (lambda system: system.admin.scale(Note, True), "parallelism.*True"),
+        (lambda system: system.admin.scale(Note, "3"), "parallelism.*'3'"),
+        (lambda system: system.admin.scale(Note, 10**9), "parallelism.*1000000000"),
+        (lambda system: system.admin.scale(3, 1), "type.*3"),
+        (lambda system: system.admin.pause(3), "type.*3"),
+        (lambda system: system.admin.configure(Note, retries=1.5), "retries.*1.5"),
+        (lambda system: system.admin.configure(Note, renew="no"), "renew.*'no'"),
+        (lambda system: system.admin.configure(Note, dedup="reject"), "dedup.*cannot be changed"),
+        (lambda system: system.dead_letters.list(limit="x"), "limit.*'x'"),
+        (lambda system: system.dead_letters.list(type=3), "type.*3"),
+        (lambda system: system.dead_letters.list(reason=3), "reason.*3"),
+        (lambda system: system.dead_letters.replay_all(reason=b"x"), "reason.*b'x'"),
+        (lambda system: system.dead_letters.purge("x"), "older_than.*'x'"),
+        (lambda system: system.dead_letters.purge(-5), "older_than.*-5"),
+        (lambda system: system.dead_letters.purge(float("nan")), "older_than.*nan"),
+        (lambda system: system.checkout(Note, lease=0), "lease.*0"),
+        (lambda system: system.checkout(Note, lease="long"), "lease.*'long'"),
+        (lambda system: system.checkout(Note, retries=-3), "retries.*-3"),
+        (lambda system: system.checkout(3), "type.*3"),
+        (lambda system: system.handler("notes.Note"), "type.*'notes.Note'"),
+    ],
+)
+def test_operator_who_asks_for_what_cannot_be(folder: Path, wrong: Callable[[Any], Any], told: str) -> None:
+    """A clear error in the caller's thread, with the name, the value and what is allowed; no actor ever sees it."""
+    system = perdure.System(folder, options=perdure.Options(restart_budget=0))
+    system.handler(Note)(lambda note, ctx: None)
+    with system:
+        with pytest.raises(ValueError, match=told):
+            wrong(system)
+        system.publish(Note("goes on"))
+        system.drain(timeout=10.0)
+        assert "actor_deaths" not in system.admin.metrics().machinery
 
 
 def test_batch_over_its_bounds(folder: Path) -> None:
