@@ -45,7 +45,7 @@ class HandlerSpec:
     timeout_s: float | None
     lease_s: float | None
     renew: bool | None = None
-    """Whether the lease of a handler that runs is renewed by itself, so that only a timeout ends it; None: where there is no timeout."""
+    """The lease of a handler that runs is renewed by itself, and only a timeout ends it; None: where there is no timeout."""
     retries: int
     """-1: for ever."""
     backoff: Backoff | Callable[[int, BaseException], float]

@@ -14,7 +14,7 @@ import msgspec
 __all__ = ["pack"]
 
 MSGSPEC_CACHE = "__msgspec_cache__"
-"""What msgspec notes in an attrs class or dataclass that it has decoded; it cannot be pickled, and is made anew where it is missed."""
+"""What msgspec notes in an attrs class or dataclass that it has decoded; it cannot be pickled, and is made anew when missed."""
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]

@@ -121,6 +121,7 @@ class Stage:
     ) -> None:
         self.store = store
         self.clock = clock
+        self.started_us = clock.now_us()
         self.chance = chance
         self.publisher = publisher
         self.tuning = tuning

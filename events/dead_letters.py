@@ -42,7 +42,7 @@ class DeadLettersState:
 
 
 def why(fact: ev.DeadLettered) -> str:
-    """Give the reason with what went wrong: the last exception's message, where the reason does not tell it; on one line, bounded."""
+    """Give the reason with the last exception's message, where it does not tell that already; on one line, and bounded."""
     message = " ".join(fact.message.split())
     if not message or " ".join(fact.reason.split()).endswith(message):
         return fact.reason

@@ -45,6 +45,8 @@ class Admin:
             dead=report.dead,
             late_results=report.late_results,
             payload_bytes=report.payload_bytes,
+            keys_held=report.keys_held,
+            results_kept=report.results_kept,
         )
         progress = {ident: (percent, note) for ident, (_, percent, note) in report.progress.items()}
         return attrs.evolve(counts, progress=progress, machinery=dict(self._system.stage.counters))
@@ -85,7 +87,7 @@ class Admin:
         self._system.ask("dispatcher", rules.Scale(self._name(type), check_whole("parallelism", n, 0, WORKERS_MAX)))
 
     def configure(self, type: str | type, **options: Any) -> None:  # noqa: A002 - the front door's name
-        """Change `timeout`, `lease`, `renew`, `retries` or `rate` of a handler from its next delivery on, as `System.handler` takes them.
+        """Change `timeout`, `lease`, `renew`, `retries` or `rate` of a handler, as `System.handler` takes them, from its next delivery on.
 
         On record, and outlives restarts, until the code registers the handler with other options than before.
 

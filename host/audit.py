@@ -202,6 +202,8 @@ def counts_of(states: States) -> Metrics:
         dead=len(queue.dead),
         late_results=queue.late_results,
         payload_bytes=queue.payload_bytes,
+        keys_held=len(queue.held_keys),
+        results_kept=len(queue.results),
     )
 
 

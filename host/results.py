@@ -42,7 +42,10 @@ class Results(Publishing):
         request = self.stage.desk.send("queue", AwaitResult(ident), reply)
         try:
             kept = await asyncio.wait_for(asyncio.wrap_future(reply), timeout)
-        except (TimeoutError, asyncio.CancelledError):
+        except TimeoutError:
+            self.stage.desk.forget(request)
+            raise _not_ended(ident, timeout) from None
+        except asyncio.CancelledError:
             self.stage.desk.forget(request)
             raise
         return self._result_of(kept)
@@ -63,8 +66,7 @@ class Results(Publishing):
             kept = answer.wait(-1 if timeout is None else timeout)
         except TimeoutError:
             desk.forget(request)
-            msg = f"message {id} has not ended within {timeout:g} s; it is still to be handled, and `result` can be asked again"
-            raise TimeoutError(msg) from None
+            raise _not_ended(id, timeout) from None
         return self._result_of(kept)
 
     def _result_of(self, kept: ResultKept) -> Any:
@@ -85,3 +87,9 @@ class Results(Publishing):
         A handler that runs sees `ctx.cancelled`; a coroutine is cancelled, a process killed. Its result is not taken.
         """
         return bool(self.ask("queue", Cancel(id, plain_text(reason))))
+
+
+def _not_ended(ident: str, timeout_s: float | None) -> TimeoutError:
+    return TimeoutError(
+        f"message {ident} has not ended within {timeout_s} s; it is still to be handled, and `result` can be asked again"
+    )

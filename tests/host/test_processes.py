@@ -138,6 +138,7 @@ class Foreign:
     """What can be packed anywhere, and read again only where it was packed."""
 
     def __reduce__(self) -> tuple[Any, ...]:
+        """Be made by a function that looks where it runs."""
         return _only_in, (os.getpid(),)
 
 
