@@ -217,7 +217,7 @@ class Dispatcher(Decider):
             self._line_up(pool)
 
     def _call_off(self, message: Stop) -> None:
-        """End a handler whose message was cancelled: it sees that in `ctx`; a coroutine is cancelled, a process killed after a grace."""
+        """End a handler whose message was cancelled: `ctx` tells it; a coroutine is cancelled, a process killed after a grace."""
         pool = self.stage.pools.get(message.type)
         delivery = None if pool is None else pool.open.get(message.number)
         if pool is None or delivery is None or delivery.lease.attempt != message.attempt or delivery.outcome is not None:

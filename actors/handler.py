@@ -54,6 +54,9 @@ class HandlerSpec:
     dead_letter_on: Exceptions = ()
     """Exceptions that are final."""
     dedup: str
+    dedup_window_s: float | None = None
+    key_parallelism: int | None = None
+    """As `dedup`, only for the record here: these are told to the queue with each message that has a key."""
     rate_per_s: float = 0.0
     """Deliveries a second; 0: no limit."""
     batch_size: int = 0
@@ -100,6 +103,8 @@ class HandlerSpec:
             "kind": self.kind if self.kind != "thread" else None,
             "retry_on": [kind.__qualname__ for kind in self.retry_on],
             "dead_letter_on": [kind.__qualname__ for kind in self.dead_letter_on],
+            "dedup_window_s": self.dedup_window_s,
+            "key_parallelism": self.key_parallelism,
             "rate_per_s": self.rate_per_s,
             "batch_size": self.batch_size,
             "batch_wait_s": self.batch_wait_s,

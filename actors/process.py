@@ -17,8 +17,7 @@ import threading
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.process_child import CANCEL_SIGNAL
-from perdure.actors.shipping import pack
+from perdure.actors.shipping import CANCEL_SIGNAL, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

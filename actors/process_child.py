@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.shipping import pack
+from perdure.actors.shipping import CANCEL_SIGNAL, pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["RemoteContext", "main"]
 
 PR_SET_PDEATHSIG = 1
-CANCEL_SIGNAL = signal.SIGUSR1
-"""Sent by the worker: the message under way was cancelled."""
 
 
 class RemoteContext:

@@ -1,4 +1,4 @@
-"""How handlers, messages and what becomes of them are packed for the way between a worker and its child process.
+"""What a worker and its child process agree on: how handlers, messages and what becomes of them are packed, and one signal.
 
 By cloudpickle, so that what stands in the host's main script travels too. Who sends what is in `process` and `process_child`.
 """
@@ -6,12 +6,16 @@ By cloudpickle, so that what stands in the host's main script travels too. Who s
 from __future__ import annotations
 
 import io
+import signal
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 import msgspec
 
-__all__ = ["pack"]
+__all__ = ["CANCEL_SIGNAL", "pack"]
+
+CANCEL_SIGNAL = signal.SIGUSR1
+"""Sent to a child: the message it is at was cancelled."""
 
 MSGSPEC_CACHE = "__msgspec_cache__"
 """What msgspec notes in an attrs class or dataclass that it has decoded; it cannot be pickled, and is made anew when missed."""

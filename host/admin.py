@@ -87,7 +87,7 @@ class Admin:
         self._system.ask("dispatcher", rules.Scale(self._name(type), check_whole("parallelism", n, 0, WORKERS_MAX)))
 
     def configure(self, type: str | type, **options: Any) -> None:  # noqa: A002 - the front door's name
-        """Change `timeout`, `lease`, `renew`, `retries` or `rate` of a handler, as `System.handler` takes them, from its next delivery on.
+        """Change `timeout`, `lease`, `renew`, `retries` or `rate` of a handler, as in `System.handler`, from its next delivery on.
 
         On record, and outlives restarts, until the code registers the handler with other options than before.
 

@@ -98,7 +98,26 @@ _FATES = (
 )
 
 
-def from_counts(*, seq: int, at_us: int, by_type: dict[str, TypeCounts], dead: int, **others: int) -> Metrics:
-    """Add up the counts of all types; `others` are taken as they are."""
+def from_counts(
+    *,
+    seq: int,
+    at_us: int,
+    by_type: dict[str, TypeCounts],
+    dead: int,
+    late_results: int,
+    payload_bytes: int,
+    keys_held: int,
+    results_kept: int,
+) -> Metrics:
+    """Add up the counts of all types."""
     sums = {name: sum(getattr(c, name) for c in by_type.values()) for name in (*_PLACES, *_FATES)}
-    return Metrics(seq=seq, at=moment(at_us), dead_letters=dead, **others, **sums)
+    return Metrics(
+        seq=seq,
+        at=moment(at_us),
+        dead_letters=dead,
+        late_results=late_results,
+        payload_bytes=payload_bytes,
+        keys_held=keys_held,
+        results_kept=results_kept,
+        **sums,
+    )

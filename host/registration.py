@@ -129,6 +129,8 @@ class Registration:
             "retry_on": _exceptions("retry_on", options["retry_on"]),
             "dead_letter_on": _exceptions("dead_letter_on", options["dead_letter_on"]),
             "dedup": options["dedup"],
+            "dedup_window_s": check_seconds("dedup_window", options["dedup_window"]),
+            "key_parallelism": options["key_parallelism"],
             "rate_per_s": check_rate(options["rate"]),
             "memory_bytes": options["memory_limit"],
         }

@@ -187,3 +187,14 @@ def test_newer_payload_survives_a_crash(folder: Path, tmp_path: Path, collected:
         assert collected.items == [("newer", 1)]
         assert system.admin.metrics().superseded == 1
         assert system.dead_letters.list() == []
+
+
+def test_policies_of_a_handler_are_on_record(folder: Path) -> None:
+    """All of them, so that the log says under which options a message was refused; a change is another fact."""
+    for window in (60.0, 60.0, 30.0):
+        system = perdure.System(folder)
+        system.handler(Order, dedup="reject", dedup_window=window)(lambda order, ctx: None)
+        with system:
+            pass
+    told = [record.event.more for record in perdure.Audit(folder).events(type="HandlerRegistered")]  # type: ignore[attr-defined]
+    assert told == [{"dedup_window_s": 60.0}, {"dedup_window_s": 30.0}]

@@ -74,6 +74,7 @@ def test_messages_and_handlers_of_the_main_script_travel(tmp_path: Path) -> None
         [sys.executable, str(script), str(tmp_path / "data")], check=False, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
     *told, refused = done.stdout.splitlines()
     assert told == ["Attrs 2", "Attrs 4", "Data 2", "Data 4", "Model 2", "Model 4"]
     assert refused == "the struct Struct cannot travel to another process from __main__: move it into a module"
