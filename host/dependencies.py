@@ -44,9 +44,11 @@ def adapt(handler: Any, registry: svcs.Registry | None, *, takes: int = 2) -> tu
             raise InvalidMessage(msg)
         needs = _needs(handler, list(inspect.signature(handler).parameters.values()))
         own = _positional(call)[1:]
+        _check_takes_message(handler, call, 2)
         plain = _made(_method(handler), len(own) >= takes, takes)
     else:
         call = handler
+        _check_takes_message(handler, call, 1)
         own = _positional(handler)
         needs = _needs(handler, own[takes:])
         plain = _made(lambda services: _with(handler, services), len(own) >= takes, takes)
@@ -60,6 +62,17 @@ def adapt(handler: Any, registry: svcs.Registry | None, *, takes: int = 2) -> tu
         msg = f"handler: {handler.__qualname__} asks for {names}; give the system a registry: System(..., registry=svcs.Registry())"
         raise InvalidMessage(msg)
     return (_in_async_scope if is_async else _in_scope)(registry, needs, plain), is_async, True
+
+
+def _check_takes_message(handler: Any, call: Any, arguments: int) -> None:
+    """Refuse what could not be called with a message (and, of a method, its own object): it would fail each one."""
+    try:
+        inspect.signature(call).bind_partial(*range(arguments))
+    except ValueError:  # some callables of C have no signature
+        return
+    except TypeError:
+        msg = f"handler: {getattr(handler, '__qualname__', handler)} takes no argument for the message"
+        raise InvalidMessage(msg) from None
 
 
 def _positional(call: Any) -> list[inspect.Parameter]:

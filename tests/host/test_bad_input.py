@@ -225,6 +225,29 @@ def test_bad_handler_option(folder: Path, options: dict[str, Any], field: str) -
         perdure.System(folder).handler(Note, **options)
 
 
+class Handless:
+    """Without a method `handle`."""
+
+
+class Deaf:
+    def handle(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "told"),
+    [
+        (3, "a function or a class, not 3"),
+        (Handless, "has no method `handle"),
+        (Deaf, "Deaf takes no argument for the message"),
+        (lambda: None, "takes no argument for the message"),
+        (lambda note, ctx, other: None, "takes 'other', which names no service"),
+    ],
+)
+def test_what_could_not_be_called_is_refused_at_once(folder: Path, handler: Any, told: str) -> None:
+    with pytest.raises(perdure.InvalidMessage, match=told):
+        perdure.System(folder).handler(Note)(handler)
+
+
 def test_second_handler_of_a_type(folder: Path) -> None:
     system = perdure.System(folder)
     system.handler(Note)(lambda note, ctx: None)
