@@ -60,7 +60,7 @@ class Interrupted(BaseException):
 
 
 class Context(msgspec.Struct, eq=False):
-    """One attempt of one message, as its handler sees it."""
+    """One attempt of one message, as its handler sees it. Safe in any thread, for as long as the handler runs."""
 
     _stage: Stage
     _delivery: Delivery
@@ -145,11 +145,19 @@ class Context(msgspec.Struct, eq=False):
         self._extend(lease_us, float(percent), plain_text(note))
 
     async def aheartbeat(self, percent: float, note: str = "") -> None:
-        """As `heartbeat`, for coroutines: does not block the event loop."""
+        """As `heartbeat`, for coroutines: does not block the event loop.
+
+        Raises:
+            As `heartbeat`.
+        """
         await asyncio.get_running_loop().run_in_executor(None, self.heartbeat, percent, note)
 
     async def aextend(self, seconds: float) -> None:
-        """As `extend`, for coroutines: does not block the event loop."""
+        """As `extend`, for coroutines: does not block the event loop.
+
+        Raises:
+            As `extend`.
+        """
         await asyncio.get_running_loop().run_in_executor(None, self.extend, seconds)
 
     def extend(self, seconds: float) -> None:
@@ -176,7 +184,7 @@ class Context(msgspec.Struct, eq=False):
 
 
 class BatchItem(Context):
-    """One message of a batch: its context, the message itself, and a verdict of its own."""
+    """One message of a batch: its context, the message itself, and a verdict of its own. For threads as `Context`."""
 
     message: Any = None
     error: BaseException | None = None
@@ -192,7 +200,7 @@ class BatchItem(Context):
 
 
 class Batch(Sequence[BatchItem]):
-    """The messages of one call of a batch handler, oldest first. Those without a verdict share the call's."""
+    """The messages of one call of a batch handler, oldest first. Those without a verdict share the call's. Safe in any thread."""
 
     def __init__(self, items: Sequence[BatchItem]) -> None:
         self._items = tuple(items)

@@ -30,7 +30,11 @@ SNAPSHOT_TIMEOUT_S = 600.0
 
 
 class Admin:
-    """All methods may be called in any thread; those that change something return once it is on disk."""
+    """All methods may be called in any thread; those that change something return once it is on disk.
+
+    Raises:
+        NotRunning, StoreUnavailable: as `System.publish`, all of them.
+    """
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -98,11 +102,21 @@ class Admin:
         self._system.ask("dispatcher", rules.Configure(self._name(type), check_changes(options)))
 
     def pause(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
-        """Start no more deliveries of a type, or of all; what runs goes on, publishing too. Outlives restarts."""
+        """Start no more deliveries of a type, or of all; what runs goes on, publishing too. Outlives restarts.
+
+        A type needs no handler yet: it is a class, or a name.
+
+        Raises:
+            UnknownMessageType: the class has no name.
+        """
         self._system.ask("dispatcher", rules.Pause("" if type is None else self._name(type)))
 
     def resume(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
-        """Let deliveries of a type, or of all, go on."""
+        """Let deliveries of a type, or of all, go on; of all ends the pauses of single types too.
+
+        Raises:
+            UnknownMessageType: the class has no name.
+        """
         self._system.ask("dispatcher", rules.Resume("" if type is None else self._name(type)))
 
     def snapshot(self) -> int:
@@ -123,7 +137,7 @@ def _percentiles(of: str, times: RunTimes) -> dict[str, float]:
 
 
 class Actors:
-    """The live actors by name, for those who look under the bonnet, and for chaos."""
+    """The live actors by name, for those who look under the bonnet, and for chaos. Safe in any thread."""
 
     def __init__(self, system: System) -> None:
         self._system = system

@@ -56,6 +56,8 @@ class Record:
 class Audit:
     """A reader of one folder's history. Starts no actor, takes no lock, and does not disturb a live system.
 
+    Safe in any thread; an iterator belongs to one.
+
     Raises:
         StoreUnavailable: the folder cannot be read.
     """

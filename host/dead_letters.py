@@ -74,7 +74,11 @@ class DeadLetterStats:
 
 
 class DeadLetters:
-    """All methods may be called in any thread; those that change something return once it is on disk."""
+    """All methods may be called in any thread; those that change something return once it is on disk.
+
+    Raises:
+        NotRunning, StoreUnavailable: as `System.publish`, all of them.
+    """
 
     def __init__(self, system: System) -> None:
         self._system = system

@@ -109,6 +109,8 @@ class OutboxRelay:
     Two relays on one table are harmless. A row that is refused (its key is held, and its policy is `reject`) stays and is tried
     again, after pauses that grow up to half a minute, and holds nobody up, however many such rows there are. While there are
     some, a row that a slower transaction commits in front of them is seen when they are tried again.
+
+    All methods may be called in any thread; `connect` is called in the relay's, or in that of who calls `relay_once`.
     """
 
     _names = itertools.count(1)

@@ -35,7 +35,11 @@ class Results(Publishing):
         return self.result(self.publish(message, **options), timeout=timeout)
 
     async def acall(self, message: Any, *, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109 - as `call`
-        """As `call`, from a coroutine. A cancelled await leaves the message to its handler."""
+        """As `call`, from a coroutine. A cancelled await leaves the message to its handler.
+
+        Raises:
+            As `call`.
+        """
         options.setdefault("keep_result", self.options.result_kept_s)
         ident = await self.apublish(message, **options)
         reply: PublishFuture[ResultKept] = PublishFuture()
@@ -84,7 +88,11 @@ class Results(Publishing):
     def cancel(self, id: str, reason: str = "cancelled by the host") -> bool:  # noqa: A002 - the front door's name
         """Call a message off, waiting or running; False where it had ended already, or is not known.
 
-        A handler that runs sees `ctx.cancelled`; a coroutine is cancelled, a process killed. Its result is not taken.
+        A handler that runs sees `ctx.cancelled`; a coroutine is cancelled, a process killed if it has not ended within a second.
+        Its result is not taken.
+
+        Raises:
+            NotRunning, StoreUnavailable: as `publish`.
         """
         return bool(self.ask("queue", Cancel(id, plain_text(reason))))
 

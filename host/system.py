@@ -233,7 +233,11 @@ class System(Handling, Results):
         )
 
     async def adrain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `drain`
-        """As `drain`, from a coroutine; does not block the event loop. A cancelled await leaves nothing behind."""
+        """As `drain`, from a coroutine; does not block the event loop. A cancelled await leaves nothing behind.
+
+        Raises:
+            As `drain`.
+        """
         desk = self.stage.desk
         reply: PublishFuture[None] = PublishFuture()
         request = desk.send("queue", WhenIdle(), reply)
