@@ -166,7 +166,7 @@ def check_history(night: Night) -> Books:
     books = Books()
     books.leased_again = lambda ident, attempt: (ident, attempt) in night.leased_again
     frame = _Frame(night, books)
-    ticks = Ticks()
+    ticks = Ticks(night.starts_us)
     most: dict[str, int] = {}
     pace = _Pace(night.name_of(TYPES["metered"]))
     for n, seq, at_us, event in facts(night.store):
