@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import msgspec
 
 from perdure.events.commands import Extend
+from perdure.events.errors import PayloadTooLarge
 from perdure.events.queue_rules import lease_lost
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Context(msgspec.Struct, eq=False):
     drafts: list[Draft] = []
     process: HandlerProcess | None = None
     """Where a process handler runs."""
+    drafts_bytes: int = 0
+    """Of payload, in what is to be published."""
 
     def __repr__(self) -> str:
         """Say which attempt of which message it is."""
@@ -121,11 +124,21 @@ class Context(msgspec.Struct, eq=False):
         given, and the new message's causation id is this one's id.
 
         Raises:
-            InvalidMessage: as `System.publish`.
+            InvalidMessage and its kind: as `System.publish`.
+            PayloadTooLarge: with it this attempt publishes more than one commit takes (`Options.batch_max`, `batch_bytes_max`).
         """
         if options.get("correlation_id") is None:
             options["correlation_id"] = self.correlation_id
         draft = self._stage.publisher.draft(message, causation_id=self.id, **options)
+        tuning = self._stage.tuning
+        size = self.drafts_bytes + len(draft.payload)
+        if len(self.drafts) >= tuning.batch_max or size > tuning.batch_bytes_max:
+            msg = (
+                f"message: {len(self.drafts) + 1:,} messages of {size:,} bytes are more than commit with one attempt "
+                f"({tuning.batch_max:,} messages, {tuning.batch_bytes_max:,} bytes). Publish a message that publishes the rest."
+            )
+            raise PayloadTooLarge(msg)
+        self.drafts_bytes = size
         self.drafts.append(draft)
         return draft.id
 

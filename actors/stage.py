@@ -100,6 +100,14 @@ class Tuning(Protocol):
         """Bytes of waiting payloads kept in memory."""
 
     @property
+    def batch_max(self) -> int:
+        """Messages of one commit that belong together."""
+
+    @property
+    def batch_bytes_max(self) -> int:
+        """Their bytes of payload."""
+
+    @property
     def finished_max(self) -> int:
         """Ended messages whose ids are remembered."""
 

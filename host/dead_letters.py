@@ -14,9 +14,10 @@ import attrs
 from perdure.drafts import to_us
 from perdure.events.commands import Purge, Replay
 from perdure.events.dead_letters import Letter, Selection, Stats, replay_item, why
-from perdure.events.errors import InvalidMessage, UnknownMessage
+from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessage
 from perdure.events.vocabulary import Terms
 from perdure.metrics import moment
+from perdure.options import COMMIT_BYTES_MAX
 from perdure.registration import check_whole
 
 if TYPE_CHECKING:
@@ -155,9 +156,17 @@ class DeadLetters:
 
         Raises:
             DuplicateKey: a newer live message has the key of one of them; then none is brought back.
+            PayloadTooLarge: they are more than one commit takes, 32 MiB; then none is brought back.
             ValueError: a reason that is no text.
         """
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason)))
+        size = sum(len(letter.fact.published.payload) for letter in letters)
+        if size > COMMIT_BYTES_MAX and not dry_run:
+            msg = (
+                f"{len(letters):,} dead letters of {size:,} bytes are more than one commit takes ({COMMIT_BYTES_MAX:,}). None "
+                "was brought back; narrow them by type or reason, or replay them one by one."
+            )
+            raise PayloadTooLarge(msg)
         if letters and not dry_run:
             items = [replay_item(letter, reset_retries=reset_retries) for letter in reversed(letters)]
             self._system.ask("queue", Replay(items))

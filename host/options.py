@@ -10,9 +10,11 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Options"]
+__all__ = ["COMMIT_BYTES_MAX", "Options"]
 
 
+COMMIT_BYTES_MAX = 32 << 20
+"""What is committed together must fit into a frame, with room for all that is said of it."""
 SECONDS_MAX = 1e9
 """About thirty years; the system's own calls that wait take no more than a few times that."""
 
@@ -28,12 +30,13 @@ def _seconds(minimum: float, maximum: float = SECONDS_MAX) -> Any:
     return check
 
 
-def _count(minimum: int) -> Any:
+def _count(minimum: int, maximum: int | None = None) -> Any:
     def check(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
-        allowed = f"{field.name} must be a whole number >= {minimum:,}, not {value!r}"
+        upper = "" if maximum is None else f" and <= {maximum:,}"
+        allowed = f"{field.name} must be a whole number >= {minimum:,}{upper}, not {value!r}"
         if type(value) is not int:
             raise TypeError(allowed)
-        if value < minimum:
+        if value < minimum or (maximum is not None and value > maximum):
             raise ValueError(allowed)
 
     return check
@@ -73,11 +76,11 @@ class Options:
     resident_payload_bytes: int = attrs.field(default=1 << 30, validator=_count(0))
     """Bytes of waiting payloads kept in memory. Plain messages beyond that leave theirs on the disk until their turn; while
     there are such, no snapshot is taken, and a start replays the log from the last one."""
-    payload_bytes_max: int = attrs.field(default=1 << 20, validator=_count(1))
+    payload_bytes_max: int = attrs.field(default=1 << 20, validator=_count(1, COMMIT_BYTES_MAX))
     """Bytes of one encoded message."""
     batch_max: int = attrs.field(default=50_000, validator=_count(1))
     """Messages of one `publish_many`."""
-    batch_bytes_max: int = attrs.field(default=16 << 20, validator=_count(1))
+    batch_bytes_max: int = attrs.field(default=16 << 20, validator=_count(1, COMMIT_BYTES_MAX))
     """Bytes of payload of one `publish_many`."""
     pipeline_max: int = attrs.field(default=10_000, validator=_count(1))
     """Publishes under way at once; `submit` waits at this bound."""
