@@ -38,7 +38,7 @@ class Caller:
             return self._call_on_loop(handler.call, message, context, deliveries)
         if handler.kind == "process":
             process = context.process = self.process()
-            _stoppable(deliveries, process.kill)
+            _stoppable(deliveries, process.stopper())
         elif handler.timeout_s is not None:
             guard = threading.Lock()  # one for a batch: its deliveries share the thread that is interrupted
             for delivery in deliveries:
@@ -53,7 +53,7 @@ class Caller:
             msg = "the event loop is not there yet"
             raise LoopDied(msg)
         running = loop.call(call(message, context))
-        _stoppable(deliveries, running.cancel)
+        _stoppable(deliveries, lambda _grace_s: running.cancel())
         try:
             return running.wait()
         finally:
@@ -87,11 +87,11 @@ class Caller:
             process.close()
 
 
-def _stoppable(deliveries: list[Delivery], stop: Callable[[], None]) -> None:
+def _stoppable(deliveries: list[Delivery], stop: Callable[[float], None]) -> None:
     for delivery in deliveries:
         delivery.stop = stop
     if any(delivery.lost for delivery in deliveries):
-        stop()  # its end was decided before there was anything to stop
+        stop(0.0)  # its end was decided before there was anything to stop
 
 
 def interrupt(delivery: Delivery) -> None:
@@ -101,7 +101,7 @@ def interrupt(delivery: Delivery) -> None:
     """
     stop = delivery.stop
     if stop is not None:
-        stop()
+        stop(0.0)
     if delivery.guard is None:
         return
     with delivery.guard:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import msgspec
 
 from perdure.events.commands import Extend
+from perdure.events.errors import PayloadTooLarge
 from perdure.events.queue_rules import lease_lost
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class Retry(Exception):
         super().__init__(reason)
         self.delay = delay
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Give what it is made of again, on its way from a process handler: an exception would give its text alone."""
+        return type(self), (self.delay, *self.args), self.__dict__
+
 
 class Reject(Exception):
     """Raised by a handler: this message can never be handled; it becomes a dead letter at once."""
@@ -56,7 +61,7 @@ class Interrupted(BaseException):
 
 
 class Context(msgspec.Struct, eq=False):
-    """One attempt of one message, as its handler sees it."""
+    """One attempt of one message, as its handler sees it. Safe in any thread, for as long as the handler runs."""
 
     _stage: Stage
     _delivery: Delivery
@@ -64,6 +69,8 @@ class Context(msgspec.Struct, eq=False):
     drafts: list[Draft] = []
     process: HandlerProcess | None = None
     """Where a process handler runs."""
+    drafts_bytes: int = 0
+    """Of payload, in what is to be published."""
 
     def __repr__(self) -> str:
         """Say which attempt of which message it is."""
@@ -117,11 +124,21 @@ class Context(msgspec.Struct, eq=False):
         given, and the new message's causation id is this one's id.
 
         Raises:
-            InvalidMessage: as `System.publish`.
+            InvalidMessage and its kind: as `System.publish`.
+            PayloadTooLarge: with it this attempt publishes more than one commit takes (`Options.batch_max`, `batch_bytes_max`).
         """
         if options.get("correlation_id") is None:
             options["correlation_id"] = self.correlation_id
         draft = self._stage.publisher.draft(message, causation_id=self.id, **options)
+        tuning = self._stage.tuning
+        size = self.drafts_bytes + len(draft.payload)
+        if len(self.drafts) >= tuning.batch_max or size > tuning.batch_bytes_max:
+            msg = (
+                f"message: {len(self.drafts) + 1:,} messages of {size:,} bytes are more than commit with one attempt "
+                f"({tuning.batch_max:,} messages, {tuning.batch_bytes_max:,} bytes). Publish a message that publishes the rest."
+            )
+            raise PayloadTooLarge(msg)
+        self.drafts_bytes = size
         self.drafts.append(draft)
         return draft.id
 
@@ -141,11 +158,19 @@ class Context(msgspec.Struct, eq=False):
         self._extend(lease_us, float(percent), plain_text(note))
 
     async def aheartbeat(self, percent: float, note: str = "") -> None:
-        """As `heartbeat`, for coroutines: does not block the event loop."""
+        """As `heartbeat`, for coroutines: does not block the event loop.
+
+        Raises:
+            As `heartbeat`.
+        """
         await asyncio.get_running_loop().run_in_executor(None, self.heartbeat, percent, note)
 
     async def aextend(self, seconds: float) -> None:
-        """As `extend`, for coroutines: does not block the event loop."""
+        """As `extend`, for coroutines: does not block the event loop.
+
+        Raises:
+            As `extend`.
+        """
         await asyncio.get_running_loop().run_in_executor(None, self.extend, seconds)
 
     def extend(self, seconds: float) -> None:
@@ -172,7 +197,7 @@ class Context(msgspec.Struct, eq=False):
 
 
 class BatchItem(Context):
-    """One message of a batch: its context, the message itself, and a verdict of its own."""
+    """One message of a batch: its context, the message itself, and a verdict of its own. For threads as `Context`."""
 
     message: Any = None
     error: BaseException | None = None
@@ -188,7 +213,7 @@ class BatchItem(Context):
 
 
 class Batch(Sequence[BatchItem]):
-    """The messages of one call of a batch handler, oldest first. Those without a verdict share the call's."""
+    """The messages of one call of a batch handler, oldest first. Those without a verdict share the call's. Safe in any thread."""
 
     def __init__(self, items: Sequence[BatchItem]) -> None:
         self._items = tuple(items)
@@ -228,7 +253,7 @@ def check_lease(seconds: float) -> None:
     Raises:
         ValueError: not more than 0 seconds, more than a hundred years, or not a number.
     """
-    if not 0 < seconds <= WAIT_MAX_S:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= WAIT_MAX_S:
         msg = f"a lease lasts more than 0 seconds and at most a hundred years, not {seconds!r}"
         raise ValueError(msg)
 
@@ -244,6 +269,6 @@ def check_percent(percent: float) -> None:
     Raises:
         ValueError: outside 0 to 100, or not a number.
     """
-    if not 0 <= percent <= 100:  # noqa: PLR2004 - these bounds are what percent means
+    if isinstance(percent, bool) or not isinstance(percent, (int, float)) or not 0 <= percent <= 100:  # noqa: PLR2004 - these bounds are what percent means
         msg = f"percent must be from 0 to 100, not {percent!r}"
         raise ValueError(msg)

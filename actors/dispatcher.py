@@ -27,6 +27,7 @@ from perdure.actors.messages import (
 )
 from perdure.actors.outcome import failure
 from perdure.actors.pool import Delivery, Pool, Retire
+from perdure.actors.process import CANCEL_GRACE_S
 from perdure.actors.reporting import report
 from perdure.events import handlers as rules
 from perdure.events.commands import Extend, GiveBack, Lose, Subscription
@@ -216,7 +217,7 @@ class Dispatcher(Decider):
             self._line_up(pool)
 
     def _call_off(self, message: Stop) -> None:
-        """End a handler whose message was cancelled: a coroutine is cancelled, a process killed, a thread finds it in `ctx`."""
+        """End a handler whose message was cancelled: `ctx` tells it; a coroutine is cancelled, a process killed after a grace."""
         pool = self.stage.pools.get(message.type)
         delivery = None if pool is None else pool.open.get(message.number)
         if pool is None or delivery is None or delivery.lease.attempt != message.attempt or delivery.outcome is not None:
@@ -225,7 +226,7 @@ class Dispatcher(Decider):
         if delivery.claimed_by(self.token):
             pool.confirmed([delivery])
         elif delivery.stop is not None:
-            delivery.stop()
+            delivery.stop(CANCEL_GRACE_S)
 
     def _recall_unstarted(self, pool: Pool) -> None:
         """Give back what is out and not started."""
@@ -261,7 +262,7 @@ class Dispatcher(Decider):
             if delivery.outcome is None:
                 delivery.lost = True
                 if delivery.stop is not None:
-                    delivery.stop()
+                    delivery.stop(0.0)
                 place = delivery.place
                 begun = delivery.started_us > 0
                 delivery.outcome = Lose(*place, "its worker died") if begun else GiveBack(*place, "its worker died before it")
@@ -291,9 +292,9 @@ class Dispatcher(Decider):
             return
         # The lease counted from when it was handed out; the handler's time counts from its start.
         handler = pool.handler
-        limit_us = round((handler.timeout_s or 0) * 1_000_000) if handler.renew else handler.limit_us
+        limit_us = round((handler.timeout_s or 0) * 1_000_000) if handler.renews else handler.limit_us
         ends_us = max(delivery.grown_until_us, delivery.started_us + limit_us)
-        if handler.renew and delivery.started_us and (not limit_us or ends_us > now_us):
+        if handler.renews and delivery.started_us and (not limit_us or ends_us > now_us):
             # It is alive, or its worker's death would have been told; no word from its own thread is needed.
             lease_us = round((handler.lease_s or 0) * 1_000_000)
             more_us = min(lease_us, ends_us - now_us) if limit_us else lease_us

@@ -44,8 +44,8 @@ class HandlerSpec:
     """If not 0, the number of workers follows the backlog up to this."""
     timeout_s: float | None
     lease_s: float | None
-    renew: bool = False
-    """The lease of a handler that runs is renewed by itself; only a timeout ends it."""
+    renew: bool | None = None
+    """The lease of a handler that runs is renewed by itself, and only a timeout ends it; None: where there is no timeout."""
     retries: int
     """-1: for ever."""
     backoff: Backoff | Callable[[int, BaseException], float]
@@ -54,6 +54,9 @@ class HandlerSpec:
     dead_letter_on: Exceptions = ()
     """Exceptions that are final."""
     dedup: str
+    dedup_window_s: float | None = None
+    key_parallelism: int | None = None
+    """As `dedup`, only for the record here: these are told to the queue with each message that has a key."""
     rate_per_s: float = 0.0
     """Deliveries a second; 0: no limit."""
     batch_size: int = 0
@@ -67,6 +70,11 @@ class HandlerSpec:
     def is_simple(self) -> bool:
         """Whether it is called in the worker's own thread, one message at a time, and never interrupted."""
         return self.kind == "thread" and not self.limit_us and not self.batch_size
+
+    @property
+    def renews(self) -> bool:
+        """Whether its lease is renewed by itself for as long as it runs."""
+        return self.lease_s is not None and (self.timeout_s is None if self.renew is None else self.renew)
 
     @property
     def limit_us(self) -> int:
@@ -95,11 +103,13 @@ class HandlerSpec:
             "kind": self.kind if self.kind != "thread" else None,
             "retry_on": [kind.__qualname__ for kind in self.retry_on],
             "dead_letter_on": [kind.__qualname__ for kind in self.dead_letter_on],
+            "dedup_window_s": self.dedup_window_s,
+            "key_parallelism": self.key_parallelism,
             "rate_per_s": self.rate_per_s,
             "batch_size": self.batch_size,
             "batch_wait_s": self.batch_wait_s,
             "memory_bytes": self.memory_bytes,
-            "renew": self.renew,
+            "renew": self.renews,
         }
         return HandlerRegistered(
             self.type,

@@ -31,6 +31,8 @@ AUDIENCE = {ev.DeadLettered: "dead_letters", ev.Replayed: "dead_letters", ev.Pur
 """Who is told of facts that another decides. (Snapshots and audit read the log itself.)"""
 
 FRAME_EVENTS_MAX = 50_000
+FRAME_BYTES_MAX = 32 << 20
+"""Before compression; a store takes twice that, for the one append that is larger by itself."""
 
 
 def waiting_on(effect: Effect) -> Sequence[Request]:
@@ -93,10 +95,12 @@ class Journal(Actor):
     def _commit(self, appends: list[Append]) -> None:
         waiting: list[Effect] = []
         unsynced: list[tuple[int, list[Request]]] = []
-        start = 0
+        start, most = 0, len(appends)
         while start < len(appends):
             end, events = start, 0
-            while end < len(appends) and (end == start or events + (size := count(appends[end].events)) <= FRAME_EVENTS_MAX):
+            while end < min(len(appends), start + most) and (
+                end == start or events + (size := count(appends[end].events)) <= FRAME_EVENTS_MAX
+            ):
                 events += count(appends[end].events) if end == start else size
                 end += 1
             frame = appends[start:end]
@@ -105,6 +109,9 @@ class Journal(Actor):
                     body = encode([(append.at_us, append.events) for append in frame if append.events])
                 except UNWRITABLE:
                     appends[start:] = self._writable(appends[start:])
+                    continue
+                if len(body) > FRAME_BYTES_MAX and len(frame) > 1:
+                    most = len(frame) // 2
                     continue
                 # Counted before it is written: whoever dies in between leaves a doubt, never a false word.
                 requests = [request for append in frame for effect in append.synced for request in waiting_on(effect)]
@@ -123,7 +130,7 @@ class Journal(Actor):
                 for effect in append.written:
                     effect.release(seq)
                 waiting += append.synced
-            start = end
+            start, most = end, len(appends)
         if waiting:
             self._sync(unsynced, wanted=True)
             seq = self.store.last_seq

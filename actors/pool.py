@@ -56,8 +56,9 @@ class Delivery(msgspec.Struct, eq=False):
     guard: threading.Lock | None = None
     """Held while the handler must not be interrupted, for handlers that can be."""
     thread_id: int = 0
-    stop: Callable[[], None] | None = None
-    """Ends the handler call under way, for those that run elsewhere than in the worker's thread."""
+    stop: Callable[[float], None] | None = None
+    """Ends the handler call under way, for those that run elsewhere than in the worker's thread: after so many seconds where it
+    can be told first, so that it may end by itself."""
 
     @classmethod
     def of(cls, message: Message, lease: Leased) -> Delivery:

@@ -13,19 +13,22 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle  # type: ignore[import-untyped]
+from perdure.actors.shipping import CANCEL_SIGNAL, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.actors.context import Context
 
-__all__ = ["HandlerProcess", "ProcessDied"]
+__all__ = ["CANCEL_GRACE_S", "HandlerProcess", "ProcessDied"]
 
 
+CANCEL_GRACE_S = 1.0
+"""How long a handler whose message was cancelled may go on, to see that and tidy up, before its child is killed."""
 START_MAX_S = 30.0
 """How long a worker waits for a child that starts, before the time of its message begins to count all the same."""
 
@@ -35,7 +38,7 @@ class ProcessDied(Exception):
 
 
 class HandlerProcess:
-    """One child. `call` belongs to one worker; `kill` may come from any thread."""
+    """One child. `call` belongs to one worker; `kill` and what `stopper` gives may be called in any thread."""
 
     def __init__(self, function: Callable[[Any, Any], Any], memory_bytes: int | None) -> None:
         self._function = function
@@ -43,6 +46,12 @@ class HandlerProcess:
         self._child: subprocess.Popen[bytes] | None = None
         self._greeted = False
         self._connection: Connection | None = None
+        self._lock = threading.Lock()
+        """Held while a call ends, and while one is stopped: a child is never killed under another call than was meant."""
+        self._number = 0
+        """Of the call under way, or of the next."""
+        self._killed = False
+        """The call under way was stopped."""
 
     def _start(self) -> Connection:
         ours, theirs = socket.socketpair()
@@ -51,7 +60,7 @@ class HandlerProcess:
             command = [sys.executable, "-m", "perdure.actors.process_child", str(theirs.fileno()), str(self._memory_bytes)]
             self._child = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
         self._connection, self._greeted = Connection(ours.detach()), False
-        self._connection.send_bytes(pickle.dumps(("handler", cloudpickle.dumps(self._function))))
+        self._connection.send_bytes(pickle.dumps(("handler", pack(self._function))))
         return self._connection
 
     def warm(self) -> None:
@@ -63,39 +72,75 @@ class HandlerProcess:
         except OSError:
             self.close()  # the call starts another, and tells what is wrong
 
+    def stopper(self) -> Callable[[float], None]:
+        """Give the function that ends the next call, and no other: after as many seconds, in which its handler may end by itself.
+
+        Callable in any thread. The handler is told by `ctx.cancelled`; after no seconds its child is killed at once.
+        """
+        number = self._number
+        return lambda grace_s: self._stop(number, grace_s)
+
+    def _stop(self, number: int, grace_s: float) -> None:
+        with self._lock:
+            child = self._child
+            if number != self._number or child is None:
+                return
+            if grace_s <= 0:
+                self._killed = True
+                child.kill()
+                return
+            child.send_signal(CANCEL_SIGNAL)
+        timer = threading.Timer(grace_s, self._stop, (number, 0.0))
+        timer.daemon = True
+        timer.start()
+
     def call(self, message: Any, context: Context) -> Any:
         """Run one attempt in the child; gives what the handler returned, or raises what it raised.
 
         Raises:
             ProcessDied: the child ended first.
         """
+        call = pickle.dumps(("call", pack((message, context.facts()))))
         try:
-            connection = self._connection or self._start()
-            if context.cancelled:
-                self.kill()  # whoever decided that may have found no child to kill yet
-            connection.send_bytes(pickle.dumps(("call", cloudpickle.dumps((message, context.facts())))))
-            while True:
-                kind, *rest = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the child we started
-                if kind == "ask":
-                    connection.send_bytes(self._answer(context, *rest))
-                elif kind != "ready":
-                    break
+            kind, *rest = self._converse(call, context)
         except (EOFError, OSError) as error:
             raise ProcessDied(self._ending()) from error
+        except BaseException:
+            self.close()  # it waits for an answer, and would take the next message for that
+            raise
+        finally:
+            with self._lock:
+                self._number += 1
+                killed, self._killed = self._killed, False
+        if killed:
+            self.close()  # too late for this message, and the next one is not to find it dying
         if kind == "done":
-            return pickle.loads(rest[0])  # noqa: S301 - as above
+            return pickle.loads(rest[0])  # noqa: S301 - from the child we started
         failure: BaseException = pickle.loads(rest[0])  # noqa: S301 - as above
         failure.add_note(f"In the handler's process:\n{rest[1]}")
         if isinstance(failure, MemoryError):
             self.close()
         raise failure
 
+    def _converse(self, call: bytes, context: Context) -> tuple[Any, ...]:
+        """Send a call, answer what its handler asks, and give its last word."""
+        connection = self._connection or self._start()
+        if context.cancelled:
+            self.kill()  # whoever decided that may have found no child to kill yet
+        connection.send_bytes(call)
+        while True:
+            said: tuple[Any, ...] = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the child we started
+            if said[0] == "ask":
+                connection.send_bytes(self._answer(context, *said[1:]))
+            elif said[0] != "ready":
+                return said
+
     def _answer(self, context: Context, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         try:
             answer = ("answer", True, getattr(context, method)(*args, **kwargs))
         except Exception as error:  # noqa: BLE001 - the child asked, so it is told, and decides what it means
             answer = ("answer", False, error)
-        return bytes(cloudpickle.dumps(answer))
+        return pack(answer)
 
     def _ending(self) -> str:
         child, self._child = self._child, None

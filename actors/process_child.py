@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle  # type: ignore[import-untyped]
+from perdure.actors.shipping import CANCEL_SIGNAL, pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ class RemoteContext:
         self.__dict__.update(facts)
 
     cancelled = False
-    """A process handler whose lease is gone is killed, so while it runs, it has it."""
+    """Its message was cancelled: it is killed soon. (For any other reason it is killed at once.)"""
 
     def publish(self, message: Any, **options: Any) -> str:
         """See `Context.publish`."""
@@ -53,7 +53,7 @@ class RemoteContext:
         self._ask("extend", seconds)
 
     def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        self._connection.send_bytes(cloudpickle.dumps(("ask", method, args, kwargs)))
+        self._connection.send_bytes(pack(("ask", method, args, kwargs)))
         _, ok, value = pickle.loads(self._connection.recv_bytes())  # noqa: S301 - from the parent that started us
         if not ok:
             raise value
@@ -63,11 +63,11 @@ class RemoteContext:
 def _failed(error: BaseException) -> bytes:
     story = "".join(traceback.format_exception(error))
     try:
-        pickled = cloudpickle.dumps(error)
+        pickled = pack(error)
         pickle.loads(pickled)  # noqa: S301 - our own: some exceptions are pickled and cannot be read back
     except Exception:  # noqa: BLE001 - the exception is foreign code; its story is told in any case
-        pickled = cloudpickle.dumps(RuntimeError(f"{type(error).__qualname__}: {error}"))
-    return bytes(cloudpickle.dumps(("failed", pickled, story)))
+        pickled = pack(RuntimeError(f"{type(error).__qualname__}: {error}"))
+    return pack(("failed", pickled, story))
 
 
 def _die_with_parent() -> None:
@@ -93,6 +93,12 @@ def main(fd: int, memory_bytes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then stops us in good order
     connection = Connection(fd)
     handler: Any = None
+    context = RemoteContext(connection, {})
+
+    def cancel(_number: int, _frame: object) -> None:
+        context.cancelled = True
+
+    signal.signal(CANCEL_SIGNAL, cancel)
     while True:
         try:
             kind, body = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the parent that started us
@@ -106,7 +112,8 @@ def main(fd: int, memory_bytes: int) -> None:
                 connection.send_bytes(pickle.dumps(("ready",)))
                 continue
             message, facts = pickle.loads(body)  # noqa: S301 - as above
-            answer = cloudpickle.dumps(("done", cloudpickle.dumps(handler(message, RemoteContext(connection, facts)))))
+            context = RemoteContext(connection, facts)
+            answer = pack(("done", pack(handler(message, context))))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is this message's failure
             out_of_memory = isinstance(error, MemoryError)
             answer = _failed(error)

@@ -65,6 +65,8 @@ __all__ = ["Queue"]
 logger = logging.getLogger("perdure")
 
 AGAIN_US = 20_000
+PASS_BYTES = 16 << 20
+"""Payload bytes of one append, unless a single request has more: a frame of a store has a bound of its own."""
 
 
 class Queue(Decider):
@@ -79,6 +81,8 @@ class Queue(Decider):
         self.idlers: list[Request] = []
         self.awaiting = Awaiting(self.stage.desk)
         self.pressed: dict[str, Subscription] = {}
+        self.weight = 0
+        """Bytes of payload decided about in this pass, and not sent to the journal."""
         super().begin()
 
     def recalled(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
@@ -99,6 +103,11 @@ class Queue(Decider):
         for message in messages:
             if type(message) is Request and type(message.command) is Publish:
                 publishes.append(message)
+                self.weight += _weight(message.command)
+                if self.weight > PASS_BYTES:
+                    self._publish_all(publishes, now_us)
+                    publishes = []
+                    self._cut(now_us)
                 continue
             if publishes:
                 self._publish_all(publishes, now_us)
@@ -116,10 +125,8 @@ class Queue(Decider):
             self._publish_all(publishes, now_us)
         self._pass_time(now_us)
         if self.parking.parked:
-            self.parking.unpark(now_us, self._publish)
+            self.parking.unpark(now_us, self._let_in)
         pace_us = self._deliver(now_us)
-        if self.awaiting.waiting:
-            self.synced += self.awaiting.answers(self.events)
         if self.idlers and not self.state.live:
             self.synced += [Settle(self.stage.desk, request, None) for request in self.idlers]
             self.idlers = []
@@ -130,7 +137,14 @@ class Queue(Decider):
         if next_us < FOREVER:
             # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
             self.wake_by(next_us if next_us > now_us else now_us + AGAIN_US)
-        self.commit(now_us)  # last, so that the journal has the interpreter to itself
+        self._cut(now_us)  # last, so that the journal has the interpreter to itself
+
+    def _cut(self, now_us: int) -> None:
+        """Send what was decided so far: at the end of a pass, or where more would make a frame that no store takes."""
+        if self.awaiting.waiting:
+            self.synced += self.awaiting.answers(self.events)
+        self.weight = 0
+        self.commit(now_us)
 
     def _apply(self, events: list[ev.Event]) -> None:
         evolve_all(self.state, events)
@@ -156,6 +170,11 @@ class Queue(Decider):
             for event in decided:
                 fold(state, event)
             events += decided
+            if len(decided) > 1:  # with what its handler published, or as a dead letter: it carries payloads
+                self.weight += sum(map(_carried, decided))
+                if self.weight > PASS_BYTES:
+                    self._cut(now_us)
+                    events = self.events
 
     # --- requests --------------------------------------------------------------------------------------------------------
 
@@ -258,6 +277,13 @@ class Queue(Decider):
     def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
         self._decide(publish, now_us)
         self.synced.append(Settle(self.stage.desk, request, None))
+
+    def _let_in(self, request: Request, publish: Publish, now_us: int) -> None:
+        """Publish for who waited for room."""
+        self._publish(request, publish, now_us)
+        self.weight += _weight(publish)
+        if self.weight > PASS_BYTES:
+            self._cut(now_us)
 
     def _checked_out(self, command: CheckOut) -> Delivery | None:
         number = self.state.holders.get(command.holder)
@@ -362,3 +388,15 @@ def _together(publishes: list[Publish]) -> Publish:
     if not publishes[0].fresh:
         return Publish([draft for run in runs for draft in run])
     return Publish(DraftRun(runs[0].type, [run.ids[0] for run in runs], [run.payloads[0] for run in runs]), fresh=True)
+
+
+def _weight(publish: Publish) -> int:
+    drafts = publish.drafts
+    return sum(map(len, drafts.payloads)) if type(drafts) is DraftRun else sum(len(draft.payload) for draft in drafts)
+
+
+def _carried(event: ev.Event) -> int:
+    """Count the bytes of payload that a fact carries."""
+    if isinstance(event, ev.DeadLettered):
+        event = event.published
+    return len(event.payload) if isinstance(event, ev.Published) else 0

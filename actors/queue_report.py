@@ -26,6 +26,8 @@ class QueueReport:
     dead: int
     late_results: int
     payload_bytes: int
+    keys_held: int
+    results_kept: int
     progress: dict[str, tuple[str, float, str]]
     """Id to (type, percent, note) of what is running and has told."""
 
@@ -36,4 +38,5 @@ def report_of(state: QueueState, now_us: int) -> Callable[[int], QueueReport]:
     own = [held for held in state.leased.values() if isinstance(held, Message)]
     progress = {m.published.id: (m.published.type, m.percent, m.note) for m in own if m.percent is not None}
     dead, late, size = len(state.dead), state.late_results, state.payload_bytes
-    return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, progress)
+    keys, results = len(state.held_keys), len(state.results)
+    return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, keys, results, progress)

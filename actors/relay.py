@@ -13,17 +13,19 @@ import attrs
 
 from perdure.actors.actor import Actor
 from perdure.events.commands import Publish
-from perdure.events.errors import NotRunning
+from perdure.events.errors import DuplicateKey, InvalidMessage, NotRunning
 
 if TYPE_CHECKING:
     from perdure.actors.stage import Stage
     from perdure.events.commands import Draft
 
-__all__ = ["Relay", "Source"]
+__all__ = ["REFUSALS", "Relay", "Source"]
 
 logger = logging.getLogger("perdure")
 
 RETRY_MAX_S = 30.0
+REFUSALS = (DuplicateKey, InvalidMessage)
+"""What is wrong with one row, and no reason why another should wait."""
 
 
 class Source(Protocol):
@@ -37,8 +39,8 @@ class Source(Protocol):
     def every_s(self) -> float:
         """How often to look."""
 
-    def read(self) -> list[tuple[int, Draft]]:
-        """Give the oldest rows, up to a bound of its own."""
+    def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
+        """Give the oldest rows behind the one of this number, up to a bound of its own; instead of a draft, why it is none."""
 
     def delete(self, rows: list[int]) -> None:
         """Remove rows that are published."""
@@ -80,6 +82,14 @@ class _Progress:
     """When to look again."""
     failures: int = 0
     """In a row."""
+    last: int = 0
+    """The last row that was read."""
+    after: int = 0
+    """Up to here rows were refused, so it looks behind them; 0: from the beginning."""
+    again_s: float = 0.0
+    """When to try the refused ones again."""
+    refusals: int = 0
+    """How many times in a row some were refused, from the beginning to the end."""
 
 
 class Relay(Actor):
@@ -121,14 +131,29 @@ class Relay(Actor):
                 self._look(source, progress)
 
     def _look(self, source: Source, progress: _Progress) -> None:
-        progress.next_s = self.stage.world.monotonic_s() + source.every_s
+        now_s = self.stage.world.monotonic_s()
+        progress.next_s = now_s + source.every_s
+        if progress.after and progress.again_s <= now_s:
+            progress.after = 0
         try:
-            progress.drafts = dict(source.read())
+            read = source.read(progress.after)
         except Exception as error:  # noqa: BLE001 - a database that is down is no reason for an actor to die again and again
             self._failed(source, progress, error)
             return
+        if not read:
+            if not progress.after:
+                progress.refusals = 0
+            return
+        progress.last = read[-1][0]
+        for row, draft in read:
+            if isinstance(draft, InvalidMessage):
+                self._refused(source, progress, row, draft)
+            else:
+                progress.drafts[row] = draft
         if progress.drafts:
             self._publish(source.name, progress.drafts)
+        else:
+            progress.next_s = 0.0
 
     def _publish(self, name: str, drafts: dict[int, Draft]) -> None:
         # Sent again until it is answered, whoever dies; what is known already is answered and adds nothing.
@@ -153,14 +178,30 @@ class Relay(Actor):
             for row in rows:
                 self._publish(told.source, {row: progress.drafts[row]})
             return
+        elif rows and isinstance(told.error, REFUSALS):
+            self._refused(source, progress, rows[0], told.error)
+            progress.next_s = 0.0
         else:
             self._failed(source, progress, told.error)
         for row in rows:
             del progress.drafts[row]
+
+    def _refused(self, source: Source, progress: _Progress, row: int, error: BaseException) -> None:
+        """Leave a row where it is and look behind it; all such are tried again together, after a pause that grows."""
+        level = logging.DEBUG
+        if not progress.after:  # the first since it last looked from the beginning
+            progress.refusals += 1
+            pause_s = min(source.every_s * 2.0 ** min(progress.refusals, 10), RETRY_MAX_S)
+            progress.again_s = self.stage.world.monotonic_s() + pause_s
+            level = logging.WARNING
+        progress.after = max(progress.after, progress.last)
+        again_s = progress.again_s - self.stage.world.monotonic_s()
+        logger.log(level, "row %d of the outbox %s was refused, tried again in %.1f s: %s", row, source.name, again_s, error)
 
     def _failed(self, source: Source, progress: _Progress, error: BaseException) -> None:
         """Leave the rows where they are, and look again after a pause that grows."""
         progress.failures += 1
         pause_s = min(source.every_s * 2.0 ** min(progress.failures, 10), RETRY_MAX_S)
         progress.next_s = self.stage.world.monotonic_s() + pause_s
+        progress.again_s = min(progress.again_s, progress.next_s)  # rows of this batch may lie in front of refused ones
         logger.warning("the outbox %s could not be relayed, tried again in %g s: %r", source.name, pause_s, error)

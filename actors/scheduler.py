@@ -110,7 +110,8 @@ class Scheduler(Actor):
             due = [*due[1 - MISSED_MAX :], next_us]
             next_us = schedule.after(next_us)
         for due_us in due:
-            missed = len(due) > 1
+            # One alone may be just late, unless it was due before anything ran.
+            missed = len(due) > 1 or due_us < self.stage.started_us
             publish = not missed or schedule.missed == "all" or (schedule.missed == "last" and due_us == due[-1])
             self._tick(schedule, due_us, publish=publish)
         return next_us

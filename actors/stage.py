@@ -100,6 +100,14 @@ class Tuning(Protocol):
         """Bytes of waiting payloads kept in memory."""
 
     @property
+    def batch_max(self) -> int:
+        """Messages of one commit that belong together."""
+
+    @property
+    def batch_bytes_max(self) -> int:
+        """Their bytes of payload."""
+
+    @property
     def finished_max(self) -> int:
         """Ended messages whose ids are remembered."""
 
@@ -121,6 +129,7 @@ class Stage:
     ) -> None:
         self.store = store
         self.clock = clock
+        self.started_us = clock.now_us()
         self.chance = chance
         self.publisher = publisher
         self.tuning = tuning

@@ -155,7 +155,9 @@ class Supervisor(Actor):
         killed = isinstance(down.cause, ActorKilled)
         io_error = isinstance(down.cause, StoreUnavailable)
         level = logging.INFO if killed else logging.ERROR
-        logger.log(level, "actor %s died: %r", name, down.cause, exc_info=None if killed else down.cause)
+        logger.log(level, "actor %s died: %r", name, down.cause, exc_info=None if killed or io_error else down.cause)
+        if io_error:  # its message says all that an operator needs, and a full disk may bring many
+            logger.debug("how actor %s died:", name, exc_info=down.cause)
         pause_s = 0.0
         if not killed:
             pause_s = self._count_death(name, down.cause, counted=not io_error)

@@ -333,8 +333,8 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.queue_rules",
-                "if command.due_us <= state.ticks.get(command.schedule, 0):",
-                "if command.due_us < state.ticks.get(command.schedule, 0):",
+                "if command.due_us <= dealt_with_us or",
+                "if command.due_us < dealt_with_us or",
             ),
         ),
     ),

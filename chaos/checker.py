@@ -102,8 +102,10 @@ def _check_dead_letters(system: SimulatedSystem, books: Books) -> None:
     demand(mine.keys() == told.keys(), f"the dead letters are {sorted(told)}, and should be {sorted(mine)}")
     for ident, fact in mine.items():
         letter = told[ident]
-        one = (letter.reason, letter.attempts, letter.exception, letter.error, [f.attempt for f in letter.failures])
-        other = (fact.reason, fact.attempts, fact.exception, fact.message, [note.attempt for note in fact.failures])
+        one = (letter.attempts, letter.exception, letter.error, [f.attempt for f in letter.failures])
+        other = (fact.attempts, fact.exception, fact.message, [note.attempt for note in fact.failures])
+        reasons = (fact.reason, f"{fact.reason}: {fact.message}")  # with what the exception said, where it does not tell that
+        demand(letter.reason in reasons, f"the dead letter {ident} died of {letter.reason!r}, and should of {fact.reason!r}")
         demand(one == other, f"the dead letter {ident} tells {one}, and should tell {other}")
 
 
@@ -164,7 +166,7 @@ def check_history(night: Night) -> Books:
     books = Books()
     books.leased_again = lambda ident, attempt: (ident, attempt) in night.leased_again
     frame = _Frame(night, books)
-    ticks = Ticks()
+    ticks = Ticks(night.starts_us)
     most: dict[str, int] = {}
     pace = _Pace(night.name_of(TYPES["metered"]))
     for n, seq, at_us, event in facts(night.store):

@@ -85,6 +85,8 @@ class Night(Called):
         self.cut_in = self.cut_seed = 0
         self.sleepers = Sleepers()
         self.set_back_s = 0.0
+        self.starts_us: list[int] = []
+        """When processes began, and when each was up."""
         self.database = HostDatabase(self)
         self.dropped: list[Frame] = []
         """Frames whose segments are gone, as history is dropped: what the checker reads all the same."""
@@ -171,7 +173,9 @@ class Night(Called):
     def _start(self) -> None:
         for _ in range(TRIES):
             try:
+                self.starts_us.append(self.world.clock.now_us())
                 self.system.start()
+                self.starts_us.append(self.world.clock.now_us())
                 self.database.attach(self.system)
             except StoreUnavailable:
                 continue

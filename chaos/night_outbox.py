@@ -13,6 +13,7 @@ from perdure.outbox import Outbox, OutboxRelay
 if TYPE_CHECKING:
     from perdure.chaos.night import Night
     from perdure.events.commands import Draft
+    from perdure.events.errors import InvalidMessage
     from perdure.system import System
 
 __all__ = ["HostDatabase"]
@@ -109,10 +110,10 @@ class _Relay(OutboxRelay):
         self.name = "outbox"  # unlike the usual one the same in each night
         self._database = database
 
-    def read(self) -> list[tuple[int, Draft]]:
+    def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
         """See `Source.read`."""
         self._database.trouble()
-        return super().read()
+        return super().read(after)
 
     def delete(self, rows: list[int]) -> None:
         """See `Source.delete`; a failure may come before it or, as when an answer is lost, after it."""

@@ -13,7 +13,7 @@ from perdure.chaos.books import demand
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["SCHEDULES", "Ticks"]
 
@@ -37,7 +37,8 @@ class _Schedule:
 class Ticks:
     """Takes the facts of the whole log, in order; of schedules it knows what `SCHEDULES` says, and nothing of the scheduler."""
 
-    def __init__(self) -> None:
+    def __init__(self, starts_us: Sequence[int]) -> None:
+        self._starts_us = starts_us
         self._schedules = {name: _Schedule(missed, round(step * 1_000_000)) for name, (missed, step) in SCHEDULES.items()}
         self._published: dict[str, int] = {}
         """By schedule: the frame that holds a message whose tick is not on record yet."""
@@ -68,7 +69,7 @@ class Ticks:
         else:
             following_us = schedule.last_us - schedule.last_us % schedule.step_us + schedule.step_us
             demand(due_us == following_us, f"{name} went from {schedule.last_us} to {due_us}, past its tick at {following_us}")
-            missed = due_us + schedule.step_us <= at_us
+            missed = due_us + schedule.step_us <= at_us or any(due_us <= start_us <= at_us for start_us in self._starts_us)
             match schedule.missed:
                 case "all":
                     demand(is_published, f"the tick of {name} at {due_us} has no message")

@@ -17,7 +17,11 @@ from perdure.events.errors import UnknownMessage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DeadLettersState", "Letter", "Selection", "Stats", "evolve", "select", "stats"]
+__all__ = ["DeadLettersState", "Letter", "Selection", "Stats", "evolve", "replay_item", "select", "stats", "why"]
+
+
+MESSAGE_CHARS = 300
+"""Of an exception's message, in a reason; all of it is beside it."""
 
 
 @attrs.define(eq=False)
@@ -35,6 +39,15 @@ class DeadLettersState:
     letters: dict[int, Letter] = attrs.field(factory=dict)
     by_id: dict[str, int] = attrs.field(factory=dict)
     payload_bytes: int = 0
+
+
+def why(fact: ev.DeadLettered) -> str:
+    """Give the reason with the last exception's message, where it does not tell that already; on one line, and bounded."""
+    message = " ".join(fact.message.split())
+    if not message or " ".join(fact.reason.split()).endswith(message):
+        return fact.reason
+    shown = message if len(message) <= MESSAGE_CHARS else f"{message[: MESSAGE_CHARS - 1]}…"
+    return f"{fact.reason}: {shown}"
 
 
 def evolve(state: DeadLettersState, event: ev.Event, at_us: int) -> DeadLettersState:
@@ -102,7 +115,7 @@ def _is_meant(letter: Letter, selection: Selection) -> bool:
         return False
     if selection.reason is None:
         return True
-    return selection.reason.casefold() in f"{fact.reason}\n{fact.exception}\n{fact.message}".casefold()
+    return selection.reason.casefold() in f"{why(fact)}\n{fact.reason}\n{fact.exception}\n{fact.message}".casefold()
 
 
 def replay_item(letter: Letter, *, reset_retries: bool) -> ReplayItem:

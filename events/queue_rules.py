@@ -285,14 +285,20 @@ def _purge(state: QueueState, command: Purge, _now_us: int, _limits: Limits) -> 
 
 
 def _tick(state: QueueState, command: Tick, now_us: int, limits: Limits) -> Events:
-    """Publish for a schedule, once for each time it is due; a tick is never refused, whatever the backlog. It begins once."""
+    """Publish for a schedule, once for each time it is due, whatever the backlog. It begins once.
+
+    A tick whose key is held, and whose policy rejects it, is passed over.
+    """
     dealt_with_us = state.ticks.get(command.schedule, 0)
     if command.due_us <= dealt_with_us or (dealt_with_us and not command.after_us):
         return []
     ticked = ev.Ticked(command.schedule, command.due_us)
     if command.draft is None or command.draft.id in state.ids:
         return [ticked]
-    return [*publishing.accept(state, [command.draft], now_us, limits), ticked]
+    try:
+        return [*publishing.accept(state, [command.draft], now_us, limits), ticked]
+    except DuplicateKey:
+        return [ticked]
 
 
 RULES: dict[type, Callable[[QueueState, Any, int, Limits], Events]] = {

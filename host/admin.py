@@ -13,7 +13,7 @@ from perdure.actors.messages import Report, TakeSnapshot
 from perdure.events import handlers as rules
 from perdure.events.queue_state import TypeCounts
 from perdure.metrics import HandlerInfo, Metrics, from_counts
-from perdure.registration import check_changes
+from perdure.registration import WORKERS_MAX, check_changes, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,11 @@ SNAPSHOT_TIMEOUT_S = 600.0
 
 
 class Admin:
-    """All methods may be called in any thread; those that change something return once it is on disk."""
+    """All methods may be called in any thread; those that change something return once it is on disk.
+
+    Raises:
+        NotRunning, StoreUnavailable: as `System.publish`, all of them.
+    """
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -45,6 +49,8 @@ class Admin:
             dead=report.dead,
             late_results=report.late_results,
             payload_bytes=report.payload_bytes,
+            keys_held=report.keys_held,
+            results_kept=report.results_kept,
         )
         progress = {ident: (percent, note) for ident, (_, percent, note) in report.progress.items()}
         return attrs.evolve(counts, progress=progress, machinery=dict(self._system.stage.counters))
@@ -80,12 +86,12 @@ class Admin:
 
         Raises:
             UnknownMessageType: there is no handler for that type.
-            ValueError: less than 0.
+            ValueError: no whole number from 0 to 10,000.
         """
-        self._system.ask("dispatcher", rules.Scale(self._name(type), n))
+        self._system.ask("dispatcher", rules.Scale(self._name(type), check_whole("parallelism", n, 0, WORKERS_MAX)))
 
     def configure(self, type: str | type, **options: Any) -> None:  # noqa: A002 - the front door's name
-        """Change `timeout`, `lease`, `retries` or `rate` of a handler from its next delivery on, as `System.handler` takes them.
+        """Change `timeout`, `lease`, `renew`, `retries` or `rate` of a handler, as in `System.handler`, from its next delivery on.
 
         On record, and outlives restarts, until the code registers the handler with other options than before.
 
@@ -96,11 +102,21 @@ class Admin:
         self._system.ask("dispatcher", rules.Configure(self._name(type), check_changes(options)))
 
     def pause(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
-        """Start no more deliveries of a type, or of all; what runs goes on, publishing too. Outlives restarts."""
+        """Start no more deliveries of a type, or of all; what runs goes on, publishing too. Outlives restarts.
+
+        A type needs no handler yet: it is a class, or a name.
+
+        Raises:
+            UnknownMessageType: the class has no name.
+        """
         self._system.ask("dispatcher", rules.Pause("" if type is None else self._name(type)))
 
     def resume(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
-        """Let deliveries of a type, or of all, go on."""
+        """Let deliveries of a type, or of all, go on; of all ends the pauses of single types too.
+
+        Raises:
+            UnknownMessageType: the class has no name.
+        """
         self._system.ask("dispatcher", rules.Resume("" if type is None else self._name(type)))
 
     def snapshot(self) -> int:
@@ -113,7 +129,7 @@ class Admin:
         return seq
 
     def _name(self, kind: str | type) -> str:
-        return kind if isinstance(kind, str) else self._system.drafts.names.name(kind)
+        return self._system.drafts.names.of(kind)
 
 
 def _percentiles(of: str, times: RunTimes) -> dict[str, float]:
@@ -121,7 +137,7 @@ def _percentiles(of: str, times: RunTimes) -> dict[str, float]:
 
 
 class Actors:
-    """The live actors by name, for those who look under the bonnet, and for chaos."""
+    """The live actors by name, for those who look under the bonnet, and for chaos. Safe in any thread."""
 
     def __init__(self, system: System) -> None:
         self._system = system

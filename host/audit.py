@@ -56,6 +56,8 @@ class Record:
 class Audit:
     """A reader of one folder's history. Starts no actor, takes no lock, and does not disturb a live system.
 
+    Safe in any thread; an iterator belongs to one.
+
     Raises:
         StoreUnavailable: the folder cannot be read.
     """
@@ -202,6 +204,8 @@ def counts_of(states: States) -> Metrics:
         dead=len(queue.dead),
         late_results=queue.late_results,
         payload_bytes=queue.payload_bytes,
+        keys_held=len(queue.held_keys),
+        results_kept=len(queue.results),
     )
 
 

@@ -7,6 +7,7 @@ it came from.
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import re
 import tomllib
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["HandlerSettings", "load", "load_handlers"]
 
+logger = logging.getLogger("perdure")
+
 FILE = "perdure.toml"
 PREFIX = "PERDURE_"
 FILE_VARIABLE = "PERDURE_CONFIG"
 HANDLER_PREFIX = "PERDURE_HANDLER_"
+MISSPELT = 0.8
+"""From this likeness on, `difflib`'s, a variable that sets nothing is taken for a misspelt one."""
 _SIZES = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 _FIELDS = {field.name: field for field in attrs.fields(Options)}
 _HANDLER_FIELDS = [field.name for field in attrs.fields(HandlerOptions)]
@@ -50,8 +55,14 @@ def load(code: Options | None = None, *, path: str | Path | None = None, environ
     for name, value in _table(whole, "perdure", file).items():
         options = _set(options, name, value, f"{file}, table [perdure]")
     for variable, text in sorted(environ.items()):
-        if variable.startswith(PREFIX) and variable != FILE_VARIABLE and (name := variable.removeprefix(PREFIX).lower()) in _FIELDS:
+        name = variable.removeprefix(PREFIX).lower()
+        if not variable.startswith(PREFIX) or variable == FILE_VARIABLE or variable.startswith(HANDLER_PREFIX):
+            continue
+        if name in _FIELDS:
             options = _set(options, name, text, f"environment variable {variable}")
+        elif close := difflib.get_close_matches(name, _FIELDS, n=1, cutoff=MISSPELT):
+            # Other programs may have variables of this prefix too, so it is no error.
+            logger.warning("environment variable %s sets nothing; did you mean %s%s?", variable, PREFIX, close[0].upper())
     return options
 
 
@@ -164,8 +175,7 @@ def _set(options: Options, name: str, value: Any, where: str) -> Options:
     try:
         return attrs.evolve(options, **{name: _read(value, type(field.default))})
     except (TypeError, ValueError) as error:
-        why = str(error.args[0]) if error.args else str(error)
-        msg = f"{where}: {name} = {value!r} cannot be: {why}"
+        msg = f"{where}: {name} = {value!r} cannot be: {error}"
         raise ValueError(msg) from error
 
 

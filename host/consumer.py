@@ -21,7 +21,9 @@ __all__ = ["Delivery"]
 class Delivery:
     """One attempt of one message, until it is settled or its lease ends. Safe in any thread.
 
-    Every method raises `LeaseLost` once the delivery is no longer this consumer's.
+    Raises:
+        LeaseLost: every method, once the delivery is no longer this consumer's.
+        NotRunning, StoreUnavailable: as `System.publish`.
     """
 
     def __init__(self, handed: Handed, message: Any, lease_s: float, ask: Callable[[Any], Any]) -> None:

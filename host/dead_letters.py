@@ -6,16 +6,19 @@ Which message dies, and whether one may come back, is the queue's rule; here it 
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from perdure.drafts import to_us
 from perdure.events.commands import Purge, Replay
-from perdure.events.dead_letters import Letter, Selection, Stats, replay_item
-from perdure.events.errors import InvalidMessage, UnknownMessage
+from perdure.events.dead_letters import Letter, Selection, Stats, replay_item, why
+from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessage
 from perdure.events.vocabulary import Terms
 from perdure.metrics import moment
+from perdure.options import COMMIT_BYTES_MAX
+from perdure.registration import check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +47,7 @@ class DeadLetter:
     message: Any
     key: str | None
     reason: str
+    """Why it died, in one line, with the beginning of the last exception's message."""
     exception: str
     """The type of the last exception, qualified."""
     error: str
@@ -65,12 +69,17 @@ class DeadLetterStats:
     total: int
     by_type: dict[str, int]
     by_reason: dict[str, int]
+    """By reason without the exception's message, which may differ from letter to letter; each is found by `list(reason=...)`."""
     oldest: dt.datetime | None
     newest: dt.datetime | None
 
 
 class DeadLetters:
-    """All methods may be called in any thread; those that change something return once it is on disk."""
+    """All methods may be called in any thread; those that change something return once it is on disk.
+
+    Raises:
+        NotRunning, StoreUnavailable: as `System.publish`, all of them.
+    """
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -92,14 +101,13 @@ class DeadLetters:
             before: only those older than the dead letter of this id: the last one of a page gives the next page.
 
         Raises:
-            ValueError: a limit below 0.
+            ValueError: a limit that is no whole number of 0 or more, a reason that is no text.
             UnknownMessage: there is no dead letter of the id `before`.
         """
-        if limit is not None and limit < 0:
-            msg = f"limit must be 0 or more, not {limit}"
-            raise ValueError(msg)
+        if limit is not None:
+            check_whole("limit", limit, 0)
         older = None if before is None else self._one(before).fact.number
-        letters = self._select(Selection(type=self._type_name(type), reason=reason, limit=limit, older_than=older))
+        letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), limit=limit, older_than=older))
         return [self._entry(letter) for letter in letters]
 
     def get(self, id: str) -> DeadLetter:  # noqa: A002 - the front door's name
@@ -148,8 +156,17 @@ class DeadLetters:
 
         Raises:
             DuplicateKey: a newer live message has the key of one of them; then none is brought back.
+            PayloadTooLarge: they are more than one commit takes, 32 MiB; then none is brought back.
+            ValueError: a reason that is no text.
         """
-        letters = self._select(Selection(type=self._type_name(type), reason=reason))
+        letters = self._select(Selection(type=self._type_name(type), reason=_text(reason)))
+        size = sum(len(letter.fact.published.payload) for letter in letters)
+        if size > COMMIT_BYTES_MAX and not dry_run:
+            msg = (
+                f"{len(letters):,} dead letters of {size:,} bytes are more than one commit takes ({COMMIT_BYTES_MAX:,}). None "
+                "was brought back; narrow them by type or reason, or replay them one by one."
+            )
+            raise PayloadTooLarge(msg)
         if letters and not dry_run:
             items = [replay_item(letter, reset_retries=reset_retries) for letter in reversed(letters)]
             self._system.ask("queue", Replay(items))
@@ -171,14 +188,20 @@ class DeadLetters:
 
         Returns:
             how many.
+
+        Raises:
+            ValueError: an age that is none, or below 0; a reason that is no text.
         """
         before_us = None
         if isinstance(older_than, dt.datetime):
             before_us = to_us(older_than)
         elif older_than is not None:
-            age_s = older_than.total_seconds() if isinstance(older_than, dt.timedelta) else float(older_than)
+            age_s = older_than.total_seconds() if isinstance(older_than, dt.timedelta) else older_than
+            if isinstance(age_s, bool) or not isinstance(age_s, (int, float)) or not 0 <= age_s < math.inf:
+                msg = f"older_than: a datetime, a timedelta or seconds, 0 or more, not {older_than!r}"
+                raise InvalidMessage(msg)
             before_us = self._system.clock.now_us() - round(age_s * 1_000_000)
-        letters = self._select(Selection(type=self._type_name(type), reason=reason, before_us=before_us))
+        letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), before_us=before_us))
         if letters:
             self._system.ask("queue", Purge([letter.fact.number for letter in letters], "purged by an operator"))
         return len(letters)
@@ -202,7 +225,7 @@ class DeadLetters:
         return found[0]
 
     def _type_name(self, kind: str | type | None) -> str | None:
-        return kind if kind is None or isinstance(kind, str) else self._system.drafts.names.name(kind)
+        return None if kind is None else self._system.drafts.names.of(kind)
 
     def _entry(self, letter: Letter) -> DeadLetter:
         fact = letter.fact
@@ -216,7 +239,7 @@ class DeadLetters:
             type=published.type,
             message=message,
             key=published.key,
-            reason=fact.reason,
+            reason=why(fact),
             exception=fact.exception,
             error=fact.message,
             traceback=fact.traceback,
@@ -227,3 +250,10 @@ class DeadLetters:
             causation_id=published.causation_id,
             headers=dict(published.headers or {}),
         )
+
+
+def _text(reason: str | None) -> str | None:
+    if reason is not None and not isinstance(reason, str):
+        msg = f"reason: a text to look for, not {reason!r}"
+        raise InvalidMessage(msg)
+    return reason

@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["adapt"]
 
 
-def adapt(handler: Any, registry: svcs.Registry | None, *, takes: int = 2) -> tuple[Handle, bool]:
-    """Make `(message, context)` of a function or a class with a `handle` method; gives it, and whether it is a coroutine function.
+def adapt(handler: Any, registry: svcs.Registry | None, *, takes: int = 2) -> tuple[Handle, bool, bool]:
+    """Make `(message, context)` of a function or a class with a `handle` method.
 
     Args:
         handler: takes the message, the context if it wants it, and whatever services it names by annotation; a class takes its
             services in `__init__`, and a new instance handles each message.
         registry: where services come from.
         takes: how many of the arguments are the system's: 2, or 1 for a batch.
+
+    Returns:
+        what to call, whether it is a coroutine function, and whether it gets services.
 
     Raises:
         InvalidMessage: it takes something that is no service, or there is no registry.
@@ -41,22 +44,35 @@ def adapt(handler: Any, registry: svcs.Registry | None, *, takes: int = 2) -> tu
             raise InvalidMessage(msg)
         needs = _needs(handler, list(inspect.signature(handler).parameters.values()))
         own = _positional(call)[1:]
+        _check_takes_message(handler, call, 2)
         plain = _made(_method(handler), len(own) >= takes, takes)
     else:
         call = handler
+        _check_takes_message(handler, call, 1)
         own = _positional(handler)
         needs = _needs(handler, own[takes:])
         plain = _made(lambda services: _with(handler, services), len(own) >= takes, takes)
         if not needs and len(own) == takes == 2:  # noqa: PLR2004 - it is called as it is
-            return handler, inspect.iscoroutinefunction(handler)
+            return handler, inspect.iscoroutinefunction(handler), False
     is_async = inspect.iscoroutinefunction(call)
     if not needs:
-        return (lambda message, context: plain({}, message, context)), is_async
+        return (lambda message, context: plain({}, message, context)), is_async, False
     if registry is None:
         names = ", ".join(kind.__qualname__ for kind in needs.values())
         msg = f"handler: {handler.__qualname__} asks for {names}; give the system a registry: System(..., registry=svcs.Registry())"
         raise InvalidMessage(msg)
-    return (_in_async_scope if is_async else _in_scope)(registry, needs, plain), is_async
+    return (_in_async_scope if is_async else _in_scope)(registry, needs, plain), is_async, True
+
+
+def _check_takes_message(handler: Any, call: Any, arguments: int) -> None:
+    """Refuse what could not be called with a message (and, of a method, its own object): it would fail each one."""
+    try:
+        inspect.signature(call).bind_partial(*range(arguments))
+    except ValueError:  # some callables of C have no signature
+        return
+    except TypeError:
+        msg = f"handler: {getattr(handler, '__qualname__', handler)} takes no argument for the message"
+        raise InvalidMessage(msg) from None
 
 
 def _positional(call: Any) -> list[inspect.Parameter]:

@@ -263,11 +263,13 @@ class Drafts:
         return name.encode() + b"\0" + payload
 
     def load_result(self, body: bytes) -> Any:
-        """Decode what `dump` gave.
+        """Decode what `dump` gave; None for no bytes, as of messages that a batch handler or a consumer by hand has completed.
 
         Raises:
             InvalidMessage: it cannot be decoded.
         """
+        if not body:
+            return None
         name, _, payload = body.partition(b"\0")
         return self.codec.decode(payload, self.names.find(name.decode()))
 

@@ -198,7 +198,7 @@ def letters_table(found: Iterable[Letter], total: int) -> RenderableType:
         when = f"{moment(letter.failed_us):%Y-%m-%d %H:%M:%S}"
         parts.append(Text.assemble((fact.published.id, "cyan"), f"  {when}  {fact.published.type}"))
         tries = "1 attempt" if fact.attempts == 1 else f"{fact.attempts} attempts"
-        parts.append(Text(f"    {tries}: {short(fact.reason)}"))
+        parts.append(Text(f"    {tries}: {short(letters.why(fact))}"))
     return Group(*parts)
 
 

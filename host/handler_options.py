@@ -18,6 +18,7 @@ from perdure.registration import (
     check_parallelism,
     check_rate,
     check_seconds,
+    check_truth,
     check_whole,
 )
 
@@ -60,12 +61,6 @@ def _truth(value: Any) -> Any:
     return _TRUTHS.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
-def _is_truth(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        msg = f"{name}: true or false, not {value!r}"
-        raise ValueError(msg)  # noqa: TRY004 - a wrong setting is a wrong value
-
-
 def _is_retries(name: str, value: Any) -> None:
     if value != math.inf:
         check_whole(name, value, 0)
@@ -92,7 +87,7 @@ class HandlerOptions:
     parallelism: int | tuple[int, int] | None = _option("parallelism", _workers, lambda _, value: check_parallelism(value))
     timeout_s: float | None = _option("timeout", _number, check_seconds)
     lease_s: float | None = _option("lease", _number, check_seconds)
-    renew: bool | None = _option("renew", _truth, _is_truth)
+    renew: bool | None = _option("renew", _truth, check_truth)
     retries: float | None = _option("retries", _retries, _is_retries)
     backoff_s: float | None = _option("backoff", _number, lambda _, value: check_backoff(value))
     """The same wait before each retry."""

@@ -37,6 +37,8 @@ class Identities:
         self._runs: list[_Row] = []
         self._left: dict[int, int] = {}
         """How many of a run have not ended, by its first number."""
+        self._windows: dict[tuple[str, str], str] = {}
+        """By type and key that are held: the id of the ended message whose window holds them."""
 
     def see(self, event: ev.Event) -> None:
         """Take note of who is published."""
@@ -49,12 +51,22 @@ class Identities:
                 self._single[event.number] = (event.id, event.type)
             case ev.DeadLettered() | ev.Replayed():
                 self._single[event.number] = (event.published.id, event.published.type)
+            case ev.KeyHeld():
+                self._windows[event.type, event.key] = event.id
 
     def of(self, event: ev.Event) -> tuple[str | None, str | None]:
         """Give the id and the type of the message that a fact is about."""
         match event:
-            case ev.LateResultRefused():
+            case ev.LateResultRefused() | ev.ResultKept():
                 return event.id, self._known(event.number)[1]
+            case ev.ResultDropped():
+                return event.id, None
+            case ev.KeyHeld():
+                return event.id, event.type
+            case ev.KeyFreed():
+                return self._windows.get((event.type, event.key)), event.type
+            case ev.Paced():
+                return None, event.type
             case ev.HandlerRegistered() | ev.Scaled() | ev.Paused() | ev.Resumed() | ev.Reconfigured() | ev.Adapted():
                 return None, event.type or None
         number = getattr(event, "number", None)
@@ -80,6 +92,8 @@ class Identities:
                     self._ended(number)
             case ev.Completed() | ev.Superseded() | ev.Purged() | ev.Expired() | ev.Cancelled():
                 self._ended(event.number)
+            case ev.KeyFreed():
+                self._windows.pop((event.type, event.key), None)
 
     def _ended(self, number: int) -> None:
         self._single.pop(number, None)

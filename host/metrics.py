@@ -47,6 +47,9 @@ class Metrics:
     cancelled: int = 0
     late_results: int = 0
     payload_bytes: int = 0
+    keys_held: int = 0
+    """By the windows of completed messages."""
+    results_kept: int = 0
     progress: dict[str, tuple[float, str]] = attrs.field(factory=dict, eq=False)
     """Id to (percent, note) of what is running and has told; live only."""
     machinery: dict[str, int] = attrs.field(factory=dict, eq=False)
@@ -96,8 +99,25 @@ _FATES = (
 
 
 def from_counts(
-    *, seq: int, at_us: int, by_type: dict[str, TypeCounts], dead: int, late_results: int, payload_bytes: int
+    *,
+    seq: int,
+    at_us: int,
+    by_type: dict[str, TypeCounts],
+    dead: int,
+    late_results: int,
+    payload_bytes: int,
+    keys_held: int,
+    results_kept: int,
 ) -> Metrics:
     """Add up the counts of all types."""
     sums = {name: sum(getattr(c, name) for c in by_type.values()) for name in (*_PLACES, *_FATES)}
-    return Metrics(seq=seq, at=moment(at_us), dead_letters=dead, late_results=late_results, payload_bytes=payload_bytes, **sums)
+    return Metrics(
+        seq=seq,
+        at=moment(at_us),
+        dead_letters=dead,
+        late_results=late_results,
+        payload_bytes=payload_bytes,
+        keys_held=keys_held,
+        results_kept=results_kept,
+        **sums,
+    )

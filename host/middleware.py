@@ -20,7 +20,10 @@ __all__ = ["Middleware", "around_handle", "around_publish"]
 
 
 class Middleware:
-    """Base class; override what is needed. The first of `System(middleware=[...])` is the outermost."""
+    """Base class; override what is needed. The first of `System(middleware=[...])` is the outermost.
+
+    One object serves all threads: each method says in which it runs.
+    """
 
     def publish(self, message: Any, options: dict[str, Any], call_next: Callable[[Any, dict[str, Any]], str]) -> str:
         """Wrap the making of a message, before anything is written. Runs in the publisher's thread; must not block a coroutine's.

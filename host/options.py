@@ -9,17 +9,52 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from attrs import validators as v
 
-__all__ = ["Options"]
-
-
-def _bound(minimum: float) -> Any:
-    return [v.instance_of((int, float)), v.not_(v.instance_of(bool)), v.ge(minimum)]
+__all__ = ["COMMIT_BYTES_MAX", "Options"]
 
 
-def _count(minimum: int) -> Any:
-    return [v.instance_of(int), v.not_(v.instance_of(bool)), v.ge(minimum)]
+COMMIT_BYTES_MAX = 32 << 20
+"""What is committed together must fit into a frame, with room for all that is said of it."""
+SECONDS_MAX = 1e9
+"""About thirty years; the system's own calls that wait take no more than a few times that."""
+
+
+def _seconds(minimum: float, maximum: float = SECONDS_MAX) -> Any:
+    def check(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
+        allowed = f"{field.name} must be a number >= {minimum:g} and <= {maximum:g}, not {value!r}"
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(allowed)
+        if not minimum <= value <= maximum:
+            raise ValueError(allowed)
+
+    return check
+
+
+def _count(minimum: int, maximum: int | None = None) -> Any:
+    def check(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
+        upper = "" if maximum is None else f" and <= {maximum:,}"
+        allowed = f"{field.name} must be a whole number >= {minimum:,}{upper}, not {value!r}"
+        if type(value) is not int:
+            raise TypeError(allowed)
+        if value < minimum or (maximum is not None and value > maximum):
+            raise ValueError(allowed)
+
+    return check
+
+
+def _one_of(*words: str) -> Any:
+    def check(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
+        if value not in words:
+            msg = f"{field.name} must be {' or '.join(map(repr, words))}, not {value!r}"
+            raise ValueError(msg)
+
+    return check
+
+
+def _is_path(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and not isinstance(value, (str, Path)):
+        msg = f"{field.name} must be a path (text or pathlib.Path) or None, not {value!r}"
+        raise TypeError(msg)
 
 
 @attrs.frozen(kw_only=True)
@@ -27,12 +62,12 @@ class Options:
     """Settings of one system.
 
     Raises:
-        ValueError, TypeError: an option is out of its range or of the wrong type; the error names it.
+        ValueError, TypeError: an option is out of its range or of the wrong type; names it, its value and what is allowed.
     """
 
-    durability: str = attrs.field(default="fsync", validator=v.in_(("fsync", "os")))
+    durability: str = attrs.field(default="fsync", validator=_one_of("fsync", "os"))
     """`fsync`: a publish returns once the disk has it. `os`: once the operating system has it (lost in a power cut)."""
-    publish_timeout_s: float = attrs.field(default=30.0, validator=_bound(0.0))
+    publish_timeout_s: float = attrs.field(default=30.0, validator=_seconds(0.0))
     """How long a publish waits for room in the backlog."""
     backlog_max: int = attrs.field(default=1_000_000, validator=_count(1))
     """Messages that may wait."""
@@ -41,21 +76,21 @@ class Options:
     resident_payload_bytes: int = attrs.field(default=1 << 30, validator=_count(0))
     """Bytes of waiting payloads kept in memory. Plain messages beyond that leave theirs on the disk until their turn; while
     there are such, no snapshot is taken, and a start replays the log from the last one."""
-    payload_bytes_max: int = attrs.field(default=1 << 20, validator=_count(1))
+    payload_bytes_max: int = attrs.field(default=1 << 20, validator=_count(1, COMMIT_BYTES_MAX))
     """Bytes of one encoded message."""
     batch_max: int = attrs.field(default=50_000, validator=_count(1))
     """Messages of one `publish_many`."""
-    batch_bytes_max: int = attrs.field(default=16 << 20, validator=_count(1))
+    batch_bytes_max: int = attrs.field(default=16 << 20, validator=_count(1, COMMIT_BYTES_MAX))
     """Bytes of payload of one `publish_many`."""
     pipeline_max: int = attrs.field(default=10_000, validator=_count(1))
     """Publishes under way at once; `submit` waits at this bound."""
     dead_letters_max: int = attrs.field(default=100_000, validator=_count(1))
     """Dead letters kept."""
-    dead_letters_full: str = attrs.field(default="drop_oldest", validator=v.in_(("drop_oldest", "drop_newest")))
+    dead_letters_full: str = attrs.field(default="drop_oldest", validator=_one_of("drop_oldest", "drop_newest"))
     """What happens at that bound, on record either way: `drop_oldest` or `drop_newest` is purged."""
     results_max: int = attrs.field(default=100_000, validator=_count(1))
     """Results kept for those who ask (`call`, `keep_result`); at the bound the oldest is dropped, on record."""
-    result_kept_s: float = attrs.field(default=300.0, validator=_bound(0.001))
+    result_kept_s: float = attrs.field(default=300.0, validator=_seconds(0.001))
     """How long `call` has a result kept, so that it can still be asked for after a restart."""
     held_keys_max: int = attrs.field(default=1_000_000, validator=_count(1))
     """Keys held after completion by a deduplication window; at the bound the oldest is freed, on record."""
@@ -63,7 +98,7 @@ class Options:
     """Ended messages whose ids are remembered, so that publishing one again is recognised."""
     retries: int = attrs.field(default=5, validator=_count(0))
     """Retries of a handler, or of a manual consumer, that names no number of its own."""
-    grace_s: float = attrs.field(default=10.0, validator=_bound(0.0))
+    grace_s: float = attrs.field(default=10.0, validator=_seconds(0.0))
     """How long stopping waits for handlers in flight."""
     segment_bytes: int = attrs.field(default=64 << 20, validator=_count(4096))
     """Size at which a log segment is closed and the next one begun."""
@@ -71,11 +106,11 @@ class Options:
     """Events between two snapshots."""
     snapshots_kept: int = attrs.field(default=2, validator=_count(2))
     """Snapshots kept."""
-    history: str = attrs.field(default="keep", validator=v.in_(("keep", "drop", "archive")))
+    history: str = attrs.field(default="keep", validator=_one_of("keep", "drop", "archive"))
     """What becomes of log segments that no kept snapshot needs: `keep`, `drop` (audit then knows less), or `archive`."""
-    history_folder: str | Path | None = attrs.field(default=None, validator=v.optional(v.instance_of((str, Path))))
+    history_folder: str | Path | None = attrs.field(default=None, validator=_is_path)
     """Where `archive` moves them: a folder for this log alone; `archive` in the data folder unless given."""
-    prefetch_ms: float = attrs.field(default=10.0, validator=_bound(0.0))
+    prefetch_ms: float = attrs.field(default=10.0, validator=_seconds(0.0))
     """How much work may lie ready for a worker, in milliseconds of handler time, so that it need not wait for more."""
     prefetch_max: int = attrs.field(default=256, validator=_count(1))
     """Deliveries that may lie ready for a worker."""
@@ -84,4 +119,4 @@ class Options:
     many objects and no cycles, and looking so often costs a third of its throughput. For the whole process; 0: left alone."""
     restart_budget: int = attrs.field(default=8, validator=_count(0))
     """Deaths of one actor within `restart_window_s` after which the system gives up; kills on purpose do not count."""
-    restart_window_s: float = attrs.field(default=60.0, validator=_bound(0.0))
+    restart_window_s: float = attrs.field(default=60.0, validator=_seconds(0.0))

@@ -16,6 +16,7 @@ import msgspec
 
 from perdure.actors.clock import SystemClock
 from perdure.actors.messages import Wake
+from perdure.actors.relay import REFUSALS
 from perdure.drafts import PLAIN_POLICY, PLAIN_TERMS, Drafts
 from perdure.events.commands import Draft
 from perdure.events.errors import InvalidMessage
@@ -105,8 +106,11 @@ class OutboxRelay:
         connect: makes a connection of the relay's own, as `Outbox` takes them (with `commit` and `close`).
         every_s: how often to look, in seconds; `notify` makes it look at once.
 
-    Two relays on one table are harmless. A row that is refused (its key is held, and its policy is `reject`) stays, is tried again,
-    and holds nobody up.
+    Two relays on one table are harmless. A row that is refused (its key is held, and its policy is `reject`) stays and is tried
+    again, after pauses that grow up to half a minute, and holds nobody up, however many such rows there are. While there are
+    some, a row that a slower transaction commits in front of them is seen when they are tried again.
+
+    All methods may be called in any thread; `connect` is called in the relay's, or in that of who calls `relay_once`.
     """
 
     _names = itertools.count(1)
@@ -158,18 +162,44 @@ class OutboxRelay:
         """Publish what is there now, in the caller's thread; gives how many.
 
         What fails is raised, and nothing is deleted that was not published.
+
+        Raises:
+            DuplicateKey, InvalidMessage: some row was refused; the first such error, once all others are published.
+            Others as `System.publish`, at once; and whatever the database raises.
         """
-        count = 0
-        while rows := self._select():
-            self._system.publish_drafts([draft for _, draft in rows])
-            self._delete([row for row, _ in rows])
-            count += len(rows)
+        count, after = 0, 0
+        first: Exception | None = None
+        while rows := self._select(after):
+            refused = self._publish(rows)
+            self._delete([row for row, _ in rows if row not in refused])
+            count += len(rows) - len(refused)
+            for error in refused.values():
+                first, after = first or error, rows[-1][0]
+        if first is not None:
+            raise first
         return count
 
-    def read(self) -> list[tuple[int, Draft]]:
+    def _publish(self, rows: list[tuple[int, Draft | InvalidMessage]]) -> dict[int, Exception]:
+        """Publish rows in one commit, or, where one is in the way of the others, each on its own; gives those that were refused."""
+        drafts = [draft for _, draft in rows if isinstance(draft, Draft)]
+        if len(drafts) == len(rows):
+            with contextlib.suppress(*REFUSALS):
+                self._system.publish_drafts(drafts)
+                return {}
+        refused: dict[int, Exception] = {}
+        for row, draft in rows:
+            try:
+                if isinstance(draft, InvalidMessage):
+                    raise draft
+                self._system.publish_drafts([draft])
+            except REFUSALS as error:
+                refused[row] = error
+        return refused
+
+    def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
         """See `Source.read`."""
         with self._at_work:
-            return [] if self._ended else self._select()
+            return [] if self._ended else self._select(after)
 
     def delete(self, rows: list[int]) -> None:
         """See `Source.delete`."""
@@ -177,10 +207,11 @@ class OutboxRelay:
             if not self._ended:
                 self._delete(rows)
 
-    def _select(self) -> list[tuple[int, Draft]]:
+    def _select(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
+        sql = f"SELECT seq, draft FROM {TABLE} WHERE seq > ? ORDER BY seq LIMIT {BATCH}"  # noqa: S608
         with contextlib.closing(self._connect()) as connection:
-            found = _Sql(connection).run(f"SELECT seq, draft FROM {TABLE} ORDER BY seq LIMIT {BATCH}").fetchall()  # noqa: S608
-            return [(row[0], self._draft(bytes(row[1]))) for row in found]
+            found = _Sql(connection).run(sql, (after,)).fetchall()
+        return [(row, self._draft(row, bytes(body))) for row, body in found]
 
     def _delete(self, rows: list[int]) -> None:
         with contextlib.closing(self._connect()) as connection:
@@ -189,11 +220,12 @@ class OutboxRelay:
             connection.commit()
         self.published += len(rows)
 
-    def _draft(self, body: bytes) -> Draft:
-        fields = msgspec.msgpack.decode(body)
-        draft = Draft(*fields[:-1])
-        if fields[-1] is not None:
-            draft = draft._replace(terms=Terms(*fields[-1]))
+    def _draft(self, row: int, body: bytes) -> Draft | InvalidMessage:
+        try:
+            draft = _read_draft(body)
+        except (msgspec.DecodeError, TypeError, IndexError) as error:
+            # In the way of nobody: it may be from a newer version, whose relay will come.
+            return InvalidMessage(f"row {row} of {TABLE} is no draft that this version can read: {error}")
         return draft if draft.key is None else self._under_policy(draft)
 
     def _under_policy(self, draft: Draft) -> Draft:
@@ -205,3 +237,9 @@ class OutboxRelay:
             window_us=0 if is_label else terms.window_us or window_us, key_parallelism=key_parallelism if is_label else 0
         )
         return draft._replace(dedup=dedup, terms=None if terms == PLAIN_TERMS else terms)
+
+
+def _read_draft(body: bytes) -> Draft:
+    fields = msgspec.msgpack.decode(body)
+    draft = Draft(*fields[:-1])
+    return draft if fields[-1] is None else draft._replace(terms=Terms(*fields[-1]))

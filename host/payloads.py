@@ -115,12 +115,23 @@ class TypeNames:
         self.versions: dict[str, int] = {}
         """The versions of the types that have more than one."""
 
+    def of(self, kind: str | type) -> str:
+        """Give the name of what is meant: a class, or its name itself.
+
+        Raises:
+            UnknownMessageType: as `name`.
+        """
+        return kind if isinstance(kind, str) else self.name(kind)
+
     def name(self, cls: type) -> str:
         """Give a class's name, and remember the class.
 
         Raises:
-            UnknownMessageType: it has no stable name, or another class has the same one.
+            UnknownMessageType: it is no class, it has no stable name, or another class has the same one.
         """
+        if not isinstance(cls, type):
+            msg = f"type: a message class is needed here, not {cls!r}"
+            raise UnknownMessageType(msg)
         name = self._names.get(cls)
         if name is None:
             name = name_of(cls)

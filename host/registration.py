@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEDUP",
     "DEFAULT_BACKOFF",
+    "WORKERS_MAX",
     "Registration",
     "check_backoff",
     "check_changes",
@@ -41,6 +42,7 @@ __all__ = [
     "check_parallelism",
     "check_rate",
     "check_seconds",
+    "check_truth",
     "check_whole",
 ]
 
@@ -110,6 +112,7 @@ class Registration:
             if options["isolation"] != "process":
                 msg = "memory_limit: only a process can be limited; add isolation='process'"
                 raise InvalidMessage(msg)
+        check_truth("renew", options["renew"])
         if options["renew"] and lease_s is None:
             msg = "renew: without a lease there is nothing to renew; a message is held for as long as its handler runs"
             raise InvalidMessage(msg)
@@ -120,12 +123,14 @@ class Registration:
             "parallelism_max": high,
             "timeout_s": timeout_s,
             "lease_s": lease_s,
-            "renew": lease_s is not None and (timeout_s is None if options["renew"] is None else bool(options["renew"])),
+            "renew": options["renew"],
             "retries": retries,
             "backoff": check_backoff(options["backoff"]),
             "retry_on": _exceptions("retry_on", options["retry_on"]),
             "dead_letter_on": _exceptions("dead_letter_on", options["dead_letter_on"]),
             "dedup": options["dedup"],
+            "dedup_window_s": check_seconds("dedup_window", options["dedup_window"]),
+            "key_parallelism": options["key_parallelism"],
             "rate_per_s": check_rate(options["rate"]),
             "memory_bytes": options["memory_limit"],
         }
@@ -143,10 +148,10 @@ class Registration:
         if not callable(handler):
             msg = f"handler: a function or a class, not {handler!r}"
             raise InvalidMessage(msg)
-        call, is_async = adapt(handler, self._registry, takes=takes)
+        call, is_async, has_services = adapt(handler, self._registry, takes=takes)
         kind, function = ("async" if is_async else isolation), None
         if isolation == "process":
-            if is_async or (call is not handler and self._registry is not None):
+            if is_async or has_services:
                 msg = "isolation: a process handler is a plain function without services; the parent's do not exist in its process"
                 raise InvalidMessage(msg)
             function, call = call, lambda message, context: context.process.call(message, context)
@@ -273,10 +278,20 @@ def check_changes(changes: dict[str, Any]) -> dict[str, Any]:
                 checked[name] = -1 if value == math.inf else check_whole(name, value, 0)
             case "rate":
                 checked["rate_per_s"] = check_rate(value)
+            case "renew":
+                checked[name] = check_truth(name, value)
             case _:
-                msg = f"{name}: cannot be changed while the system runs; timeout, lease, retries and rate can"
+                msg = f"{name}: cannot be changed while the system runs; timeout, lease, renew, retries and rate can"
                 raise InvalidMessage(msg)
     return checked
+
+
+def check_truth(field: str, value: Any) -> bool | None:
+    """Refuse what is neither True nor False; None passes."""
+    if value is not None and not isinstance(value, bool):
+        msg = f"{field}: true or false, not {value!r}"
+        raise InvalidMessage(msg)
+    return value
 
 
 def check_one_of(field: str, value: Any, allowed: tuple[str, ...]) -> None:

@@ -35,14 +35,21 @@ class Results(Publishing):
         return self.result(self.publish(message, **options), timeout=timeout)
 
     async def acall(self, message: Any, *, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109 - as `call`
-        """As `call`, from a coroutine. A cancelled await leaves the message to its handler."""
+        """As `call`, from a coroutine. A cancelled await leaves the message to its handler.
+
+        Raises:
+            As `call`.
+        """
         options.setdefault("keep_result", self.options.result_kept_s)
         ident = await self.apublish(message, **options)
         reply: PublishFuture[ResultKept] = PublishFuture()
         request = self.stage.desk.send("queue", AwaitResult(ident), reply)
         try:
             kept = await asyncio.wait_for(asyncio.wrap_future(reply), timeout)
-        except (TimeoutError, asyncio.CancelledError):
+        except TimeoutError:
+            self.stage.desk.forget(request)
+            raise _not_ended(ident, timeout) from None
+        except asyncio.CancelledError:
             self.stage.desk.forget(request)
             raise
         return self._result_of(kept)
@@ -63,8 +70,7 @@ class Results(Publishing):
             kept = answer.wait(-1 if timeout is None else timeout)
         except TimeoutError:
             desk.forget(request)
-            msg = f"message {id} has not ended within {timeout:g} s; it is still to be handled, and `result` can be asked again"
-            raise TimeoutError(msg) from None
+            raise _not_ended(id, timeout) from None
         return self._result_of(kept)
 
     def _result_of(self, kept: ResultKept) -> Any:
@@ -82,6 +88,16 @@ class Results(Publishing):
     def cancel(self, id: str, reason: str = "cancelled by the host") -> bool:  # noqa: A002 - the front door's name
         """Call a message off, waiting or running; False where it had ended already, or is not known.
 
-        A handler that runs sees `ctx.cancelled`; a coroutine is cancelled, a process killed. Its result is not taken.
+        A handler that runs sees `ctx.cancelled`; a coroutine is cancelled, a process killed if it has not ended within a second.
+        Its result is not taken.
+
+        Raises:
+            NotRunning, StoreUnavailable: as `publish`.
         """
         return bool(self.ask("queue", Cancel(id, plain_text(reason))))
+
+
+def _not_ended(ident: str, timeout_s: float | None) -> TimeoutError:
+    return TimeoutError(
+        f"message {ident} has not ended within {timeout_s} s; it is still to be handled, and `result` can be asked again"
+    )

@@ -28,7 +28,7 @@ from perdure.future import PublishFuture
 from perdure.handling import Handling
 from perdure.ids import Ids
 from perdure.payloads import Codec, MessagePack, TypeNames
-from perdure.registration import Registration
+from perdure.registration import Registration, check_whole
 from perdure.results import Results
 from perdure.store import EventStore, History, SegmentStore
 
@@ -176,18 +176,26 @@ class System(Handling, Results):
 
     # --- consuming by hand -----------------------------------------------------------------------------------------------
 
-    def checkout(self, type: type, *, lease: float = 30.0, retries: int | None = None) -> Delivery | None:  # noqa: A002
+    def checkout(self, type: type | str, *, lease: float = 30.0, retries: int | None = None) -> Delivery | None:  # noqa: A002
         """Take the next ready message of a type by hand, for `lease` seconds; None if there is none.
+
+        Args:
+            type: the message class, or its name: of a class that is gone, messages come as plain data, to be rejected, say.
+            lease: seconds until it goes back, unless they are extended or a heartbeat comes.
+            retries: how often it is tried again; its handler's, or `Options.retries`, unless given.
 
         Raises:
             NotRunning, StoreUnavailable: as `publish`.
-            ValueError: a lease of not more than 0 seconds.
+            UnknownMessageType: the class has no name.
+            ValueError: a lease of not more than 0 seconds, retries that are no whole number of 0 or more.
         """
         check_lease(lease)
-        name = self.drafts.names.name(type)
+        name = self.drafts.names.of(type)
         spec = self._registered.specs.get(name)
         if retries is None:
             retries = self.options.retries if spec is None else spec.retries
+        else:
+            check_whole("retries", retries, 0)
         while True:
             handed = self.ask("queue", CheckOut(name, self.drafts.ids.one(), round(lease * 1_000_000), retries))
             if handed is None:
@@ -225,7 +233,11 @@ class System(Handling, Results):
         )
 
     async def adrain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `drain`
-        """As `drain`, from a coroutine; does not block the event loop. A cancelled await leaves nothing behind."""
+        """As `drain`, from a coroutine; does not block the event loop. A cancelled await leaves nothing behind.
+
+        Raises:
+            As `drain`.
+        """
         desk = self.stage.desk
         reply: PublishFuture[None] = PublishFuture()
         request = desk.send("queue", WhenIdle(), reply)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 import perdure
 from perdure.admin import Actors, Admin
-from perdure.dead_letters import DeadLetters
+from perdure.dead_letters import DeadLetters, DeadLetterStats, Failure
+from perdure.drafts import Drafts
+from perdure.handler_options import HandlerOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 API = (Path(__file__).parents[2] / "docs" / "API.md").read_text(encoding="utf-8")
 INNER = {
     "System": {"stage", "relay", "publish_drafts", "ask", "drafts", "options", "clock"},  # between the parts of the front door
-    "Context": {"drafts", "facts", "process"},  # between a context and its worker
-    "BatchItem": {"drafts", "facts", "process"},
+    "Context": {"drafts", "drafts_bytes", "facts", "process"},  # between a context and its worker
+    "BatchItem": {"drafts", "drafts_bytes", "facts", "process"},
     "OutboxRelay": {"read", "delete", "name", "every_s"},  # what the relay calls
     "Batch": {"index", "count"},  # of every sequence
 }
@@ -31,23 +39,74 @@ def test_every_public_name_is_told(name: str) -> None:
     assert is_told(name)
 
 
+KINDS = [
+    perdure.System,
+    Admin,
+    Actors,
+    perdure.Audit,
+    DeadLetters,
+    perdure.Context,
+    perdure.Delivery,
+    perdure.Batch,
+    perdure.BatchItem,
+    perdure.Outbox,
+    perdure.OutboxRelay,
+    perdure.Middleware,
+]
+
+
+def public(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_")} - INNER.get(kind.__name__, set())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_public_method_is_told(kind: type) -> None:
+    assert sorted(name for name in public(kind) if not is_told(name)) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_public_method_has_a_docstring_and_its_class_says_in_which_thread(kind: type) -> None:
+    told = inspect.getdoc(kind) or ""
+    assert re.search(r"\bthreads?\b", told), told
+    methods = [name for name in public(kind) if callable(getattr(kind, name)) or isinstance(getattr(kind, name), property)]
+    assert [name for name in methods if not inspect.getdoc(getattr(kind, name))] == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        perdure.System,
+        perdure.System.handler,
+        perdure.System.batch_handler,
+        perdure.System.every,
+        perdure.System.checkout,
+        Drafts.make,  # the options of `publish`
+        DeadLetters.list,
+        DeadLetters.replay,
+        DeadLetters.replay_all,
+        DeadLetters.purge,
+    ],
+)
+def test_every_option_is_told(call: Callable[..., object]) -> None:
+    names = set(inspect.signature(call).parameters) - {"self", "world", "causation_id"}  # for chaos, and for a handler's context
+    assert sorted(name for name in names if not re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", API)) == []
+
+
 @pytest.mark.parametrize(
     "kind",
     [
-        perdure.System,
-        Admin,
-        Actors,
-        perdure.Audit,
-        DeadLetters,
-        perdure.Context,
-        perdure.Delivery,
-        perdure.Batch,
-        perdure.BatchItem,
-        perdure.Outbox,
-        perdure.OutboxRelay,
-        perdure.Middleware,
+        HandlerOptions,
+        perdure.DeadLetter,
+        Failure,
+        DeadLetterStats,
+        perdure.Metrics,
+        perdure.HandlerInfo,
+        perdure.Recovery,
+        perdure.Tick,
     ],
 )
-def test_every_public_method_is_told(kind: type) -> None:
-    names = {name for name in dir(kind) if not name.startswith("_")} - INNER.get(kind.__name__, set())
+def test_every_field_is_told(kind: type[attrs.AttrsInstance]) -> None:
+    names = {field.name for field in attrs.fields(kind)}
+    if kind is perdure.HandlerInfo:
+        names = {name for name in names if not re.fullmatch(r"wait_p\d\d_s", name)}  # "and the same of `wait`"
     assert sorted(name for name in names if not is_told(name)) == []

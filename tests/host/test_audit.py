@@ -20,6 +20,8 @@ from perdure.store import frame as fr
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.host.conftest import Until
+
 
 @attrs.frozen
 class Task:
@@ -90,6 +92,24 @@ def test_timeline_tells_the_whole_story(folder: Path) -> None:
     assert (kinds(again), [record.seq for record in again]) == live
     with pytest.raises(perdure.UnknownMessage, match="nobody"):
         perdure.Audit(folder).timeline("nobody")
+
+
+def test_timeline_tells_of_what_outlives_a_message(folder: Path, clock: perdure.ManualClock, until: Until) -> None:
+    """Scenario 45: its window, its result, their ends; the metrics count both meanwhile, live and in the past (46)."""
+    system = perdure.System(folder, clock=clock)
+    system.handler(Task, dedup="reject", dedup_window=10.0)(lambda task, ctx: task.number)
+    with system:
+        ident = system.publish(Task(7), key="k", keep_result=5.0)
+        assert system.result(ident, timeout=10.0) == 7
+    with system:
+        kept = system.admin.metrics()
+        assert (kept.keys_held, kept.results_kept) == (1, 1)
+        assert system.audit.state_at(kept.seq) == kept
+        clock.advance(11.0)
+        until(lambda: system.admin.metrics().keys_held == 0)
+        assert system.admin.metrics().results_kept == 0
+    told = [record.name for record in perdure.Audit(folder).timeline(ident)]
+    assert told == ["Published", "Leased", "Completed", "KeyHeld", "ResultKept", "ResultDropped", "KeyFreed"]
 
 
 def test_events_by_type_time_and_message(folder: Path, clock: perdure.ManualClock) -> None:

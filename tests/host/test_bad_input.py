@@ -13,6 +13,7 @@ import pytest
 import perdure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -155,6 +156,44 @@ def test_unknown_type_for_the_operator(folder: Path) -> None:
             system.admin.scale(Note, -1)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (lambda system: system.admin.scale(Note, 1.5), "parallelism.*1.5"),
+        (lambda system: system.admin.scale(Note, True), "parallelism.*True"),
+        (lambda system: system.admin.scale(Note, "3"), "parallelism.*'3'"),
+        (lambda system: system.admin.scale(Note, 10**9), "parallelism.*1000000000"),
+        (lambda system: system.admin.scale(3, 1), "type.*3"),
+        (lambda system: system.admin.pause(3), "type.*3"),
+        (lambda system: system.admin.configure(Note, retries=1.5), "retries.*1.5"),
+        (lambda system: system.admin.configure(Note, renew="no"), "renew.*'no'"),
+        (lambda system: system.admin.configure(Note, dedup="reject"), "dedup.*cannot be changed"),
+        (lambda system: system.dead_letters.list(limit="x"), "limit.*'x'"),
+        (lambda system: system.dead_letters.list(type=3), "type.*3"),
+        (lambda system: system.dead_letters.list(reason=3), "reason.*3"),
+        (lambda system: system.dead_letters.replay_all(reason=b"x"), "reason.*b'x'"),
+        (lambda system: system.dead_letters.purge("x"), "older_than.*'x'"),
+        (lambda system: system.dead_letters.purge(-5), "older_than.*-5"),
+        (lambda system: system.dead_letters.purge(float("nan")), "older_than.*nan"),
+        (lambda system: system.checkout(Note, lease=0), "lease.*0"),
+        (lambda system: system.checkout(Note, lease="long"), "lease.*'long'"),
+        (lambda system: system.checkout(Note, retries=-3), "retries.*-3"),
+        (lambda system: system.checkout(3), "type.*3"),
+        (lambda system: system.handler("notes.Note"), "type.*'notes.Note'"),
+    ],
+)
+def test_operator_who_asks_for_what_cannot_be(folder: Path, wrong: Callable[[Any], Any], told: str) -> None:
+    """A clear error in the caller's thread, with the name, the value and what is allowed; no actor ever sees it."""
+    system = perdure.System(folder, options=perdure.Options(restart_budget=0))
+    system.handler(Note)(lambda note, ctx: None)
+    with system:
+        with pytest.raises(ValueError, match=told):
+            wrong(system)
+        system.publish(Note("goes on"))
+        system.drain(timeout=10.0)
+        assert "actor_deaths" not in system.admin.metrics().machinery
+
+
 def test_batch_over_its_bounds(folder: Path) -> None:
     options = perdure.Options(batch_max=3, batch_bytes_max=1000)
     with perdure.System(folder, options=options) as system:
@@ -186,6 +225,29 @@ def test_bad_handler_option(folder: Path, options: dict[str, Any], field: str) -
         perdure.System(folder).handler(Note, **options)
 
 
+class Handless:
+    """Without a method `handle`."""
+
+
+class Deaf:
+    def handle(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "told"),
+    [
+        (3, "a function or a class, not 3"),
+        (Handless, "has no method `handle"),
+        (Deaf, "Deaf takes no argument for the message"),
+        (lambda: None, "takes no argument for the message"),
+        (lambda note, ctx, other: None, "takes 'other', which names no service"),
+    ],
+)
+def test_what_could_not_be_called_is_refused_at_once(folder: Path, handler: Any, told: str) -> None:
+    with pytest.raises(perdure.InvalidMessage, match=told):
+        perdure.System(folder).handler(Note)(handler)
+
+
 def test_second_handler_of_a_type(folder: Path) -> None:
     system = perdure.System(folder)
     system.handler(Note)(lambda note, ctx: None)
@@ -195,7 +257,23 @@ def test_second_handler_of_a_type(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["backlog_max", "payload_bytes_max", "retries", "snapshots_kept", "grace_s"])
 def test_bad_option(name: str) -> None:
-    for wrong, error in ((-1, ValueError), ("many", TypeError), (True, ValueError)):
+    for wrong, error in ((-1, ValueError), ("many", TypeError), (True, TypeError), (None, TypeError), (float("nan"), Exception)):
         options: dict[str, Any] = {name: wrong}
-        with pytest.raises(error, match=name):
+        with pytest.raises(error, match=rf"^{name} must be a .*number >= \d.*, not {wrong!r}$"):
             perdure.Options(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"durability": "maybe"}, "durability must be 'fsync' or 'os', not 'maybe'"),
+        ({"dead_letters_full": None}, "dead_letters_full must be 'drop_oldest' or 'drop_newest', not None"),
+        ({"history_folder": 3}, "history_folder must be a path (text or pathlib.Path) or None, not 3"),
+        ({"publish_timeout_s": float("inf")}, "publish_timeout_s must be a number >= 0 and <= 1e+09, not inf"),
+        ({"batch_max": 1.5}, "batch_max must be a whole number >= 1, not 1.5"),
+    ],
+)
+def test_bad_option_is_told_with_its_name_its_value_and_what_is_allowed(options: dict[str, Any], told: str) -> None:
+    with pytest.raises((ValueError, TypeError)) as raised:
+        perdure.Options(**options)
+    assert str(raised.value) == told

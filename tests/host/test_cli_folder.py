@@ -98,7 +98,9 @@ def test_a_timeline_tells_facts_in_order_with_what_the_handler_published(folder:
 
 def test_dead_letters_are_listed_shown_and_chosen(folder: Path) -> None:
     assert invoke("dead-letters", "list", folder).splitlines()[0] == "3 of 3 dead letters, newest first"
-    assert "1 of 3" in invoke("dead-letters", "list", folder, "--reason", "NUMBER 4")
+    found = invoke("dead-letters", "list", folder, "--reason", "NUMBER 4")
+    assert "1 of 3" in found
+    assert "ValueError: number 4" in found
     assert "0 of 3" in invoke("dead-letters", "list", folder, "--type", "str")
     shown = invoke("dead-letters", "show", folder, "n4")
     assert "attempt   2" in shown

@@ -28,6 +28,11 @@ def test_each_source_is_stronger_than_the_one_before(file: Path) -> None:
     assert (options.segment_bytes, options.backlog_bytes) == (1 << 20, 2 << 20)
 
 
+def test_variable_that_sets_nothing_is_told_where_it_looks_misspelt(caplog: pytest.LogCaptureFixture) -> None:
+    assert load(environ={"PERDURE_BACKLOG_MXA": "5", "PERDURE_KILLS": "3", "PERDURE_HANDLER_A__RETRIES": "1"}) == perdure.Options()
+    assert caplog.messages == ["environment variable PERDURE_BACKLOG_MXA sets nothing; did you mean PERDURE_BACKLOG_MAX?"]
+
+
 def test_file_is_found_by_its_variable_or_in_the_working_directory(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(environ={"PERDURE_CONFIG": str(file)}).backlog_max == 5_000
     monkeypatch.chdir(file.parent)

@@ -87,6 +87,26 @@ def test_list_and_stats(folder: Path, clock: perdure.ManualClock) -> None:
         system.dead_letters.list(limit=-1)
 
 
+def test_reason_says_what_went_wrong(folder: Path, clock: perdure.ManualClock) -> None:
+    """Scenario 24: who reads the list sees the exception's message, bounded and on one line; what the list shows finds it again."""
+    system = perdure.System(folder, clock=clock)
+
+    @system.handler(Bill, retries=0)
+    def pay(bill: Bill, ctx: perdure.Context) -> None:
+        raise ValueError(f"bill {bill.number}\nis for nobody" + "!" * 1000 * bill.number)
+
+    with system:
+        long, short = bury(system, clock, Bill(1), Bill(0))
+        letters = {letter.id: letter for letter in system.dead_letters.list()}
+        assert letters[short].reason == "failed 1 times: ValueError: bill 0 is for nobody"
+        assert letters[long].reason.startswith("failed 1 times: ValueError: bill 1 is for nobody!!!")
+        assert len(letters[long].reason) < 400 < len(letters[long].error)
+        for ident, letter in letters.items():
+            assert [found.id for found in system.dead_letters.list(reason=letter.reason)] == [ident]
+        assert system.dead_letters.stats().by_reason == {"failed 1 times: ValueError": 2}
+        assert system.dead_letters.replay_all(reason="failed 1 times: ValueError", dry_run=True) == 2
+
+
 def test_stats_without_any(folder: Path) -> None:
     """Scenario 24: no dead letters is a plain answer."""
     with perdure.System(folder) as system:

@@ -187,3 +187,46 @@ def test_newer_payload_survives_a_crash(folder: Path, tmp_path: Path, collected:
         assert collected.items == [("newer", 1)]
         assert system.admin.metrics().superseded == 1
         assert system.dead_letters.list() == []
+
+
+def test_policies_of_a_handler_are_on_record(folder: Path) -> None:
+    """All of them, so that the log says under which options a message was refused; a change is another fact."""
+    for window in (60.0, 60.0, 30.0):
+        system = perdure.System(folder)
+        system.handler(Order, dedup="reject", dedup_window=window)(lambda order, ctx: None)
+        with system:
+            pass
+    told = [record.event.more for record in perdure.Audit(folder).events(type="HandlerRegistered")]  # type: ignore[attr-defined]
+    assert told == [{"dedup_window_s": 60.0}, {"dedup_window_s": 30.0}]
+
+
+def test_debounced_burst_outlives_a_restart_and_waits_for_the_one_in_flight(
+    folder: Path, clock: perdure.ManualClock, collected: Collected, until: Until
+) -> None:
+    """The last of a burst by key, though part of it came before a restart, and some while an older one was running."""
+    with perdure.System(folder, clock=clock) as system:
+        for number in range(3):
+            system.publish(Order("A", number), key="A", debounce=5.0)
+    system = perdure.System(folder, clock=clock)
+    go_on = threading.Event()
+
+    @system.handler(Order)
+    def handle(order: Order, ctx: perdure.Context) -> None:
+        collected.add(order.number)
+        assert go_on.wait(10.0)
+
+    with system:
+        clock.advance(4.0)
+        system.publish(Order("A", 3), key="A", debounce=5.0)
+        clock.advance(4.0)
+        assert system.admin.metrics().delayed == 1
+        clock.advance(1.0)
+        assert collected.wait_for(1) == [3]
+        for number in (4, 5):
+            system.publish(Order("A", number), key="A", debounce=5.0)
+        clock.advance(5.0)
+        until(lambda: system.admin.metrics().held == 1)
+        go_on.set()
+        assert collected.wait_for(2) == [3, 5]
+        system.drain(timeout=10.0)
+        assert system.admin.metrics().superseded == 4

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -370,7 +371,7 @@ def test_retry_policy_by_exception(folder: Path, collected: Collected) -> None:
         system.drain(timeout=10.0)
         assert collected.items.count(("transient", 3)) == 1
         reasons = {letter.message.how: letter.reason for letter in system.dead_letters.list()}
-        assert reasons == {"key": "KeyError is one of dead_letter_on", "value": "ValueError is none of retry_on"}
+        assert reasons == {"key": "KeyError is one of dead_letter_on: 2", "value": "ValueError is none of retry_on: 3"}
         assert all(letter.attempts == 1 for letter in system.dead_letters.list())
 
 
@@ -404,6 +405,43 @@ def test_renewed_lease_outlasts_a_silent_handler(folder: Path, collected: Collec
         system.drain(timeout=10.0)
         assert collected.items == [1]
         assert system.admin.metrics().late_results == 0
+
+
+def test_lease_that_an_operator_sets_is_renewed_too(
+    folder: Path, clock: perdure.ManualClock, collected: Collected, until: Until
+) -> None:
+    """By default for handlers without a timeout, whoever has set the lease, until a timeout is set or it is switched off."""
+    system = perdure.System(folder, clock=clock)
+    go_on, begun = threading.Event(), threading.Event()
+
+    @system.handler(Job, parallelism=2, retries=5, backoff=0.0)
+    def slow(job: Job, ctx: perdure.Context) -> None:
+        begun.set()
+        assert go_on.wait(10.0)
+        collected.add((ctx.attempt, ctx.cancelled))
+
+    def reached(extensions: int) -> bool:
+        return len(list(system.audit.events(type="LeaseExtended"))) >= extensions
+
+    with system:
+        system.admin.configure(Job, lease=5.0)
+        system.publish(Job(1))
+        assert begun.wait(10.0)
+        for n in range(1, 4):
+            clock.advance(5.0)
+            until(partial(reached, n))
+        go_on.set()
+        assert collected.wait_for(1) == [(1, False)]
+        system.drain(timeout=10.0)
+        go_on.clear()
+        begun.clear()
+        system.admin.configure(Job, renew=False)
+        system.publish(Job(2))
+        assert begun.wait(10.0)
+        clock.advance(5.0)
+        until(lambda: system.admin.metrics().lease_expired == 1)
+        go_on.set()
+        assert sorted(collected.wait_for(3)) == [(1, False), (1, True), (2, False)]
 
 
 def test_handler_that_keeps_the_interpreter_to_itself_is_not_run_beside_itself(folder: Path, collected: Collected) -> None:

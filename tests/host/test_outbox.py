@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 import perdure
+from perdure.outbox import BATCH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,3 +145,58 @@ def test_all_of_the_handlers_policy_holds_for_the_outbox(folder: Path, database:
         "held": ("replace", (20_000_000, 0)),
         "held for less": ("replace", (1_000_000, 0)),
     }
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_refused_rows_starve_nobody_behind_them(
+    database: Path, until: Until, caplog: pytest.LogCaptureFixture, by_hand: bool
+) -> None:
+    """More than one batch of them at the head, and a row that no version can read: told once, and tried again."""
+    refused = BATCH + 1
+    with perdure.System(store=perdure.MemoryStore()) as system, sqlite3.connect(database) as connection:
+        system.publish(Shipped("holder"), key="k", dedup="reject")
+        outbox = perdure.Outbox(connection)
+        for n in range(refused):
+            outbox.publish(Shipped(f"refused {n}"), key="k", dedup="reject")
+        connection.execute("INSERT INTO perdure_outbox (id, draft) VALUES ('from tomorrow', ?)", (b"\x93\x01\x02\x03",))
+        outbox.publish(Shipped("behind"))
+        connection.commit()
+        relay = perdure.OutboxRelay(system, lambda: sqlite3.connect(database), every_s=0.01)
+        if by_hand:
+            with pytest.raises(perdure.DuplicateKey):
+                relay.relay_once()
+            assert rows(database) == refused + 1
+        else:
+            with relay:
+                until(lambda: rows(database) == refused + 1)
+                outbox.publish(Shipped("written while they are refused"))
+                connection.commit()
+                until(lambda: rows(database) == refused + 1)
+                assert system.admin.metrics().published == 3
+                holder = system.checkout(Shipped)
+                assert holder is not None
+                holder.ack()
+                until(lambda: rows(database) < refused + 1)  # one of them has the key now
+            warnings = [text for text in caplog.messages if "was refused" in text]
+            assert 0 < len(warnings) < refused
+
+
+def test_row_that_is_let_in_while_others_are_refused_is_published_once(database: Path, until: Until) -> None:
+    """Two relays on one table, one of which dies again and again, and rows whose keys are freed one after the other."""
+    with perdure.System(store=perdure.MemoryStore()) as system, sqlite3.connect(database) as connection:
+        outbox = perdure.Outbox(connection)
+        ids = [outbox.publish(Shipped(str(n)), key=f"k{n % 3}", dedup="reject") for n in range(12)]
+        connection.commit()
+        relays = [perdure.OutboxRelay(system, lambda: sqlite3.connect(database, timeout=30.0), every_s=0.001) for _ in range(2)]
+        with relays[0], relays[1]:
+            handled: list[str] = []
+            while len(handled) < len(ids):
+                until(lambda: system.admin.metrics().ready)
+                system.actors.kill("relay")
+                delivery = system.checkout(Shipped)
+                assert delivery is not None
+                handled.append(delivery.id)
+                delivery.ack()
+            until(lambda: rows(database) == 0)
+        assert sorted(handled) == sorted(ids)
+        assert system.admin.metrics().published == len(ids)

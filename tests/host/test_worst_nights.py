@@ -1,8 +1,10 @@
-"""What other queues were caught doing: running a delayed message twice, and leaving a publisher in doubt for ever."""
+"""What other queues were caught doing: running a delayed message twice, leaving a publisher in doubt, stumbling over payloads."""
 
 from __future__ import annotations
 
+import sys
 import threading
+import types
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -113,3 +115,45 @@ def test_publish_that_raised_has_published_nothing(
     with perdure.System(folder, options=bounds) as system:
         assert [record.message_id for record in system.audit.events(type="Published")] == [kept]
         assert system.admin.metrics().ready == 1
+
+
+def test_messages_whose_type_is_gone_wait_and_can_be_rejected_by_its_name(folder: Path) -> None:
+    """Scenario 54: nobody has the class any more; as dead letters they keep their bytes, and say why."""
+
+    @perdure.message(name="shop.Gone")
+    @attrs.frozen
+    class Gone:
+        number: int
+
+    with perdure.System(folder) as system:
+        ids = system.publish_many([Gone(1), Gone(2)])
+    for restarted in (False, True):
+        with perdure.System(folder) as system:
+            if not restarted:
+                assert system.admin.metrics().ready == 2
+                while delivery := system.checkout("shop.Gone"):
+                    assert delivery.message["number"] in {1, 2}
+                    delivery.reject("the type is gone")
+            letters = system.dead_letters.list(type="shop.Gone", reason="the type is gone")
+            assert [(letter.id, letter.message) for letter in letters] == [(ids[1], {"number": 2}), (ids[0], {"number": 1})]
+
+
+def test_pickled_object_whose_module_is_gone_is_a_dead_letter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenario 54: with the reason, and its signed bytes; the queue behind it moves on."""
+    codec = perdure.CloudPickle(key=b"sixteen bytes or more")
+    module = types.ModuleType("perdure_test_gone")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    kind: Any = type("Thing", (), {"__module__": module.__name__})
+    vars(module)["Thing"] = kind
+    with perdure.System(folder, codec=codec) as system:
+        system.publish(kind())
+        system.publish("after it")
+    monkeypatch.delitem(sys.modules, module.__name__)
+    with perdure.System(folder, codec=codec) as system:
+        assert system.checkout(kind) is None
+        (letter,) = system.dead_letters.list()
+        assert isinstance(letter.message, bytes)
+        assert "No module named 'perdure_test_gone'" in letter.reason
+        delivery = system.checkout(str)
+        assert delivery is not None
+        assert delivery.message == "after it"

@@ -1,0 +1,78 @@
+"""Large messages, many at once: nothing that is accepted may make a frame that the store does not take."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import perdure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIB = 1 << 20
+COUNT = 80
+"""So many of a MiB are more than the largest frame."""
+
+
+@attrs.frozen
+class Blob:
+    body: bytes
+
+
+@attrs.frozen
+class Start:
+    count: int
+
+
+def test_fast_publisher_of_large_messages(folder: Path) -> None:
+    """Submitted without waiting, so that many are decided in one pass; all are there after a restart."""
+    body = os.urandom(MIB - 100)
+    with perdure.System(folder, options=perdure.Options(restart_budget=0)) as system:
+        futures = [system.submit(Blob(body), priority=n % 2) for n in range(COUNT)]
+        assert len({future.result(timeout=60.0) for future in futures}) == COUNT
+    with perdure.System(folder) as system:
+        assert system.admin.metrics().ready == COUNT
+
+
+def test_handler_that_publishes_more_than_a_commit_takes(folder: Path) -> None:
+    """Told to the handler, whose attempt fails; the system goes on."""
+    system = perdure.System(folder, options=perdure.Options(restart_budget=0, retries=0))
+    body = os.urandom(MIB - 100)
+
+    @system.handler(Start)
+    def begin(start: Start, ctx: perdure.Context) -> None:
+        for _ in range(start.count):
+            ctx.publish(Blob(body))
+
+    with system:
+        system.publish(Start(COUNT))
+        small = system.publish(Start(3))
+        system.admin.pause(Blob)
+        with pytest.raises(TimeoutError):
+            system.drain(timeout=2.0)
+        (letter,) = system.dead_letters.list()
+        assert "Publish a message that publishes the rest" in letter.reason
+        assert [record.name for record in system.audit.timeline(small)].count("Completed") == 1
+        assert system.admin.metrics().ready == 3
+
+
+def test_many_large_dead_letters_die_and_are_not_replayed_in_one_commit(folder: Path) -> None:
+    system = perdure.System(folder, options=perdure.Options(restart_budget=0, retries=0))
+
+    @system.handler(Blob, parallelism=4)
+    def fail(blob: Blob) -> None:
+        raise ValueError(len(blob.body))
+
+    body = os.urandom(MIB - 100)
+    with system:
+        for future in [system.submit(Blob(body)) for _ in range(COUNT)]:
+            future.result(timeout=60.0)
+        system.drain(timeout=60.0)
+        assert system.dead_letters.stats().total == COUNT
+        with pytest.raises(perdure.PayloadTooLarge, match="narrow them"):
+            system.dead_letters.replay_all()
+        assert system.dead_letters.replay_all(dry_run=True) == COUNT

@@ -1,0 +1,84 @@
+"""What becomes of ticks that nothing ran for, by policy, and of those that their key's policy rejects.
+
+That each tick is published once, whatever dies, is in `test_more`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import perdure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.host.conftest import Until
+
+MINUTE_S = 60.0
+
+
+@attrs.frozen
+class Report:
+    name: str
+
+
+def _has_ticked(system: perdure.System, times: int) -> bool:
+    return _ticks(system) == times
+
+
+def _ticks(system: perdure.System) -> int:
+    return len(list(system.audit.events(type="Ticked")))
+
+
+@pytest.mark.parametrize(
+    ("missed", "while_nothing_ran", "made_up_for"),
+    [("last", 1, 1), ("last", 3, 1), ("all", 1, 1), ("all", 3, 3), ("none", 1, 0), ("none", 3, 0)],
+)
+def test_missed_ticks_by_policy(
+    folder: Path, clock: perdure.ManualClock, until: Until, missed: str, while_nothing_ran: int, made_up_for: int
+) -> None:
+    """A single missed tick is a missed one too; the next that falls due while it runs is published whatever the policy."""
+
+    def make() -> perdure.System:
+        system = perdure.System(folder, clock=clock)
+        system.every(MINUTE_S, message=Report("minutely"), missed=missed)
+        return system
+
+    with make() as system:
+        until(lambda: _ticks(system) == 1)  # its beginning
+    clock.advance(MINUTE_S * while_nothing_ran)
+    with make() as system:
+        until(lambda: _ticks(system) == 1 + while_nothing_ran)
+        assert system.admin.metrics().published == made_up_for
+        for name in ("scheduler", "queue"):
+            system.actors.kill(name)
+        clock.advance(MINUTE_S)
+        until(lambda: _ticks(system) == 2 + while_nothing_ran)
+        assert system.admin.metrics().published == made_up_for + 1
+
+
+def test_tick_whose_key_is_held_is_passed_over(folder: Path, clock: perdure.ManualClock, until: Until) -> None:
+    """With `reject` a slow job is not begun again while it waits or runs; on record, and not made up for at the next start."""
+
+    def make() -> perdure.System:
+        system = perdure.System(folder, clock=clock)
+        system.every(MINUTE_S, message=Report("slow"), key="slow", dedup="reject", missed="all")
+        return system
+
+    with make() as system:
+        until(lambda: _ticks(system) == 1)
+        for n in range(2, 5):
+            clock.advance(MINUTE_S)
+            until(partial(_has_ticked, system, n))
+        assert system.admin.metrics().published == 1
+    with make() as system:
+        delivery = system.checkout(Report)
+        assert delivery is not None
+        delivery.ack()
+        clock.advance(MINUTE_S)
+        until(lambda: _ticks(system) == 5)
+        assert system.admin.metrics().published == 2
