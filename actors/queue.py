@@ -91,8 +91,8 @@ class Queue(Decider):
         now_us = self.stage.clock.now_us()
         if self.stage.first_time("orphans"):
             for orphan in rules.orphans(self.state):
-                self._apply(rules.decide(self.state, orphan, now_us, self.stage.limits))
-            self.commit(now_us)
+                self._weigh(self._decide(orphan, now_us), now_us)
+            self._cut(now_us)
         self.stage.tell("dispatcher", Reborn("queue"))
 
     def handle(self, messages: list[Any]) -> None:
@@ -146,6 +146,12 @@ class Queue(Decider):
         self.weight = 0
         self.commit(now_us)
 
+    def _weigh(self, decided: list[ev.Event], now_us: int) -> None:
+        """Count what these carry, and send it off where more would be too much."""
+        self.weight += sum(map(_carried, decided))
+        if self.weight > PASS_BYTES:
+            self._cut(now_us)
+
     def _apply(self, events: list[ev.Event]) -> None:
         evolve_all(self.state, events)
         self.events += events
@@ -171,10 +177,8 @@ class Queue(Decider):
                 fold(state, event)
             events += decided
             if len(decided) > 1:  # with what its handler published, or as a dead letter: it carries payloads
-                self.weight += sum(map(_carried, decided))
-                if self.weight > PASS_BYTES:
-                    self._cut(now_us)
-                    events = self.events
+                self._weigh(decided, now_us)
+                events = self.events
 
     # --- requests --------------------------------------------------------------------------------------------------------
 
@@ -302,7 +306,7 @@ class Queue(Decider):
                 continue
             place = (message.number, message.published.id, lease.attempt)
             if lease.holder or message.published.type not in self.subscriptions:
-                self._decide(Lose(*place, "its lease ran out without a sign of life"), now_us)
+                self._weigh(self._decide(Lose(*place, "its lease ran out without a sign of life"), now_us), now_us)
             else:
                 ask.append((*place, message.until_us))
         if ask:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import threading
 from typing import TYPE_CHECKING
 
 import attrs
@@ -76,3 +78,30 @@ def test_many_large_dead_letters_die_and_are_not_replayed_in_one_commit(folder: 
         with pytest.raises(perdure.PayloadTooLarge, match="narrow them"):
             system.dead_letters.replay_all()
         assert system.dead_letters.replay_all(dry_run=True) == COUNT
+
+
+def test_many_large_messages_whose_process_died_become_dead_letters(folder: Path, tmp_path: Path) -> None:
+    """Scenario 29: all of them are taken back in the first pass after the start."""
+    begun, go = threading.Semaphore(0), threading.Event()
+    system = perdure.System(folder)
+
+    @system.handler(Blob, parallelism=COUNT, retries=0)
+    def hold(blob: Blob) -> None:
+        begun.release()
+        go.wait(60.0)
+
+    body = os.urandom(MIB - 100)
+    try:
+        with system:
+            for _ in range(COUNT):
+                system.publish(Blob(body))
+            for _ in range(COUNT):
+                assert begun.acquire(timeout=30.0)
+            shutil.copytree(folder, tmp_path / "left")  # what a SIGKILL would leave
+            go.set()
+    finally:
+        go.set()
+    with perdure.System(tmp_path / "left", options=perdure.Options(restart_budget=0)) as heir:
+        assert heir.recovery is not None
+        assert (heir.recovery.in_flight_taken_back, heir.recovery.dead_letters) == (COUNT, COUNT)
+        assert heir.admin.metrics().dead_letters == COUNT
