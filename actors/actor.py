@@ -19,7 +19,7 @@ from perdure.actors.mailbox import Mailbox, stops
 if TYPE_CHECKING:
     from perdure.actors.stage import Stage
 
-__all__ = ["Actor", "ActorKilled"]
+__all__ = ["Actor", "ActorKilled", "begin"]
 
 
 ROUSE_FIRST_S, ROUSE_GROWTH, ROUSE_MAX_S = 0.005, 1.01, 0.25
@@ -27,6 +27,12 @@ ROUSE_FIRST_S, ROUSE_GROWTH, ROUSE_MAX_S = 0.005, 1.01, 0.25
 _births = threading.Lock()
 """Held while an actor's thread is started, and while a death is thrown: until it runs, CPython files a new thread under the id
 of the one that starts it, so that a death meant for the supervisor would strike the newborn (and hang who waits for it)."""
+
+
+def begin(thread: threading.Thread) -> None:
+    """Start a thread; the way to do so for whoever may be an actor."""
+    with _births:
+        thread.start()
 
 
 class ActorKilled(BaseException):

@@ -5,8 +5,10 @@ What a command means is the receiver's business; that a command sent twice count
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -99,8 +101,9 @@ class Desk:
         self._tell = tell
         self._keys = itertools.count(1)
         self.outstanding: dict[int, Request] = {}
-        self._room = threading.Condition()
-        self._waiters = 0
+        self._bells: list[threading.Lock] = []
+        """Of those who wait for room; each is a lock held by who waits, and let go by who rings. No Condition: an actor that is
+        killed while it enters one keeps it locked for ever."""
         self._enough = 0
         self.closed: PerdureError | None = None
         """While set, whoever asks from outside is refused with this."""
@@ -127,22 +130,30 @@ class Desk:
         """
         if len(self.outstanding) < most:
             return
-        with self._room:
-            self._waiters += 1
-            # Woken when a quarter is done, not at each one: who is woken for one place fills it and waits again.
-            self._enough = most - most // 4
-            try:
-                if not self._room.wait_for(lambda: len(self.outstanding) < most, timeout_s):
+        until_s = time.monotonic() + timeout_s
+        # Woken when a quarter is done, not at each one: who is woken for one place fills it and waits again.
+        self._enough = most - most // 4
+        bell = threading.Lock()
+        bell.acquire()
+        self._bells.append(bell)  # first known, then a look: who strikes off and rings does it the other way round
+        try:
+            while len(self.outstanding) >= most:
+                if not bell.acquire(timeout=max(0.0, until_s - time.monotonic())):
                     msg = f"{most:,} publishes are under way and none was answered within {timeout_s:g} s. Nothing was published."
                     raise QueueFull(msg)
-            finally:
-                self._waiters -= 1
+        finally:
+            self._bells.remove(bell)
+
+    def _ring(self) -> None:
+        """Wake who waits for room, if there is enough."""
+        if self._bells and len(self.outstanding) <= self._enough:
+            for bell in list(self._bells):
+                with contextlib.suppress(RuntimeError):  # rung before, and not heard yet
+                    bell.release()
 
     def _strike_off(self, request: Request) -> None:
         self.outstanding.pop(request.key, None)
-        if self._waiters and len(self.outstanding) <= self._enough:
-            with self._room:
-                self._room.notify_all()
+        self._ring()
 
     def settle(self, request: Request, value: Any) -> None:
         """Give a request its answer."""
@@ -158,9 +169,7 @@ class Desk:
             if request.key in outstanding:
                 request.reply.resolve(None)
                 outstanding.pop(request.key, None)
-        if self._waiters and len(outstanding) <= self._enough:
-            with self._room:
-                self._room.notify_all()
+        self._ring()
 
     def refuse(self, request: Request, error: BaseException) -> None:
         """Give a request its refusal."""
@@ -183,6 +192,7 @@ class Desk:
                 continue
             request.times += 1
             self._tell(target, request)
+        self._ring()  # whoever died may have struck off the last one, and not rung
 
     def close(self, error: PerdureError) -> None:
         """Refuse all from outside from now on, and those who wait whose command is known not to have been written."""

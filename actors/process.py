@@ -17,6 +17,7 @@ import threading
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.actor import begin
 from perdure.actors.shipping import CANCEL_SIGNAL, pack
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class HandlerProcess:
             child.send_signal(CANCEL_SIGNAL)
         timer = threading.Timer(grace_s, self._stop, (number, 0.0))
         timer.daemon = True
-        timer.start()
+        begin(timer)
 
     def call(self, message: Any, context: Context) -> Any:
         """Run one attempt in the child; gives what the handler returned, or raises what it raised.

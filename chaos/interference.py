@@ -5,11 +5,13 @@ Order is kept: what is told to an actor after something late waits behind it. Wh
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
 from collections import deque
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -40,7 +42,10 @@ class Interference:
         self._repeat, self._delay, self._stall = repeat, delay, stall
         self._late_s = late_s
         self._chance = random.Random(seed ^ 0x5EED)  # noqa: S311 - a schedule, to be repeated
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
+        """Held by actors that may be killed meanwhile, so no Condition: who is killed while it enters one keeps it for ever."""
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        """Wakes the carrier."""
         self._late: dict[str, deque[tuple[float, Any]]] = {}
         """By target: when each message that waits may arrive, and the message."""
         self._ending = False
@@ -72,9 +77,8 @@ class Interference:
             self._undo.pop()()
 
     def _step_aside(self, stage: Stage, tell: Callable[[str, Any], None]) -> None:
-        with self._lock:
-            self._ending = True
-            self._lock.notify()
+        self._ending = True
+        self._bell.put(None)
         if self._carrier is not None:
             self._carrier.join()  # from here on nothing is late any more, so that order is kept
         stage.tell = stage.desk._tell = tell  # type: ignore[method-assign, assignment]  # noqa: SLF001
@@ -93,11 +97,11 @@ class Interference:
             self.repeated += twice
             if is_late or waiting:
                 at_s = time.monotonic() + (self._chance.random() * self._late_s if is_late else 0.0)
+                self._bell.put(None)  # first, as who is killed before the next line has told nothing; it waits for the lock anyway
                 line = self._late.setdefault(name, deque())
                 line.append((at_s, message))
                 if twice:
                     line.append((at_s, _Again(message)))
-                self._lock.notify()
                 return
             tell(name, message)
             if twice:
@@ -105,23 +109,29 @@ class Interference:
 
     def _carry(self, tell: Callable[[str, Any], None]) -> None:
         """Deliver what is late, each line in its order; ends when told to and nothing waits any more."""
-        with self._lock:
-            while True:
-                now_s = time.monotonic()
-                for name in list(self._late):
-                    line = self._late[name]
-                    while line and (self._ending or line[0][0] <= now_s):
-                        message = line.popleft()[1]
-                        if isinstance(message, _Again):
-                            tell_again(tell, name, message.message)
-                        else:
-                            tell(name, message)
-                    if not line:
-                        del self._late[name]
-                if self._ending:
-                    return
-                next_s = min((line[0][0] for line in self._late.values()), default=None)
-                self._lock.wait(None if next_s is None else max(0.0, next_s - now_s))
+        while True:
+            with self._lock:
+                ending = self._ending
+                next_s = self._deliver(tell, ending=ending)
+            if ending:
+                return
+            with contextlib.suppress(Empty):
+                self._bell.get(timeout=None if next_s is None else max(0.0, next_s - time.monotonic()))
+
+    def _deliver(self, tell: Callable[[str, Any], None], *, ending: bool) -> float | None:
+        """Deliver what is due, or all; gives the time at which the next message is."""
+        now_s = time.monotonic()
+        for name in list(self._late):
+            line = self._late[name]
+            while line and (ending or line[0][0] <= now_s):
+                message = line.popleft()[1]
+                if isinstance(message, _Again):
+                    tell_again(tell, name, message.message)
+                else:
+                    tell(name, message)
+            if not line:
+                del self._late[name]
+        return min((line[0][0] for line in self._late.values()), default=None)
 
     # --- handlers --------------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,16 @@ PENDING, CANCELLED, FINISHED = "PENDING", "CANCELLED_AND_NOTIFIED", "FINISHED"
 logger = logging.getLogger("perdure")
 
 
-_MADE_LATE: dict[str, Callable[[], Any]] = {"_condition": threading.Condition, "_waiters": list, "_done_callbacks": list}
+class _Condition(threading.Condition):
+    """With its lock at hand: an actor that is killed while it enters a Condition keeps it for ever, who takes a lock does not."""
+
+    def __init__(self) -> None:
+        self.mutex = threading.RLock()
+        super().__init__(self.mutex)
+
+
+_MADE_LATE: dict[str, Callable[[], Any]] = {"_condition": _Condition, "_waiters": list, "_done_callbacks": list, "_told": list}
+"""`_told`: those of the waiters who know."""
 
 
 class PublishFuture(Future[T]):
@@ -51,40 +60,37 @@ class PublishFuture(Future[T]):
     def resolve(self, value: Any) -> None:
         """See `Reply.resolve`."""
         own = self.__dict__
-        claim = object()
-        if own.setdefault("_claimed", claim) is not claim:
-            return
-        own["_result"] = value if self._value is None else self._value
-        own["_state"] = FINISHED
+        # Whichever word is the first is kept in one step, so that who is killed on the way is made up for by who comes again.
+        outcome = (FINISHED, value if self._value is None else self._value, None)
+        state, own["_result"], own["_exception"] = own.setdefault("_outcome", outcome)
+        own["_state"] = state
         if "_condition" in own or "_done_callbacks" in own:
-            self._end(FINISHED)
+            self._tell()
 
     def reject(self, error: BaseException) -> None:
         """See `Reply.reject`."""
-        if self._claim():
-            self._exception = error
-            self._end(FINISHED)
+        self._end((FINISHED, None, error))
 
     def cancel(self) -> bool:
         """Stop waiting; what was published stays so."""
-        if self._claim():
-            self._end(CANCELLED)
+        self._end((CANCELLED, None, None))
         return self._state == CANCELLED
 
-    def _claim(self) -> bool:
-        """Take the right to end it, which there is once."""
-        claim = object()
-        return self.__dict__.setdefault("_claimed", claim) is claim
-
-    def _end(self, state: str) -> None:
-        # First the state, then a look for who waits; who begins to wait does it the other way round. So nobody waits in vain.
+    def _end(self, outcome: tuple[str, Any, BaseException | None]) -> None:
+        state, self._result, self._exception = self.__dict__.setdefault("_outcome", outcome)
         self._state = state
+        self._tell()
+
+    def _tell(self) -> None:
+        # First the state, then a look for who waits; who begins to wait does it the other way round. So nobody waits in vain.
         condition = self.__dict__.get("_condition")
         if condition is not None:
-            with condition:
+            with condition.mutex:
                 for waiter in self._waiters:
-                    tell = waiter.add_cancelled if state == CANCELLED else waiter.add_result
-                    (tell if self._exception is None else waiter.add_exception)(self)
+                    if waiter not in self._told:
+                        tell = waiter.add_cancelled if self._state == CANCELLED else waiter.add_result
+                        (tell if self._exception is None else waiter.add_exception)(self)
+                        self._told.append(waiter)
                 condition.notify_all()
         if "_done_callbacks" in self.__dict__:
             self._call_back()
@@ -100,6 +106,9 @@ class PublishFuture(Future[T]):
                 callback(self)
             except Exception:
                 logger.exception("a callback of the future of a publish failed")
+            except BaseException:
+                callbacks.insert(0, callback)  # whose thread was killed in it: who ends this again calls it again
+                raise
 
     def add_done_callback(self, fn: Callable[[Any], object]) -> None:
         """See `Future.add_done_callback`."""
