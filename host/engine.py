@@ -68,6 +68,7 @@ class Engine:
         self._store = store
         self._clock = clock
         self._options = options
+        self._dismissed = False
         self._collector: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None
         self._states, self._base = recover(
             store,
@@ -183,7 +184,7 @@ class Engine:
             raise TimeoutError(msg) from None
 
     def _replace_supervisor(self, dead: Actor) -> None:
-        if not self.stage.closing:
+        if not self._dismissed:  # at a stop too: who brings the handlers to rest may need an actor that is dead
             self.stage.enter(Supervisor(self.stage, "supervisor", dead.generation + 1))
 
     def stop(self, grace_s: float, why: NotRunning) -> None:
@@ -211,17 +212,17 @@ class Engine:
     def dismiss(self, why: NotRunning) -> None:
         """Let the actors go in the order in which they still tell each other something; the journal closes the store."""
         stage = self.stage
-        stage.closing = True
+        stage.closing = self._dismissed = True
         self._restore_collector()
         for pool in stage.pools.values():
             pool.closed = True
         for name in LEAVING:
-            actor = stage.actors.get(name)
-            if actor is None:
-                continue
-            if actor.actor_ref.is_alive():
-                actor.actor_ref.stop(block=False)
-            stage.world.join(actor, ASK_TIMEOUT_S)
+            gone = None
+            while (actor := stage.actors.get(name)) is not gone and actor is not None:  # it may just have been replaced
+                if actor.actor_ref.is_alive():
+                    actor.actor_ref.stop(block=False)
+                stage.world.join(actor, ASK_TIMEOUT_S)
+                gone = actor
         stage.desk.abandon(why)
         for name, actor in list(stage.actors.items()):
             if name not in ROLES and name not in HIRED and name != "supervisor":
