@@ -45,6 +45,7 @@ from perdure.events.commands import (
     GiveBack,
     Lose,
     Publish,
+    StillOut,
     Subscription,
     Tick,
 )
@@ -360,20 +361,22 @@ class Queue(Decider):
         subscription, pool = message.subscription, message.pool
         self.subscriptions[subscription.type] = (subscription, pool)
         out = {d.number: d for d in message.out}
-        for number, delivery in out.items():
-            live = self.state.look(number)
-            if live is None or live.published.id != delivery.id:
-                # Where it has an outcome, that is what ended the message; "lost" would let an older word deliver it again.
-                delivery.lost = delivery.lost or delivery.outcome is None
-            elif live.lease is None and live.attempts < delivery.lease.attempt and live.where:
-                # Its lease was lost with a frame that never got to the disk, and it runs: on record again.
-                self._apply([delivery.leased()])
+        now_us = self.stage.clock.now_us()
+        for delivery in out.values():
+            decided = self._decide(StillOut(delivery.number, delivery.id, delivery.leased()), now_us)
+            if decided and isinstance(decided[-1], ev.Leased):
                 if delivery.outcome is not None:
                     # Its report may have come before this lease was back, and then it was refused: nobody would tell again.
-                    self._record(Outcomes([delivery.report]), self.stage.clock.now_us())
-        missing = [d for d in map(self._delivery_of, self.state.leased) if d.type == subscription.type and d.number not in out]
-        if missing:
-            self.written.append(Deliver(pool, [d for d in missing if not d.lease.holder]))
+                    self._record(Outcomes([delivery.report]), now_us)
+                continue
+            live = self.state.look(delivery.number)
+            known = live is not None and live.published.id == delivery.id
+            if not known or (live is not None and live.lease is not None and live.lease.attempt > delivery.lease.attempt):
+                # Where it has an outcome, that is what ended the message; "lost" would let an older word deliver it again.
+                delivery.lost = delivery.lost or delivery.outcome is None
+        leased = [d for d in map(self._delivery_of, self.state.leased) if d.type == subscription.type and not d.lease.holder]
+        if missing := [d for d in leased if d.number not in out or d.lease.attempt > out[d.number].lease.attempt]:
+            self.written.append(Deliver(pool, missing))
 
     def _delivery_of(self, number: int) -> Delivery:
         """Make the delivery of a message that is out."""

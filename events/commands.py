@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from perdure.events.parcel import Flight
-    from perdure.events.vocabulary import FailureNote, Published, Terms
+    from perdure.events.vocabulary import FailureNote, Leased, Published, Terms
 
 __all__ = [
     "AwaitResult",
@@ -34,6 +34,7 @@ __all__ = [
     "Purge",
     "Replay",
     "ReplayItem",
+    "StillOut",
     "Subscription",
     "Tick",
 ]
@@ -143,6 +144,14 @@ class Lose(NamedTuple):
     id: str
     attempt: int
     reason: str
+
+
+class StillOut(NamedTuple):
+    """Workers have this, whatever the log says: it may have lost the lease, or how the one before it ended, with a frame."""
+
+    number: int
+    id: str
+    lease: Leased
 
 
 class Orphan(NamedTuple):

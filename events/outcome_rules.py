@@ -9,7 +9,7 @@ from operator import is_
 from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.events import vocabulary as ev
-from perdure.events.commands import Done, DoneRun, Fail, GiveBack, Lose, Orphan
+from perdure.events.commands import Done, DoneRun, Fail, GiveBack, Lose, Orphan, StillOut
 from perdure.events.ending_rules import afterwards, no_result, result
 from perdure.events.errors import DuplicateKey
 from perdure.events.publish_rules import accept, unknown
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from perdure.events.message import Message
     from perdure.events.queue_state import QueueState
 
-__all__ = ["complete_run", "current", "done", "fail", "give_back", "lose", "take_back"]
+__all__ = ["complete_run", "current", "done", "fail", "give_back", "lose", "still_out", "take_back"]
 
 Events: TypeAlias = list[ev.Event]
 
@@ -100,6 +100,26 @@ def lose(state: QueueState, report: Lose, now_us: int, limits: Limits) -> Events
     """Count an attempt whose holder is gone."""
     message = current(state, report.number, report.id, report.attempt)
     return [] if message is None else _expire(state, message, report.reason, now_us, limits)
+
+
+def still_out(state: QueueState, told: StillOut, now_us: int, limits: Limits) -> Events:
+    """Put the lease of a delivery on record again, where the log has lost it: whoever runs it must be able to end it.
+
+    Nothing follows where the log knows better: the message has ended, or is out under a later lease.
+    """
+    message = state.look(told.number)
+    if message is None or message.published.id != told.id:
+        return []
+    events: Events = []
+    if message.lease is not None:
+        if message.lease.attempt >= told.lease.attempt:
+            return []
+        events = _expire(state, message, "how it ended was lost with its frame", now_us, limits)
+        if len(events) > 1:
+            return events  # it was the last one, or a newer message took its place
+    elif message.attempts >= told.lease.attempt or not message.where:
+        return []
+    return [*events, told.lease]
 
 
 def _expire(state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, crashed: bool = False) -> Events:

@@ -22,6 +22,7 @@ from perdure.events.commands import (
     Publish,
     Purge,
     Replay,
+    StillOut,
     Subscription,
     Tick,
 )
@@ -307,6 +308,7 @@ RULES: dict[type, Callable[[QueueState, Any, int, Limits], Events]] = {
     Done: outcomes.done,
     Fail: outcomes.fail,
     Lose: outcomes.lose,
+    StillOut: outcomes.still_out,
     Orphan: outcomes.take_back,
     GiveBack: outcomes.give_back,
     Extend: _extend,

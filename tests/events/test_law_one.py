@@ -31,6 +31,7 @@ from perdure.events.commands import (
     Purge,
     Replay,
     ReplayItem,
+    StillOut,
     Subscription,
     Tick,
 )
@@ -278,7 +279,9 @@ class QueueMachine(RuleBasedStateMachine):
         assert len(self.do(CheckOut(kind, f"consumer{self.serial}", 60, RETRIES))) <= 1
 
     @precondition(lambda self: self.live.leased)
-    @rule(pick=st.integers(0, 99), how=st.sampled_from(["done", "child", "fail", "reject", "lose", "back", "extend", "stale"]))
+    @rule(
+        pick=st.integers(0, 99), how=st.sampled_from(["done", "child", "fail", "reject", "lose", "back", "extend", "stale", "out"])
+    )
     def report(self, pick: int, how: str) -> None:
         message = self.out()[pick % len(self.out())]
         place = (message.number, message.published.id, message.lease.attempt)
@@ -297,6 +300,10 @@ class QueueMachine(RuleBasedStateMachine):
                 self.do(GiveBack(*place, "not started"))
             case "extend":
                 self.do(Extend(*place, 60, 50.0, "half"))
+            case "out":
+                assert self.do(StillOut(*place[:2], message.lease)) == []
+                events = self.do(StillOut(*place[:2], ev.Leased(place[0], place[2] + 1, 0, RETRIES)))
+                assert isinstance(events[0], ev.LeaseExpired)
             case "stale":
                 events = self.do(Done(place[0], place[1], place[2] + 1))
                 assert [type(event) for event in events] == [ev.LateResultRefused]

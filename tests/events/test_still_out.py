@@ -1,0 +1,80 @@
+"""A delivery that runs while the log has lost its lease: on record again, with whatever lies between."""
+
+from __future__ import annotations
+
+import pytest
+
+from perdure.events import queue_rules as rules
+from perdure.events import vocabulary as ev
+from perdure.events.commands import Done, Draft, DraftRun, GiveBack, Lose, Publish, StillOut, Subscription
+from perdure.events.queue_folds import evolve, evolve_all
+from perdure.events.queue_state import QueueState
+
+LIMITS = rules.Limits()
+RETRIES = 2
+
+
+def do(state: QueueState, command: object) -> list[ev.Event]:
+    events = rules.decide(state, command, 1, LIMITS)
+    for event in events:
+        evolve(state, event)
+    return events
+
+
+def waiting(*, plain: bool) -> QueueState:
+    state = QueueState()
+    drafts = DraftRun("t", ["a"], [b""]) if plain else [Draft("a", "t", b"", priority=1)]
+    do(state, Publish(drafts, fresh=plain))
+    return state
+
+
+def lease(attempt: int) -> ev.Leased:
+    return ev.Leased(1, attempt, 0, RETRIES)
+
+
+def hand_out(state: QueueState) -> None:
+    evolve_all(state, [*rules.deliver(state, [Subscription("t", 10, 10, RETRIES, 0)], 1)])
+    assert list(state.leased) == [1]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_lease_is_on_record_again(plain: bool, attempt: int) -> None:
+    state = waiting(plain=plain)
+    assert do(state, StillOut(1, "a", lease(attempt))) == [lease(attempt)]
+    assert do(state, StillOut(1, "a", lease(attempt))) == []
+    assert [type(event) for event in do(state, Done(1, "a", attempt))] == [ev.Completed]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_end_of_the_lease_before_is_made_up_for(plain: bool) -> None:
+    """Found by the simulation: the first lease stood on record for ever, as nobody had it any more."""
+    state = waiting(plain=plain)
+    hand_out(state)
+    events = do(state, StillOut(1, "a", lease(2)))
+    assert [type(event) for event in events] == [ev.LeaseExpired, ev.Leased]
+    assert do(state, Done(1, "a", 1)) == [], "how that one ended is on record"
+    assert [type(event) for event in do(state, Done(1, "a", 2))] == [ev.Completed]
+    assert not state.live
+
+
+def test_last_attempt_that_was_lost_is_a_dead_letter() -> None:
+    state = waiting(plain=False)
+    evolve(state, ev.Leased(1, 3, 0, RETRIES))
+    events = do(state, StillOut(1, "a", lease(4)))
+    assert [type(event) for event in events] == [ev.LeaseExpired, ev.DeadLettered]
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_log_that_knows_better_is_left_alone(attempt: int) -> None:
+    state = waiting(plain=False)
+    hand_out(state)
+    do(state, Lose(1, "a", 1, "lost"))
+    hand_out(state)
+    assert do(state, StillOut(1, "a", lease(attempt))) == []
+    do(state, GiveBack(1, "a", 2, "not started"))
+    assert do(state, StillOut(1, "a", lease(1))) == [], "that attempt has been counted"
+    do(state, StillOut(1, "a", lease(2)))
+    do(state, Done(1, "a", 2))
+    assert do(state, StillOut(1, "a", lease(3))) == [], "it has ended"
+    assert do(state, StillOut(1, "b", lease(3))) == [], "another message"
