@@ -56,6 +56,7 @@ from perdure.events.parcel import Flight
 from perdure.events.queue_folds import evolve, evolve_all
 from perdure.events.queue_state import FOREVER, QueueState
 from perdure.events.runs import LeasedRun
+from perdure.events.ticking import comes_too_early
 
 if TYPE_CHECKING:
     from perdure.actors.pool import Pool
@@ -114,8 +115,8 @@ class Queue(Decider):
                 self._publish_all(publishes, now_us)
                 publishes = []
             match message:
-                case Request(command=Tick() as tick) if self.state.ticks.get(tick.schedule, 0) < tick.after_us:
-                    pass  # the one before it was lost with a journal: both are sent again, in their order
+                case Request(command=Tick() as tick) if comes_too_early(self.state, tick):
+                    pass  # and will come again
                 case Request():
                     self._command(message, now_us)
                 case Subscribe():

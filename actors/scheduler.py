@@ -1,7 +1,7 @@
 """The scheduler: publishes for schedules at their ticks, each tick once.
 
-Which ticks are dealt with is the queue's record (`Ticked`), so a tick is neither lost nor doubled by whatever dies; here it is
-only worked out which come next, and what of those missed while nothing ran is made up for.
+Which ticks are dealt with is the queue's record (`Ticked`), so a tick is neither lost nor doubled by whatever dies. Which come
+next, and what of those missed while nothing ran is made up for, is in `events/ticking`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from perdure.actors.actor import Actor
 from perdure.actors.messages import Reborn, Ticks, Wake, WakeAt
 from perdure.events.commands import Tick
+from perdure.events.ticking import due
 
 if TYPE_CHECKING:
     from perdure.actors.stage import Stage
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Schedule", "Scheduler"]
 
 logger = logging.getLogger("perdure")
-
-MISSED_MAX = 1_000
-"""Ticks made up for at once, where the policy is to make up for all; those before are passed over."""
 
 
 class Schedule(Protocol):
@@ -104,23 +102,12 @@ class Scheduler(Actor):
                 self._send(Tick(schedule.name, now_us, None))
                 self._ask()
             return schedule.after(now_us)
-        due: list[int] = []
-        next_us = schedule.after(last_us)
-        while next_us <= now_us:
-            due = [*due[1 - MISSED_MAX :], next_us]
-            next_us = schedule.after(next_us)
-        for due_us in due:
-            # One alone may be just late, unless it was due before anything ran.
-            missed = len(due) > 1 or due_us < self.stage.started_us
-            publish = not missed or schedule.missed == "all" or (schedule.missed == "last" and due_us == due[-1])
-            self._tick(schedule, due_us, publish=publish)
+        ticks, next_us = due(schedule.after, last_us, now_us, missed=schedule.missed, started_us=self.stage.started_us)
+        for tick in ticks:
+            draft = schedule.draft(tick.due_us) if tick.publish else None
+            self._send(Tick(schedule.name, tick.due_us, draft, self.last[schedule.name]))
+            self.last[schedule.name] = tick.due_us
         return next_us
-
-    def _tick(self, schedule: Schedule, due_us: int, *, publish: bool) -> None:
-        draft = schedule.draft(due_us) if publish else None
-        tick = Tick(schedule.name, due_us, draft, self.last[schedule.name])
-        self.last[schedule.name] = due_us
-        self._send(tick)
 
     def _send(self, tick: Tick) -> None:
         # Sent again until it is on record, whoever dies; the queue takes each tick once.
