@@ -1,23 +1,21 @@
 """The queue: the shell round the life of every message; the only decider of it.
 
 Which facts follow from what is in `perdure.events.queue_rules`; here commands come in, facts go to the journal, and answers
-and deliveries go out with them.
+and deliveries go out with them (`flows`).
 """
 
 from __future__ import annotations
 
 import logging
-from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.awaiting import Awaiting
 from perdure.actors.decider import Decider
 from perdure.actors.desk import Request
+from perdure.actors.flows import Flows
 from perdure.actors.messages import (
-    Deliver,
     Outcomes,
     Overdue,
-    Pressed,
     Reborn,
     Report,
     Settle,
@@ -45,21 +43,16 @@ from perdure.events.commands import (
     GiveBack,
     Lose,
     Publish,
-    StillOut,
-    Subscription,
     Tick,
 )
 from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import PerdureError, QueueFull
 from perdure.events.outcome_rules import complete_run
-from perdure.events.parcel import Flight
 from perdure.events.queue_folds import evolve, evolve_all
 from perdure.events.queue_state import FOREVER, QueueState
-from perdure.events.runs import LeasedRun
 from perdure.events.ticking import comes_too_early
 
 if TYPE_CHECKING:
-    from perdure.actors.pool import Pool
     from perdure.events.snapshot import States
 
 __all__ = ["Queue"]
@@ -78,11 +71,10 @@ class Queue(Decider):
 
     def begin(self) -> None:
         """Start a term; what is not in the state is told again by those who know it."""
-        self.subscriptions: dict[str, tuple[Subscription, Pool]] = {}
+        self.flows = Flows(self)
         self.parking = Parking(self.stage)
         self.idlers: list[Request] = []
         self.awaiting = Awaiting(self.stage.desk)
-        self.pressed: dict[str, Subscription] = {}
         self.weight = 0
         """Bytes of payload decided about in this pass, and not sent to the journal."""
         super().begin()
@@ -93,7 +85,7 @@ class Queue(Decider):
         now_us = self.stage.clock.now_us()
         if self.stage.first_time("orphans"):
             for orphan in rules.orphans(self.state):
-                self._weigh(self._decide(orphan, now_us), now_us)
+                self._weigh(self.decide(orphan, now_us), now_us)
             self._cut(now_us)
         self.stage.tell("dispatcher", Reborn("queue"))
 
@@ -120,7 +112,7 @@ class Queue(Decider):
                 case Request():
                     self._command(message, now_us)
                 case Subscribe():
-                    self._subscribe(message)
+                    self.flows.subscribe(message)
                 case Wake() | Reborn(name="timer"):
                     self.wake_at_us = 0
         if publishes:
@@ -128,7 +120,7 @@ class Queue(Decider):
         self._pass_time(now_us)
         if self.parking.parked:
             self.parking.unpark(now_us, self._let_in)
-        pace_us = self._deliver(now_us)
+        pace_us = self.flows.deliver(now_us)
         if self.idlers and not self.state.live:
             self.synced += [Settle(self.stage.desk, request, None) for request in self.idlers]
             self.idlers = []
@@ -154,22 +146,24 @@ class Queue(Decider):
         if self.weight > PASS_BYTES:
             self._cut(now_us)
 
-    def _apply(self, events: list[ev.Event]) -> None:
+    def apply(self, events: list[ev.Event]) -> None:
+        """Fold what is decided, and keep it for the journal."""
         evolve_all(self.state, events)
         self.events += events
 
-    def _decide(self, command: object, now_us: int) -> list[ev.Event]:
+    def decide(self, command: object, now_us: int) -> list[ev.Event]:
+        """Decide about a command, and fold what follows; gives that."""
         events = rules.decide(self.state, command, now_us, self.stage.limits)
-        self._apply(events)
+        self.apply(events)
         return events
 
-    def _record(self, outcomes: Outcomes, now_us: int) -> None:
+    def record(self, outcomes: Outcomes, now_us: int) -> None:
         """Decide and fold a batch of outcomes: plain completions at once where that can be, all else one after the other."""
         reports = outcomes.reports
         if outcomes.done is not None:
             completed = complete_run(self.state, outcomes.done)
             if completed is not None:
-                self._apply(completed)
+                self.apply(completed)
             else:
                 reports = [*outcomes.done.each(), *reports]
         state, limits, rule_for, fold, events = self.state, self.stage.limits, rules.RULES, evolve, self.events
@@ -195,11 +189,11 @@ class Queue(Decider):
                     else:
                         self._publish(request, command, now_us)
                 case Outcomes():
-                    self._record(command, now_us)
+                    self.record(command, now_us)
                     self.written.append(Settle(desk, request, None))
                 case CheckOut():
                     self._pass_time(now_us)  # what this pass has brought back may have outlived its time
-                    self._decide(command, now_us)
+                    self.decide(command, now_us)
                     self.written.append(Settle(desk, request, self._checked_out(command)))
                 case Report() | Ticks():
                     answer = report_of(self.state, now_us) if isinstance(command, Report) else dict(self.state.ticks)
@@ -211,14 +205,14 @@ class Queue(Decider):
                 case AwaitResult():
                     self.synced += self.awaiting.ask(self.state, request, command.id)
                 case Extend():
-                    self._decide(command, now_us)
+                    self.decide(command, now_us)
                     self.written.append(Settle(desk, request, None))
                 case Done() | Fail() | GiveBack():
                     self._report_of_consumer(request, command, now_us)
                 case _:
                     if request.times > 1 and hasattr(command, "again"):
                         command.again = True
-                    events = self._decide(command, now_us)
+                    events = self.decide(command, now_us)
                     self.synced.append(Settle(desk, request, len(events)))
         except QueueFull:
             self.parking.park(request, command, now_us)
@@ -229,7 +223,7 @@ class Queue(Decider):
         """Call a message off; where a worker has it, its handler is told to stop."""
         message = self.state.by_id(command.id)
         lease = None if message is None else message.lease
-        events = self._decide(command, now_us)
+        events = self.decide(command, now_us)
         if message is not None and lease is not None and not lease.holder:
             stop = Stop(message.published.type, message.number, lease.attempt)
             self.written.append(Tell(self.stage, "dispatcher", stop))
@@ -237,7 +231,7 @@ class Queue(Decider):
 
     def _report_of_consumer(self, request: Request, report: Done | Fail | GiveBack, now_us: int) -> None:
         """Record what a manual consumer says of its delivery; it waits to hear whether it still had it."""
-        events = self._decide(report, now_us)
+        events = self.decide(report, now_us)
         if events:
             refused = isinstance(events[0], ev.LateResultRefused)
         else:  # Sent again, it may have been recorded before; but a completion only where it is one that is on record.
@@ -271,7 +265,7 @@ class Queue(Decider):
         """Accept many as one; where one of them cannot be, each on its own merits."""
         if len(requests) > 1 and not self.parking.parked:
             try:
-                self._decide(_together([request.command for request in requests]), now_us)
+                self.decide(_together([request.command for request in requests]), now_us)
             except PerdureError:
                 logger.debug("%d publishes cannot be accepted as one", len(requests))
             else:
@@ -281,7 +275,7 @@ class Queue(Decider):
             self._command(request, now_us)
 
     def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
-        self._decide(publish, now_us)
+        self.decide(publish, now_us)
         self.synced.append(Settle(self.stage.desk, request, None))
 
     def _let_in(self, request: Request, publish: Publish, now_us: int) -> None:
@@ -296,7 +290,7 @@ class Queue(Decider):
         message = None if number is None else self.state.messages[number]
         return None if message is None or message.lease is None else Delivery.of(message, message.lease)
 
-    # --- time and deliveries ---------------------------------------------------------------------------------------------
+    # --- time ------------------------------------------------------------------------------------------------------------
 
     def _pass_time(self, now_us: int) -> None:
         if rules.next_deadline_us(self.state) > now_us:
@@ -307,87 +301,14 @@ class Queue(Decider):
             if lease is None:
                 continue
             place = (message.number, message.published.id, lease.attempt)
-            if lease.holder or message.published.type not in self.subscriptions:
-                self._weigh(self._decide(Lose(*place, "its lease ran out without a sign of life"), now_us), now_us)
+            if lease.holder or message.published.type not in self.flows:
+                self._weigh(self.decide(Lose(*place, "its lease ran out without a sign of life"), now_us), now_us)
             else:
                 ask.append((*place, message.until_us))
         if ask:
             self.written.append(Tell(self.stage, "dispatcher", Overdue(ask)))
-        self._apply(rules.tick(self.state, now_us, self.stage.limits))  # what came back just now may have outlived its time
+        self.apply(rules.tick(self.state, now_us, self.stage.limits))  # what came back just now may have outlived its time
         settle_deadlines(self.state, now_us)
-
-    def _deliver(self, now_us: int) -> int:
-        """Hand out what is ready; gives the time at which a limited rate allows more."""
-        subscriptions = [s for s, _ in self.subscriptions.values()]
-        leases = rules.deliver(self.state, subscriptions, now_us)
-        if leases:
-            self._hand_out(leases, now_us)
-        pace_us = FOREVER
-        for subscription in subscriptions:
-            if subscription.interval_us:
-                pace_us = min(pace_us, rules.next_pace_us(self.state, subscription))
-            if subscription.elastic and self.pressed.get(subscription.type) is not subscription:
-                self._press(subscription)
-        return pace_us
-
-    def _press(self, subscription: Subscription) -> None:
-        """Tell the dispatcher, once for each word of it, that more is ready than it has workers for."""
-        counts = self.state.by_type.get(subscription.type)
-        if counts is not None and counts.ready and subscription.window <= counts.out:
-            self.pressed[subscription.type] = subscription
-            self.written.append(Tell(self.stage, "dispatcher", Pressed(subscription.type, counts.ready)))
-
-    def _hand_out(self, leases: list[ev.Leased | LeasedRun], now_us: int) -> None:
-        self._apply([*leases])
-        leased = self.state.leased
-        handed: dict[str, list[Delivery]] = {}
-        for lease in leases:
-            numbers = lease.numbers if isinstance(lease, LeasedRun) else (lease.number,)
-            for held, group in groupby(numbers, leased.__getitem__):
-                if isinstance(held, Flight):
-                    parcel, mine = held.parcel, list(group)
-                    i = mine[0] - parcel.first
-                    made = map(Delivery, mine, repeat(held), parcel.payloads[i : i + len(mine)])
-                    handed.setdefault(parcel.type, []).extend(made)
-                elif held.lease is not None:
-                    handed.setdefault(held.published.type, []).append(Delivery.of(held, held.lease))
-        for type_name, deliveries in handed.items():
-            subscription, pool = self.subscriptions[type_name]
-            self.written.append(Deliver(pool, deliveries))
-            if subscription.interval_us:
-                self._apply([rules.pace(self.state, subscription, len(deliveries), now_us)])
-
-    def _subscribe(self, message: Subscribe) -> None:
-        """Open, change or close a flow; what the workers have and the log has not is settled first."""
-        subscription, pool = message.subscription, message.pool
-        self.subscriptions[subscription.type] = (subscription, pool)
-        out = {d.number: d for d in message.out}
-        now_us = self.stage.clock.now_us()
-        for delivery in out.values():
-            decided = self._decide(StillOut(delivery.number, delivery.id, delivery.leased()), now_us)
-            if decided and isinstance(decided[-1], ev.Leased):
-                if delivery.outcome is not None:
-                    # Its report may have come before this lease was back, and then it was refused: nobody would tell again.
-                    self._record(Outcomes([delivery.report]), now_us)
-                continue
-            live = self.state.look(delivery.number)
-            known = live is not None and live.published.id == delivery.id
-            if not known or (live is not None and live.lease is not None and live.lease.attempt > delivery.lease.attempt):
-                # Where it has an outcome, that is what ended the message; "lost" would let an older word deliver it again.
-                delivery.lost = delivery.lost or delivery.outcome is None
-        leased = [d for d in map(self._delivery_of, self.state.leased) if d.type == subscription.type and not d.lease.holder]
-        if missing := [d for d in leased if d.number not in out or d.lease.attempt > out[d.number].lease.attempt]:
-            self.written.append(Deliver(pool, missing))
-
-    def _delivery_of(self, number: int) -> Delivery:
-        """Make the delivery of a message that is out."""
-        held = self.state.leased[number]
-        if isinstance(held, Flight):
-            return Delivery(number, held, held.parcel.payloads[number - held.parcel.first])
-        if held.lease is None:
-            msg = f"message {number} is out without a lease"
-            raise RuntimeError(msg)
-        return Delivery.of(held, held.lease)
 
 
 def _together(publishes: list[Publish]) -> Publish:

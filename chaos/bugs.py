@@ -126,8 +126,8 @@ BUGS: tuple[Bug, ...] = (
         NIGHTS,
         (
             Edit(
-                "perdure.actors.queue",
-                "            self.written.append(Deliver(pool, deliveries))\n",
+                "perdure.actors.flows",
+                "            queue.written.append(Deliver(pool, deliveries))\n",
                 "            pool.deliver(deliveries)\n",
             ),
         ),
@@ -211,13 +211,13 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.queue",
-                "        self._apply(rules.tick(self.state, now_us, self.stage.limits))  # what",
+                "        self.apply(rules.tick(self.state, now_us, self.stage.limits))  # what",
                 "        # what",
             ),
             Edit(
                 "perdure.actors.queue",
                 "        self._pass_time(now_us)\n        publishes: list",
-                "        self._apply(rules.tick(self.state, now_us, self.stage.limits))\n"
+                "        self.apply(rules.tick(self.state, now_us, self.stage.limits))\n"
                 "        self._pass_time(now_us)\n        publishes: list",
             ),
         ),

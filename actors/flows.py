@@ -1,0 +1,116 @@
+"""The flows between the queue and its handlers' workers: how much may be out with each, what is handed out, what they have.
+
+Whose turn it is are rules (`events/queue_rules`); what becomes of a delivery is the workers' to report. Part of the queue's actor:
+nothing here has a thread or a state of its own beyond a term.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby, repeat
+from typing import TYPE_CHECKING
+
+from perdure.actors.messages import Deliver, Outcomes, Pressed, Subscribe, Tell
+from perdure.actors.pool import Delivery
+from perdure.events import queue_rules as rules
+from perdure.events import vocabulary as ev
+from perdure.events.commands import StillOut, Subscription
+from perdure.events.parcel import Flight
+from perdure.events.queue_state import FOREVER
+from perdure.events.runs import LeasedRun
+
+if TYPE_CHECKING:
+    from perdure.actors.pool import Pool
+    from perdure.actors.queue import Queue
+
+__all__ = ["Flows"]
+
+
+class Flows:
+    """All flows of one term of the queue; what is not in its state is told again by those who know it."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._flows: dict[str, tuple[Subscription, Pool]] = {}
+        self._pressed: dict[str, Subscription] = {}
+
+    def __contains__(self, type_name: str) -> bool:
+        """Tell whether a type has workers here."""
+        return type_name in self._flows
+
+    def deliver(self, now_us: int) -> int:
+        """Hand out what is ready; gives the time at which a limited rate allows more."""
+        queue = self._queue
+        subscriptions = [s for s, _ in self._flows.values()]
+        leases = rules.deliver(queue.state, subscriptions, now_us)
+        if leases:
+            self._hand_out(leases, now_us)
+        pace_us = FOREVER
+        for subscription in subscriptions:
+            if subscription.interval_us:
+                pace_us = min(pace_us, rules.next_pace_us(queue.state, subscription))
+            if subscription.elastic and self._pressed.get(subscription.type) is not subscription:
+                self._press(subscription)
+        return pace_us
+
+    def _press(self, subscription: Subscription) -> None:
+        """Tell the dispatcher, once for each word of it, that more is ready than it has workers for."""
+        queue = self._queue
+        counts = queue.state.by_type.get(subscription.type)
+        if counts is not None and counts.ready and subscription.window <= counts.out:
+            self._pressed[subscription.type] = subscription
+            queue.written.append(Tell(queue.stage, "dispatcher", Pressed(subscription.type, counts.ready)))
+
+    def _hand_out(self, leases: list[ev.Leased | LeasedRun], now_us: int) -> None:
+        queue = self._queue
+        queue.apply([*leases])
+        leased = queue.state.leased
+        handed: dict[str, list[Delivery]] = {}
+        for lease in leases:
+            numbers = lease.numbers if isinstance(lease, LeasedRun) else (lease.number,)
+            for held, group in groupby(numbers, leased.__getitem__):
+                if isinstance(held, Flight):
+                    parcel, mine = held.parcel, list(group)
+                    i = mine[0] - parcel.first
+                    made = map(Delivery, mine, repeat(held), parcel.payloads[i : i + len(mine)])
+                    handed.setdefault(parcel.type, []).extend(made)
+                elif held.lease is not None:
+                    handed.setdefault(held.published.type, []).append(Delivery.of(held, held.lease))
+        for type_name, deliveries in handed.items():
+            subscription, pool = self._flows[type_name]
+            queue.written.append(Deliver(pool, deliveries))
+            if subscription.interval_us:
+                queue.apply([rules.pace(queue.state, subscription, len(deliveries), now_us)])
+
+    def subscribe(self, message: Subscribe) -> None:
+        """Open, change or close a flow; what the workers have and the log has not is settled first."""
+        queue = self._queue
+        subscription, pool = message.subscription, message.pool
+        self._flows[subscription.type] = (subscription, pool)
+        out = {d.number: d for d in message.out}
+        now_us = queue.stage.clock.now_us()
+        for delivery in out.values():
+            decided = queue.decide(StillOut(delivery.number, delivery.id, delivery.leased()), now_us)
+            if decided and isinstance(decided[-1], ev.Leased):
+                if delivery.outcome is not None:
+                    # Its report may have come before this lease was back, and then it was refused: nobody would tell again.
+                    queue.record(Outcomes([delivery.report]), now_us)
+                continue
+            live = queue.state.look(delivery.number)
+            known = live is not None and live.published.id == delivery.id
+            if not known or (live is not None and live.lease is not None and live.lease.attempt > delivery.lease.attempt):
+                # Where it has an outcome, that is what ended the message; "lost" would let an older word deliver it again.
+                delivery.lost = delivery.lost or delivery.outcome is None
+        leased = [d for d in map(self._delivery_of, queue.state.leased) if d.type == subscription.type and not d.lease.holder]
+        if missing := [d for d in leased if d.number not in out or d.lease.attempt > out[d.number].lease.attempt]:
+            queue.written.append(Deliver(pool, missing))
+
+    def _delivery_of(self, number: int) -> Delivery:
+        """Make the delivery of a message that is out."""
+        queue = self._queue
+        held = queue.state.leased[number]
+        if isinstance(held, Flight):
+            return Delivery(number, held, held.parcel.payloads[number - held.parcel.first])
+        if held.lease is None:
+            msg = f"message {number} is out without a lease"
+            raise RuntimeError(msg)
+        return Delivery.of(held, held.lease)
