@@ -335,6 +335,8 @@ class Dispatcher(Decider):
     def _give_back_running(self) -> int:
         """The grace period is over, or nothing is out: give back what still runs, tell what has ended; gives how many still ran."""
         pools = self.stage.pools.values()
+        for pool in pools:
+            self._recall_unstarted(pool)  # what came since its flow was closed, and finds its workers busy
         running = [(pool, d) for pool in pools for d in pool.running()]
         for pool, delivery in running:
             delivery.lost = True

@@ -1,6 +1,6 @@
 """The owner of a data folder: appends frames to segment files, recovers the end of the log, keeps snapshots.
 
-Reading is in `reader`, formats are in `frame` and `segment`, every system call is in `disk`.
+Reading is in `reader`, where the log ends in `log_end`, formats are in `frame` and `segment`, every system call is in `disk`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store import frame as fr
+from perdure.store import log_end, snapshot_file
 from perdure.store import segment as sg
-from perdure.store import snapshot_file
 from perdure.store.disk import Disk
 from perdure.store.history import History
 from perdure.store.protocol import Recovered, Snapshot
@@ -117,30 +117,25 @@ class SegmentStore:
         header = sg.read_header(self.disk, path)
         self._store_id, self._crc_seed = header.store_id, fr.seed(header.store_id)
         self._read_from_disk(path)
-        place = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
-        frames, epoch = self._scan_end(path, header, place, void_after)
-        clean = (place.sealed or not place.seq - 1) and not place.problem
-        size = self.disk.size(path)
-        if void_after is not None and place.seq <= void_after:  # synced in this very process: no tear can explain it
-            raise sg.damaged(path, place.offset, place.seq, place.problem or f"synced up to {void_after}, it ends before")
-        if place.problem and sg.proof_of_sync(self.disk, path, header, place):
-            raise sg.damaged(path, place.offset, place.seq, place.problem)
-        self._check_joint(segments, header)
-        self._check_beginning(segments[0], place.seq - 1)
+        end = log_end.find_end(self.reader, path, header, void_after)
+        place = end.place
+        if void := log_end.check_joint(self.reader, segments, header):
+            self._trim(*void)  # whoever cut it here died before it could
+        log_end.check_beginning(self.reader, segments[0], place.seq - 1)
         self.last_seq = self.synced_seq = place.seq - 1
-        self._chain, self._sealed = place.chain, place.sealed or not frames
-        self.epoch = max(epoch, header.epoch) + 1
+        self._chain, self._sealed = place.chain, place.sealed or not end.frames
+        self.epoch = end.epoch + 1
         self._set_aside_snapshots()
-        cut = size - place.offset
+        cut = end.size - place.offset
         if cut:
             logger.warning("%s: %d bytes of a torn end are cut off at offset %d: %s", path, cut, place.offset, place.problem)
             self._begin_segment()
             if self._segment != first_seq:
                 self._trim(path, place.offset)
         else:
-            self._fd, self._size, self._segment = self.disk.open_append(path), size, first_seq
+            self._fd, self._size, self._segment = self.disk.open_append(path), end.size, first_seq
         return Recovered(
-            self.last_seq, self.epoch, len(segments), clean=clean, cut_bytes=cut, cut_from_seq=place.seq if cut else None
+            self.last_seq, self.epoch, len(segments), clean=end.is_clean, cut_bytes=cut, cut_from_seq=place.seq if cut else None
         )
 
     def _create(self) -> Recovered:
@@ -163,39 +158,6 @@ class SegmentStore:
             self.disk.forget_cached(fd)
         finally:
             self.disk.close(fd)
-
-    def _scan_end(self, path: Path, header: sg.SegmentHeader, place: sg.Place, void_after: int | None) -> tuple[int, int]:
-        """Read the last segment up to where it is whole, or to where it is void; gives how many frames, and their last epoch."""
-        frames, epoch = 0, 0
-        for parsed, _ in sg.scan(self.disk, path, header, place, void_after):
-            frames += 1
-            epoch = parsed.epoch
-        return frames, epoch
-
-    def _check_beginning(self, first_seq: int, last_seq: int) -> None:
-        """A log that does not begin with the first event needs a snapshot of what was before."""
-        if first_seq > 1 and max(self.reader.whole_snapshots(last_seq, 1), default=0) < first_seq - 1:
-            msg = (
-                f"the log in {self.path} begins with {first_seq}, and there is no whole snapshot of what was before. Restore the "
-                "folder from a backup."
-            )
-            raise StoreCorrupt(msg, file=str(self.path), offset=0, seq=1)
-
-    def _check_joint(self, segments: list[int], header: sg.SegmentHeader) -> None:
-        """The last segment must continue the one before it, which must be there whole."""
-        if len(segments) < 2:  # noqa: PLR2004 - there is no joint in fewer than two
-            return
-        before = self.reader.segment_path(segments[-2])
-        earlier = sg.read_header(self.disk, before)
-        place = sg.Place(sg.HEADER_BYTES, earlier.first_seq, earlier.chain)
-        for _ in sg.scan(self.disk, before, earlier, place, header.first_seq - 1):
-            pass
-        if place.seq != header.first_seq:
-            raise sg.damaged(before, place.offset, place.seq, place.problem or "the segment ends too early")
-        if place.chain != header.chain:
-            raise sg.damaged(before, place.offset, place.seq, "the next segment does not continue it")
-        if place.offset < self.disk.size(before):  # whoever cut it here died before it could
-            self._trim(before, place.offset)
 
     def _trim(self, path: Path, size: int) -> None:
         """Cut off what a later segment has made void. Only tidiness: no reader looks at it, so a failure changes nothing."""

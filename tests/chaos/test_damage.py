@@ -18,7 +18,7 @@ from perdure.actors.recovery import recover
 from perdure.chaos.damage import HARMS, DamageCheck, each_flip, make_whole
 from perdure.chaos.promise import Lost
 from perdure.events.snapshot import dump_dead_letters, dump_handlers, dump_queue
-from perdure.store import FolderReader, SegmentStore, verify
+from perdure.store import FolderReader, SegmentStore, log_end, verify
 from perdure.store import frame as fr
 from perdure.store import segment as sg
 from perdure.store.repair import repair
@@ -154,7 +154,7 @@ def _no_checksum(patch: pytest.MonkeyPatch) -> None:
 
 
 def _joint_not_checked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(SegmentStore, "_check_joint", lambda *_: None)
+    patch.setattr(log_end, "check_joint", lambda *_: None)
     patch.setattr(FolderReader, "frames", lambda *_: iter(()))
 
 

@@ -1,0 +1,94 @@
+"""Where a log ends: the last whole frame of its last segment, and whether what comes before and after it may be as it is.
+
+Only looks. What is done about a torn end, and everything else that the owner of a folder does, is in `folder`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.events.errors import StoreCorrupt
+from perdure.store import segment as sg
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from perdure.store.reader import FolderReader
+
+__all__ = ["LogEnd", "check_beginning", "check_joint", "find_end"]
+
+
+@attrs.frozen
+class LogEnd:
+    """The end of a log, in its last segment."""
+
+    place: sg.Place
+    """Behind the last whole frame."""
+    size: int
+    """Of the segment in bytes, a torn end included."""
+    frames: int
+    """Whole ones in the segment."""
+    epoch: int
+    """The last one that wrote."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether its owner closed it, or had not begun to write."""
+        return (self.place.sealed or not self.place.seq - 1) and not self.place.problem
+
+
+def find_end(reader: FolderReader, path: Path, header: sg.SegmentHeader, void_after: int | None) -> LogEnd:
+    """Read the last segment up to where it is whole, or to where it is void.
+
+    Raises:
+        StoreCorrupt: something that was synced is not there as it was.
+        OSError: it cannot be read.
+    """
+    disk = reader.disk
+    place = sg.Place(sg.HEADER_BYTES, header.first_seq, header.chain)
+    frames, epoch = 0, 0
+    for parsed, _ in sg.scan(disk, path, header, place, void_after):
+        frames += 1
+        epoch = parsed.epoch
+    if void_after is not None and place.seq <= void_after:  # synced in this very process: no tear can explain it
+        raise sg.damaged(path, place.offset, place.seq, place.problem or f"synced up to {void_after}, it ends before")
+    if place.problem and sg.proof_of_sync(disk, path, header, place):
+        raise sg.damaged(path, place.offset, place.seq, place.problem)
+    return LogEnd(place, disk.size(path), frames, max(epoch, header.epoch))
+
+
+def check_joint(reader: FolderReader, segments: list[int], header: sg.SegmentHeader) -> tuple[Path, int] | None:
+    """The last segment must continue the one before it, which must be there whole; gives what of that one is void: from where.
+
+    Raises:
+        StoreCorrupt: it does not.
+        OSError: one cannot be read.
+    """
+    if len(segments) < 2:  # noqa: PLR2004 - there is no joint in fewer than two
+        return None
+    before = reader.segment_path(segments[-2])
+    earlier = sg.read_header(reader.disk, before)
+    place = sg.Place(sg.HEADER_BYTES, earlier.first_seq, earlier.chain)
+    for _ in sg.scan(reader.disk, before, earlier, place, header.first_seq - 1):
+        pass
+    if place.seq != header.first_seq:
+        raise sg.damaged(before, place.offset, place.seq, place.problem or "the segment ends too early")
+    if place.chain != header.chain:
+        raise sg.damaged(before, place.offset, place.seq, "the next segment does not continue it")
+    return (before, place.offset) if place.offset < reader.disk.size(before) else None
+
+
+def check_beginning(reader: FolderReader, first_seq: int, last_seq: int) -> None:
+    """A log that does not begin with the first event needs a snapshot of what was before.
+
+    Raises:
+        StoreCorrupt: there is none.
+    """
+    if first_seq > 1 and max(reader.whole_snapshots(last_seq, 1), default=0) < first_seq - 1:
+        msg = (
+            f"the log in {reader.path} begins with {first_seq}, and there is no whole snapshot of what was before. Restore the "
+            "folder from a backup."
+        )
+        raise StoreCorrupt(msg, file=str(reader.path), offset=0, seq=1)
