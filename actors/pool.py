@@ -209,8 +209,11 @@ class Pool:
             return
         for delivery in deliveries:
             known = self.open.get(delivery.number)
-            if known is not None and known.lease.attempt == delivery.lease.attempt and not known.lost:
-                continue  # told twice
+            if known is not None:
+                if known.lease is delivery.lease or (known.lease.attempt == delivery.lease.attempt and not known.lost):
+                    continue  # told twice
+                known.lost = True  # who runs it sees that its lease is over
+                known.claimed_by(self)  # and who does not is not to begin
             self.open[delivery.number] = delivery
             put(delivery)
         self.inbox.ring()

@@ -1,0 +1,48 @@
+"""What a handler's workers are given: each delivery once, and none whose lease is over."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from perdure.actors.pool import Delivery, Pool
+from perdure.events import vocabulary as ev
+
+WORKER = object()
+
+
+def lease(attempt: int) -> ev.Leased:
+    return ev.Leased(1, attempt, 0, 5)
+
+
+def given(*leases: ev.Leased, lost: bool = False) -> tuple[Pool, list[Delivery]]:
+    """Deliver message 1 under each of these leases in turn, with the first `lost` before the second comes."""
+    pool = Pool(cast("Any", SimpleNamespace(type="t")))
+    deliveries = [Delivery(1, held, b"") for held in leases]
+    for delivery in deliveries:
+        pool.deliver([delivery])
+        deliveries[0].lost = deliveries[0].lost or lost
+    return pool, deliveries
+
+
+def test_delivery_that_is_told_twice_counts_once() -> None:
+    once = lease(1)
+    pool, (first, _) = given(once, lease(1))
+    assert pool.open[1] is first
+    pool, (first, _) = given(once, once, lost=True)
+    assert pool.open[1] is first, "its worker died, and its lease is not another one for that"
+    assert pool.inbox.qsize() == 1
+
+
+def test_lease_that_was_given_back_is_another_one() -> None:
+    """Attempts that were not begun do not count, so the next lease may have the same number."""
+    pool, (_, second) = given(lease(1), lease(1), lost=True)
+    assert pool.open[1] is second
+
+
+def test_whose_lease_is_over_sees_it_or_does_not_begin() -> None:
+    pool, (first, second) = given(lease(1), lease(2))
+    assert pool.open[1] is second
+    assert first.lost
+    assert not first.claimed_by(WORKER)
+    assert second.claimed_by(WORKER)
