@@ -21,6 +21,7 @@ __all__ = [
     "AwaitResult",
     "Cancel",
     "CheckOut",
+    "Death",
     "Done",
     "DoneRun",
     "Draft",
@@ -172,10 +173,18 @@ class Extend(NamedTuple):
     note: str = ""
 
 
+class Death(NamedTuple):
+    """Which dead letter is meant: who asks has seen that one, and the message may have been back and died again since."""
+
+    number: int
+    at_us: int
+    attempts: int
+
+
 class ReplayItem(NamedTuple):
     """One dead letter to bring back, as the dead letters hold it."""
 
-    number: int
+    death: Death
     published: Published
     attempts: int
     failures: list[FailureNote]
@@ -194,7 +203,7 @@ class Replay:
 class Purge:
     """Remove dead letters for good."""
 
-    numbers: list[int]
+    deaths: list[Death]
     reason: str
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.events import vocabulary as ev
-from perdure.events.commands import ReplayItem
+from perdure.events.commands import Death, ReplayItem
 from perdure.events.errors import UnknownMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DeadLettersState", "Letter", "Selection", "Stats", "evolve", "replay_item", "select", "stats", "why"]
+__all__ = ["DeadLettersState", "Letter", "Selection", "Stats", "death", "evolve", "replay_item", "select", "stats", "why"]
 
 
 MESSAGE_CHARS = 300
@@ -39,6 +39,11 @@ class DeadLettersState:
     letters: dict[int, Letter] = attrs.field(factory=dict)
     by_id: dict[str, int] = attrs.field(factory=dict)
     payload_bytes: int = 0
+
+
+def death(fact: ev.DeadLettered) -> Death:
+    """Give what tells this dead letter from others of the same message: when the attempt failed that made it, and which."""
+    return Death(fact.number, fact.failures[-1].at_us if fact.failures else 0, fact.attempts)
 
 
 def why(fact: ev.DeadLettered) -> str:
@@ -122,8 +127,8 @@ def replay_item(letter: Letter, *, reset_retries: bool) -> ReplayItem:
     """Give a letter as the queue takes it back. Unless reset, its attempts stay counted: it has one more."""
     fact = letter.fact
     if reset_retries:
-        return ReplayItem(fact.number, fact.published, 0, [])
-    return ReplayItem(fact.number, fact.published, fact.attempts, fact.failures)
+        return ReplayItem(death(fact), fact.published, 0, [])
+    return ReplayItem(death(fact), fact.published, fact.attempts, fact.failures)
 
 
 @attrs.frozen

@@ -25,9 +25,10 @@ def contradictions(states: States) -> list[str]:
 def _dead_letters(states: States) -> Iterator[str]:
     """A message is in exactly one place."""
     queue, letters = states.queue, states.dead_letters.letters
-    known = {number: (letter.fact.published.id, letter.fact.published.type) for number, letter in letters.items()}
-    if known != queue.dead:
-        differing = {number for number, _ in known.items() ^ queue.dead.items()}
+    known = {(number, letter.fact.published.id, letter.fact.published.type) for number, letter in letters.items()}
+    dead = {(number, entry.id, entry.type) for number, entry in queue.dead.items()}
+    if known != dead:
+        differing = {number for number, *_ in known ^ dead}
         yield f"queue and dead letters disagree about the messages of number {_some(differing)}"
     if both := [number for number in queue.dead if number in queue.leased or queue.look(number) is not None]:
         yield f"live and dead at the same time: the messages of number {_some(both)}"

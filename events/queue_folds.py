@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.events import plain, runs
 from perdure.events import vocabulary as ev
+from perdure.events.dead_letters import death
 from perdure.events.message import Message, Status
 from perdure.events.parcel import Flight
 from perdure.events.placing import back, enter, leave, place, unplace
-from perdure.events.queue_state import QueueState, is_suspect
+from perdure.events.queue_state import Dead, QueueState, is_suspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -188,7 +189,8 @@ def _awakened(state: QueueState, event: ev.Awakened) -> None:
 
 def _dead_lettered(state: QueueState, event: ev.DeadLettered) -> None:
     state.counts(event.published.type).dead_lettered += 1
-    state.dead[event.number] = (event.published.id, event.published.type)
+    number, at_us, attempts = death(event)
+    state.dead[number] = Dead(event.published.id, event.published.type, at_us, attempts)
     leave(state, plain.single(state, event.number), event.attempts)
 
 
@@ -202,10 +204,10 @@ def _replayed(state: QueueState, event: ev.Replayed) -> None:
 
 
 def _purged(state: QueueState, event: ev.Purged) -> None:
-    ident, type_name = state.dead.pop(event.number)
-    state.counts(type_name).purged += 1
+    dead = state.dead.pop(event.number)
+    state.counts(dead.type).purged += 1
     if event.number not in state.finished:
-        state.ids.drop(ident, event.number)
+        state.ids.drop(dead.id, event.number)
 
 
 def _key_held(state: QueueState, event: ev.KeyHeld) -> None:

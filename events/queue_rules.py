@@ -13,6 +13,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.commands import (
     Cancel,
     CheckOut,
+    Death,
     Done,
     Extend,
     Fail,
@@ -256,15 +257,24 @@ def orphans(state: QueueState) -> list[Orphan]:
 # --- dead letters --------------------------------------------------------------------------------------------------------
 
 
+def _is_dead(state: QueueState, death: Death) -> bool:
+    """Whether a message is still the dead letter that is meant, and not one that was back and died again."""
+    dead = state.dead.get(death.number)
+    return dead is not None and (not dead.died_us or (dead.died_us, dead.attempts) == (death.at_us, death.attempts))
+
+
 def _replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) -> Events:
     events: Events = []
     keys: set[tuple[str, str]] = set()
     for item in command.items:
         published = item.published
-        if item.number not in state.dead:
+        if not _is_dead(state, item.death):
             if command.again:
                 continue
-            msg = f"message {published.id} is not among the dead letters; `dead_letters.list()` shows those that are."
+            msg = (
+                f"message {published.id} is not the dead letter that was meant any more: it was replayed or purged in the meantime. "
+                "`dead_letters.list()` shows those that there are."
+            )
             raise UnknownMessage(msg)
         if published.key is not None and published.dedup != "append":
             key = (published.type, published.key)
@@ -277,12 +287,12 @@ def _replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) -
                 )
                 raise DuplicateKey(msg, live_id)
             keys.add(key)
-        events.append(ev.Replayed(item.number, published, item.attempts, item.failures, item.edited))
+        events.append(ev.Replayed(item.death.number, published, item.attempts, item.failures, item.edited))
     return events
 
 
 def _purge(state: QueueState, command: Purge, _now_us: int, _limits: Limits) -> Events:
-    return [ev.Purged(number, command.reason) for number in command.numbers if number in state.dead]
+    return [ev.Purged(death.number, command.reason) for death in command.deaths if _is_dead(state, death)]
 
 
 def _tick(state: QueueState, command: Tick, now_us: int, limits: Limits) -> Events:

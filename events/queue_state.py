@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perdure.events.lane import Line
     from perdure.events.parcel import Shelf
 
-__all__ = ["FOREVER", "KeyHolder", "KeySlots", "QueueState", "TypeCounts", "is_suspect"]
+__all__ = ["FOREVER", "Dead", "KeyHolder", "KeySlots", "QueueState", "TypeCounts", "is_suspect"]
 
 FOREVER = 1 << 62
 
@@ -42,6 +42,16 @@ class KeySlots:
     taken: set[int] = attrs.field(factory=set)
     waiting: list[tuple[int, int, int]] = attrs.field(factory=list)
     """Heap of (-priority, rank, number); entries of messages that wait no longer are skipped."""
+
+
+class Dead(NamedTuple):
+    """What the queue knows of a dead letter."""
+
+    id: str
+    type: str
+    died_us: int = 0
+    """0: not known, as snapshots of earlier versions did not tell."""
+    attempts: int = 0
 
 
 @attrs.define
@@ -115,8 +125,8 @@ class QueueState:
     """Type to the time at which its rate allows the next delivery."""
     ticks: dict[str, int] = attrs.field(factory=dict)
     """Schedule to its last tick that is dealt with."""
-    dead: dict[int, tuple[str, str]] = attrs.field(factory=dict)
-    """Number to (id, type) of each dead letter; the letters themselves are with `dead_letters`."""
+    dead: dict[int, Dead] = attrs.field(factory=dict)
+    """By number; the letters themselves are with `dead_letters`."""
     by_type: dict[str, TypeCounts] = attrs.field(factory=dict)
     late_results: int = 0
     payload_bytes: int = 0

@@ -23,7 +23,7 @@ from perdure.events.message import Message, Status
 from perdure.events.parcel_snapshot import dump_flights, dump_parcels, load_flights, load_parcels
 from perdure.events.placing import stand_again
 from perdure.events.queue_folds import evolve, evolve_all
-from perdure.events.queue_state import KeyHolder, KeySlots, QueueState, TypeCounts
+from perdure.events.queue_state import Dead, KeyHolder, KeySlots, QueueState, TypeCounts
 from perdure.events.runs import Run, count, expand
 from perdure.events.wire import NOT_OURS, Batch, decode_rows, encode_rows
 
@@ -204,9 +204,9 @@ def load_queue(plain: dict[str, Any]) -> QueueState:
         if ident is not None:
             state.finished[number] = (ident, attempt)
             state.ids.put(ident, number)
-    for number, ident, type_name in plain["dead"]:
-        state.dead[number] = (ident, type_name)
-        state.ids.put(ident, number)
+    for number, *dead in plain["dead"]:
+        state.dead[number] = Dead(*dead)
+        state.ids.put(state.dead[number].id, number)
     leases = {lease.number: lease for lease in decode_rows(plain["leases"]) if isinstance(lease, ev.Leased)}
     own = [dict(zip(_OWN, row, strict=True)) for row in zip(*plain["own"], strict=True)]
     messages = []

@@ -13,7 +13,7 @@ import attrs
 
 from perdure.drafts import to_us
 from perdure.events.commands import Purge, Replay
-from perdure.events.dead_letters import Letter, Selection, Stats, replay_item, why
+from perdure.events.dead_letters import Letter, Selection, Stats, death, replay_item, why
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessage
 from perdure.events.vocabulary import Terms
 from perdure.metrics import moment
@@ -127,7 +127,7 @@ class DeadLetters:
             message: handle this in its place, under the same id; the change is on record. Must be of the same type.
 
         Raises:
-            UnknownMessage: there is no dead letter of that id.
+            UnknownMessage: there is no dead letter of that id, or somebody else replayed or purged it in the meantime.
             DuplicateKey: a newer live message has its key.
             InvalidMessage: the edited message is of another type, or cannot be encoded.
         """
@@ -157,6 +157,7 @@ class DeadLetters:
         Raises:
             DuplicateKey: a newer live message has the key of one of them; then none is brought back.
             PayloadTooLarge: they are more than one commit takes, 32 MiB; then none is brought back.
+            UnknownMessage: somebody else replayed or purged one of them in the meantime; then none is brought back.
             ValueError: a reason that is no text.
         """
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason)))
@@ -203,7 +204,7 @@ class DeadLetters:
             before_us = self._system.clock.now_us() - round(age_s * 1_000_000)
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), before_us=before_us))
         if letters:
-            self._system.ask("queue", Purge([letter.fact.number for letter in letters], "purged by an operator"))
+            self._system.ask("queue", Purge([death(letter.fact) for letter in letters], "purged by an operator"))
         return len(letters)
 
     def stats(self) -> DeadLetterStats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perdure.events import queue_rules as rules
-from perdure.events.commands import CheckOut, Draft, Fail, Lose, Publish, Replay, ReplayItem
+from perdure.events.commands import CheckOut, Death, Draft, Fail, Lose, Publish, Replay, ReplayItem
 from perdure.events.queue_folds import evolve
 from perdure.events.queue_state import QueueState
 from perdure.events.snapshot import States
@@ -24,7 +24,7 @@ def test_replayed_member_comes_first_once_the_one_that_is_out_is_back() -> None:
     first = state.messages[1].published
     do(state, Fail(1, "a", 1, "E", "m", "", 0, "never"))
     do(state, CheckOut("t", "two", 60, 5))
-    do(state, Replay([ReplayItem(1, first, 0, [])]))
+    do(state, Replay([ReplayItem(Death(1, 1, 1), first, 0, [])]))
     assert list(state.groups["g"]) == [2, 1]
     do(state, Lose(2, "b", 1, "gone"))
     assert list(state.groups["g"]) == [1, 2]

@@ -11,6 +11,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.commands import CheckOut, Draft, Fail, Publish
 from perdure.events.invariants import contradictions
 from perdure.events.queue_folds import evolve
+from perdure.events.queue_state import Dead
 from perdure.events.runs import count, expand
 from perdure.events.snapshot import States, fold
 
@@ -53,7 +54,7 @@ def _drop_a_lease(states: States) -> None:
 
 
 def _live_again(states: States) -> None:
-    states.queue.dead[3] = ("three", "b")
+    states.queue.dead[3] = Dead("three", "b")
 
 
 def _give_numbers_again(states: States) -> None:

@@ -35,6 +35,7 @@ from perdure.events.commands import (
     Subscription,
     Tick,
 )
+from perdure.events.dead_letters import death
 from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
 from perdure.events.id_index import IdRun
@@ -330,10 +331,10 @@ class QueueMachine(RuleBasedStateMachine):
     def bring_back_or_bury(self, pick: int, purge: bool) -> None:
         letter = list(self.letters.values())[pick % len(self.letters)]
         if purge:
-            self.do(Purge([letter.number], "test"))
+            self.do(Purge([death(letter)], "test"))
             return
         try:
-            self.do(Replay([ReplayItem(letter.number, letter.published, 0, [])]))
+            self.do(Replay([ReplayItem(death(letter), letter.published, 0, [])]))
         except DuplicateKey:
             assert letter.published.key is not None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
-from perdure.events.commands import CheckOut, Draft, Fail, GiveBack, Publish, Replay, ReplayItem, Subscription
+from perdure.events.commands import CheckOut, Death, Draft, Fail, GiveBack, Publish, Replay, ReplayItem, Subscription
 from perdure.events.queue_folds import evolve
 from perdure.events.queue_state import QueueState
 from perdure.events.runs import expand
@@ -30,6 +30,6 @@ def test_replayed_message_is_in_line_though_its_former_entry_was_never_removed()
     do(state, GiveBack(1, "a", 1, "came back again"))
     buried = state.messages[2].published
     do(state, Fail(2, "b", 1, "E", "m", "", 0, "never"))
-    do(state, Replay([ReplayItem(2, buried, 0, [])]))
+    do(state, Replay([ReplayItem(Death(2, 1, 1), buried, 0, [])]))
     leases = expand(rules.deliver(state, [Subscription("t", 10, 10, 5, 0)], 1))
     assert [lease.number for lease in leases if isinstance(lease, ev.Leased)] == [1, 2, 3]

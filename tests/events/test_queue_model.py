@@ -18,6 +18,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.commands import (
     Cancel,
     CheckOut,
+    Death,
     Done,
     DoneRun,
     Draft,
@@ -32,6 +33,7 @@ from perdure.events.commands import (
     ReplayItem,
     Subscription,
 )
+from perdure.events.dead_letters import death
 from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
 from perdure.events.message import Status
@@ -81,6 +83,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         self.now_us = 1_000
         self.serial = 0
         self.published: dict[int, ev.Published] = {}
+        self.deaths: dict[int, Death] = {}
         self.one_group = False
         """In this history all messages are of one group."""
 
@@ -96,6 +99,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
     def take(self, events: list[ev.Event]) -> list[ev.Event]:
         facts = expand(events)
         self.published |= {event.number: event for event in facts if isinstance(event, ev.Published)}
+        self.deaths |= {event.number: death(event) for event in facts if isinstance(event, ev.DeadLettered)}
         evolve_all(self.state, events)
         if events:
             self.since.append((count(events), wire.encode([(self.now_us, events)])))
@@ -274,7 +278,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 99))
     def purge(self, pick: int) -> None:
         message = self.plain.buried[pick % len(self.plain.buried)]
-        self.do(Purge([message.number], "test"))
+        self.do(Purge([self.deaths[message.number]], "test"))
         self.plain.purge(message)
 
     @precondition(lambda self: self.plain.buried)
@@ -282,7 +286,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
     def replay(self, pick: int) -> None:
         message = self.plain.buried[pick % len(self.plain.buried)]
         held = any(self.plain.of_key(message.type, message.key, state) is not None for state in ("waiting", "out"))
-        item = ReplayItem(message.number, self.published[message.number], 0, [])
+        item = ReplayItem(self.deaths[message.number], self.published[message.number], 0, [])
         if held:
             with pytest.raises(DuplicateKey):
                 self.do(Replay([item]))

@@ -1,0 +1,70 @@
+"""A dead letter is meant as it was seen: one that was back and died again in the meantime is another."""
+
+from __future__ import annotations
+
+import pytest
+
+from perdure.events import queue_rules as rules
+from perdure.events import vocabulary as ev
+from perdure.events.commands import CheckOut, Draft, Fail, Publish, Purge, Replay
+from perdure.events.dead_letters import Letter, death, replay_item
+from perdure.events.errors import UnknownMessage
+from perdure.events.queue_folds import evolve
+from perdure.events.queue_state import QueueState
+from perdure.events.snapshot import dump_queue, load_queue
+
+LIMITS = rules.Limits()
+
+
+def do(state: QueueState, command: object, now_us: int) -> list[ev.Event]:
+    events = rules.decide(state, command, now_us, LIMITS)
+    for event in events:
+        evolve(state, event)
+    return events
+
+
+def die(state: QueueState, attempt: int, now_us: int) -> ev.DeadLettered:
+    do(state, CheckOut("t", f"consumer {now_us}", 60, 5), now_us)
+    *_, buried = do(state, Fail(1, "a", attempt, "E", "m", "", 0, "never"), now_us)
+    assert isinstance(buried, ev.DeadLettered)
+    return buried
+
+
+def twice_dead(*, reset_retries: bool) -> tuple[QueueState, Replay, ev.DeadLettered]:
+    """Give a message that was replayed and died again, the replay that did it, and the second death."""
+    state = QueueState()
+    do(state, Publish([Draft("a", "t", b"")]), 1)
+    replay = Replay([replay_item(Letter(die(state, 1, 2), 2), reset_retries=reset_retries)])
+    do(state, replay, 3)
+    return state, replay, die(state, 1 if reset_retries else 2, 4)
+
+
+@pytest.mark.parametrize("reset_retries", [False, True])
+def test_replay_told_twice_brings_back_once(reset_retries: bool) -> None:
+    """Found by seed 3981605904950 of the simulation: the message had died again before the second came."""
+    state, replay, _ = twice_dead(reset_retries=reset_retries)
+    replay.again = True
+    assert do(state, replay, 5) == []
+
+
+def test_replay_of_a_letter_that_another_operator_has_replayed_is_refused() -> None:
+    state, replay, second = twice_dead(reset_retries=False)
+    with pytest.raises(UnknownMessage, match="not the dead letter that was meant"):
+        do(state, replay, 5)
+    item = replay_item(Letter(second, 4), reset_retries=False)
+    assert [(type(e), e.attempts) for e in do(state, Replay([item]), 6) if isinstance(e, ev.Replayed)] == [(ev.Replayed, 2)]
+
+
+def test_purge_spares_what_has_died_again() -> None:
+    state, replay, second = twice_dead(reset_retries=True)
+    assert do(state, Purge([replay.items[0].death], "old"), 5) == []
+    assert do(state, Purge([death(second)], "old"), 5) == [ev.Purged(1, "old")]
+
+
+def test_snapshot_tells_which_death_it_was() -> None:
+    state, replay, second = twice_dead(reset_retries=True)
+    again = load_queue(dump_queue(state))
+    assert do(again, Purge([replay.items[0].death], "old"), 5) == []
+    older = dump_queue(state)
+    older["dead"] = [row[:3] for row in older["dead"]]  # as versions before this one wrote it
+    assert do(load_queue(older), Purge([death(second)], "old"), 5) == [ev.Purged(1, "old")]
