@@ -272,7 +272,7 @@ def _replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) -
             if command.again:
                 continue
             msg = (
-                f"message {published.id} is not the dead letter that was meant any more: it was replayed or purged in the meantime. "
+                f"message {published.id} is not the dead letter that was meant any more: it was replayed or purged since. "
                 "`dead_letters.list()` shows those that there are."
             )
             raise UnknownMessage(msg)
