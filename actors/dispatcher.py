@@ -180,7 +180,7 @@ class Dispatcher(Decider):
         subscription = Subscription(
             pool.type, window, slots, handler.retries, handler.limit_us, handler.interval_us, handler.burst, elastic
         )
-        self.stage.tell("queue", Subscribe(subscription, pool, list(pool.open.values())))
+        self.stage.tell("queue", Subscribe(subscription, pool))
 
     def _grow(self, pool: Pool, ready: int, now_us: int) -> None:
         """Give an elastic handler more workers: as many more as it has, or as there are messages for."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING
 
-from perdure.actors.messages import Deliver, Outcomes, Pressed, Subscribe, Tell
+from perdure.actors.messages import Deliver, Pressed, Subscribe, Tell
 from perdure.actors.pool import Delivery
 from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
@@ -19,6 +19,8 @@ from perdure.events.queue_state import FOREVER
 from perdure.events.runs import LeasedRun
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perdure.actors.pool import Pool
     from perdure.actors.queue import Queue
 
@@ -47,7 +49,7 @@ class Flows:
         pace_us = FOREVER
         for subscription in subscriptions:
             if subscription.interval_us:
-                pace_us = min(pace_us, rules.next_pace_us(queue.state, subscription))
+                pace_us = min(pace_us, rules.next_pace_us(queue.state, subscription, now_us))
             if subscription.elastic and self._pressed.get(subscription.type) is not subscription:
                 self._press(subscription)
         return pace_us
@@ -82,27 +84,44 @@ class Flows:
                 queue.apply([rules.pace(queue.state, subscription, len(deliveries), now_us)])
 
     def subscribe(self, message: Subscribe) -> None:
-        """Open, change or close a flow; what the workers have and the log has not is settled first."""
+        """Open, change or close a flow; who dispatches may be new, and know nothing of what its predecessor was to stop."""
+        self._flows[message.subscription.type] = (message.subscription, message.pool)
+        self._revoke(message.pool, message.pool.open.values())
+
+    def reconcile(self, pools: Iterable[Pool], now_us: int) -> None:
+        """At the start of a term, bring together what the workers have and what the log says is out.
+
+        Before anything is decided: a delivery whose lease was lost with its frame must not begin beside one that follows from a log
+        that knows nothing of it.
+        """
         queue = self._queue
-        subscription, pool = message.subscription, message.pool
-        self._flows[subscription.type] = (subscription, pool)
-        out = {d.number: d for d in message.out}
-        now_us = queue.stage.clock.now_us()
-        for delivery in out.values():
-            decided = queue.decide(StillOut(delivery.number, delivery.id, delivery.leased()), now_us)
-            if decided and isinstance(decided[-1], ev.Leased):
-                if delivery.outcome is not None:
-                    # Its report may have come before this lease was back, and then it was refused: nobody would tell again.
-                    queue.record(Outcomes([delivery.report]), now_us)
-                continue
-            live = queue.state.look(delivery.number)
-            known = live is not None and live.published.id == delivery.id
-            if not known or (live is not None and live.lease is not None and live.lease.attempt > delivery.lease.attempt):
-                # Where it has an outcome, that is what ended the message; "lost" would let an older word deliver it again.
-                delivery.lost = delivery.lost or delivery.outcome is None
-        leased = [d for d in map(self._delivery_of, queue.state.leased) if d.type == subscription.type and not d.lease.holder]
-        if missing := [d for d in leased if d.number not in out or d.lease.attempt > out[d.number].lease.attempt]:
-            queue.written.append(Deliver(pool, missing))
+        by_type = {pool.type: (pool, dict(pool.open)) for pool in pools}
+        for pool, out in by_type.values():
+            for delivery in out.values():
+                queue.decide(StillOut(delivery.number, delivery.id, delivery.leased()), now_us)
+            self._revoke(pool, out.values())
+        missing: dict[str, list[Delivery]] = {}
+        for delivery in map(self._delivery_of, list(queue.state.leased)):
+            _, out = by_type.get(delivery.type, (None, {}))
+            known = out.get(delivery.number)
+            if not delivery.lease.holder and (known is None or delivery.lease.attempt > known.lease.attempt):
+                missing.setdefault(delivery.type, []).append(delivery)
+        queue.written += [Deliver(by_type[name][0], deliveries) for name, deliveries in missing.items() if name in by_type]
+
+    def _revoke(self, pool: Pool, out: Iterable[Delivery]) -> None:
+        """See that a delivery whose lease is over does not begin, or that its handler is told."""
+        for delivery in list(out):
+            # One with an outcome has ended the message, or will be refused; "lost" would let an older word deliver it again.
+            if delivery.outcome is None and not self._is_held(delivery):
+                delivery.lost = True
+                if delivery.claimed_by(self):
+                    pool.confirmed([delivery])
+
+    def _is_held(self, delivery: Delivery) -> bool:
+        """Whether the lease of a delivery is in force."""
+        message = self._queue.state.look(delivery.number)
+        lease = None if message is None or message.published.id != delivery.id else message.lease
+        return lease is not None and lease.attempt == delivery.lease.attempt
 
     def _delivery_of(self, number: int) -> Delivery:
         """Make the delivery of a message that is out."""

@@ -131,11 +131,10 @@ class Wake:
 
 @attrs.define(eq=False)
 class Subscribe:
-    """The dispatcher opens, changes or closes (`window` 0) the flow of one type, and says what is out with its workers."""
+    """The dispatcher opens, changes or closes (`window` 0) the flow of one type to its workers."""
 
     subscription: Subscription
     pool: Pool
-    out: list[Delivery]
 
 
 @attrs.define(eq=False)

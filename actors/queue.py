@@ -87,6 +87,7 @@ class Queue(Decider):
             for orphan in rules.orphans(self.state):
                 self._weigh(self.decide(orphan, now_us), now_us)
             self._cut(now_us)
+        self.flows.reconcile(self.stage.pools.values(), now_us)
         self.stage.tell("dispatcher", Reborn("queue"))
 
     def handle(self, messages: list[Any]) -> None:

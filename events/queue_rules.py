@@ -163,12 +163,16 @@ def pace(state: QueueState, subscription: Subscription, count: int, now_us: int)
     return ev.Paced(subscription.type, _paced_until(state, subscription, now_us) + count * subscription.interval_us)
 
 
-def next_pace_us(state: QueueState, subscription: Subscription) -> int:
-    """Give the time at which a handler held up by its rate may have the next message; `FOREVER` where it is not held up."""
+def next_pace_us(state: QueueState, subscription: Subscription, now_us: int) -> int:
+    """Give the time at which a handler held up by its rate may have the next message; `FOREVER` where it is not held up.
+
+    What its rate allows and has not gone out waits for something else, a message that must run alone: not for a time.
+    """
     counts = state.by_type.get(subscription.type)
     if not subscription.interval_us or counts is None or not counts.ready or subscription.window <= counts.out:
         return FOREVER
-    return state.paces.get(subscription.type, 0) - (subscription.burst - 1) * subscription.interval_us
+    due_us = state.paces.get(subscription.type, 0) - (subscription.burst - 1) * subscription.interval_us
+    return due_us if due_us > now_us else FOREVER
 
 
 def _suspect(state: QueueState, open_to: dict[str, Subscription]) -> tuple[Message, Subscription] | None:
