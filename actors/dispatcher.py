@@ -219,8 +219,8 @@ class Dispatcher(Decider):
     def _call_off(self, message: Stop) -> None:
         """End a handler whose message was cancelled: `ctx` tells it; a coroutine is cancelled, a process killed after a grace."""
         pool = self.stage.pools.get(message.type)
-        delivery = None if pool is None else pool.open.get(message.number)
-        if pool is None or delivery is None or delivery.lease.attempt != message.attempt or delivery.outcome is not None:
+        delivery = None if pool is None else pool.open.get(message.place[0])
+        if pool is None or delivery is None or delivery.place != message.place or delivery.outcome is not None:
             return
         delivery.lost = True
         if delivery.claimed_by(self.token):

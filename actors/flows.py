@@ -104,7 +104,8 @@ class Flows:
         for delivery in map(self._delivery_of, list(queue.state.leased)):
             _, out = by_type.get(delivery.type, (None, {}))
             known = out.get(delivery.number)
-            if not delivery.lease.holder and (known is None or delivery.lease.attempt > known.lease.attempt):
+            has_it = known is not None and known.id == delivery.id and known.lease.attempt >= delivery.lease.attempt
+            if not has_it and not delivery.lease.holder:
                 missing.setdefault(delivery.type, []).append(delivery)
         queue.written += [Deliver(by_type[name][0], deliveries) for name, deliveries in missing.items() if name in by_type]
 

@@ -180,8 +180,8 @@ class Stop:
     """A delivery was cancelled while out: its handler is to end."""
 
     type: str
-    number: int
-    attempt: int
+    place: tuple[int, str, int]
+    """Number, id and attempt."""
 
 
 @attrs.define(eq=False)

@@ -210,7 +210,8 @@ class Pool:
         for delivery in deliveries:
             known = self.open.get(delivery.number)
             if known is not None:
-                if known.lease is delivery.lease or (known.lease.attempt == delivery.lease.attempt and not known.lost):
+                # By its id too: after frames were voided another message may have its number.
+                if known.lease is delivery.lease or (known.place == delivery.place and not known.lost):
                     continue  # told twice
                 known.lost = True  # who runs it sees that its lease is over
                 known.claimed_by(self)  # and who does not is not to begin

@@ -226,7 +226,7 @@ class Queue(Decider):
         lease = None if message is None else message.lease
         events = self.decide(command, now_us)
         if message is not None and lease is not None and not lease.holder:
-            stop = Stop(message.published.type, message.number, lease.attempt)
+            stop = Stop(message.published.type, (message.number, message.published.id, lease.attempt))
             self.written.append(Tell(self.stage, "dispatcher", stop))
         self.synced.append(Settle(self.stage.desk, request, bool(events) or request.times > 1))
 
