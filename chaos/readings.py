@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import ctypes
+import gc
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +43,8 @@ class Reading:
     snapshots: int
     segments_retired: int
     rss_mib: float
+    blocks: int
+    """Blocks of memory that Python has given out: what is in use, whatever holes the heap has."""
     files: int
     threads: int
     disk_mib: float
@@ -51,6 +55,7 @@ class Reading:
 
 def take(folder: Path, numbers: Metrics, kills: int, at_s: float) -> Reading:
     """Read off how things are now."""
+    gc.collect()
     _give_back_free_memory()
     sizes = {entry.name: _size(entry) for entry in os.scandir(folder)}
     log = sum(size for name, size in sizes.items() if name.endswith(".seg"))
@@ -68,6 +73,7 @@ def take(folder: Path, numbers: Metrics, kills: int, at_s: float) -> Reading:
         snapshots=numbers.machinery.get("snapshots", 0),
         segments_retired=numbers.machinery.get("segments_retired", 0),
         rss_mib=round(int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES / 2**20, 1),
+        blocks=sys.getallocatedblocks(),
         files=len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - names are all that is wanted
         threads=threading.active_count(),
         disk_mib=round(whole / 2**20, 3),
@@ -103,6 +109,7 @@ class Bound:
 
 BOUNDS = {
     "rss_mib": Bound(0.05, 8.0),
+    "blocks": Bound(0.1, 5_000),
     "files": Bound(0.0, 6.0),
     "threads": Bound(0.0, 4.0),
     "disk_mib": Bound(0.25, 1.0),

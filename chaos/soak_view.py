@@ -30,6 +30,7 @@ SHOWN = {
     "waiting": "waiting",
     "dead_letters": "dead letters",
     "rss_mib": "memory, MiB",
+    "blocks": "memory blocks",
     "files": "file handles",
     "threads": "threads",
     "disk_mib": "disk, MiB",
@@ -93,7 +94,7 @@ def _table(title: str, readings: Sequence[Reading], judged: Sequence[str] = ()) 
         table.add_column("growth", justify="right", no_wrap=True)
     for name, label in {**SHOWN, **{n: n.replace("_", " ") for n in judged if n not in SHOWN}}.items():
         values = [getattr(reading, name) for reading in readings]
-        row = [label, sparkline(values, width=SPARK_CHARS), *(f"{value:,g}" for value in (min(values), max(values), values[-1]))]
+        row = [label, sparkline(values, width=SPARK_CHARS), *(f"{value:,.9g}" for value in (min(values), max(values), values[-1]))]
         if judged:
             part = settled(readings)
             found = trend([r.at_s for r in part], [getattr(r, name) for r in part]) if name in judged else None
