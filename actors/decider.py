@@ -57,7 +57,7 @@ class Decider(Actor):
         if not self.ready:
             for message in messages:
                 if isinstance(message, Recalled):
-                    if message.term == self.term:
+                    if message.term == self.term and not self.ready:  # it may be told twice
                         self._recall(message.seq)
                 else:
                     self.backlog.append(message)

@@ -1,0 +1,49 @@
+"""How a decider begins a term: it folds the log once, whatever it is told twice, and loses nothing that came before."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from perdure.actors.decider import Decider
+from perdure.actors.messages import Recalled
+from perdure.events.snapshot import States
+
+
+class Counting(Decider):
+    """Keeps what it is given."""
+
+    def recalled(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
+        self.begun = [*getattr(self, "begun", []), seq]
+
+    def handle(self, messages: list[Any]) -> None:
+        self.handled = [*getattr(self, "handled", []), *messages]
+
+
+def decider() -> Counting:
+    stage = SimpleNamespace(
+        next_term=lambda _name: 1,
+        tell=lambda _name, _message: None,
+        warm_states=lambda _name: None,
+        fold=lambda seq, _names: (States(seq=seq), seq),
+        desk=SimpleNamespace(outstanding={}),
+    )
+    actor = Counting(cast("Any", stage), "counting", 1)
+    actor.begin()
+    return actor
+
+
+def test_answer_of_the_journal_that_is_told_twice_begins_one_term() -> None:
+    """Found by swarm seed 103843 of the simulation: what was reconciled with the log was on record twice."""
+    actor = decider()
+    actor.on_batch(["before"])
+    actor.on_batch([Recalled(1, 7), "between", Recalled(1, 7)])
+    actor.on_batch(["after", Recalled(1, 7)])
+    assert actor.begun == [7]
+    assert [message for message in actor.handled if isinstance(message, str)] == ["before", "between", "after"]
+
+
+def test_answer_to_an_earlier_term_is_none() -> None:
+    actor = decider()
+    actor.on_batch([Recalled(0, 5)])
+    assert not actor.ready
