@@ -6,7 +6,9 @@ What is read off on the way, and what counts as flat, is in `readings`; how it i
 from __future__ import annotations
 
 import ctypes
+import gc
 import random
+import sys
 import threading
 import time
 from collections import Counter
@@ -104,12 +106,21 @@ class Soak:
     _sent: list[int] = attrs.field(factory=lambda: [0] * PRODUCERS, init=False)
     _refused: list[str] = attrs.field(factory=list, init=False)
     _ended: threading.Event = attrs.field(factory=threading.Event, init=False)
+    _blocks_before: int = attrs.field(default=0, init=False)
     _guard: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def run(self) -> list[str]:
         """Work for so long, then let everything be handled, and count."""
         table = None if self.table is None else Table(self.table)
         _bound_arenas()
+        self._blocks_before = sys.getallocatedblocks()
+        gc.freeze()  # each reading collects garbage: what was here before needs no look, and may be much
+        try:
+            return self._run(table)
+        finally:
+            gc.unfreeze()
+
+    def _run(self, table: Table | None) -> list[str]:
         options = Options(segment_bytes=128 << 10, snapshot_events=5_000, finished_max=10_000, history=self.history)
         system = System(self.folder, seed=self.seed, options=options)
         chance = random.Random(self.seed)  # noqa: S311 - which work fails is to be repeated
@@ -174,7 +185,8 @@ class Soak:
         del monkey.kills[: len(kills)]  # hours of them would themselves look like a leak
         self.killed.update(kill.actor.partition(":")[0] for kill in kills)
         self.slowest_return_s = max([self.slowest_return_s, *(kill.back_after_s or 0.0 for kill in kills)])
-        reading = take(self.folder, system.admin.metrics(), self.killed.total(), time.monotonic() - began_s)
+        at_s = time.monotonic() - began_s
+        reading = take(self.folder, system.admin.metrics(), self.killed.total(), at_s, self._blocks_before)
         self.readings.append(reading)
         if table is not None:
             table.add(reading)
