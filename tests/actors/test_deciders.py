@@ -13,7 +13,7 @@ from perdure.events.snapshot import States
 class Counting(Decider):
     """Keeps what it is given."""
 
-    def recalled(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
+    def recalled(self, states: States, seq: int) -> None:
         self.begun = [*getattr(self, "begun", []), seq]
 
     def handle(self, messages: list[Any]) -> None:
