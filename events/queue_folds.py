@@ -189,8 +189,7 @@ def _awakened(state: QueueState, event: ev.Awakened) -> None:
 
 def _dead_lettered(state: QueueState, event: ev.DeadLettered) -> None:
     state.counts(event.published.type).dead_lettered += 1
-    number, at_us, attempts = death(event)
-    state.dead[number] = Dead(event.published.id, event.published.type, at_us, attempts)
+    state.dead[event.number] = Dead(event.published.id, event.published.type, death(event))
     leave(state, plain.single(state, event.number), event.attempts)
 
 

@@ -264,7 +264,7 @@ def orphans(state: QueueState) -> list[Orphan]:
 def _is_dead(state: QueueState, death: Death) -> bool:
     """Whether a message is still the dead letter that is meant, and not one that was back and died again."""
     dead = state.dead.get(death.number)
-    return dead is not None and (not dead.died_us or (dead.died_us, dead.attempts) == (death.at_us, death.attempts))
+    return dead is not None and dead.death == death
 
 
 def _replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) -> Events:

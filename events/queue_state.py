@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from perdure.events import vocabulary as ev
+    from perdure.events.commands import Death
     from perdure.events.lane import Line
     from perdure.events.parcel import Shelf
 
@@ -49,9 +50,8 @@ class Dead(NamedTuple):
 
     id: str
     type: str
-    died_us: int = 0
-    """0: not known, as snapshots of earlier versions did not tell."""
-    attempts: int = 0
+    death: Death | None = None
+    """Which of its deaths that was; None only while a snapshot is loaded, as its letter tells that."""
 
 
 @attrs.define

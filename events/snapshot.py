@@ -78,13 +78,11 @@ class States:
                 msg = f"a snapshot of format {plain['format']}; this version of perdure reads format {FORMAT}"
                 raise StoreCorrupt(msg)
             _check_lengths(plain, len(body))
-            return cls(
-                load_queue(plain["queue"]),
-                load_handlers(plain["handlers"]),
-                load_dead_letters(plain["dead_letters"]),
-                plain["seq"],
-                plain["at_us"],
-            )
+            queue, buried = load_queue(plain["queue"]), load_dead_letters(plain["dead_letters"])
+            for number, letter in buried.letters.items():
+                if number in queue.dead:
+                    queue.dead[number] = queue.dead[number]._replace(death=letters.death(letter.fact))
+            return cls(queue, load_handlers(plain["handlers"]), buried, plain["seq"], plain["at_us"])
         except NOT_OURS as error:
             msg = f"a snapshot cannot be decoded: {error!r}"
             raise StoreCorrupt(msg) from error
@@ -175,7 +173,7 @@ def dump_queue(state: QueueState) -> dict[str, Any]:
         ],
         "finished_max": state.finished_max,
         "suspects": sorted(state.suspects),
-        "dead": [[number, *dead] for number, dead in state.dead.items()],
+        "dead": [[number, dead.id, dead.type] for number, dead in state.dead.items()],
         "totals": {name: [getattr(c, total) for total in _TOTALS] for name, c in sorted(state.by_type.items())},
         "late_results": state.late_results,
         "held_keys": sorted([*key, *held] for key, held in state.held_keys.items()),
@@ -204,9 +202,9 @@ def load_queue(plain: dict[str, Any]) -> QueueState:
         if ident is not None:
             state.finished[number] = (ident, attempt)
             state.ids.put(ident, number)
-    for number, *dead in plain["dead"]:
-        state.dead[number] = Dead(*dead)
-        state.ids.put(state.dead[number].id, number)
+    for number, ident, type_name in plain["dead"]:
+        state.dead[number] = Dead(ident, type_name)
+        state.ids.put(ident, number)
     leases = {lease.number: lease for lease in decode_rows(plain["leases"]) if isinstance(lease, ev.Leased)}
     own = [dict(zip(_OWN, row, strict=True)) for row in zip(*plain["own"], strict=True)]
     messages = []

@@ -8,10 +8,11 @@ from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
 from perdure.events.commands import CheckOut, Draft, Fail, Publish, Purge, Replay
 from perdure.events.dead_letters import Letter, death, replay_item
+from perdure.events.dead_letters import evolve as evolve_letters
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue_folds import evolve
 from perdure.events.queue_state import QueueState
-from perdure.events.snapshot import dump_queue, load_queue
+from perdure.events.snapshot import States
 
 LIMITS = rules.Limits()
 
@@ -63,8 +64,9 @@ def test_purge_spares_what_has_died_again() -> None:
 
 def test_snapshot_tells_which_death_it_was() -> None:
     state, replay, second = twice_dead(reset_retries=True)
-    again = load_queue(dump_queue(state))
-    assert do(again, Purge([replay.items[0].death], "old"), 5) == []
-    older = dump_queue(state)
-    older["dead"] = [row[:3] for row in older["dead"]]  # as versions before this one wrote it
-    assert do(load_queue(older), Purge([death(second)], "old"), 5) == [ev.Purged(1, "old")]
+    states = States(state)
+    evolve_letters(states.dead_letters, second, 4)
+    again = States.decode(states.encode())
+    assert again.queue.dead == state.dead
+    assert do(again.queue, Purge([replay.items[0].death], "old"), 5) == []
+    assert do(again.queue, Purge([death(second)], "old"), 5) == [ev.Purged(1, "old")]
