@@ -222,10 +222,7 @@ class Dispatcher(Decider):
         delivery = None if pool is None else pool.open.get(message.place[0])
         if pool is None or delivery is None or delivery.place != message.place or delivery.outcome is not None:
             return
-        delivery.lost = True
-        if delivery.claimed_by(self.token):
-            pool.confirmed([delivery])
-        elif delivery.stop is not None:
+        if not pool.revoke(delivery) and delivery.stop is not None:
             delivery.stop(CANCEL_GRACE_S)
 
     def _recall_unstarted(self, pool: Pool) -> None:

@@ -14,6 +14,7 @@ from perdure.actors.pool import Delivery
 from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
 from perdure.events.commands import StillOut, Subscription
+from perdure.events.outcome_rules import current
 from perdure.events.parcel import Flight
 from perdure.events.queue_state import FOREVER
 from perdure.events.runs import LeasedRun
@@ -86,7 +87,7 @@ class Flows:
     def subscribe(self, message: Subscribe) -> None:
         """Open, change or close a flow; who dispatches may be new, and know nothing of what its predecessor was to stop."""
         self._flows[message.subscription.type] = (message.subscription, message.pool)
-        self._revoke(message.pool, message.pool.open.values())
+        self._revoke(message.pool)
 
     def reconcile(self, pools: Iterable[Pool], now_us: int) -> None:
         """At the start of a term, bring together what the workers have and what the log says is out.
@@ -95,34 +96,24 @@ class Flows:
         that knows nothing of it.
         """
         queue = self._queue
-        by_type = {pool.type: (pool, dict(pool.open)) for pool in pools}
-        for pool, out in by_type.values():
-            for delivery in out.values():
-                queue.decide(StillOut(delivery.number, delivery.id, delivery.leased()), now_us)
-            self._revoke(pool, out.values())
+        by_type = {pool.type: pool for pool in pools}
+        for pool in by_type.values():
+            for delivery in list(pool.open.values()):
+                queue.take(StillOut(delivery.number, delivery.id, delivery.leased()), now_us)
+            self._revoke(pool)
         missing: dict[str, list[Delivery]] = {}
-        for delivery in map(self._delivery_of, list(queue.state.leased)):
-            _, out = by_type.get(delivery.type, (None, {}))
-            known = out.get(delivery.number)
-            has_it = known is not None and known.id == delivery.id and known.lease.attempt >= delivery.lease.attempt
-            if not has_it and not delivery.lease.holder:
+        for delivery in map(self._delivery_of, queue.state.leased):
+            pool_of_it = by_type.get(delivery.type)
+            if pool_of_it is not None and not delivery.lease.holder and not pool_of_it.has(delivery):
                 missing.setdefault(delivery.type, []).append(delivery)
-        queue.written += [Deliver(by_type[name][0], deliveries) for name, deliveries in missing.items() if name in by_type]
+        queue.written += [Deliver(by_type[name], deliveries) for name, deliveries in missing.items()]
 
-    def _revoke(self, pool: Pool, out: Iterable[Delivery]) -> None:
+    def _revoke(self, pool: Pool) -> None:
         """See that a delivery whose lease is over does not begin, or that its handler is told."""
-        for delivery in list(out):
+        for delivery in list(pool.open.values()):
             # One with an outcome has ended the message, or will be refused; "lost" would let an older word deliver it again.
-            if delivery.outcome is None and not self._is_held(delivery):
-                delivery.lost = True
-                if delivery.claimed_by(self):
-                    pool.confirmed([delivery])
-
-    def _is_held(self, delivery: Delivery) -> bool:
-        """Whether the lease of a delivery is in force."""
-        message = self._queue.state.look(delivery.number)
-        lease = None if message is None or message.published.id != delivery.id else message.lease
-        return lease is not None and lease.attempt == delivery.lease.attempt
+            if delivery.outcome is None and current(self._queue.state, *delivery.place) is None:
+                pool.revoke(delivery)
 
     def _delivery_of(self, number: int) -> Delivery:
         """Make the delivery of a message that is out."""

@@ -210,14 +210,25 @@ class Pool:
         for delivery in deliveries:
             known = self.open.get(delivery.number)
             if known is not None:
-                # By its id too: after frames were voided another message may have its number.
                 if known.lease is delivery.lease or (known.place == delivery.place and not known.lost):
                     continue  # told twice
-                known.lost = True  # who runs it sees that its lease is over
-                known.claimed_by(self)  # and who does not is not to begin
+                self.revoke(known)
             self.open[delivery.number] = delivery
             put(delivery)
         self.inbox.ring()
+
+    def has(self, delivery: Delivery) -> bool:
+        """Tell whether the workers have this delivery; its number alone may be another message's, after frames were voided."""
+        known = self.open.get(delivery.number)
+        return known is not None and known.place == delivery.place
+
+    def revoke(self, delivery: Delivery) -> bool:
+        """Take back a delivery whose lease is over: who runs it sees that, and who does not is not to begin; True in that case."""
+        delivery.lost = True
+        unstarted = delivery.claimed_by(self)
+        if unstarted:
+            self.confirmed([delivery])
+        return unstarted
 
     def confirmed(self, deliveries: list[Delivery]) -> None:
         """Forget deliveries whose outcome is on record."""

@@ -85,7 +85,7 @@ class Queue(Decider):
         now_us = self.stage.clock.now_us()
         if self.stage.first_time("orphans"):
             for orphan in rules.orphans(self.state):
-                self._weigh(self.decide(orphan, now_us), now_us)
+                self.take(orphan, now_us)
             self._cut(now_us)
         self.flows.reconcile(self.stage.pools.values(), now_us)
         self.stage.tell("dispatcher", Reborn("queue"))
@@ -140,6 +140,10 @@ class Queue(Decider):
             self.synced += self.awaiting.answers(self.events)
         self.weight = 0
         self.commit(now_us)
+
+    def take(self, command: object, now_us: int) -> None:
+        """Decide about one of many commands that came together, and send off what they carry where it would be too much."""
+        self._weigh(self.decide(command, now_us), now_us)
 
     def _weigh(self, decided: list[ev.Event], now_us: int) -> None:
         """Count what these carry, and send it off where more would be too much."""
@@ -303,7 +307,7 @@ class Queue(Decider):
                 continue
             place = (message.number, message.published.id, lease.attempt)
             if lease.holder or message.published.type not in self.flows:
-                self._weigh(self.decide(Lose(*place, "its lease ran out without a sign of life"), now_us), now_us)
+                self.take(Lose(*place, "its lease ran out without a sign of life"), now_us)
             else:
                 ask.append((*place, message.until_us))
         if ask:

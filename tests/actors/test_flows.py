@@ -16,6 +16,7 @@ from perdure.events.queue_state import QueueState
 
 LIMITS = rules.Limits()
 WORKER = object()
+MEMBERS = (Draft("a", "t", b"", group="g"), Draft("b", "t", b"", group="g"))
 
 
 class Term:
@@ -33,6 +34,9 @@ class Term:
         for event in events:
             evolve(self.state, event)
         return events
+
+    def take(self, command: object, now_us: int) -> None:
+        self.decide(command, now_us)
 
     def lease(self) -> list[ev.Leased]:
         leases = rules.deliver(self.state, [Subscription("t", 10, 10, 5, 0)], 1)
@@ -62,25 +66,27 @@ def test_lease_that_was_lost_with_its_frame_is_on_record_again() -> None:
 
 def test_delivery_whose_turn_it_is_no_more_does_not_begin() -> None:
     """Found by seed 5000000026 of the simulation: it began beside the member of its group that is before it."""
-    term = Term(Draft("a", "t", b"", group="g"), Draft("b", "t", b"", group="g"))
-    unstarted, term.pool.open = term.has(2, attempt=1), {}
-    running = term.has(2, attempt=1)
-    term.pool.open = {2: unstarted}
+    term = Term(*MEMBERS)
+    delivery = term.has(2, attempt=1)
     term.decide(CheckOut("t", "an operator", 60, 5), 1)  # of `a`
     assert term.reconcile() == []
-    assert unstarted.lost
-    assert not unstarted.claimed_by(WORKER)
+    assert delivery.lost
+    assert not delivery.claimed_by(WORKER)
     assert term.pool.open == {}, "nobody waits for it"
 
-    running.claimed_by(WORKER)
-    term.pool.open = {2: running}
-    term.reconcile()
-    assert running.lost, "its handler can see that"
-    assert term.pool.open == {2: running}, "it will tell how it ended"
+
+def test_handler_whose_turn_it_is_no_more_is_told() -> None:
+    term = Term(*MEMBERS)
+    delivery = term.has(2, attempt=1)
+    delivery.claimed_by(WORKER)
+    term.decide(CheckOut("t", "an operator", 60, 5), 1)
+    assert term.reconcile() == []
+    assert delivery.lost
+    assert term.pool.open == {2: delivery}, "it will tell how it ended"
 
 
 def test_delivery_that_has_ended_is_not_taken_back() -> None:
-    term = Term(Draft("a", "t", b"", group="g"), Draft("b", "t", b"", group="g"))
+    term = Term(*MEMBERS)
     delivery = term.has(2, attempt=1)
     delivery.outcome = DONE
     term.decide(CheckOut("t", "an operator", 60, 5), 1)
