@@ -30,8 +30,9 @@ from perdure.actors.pool import Delivery, Pool, Retire
 from perdure.actors.process import CANCEL_GRACE_S
 from perdure.actors.reporting import report
 from perdure.events import handlers as rules
-from perdure.events.commands import Extend, GiveBack, Lose, Subscription
+from perdure.events.commands import Extend, Fail, GiveBack, Lose, Subscription
 from perdure.events.errors import PerdureError
+from perdure.events.overdue import Attempt, End, overdue
 
 if TYPE_CHECKING:
     from perdure.events.snapshot import States
@@ -183,14 +184,18 @@ class Dispatcher(Decider):
         self.stage.tell("queue", Subscribe(subscription, pool))
 
     def _grow(self, pool: Pool, ready: int, now_us: int) -> None:
-        """Give an elastic handler more workers: as many more as it has, or as there are messages for."""
+        """Give an elastic handler more workers."""
+        handler = self.state.handlers.get(pool.type)
+        if handler is None:
+            return  # that it is there was lost with its frame, and will be told again
         self.slack_since_us = now_us
-        self._adapt(pool, pool.target + min(ready, max(1, pool.target)))
+        self._adapt(pool, handler.grown(ready))
         self.wake_by(now_us + SLACK_US)
 
     def _shrink(self, now_us: int) -> None:
-        """Take workers from elastic handlers that had no use for them for a while: half of those above the minimum."""
-        elastic = [p for p in self.stage.pools.values() if self._has_grown(p)]
+        """Take workers from elastic handlers that had no use for them for a while."""
+        handlers = self.state.handlers
+        elastic = [p for p in self.stage.pools.values() if p.type in handlers and handlers[p.type].has_grown]
         if not elastic or self.quiescing is not None:
             return
         if now_us < self.slack_since_us + SLACK_US:
@@ -199,14 +204,8 @@ class Dispatcher(Decider):
         self.slack_since_us = now_us
         for pool in elastic:
             if len(pool.open) < pool.target:
-                self._adapt(pool, pool.target - max(1, (pool.target - pool.handler.parallelism) // 2))
+                self._adapt(pool, handlers[pool.type].shrunk)
         self.wake_by(now_us + SLACK_US)
-
-    def _has_grown(self, pool: Pool) -> bool:
-        """Tell whether a handler has more workers than its minimum because it was pressed; what an operator set stays."""
-        known = self.state.handlers.get(pool.type)
-        follows = known is not None and known.scaled is None
-        return follows and pool.handler.parallelism < pool.target <= pool.handler.parallelism_max
 
     def _adapt(self, pool: Pool, parallelism: int) -> None:
         events = rules.decide(self.state, rules.Adapt(pool.type, parallelism))
@@ -287,31 +286,18 @@ class Dispatcher(Decider):
             delivery.outcome = GiveBack(*place, "not started in time")
             report(self.stage, pool, [delivery])
             return
-        # The lease counted from when it was handed out; the handler's time counts from its start.
-        handler = pool.handler
-        limit_us = round((handler.timeout_s or 0) * 1_000_000) if handler.renews else handler.limit_us
-        ends_us = max(delivery.grown_until_us, delivery.started_us + limit_us)
-        if handler.renews and delivery.started_us and (not limit_us or ends_us > now_us):
-            # It is alive, or its worker's death would have been told; no word from its own thread is needed.
-            lease_us = round((handler.lease_s or 0) * 1_000_000)
-            more_us = min(lease_us, ends_us - now_us) if limit_us else lease_us
-            self.stage.desk.send("queue", Extend(*place, more_us), _Nobody(), from_outside=False)
-            return
-        own = until_us == delivery.lease.until_us or not delivery.grown_until_us
-        if not delivery.started_us or (own and ends_us > now_us):  # perhaps not for the first time: its child may start slowly
-            more_us = ends_us - now_us if delivery.started_us else pool.handler.limit_us
-            self.stage.desk.send("queue", Extend(*place, more_us), _Nobody(), from_outside=False)
+        attempt = Attempt(delivery.started_us, delivery.lease.until_us, delivery.grown_until_us)
+        verdict = overdue(attempt, pool.handler.patience, until_us, now_us)
+        if not isinstance(verdict, End):
+            self.stage.desk.send("queue", Extend(*place, verdict), _Nobody(), from_outside=False)
             return
         delivery.lost = True
-        timeout_s = pool.handler.timeout_s
-        ran_s = (now_us - delivery.started_us) / 1_000_000
-        outcome: Any
-        if timeout_s is not None and ran_s >= timeout_s:
-            error = TimeoutError(f"ran longer than its timeout of {timeout_s:g} s")
-            outcome = failure(self.stage, pool, delivery, error)
+        outcome: Fail | Lose = Lose(*place, verdict.value)
+        if verdict is End.TIMED_OUT:
+            outcome = failure(
+                self.stage, pool, delivery, TimeoutError(f"ran longer than its timeout of {pool.handler.timeout_s:g} s")
+            )
             interrupt(delivery)
-        else:
-            outcome = Lose(*place, "its lease ran out without a sign of life")
         self.stage.desk.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
 
     def _look_whether_quiet(self, now_us: int) -> None:

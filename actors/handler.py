@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from perdure.events.overdue import Patience
 from perdure.events.vocabulary import HandlerRegistered
 
 if TYPE_CHECKING:
@@ -77,10 +78,14 @@ class HandlerSpec:
         return self.lease_s is not None and (self.timeout_s is None if self.renew is None else self.renew)
 
     @property
+    def patience(self) -> Patience:
+        """How long one attempt may take."""
+        return Patience(round((self.timeout_s or 0) * 1_000_000), round((self.lease_s or 0) * 1_000_000), self.renews)
+
+    @property
     def limit_us(self) -> int:
         """How long one attempt may take from its start without a sign of life, in microseconds; 0: as long as it likes."""
-        limits = [s for s in (self.timeout_s, self.lease_s) if s is not None]
-        return round(min(limits) * 1_000_000) if limits else 0
+        return self.patience.limit_us
 
     @property
     def interval_us(self) -> int:

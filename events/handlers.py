@@ -34,6 +34,20 @@ class Handler:
             return self.scaled
         return self.registered.parallelism if self.adapted is None else self.adapted
 
+    @property
+    def has_grown(self) -> bool:
+        """Whether it has more workers than its minimum because it was pressed; what an operator set stays."""
+        return self.scaled is None and self.registered.parallelism < self.parallelism <= self.registered.parallelism_max
+
+    def grown(self, ready: int) -> int:
+        """Give how many workers it should have where `ready` messages wait: as many more as it has, or as there are of them."""
+        return self.parallelism + min(ready, max(1, self.parallelism))
+
+    @property
+    def shrunk(self) -> int:
+        """How many it should have where it has no use for all: half of those above the minimum less."""
+        return self.parallelism - max(1, (self.parallelism - self.registered.parallelism) // 2)
+
 
 @attrs.define
 class HandlersState:
