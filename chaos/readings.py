@@ -45,6 +45,8 @@ class Reading:
     rss_mib: float
     blocks: int
     """Blocks of memory that Python has given out since the run began: what is in use, whatever holes the heap has."""
+    native_mib: float
+    """What is in use of the C library's heap: what libraries hold, and what is large in Python. 0 where it cannot be told."""
     files: int
     threads: int
     disk_mib: float
@@ -74,6 +76,7 @@ def take(folder: Path, numbers: Metrics, kills: int, at_s: float, blocks_before:
         segments_retired=numbers.machinery.get("segments_retired", 0),
         rss_mib=round(int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES / 2**20, 1),
         blocks=sys.getallocatedblocks() - blocks_before,
+        native_mib=round(_native_bytes() / 2**20, 2),
         files=len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - names are all that is wanted
         threads=threading.active_count(),
         disk_mib=round(whole / 2**20, 3),
@@ -90,6 +93,23 @@ def _give_back_free_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # another C library has no such thing
     if trim is not None:
         trim(0)
+
+
+class _Mallinfo2(ctypes.Structure):
+    """See `man 3 mallinfo2`; all sizes in bytes."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t) for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"]
+    ]
+
+
+def _native_bytes() -> int:
+    mallinfo2 = getattr(ctypes.CDLL(None), "mallinfo2", None)  # glibc 2.33 or later
+    if mallinfo2 is None:
+        return 0
+    mallinfo2.restype = _Mallinfo2
+    told = mallinfo2()
+    return int(told.uordblks + told.hblkhd)  # on the heaps, and mapped by itself
 
 
 def _size(entry: os.DirEntry[str]) -> int:
@@ -110,6 +130,7 @@ class Bound:
 BOUNDS = {
     "rss_mib": Bound(0.05, 8.0),
     "blocks": Bound(0.1, 20_000),
+    "native_mib": Bound(0.1, 2.0),
     "files": Bound(0.0, 6.0),
     "threads": Bound(0.0, 4.0),
     "disk_mib": Bound(0.25, 1.0),

@@ -212,5 +212,5 @@ class Soak:
     @property
     def judged(self) -> tuple[str, ...]:
         """What must be flat. In the first minutes resident memory still climbs towards its peaks: there only what is in use is."""
-        memory = ("rss_mib", "blocks") if self.readings and self.readings[-1].at_s >= HEAP_SETTLES_S else ("blocks",)
-        return (*memory, "files", "threads", "beside_log_mib" if self.history == "keep" else "disk_mib")
+        resident = ("rss_mib",) if self.readings and self.readings[-1].at_s >= HEAP_SETTLES_S else ()
+        return (*resident, "blocks", "native_mib", "files", "threads", "beside_log_mib" if self.history == "keep" else "disk_mib")

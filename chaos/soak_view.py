@@ -31,6 +31,7 @@ SHOWN = {
     "dead_letters": "dead letters",
     "rss_mib": "memory, MiB",
     "blocks": "memory blocks",
+    "native_mib": "native memory, MiB",
     "files": "file handles",
     "threads": "threads",
     "disk_mib": "disk, MiB",

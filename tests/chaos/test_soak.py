@@ -36,14 +36,14 @@ def test_soak(tmp_path: Path) -> None:
 
 def test_soak_finds_a_leak_and_a_lost_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leaked: list[BinaryIO] = []
-    kept: list[list[object]] = []
+    kept: list[object] = []
     add = Seen.add
     monkeypatch.setattr(Seen, "add", lambda seen, number: None if number == 7 else add(seen, number))
     soak = Soak(tmp_path / "data", 4.0, interval_s=0.3, history="keep")
 
     def leak(_: object) -> None:
         leaked.extend((tmp_path / "leak").open("wb") for _ in range(3))
-        kept.append([object() for _ in range(20_000)])
+        kept.extend(([object() for _ in range(20_000)], bytearray(1 << 20)))
 
     soak.tell = leak
     try:
@@ -51,7 +51,7 @@ def test_soak_finds_a_leak_and_a_lost_message(tmp_path: Path, monkeypatch: pytes
     finally:
         for file in leaked:
             file.close()
-    assert [text.partition(" ")[0] for text in wrong] == ["published", "blocks", "files"], wrong
+    assert [text.partition(" ")[0] for text in wrong] == ["published", "blocks", "native_mib", "files"], wrong
     assert "never seen" in wrong[0]
     assert growing(soak.readings, "threads") is None
 
