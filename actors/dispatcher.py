@@ -177,7 +177,7 @@ class Dispatcher(Decider):
         if pool.run_us and not handler.interval_us:  # what a limited rate lets go out is to start at once
             depth = max(1, min(int(tuning.prefetch_ms * 1000 / pool.run_us), tuning.prefetch_max))
         window = 0 if pool.closed else slots * depth
-        elastic = handler.parallelism_max > pool.target
+        elastic = not pool.closed and handler.parallelism_max > pool.target
         subscription = Subscription(
             pool.type, window, slots, handler.retries, handler.limit_us, handler.interval_us, handler.burst, elastic
         )

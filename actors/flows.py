@@ -51,17 +51,11 @@ class Flows:
         for subscription in subscriptions:
             if subscription.interval_us:
                 pace_us = min(pace_us, rules.next_pace_us(queue.state, subscription, now_us))
-            if subscription.elastic and self._pressed.get(subscription.type) is not subscription:
-                self._press(subscription)
+            ready = rules.pressing(queue.state, subscription)
+            if ready and self._pressed.get(subscription.type) is not subscription:  # once for each word of it
+                self._pressed[subscription.type] = subscription
+                queue.written.append(Tell(queue.stage, "dispatcher", Pressed(subscription.type, ready)))
         return pace_us
-
-    def _press(self, subscription: Subscription) -> None:
-        """Tell the dispatcher, once for each word of it, that more is ready than it has workers for."""
-        queue = self._queue
-        counts = queue.state.by_type.get(subscription.type)
-        if counts is not None and counts.ready and subscription.window <= counts.out:
-            self._pressed[subscription.type] = subscription
-            queue.written.append(Tell(queue.stage, "dispatcher", Pressed(subscription.type, counts.ready)))
 
     def _hand_out(self, leases: list[ev.Leased | LeasedRun], now_us: int) -> None:
         queue = self._queue

@@ -51,6 +51,7 @@ __all__ = [
     "orphans",
     "overdue",
     "pace",
+    "pressing",
     "tick",
 ]
 
@@ -173,6 +174,12 @@ def next_pace_us(state: QueueState, subscription: Subscription, now_us: int) -> 
         return FOREVER
     due_us = state.paces.get(subscription.type, 0) - (subscription.burst - 1) * subscription.interval_us
     return due_us if due_us > now_us else FOREVER
+
+
+def pressing(state: QueueState, subscription: Subscription) -> int:
+    """Give how many messages are ready for an elastic handler beyond what its workers can take; 0 while they can take more."""
+    counts = state.by_type.get(subscription.type)
+    return counts.ready if subscription.elastic and counts is not None and subscription.window <= counts.out else 0
 
 
 def _suspect(state: QueueState, open_to: dict[str, Subscription]) -> tuple[Message, Subscription] | None:

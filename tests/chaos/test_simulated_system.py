@@ -47,6 +47,25 @@ def test_simulated_system_runs_step_by_step() -> None:
         assert again.admin.metrics().ready == 1
 
 
+def test_elastic_handler_that_is_paused_stays_as_it_is() -> None:
+    """Found by swarm seed 900947 of the simulation: it grew and shrank every second, on record each time."""
+    system = SimulatedSystem(seed=1)
+    done: list[int] = []
+
+    @system.handler(Job, parallelism=(0, 4))
+    def work(job: Job) -> None:
+        done.append(job.number)
+
+    with system:
+        system.admin.pause(Job)
+        system.publish_many([Job(n) for n in range(3)])
+        system.advance(60.0)
+        assert [record for record in system.audit.events() if type(record.event).__name__ == "Adapted"] == []
+        system.admin.resume(Job)
+        system.drain(timeout=10.0)
+        assert sorted(done) == [0, 1, 2], "and grows once it goes on"
+
+
 def test_coroutines_sleep_in_virtual_time_beside_each_other() -> None:
     system = SimulatedSystem(seed=1)
     log: list[str] = []

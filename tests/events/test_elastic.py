@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from perdure.events import handlers as rules
 from perdure.events import vocabulary as ev
+from perdure.events.commands import Draft, Publish, Subscription
+from perdure.events.queue_folds import evolve, evolve_all
+from perdure.events.queue_rules import Limits, decide, deliver
+from perdure.events.queue_rules import pressing as pressed_by
+from perdure.events.queue_state import QueueState
 
 
 def elastic(low: int, high: int) -> rules.HandlersState:
@@ -26,6 +31,22 @@ def test_it_doubles_as_long_as_there_are_messages_for_all() -> None:
     assert adapt(state, state.handlers["t"].grown(1)) == 5, "no more than there are messages"
     state = elastic(0, 10)
     assert adapt(state, state.handlers["t"].grown(7)) == 1, "the first of all"
+
+
+def test_it_is_pressed_while_more_is_ready_than_its_workers_can_take() -> None:
+    queue = QueueState()
+    flow = Subscription("t", window=1, parallelism=1, retries=5, lease_us=0, elastic=True)
+
+    def pressing() -> int:
+        return pressed_by(queue, flow)
+
+    assert pressing() == 0, "there is nothing"
+    for event in decide(queue, Publish([Draft(f"m{n}", "t", b"", priority=1) for n in range(3)]), 1, Limits()):
+        evolve(queue, event)
+    assert pressing() == 0, "it has room"
+    evolve_all(queue, deliver(queue, [flow], 1))
+    assert pressing() == 2
+    assert pressed_by(queue, Subscription("t", 1, 1, 5, 0)) == 0, "it cannot grow"
 
 
 def test_it_gives_up_half_of_what_it_has_beyond_its_minimum() -> None:
