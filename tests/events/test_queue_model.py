@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from perdure.events import dead_letters as letters
 from perdure.events import parcel, wire
 from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
@@ -33,7 +34,6 @@ from perdure.events.commands import (
     ReplayItem,
     Subscription,
 )
-from perdure.events.dead_letters import death
 from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
 from perdure.events.message import Status
@@ -78,6 +78,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(parcel, "PARCEL_MESSAGES", 4)  # so that some are full
         self.state = QueueState(finished_max=10_000)
+        self.buried = letters.DeadLettersState()
         self.snapshot, self.since = States(self.state).encode(), list[tuple[int, bytes]]()
         self.plain = PlainQueue()
         self.now_us = 1_000
@@ -99,7 +100,9 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
     def take(self, events: list[ev.Event]) -> list[ev.Event]:
         facts = expand(events)
         self.published |= {event.number: event for event in facts if isinstance(event, ev.Published)}
-        self.deaths |= {event.number: death(event) for event in facts if isinstance(event, ev.DeadLettered)}
+        self.deaths |= {event.number: letters.death(event) for event in facts if isinstance(event, ev.DeadLettered)}
+        for fact in facts:
+            letters.evolve(self.buried, fact, self.now_us)
         evolve_all(self.state, events)
         if events:
             self.since.append((count(events), wire.encode([(self.now_us, events)])))
@@ -311,7 +314,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
 
     @rule()
     def take_a_snapshot(self) -> None:
-        self.snapshot, self.since = States(self.state).encode(), []
+        self.snapshot, self.since = States(self.state, dead_letters=self.buried).encode(), []
 
     @rule()
     def restart(self) -> None:
@@ -319,7 +322,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         recovered = States.decode(self.snapshot)
         for n, body in self.since:
             fold(recovered, wire.decode_runs(body, n), recovered.seq + 1)
-        self.state = recovered.queue
+        self.state, self.buried = recovered.queue, recovered.dead_letters
 
     # --- time ------------------------------------------------------------------------------------------------------------
 
