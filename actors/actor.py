@@ -6,7 +6,6 @@ death; this one differs in just these points. Who restarts what is in `superviso
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from perdure.actors.mailbox import Mailbox, stops
+from perdure.actors.thrown import take_back, throw
 
 if TYPE_CHECKING:
     from perdure.actors.stage import Stage
@@ -97,7 +97,7 @@ class Actor(pykka.ThreadingActor):
         finally:
             with self._life:
                 self.in_loop = False
-            _throw(threading.get_ident(), None)  # a death that comes too late must not strike in `threading`
+            take_back()  # a death that comes too late must not strike in `threading`
             self.end(cause)
 
     def end(self, cause: BaseException | None) -> None:
@@ -158,7 +158,7 @@ class Actor(pykka.ThreadingActor):
             thread = self.thread
             if thread is None or not self.in_loop:
                 return  # just beginning, then it looks at `killed` itself; or just ending anyway
-            _throw(thread.ident or 0, ActorKilled)
+            throw(thread.ident or 0, ActorKilled)
         self.rouse()
         # The exception may strike in the very lines that report a death, so somebody else must be there to report it.
         threading.Thread(target=self._undertake, args=(thread,), name=f"perdure-undertaker-{self.name}", daemon=True).start()
@@ -179,8 +179,3 @@ class Actor(pykka.ThreadingActor):
             thread.join(pause_s)
         self.actor_stopped.set()
         self.stage.buried(self, ActorKilled(self.name))
-
-
-def _throw(thread_id: int, error: type[BaseException] | None) -> None:
-    """Have an exception raised in a thread at its next instruction; None takes back one that has not struck yet."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), None if error is None else ctypes.py_object(error))

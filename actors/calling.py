@@ -5,13 +5,13 @@ When to call, and what becomes of what it returns or raises, is the worker's; wh
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.context import Interrupted
 from perdure.actors.event_loop import EventLoop, LoopDied
 from perdure.actors.process import HandlerProcess
+from perdure.actors.thrown import take_back, throw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,9 +66,9 @@ class Caller:
             if delivery.guard is None:
                 continue
             with delivery.guard:
-                thread_id, delivery.thread_id = delivery.thread_id, 0
+                delivery.thread_id = 0
             if delivery.lost and not self._worker.killed:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), None)
+                take_back()
 
     def process(self) -> HandlerProcess:
         """Give the child of this worker, made at first use."""
@@ -106,4 +106,4 @@ def interrupt(delivery: Delivery) -> None:
         return
     with delivery.guard:
         if delivery.thread_id:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(delivery.thread_id), ctypes.py_object(Interrupted))
+            throw(delivery.thread_id, Interrupted)

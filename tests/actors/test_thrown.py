@@ -1,0 +1,87 @@
+"""Exceptions thrown into threads (deaths of actors, timeouts of handlers) leave nothing behind in the interpreter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perdure.actors.thrown import take_back, throw
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOST = """
+import sys, time
+import attrs, perdure
+
+def traced():
+    # As a debugger or coverage does. CPython 3.11 turns here for ever while it believes that an exception waits for a thread.
+    sys.settrace(lambda *_: None)
+    try:
+        (lambda: None)()
+    finally:
+        sys.settrace(None)
+
+folder, what = sys.argv[1:]
+system = perdure.System(folder)
+
+@perdure.message(name="work")
+@attrs.frozen
+class Work:
+    n: int
+
+@system.handler(Work, timeout=0.05, retries=0)
+def work(message):
+    time.sleep(0.2)  # the interruption comes too late to strike in the handler
+
+with system:
+    if what == "timeout":
+        system.publish(Work(1))
+        system.drain(timeout=20.0)
+        traced()
+    if what == "kill":
+        system.actors.kill("queue")
+        system.publish(Work(1))
+        traced()
+traced()
+"""
+
+
+@pytest.mark.parametrize("what", ["stop", "kill", "timeout"])
+def test_a_debugger_or_coverage_goes_on_after_a_stop_a_kill_and_a_timeout(tmp_path: Path, what: str) -> None:
+    host = tmp_path / "host.py"
+    host.write_text(HOST, encoding="utf-8")
+    done = subprocess.run([sys.executable, host, tmp_path / "data", what], timeout=60, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_was_thrown_is_taken_back_and_what_is_thrown_later_strikes() -> None:
+    struck: list[str] = []
+    taken, thrown = threading.Event(), threading.Event()
+
+    def run() -> None:
+        try:
+            throw(threading.get_ident(), ZeroDivisionError)
+            struck.append("late")
+        except ZeroDivisionError:
+            struck.append("first")
+        take_back()
+        taken.set()
+        try:
+            thrown.wait(20)
+            while True:
+                pass
+        except LookupError:
+            struck.append("later")
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert taken.wait(20)
+    throw(thread.ident or 0, LookupError)
+    thrown.set()
+    thread.join(20)
+    assert struck == ["first", "later"]
