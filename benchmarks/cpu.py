@@ -1,9 +1,15 @@
-"""Process handlers against thread handlers on work that holds the interpreter: do they use both cores?"""
+"""Process handlers against thread handlers on work that holds the interpreter: do they use both cores?
+
+Beside them, what the same work gives in as many bare processes as there are cores, with no queue at all: two cores that share
+caches, a clock rate or a power budget are seldom worth twice one.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import time
+from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 import perdure
@@ -13,13 +19,17 @@ from benchmarks.load import Job, Load, job
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from threading import Barrier
 
     from benchmarks.effort import Effort
 
-__all__ = ["PROCESSES", "THREADS", "loads", "work"]
+__all__ = ["BARE", "PROCESSES", "THREADS", "loads", "work"]
 
 THREADS = "CPU-bound, thread handlers"
 PROCESSES = "CPU-bound, process handlers"
+BARE = "CPU-bound, bare processes without a queue"
+HOST = "processor time of the host process, a call in a process handler"
+CORES = os.cpu_count() or 1
 ROUNDS_OF_WORK = 60_000
 DRAIN_S = 300.0
 
@@ -32,27 +42,57 @@ def work(seed: int) -> int:
     return x
 
 
-def handled(folder: Path, calls: int, isolation: str) -> float:
-    """Publish all calls at once to as many workers as there are cores; gives calls a second until the last is completed."""
+def handled(folder: Path, calls: int, isolation: str) -> Sequence[float]:
+    """Publish all calls at once to as many workers as there are cores; gives calls a second until the last is completed.
+
+    After that the microseconds of processor time that a call took of this process.
+    """
     system = perdure.System(folder)
 
-    @system.handler(Job, parallelism=os.cpu_count() or 1, isolation=isolation)
+    @system.handler(Job, parallelism=CORES, isolation=isolation)
     def handle(message: Job, _ctx: perdure.Context) -> None:
         work(message.quantity)
 
     with system:
-        system.publish_many([job(i) for i in range(2 * (os.cpu_count() or 1))])
+        system.publish_many([job(i) for i in range(2 * CORES)])
         system.drain(DRAIN_S)  # each worker's process is there before the clock starts
-        began = time.perf_counter()
+        began, host_s = time.perf_counter(), time.process_time()
         system.publish_many([job(i) for i in range(calls)])
         system.drain(DRAIN_S)
-        return calls / (time.perf_counter() - began)
+        took_s, host_s = time.perf_counter() - began, time.process_time() - host_s
+    return calls / took_s, host_s / calls * 1e6
+
+
+_together: list[Barrier] = []
+
+
+def _meet_at(barrier: Barrier) -> None:
+    _together.append(barrier)
+
+
+def _plain_calls(calls: int) -> tuple[float, float]:
+    """Call the work in a loop, once all others are ready too; gives when it began and ended, by the clock of the machine."""
+    _together[0].wait()
+    began = time.perf_counter()
+    for i in range(calls):
+        work(i)
+    return began, time.perf_counter()
+
+
+def bare(calls: int) -> float:
+    """Make the calls in as many processes as there are cores; gives calls a second from the first's begin to the last's end."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(CORES, mp_context=context, initializer=_meet_at, initargs=(context.Barrier(CORES),)) as pool:
+        spans = list(pool.map(_plain_calls, [calls // CORES] * CORES))
+    return calls // CORES * CORES / (max(ended for _, ended in spans) - min(began for began, _ in spans))
 
 
 def loads(effort: Effort) -> Sequence[Load]:
     """Give the loads of this group."""
     floor, calls = "plain loop of calls", effort.cpu_calls
+    processes = Measure(PROCESSES, "calls/s", floor), Measure(HOST, "us", floor)
     return [
-        Load(THREADS, (Measure(THREADS, "calls/s", floor),), lambda folder: handled(folder, calls, "thread")),
-        Load(PROCESSES, (Measure(PROCESSES, "calls/s", floor),), lambda folder: handled(folder, calls, "process")),
+        Load(THREADS, (Measure(THREADS, "calls/s", floor),), lambda folder: handled(folder, calls, "thread")[0]),
+        Load(BARE, (Measure(BARE, "calls/s", floor),), lambda _: bare(calls)),
+        Load(PROCESSES, processes, lambda folder: handled(folder, calls, "process")),
     ]

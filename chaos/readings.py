@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from perdure.metrics import Metrics
 
-__all__ = ["BOUNDS", "Bound", "Reading", "Table", "growing", "settled", "take"]
+__all__ = ["BOUNDS", "Bound", "InUse", "Reading", "Table", "growing", "settled", "take"]
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SETTLING = 1 / 3
@@ -46,7 +46,7 @@ class Reading:
     blocks: int
     """Blocks of memory that Python has given out since the run began: what is in use, whatever holes the heap has."""
     native_mib: float
-    """What is in use of the C library's heap: what libraries hold, and what is large in Python. 0 where it cannot be told."""
+    """The same of the C library's heap, which libraries hold, and what is large in Python. 0 where it cannot be told."""
     files: int
     threads: int
     disk_mib: float
@@ -55,11 +55,25 @@ class Reading:
     """The same without the segments of the log: with history kept, only the log may grow."""
 
 
-def take(folder: Path, numbers: Metrics, kills: int, at_s: float, blocks_before: int) -> Reading:
-    """Read off how things are now; `blocks_before` were given out when the run began."""
+@attrs.frozen
+class InUse:
+    """What a process has in use of its memory."""
+
+    blocks: int
+    native_bytes: int
+
+    @classmethod
+    def now(cls) -> InUse:
+        """Look."""
+        return cls(sys.getallocatedblocks(), _native_bytes())
+
+
+def take(folder: Path, numbers: Metrics, kills: int, at_s: float, before: InUse) -> Reading:
+    """Read off how things are now; `before`: when the run began, whose process may have held more than the run will take."""
     gc.collect()
     _give_back_free_memory()
     sizes = {entry.name: _size(entry) for entry in os.scandir(folder)}
+    used = InUse.now()
     log = sum(size for name, size in sizes.items() if name.endswith(".seg"))
     whole = sum(sizes.values())
     return Reading(
@@ -75,8 +89,8 @@ def take(folder: Path, numbers: Metrics, kills: int, at_s: float, blocks_before:
         snapshots=numbers.machinery.get("snapshots", 0),
         segments_retired=numbers.machinery.get("segments_retired", 0),
         rss_mib=round(int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES / 2**20, 1),
-        blocks=sys.getallocatedblocks() - blocks_before,
-        native_mib=round(_native_bytes() / 2**20, 2),
+        blocks=used.blocks - before.blocks,
+        native_mib=round((used.native_bytes - before.native_bytes) / 2**20, 2),
         files=len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - names are all that is wanted
         threads=threading.active_count(),
         disk_mib=round(whole / 2**20, 3),
@@ -152,7 +166,7 @@ def growing(readings: Sequence[Reading], name: str) -> str | None:
     judged = settled(readings)
     found = trend([reading.at_s for reading in judged], [getattr(reading, name) for reading in judged])
     bound = BOUNDS[name]
-    if found is None or not found.grows(bound.share * found.median + bound.beside):
+    if found is None or not found.grows(bound.share * max(0.0, found.median) + bound.beside):
         return None
     within_s = judged[-1].at_s - judged[0].at_s
     return f"{name} grew by {found.growth:.1f} within {within_s:.0f} s (median {found.median:.1f}, z {found.z:.1f})"

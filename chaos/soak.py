@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import random
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.chaos.monkey import Monkey
-from perdure.chaos.readings import Reading, Table, growing, take
+from perdure.chaos.readings import InUse, Reading, Table, growing, take
 from perdure.events.backoff import Fixed
 from perdure.events.errors import PerdureError
 from perdure.options import Options
@@ -106,14 +105,14 @@ class Soak:
     _sent: list[int] = attrs.field(factory=lambda: [0] * PRODUCERS, init=False)
     _refused: list[str] = attrs.field(factory=list, init=False)
     _ended: threading.Event = attrs.field(factory=threading.Event, init=False)
-    _blocks_before: int = attrs.field(default=0, init=False)
+    _before: InUse = attrs.field(factory=InUse.now, init=False)
     _guard: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def run(self) -> list[str]:
         """Work for so long, then let everything be handled, and count."""
         table = None if self.table is None else Table(self.table)
         _bound_arenas()
-        self._blocks_before = sys.getallocatedblocks()
+        self._before = InUse.now()
         gc.freeze()  # each reading collects garbage: what was here before needs no look, and may be much
         try:
             return self._run(table)
@@ -186,7 +185,7 @@ class Soak:
         self.killed.update(kill.actor.partition(":")[0] for kill in kills)
         self.slowest_return_s = max([self.slowest_return_s, *(kill.back_after_s or 0.0 for kill in kills)])
         at_s = time.monotonic() - began_s
-        reading = take(self.folder, system.admin.metrics(), self.killed.total(), at_s, self._blocks_before)
+        reading = take(self.folder, system.admin.metrics(), self.killed.total(), at_s, self._before)
         self.readings.append(reading)
         if table is not None:
             table.add(reading)
