@@ -175,7 +175,7 @@ class Dispatcher(Decider):
         slots = pool.target * max(1, handler.batch_size)
         depth = 1
         if pool.run_us and not handler.interval_us:  # what a limited rate lets go out is to start at once
-            depth = max(1, min(int(tuning.prefetch_ms * 1000 / pool.run_us), tuning.prefetch_max))
+            depth += min(int(tuning.prefetch_ms * 1000 / pool.run_us), tuning.prefetch_max)  # beside the one it has
         window = 0 if pool.closed else slots * depth
         elastic = not pool.closed and handler.parallelism_max > pool.target
         subscription = Subscription(

@@ -11,9 +11,9 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 from importlib.metadata import entry_points
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Annotated
 
 import typer
@@ -84,15 +84,23 @@ def run_demo(
 def run(target: Annotated[str, typer.Argument(help="module:attribute, for example shop.queue:system")]) -> None:
     """Serve a host's own system until SIGTERM or SIGINT, then stop it gracefully."""
     system = _load(target)
-    over = threading.Event()
+    # No Event: its lock may be held by the very thread that the signal interrupts. This one may be put to at any instruction.
+    asked = SimpleQueue[int]()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: over.set())
+        signal.signal(number, lambda number, _frame: asked.put(number))
     with system:
         console.print(Text(f"{target} runs; {system.recovery}"), soft_wrap=True)
-        while not over.wait(POLL_S):
+        while not _asked(asked):
             if not system.running:
                 raise BadTarget(f"{target} gave up; its log says why. It recovers when it is started again")
     console.print(Text(f"{target} stopped"), soft_wrap=True)
+
+
+def _asked(asked: SimpleQueue[int]) -> bool:
+    try:
+        return bool(asked.get(timeout=POLL_S))
+    except Empty:
+        return False
 
 
 def _load(target: str) -> System:

@@ -111,7 +111,7 @@ class Options:
     history_folder: str | Path | None = attrs.field(default=None, validator=_is_path)
     """Where `archive` moves them: a folder for this log alone; `archive` in the data folder unless given."""
     prefetch_ms: float = attrs.field(default=10.0, validator=_seconds(0.0))
-    """How much work may lie ready for a worker, in milliseconds of handler time, so that it need not wait for more."""
+    """How much work may lie ready for a worker beside what it has, in milliseconds of handler time, so that it need not wait."""
     prefetch_max: int = attrs.field(default=256, validator=_count(1))
     """Deliveries that may lie ready for a worker."""
     gc_threshold: int = attrs.field(default=50_000, validator=_count(0))

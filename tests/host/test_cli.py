@@ -55,6 +55,35 @@ def test_run_serves_a_system_until_it_is_asked_to_stop(tmp_path: Path, number: s
     assert any(isinstance(record.event, ev.Stopped) for record in perdure.Audit(tmp_path / "data").events())
 
 
+STRUCK = (
+    HOST
+    + """
+import os, signal, sys, threading
+wait = threading.Condition.wait
+def struck(condition, timeout=None):
+    if sys._getframe(2).f_code.co_filename.endswith("cli.py"):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return wait(condition, timeout)
+threading.Condition.wait = struck
+"""
+)
+
+
+def test_run_stops_whichever_instruction_the_signal_strikes_at(tmp_path: Path) -> None:
+    """Also while it begins to wait for one: with an Event it waited for ever for a lock that it held itself."""
+    (tmp_path / "shop.py").write_text(STRUCK)
+    args = [sys.executable, "-m", "perdure.cli", "run", "shop:system"]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env={"PYTHONUNBUFFERED": "1"}) as served:
+        try:
+            assert served.stdout is not None
+            assert "shop:system runs" in served.stdout.readline()
+            served.send_signal(signal.SIGTERM)
+            rest, _ = served.communicate(timeout=30)
+        finally:
+            served.kill()
+    assert (served.returncode, "stopped" in rest) == (0, True)
+
+
 BUSY = """
 import time
 import perdure
