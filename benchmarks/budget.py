@@ -17,6 +17,7 @@ from benchmarks.figure import Measure
 from benchmarks.floors import HAND_OFF
 from benchmarks.load import Job, Load, job
 from perdure.actors.context import Context
+from perdure.actors.desk import Request
 from perdure.actors.pool import Delivery
 from perdure.events import queue_rules as rules
 from perdure.events import wire
@@ -27,6 +28,7 @@ from perdure.events.parcel import Flight
 from perdure.events.queue_folds import evolve_all
 from perdure.events.queue_state import QueueState
 from perdure.events.runs import LeasedRun, count
+from perdure.future import PublishFuture
 from perdure.store import SegmentStore
 
 if TYPE_CHECKING:
@@ -56,6 +58,13 @@ STAGES = (
     "complete: encode, frame and write",
 )
 WHOLE = "whole trip in one thread, all stages"
+SUBMIT_STEPS = (
+    "submit: encode the payload",
+    "submit: make an id",
+    "submit: check and draft",
+    "submit: make the command, the request and the future",
+)
+SMALL_BATCH = 100
 THREADS = ("producer", "queue", "journal", "workers", "others")
 PUBLISHING = ("producer", "queue", "journal")
 DRAIN_S = 120.0
@@ -177,15 +186,44 @@ def stages(folder: Path, seconds: float) -> list[float]:
     return [*us, sum(us)]
 
 
-def threads(folder: Path, seconds: float) -> list[float]:
-    """Make the real trip, in batches; gives the processor's microseconds a message, by thread."""
+def submit_steps(seconds: float) -> list[float]:
+    """Time what the publisher's thread does for a message that is submitted by itself, before the queue hears of it."""
+    drafts = perdure.System(store=perdure.MemoryStore()).drafts  # not started: only what makes payloads
+    messages = [job(i) for i in range(BATCH)]
+
+    def send(draft: Any) -> None:
+        Request(1, "queue", Publish(draft, fresh=True), PublishFuture(draft.ids[0]), from_outside=True)
+
+    drafted = [drafts.one(message) for message in messages]
+    steps: tuple[tuple[Callable[..., object], Sequence[object]], ...] = (
+        (drafts.codec.encode, messages),
+        (lambda _: drafts.ids.one(), messages),
+        (drafts.one, messages),
+        (send, drafted),
+    )
+    gc.set_threshold(perdure.Options().gc_threshold)
+    total_s, batches = [0.0] * len(steps), 0
+    began = time.perf_counter()
+    while time.perf_counter() - began < seconds or not batches:
+        for i, (step, arguments) in enumerate(steps):
+            since_s = time.perf_counter()
+            for argument in arguments:
+                step(argument)
+            total_s[i] += time.perf_counter() - since_s
+        batches += 1
+    encode, ident, draft, request = (each * 1e6 / (batches * BATCH) for each in total_s)
+    return [encode, ident, max(0.0, draft - encode - ident), request]
+
+
+def threads(folder: Path, seconds: float, size: int) -> list[float]:
+    """Make the real trip, in batches of `size`; gives the processor's microseconds a message, by thread."""
     system = perdure.System(folder)
 
     @system.handler(Job)
     def handle(_job: Job, _ctx: perdure.Context) -> None:
         pass
 
-    messages = [job(i) for i in range(BATCH)]
+    messages = [job(i) for i in range(size)]
     return _shares(system, seconds, lambda: system.publish_many(messages), THREADS)
 
 
@@ -232,14 +270,18 @@ def _kind(thread: threading.Thread) -> str:
 def loads(effort: Effort) -> Sequence[Load]:
     """Give the loads of this group."""
     timed = tuple(Measure(name, "us", HAND_OFF) for name in (*STAGES, WHOLE))
+    steps = tuple(Measure(name, "us", HAND_OFF) for name in SUBMIT_STEPS)
     shares = tuple(Measure(f"processor, {kind}", "us", HAND_OFF) for kind in THREADS)
+    small = tuple(Measure(f"processor, batches of {SMALL_BATCH}: {kind}", "us", HAND_OFF) for kind in THREADS)
     submit, publish = (
         tuple(Measure(f"processor, {how}: {kind}", "us", HAND_OFF) for kind in PUBLISHING)
         for how in ("submit", "publish one by one")
     )
     return [
         Load("stages", timed, lambda folder: stages(folder, effort.seconds)),
-        Load("threads", shares, lambda folder: threads(folder, effort.seconds)),
+        Load("threads", shares, lambda folder: threads(folder, effort.seconds, BATCH)),
+        Load("threads, small batches", small, lambda folder: threads(folder, effort.seconds, SMALL_BATCH)),
+        Load("submit, its publisher", steps, lambda _: submit_steps(effort.seconds)),
         Load("submit", submit, lambda folder: publishing_threads(folder, effort.seconds, pipelined=True)),
         Load("publish", publish, lambda folder: publishing_threads(folder, effort.seconds, pipelined=False)),
     ]
