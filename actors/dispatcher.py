@@ -173,10 +173,9 @@ class Dispatcher(Decider):
         """Tell the queue how much may be out with this handler's workers."""
         tuning, handler = self.stage.tuning, pool.handler
         slots = pool.target * max(1, handler.batch_size)
-        depth = 1
-        if pool.run_us and not handler.interval_us:  # what a limited rate lets go out is to start at once
-            depth += min(int(tuning.prefetch_ms * 1000 / pool.run_us), tuning.prefetch_max)  # beside the one it has
-        window = 0 if pool.closed else slots * depth
+        # What a limited rate lets go out is to start at once.
+        ahead = 0 if handler.interval_us else rules.lying_ready(pool.run_us, tuning.prefetch_ms * 1000, tuning.prefetch_max)
+        window = 0 if pool.closed else slots * (1 + ahead)
         elastic = not pool.closed and handler.parallelism_max > pool.target
         subscription = Subscription(
             pool.type, window, slots, handler.retries, handler.limit_us, handler.interval_us, handler.burst, elastic

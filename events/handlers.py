@@ -12,7 +12,19 @@ import attrs
 from perdure.events import vocabulary as ev
 from perdure.events.errors import UnknownMessageType
 
-__all__ = ["Adapt", "Configure", "Handler", "HandlersState", "Pause", "Register", "Resume", "Scale", "decide", "evolve"]
+__all__ = [
+    "Adapt",
+    "Configure",
+    "Handler",
+    "HandlersState",
+    "Pause",
+    "Register",
+    "Resume",
+    "Scale",
+    "decide",
+    "evolve",
+    "lying_ready",
+]
 
 WORKERS_MAX = 10_000
 
@@ -139,6 +151,14 @@ def decide(state: HandlersState, command: Register | Scale | Adapt | Configure |
             return [ev.Resumed("")] if state.paused or state.paused_types else []
         case Resume(type_name):
             return [ev.Resumed(type_name)] if type_name in state.paused_types else []
+
+
+def lying_ready(run_us: float, prefetch_us: float, most: int) -> int:
+    """Tell how many messages may lie ready for a worker beside the one it has, so that it need not wait for the next.
+
+    `run_us` is how long its handler takes, 0 where nobody knows yet: then none, as it may be long.
+    """
+    return min(int(prefetch_us / run_us), most) if run_us else 0
 
 
 def _known(state: HandlersState, type_name: str) -> Handler:

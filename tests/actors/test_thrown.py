@@ -36,7 +36,7 @@ class Work:
 
 @system.handler(Work, timeout=0.05, retries=0)
 def work(message):
-    time.sleep(0.2)  # the interruption comes too late to strike in the handler
+    time.sleep(0.2)  # it is interrupted as soon as this returns
 
 with system:
     if what == "timeout":
@@ -59,7 +59,7 @@ def test_a_debugger_or_coverage_goes_on_after_a_stop_a_kill_and_a_timeout(tmp_pa
     assert done.returncode == 0, done.stderr
 
 
-def test_what_was_thrown_is_taken_back_and_what_is_thrown_later_strikes() -> None:
+def test_what_is_thrown_after_a_taking_back_strikes_as_ever() -> None:
     struck: list[str] = []
     taken, thrown = threading.Event(), threading.Event()
 
