@@ -1,7 +1,7 @@
 """What the actors tell each other, beyond the commands of `perdure.events.commands`.
 
-Only plain carriers of values; effects (`Settle`, `Refuse`, `Deliver`, `Tell`) are carried out by the journal once the facts
-they follow from are on record.
+Only plain carriers of values; effects (`Settle`, `SettleAll`, `Deliver`, `Tell`, `OnRecord`) are carried out by the journal
+once the facts they follow from are on record.
 """
 
 from __future__ import annotations
@@ -73,6 +73,18 @@ class Tell:
     def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
         """See `Effect.release`."""
         self.stage.tell(self.name, self.message)
+
+
+@attrs.define(eq=False)
+class OnRecord:
+    """Strike a fact off what is not on record yet, by the fact's `id`."""
+
+    unrecorded: dict[int, ev.Event]
+    fact: ev.Event
+
+    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
+        """See `Effect.release`."""
+        self.unrecorded.pop(id(self.fact), None)
 
 
 @attrs.define(eq=False)

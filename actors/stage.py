@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from perdure.events.commands import Draft
     from perdure.events.queue_rules import Limits
     from perdure.events.snapshot import States
-    from perdure.events.vocabulary import Published
+    from perdure.events.vocabulary import Event, Published
     from perdure.store import EventStore
 
 __all__ = ["Publisher", "Stage", "Tuning"]
@@ -162,6 +162,8 @@ class Stage:
         """Set when a sync failed: what was written after this sequence number must not come back."""
         self.to_void: list[Request] = []
         """The requests that stand in it."""
+        self.unrecorded: dict[int, Event] = {}
+        """By `id`: facts about the machinery that are not known to be on record; a supervisor's or journal's death loses none."""
         self.on_supervisor_death: Callable[[Actor], None] | None = None
         self.closing = False
 

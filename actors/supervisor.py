@@ -16,7 +16,7 @@ from perdure.actors.dispatcher import Dispatcher
 from perdure.actors.event_loop import EventLoop
 from perdure.actors.journal import Journal
 from perdure.actors.mailbox import stops
-from perdure.actors.messages import Append, Down, Hire, Reborn, Recall, Up, WorkerDown
+from perdure.actors.messages import Append, Down, Hire, OnRecord, Reborn, Recall, Recalled, Up, WorkerDown
 from perdure.actors.queue import Queue
 from perdure.actors.relay import Relay
 from perdure.actors.scheduler import Scheduler
@@ -60,6 +60,8 @@ class Supervisor(Actor):
     def __init__(self, stage: Stage, name: str, generation: int) -> None:
         super().__init__(stage, name, generation)
         self.term = 0
+        self.ready = False
+        """The journal has answered `Recall`: what it has on record of a predecessor's facts is known."""
         self.deaths: dict[str, list[float]] = {}
         self.pending: list[tuple[float, str]] = []
         self.waiting: list[Request] = []
@@ -76,6 +78,9 @@ class Supervisor(Actor):
             if name != self.name and not self.stage.world.runs(actor):
                 self._down(Down(name, actor, ActorKilled(name)))
         if self.generation > 1:
+            for what in ("actor_deaths", "actor_restarts"):
+                self.stage.count(what)
+            self._record(ev.ActorRestarted(self.name, "", self.generation - 1))
             # The predecessor may have died right after it had started somebody, in the middle of telling of that or of the journal.
             # All of it is told again: twice is harmless.
             self.stage.tell("dispatcher", Reborn(self.name))
@@ -92,6 +97,7 @@ class Supervisor(Actor):
 
     def _recall(self) -> None:
         self.term = self.stage.next_term(self.name)
+        self.ready = False
         self.stage.tell("journal", Recall(self.name, self.term))
 
     def patience_s(self) -> float | None:
@@ -106,11 +112,16 @@ class Supervisor(Actor):
         for item in items:
             match item:
                 case _ if stops(item):
+                    self._tell_unrecorded()  # with the answer to come, nobody would be here to tell it
                     return False
                 case Down() as down:
                     self._down(down)
                 case Up():
                     self._journal_up()
+                case Reborn(name="journal"):
+                    self._recall()
+                case Recalled(term=term) if term == self.term:
+                    self._tell_unrecorded()
                 case Hire(name=name, pool=pool):
                     self._hire(name, pool)
                 case Request() as request:
@@ -219,19 +230,17 @@ class Supervisor(Actor):
             self.stage.tell_all(Reborn(name))
         if name != "journal":
             self.stage.desk.resend(name)
-            self._record(ev.ActorRestarted(name, "", self.stage.deaths.get(name, 0)))
+        self._record(ev.ActorRestarted(name, "", self.stage.deaths.get(name, 0)))
 
     def _journal_up(self) -> None:
         """The log is open again: all whose facts may have been lost on the way start over, and every request is sent again."""
         journal = self.stage.actors["journal"]
         if journal.generation == 1:
             return
-        self._recall()
         self.stage.desk.reopen()
         self.stage.tell_all(Reborn("journal"))
         for name in ("queue", "dispatcher", "dead_letters"):
             self.stage.desk.resend(name)
-        self._record(ev.ActorRestarted("journal", "", self.stage.deaths.get("journal", 0)))
 
     def _hire(self, name: str, pool: Pool | None) -> None:
         if name in self.stage.actors:
@@ -239,5 +248,20 @@ class Supervisor(Actor):
         self.stage.enter(HIRED[name](self.stage, name, 1) if pool is None else Worker(self.stage, name, 1, pool))
 
     def _record(self, fact: ev.Event) -> None:
-        """Put a fact about the machinery on record; nobody waits for it, and one that is lost with a journal is not missed."""
-        self.stage.tell("journal", Append(self.name, self.term, self.stage.clock.now_us(), [fact], [], []))
+        """Put a fact about the machinery on record. Nobody waits for it, but it is kept until it is there.
+
+        One whose journal dies between writing it and saying so stands twice; one that a failed sync has voided is lost.
+        """
+        self.stage.unrecorded[id(fact)] = fact
+        if self.ready:
+            self._tell(fact)
+
+    def _tell_unrecorded(self) -> None:
+        if not self.ready:
+            self.ready = True
+            for fact in list(self.stage.unrecorded.values()):
+                self._tell(fact)
+
+    def _tell(self, fact: ev.Event) -> None:
+        done = OnRecord(self.stage.unrecorded, fact)
+        self.stage.tell("journal", Append(self.name, self.term, self.stage.clock.now_us(), [fact], [done], []))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perdure.actors.context import plain_text
-from perdure.actors.messages import Outcomes, Settle, SettleAll
+from perdure.actors.messages import OnRecord, Outcomes, Settle, SettleAll
 from perdure.events.commands import Fail, Publish
 from perdure.events.errors import InvalidMessage
 
@@ -31,18 +31,22 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def turn_away(desk: Desk, append: Append, why: BaseException) -> bool:
-    """Answer the requests that an append cannot be written for, so that they are not sent again; False where it has none.
+    """Answer the requests that an append cannot be written for, so that they are not sent again; False where nobody would notice.
 
+    A fact about the machinery, which nobody asked for, is given up.
     Facts do not say which request they follow from, but each takes its values from its command: those whose command cannot be
     encoded either are to blame. Where none is, the values were made on the way, and every request of the append is.
     """
     effects = (*append.written, *append.synced)
     requests = [effect.request for effect in effects if isinstance(effect, Settle)]
     requests += [request for effect in effects if isinstance(effect, SettleAll) for request in effect.requests]
+    facts = [effect for effect in effects if isinstance(effect, OnRecord)]
+    for fact in facts:
+        fact.release(0)
     blamed = [request for request in requests if not _is_writable(request.command)] or requests
     for request in blamed:
         _answer(desk, request, plain_text(f"cannot be put on record: {why}"))
-    return bool(blamed)
+    return bool(blamed or facts)
 
 
 def _is_writable(command: Any) -> bool:

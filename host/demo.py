@@ -104,6 +104,7 @@ def _show(console: Console, found: Tally, deaths: _Deaths, took_s: float) -> Non
         ("dead-lettered", f"{len(found.reasons):,}"),
         ("receipts written", f"{found.receipts:,}"),
         ("actor kills survived", str(len(deaths.actors))),
+        ("restarts of actors on record", f"{found.restarts:,}"),
         ("process kills survived", str(deaths.processes)),
         ("lost", _judged(found.lost)),
         ("doubled", _judged(found.doubled)),

@@ -11,14 +11,19 @@ import random
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perdure.demo_orders import Receipts, lines, register
 from perdure.options import Options
 from perdure.system import System
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pykka
+
     from perdure.metrics import Metrics
 
 __all__ = ["main"]
@@ -70,6 +75,7 @@ def _kill_actors(system: System, kills: int) -> None:
     chance = random.Random(SEED)  # noqa: S311 - which actor dies, no secret
     roles = list(ROLES)
     chance.shuffle(roles)
+    killed = 0
     for turn in range(kills):
         name = roles[turn] if turn < len(roles) else chance.choice(sorted(set(system.actors) - {"supervisor"}))
         try:
@@ -78,9 +84,23 @@ def _kill_actors(system: System, kills: int) -> None:
         except KeyError:
             continue  # a worker that has just been replaced under another name: nobody was killed, nothing is counted
         _tell(killed=name)
-        deadline_s = time.monotonic() + KILL_WAIT_S
-        while name in system.actors and system.actors[name] is victim and time.monotonic() < deadline_s:
-            time.sleep(0.002)
+        killed += 1
+        _await(f"the actor {name} has a successor", partial(_is_gone, system, name, victim))
+    # The process dies next, and a restart that is not on record by then never would be.
+    _await("the restarts are on record", lambda: sum(1 for _ in system.audit.events(type="ActorRestarted")) >= killed)
+
+
+def _is_gone(system: System, name: str, victim: pykka.ActorRef[Any]) -> bool:
+    return name not in system.actors or system.actors[name] is not victim
+
+
+def _await(what: str, condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + KILL_WAIT_S
+    while not condition():
+        if time.monotonic() > deadline_s:
+            msg = f"{what}: not within {KILL_WAIT_S:g} s"
+            raise TimeoutError(msg)
+        time.sleep(0.002)
 
 
 def _waiting(now: Metrics) -> int:

@@ -37,6 +37,8 @@ class Tally:
     completed: int = 0
     retried: int = 0
     starts: int = 0
+    restarts: int = 0
+    """Of actors."""
     reasons: list[str] = attrs.field(factory=list)
     """One for each dead letter, in the order of the log."""
     story: list[Record] = attrs.field(factory=list)
@@ -59,6 +61,7 @@ def tally(folder: Path, source: Path, output: Path) -> Tally:
     found = Tally(verification=audit.verify())
     ends: Counter[int] = Counter()
     failed: Counter[str] = Counter()
+    restarts: set[tuple[int, str, int]] = set()  # one may stand twice on record
     for record in audit.events():
         event = record.event
         match event:
@@ -77,8 +80,11 @@ def tally(folder: Path, source: Path, output: Path) -> Tally:
                 found.reasons.append(event.message or event.reason)
             case ev.Started():
                 found.starts += 1
+            case ev.ActorRestarted():
+                restarts.add((found.starts, event.actor, event.deaths))
             case _:
                 pass
+    found.restarts = len(restarts)
     if output.exists():
         with output.open(encoding="utf-8") as file:
             for text in file:

@@ -6,18 +6,20 @@ The door refuses all that is known of the kind (see tests/host/test_bad_input); 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import attrs
 import pytest
 
 import perdure
+from perdure.actors.messages import Append
 from perdure.events import handlers as handler_rules
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.actors.decider import Decider
     from perdure.events.commands import Draft
 
 PATIENCE_S = 15.0
@@ -106,11 +108,23 @@ def test_change_that_cannot_be_written_is_refused() -> None:
         assert system.admin.metrics().machinery.get("actor_deaths", 0) == 0
 
 
+def test_fact_about_the_machinery_is_given_up_and_those_after_it_are_on_record() -> None:
+    system = perdure.System(store=perdure.MemoryStore(), options=perdure.Options(restart_budget=0))
+    with system:
+        system.stage.tell("supervisor", ev.Stopped("\ud800"))
+        system.stage.tell("supervisor", ev.Stopped("after"))
+        until(lambda: [record.event for record in system.audit.events(type="Stopped")] == [ev.Stopped("after")])
+        machinery = system.admin.metrics().machinery
+        assert machinery.get("actor_deaths", 0) == 0
+        assert machinery["unwritable"] == 1
+
+
 def test_fact_that_nobody_asked_for_costs_one_journal() -> None:
     system = perdure.System(store=perdure.MemoryStore(), options=perdure.Options(restart_budget=1))
     system.handler(Job)(lambda job: None)
     with system:
-        system.stage.tell("supervisor", ev.Stopped("\ud800"))
+        term = cast("Decider", system.stage.actors["queue"]).term
+        system.stage.tell("journal", Append("queue", term, 0, [ev.Stopped("\ud800")], [], []))
         until(lambda: system.admin.metrics().machinery.get("actor_deaths", 0) == 1)
         system.publish(Job("x"))
         system.drain(timeout=PATIENCE_S)

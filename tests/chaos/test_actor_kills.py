@@ -17,9 +17,11 @@ import pytest
 
 import perdure
 from perdure.actors.recovery import recover
+from perdure.events import vocabulary as ev
 from perdure.events.snapshot import dump_queue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.chaos.conftest import Census
@@ -78,6 +80,13 @@ class Load:
             self.stop.wait(0.001)
 
 
+def until(condition: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + DRAIN_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "the condition did not come to hold"
+        time.sleep(0.001)
+
+
 def run(folder: Path, seed: int, kills: int, census: Census, only: str | None = None) -> None:
     chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
     system = perdure.System(folder, seed=seed)
@@ -127,3 +136,36 @@ def test_any_actor_dies_at_any_moment(tmp_path: Path, census: Census, seed: int)
 def test_one_kind_of_actor_dies_again_and_again(tmp_path: Path, census: Census, name: str) -> None:
     """Scenario 39: one role only, so that a failure names it."""
     run(tmp_path / "data", 11, KILLS // 5, census, only=name)
+
+
+def killed(system: perdure.System, name: str) -> None:
+    """Kill an actor and wait for its successor."""
+    victim = system.actors[name]
+    system.actors.kill(name)
+    until(lambda: system.actors[name] is not victim)
+
+
+def restarts(folder: Path) -> set[tuple[str, int]]:
+    events = [record.event for record in perdure.Audit(folder).events(type="ActorRestarted")]
+    return {(event.actor, event.deaths) for event in events if isinstance(event, ev.ActorRestarted)}
+
+
+def test_every_restart_is_on_record_though_the_journal_dies_right_after(tmp_path: Path) -> None:
+    """Scenario 39 and law 1: what the supervisor tells a journal that is dead, or still opening the log, waits for the next one."""
+    system = perdure.System(tmp_path / "data", options=perdure.Options(durability="os"))
+    with system:
+        for name in ["queue", "journal", "timer", "journal", "dispatcher", "journal", "snapshotter", "journal", "dead_letters"] * 4:
+            killed(system, name)
+        expected = {(name, n + 1) for name, deaths in system.stage.deaths.items() for n in range(deaths)}
+        assert len(expected) == 36
+    assert restarts(tmp_path / "data") == expected
+
+
+def test_the_death_of_the_supervisor_is_on_record_and_counted(tmp_path: Path) -> None:
+    """Law 1: who restarts all others is restarted too, and says so itself."""
+    system = perdure.System(tmp_path / "data")
+    with system:
+        for n in (1, 2, 3):
+            killed(system, "supervisor")
+            until(lambda n=n: system.admin.metrics().machinery.get("actor_restarts", 0) == n)  # type: ignore[misc]
+    assert restarts(tmp_path / "data") == {("supervisor", 1), ("supervisor", 2), ("supervisor", 3)}
