@@ -239,7 +239,7 @@ BUGS: tuple[Bug, ...] = (
             Edit(
                 "perdure.actors.supervisor",
                 '        if name != "journal":\n            self.stage.desk.resend(name)\n',
-                '        if name != "journal":\n',
+                '        if name != "journal":\n            pass\n',
             ),
         ),
     ),
