@@ -181,14 +181,20 @@ class Desk:
         """Stop waiting for an answer; False where it has come already."""
         return self.outstanding.pop(request.key, None) is not None
 
+    def void(self, requests: Iterable[Request]) -> None:
+        """Take note that a frame with these is gone, once for each time that one is named; refuse whose second that was.
+
+        By the journal that has voided it, before it takes anything in: later, one of them may be on its way to the log again.
+        """
+        for request in requests:
+            request.voided += 1
+            if request.voided > 1 and request.may_be_refused:
+                self.refuse(request, _unavailable("the log could not be synced to the disk, twice"))
+
     def resend(self, target: str) -> None:
         """Send all that wait for an answer of `target` again, in their order: a successor has taken its place."""
         for request in list(self.outstanding.values()):
             if request.target != target:
-                continue
-            if request.voided > 1 and request.may_be_refused:
-                # Each time its frame was written and could not be synced, and each time the successor voided it.
-                self.refuse(request, _unavailable("the log could not be synced to the disk, twice"))
                 continue
             request.times += 1
             self._tell(target, request)

@@ -55,15 +55,19 @@ class Journal(Actor):
         super().__init__(stage, name, generation)
         self.store = stage.store
         self.terms: dict[str, int] = {}
+        self.over: dict[str, int] = {}
+        """Up to which its terms are over: those that began before this journal had the log open. (Of the first, none is.)"""
         self.unsynced = False
 
     def on_start(self) -> None:
         """Open the log anew, unless this is the first journal and the system has just opened it."""
         if self.generation > 1:
             self.store.reopen(void_after=self.stage.void_after)
-            for request in self.stage.to_void:
-                request.voided += 1
-            self.stage.void_after, self.stage.to_void = None, []
+            voided, self.stage.to_void = self.stage.to_void, []  # first: who dies from here on leaves a doubt, never a false word
+            self.stage.void_after = None
+            self.stage.desk.void(voided)
+            # `Reborn` begins new ones, without what has been refused until now; so nothing of that gets on record any more.
+            self.over = self.stage.terms()
         self.stage.journal_up(self.generation)
 
     def on_batch(self, messages: list[Any]) -> None:
@@ -78,7 +82,7 @@ class Journal(Actor):
                 case Recall():
                     self._commit(appends)
                     appends = []
-                    if self.terms.get(message.writer, 0) < message.term:
+                    if max(self.terms.get(message.writer, 0), self.over.get(message.writer, 0)) < message.term:
                         self.terms[message.writer] = message.term
                         self.stage.tell(message.writer, Recalled(message.term, self.store.last_seq))
         self._commit(appends)

@@ -216,6 +216,11 @@ class Stage:
             self._terms[name] = self._terms.get(name, 0) + 1
             return self._terms[name]
 
+    def terms(self) -> dict[str, int]:
+        """Give the newest term of each actor that has any."""
+        with self._lock:
+            return dict(self._terms)
+
     def first_time(self, what: str) -> bool:
         """Tell whether this is the first call for `what` in this run."""
         with self._lock:
