@@ -9,15 +9,20 @@ import contextlib
 import itertools
 import threading
 import time
+import weakref
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from perdure.actors.bundle import BUNDLE_MAX, Bundle
 from perdure.events.commands import Publish
-from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull, StoreUnavailable
+from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull, StoreUnavailable, another
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from perdure.events.id_index import IdRun
 
 __all__ = ["Answer", "Desk", "Reply", "Request"]
 
@@ -94,13 +99,24 @@ class Request(msgspec.Struct, eq=False):
         return self.from_outside and self.writes == self.voided
 
 
+class _Own(threading.local):
+    """What each thread has for itself."""
+
+    bundle: Callable[[], Bundle | None] = staticmethod(lambda: None)
+    """The bundle that it has sent last, as long as anybody keeps that, and if it has sent nothing since."""
+
+
 class Desk:
     """All requests without an answer. Safe in any thread."""
 
     def __init__(self, tell: Callable[[str, Any], None]) -> None:
         self._tell = tell
-        self._keys = itertools.count(1)
+        self._keys = itertools.count(1, 1 + BUNDLE_MAX)  # with a place in between for each message of a bundle
+        self._own = _Own()
         self.outstanding: dict[int, Request] = {}
+        self.company: list[None] = []
+        """An entry for each message in a bundle beside the first: a list counts without a lock. Whoever dies between two steps may
+        leave one too many or too few, until nothing is outstanding."""
         self._bells: list[threading.Lock] = []
         """Of those who wait for room; each is a lock held by who waits, and let go by who rings. No Condition: an actor that is
         killed while it enters one keeps it locked for ever."""
@@ -114,21 +130,66 @@ class Desk:
         Raises:
             NotRunning, StoreUnavailable: the desk is closed to those outside; nothing was sent.
         """
-        if from_outside and self.closed is not None:
-            raise _fresh(self.closed)
+        if from_outside:
+            if self.closed is not None:
+                raise another(self.closed)
+            self._own.bundle = _Own.bundle  # what this thread adds to one must not overtake this
         request = Request(next(self._keys), target, command, reply, from_outside)
         # Entered first, told second: if the actor is replaced in between, its successor gets it from `resend`.
         self.outstanding[request.key] = request
         self._tell(target, request)
         return request
 
+    def submit(self, type_name: str, payload: bytes, reply: Reply, ids: Callable[[int], IdRun]) -> None:
+        """Send a plain message, in the bundle that this thread has sent last if nobody has looked at that yet.
+
+        Raises:
+            NotRunning, StoreUnavailable: as `send`.
+        """
+        if self.closed is not None:
+            raise another(self.closed)
+        bundle = self._own.bundle()
+        if bundle is not None and bundle.type == type_name:
+            self.company.append(None)  # first, so that whoever settles the bundle finds it
+            if bundle.add(payload, reply):
+                return
+            del self.company[-1:]
+        bundle = Bundle(type_name, ids(BUNDLE_MAX))
+        bundle.add(payload, reply)
+        self.send("queue", bundle, bundle)
+        self._own.bundle = weakref.ref(bundle)
+
+    def bundle(self) -> Bundle | None:
+        """Give the bundle in which this thread's newest message travels, if that was submitted, is plain, and has no answer yet."""
+        return self._own.bundle()
+
+    def split(self, request: Request) -> list[Request]:
+        """Give each message of a bundle a request of its own, in its place; any other request is given as it is."""
+        bundle = request.reply
+        if type(bundle) is not Bundle or len(bundle) == 1:
+            return [request]
+        pieces = []
+        if request.key in self.outstanding:
+            for key, part in enumerate(bundle.split(), request.key + 1):
+                piece = msgspec.structs.replace(request, key=key, command=part.publish(), reply=part)
+                pieces.append(self.outstanding.setdefault(key, piece))  # there already: who began this before has died
+            self._strike_off(request)
+        return pieces
+
+    @property
+    def under_way(self) -> int:
+        """How many messages and other requests have no answer yet."""
+        if not self.outstanding:
+            self.company.clear()
+        return len(self.outstanding) + len(self.company)
+
     def wait_for_room(self, most: int, timeout_s: float) -> None:
-        """Wait while `most` requests or more are without an answer: a publisher that is too fast is held up here.
+        """Wait while `most` or more are under way: a publisher that is too fast is held up here.
 
         Raises:
             QueueFull: there was no room in time.
         """
-        if len(self.outstanding) < most:
+        if self.under_way < most:
             return
         until_s = time.monotonic() + timeout_s
         # Woken when a quarter is done, not at each one: who is woken for one place fills it and waits again.
@@ -137,7 +198,7 @@ class Desk:
         bell.acquire()
         self._bells.append(bell)  # first known, then a look: who strikes off and rings does it the other way round
         try:
-            while len(self.outstanding) >= most:
+            while self.under_way >= most:
                 if not bell.acquire(timeout=max(0.0, until_s - time.monotonic())):
                     msg = f"{most:,} publishes are under way and none was answered within {timeout_s:g} s. Nothing was published."
                     raise QueueFull(msg)
@@ -146,14 +207,19 @@ class Desk:
 
     def _ring(self) -> None:
         """Wake who waits for room, if there is enough."""
-        if self._bells and len(self.outstanding) <= self._enough:
+        if self._bells and self.under_way <= self._enough:
             for bell in list(self._bells):
                 with contextlib.suppress(RuntimeError):  # rung before, and not heard yet
                     bell.release()
 
     def _strike_off(self, request: Request) -> None:
-        self.outstanding.pop(request.key, None)
+        self._leave(request)
         self._ring()
+
+    def _leave(self, request: Request) -> None:
+        if type(request.reply) is Bundle and (company := len(request.reply) - 1):
+            del self.company[-company:]
+        self.outstanding.pop(request.key, None)
 
     def settle(self, request: Request, value: Any) -> None:
         """Give a request its answer."""
@@ -168,7 +234,7 @@ class Desk:
         for request in requests:
             if request.key in outstanding:
                 request.reply.resolve(None)
-                outstanding.pop(request.key, None)
+                self._leave(request)
         self._ring()
 
     def refuse(self, request: Request, error: BaseException) -> None:
@@ -193,7 +259,7 @@ class Desk:
 
     def resend(self, target: str) -> None:
         """Send all that wait for an answer of `target` again, in their order: a successor has taken its place."""
-        for request in list(self.outstanding.values()):
+        for _, request in sorted(self.outstanding.items(), key=_key):
             if request.target != target:
                 continue
             request.times += 1
@@ -205,7 +271,7 @@ class Desk:
         self.closed = error
         for request in list(self.outstanding.values()):
             if request.may_be_refused:
-                self.refuse(request, _fresh(error))
+                self.refuse(request, another(error))
 
     def reopen(self) -> None:
         """Let those outside ask again."""
@@ -214,9 +280,12 @@ class Desk:
     def abandon(self, error: NotRunning) -> None:
         """Refuse everything, now and from now on: nobody is left to answer, nor to say what became of a frame in doubt."""
         self.closed = error
-        for request in list(self.outstanding.values()):
+        for request in [piece for whole in list(self.outstanding.values()) for piece in self.split(whole)]:
             in_doubt = isinstance(request.command, Publish) and not request.may_be_refused
-            self.refuse(request, _in_doubt(request.command, error) if in_doubt else _fresh(error))
+            self.refuse(request, _in_doubt(request.command, error) if in_doubt else another(error))
+
+
+_key = itemgetter(0)
 
 
 def _unavailable(why: str) -> StoreUnavailable:
@@ -230,10 +299,3 @@ def _in_doubt(publish: Publish, error: PerdureError) -> PublishTimeout:
         f"the same id to settle it (the first is {ids[0]}); see `.ids`."
     )
     return PublishTimeout(msg, ids)
-
-
-def _fresh(error: PerdureError) -> PerdureError:
-    """Make an error of its own for each who gets it, so that their tracebacks do not mix; the cause is kept."""
-    copy = type(error)(*error.args)
-    copy.__cause__ = error.__cause__
-    return copy

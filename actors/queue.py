@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.awaiting import Awaiting
+from perdure.actors.bundle import Bundle
 from perdure.actors.decider import Decider
 from perdure.actors.desk import Request
 from perdure.actors.flows import Flows
@@ -61,7 +62,13 @@ logger = logging.getLogger("perdure")
 
 AGAIN_US = 20_000
 PASS_BYTES = 16 << 20
-"""Payload bytes of one append, unless a single request has more: a frame of a store has a bound of its own."""
+"""Bytes of one append, unless a single request has more: a frame of a store has a bound of its own."""
+MESSAGE_BYTES = 64
+"""What a message counts for beside its payload."""
+
+
+SHORT_RUN = 8
+"""Messages published together that are accepted in one with those round them, and keep their ids one by one then."""
 
 
 class Queue(Decider):
@@ -96,6 +103,8 @@ class Queue(Decider):
         self._pass_time(now_us)
         publishes: list[Request] = []
         for message in messages:
+            if type(message) is Request and type(message.command) is Bundle:
+                message.command = message.command.publish()
             if type(message) is Request and type(message.command) is Publish:
                 publishes.append(message)
                 self.weight += _weight(message.command)
@@ -190,7 +199,7 @@ class Queue(Decider):
             match command:
                 case Publish():
                     if self.parking.parked:
-                        self.parking.park(request, command, now_us)  # first come, first served
+                        self._park(request, command, now_us)  # first come, first served
                     else:
                         self._publish(request, command, now_us)
                 case Outcomes():
@@ -220,7 +229,7 @@ class Queue(Decider):
                     events = self.decide(command, now_us)
                     self.synced.append(Settle(desk, request, len(events)))
         except QueueFull:
-            self.parking.park(request, command, now_us)
+            self._park(request, command, now_us)
         except PerdureError as error:
             desk.refuse(request, error)
 
@@ -258,7 +267,7 @@ class Queue(Decider):
             drafts = command.drafts
             mine: Any = ""  # all that are not plain are alike in that each is looked at
             if type(drafts) is DraftRun and command.fresh:
-                mine = drafts.type if len(drafts.payloads) == 1 else request  # a run keeps its ids in a row by itself
+                mine = drafts.type if len(drafts.payloads) <= SHORT_RUN else request  # a run keeps its ids in a row by itself
             if alike and mine != kind:
                 self._publish_alike(alike, now_us)
                 alike = []
@@ -282,6 +291,15 @@ class Queue(Decider):
     def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
         self.decide(publish, now_us)
         self.synced.append(Settle(self.stage.desk, request, None))
+
+    def _park(self, request: Request, publish: Publish, now_us: int) -> None:
+        """Let it wait for room; of a bundle each message by itself, as there may be room for some."""
+        pieces = self.stage.desk.split(request)
+        if pieces == [request]:
+            self.parking.park(request, publish, now_us)
+        else:
+            for piece in pieces:
+                self._command(piece, now_us)
 
     def _let_in(self, request: Request, publish: Publish, now_us: int) -> None:
         """Publish for who waited for room."""
@@ -321,12 +339,14 @@ def _together(publishes: list[Publish]) -> Publish:
     runs: Any = [publish.drafts for publish in publishes]
     if not publishes[0].fresh:
         return Publish([draft for run in runs for draft in run])
-    return Publish(DraftRun(runs[0].type, [run.ids[0] for run in runs], [run.payloads[0] for run in runs]), fresh=True)
+    ids = [ident for run in runs for ident in run.ids]
+    return Publish(DraftRun(runs[0].type, ids, [payload for run in runs for payload in run.payloads]), fresh=True)
 
 
 def _weight(publish: Publish) -> int:
     drafts = publish.drafts
-    return sum(map(len, drafts.payloads)) if type(drafts) is DraftRun else sum(len(draft.payload) for draft in drafts)
+    size = sum(map(len, drafts.payloads)) if type(drafts) is DraftRun else sum(len(draft.payload) for draft in drafts)
+    return size + MESSAGE_BYTES * len(drafts)
 
 
 def _carried(event: ev.Event) -> int:

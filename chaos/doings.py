@@ -83,6 +83,18 @@ def _submit(night: Night, messages: list[dict[str, Any]]) -> None:
         night.submit(ident, partial(night.system.submit, content, id=ident, **one["options"]))
 
 
+def _draw_bundles(chance: random.Random) -> dict[str, Any]:
+    kinds = chance.choice((("plain",), ("plain", "task")))
+    return {"kinds": [chance.choice(kinds) for _ in range(chance.randrange(2, 25))], "how": chance.choice(HOWS)}
+
+
+def _submit_bundles(night: Night, kinds: list[str], how: str) -> None:
+    """Submit several that have nothing but their content, and so travel together; who asks for that gives no ids."""
+    for kind in kinds:
+        content, _ = night.new(TYPES[kind], how, {})
+        night.submit(None, partial(night.system.submit, content))
+
+
 def _draw_many(chance: random.Random) -> dict[str, Any]:
     return {"count": chance.randrange(1, 25), "kind": chance.choice(("task", "plain", "plain")), "how": chance.choice(HOWS)}
 
@@ -225,6 +237,7 @@ HANDLED = ("task", "plain", "note", "bulk", "metered", "crowd")
 DOINGS: dict[str, Doing] = {
     "publish": Doing(8, _draw_message, _publish),
     "submit": Doing(4, lambda c: {"messages": [_draw_message(c) for _ in range(c.randrange(2, 6))]}, _submit),
+    "submit_bundles": Doing(2, _draw_bundles, _submit_bundles),
     "publish_many": Doing(2, _draw_many, publish_many),
     "outbox": Doing(2, _draw_outbox, _outbox),
     "call": Doing(1, lambda c: {"how": c.choice(HOWS), "seconds": c.choice((1.0, 60.0))}, _call),

@@ -85,10 +85,12 @@ class Said:
         for ident in answer if isinstance(answer, list) else [answer]:
             self._heard(ident)
 
-    def submit(self, ident: str, call: Callable[[], Future[str]]) -> None:
-        """Publish without waiting; what is said is written down when it is said."""
-        self.uncertain.add(ident)
+    def submit(self, known: str | None, call: Callable[[], Future[str]]) -> None:
+        """Publish without waiting, under a `known` id or one of the system's; what is said is written down when it is said."""
         system = self.system
+        ident = known or ""
+        if known:
+            self.uncertain.add(known)
 
         def said(future: Future[str]) -> None:
             if self.system is not system or self.world.dead is not None:
@@ -102,12 +104,20 @@ class Said:
 
         try:
             future = call()
+            if known is None:
+                ident = self._id_to_come()
+                self.uncertain.add(ident)
             self.unanswered.append((ident, future))
             future.add_done_callback(said)
         except PerdureError:
             self.uncertain.discard(ident)
             self.refused.add(ident)
             raise
+
+    def _id_to_come(self) -> str:
+        """Give the id of what was just submitted, before anybody has answered."""
+        bundle = self.system.stage.desk.bundle()
+        return "" if bundle is None else bundle.newest_id
 
     def _heard(self, ident: str) -> None:
         if not self.store.is_durable(ident):

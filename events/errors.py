@@ -6,6 +6,8 @@ The rules raise some of them (a rule is where a refusal is decided), so they liv
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 __all__ = [
     "Cancelled",
     "DuplicateKey",
@@ -23,7 +25,11 @@ __all__ = [
     "StoreUnavailable",
     "UnknownMessage",
     "UnknownMessageType",
+    "another",
 ]
+
+
+E = TypeVar("E", bound=BaseException)
 
 
 class PerdureError(Exception):
@@ -117,7 +123,7 @@ class HistoryDropped(StoreUnavailable):
 class StoreCorrupt(PerdureError):
     """Committed history is damaged; names file, offset (bytes) and sequence. Audit still opens the folder."""
 
-    def __init__(self, message: str, *, file: str = "", offset: int = -1, seq: int = -1) -> None:
+    def __init__(self, message: str, file: str = "", offset: int = -1, seq: int = -1) -> None:
         super().__init__(message, file, offset, seq)
         self.file = file
         self.offset = offset
@@ -138,3 +144,10 @@ class PublishTimeout(PerdureError, TimeoutError):
     def __str__(self) -> str:
         """Give the sentence alone; `ids` is an attribute."""
         return str(self.args[0])
+
+
+def another(error: E) -> E:
+    """Make an error like this one, for who else gets it, so that their tracebacks do not mix; the cause is kept."""
+    copy = type(error)(*error.args)
+    copy.__cause__ = error.__cause__
+    return copy

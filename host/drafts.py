@@ -152,19 +152,28 @@ class Drafts:
         terms = Terms(self.names.versions.get(type_name, 1), window_us, key_parallelism if key is not None else 0, result_us)
         return None if key is None else policy, None if terms == PLAIN_TERMS else terms
 
-    def one(self, message: Any) -> Sequence[Draft] | DraftRun:
-        """Check and encode a message without any option; the fast path of single messages.
+    def encoded(self, message: Any) -> tuple[str, bytes] | None:
+        """Check and encode a message without any option: its type's name and its payload; None where it takes more than these.
 
         Raises:
             As `draft`.
         """
         type_name = self.names.name(type(message))
         if self.has_middleware or type_name in self.names.versions:
-            return [self.draft(message)]
+            return None
         payload = self.codec.encode(message)
         if len(payload) > self.options.payload_bytes_max:
             self._check_size(type_name, payload)
-        return DraftRun(type_name, [self.ids.one()], [payload])
+        return type_name, payload
+
+    def one(self, message: Any) -> Sequence[Draft] | DraftRun:
+        """Check and encode a message without any option; the fast path of single messages.
+
+        Raises:
+            As `draft`.
+        """
+        plain = self.encoded(message)
+        return [self.draft(message)] if plain is None else DraftRun(plain[0], [self.ids.one()], [plain[1]])
 
     def plain(self, messages: list[Any]) -> Sequence[Draft] | DraftRun:
         """Check and encode messages without any option; the fast path of batches.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from concurrent.futures import Future
 
-    from perdure.actors.desk import Reply
+    from perdure.actors.desk import Desk, Reply
     from perdure.actors.relay import Source
     from perdure.drafts import Drafts
     from perdure.options import Options
@@ -92,13 +92,25 @@ class Publishing(Running):
         Raises:
             NotRunning, InvalidMessage and its kind: as `publish`, at once.
         """
-        ident, publish = self._command(message, options)
-        future = PublishFuture(ident)
-        desk = self.stage.desk
-        if len(desk.outstanding) >= self.options.pipeline_max:
-            desk.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
-        desk.send("queue", publish, future)
+        self._check_running()
+        plain = None if options else self.drafts.encoded(message)
+        future: PublishFuture[str]
+        if plain is None:
+            ident, publish = self._command(message, options)
+            future = PublishFuture(ident)
+            self._room().send("queue", publish, future)
+        else:
+            type_name, payload = plain
+            future = PublishFuture()
+            self._room().submit(type_name, payload, future, self.drafts.ids.run)
         return future
+
+    def _room(self) -> Desk:
+        """Give the desk, once it has room for another message."""
+        desk, most = self.stage.desk, self.options.pipeline_max
+        if len(desk.outstanding) + len(desk.company) >= most:
+            desk.wait_for_room(most, self.options.publish_timeout_s)
+        return desk
 
     async def apublish(self, message: Any, **options: Any) -> str:
         """Publish from a coroutine; does not block the event loop.
@@ -107,7 +119,7 @@ class Publishing(Running):
             As `publish`. A cancelled await may have published.
         """
         desk = self.stage.desk
-        if len(desk.outstanding) >= self.options.pipeline_max:
+        if desk.under_way >= self.options.pipeline_max:
             loop = asyncio.get_running_loop()
             return await asyncio.wrap_future(await loop.run_in_executor(None, lambda: self.submit(message, **options)))
         return await asyncio.wrap_future(self.submit(message, **options))
@@ -119,7 +131,7 @@ class Publishing(Running):
             As `submit`.
         """
         desk = self.stage.desk
-        if len(desk.outstanding) >= self.options.pipeline_max:
+        if desk.under_way >= self.options.pipeline_max:
             return asyncio.wrap_future(await asyncio.to_thread(self.submit, message, **options))
         return asyncio.wrap_future(self.submit(message, **options))
 

@@ -1,0 +1,102 @@
+"""What one thread submits while the queue is busy: plain messages of one type that travel together, each with an answer of its own.
+
+Only the gathering. In which request a bundle travels is the desk's business, what is accepted a rule of the queue. No lock: a
+thread that dies in one could stop all others. Each step is a single operation of a list, and the order of the list decides.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.events.commands import DraftRun, Publish
+from perdure.events.errors import another
+
+if TYPE_CHECKING:
+    from perdure.actors.desk import Reply
+    from perdure.events.id_index import IdRun
+
+__all__ = ["BUNDLE_MAX", "Bundle"]
+
+BUNDLE_MAX = 256
+"""Messages. More would hardly be cheaper, and be answered later."""
+BUNDLE_BYTES_MAX = 256 << 10
+"""Bytes of payload, but for a single message that is larger."""
+
+END: Any = ()
+"""Whoever closes a bundle puts this at the end of its list; what stands before the first of them is in."""
+
+
+class Bundle:
+    """Command and reply in one: the command of all that is in, from when somebody has to know that; the reply of each.
+
+    One thread adds; any thread may close it, which all calls but `add` do.
+    """
+
+    __slots__ = ("__weakref__", "_closed", "_ids", "_is_open", "_rows", "_size", "type")
+
+    def __init__(self, type_name: str, ids: IdRun) -> None:
+        self.type = type_name
+        self._ids = ids
+        self._rows: list[tuple[bytes, Reply]] = []
+        self._size = 0
+        self._is_open = True
+        self._closed: tuple[Publish, list[Reply]] | None = None
+
+    def add(self, payload: bytes, reply: Reply) -> bool:
+        """Take a message in; False where there is no room, or the bundle has been closed."""
+        rows = self._rows
+        size = self._size + len(payload)
+        if not self._is_open or (rows and (size > BUNDLE_BYTES_MAX or len(rows) >= len(self._ids))):
+            return False
+        self._size = size
+        row = (payload, reply)
+        rows.append(row)
+        # First in, then a look; who closes does it the other way round: found open, it is in. Else its place tells.
+        return self._is_open or any(other is row for other in self._taken())
+
+    @property
+    def newest_id(self) -> str:
+        """The id of the message that was added last; for the thread that adds, if nobody has closed the bundle since."""
+        return self._ids[len(self._rows) - 1]
+
+    def __len__(self) -> int:
+        """Count what is in."""
+        return len(self._close()[1])
+
+    def publish(self) -> Publish:
+        """Give the command that publishes what is in; always the same one."""
+        return self._close()[0]
+
+    def split(self) -> list[Bundle]:
+        """Give each message a bundle of its own."""
+        publish, replies = self._close()
+        pieces = []
+        for i, (payload, reply) in enumerate(zip(publish.drafts.payloads, replies, strict=True)):  # type: ignore[union-attr]
+            piece = Bundle(self.type, self._ids[i : i + 1])
+            piece.add(payload, reply)
+            piece.publish().fresh = publish.fresh
+            pieces.append(piece)
+        return pieces
+
+    def resolve(self, value: Any) -> None:  # noqa: ARG002 - the answer of each is its id
+        """See `Reply.resolve`."""
+        publish, replies = self._close()
+        for ident, reply in zip(publish.drafts.ids, replies, strict=True):  # type: ignore[union-attr]
+            reply.resolve(ident)
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`."""
+        for reply in self._close()[1]:
+            reply.reject(another(error))
+
+    def _close(self) -> tuple[Publish, list[Reply]]:
+        if self._closed is None:
+            self._is_open = False
+            rows = self._taken()
+            run = DraftRun(self.type, self._ids[: len(rows)], [payload for payload, _ in rows])
+            self._closed = (Publish(run, fresh=True), [reply for _, reply in rows])
+        return self._closed
+
+    def _taken(self) -> list[tuple[bytes, Reply]]:
+        self._rows.append(END)
+        return self._rows[: self._rows.index(END)]

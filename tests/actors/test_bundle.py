@@ -1,0 +1,232 @@
+"""Bundles: whoever closes one while somebody adds, both agree on what is in; and how the desk sends, counts and splits them.
+
+What a user sees of them is in tests/host/test_submitting.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perdure.actors.bundle import BUNDLE_BYTES_MAX, BUNDLE_MAX, Bundle
+from perdure.actors.desk import Answer, Desk
+from perdure.events.errors import NotRunning, QueueFull
+from perdure.events.id_index import IdRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.actors.desk import Request
+
+
+class Replies(list[Any]):
+    """Takes answers down."""
+
+    def resolve(self, value: Any) -> None:
+        self.append(value)
+
+    def reject(self, error: BaseException) -> None:
+        self.append(error)
+
+
+def ids(n: int = BUNDLE_MAX) -> IdRun:
+    return IdRun("prefix-", 1, n)
+
+
+def payloads(bundle: Bundle) -> list[bytes]:
+    return list(bundle.publish().drafts.payloads)  # type: ignore[union-attr]
+
+
+def test_closed_bundle_takes_nothing_in() -> None:
+    bundle = Bundle("t", ids())
+    assert bundle.add(b"a", Replies())
+    assert bundle.newest_id == ids()[0]
+    assert bundle.add(b"b", Replies())
+    publish = bundle.publish()
+    assert not bundle.add(b"c", Replies())
+    assert bundle.publish() is publish
+    assert (len(bundle), payloads(bundle), list(publish.drafts.ids)) == (2, [b"a", b"b"], list(ids(2)))  # type: ignore[union-attr]
+
+
+def test_bundle_is_bounded_in_messages_and_in_bytes() -> None:
+    many = Bundle("t", ids())
+    assert [many.add(b"", Replies()) for _ in range(BUNDLE_MAX + 1)] == [True] * BUNDLE_MAX + [False]
+    big = Bundle("t", ids())
+    assert big.add(bytes(BUNDLE_BYTES_MAX + 1), Replies()), "one that is larger travels alone"
+    assert not big.add(b"", Replies())
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_closed_in_the_middle_of_adding_the_place_decides(first: bool) -> None:
+    class Rows(list[Any]):
+        """Somebody closes the bundle just before, or just after, something is appended."""
+
+        def append(self, item: Any) -> None:
+            if item and first:
+                bundle.publish()
+            super().append(item)
+            if item and not first:
+                bundle.publish()
+
+    bundle = Bundle("t", ids())
+    bundle._rows = Rows()
+    assert bundle.add(b"a", Replies()) is not first
+    assert payloads(bundle) == ([] if first else [b"a"])
+
+
+def test_who_dies_while_closing_leaves_that_to_the_next() -> None:
+    bundle = Bundle("t", ids())
+    bundle.add(b"a", Replies())
+    bundle._is_open = False  # and dead
+    assert not bundle.add(b"b", Replies())
+    assert payloads(bundle) == [b"a"]
+
+
+def test_those_who_add_and_those_who_close_agree() -> None:
+    """Every message is in exactly one bundle, with all threads at once."""
+    chance = random.Random(7)  # noqa: S311 - a schedule, no secret
+    for _ in range(500):
+        bundle = Bundle("t", ids())
+        begun = threading.Barrier(3)
+        added: list[bytes] = []
+
+        def add(bundle: Bundle, begun: threading.Barrier, added: list[bytes]) -> None:
+            begun.wait()
+            added += [b"%d" % i for i in range(BUNDLE_MAX) if bundle.add(b"%d" % i, Replies())]
+
+        def close(bundle: Bundle, begun: threading.Barrier, pause: int) -> None:
+            begun.wait()
+            for _ in range(pause):
+                pass
+            bundle.publish()
+
+        threads = [threading.Thread(target=add, args=(bundle, begun, added))]
+        threads += [threading.Thread(target=close, args=(bundle, begun, chance.randrange(2_000))) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert payloads(bundle) == added
+
+
+def test_each_message_has_its_own_answer() -> None:
+    bundle, replies = Bundle("t", ids()), [Replies(), Replies(), Replies()]
+    for reply in replies:
+        bundle.add(b"", reply)
+    bundle.resolve(None)
+    assert replies == [[ident] for ident in ids(3)]
+    error = QueueFull("no room")
+    bundle.reject(error)
+    told = [reply[1] for reply in replies]
+    assert all(isinstance(own, QueueFull) and own.args == error.args for own in told)
+    assert len(set(map(id, told))) == 3, "one each, so that their tracebacks do not mix"
+
+
+# --- at the desk ---------------------------------------------------------------------------------------------------------
+
+
+def desk() -> tuple[Desk, list[Request], Callable[[str], Replies]]:
+    told: list[Request] = []
+    desk = Desk(lambda _name, request: told.append(request))
+
+    def submit(type_name: str) -> Replies:
+        reply = Replies()
+        desk.submit(type_name, b"", reply, ids)
+        return reply
+
+    return desk, told, submit
+
+
+def test_messages_travel_together_until_somebody_looks() -> None:
+    place, told, submit = desk()
+    replies = [submit("t") for _ in range(3)]
+    assert (len(told), place.under_way) == (1, 3)
+    assert len(told[0].command) == 3
+    replies.append(submit("t"))
+    assert (len(told), place.under_way) == (2, 4)
+    place.settle(told[0], None)
+    assert (place.under_way, list(map(len, replies))) == (1, [1, 1, 1, 0])
+    place.settle_all([told[1]])
+    assert (place.under_way, place.company, len(replies[3])) == (0, [], 1)
+
+
+def test_nothing_overtakes_what_its_thread_sent_before() -> None:
+    place, told, submit = desk()
+    submit("t")
+    place.send("queue", "keyed", Answer())
+    submit("t")
+    submit("other")
+    submit("t")
+    assert [request.command.type if isinstance(request.command, Bundle) else "keyed" for request in told] == [
+        "t",
+        "keyed",
+        "t",
+        "other",
+        "t",
+    ]
+
+
+def test_threads_have_bundles_of_their_own() -> None:
+    place, told, submit = desk()
+    for _ in range(3):
+        submit("t")
+    thread = threading.Thread(target=lambda: [submit("t") for _ in range(2)])
+    thread.start()
+    thread.join()
+    submit("t")
+    assert [len(request.command) for request in told] == [4, 2]
+    assert place.under_way == 6
+
+
+def test_bundle_is_split_in_its_place() -> None:
+    place, told, submit = desk()
+    replies = [submit("t") for _ in range(3)]
+    place.send("queue", "later", Answer())
+    parent = told[0]
+    parent.command = parent.command.publish()
+    pieces = place.split(parent)
+    assert [list(piece.command.drafts.ids) for piece in pieces] == [[ident] for ident in ids(3)]
+    assert place.under_way == 4
+    place.outstanding[parent.key] = parent  # as if who split it had died before it was struck off
+    assert place.split(parent) == pieces
+    assert place.split(parent) == [], "told twice"
+    told.clear()
+    place.resend("queue")
+    assert [request.command for request in told] == [*(piece.command for piece in pieces), "later"]
+    place.settle(pieces[1], None)
+    place.refuse(pieces[0], QueueFull("no room"))
+    assert [list(map(type, reply)) for reply in replies] == [[QueueFull], [str], []]
+    assert place.split(pieces[2]) == [pieces[2]]
+
+
+def test_full_bundle_is_split_into_places_that_nobody_else_has() -> None:
+    place, told, submit = desk()
+    for _ in range(BUNDLE_MAX + 1):
+        submit("t")
+    assert [len(request.command) for request in told] == [BUNDLE_MAX, 1]
+    assert len(place.split(told[0])) == BUNDLE_MAX
+    assert len(place.outstanding) == BUNDLE_MAX + 1
+
+
+def test_who_is_left_in_doubt_is_told_of_his_own_message() -> None:
+    place, told, submit = desk()
+    replies = [submit("t") for _ in range(2)]
+    told[0].command = told[0].command.publish()
+    told[0].writes = 1
+    place.abandon(NotRunning("gone"))
+    assert [reply[0].ids for reply in replies] == [(ident,) for ident in ids(2)]
+    with pytest.raises(NotRunning):
+        submit("t")
+
+
+def test_company_that_a_dead_thread_left_is_forgotten_when_nothing_is_under_way() -> None:
+    place, told, submit = desk()
+    place.company += [None] * 5
+    submit("t")
+    assert place.under_way == 6
+    place.settle(told[0], None)
+    assert place.under_way == 0
+    place.wait_for_room(1, 0.0)
