@@ -63,7 +63,9 @@ class Decider(Actor):
                     self.backlog.append(message)
             if not self.ready:
                 return
-            messages, self.backlog = self.backlog, []
+            # In the order in which they were made: one that was told to the last of this name must not come after one told to this.
+            requests = self.stage.desk.unanswered(self.name)
+            messages, self.backlog = [*(m for m in self.backlog if type(m) is not Request), *requests], []
         outstanding = self.stage.desk.outstanding
         # Who was refused while his request lay here has been told that nothing will come of it.
         self.handle([m for m in messages if type(m) is not Request or m.key in outstanding])

@@ -135,7 +135,7 @@ class Desk:
                 raise another(self.closed)
             self._own.bundle = _Own.bundle  # what this thread adds to one must not overtake this
         request = Request(next(self._keys), target, command, reply, from_outside)
-        # Entered first, told second: if the actor is replaced in between, its successor gets it from `resend`.
+        # Entered first, told second: if the actor is replaced in between, its successor finds it among the `unanswered`.
         self.outstanding[request.key] = request
         self._tell(target, request)
         return request
@@ -257,14 +257,16 @@ class Desk:
             if request.voided > 1 and request.may_be_refused:
                 self.refuse(request, _unavailable("the log could not be synced to the disk, twice"))
 
-    def resend(self, target: str) -> None:
-        """Send all that wait for an answer of `target` again, in their order: a successor has taken its place."""
-        for _, request in sorted(self.outstanding.items(), key=_key):
-            if request.target != target:
-                continue
+    def unanswered(self, target: str) -> list[Request]:
+        """Give all that wait for an answer of `target`, in the order in which they were made: its successor takes them up.
+
+        Asked for once the successor is there to be told, this misses nothing: what is entered later is told to it.
+        """
+        requests = [request for _, request in sorted(self.outstanding.items(), key=_key) if request.target == target]
+        for request in requests:
             request.times += 1
-            self._tell(target, request)
         self._ring()  # whoever died may have struck off the last one, and not rung
+        return requests
 
     def close(self, error: PerdureError) -> None:
         """Refuse all from outside from now on, and those who wait whose command is known not to have been written."""

@@ -158,7 +158,6 @@ class Journal(Actor):
                 ended.add(append.writer)
                 del self.terms[append.writer]  # what it still sends in this term is dropped
                 self.stage.tell(append.writer, Reborn(self.name))
-                self.stage.desk.resend(append.writer)
             else:
                 writable.append(append)
         if not ended:

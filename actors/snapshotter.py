@@ -67,6 +67,11 @@ class Snapshotter(Actor):
         super().__init__(stage, name, generation)
         self.states: States | None = None
 
+    def on_start(self) -> None:
+        """Take up what the last of this name was asked."""
+        if requests := self.stage.desk.unanswered(self.name):
+            self.on_batch(requests)
+
     def on_batch(self, messages: list[Any]) -> None:
         """Take one snapshot for all who asked."""
         if any(isinstance(message, Reborn) and message.name == "journal" for message in messages):

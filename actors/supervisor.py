@@ -72,7 +72,6 @@ class Supervisor(Actor):
         for name, role in ROLES.items():
             if name not in self.stage.actors:
                 self.stage.enter(role(self.stage, name, 1))
-                self.stage.desk.resend(name)  # what it was told before it was there
         self._recall()
         for name, actor in list(self.stage.actors.items()):
             if name != self.name and not self.stage.world.runs(actor):
@@ -90,9 +89,7 @@ class Supervisor(Actor):
                 if needed:
                     self._hire(name, None)  # the word for it may have been in the predecessor's mailbox
             self.stage.tell_all(Reborn("timer"))
-            for name in ROLES:
-                self.stage.desk.resend(name)
-            self.stage.desk.resend(self.name)
+            self.waiting += self.stage.desk.unanswered(self.name)
             self._journal_up()
 
     def _recall(self) -> None:
@@ -228,19 +225,15 @@ class Supervisor(Actor):
             self.stage.enter((ROLES | HIRED)[name](self.stage, name, old.generation + 1))
         if name == "timer":
             self.stage.tell_all(Reborn(name))
-        if name != "journal":
-            self.stage.desk.resend(name)
         self._record(ev.ActorRestarted(name, "", self.stage.deaths.get(name, 0)))
 
     def _journal_up(self) -> None:
-        """The log is open again: all whose facts may have been lost on the way start over, and every request is sent again."""
+        """The log is open again: whoever may have lost facts on the way starts over, with every request that has no answer."""
         journal = self.stage.actors["journal"]
         if journal.generation == 1:
             return
         self.stage.desk.reopen()
         self.stage.tell_all(Reborn("journal"))
-        for name in ("queue", "dispatcher", "dead_letters"):
-            self.stage.desk.resend(name)
 
     def _hire(self, name: str, pool: Pool | None) -> None:
         if name in self.stage.actors:

@@ -237,9 +237,9 @@ BUGS: tuple[Bug, ...] = (
         NIGHTS,
         (
             Edit(
-                "perdure.actors.supervisor",
-                '        if name != "journal":\n            self.stage.desk.resend(name)\n',
-                '        if name != "journal":\n            pass\n',
+                "perdure.actors.decider",
+                "requests = self.stage.desk.unanswered(self.name)",
+                "requests = [m for m in self.backlog if type(m) is Request]",
             ),
         ),
     ),

@@ -28,5 +28,5 @@ def is_harmless_twice(message: Any) -> bool:
 def tell_again(tell: Callable[[str, Any], None], name: str, message: Any) -> None:
     """Tell a message a second time, as whoever waits for its answer would."""
     if isinstance(message, Request):
-        message.times += 1  # as `Desk.resend` does: the receiver can know that it may have had it before
+        message.times += 1  # as `Desk.unanswered` does: the receiver can know that it may have had it before
     tell(name, message)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from perdure.actors.decider import Decider
+from perdure.actors.desk import Answer, Desk
 from perdure.actors.messages import Recalled
 from perdure.events.snapshot import States
 
@@ -26,7 +27,7 @@ def decider() -> Counting:
         tell=lambda _name, _message: None,
         warm_states=lambda _name: None,
         fold=lambda seq, _names: (States(seq=seq), seq),
-        desk=SimpleNamespace(outstanding={}),
+        desk=Desk(lambda _name, _request: None),
     )
     actor = Counting(cast("Any", stage), "counting", 1)
     actor.begin()
@@ -47,3 +48,16 @@ def test_answer_to_an_earlier_term_is_none() -> None:
     actor = decider()
     actor.on_batch([Recalled(0, 5)])
     assert not actor.ready
+
+
+def test_a_term_takes_up_what_has_no_answer_in_the_order_in_which_it_was_made() -> None:
+    """One that its predecessor was told comes before those that it is told itself, and each once."""
+    actor = decider()
+    desk = actor.stage.desk
+    first, second, answered = (desk.send("counting", f"command {n}", Answer()) for n in range(3))
+    other = desk.send("another", "command", Answer())
+    desk.settle(answered, None)
+    actor.on_batch([second, "fact", answered])
+    actor.on_batch([Recalled(1, 7)])
+    assert actor.handled == ["fact", first, second]
+    assert (first.times, second.times, other.times) == (2, 2, 1)
