@@ -232,7 +232,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "who asked a dead actor is not asked for again",
-        "supervisor",
+        "deciders",
         "simulation",
         NIGHTS,
         (
@@ -241,6 +241,29 @@ BUGS: tuple[Bug, ...] = (
                 "requests = self.stage.desk.unanswered(self.name)",
                 "requests = [m for m in self.backlog if type(m) is Request]",
             ),
+        ),
+    ),
+    Bug(
+        "a successor takes up last what was asked for first",
+        "deciders",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.actors.decider",
+                "requests = self.stage.desk.unanswered(self.name)",
+                "requests = self.stage.desk.unanswered(self.name)[::-1]",
+            ),
+        ),
+    ),
+    Bug(
+        "a bundle takes in what comes too late",
+        "bundles",
+        "simulation",
+        NIGHTS,
+        (
+            Edit("perdure.actors.bundle", "if not self._is_open or (rows and", "if (rows and"),
+            Edit("perdure.actors.bundle", "return self._is_open or any(other is row for other in self._taken())", "return True"),
         ),
     ),
     Bug(

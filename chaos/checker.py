@@ -6,6 +6,7 @@ Scenarios 29, 30, 36, 39, 42 and 43 of the project, and its laws. The facts are 
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.recovery import recover
@@ -288,6 +289,8 @@ def _check_publishers(night: Night, books: Books, of_ticks: set[str]) -> None:
     if ghosts := night.refused & there:
         msg = f"refused and there: {sorted(ghosts)}"
         raise BrokenPromise(msg)
+    for one, next_one in pairwise(ident for ident in night.asked if ident in there):
+        demand(books.ids[one] < books.ids[next_one], f"{next_one} was published before {one}, which was asked for first")
     children = {ident for ident in there if books.items[books.ids[ident]].published.causation_id is not None}
     many = {ident for ident in there if len(ident) == len("00000000-0000-7000-8000-000000000000")}
     if invented := there - children - night.acknowledged - night.uncertain - many - of_ticks - night.database.committed:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.chaos.night_work import HOWS, TYPES, Parcel
+from perdure.chaos.night_work import DIES, HOWS, TYPES, Parcel
 
 if TYPE_CHECKING:
     import random
@@ -84,13 +84,20 @@ def _submit(night: Night, messages: list[dict[str, Any]]) -> None:
 
 
 def _draw_bundles(chance: random.Random) -> dict[str, Any]:
-    kinds = chance.choice((("plain",), ("plain", "task")))
-    return {"kinds": [chance.choice(kinds) for _ in range(chance.randrange(2, 25))], "how": chance.choice(HOWS)}
+    kinds = chance.choice((("plain",), ("plain", "task"), ("metered",), ("crowd", "plain")))
+    return {
+        "kinds": [chance.choice(kinds) for _ in range(chance.randrange(2, 25))],
+        "how": chance.choice([how for how in HOWS if how != DIES]),  # a process for each attempt of each would last for days
+        "pause": [chance.randrange(25), chance.randrange(8)],
+    }
 
 
-def _submit_bundles(night: Night, kinds: list[str], how: str) -> None:
-    """Submit several that have nothing but their content, and so travel together; who asks for that gives no ids."""
-    for kind in kinds:
+def _submit_bundles(night: Night, kinds: list[str], how: str, pause: tuple[int, int]) -> None:
+    """Submit several that have nothing but their content, and so travel together; before one of them the others take some turns."""
+    before, turns = pause
+    for place, kind in enumerate(kinds):
+        if place == before:
+            _run(night, turns)
         content, _ = night.new(TYPES[kind], how, {})
         night.submit(None, partial(night.system.submit, content))
 

@@ -42,6 +42,8 @@ class Said:
     """By id: the messages that were made."""
     options: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     """By id: how they were published."""
+    asked: list[str] = attrs.field(factory=list)
+    """Ids in the order in which they were asked for, as far as they were known then; all by one thread."""
     unanswered: list[tuple[str, Future[str]]] = attrs.field(factory=list)
     broken: list[str] = attrs.field(factory=list)
 
@@ -70,6 +72,7 @@ class Said:
 
     def publish(self, idents: list[str], call: Callable[[], Any]) -> None:
         """Publish, and write down what was said."""
+        self.asked += idents
         self.uncertain.update(idents)  # until it is known: the process may die in the middle
         try:
             answer = call()
@@ -90,6 +93,7 @@ class Said:
         system = self.system
         ident = known or ""
         if known:
+            self.asked.append(known)
             self.uncertain.add(known)
 
         def said(future: Future[str]) -> None:
@@ -106,6 +110,7 @@ class Said:
             future = call()
             if known is None:
                 ident = self._id_to_come()
+                self.asked.append(ident)
                 self.uncertain.add(ident)
             self.unanswered.append((ident, future))
             future.add_done_callback(said)
