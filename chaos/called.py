@@ -53,8 +53,12 @@ class Called(Said):
         for other in self.running:
             same_key = call.key is not None and (other.type, other.key) == (call.type, call.key)
             same_group = call.group is not None and other.group == call.group
-            in_force = self.store.in_force.get(other.id) == other.attempt
-            if (same_key or same_group or other.id == call.id) and in_force and not other.context.cancelled:
+            if (other.id, other.attempt) in self.store.revived and not self.is_in_force(call):
+                # It was let go when the other had ended; then the disk lost that, and its own lease with it. Nobody can call back
+                # what is about to begin; the next term of the queue deals with both.
+                continue
+            beside = same_key or same_group or other.id == call.id
+            if beside and self.is_in_force(other) and not other.context.cancelled:
                 self.break_promise(f"{call} began beside {other}, whose lease is in force")
         self.running.append(call)
         if isinstance(what, Crowd):

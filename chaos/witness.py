@@ -36,6 +36,8 @@ class Witness(SegmentStore):
         """How often a lease (id, attempt) was written, counting those whose frame was lost afterwards."""
         self.ended: set[tuple[str, int]] = set()
         """Leases (id, attempt) whose end this process has written, those included whose frame was lost in a sync that failed."""
+        self.revived: set[tuple[str, int]] = set()
+        """Leases (id, attempt) that are in force again because their end was lost in a sync that failed."""
         self.dropped: list[Frame] = []
         """Frames whose segments it has removed, as history is dropped; it outlives the process."""
         self._results: dict[str, int] = {}
@@ -46,8 +48,9 @@ class Witness(SegmentStore):
     def open(self) -> Recovered:
         """See `EventStore.open`."""
         recovered = super().open()
-        self.leases, self.ended = Counter(), set()
+        self.leases, self.ended, self.in_force = Counter(), set(), {}
         self._look_again()
+        self.revived = set()
         return recovered
 
     def reopen(self, *, void_after: int | None = None) -> Recovered:
@@ -99,6 +102,7 @@ class Witness(SegmentStore):
 
     def _look_again(self) -> None:
         self.openings += 1
+        before = self.in_force.items()
         lost, self.leases = self.leases, Counter()
         self.published, self.in_force = {}, {}
         self._ids, self._results = {}, {}
@@ -106,6 +110,7 @@ class Witness(SegmentStore):
         for frame in self.all_frames():
             self._see(facts_of(frame.body, frame.count), frame.first_seq)
         self.leases |= lost
+        self.revived |= self.in_force.items() - before
 
     def _see(self, batches: Iterable[tuple[int, list[Any]]], seq: int) -> None:
         for _, events in batches:
@@ -116,6 +121,7 @@ class Witness(SegmentStore):
                 elif isinstance(event, ev.Leased):
                     ident = self._ids[event.number]
                     self.in_force[ident] = event.attempt
+                    self.revived.discard((ident, event.attempt))
                     self.leases[ident, event.attempt] += 1
                 elif isinstance(event, LEASE_ENDS):
                     ident = self._ids[event.number]
