@@ -274,8 +274,8 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.supervisor",
-                "            self.stage.tell_all(Reborn(name))\n        if name",
-                "            pass\n        if name",
+                "            self.stage.tell_all(Reborn(name))\n        self._record",
+                "            pass\n        self._record",
             ),
         ),
     ),

@@ -76,6 +76,14 @@ def _publish(night: Night, kind: str, how: str, options: dict[str, Any]) -> None
     night.publish([ident], lambda: night.system.publish(content, id=ident, **options))
 
 
+def _draw_submits(chance: random.Random) -> dict[str, Any]:
+    messages = [_draw_message(chance) for _ in range(chance.randrange(2, 6))]
+    if chance.random() < SHORT:  # of one key, each to take the place of the one before it, in one frame with that
+        asked = {"key": "k0", "dedup": "replace", "keep_result": 30.0}
+        messages = [{"kind": "task", "how": one["how"], "options": asked} for one in messages]
+    return {"messages": messages}
+
+
 def _submit(night: Night, messages: list[dict[str, Any]]) -> None:
     """Publish several without waiting, so that one frame holds what several asked for."""
     for one in messages:
@@ -243,7 +251,7 @@ HANDLED = ("task", "plain", "note", "bulk", "metered", "crowd")
 
 DOINGS: dict[str, Doing] = {
     "publish": Doing(8, _draw_message, _publish),
-    "submit": Doing(4, lambda c: {"messages": [_draw_message(c) for _ in range(c.randrange(2, 6))]}, _submit),
+    "submit": Doing(4, _draw_submits, _submit),
     "submit_bundles": Doing(2, _draw_bundles, _submit_bundles),
     "publish_many": Doing(2, _draw_many, publish_many),
     "outbox": Doing(2, _draw_outbox, _outbox),
