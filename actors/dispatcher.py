@@ -156,7 +156,7 @@ class Dispatcher(Decider):
 
     def _staff(self, pool: Pool) -> None:
         """Hire who is missing, let go who is too many."""
-        staying = len(pool.workers) - pool.retiring
+        staying = len(pool.workers) - len(pool.retiring)
         free = (name for i in range(1_000_000) if (name := f"worker:{pool.type}:{i}") not in pool.workers)
         for _ in range(pool.target - staying):
             name = next(free)
@@ -166,8 +166,8 @@ class Dispatcher(Decider):
             if token is None:  # hired, and perhaps forgotten with a supervisor that died
                 self.stage.tell("supervisor", Hire(name, pool))
         for _ in range(staying - pool.target):
-            pool.retiring += 1
-            pool.inbox.put(Retire())
+            pool.retiring.append(Retire())
+            pool.inbox.put(pool.retiring[-1])
 
     def _subscribe(self, pool: Pool) -> None:
         """Tell the queue how much may be out with this handler's workers."""
@@ -235,8 +235,8 @@ class Dispatcher(Decider):
         """A worker is dead: settle what was its own, let others take what it may have taken and not claimed."""
         pool = message.pool
         if not message.restarted:
-            pool.workers.pop(message.name, None)
-            pool.retiring = max(0, pool.retiring - 1)
+            gone = pool.workers.pop(message.name, None)
+            pool.retiring = [retire for retire in pool.retiring if gone is None or retire.owner is not gone]
         self._after_a_death(pool)
 
     def _after_a_death(self, pool: Pool) -> None:
@@ -245,6 +245,11 @@ class Dispatcher(Decider):
         for delivery in list(pool.open.values()):
             if not delivery.claim:
                 pool.inbox.put(delivery)  # where it lies there already, the claim sorts it out
+        living = {id(token) for token in pool.workers.values()}
+        for retire in pool.retiring:
+            if id(retire.owner) not in living:
+                retire.claim.clear()
+                pool.inbox.put(retire)
         self._staff(pool)
 
     def _sweep(self, pool: Pool) -> None:

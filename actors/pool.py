@@ -32,11 +32,27 @@ DONE: Any = type("Done", (), {"__repr__": lambda _: "DONE"})()
 """The outcome of a plain message that was handled, and published nothing: there is nothing more to say."""
 
 
-class Retire:
-    """Put into a pool's mailbox: the worker that takes it ends in good order."""
+class Claimed(msgspec.Struct, eq=False, kw_only=True):
+    """What lies in a pool's mailbox for one of its workers; may be put there again, where one may have died with it."""
+
+    claim: dict[int, object] = {}
+    """Whose it is, under key 0: the first to set it has it."""
+
+    def claimed_by(self, token: object) -> bool:
+        """Claim it; True for the first who tries."""
+        return self.claim.setdefault(0, token) is token
+
+    @property
+    def owner(self) -> object | None:
+        """Who claimed it."""
+        return self.claim.get(0)
 
 
-class Delivery(msgspec.Struct, eq=False):
+class Retire(Claimed, eq=False):
+    """Tells the worker that claims it to end in good order."""
+
+
+class Delivery(Claimed, eq=False):
     """One attempt of one message, on its way to a worker and back; a Struct, as these are made faster than other classes."""
 
     number: int
@@ -45,8 +61,6 @@ class Delivery(msgspec.Struct, eq=False):
     record: ev.Published | None = None
     """How it was published; of plain messages it is made up when asked for."""
     failures: list[FailureNote] | None = None
-    claim: dict[int, object] = {}
-    """Whose it is, under key 0: the first to set it has it."""
     outcome: Any = None
     started_us: int = 0
     grown_until_us: int = 0
@@ -100,15 +114,6 @@ class Delivery(msgspec.Struct, eq=False):
         """Give the fact that it was handed out."""
         lease = self.lease
         return lease.leased(self.number) if isinstance(lease, Flight) else lease
-
-    def claimed_by(self, token: object) -> bool:
-        """Claim it; True for the first who tries."""
-        return self.claim.setdefault(0, token) is token
-
-    @property
-    def owner(self) -> object | None:
-        """Who claimed it."""
-        return self.claim.get(0)
 
 
 class RunTimes:
@@ -177,8 +182,8 @@ class Pool:
         """Name to the token of the worker that holds it now."""
         self.target = 0
         """How many workers there should be."""
-        self.retiring = 0
-        """How many of its workers were told to end and have not yet."""
+        self.retiring: list[Retire] = []
+        """One for each worker that is to end and has not yet."""
         self.closed = False
         """While set, workers give back what they have not started."""
         self.run_us = 0.0

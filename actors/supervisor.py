@@ -138,7 +138,8 @@ class Supervisor(Actor):
             workers = dict(pool.workers)
             gone = sum(not self._runs(name) for name in workers)
             # Who was told to retire may have gone without the dispatcher having heard of it; it will say nothing when it has.
-            if len(workers) - pool.retiring < pool.target or gone > pool.retiring or None in workers.values():
+            retiring = len(pool.retiring)
+            if len(workers) - retiring < pool.target or gone > retiring or None in workers.values():
                 return False
             if pool.handler.kind == "async" and not self._runs("event_loop"):
                 return False

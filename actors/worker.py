@@ -166,7 +166,7 @@ class Worker(Actor):
                     self._handle_batch(item)
                 else:
                     self._handle(item)
-        elif type(item) is Retire:
+        elif type(item) is Retire and item.claimed_by(self.token):
             self._report()
             self.caller.end_process()
             return False
@@ -298,7 +298,7 @@ class Worker(Actor):
                 # After a death near by it may lie there twice, and its second copy is this worker's own already.
                 if not item.claim and item.claimed_by(self.token) and item.outcome is None:
                     batch.append(item)
-            elif type(item) is Retire:
+            elif type(item) is Retire and not item.claim:
                 inbox.put(item)  # for whoever is free next, perhaps this one
                 break
         return batch

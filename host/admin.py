@@ -65,7 +65,7 @@ class Admin:
             parallelism, paused = wanted.get(name, (pool.target, False))
             found[name] = HandlerInfo(
                 type=name,
-                workers=len(pool.workers) - pool.retiring,
+                workers=len(pool.workers) - len(pool.retiring),
                 active=len(pool.running()),
                 parallelism=parallelism,
                 paused=paused,

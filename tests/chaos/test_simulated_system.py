@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.actors.pool import Retire
 from perdure.chaos import SimulatedSystem
 from perdure.chaos.simulated import Stuck
 
@@ -174,3 +175,24 @@ def test_result_of_one_superseded_in_its_own_commit_is_told() -> None:
         assert [future.result(0) for future in futures] == ["j1", "j2"]
         with pytest.raises(perdure.HandlerFailed, match="superseded"):
             system.result("j1", timeout=1.0)
+
+
+def test_a_worker_that_dies_as_it_retires_leaves_as_many_as_there_should_be() -> None:
+    """Found by seed 879 of the simulation: what told it to go went with it, and its successor stayed for good."""
+    system = SimulatedSystem(seed=1)
+    system.handler(Job, parallelism=3)(lambda job: None)
+    with system:
+        system.run_until_idle()
+        (pool,) = system.stage.pools.values()
+        system.admin.scale(Job, 1)
+        taken = pool.inbox.get()  # as one of them, who dies before anything else
+        assert type(taken) is Retire
+        system.actors.kill(next(name for name in system.actors if name.startswith("worker:")))
+        system.run_until_idle()
+        assert (len(pool.workers), pool.retiring) == (1, [])
+        assert sum(name.startswith("worker:") for name in system.actors) == 1
+        taken.claim[0] = object()
+        pool.inbox.put(taken)  # told again, it is nobody's business any more
+        system.publish(Job(1))
+        system.drain(timeout=10.0)
+        assert len(pool.workers) == 1
