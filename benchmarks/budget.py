@@ -17,7 +17,7 @@ from benchmarks.figure import Measure
 from benchmarks.floors import HAND_OFF
 from benchmarks.load import Job, Load, job
 from perdure.actors.context import Context
-from perdure.actors.desk import Request
+from perdure.actors.desk import Desk, Request
 from perdure.actors.pool import Delivery
 from perdure.events import queue_rules as rules
 from perdure.events import wire
@@ -60,9 +60,9 @@ STAGES = (
 WHOLE = "whole trip in one thread, all stages"
 SUBMIT_STEPS = (
     "submit: encode the payload",
-    "submit: make an id",
-    "submit: check and draft",
-    "submit: make the command, the request and the future",
+    "submit: check",
+    "submit: make the future",
+    "submit: put it into the bundle under way",
 )
 SMALL_BATCH = 100
 THREADS = ("producer", "queue", "journal", "workers", "others")
@@ -187,19 +187,18 @@ def stages(folder: Path, seconds: float) -> list[float]:
 
 
 def submit_steps(seconds: float) -> list[float]:
-    """Time what the publisher's thread does for a message that is submitted by itself, before the queue hears of it."""
+    """Time what the publisher's thread does for a message that is submitted while the queue is busy."""
     drafts = perdure.System(store=perdure.MemoryStore()).drafts  # not started: only what makes payloads
     messages = [job(i) for i in range(BATCH)]
-
-    def send(draft: Any) -> None:
-        Request(1, "queue", Publish(draft, fresh=True), PublishFuture(draft.ids[0]), from_outside=True)
-
-    drafted = [drafts.one(message) for message in messages]
-    steps: tuple[tuple[Callable[..., object], Sequence[object]], ...] = (
+    sent: list[Request] = []
+    desk = Desk(lambda _name, request: sent.append(request))
+    type_name, payload = drafts.encoded(messages[0]) or ("", b"")
+    futures: list[PublishFuture[str]] = [PublishFuture() for _ in messages]
+    steps: tuple[tuple[Callable[[Any], object], Sequence[object]], ...] = (
         (drafts.codec.encode, messages),
-        (lambda _: drafts.ids.one(), messages),
-        (drafts.one, messages),
-        (send, drafted),
+        (drafts.encoded, messages),
+        (lambda _: PublishFuture(), messages),
+        (lambda future: desk.submit(type_name, payload, future, drafts.ids.run), futures),
     )
     gc.set_threshold(perdure.Options().gc_threshold)
     total_s, batches = [0.0] * len(steps), 0
@@ -210,9 +209,11 @@ def submit_steps(seconds: float) -> list[float]:
             for argument in arguments:
                 step(argument)
             total_s[i] += time.perf_counter() - since_s
+        desk.settle_all(sent)
+        sent.clear()
         batches += 1
-    encode, ident, draft, request = (each * 1e6 / (batches * BATCH) for each in total_s)
-    return [encode, ident, max(0.0, draft - encode - ident), request]
+    encode, checked, future, put = (each * 1e6 / (batches * BATCH) for each in total_s)
+    return [encode, max(0.0, checked - encode), future, put]
 
 
 def threads(folder: Path, seconds: float, size: int) -> list[float]:
