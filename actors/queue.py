@@ -130,6 +130,7 @@ class Queue(Decider):
         self._pass_time(now_us)
         if self.parking.parked:
             self.parking.unpark(now_us, self._let_in)
+            self._pass_time(now_us)  # who waited for room may have outlived his time too
         pace_us = self.flows.deliver(now_us)
         if self.idlers and not self.state.live:
             self.synced += [Settle(self.stage.desk, request, None) for request in self.idlers]

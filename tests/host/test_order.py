@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.chaos import SimulatedSystem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,11 @@ class Order:
 
     name: str
     number: int = 0
+
+
+@attrs.frozen
+class Other:
+    name: str
 
 
 def test_delayed_message_waits_also_across_a_restart(folder: Path, clock: perdure.ManualClock, collected: Collected) -> None:
@@ -99,6 +105,23 @@ def test_expired_message_is_not_handled(
     assert type(system.audit.timeline(short)[-1].event).__name__ == "Expired"
     system.stop()
     assert collected.items == ["long"]
+
+
+def test_message_that_expires_while_it_waits_for_room_is_not_handled(collected: Collected) -> None:
+    """Scenarios 9 and 21: found by seed 1093917317010 of the simulation; let in and handed out in one pass of the queue."""
+    system = SimulatedSystem(seed=1, options=perdure.Options(backlog_max=1, publish_timeout_s=60.0))
+    system.handler(Other)(lambda order: collected.add(order.name))
+    system.handler(Order)(lambda order: collected.add(order.name))
+    with system:
+        system.admin.pause(Other)
+        system.publish(Other("first"))
+        late = system.submit(Order("late"), ttl=5)
+        system.advance(6.0)
+        assert not late.done()
+        system.admin.resume(Other)
+        system.drain(timeout=10.0)
+        assert collected.items == ["first"]
+        assert type(system.audit.timeline(late.result(timeout=0))[-1].event).__name__ == "Expired"
 
 
 def test_group_is_strict_order_one_in_flight(folder: Path, collected: Collected) -> None:
