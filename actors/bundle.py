@@ -40,7 +40,8 @@ class Bundle:
         self._rows: list[tuple[bytes, Reply]] = []
         self._size = 0
         self._is_open = True
-        self._closed: tuple[Publish, list[Reply]] | None = None
+        self._closed: list[tuple[Publish, list[Reply]]] = []
+        """What all see of it once it is closed: the first entry, as two threads may close it at once."""
 
     def add(self, payload: bytes, reply: Reply) -> bool:
         """Take a message in; False where there is no room, or the bundle has been closed."""
@@ -59,7 +60,7 @@ class Bundle:
         """The id of the message that was added last; for the thread that adds, if nobody has closed the bundle since."""
         return self._ids[len(self._rows) - 1]
 
-    def __len__(self) -> int:
+    def count(self) -> int:
         """Count what is in."""
         return len(self._close()[1])
 
@@ -71,17 +72,17 @@ class Bundle:
         """Give each message a bundle of its own."""
         publish, replies = self._close()
         pieces = []
-        for i, (payload, reply) in enumerate(zip(publish.drafts.payloads, replies, strict=True)):  # type: ignore[union-attr]
+        for i, (draft, reply) in enumerate(zip(publish.drafts, replies, strict=True)):
             piece = Bundle(self.type, self._ids[i : i + 1])
-            piece.add(payload, reply)
+            piece.add(draft.payload, reply)
             piece.publish().fresh = publish.fresh
             pieces.append(piece)
         return pieces
 
     def resolve(self, value: Any) -> None:  # noqa: ARG002 - the answer of each is its id
         """See `Reply.resolve`."""
-        publish, replies = self._close()
-        for ident, reply in zip(publish.drafts.ids, replies, strict=True):  # type: ignore[union-attr]
+        replies = self._close()[1]
+        for ident, reply in zip(self._ids[: len(replies)], replies, strict=True):
             reply.resolve(ident)
 
     def reject(self, error: BaseException) -> None:
@@ -90,12 +91,12 @@ class Bundle:
             reply.reject(another(error))
 
     def _close(self) -> tuple[Publish, list[Reply]]:
-        if self._closed is None:
+        if not self._closed:
             self._is_open = False
             rows = self._taken()
             run = DraftRun(self.type, self._ids[: len(rows)], [payload for payload, _ in rows])
-            self._closed = (Publish(run, fresh=True), [reply for _, reply in rows])
-        return self._closed
+            self._closed.append((Publish(run, fresh=True), [reply for _, reply in rows]))
+        return self._closed[0]
 
     def _taken(self) -> list[tuple[bytes, Reply]]:
         self._rows.append(END)

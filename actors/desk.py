@@ -166,7 +166,7 @@ class Desk:
     def split(self, request: Request) -> list[Request]:
         """Give each message of a bundle a request of its own, in its place; any other request is given as it is."""
         bundle = request.reply
-        if type(bundle) is not Bundle or len(bundle) == 1:
+        if type(bundle) is not Bundle or bundle.count() == 1:
             return [request]
         pieces = []
         if request.key in self.outstanding:
@@ -217,7 +217,7 @@ class Desk:
         self._ring()
 
     def _leave(self, request: Request) -> None:
-        if type(request.reply) is Bundle and (company := len(request.reply) - 1):
+        if type(request.reply) is Bundle and (company := request.reply.count() - 1):
             del self.company[-company:]
         self.outstanding.pop(request.key, None)
 

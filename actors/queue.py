@@ -1,12 +1,11 @@
 """The queue: the shell round the life of every message; the only decider of it.
 
-Which facts follow from what is in `perdure.events.queue_rules`; here commands come in, facts go to the journal, and answers
-and deliveries go out with them (`flows`).
+Which facts follow from what is in `perdure.events.queue_rules`; here commands come in (publishes by `intake`), facts go to the
+journal, and answers and deliveries go out with them (`flows`).
 """
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.awaiting import Awaiting
@@ -14,13 +13,13 @@ from perdure.actors.bundle import Bundle
 from perdure.actors.decider import Decider
 from perdure.actors.desk import Request
 from perdure.actors.flows import Flows
+from perdure.actors.intake import PASS_BYTES, Intake
 from perdure.actors.messages import (
     Outcomes,
     Overdue,
     Reborn,
     Report,
     Settle,
-    SettleAll,
     Stop,
     Subscribe,
     Tell,
@@ -28,7 +27,6 @@ from perdure.actors.messages import (
     Wake,
     WhenIdle,
 )
-from perdure.actors.parking import Parking
 from perdure.actors.pool import Delivery
 from perdure.actors.queue_report import report_of
 from perdure.events import queue_rules as rules
@@ -38,7 +36,6 @@ from perdure.events.commands import (
     Cancel,
     CheckOut,
     Done,
-    DraftRun,
     Extend,
     Fail,
     GiveBack,
@@ -58,17 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Queue"]
 
-logger = logging.getLogger("perdure")
-
 AGAIN_US = 20_000
-PASS_BYTES = 16 << 20
-"""Bytes of one append, unless a single request has more: a frame of a store has a bound of its own."""
-MESSAGE_BYTES = 64
-"""What a message counts for beside its payload."""
-
-
-SHORT_RUN = 8
-"""Messages published together that are accepted in one with those round them, and keep their ids one by one then."""
 
 
 class Queue(Decider):
@@ -79,7 +66,7 @@ class Queue(Decider):
     def begin(self) -> None:
         """Start a term; what is not in the state is told again by those who know it."""
         self.flows = Flows(self)
-        self.parking = Parking(self.stage)
+        self.intake = Intake(self)
         self.idlers: list[Request] = []
         self.awaiting = Awaiting(self.stage.desk)
         self.weight = 0
@@ -93,7 +80,7 @@ class Queue(Decider):
         if self.stage.first_time("orphans"):
             for orphan in rules.orphans(self.state):
                 self.take(orphan, now_us)
-            self._cut(now_us)
+            self.cut(now_us)
         self.flows.reconcile(self.stage.pools.values(), now_us)
         self.stage.tell("dispatcher", Reborn("queue"))
 
@@ -101,35 +88,28 @@ class Queue(Decider):
         """One decision pass over all that was in the mailbox."""
         now_us = self.stage.clock.now_us()
         self._pass_time(now_us)
-        publishes: list[Request] = []
         for message in messages:
-            if type(message) is Request and type(message.command) is Bundle:
-                message.command = message.command.publish()
-            if type(message) is Request and type(message.command) is Publish:
-                publishes.append(message)
-                self.weight += _weight(message.command)
-                if self.weight > PASS_BYTES:
-                    self._publish_all(publishes, now_us)
-                    publishes = []
-                    self._cut(now_us)
-                continue
-            if publishes:
-                self._publish_all(publishes, now_us)
-                publishes = []
+            if type(message) is Request:
+                if type(message.command) is Bundle:
+                    message.command = message.command.publish()
+                if type(message.command) is Publish:
+                    self.intake.add(message, now_us)
+                    continue
+            self.intake.decide(now_us)
             match message:
                 case Request(command=Tick() as tick) if comes_too_early(self.state, tick):
                     pass  # and will come again
                 case Request():
-                    self._command(message, now_us)
+                    self.command(message, now_us)
                 case Subscribe():
                     self.flows.subscribe(message)
                 case Wake() | Reborn(name="timer"):
                     self.wake_at_us = 0
-        if publishes:
-            self._publish_all(publishes, now_us)
+        self.intake.decide(now_us)
         self._pass_time(now_us)
-        if self.parking.parked:
-            self.parking.unpark(now_us, self._let_in)
+        parking = self.intake.parking
+        if parking.parked:
+            self.intake.unpark(now_us)
             self._pass_time(now_us)  # who waited for room may have outlived his time too
         pace_us = self.flows.deliver(now_us)
         if self.idlers and not self.state.live:
@@ -137,14 +117,14 @@ class Queue(Decider):
             self.idlers = []
         self.stage.shelved_bytes = self.state.shelved_bytes
         next_us = min(rules.next_deadline_us(self.state), pace_us)
-        if self.parking.parked:
-            next_us = min(next_us, self.parking.next_deadline_us())
+        if parking.parked:
+            next_us = min(next_us, parking.next_deadline_us())
         if next_us < FOREVER:
             # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
             self.wake_by(next_us if next_us > now_us else now_us + AGAIN_US)
-        self._cut(now_us)  # last, so that the journal has the interpreter to itself
+        self.cut(now_us)  # last, so that the journal has the interpreter to itself
 
-    def _cut(self, now_us: int) -> None:
+    def cut(self, now_us: int) -> None:
         """Send what was decided so far: at the end of a pass, or where more would make a frame that no store takes."""
         if self.awaiting.waiting:
             self.synced += self.awaiting.answers(self.events)
@@ -159,7 +139,7 @@ class Queue(Decider):
         """Count what these carry, and send it off where more would be too much."""
         self.weight += sum(map(_carried, decided))
         if self.weight > PASS_BYTES:
-            self._cut(now_us)
+            self.cut(now_us)
 
     def apply(self, events: list[ev.Event]) -> None:
         """Fold what is decided, and keep it for the journal."""
@@ -193,16 +173,14 @@ class Queue(Decider):
 
     # --- requests --------------------------------------------------------------------------------------------------------
 
-    def _command(self, request: Request, now_us: int) -> None:
+    def command(self, request: Request, now_us: int) -> None:
+        """Decide about one request, and answer it or refuse it."""
         command = request.command
         desk = self.stage.desk
         try:
             match command:
                 case Publish():
-                    if self.parking.parked:
-                        self._park(request, command, now_us)  # first come, first served
-                    else:
-                        self._publish(request, command, now_us)
+                    self.intake.take(request, command, now_us)
                 case Outcomes():
                     self.record(command, now_us)
                     self.written.append(Settle(desk, request, None))
@@ -230,7 +208,7 @@ class Queue(Decider):
                     events = self.decide(command, now_us)
                     self.synced.append(Settle(desk, request, len(events)))
         except QueueFull:
-            self._park(request, command, now_us)
+            self.intake.park(request, command, now_us)
         except PerdureError as error:
             desk.refuse(request, error)
 
@@ -256,59 +234,6 @@ class Queue(Decider):
         else:
             self.synced.append(Settle(self.stage.desk, request, None))
 
-    def _publish_all(self, requests: list[Request], now_us: int) -> None:
-        """Accept what came in a row as if it were one; where that cannot be, one by one, each on its own merits."""
-        alike: list[Request] = []
-        kind: Any = None
-        for request in requests:
-            command = request.command
-            if request.seen or request.times > 1:
-                command.fresh = False  # sent again, or told twice: its ids may be known by now
-            request.seen = True
-            drafts = command.drafts
-            mine: Any = ""  # all that are not plain are alike in that each is looked at
-            if type(drafts) is DraftRun and command.fresh:
-                mine = drafts.type if len(drafts.payloads) <= SHORT_RUN else request  # a run keeps its ids in a row by itself
-            if alike and mine != kind:
-                self._publish_alike(alike, now_us)
-                alike = []
-            kind = mine
-            alike.append(request)
-        self._publish_alike(alike, now_us)
-
-    def _publish_alike(self, requests: list[Request], now_us: int) -> None:
-        """Accept many as one; where one of them cannot be, each on its own merits."""
-        if len(requests) > 1 and not self.parking.parked:
-            try:
-                self.decide(_together([request.command for request in requests]), now_us)
-            except PerdureError:
-                logger.debug("%d publishes cannot be accepted as one", len(requests))
-            else:
-                self.synced.append(SettleAll(self.stage.desk, requests))
-                return
-        for request in requests:
-            self._command(request, now_us)
-
-    def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
-        self.decide(publish, now_us)
-        self.synced.append(Settle(self.stage.desk, request, None))
-
-    def _park(self, request: Request, publish: Publish, now_us: int) -> None:
-        """Let it wait for room; of a bundle each message by itself, as there may be room for some."""
-        pieces = self.stage.desk.split(request)
-        if pieces == [request]:
-            self.parking.park(request, publish, now_us)
-        else:
-            for piece in pieces:
-                self._command(piece, now_us)
-
-    def _let_in(self, request: Request, publish: Publish, now_us: int) -> None:
-        """Publish for who waited for room."""
-        self._publish(request, publish, now_us)
-        self.weight += _weight(publish)
-        if self.weight > PASS_BYTES:
-            self._cut(now_us)
-
     def _checked_out(self, command: CheckOut) -> Delivery | None:
         number = self.state.holders.get(command.holder)
         message = None if number is None else self.state.messages[number]
@@ -333,21 +258,6 @@ class Queue(Decider):
             self.written.append(Tell(self.stage, "dispatcher", Overdue(ask)))
         self.apply(rules.tick(self.state, now_us, self.stage.limits))  # what came back just now may have outlived its time
         settle_deadlines(self.state, now_us)
-
-
-def _together(publishes: list[Publish]) -> Publish:
-    """Make one command of many; plain messages stay in columns."""
-    runs: Any = [publish.drafts for publish in publishes]
-    if not publishes[0].fresh:
-        return Publish([draft for run in runs for draft in run])
-    ids = [ident for run in runs for ident in run.ids]
-    return Publish(DraftRun(runs[0].type, ids, [payload for run in runs for payload in run.payloads]), fresh=True)
-
-
-def _weight(publish: Publish) -> int:
-    drafts = publish.drafts
-    size = sum(map(len, drafts.payloads)) if type(drafts) is DraftRun else sum(len(draft.payload) for draft in drafts)
-    return size + MESSAGE_BYTES * len(drafts)
 
 
 def _carried(event: ev.Event) -> int:

@@ -216,9 +216,9 @@ BUGS: tuple[Bug, ...] = (
             ),
             Edit(
                 "perdure.actors.queue",
-                "        self._pass_time(now_us)\n        publishes: list",
+                "        self._pass_time(now_us)\n        for message in messages:",
                 "        self.apply(rules.tick(self.state, now_us, self.stage.limits))\n"
-                "        self._pass_time(now_us)\n        publishes: list",
+                "        self._pass_time(now_us)\n        for message in messages:",
             ),
         ),
         found=True,

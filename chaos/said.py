@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.chaos.books import demand
 from perdure.chaos.checker import at_rest
 from perdure.events.errors import PerdureError, PublishTimeout
 
@@ -122,7 +123,8 @@ class Said:
     def _id_to_come(self) -> str:
         """Give the id of what was just submitted, before anybody has answered."""
         bundle = self.system.stage.desk.bundle()
-        return "" if bundle is None else bundle.newest_id
+        demand(bundle is not None, "what was just submitted travels in no bundle")
+        return bundle.newest_id  # type: ignore[union-attr]
 
     def _heard(self, ident: str) -> None:
         if not self.store.is_durable(ident):

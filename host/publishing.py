@@ -107,9 +107,8 @@ class Publishing(Running):
 
     def _room(self) -> Desk:
         """Give the desk, once it has room for another message."""
-        desk, most = self.stage.desk, self.options.pipeline_max
-        if len(desk.outstanding) + len(desk.company) >= most:
-            desk.wait_for_room(most, self.options.publish_timeout_s)
+        desk = self.stage.desk
+        desk.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
         return desk
 
     async def apublish(self, message: Any, **options: Any) -> str:

@@ -48,7 +48,7 @@ def test_closed_bundle_takes_nothing_in() -> None:
     publish = bundle.publish()
     assert not bundle.add(b"c", Replies())
     assert bundle.publish() is publish
-    assert (len(bundle), payloads(bundle), list(publish.drafts.ids)) == (2, [b"a", b"b"], list(ids(2)))  # type: ignore[union-attr]
+    assert (bundle.count(), payloads(bundle), list(publish.drafts.ids)) == (2, [b"a", b"b"], list(ids(2)))  # type: ignore[union-attr]
 
 
 def test_bundle_is_bounded_in_messages_and_in_bytes() -> None:
@@ -75,6 +75,26 @@ def test_closed_in_the_middle_of_adding_the_place_decides(first: bool) -> None:
     bundle._rows = Rows()
     assert bundle.add(b"a", Replies()) is not first
     assert payloads(bundle) == ([] if first else [b"a"])
+
+
+def test_two_that_close_at_once_see_the_same() -> None:
+    """Else one of them might not hear that what is in was sent before."""
+
+    class Rows(list[Any]):
+        """Somebody else closes the bundle while it is being closed."""
+
+        def append(self, item: Any) -> None:
+            super().append(item)
+            if self.count(()) == 1:
+                others.append(bundle.publish())
+
+    others: list[Any] = []
+    bundle = Bundle("t", ids())
+    bundle.add(b"a", Replies())
+    bundle._rows = Rows(bundle._rows)
+    publish = bundle.publish()
+    assert len(others) == 1
+    assert publish is others[0] is bundle.publish()
 
 
 def test_who_dies_while_closing_leaves_that_to_the_next() -> None:
@@ -144,7 +164,7 @@ def test_messages_travel_together_until_somebody_looks() -> None:
     place, told, submit = desk()
     replies = [submit("t") for _ in range(3)]
     assert (len(told), place.under_way) == (1, 3)
-    assert len(told[0].command) == 3
+    assert told[0].command.count() == 3
     replies.append(submit("t"))
     assert (len(told), place.under_way) == (2, 4)
     place.settle(told[0], None)
@@ -177,7 +197,7 @@ def test_threads_have_bundles_of_their_own() -> None:
     thread.start()
     thread.join()
     submit("t")
-    assert [len(request.command) for request in told] == [4, 2]
+    assert [request.command.count() for request in told] == [4, 2]
     assert place.under_way == 6
 
 
@@ -204,7 +224,7 @@ def test_full_bundle_is_split_into_places_that_nobody_else_has() -> None:
     place, told, submit = desk()
     for _ in range(BUNDLE_MAX + 1):
         submit("t")
-    assert [len(request.command) for request in told] == [BUNDLE_MAX, 1]
+    assert [request.command.count() for request in told] == [BUNDLE_MAX, 1]
     assert len(place.split(told[0])) == BUNDLE_MAX
     assert len(place.outstanding) == BUNDLE_MAX + 1
 
