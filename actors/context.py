@@ -14,6 +14,7 @@ import msgspec
 from perdure.events.commands import Extend
 from perdure.events.errors import PayloadTooLarge
 from perdure.events.queue_rules import lease_lost
+from perdure.events.seconds import checked_seconds, whole_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,11 +25,9 @@ if TYPE_CHECKING:
     from perdure.actors.stage import Stage
     from perdure.events.commands import Draft
 
-__all__ = ["Batch", "BatchItem", "Context", "Interrupted", "Reject", "Retry", "check_lease", "check_percent", "plain_text"]
+__all__ = ["Batch", "BatchItem", "Context", "Interrupted", "Reject", "Retry", "check_percent", "plain_text"]
 
 ANSWER_TIMEOUT_S = 30.0
-WAIT_MAX_S = 100 * 365 * 86_400.0
-"""A hundred years: the longest delay or lease, so that every time fits into the log."""
 TEXT_CHARS_MAX = 4_000
 """Of a reason, a note, an exception's message."""
 
@@ -37,11 +36,8 @@ class Retry(Exception):
     """Raised by a handler: try this message again in `delay` seconds, whatever its backoff says. Counts as an attempt."""
 
     def __init__(self, delay: float = 0.0, reason: str = "the handler asked for a retry") -> None:
-        if not 0.0 <= delay <= WAIT_MAX_S:
-            msg = f"delay must be from 0 seconds to a hundred years, not {delay!r}"
-            raise ValueError(msg)
         super().__init__(reason)
-        self.delay = delay
+        self.delay = checked_seconds("delay", delay)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Give what it is made of again, on its way from a process handler: an exception would give its text alone."""
@@ -180,8 +176,7 @@ class Context(msgspec.Struct, eq=False):
             ValueError: not more than 0 seconds.
             LeaseLost: the message is no longer this attempt's.
         """
-        check_lease(seconds)
-        lease_us = round(seconds * 1_000_000)
+        lease_us = whole_us(checked_seconds("seconds", seconds, above_zero=True))
         self._extend(lease_us, None, "")
         self._delivery.grown_until_us = self._stage.clock.now_us() + lease_us
 
@@ -245,17 +240,6 @@ class Batch(Sequence[BatchItem]):
     def cancelled(self) -> bool:
         """True once the lease of any of them is gone."""
         return any(item.cancelled for item in self._items)
-
-
-def check_lease(seconds: float) -> None:
-    """Refuse a time to hold a message for that is none.
-
-    Raises:
-        ValueError: not more than 0 seconds, more than a hundred years, or not a number.
-    """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= WAIT_MAX_S:
-        msg = f"a lease lasts more than 0 seconds and at most a hundred years, not {seconds!r}"
-        raise ValueError(msg)
 
 
 def plain_text(text: object, chars_max: int = TEXT_CHARS_MAX) -> str:

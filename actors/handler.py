@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from perdure.events.overdue import Patience
+from perdure.events.seconds import whole_us
 from perdure.events.vocabulary import HandlerRegistered
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class HandlerSpec:
     @property
     def patience(self) -> Patience:
         """How long one attempt may take."""
-        return Patience(round((self.timeout_s or 0) * 1_000_000), round((self.lease_s or 0) * 1_000_000), self.renews)
+        return Patience(whole_us(self.timeout_s or 0), whole_us(self.lease_s or 0), self.renews)
 
     @property
     def limit_us(self) -> int:
@@ -120,8 +121,8 @@ class HandlerSpec:
             self.type,
             self.parallelism,
             self.retries,
-            round((self.timeout_s or 0) * 1_000_000),
-            round((self.lease_s or 0) * 1_000_000),
+            whole_us(self.timeout_s or 0),
+            whole_us(self.lease_s or 0),
             self.dedup,
             getattr(self.backoff, "__qualname__", None) or repr(self.backoff),
             self.parallelism_max,

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from perdure.actors.context import WAIT_MAX_S, Reject, Retry, plain_text
+from perdure.actors.context import Reject, Retry, plain_text
 from perdure.events.commands import Fail
+from perdure.events.seconds import SECONDS_MAX
 
 if TYPE_CHECKING:
     from perdure.actors.handler import HandlerSpec
@@ -74,7 +75,7 @@ def _backoff_s(stage: Stage, pool: Pool, attempt: int, error: BaseException) -> 
     backoff = pool.handler.backoff
     try:
         seconds = backoff(attempt, error) if callable(backoff) else backoff.delay(attempt, stage.chance.random())
-        return max(0.0, min(WAIT_MAX_S, float(seconds)))
+        return max(0.0, min(SECONDS_MAX, float(seconds)))
     except Exception:
         logger.exception("the backoff of %s failed; its message is tried again in %g s", pool.type, FALLBACK_DELAY_S)
         return FALLBACK_DELAY_S

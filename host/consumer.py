@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.context import check_lease, check_percent, plain_text
+from perdure.actors.context import check_percent, plain_text
 from perdure.events.commands import Done, Extend, Fail
+from perdure.events.seconds import checked_seconds, whole_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ class Delivery:
     def __init__(self, handed: Handed, message: Any, lease_s: float, ask: Callable[[Any], Any]) -> None:
         self._published = handed.published
         self._attempt = handed.lease.attempt
-        self._lease_us = round(lease_s * 1_000_000)
+        self._lease_us = whole_us(lease_s)
         self._ask = ask
         self.message = message
 
@@ -81,8 +82,7 @@ class Delivery:
         Raises:
             ValueError: not more than 0 seconds.
         """
-        check_lease(seconds)
-        self._ask(Extend(*self._place, round(seconds * 1_000_000)))
+        self._ask(Extend(*self._place, whole_us(checked_seconds("seconds", seconds, above_zero=True))))
 
     def heartbeat(self, percent: float, note: str = "") -> None:
         """Tell how far the work is; renews the lease for its usual time.

@@ -6,7 +6,6 @@ Which message dies, and whether one may come back, is the queue's rule; here it 
 from __future__ import annotations
 
 import datetime as dt
-import math
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,6 +14,7 @@ from perdure.drafts import to_us
 from perdure.events.commands import Purge, Replay
 from perdure.events.dead_letters import Letter, Selection, Stats, death, replay_item, why
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessage
+from perdure.events.seconds import checked_seconds
 from perdure.events.vocabulary import Terms
 from perdure.metrics import moment
 from perdure.options import COMMIT_BYTES_MAX
@@ -197,11 +197,7 @@ class DeadLetters:
         if isinstance(older_than, dt.datetime):
             before_us = to_us(older_than)
         elif older_than is not None:
-            age_s = older_than.total_seconds() if isinstance(older_than, dt.timedelta) else older_than
-            if isinstance(age_s, bool) or not isinstance(age_s, (int, float)) or not 0 <= age_s < math.inf:
-                msg = f"older_than: a datetime, a timedelta or seconds, 0 or more, not {older_than!r}"
-                raise InvalidMessage(msg)
-            before_us = self._system.clock.now_us() - round(age_s * 1_000_000)
+            before_us = self._system.clock.now_us() - round(checked_seconds("older_than", older_than) * 1_000_000)
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), before_us=before_us))
         if letters:
             self._system.ask("queue", Purge([death(letter.fact) for letter in letters], "purged by an operator"))

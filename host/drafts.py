@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.events.commands import Draft, DraftRun
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessageType
+from perdure.events.seconds import SECONDS_MAX, checked_seconds, whole_us
 from perdure.events.vocabulary import Terms
 from perdure.ids import made_us
 from perdure.middleware import around_publish
@@ -31,7 +32,6 @@ LABEL_MAX = 512
 HEADERS_MAX = 64
 HEADER_CHARS_MAX = 8192
 PRIORITY_MAX = 1000
-DELAY_MAX_S = 100 * 365 * 86_400.0
 DEDUP = ("replace", "reject", "append")
 PLAIN_POLICY = ("replace", 0, 0)
 
@@ -116,7 +116,7 @@ class Drafts:
         due_us = self._due_us(delay, at)
         expires_us = 0
         if ttl is not None:
-            expires_us = self.clock.now_us() + max(1, round(_seconds("ttl", ttl) * 1_000_000))
+            expires_us = self.clock.now_us() + max(1, whole_us(checked_seconds("ttl", ttl)))
         plain = _headers(headers) if headers else None
         return Draft(
             ident,
@@ -145,10 +145,10 @@ class Drafts:
                 raise InvalidMessage(msg)
             policy, key_parallelism = dedup, key_parallelism if dedup == "append" else 0
         if window is not None:
-            window_us = round(_seconds("dedup_window", window) * 1_000_000)
+            window_us = whole_us(checked_seconds("dedup_window", window))
         if key is None or policy == "append":
             window_us = 0
-        result_us = 0 if keep_result is None else max(1, round(_seconds("keep_result", keep_result) * 1_000_000))
+        result_us = 0 if keep_result is None else max(1, whole_us(checked_seconds("keep_result", keep_result)))
         terms = Terms(self.names.versions.get(type_name, 1), window_us, key_parallelism if key is not None else 0, result_us)
         return None if key is None else policy, None if terms == PLAIN_TERMS else terms
 
@@ -205,8 +205,8 @@ class Drafts:
             msg = "delay, at: give one of them, not both"
             raise InvalidMessage(msg)
         if delay is not None:
-            wait_s = _seconds("delay", delay)
-            return self.clock.now_us() + round(wait_s * 1_000_000) if wait_s else 0
+            wait_us = whole_us(checked_seconds("delay", delay))
+            return self.clock.now_us() + wait_us if wait_us else 0
         if at is None:
             return 0
         try:
@@ -215,7 +215,7 @@ class Drafts:
             msg = f"at: a datetime or seconds since the epoch, not {at!r}"
             raise InvalidMessage(msg) from error
         now_us = self.clock.now_us()
-        if due_us > now_us + DELAY_MAX_S * 1_000_000:
+        if due_us > now_us + SECONDS_MAX * 1_000_000:
             msg = f"at: at most a hundred years ahead, not {at!r}"
             raise InvalidMessage(msg)
         return due_us if due_us > now_us else 0
@@ -292,7 +292,7 @@ def _debounced(key: str | None, debounce: float, delay: float | None, at: Any, d
     if key is None or delay is not None or at is not None or dedup not in (None, "replace"):
         msg = "debounce: needs a key, and goes without delay, at, or another dedup than 'replace'"
         raise InvalidMessage(msg)
-    return _seconds("debounce", debounce)
+    return checked_seconds("debounce", debounce)
 
 
 def _label(field: str, value: Any) -> str:
@@ -306,15 +306,6 @@ def _label(field: str, value: Any) -> str:
         msg = f"{field}: cannot be encoded as UTF-8: {error}"
         raise InvalidMessage(msg) from error
     return value
-
-
-def _seconds(field: str, value: Any) -> float:
-    if isinstance(value, dt.timedelta):
-        value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= DELAY_MAX_S:
-        msg = f"{field}: seconds from 0 to a hundred years, not {value!r}"
-        raise InvalidMessage(msg)
-    return float(value)
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from perdure.events.errors import InvalidMessage
-from perdure.registration import DEFAULT_BACKOFF, Registration, check_seconds, check_whole, tick_type
+from perdure.events.seconds import checked_seconds
+from perdure.registration import DEFAULT_BACKOFF, Registration, check_whole, tick_type
 from perdure.running import Running
 from perdure.schedules import Tick
 
@@ -115,7 +116,7 @@ class Handling(Running):
             msg = "isolation, memory_limit: batches are handled in threads, or on the event loop"
             raise InvalidMessage(msg)
         fields["batch_size"] = check_whole("size", size, 1, 10_000)
-        fields["batch_wait_s"] = (check_seconds("wait", wait) if wait else 0.0) or 0.0
+        fields["batch_wait_s"] = checked_seconds("wait", wait)
 
         def register(handler: H) -> H:
             self._add(self._registered.add(handler, fields, "thread", takes=1))

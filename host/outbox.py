@@ -20,6 +20,7 @@ from perdure.actors.relay import REFUSALS
 from perdure.drafts import PLAIN_POLICY, PLAIN_TERMS, Drafts
 from perdure.events.commands import Draft
 from perdure.events.errors import InvalidMessage
+from perdure.events.seconds import checked_seconds
 from perdure.events.vocabulary import Terms
 from perdure.ids import Ids
 from perdure.options import Options
@@ -116,12 +117,9 @@ class OutboxRelay:
     _names = itertools.count(1)
 
     def __init__(self, system: System, connect: Callable[[], Any], *, every_s: float = 0.5) -> None:
-        if not every_s > 0:
-            msg = f"every_s: seconds above 0, not {every_s!r}"
-            raise InvalidMessage(msg)
         self._system = system
         self._connect = connect
-        self.every_s = every_s
+        self.every_s = checked_seconds("every_s", every_s, above_zero=True)
         self.name = f"outbox-{next(self._names)}"
         self._at_work = threading.Lock()
         """Held while the database is used: `stop` returns with no statement under way."""

@@ -15,6 +15,7 @@ from perdure.dependencies import adapt
 from perdure.drafts import to_us
 from perdure.events.backoff import Exponential, Fixed
 from perdure.events.errors import InvalidMessage
+from perdure.events.seconds import seconds_or_none, whole_us
 from perdure.metrics import moment
 from perdure.middleware import around_handle
 from perdure.schedules import MISSED, Schedule, Tick, following
@@ -208,12 +209,7 @@ def check_whole(field: str, value: Any, minimum: int, maximum: int | None = None
 
 def check_seconds(field: str, value: Any) -> float | None:
     """Refuse what is no time; None passes."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:  # noqa: PLR2004
-        msg = f"{field}: seconds above 0, or None, not {value!r}"
-        raise InvalidMessage(msg)
-    return float(value)
+    return seconds_or_none(field, value)
 
 
 def check_parallelism(value: Any) -> tuple[int, int]:
@@ -250,7 +246,7 @@ def check_policy(dedup: str, window: float | None, key_parallelism: int | None) 
         if dedup != "append":
             msg = f"key_parallelism: with dedup={dedup!r} a key has one message at a time; it goes with dedup='append'"
             raise InvalidMessage(msg)
-    return dedup, round((window_s or 0) * 1_000_000), key_parallelism or 0
+    return dedup, whole_us(window_s or 0), key_parallelism or 0
 
 
 def check_backoff(value: Any) -> Backoff | Callable[[int, BaseException], float]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.context import plain_text
 from perdure.events.commands import AwaitResult, Cancel
 from perdure.events.errors import Cancelled, HandlerFailed
+from perdure.events.seconds import seconds_or_none, wait_seconds
 from perdure.future import PublishFuture
 from perdure.publishing import Publishing
 
@@ -31,6 +32,7 @@ class Results(Publishing):
             TimeoutError: no result within `timeout` seconds; the message is handled all the same.
             NotRunning, InvalidMessage and its kind: as `publish`.
         """
+        wait_seconds("timeout", timeout)  # refused before anything is published
         options.setdefault("keep_result", self.options.result_kept_s)
         return self.result(self.publish(message, **options), timeout=timeout)
 
@@ -40,12 +42,13 @@ class Results(Publishing):
         Raises:
             As `call`.
         """
+        wait_s = seconds_or_none("timeout", timeout, above_zero=False)
         options.setdefault("keep_result", self.options.result_kept_s)
         ident = await self.apublish(message, **options)
         reply: PublishFuture[ResultKept] = PublishFuture()
         request = self.stage.desk.send("queue", AwaitResult(ident), reply)
         try:
-            kept = await asyncio.wait_for(asyncio.wrap_future(reply), timeout)
+            kept = await asyncio.wait_for(asyncio.wrap_future(reply), wait_s)
         except TimeoutError:
             self.stage.desk.forget(request)
             raise _not_ended(ident, timeout) from None
@@ -63,11 +66,12 @@ class Results(Publishing):
             UnknownMessage: no result is kept for that id.
             TimeoutError: it has not ended within `timeout` seconds.
         """
+        wait_s = wait_seconds("timeout", timeout)
         desk = self.stage.desk
         answer = self.stage.world.answer()
         request = desk.send("queue", AwaitResult(id), answer)
         try:
-            kept = answer.wait(-1 if timeout is None else timeout)
+            kept = answer.wait(wait_s)
         except TimeoutError:
             desk.forget(request)
             raise _not_ended(id, timeout) from None

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from perdure.actors.clock import Clock, SystemClock
-from perdure.actors.context import check_lease, plain_text
+from perdure.actors.context import plain_text
 from perdure.actors.messages import WhenIdle
 from perdure.actors.world import Threads
 from perdure.admin import Actors, Admin
@@ -24,6 +24,7 @@ from perdure.drafts import Drafts
 from perdure.engine import Engine
 from perdure.events.commands import CheckOut, Fail
 from perdure.events.errors import InvalidMessage, PerdureError
+from perdure.events.seconds import checked_seconds, seconds_or_none, wait_seconds, whole_us
 from perdure.future import PublishFuture
 from perdure.handling import Handling
 from perdure.ids import Ids
@@ -146,13 +147,14 @@ class System(Handling, Results):
         Handlers in flight get `grace` seconds (`Options.grace_s` unless given), then their messages go back, not counted;
         then a snapshot is taken. Stopping what does not run does nothing.
         """
+        grace_s = self.options.grace_s if grace is None else checked_seconds("grace", grace)
         with self._lifecycle:
             engine = self._engine
             if engine is None:
                 return
             self._why_not_running = "it was stopped; start it again to publish"
             try:
-                engine.stop(self.options.grace_s if grace is None else grace, self._not_running())
+                engine.stop(grace_s, self._not_running())
             finally:
                 self._engine = None
 
@@ -189,7 +191,7 @@ class System(Handling, Results):
             UnknownMessageType: the class has no name.
             ValueError: a lease of not more than 0 seconds, retries that are no whole number of 0 or more.
         """
-        check_lease(lease)
+        lease = checked_seconds("lease", lease, above_zero=True)
         name = self.drafts.names.of(type)
         spec = self._registered.specs.get(name)
         if retries is None:
@@ -197,7 +199,7 @@ class System(Handling, Results):
         else:
             check_whole("retries", retries, 0)
         while True:
-            handed = self.ask("queue", CheckOut(name, self.drafts.ids.one(), round(lease * 1_000_000), retries))
+            handed = self.ask("queue", CheckOut(name, self.drafts.ids.one(), whole_us(lease), retries))
             if handed is None:
                 return None
             try:
@@ -216,11 +218,12 @@ class System(Handling, Results):
             TimeoutError: some still were after `timeout` seconds; says how many.
             NotRunning: the system does not run, or stopped meanwhile.
         """
+        wait_s = wait_seconds("timeout", timeout)
         desk = self.stage.desk
         answer = self.stage.world.answer()
         request = desk.send("queue", WhenIdle(), answer)
         try:
-            answer.wait(-1 if timeout is None else timeout)
+            answer.wait(wait_s)
         except TimeoutError:
             desk.forget(request)
             raise TimeoutError(self._not_idle(timeout)) from None
@@ -238,11 +241,12 @@ class System(Handling, Results):
         Raises:
             As `drain`.
         """
+        wait_s = seconds_or_none("timeout", timeout, above_zero=False)
         desk = self.stage.desk
         reply: PublishFuture[None] = PublishFuture()
         request = desk.send("queue", WhenIdle(), reply)
         try:
-            await asyncio.wait_for(asyncio.wrap_future(reply), timeout)
+            await asyncio.wait_for(asyncio.wrap_future(reply), wait_s)
         except TimeoutError:
             desk.forget(request)
             raise TimeoutError(await asyncio.to_thread(self._not_idle, timeout)) from None
