@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from perdure.actors.awaiting import Awaiting
 from perdure.actors.bundle import Bundle
 from perdure.actors.decider import Decider
@@ -78,6 +80,7 @@ class Queue(Decider):
         self.state = states.queue
         now_us = self.stage.clock.now_us()
         if self.stage.first_time("orphans"):
+            self.stage.ended_before = {name: attrs.evolve(counts) for name, counts in self.state.by_type.items()}
             for orphan in rules.orphans(self.state):
                 self.take(orphan, now_us)
             self.cut(now_us)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from perdure.actors.world import World
     from perdure.events.commands import Draft
     from perdure.events.queue_rules import Limits
+    from perdure.events.queue_state import TypeCounts
     from perdure.events.snapshot import States
     from perdure.events.vocabulary import Event, Published
     from perdure.store import EventStore
@@ -155,6 +156,8 @@ class Stage:
         """By message id: what ended a message whose result is waited for, for who waits in this very process."""
         self.counters: dict[str, int] = {}
         """What happened to the machinery itself in this run: restarts, failed snapshots, I/O errors."""
+        self.ended_before: dict[str, TypeCounts] = {}
+        """By type: what had become of all messages when this run began."""
         self.shelved_bytes = 0
         """Bytes of payload that the queue has put where they take no memory."""
         self.failed: BaseException | None = None

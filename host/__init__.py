@@ -1,38 +1,45 @@
-"""The front door of perdure: what users import. Everything else is behind it, in rooms of its own."""
+"""The front door of perdure: what users import. Everything else is behind it, in rooms of its own.
 
-from perdure.actors.clock import Clock, ManualClock, SystemClock
-from perdure.actors.context import Batch, BatchItem, Context, Reject, Retry
-from perdure.audit import Audit, Record
-from perdure.consumer import Delivery
-from perdure.dead_letters import DeadLetter
-from perdure.events.backoff import Backoff, Exponential, Fixed, Linear
-from perdure.events.errors import (
-    Cancelled,
-    DuplicateKey,
-    HandlerFailed,
-    HistoryDropped,
-    InvalidMessage,
-    LeaseLost,
-    NotRunning,
-    PayloadTooLarge,
-    PerdureError,
-    PublishTimeout,
-    QueueFull,
-    StoreCorrupt,
-    StoreLocked,
-    StoreUnavailable,
-    UnknownMessage,
-    UnknownMessageType,
-)
-from perdure.metrics import HandlerInfo, Metrics
-from perdure.middleware import Middleware
-from perdure.options import Options
-from perdure.outbox import Outbox, OutboxRelay
-from perdure.payloads import CloudPickle, MessagePack, message
-from perdure.recovery import Recovery
-from perdure.schedules import Tick
-from perdure.store import MemoryStore
-from perdure.system import System
+A name's module is imported when the name is first used (PEP 562), so that `import perdure` costs a few milliseconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perdure.actors.clock import Clock, ManualClock, SystemClock
+    from perdure.actors.context import Batch, BatchItem, Context, Reject, Retry
+    from perdure.audit import Audit, Record
+    from perdure.consumer import Delivery
+    from perdure.dead_letters import DeadLetter
+    from perdure.events.backoff import Backoff, Exponential, Fixed, Linear
+    from perdure.events.errors import (
+        Cancelled,
+        DuplicateKey,
+        HandlerFailed,
+        HistoryDropped,
+        InvalidMessage,
+        LeaseLost,
+        NotRunning,
+        PayloadTooLarge,
+        PerdureError,
+        PublishTimeout,
+        QueueFull,
+        StoreCorrupt,
+        StoreLocked,
+        StoreUnavailable,
+        UnknownMessage,
+        UnknownMessageType,
+    )
+    from perdure.metrics import HandlerInfo, Metrics, Totals
+    from perdure.middleware import Middleware
+    from perdure.options import Options
+    from perdure.outbox import Outbox, OutboxRelay
+    from perdure.payloads import CloudPickle, MessagePack, message
+    from perdure.recovery import Recovery
+    from perdure.schedules import Tick
+    from perdure.store import MemoryStore
+    from perdure.system import System
 
 __all__ = [
     "Audit",
@@ -77,7 +84,63 @@ __all__ = [
     "System",
     "SystemClock",
     "Tick",
+    "Totals",
     "UnknownMessage",
     "UnknownMessageType",
     "message",
 ]
+
+_MODULES = {
+    "actors.clock": ("Clock", "ManualClock", "SystemClock"),
+    "actors.context": ("Batch", "BatchItem", "Context", "Reject", "Retry"),
+    "audit": ("Audit", "Record"),
+    "consumer": ("Delivery",),
+    "dead_letters": ("DeadLetter",),
+    "events.backoff": ("Backoff", "Exponential", "Fixed", "Linear"),
+    "events.errors": (
+        "Cancelled",
+        "DuplicateKey",
+        "HandlerFailed",
+        "HistoryDropped",
+        "InvalidMessage",
+        "LeaseLost",
+        "NotRunning",
+        "PayloadTooLarge",
+        "PerdureError",
+        "PublishTimeout",
+        "QueueFull",
+        "StoreCorrupt",
+        "StoreLocked",
+        "StoreUnavailable",
+        "UnknownMessage",
+        "UnknownMessageType",
+    ),
+    "metrics": ("HandlerInfo", "Metrics", "Totals"),
+    "middleware": ("Middleware",),
+    "options": ("Options",),
+    "outbox": ("Outbox", "OutboxRelay"),
+    "payloads": ("CloudPickle", "MessagePack", "message"),
+    "recovery": ("Recovery",),
+    "schedules": ("Tick",),
+    "store": ("MemoryStore",),
+    "system": ("System",),
+}
+_MODULE_OF = {name: f"perdure.{module}" for module, names in _MODULES.items() for name in names}
+_ROOMS = frozenset({"actors", "events", "store"})
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a public name stands for; a room comes with all that the front door uses of it."""
+    if name in _ROOMS:
+        import_module("perdure.system")
+        return import_module(f"perdure.{name}")
+    if name not in _MODULE_OF:
+        msg = f"module 'perdure' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, whether they were used yet or not."""
+    return sorted({*globals(), *__all__})

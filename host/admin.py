@@ -12,7 +12,7 @@ import attrs
 from perdure.actors.messages import Report, TakeSnapshot
 from perdure.events import handlers as rules
 from perdure.events.queue_state import TypeCounts
-from perdure.metrics import HandlerInfo, Metrics, from_counts
+from perdure.metrics import HandlerInfo, Metrics, from_counts, totals
 from perdure.registration import WORKERS_MAX, check_changes, check_whole
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ class Admin:
             results_kept=report.results_kept,
         )
         progress = {ident: (percent, note) for ident, (_, percent, note) in report.progress.items()}
-        return attrs.evolve(counts, progress=progress, machinery=dict(self._system.stage.counters))
+        stage = self._system.stage
+        since_start = totals(report.by_type, stage.ended_before)
+        return attrs.evolve(counts, since_start=since_start, progress=progress, machinery=dict(stage.counters))
 
     def handlers(self) -> dict[str, HandlerInfo]:
         """Give each handler's workers, counts and latencies, by type name."""

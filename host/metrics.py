@@ -6,14 +6,14 @@ How they are asked for is in `admin` and `audit`.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 if TYPE_CHECKING:
     from perdure.events.queue_state import TypeCounts
 
-__all__ = ["HandlerInfo", "Metrics", "from_counts", "moment"]
+__all__ = ["HandlerInfo", "Metrics", "Totals", "from_counts", "moment", "totals"]
 
 
 def moment(at_us: int) -> dt.datetime:
@@ -22,8 +22,25 @@ def moment(at_us: int) -> dt.datetime:
 
 
 @attrs.frozen(kw_only=True)
+class Totals:
+    """What became of messages over some time: how many were published, completed and so on; `failed` counts attempts."""
+
+    published: int = 0
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+    lease_expired: int = 0
+    superseded: int = 0
+    expired: int = 0
+    dead_lettered: int = 0
+    replayed: int = 0
+    purged: int = 0
+    cancelled: int = 0
+
+
+@attrs.frozen(kw_only=True)
 class Metrics:
-    """Counts at sequence number `seq`. The first five say where messages are now, the others what became of all there were."""
+    """Counts at sequence number `seq`. The first five say where messages are now, the others what became of all there ever were."""
 
     seq: int
     at: dt.datetime
@@ -50,6 +67,8 @@ class Metrics:
     keys_held: int = 0
     """By the windows of completed messages."""
     results_kept: int = 0
+    since_start: Totals = attrs.field(factory=Totals, eq=False)
+    """The same from `published` to `cancelled`, since this system started: for a progress bar; live only."""
     progress: dict[str, tuple[float, str]] = attrs.field(factory=dict, eq=False)
     """Id to (percent, note) of what is running and has told; live only."""
     machinery: dict[str, int] = attrs.field(factory=dict, eq=False)
@@ -58,7 +77,7 @@ class Metrics:
 
 @attrs.frozen(kw_only=True)
 class HandlerInfo:
-    """One handler as it runs now. Times in seconds, of this run."""
+    """One handler as it runs now. Times are in seconds, of this run; `processed` and `failed` count this run too."""
 
     type: str
     workers: int
@@ -70,6 +89,7 @@ class HandlerInfo:
     processed: int
     failed: int
     completed: int
+    """In all runs, as `retried`; `Metrics.since_start` counts one run."""
     retried: int
     rate_per_s: float
     """Handled a second, over the last half minute or so."""
@@ -83,19 +103,16 @@ class HandlerInfo:
 
 
 _PLACES = ("ready", "delayed", "held", "in_flight")
-_FATES = (
-    "published",
-    "completed",
-    "failed",
-    "retried",
-    "lease_expired",
-    "superseded",
-    "expired",
-    "dead_lettered",
-    "replayed",
-    "purged",
-    "cancelled",
-)
+_FATES = tuple(field.name for field in attrs.fields(Totals))
+
+
+def totals(by_type: dict[str, TypeCounts], before: dict[str, TypeCounts]) -> Totals:
+    """Return what became of messages of all types since they had the counts of `before`."""
+    return Totals(**{name: _total(by_type, name) - _total(before, name) for name in _FATES})
+
+
+def _total(by_type: dict[str, TypeCounts], name: str) -> int:
+    return sum(getattr(counts, name) for counts in by_type.values())
 
 
 def from_counts(
@@ -110,7 +127,7 @@ def from_counts(
     results_kept: int,
 ) -> Metrics:
     """Add up the counts of all types."""
-    sums = {name: sum(getattr(c, name) for c in by_type.values()) for name in (*_PLACES, *_FATES)}
+    sums: dict[str, Any] = {name: _total(by_type, name) for name in (*_PLACES, *_FATES)}
     return Metrics(
         seq=seq,
         at=moment(at_us),
