@@ -36,10 +36,11 @@ def recover(
     parts: frozenset[str] = ALL_PARTS,
     shelf: Shelf | None = None,
     resident_max: int = 0,
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[States, int]:
     """Fold the log up to sequence number `until`; gives the states and the snapshot's number it began from (0: none).
 
-    With a `shelf`, payloads beyond `resident_max` bytes wait there.
+    With a `shelf`, payloads beyond `resident_max` bytes wait there. `progress` is called with the sequence number reached.
 
     Raises:
         HistoryDropped: the state at `until` is not known any more.
@@ -59,7 +60,7 @@ def recover(
         states.queue.shelf, states.queue.resident_max = shelf, resident_max
         shelve_excess(states.queue)
         try:
-            advance(store, states, until)
+            advance(store, states, until, progress)
         except (StoreCorrupt, StoreUnavailable):
             newest = next(store.snapshots(until), None)
             if newest is None or newest.seq <= base or _load(newest) is None:

@@ -10,13 +10,13 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from perdure.chaos import fault_commands, night_commands, soak_view
 from perdure.chaos.crash import CrashCheck, Lost, appends
 from perdure.chaos.soak import Soak
+from perdure.cli_progress import shown_progress
 
 __all__ = ["app", "soak"]
 
@@ -40,19 +40,20 @@ def crash_states(
         "in groups": appends(8, each=3, size=1500),
         "with snapshots": appends(12, each=2, size=900, snapshot_every=3),
     }
-    with Progress(console=console) as progress:
+    done = 0
+    with shown_progress(console, "workloads", total=len(workloads) * seeds, so_far=lambda: console.print(table)) as step:
         for name, workload in workloads.items():
             check = CrashCheck(nested=0.05)
             began_s = time.monotonic()
-            task = progress.add_task(name, total=seeds)
             for seed in range(seeds):
                 check.seed = seed
                 try:
                     check.run(workload)
                 except Lost as error:
-                    progress.console.print(Text(f"{name}, seed {seed}: {error}", style="red"), soft_wrap=True)
+                    console.print(Text(f"{name}, seed {seed}: {error}", style="red"), soft_wrap=True)
                     raise typer.Exit(1) from error
-                progress.advance(task)
+                done += 1
+                step(done)
             rate = check.states / (time.monotonic() - began_s)
             table.add_row(name, f"{check.stops:,}", f"{check.states:,}", f"{check.recoveries:,}", f"{rate:,.0f}")
     console.print(table)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from perdure.chaos.damage import DamageCheck, each_flip, make_whole
@@ -24,6 +23,7 @@ from perdure.chaos.power import PowerCutSweep
 from perdure.chaos.promise import Lost
 from perdure.chaos.sweep import Sweep
 from perdure.chaos.syscalls import why_not
+from perdure.cli_progress import shown_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 console = Console()
-DRAW_EVERY_S = 0.1
 
 Within = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="A folder on the disk to try; else temporary.")]
 Frames = Annotated[int, typer.Option(min=6, help="How long the workload is.")]
@@ -51,19 +50,14 @@ def _told(what: str) -> Iterator[Step]:
     """Show progress; what is lost is told, and is exit status 1. The store's warnings are left out: there would be thousands."""
     logging.getLogger("perdure.store").disabled = True
     began_s = time.monotonic()
-    done, drawn_s = 0, 0.0
+    done = 0
     try:
-        # Drawn by hand: whoever forks must have no thread that draws.
-        with Progress(console=console, auto_refresh=False) as progress:
-            task = progress.add_task(what, total=None)
+        with shown_progress(console, what) as show:
 
             def step(at: int, of: int) -> None:
-                nonlocal done, drawn_s
+                nonlocal done
                 done = at
-                progress.update(task, completed=at, total=of or None)
-                if time.monotonic() > drawn_s + DRAW_EVERY_S or at == of:
-                    drawn_s = time.monotonic()
-                    progress.refresh()
+                show(at, of or None)
 
             yield step
     except Lost as error:

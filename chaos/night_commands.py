@@ -13,15 +13,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import MofNCompleteColumn, Progress, track
 from rich.table import Table
 
 from perdure.chaos.bugs import BUGS
 from perdure.chaos.mutants import run_mutants
-from perdure.chaos.nights import run_nights
+from perdure.chaos.nights import Tally, run_nights
 from perdure.chaos.plan import Plan, draw
 from perdure.chaos.recovery import measure_recovery
 from perdure.chaos.shrink import failure_of, shrink
+from perdure.cli_progress import shown_progress
 
 __all__ = ["add_to"]
 
@@ -64,12 +64,18 @@ def simulate(
 
 
 def _many_nights(seeds: range, processes: int | None) -> Plan | None:
-    """Run them and tell what they came to; gives the plan of one that failed."""
+    """Run them and show what they came to, also when interrupted; returns the plan of one that failed."""
     began_s = time.monotonic()
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console) as progress:
-        task = progress.add_task("nights", total=len(seeds))
-        tally = run_nights(seeds, processes=processes, told=lambda nights: progress.advance(task, nights))
-    took_s = time.monotonic() - began_s
+    tally = Tally()
+    with shown_progress(
+        console, "simulated nights", len(seeds), so_far=lambda: _show_nights(tally, time.monotonic() - began_s)
+    ) as step:
+        run_nights(seeds, processes=processes, told=lambda _: step(tally.nights), total=tally)
+    _show_nights(tally, time.monotonic() - began_s)
+    return draw(min(tally.failed)[0]) if tally.failed else None
+
+
+def _show_nights(tally: Tally, took_s: float) -> None:
     table = Table("nights", "a second", "turns", "turns a second", "simulated", "simulated seconds a second")
     table.add_row(
         f"{tally.nights:,}",
@@ -83,7 +89,6 @@ def _many_nights(seeds: range, processes: int | None) -> Plan | None:
     console.print("troubles: " + ", ".join(f"{name} {n:,}" for name, n in sorted(tally.troubles.items())))
     for seed, error in tally.failed:
         console.print(f"seed {seed}: {error}", markup=False)
-    return draw(min(tally.failed)[0]) if tally.failed else None
 
 
 def mutants(
@@ -93,10 +98,12 @@ def mutants(
     bugs = [bug for bug in BUGS if only in bug.name or only in bug.place]
     table = Table("planted bug", "in", "tool", "noticed", "seconds")
     alive = 0
-    for verdict in track(run_mutants(bugs), total=len(bugs), console=console, description="planted"):
-        alive += not verdict.dead
-        said = escape(verdict.noticed or verdict.error or "[it lives]")
-        table.add_row(verdict.bug.name, verdict.bug.place, verdict.bug.tool, said[:120], f"{verdict.took_s:.1f}")
+    with shown_progress(console, "planted bugs", len(bugs), so_far=lambda: console.print(table)) as step:
+        for done, verdict in enumerate(run_mutants(bugs), 1):
+            alive += not verdict.dead
+            said = escape(verdict.noticed or verdict.error or "[it lives]")
+            table.add_row(verdict.bug.name, verdict.bug.place, verdict.bug.tool, said[:120], f"{verdict.took_s:.1f}")
+            step(done)
     console.print(table)
     if alive:
         raise typer.Exit(1)
@@ -109,7 +116,10 @@ def recovery(
 ) -> None:
     """Kill each actor again and again beside a backlog, and tell how long its successor took to be at work."""
     table = Table("actor", "backlog", "kills", "median ms", "99 % ms")
-    for backlog in backlogs or [0, 1_000, 10_000, 100_000]:
-        for role, back in measure_recovery(backlog, kills, seed).items():
-            table.add_row(role, f"{backlog:,}", f"{back.kills}", f"{back.median_s * 1e3:.2f}", f"{back.p99_s * 1e3:.2f}")
+    sizes = backlogs or [0, 1_000, 10_000, 100_000]
+    with shown_progress(console, "backlogs", len(sizes), so_far=lambda: console.print(table)) as step:
+        for done, backlog in enumerate(sizes, 1):
+            for role, back in measure_recovery(backlog, kills, seed).items():
+                table.add_row(role, f"{backlog:,}", f"{back.kills}", f"{back.median_s * 1e3:.2f}", f"{back.p99_s * 1e3:.2f}")
+            step(done)
     console.print(table)

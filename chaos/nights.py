@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import TYPE_CHECKING
@@ -66,6 +67,7 @@ def run_nights(
     processes: int | None = None,
     seconds: float | None = None,
     told: Callable[[int], None] = lambda _nights: None,
+    total: Tally | None = None,
 ) -> Tally:
     """Run nights until all are done, one has failed, or (after the first part) the time is over.
 
@@ -74,15 +76,20 @@ def run_nights(
         processes: how many at once; as many as there are processors unless given.
         seconds: begin no more nights after so long.
         told: called with the number of nights whenever some are done.
+        total: counts what was done so far, also where the caller is interrupted; made new unless given.
     """
     count = processes or os.cpu_count() or 1
     parts = _parts(iter(seeds))
-    total = Tally()
+    total = Tally() if total is None else total
     until_s = None if seconds is None else time.monotonic() + seconds
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_left_to_the_parent) as pool:
         under_way: set[Future[Tally]] = {pool.submit(run_part, part) for _, part in zip(range(2 * count), parts, strict=False)}
         while under_way:
-            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            try:
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)  # what is under way ends its part, a moment's work
+                raise
             for future in done:
                 tally = future.result()
                 total.add(tally)
@@ -93,6 +100,11 @@ def run_nights(
                 continue
             under_way |= {pool.submit(run_part, part) for _, part in zip(done, parts, strict=False)}
     return total
+
+
+def _left_to_the_parent() -> None:
+    """Leave Ctrl-C to the parent: a terminal sends it to all processes, and the parent ends these."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _parts(seeds: Iterator[int]) -> Iterator[list[int]]:

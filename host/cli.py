@@ -11,22 +11,25 @@ import shutil
 import signal
 import sys
 import tempfile
-from importlib.metadata import entry_points
+import traceback
+from importlib.metadata import PackageNotFoundError, entry_points
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from perdure.actors.recovery import recover
 from perdure.audit import Audit
 from perdure.cli_dead_letters import app as dead_letters_app
+from perdure.cli_progress import interrupt_on_sigterm, shown_progress
 from perdure.demo import SHIPPED, demo
 from perdure.events.errors import PerdureError
+from perdure.existing_folder import existing_folder
 from perdure.folder_report import folder_report, timeline_report
 from perdure.store import FolderReader
 from perdure.store.repair import repair
@@ -37,7 +40,6 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="perdure: an embedded, durable message queue. FOLDER is what a System was given; reading it disturbs nobody.",
     pretty_exceptions_enable=False,
 )
 app.add_typer(dead_letters_app, name="dead-letters")
@@ -48,6 +50,25 @@ Folder = Annotated[Path, typer.Argument(help="A data folder.", show_default=Fals
 
 class BadTarget(PerdureError):
     """What the command line names is not there, or is not what the command needs."""
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        try:
+            console.print(f"perdure {installed_version('perdure')}", highlight=False)
+        except PackageNotFoundError:
+            console.print("perdure, version unknown: its package metadata is not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """perdure: an embedded, durable message queue. FOLDER is what a System was given; reading it disturbs nothing."""
 
 
 @app.command("demo")
@@ -110,11 +131,13 @@ def _load(target: str) -> System:
     sys.path.insert(0, str(Path.cwd()))
     try:
         found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        # A module that the host's own module misses is the host's business: its traceback says where.
-        if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
-            raise
-        raise BadTarget(f"there is no module {module!r} here or on the Python path") from None
+    except Exception as error:  # the host's own code may raise anything while it is imported
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
+            raise BadTarget(f"there is no module {module!r} here or on the Python path") from None
+        raise BadTarget(
+            f"{module!r} cannot be imported: {type(error).__name__}: {error} ({_where(error)}). "
+            f"`{Path(sys.executable).name} -c 'import {module}'` here shows the whole traceback"
+        ) from error
     system: object = found
     for part in attribute.split("."):
         system = getattr(system, part, None)
@@ -123,20 +146,13 @@ def _load(target: str) -> System:
     return system
 
 
-def _bytes_bar() -> Progress:
-    """A bar for long work on files; gone when the work is done, absent where nobody watches."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
 @app.command()
 def verify(folder: Folder) -> None:
     """Check every byte of a folder; exit status 1 on damage."""
     reader = FolderReader(folder)
     reader.check_folder()
-    with _bytes_bar() as bar:
-        task = bar.add_task("checking", total=reader.bytes_on_disk())
-        result = Audit(folder).verify(lambda done: bar.update(task, completed=done))
+    with shown_progress(console, "checking", reader.bytes_on_disk(), unit="bytes") as step:
+        result = Audit(folder).verify(step)
     if not result.ok:
         table = Table("file", "offset", "seq", "problem", title="Findings", title_justify="left")
         for finding in result.findings:
@@ -158,6 +174,7 @@ def verify(folder: Folder) -> None:
 @app.command()
 def timeline(folder: Folder, message_id: Annotated[str, typer.Argument(metavar="ID", help="A message's id.")]) -> None:
     """Tell all that happened to one message, and what its handler published."""
+    existing_folder(folder)
     with console.status("reading the log"):
         records = Audit(folder).timeline(message_id)
     console.print(timeline_report(message_id, records))
@@ -166,11 +183,10 @@ def timeline(folder: Folder, message_id: Annotated[str, typer.Argument(metavar="
 @app.command()
 def stats(folder: Folder) -> None:
     """Show where all messages are, by type, how fast they went, and what the dead letters died of."""
-    reader = FolderReader(folder)
-    reader.check_folder()
-    with console.status("folding the log"):
-        states, _ = recover(reader)
-        report = folder_report(reader, states)
+    reader = existing_folder(folder)
+    with shown_progress(console, "folding the log", unit="events") as step:
+        states, _ = recover(reader, progress=step)
+    report = folder_report(reader, states)
     console.print(report)
 
 
@@ -180,8 +196,8 @@ def run_repair(
     target: Annotated[Path, typer.Argument(help="A new folder for what is whole.")],
 ) -> None:
     """Write a new folder with what is whole of a damaged one, and say what is not. Exit status 1 if anything was lost."""
-    with console.status("saving what is whole"):
-        done = repair(source, target)
+    with shown_progress(console, "saving what is whole", unit="events") as step:
+        done = repair(source, target, progress=step)
     table = Table("what", "how much", title=f"{source} to {target}")
     table.add_row("damage found", f"{len(done.findings):,}")
     table.add_row("events kept", f"{done.events_kept:,} (sequence {done.first_seq:,} to {done.last_seq:,})")
@@ -192,6 +208,14 @@ def run_repair(
         console.print(f"{finding.file} at offset {finding.offset}, sequence {finding.seq}: {finding.problem}", soft_wrap=True)
     if done.lost:
         raise typer.Exit(1)
+
+
+def _where(error: Exception) -> str:
+    """Return the file and line in which an import failed: the innermost that is not Python's import system."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen importlib")]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}"
 
 
 def _add_commands() -> None:
@@ -206,6 +230,7 @@ def _add_commands() -> None:
 
 def main() -> None:
     """Entry point; what perdure or the file system refuses is one line on standard error, and exit status 1."""
+    interrupt_on_sigterm()
     _add_commands()
     try:
         app()

@@ -13,10 +13,11 @@ import typer
 from rich.console import Console
 
 from perdure.actors.recovery import recover
+from perdure.cli_progress import shown_progress
 from perdure.events.dead_letters import Letter, Selection, select
 from perdure.events.errors import PerdureError, UnknownMessage
+from perdure.existing_folder import existing_folder
 from perdure.folder_report import letter_report, letters_table
-from perdure.store import FolderReader
 from perdure.system import System
 
 __all__ = ["app"]
@@ -34,19 +35,15 @@ class BadChoice(PerdureError):
 
 
 def _letters(folder: Path, selection: Selection) -> tuple[list[Letter], int]:
-    reader = FolderReader(folder)
-    reader.check_folder()
-    with console.status("folding the log"):
-        states, _ = recover(reader)
+    reader = existing_folder(folder)
+    with shown_progress(console, "folding the log", unit="events") as step:
+        states, _ = recover(reader, progress=step)
     return select(states.dead_letters, selection), len(states.dead_letters.letters)
 
 
 def _existing(folder: Path) -> System:
     """Give a system on a folder that is there: a mistyped name must not make a new one."""
-    reader = FolderReader(folder)
-    reader.check_folder()
-    if not reader.segments():
-        raise BadChoice(f"{folder} holds no log; name the folder that a System was given")
+    existing_folder(folder)
     try:
         return System(folder)
     except ValueError as error:  # options of perdure.toml or the environment

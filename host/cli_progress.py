@@ -1,0 +1,107 @@
+"""Progress of long commands: a bar on a terminal, lines elsewhere, and what was done so far when one is interrupted.
+
+What a command does, and what it shows at its end, is in the command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from rich.console import Console
+
+__all__ = ["Step", "Terminated", "interrupt_on_sigterm", "shown_progress"]
+
+LINE_EVERY_S = 5.0
+DRAW_EVERY_S = 0.1
+
+
+class Step(Protocol):
+    """Tells how far the work has come."""
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """Show that so much is done, of so much where that is known by now."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM asked the command to end; treated as SIGINT, with an exit status of its own."""
+
+
+def interrupt_on_sigterm() -> None:
+    """Have SIGTERM interrupt the main thread as SIGINT does. Call it in the main thread."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+@contextlib.contextmanager
+def shown_progress(
+    console: Console, what: str, total: int | None = None, *, unit: str = "", so_far: Callable[[], None] | None = None
+) -> Iterator[Step]:
+    """Show how far a long command has come; yields `step(done, total=None)`, to be called in the thread that entered.
+
+    On a terminal that is a bar, which is gone at the end; elsewhere a line every five seconds.
+
+    Args:
+        console: where it is shown.
+        what: the work, for example "checking".
+        total: how much there is to do, where that is known.
+        unit: of `done` and `total`, for example "bytes".
+        so_far: called when the work is interrupted, to show what has come of it until then.
+
+    Raises:
+        typer.Exit: SIGINT or SIGTERM interrupted the work (status: 128 and the signal's number); what was done has been shown.
+    """
+    began_s = time.monotonic()
+    shown_s = began_s
+    reached, whole = 0, total
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    # Drawn by hand: a command that forks must have no thread that draws.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+
+        def step(done: int, total: int | None = None) -> None:
+            nonlocal reached, whole, shown_s
+            reached, whole = done, total or whole
+            at_s = time.monotonic()
+            if console.is_terminal:
+                bar.update(task, completed=reached, total=whole)
+                if at_s > shown_s + DRAW_EVERY_S or reached == whole:
+                    shown_s = at_s
+                    bar.refresh()
+            elif at_s > shown_s + LINE_EVERY_S:
+                shown_s = at_s
+                console.print(Text(_told(what, reached, whole, unit, at_s - began_s)), soft_wrap=True)
+
+        try:
+            yield step
+        except KeyboardInterrupt as asked:
+            bar.stop()
+            console.print(Text(f"interrupted: {_told(what, reached, whole, unit, time.monotonic() - began_s)}"), soft_wrap=True)
+            if so_far is not None:
+                so_far()
+            number = signal.SIGTERM if isinstance(asked, Terminated) else signal.SIGINT
+            raise typer.Exit(128 + number) from asked
+
+
+def _told(what: str, done: int, total: int | None, unit: str, took_s: float) -> str:
+    of = f" of {total:,}" if total else ""
+    return f"{what}: {done:,}{of}{' ' if unit else ''}{unit} in {took_s:,.1f} s"

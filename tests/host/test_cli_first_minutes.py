@@ -1,0 +1,119 @@
+"""The command line as a newcomer meets it: its version, folders that are none, hosts that fail, long work, interrupts."""
+
+from __future__ import annotations
+
+import io
+import signal
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+from rich.console import Console
+
+from perdure import cli_progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def command(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "perdure", *args], capture_output=True, text=True, timeout=60, check=False, cwd=cwd
+    )
+
+
+def test_version_is_told(tmp_path: Path) -> None:
+    done = command("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout.strip()) == (0, f"perdure {version('perdure')}")
+
+
+@pytest.mark.parametrize(
+    "args", [("stats",), ("timeline", "some-id"), ("dead-letters", "list"), ("dead-letters", "show", "some-id")]
+)
+def test_folder_that_is_none_is_an_error_not_an_empty_answer(tmp_path: Path, args: tuple[str, ...]) -> None:
+    (tmp_path / "letters.txt").write_text("not a log")
+    *words, last = args
+    line = (*args, str(tmp_path)) if not words or last == "list" else (*words, str(tmp_path), last)
+    done = command(*line, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "holds no log" in done.stderr
+    assert "name the folder that a System was given" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import absent_library\n", "ModuleNotFoundError: No module named 'absent_library'"),
+        ("def broken(:\n", "SyntaxError"),
+        ("import perdure\nsystem = perdure.System('data', options=perdure.Options(segment_bytes=-1))\n", "segment_bytes"),
+        ("raise KeyError('database url')\n", "KeyError: 'database url'"),
+    ],
+)
+def test_host_that_cannot_be_imported_is_one_line_with_its_place(tmp_path: Path, source: str, told: str) -> None:
+    (tmp_path / "shop.py").write_text(source)
+    done = command("run", "shop:system", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert told in done.stderr
+    assert "'shop' cannot be imported" in done.stderr
+    assert ", line " in done.stderr
+    assert "shows the whole traceback" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_simulation_that_is_stopped_early_shows_what_it_has_done(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    code = (
+        "import sys; from perdure import cli, cli_progress; cli_progress.LINE_EVERY_S = 0.0; "
+        "sys.argv = ['perdure', 'chaos', 'simulate', '--seeds', '1000000', '--processes', '1']; cli.main()"
+    )
+    with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as run:
+        assert run.stdout is not None
+        assert "simulated nights: " in run.stdout.readline()
+        run.send_signal(number)
+        rest, _ = run.communicate(timeout=60)
+    assert run.returncode == status
+    assert "interrupted: simulated nights: " in rest
+    assert "turns a second" in rest
+
+
+def test_progress_is_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_progress, "LINE_EVERY_S", 0.0)
+    out = io.StringIO()
+    with cli_progress.shown_progress(Console(file=out), "checking", 2000, unit="bytes") as step:
+        step(1000)
+        step(1500, 3000)
+    lines = out.getvalue().splitlines()
+    assert lines[0].startswith("checking: 1,000 of 2,000 bytes in ")
+    assert lines[1].startswith("checking: 1,500 of 3,000 bytes in ")
+
+
+def test_progress_is_silent_while_the_work_is_short() -> None:
+    out = io.StringIO()
+    with cli_progress.shown_progress(Console(file=out), "checking") as step:
+        step(1)
+    assert out.getvalue() == ""
+
+
+def test_progress_on_a_terminal_is_a_bar_that_leaves_nothing_behind() -> None:
+    out = io.StringIO()
+    with cli_progress.shown_progress(Console(file=out, force_terminal=True, width=80), "checking", 10) as step:
+        step(10)
+    assert "checking" in out.getvalue()
+    assert out.getvalue().endswith("\x1b[2K"), "the last thing that a terminal is told is to clear the line"
+
+
+def test_interrupt_tells_how_far_the_work_came_and_calls_for_more() -> None:
+    out, more = io.StringIO(), []
+    with (  # noqa: PT012 - the block is the work that is interrupted
+        pytest.raises(typer.Exit) as caught,
+        cli_progress.shown_progress(Console(file=out), "checking", 10, so_far=lambda: more.append("table")) as step,
+    ):
+        step(4)
+        raise cli_progress.Terminated
+    assert caught.value.exit_code == 143
+    assert out.getvalue().startswith("interrupted: checking: 4 of 10 in ")
+    assert more == ["table"]
