@@ -213,12 +213,18 @@ def check_seconds(field: str, value: Any) -> float | None:
 
 
 def check_parallelism(value: Any) -> tuple[int, int]:
-    """Give (minimum, maximum or 0) of a number of workers, or of a pair."""
+    """Return (minimum, maximum or 0) of a number of workers, or of a pair. No workers at all are for an operator to choose."""
+    if value == 0 and value is not False:
+        msg = (
+            "parallelism: 0 would never handle a message. Use 1 or more; to stop deliveries for a while, "
+            "`system.admin.pause(Type)` or `system.admin.scale(Type, 0)`; for workers while there is work, a pair such as (0, 4)"
+        )
+        raise InvalidMessage(msg)
     if isinstance(value, tuple) and len(value) == 2:  # noqa: PLR2004 - a minimum and a maximum
         low = check_whole("parallelism, minimum", value[0], 0, WORKERS_MAX)
         high = check_whole("parallelism, maximum", value[1], max(low, 1), WORKERS_MAX)
         return (low, high) if high > low else (low, 0)
-    return check_whole("parallelism", value, 0, WORKERS_MAX), 0
+    return check_whole("parallelism", value, 1, WORKERS_MAX), 0
 
 
 def check_rate(value: Any) -> float:
