@@ -5,14 +5,31 @@ No rule reads a clock; actors read this one and hand the time to the rules.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Clock", "ManualClock", "SystemClock"]
+
+logger = logging.getLogger("perdure")
+
+LOOK_NS = 100_000_000
+"""How often the wall clock is looked at."""
+JUMP_NS = 1_000_000_000
+"""From here on the wall clock has jumped; less is drift, which is followed without a word."""
+DRIFT_NS = 10_000_000
+"""So far behind the wall clock may be before time runs slower."""
+AT_ONCE_NS = 5_000_000
+"""Two clocks that are read within this were read at once."""
+SLOWER_BY = 10
+"""By which part of the time it runs slower than the wall clock where that was put back."""
+JUMPS_MAX = 64
+"""Jumps that are remembered."""
 
 
 class Clock(Protocol):
@@ -24,30 +41,81 @@ class Clock(Protocol):
     def seconds_until(self, at_us: int) -> float | None:
         """Give how long a thread should wait for `at_us`; None where only a call of `subscribe`'s callback can end it."""
 
+    def wall_us(self) -> int:
+        """Give what the wall clock shows, for schedules: it goes back where that was put back."""
+
+    def unlived_us(self, since_us: int, until_us: int) -> int:
+        """Give how much of a stretch of time this process did not live through: the clock was put forward, or the machine slept."""
+
     def subscribe(self, moved: Callable[[], None]) -> None:
         """Have `moved` called whenever the clock was moved by something else than the passing of time."""
 
 
 class SystemClock:
-    """Wall time at the start, carried on by the monotonic clock.
+    """The machine's time, for moments and for lengths of time alike. Safe in any thread.
 
-    So a jump of the machine's wall clock neither ends every lease at once nor makes a delayed message wait for an hour; the
-    next start of the process sees the corrected time.
+    `now_us` never goes back and follows the wall clock: where that is put forward, or has gone on while the machine slept, it is
+    followed at once; where it is put back, `now_us` runs a tenth slower until they agree. So what is due at a moment is never
+    late, and what has a length is never more than a tenth too long. `unlived_us` says how much of a stretch was jumped over: a
+    lease or a timeout counts without it, so that no jump ends one. `wall_us` is the wall clock itself, for schedules.
     """
 
     def __init__(self) -> None:
-        self._offset_ns = time.time_ns() - time.monotonic_ns()
+        monotonic_ns = time.monotonic_ns()
+        self._course = (monotonic_ns, time.time_ns(), False)
+        """Since when it runs on as it does, in monotonic time; what it showed then; and whether it runs slower."""
+        self._look_ns = monotonic_ns + LOOK_NS
+        self._looking = threading.Lock()
+        self._jumps: deque[tuple[int, int]] = deque(maxlen=JUMPS_MAX)
+        """What it showed before and after each jump, in microseconds, oldest first."""
 
     def now_us(self) -> int:
         """See `Clock.now_us`."""
-        return (time.monotonic_ns() + self._offset_ns) // 1000
+        monotonic_ns = time.monotonic_ns()
+        if monotonic_ns >= self._look_ns:
+            self._compare(monotonic_ns)
+        return self._shown_ns(monotonic_ns) // 1000
+
+    def _shown_ns(self, monotonic_ns: int) -> int:
+        since_ns, shown_ns, slower = self._course
+        passed_ns = monotonic_ns - since_ns
+        return shown_ns + (passed_ns - passed_ns // SLOWER_BY if slower else passed_ns)
+
+    def _compare(self, monotonic_ns: int) -> None:
+        """Set the course by the wall clock."""
+        if not self._looking.acquire(blocking=False):
+            return  # another thread does it
+        try:
+            wall_ns, before_ns, monotonic_ns = time.time_ns(), monotonic_ns, time.monotonic_ns()
+            self._look_ns = monotonic_ns + LOOK_NS
+            if monotonic_ns - before_ns > AT_ONCE_NS:
+                return  # the thread was held up in between, so the two cannot be compared
+            shown_ns = self._shown_ns(monotonic_ns)
+            ahead_ns = wall_ns - shown_ns
+            if ahead_ns >= JUMP_NS:
+                self._jumps.append((shown_ns // 1000, wall_ns // 1000))
+                logger.warning("the clock is %.1f s ahead of where it was: corrected, or the machine slept", ahead_ns / 1e9)
+            elif ahead_ns <= -JUMP_NS and not self._course[2]:
+                logger.warning("the clock was put back by %.1f s; time runs a tenth slower until that is made up", -ahead_ns / 1e9)
+            self._course = (monotonic_ns, max(shown_ns, wall_ns), ahead_ns < -DRIFT_NS)
+        finally:
+            self._looking.release()
+
+    def wall_us(self) -> int:
+        """See `Clock.wall_us`."""
+        return time.time_ns() // 1000
+
+    def unlived_us(self, since_us: int, until_us: int) -> int:
+        """See `Clock.unlived_us`."""
+        jumps = tuple(self._jumps)
+        return sum(max(0, min(until_us, after_us) - max(since_us, before_us)) for before_us, after_us in jumps)
 
     def seconds_until(self, at_us: int) -> float | None:
         """See `Clock.seconds_until`."""
         return max(0.0, (at_us - self.now_us()) / 1_000_000)
 
     def subscribe(self, moved: Callable[[], None]) -> None:
-        """Do nothing: real time needs no announcement."""
+        """Do nothing: whoever waits looks again within seconds."""
 
 
 class ManualClock:
@@ -65,6 +133,14 @@ class ManualClock:
     def seconds_until(self, at_us: int) -> float | None:
         """See `Clock.seconds_until`."""
         return 0.0 if at_us <= self._now_us else None
+
+    def wall_us(self) -> int:
+        """See `Clock.wall_us`."""
+        return self._now_us
+
+    def unlived_us(self, since_us: int, until_us: int) -> int:  # noqa: ARG002 - the protocol's names; a test means what it says
+        """See `Clock.unlived_us`: whoever moves it forward lets that time pass."""
+        return 0
 
     def subscribe(self, moved: Callable[[], None]) -> None:
         """See `Clock.subscribe`."""

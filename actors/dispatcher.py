@@ -290,7 +290,9 @@ class Dispatcher(Decider):
             delivery.outcome = GiveBack(*place, "not started in time")
             report(self.stage, pool, [delivery])
             return
-        attempt = Attempt(delivery.started_us, delivery.lease.until_us, delivery.grown_until_us)
+        unlived_us = self.stage.clock.unlived_us(delivery.started_us, now_us) if delivery.started_us else 0
+        grown_us = delivery.grown_until_us and delivery.grown_until_us + unlived_us
+        attempt = Attempt(delivery.started_us and delivery.started_us + unlived_us, delivery.lease.until_us, grown_us)
         verdict = overdue(attempt, pool.handler.patience, until_us, now_us)
         if not isinstance(verdict, End):
             self.stage.desk.send("queue", Extend(*place, verdict), _Nobody(), from_outside=False)

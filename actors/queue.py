@@ -47,6 +47,7 @@ from perdure.events.commands import (
 )
 from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import PerdureError, QueueFull
+from perdure.events.message import Message
 from perdure.events.outcome_rules import complete_run
 from perdure.events.queue_folds import evolve, evolve_all
 from perdure.events.queue_state import FOREVER, QueueState
@@ -71,6 +72,8 @@ class Queue(Decider):
         self.intake = Intake(self)
         self.idlers: list[Request] = []
         self.awaiting = Awaiting(self.stage.desk)
+        self.unlived_us = 0
+        """How much time was jumped over, of what the leases of manual consumers were given back."""
         self.weight = 0
         """Bytes of payload decided about in this pass, and not sent to the journal."""
         super().begin()
@@ -79,6 +82,7 @@ class Queue(Decider):
         """Take the queue's part; at the start of the process, take back what died with the last one."""
         self.state = states.queue
         now_us = self.stage.clock.now_us()
+        self.unlived_us = self.stage.clock.unlived_us(0, now_us)
         if self.stage.first_time("orphans"):
             self.stage.ended_before = {name: attrs.evolve(counts) for name, counts in self.state.by_type.items()}
             for orphan in rules.orphans(self.state):
@@ -90,6 +94,7 @@ class Queue(Decider):
     def handle(self, messages: list[Any]) -> None:
         """One decision pass over all that was in the mailbox."""
         now_us = self.stage.clock.now_us()
+        self._lengthen(now_us)
         self._pass_time(now_us)
         for message in messages:
             if type(message) is Request:
@@ -124,7 +129,7 @@ class Queue(Decider):
             next_us = min(next_us, parking.next_deadline_us())
         if next_us < FOREVER:
             # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
-            self.wake_by(next_us if next_us > now_us else now_us + AGAIN_US)
+            self.wake_by(next_us if next_us > now_us else now_us + (AGAIN_US if not self.unlived_us else 10 * AGAIN_US))
         self.cut(now_us)  # last, so that the journal has the interpreter to itself
 
     def cut(self, now_us: int) -> None:
@@ -244,6 +249,17 @@ class Queue(Decider):
 
     # --- time ------------------------------------------------------------------------------------------------------------
 
+    def _lengthen(self, now_us: int) -> None:
+        """Give the leases of manual consumers the time back that was jumped over; those of workers count from their start."""
+        unlived_us = self.stage.clock.unlived_us(0, now_us)
+        jumped_us, self.unlived_us = unlived_us - self.unlived_us, unlived_us
+        if jumped_us <= 0:
+            return
+        for message in list(self.state.leased.values()):
+            if isinstance(message, Message) and message.lease is not None and message.lease.holder and message.until_us:
+                left_us = max(1, message.until_us + jumped_us - now_us)
+                self.take(Extend(message.number, message.published.id, message.lease.attempt, left_us), now_us)
+
     def _pass_time(self, now_us: int) -> None:
         if rules.next_deadline_us(self.state) > now_us:
             return
@@ -259,7 +275,9 @@ class Queue(Decider):
                 ask.append((*place, message.until_us))
         if ask:
             self.written.append(Tell(self.stage, "dispatcher", Overdue(ask)))
-        self.apply(rules.tick(self.state, now_us, self.stage.limits))  # what came back just now may have outlived its time
+        unlived_us = self.stage.clock.unlived_us if self.unlived_us else None
+        # What came back just now may have outlived its time.
+        self.apply(rules.tick(self.state, now_us, self.stage.limits, unlived_us))
         settle_deadlines(self.state, now_us)
 
 

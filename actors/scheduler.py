@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from perdure.actors.actor import Actor
 from perdure.actors.messages import Reborn, Ticks, Wake, WakeAt
 from perdure.events.commands import Tick
-from perdure.events.ticking import due
+from perdure.events.ticking import due, is_set_back
 
 if TYPE_CHECKING:
     from perdure.actors.stage import Stage
@@ -80,9 +80,10 @@ class Scheduler(Actor):
                 self.known = True
                 self.begun.clear()
         if self.known and any(isinstance(message, (dict, Wake, Reborn)) for message in messages):
-            self._look(self.stage.clock.now_us())
+            self._look(self.stage.clock.wall_us())
 
     def _look(self, now_us: int) -> None:
+        """Send what is due by the wall clock, which may have been put forward or back since."""
         upcoming: list[int] = []
         for schedule in list(self.stage.schedules.values()):
             try:
@@ -91,7 +92,8 @@ class Scheduler(Actor):
                 logger.exception("the schedule %s failed and is left alone until the next start", schedule.name)
                 del self.stage.schedules[schedule.name]
         if upcoming:
-            self.stage.tell("timer", WakeAt(self.name, min(upcoming)))
+            # The timer has another clock: one that never goes back, and so may be ahead of the wall clock.
+            self.stage.tell("timer", WakeAt(self.name, self.stage.clock.now_us() + max(0, min(upcoming) - now_us)))
 
     def _advance(self, schedule: Schedule, now_us: int) -> int:
         """Send the ticks that are due; gives the time of the next one."""
@@ -102,12 +104,21 @@ class Scheduler(Actor):
                 self._send(Tick(schedule.name, now_us, None))
                 self._ask()
             return schedule.after(now_us)
-        ticks, next_us = due(schedule.after, last_us, now_us, missed=schedule.missed, started_us=self.stage.started_us)
+        if is_set_back(last_us, now_us):
+            logger.warning("the schedule %s goes on from now: the clock was put back by hours since its last tick", schedule.name)
+            self._send(Tick(schedule.name, now_us, None, last_us, anew=True))
+            self.last[schedule.name] = last_us = now_us
+        ticks, next_us = due(schedule.after, last_us, now_us, missed=schedule.missed, started_us=self._started_us())
         for tick in ticks:
             draft = schedule.draft(tick.due_us) if tick.publish else None
             self._send(Tick(schedule.name, tick.due_us, draft, self.last[schedule.name]))
             self.last[schedule.name] = tick.due_us
         return next_us
+
+    def _started_us(self) -> int:
+        """Give when the process began, by the wall clock as it goes now."""
+        clock = self.stage.clock
+        return self.stage.started_us - (clock.now_us() - clock.wall_us())
 
     def _send(self, tick: Tick) -> None:
         # Sent again until it is on record, whoever dies; the queue takes each tick once.

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["Timer"]
 
 
+LOOK_S = 2.0
+"""How often the clock is looked at while there is a deadline."""
+
+
 class Timer(Actor):
     """Sends `Wake` at the time that was asked for; never earlier, and once."""
 
@@ -27,9 +31,9 @@ class Timer(Actor):
         self.asked: dict[str, int] = {}
 
     def patience_s(self) -> float | None:
-        """Wait for the next deadline; at most an hour, as a thread cannot wait for as long as a message can be delayed."""
+        """Wait for the next deadline, and no longer than until the clock may have moved: it was corrected, or the machine slept."""
         timeout_s = self.stage.clock.seconds_until(self.deadlines[0][0]) if self.deadlines else None
-        return None if timeout_s is None else min(timeout_s, 3600.0)
+        return None if timeout_s is None else min(timeout_s, LOOK_S)
 
     def turn(self, items: list[Any]) -> bool:
         """Take note of what is asked, and wake whose time has come."""

@@ -44,6 +44,14 @@ class SimulatedClock:
         """See `Clock.now_us`."""
         return self._now_us
 
+    def wall_us(self) -> int:
+        """See `Clock.wall_us`."""
+        return self.now_us()
+
+    def unlived_us(self, since_us: int, until_us: int) -> int:  # noqa: ARG002 - the protocol's names; simulated time does not jump
+        """See `Clock.unlived_us`."""
+        return 0
+
     def seconds_until(self, at_us: int) -> float | None:
         """See `Clock.seconds_until`."""
         return max(0.0, (at_us - self._now_us) / 1_000_000)

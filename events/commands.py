@@ -248,3 +248,5 @@ class Tick:
     draft: Draft | None
     after_us: int = 0
     """The tick that was sent before it; 0: the schedule begins with this one."""
+    anew: bool = False
+    """The clock was put back by hours since that one, and the schedule goes on from the new time."""

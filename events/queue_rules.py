@@ -212,8 +212,11 @@ def next_deadline_us(state: QueueState) -> int:
     )
 
 
-def tick(state: QueueState, now_us: int, limits: Limits = DEFAULTS) -> Events:
-    """Wake what was delayed until now, and end what had only until now to live."""
+def tick(state: QueueState, now_us: int, limits: Limits = DEFAULTS, unlived_us: Callable[[int, int], int] | None = None) -> Events:
+    """Wake what was delayed until now, and end what had only until now to live.
+
+    `unlived_us`: how much of a stretch of time the clock has jumped over, if it has jumped: the pause before a retry is without.
+    """
     expired: dict[int, ev.Event] = {}
     without: Events = []
     for expires_us, number in _until(state.expiring, now_us):
@@ -223,12 +226,22 @@ def tick(state: QueueState, now_us: int, limits: Limits = DEFAULTS) -> Events:
     awake: dict[int, ev.Event] = {}
     for due_us, number in _until(state.delayed, now_us):
         if number not in expired and is_delayed_until(state, due_us, number):
+            if unlived_us is not None and _is_hurried(state.messages[number], now_us, unlived_us):
+                continue
             awake[number] = ev.Awakened(number)
     faded: dict[tuple[str, str], ev.Event] = {}
     for until_us, name, key in _until(state.fading, now_us):
         if fading_at(state, until_us, name, key):
             faded[name, key] = ev.KeyFreed(name, key) if key else ev.ResultDropped(name)
     return [*expired.values(), *without, *awake.values(), *faded.values()]
+
+
+def _is_hurried(message: Message, now_us: int, unlived_us: Callable[[int, int], int]) -> bool:
+    """Tell whether a retry is due only because the clock has jumped: its pause is a length of time, not a moment."""
+    if not message.failures:
+        return False
+    failed_us = message.failures[-1].at_us
+    return now_us - failed_us - unlived_us(failed_us, now_us) < message.due_us - failed_us
 
 
 def _until(heap: list[Any], now_us: int) -> list[Any]:
@@ -312,7 +325,9 @@ def _tick(state: QueueState, command: Tick, now_us: int, limits: Limits) -> Even
     A tick whose key is held, and whose policy rejects it, is passed over.
     """
     dealt_with_us = state.ticks.get(command.schedule, 0)
-    if command.due_us <= dealt_with_us or (dealt_with_us and not command.after_us):
+    if command.due_us <= dealt_with_us and not (command.anew and command.after_us == dealt_with_us):
+        return []
+    if dealt_with_us and not command.after_us:
         return []
     ticked = ev.Ticked(command.schedule, command.due_us)
     if command.draft is None or command.draft.id in state.ids:

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from perdure.events.commands import Tick
     from perdure.events.queue_state import QueueState
 
-__all__ = ["MISSED_MAX", "Due", "comes_too_early", "due"]
+__all__ = ["MISSED_MAX", "Due", "comes_too_early", "due", "is_set_back"]
 
 MISSED_MAX = 1_000
 """Ticks made up for at once, where the policy is to make up for all; those before are passed over."""
+SET_BACK_US = 3 * 3600 * 1_000_000
+"""By so much a clock may be put back, as at a wrong change to winter time, for a schedule to wait for the old time."""
+WALK_MAX = 4 * MISSED_MAX
+"""Ticks looked at in one go; a schedule may be far denser at one time than at another."""
 
 
 @attrs.frozen
@@ -39,14 +43,53 @@ def due(after: Callable[[int], int], last_us: int, now_us: int, *, missed: str, 
         missed: of ticks that nothing was running for, publish the `last`, `all` or `none`.
         started_us: when the process began: one tick alone may be just late, unless it was due before that.
     """
-    times: list[int] = []
-    next_us = after(last_us)
-    while next_us <= now_us:
-        times = [*times[1 - MISSED_MAX :], next_us]
-        next_us = after(next_us)
+    times, next_us = _latest(after, last_us, now_us)
     if len(times) == 1 and times[0] >= started_us:
         return [Due(times[0], publish=True)], next_us
     return [Due(at_us, missed == "all" or (missed == "last" and at_us == times[-1])) for at_us in times], next_us
+
+
+def _latest(after: Callable[[int], int], last_us: int, now_us: int) -> tuple[list[int], int]:
+    """Give the last ticks up to now, at most `MISSED_MAX`, and the next one; what it costs does not grow with how many there were.
+
+    Where to begin is guessed by the gap between the next two ticks, and looked for where the schedule is uneven.
+    """
+    next_us = after(max(last_us, now_us))
+    if last_us >= now_us:
+        return [], next_us
+    far_us, near_us, dense = last_us, now_us, False  # too few from `near_us` on; too many from `far_us` on, if `dense`
+    start_us = max(last_us, now_us - MISSED_MAX * (after(next_us) - next_us))
+    while True:
+        times = _walk(after, start_us, now_us)
+        if times is None:
+            far_us, dense = start_us, True
+        elif start_us <= last_us or len(times) >= MISSED_MAX:
+            return times[-MISSED_MAX:], next_us
+        else:
+            near_us = start_us
+        if near_us - far_us <= 1:
+            msg = f"after({far_us}) and what follows it do not go forward"
+            raise ValueError(msg)
+        wider_us = now_us - 4 * (now_us - near_us)
+        between = times is None or (dense and wider_us <= far_us)
+        start_us = (far_us + near_us) // 2 if between else max(last_us, wider_us)
+
+
+def _walk(after: Callable[[int], int], start_us: int, now_us: int) -> list[int] | None:
+    """Give the ticks after a time up to now; None where there are more than are worth looking at."""
+    times: list[int] = []
+    tick_us = after(start_us)
+    while tick_us <= now_us:
+        times.append(tick_us)
+        if len(times) > WALK_MAX:
+            return None
+        tick_us = after(tick_us)
+    return times
+
+
+def is_set_back(last_us: int, now_us: int) -> bool:
+    """Tell whether a schedule goes on from now, as cron does from three hours on; else it waits for its last tick."""
+    return last_us - now_us > SET_BACK_US
 
 
 def comes_too_early(state: QueueState, tick: Tick) -> bool:

@@ -132,7 +132,7 @@ class Handling(Running):
         message: None = None,
         name: str | None = None,
         missed: str = "last",
-        zone: dt.tzinfo | None = None,
+        zone: str | dt.tzinfo | None = None,
         **options: Any,
     ) -> Callable[[H], H]: ...
 
@@ -144,7 +144,7 @@ class Handling(Running):
         message: Any,
         name: str | None = None,
         missed: str = "last",
-        zone: dt.tzinfo | None = None,
+        zone: str | dt.tzinfo | None = None,
         **options: Any,
     ) -> None: ...
 
@@ -155,7 +155,7 @@ class Handling(Running):
         message: Any = None,
         name: str | None = None,
         missed: str = "last",
-        zone: dt.tzinfo | None = None,
+        zone: str | dt.tzinfo | None = None,
         **options: Any,
     ) -> Callable[[H], H] | None:
         """Publish at regular times, each time once, whatever dies in between.
@@ -167,11 +167,11 @@ class Handling(Running):
             message: what to publish; a `Tick` for the decorated function unless given.
             name: what its ticks are recorded under; the function's or the message type's name unless given.
             missed: of ticks during which nothing ran, make up for the `last`, for `all` (at most 1,000) or for `none`.
-            zone: time zone of the cron expression; the machine's own unless given.
+            zone: time zone of the cron expression, as a name ("Europe/Berlin") or a tzinfo; the machine's own unless given.
             options: those of `publish` where there is a message, else those of `handler`.
 
         Raises:
-            InvalidMessage: an option is out of its range, or the name is taken.
+            InvalidMessage: an option is out of its range, the name is taken, or no such time zone is known here.
         """
         if message is not None:
             name = name or self.drafts.names.name(type(message))

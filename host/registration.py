@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.handler import HandlerSpec
 from perdure.dependencies import adapt
-from perdure.drafts import to_us
 from perdure.events.backoff import Exponential, Fixed
 from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import seconds_or_none, whole_us
@@ -168,7 +167,7 @@ class Registration:
         name: str,
         message: Any,
         missed: str,
-        zone: dt.tzinfo | None,
+        zone: str | dt.tzinfo | None,
         options: dict[str, Any],
     ) -> Schedule:
         """Make a schedule.
@@ -188,7 +187,7 @@ class Registration:
                 return drafts.draft(message, id=ident, **options)
             return drafts.draft(Tick(name, moment(due_us)), id=ident, **options)._replace(type=tick_type(name))
 
-        draft(to_us(0.0))  # a message or option that cannot be published is told now, not at the first tick
+        draft(0)  # a message or option that cannot be published is told now, not at the first tick
         made = self.schedules[name] = Schedule(name, missed, after, draft)
         return made
 

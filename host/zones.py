@@ -1,0 +1,67 @@
+"""Time zones of schedules: by name, as a tzinfo, or the machine's own with all its changes to and from summer time.
+
+When a cron expression is due in one is in `schedules`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+from typing import Any
+
+from perdure.events.errors import InvalidMessage
+from perdure.events.seconds import shown
+
+__all__ = ["MachineZone", "checked_zone"]
+
+
+class MachineZone(dt.tzinfo):
+    """The machine's zone, as the system's library tells it for each moment; a plain `astimezone()` would fix today's offset."""
+
+    def utcoffset(self, moment: dt.datetime | None) -> dt.timedelta | None:
+        """See `tzinfo`."""
+        return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
+
+    def dst(self, moment: dt.datetime | None) -> dt.timedelta | None:  # noqa: ARG002 - the base's name
+        """See `tzinfo`: the library does not tell it apart, and nothing here needs it."""
+        return None
+
+    def tzname(self, moment: dt.datetime | None) -> str | None:
+        """See `tzinfo`."""
+        return "local time" if moment is None else moment.replace(tzinfo=None).astimezone().tzname()
+
+    def fromutc(self, moment: dt.datetime) -> dt.datetime:
+        """See `tzinfo`; of a repeated hour, says which of the two."""
+        told = moment.replace(tzinfo=dt.UTC).astimezone()
+        here = told.replace(tzinfo=self, fold=0)
+        return here if here.utcoffset() == told.utcoffset() else here.replace(fold=1)
+
+    def __repr__(self) -> str:
+        """Say what it is."""
+        return "the machine's own zone"
+
+
+def checked_zone(value: Any) -> dt.tzinfo:
+    """Return the zone of a name such as "Europe/Berlin", a tzinfo as it is, and the machine's own for None.
+
+    Raises:
+        InvalidMessage: no such zone is known here.
+    """
+    if value is None:
+        return MachineZone()
+    if isinstance(value, dt.tzinfo):
+        return value
+    if not isinstance(value, str):
+        msg = f"zone: a name such as 'Europe/Berlin', or a tzinfo, not {shown(value)}"
+        raise InvalidMessage(msg)
+    if value.upper() == "UTC":
+        return dt.UTC
+    try:
+        return zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        if zoneinfo.available_timezones():
+            hint = "Names are like 'Europe/Berlin', see zoneinfo.available_timezones()"
+        else:
+            hint = "This machine has no time zones at all: pip install tzdata"
+        msg = f"zone: no time zone {shown(value)} is known here. {hint}."
+        raise InvalidMessage(msg) from error

@@ -1,0 +1,210 @@
+"""The system's clock follows a wall clock that is corrected and a machine that sleeps, and ends no length of time by it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import perdure
+from perdure.actors import clock as clock_module
+from perdure.actors import timer
+from perdure.actors.clock import SystemClock
+from perdure.store import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.host.conftest import Until
+
+S = 1_000_000_000
+US = 1_000_000
+HOUR = 3600
+
+
+@attrs.define
+class Machine:
+    """What the machine's two clocks show, in nanoseconds."""
+
+    wall: int = 1_700_000_000 * S
+    monotonic: int = 5 * S
+    held_up_s: int = 0
+
+    def time_ns(self) -> int:
+        """Give the wall clock; its thread may be held up over that."""
+        self.live(self.held_up_s)
+        return self.wall
+
+    def monotonic_ns(self) -> int:
+        """Give the time that the process lived through."""
+        return self.monotonic
+
+    def live(self, seconds: float) -> None:
+        """Let time pass."""
+        self.wall += round(seconds * S)
+        self.monotonic += round(seconds * S)
+
+    def correct(self, seconds: float) -> None:
+        """Put the wall clock forward or back; as well what it looks like when the machine slept."""
+        self.wall += round(seconds * S)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine whose clocks are moved by hand."""
+    made = Machine()
+    monkeypatch.setattr(clock_module, "time", made)
+    monkeypatch.setattr(timer, "LOOK_S", 0.005)
+    return made
+
+
+def test_clock_put_forward_is_followed_and_the_jump_is_not_lived_through(machine: Machine) -> None:
+    clock = SystemClock()
+    machine.live(10)
+    before_us = clock.now_us()
+    machine.correct(HOUR)
+    machine.live(1)
+    assert clock.now_us() == clock.wall_us() == before_us + (HOUR + 1) * US
+    assert clock.unlived_us(before_us, clock.now_us()) == HOUR * US
+    assert clock.unlived_us(before_us - 5 * US, before_us) == 0
+    assert clock.unlived_us(clock.now_us(), clock.now_us() + US) == 0
+
+
+def test_clock_put_back_never_goes_back_and_is_made_up_for(machine: Machine) -> None:
+    clock = SystemClock()
+    machine.live(10)
+    machine.correct(-60)
+    for _ in range(3000):
+        before_us = clock.now_us()
+        machine.live(0.2)
+        passed_us = clock.now_us() - before_us
+        assert 0.9 * 0.2 * US - 1 <= passed_us <= 0.2 * US + 20_000
+    assert abs(clock.now_us() - clock.wall_us()) <= 0.02 * US
+    assert clock.unlived_us(0, clock.now_us()) == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from(["live", "correct"]), st.floats(-200.0, 200.0)), max_size=30))
+def test_it_is_never_late_and_never_goes_back(steps: list[tuple[str, float]]) -> None:
+    machine = Machine()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock_module, "time", machine)
+        clock = SystemClock()
+        before_us = clock.now_us()
+        for what, seconds in steps:
+            machine.live(abs(seconds)) if what == "live" else machine.correct(seconds)
+            machine.live(0.2)
+            now_us = clock.now_us()
+            assert now_us >= max(before_us, clock.wall_us() - 20_000)
+            before_us = now_us
+
+
+def test_two_readings_far_apart_are_not_compared(machine: Machine) -> None:
+    """A thread that is held up between them would take that for a jump."""
+    clock = SystemClock()
+    machine.live(1)
+    machine.held_up_s = 3
+    clock.now_us()
+    assert clock.unlived_us(0, clock.now_us()) == 0
+
+
+@attrs.frozen
+class Job:
+    n: int
+
+
+@pytest.fixture
+def system(machine: Machine) -> Iterator[perdure.System]:
+    """A system on that machine."""
+    with perdure.System(store=MemoryStore(), clock=SystemClock()) as made:
+        yield made
+
+
+def _passes(system: perdure.System, machine: Machine, seconds: float) -> None:
+    """Let time pass, and every actor look at it."""
+    machine.live(seconds)
+    for _ in range(3):
+        system.admin.metrics()
+
+
+def test_no_jump_ends_a_lease_or_hurries_a_retry_and_moments_come(system: perdure.System, machine: Machine, until: Until) -> None:
+    now_s = machine.wall / S
+    system.publish(Job(1))
+    held = system.checkout(Job, lease=30.0)
+    assert held is not None
+    system.publish(Job(2), at=now_s + HOUR)
+    _passes(system, machine, 10)
+    machine.correct(8 * HOUR)
+    _passes(system, machine, 10)
+    until(lambda: system.admin.metrics().ready == 1)  # the one of a moment
+    held.ack()  # ten seconds are left
+    assert system.admin.metrics().lease_expired == 0
+
+
+def test_lease_ends_after_its_time_in_spite_of_a_jump(system: perdure.System, machine: Machine, until: Until) -> None:
+    system.publish(Job(1))
+    assert system.checkout(Job, lease=30.0) is not None
+    _passes(system, machine, 10)
+    machine.correct(HOUR)
+    _passes(system, machine, 19)
+    assert system.admin.metrics().lease_expired == 0
+    _passes(system, machine, 2)
+    until(lambda: system.admin.metrics().lease_expired == 1)
+
+
+def test_handler_is_not_timed_out_by_a_jump_and_a_retry_waits_its_pause(machine: Machine, until: Until) -> None:
+    begun, go_on = [], []
+    system = perdure.System(store=MemoryStore(), clock=SystemClock())
+
+    @system.handler(Job, timeout=60.0, lease=60.0, retries=3, backoff=perdure.Fixed(100.0))
+    def work(job: Job, ctx: perdure.Context) -> None:
+        begun.append(ctx.attempt)
+        if ctx.attempt == 1:
+            until(lambda: bool(go_on))
+            raise ValueError
+
+    with system:
+        system.publish(Job(1))
+        until(lambda: begun == [1])
+        _passes(system, machine, 10)
+        machine.correct(HOUR)
+        _passes(system, machine, 10)
+        go_on.append(1)
+        until(lambda: system.admin.metrics().delayed == 1)
+        _passes(system, machine, 50)
+        machine.correct(HOUR)
+        _passes(system, machine, 49)
+        now = system.admin.metrics()
+        assert (now.failed, now.lease_expired, now.delayed, begun) == (1, 0, 1, [1])
+        _passes(system, machine, 2)
+        until(lambda: begun == [1, 2])
+        system.drain(timeout=20)
+    assert [record.event.exception for record in system.audit.events(type="AttemptFailed")] == ["ValueError"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("moved", [HOUR, -HOUR, 30 * HOUR, -30 * HOUR])
+def test_schedule_follows_a_corrected_clock(machine: Machine, until: Until, moved: int) -> None:
+    """Put back by less than three hours, it waits until its last tick is past; by more, it goes on from the new time."""
+    due: list[int] = []
+    system = perdure.System(store=MemoryStore(), clock=SystemClock())
+
+    @system.every(60.0, name="minutely")
+    def note(tick: perdure.Tick, ctx: perdure.Context) -> None:
+        due.append(round(tick.due.timestamp()))
+
+    def goes_on() -> bool:
+        machine.live(5)
+        return len(due) > len(before)
+
+    with system:
+        until(lambda: len(list(system.audit.events(type="Ticked"))) == 1)
+        before: list[int] = []
+        until(goes_on)
+        machine.correct(moved)
+        before = list(due)
+        until(goes_on)
+        lag_s = machine.wall // S - due[-1]
+        assert 0 <= lag_s < 1200
+        assert (due[-1] > due[-2]) == (moved > -3 * HOUR)
