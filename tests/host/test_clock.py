@@ -155,7 +155,8 @@ def test_lease_ends_after_its_time_in_spite_of_a_jump(system: perdure.System, ma
 
 
 def test_handler_is_not_timed_out_by_a_jump_and_a_retry_waits_its_pause(machine: Machine, until: Until) -> None:
-    begun, go_on = [], []
+    begun: list[int] = []
+    go_on: list[int] = []
     system = perdure.System(store=MemoryStore(), clock=SystemClock())
 
     @system.handler(Job, timeout=60.0, lease=60.0, retries=3, backoff=perdure.Fixed(100.0))
