@@ -187,6 +187,9 @@ def _read(value: Any, kind: type) -> Any:
             msg = f"{value!r} is no whole number, with KiB, MiB or GiB behind it or nothing"
             raise ValueError(msg)
         return int(found[1]) * _SIZES[found[2].upper()]
+    if isinstance(value, str) and kind is bool:
+        words = {"true": True, "1": True, "false": False, "0": False}
+        return words.get(value.strip().lower(), value)
     if kind is float and isinstance(value, (str, int)) and not isinstance(value, bool):
         return float(value)
     return value

@@ -12,6 +12,7 @@ from perdure.events.commands import Draft, DraftRun
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessageType
 from perdure.events.seconds import SECONDS_MAX, checked_seconds, whole_us
 from perdure.events.vocabulary import Terms
+from perdure.fidelity import Fidelity
 from perdure.ids import made_us
 from perdure.middleware import around_publish
 from perdure.payloads import MessagePack, upcast, version_of
@@ -62,11 +63,23 @@ class Drafts:
         self.clock = clock
         self.ids = ids
         self.options = options
+        self.fidelity = Fidelity(codec, checks_values=options.check_messages)
         self.policies: dict[str, tuple[str, int, int]] = {}
         """By type: what happens to messages with a key; (dedup, window in microseconds, messages of one key at once)."""
         self.draft: Callable[..., Draft] = around_publish(middleware, self.make)
         """Check and encode one message with its options, by way of the middleware."""
         self.has_middleware = self.draft != self.make
+
+    def handled(self, cls: type) -> str:
+        """Give the name of a class that is to have a handler.
+
+        Raises:
+            UnknownMessageType: as `TypeNames.name`.
+            InvalidMessage: its messages could not be decoded; names the field and its type.
+        """
+        name = self.names.name(cls)
+        self.fidelity.check_type(cls)
+        return name
 
     def make(
         self,
@@ -93,7 +106,7 @@ class Drafts:
             InvalidMessage, PayloadTooLarge, UnknownMessageType: says which field is wrong, and what is allowed.
         """
         type_name = self.names.name(type(message))
-        payload = self.codec.encode(message)
+        payload = self.fidelity.encode(message)
         self._check_size(type_name, payload)
         ident = self.ids.one() if id is None else _label("id", id)
         if key is not None:
@@ -161,7 +174,7 @@ class Drafts:
         type_name = self.names.name(type(message))
         if self.has_middleware or type_name in self.names.versions:
             return None
-        payload = self.codec.encode(message)
+        payload = self.fidelity.encode(message)
         if len(payload) > self.options.payload_bytes_max:
             self._check_size(type_name, payload)
         return type_name, payload
@@ -186,7 +199,7 @@ class Drafts:
         if self.has_middleware or len(types) != 1 or not self.names.versions.keys().isdisjoint(names.values()):
             return [self.draft(message) for message in messages]
         (type_name,) = names.values()
-        payloads = list(map(self.codec.encode, messages))
+        payloads = self.fidelity.encode_all(messages)
         if max(map(len, payloads)) > self.options.payload_bytes_max:
             for payload in payloads:
                 self._check_size(type_name, payload)
@@ -244,7 +257,10 @@ class Drafts:
         cls = self.names.find(type_name)
         if cls is None or version_of(cls) > 1 or type(self.codec) is not MessagePack:
             return None
-        return self.codec.decoder(cls)
+        try:
+            return self.codec.decoder(cls)
+        except Exception:  # noqa: BLE001 - `load_plain` says what is wrong with the type, message by message
+            return None
 
     def load_plain(self, type_name: str, payload: bytes) -> Any:
         """As `load`, of a message in the first version of its type.

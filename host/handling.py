@@ -81,7 +81,7 @@ class Handling(Running):
             UnknownMessageType: the type cannot be named.
         """
         options = dict(locals())
-        fields = self._registered.check(self.drafts.names.name(type), options)
+        fields = self._registered.check(self.drafts.handled(type), options)
 
         def register(handler: H) -> H:
             self._add(self._registered.add(handler, fields, isolation))
@@ -111,7 +111,7 @@ class Handling(Running):
         Raises:
             InvalidMessage, UnknownMessageType: as `handler`.
         """
-        fields = self._registered.check(self.drafts.names.name(type), _with_defaults("batch_handler", options))
+        fields = self._registered.check(self.drafts.handled(type), _with_defaults("batch_handler", options))
         if options.keys() & {"isolation", "memory_limit"}:
             msg = "isolation, memory_limit: batches are handled in threads, or on the event loop"
             raise InvalidMessage(msg)

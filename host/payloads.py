@@ -16,16 +16,17 @@ import cloudpickle  # type: ignore[import-untyped]
 import msgspec
 
 from perdure.events.errors import InvalidMessage, UnknownMessageType
+from perdure.foreign import decode_hook, dump_model, encode_hook, is_model, model_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["CloudPickle", "Codec", "MessagePack", "TypeNames", "message", "name_of", "upcast", "version_of"]
+__all__ = ["CloudPickle", "Codec", "MessagePack", "TypeNames", "make_decoder", "message", "name_of", "upcast", "version_of"]
 
 T = TypeVar("T")
 NAME_ATTRIBUTE = "__perdure_name__"
 VERSION_ATTRIBUTE = "__perdure_version__"
-_encode = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
 
 
 def message(
@@ -100,8 +101,8 @@ def upcast(plain: Any, version: int, cls: type) -> Any:
     if isinstance(plain, cls):
         return plain
     try:
-        return cls.model_validate(plain) if hasattr(cls, "model_validate") else msgspec.convert(plain, cls)
-    except (msgspec.ValidationError, ValueError, TypeError) as error:
+        return model_reader(cls)(plain) if is_model(cls) else msgspec.convert(plain, cls, dec_hook=decode_hook)
+    except Exception as error:
         msg = f"a payload brought up from version {version} does not fit {cls.__qualname__}: {error}"
         raise InvalidMessage(msg) from error
 
@@ -178,44 +179,65 @@ class MessagePack:
 
     def __init__(self) -> None:
         self._decoders: dict[type, Callable[[bytes], Any]] = {}
-        self._models: dict[type, bool] = {}
-        """Of each class seen: whether it is one of pydantic's, which is encoded its own way."""
+        self._encoders: dict[type, Callable[[Any], bytes]] = {}
 
     def encode(self, message: Any) -> bytes:
         """See `Codec.encode`."""
         try:
-            is_model = self._models.get(message.__class__)
-            if is_model is None:
-                is_model = self._models[message.__class__] = hasattr(message, "model_dump")
-            return _encode(message.model_dump(mode="json")) if is_model else _encode(message)
-        except (TypeError, ValueError, OverflowError, RecursionError, UnicodeEncodeError) as error:
+            return self.encoder(message.__class__)(message)
+        except Exception as error:  # a hook or property of the host's own may raise anything
             msg = (
                 f"message: {type(message).__qualname__} cannot be encoded: {error}. Use plain fields (numbers, strings, bytes, "
                 "lists, dicts, datetimes), or codec=perdure.CloudPickle(key=...)."
             )
             raise InvalidMessage(msg) from error
 
+    def encoder(self, cls: type) -> Callable[[Any], bytes]:
+        """Give the function that encodes objects of a class, made at first use. It raises whatever it likes."""
+        known = self._encoders.get(cls)
+        if known is None:
+            known = self._encoders[cls] = _make_encoder(cls)
+        return known
+
     def decode(self, payload: bytes, cls: type | None) -> Any:
         """See `Codec.decode`."""
         try:
             return self.decoder(cls or object)(payload)
-        except (msgspec.DecodeError, msgspec.ValidationError, ValueError, TypeError) as error:
+        except Exception as error:  # a hook or validator of the host's own may raise anything
             name = "plain data" if cls is None else cls.__qualname__
             msg = f"a payload of {len(payload)} bytes cannot be decoded as {name}: {error}"
             raise InvalidMessage(msg) from error
 
     def decoder(self, cls: type) -> Callable[[bytes], Any]:
-        """Give the function that decodes a class, made at first use."""
+        """Give the function that decodes a class, made at first use.
+
+        Raises:
+            TypeError, NameError: there is none for that class.
+        """
         known = self._decoders.get(cls)
         if known is None:
-            if hasattr(cls, "model_validate"):
-                plain = msgspec.msgpack.Decoder().decode
-                validate = cls.model_validate
-                known = lambda payload: validate(plain(payload))  # noqa: E731 - a closure in one line
-            else:
-                known = msgspec.msgpack.Decoder(Any if cls is object else cls).decode
-            self._decoders[cls] = known
+            known = self._decoders[cls] = make_decoder(cls)
         return known
+
+
+def make_decoder(kind: Any) -> Callable[[bytes], Any]:
+    """Make the function that decodes a class, or whatever else may stand as an annotation.
+
+    Raises:
+        TypeError, NameError: there is none.
+    """
+    if is_model(kind):
+        plain, read = msgspec.msgpack.Decoder().decode, model_reader(kind)
+        return lambda payload: read(plain(payload))
+    return msgspec.msgpack.Decoder(Any if kind is object else kind, dec_hook=decode_hook).decode
+
+
+def _make_encoder(cls: type) -> Callable[[Any], bytes]:
+    if is_model(cls):
+        return lambda message: _encode(dump_model(message))
+    if attrs.has(cls) and any(field.name.startswith("_") for field in attrs.fields(cls)):
+        return lambda message: _encode(attrs.asdict(message, recurse=False))  # msgspec leaves private fields out
+    return _encode
 
 
 @attrs.frozen(kw_only=True)

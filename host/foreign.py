@@ -1,0 +1,124 @@
+"""Types that MessagePack does not know by itself: pydantic models, at the top or inside others, and paths.
+
+What it knows (attrs, dataclasses, msgspec structs, dates, UUIDs and so on) is msgspec's own; the codec is in `payloads`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, get_origin
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["decode_hook", "dump_model", "encode_hook", "is_model", "model_reader", "undecodable_parts"]
+
+PLAIN = (dict, list, str, int, float, bool, bytes, type(None))
+"""What untyped data is decoded as."""
+
+
+def is_model(cls: Any) -> bool:
+    """Tell whether a class is one of pydantic's models."""
+    return hasattr(cls, "model_validate") and hasattr(cls, "model_dump")
+
+
+def dump_model(model: Any) -> Any:
+    """Return a pydantic model as plain data, from which `model_reader` makes an equal one, if any can be made.
+
+    Fields stand under their own names, not their aliases. What a model hides, as an excluded field or a secret, is not in it.
+    """
+    return model.model_dump(mode="json", by_alias=False, round_trip=True, warnings=False)
+
+
+def model_reader(cls: Any) -> Callable[[Any], Any]:
+    """Return the function that makes a model of plain data: its own, or what an older version wrote, with aliases."""
+    if getattr(cls, "__pydantic_complete__", True) is False:
+        cls.model_rebuild()
+    validate = cls.model_validate
+    # Before pydantic 2.11 a model reads its fields by one kind of name; the other is refused at publish.
+    by_name = {"by_alias": False, "by_name": True} if "by_name" in inspect.signature(validate).parameters else {}
+
+    def read(plain: Any) -> Any:
+        try:
+            return validate(plain, **by_name)
+        except ValueError as error:
+            first = error
+        try:  # as JSON it is read with other eyes: a strict model takes a date from text there, and nowhere else
+            return cls.model_validate_json(msgspec.json.encode(plain), **by_name)
+        except (ValueError, TypeError):
+            pass
+        if by_name:
+            try:
+                return validate(plain)
+            except ValueError:
+                pass
+        raise first
+
+    return read
+
+
+def encode_hook(value: Any) -> Any:
+    """Return plain data for a value that msgspec does not know.
+
+    Raises:
+        NotImplementedError: there is none.
+    """
+    if isinstance(value, PurePath):
+        return str(value)
+    if is_model(type(value)):
+        return dump_model(value)
+    raise NotImplementedError
+
+
+def decode_hook(cls: type, plain: Any) -> Any:
+    """Return an object of a class that msgspec does not know.
+
+    Raises:
+        ValueError, TypeError: these data do not make one.
+    """
+    cls = get_origin(cls) or cls
+    if issubclass(cls, PurePath):
+        return cls(plain)
+    if is_model(cls):
+        return model_reader(cls)(plain)
+    if isinstance(plain, cls):  # `object`, `Hashable` and the like
+        return plain
+    msg = f"Expected `{cls.__qualname__}`, got `{type(plain).__qualname__}`"
+    raise TypeError(msg)
+
+
+def _can_be(cls: Any) -> bool:
+    """Tell whether some data can become an object of a class that msgspec does not know."""
+    try:
+        return issubclass(cls, PurePath) or is_model(cls) or any(issubclass(kind, cls) for kind in PLAIN)
+    except TypeError:
+        return False
+
+
+def undecodable_parts(cls: type) -> Iterator[tuple[str, Any]]:
+    """Give the parts of a class that no data can become: where each stands, and its type."""
+    if not is_model(cls):
+        yield from _walk(msgspec.inspect.type_info(cls), "", set())
+
+
+def _walk(node: Any, path: str, seen: set[Any]) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, msgspec.inspect.CustomType):
+        if not _can_be(node.cls):
+            yield path, node.cls
+        return
+    fields = getattr(node, "fields", None)
+    if isinstance(fields, tuple):
+        if getattr(node, "cls", node) in seen:
+            return
+        seen.add(getattr(node, "cls", node))
+        for field in fields:
+            yield from _walk(field.type, f"{path}.{field.name}" if path else field.name, seen)
+    for name in ("item_type", "key_type", "value_type"):
+        if (inner := getattr(node, name, None)) is not None:
+            yield from _walk(inner, path, seen)
+    for name in ("types", "item_types"):
+        for inner in getattr(node, name, ()):
+            yield from _walk(inner, path, seen)

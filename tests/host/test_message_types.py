@@ -1,0 +1,472 @@
+"""Law 8: what `publish` took reaches its handler equal to what was published, or was refused, with the field named.
+
+Types whose annotations cannot be decoded are refused before any message; random types and values are in `test_any_message`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import enum
+import ipaddress
+import pathlib
+import typing
+import uuid
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import attrs
+import msgspec
+import pydantic
+import pytest
+
+import perdure
+from perdure.fidelity import Fidelity
+from perdure.proofs import prove
+from perdure.sameness import difference
+
+if TYPE_CHECKING:
+    from nowhere import Missing  # type: ignore[import-not-found]
+
+    from tests.host.conftest import Collected
+
+
+@attrs.frozen
+class Left:
+    a: int
+
+
+@attrs.frozen
+class Right:
+    b: int
+
+
+@attrs.define
+class Line:
+    sku: str
+    n: int | None
+
+
+class Mixed(enum.Enum):
+    ONE = 1
+    TWO = "two"
+
+
+class Half(enum.Enum):
+    ONE = 0.5
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+class Word(enum.StrEnum):
+    YES = "yes"
+
+
+class Bits(enum.IntFlag):
+    A = 1
+    B = 2
+
+
+@dataclasses.dataclass
+class WithInitVar:
+    a: int
+    b: dataclasses.InitVar[int]
+
+
+@attrs.frozen
+class ForTypeChecking:
+    a: int
+    b: list[Missing]
+
+
+@attrs.frozen
+class Holder:
+    inner: ForTypeChecking
+
+
+class Point(typing.NamedTuple):
+    x: int
+
+
+class Map(typing.TypedDict):
+    a: int
+
+
+class NoMessage:
+    """Not a class of fields."""
+
+
+@attrs.define
+class NeverSet:
+    a: int = attrs.field(init=False)
+
+
+@attrs.define
+class Private:
+    _a: int
+    b: int = attrs.field(init=False, default=3)
+    c: int = attrs.field(alias="sea", default=4)
+
+
+@attrs.frozen
+class PrivateHolder:
+    inner: Private
+
+
+@attrs.define
+class Derived:
+    a: int
+    twice: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Fill in what is not given."""
+        self.twice = self.a * 2
+
+
+@dataclasses.dataclass
+class PickyLater:
+    a: int
+
+    def __post_init__(self) -> None:
+        """Raise what no library expects."""
+        if self.a > 5:
+            raise LookupError(self.a)
+
+
+@dataclasses.dataclass(eq=False)
+class WithoutEquality:
+    a: int
+    b: float = dataclasses.field(default=1.0, compare=False)
+
+
+@dataclasses.dataclass
+class Tree:
+    a: int
+    kids: list[Tree] = dataclasses.field(default_factory=list)
+
+
+class Plain(pydantic.BaseModel):
+    a: int
+
+
+class More(Plain):
+    b: int
+
+
+class Nested(pydantic.BaseModel):
+    inner: Plain
+
+
+class Secret(pydantic.BaseModel):
+    password: pydantic.SecretStr
+
+
+class Alias(pydantic.BaseModel):
+    a: int = pydantic.Field(alias="x")
+    hidden: int = pydantic.Field(default=0, exclude=True)
+
+
+class Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True, extra="forbid")
+    at: dt.datetime
+    ident: uuid.UUID
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def year(self) -> int:
+        return self.at.year
+
+
+class Extra(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow")
+    a: int = 1
+    _own: int = pydantic.PrivateAttr(3)
+
+
+class Cat(pydantic.BaseModel):
+    kind: typing.Literal["cat"] = "cat"
+    lives: int
+
+
+class Dog(pydantic.BaseModel):
+    kind: typing.Literal["dog"] = "dog"
+    name: str
+
+
+class Pet(pydantic.BaseModel):
+    pet: Cat | Dog = pydantic.Field(discriminator="kind")
+
+
+class Bytes(pydantic.BaseModel):
+    body: bytes
+
+
+class Tagged(msgspec.Struct, tag=True, array_like=True):
+    a: int
+
+
+class Renamed(msgspec.Struct, rename="camel", omit_defaults=True):
+    some_words: list[str] = []
+
+
+def of(annotation: Any) -> type:
+    """Make a class with one field `x` that is annotated so."""
+    made: type = attrs.make_class("Of", {"x": attrs.field(type=annotation)}, frozen=True)
+    return perdure.message(name="tests.Of")(made)
+
+
+UNDECODABLE = [
+    pytest.param(of(Left | Right), "field 'x' of Of, of type .*Left | .*Right", id="two attrs classes"),
+    pytest.param(of(Left | dict), "field 'x'", id="class or dict"),
+    pytest.param(of(str | dt.datetime), "field 'x' of Of, of type str | datetime", id="text or moment"),
+    pytest.param(of(Mixed), "field 'x' of Of, of type Mixed", id="mixed enum"),
+    pytest.param(of(Half), "field 'x' of Of, of type Half", id="enum of floats"),
+    pytest.param(of(NoMessage), "field 'x' of Of, of type NoMessage", id="class without fields"),
+    pytest.param(of(list[NoMessage | None]), "field 'x' of Of, of type NoMessage", id="deep inside"),
+    pytest.param(of(complex), "field 'x' of Of, of type complex", id="complex"),
+    pytest.param(of(ipaddress.IPv4Address), "field 'x' of Of, of type IPv4Address", id="address"),
+    pytest.param(of(typing.Callable[[], int]), "field 'x' of Of", id="callable"),
+    pytest.param(WithInitVar, "field 'b' of WithInitVar, of type InitVar", id="InitVar"),
+    pytest.param(ForTypeChecking, "field 'b' of ForTypeChecking, of type list.Missing.*type checking", id="type checking"),
+    pytest.param(Holder, "field 'inner.b' of Holder", id="type checking, inside"),
+    pytest.param(NeverSet, "field 'a' of NeverSet", id="never set"),
+    pytest.param(NoMessage, "NoMessage", id="no class of fields"),
+]
+
+
+@pytest.mark.parametrize(("cls", "said"), UNDECODABLE)
+def test_type_that_cannot_be_decoded_is_refused_at_registration_and_at_publish(cls: type, said: str) -> None:
+    """No handler could be given one: told with field and type, before a worker dies of it."""
+    system = perdure.System(store=perdure.MemoryStore())
+    for register in (system.handler, system.batch_handler):
+        with pytest.raises(perdure.InvalidMessage, match=said):
+            register(cls)
+    made: Any = object.__new__(cls)
+    with system:
+        with pytest.raises(perdure.InvalidMessage, match=said):
+            system.publish(made)
+        with pytest.raises(perdure.InvalidMessage, match=said):
+            system.publish_many([made, made])
+        with pytest.raises(perdure.InvalidMessage, match=said):
+            system.submit(made, delay=5.0)
+        assert system.admin.metrics().published == 0
+        with pytest.raises(perdure.InvalidMessage, match=said):
+            system.handler(cls)
+        assert not system.admin.handlers()
+
+
+def test_class_of_plain_dicts_is_refused_at_registration() -> None:
+    with pytest.raises(perdure.InvalidMessage, match="TypedDict"):
+        perdure.System(store=perdure.MemoryStore()).handler(Map)
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+FAITHFUL = [
+    (of(int), 1),
+    (of(int), 2**64 - 1),
+    (of(float), 1),
+    (of(float), float("nan")),
+    (of(float), float("-inf")),
+    (of(str), Word.YES),
+    (of(Word), Word.YES),
+    (of(Colour), Colour.BLUE),
+    (of(Bits), Bits.A | Bits.B),
+    (of(Left | None), Left(1)),
+    (of(dt.datetime), dt.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=BERLIN)),
+    (of(dt.datetime), dt.datetime(2024, 1, 1)),  # noqa: DTZ001 - a naive one stays so
+    (of(dt.datetime), dt.datetime.max.replace(tzinfo=dt.UTC)),
+    (of(dt.timedelta), dt.timedelta(microseconds=-1)),
+    (of(Decimal), Decimal("sNaN")),
+    (of(Decimal), Decimal("1.10")),
+    (of(uuid.UUID), uuid.UUID(int=5)),
+    (of(pathlib.Path), pathlib.Path("/a/b")),
+    (of(list[pathlib.Path | None]), [pathlib.Path("a"), None]),
+    (of(bytes), b"\xff\x00"),
+    (of(set[int]), {1, 2}),
+    (of(frozenset[str]), frozenset({"a"})),
+    (of(dict[int, str]), {1: "a"}),
+    (of(dict[tuple[int, int], str]), {(1, 2): "a"}),
+    (of(tuple[int, ...]), (1, 2)),
+    (of(Point), Point(1)),
+    (of(Map), {"a": 1}),
+    (of(typing.Any), {"a": [1, None, b"x"]}),
+    (of(object), "anything"),
+    (of(typing.Any), dt.datetime(2024, 1, 1, tzinfo=dt.UTC)),
+    (of(typing.Literal["a", 1]), 1),
+    (of(typing.NewType("Ident", int)), 1),
+    (of(typing.Annotated[int, msgspec.Meta(ge=3)]), 3),
+    (of(Plain), Plain(a=1)),
+    (of(Tree), Tree(1, [Tree(2)])),
+]
+FAITHFUL_OBJECTS = [
+    Private(1, sea=9),
+    Derived(1),
+    PickyLater(1),
+    WithoutEquality(1, float("nan")),
+    Tree(1, [Tree(2, [Tree(3)])]),
+    Point(1),
+    Nested(inner=Plain(a=1)),
+    Alias(x=1),
+    Strict(at=dt.datetime(2024, 1, 1, tzinfo=dt.UTC), ident=uuid.UUID(int=1)),
+    Extra(a=2, more=[1]),  # type: ignore[call-arg]
+    Pet(pet=Dog(name="Rex")),
+    Bytes(body=b"text"),
+    Tagged(1),
+    Renamed(["a"]),
+    {"a": [1]},
+    "text",
+    None,
+]
+
+
+def changed(message: Any, name: str, value: Any) -> Any:
+    setattr(message, name, value)
+    return message
+
+
+UNFAITHFUL = [
+    (of(int)("abc"), r"Expected `int`, got `str` - at `\$.x`"),
+    (of(int)(True), "Expected `int`, got `bool`"),
+    (of(float)(uuid.UUID(int=1)), r"Expected `float`, got `str` - at `\$.x`"),
+    (of(float)(2**60 + 1), "x is 1152921504606846977"),
+    (of(str)(uuid.UUID(int=1)), "x is UUID"),
+    (of(str)(Decimal(1)), "x is Decimal"),
+    (of(str)(pathlib.Path("a")), "x is PosixPath"),
+    (of(Colour)(1), "x is 1"),
+    (of(typing.Any)((1, 2)), r"x is \(1, 2\), and would arrive as \[1, 2\]"),
+    (of(typing.Any)({"a": [(1,)]}), r"x\['a'\]\[0\] is \(1,\)"),
+    (of(typing.Any)(dt.datetime(2024, 1, 1)), "x is datetime"),  # noqa: DTZ001 - what is refused
+    (of(typing.Any)(Left(1)), "x is Left"),
+    (of(typing.Any)({1}), "x is {1}"),
+    (of(typing.Any)(NoMessage()), "cannot be encoded"),
+    (of(dict)({"a": (1,)}), r"x\['a'\]"),
+    (of(list)([uuid.UUID(int=1)]), r"x\[0\] is UUID"),
+    (of(tuple[int, ...])([1]), r"x is \[1\]"),
+    (of(tuple[int])(Point(1)), r"x is Point\(x=1\)"),
+    (of(Map)({"a": 1, "b": 2}), "x is {'a': 1, 'b': 2}"),
+    (of(dict[int, str])({"1": "a"}), "Expected `int`, got `str`"),
+    (of(list[Left])([Right(1)]), "missing required field `a`"),
+    (of(list[Left])([Left("a")]), r"at `\$.x\[0\].a`"),  # type: ignore[arg-type]
+    (of(typing.Annotated[int, msgspec.Meta(ge=3)])(1), "Expected `int` >= 3"),
+    (of(Plain)(More(a=1, b=2)), "x is More"),
+    (PrivateHolder(Private(1)), "missing required field `_a`"),
+    (changed(Derived(1), "twice", 9), "twice is 9, and would arrive as 2"),
+    (changed(PickyLater(1), "a", 7), "7"),
+    (WithoutEquality(1, "x"), "Expected `float`"),  # type: ignore[arg-type]
+    (Secret(password=pydantic.SecretStr("x")), "asterisks"),
+    (Alias(x=1, hidden=2), "hidden is 2, and would arrive as 0"),
+    (Nested(inner=More(a=1, b=2)), "inner is More"),
+    (Nested.model_construct(inner=3), "inner"),
+    (Extra(more=(1,)), "more"),  # type: ignore[call-arg]
+    (changed(Extra(), "_own", 4), "_own"),
+    (Bytes(body=b"\xff"), "utf-8"),
+    (Tagged("x"), "Expected `int`"),  # type: ignore[arg-type]
+    ({"a": (1,)}, r"\['a'\] is \(1,\)"),
+    ((1, (2,)), r"\[1\] is \(2,\)"),
+]
+
+
+@pytest.mark.parametrize("message", [*(cls(value) for cls, value in FAITHFUL), *FAITHFUL_OBJECTS], ids=str)
+def test_what_is_accepted_arrives_equal(message: Any) -> None:
+    with perdure.System(store=perdure.MemoryStore()) as system:
+        system.publish(message)
+        system.publish_many([message, message], priority=1)
+        for _ in range(3):
+            delivery = system.checkout(type(message))
+            assert delivery is not None
+            assert type(delivery.message) is type(message)
+            assert difference(message, delivery.message) is None
+            delivery.ack()
+
+
+@pytest.mark.parametrize(("message", "said"), UNFAITHFUL, ids=range(len(UNFAITHFUL)))
+def test_what_would_arrive_changed_is_refused_at_publish(message: Any, said: str) -> None:
+    with perdure.System(store=perdure.MemoryStore()) as system:
+        for publish in (
+            lambda: system.publish(message),
+            lambda: system.publish(message, key="k"),
+            lambda: system.publish_many([message]),
+            lambda: system.submit(message),
+        ):
+            with pytest.raises(perdure.InvalidMessage, match=said) as refused:
+                publish()
+            assert type(message).__qualname__ in str(refused.value)
+        assert system.admin.metrics().published == 0
+
+
+def test_what_a_handler_publishes_is_looked_at_too(collected: Collected) -> None:
+    system = perdure.System(store=perdure.MemoryStore())
+
+    @system.handler(Left, retries=0)
+    def handle(message: Left, ctx: perdure.Context) -> None:
+        try:
+            ctx.publish(Right("b"))  # type: ignore[arg-type]
+        except perdure.InvalidMessage as error:
+            collected.add(str(error))
+
+    with system:
+        system.publish(Left(1))
+        assert "Expected `int`" in collected.wait_for(1)[0]
+
+
+def test_values_are_not_looked_at_where_the_host_says_so() -> None:
+    """`check_messages=False`: a wrong value becomes a dead letter, as its bytes fit no field; a type is looked at all the same."""
+    with perdure.System(store=perdure.MemoryStore(), options=perdure.Options(check_messages=False)) as system:
+        ident = system.publish(Left("a"))  # type: ignore[arg-type]
+        assert system.checkout(Left) is None
+        assert "Expected `int`" in system.dead_letters.get(ident).reason
+        with pytest.raises(perdure.InvalidMessage, match="field 'b'"):
+            system.publish(WithInitVar(1, 2))
+    with pytest.raises(TypeError, match="check_messages"):
+        perdure.Options(check_messages=1)  # type: ignore[arg-type]
+
+
+def test_message_that_an_older_version_wrote_with_aliases_is_read() -> None:
+    codec = perdure.MessagePack()
+    assert codec.decode(msgspec.msgpack.encode({"x": 1}), Alias) == Alias(x=1)
+    assert codec.decode(msgspec.msgpack.encode({"a": 1}), Alias) == Alias(x=1)
+    with pytest.raises(perdure.InvalidMessage, match="Alias"):
+        codec.decode(msgspec.msgpack.encode({"y": 1}), Alias)
+
+
+class Unpicklable(Exception):
+    """Its arguments are not those of `__init__`."""
+
+    def __init__(self, a: int, b: int) -> None:
+        super().__init__(a + b)
+
+
+def test_pickle_that_cannot_be_read_again_is_refused() -> None:
+    with perdure.System(store=perdure.MemoryStore(), codec=perdure.CloudPickle(key=bytes(16))) as system:
+        with pytest.raises(perdure.InvalidMessage, match="Unpicklable"):
+            system.publish(Unpicklable(1, 2))
+        system.publish(NoMessage())
+
+
+def test_flat_types_are_known_by_their_types_alone() -> None:
+    """They are what is published most: decoding and comparing each would cost more than encoding it."""
+    for annotation, good, bad in [
+        (int, 1, True),
+        (str | None, None, 1),
+        (dt.datetime, dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)),
+        (list[str], ["a"], ["a", 1]),
+        (dict[str, float | int], {"a": 1}, {1: 1}),
+        (tuple[Line, ...], (Line("a", 1), Line("b", None)), (Line("a", "b"),)),  # type: ignore[arg-type]
+        (Line | None, Line("a", None), Line(1, 1)),  # type: ignore[arg-type]
+        (Colour, Colour.RED, 1),
+    ]:
+        cls = of(annotation)
+        proof = prove(cls)
+        assert proof is not None
+        assert (proof(cls(good)), proof(cls(bad))) == (True, False), annotation
+    for cls in (of(typing.Any), of(Bits), of(Tree), Private, Derived, PickyLater, Plain, of(typing.Literal[1]), NoMessage):
+        assert prove(cls) is None, cls
+
+
+def test_object_that_lacks_a_field_is_refused() -> None:
+    with pytest.raises(perdure.InvalidMessage, match="Left"):
+        Fidelity(perdure.MessagePack()).encode(object.__new__(Left))
