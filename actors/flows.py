@@ -67,7 +67,7 @@ class Flows:
             for held, group in groupby(numbers, leased.__getitem__):
                 if isinstance(held, Flight):
                     parcel, mine = held.parcel, list(group)
-                    i = mine[0] - parcel.first
+                    i = parcel.place(mine[0])
                     made = map(Delivery, mine, repeat(held), parcel.payloads[i : i + len(mine)])
                     handed.setdefault(parcel.type, []).extend(made)
                 elif held.lease is not None:
@@ -114,7 +114,7 @@ class Flows:
         queue = self._queue
         held = queue.state.leased[number]
         if isinstance(held, Flight):
-            return Delivery(number, held, held.parcel.payloads[number - held.parcel.first])
+            return Delivery(number, held, held.parcel.payloads[held.parcel.place(number)])
         if held.lease is None:
             msg = f"message {number} is out without a lease"
             raise RuntimeError(msg)

@@ -45,7 +45,6 @@ from perdure.events.commands import (
     Publish,
     Tick,
 )
-from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import PerdureError, QueueFull
 from perdure.events.message import Message
 from perdure.events.outcome_rules import complete_run
@@ -278,7 +277,6 @@ class Queue(Decider):
         unlived_us = self.stage.clock.unlived_us if self.unlived_us else None
         # What came back just now may have outlived its time.
         self.apply(rules.tick(self.state, now_us, self.stage.limits, unlived_us))
-        settle_deadlines(self.state, now_us)
 
 
 def _carried(event: ev.Event) -> int:

@@ -162,7 +162,7 @@ class _Life:
             for held, group in groupby(run.numbers, self.state.leased.__getitem__):
                 if isinstance(held, Flight):
                     numbers, parcel = list(group), held.parcel
-                    at = numbers[0] - parcel.first
+                    at = parcel.place(numbers[0])
                     made += map(Delivery, numbers, repeat(held), parcel.payloads[at : at + len(numbers)])
         return made
 

@@ -172,7 +172,7 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.placing",
-                "state.groups[published.group][0] != message.number:",
+                "state.groups[published.group].head != message.number:",
                 "published.group not in state.groups:",
             ),
         ),
@@ -198,8 +198,8 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.queue_rules",
-                "for due_us, number in _until(state.delayed, now_us):\n        if",
-                "for due_us, number in _until(state.delayed, now_us + 1_000_000):\n        if",
+                "for _, number in _until(state.delayed, now_us):\n        if",
+                "for _, number in _until(state.delayed, now_us + 1_000_000):\n        if",
             ),
         ),
     ),

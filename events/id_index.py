@@ -5,7 +5,7 @@ A data structure only; how ids are made is in `perdure.ids`, how long they are r
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, overload
 
@@ -117,14 +117,11 @@ class IdIndex:
             del self._single[ident]
 
     def drop_run(self, ids: IdRun, first: int) -> None:
-        """Forget a run that was entered as such. Those of its ids that were also entered one by one are kept."""
+        """Forget a run that was entered as such, or piece by piece. Those of its ids that were also entered one by one are kept."""
         part = ids.prefix[RUN_PART]
         starts, runs = self._runs.get(part, ([], []))
-        i = bisect_right(starts, ids.start) - 1
-        while i >= 0 and starts[i] == ids.start:
-            if runs[i][1] == first:
-                del starts[i], runs[i]
-                break
-            i -= 1
+        i, end = bisect_left(starts, ids.start), bisect_left(starts, ids.start + ids.n)
+        kept = [k for k in range(i, end) if runs[k][1] - first != starts[k] - ids.start]
+        starts[i:end], runs[i:end] = [starts[k] for k in kept], [runs[k] for k in kept]
         if not starts:
             self._runs.pop(part, None)

@@ -5,11 +5,11 @@ A data structure only: which message may leave when is a rule (`queue_rules`).
 
 from __future__ import annotations
 
-from collections import deque
-from heapq import heappop, heappush
+from collections import OrderedDict
 from typing import TYPE_CHECKING, TypeAlias
 
-from perdure.events.message import Message, Status, Where
+from perdure.events.heap_set import HeapSet
+from perdure.events.message import Message, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,64 +21,67 @@ __all__ = ["Lane", "Line", "Turn"]
 Turn: TypeAlias = "Message | range"
 """Who is next: one message, or the numbers of plain messages that follow each other in one parcel."""
 
-READY, ORDERLY, LATE = Status.READY, Where.ORDERLY, Where.LATE
-LAST = 1 << 62
+ORDERLY, LATE = Where.ORDERLY, Where.LATE
 
 
 class Lane:
     """Ready messages of one type and one priority.
 
-    Nearly all arrive in order and go to the end of a deque, plain ones in parcels; the few that come back (retries, replays) go
-    to a heap. What leaves from the middle stays behind as a husk and is dropped when it reaches the front.
+    Nearly all arrive in order and go to the end of a row, plain ones in parcels; the few that come back (retries, replays), or
+    that come between two of a parcel, go to a heap. What leaves is gone at once, from wherever it leaves.
     """
 
-    __slots__ = ("in_late", "late", "orderly", "put")
+    __slots__ = ("_in_late", "_late", "_orderly")
 
     def __init__(self) -> None:
-        self.orderly: deque[Message | Parcel] = deque()
-        self.late: list[tuple[int, int, int, Message]] = []
-        """Rank, number, and the count of what was ever put here, so that no two messages are compared."""
-        self.in_late: dict[int, Message] = {}
-        self.put = 0
+        self._orderly: OrderedDict[int, Message | Parcel] = OrderedDict()
+        """By number; parcels by their first number, negative, as that one may be back as a message of its own."""
+        self._late: HeapSet[tuple[int, int]] = HeapSet()
+        """Rank and number."""
+        self._in_late: dict[int, Message] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether anything stands here."""
+        return bool(self._orderly) or bool(self._in_late)
 
     def add(self, message: Message) -> None:
         """Put a message that has become ready in its place."""
-        orderly = self.orderly
-        if not orderly or _last_rank(orderly[-1]) < message.rank:
+        last = self._last()
+        if last is None or _is_past(last, message):
             message.where = ORDERLY
-            orderly.append(message)
+            self._orderly[message.number] = message
             return
         message.where = LATE
-        # Its husk may still lie in the heap: then that entry counts again, and a second one would count twice. Not so the husk
-        # that a dead letter left, which comes back from its burial as another object.
-        if self.in_late.get(message.number) is not message:
-            self.in_late[message.number] = message
-            self.put += 1
-            heappush(self.late, (message.rank, message.number, self.put, message))
+        self._in_late[message.number] = message
+        self._late.add((message.rank, message.number))
+
+    def _last(self) -> Message | Parcel | None:
+        return next(reversed(self._orderly.values())) if self._orderly else None
 
     def add_parcel(self, parcel: Parcel) -> None:
         """Let a parcel stand at the end, where it does not yet: what is new in it was published last."""
-        if not self.orderly or self.orderly[-1] is not parcel:
-            self.orderly.append(parcel)
+        self._orderly[-parcel.first] = parcel
 
-    def trim(self) -> None:
-        """Drop husks from the front."""
-        orderly, late = self.orderly, self.late
-        while orderly and not _stands(orderly[0]):
-            orderly.popleft()
-        while late and not _is_late(late[0][3]):
-            husk = heappop(late)[3]
-            if self.in_late.get(husk.number) is husk:
-                del self.in_late[husk.number]
+    def remove(self, message: Message) -> None:
+        """Take out a message that stands here."""
+        if message.where is ORDERLY:
+            del self._orderly[message.number]
+        else:
+            del self._in_late[message.number]
+            self._late.discard((message.rank, message.number))
+        message.where = Where.NOWHERE
+
+    def trim(self, parcel: Parcel) -> None:
+        """Let a parcel go that has nothing in line any more."""
+        if parcel.head >= parcel.n:
+            self._orderly.pop(-parcel.first, None)
 
     def first(self, n: int) -> list[Turn]:
         """Give the first `n` in order, leaving them where they are."""
         found: list[Turn] = []
-        late = filter(_is_late, _ascending(self.late)) if self.late else iter(())
+        late = (self._in_late[number] for _, number in self._late.ascending())
         comes = next(late, None)
-        for item in self.orderly:
-            if not _stands(item):
-                continue
+        for item in self._orderly.values():
             while n > 0 and comes is not None and comes.rank < item.rank:
                 found.append(comes)
                 n -= 1
@@ -102,7 +105,7 @@ def _from_parcel(
     parcel: Parcel, n: int, comes: Message | None, late: Iterator[Message], found: list[Turn]
 ) -> tuple[int, Message | None]:
     """Take up to `n` from a parcel, and those that come late and whose place is among them."""
-    for numbers in parcel.in_line(n, LAST):
+    for numbers in parcel.in_line(n):
         rest = numbers
         while comes is not None and rest and comes.rank < rest[-1] and n > 0:
             ahead = rest[: max(0, comes.rank - rest[0])][:n]
@@ -143,18 +146,22 @@ class Line:
             self.priorities = sorted(self.lanes, reverse=True)
         return lane
 
-    def leave(self, message: Message) -> None:
-        """Tidy up after `message` left the line."""
-        message.where = Where.NOWHERE
-        self.trim(message.published.priority)
+    def remove(self, message: Message) -> None:
+        """Take out a message, if it is in line."""
+        if message.where:
+            priority = message.published.priority
+            self.lanes[priority].remove(message)
+            self._tidy(priority)
 
-    def trim(self, priority: int) -> None:
-        """Tidy up after something left the lane of a priority."""
-        lane = self.lanes.get(priority)
-        if lane is None:
-            return  # another that left with it was the last of its priority
-        lane.trim()
-        if not lane.orderly and not lane.late and len(self.priorities) > 1:
+    def trim(self, parcel: Parcel) -> None:
+        """Let a parcel go that has nothing in line any more."""
+        lane = self.lanes.get(0)
+        if lane is not None:
+            lane.trim(parcel)
+            self._tidy(0)
+
+    def _tidy(self, priority: int) -> None:
+        if not self.lanes[priority] and len(self.priorities) > 1:
             del self.lanes[priority]
             self.priorities.remove(priority)
 
@@ -170,26 +177,8 @@ class Line:
         return found
 
 
-def _ascending(heap: list[tuple[int, int, int, Message]]) -> Iterator[Message]:
-    """Walk a heap in order without changing it; the first n cost O(n log n), however large it is."""
-    frontier = [(heap[0][:2], 0)] if heap else []
-    while frontier:
-        _, i = heappop(frontier)
-        yield heap[i][3]
-        for child in (2 * i + 1, 2 * i + 2):
-            if child < len(heap):
-                heappush(frontier, (heap[child][:2], child))
-
-
-def _last_rank(item: Message | Parcel) -> int:
-    return item.rank if isinstance(item, Message) else item.end - 1
-
-
-def _stands(item: Message | Parcel) -> bool:
-    if isinstance(item, Message):
-        return item.status is READY and item.where is ORDERLY
-    return item.head < item.n
-
-
-def _is_late(message: Message) -> bool:
-    return message.status is READY and message.where is LATE
+def _is_past(last: Message | Parcel, message: Message) -> bool:
+    """Tell whether a message comes after all that `last` is or will ever hold."""
+    if isinstance(last, Message):
+        return last.rank < message.rank
+    return last.sealed and last.end <= message.rank

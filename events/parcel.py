@@ -7,6 +7,8 @@ a `Message`. Only data lives here; folding changes it.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import attrs
@@ -15,7 +17,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.id_index import IdRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["PARCEL_BYTES", "PARCEL_MESSAGES", "Flight", "Parcel", "Payloads", "Shelf"]
 
@@ -37,10 +39,12 @@ PARCEL_BYTES = 1 << 20
 
 @attrs.define(eq=False, slots=True)
 class Parcel:
-    """Plain messages with numbers in a row, from `first` on. Message i of it is number `first + i`."""
+    """Plain messages in the order of their numbers: those of other types, or that are not plain, may have numbers in between."""
 
     first: int
     type: str
+    numbers: range | array[int] = range(0)
+    """A range for as long as they are in a row."""
     payloads: Payloads = attrs.field(factory=list)
     chunks: list[tuple[int, Sequence[str]]] = attrs.field(factory=list)
     """The ids: pieces of the row, each with the place of its first."""
@@ -59,12 +63,12 @@ class Parcel:
     @property
     def end(self) -> int:
         """The number after its last."""
-        return self.first + self.n
+        return self.numbers[-1] + 1 if self.n else self.first
 
     @property
     def rank(self) -> int:
         """The number of the first that is still in line."""
-        return self.first + self.head
+        return self.numbers[self.head]
 
     @property
     def full(self) -> bool:
@@ -80,10 +84,37 @@ class Parcel:
             size -= len(payloads[most])
         return most
 
-    def add(self, ids: Sequence[str], payloads: list[bytes]) -> None:
-        """Put messages at the end."""
+    def place(self, number: int) -> int:
+        """Give the place of a number; -1 where it is none of this parcel's."""
+        numbers = self.numbers
+        if isinstance(numbers, range):
+            i = number - self.first
+            return i if 0 <= i < self.n else -1
+        i = bisect_left(numbers, number)
+        return i if i < self.n and numbers[i] == number else -1
+
+    def places(self, numbers: Iterable[int]) -> list[int]:
+        """Give the places of numbers that are all of this parcel."""
+        if isinstance(self.numbers, range):
+            first = self.first
+            return [number - first for number in numbers]
+        return list(map(self.place, numbers))
+
+    def row(self, i: int, most: int) -> int:
+        """Give how many numbers from place `i` on are in a row, up to `most`."""
+        numbers = self.numbers
+        most = min(most, self.n - i)
+        if isinstance(numbers, range) or numbers[i + most - 1] - numbers[i] == most - 1:
+            return most
+        first = numbers[i]
+        return next(k for k in range(1, most) if numbers[i + k] != first + k)
+
+    def add(self, first: int, ids: Sequence[str], payloads: list[bytes]) -> None:
+        """Put messages at the end, whose numbers are in a row from `first` on."""
         offset, last = self.chunks[-1] if self.chunks else (0, ())
-        if isinstance(last, IdRun) and last.goes_on_with(ids):
+        in_a_row = not self.n or first == self.end
+        self._number(first, len(payloads), in_a_row=in_a_row)
+        if in_a_row and isinstance(last, IdRun) and last.goes_on_with(ids):
             self.chunks[-1] = (offset, IdRun(last.prefix, last.start, last.n + len(ids)))
         elif isinstance(ids, IdRun):
             self.chunks.append((self.n, ids))
@@ -96,6 +127,22 @@ class Parcel:
         self.n += len(payloads)
         self.live += len(payloads)
         self.size += sum(map(len, payloads))
+
+    def _number(self, first: int, n: int, *, in_a_row: bool) -> None:
+        numbers = self.numbers
+        if isinstance(numbers, range):
+            if in_a_row:
+                self.numbers = range(self.first, first + n)
+                return
+            numbers = self.numbers = array("q", numbers)
+        numbers.extend(range(first, first + n))
+
+    def blank(self, places: Iterable[int]) -> None:
+        """Let go the payloads of messages that have ended or are no longer this parcel's."""
+        payloads = self.payloads
+        if isinstance(payloads, list):
+            for i in places:
+                payloads[i] = b""
 
     def id_of(self, i: int) -> str:
         """Give a message's id."""
@@ -135,25 +182,21 @@ class Parcel:
             head += 1
         self.head = head
 
-    def in_line(self, count: int, before: int) -> list[range]:
-        """Give the first `count` numbers in line that are below `before`, as ranges, leaving them where they are."""
-        start, stop = self.head, min(self.n, before - self.first)
-        if not self.gone:
-            return [range(self.first + start, self.first + min(stop, start + count))] if start < stop else []
-        found: list[range] = []
-        for hole in (*sorted(self.gone), stop):
-            to = min(hole, stop, start + count)
-            if start < to:
-                found.append(range(self.first + start, self.first + to))
-                count -= to - start
-            start = hole + 1
-            if count <= 0 or start >= stop:
-                break
-        return found
+    def in_line(self, count: int) -> Iterator[range]:
+        """Give the first `count` numbers in line as ranges, leaving them where they are."""
+        i, gone, numbers = self.head, self.gone, self.numbers
+        while count > 0 and i < self.n:
+            n = self.row(i, count)
+            if gone:
+                n = next((k for k in range(n) if i + k in gone), n)
+            if n:
+                yield range(numbers[i], numbers[i] + n)
+                count -= n
+            i += n or 1
 
     def published(self, number: int) -> ev.Published:
         """Give the fact that a message of it was published."""
-        i = number - self.first
+        i = self.place(number)
         return ev.Published(number, self.id_of(i), self.type, self.payloads[i])
 
 
@@ -165,13 +208,17 @@ class Flight:
     until_us: int
     retries: int
     ahead: bool
+    numbers: Sequence[int] = ()
+    """All that were handed out; some may be back, or have ended."""
+    out: int = 0
+    """How many are still out as they went."""
 
     attempt = 1
     holder = ""
 
     def id_of(self, number: int) -> str:
         """Give a message's id."""
-        return self.parcel.id_of(number - self.parcel.first)
+        return self.parcel.id_of(self.parcel.place(number))
 
     def leased(self, number: int) -> ev.Leased:
         """Give the fact that a message of it was handed out."""

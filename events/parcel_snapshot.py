@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from array import array
+from itertools import accumulate, groupby, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from perdure.events.id_index import IdRun
 from perdure.events.parcel import Flight, Parcel
-from perdure.events.plain import line_of
+from perdure.events.parcel_index import stretches
+from perdure.events.plain import line_of, take_off
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perdure.events.queue_state import QueueState
 
 OPEN_MAX = 1 << 16
@@ -20,7 +25,7 @@ __all__ = ["dump_flights", "dump_parcels", "load_flights", "load_parcels"]
 
 def dump_parcels(state: QueueState) -> list[list[Any]]:
     """Give all parcels; payloads only of what has not ended."""
-    return [_dump(state, parcel) for parcel in state.parcels]
+    return [_dump(state, parcel) for parcel in state.parcels.values()]
 
 
 def _dump(state: QueueState, parcel: Parcel) -> list[Any]:
@@ -29,28 +34,50 @@ def _dump(state: QueueState, parcel: Parcel) -> list[Any]:
     if parcel.live:
         payloads = [*parcel.payloads]
         for i in {*range(parcel.head), *parcel.gone}:
-            if parcel.first + i not in state.leased or parcel.first + i in state.messages:
+            number = parcel.numbers[i]
+            if number not in state.leased or number in state.messages:
                 payloads[i] = None
-    return [parcel.first, parcel.type, ids, payloads, parcel.size, parcel.head, sorted(parcel.gone), parcel.live, parcel.sealed]
+    row = [parcel.first, parcel.type, ids, payloads, parcel.size, parcel.head, sorted(parcel.gone), parcel.live, parcel.sealed]
+    return row if isinstance(parcel.numbers, range) else [*row, _gaps(parcel.numbers)]
+
+
+def _gaps(numbers: Sequence[int]) -> list[int]:
+    """Give how far each number is from the one before it."""
+    return [number - before for before, number in pairwise(numbers)]
+
+
+def _numbers(first: int, n: int, gaps: list[int]) -> range | array[int]:
+    if not gaps:
+        return range(first, first + n)
+    numbers = array("q", accumulate(gaps, initial=first))
+    if len(numbers) != n or min(gaps) < 1:
+        msg = f"a parcel of {n} messages with {len(numbers)} numbers, which must count up"
+        raise ValueError(msg)
+    return numbers
 
 
 def load_parcels(state: QueueState, rows: list[list[Any]]) -> dict[int, Parcel]:
     """Enter parcels into a state that has nothing but counts yet; those in line stand in line. Gives them by first number."""
-    for first, type_name, ids, payloads, size, head, gone, live, sealed in rows:
-        parcel = Parcel(first, type_name, [], [], size, head, set(gone), live, 0, sealed)
+    for first, type_name, ids, payloads, size, head, gone, live, sealed, *gaps in rows:
+        parcel = Parcel(first, type_name, size=size, head=head, gone=set(gone), live=live, sealed=sealed)
         for chunk in ids:
             is_run = len(chunk) == 3 and isinstance(chunk[1], int)  # noqa: PLR2004 - prefix, start, count
             piece = IdRun(*chunk) if is_run else list(chunk)
             parcel.chunks.append((parcel.n, piece))
-            state.ids.put_all(piece, first + parcel.n)
             parcel.n += len(piece)
+        parcel.numbers = _numbers(first, parcel.n, *gaps) if gaps else range(first, first + parcel.n)
+        for offset, own in parcel.chunks:
+            if isinstance(own, IdRun):
+                state.ids.put_all(own, parcel.numbers[offset])
+            else:
+                for number, ident in zip(parcel.numbers[offset:], own, strict=False):
+                    state.ids.put(ident, number)
         if len(payloads) != parcel.n and (live or parcel.n > OPEN_MAX):
             msg = f"a parcel of {parcel.n} messages with {len(payloads)} payloads"
             raise ValueError(msg)
         if not (sealed and not live):  # of what is over, no payload is there; else each keeps its place
             parcel.payloads = [payload or b"" for payload in payloads] or [b""] * parcel.n
-        state.parcels.append(parcel)
-        state.parcel_firsts.append(first)
+        state.parcels[first] = parcel
         state.plain += live
         counts = state.counts(type_name)
         in_line = parcel.n - head - len(parcel.gone)
@@ -60,7 +87,10 @@ def load_parcels(state: QueueState, rows: list[list[Any]]) -> dict[int, Parcel]:
             state.payload_bytes += parcel.bytes_of([i for i in range(head, parcel.n) if i not in parcel.gone])
         if not sealed:
             state.open_parcels[type_name] = parcel
-    return {parcel.first: parcel for parcel in state.parcels}
+    firsts = {start: parcel for parcel in state.parcels.values() for start in stretches(parcel)}
+    for start, parcel in sorted(firsts.items(), key=itemgetter(0)):
+        state.parcel_index.add(start, parcel)
+    return state.parcels
 
 
 def dump_flights(state: QueueState) -> list[list[Any]]:
@@ -76,10 +106,8 @@ def load_flights(state: QueueState, columns: list[list[Any]]) -> None:
         numbers = [row[0] for row in group]
         if parcel is None:
             raise KeyError(numbers[0])
-        state.leased.update(dict.fromkeys(numbers, Flight(parcel, until_us, retries, ahead)))
+        take_off(state, Flight(parcel, until_us, retries, ahead, numbers, len(numbers)))
         counts = state.counts(parcel.type)
         counts.in_flight += len(numbers)
         counts.out += len(numbers)
-        state.payload_bytes += parcel.bytes_of([number - parcel.first for number in numbers])
-        if until_us:
-            state.lease_horizon_us = min(state.lease_horizon_us, until_us)
+        state.payload_bytes += parcel.bytes_of(parcel.places(numbers))

@@ -5,10 +5,10 @@ Called only while a fact is folded (`queue_folds`); nothing is decided here. Pla
 
 from __future__ import annotations
 
-from collections import deque
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
+from perdure.events.group import Group
+from perdure.events.heap_set import HeapSet
 from perdure.events.message import Message, Status
 from perdure.events.plain import line_of
 from perdure.events.queue_state import KeyHolder, KeySlots
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perdure.events import vocabulary as ev
     from perdure.events.queue_state import QueueState
 
-__all__ = ["back", "enter", "leave", "place", "stand_again", "unplace"]
+__all__ = ["back", "enter", "go_out", "lease_until", "leave", "place", "stand_again", "unplace"]
 
 READY, DELAYED, HELD, LEASED = Status.READY, Status.DELAYED, Status.HELD, Status.LEASED
 
@@ -30,17 +30,17 @@ def enter(state: QueueState, message: Message) -> None:
     state.ids.put(published.id, number)
     state.payload_bytes += len(published.payload)
     if published.expires_us:
-        heappush(state.expiring, (published.expires_us, number))
+        state.expiring.add((published.expires_us, number))
     if published.group is not None:
-        line = state.groups.setdefault(published.group, deque())
-        if line and line[-1] > number:
-            # A replayed message goes back before those published after it, but never before the one that is out.
-            head_is_out = line[0] in state.leased
-            rest = sorted([*line, number][1:] if head_is_out else [*line, number])
-            state.groups[published.group] = deque([line[0], *rest] if head_is_out else rest)
-            _hold_back(state, state.groups[published.group])
+        group = state.groups.get(published.group)
+        if group is None:
+            group = state.groups[published.group] = Group()
+            group.add(number)
         else:
-            line.append(number)
+            first = group.head
+            group.add(number)
+            if group.head != first:  # replayed: it goes back before those published after it, but for one that is out
+                _hold_back(state, state.messages[first])
     if published.key is not None and published.dedup != "append":
         holder = state.keys.setdefault((published.type, published.key), KeyHolder())
         if holder.waiting:
@@ -50,24 +50,22 @@ def enter(state: QueueState, message: Message) -> None:
     place(state, message)
 
 
-def _hold_back(state: QueueState, group: deque[int]) -> None:
+def _hold_back(state: QueueState, message: Message) -> None:
     """Take out of line who is no longer first of its group."""
-    for number in list(group)[1:]:
-        message = state.messages.get(number)
-        if message is not None and message.where:  # in line; the one just entering is not yet
-            unplace(state, message)
-            _stand(state, message, HELD)
-            _fill_slots(state, message.published)
+    if message.where:
+        unplace(state, message)
+        _stand(state, message, HELD)
+        _fill_slots(state, message.published)
 
 
 def place(state: QueueState, message: Message) -> None:
     """Let a waiting message stand where it belongs now."""
     published = message.published
     if message.due_us:
-        heappush(state.delayed, (message.due_us, message.number))
+        state.delayed.add((message.due_us, message.number))
         _stand(state, message, DELAYED)
         return
-    if published.group is not None and state.groups[published.group][0] != message.number:
+    if published.group is not None and state.groups[published.group].head != message.number:
         _stand(state, message, HELD)
         return
     if published.key is not None and published.dedup != "append":
@@ -81,6 +79,8 @@ def place(state: QueueState, message: Message) -> None:
     message.status = READY
     state.counts(published.type).ready += 1
     line_of(state, published.type).add(message)
+    if message.number in state.suspects:
+        state.alone.setdefault(published.type, HeapSet()).add(message.number)
 
 
 def _takes_slot(state: QueueState, message: Message) -> bool:
@@ -95,8 +95,13 @@ def _takes_slot(state: QueueState, message: Message) -> bool:
     if len(slots.taken) < limit:
         slots.taken.add(message.number)
         return True
-    heappush(slots.waiting, (-published.priority, message.rank, message.number))
+    slots.waiting.add(_turn(message))
     return False
+
+
+def _turn(message: Message) -> tuple[int, int, int]:
+    """Give a message's place among those that wait for a slot."""
+    return -message.published.priority, message.rank, message.number
 
 
 def _fill_slots(state: QueueState, published: ev.Published) -> None:
@@ -106,10 +111,9 @@ def _fill_slots(state: QueueState, published: ev.Published) -> None:
     if slots is None or published.terms is None:
         return
     while slots.waiting and len(slots.taken) < published.terms.key_parallelism:
-        following = state.messages.get(heappop(slots.waiting)[2])
-        if following is not None and following.status is HELD:
-            unplace(state, following)
-            place(state, following)
+        following = state.messages[slots.waiting.first[2]]
+        unplace(state, following)
+        place(state, following)
     if not slots.taken and not slots.waiting:
         del state.slots[key]
 
@@ -117,7 +121,7 @@ def _fill_slots(state: QueueState, published: ev.Published) -> None:
 def stand_again(state: QueueState, message: Message) -> None:
     """Let a waiting message of a snapshot stand where it belongs, once all that it may wait for are known."""
     if message.published.expires_us:
-        heappush(state.expiring, (message.published.expires_us, message.number))
+        state.expiring.add((message.published.expires_us, message.number))
     place(state, message)
 
 
@@ -137,6 +141,9 @@ def unplace(state: QueueState, message: Message) -> None:
     status = message.status
     if published.terms is not None and (slots := state.slots.get((published.type, published.key or ""))) is not None:
         slots.taken.discard(message.number)
+        slots.waiting.discard(_turn(message))
+    if message.number in state.suspects:
+        _not_alone(state, message)
     if status is LEASED:
         counts.in_flight -= 1
         lease = message.lease
@@ -145,26 +152,67 @@ def unplace(state: QueueState, message: Message) -> None:
         else:
             counts.out -= 1
         message.lease = None
-        message.until_us = 0
+        lease_until(state, message, 0)
         message.percent, message.note = None, ""
         del state.leased[message.number]
         if published.key is not None and published.dedup != "append":
             state.keys[published.type, published.key].running = 0
     elif status is READY:
         counts.ready -= 1
-        message.status = HELD  # no longer in line: what is left of it there is a husk
-        state.lines[published.type].leave(message)
+        message.status = HELD
+        state.lines[published.type].remove(message)
     elif status is DELAYED:
         counts.delayed -= 1
+        state.delayed.discard((message.due_us, message.number))
     else:
         counts.held -= 1
+
+
+def _not_alone(state: QueueState, message: Message) -> None:
+    alone = state.alone.get(message.published.type)
+    if alone is not None:
+        alone.discard(message.number)
+        if not alone:
+            del state.alone[message.published.type]
+
+
+def lease_until(state: QueueState, message: Message, until_us: int) -> None:
+    """Let a message's lease end at a time; 0: at none, or it is over."""
+    if message.until_us:
+        state.lease_ends.discard((message.until_us, message.number))
+    message.until_us = until_us
+    if until_us:
+        state.lease_ends.add((until_us, message.number))
+
+
+def go_out(state: QueueState, message: Message, lease: ev.Leased) -> None:
+    """Hand out a message that is in line, or was singled out of it just now."""
+    published, number = message.published, message.number
+    counts = state.counts(published.type)
+    counts.ready -= 1
+    counts.in_flight += 1
+    state.lines[published.type].remove(message)
+    message.status, message.lease = LEASED, lease
+    if lease.holder:
+        state.holders[lease.holder] = number
+    else:
+        counts.out += 1
+    lease_until(state, message, lease.until_us)
+    state.leased[number] = message
+    if published.expires_us:
+        state.expiring.discard((published.expires_us, number))
+    if published.group is not None:
+        state.groups[published.group].let_out(number)
+    if published.key is not None and published.dedup != "append":
+        holder = state.keys[published.type, published.key]
+        holder.waiting, holder.running = 0, number
 
 
 def back(state: QueueState, message: Message) -> None:
     """A message that was out waits again (unless a newer one of its key does: then its end follows in the same frame)."""
     published = message.published
     if published.expires_us:
-        heappush(state.expiring, (published.expires_us, message.number))
+        state.expiring.add((published.expires_us, message.number))
     if published.key is not None and published.dedup != "append":
         holder = state.keys[published.type, published.key]
         if holder.waiting:
@@ -172,27 +220,22 @@ def back(state: QueueState, message: Message) -> None:
             _stand(state, message, HELD)
             return
         holder.waiting = message.number
-    place(state, message)
     if published.group is not None:
-        _order_group(state, published.group)
+        group = state.groups[published.group]
+        group.take_back(message.number)
+        if group.head != message.number:  # whoever was replayed before the one that was out comes before it now
+            _let_in(state, group.head)
+    place(state, message)
     if published.terms is not None:
         _fill_slots(state, published)
 
 
-def _order_group(state: QueueState, group: str) -> None:
-    """Nothing of the group is out any more: whoever was replayed before the one that was comes before it now.
-
-    So a group stands in the order of its numbers, but for one that is out; a snapshot relies on that.
-    """
-    line = state.groups[group]
-    if len(line) < 2 or line[0] < line[1]:  # noqa: PLR2004 - of one there is no order
-        return
-    ordered = state.groups[group] = deque(sorted(line))
-    _hold_back(state, ordered)
-    first = state.messages[ordered[0]]
-    if first.status is HELD:
-        unplace(state, first)
-        place(state, first)
+def _let_in(state: QueueState, number: int) -> None:
+    """What a message was held for may be over."""
+    message = state.messages[number]
+    if message.status is HELD:
+        unplace(state, message)
+        place(state, message)
 
 
 def leave(state: QueueState, message: Message, attempt: int) -> None:
@@ -200,6 +243,8 @@ def leave(state: QueueState, message: Message, attempt: int) -> None:
     published, number = message.published, message.number
     unplace(state, message)
     del state.messages[number]
+    if published.expires_us:
+        state.expiring.discard((published.expires_us, number))
     state.payload_bytes -= len(published.payload)
     state.suspects.discard(number)
     if published.key is not None and published.dedup != "append":
@@ -216,22 +261,16 @@ def _free_key(state: QueueState, key: tuple[str, str], number: int) -> None:
     if holder.waiting == number:
         holder.waiting = 0
     if holder.waiting and not holder.running:
-        newer = state.messages[holder.waiting]
-        if newer.status is HELD:
-            unplace(state, newer)
-            place(state, newer)
+        _let_in(state, holder.waiting)
     elif not holder.running:
         del state.keys[key]
 
 
 def _free_group(state: QueueState, group: str, number: int) -> None:
-    line = state.groups[group]
-    was_head = line[0] == number
-    line.remove(number)
-    if not line:
+    members = state.groups[group]
+    was_head = members.head == number
+    members.remove(number)
+    if not members:
         del state.groups[group]
     elif was_head:
-        following = state.messages[line[0]]
-        if following.status is HELD:
-            unplace(state, following)
-            place(state, following)
+        _let_in(state, members.head)

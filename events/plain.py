@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from perdure.events.lane import Line
-from perdure.events.message import Message, Status
+from perdure.events.message import Message, Status, Where
 from perdure.events.parcel import Flight, Parcel
 from perdure.events.remembering import close_parcel
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from perdure.events.queue_state import QueueState
 
-__all__ = ["complete", "enter_plain", "lease", "line_of", "shelve_excess", "single"]
+__all__ = ["complete", "enter_plain", "lease", "line_of", "shelve_excess", "single", "take_off"]
 
 LEASED = Status.LEASED
 
@@ -44,14 +44,15 @@ def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str
     done = 0
     while done < n:
         parcel = state.open_parcels.get(type_name)
-        if parcel is None or parcel.end != first + done:
+        if parcel is None:
             parcel = _begin_parcel(state, type_name, first + done)
         rest = payloads[done:] if done else payloads
         took = parcel.room(rest)
         # A run of one is no run: so it does not matter whether it was read from the log by itself.
         piece = ids[done : done + took] if took > 1 else [ids[done]]
         state.ids.put_all(piece, first + done)
-        parcel.add(piece, rest[:took])
+        parcel.add(first + done, piece, rest[:took])
+        state.parcel_index.add(first + done, parcel)
         lane.add_parcel(parcel)
         done += took
         if parcel.full:
@@ -59,12 +60,7 @@ def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str
 
 
 def _begin_parcel(state: QueueState, type_name: str, first: int) -> Parcel:
-    before = state.open_parcels.get(type_name)
-    if before is not None:
-        _seal(state, before)
-    parcel = state.open_parcels[type_name] = Parcel(first, type_name)
-    state.parcels.append(parcel)
-    state.parcel_firsts.append(first)
+    parcel = state.open_parcels[type_name] = state.parcels[first] = Parcel(first, type_name)
     return parcel
 
 
@@ -91,7 +87,7 @@ def _shelve(state: QueueState, parcel: Parcel) -> None:
 
 def shelve_excess(state: QueueState) -> None:
     """Put on the shelf what is over the bound, those that come last first."""
-    for parcel in reversed(state.parcels):
+    for parcel in reversed(state.parcels.values()):
         if state.payload_bytes - state.shelved_bytes <= state.resident_max:
             return
         if parcel.sealed and parcel.live:
@@ -107,13 +103,19 @@ def single(state: QueueState, number: int) -> Message:
     parcel = state.parcel_of(number)
     if message is None or parcel is None:
         raise KeyError(number)
-    i = number - parcel.first
+    i = parcel.place(number)
     state.messages[number] = message
     state.ids.put(message.published.id, number)
     if message.status is LEASED:
+        _land(state, state.leased[number], 1)
         state.leased[number] = message
+        if message.until_us:
+            state.lease_ends.add((message.until_us, number))
     else:
+        message.where = Where.NOWHERE
         parcel.leave(i)
+        state.lines[parcel.type].trim(parcel)
+    parcel.blank((i,))
     state.plain -= 1
     parcel.live -= 1
     if parcel.sealed and not parcel.live:
@@ -127,20 +129,38 @@ def lease(state: QueueState, numbers: range, until_us: int, retries: int, ahead:
         parcel = state.parcel_of(numbers[0])
         if parcel is None:
             raise KeyError(numbers[0])
-        here, numbers = numbers[: parcel.end - numbers[0]], numbers[parcel.end - numbers[0] :]
-        if here[0] == parcel.rank:
-            parcel.advance(len(here))
+        i = parcel.place(numbers[0])
+        n = parcel.row(i, len(numbers))
+        here, numbers = numbers[:n], numbers[n:]
+        if i == parcel.head:
+            parcel.advance(n)
         else:
-            for number in here:
-                parcel.leave(number - parcel.first)
-        state.leased.update(dict.fromkeys(here, Flight(parcel, until_us, retries, ahead)))
+            for k in range(i, i + n):
+                parcel.leave(k)
+        take_off(state, Flight(parcel, until_us, retries, ahead, here, n))
         counts = state.by_type[parcel.type]
         counts.ready -= len(here)
         counts.in_flight += len(here)
         counts.out += len(here)
-        state.lines[parcel.type].trim(0)
-    if until_us and until_us < state.lease_horizon_us:
-        state.lease_horizon_us = until_us
+        state.lines[parcel.type].trim(parcel)
+
+
+def take_off(state: QueueState, flight: Flight) -> None:
+    """Let all of a flight be out."""
+    state.leased.update(dict.fromkeys(flight.numbers, flight))
+    if flight.until_us:
+        first = flight.numbers[0]
+        state.flights[first] = flight
+        state.lease_ends.add((flight.until_us, -first))
+
+
+def _land(state: QueueState, flight: Any, n: int) -> None:
+    """Of a flight, `n` are no longer out as they went."""
+    flight.out -= n
+    if not flight.out and flight.until_us:
+        first = flight.numbers[0]
+        del state.flights[first]
+        state.lease_ends.discard((flight.until_us, -first))
 
 
 def complete(state: QueueState, numbers: Iterable[int]) -> None:
@@ -153,9 +173,12 @@ def complete(state: QueueState, numbers: Iterable[int]) -> None:
         counts.completed += n
         counts.in_flight -= n
         counts.out -= n
-        first = parcel.first
-        state.payload_bytes -= parcel.bytes_of([number - first for number in here])
+        places = parcel.places(here)
+        state.payload_bytes -= parcel.bytes_of(places)
         state.plain -= n
         parcel.live -= n
+        _land(state, flight, n)
         if parcel.sealed and not parcel.live:
             close_parcel(state, parcel)
+        else:
+            parcel.blank(places)

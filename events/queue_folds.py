@@ -5,23 +5,20 @@ No decision is made here: every fact is taken as given and cannot be refused. De
 
 from __future__ import annotations
 
-from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
 from perdure.events import plain, runs
 from perdure.events import vocabulary as ev
 from perdure.events.dead_letters import death
-from perdure.events.message import Message, Status
+from perdure.events.message import Message
 from perdure.events.parcel import Flight
-from perdure.events.placing import back, enter, leave, place, unplace
+from perdure.events.placing import back, enter, go_out, lease_until, leave, place, unplace
 from perdure.events.queue_state import Dead, QueueState, is_suspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = ["evolve", "evolve_all"]
-
-READY, LEASED = Status.READY, Status.LEASED
 
 
 def evolve(state: QueueState, event: ev.Event) -> QueueState:
@@ -79,25 +76,7 @@ def _leased(state: QueueState, event: ev.Leased) -> None:
     if number not in state.messages and event.attempt == 1 and not event.holder:
         plain.lease(state, range(number, number + 1), event.until_us, event.retries, event.ahead)
         return
-    message = plain.single(state, number)
-    published = message.published
-    counts = state.counts(published.type)
-    counts.ready -= 1
-    message.status = LEASED
-    state.lines[published.type].leave(message)
-    counts.in_flight += 1
-    if event.holder:
-        state.holders[event.holder] = number
-    else:
-        counts.out += 1
-    message.lease = event
-    message.until_us = event.until_us
-    if event.until_us and event.until_us < state.lease_horizon_us:
-        state.lease_horizon_us = event.until_us
-    state.leased[number] = message
-    if published.key is not None and published.dedup != "append":
-        holder = state.keys[published.type, published.key]
-        holder.waiting, holder.running = 0, number
+    go_out(state, plain.single(state, number), event)
 
 
 def _completed(state: QueueState, event: ev.Completed) -> None:
@@ -129,16 +108,13 @@ def _cancelled(state: QueueState, event: ev.Cancelled) -> None:
 
 
 def _lease_extended(state: QueueState, event: ev.LeaseExtended) -> None:
-    message = plain.single(state, event.number)
-    message.until_us = event.until_us
-    if event.until_us and event.until_us < state.lease_horizon_us:
-        state.lease_horizon_us = event.until_us
+    lease_until(state, plain.single(state, event.number), event.until_us)
 
 
 def _progressed(state: QueueState, event: ev.Progressed) -> None:
     message = plain.single(state, event.number)
     message.percent, message.note = event.percent, event.note
-    message.until_us = event.until_us
+    lease_until(state, message, event.until_us)
 
 
 def _attempt_failed(state: QueueState, event: ev.AttemptFailed) -> None:
@@ -210,21 +186,31 @@ def _purged(state: QueueState, event: ev.Purged) -> None:
 
 
 def _key_held(state: QueueState, event: ev.KeyHeld) -> None:
-    state.held_keys[event.type, event.key] = (event.id, event.until_us)
-    heappush(state.fading, (event.until_us, event.type, event.key))
+    key = (event.type, event.key)
+    _, until_us = state.held_keys.get(key, ("", 0))
+    state.fading.discard((until_us, *key))
+    state.held_keys[key] = (event.id, event.until_us)
+    state.fading.add((event.until_us, *key))
 
 
 def _key_freed(state: QueueState, event: ev.KeyFreed) -> None:
-    state.held_keys.pop((event.type, event.key), None)
+    key = (event.type, event.key)
+    _, until_us = state.held_keys.pop(key, ("", 0))
+    state.fading.discard((until_us, *key))
 
 
 def _result_kept(state: QueueState, event: ev.ResultKept) -> None:
+    before = state.results.get(event.id)
+    if before is not None:
+        state.fading.discard((before.until_us, event.id, ""))
     state.results[event.id] = event
-    heappush(state.fading, (event.until_us, event.id, ""))
+    state.fading.add((event.until_us, event.id, ""))
 
 
 def _result_dropped(state: QueueState, event: ev.ResultDropped) -> None:
-    state.results.pop(event.id, None)
+    kept = state.results.pop(event.id, None)
+    if kept is not None:
+        state.fading.discard((kept.until_us, event.id, ""))
 
 
 def _paced(state: QueueState, event: ev.Paced) -> None:

@@ -5,6 +5,7 @@ Pure: nothing is changed here, no clock is read, nothing is drawn. How facts cha
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perdure.events import outcome_rules as outcomes
@@ -27,17 +28,16 @@ from perdure.events.commands import (
     Subscription,
     Tick,
 )
-from perdure.events.deadlines import fading_at, is_delayed_until, is_expiring_at
 from perdure.events.ending_rules import no_result
 from perdure.events.errors import DuplicateKey, LeaseLost, UnknownMessage
 from perdure.events.limits import Limits
-from perdure.events.message import Status
 from perdure.events.queue_state import FOREVER, QueueState
 from perdure.events.runs import LeasedRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
+    from perdure.events.heap_set import HeapSet
     from perdure.events.message import Message
 
 __all__ = [
@@ -184,12 +184,9 @@ def pressing(state: QueueState, subscription: Subscription) -> int:
 
 def _suspect(state: QueueState, open_to: dict[str, Subscription]) -> tuple[Message, Subscription] | None:
     """Give the first message that must run alone and could: while there is one, nothing else starts."""
-    for number in sorted(state.suspects):
-        message = state.messages[number]
-        subscription = open_to.get(message.published.type)
-        if subscription is not None and message.status in (Status.READY, Status.LEASED):
-            return message, subscription
-    return None
+    number = min((alone.first for name, alone in state.alone.items() if name in open_to), default=0)
+    message = state.messages.get(number)
+    return None if message is None else (message, open_to[message.published.type])
 
 
 def _cancel(state: QueueState, command: Cancel, now_us: int, limits: Limits) -> list[ev.Event]:
@@ -205,10 +202,10 @@ def _cancel(state: QueueState, command: Cancel, now_us: int, limits: Limits) -> 
 def next_deadline_us(state: QueueState) -> int:
     """Give the earliest time at which `tick` or `overdue` could have something to say."""
     return min(
-        state.delayed[0][0] if state.delayed else FOREVER,
-        state.expiring[0][0] if state.expiring else FOREVER,
-        state.fading[0][0] if state.fading else FOREVER,
-        state.lease_horizon_us,
+        state.delayed.first[0] if state.delayed else FOREVER,
+        state.expiring.first[0] if state.expiring else FOREVER,
+        state.fading.first[0] if state.fading else FOREVER,
+        state.lease_ends.first[0] if state.lease_ends else FOREVER,
     )
 
 
@@ -219,20 +216,18 @@ def tick(state: QueueState, now_us: int, limits: Limits = DEFAULTS, unlived_us: 
     """
     expired: dict[int, ev.Event] = {}
     without: Events = []
-    for expires_us, number in _until(state.expiring, now_us):
-        if is_expiring_at(state, expires_us, number) and state.messages[number].status is not Status.LEASED:
-            expired[number] = ev.Expired(number)
-            without += no_result(state, state.messages[number].published, "Expired", now_us, limits)
+    for _, number in _until(state.expiring, now_us):
+        expired[number] = ev.Expired(number)
+        without += no_result(state, state.messages[number].published, "Expired", now_us, limits)
     awake: dict[int, ev.Event] = {}
-    for due_us, number in _until(state.delayed, now_us):
-        if number not in expired and is_delayed_until(state, due_us, number):
+    for _, number in _until(state.delayed, now_us):
+        if number not in expired:
             if unlived_us is not None and _is_hurried(state.messages[number], now_us, unlived_us):
                 continue
             awake[number] = ev.Awakened(number)
     faded: dict[tuple[str, str], ev.Event] = {}
-    for until_us, name, key in _until(state.fading, now_us):
-        if fading_at(state, until_us, name, key):
-            faded[name, key] = ev.KeyFreed(name, key) if key else ev.ResultDropped(name)
+    for _, name, key in _until(state.fading, now_us):
+        faded[name, key] = ev.KeyFreed(name, key) if key else ev.ResultDropped(name)
     return [*expired.values(), *without, *awake.values(), *faded.values()]
 
 
@@ -244,23 +239,17 @@ def _is_hurried(message: Message, now_us: int, unlived_us: Callable[[int, int], 
     return now_us - failed_us - unlived_us(failed_us, now_us) < message.due_us - failed_us
 
 
-def _until(heap: list[Any], now_us: int) -> list[Any]:
-    """Give all entries of a heap up to a time, in order, looking at no others."""
-    found = []
-    frontier = [0] if heap else []
-    while frontier:
-        i = frontier.pop()
-        if heap[i][0] <= now_us:
-            found.append(heap[i])
-            frontier += [child for child in (2 * i + 1, 2 * i + 2) if child < len(heap)]
-    return sorted(found)
+def _until(deadlines: HeapSet[Any], now_us: int) -> Iterator[Any]:
+    """Give all deadlines up to a time, in order, looking at no others."""
+    return takewhile(lambda deadline: deadline[0] <= now_us, deadlines.ascending())
 
 
 def overdue(state: QueueState, now_us: int) -> list[Message]:
     """Give the messages whose lease has run out; their holders may have a word to say before they are taken back."""
-    if now_us < state.lease_horizon_us:
-        return []
-    late = [number for number, held in state.leased.items() if held.until_us and held.until_us <= now_us]
+    late: list[int] = []
+    for _, number in _until(state.lease_ends, now_us):
+        flight = state.flights.get(-number)
+        late += [number] if flight is None else [n for n in flight.numbers if state.leased.get(n) is flight]
     return [message for number in late if (message := state.look(number)) is not None]
 
 

@@ -5,21 +5,23 @@ How facts change it is in `queue_folds` (and, for where a message stands, in `pl
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
+from perdure.events.heap_set import HeapSet
 from perdure.events.id_index import IdIndex
 from perdure.events.message import Message, Status, Where
 from perdure.events.parcel import Flight, Parcel
+from perdure.events.parcel_index import ParcelIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from perdure.events import vocabulary as ev
     from perdure.events.commands import Death
+    from perdure.events.group import Group
     from perdure.events.lane import Line
     from perdure.events.parcel import Shelf
 
@@ -41,8 +43,8 @@ class KeySlots:
     """The messages of one key whose type limits how many of a key may be out: who has a slot, and who waits for one."""
 
     taken: set[int] = attrs.field(factory=set)
-    waiting: list[tuple[int, int, int]] = attrs.field(factory=list)
-    """Heap of (-priority, rank, number); entries of messages that wait no longer are skipped."""
+    waiting: HeapSet[tuple[int, int, int]] = attrs.field(factory=HeapSet)
+    """(-priority, rank, number)."""
 
 
 class Dead(NamedTuple):
@@ -92,10 +94,9 @@ class QueueState:
     next_number: int = 1
     messages: dict[int, Message] = attrs.field(factory=dict)
     """Live messages that are not plain, or not any more."""
-    parcels: list[Parcel] = attrs.field(factory=list)
-    """All others, and those of them that ended of late; in the order of their numbers."""
-    parcel_firsts: list[int] = attrs.field(factory=list)
-    """The first number of each parcel."""
+    parcels: dict[int, Parcel] = attrs.field(factory=dict)
+    """All others, and those of them that ended of late: by the first number of each parcel, in that order."""
+    parcel_index: ParcelIndex = attrs.field(factory=ParcelIndex)
     open_parcels: dict[str, Parcel] = attrs.field(factory=dict)
     """By type: the parcel that takes what is published next."""
     plain: int = 0
@@ -110,28 +111,35 @@ class QueueState:
     leased: dict[int, Message | Flight] = attrs.field(factory=dict)
     holders: dict[str, int] = attrs.field(factory=dict)
     """Manual consumers' requests, and which message each has."""
-    delayed: list[tuple[int, int]] = attrs.field(factory=list)
-    expiring: list[tuple[int, int]] = attrs.field(factory=list)
+    flights: dict[int, Flight] = attrs.field(factory=dict)
+    """By first number: those with leases that end."""
+    lease_ends: HeapSet[tuple[int, int]] = attrs.field(factory=HeapSet)
+    """(until_us, number) of each single message whose lease ends, (until_us, -first number) of each flight."""
+    delayed: HeapSet[tuple[int, int]] = attrs.field(factory=HeapSet)
+    """(due_us, number)."""
+    expiring: HeapSet[tuple[int, int]] = attrs.field(factory=HeapSet)
+    """(expires_us, number) of those that are not out."""
     keys: dict[tuple[str, str], KeyHolder] = attrs.field(factory=dict)
-    groups: dict[str, deque[int]] = attrs.field(factory=dict)
+    groups: dict[str, Group] = attrs.field(factory=dict)
     slots: dict[tuple[str, str], KeySlots] = attrs.field(factory=dict)
     suspects: set[int] = attrs.field(factory=set)
-    held_keys: dict[tuple[str, str], tuple[str, int]] = attrs.field(factory=dict)
+    alone: dict[str, HeapSet[int]] = attrs.field(factory=dict)
+    """By type: the suspects that are ready or out."""
+    held_keys: OrderedDict[tuple[str, str], tuple[str, int]] = attrs.field(factory=OrderedDict)
     """Keys held by a window after completion: the id of who had it, and until when."""
-    results: dict[str, ev.ResultKept] = attrs.field(factory=dict)
-    fading: list[tuple[int, str, str]] = attrs.field(factory=list)
-    """Heap of (until_us, id, "") for results and (until_us, type, key) for held keys."""
+    results: OrderedDict[str, ev.ResultKept] = attrs.field(factory=OrderedDict)
+    fading: HeapSet[tuple[int, str, str]] = attrs.field(factory=HeapSet)
+    """(until_us, id, "") for results and (until_us, type, key) for held keys."""
     paces: dict[str, int] = attrs.field(factory=dict)
     """Type to the time at which its rate allows the next delivery."""
     ticks: dict[str, int] = attrs.field(factory=dict)
     """Schedule to its last tick that is dealt with."""
-    dead: dict[int, Dead] = attrs.field(factory=dict)
-    """By number; the letters themselves are with `dead_letters`."""
+    dead: OrderedDict[int, Dead] = attrs.field(factory=OrderedDict)
+    """By number, the oldest first; the letters themselves are with `dead_letters`. What gives up its oldest at a bound is an
+    OrderedDict: a dict finds its first only by passing all that were removed before it."""
     by_type: dict[str, TypeCounts] = attrs.field(factory=dict)
     late_results: int = 0
     payload_bytes: int = 0
-    lease_horizon_us: int = FOREVER
-    """No lease ends before this; only ever too early, never too late."""
 
     @property
     def live(self) -> int:
@@ -152,8 +160,7 @@ class QueueState:
 
     def parcel_of(self, number: int) -> Parcel | None:
         """Give the parcel in which a message is, or was."""
-        i = bisect_right(self.parcel_firsts, number) - 1
-        return self.parcels[i] if i >= 0 and number < self.parcels[i].end else None
+        return self.parcel_index.get(number)
 
     def look(self, number: int) -> Message | None:
         """Give a live message; of a plain one a copy, made up for who looks."""
@@ -166,7 +173,7 @@ class QueueState:
             published = flight.parcel.published(number)
             return Message(published, number, number, status=Status.LEASED, lease=lease, until_us=flight.until_us)
         parcel = self.parcel_of(number)
-        if parcel is None or parcel.has_left(number - parcel.first):
+        if parcel is None or parcel.has_left(parcel.place(number)):
             return None
         return Message(parcel.published(number), number, number, where=Where.ORDERLY)
 
@@ -186,8 +193,8 @@ class QueueState:
     def living(self) -> Iterator[Message]:
         """Give all live messages, as `look` does, in no particular order."""
         yield from self.messages.values()
-        for parcel in self.parcels:
-            for number in range(parcel.first, parcel.end):
+        for parcel in self.parcels.values():
+            for number in parcel.numbers:
                 if number not in self.messages and (message := self.look(number)) is not None:
                     yield message
 
@@ -199,7 +206,7 @@ class QueueState:
         parcel = self.parcel_of(number)
         if parcel is None or attempt != 1 or number in self.leased or number in self.messages or number in self.dead:
             return False
-        i = number - parcel.first
+        i = parcel.place(number)
         return parcel.has_left(i) and parcel.id_of(i) == ident
 
 

@@ -56,14 +56,14 @@ def _forget(state: QueueState, number: int) -> None:
 
 
 def _forget_parcel(state: QueueState, parcel: Parcel) -> None:
-    place = state.parcel_firsts.index(parcel.first)
-    del state.parcels[place], state.parcel_firsts[place]
+    del state.parcels[parcel.first]
+    state.parcel_index.drop(parcel)
     for offset, ids in parcel.chunks:
-        first = parcel.first + offset
+        first = parcel.numbers[offset]
         if isinstance(ids, IdRun):
             state.ids.drop_run(ids, first)
             continue
-        for number, ident in enumerate(ids, first):
+        for number, ident in zip(parcel.numbers[offset : offset + len(ids)], ids, strict=True):
             # Those that were singled out are remembered by themselves.
             if number not in state.messages and number not in state.finished and number not in state.dead:
                 state.ids.drop(ident, number)

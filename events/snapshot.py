@@ -9,7 +9,6 @@ Format 1 was one MessagePack map.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 import attrs
@@ -19,6 +18,8 @@ from perdure.events import dead_letters as letters
 from perdure.events import handlers
 from perdure.events import vocabulary as ev
 from perdure.events.errors import StoreCorrupt
+from perdure.events.group import Group
+from perdure.events.heap_set import HeapSet
 from perdure.events.message import Message, Status
 from perdure.events.parcel_snapshot import dump_flights, dump_parcels, load_flights, load_parcels
 from perdure.events.placing import stand_again
@@ -219,9 +220,9 @@ def load_queue(plain: dict[str, Any]) -> QueueState:
     for number in plain.get("slots", ()):
         published = by_number[number]
         state.slots.setdefault((published.type, published.key or ""), KeySlots()).taken.add(number)
+    state.suspects = set(plain["suspects"])
     _stand_in_line(state, messages, leases)
     load_flights(state, plain.get("flights", []))
-    state.suspects = set(plain["suspects"])
     for type_name, key, ident, until_us in plain.get("held_keys", ()):
         evolve(state, ev.KeyHeld(type_name, key, ident, until_us))
     for kept in decode_rows(plain.get("results", [])):
@@ -245,11 +246,10 @@ def _stand_in_line(state: QueueState, messages: list[Message], leases: dict[int,
             else:
                 holder.running = message.number
         if published.group is not None:
-            line = state.groups.setdefault(published.group, deque())
-            if lease is None:
-                line.append(message.number)
-            else:
-                line.appendleft(message.number)
+            group = state.groups.setdefault(published.group, Group())
+            group.add(message.number)
+            if lease is not None:
+                group.let_out(message.number)
         if lease is not None:
             message.lease, message.status = lease, Status.LEASED
             state.leased[message.number] = message
@@ -259,7 +259,9 @@ def _stand_in_line(state: QueueState, messages: list[Message], leases: dict[int,
             if lease.holder:
                 state.holders[lease.holder] = message.number
             if message.until_us:
-                state.lease_horizon_us = min(state.lease_horizon_us, message.until_us)
+                state.lease_ends.add((message.until_us, message.number))
+            if message.number in state.suspects:
+                state.alone.setdefault(published.type, HeapSet()).add(message.number)
     for message in sorted(messages, key=lambda m: (m.rank, m.number)):
         if message.lease is None:
             stand_again(state, message)

@@ -36,7 +36,6 @@ from perdure.events.commands import (
     Tick,
 )
 from perdure.events.dead_letters import death
-from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
 from perdure.events.id_index import IdRun
 from perdure.events.invariants import contradictions
@@ -317,7 +316,6 @@ class QueueMachine(RuleBasedStateMachine):
             assert message.lease is not None
             self.do(Lose(message.number, message.published.id, message.lease.attempt, "overdue"))
         self.take(rules.tick(self.live, self.now_us))  # what came back may have outlived its time
-        settle_deadlines(self.live, self.now_us)
         assert rules.next_deadline_us(self.live) > self.now_us
 
     @rule()

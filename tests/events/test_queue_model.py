@@ -34,7 +34,6 @@ from perdure.events.commands import (
     ReplayItem,
     Subscription,
 )
-from perdure.events.deadlines import settle_deadlines
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
 from perdure.events.message import Status
 from perdure.events.outcome_rules import complete_run
@@ -340,7 +339,6 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
     def settle(self) -> None:
         """Have the queue look at the clock, as its actor does after each pass."""
         self.take(rules.tick(self.state, self.now_us, LIMITS))
-        settle_deadlines(self.state, self.now_us)
         self.plain.time_passes(self.now_us)
 
     # --- agreement -------------------------------------------------------------------------------------------------------
