@@ -6,36 +6,65 @@ When to call, and what becomes of what it returns or raises, is the worker's; wh
 from __future__ import annotations
 
 import threading
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.context import Interrupted
 from perdure.actors.event_loop import EventLoop, LoopDied
+from perdure.actors.messages import Hire, WhenStaffed
 from perdure.actors.process import HandlerProcess
+from perdure.actors.returned import awaited, check_ran, is_awaitable
+from perdure.actors.scope import CALLER
 from perdure.actors.thrown import take_back, throw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context as Variables
 
     from perdure.actors.actor import Actor
     from perdure.actors.pool import Delivery, Pool
 
-__all__ = ["Caller", "interrupt"]
+__all__ = ["Caller", "finishing", "interrupt"]
+
+LOOP_START_MAX_S = 30.0
+"""How long a worker waits for the event loop to start, when a plain handler returns something to be awaited."""
 
 
 class Caller:
     """Makes the calls of one worker, one after the other, in its thread."""
 
-    __slots__ = ("_pool", "_worker")
+    __slots__ = ("_base", "_pool", "_worker")
 
     def __init__(self, worker: Actor, pool: Pool) -> None:
         self._worker = worker
         self._pool = pool
+        self._base: Variables | None = None
+
+    @property
+    def pool(self) -> Pool:
+        """The pool whose handler it calls."""
+        return self._pool
+
+    @property
+    def name(self) -> str:
+        """The worker's name."""
+        return self._worker.name
+
+    def variables(self) -> Variables:
+        """Return the context variables for one call: a copy of its own, so that nothing that is set in it reaches the next."""
+        base = self._base
+        if base is None:
+            base = self._worker.stage.variables.copy()
+            base.run(CALLER.set, self)
+            self._base = base
+        return base.copy()
 
     def call(self, message: Any, context: Any, deliveries: list[Delivery]) -> Any:
         """Call the handler; until `release`, these deliveries can be interrupted. Gives what it returns, raises what it raises."""
         handler = self._pool.handler
+        variables = self.variables()
         if handler.kind == "async":
-            return self._call_on_loop(handler.call, message, context, deliveries)
+            return self._await_on_loop(variables.run(handler.call, message, context), variables, deliveries)
         if handler.kind == "process":
             process = context.process = self.process()
             _stoppable(deliveries, process.stopper())
@@ -44,15 +73,45 @@ class Caller:
             for delivery in deliveries:
                 delivery.guard = guard
                 delivery.thread_id = threading.get_ident()
-        return handler.call(message, context)
+        value = variables.run(handler.call, message, context)
+        return value if value is None else self.finish(value, variables, deliveries)
 
-    def _call_on_loop(self, call: Callable[[Any, Any], Any], message: Any, context: Any, deliveries: list[Delivery]) -> Any:
+    def finish(self, value: Any, variables: Variables, deliveries: list[Delivery]) -> Any:
+        """Return what a plain handler gave in the end: what can be awaited is awaited on the event loop.
+
+        Raises:
+            TypeError: it returned something that never ran; see `check_ran`.
+            Whatever the awaitable raises.
+        """
+        if not is_awaitable(value):
+            return check_ran(value)
+        self._have_loop()
+        return self._await_on_loop(value, variables, deliveries)
+
+    def _have_loop(self) -> None:
+        """Have an event loop for a handler that was not known to need one."""
+        stage = self._worker.stage
+        self._pool.awaits = True
+        if "event_loop" in stage.actors:
+            return
+        answer = stage.world.answer()
+        stage.tell("supervisor", Hire("event_loop"))
+        stage.desk.send("supervisor", WhenStaffed(), answer, from_outside=False)
+        answer.wait(LOOP_START_MAX_S)
+
+    def _await_on_loop(self, value: Any, variables: Variables, deliveries: list[Delivery]) -> Any:
         stage = self._worker.stage
         loop = stage.actors.get("event_loop")
+        coroutine = awaited(value)
         if not isinstance(loop, EventLoop):
+            _close(coroutine, value)
             msg = "the event loop is not there yet"
             raise LoopDied(msg)
-        running = loop.call(call(message, context))
+        try:
+            running = loop.call(coroutine, variables)
+        except LoopDied:
+            _close(coroutine, value)
+            raise
         _stoppable(deliveries, lambda _grace_s: running.cancel())
         try:
             return running.wait()
@@ -85,6 +144,29 @@ class Caller:
         process = self._pool.processes.pop(self._worker.name, None)
         if process is not None:
             process.close()
+
+
+def finishing(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return a plain handler whose call ends when what it returned has: for those that something is put round.
+
+    What is round it (a middleware, a container of services) then ends after the work, not before it.
+    """
+
+    def called(message: Any, context: Any) -> Any:
+        value = call(message, context)
+        caller = CALLER.get()
+        if value is None or caller is None:
+            return value
+        return caller.finish(value, copy_context(), context.deliveries)
+
+    return called
+
+
+def _close(*coroutines: Any) -> None:
+    """Let go of coroutines that never began, so that Python does not warn of them."""
+    for coroutine in coroutines:
+        if hasattr(coroutine, "close"):
+            coroutine.close()
 
 
 def _stoppable(deliveries: list[Delivery], stop: Callable[[float], None]) -> None:

@@ -108,6 +108,11 @@ class Context(msgspec.Struct, eq=False):
         """True once the lease is gone (timeout, expiry, shutdown, cancelled): stop working, the outcome will not be taken."""
         return self._delivery.lost
 
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """What its worker has in hand; for the worker."""
+        return [self._delivery]
+
     def facts(self) -> dict[str, Any]:
         """Give what a handler in another process may know of this attempt."""
         names = ("id", "attempt", "key", "correlation_id", "causation_id")
@@ -235,6 +240,11 @@ class Batch(Sequence[BatchItem]):
     def messages(self) -> list[Any]:
         """The messages alone."""
         return [item.message for item in self._items]
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """What its worker has in hand; for the worker."""
+        return [delivery for item in self._items for delivery in item.deliveries]
 
     @property
     def cancelled(self) -> bool:

@@ -147,7 +147,7 @@ class Dispatcher(Decider):
         pool.closed = self.stage.closing or self.quiescing is not None or self.state.is_paused(pool.type)
         pool.handler = pool.registered.changed(handler.changes)
         pool.target = handler.parallelism
-        if pool.handler.kind == "async" and "event_loop" not in self.stage.actors:
+        if pool.needs_loop and "event_loop" not in self.stage.actors:
             self.stage.tell("supervisor", Hire("event_loop"))
         self._staff(pool)
         self._subscribe(pool)

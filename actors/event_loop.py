@@ -15,6 +15,7 @@ from perdure.actors.mailbox import stops
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from contextvars import Context
 
     from perdure.actors.stage import Stage
 
@@ -131,8 +132,8 @@ class EventLoop(Actor):
         self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
 
-    def call(self, coroutine: Coroutine[Any, Any, Any]) -> Call:
-        """Start a coroutine; callable in any thread.
+    def call(self, coroutine: Coroutine[Any, Any, Any], variables: Context) -> Call:
+        """Start a coroutine with these context variables; callable in any thread.
 
         Raises:
             LoopDied: this loop is dead, and its successor not there yet.
@@ -140,7 +141,7 @@ class EventLoop(Actor):
         call = Call(self.loop, self.generation, coroutine)
         self.stage.loop_calls.add(call)
         try:
-            self.loop.call_soon_threadsafe(call.begin)
+            self.loop.call_soon_threadsafe(call.begin, context=variables)
         except RuntimeError:
             self.stage.loop_calls.discard(call)
             coroutine.close()

@@ -37,6 +37,8 @@ class HandlerSpec:
     type: str
     call: Callable[[Any, Any], Any]
     """Takes the message and its context; for batches a `Batch` alone. Gives a coroutine where `kind` is `async`."""
+    label: str = ""
+    """What the host gave, for people: its module and qualified name."""
     function: Callable[[Any, Any], Any] | None = None
     """For processes: what runs in the child; `call` leads there."""
     kind: str = "thread"

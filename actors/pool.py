@@ -194,6 +194,8 @@ class Pool:
         """From the moment a message could have been handled to the start of its first attempt."""
         self.processes: dict[str, HandlerProcess] = {}
         """By the name of the worker whose calls it runs."""
+        self.awaits = False
+        """Its handler is a plain one, and has returned something to be awaited."""
         self.processed = 0
         self.failed = 0
 
@@ -201,6 +203,11 @@ class Pool:
     def type(self) -> str:
         """The message type's stable name."""
         return self.handler.type
+
+    @property
+    def needs_loop(self) -> bool:
+        """Whether its handler runs on the event loop."""
+        return self.awaits or self.handler.kind == "async"
 
     def deliver(self, deliveries: list[Delivery]) -> None:
         """Let the workers have these. Runs in the journal's thread, once their leases are written."""

@@ -9,6 +9,7 @@ nothing of it is stored.
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import pickle
@@ -16,10 +17,12 @@ import resource
 import signal
 import sys
 import traceback
+from contextvars import copy_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.returned import awaited, check_ran, is_awaitable
 from perdure.actors.shipping import CANCEL_SIGNAL, pack
 
 if TYPE_CHECKING:
@@ -58,6 +61,12 @@ class RemoteContext:
         if not ok:
             raise value
         return value
+
+
+def _finished(handler: Any, message: Any, context: RemoteContext) -> Any:
+    """Call the handler, and wait for what it returns where that can be awaited."""
+    value = handler(message, context)
+    return asyncio.run(awaited(value)) if is_awaitable(value) else check_ran(value)
 
 
 def _failed(error: BaseException) -> bytes:
@@ -113,7 +122,7 @@ def main(fd: int, memory_bytes: int) -> None:
                 continue
             message, facts = pickle.loads(body)  # noqa: S301 - as above
             context = RemoteContext(connection, facts)
-            answer = pack(("done", pack(handler(message, context))))
+            answer = pack(("done", pack(copy_context().run(_finished, handler, message, context))))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is this message's failure
             out_of_memory = isinstance(error, MemoryError)
             answer = _failed(error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
@@ -150,6 +151,8 @@ class Stage:
         self.deaths: dict[str, int] = {}
         self.schedules: dict[str, Schedule] = {}
         self.outboxes: dict[str, Source] = {}
+        self.variables = copy_context()
+        """The context variables that the system was started with, and what its start hooks set: each message has a copy."""
         self.loop_calls: set[Call] = set()
         """What runs on the event loop."""
         self.raised: dict[str, BaseException] = {}

@@ -83,7 +83,7 @@ class Supervisor(Actor):
             # The predecessor may have died right after it had started somebody, in the middle of telling of that or of the journal.
             # All of it is told again: twice is harmless.
             self.stage.tell("dispatcher", Reborn(self.name))
-            with_coroutines = [pool for pool in self.stage.pools.values() if pool.handler.kind == "async"]
+            with_coroutines = [pool for pool in self.stage.pools.values() if pool.needs_loop]
             wanted = {"event_loop": with_coroutines, "scheduler": self.stage.schedules, "relay": self.stage.outboxes}
             for name, needed in wanted.items():
                 if needed:
@@ -141,7 +141,7 @@ class Supervisor(Actor):
             retiring = len(pool.retiring)
             if len(workers) - retiring < pool.target or gone > retiring or None in workers.values():
                 return False
-            if pool.handler.kind == "async" and not self._runs("event_loop"):
+            if pool.needs_loop and not self._runs("event_loop"):
                 return False
         return True
 

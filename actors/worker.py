@@ -128,7 +128,10 @@ class Worker(Actor):
         delivery.started_us = self.looked_us
         context = Context(self.stage, delivery, pool.handler)
         try:
-            pool.handler.call(message, context)
+            variables = self.caller.variables()
+            value = variables.run(pool.handler.call, message, context)
+            if value is not None:
+                self.caller.finish(value, variables, [delivery])
         except ActorKilled:
             raise
         except BaseException as error:  # noqa: BLE001 - as in `_attempt`

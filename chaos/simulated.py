@@ -19,6 +19,7 @@ from perdure.system import System
 
 if TYPE_CHECKING:
     from perdure.actors.handler import HandlerSpec
+    from perdure.schedules import Schedule
 
 __all__ = ["SimulatedSystem", "Stuck"]
 
@@ -58,8 +59,8 @@ class SimulatedSystem(System):
         """So many of the next messages between actors are told twice, of those that may be."""
         super().__init__(store=store, options=options, clock=self.world.clock, seed=seed, world=self.world, **others)
 
-    def _add(self, spec: HandlerSpec) -> None:
-        super()._add(self._here(spec))
+    def _add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
+        super()._add(self._here(spec), schedule)
 
     def _here(self, spec: HandlerSpec) -> HandlerSpec:
         """Give a handler as it runs in this thread."""

@@ -9,8 +9,11 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.calling import finishing
 from perdure.actors.context import Context
+from perdure.actors.returned import awaited
 from perdure.events.errors import InvalidMessage
+from perdure.signatures import label_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["adapt"]
 
 
-def adapt(handler: Any, registry: svcs.Registry | None, *, takes: int = 2) -> tuple[Handle, bool, bool]:
+def adapt(
+    handler: Any, registry: svcs.Registry | None, *, takes: int = 2, message_type: type | None = None
+) -> tuple[Handle, bool, bool]:
     """Make `(message, context)` of a function or a class with a `handle` method.
 
     Args:
@@ -30,81 +35,27 @@ def adapt(handler: Any, registry: svcs.Registry | None, *, takes: int = 2) -> tu
             services in `__init__`, and a new instance handles each message.
         registry: where services come from.
         takes: how many of the arguments are the system's: 2, or 1 for a batch.
+        message_type: what it is registered for.
 
     Returns:
         what to call, whether it is a coroutine function, and whether it gets services.
 
     Raises:
-        InvalidMessage: it takes something that is no service, or there is no registry.
+        InvalidMessage: it cannot be called so, it takes something that is no service, or there is no registry.
     """
-    if inspect.isclass(handler):
-        call = getattr(handler, "handle", None)
-        if call is None:
-            msg = f"handler: the class {handler.__qualname__} has no method `handle(message, context)`"
-            raise InvalidMessage(msg)
-        needs = _needs(handler, list(inspect.signature(handler).parameters.values()))
-        own = _positional(call)[1:]
-        _check_takes_message(handler, call, 2)
-        plain = _made(_method(handler), len(own) >= takes, takes)
-    else:
-        call = handler
-        _check_takes_message(handler, call, 1)
-        own = _positional(handler)
-        needs = _needs(handler, own[takes:])
-        plain = _made(lambda services: _with(handler, services), len(own) >= takes, takes)
-        if not needs and len(own) == takes == 2:  # noqa: PLR2004 - it is called as it is
-            return handler, inspect.iscoroutinefunction(handler), False
-    is_async = inspect.iscoroutinefunction(call)
+    signature = read(handler, takes, message_type)
+    needs = signature.services
+    make = _method(handler) if inspect.isclass(handler) else lambda services: _with(handler, services)
+    if not inspect.isclass(handler) and not needs and signature.arguments == takes == 2:  # noqa: PLR2004
+        return handler, signature.is_async, False  # it is called as it is
+    plain = _made(make, signature.arguments, signature.context_name)
     if not needs:
-        return (lambda message, context: plain({}, message, context)), is_async, False
+        return (lambda message, context: plain({}, message, context)), signature.is_async, False
     if registry is None:
         names = ", ".join(kind.__qualname__ for kind in needs.values())
-        msg = f"handler: {handler.__qualname__} asks for {names}; give the system a registry: System(..., registry=svcs.Registry())"
+        msg = f"handler: {label_of(handler)} asks for {names}; give the system a registry: System(..., registry=svcs.Registry())"
         raise InvalidMessage(msg)
-    return (_in_async_scope if is_async else _in_scope)(registry, needs, plain), is_async, True
-
-
-def _check_takes_message(handler: Any, call: Any, arguments: int) -> None:
-    """Refuse what could not be called with a message (and, of a method, its own object): it would fail each one."""
-    try:
-        inspect.signature(call).bind_partial(*range(arguments))
-    except ValueError:  # some callables of C have no signature
-        return
-    except TypeError:
-        msg = f"handler: {getattr(handler, '__qualname__', handler)} takes no argument for the message"
-        raise InvalidMessage(msg) from None
-
-
-def _positional(call: Any) -> list[inspect.Parameter]:
-    """Give the parameters that must be given."""
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    try:
-        parameters = inspect.signature(call).parameters.values()
-    except (TypeError, ValueError):  # some callables of C have no signature; they get what handlers get
-        parameters = inspect.signature(lambda message, context: None).parameters.values()  # noqa: ARG005
-    return [p for p in parameters if p.kind in kinds and p.default is inspect.Parameter.empty]
-
-
-def _needs(handler: Any, parameters: list[inspect.Parameter]) -> dict[str, type]:
-    """Give the services that parameters ask for, by name."""
-    function = handler.__init__ if inspect.isclass(handler) else handler
-    scope = getattr(inspect.unwrap(function), "__globals__", {})
-    needs: dict[str, type] = {}
-    for parameter in parameters:
-        if parameter.default is not inspect.Parameter.empty:
-            continue
-        wanted = parameter.annotation
-        if isinstance(wanted, str):
-            try:
-                wanted = eval(wanted, scope)  # noqa: S307 - the host's own annotation, as `typing.get_type_hints` would
-            except NameError as error:
-                msg = f"handler: {handler.__qualname__} asks for {parameter.name}: {wanted}, which cannot be found: {error}"
-                raise InvalidMessage(msg) from error
-        if not isinstance(wanted, type) or wanted is inspect.Parameter.empty:
-            msg = f"handler: {handler.__qualname__} takes {parameter.name!r}, which names no service by its annotation"
-            raise InvalidMessage(msg)
-        needs[parameter.name] = wanted
-    return needs
+    return (_in_async_scope if signature.is_async else _in_scope)(registry, needs, plain), signature.is_async, True
 
 
 def _method(handler: Any) -> Callable[[Mapping[str, Any]], Callable[..., Any]]:
@@ -112,12 +63,14 @@ def _method(handler: Any) -> Callable[[Mapping[str, Any]], Callable[..., Any]]:
 
 
 def _with(handler: Any, services: Mapping[str, Any]) -> Callable[..., Any]:
-    return lambda *arguments: handler(*arguments, **services)
+    return lambda *arguments, **named: handler(*arguments, **named, **services)
 
 
-def _made(make: Callable[[Mapping[str, Any]], Callable[..., Any]], wants_context: bool, takes: int) -> Callable[..., Any]:  # noqa: FBT001
-    if wants_context and takes == 2:  # noqa: PLR2004 - message and context
+def _made(make: Callable[[Mapping[str, Any]], Callable[..., Any]], arguments: int, context_name: str | None) -> Callable[..., Any]:
+    if arguments == 2:  # noqa: PLR2004 - message and context
         return lambda services, message, context: make(services)(message, context)
+    if context_name is not None:
+        return lambda services, message, context: make(services)(message, **{context_name: context})
     return lambda services, message, context: make(services)(message)  # noqa: ARG005 - it takes none
 
 
@@ -127,7 +80,8 @@ def _in_scope(registry: svcs.Registry, needs: Mapping[str, type], plain: Callabl
     def handle(message: Any, context: Any) -> Any:
         with svcs.Container(registry) as container:
             container.register_local_value(Context, context)
-            return plain({name: container.get(kind) for name, kind in needs.items()}, message, context)
+            services: dict[str, Any] = {name: container.get(kind) for name, kind in needs.items()}
+            return finishing(lambda message, context: plain(services, message, context))(message, context)
 
     return handle
 
@@ -139,6 +93,6 @@ def _in_async_scope(registry: svcs.Registry, needs: Mapping[str, type], plain: C
         async with svcs.Container(registry) as container:
             container.register_local_value(Context, context)
             services: dict[str, Any] = {name: await container.aget(kind) for name, kind in needs.items()}
-            return await plain(services, message, context)
+            return await awaited(plain(services, message, context))
 
     return handle

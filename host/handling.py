@@ -11,7 +11,8 @@ from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import checked_seconds
 from perdure.registration import DEFAULT_BACKOFF, Registration, check_whole, tick_type
 from perdure.running import Running
-from perdure.schedules import Tick
+from perdure.schedules import Schedule, Tick
+from perdure.signatures import label_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -84,7 +85,7 @@ class Handling(Running):
         fields = self._registered.check(self.drafts.handled(type), options)
 
         def register(handler: H) -> H:
-            self._add(self._registered.add(handler, fields, isolation))
+            self._enter(self._registered.make(handler, fields, isolation, cls=type))
             return handler
 
         return register
@@ -119,7 +120,7 @@ class Handling(Running):
         fields["batch_wait_s"] = checked_seconds("wait", wait)
 
         def register(handler: H) -> H:
-            self._add(self._registered.add(handler, fields, "thread", takes=1))
+            self._enter(self._registered.make(handler, fields, "thread", cls=type, takes=1))
             return handler
 
         return register
@@ -176,27 +177,39 @@ class Handling(Running):
         if message is not None:
             name = name or self.drafts.names.name(type(message))
             made = self._registered.schedule(when, name=name, message=message, missed=missed, zone=zone, options=options)
+            self._registered.schedules[made.name] = made
             if self._engine is not None:
                 self._engine.add_schedule(made)
             return None
 
         def register(handler: H) -> H:
-            label = name or f"{handler.__module__}.{handler.__qualname__}"
+            label = name or (getattr(handler, "__qualname__", None) and f"{handler.__module__}.{handler.__qualname__}")
+            if not label:
+                msg = f"every: {label_of(handler)} has no name of its own; give its ticks one: every(..., name=...)"
+                raise InvalidMessage(msg)
             defaults = _with_defaults("every", options)
             self.drafts.names.name(Tick)
-            self.drafts.names.add(tick_type(label), Tick)
             fields = self._registered.check(tick_type(label), defaults)
             schedule = self._registered.schedule(when, name=label, message=None, missed=missed, zone=zone, options={})
-            spec = self._registered.add(handler, fields, defaults["isolation"])
-            if self._engine is not None:
-                self._engine.add(spec, schedule)
+            spec = self._registered.make(handler, fields, defaults["isolation"], cls=Tick)
+            self.drafts.names.add(tick_type(label), Tick)
+            self._enter(spec, schedule)
             return handler
 
         return register
 
-    def _add(self, spec: HandlerSpec) -> None:
+    def _enter(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
+        """Take a handler that has been checked; one that the running system cannot take leaves nothing behind."""
+        self._registered.enter(spec, schedule)
+        try:
+            self._add(spec, schedule)
+        except BaseException:
+            self._registered.remove(spec, schedule)
+            raise
+
+    def _add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         if self._engine is not None:
-            self._engine.add(spec)
+            self._engine.add(spec, schedule)
 
 
 def _with_defaults(call: str, options: dict[str, Any]) -> dict[str, Any]:

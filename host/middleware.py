@@ -5,6 +5,7 @@ What a message is and when it is handled is not theirs; they see it pass, and ma
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     Handle = Callable[[Any, Any], Any]
     MakeDraft = Callable[..., Draft]
 
-__all__ = ["Middleware", "around_handle", "around_publish"]
+__all__ = ["Middleware", "around_handle", "around_publish", "check_middleware"]
 
 
 class Middleware:
@@ -48,6 +49,20 @@ class Middleware:
     async def ahandle(self, message: Any, context: Context, call_next: Callable[[Any, Any], Awaitable[Any]]) -> Any:
         """As `handle`, for coroutine handlers. Runs on the event loop."""
         return await call_next(message, context)
+
+
+def check_middleware(parts: Sequence[Middleware]) -> None:
+    """Refuse parts whose methods could not be called as they are.
+
+    Raises:
+        TypeError: a plain method was written as a coroutine function: nothing would await it.
+    """
+    for part in parts:
+        for name in ("publish", "handle"):
+            if inspect.iscoroutinefunction(getattr(part, name, None)):
+                hint = "write `ahandle` for coroutine handlers" if name == "handle" else "it runs in the publisher's thread"
+                msg = f"middleware: {type(part).__qualname__}.{name} must be a plain function, not `async def`; {hint}"
+                raise TypeError(msg)
 
 
 def around_publish(parts: Sequence[Middleware], make: MakeDraft) -> MakeDraft:

@@ -10,14 +10,16 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.calling import finishing
 from perdure.actors.handler import HandlerSpec
 from perdure.dependencies import adapt
 from perdure.events.backoff import Exponential, Fixed
 from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import seconds_or_none, whole_us
 from perdure.metrics import moment
-from perdure.middleware import around_handle
+from perdure.middleware import around_handle, check_middleware
 from perdure.schedules import MISSED, Schedule, Tick, following
+from perdure.signatures import label_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -68,6 +70,7 @@ class Registration:
     ) -> None:
         self._drafts = drafts
         self._options = options
+        check_middleware(middleware)
         self._middleware = middleware
         self._registry = registry
         self._settings = settings
@@ -116,7 +119,7 @@ class Registration:
         if options["renew"] and lease_s is None:
             msg = "renew: without a lease there is nothing to renew; a message is held for as long as its handler runs"
             raise InvalidMessage(msg)
-        self._drafts.policies[name] = check_policy(options["dedup"], options["dedup_window"], options["key_parallelism"])
+        check_policy(options["dedup"], options["dedup_window"], options["key_parallelism"])
         return {
             "type": name,
             "parallelism": low,
@@ -135,30 +138,42 @@ class Registration:
             "memory_bytes": options["memory_limit"],
         }
 
-    def add(self, handler: Any, fields: dict[str, Any], isolation: str, *, takes: int = 2) -> HandlerSpec:
-        """Make a spec of a function or class and checked options.
+    def make(self, handler: Any, fields: dict[str, Any], isolation: str, *, cls: type, takes: int = 2) -> HandlerSpec:
+        """Make a spec of a function or class and checked options; nothing is entered yet, see `enter`.
 
         Raises:
             InvalidMessage: the type has a handler, or this one cannot be called as one.
         """
         name = fields["type"]
         if name in self.specs:
-            msg = f"type: {name} has a handler already, {self.specs[name].call!r}; a type has one"
+            msg = f"type: {name} has a handler already, {self.specs[name].label}; a type has one"
             raise InvalidMessage(msg)
-        if not callable(handler):
-            msg = f"handler: a function or a class, not {handler!r}"
-            raise InvalidMessage(msg)
-        call, is_async, has_services = adapt(handler, self._registry, takes=takes)
+        call, is_async, has_services = adapt(handler, self._registry, takes=takes, message_type=cls)
         kind, function = ("async" if is_async else isolation), None
         if isolation == "process":
             if is_async or has_services:
                 msg = "isolation: a process handler is a plain function without services; the parent's do not exist in its process"
                 raise InvalidMessage(msg)
             function, call = call, lambda message, context: context.process.call(message, context)
-        call = around_handle(self._middleware, call, is_async=is_async)
-        spec = HandlerSpec(**fields, call=call, kind=kind, function=function)
-        self.specs[name] = spec
-        return spec
+        around = around_handle(self._middleware, call, is_async=is_async)
+        if around is not call and kind == "thread":
+            around = around_handle(self._middleware, finishing(call), is_async=False)
+        return HandlerSpec(**fields, call=around, kind=kind, function=function, label=label_of(handler))
+
+    def enter(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
+        """Take a handler, and its schedule, into those of the system: the last step, after everything has been checked."""
+        window_us = round((spec.dedup_window_s or 0) * 1_000_000)
+        self._drafts.policies[spec.type] = (spec.dedup, window_us, spec.key_parallelism or 0)
+        self.specs[spec.type] = spec
+        if schedule is not None:
+            self.schedules[schedule.name] = schedule
+
+    def remove(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
+        """Undo `enter`, where the running system could not take the handler."""
+        self._drafts.policies.pop(spec.type, None)
+        self.specs.pop(spec.type, None)
+        if schedule is not None:
+            self.schedules.pop(schedule.name, None)
 
     def schedule(
         self,
@@ -170,7 +185,7 @@ class Registration:
         zone: str | dt.tzinfo | None,
         options: dict[str, Any],
     ) -> Schedule:
-        """Make a schedule.
+        """Make a schedule; nothing is entered yet.
 
         Raises:
             InvalidMessage: the name is taken, or an option is out of its range.
@@ -188,8 +203,7 @@ class Registration:
             return drafts.draft(Tick(name, moment(due_us)), id=ident, **options)._replace(type=tick_type(name))
 
         draft(0)  # a message or option that cannot be published is told now, not at the first tick
-        made = self.schedules[name] = Schedule(name, missed, after, draft)
-        return made
+        return Schedule(name, missed, after, draft)
 
 
 def tick_type(schedule: str) -> str:
