@@ -13,26 +13,18 @@ import pykka
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
+from perdure.actors.here import HERE, births
 from perdure.actors.mailbox import Mailbox, stops
 from perdure.actors.thrown import take_back, throw
 
 if TYPE_CHECKING:
     from perdure.actors.stage import Stage
 
-__all__ = ["Actor", "ActorKilled", "begin"]
+__all__ = ["Actor", "ActorKilled"]
 
 
 ROUSE_FIRST_S, ROUSE_GROWTH, ROUSE_MAX_S = 0.005, 1.01, 0.25
 """The pauses between two calls to one that is to die and waits: short for some hundreds, as each may reach another of as many."""
-_births = threading.Lock()
-"""Held while an actor's thread is started, and while a death is thrown: until it runs, CPython files a new thread under the id
-of the one that starts it, so that a death meant for the supervisor would strike the newborn (and hang who waits for it)."""
-
-
-def begin(thread: threading.Thread) -> None:
-    """Start a thread; the way to do so for whoever may be an actor."""
-    with _births:
-        thread.start()
 
 
 class ActorKilled(BaseException):
@@ -53,6 +45,10 @@ class Actor(pykka.ThreadingActor):
     use_daemon_thread = True
     idle_after_s: float | None = None
     """After this time without a message `on_idle` runs once; None: never."""
+    runs_handlers = False
+    """The host's handlers run in its thread, so they may wait there for what the other actors answer."""
+    runs_host_code = False
+    """What it does may take as long as the host's own code likes; a stop waits for that only so long."""
 
     def __init__(self, stage: Stage, name: str, generation: int) -> None:
         super().__init__()
@@ -66,6 +62,8 @@ class Actor(pykka.ThreadingActor):
         self.at_rest = False
         """It has ended in good order, with everything done that it was told before."""
         self.thread: threading.Thread | None = None
+        self.in_callback = False
+        """It is in a callback of the host's."""
         self._busy = False
 
     @staticmethod
@@ -78,12 +76,13 @@ class Actor(pykka.ThreadingActor):
     def start_thread(self) -> None:
         """Run in a thread of its own."""
         thread = threading.Thread(target=self._actor_loop, name=f"perdure-{self.name}", daemon=True)
-        with _births:
+        with births.lock:
             thread.start()
             self.thread = thread
 
     def _actor_loop(self) -> None:
         cause: BaseException | None = None
+        HERE.actor = self
         try:
             with self._life:
                 self.in_loop = not self.killed
@@ -151,7 +150,7 @@ class Actor(pykka.ThreadingActor):
 
         A thread inside a C call (a sleep, a system call) dies when that returns.
         """
-        with _births, self._life:
+        with births.lock, self._life:
             if self.killed:
                 return  # a second exception could strike whoever gets the thread's id next
             self.killed = True

@@ -26,6 +26,13 @@ END: Any = ()
 """Whoever closes a bundle puts this at the end of its list; what stands before the first of them is in."""
 
 
+def orphan(reply: Reply, error: BaseException) -> None:
+    """Fail a reply in a forked child, if it is of a kind that can be waited for there."""
+    fail = getattr(reply, "orphan", None)
+    if fail is not None:
+        fail(error)
+
+
 class Bundle:
     """Command and reply in one: the command of all that is in, from when somebody has to know that; the reply of each.
 
@@ -89,6 +96,11 @@ class Bundle:
         """See `Reply.reject`."""
         for reply in self._close()[1]:
             reply.reject(another(error))
+
+    def orphan(self, error: BaseException) -> None:
+        """See `PublishFuture.orphan`."""
+        for reply in self._close()[1]:
+            orphan(reply, another(error))
 
     def _close(self) -> tuple[Publish, list[Reply]]:
         if not self._closed:

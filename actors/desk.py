@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from perdure.actors.bundle import BUNDLE_MAX, Bundle
+from perdure.actors.bundle import BUNDLE_MAX, Bundle, orphan
+from perdure.actors.here import check_may_wait
 from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull, StoreUnavailable, another
 
@@ -188,9 +189,11 @@ class Desk:
 
         Raises:
             QueueFull: there was no room in time.
+            WouldDeadlock: there is none, and this is the thread of an actor that would have to make it.
         """
         if self.under_way < most:
             return
+        check_may_wait()
         until_s = time.monotonic() + timeout_s
         # Woken when a quarter is done, not at each one: who is woken for one place fills it and waits again.
         self._enough = most - most // 4
@@ -278,6 +281,13 @@ class Desk:
     def reopen(self) -> None:
         """Let those outside ask again."""
         self.closed = None
+
+    def disown(self, error: NotRunning) -> None:
+        """In a forked child: what waits here is the parent's, and is answered there; whoever asks here is refused."""
+        self.closed = error
+        outstanding, self.outstanding = self.outstanding, {}
+        for request in outstanding.values():
+            orphan(request.reply, another(error))
 
     def abandon(self, error: NotRunning) -> None:
         """Refuse everything, now and from now on: nobody is left to answer, nor to say what became of a frame in doubt."""

@@ -12,6 +12,7 @@ from perdure.actors.decider import Decider
 from perdure.actors.desk import Request
 from perdure.actors.messages import (
     Hire,
+    Hurry,
     Outcomes,
     Overdue,
     Pace,
@@ -101,6 +102,8 @@ class Dispatcher(Decider):
                     self._call_off(message)
                 case WorkerDown():
                     self._worker_down(message)
+                case Hurry():
+                    self.quiet_by_us = 0
                 case Wake():
                     self.wake_at_us = 0
         self._look_whether_quiet(now_us)
@@ -116,6 +119,7 @@ class Dispatcher(Decider):
                     self.quiet_by_us = now_us + round(grace_s * 1_000_000)
                     for pool in self.stage.pools.values():
                         self._line_up(pool)
+                        pool.end_waits()
                     self.wake_by(self.quiet_by_us)
                     return
                 case Report():

@@ -7,6 +7,7 @@ it; its successor tells the workers that wait for them.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor, ActorKilled
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from perdure.actors.stage import Stage
 
 __all__ = ["Call", "EventLoop", "LoopDied"]
+
+
+logger = logging.getLogger("perdure")
+
+TIDY_S = 0.25
+"""What coroutines that are cancelled at a stop get to tidy up, beyond the grace period."""
 
 
 class LoopDied(Exception):
@@ -65,6 +72,10 @@ class Call:
         if self._task is not None:
             self._task.cancel()
 
+    def give_up(self, error: BaseException) -> None:
+        """End the wait with an error, and leave the coroutine to itself."""
+        self._answer.reject(error)
+
     def fail(self, error: BaseException) -> None:
         """End the wait with an error: the loop is dead."""
         if self._task is None:
@@ -96,6 +107,8 @@ class _Inbox:
 class EventLoop(Actor):
     """Started with the first coroutine handler."""
 
+    runs_handlers = runs_host_code = True
+
     def __init__(self, stage: Stage, name: str, generation: int) -> None:
         self.loop = asyncio.new_event_loop()
         super().__init__(stage, name, generation)
@@ -126,11 +139,15 @@ class EventLoop(Actor):
             self.loop.stop()
 
     def _end_tasks(self) -> None:
+        """Cancel what still runs, and give it a moment to tidy up; what goes on regardless is left behind."""
         tasks = asyncio.all_tasks(self.loop)
         for task in tasks:
             task.cancel()
-        self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        if tasks:
+            _, tasks = self.loop.run_until_complete(asyncio.wait(tasks, timeout=TIDY_S))
+        for task in tasks:
+            logger.warning("a coroutine goes on although it was cancelled; it is left behind: %r", task.get_coro())
+        self.loop.run_until_complete(asyncio.wait_for(self.loop.shutdown_asyncgens(), TIDY_S))
 
     def call(self, coroutine: Coroutine[Any, Any, Any], variables: Context) -> Call:
         """Start a coroutine with these context variables; callable in any thread.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.actor import Actor
+from perdure.actors.actor import Actor, ActorKilled
 from perdure.actors.messages import Append, Committed, Reborn, Recall, Recalled, Settle, SettleAll
 from perdure.actors.unwritable import UNWRITABLE, turn_away
 from perdure.events import vocabulary as ev
@@ -166,6 +166,8 @@ class Journal(Actor):
         return writable
 
     def _write(self, frame: list[Append], body: bytes, events_count: int) -> None:
+        if self.killed:  # left behind by a stop: another run may have the store by now
+            raise ActorKilled(self.name)
         first_seq = self.store.last_seq + 1
         self.store.append(body, events_count, expected_seq=first_seq)
         self.unsynced = True
@@ -185,6 +187,8 @@ class Journal(Actor):
         """Sync, unless it is only `wanted` by publishers and the durability does not ask for it."""
         if not self.unsynced or (wanted and self.stage.tuning.durability != "fsync"):
             return
+        if self.killed:  # as in `_write`
+            raise ActorKilled(self.name)
         try:
             self.store.sync()
         except StoreUnavailable:

@@ -251,5 +251,10 @@ class Quiesce:
 
 
 @attrs.define(eq=False)
+class Hurry:
+    """Tell the dispatcher that the grace period of a stop is over, whatever its clock says."""
+
+
+@attrs.define(eq=False)
 class TakeSnapshot:
     """Ask for a snapshot of everything on record."""

@@ -32,6 +32,10 @@ DONE: Any = type("Done", (), {"__repr__": lambda _: "DONE"})()
 """The outcome of a plain message that was handled, and published nothing: there is nothing more to say."""
 
 
+LOOK_UP: Any = type("LookUp", (), {"__repr__": lambda _: "LOOK_UP"})()
+"""Means nothing to the worker that finds it in its mailbox, but that it looks there."""
+
+
 class Claimed(msgspec.Struct, eq=False, kw_only=True):
     """What lies in a pool's mailbox for one of its workers; may be put there again, where one may have died with it."""
 
@@ -228,6 +232,13 @@ class Pool:
             self.open[delivery.number] = delivery
             put(delivery)
         self.inbox.ring()
+
+    def end_waits(self) -> None:
+        """Have workers that wait for more messages of a batch look up: the pool may have been closed."""
+        if self.handler.batch_size:
+            for _ in self.workers:
+                self.inbox.put(LOOK_UP)
+            self.inbox.ring()
 
     def has(self, delivery: Delivery) -> bool:
         """Tell whether the workers have this delivery; its number alone may be another message's, after frames were voided."""

@@ -17,7 +17,7 @@ import threading
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.actor import begin
+from perdure.actors.here import begin
 from perdure.actors.shipping import CANCEL_SIGNAL, pack
 
 if TYPE_CHECKING:

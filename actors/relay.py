@@ -95,6 +95,8 @@ class _Progress:
 class Relay(Actor):
     """Started with the first outbox; looks at each in turn, and at once at one that had a full batch."""
 
+    runs_host_code = True
+
     def __init__(self, stage: Stage, name: str, generation: int) -> None:
         super().__init__(stage, name, generation)
         self.progress: dict[str, _Progress] = {}

@@ -58,6 +58,8 @@ class _ToScheduler:
 class Scheduler(Actor):
     """Started with the first schedule; holds nothing that its successor could not ask for again."""
 
+    runs_host_code = True
+
     def __init__(self, stage: Stage, name: str, generation: int) -> None:
         super().__init__(stage, name, generation)
         self.last: dict[str, int] = {}

@@ -38,6 +38,8 @@ REPORT_AFTER_S = 0.002
 class Worker(Actor):
     """Shares its mailbox with the other workers of its handler, so that none waits while another has work to spare."""
 
+    runs_handlers = runs_host_code = True
+
     def __init__(self, stage: Stage, name: str, generation: int, pool: Pool) -> None:
         super().__init__(stage, name, generation)
         self.pool = pool

@@ -6,13 +6,17 @@ Nothing is decided here; an actor's own part is `Actor.turn`, whoever calls it.
 from __future__ import annotations
 
 import os
+import threading
 import time
 import traceback
 from typing import TYPE_CHECKING, Protocol
 
 from perdure.actors.desk import Answer
+from perdure.actors.here import begin, check_may_wait
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.actors.actor import Actor
 
 __all__ = ["Threads", "World"]
@@ -30,8 +34,15 @@ class World(Protocol):
     def runs(self, actor: Actor) -> bool:
         """Tell whether an actor was started and has not ended; who was to start it may have died before."""
 
+    def beside(self, work: Callable[[], None], name: str) -> None:
+        """Have work done that nothing which strikes the caller interrupts, and return; `name` is for its thread."""
+
     def answer(self) -> Answer:
-        """Give a reply that the caller can wait for."""
+        """Give a reply that the caller can wait for.
+
+        Raises:
+            WouldDeadlock: the caller is an actor that must not wait for others.
+        """
 
     def monotonic_s(self) -> float:
         """Give a time that only goes forward, for pauses."""
@@ -59,8 +70,13 @@ class Threads:
         """See `World.runs`."""
         return actor.thread is not None and actor.thread.is_alive()
 
+    def beside(self, work: Callable[[], None], name: str) -> None:
+        """See `World.beside`."""
+        begin(threading.Thread(target=work, name=f"perdure-{name}", daemon=True))
+
     def answer(self) -> Answer:
         """See `World.answer`."""
+        check_may_wait()
         return Answer()
 
     monotonic_s = staticmethod(time.monotonic)

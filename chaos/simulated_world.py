@@ -161,6 +161,10 @@ class SimulatedWorld:
         """See `World.runs`."""
         return any(seat.actor is actor for seat in self._seats)
 
+    def beside(self, work: Callable[[], None], name: str) -> None:  # noqa: ARG002 - the protocol's name
+        """See `World.beside`: nothing interrupts anybody here."""
+        work()
+
     def answer(self) -> Answer:
         """See `World.answer`."""
         return _SimulatedAnswer(self)

@@ -25,6 +25,7 @@ __all__ = [
     "StoreUnavailable",
     "UnknownMessage",
     "UnknownMessageType",
+    "WouldDeadlock",
     "another",
 ]
 
@@ -144,6 +145,10 @@ class PublishTimeout(PerdureError, TimeoutError):
     def __str__(self) -> str:
         """Give the sentence alone; `ids` is an attribute."""
         return str(self.args[0])
+
+
+class WouldDeadlock(PerdureError, RuntimeError):
+    """A call that waits was made where waiting can never end: in a thread that the answer itself needs. Nothing was done."""
 
 
 def another(error: E) -> E:

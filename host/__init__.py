@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         StoreUnavailable,
         UnknownMessage,
         UnknownMessageType,
+        WouldDeadlock,
     )
     from perdure.metrics import HandlerInfo, Metrics, Totals
     from perdure.middleware import Middleware
@@ -87,6 +88,7 @@ __all__ = [
     "Totals",
     "UnknownMessage",
     "UnknownMessageType",
+    "WouldDeadlock",
     "message",
 ]
 
@@ -114,6 +116,7 @@ _MODULES = {
         "StoreUnavailable",
         "UnknownMessage",
         "UnknownMessageType",
+        "WouldDeadlock",
     ),
     "metrics": ("HandlerInfo", "Metrics", "Totals"),
     "middleware": ("Middleware",),

@@ -5,18 +5,20 @@ Nothing is decided here about messages; which actor is started again when it die
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.decider import Decider
 from perdure.actors.journal import Journal
-from perdure.actors.messages import Hire, Quiesce, Report, Wake, WhenStaffed
+from perdure.actors.messages import Hire, Hurry, Quiesce, Report, Wake, WhenStaffed
 from perdure.actors.pool import Pool
 from perdure.actors.recovery import recover
 from perdure.actors.snapshotter import retire, take
 from perdure.actors.stage import Stage
 from perdure.actors.supervisor import HIRED, ROLES, Supervisor
+from perdure.actors.worker import Worker
 from perdure.events import handlers as handler_rules
 from perdure.events import vocabulary as ev
 from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.actor import Actor
     from perdure.actors.clock import Clock
+    from perdure.actors.desk import Answer
     from perdure.actors.handler import HandlerSpec
     from perdure.actors.relay import Source
     from perdure.actors.world import World
@@ -44,6 +47,10 @@ __all__ = ["ASK_TIMEOUT_S", "Engine"]
 logger = logging.getLogger("perdure")
 
 ASK_TIMEOUT_S = 60.0
+LEAVE_S = 0.5
+"""How long what runs the host's code has to end, beyond the grace period of a stop."""
+LOOK_S = 0.05
+"""How often a stop looks whether it waits for what cannot come."""
 LEAVING = (
     "supervisor",
     "scheduler",
@@ -68,7 +75,7 @@ class Engine:
         self._store = store
         self._clock = clock
         self._options = options
-        self._dismissed = False
+        self._dismissed = self._hurried = False
         self._collector: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None
         self._states, self._base = recover(
             store,
@@ -199,45 +206,119 @@ class Engine:
         finally:
             self.dismiss(why)
 
+    def hurry(self) -> None:
+        """End the grace period of a stop that is under way."""
+        self._hurried = True
+        self.stage.tell("dispatcher", Hurry())
+
     def _quiesce(self, grace_s: float) -> None:
         stage = self.stage
         answer = stage.world.answer()
-        stage.desk.send("dispatcher", Quiesce(grace_s), answer, from_outside=False)
+        stage.desk.send("dispatcher", Quiesce(0.0 if self._hurried else grace_s), answer, from_outside=False)
         try:
-            answer.wait(grace_s + ASK_TIMEOUT_S)
+            self._wait_for_rest(answer, grace_s)
             stage.tell("supervisor", ev.Stopped(stage.run))
         except (TimeoutError, PerdureError) as error:
             logger.warning("the handlers could not be brought to rest, their messages will be taken back: %r", error)
 
+    def _wait_for_rest(self, answer: Answer, grace_s: float) -> None:
+        """Wait until the dispatcher says that all is on record.
+
+        Raises:
+            TimeoutError: it cannot come: an actor that it needs is held up by a callback of the host's, or a minute is over.
+        """
+        with contextlib.suppress(TimeoutError):
+            answer.wait(grace_s + LEAVE_S)
+            return
+        until_s = self.stage.world.monotonic_s() + ASK_TIMEOUT_S
+        while not (stuck := self._in_callbacks()) and self.stage.world.monotonic_s() < until_s:
+            self.stage.tell("dispatcher", Hurry())  # its clock may stand still, or it may have died and begun the period anew
+            with contextlib.suppress(TimeoutError):
+                answer.wait(LOOK_S)
+                return
+        raise TimeoutError(f"a callback of a future still runs in the {stuck[0]}" if stuck else "no answer within a minute")
+
+    def _in_callbacks(self) -> list[str]:
+        return [name for name in LEAVING if (actor := self.stage.actors.get(name)) is not None and actor.in_callback]
+
+    def disown(self, why: NotRunning) -> None:
+        """In a forked child: none of this is here but its memory; the parent's files and locks are left alone."""
+        self._dismissed = True
+        self._restore_collector()
+        self.stage.closing = True
+        self.stage.desk.disown(why)
+
     def dismiss(self, why: NotRunning) -> None:
-        """Let the actors go in the order in which they still tell each other something; the journal closes the store."""
+        """Let the actors go in the order in which they still tell each other something; the journal closes the store.
+
+        What the host's code holds up is left behind, as a daemon thread that can write nothing any more.
+        """
         stage = self.stage
         stage.closing = self._dismissed = True
         self._restore_collector()
-        for pool in stage.pools.values():
-            pool.closed = True
-        for name in LEAVING:
-            gone = None
-            while (actor := stage.actors.get(name)) is not gone and actor is not None:  # it may just have been replaced
-                if actor.actor_ref.is_alive():
-                    actor.actor_ref.stop(block=False)
-                stage.world.join(actor, ASK_TIMEOUT_S)
-                gone = actor
-        stage.desk.abandon(why)
-        for name, actor in list(stage.actors.items()):
-            if name not in ROLES and name not in HIRED and name != "supervisor":
-                actor.kill()
-        for pool in stage.pools.values():
-            for process in list(pool.processes.values()):
-                process.close()
+        left: list[str] = []
         try:
-            if stage.failed is None:
+            for pool in list(stage.pools.values()):
+                pool.closed = True
+            leave_by_s = stage.world.monotonic_s() + LEAVE_S
+            left += [name for name in LEAVING if not self._let_go(name, leave_by_s)]
+            stage.desk.abandon(why)
+            self._end_workers()
+            if stage.failed is None and not left:
                 self._last_snapshot()
             self._store.close()
         except StoreUnavailable as error:
             logger.warning("the log could not be closed in good order, the next start recovers it: %s", error)
         finally:
             self._store.abandon()
+            self._tell_left(left)
+
+    def _let_go(self, name: str, leave_by_s: float) -> bool:
+        """Have an actor end; False where it is left behind."""
+        stage, gone = self.stage, None
+        while (actor := stage.actors.get(name)) is not gone and actor is not None:  # it may just have been replaced
+            if actor.actor_ref.is_alive():
+                actor.actor_ref.stop(block=False)
+            until_s = stage.world.monotonic_s() + ASK_TIMEOUT_S
+            while stage.world.runs(actor):
+                now_s = stage.world.monotonic_s()
+                if now_s >= (leave_by_s if actor.runs_host_code or actor.in_callback else until_s):
+                    self._abandon(actor)
+                    return False
+                stage.world.join(actor, max(0.001, min(LOOK_S, leave_by_s - now_s)) if actor.runs_host_code else LOOK_S)
+            gone = actor
+        return True
+
+    def _abandon(self, actor: Actor) -> None:
+        with contextlib.suppress(RuntimeError):  # at the interpreter's exit no thread can be started, and none is needed
+            actor.kill()
+
+    def _end_workers(self) -> None:
+        stage = self.stage
+        for call in list(stage.loop_calls):
+            call.give_up(NotRunning("the system stopped while this handler was on its event loop"))
+        for name, actor in list(stage.actors.items()):
+            if name not in ROLES and name not in HIRED and name != "supervisor":
+                self._abandon(actor)
+        for pool in list(stage.pools.values()):
+            for process in list(pool.processes.values()):
+                process.close()
+
+    def _tell_left(self, left: list[str]) -> None:
+        """Say which threads go on without the system: nobody can end a thread that is in a call of the host's."""
+        stage = self.stage
+        until_s = stage.world.monotonic_s() + LOOK_S
+        for name, actor in list(stage.actors.items()):
+            if isinstance(actor, Worker):
+                stage.world.join(actor, max(0.0, until_s - stage.world.monotonic_s()))
+                if stage.world.runs(actor):
+                    left.append(name)
+        if left:
+            logger.warning(
+                "left behind as daemon threads, since they did not end in their time: %s. The folder is free; a message whose "
+                "handler goes on there is given to another at the next start, and what that handler still does is not taken",
+                ", ".join(left),
+            )
 
     def _last_snapshot(self) -> None:
         """Save the state as it is at the end, so that the next start replays almost nothing.

@@ -11,6 +11,8 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from perdure.actors.here import HERE, check_may_wait
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -102,6 +104,9 @@ class PublishFuture(Future[T]):
                 callback = callbacks.pop(0)
             except IndexError:
                 return  # another thread took the last one
+            actor = HERE.actor
+            if actor is not None:
+                actor.in_callback = True
             try:
                 callback(self)
             except Exception:
@@ -109,6 +114,9 @@ class PublishFuture(Future[T]):
             except BaseException:
                 callbacks.insert(0, callback)  # whose thread was killed in it: who ends this again calls it again
                 raise
+            finally:
+                if actor is not None:
+                    actor.in_callback = False
 
     def add_done_callback(self, fn: Callable[[Any], object]) -> None:
         """See `Future.add_done_callback`."""
@@ -132,8 +140,19 @@ class PublishFuture(Future[T]):
         """See `Future.result`."""
         if self._state == FINISHED and self._exception is None:
             return self._result  # type: ignore[no-any-return]
+        if self._state == PENDING and timeout != 0:
+            check_may_wait()
         return super().result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """See `Future.exception`."""
+        if self._state == PENDING and timeout != 0:
+            check_may_wait()
         return self._exception if self._state == FINISHED else super().exception(timeout)
+
+    def orphan(self, error: BaseException) -> None:
+        """Fail in a forked child, where nobody else is left to wait: without the locks and callbacks of the parent's threads."""
+        own = self.__dict__
+        own.pop("_condition", None)
+        own["_done_callbacks"] = []
+        self._state, self._result, self._exception = own.setdefault("_outcome", (FINISHED, None, error))

@@ -31,11 +31,15 @@ class Ids:
     """Makes ids; safe in any thread."""
 
     def __init__(self, clock: Clock, chance: random.Random) -> None:
+        self._now_us = clock.now_us
+        self.begin_anew(chance)
+
+    def begin_anew(self, chance: random.Random) -> None:
+        """Begin as if just made: for a forked child, whose ids must not be those of its parent or siblings."""
         # The counter's top bit starts at 0, so that a run would have to make 2**47 ids before it wraps.
         self._next = chance.getrandbits(47)
         self._lock = threading.Lock()
         self._chance = chance.getrandbits(12), chance.getrandbits(14)
-        self._now_us = clock.now_us
         self.begin(0)
 
     def begin(self, epoch: int) -> None:

@@ -21,7 +21,10 @@ class Running:
     """The part of `System` that all others stand on."""
 
     _engine: Engine | None = None
-    _why_not_running = "it was not started; use `with system:` or call `start()`"
+    _why_not_running = (
+        "it was not started. Use `with system:` or `async with system:`, or call `start()`; a process that does nothing else calls "
+        "`serve()`, or is `perdure run module:system`"
+    )
 
     @property
     def running(self) -> bool:

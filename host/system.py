@@ -7,15 +7,20 @@ It decides nothing about messages. Here is its life, and consuming by hand; what
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perdure import living
 from perdure.actors.clock import Clock, SystemClock
 from perdure.actors.context import plain_text
+from perdure.actors.here import HERE
 from perdure.actors.messages import WhenIdle
 from perdure.actors.world import Threads
 from perdure.admin import Actors, Admin
+from perdure.apart import Apart
 from perdure.audit import Audit
 from perdure.config import load, load_handlers
 from perdure.consumer import Delivery
@@ -34,8 +39,7 @@ from perdure.results import Results
 from perdure.store import EventStore, History, SegmentStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -47,6 +51,16 @@ if TYPE_CHECKING:
     from perdure.recovery import Recovery
 
 __all__ = ["System"]
+
+
+class _Beginning:
+    """What a start and the thread that waits for it know of each other."""
+
+    given_up = False
+    """Nobody waits for it any more: what it has begun is to be ended."""
+    refused = False
+    """It has failed by itself, and left nothing."""
+    run: living.Run | None = None
 
 
 class System(Handling, Results):
@@ -85,18 +99,22 @@ class System(Handling, Results):
         self.options = load(options)
         self.clock: Clock = clock or SystemClock()
         self._world: World = world or Threads()
+        self._seed = seed
         self._chance = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
         ids = Ids(self.clock, self._chance)
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, middleware)
         self._store = store or self._folder_store(folder)
         self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers())
         self._lifecycle = threading.Lock()
+        """Held while a start or a stop is made, by the thread that makes it, never by one that waits for that."""
+        self._life: living.Run | None = None
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
         self.actors = Actors(self)
         self.audit = Audit(store=self._store)
         self.recovery: Recovery | None = None
         """What the last start did to recover; None before the first."""
+        living.make_known(self)
 
     def _folder_store(self, folder: str | Path | None) -> EventStore:
         if folder is None:
@@ -112,8 +130,17 @@ class System(Handling, Results):
 
     # --- life ------------------------------------------------------------------------------------------------------------
 
+    @staticmethod
+    def live(folder: str | Path) -> System | None:
+        """Give the System of this very process that runs in `folder`, for example one that an earlier notebook cell has started."""
+        found: System | None = living.live(Path(os.path.realpath(folder)))
+        return found
+
     def start(self) -> None:
         """Recover the folder and start the actors; returns when the handlers are at work.
+
+        Where this raises, KeyboardInterrupt included, nothing runs and the folder is free. A stop of the same folder that is under
+        way in this process is waited for.
 
         Raises:
             StoreLocked: another live process owns the folder.
@@ -121,55 +148,154 @@ class System(Handling, Results):
             StoreUnavailable: the folder cannot be read or written, or a newer version wrote it.
             PerdureError: it is running already.
         """
+        beginning = _Beginning()
+        try:
+            self._apart(lambda: self._start(beginning), "start")
+        except BaseException:
+            beginning.given_up = True
+            if not beginning.refused:  # struck while it waited: whatever has begun meanwhile is ended
+                self._apart(lambda: self._stop(0.0, beginning.run), "stop")
+            raise
+
+    def _apart(self, step: Callable[[], None], name: str) -> None:
+        apart = Apart(self._world, step, name)
+        apart.begin()
+        apart.wait()
+
+    def _start(self, beginning: _Beginning) -> None:
         with self._lifecycle:
-            if self._engine is not None:
-                msg = "the system is running already"
-                raise PerdureError(msg)
-            self._registered.tell_unused()
-            opened = self._store.open()
+            if beginning.given_up:
+                return
+            try:
+                self._begin(beginning)
+            except BaseException:
+                beginning.refused = True
+                raise
+            if beginning.given_up and beginning.run is not None:
+                self._end(0.0, beginning.run)
+
+    def _begin(self, beginning: _Beginning) -> None:
+        if self._engine is not None:
+            msg = "the system is running already"
+            raise PerdureError(msg)
+        self._registered.tell_unused()
+        place = living.place_of(self._store)
+        living.settle(place)
+        opened = self._store.open()
+        try:
             self.drafts.ids.begin(opened.epoch)
+            engine = Engine(self._store, self.clock, self._chance, self.drafts, self.options, self._world)
+        except BaseException:
+            self._store.abandon()
+            raise
+        beginning.run = self._life = living.Run(self, engine, place, self.options.grace_s)
+        living.enter(self._life)
+        self._engine = engine
+        try:
+            self.recovery = engine.start(opened, self._registered.specs, self._registered.schedules)
+            # Those that another thread registered while the engine started.
+            for spec in [*self._registered.specs.values()]:
+                if spec.type not in engine.stage.pools:
+                    engine.add(spec)
+        except BaseException:
+            self._engine = None
             try:
-                engine = Engine(self._store, self.clock, self._chance, self.drafts, self.options, self._world)
-            except BaseException:
-                self._store.abandon()
-                raise
-            self._engine = engine
-            try:
-                self.recovery = engine.start(opened, self._registered.specs, self._registered.schedules)
-            except BaseException:
-                self._engine = None
                 engine.dismiss(self._not_running())
-                raise
+            finally:
+                self._life.leave()
+            raise
 
     def stop(self, grace: float | None = None) -> None:
         """Stop in good order.
 
         Handlers in flight get `grace` seconds (`Options.grace_s` unless given), then their messages go back, not counted;
-        then a snapshot is taken. Stopping what does not run does nothing.
+        then a snapshot is taken. Stopping what does not run does nothing. What does not end in its grace is left behind, which the
+        log says, and the folder is free all the same. KeyboardInterrupt while it waits ends the grace period, and is raised once
+        the folder is free.
+
+        In a handler, or a callback of a future, it only begins to stop and returns at once: the handler has its grace to end. Any
+        other call of `stop` waits for it.
         """
-        grace_s = self.options.grace_s if grace is None else checked_seconds("grace", grace)
-        with self._lifecycle:
-            engine = self._engine
-            if engine is None:
+        stopping: Apart | None = None
+        try:
+            grace_s = self.options.grace_s if grace is None else checked_seconds("grace", grace)
+            if self._engine is None and not self._lifecycle.locked():
                 return
-            self._why_not_running = "it was stopped; start it again to publish"
-            try:
-                engine.stop(grace_s, self._not_running())
-            finally:
-                self._engine = None
+            stopping = Apart(self._world, lambda: self._stop(grace_s, None), "stop")
+            stopping.begin()
+            if HERE.actor is None:
+                stopping.wait()
+        except Exception:
+            raise
+        except BaseException:
+            if (engine := self._engine) is not None:
+                engine.hurry()
+            stopping = stopping or Apart(self._world, lambda: self._stop(0.0, None), "stop")
+            stopping.begin()
+            stopping.wait()
+            raise
+
+    def _stop(self, grace_s: float, only: living.Run | None) -> None:
+        """Stop what runs; with `only`, nothing but that run."""
+        with self._lifecycle:
+            run = self._life
+            if run is not None and (only is None or only is run):
+                self._end(grace_s, run)
+
+    def _end(self, grace_s: float, run: living.Run) -> None:
+        self._why_not_running = "it was stopped. Start it again to publish, with `with system:`, `start()` or `serve()`"
+        try:
+            run.end(grace_s, self._not_running())
+        finally:
+            self._engine = self._life = None
+
+    def in_a_forked_child(self, parent: int) -> None:
+        """Take note, in a forked child, that the threads have stayed with the parent. For `living`."""
+        self._lifecycle = threading.Lock()  # a thread that is gone may have held it
+        if self._seed is None:
+            self._chance.seed()
+            self.drafts.ids.begin_anew(self._chance)
+        if self._engine is not None:
+            self._engine = self._life = None
+            self._why_not_running = living.why_forked(parent)
+            path = getattr(self._store, "path", None)
+            if path is not None:
+                self.audit = Audit(path)  # what the parent writes from now on is read from the folder
 
     def __enter__(self) -> Self:
         """Start; see `start`."""
-        self.start()
-        return self
+        before = self._life
+        try:
+            self.start()
+            return self  # noqa: TRY300 - what strikes after the start, and before the block begins, must not leave it running
+        except BaseException:
+            if self._life is not before:
+                self.stop(0.0)
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop; see `stop`."""
         self.stop()
 
     async def __aenter__(self) -> Self:
-        """Start without blocking the event loop; see `start`."""
-        await asyncio.to_thread(self.start)
+        """Start without blocking the event loop; see `start`. If the await is cancelled, nothing runs."""
+        cancelled = threading.Event()
+
+        def begin() -> None:
+            if not cancelled.is_set():
+                self.start()
+                if cancelled.is_set():
+                    self.stop(0.0)
+
+        starting = asyncio.get_running_loop().run_in_executor(None, begin)
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            cancelled.set()
+            await asyncio.wait([starting])
+            if starting.exception() is None:
+                await asyncio.to_thread(self.stop, 0.0)
+            raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -49,12 +49,7 @@ class FolderLock:
         except OSError as error:
             pid = _owner(fd)
             os.close(fd)
-            whose = "this very process" if pid == os.getpid() else f"process {pid}" if pid else "another process"
-            msg = (
-                f"the data folder {self.path.parent} is in use by {whose}. Stop it, use another folder, or read this one with "
-                "perdure.Audit, which takes no lock."
-            )
-            raise StoreLocked(msg, pid) from error
+            raise StoreLocked(_in_use(self.path.parent, pid), pid) from error
         _note_owner(fd, self.path)
         self._fd = fd
         with _guard:
@@ -80,6 +75,22 @@ class FolderLock:
             self._fd = None
 
 
+def _in_use(folder: Path, pid: int | None) -> str:
+    """Say who has a folder, and all the ways out."""
+    reading = "To only read it, use perdure.Audit or `perdure stats`, which take no lock."
+    if pid == os.getpid():
+        return (
+            f"the data folder {folder} is in use by this very process. perdure.System.live({str(folder)!r}) gives the System that "
+            "runs in it (started by an earlier notebook cell, perhaps): go on with that one, whose handlers can be registered anew "
+            f"with replace=True, or call its stop() and start another. {reading}"
+        )
+    whose = f"process {pid}" if pid else "another process"
+    return (
+        f"the data folder {folder} is in use by {whose}. Publish in that process, or stop it and try again (the folder is free as "
+        f"soon as it has ended, whatever ended it), or use another folder, or hand messages over through an Outbox. {reading}"
+    )
+
+
 def _note_owner(fd: int, path: Path) -> None:
     """Write who has the lock. A full disk does not undo it: only the message of `StoreLocked` will be poorer."""
     try:
@@ -98,6 +109,8 @@ def _owner(fd: int) -> int | None:
 
 
 def _after_fork() -> None:
+    global _guard  # noqa: PLW0603 - a thread that is gone may have held it
+    _guard = threading.Lock()
     for lock in list(_held):
         lock.forget()
 

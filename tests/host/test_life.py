@@ -1,0 +1,320 @@
+"""The life of a System: whoever stops it, from wherever, and whatever strikes a start or a stop, its folder is free afterwards.
+
+Forks are in `test_forked`, upper bounds of the grace period in `test_grace`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import perdure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import FrameType
+
+    Until = Callable[[Callable[[], object]], None]
+
+PATIENCE_S = 15.0
+
+
+@attrs.frozen
+class Job:
+    n: int
+
+
+def is_free(folder: Path) -> bool:
+    """Tell whether a folder can be opened."""
+    try:
+        with perdure.System(folder):
+            return True
+    except perdure.StoreLocked:
+        return False
+
+
+# --- stop, from wherever ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["thread", "async", "batch"])
+def test_a_handler_stops_its_system(folder: Path, until: Until, kind: str) -> None:
+    """It returns at once; the handler ends in its grace, its message is done, and the next start need not ask when."""
+    system = perdure.System(folder)
+    if kind == "batch":
+        system.batch_handler(Job)(lambda batch: system.stop())
+    elif kind == "async":
+
+        async def handle(job: Job, ctx: perdure.Context) -> None:
+            system.stop()
+            await asyncio.sleep(0)
+
+        system.handler(Job)(handle)
+    else:
+        system.handler(Job)(lambda job: system.stop())
+    system.start()
+    system.publish(Job(1))
+    until(lambda: not system.running)
+    with perdure.System(folder) as again:
+        assert again.admin.metrics().completed == 1
+        assert again.recovery is not None
+        assert again.recovery.in_flight_taken_back == 0
+
+
+def test_a_callback_of_a_future_stops_its_system(folder: Path) -> None:
+    system = perdure.System(folder)
+    called = threading.Event()
+
+    def stop(future: Any) -> None:
+        system.stop()
+        called.set()
+
+    system.start()
+    future = system.submit(Job(1))
+    future.add_done_callback(stop)
+    assert called.wait(PATIENCE_S)
+    system.stop()  # waits for that stop, or finds nothing to do
+    assert not system.running
+    assert is_free(folder)
+
+
+def test_many_threads_stop_at_once(folder: Path) -> None:
+    system = perdure.System(folder)
+    for _ in range(3):
+        system.start()
+        threads = [threading.Thread(target=system.stop) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+        system.stop()
+        assert is_free(folder)
+
+
+def test_a_signal_handler_stops_it_even_in_the_middle_of_a_stop(folder: Path) -> None:
+    system = perdure.System(folder)
+    release = threading.Event()
+    system.handler(Job)(lambda job: release.wait(PATIENCE_S))
+    stopped: list[bool] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        release.set()
+        system.stop()
+        stopped.append(True)
+
+    before = signal.signal(signal.SIGUSR1, on_signal)
+    try:
+        with system:
+            system.publish(Job(1))
+            main = threading.main_thread().ident
+            assert main is not None
+            threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGUSR1)).start()
+            system.stop(grace=PATIENCE_S)
+            assert stopped
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert is_free(folder)
+
+
+def test_a_cancelled_start_of_an_async_host_leaves_nothing(folder: Path) -> None:
+    async def host() -> None:
+        system = perdure.System(folder)
+        task = asyncio.create_task(system.__aenter__())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not system.running
+
+    asyncio.run(host())
+    assert is_free(folder)
+
+
+# --- KeyboardInterrupt at every line ---------------------------------------------------------------------------------------------
+
+
+class Strike:
+    """Raises KeyboardInterrupt in this thread at the n-th line that it executes in perdure's own code."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.lines = 0
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if "perdure" not in str(frame.f_globals.get("__name__")):
+            return None
+        if event == "line":
+            self.lines += 1
+            if self.lines == self.at:
+                raise KeyboardInterrupt
+        return self
+
+
+def struck(strike: Strike, call: Any) -> bool:
+    """Make a call under a tracer; tell whether it was struck."""
+    before = sys.gettrace()
+    sys.settrace(strike)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_an_interrupt_at_any_line_of_a_start_leaves_the_folder_free(folder: Path) -> None:
+    for n in range(1, 10_000):
+        system = perdure.System(folder)
+        if not struck(Strike(n), system.__enter__):
+            system.stop()
+            break
+        assert not system.running, n
+        assert is_free(folder), n
+    assert n > 20
+
+
+def test_an_interrupt_at_any_line_of_a_stop_leaves_the_folder_free(folder: Path) -> None:
+    left = 0
+    for n in range(1, 10_000):
+        system = perdure.System(folder)
+        system.start()
+        if not struck(Strike(n), system.stop):
+            break
+        if system.running:  # struck before its first statement: nothing had begun, and it can be stopped again
+            left += 1
+            system.stop()
+        assert not system.running, n
+        assert is_free(folder), n
+    assert n > 10
+    assert left <= 2
+
+
+def test_real_interrupts_leave_the_folder_free(tmp_path: Path) -> None:
+    """SIGINT at moments that nobody chose, in a process of its own."""
+    script = """
+import os, random, signal, sys, threading, time
+import perdure
+folder = sys.argv[1]
+main = threading.main_thread().ident
+chance = random.Random(5)
+hits = 0
+for n in range(25):
+    delay = chance.random() * 0.03
+    timer = threading.Timer(delay, signal.pthread_kill, (main, signal.SIGINT))
+    try:
+        try:
+            timer.start()
+            with perdure.System(folder):
+                pass
+        finally:
+            timer.cancel()
+            timer.join()
+            time.sleep(0.001)
+    except KeyboardInterrupt:
+        hits += 1
+    try:
+        with perdure.System(folder):
+            pass
+    except KeyboardInterrupt:
+        hits += 1
+        with perdure.System(folder):
+            pass
+print(hits)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "data")], check=False, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError, MemoryError])
+@pytest.mark.parametrize("where", ["perdure.system.Engine.__init__", "perdure.system.Engine.start", "perdure.engine.recover"])
+def test_whatever_a_start_dies_of_leaves_the_folder_free(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: type[BaseException]
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, fail)
+        with pytest.raises(error):
+            perdure.System(folder).start()
+    assert is_free(folder)
+
+
+# --- dropped, or running at the exit ---------------------------------------------------------------------------------------------
+
+
+def test_a_system_that_is_dropped_is_stopped_with_a_warning(folder: Path) -> None:
+    system: perdure.System | None = perdure.System(folder)
+    assert system is not None
+    system.handler(Job)(lambda job: None)
+    system.start()
+    ident = system.publish(Job(1))
+    system = None
+    with pytest.warns(ResourceWarning, match=r"dropped without `stop\(\)`"):
+        gc.collect()
+    with perdure.System(folder) as again:
+        assert again.recovery is not None
+        assert again.recovery.last_seq >= 2
+        assert next(record.name for record in again.audit.timeline(ident)) == "Published"
+
+
+def test_a_start_finds_a_system_that_was_dropped_and_not_collected(folder: Path) -> None:
+    gc.disable()
+    try:
+        perdure.System(folder).start()
+        again = perdure.System(folder)
+        with pytest.warns(ResourceWarning):
+            again.start()
+        again.stop()
+    finally:
+        gc.enable()
+
+
+def test_an_interpreter_that_exits_stops_what_runs(folder: Path) -> None:
+    """Handlers get their grace, and nothing is taken for lost."""
+    script = """
+import sys, threading, time, attrs, perdure
+@attrs.frozen
+class Job:
+    n: int
+system = perdure.System(sys.argv[1])
+begun = threading.Event()
+@system.handler(Job)
+def job(message):
+    begun.set()
+    time.sleep(0.2)
+system.start()
+system.publish(Job(1))
+begun.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    names = [record.name for record in perdure.Audit(folder).events()]
+    assert names[-1] == "Stopped" or "Stopped" in names
+    assert "Completed" in names
+
+
+# --- the way back ----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_live_system_of_a_folder_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with perdure.System(folder) as system:
+        monkeypatch.chdir(folder.parent)
+        assert perdure.System.live(folder.name) is system
+        with pytest.raises(perdure.StoreLocked, match=r"this very process.*System\.live"):
+            perdure.System(folder).start()
+        assert system.running
+    assert perdure.System.live(folder) is None
