@@ -31,6 +31,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "console", Console(width=80))
 
 
+@pytest.mark.long
 def test_soak_shows_readings_a_summary_and_a_plot(tmp_path: Path) -> None:
     plot, table = tmp_path / "run.svg", tmp_path / "run.csv"
     done = CliRunner().invoke(alone, [*SHORT, "--plot", str(plot), "--table", str(table), "--folder", str(tmp_path / "kept")])
@@ -86,6 +87,7 @@ def test_soak_refuses_at_once_what_would_fail_at_the_end(tmp_path: Path, monkeyp
     assert (done.exit_code, "needs matplotlib" in done.output) == (2, True)
 
 
+@pytest.mark.long
 def test_simulate_and_crash_states_show_what_they_did() -> None:
     done = CliRunner().invoke(app, ["simulate", "--seeds", "2"])
     assert (done.exit_code, "turns a second" in done.output) == (0, True), done.output

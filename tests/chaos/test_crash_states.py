@@ -52,6 +52,7 @@ def test_every_state_that_a_power_cut_leaves(name: str) -> None:
     print(f"{name}: {states:,} states")  # noqa: T201 - shown on request (-s), for docs/RELIABILITY.md
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 def test_each_operation_failing_once_and_the_power_cut_after_it(code: int) -> None:
     """Scenario 34 for the store: the error at the first operation, then at the second, until the workload passes untouched."""
@@ -70,12 +71,14 @@ def test_each_operation_failing_once_and_the_power_cut_after_it(code: int) -> No
     print(f"{errno.errorcode[code]}: {at - 1} failing operations, {states:,} states")  # noqa: T201 - as above
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("times", [2, 3, 5])
 def test_operations_failing_in_a_row(times: int) -> None:
     for at in range(1, 60, 3):
         CrashCheck(seed=at, nested=0.0).run(appends_through_faults(9, Fault(at, errno.EIO, times=times)), MemoryDisk())
 
 
+@pytest.mark.long
 def test_process_killed_at_each_operation_and_the_power_cut_later() -> None:
     """Scenario 29 with both deaths: what the dead process left unsynced must not take what its heir acknowledged with it."""
     for at in range(1, 400):
@@ -101,6 +104,7 @@ DROPPING = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DROPPING)
 def test_every_state_that_a_power_cut_leaves_while_history_is_dropped(name: str) -> None:
     """Scenarios 29 and 30: whatever was dropped, two snapshots hold it, and the log has no gap."""
@@ -309,11 +313,13 @@ PLANTED: dict[type[SegmentStore], Callable[[], Iterator[Workload]]] = {
 }
 
 
+@pytest.mark.long
 def test_without_a_bug_nothing_is_found() -> None:
     CrashCheck(nested=0.0).run(unsynced_snapshots)
     CrashCheck(nested=0.0).run(appends(3, each=12, size=1500))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "bug",
     [DropsAllAtOnce, DropsForUnsyncedSnapshots, DropsUpToTheNewestSnapshot, DropsBeforeTheSnapshotIsInItsFolder],
@@ -328,6 +334,7 @@ def test_planted_bug_in_dropping_is_found(bug: type[SegmentStore]) -> None:
         check_all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.__name__)
 def test_planted_bug_is_found(bug: type[SegmentStore]) -> None:
     def with_bug(disk: MemoryDisk) -> SegmentStore:

@@ -57,6 +57,7 @@ def test_each_bit_flipped(name: str) -> None:
     print(f"{name}: {dict(check.counts)}")  # noqa: T201 - shown on request (-s), for docs/RELIABILITY.md
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LARGER)
 def test_random_damages(name: str) -> None:
     """Scenarios 31, 33 and 47, for frames and files that were removed, doubled, swapped, cut, filled with anything."""
@@ -68,6 +69,7 @@ def test_random_damages(name: str) -> None:
     print(f"{name}: {dict(check.counts)}")  # noqa: T201 - as above
 
 
+@pytest.mark.long
 def test_repair_of_random_damages(tmp_path: Path) -> None:
     """A new folder that is whole and runs, a report of what is not in it, and not a byte of the old one changed."""
     whole = make_whole(30, snapshots=(8, 20))

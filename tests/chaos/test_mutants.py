@@ -16,6 +16,7 @@ from perdure.chaos.mutants import run_mutants
 RELIABILITY = Path(__file__).parents[2] / "docs" / "RELIABILITY.md"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_every_planted_bug_is_noticed() -> None:
     verdicts = list(run_mutants())
@@ -26,6 +27,7 @@ def test_every_planted_bug_is_noticed() -> None:
     assert len(places) >= 10, "in at least ten different places"
 
 
+@pytest.mark.long
 def test_without_a_bug_the_tools_notice_nothing() -> None:
     """Else a mutant's death would say nothing."""
     assert mutants.run_tool("simulation", 10) == ""

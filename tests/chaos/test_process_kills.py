@@ -50,6 +50,7 @@ def noted(folder: Path, name: str) -> list[str]:
     return (folder / name).read_text().split()
 
 
+@pytest.mark.long
 def test_the_process_is_killed_at_random_moments(tmp_path: Path, census: Census) -> None:
     """Scenarios 29 and 36: what `publish` returned is there after any number of kills; nothing twice, no number twice."""
     chance = random.Random(29)  # noqa: S311 - a schedule, no secret

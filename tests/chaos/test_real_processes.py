@@ -63,6 +63,7 @@ def done_in_a_fresh_process(request: pytest.FixtureRequest) -> bool:
 under_strace = pytest.mark.skipif(bool(NO_STRACE), reason=NO_STRACE)
 
 
+@pytest.mark.long
 @under_strace
 def test_killed_at_each_system_call(folder: Path) -> None:
     """Scenarios 29, 36 and 55 for the store, at every call of a workload with segments, snapshots, drops and a restart."""
@@ -72,6 +73,7 @@ def test_killed_at_each_system_call(folder: Path) -> None:
     print(f"killed at each of {sweep.points:,} system calls")  # noqa: T201 - shown on request (-s), for docs/RELIABILITY.md
 
 
+@pytest.mark.long
 def test_killed_at_lines_of_the_store(folder: Path, request: pytest.FixtureRequest) -> None:
     """Scenario 29 for the store, between any two lines."""
     if done_in_a_fresh_process(request):
@@ -82,6 +84,7 @@ def test_killed_at_lines_of_the_store(folder: Path, request: pytest.FixtureReque
     print(f"killed at {sweep.points:,} {'bytecodes' if WHOLE == 'opcodes' else 'lines'}")  # noqa: T201 - as above
 
 
+@pytest.mark.long
 @under_strace
 def test_each_call_failing(folder: Path) -> None:
     """Scenario 34 for the store: the first call, then the second; told, nothing acknowledged is lost, and it goes on by itself."""
@@ -92,6 +95,7 @@ def test_each_call_failing(folder: Path) -> None:
     print(f"{sweep.points:,} failing calls, {sweep.errors_told:,} errors told")  # noqa: T201 - as above
 
 
+@pytest.mark.long
 @under_strace
 def test_each_call_failing_for_good(folder: Path) -> None:
     """Scenario 34 for the store: it gives up with `StoreUnavailable`, and a later process has all that was acknowledged."""
@@ -138,6 +142,7 @@ def test_spread() -> None:
     assert len(set(spread(range(1000), 333))) == 333
 
 
+@pytest.mark.long
 def test_lines_are_counted_and_reached(folder: Path, request: pytest.FixtureRequest) -> None:
     """The tool itself: the same work has the same number of lines each time, more bytecodes, and dies at the last of them."""
     if done_in_a_fresh_process(request):
@@ -196,6 +201,7 @@ def planted(bug: type[SegmentStore], folder: Path) -> Sweep:
     return Sweep(folder, make)
 
 
+@pytest.mark.long
 @under_strace
 @pytest.mark.parametrize("bug", [SegmentInPlace, DropsBeforeTheSnapshot])
 def test_planted_bug_is_found_by_kills(folder: Path, bug: type[SegmentStore]) -> None:
@@ -203,6 +209,7 @@ def test_planted_bug_is_found_by_kills(folder: Path, bug: type[SegmentStore]) ->
         planted(bug, folder).kill_at_calls()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bug", [SegmentInPlace])
 def test_planted_bug_is_found_by_kills_at_lines(folder: Path, bug: type[SegmentStore], request: pytest.FixtureRequest) -> None:
     if done_in_a_fresh_process(request):
@@ -211,6 +218,7 @@ def test_planted_bug_is_found_by_kills_at_lines(folder: Path, bug: type[SegmentS
         planted(bug, folder).kill_at_lines(1000)
 
 
+@pytest.mark.long
 @under_strace
 @pytest.mark.parametrize("bug", [SwallowsTheError])
 def test_planted_bug_is_found_by_failing_calls(folder: Path, bug: type[SegmentStore]) -> None:

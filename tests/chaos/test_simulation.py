@@ -49,6 +49,7 @@ def nights_of_the_source() -> int:
     return 1_000_000 + int.from_bytes(digest.digest()[:4]) * 1_000
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_fresh_nights() -> None:
     """A failure names its seed: `perdure chaos simulate --seed N --keep FILE` tells its story, for tests/chaos/seeds.json."""
@@ -71,12 +72,14 @@ def fingerprint(seed: int) -> str:
 SEEDS = range(8)
 
 
+@pytest.mark.long
 def test_same_seed_gives_the_same_history_byte_for_byte() -> None:
     here = [fingerprint(seed) for seed in SEEDS]
     assert here == [fingerprint(seed) for seed in SEEDS]
     assert len(set(here)) == len(SEEDS)
 
 
+@pytest.mark.long
 def test_same_seed_gives_the_same_history_everywhere(tmp_path: Path) -> None:
     """... in other processes, whose hashes are salted otherwise, and from wherever perdure is installed."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -108,6 +111,7 @@ def test_plan_is_plain_data() -> None:
         Plan.from_json({"world": 1, "processes": [], "steps": [["dance", {}]], "small": False})
 
 
+@pytest.mark.long
 def test_nights_do_what_they_are_for() -> None:
     """Each kind of step is drawn, and each kind of fact comes of it: a promise about something that never happens is none."""
     drawn = {step.do for seed in range(100) for step in draw(seed).steps}

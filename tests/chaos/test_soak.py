@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.long
 def test_soak(tmp_path: Path) -> None:
     """Two minutes in CI, a quarter of one on a developer's machine; PERDURE_SOAK_S asks for another time."""
     seconds = float(os.environ.get("PERDURE_SOAK_S", "120" if os.environ.get("CI") else "15"))
@@ -34,6 +35,7 @@ def test_soak(tmp_path: Path) -> None:
     assert last.segments_retired > 0, "retention had nothing to do"
 
 
+@pytest.mark.long
 def test_soak_finds_a_leak_and_a_lost_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leaked: list[BinaryIO] = []
     kept: list[object] = [bytearray(512 << 20)]  # beside what the process held before, a leak is seen all the same

@@ -5,6 +5,7 @@ Hypothesis drives every command of the queue; beside it runs a plain model that 
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -405,5 +406,5 @@ class QueueMachine(RuleBasedStateMachine):
         assert len(limited) == len(set(limited)), "a key limited to one has one out"
 
 
-QueueMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=300 if os.environ.get("CI") else 75, stateful_step_count=40, deadline=None)
 TestQueue = QueueMachine.TestCase

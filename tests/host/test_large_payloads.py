@@ -62,6 +62,7 @@ def test_handler_that_publishes_more_than_a_commit_takes(folder: Path) -> None:
         assert system.admin.metrics().ready == 3
 
 
+@pytest.mark.long
 def test_many_large_dead_letters_die_and_are_not_replayed_in_one_commit(folder: Path) -> None:
     system = perdure.System(folder, options=perdure.Options(restart_budget=0, retries=0))
 
@@ -80,6 +81,7 @@ def test_many_large_dead_letters_die_and_are_not_replayed_in_one_commit(folder: 
         assert system.dead_letters.replay_all(dry_run=True) == COUNT
 
 
+@pytest.mark.long
 def test_many_large_messages_whose_process_died_become_dead_letters(folder: Path, tmp_path: Path) -> None:
     """Scenario 29: all of them are taken back in the first pass after the start."""
     begun, go = threading.Semaphore(0), threading.Event()

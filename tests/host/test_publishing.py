@@ -46,6 +46,7 @@ def test_published_message_is_handled_once(folder: Path, collected: Collected) -
     assert collected.items == [(ident, Order("a", n)) for n, ident in enumerate(ids)]
 
 
+@pytest.mark.long
 def test_many_producer_threads(folder: Path, collected: Collected) -> None:
     """Scenario 2: 50 threads publish 1,000 each; ids distinct, each message handled, none twice."""
     system = perdure.System(folder)

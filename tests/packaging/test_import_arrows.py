@@ -31,11 +31,13 @@ def lint(tree: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 
+@pytest.mark.long
 def test_import_arrows(tree: Path) -> None:
     result = lint(tree)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("importer", "imported", "contract"),
     [
@@ -60,6 +62,7 @@ def test_a_wrong_arrow_is_noticed(tree: Path, importer: str, imported: str, cont
     assert "intruder" in result.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("importer", "imported"),
     [("store", "events"), ("actors", "events"), ("actors", "store"), ("", "actors"), ("chaos", "newcomer")],
