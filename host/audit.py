@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.actors.recovery import recover
-from perdure.drafts import to_us
 from perdure.events import vocabulary as ev
-from perdure.events.errors import HistoryDropped, UnknownMessage
+from perdure.events.errors import HistoryDropped, InvalidMessage, UnknownMessage
 from perdure.events.runs import count, expand
+from perdure.events.seconds import shown
 from perdure.events.wire import decode, decode_runs
 from perdure.identities import Identities
 from perdure.metrics import Metrics, from_counts, moment
+from perdure.moments import Point, checked_id, not_a_time, point
 from perdure.payloads import name_of
 from perdure.store import FolderReader, Verification, verify
 
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perdure.events.snapshot import States
+    from perdure.moments import Moment
     from perdure.store import EventStore
-
-    Moment = int | float | dt.datetime
 
 __all__ = ["Audit", "Record"]
 
@@ -89,36 +89,50 @@ class Audit:
     ) -> Iterator[Record]:
         """Give the facts in order, one record each.
 
-        `since` and `until` (both inclusive) are sequence numbers (int) or moments (datetime, or float seconds since the epoch);
-        `type` is an event class or its name, or a message type or its name.
+        `since` and `until` (both inclusive) are sequence numbers (int) or moments (an aware datetime, or float seconds since the
+        epoch); `type` is an event class or its name, or a message type or its name. Moments are those on record: where the clock
+        was put back between two runs, all that lies within them is given, in the order of the log.
 
         Raises:
+            InvalidMessage: an argument names no place in the log (a naive datetime, a time given as an int), type or id.
             HistoryDropped: `since` is a sequence number before `first_seq`. Without it, what is known is given.
             StoreCorrupt: from here on the log is damaged; all before it has been given.
         """
-        if isinstance(since, int) and 0 < since < self.first_seq:
-            msg = f"since: history before sequence {self.first_seq} was dropped or archived, so {since} cannot be told of"
+        first, last = self._point("since", since), self._point("until", until)
+        if first.seq is not None and 0 < first.seq < self.first_seq:
+            msg = f"since: history before sequence {self.first_seq} was dropped or archived, so {first.seq} cannot be told of"
             raise HistoryDropped(msg)
-        wanted = _wanted(type)
-        after = since - 1 if isinstance(since, int) else 0
-        last = until if isinstance(until, int) else None
-        since_us = None if since is None or isinstance(since, int) else to_us(since)
-        until_us = None if until is None or isinstance(until, int) else to_us(until)
+        about = None if message_id is None else checked_id("message_id", message_id)
+        return self._within(first, last, _wanted(type), about)
+
+    def _point(self, field: str, value: Moment | None) -> Point:
+        """Give the place in the log that an argument names; no place for None."""
+        if value is None:
+            return Point()
+        found = point(field, value)
+        if found.seq is not None:
+            not_a_time(field, found.seq, self._store)
+        return found
+
+    def _within(
+        self, first: Point, last: Point, wanted: Callable[[ev.Event, str | None], bool] | None, message_id: str | None
+    ) -> Iterator[Record]:
+        after = first.seq - 1 if first.seq else 0
         # To say of a fact which message it is about, the publications before it must have been seen.
         seen_from = 0 if message_id is not None or wanted is not None else after
-        for record, kind in self._records(seen_from, last):
-            if record.seq <= after or (since_us is not None and to_us(record.at) < since_us):
+        for record, kind, at_us in self._records(seen_from, last.seq):
+            if record.seq <= after or (first.at_us is not None and at_us < first.at_us):
                 continue
-            if until_us is not None and to_us(record.at) > until_us:
-                return
+            if last.at_us is not None and at_us > last.at_us:
+                continue  # a later one may lie before it: the clock may have been put back between two runs
             if message_id is not None and record.message_id != message_id:
                 continue
             if wanted is not None and not wanted(record.event, kind):
                 continue
             yield record
 
-    def _records(self, after: int, until: int | None) -> Iterator[tuple[Record, str | None]]:
-        """Give records, each with the type of the message it is about."""
+    def _records(self, after: int, until: int | None) -> Iterator[tuple[Record, str | None, int]]:
+        """Give records, each with the type of the message it is about, and its time in microseconds since the epoch."""
         about = Identities()
         for frame in self._store.frames(after, until):
             seq = frame.first_seq
@@ -129,7 +143,7 @@ class Audit:
                     for event in expand((run,)):
                         if seq > after and (until is None or seq <= until):
                             ident, kind = about.of(event)
-                            yield Record(seq, at, event.DECIDER, event, ident), kind
+                            yield Record(seq, at, event.DECIDER, event, ident), kind, at_us
                         seq += 1
                     about.forget(run)
 
@@ -138,10 +152,12 @@ class Audit:
 
         Raises:
             UnknownMessage: no message of that id was ever published here.
+            InvalidMessage: it is no id.
         """
+        checked_id("message_id", message_id)
         family = {message_id}
         story: list[Record] = []
-        for record, _ in self._records(0, None):
+        for record, _, _ in self._records(0, None):
             event = record.event
             if isinstance(event, ev.Published) and event.causation_id in family:
                 family.add(event.id)
@@ -156,28 +172,32 @@ class Audit:
         return story
 
     def state_at(self, when: Moment) -> Metrics:
-        """Give the counts as they were at a sequence number (int) or a moment (datetime, or float seconds since the epoch).
+        """Give the counts as they were at a sequence number (int) or a moment (an aware datetime, or float seconds since 1970).
+
+        At a moment is after the last event on record that is not later. A number past the log's end means its end.
 
         Raises:
+            InvalidMessage: `when` names no place in the log (a naive datetime, a time given as an int).
             HistoryDropped: what is known begins later.
             StoreCorrupt: the log is damaged before that point.
         """
-        seq = when if isinstance(when, int) else self._seq_at(to_us(when))
-        states, _ = recover(self._store, seq)
+        at = self._point("when", when) if when is not None else point("when", None)
+        states, _ = recover(self._store, at.seq if at.at_us is None else self._seq_at(at.at_us))
         return counts_of(states)
 
     def _seq_at(self, at_us: int) -> int:
-        last = 0
+        """Give the number of the last event at or before a moment; all are looked at, as the clock may have been put back."""
+        last, earliest_us = 0, None
         for frame in self._store.frames():
             seq = frame.first_seq
             for batch_us, events in decode_runs(frame.body, frame.count):
-                if batch_us > at_us:
-                    if not last and seq > 1:
-                        msg = f"history before {moment(batch_us)} (sequence {seq}) was dropped or archived"
-                        raise HistoryDropped(msg)
-                    return last
                 seq += count(events)
-                last = seq - 1
+                earliest_us = batch_us if earliest_us is None else min(batch_us, earliest_us)
+                if batch_us <= at_us:
+                    last = seq - 1
+        if not last and earliest_us is not None and self.first_seq > 1:
+            msg = f"history before {moment(earliest_us)} (sequence {self.first_seq}) was dropped or archived"
+            raise HistoryDropped(msg)
         return last
 
     def verify(self, progress: Callable[[int], None] | None = None) -> Verification:
@@ -216,6 +236,9 @@ def _wanted(kind: str | type | None) -> Callable[[ev.Event, str | None], bool] |
         if kind in EVENT_NAMES:
             return lambda event, _: type(event).__name__ == kind
         return lambda _, message_type: message_type == kind
+    if not isinstance(kind, type):
+        msg = f"type: an event class, a message type, or the name of one, not {shown(kind)}"
+        raise InvalidMessage(msg)
     if issubclass(kind, ev.Event):
         return lambda event, _: isinstance(event, kind)
     name = name_of(kind)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.drafts import to_us
 from perdure.events.commands import Purge, Replay
 from perdure.events.dead_letters import Letter, Selection, Stats, death, replay_item, why
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessage
 from perdure.events.seconds import checked_seconds
 from perdure.events.vocabulary import Terms
 from perdure.metrics import moment
+from perdure.moments import checked_id, moment_us
 from perdure.options import COMMIT_BYTES_MAX
 from perdure.registration import check_whole
 
@@ -191,13 +191,18 @@ class DeadLetters:
             how many.
 
         Raises:
-            ValueError: an age that is none, or below 0; a reason that is no text.
+            ValueError: an age that is none, or below 0; a naive datetime; a reason that is no text.
         """
         before_us = None
         if isinstance(older_than, dt.datetime):
-            before_us = to_us(older_than)
+            before_us = moment_us("older_than", older_than)
         elif older_than is not None:
-            before_us = self._system.clock.now_us() - round(checked_seconds("older_than", older_than) * 1_000_000)
+            try:
+                age_s = checked_seconds("older_than", older_than)
+            except InvalidMessage as error:
+                msg = f"{error}; or an aware datetime"
+                raise InvalidMessage(msg) from None
+            before_us = self._system.clock.now_us() - round(age_s * 1_000_000)
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), before_us=before_us))
         if letters:
             self._system.ask("queue", Purge([death(letter.fact) for letter in letters], "purged by an operator"))
@@ -215,7 +220,7 @@ class DeadLetters:
         return found
 
     def _one(self, ident: str) -> Letter:
-        found = self._select(Selection(id=ident))
+        found = self._select(Selection(id=checked_id("id", ident)))
         if not found:
             msg = f"message {ident!r} is not among the dead letters; `dead_letters.list()` shows those that are."
             raise UnknownMessage(msg)

@@ -5,7 +5,6 @@ What becomes of a draft is the queue's business.
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from perdure.events.commands import Draft, DraftRun
@@ -15,9 +14,11 @@ from perdure.events.vocabulary import Terms
 from perdure.fidelity import Fidelity
 from perdure.ids import made_us
 from perdure.middleware import around_publish
+from perdure.moments import moment_us
 from perdure.payloads import MessagePack, upcast, version_of
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
     from perdure.actors.clock import Clock
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from perdure.options import Options
     from perdure.payloads import Codec, TypeNames
 
-__all__ = ["Drafts", "to_us"]
+__all__ = ["Drafts"]
 
 LABEL_MAX = 512
 HEADERS_MAX = 64
@@ -35,12 +36,6 @@ HEADER_CHARS_MAX = 8192
 PRIORITY_MAX = 1000
 DEDUP = ("replace", "reject", "append")
 PLAIN_POLICY = ("replace", 0, 0)
-
-
-def to_us(moment: dt.datetime | float) -> int:
-    """Give a moment (datetime, naive ones as local time; or seconds since the epoch) in microseconds since the epoch."""
-    seconds = moment.timestamp() if isinstance(moment, dt.datetime) else float(moment)
-    return round(seconds * 1_000_000)
 
 
 PLAIN_TERMS = Terms()
@@ -222,15 +217,13 @@ class Drafts:
             return self.clock.now_us() + wait_us if wait_us else 0
         if at is None:
             return 0
-        try:
-            due_us = to_us(at)
-        except (TypeError, ValueError, OverflowError, OSError) as error:
-            msg = f"at: a datetime or seconds since the epoch, not {at!r}"
-            raise InvalidMessage(msg) from error
+        due_us = moment_us("at", at)
         now_us = self.clock.now_us()
         if due_us > now_us + SECONDS_MAX * 1_000_000:
             msg = f"at: at most a hundred years ahead, not {at!r}"
             raise InvalidMessage(msg)
+        # Where the wall clock was put back, the queue's is still ahead of it: a message may be late by that, never early.
+        due_us += max(0, now_us - self.clock.wall_us())
         return due_us if due_us > now_us else 0
 
     def load(self, published: Published) -> Any:

@@ -37,10 +37,10 @@ class Publishing(Running):
     def publish(self, message: Any, **options: Any) -> str:
         """Publish one message; returns its id once it is on disk (to the durability in `Options.durability`).
 
-        Keyword options: `key` (deduplication), `correlation_id`, `id` (makes publishing idempotent), `delay` (seconds) or `at`
-        (datetime or seconds since the epoch), `priority` (higher first), `ttl` (seconds), `group` (strict order, one in flight),
-        `headers` (strings), `dedup` and `dedup_window` (as `handler`, for this message), `debounce` (seconds: of a burst with one
-        key only the last is handled), `keep_result` (seconds for which what the handler returns is kept, see `result`).
+        Keyword options: `key` (deduplication), `correlation_id`, `id` (makes publishing idempotent), `delay` (seconds) or `at` (an
+        aware datetime or seconds since the epoch), `priority` (higher first), `ttl` (seconds), `group` (strict order, one in
+        flight), `headers` (strings), `dedup` and `dedup_window` (as `handler`, for this message), `debounce` (seconds: of a burst
+        with one key only the last is handled), `keep_result` (seconds for which what the handler returns is kept, see `result`).
 
         Raises:
             NotRunning: before start or after stop; nothing was published.

@@ -13,6 +13,7 @@ from perdure.events.commands import AwaitResult, Cancel
 from perdure.events.errors import Cancelled, HandlerFailed
 from perdure.events.seconds import seconds_or_none, wait_seconds
 from perdure.future import PublishFuture
+from perdure.moments import checked_id
 from perdure.publishing import Publishing
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Results(Publishing):
         wait_s = wait_seconds("timeout", timeout)
         desk = self.stage.desk
         answer = self.stage.world.answer()
-        request = desk.send("queue", AwaitResult(id), answer)
+        request = desk.send("queue", AwaitResult(checked_id("id", id)), answer)
         try:
             kept = answer.wait(wait_s)
         except TimeoutError:
@@ -98,7 +99,7 @@ class Results(Publishing):
         Raises:
             NotRunning, StoreUnavailable: as `publish`.
         """
-        return bool(self.ask("queue", Cancel(id, plain_text(reason))))
+        return bool(self.ask("queue", Cancel(checked_id("id", id), plain_text(reason))))
 
 
 def _not_ended(ident: str, timeout_s: float | None) -> TimeoutError:

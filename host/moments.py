@@ -1,0 +1,114 @@
+"""The one checked way to name a moment, a sequence number, or a message: every query and every `at=` goes through here.
+
+Lengths of time are checked in `perdure.events.seconds`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from perdure.events.errors import InvalidMessage
+from perdure.events.seconds import shown
+
+if TYPE_CHECKING:
+    from perdure.store import EventStore, FolderReader
+
+__all__ = ["Moment", "Point", "checked_id", "moment_us", "not_a_time", "point"]
+
+Moment: TypeAlias = "int | float | dt.datetime"
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+MICROSECOND = dt.timedelta(microseconds=1)
+SECONDS_END = 253_402_300_800
+"""The end of the year 9999, in seconds since the epoch."""
+TIMES = (10**9, 41 * 10**8)
+"""Seconds since the epoch from 2001 to 2099: a number between these, or a power of a thousand of it, looks like a time."""
+AWARE = "datetime.now(datetime.UTC), say; a naive one becomes aware by .replace(tzinfo=datetime.UTC) or, local, by .astimezone()"
+
+
+class WrongType(InvalidMessage, TypeError):
+    """What was given is of a type that cannot be meant; names the argument."""
+
+
+@attrs.frozen
+class Point:
+    """A place in the log: a sequence number, or else a moment in microseconds since the epoch."""
+
+    seq: int | None = None
+    at_us: int | None = None
+
+
+def point(field: str, value: Any) -> Point:
+    """Return the place in the log that is named: an int is a sequence number, an aware datetime or a float (epoch) a moment.
+
+    Raises:
+        InvalidMessage: it names none; says which argument, and what it may be. A TypeError too, where its type cannot be meant.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            msg = f"{field}: sequence numbers begin with 1, not {shown(value)}"
+            raise InvalidMessage(msg)
+        return Point(seq=value)
+    if not isinstance(value, (dt.datetime, float)):
+        msg = f"{field}: a sequence number (int) or a moment (an aware datetime: {AWARE}), not {shown(value)}"
+        raise WrongType(msg)
+    return Point(at_us=moment_us(field, value))
+
+
+def moment_us(field: str, value: Any) -> int:
+    """Return a moment, an aware datetime or seconds since the epoch, in microseconds since the epoch.
+
+    Raises:
+        InvalidMessage: it is naive, not finite, before 1970, or after 9999. A TypeError too, where its type cannot be meant.
+    """
+    if isinstance(value, dt.datetime):
+        if value.utcoffset() is None:
+            msg = f"{field}: {value!r} has no time zone, so it may mean local time or UTC. Give an aware one: {AWARE}."
+            raise InvalidMessage(msg)
+        at_us = (value - EPOCH) // MICROSECOND
+        if at_us < 0:
+            msg = f"{field}: a moment from 1970 on, not {value!r}"
+            raise InvalidMessage(msg)
+        return at_us
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        msg = f"{field}: an aware datetime ({AWARE}) or seconds since the epoch, not {shown(value)}"
+        raise WrongType(msg)
+    if not 0 <= value < SECONDS_END:
+        msg = f"{field}: seconds since the epoch, from 0 (1970) to the end of 9999, not {shown(value)}"
+        raise InvalidMessage(msg)
+    return round(value * 1_000_000)
+
+
+def not_a_time(field: str, seq: int, store: EventStore | FolderReader) -> int:
+    """Return a sequence number, unless it is a time that was taken for one: past the log's end, and a number as times have.
+
+    Raises:
+        InvalidMessage: it is.
+    """
+    for unit in (1, 10**3, 10**6, 10**9):
+        if TIMES[0] * unit < seq < TIMES[1] * unit and next(iter(store.frames(seq - 1)), None) is None:
+            moment = EPOCH + dt.timedelta(seconds=seq // unit)
+            msg = (
+                f"{field}: an int is a sequence number, and the log ends before {seq}. If the moment {moment.isoformat()} is "
+                f"meant, give an aware datetime: datetime.fromtimestamp({seq // unit}, datetime.UTC)."
+            )
+            raise InvalidMessage(msg)
+    return seq
+
+
+def checked_id(field: str, value: Any) -> str:
+    """Return a message's id.
+
+    Raises:
+        InvalidMessage: it is no text, or empty. A TypeError too, where it is no text.
+    """
+    if not isinstance(value, str):
+        msg = f"{field}: the id of a message, as `publish` gives it, not {shown(value)}"
+        raise WrongType(msg)
+    if not value:
+        msg = f"{field}: the id of a message, as `publish` gives it, not an empty text"
+        raise InvalidMessage(msg)
+    return value
