@@ -89,7 +89,7 @@ def test_numbers_past_the_end_that_are_no_times_mean_the_end(system: perdure.Sys
             doors(system)[door](-1)
 
 
-NO_IDS = [None, 5, b"x", [], {}, ""]
+NO_IDS: list[Any] = [None, 5, b"x", [], {}, ""]
 
 
 @pytest.mark.parametrize("value", NO_IDS, ids=range(len(NO_IDS)))
