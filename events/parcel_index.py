@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ParcelIndex", "stretches"]
 
-SLACK = 64
+SLACK = 16
 """Stretches of parcels that are gone, beyond as many as there are others."""
 
 
