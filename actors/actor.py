@@ -114,6 +114,7 @@ class Actor(pykka.ThreadingActor):
                 raise ActorKilled(self.name)
             if not self.turn(items):
                 return
+            del items  # or the last of them would stay for as long as nothing comes: a dead actor, a payload
 
     def patience_s(self) -> float | None:
         """Give how long to wait for messages before a turn without any; None: as long as it takes."""

@@ -37,6 +37,7 @@ class Decider(Actor):
         """Start a term."""
         self.term = self.stage.next_term(self.name)
         self.ready = False
+        vars(self).pop("state", None)  # folded anew: there is no room for both
         self.backlog: list[Any] = []
         self.events: list[ev.Event] = []
         self.written: list[Effect] = []

@@ -106,6 +106,7 @@ class Engine:
         """Start the actors; returns when every handler has all its workers, with what recovery did."""
         self._calm_collector()
         stage, states = self.stage, self._states
+        del self._states  # the actors have them from here on, and let go of them when they fold the log anew
         stage.snapshot_due = max(self._base, 0) + self._options.snapshot_events
         for part in ("queue", "dispatcher", "dead_letters"):
             stage.warm[part] = States(
