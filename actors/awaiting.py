@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from perdure.actors.desk import Desk, Request
+    from perdure.events.commands import AwaitResult
     from perdure.events.queue_state import QueueState
     from perdure.events.vocabulary import Event
 
@@ -30,12 +31,13 @@ class Awaiting:
         self._desk = desk
         self.waiting: dict[str, list[Request]] = {}
 
-    def ask(self, state: QueueState, request: Request, ident: str) -> list[Settle]:
-        """Answer at once where the result is kept; else when the message has ended.
+    def ask(self, state: QueueState, request: Request, command: AwaitResult) -> list[Settle]:
+        """Answer at once where the result is kept, or who asks does not wait; else when the message has ended.
 
         Raises:
             UnknownMessage: no result of it is kept, nor will be.
         """
+        ident = command.id
         kept = state.results.get(ident)
         if kept is not None:
             return [Settle(self._desk, request, kept)]
@@ -45,6 +47,8 @@ class Awaiting:
                 f"no result of message {ident} is kept: it is not known, was published without `keep_result`, or its time is over."
             )
             raise UnknownMessage(msg)
+        if not command.waits:
+            return [Settle(self._desk, request, None)]
         self.waiting.setdefault(ident, []).append(request)
         return []
 

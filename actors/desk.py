@@ -5,6 +5,7 @@ What a command means is the receiver's business; that a command sent twice count
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import threading
@@ -100,6 +101,38 @@ class Request(msgspec.Struct, eq=False):
         return self.from_outside and self.writes == self.voided
 
 
+class Bell(Protocol):
+    """What is rung for somebody who waits for room. A lock that is held is one."""
+
+    def release(self) -> None:
+        """Ring; RuntimeError where nobody is there to hear it any more."""
+
+
+class _LoopBell:
+    """One bell for all coroutines of an event loop, so that ringing costs the same for one and for ten thousand."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._event = asyncio.Event()
+        self._is_rung = False
+        self.waiting = 0
+
+    def release(self) -> None:
+        """See `Bell.release`."""
+        if not self._is_rung:
+            self._is_rung = True
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._is_rung = False
+        event, self._event = self._event, asyncio.Event()
+        event.set()
+
+    async def heard(self) -> None:
+        """Wait until it is rung the next time."""
+        await self._event.wait()
+
+
 class _Own(threading.local):
     """What each thread has for itself."""
 
@@ -118,15 +151,21 @@ class Desk:
         self.company: list[None] = []
         """An entry for each message in a bundle beside the first: a list counts without a lock. Whoever dies between two steps may
         leave one too many or too few, until nothing is outstanding."""
-        self._bells: list[threading.Lock] = []
+        self._patient: set[int] = set()
+        """The keys of those that wait for something else than an answer: `under_way` does not count them."""
+        self._bells: list[Bell] = []
         """Of those who wait for room; each is a lock held by who waits, and let go by who rings. No Condition: an actor that is
         killed while it enters one keeps it locked for ever."""
+        self._loop_bells: dict[asyncio.AbstractEventLoop, _LoopBell] = {}
+        """Those of `_bells` that ring for coroutines; each is touched by its own loop's thread alone."""
         self._enough = 0
         self.closed: PerdureError | None = None
         """While set, whoever asks from outside is refused with this."""
 
-    def send(self, target: str, command: Any, reply: Reply, *, from_outside: bool = True) -> Request:
+    def send(self, target: str, command: Any, reply: Reply, *, from_outside: bool = True, is_patient: bool = False) -> Request:
         """Send a command to the actor `target`; its answer goes to `reply`.
+
+        A patient one waits for something that may never happen, and takes no room from those that are only to be answered.
 
         Raises:
             NotRunning, StoreUnavailable: the desk is closed to those outside; nothing was sent.
@@ -138,6 +177,8 @@ class Desk:
         request = Request(next(self._keys), target, command, reply, from_outside)
         # Entered first, told second: if the actor is replaced in between, its successor finds it among the `unanswered`.
         self.outstanding[request.key] = request
+        if is_patient:
+            self._patient.add(request.key)
         self._tell(target, request)
         return request
 
@@ -179,10 +220,11 @@ class Desk:
 
     @property
     def under_way(self) -> int:
-        """How many messages and other requests have no answer yet."""
+        """How many messages and other requests have no answer yet, but for those that wait for results and the like."""
         if not self.outstanding:
             self.company.clear()
-        return len(self.outstanding) + len(self.company)
+            self._patient.clear()
+        return len(self.outstanding) + len(self.company) - len(self._patient)
 
     def wait_for_room(self, most: int, timeout_s: float) -> None:
         """Wait while `most` or more are under way: a publisher that is too fast is held up here.
@@ -203,10 +245,36 @@ class Desk:
         try:
             while self.under_way >= most:
                 if not bell.acquire(timeout=max(0.0, until_s - time.monotonic())):
-                    msg = f"{most:,} publishes are under way and none was answered within {timeout_s:g} s. Nothing was published."
-                    raise QueueFull(msg)
+                    raise _no_room(most, timeout_s)
         finally:
             self._bells.remove(bell)
+
+    async def room(self, most: int, timeout_s: float) -> None:
+        """As `wait_for_room`, from a coroutine, which keeps its thread, its context and everybody's executor free.
+
+        Raises:
+            QueueFull: as `wait_for_room`.
+        """
+        if self.under_way < most:
+            return
+        self._enough = most - most // 4
+        loop = asyncio.get_running_loop()
+        bell = self._loop_bells.get(loop)
+        if bell is None:
+            bell = self._loop_bells[loop] = _LoopBell(loop)
+            self._bells.append(bell)
+        bell.waiting += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.under_way >= most:
+                    await bell.heard()
+        except TimeoutError:
+            raise _no_room(most, timeout_s) from None
+        finally:
+            bell.waiting -= 1
+            if not bell.waiting:
+                self._bells.remove(bell)
+                del self._loop_bells[loop]
 
     def _ring(self) -> None:
         """Wake who waits for room, if there is enough."""
@@ -223,6 +291,8 @@ class Desk:
         if type(request.reply) is Bundle and (company := request.reply.count() - 1):
             del self.company[-company:]
         self.outstanding.pop(request.key, None)
+        if self._patient:
+            self._patient.discard(request.key)
 
     def settle(self, request: Request, value: Any) -> None:
         """Give a request its answer."""
@@ -248,7 +318,9 @@ class Desk:
 
     def forget(self, request: Request) -> bool:
         """Stop waiting for an answer; False where it has come already."""
-        return self.outstanding.pop(request.key, None) is not None
+        was_there = request.key in self.outstanding
+        self._strike_off(request)
+        return was_there
 
     def void(self, requests: Iterable[Request]) -> None:
         """Take note that a frame with these is gone, once for each time that one is named; refuse whose second that was.
@@ -298,6 +370,10 @@ class Desk:
 
 
 _key = itemgetter(0)
+
+
+def _no_room(most: int, timeout_s: float) -> QueueFull:
+    return QueueFull(f"{most:,} publishes are under way and none was answered within {timeout_s:g} s. Nothing was published.")
 
 
 def _unavailable(why: str) -> StoreUnavailable:

@@ -41,6 +41,7 @@ from perdure.events.commands import (
     Extend,
     Fail,
     GiveBack,
+    Look,
     Lose,
     Publish,
     Tick,
@@ -50,6 +51,7 @@ from perdure.events.message import Message
 from perdure.events.outcome_rules import complete_run
 from perdure.events.queue_folds import evolve, evolve_all
 from perdure.events.queue_state import FOREVER, QueueState
+from perdure.events.standing import stand
 from perdure.events.ticking import comes_too_early
 
 if TYPE_CHECKING:
@@ -203,7 +205,9 @@ class Queue(Decider):
                 case Cancel():
                     self._cancel(request, command, now_us)
                 case AwaitResult():
-                    self.synced += self.awaiting.ask(self.state, request, command.id)
+                    self.synced += self.awaiting.ask(self.state, request, command)
+                case Look():
+                    self.synced.append(Settle(desk, request, stand(self.state, command.id)))
                 case Extend():
                     self.decide(command, now_us)
                     self.written.append(Settle(desk, request, None))

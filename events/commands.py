@@ -29,6 +29,7 @@ __all__ = [
     "Extend",
     "Fail",
     "GiveBack",
+    "Look",
     "Lose",
     "Orphan",
     "Publish",
@@ -235,6 +236,15 @@ class Cancel:
 @attrs.define
 class AwaitResult:
     """Answer once the message has ended and its result is kept; the rules do not look at it."""
+
+    id: str
+    waits: bool = True
+    """Where not, the answer is None if there is none yet."""
+
+
+@attrs.define
+class Look:
+    """Answer where a message stands; the rules do not look at it."""
 
     id: str
 

@@ -238,8 +238,8 @@ def _let_in(state: QueueState, number: int) -> None:
         place(state, message)
 
 
-def leave(state: QueueState, message: Message, attempt: int) -> None:
-    """A message ends: forget it but for its id, and let in who waited for it."""
+def leave(state: QueueState, message: Message, attempt: int, fate: str = "") -> None:
+    """A message ends: forget it but for its id, and let in who waited for it. It completed or died, unless a `fate` is named."""
     published, number = message.published, message.number
     unplace(state, message)
     del state.messages[number]
@@ -254,6 +254,8 @@ def leave(state: QueueState, message: Message, attempt: int) -> None:
     if published.terms is not None:
         _fill_slots(state, published)
     remember(state, number, published.id, attempt)
+    if fate and number in state.finished:
+        state.fates[number] = fate
 
 
 def _free_key(state: QueueState, key: tuple[str, str], number: int) -> None:

@@ -92,19 +92,19 @@ def _completed(state: QueueState, event: ev.Completed) -> None:
 def _superseded(state: QueueState, event: ev.Superseded) -> None:
     message = plain.single(state, event.number)
     state.counts(message.published.type).superseded += 1
-    leave(state, message, message.attempts)
+    leave(state, message, message.attempts, "superseded")
 
 
 def _expired(state: QueueState, event: ev.Expired) -> None:
     message = plain.single(state, event.number)
     state.counts(message.published.type).expired += 1
-    leave(state, message, message.attempts)
+    leave(state, message, message.attempts, "expired")
 
 
 def _cancelled(state: QueueState, event: ev.Cancelled) -> None:
     message = plain.single(state, event.number)
     state.counts(message.published.type).cancelled += 1
-    leave(state, message, message.attempts)
+    leave(state, message, message.attempts, "cancelled")
 
 
 def _lease_extended(state: QueueState, event: ev.LeaseExtended) -> None:
@@ -181,7 +181,9 @@ def _replayed(state: QueueState, event: ev.Replayed) -> None:
 def _purged(state: QueueState, event: ev.Purged) -> None:
     dead = state.dead.pop(event.number)
     state.counts(dead.type).purged += 1
-    if event.number not in state.finished:
+    if event.number in state.finished:
+        state.fates[event.number] = "purged"
+    else:
         state.ids.drop(dead.id, event.number)
 
 

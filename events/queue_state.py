@@ -105,6 +105,8 @@ class QueueState:
     finished: dict[int, tuple[str, int]] = attrs.field(factory=dict)
     finished_order: deque[int | Parcel] = attrs.field(factory=deque)
     """What has ended, in order: the numbers of single messages, and parcels of which all have."""
+    fates: dict[int, str] = attrs.field(factory=dict)
+    """How those of `finished` ended that neither completed nor died."""
     finished_count: int = 0
     """How many messages that are."""
     lines: dict[str, Line] = attrs.field(factory=dict)

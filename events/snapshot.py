@@ -172,6 +172,7 @@ def dump_queue(state: QueueState) -> dict[str, Any]:
             [entry, *state.finished.get(entry, (None, 0))] if isinstance(entry, int) else [entry.first]
             for entry in state.finished_order
         ],
+        "fates": dict(sorted(state.fates.items())),
         "finished_max": state.finished_max,
         "suspects": sorted(state.suspects),
         "dead": [[number, dead.id, dead.type] for number, dead in state.dead.items()],
@@ -203,6 +204,8 @@ def load_queue(plain: dict[str, Any]) -> QueueState:
         if ident is not None:
             state.finished[number] = (ident, attempt)
             state.ids.put(ident, number)
+    # A snapshot of an older version does not tell how they ended.
+    state.fates = plain["fates"] if "fates" in plain else dict.fromkeys(state.finished, "ended")
     for number, ident, type_name in plain["dead"]:
         state.dead[number] = Dead(ident, type_name)
         state.ids.put(ident, number)

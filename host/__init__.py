@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from perdure.payloads import CloudPickle, MessagePack, message
     from perdure.recovery import Recovery
     from perdure.schedules import Tick
+    from perdure.standing import MessageState
     from perdure.store import MemoryStore
     from perdure.system import System
 
@@ -65,6 +66,7 @@ __all__ = [
     "ManualClock",
     "MemoryStore",
     "MessagePack",
+    "MessageState",
     "Metrics",
     "Middleware",
     "NotRunning",
@@ -125,6 +127,7 @@ _MODULES = {
     "payloads": ("CloudPickle", "MessagePack", "message"),
     "recovery": ("Recovery",),
     "schedules": ("Tick",),
+    "standing": ("MessageState",),
     "store": ("MemoryStore",),
     "system": ("System",),
 }

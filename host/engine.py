@@ -355,6 +355,9 @@ def _is_on_record(actor: Actor | None, journal: Journal) -> bool:
 
 
 def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - read once, at the start; importing it costs 20 ms
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - once, at the start; importing it costs 20 ms
 
-    return version("perdure")
+    try:
+        return version("perdure")
+    except PackageNotFoundError:  # the package is there and its metadata is not: frozen into one file, or copied
+        return "unknown"

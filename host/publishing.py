@@ -6,6 +6,7 @@ What a message becomes on its way is in `drafts`; whether it is taken is the que
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from perdure.events.commands import Draft, DraftRun, Publish
@@ -14,7 +15,7 @@ from perdure.future import PublishFuture
 from perdure.running import Running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from perdure.actors.desk import Desk, Reply
@@ -54,18 +55,34 @@ class Publishing(Running):
         self._publish(publish)
         return ident
 
-    def publish_many(self, messages: Iterable[Any], **options: Any) -> list[str]:
-        """Publish messages in one atomic commit, all or none; gives their ids in order. Options apply to each.
+    def publish_many(
+        self,
+        messages: Iterable[Any],
+        *,
+        keys: Iterable[str | None] | None = None,
+        ids: Iterable[str | None] | None = None,
+        **options: Any,
+    ) -> list[str]:
+        """Publish messages in one atomic commit, all or none; gives their ids in order.
+
+        Args:
+            messages: any number that fits into `Options.batch_max` and `batch_bytes_max`.
+            keys: a key for each message, in order; None for one without.
+            ids: an id for each message, in order; None for one that perdure is to name. One that is known adds nothing, and of
+                messages with the same id the first counts.
+            options: those of `publish`, but for `key` and `id`; they apply to each.
 
         Raises:
             As `publish`.
         """
         batch = list(messages)
-        if options.get("id") is not None and len(batch) > 1:
-            msg = "id: one id cannot name several messages; publish them one by one"
-            raise InvalidMessage(msg)
-        if options or not batch:
-            drafts: Sequence[Draft] | DraftRun = [self._draft(message, options) for message in batch]
+        each = _one_each(len(batch), options, {"key": keys, "id": ids})
+        if each is not None:
+            drafts: Sequence[Draft] | DraftRun = [
+                self._draft(message, {**options, **own}) for message, own in zip(batch, each, strict=True)
+            ]
+        elif options or not batch:
+            drafts = [self._draft(message, options) for message in batch]
         else:
             self._check_running()
             drafts = self.drafts.plain(batch)
@@ -92,23 +109,27 @@ class Publishing(Running):
         Raises:
             NotRunning, InvalidMessage and its kind: as `publish`, at once.
         """
+        return self._submit(message, options, may_block=True)
+
+    def _submit(self, message: Any, options: dict[str, Any], *, may_block: bool) -> PublishFuture[str]:
         self._check_running()
         plain = None if options else self.drafts.encoded(message)
         future: PublishFuture[str]
         if plain is None:
             ident, publish = self._command(message, options)
             future = PublishFuture(ident)
-            self._room().send("queue", publish, future)
+            self._room(may_block).send("queue", publish, future)
         else:
             type_name, payload = plain
             future = PublishFuture()
-            self._room().submit(type_name, payload, future, self.drafts.ids.run)
+            self._room(may_block).submit(type_name, payload, future, self.drafts.ids.run)
         return future
 
-    def _room(self) -> Desk:
-        """Give the desk, once it has room for another message."""
+    def _room(self, may_block: bool) -> Desk:  # noqa: FBT001 - hot
+        """Give the desk, once it has room for another message; who may not block has seen to that."""
         desk = self.stage.desk
-        desk.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
+        if may_block:
+            desk.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
         return desk
 
     async def apublish(self, message: Any, **options: Any) -> str:
@@ -117,11 +138,7 @@ class Publishing(Running):
         Raises:
             As `publish`. A cancelled await may have published.
         """
-        desk = self.stage.desk
-        if desk.under_way >= self.options.pipeline_max:
-            loop = asyncio.get_running_loop()
-            return await asyncio.wrap_future(await loop.run_in_executor(None, lambda: self.submit(message, **options)))
-        return await asyncio.wrap_future(self.submit(message, **options))
+        return await (await self.asubmit(message, **options))
 
     async def asubmit(self, message: Any, **options: Any) -> asyncio.Future[str]:
         """Publish without waiting, from a coroutine; awaiting the future gives the id. Does not block the event loop.
@@ -129,10 +146,8 @@ class Publishing(Running):
         Raises:
             As `submit`.
         """
-        desk = self.stage.desk
-        if desk.under_way >= self.options.pipeline_max:
-            return asyncio.wrap_future(await asyncio.to_thread(self.submit, message, **options))
-        return asyncio.wrap_future(self.submit(message, **options))
+        await self.stage.desk.room(self.options.pipeline_max, self.options.publish_timeout_s)
+        return asyncio.wrap_future(self._submit(message, options, may_block=False))
 
     def publish_drafts(self, drafts: list[Draft]) -> None:
         """Publish what was checked and encoded before, in one commit; for the outbox.
@@ -191,3 +206,31 @@ class Publishing(Running):
                 f"published. Publish again with the same id to settle it (the first is {ids[0]}); see `.ids`."
             )
             raise PublishTimeout(msg, ids) from None
+
+
+def _one_each(count: int, options: dict[str, Any], lists: dict[str, Iterable[str | None] | None]) -> list[dict[str, Any]] | None:
+    """Give for each message the options that are its own; None where there are none.
+
+    Raises:
+        InvalidMessage: there are more or fewer than messages, or one is given for all.
+    """
+    for name in lists:
+        if options.get(name) is not None:
+            why = "only the last one of them would be left" if name == "key" else "it can name only one of them"
+            msg = f"{name}: one for all {count} messages cannot be, {why}; give {name}s=[...], one for each"
+            raise InvalidMessage(msg)
+    each: list[dict[str, Any]] | None = None
+    for name, given in lists.items():
+        if given is None:
+            continue
+        if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+            msg = f"{name}s: a list with one for each message, not {given!r}"
+            raise InvalidMessage(msg)
+        own = list(given)
+        if len(own) != count:
+            msg = f"{name}s: one for each of {count} messages, in order, not {len(own)}"
+            raise InvalidMessage(msg)
+        each = [{} for _ in own] if each is None else each
+        for options_of_one, value in zip(each, own, strict=True):
+            options_of_one[name] = value
+    return each

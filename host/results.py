@@ -1,4 +1,4 @@
-"""Results: what became of a published message, waited for by whoever asks; and calling it off.
+"""Results: what became of a published message, waited for by whoever asks, or seen at one look; and calling it off.
 
 Which results are kept and for how long is the queue's rule.
 """
@@ -6,15 +6,17 @@ Which results are kept and for how long is the queue's rule.
 from __future__ import annotations
 
 import asyncio
+import copy
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.context import plain_text
-from perdure.events.commands import AwaitResult, Cancel
+from perdure.events.commands import AwaitResult, Cancel, Look
 from perdure.events.errors import Cancelled, HandlerFailed
 from perdure.events.seconds import seconds_or_none, wait_seconds
 from perdure.future import PublishFuture
 from perdure.moments import checked_id
 from perdure.publishing import Publishing
+from perdure.standing import MessageState
 
 if TYPE_CHECKING:
     from perdure.events.vocabulary import ResultKept
@@ -46,20 +48,16 @@ class Results(Publishing):
         wait_s = seconds_or_none("timeout", timeout, above_zero=False)
         options.setdefault("keep_result", self.options.result_kept_s)
         ident = await self.apublish(message, **options)
-        reply: PublishFuture[ResultKept] = PublishFuture()
-        request = self.stage.desk.send("queue", AwaitResult(ident), reply)
         try:
-            kept = await asyncio.wait_for(asyncio.wrap_future(reply), wait_s)
+            kept = await asyncio.wait_for(self._aanswer(AwaitResult(ident), is_patient=True), wait_s)
         except TimeoutError:
-            self.stage.desk.forget(request)
             raise _not_ended(ident, timeout) from None
-        except asyncio.CancelledError:
-            self.stage.desk.forget(request)
-            raise
         return self._result_of(kept)
 
     def result(self, id: str, *, timeout: float | None = None) -> Any:  # noqa: A002 - the front door's name
         """Give what the handler of a message returned that was published with `keep_result`; waits until it has ended.
+
+        It may be asked for again, with the same answer, for as long as the result is kept. `timeout=0` is one look.
 
         Raises:
             HandlerFailed: it ended without a result. In the process that ran the handler, its own exception is raised instead.
@@ -68,15 +66,52 @@ class Results(Publishing):
             TimeoutError: it has not ended within `timeout` seconds.
         """
         wait_s = wait_seconds("timeout", timeout)
+        checked_id("id", id)
+        kept = None if wait_s == 0 else self._wait_for_result(id, wait_s)
+        if kept is None:  # time is up; a look tells whether that is for want of a result
+            kept = self.ask("queue", AwaitResult(id, waits=False))
+        if kept is None:
+            raise _not_ended(id, timeout)
+        return self._result_of(kept)
+
+    def _wait_for_result(self, ident: str, wait_s: float) -> ResultKept | None:
         desk = self.stage.desk
         answer = self.stage.world.answer()
-        request = desk.send("queue", AwaitResult(checked_id("id", id)), answer)
+        request = desk.send("queue", AwaitResult(ident), answer, is_patient=True)
         try:
-            kept = answer.wait(wait_s)
+            kept: ResultKept = answer.wait(wait_s)
         except TimeoutError:
             desk.forget(request)
-            raise _not_ended(id, timeout) from None
-        return self._result_of(kept)
+            return None
+        return kept
+
+    async def _aanswer(self, command: object, *, is_patient: bool = False) -> Any:
+        """Ask the queue from a coroutine. Who stops waiting is forgotten."""
+        desk = self.stage.desk
+        reply: PublishFuture[Any] = PublishFuture()
+        request = desk.send("queue", command, reply, is_patient=is_patient)
+        try:
+            return await asyncio.wrap_future(reply)
+        except asyncio.CancelledError:
+            desk.forget(request)
+            raise
+
+    def state(self, id: str) -> MessageState:  # noqa: A002 - the front door's name
+        """Give where a message is now, in one look and without waiting. An id that is not known is no error: its state says so.
+
+        Raises:
+            NotRunning, StoreUnavailable: as `publish`.
+            InvalidMessage: it is no id.
+        """
+        return MessageState.of(id, self.ask("queue", Look(checked_id("id", id))))
+
+    async def astate(self, id: str) -> MessageState:  # noqa: A002 - the front door's name
+        """As `state`, from a coroutine; does not block the event loop.
+
+        Raises:
+            As `state`.
+        """
+        return MessageState.of(id, await self._aanswer(Look(checked_id("id", id))))
 
     def _result_of(self, kept: ResultKept) -> Any:
         if not kept.exception:
@@ -84,9 +119,9 @@ class Results(Publishing):
         if kept.exception == "perdure.Cancelled":
             msg = f"message {kept.id} was cancelled"
             raise Cancelled(msg, kept.id, kept.exception, kept.message)
-        raised = self.stage.raised.pop(kept.id, None)
+        raised = self.stage.raised.get(kept.id)
         if raised is not None:
-            raise raised
+            raise _again(raised)
         msg = f"message {kept.id} ended without a result: {kept.exception}: {kept.message}"
         raise HandlerFailed(msg, kept.id, kept.exception, kept.message)
 
@@ -106,3 +141,16 @@ def _not_ended(ident: str, timeout_s: float | None) -> TimeoutError:
     return TimeoutError(
         f"message {ident} has not ended within {timeout_s} s; it is still to be handled, and `result` can be asked again"
     )
+
+
+def _again(error: BaseException) -> BaseException:
+    """Make another exception like a handler's own, so that the tracebacks of those who wait do not mix; itself, where none can be."""
+    try:
+        made = copy.copy(error)
+        if type(made) is not type(error) or made.args != error.args:
+            return error
+    except Exception:  # noqa: BLE001 - a class whose objects cannot be copied may say so in any way
+        return error
+    made.__cause__, made.__context__ = error.__cause__, error.__context__
+    made.__suppress_context__ = error.__suppress_context__
+    return made.with_traceback(error.__traceback__)

@@ -347,7 +347,7 @@ class System(Handling, Results):
         wait_s = wait_seconds("timeout", timeout)
         desk = self.stage.desk
         answer = self.stage.world.answer()
-        request = desk.send("queue", WhenIdle(), answer)
+        request = desk.send("queue", WhenIdle(), answer, is_patient=True)
         try:
             answer.wait(wait_s)
         except TimeoutError:
@@ -370,7 +370,7 @@ class System(Handling, Results):
         wait_s = seconds_or_none("timeout", timeout, above_zero=False)
         desk = self.stage.desk
         reply: PublishFuture[None] = PublishFuture()
-        request = desk.send("queue", WhenIdle(), reply)
+        request = desk.send("queue", WhenIdle(), reply, is_patient=True)
         try:
             await asyncio.wait_for(asyncio.wrap_future(reply), wait_s)
         except TimeoutError:
