@@ -24,7 +24,8 @@ class Standing(NamedTuple):
     """What is known of an id; `message` only of one that lives."""
 
     status: str
-    """One of `LIVE`, or `completed`, `dead`, `cancelled`, `expired`, `superseded`, `purged`, `ended` (how is not known), `unknown`."""
+    """One of `LIVE`, or `completed`, `dead`, `cancelled`, `expired`, `superseded`, `purged`, `ended` (nobody knows how), or
+    `unknown`."""
     message: Message | None = None
     type: str = ""
     attempts: int = 0

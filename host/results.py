@@ -144,7 +144,7 @@ def _not_ended(ident: str, timeout_s: float | None) -> TimeoutError:
 
 
 def _again(error: BaseException) -> BaseException:
-    """Make another exception like a handler's own, so that the tracebacks of those who wait do not mix; itself, where none can be."""
+    """Make another exception like a handler's own, so that tracebacks do not mix; give it itself where none can be made."""
     try:
         made = copy.copy(error)
         if type(made) is not type(error) or made.args != error.args:

@@ -28,10 +28,11 @@ class MessageState:
 
     id: str
     status: str
-    """Of a live one `ready`, `delayed` (until `due`), `held` (by its key or group) or `leased` (a handler or consumer has it). Of one
-    that has ended `completed`, `dead` (a dead letter), `cancelled`, `expired`, `superseded`, `purged`, or `ended` where it is not
-    remembered how. `forgotten`: perdure made the id, and it is not remembered: its message ended long ago, or never was. `unknown`:
-    no message of that id is remembered, as none was published here, or it ended long ago."""
+    """Of a live one: `ready`, `delayed` (until `due`), `held` (by its key or group), `leased` (a handler or consumer has it).
+
+    Of one that has ended: `completed`, `dead` (a dead letter), `cancelled`, `expired`, `superseded`, `purged`, or `ended` where how
+    is not remembered. `forgotten`: perdure made the id, and does not remember it: its message ended long ago, or never was.
+    `unknown`: no message of that id is remembered, since none was published here, or it ended long ago."""
     type: str = ""
     """Its type's name; empty where that is not remembered."""
     key: str | None = None

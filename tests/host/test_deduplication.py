@@ -117,7 +117,7 @@ def test_appended_keys_are_only_labels(folder: Path, collected: Collected) -> No
         collected.add(order.number)
 
     with system:
-        system.publish_many([Order("a", n) for n in range(3)], key="k")
+        system.publish_many([Order("a", n) for n in range(3)], keys=["k"] * 3)
         system.drain(timeout=10)
     assert collected.items == [0, 1, 2]
 

@@ -5,12 +5,16 @@ What `call` gives and raises for plain handlers, and that results outlive restar
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 
 import perdure
+from perdure.actors.messages import WhenIdle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,3 +67,95 @@ def test_caller_hears_of_a_message_that_was_never_handled(folder: Path, clock: p
         with pytest.raises(perdure.HandlerFailed, match=f"perdure.{end}") as raised:
             system.result(ident, timeout=10.0)
         assert raised.value.id == ident
+
+
+class Odd(Exception):
+    """It cannot be copied: its arguments are not those of `__init__`."""
+
+    def __init__(self, a: int, b: int) -> None:
+        super().__init__(a + b)
+
+
+@pytest.mark.parametrize("error", [ValueError("bad", 3), Odd(1, 2), perdure.Reject("no")], ids=repr)
+def test_failure_is_told_again_as_it_was(folder: Path, error: Exception) -> None:
+    """A second `result` raises what the first did: equal, and with the handler's own traceback, once."""
+    system = perdure.System(folder)
+
+    @system.handler(Job, retries=0)
+    def fail(_job: Job) -> None:
+        raise error
+
+    with system:
+        ident = system.publish(Job(1), keep_result=60.0)
+        told = []
+        waits: tuple[float | None, ...] = (10.0, 0.0, None, 0)
+        for timeout in waits:
+            with pytest.raises(type(error)) as raised:
+                system.result(ident, timeout=timeout)
+            told.append((type(raised.value), raised.value.args, [entry.name for entry in raised.traceback].count("fail")))
+        assert told == [(type(error), error.args, 1)] * 4
+
+
+def test_result_that_is_there_is_given_without_waiting(folder: Path) -> None:
+    system = perdure.System(folder)
+
+    @system.handler(Job)
+    def double(job: Job) -> int:
+        return job.number * 2
+
+    with system:
+        ident = system.publish(Job(2), keep_result=60.0)
+        assert system.result(ident, timeout=10.0) == 4
+        assert [system.result(ident, timeout=0) for _ in range(3)] == [4, 4, 4]
+        later = system.publish(Job(3), keep_result=60.0, delay=60.0)
+        for moment in (0, 0.001):
+            with pytest.raises(TimeoutError, match=later):
+                system.result(later, timeout=moment)
+        waits: tuple[float | None, ...] = (0, 0.0, 10.0, None)
+        for timeout in waits:
+            with pytest.raises(perdure.UnknownMessage, match="nobody's"):
+                system.result("nobody's", timeout=timeout)
+        assert not system.stage.desk.outstanding
+
+
+def test_waiting_for_results_holds_no_publish_up(folder: Path) -> None:
+    """As many wait for results as publishes may be under way: they take no room, and all hear of their results."""
+    system = perdure.System(folder, options=perdure.Options(pipeline_max=5, publish_timeout_s=5.0))
+
+    async def ask() -> list[int]:
+        calls = [asyncio.create_task(system.acall(Job(n), timeout=20.0)) for n in range(20)]
+        while (await asyncio.to_thread(system.admin.metrics)).published < 20:  # noqa: ASYNC110 - the queue's doing
+            await asyncio.sleep(0)
+        assert system.stage.desk.under_way <= 5
+        assert await system.apublish(Job(20))
+        assert system.submit(Job(21)).result(10.0)
+        gate.set()
+        results: list[int] = await asyncio.gather(*calls)
+        return results
+
+    gate = threading.Event()
+
+    @system.handler(Job)
+    def double(job: Job) -> int:
+        gate.wait(20.0)
+        return job.number * 2
+
+    with system:
+        assert asyncio.run(ask()) == [2 * n for n in range(20)]
+
+
+def test_one_that_waits_no_longer_makes_room(folder: Path) -> None:
+    """A publisher that gives up lets the next one in at once, not when its publish is answered."""
+    options = perdure.Options(pipeline_max=1, backlog_max=1, publish_timeout_s=30.0)
+    with perdure.System(folder, options=options) as system:
+        system.publish(Job(0))
+        desk = system.stage.desk
+        answer = system.stage.world.answer()
+        stuck = desk.send("queue", WhenIdle(), answer)
+        room = threading.Thread(target=desk.wait_for_room, args=(1, 30.0))
+        room.start()
+        while not desk._bells:
+            time.sleep(0.001)
+        assert desk.forget(stuck)
+        room.join(10.0)
+        assert not room.is_alive()
