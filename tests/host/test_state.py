@@ -91,7 +91,7 @@ def test_state_tells_where_a_message_is(folder: Path, clock: perdure.ManualClock
 
 def test_what_is_no_id_is_refused(folder: Path) -> None:
     with perdure.System(folder) as system:
-        for wrong in ("", 5, None, "x" * 600):
+        for wrong in ("", 5, None):
             with pytest.raises(perdure.InvalidMessage, match="id"):
                 system.state(wrong)  # type: ignore[arg-type]
     with pytest.raises(perdure.NotRunning):
