@@ -12,7 +12,7 @@ from perdure.actors.actor import Actor, ActorKilled
 from perdure.actors.messages import Append, Committed, Reborn, Recall, Recalled, Settle, SettleAll
 from perdure.actors.unwritable import UNWRITABLE, turn_away
 from perdure.events import vocabulary as ev
-from perdure.events.errors import StoreUnavailable
+from perdure.events.errors import StoreUnavailable, another
 from perdure.events.runs import Run, count
 from perdure.events.wire import encode
 
@@ -205,4 +205,4 @@ class Journal(Actor):
             for effect in (*append.written, *append.synced):
                 for request in waiting_on(effect):
                     if request.may_be_refused:
-                        self.stage.desk.refuse(request, StoreUnavailable(*error.args))
+                        self.stage.desk.refuse(request, another(error))

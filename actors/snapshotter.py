@@ -12,7 +12,7 @@ from perdure.actors.actor import Actor
 from perdure.actors.desk import Request
 from perdure.actors.messages import Reborn, TakeSnapshot
 from perdure.actors.recovery import advance
-from perdure.events.errors import PerdureError, StoreUnavailable
+from perdure.events.errors import FolderMoved, PerdureError, StoreUnavailable
 from perdure.store import Snapshot
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class Snapshotter(Actor):
             refusal = error if isinstance(error, PerdureError) else StoreUnavailable(f"the snapshot was not written: {error}")
             for request in asked:
                 self.stage.desk.refuse(request, refusal)
+            if isinstance(error, FolderMoved):
+                raise
             return
         for request in asked:
             self.stage.desk.settle(request, self.states.seq)

@@ -24,7 +24,7 @@ from perdure.actors.snapshotter import Snapshotter
 from perdure.actors.timer import Timer
 from perdure.actors.worker import Worker
 from perdure.events import vocabulary as ev
-from perdure.events.errors import NotRunning, StoreUnavailable
+from perdure.events.errors import FolderMoved, NotRunning, StoreUnavailable
 
 if TYPE_CHECKING:
     from perdure.actors.pool import Pool
@@ -160,6 +160,9 @@ class Supervisor(Actor):
             return
         if any(pending == name for _, pending in self.pending):
             return
+        if isinstance(down.cause, FolderMoved):  # no try brings the folder back
+            self._stop_for_good(f"the system has stopped: {down.cause}", down.cause)
+            return
         self.stage.count("actor_deaths")
         killed = isinstance(down.cause, ActorKilled)
         io_error = isinstance(down.cause, StoreUnavailable)
@@ -203,10 +206,14 @@ class Supervisor(Actor):
             self.stage.tell("dispatcher", WorkerDown(down.actor.pool, down.name, restarted=False))
 
     def _give_up(self, name: str, deaths: int, cause: BaseException) -> None:
-        error = NotRunning(
+        self._stop_for_good(
             f"the system has stopped: its {name} died {deaths} times within {self.stage.tuning.restart_window_s:g} s, last of "
-            f"{cause!r}. Nothing on record is lost; mend the cause and start the system again."
+            f"{cause!r}. Nothing on record is lost; mend the cause and start the system again.",
+            cause,
         )
+
+    def _stop_for_good(self, why: str, cause: BaseException) -> None:
+        error = NotRunning(why)
         error.__cause__ = cause
         logger.critical("%s", error)
         self.stage.failed = error

@@ -18,6 +18,7 @@ import attrs
 
 from perdure.events.errors import StoreLocked
 from perdure.store.disk import Disk
+from perdure.store.held_folder import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,6 +132,8 @@ class MemoryDisk(Disk):
         self.owner: MemoryLock | None = None
         self.operations = 0
         """How many there were so far that change something."""
+        self.moved = ""
+        """What has become of the folder while it was in use; empty: nothing."""
         self.kill_at = 0
         """The number of the operation at which the process is killed; 0: none."""
         self.faults: list[Fault] = []
@@ -168,6 +171,27 @@ class MemoryDisk(Disk):
     def lock(self, folder: Path) -> MemoryLock:  # type: ignore[override]  # noqa: ARG002 - there is one folder
         """See `Disk.lock`."""
         return MemoryLock(self)
+
+    def hold(self, folder: Path) -> None:
+        """See `Disk.hold`: there is one folder."""
+
+    def problem_of_name(self, folder: Path) -> str:  # noqa: ARG002 - there is one folder
+        """See `Disk.problem_of_name`; a test says what has become of the folder."""
+        return self.moved
+
+    def seen(self, path: Path) -> Seen | None:
+        """See `Disk.seen`."""
+        file = self.names_seen.get(Path(path).name)
+        return None if file is None else Seen(0, id(file), len(file.seen))
+
+    def seen_open(self, fd: int) -> Seen:
+        """See `Disk.seen_open`."""
+        file = self._fds[fd]
+        return Seen(0, id(file), len(file.seen))
+
+    def is_same_folder(self, one: Path, other: Path) -> bool:
+        """See `Disk.is_same_folder`."""
+        return one == other
 
     def make_folder(self, path: Path) -> None:
         """See `Disk.make_folder`."""

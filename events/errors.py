@@ -11,6 +11,7 @@ from typing import TypeVar
 __all__ = [
     "Cancelled",
     "DuplicateKey",
+    "FolderMoved",
     "HandlerFailed",
     "HistoryDropped",
     "InvalidMessage",
@@ -115,6 +116,13 @@ class StoreLocked(PerdureError):
 
 class StoreUnavailable(PerdureError):
     """The store could not be written or opened (disk full, I/O error, permissions). Nothing was published."""
+
+
+class FolderMoved(StoreUnavailable):
+    """The data folder, or a file in it, is no longer under its name: moved, deleted, or replaced while a process used it.
+
+    The system stops at once; the error says where what was acknowledged is. Nothing was published by what was refused.
+    """
 
 
 class HistoryDropped(StoreUnavailable):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perdure.events.errors import (
         Cancelled,
         DuplicateKey,
+        FolderMoved,
         HandlerFailed,
         HistoryDropped,
         InvalidMessage,
@@ -57,6 +58,7 @@ __all__ = [
     "DuplicateKey",
     "Exponential",
     "Fixed",
+    "FolderMoved",
     "HandlerFailed",
     "HandlerInfo",
     "HistoryDropped",

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perdure.events.errors import StoreCorrupt, StoreUnavailable
+from perdure.events.errors import FolderMoved, StoreCorrupt, StoreUnavailable
 from perdure.store import frame as fr
 from perdure.store import log_end, snapshot_file
 from perdure.store import segment as sg
@@ -20,6 +21,7 @@ from perdure.store.history import History
 from perdure.store.protocol import Recovered, Snapshot
 from perdure.store.reader import FolderReader
 from perdure.store.shelf import Shelf
+from perdure.store.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,6 +58,7 @@ class SegmentStore:
         self._new_id = new_id
         self._now_us = now_us
         self._lock = self.disk.lock(self.path)
+        self._standing = Standing(self.disk, self.path)
         self._fd: int | None = None
         self._pid = 0
         self._store_id = b""
@@ -73,25 +76,36 @@ class SegmentStore:
     def open(self) -> Recovered:
         """See `EventStore.open`."""
         try:
-            self.disk.make_folder(self.path)
+            if not self._lock.held:
+                self.disk.make_folder(self.path)
+                self.disk.hold(self.path)
             self.reader.check_folder()
+            self._take_lock()
         except OSError as error:
             msg = (
                 f"the data folder {self.path} cannot be used: {error.strerror}. Name a folder (or a path where one can be made) "
                 "that this user may write."
             )
             raise StoreUnavailable(msg) from error
-        self._lock.take()
         try:
             return self.reopen()
         except BaseException:
             self.abandon()
             raise
 
+    def _take_lock(self) -> None:
+        """Take the lock in the folder that is held; whether its name leads to that is looked at afterwards, by `reopen`."""
+        try:
+            self._lock.take()
+        finally:
+            if not self._lock.held:
+                self.disk.let_go(self.path)
+
     def reopen(self, *, void_after: int | None = None) -> Recovered:
         """See `EventStore.reopen`."""
-        fd, self._fd = self._fd, None
         try:
+            self._check_standing(partial(self._standing.check_all, sizes=False))
+            fd, self._fd = self._fd, None
             if fd is not None:
                 self.disk.close(fd)
             return self._recover(void_after)
@@ -99,6 +113,7 @@ class SegmentStore:
             raise self._unavailable("opened", error) from error
 
     def _recover(self, void_after: int | None) -> Recovered:
+        known = self.synced_seq if self._opened else 0
         self._failed = None
         self._pid = os.getpid()
         # Names that are seen may be in the cache only, left by who was killed before it could sync them.
@@ -111,6 +126,8 @@ class SegmentStore:
         self._opened = True
         segments = self.reader.segments()
         if not segments:
+            if known:
+                raise self._older(self.path, 0, known)
             return self._create()
         first_seq = segments[-1]
         path = self.reader.segment_path(first_seq)
@@ -119,6 +136,8 @@ class SegmentStore:
         self._read_from_disk(path)
         end = log_end.find_end(self.reader, path, header, void_after)
         place = end.place
+        if place.seq <= known:
+            raise self._older(path, place.seq - 1, known)
         if void := log_end.check_joint(self.reader, segments, header):
             self._trim(*void)  # whoever cut it here died before it could
         log_end.check_beginning(self.reader, segments[0], place.seq - 1)
@@ -127,16 +146,45 @@ class SegmentStore:
         self.epoch = end.epoch + 1
         self._set_aside_snapshots()
         cut = end.size - place.offset
+        self._standing.begin([self.reader.segment_path(seq) for seq in segments[:-1]])
+        if void:
+            self._standing.also_whole(*void)
         if cut:
             logger.warning("%s: %d bytes of a torn end are cut off at offset %d: %s", path, cut, place.offset, place.problem)
             self._begin_segment()
             if self._segment != first_seq:
+                self._standing.also_whole(path, place.offset)
                 self._trim(path, place.offset)
         else:
             self._fd, self._size, self._segment = self.disk.open_append(path), end.size, first_seq
+            self._standing.writing(path, self._fd, end.size)
         return Recovered(
             self.last_seq, self.epoch, len(segments), clean=end.is_clean, cut_bytes=cut, cut_from_seq=place.seq if cut else None
         )
+
+    def _older(self, path: Path, last_seq: int, known: int) -> FolderMoved:
+        """Make the error for a log that ends before what this very process has synced."""
+        self._failed = FolderMoved(
+            f"the log in {self.path} ends at {last_seq} ({path.name}), and this process has synced up to {known}: files were "
+            "removed, or an older copy was put over them. Nothing is written any more. Restore the newest copy that "
+            "`perdure verify` finds whole."
+        )
+        return self._failed
+
+    def _check_standing(self, look: Callable[[], None]) -> None:
+        """Look whether the names lead to what this store has opened; it writes no more where they do not.
+
+        Raises:
+            FolderMoved: they do not.
+            OSError: nobody can say.
+        """
+        try:
+            look()
+        except FolderMoved as error:
+            if self._failed is None:
+                logger.error("%s", error)  # noqa: TRY400 - it says all there is to know
+            self._failed = error
+            raise
 
     def _create(self) -> Recovered:
         if self.reader.snapshot_seqs():
@@ -190,12 +238,14 @@ class SegmentStore:
         if len(body) > fr.FRAME_BYTES_MAX or not 0 < count <= fr.COUNT_MAX:
             msg = f"a frame of {count} events and {len(body)} bytes is past the bound of {fr.COUNT_MAX} and {fr.FRAME_BYTES_MAX}"
             raise ValueError(msg)
-        if self._size >= self.segment_bytes:
-            try:
+        try:
+            self._check_standing(self._standing.before_append)
+            if self._size >= self.segment_bytes:
+                self._check_standing(self._standing.check)
                 self._roll()
-            except OSError as error:
-                raise self._fail("written", error) from error
-            fd = self._writable()
+                fd = self._writable()
+        except OSError as error:
+            raise self._fail("written", error) from error
         self._write(fd, body, count)
         self.last_seq += count
         self._sealed = False
@@ -221,11 +271,13 @@ class SegmentStore:
             raise failure from error
         self._chain = chain
         self._size += len(frame)
+        self._standing.wrote(self._size)
 
     def sync(self) -> None:
         """See `EventStore.sync`."""
         fd = self._writable()
         try:
+            self._check_standing(self._standing.before_sync)
             self.disk.sync_data(fd)
         except OSError as error:
             raise self._fail("synced", error) from error
@@ -233,9 +285,14 @@ class SegmentStore:
 
     def seal(self) -> None:
         """See `EventStore.seal`. Synced at once: nothing may follow a seal that is not."""
+        fd = self._writable()
+        try:
+            self._check_standing(partial(self._standing.check, exactly=True))
+        except OSError as error:
+            raise self._fail("written", error) from error
         if self._sealed:
             return
-        self._write(self._writable(), b"", 0)
+        self._write(fd, b"", 0)
         self.sync()
         self._sealed = True
 
@@ -247,6 +304,7 @@ class SegmentStore:
             finally:
                 self.disk.close(fd)
             self.synced_seq = self.last_seq
+        self._standing.finished()
         self._begin_segment()
 
     def _begin_segment(self) -> None:
@@ -264,6 +322,7 @@ class SegmentStore:
             self.disk.close(fd)
             raise
         self._fd, self._size, self._segment = fd, len(head), self.last_seq + 1
+        self._standing.writing(path, fd, len(head))
 
     def _writable(self) -> int:
         if self._failed is not None:
@@ -288,8 +347,12 @@ class SegmentStore:
     # --- reading and snapshots -------------------------------------------------------------------------------------------
 
     def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
-        """See `EventStore.frames`."""
-        return self.reader.frames(after, self.last_seq if until is None else until)
+        """See `EventStore.frames`. Of a folder that is no longer what it was, nothing is read: it might end too early."""
+        try:
+            self._check_standing(self._standing.check)
+        except OSError as error:
+            raise self._unavailable("read", error) from error
+        yield from self.reader.frames(after, self.last_seq if until is None else until)
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `EventStore.snapshots`."""
@@ -300,6 +363,7 @@ class SegmentStore:
         if not self._lock.held:
             raise self._not_open()
         try:
+            self._check_standing(self._standing.check_all)
             snapshot_file.write(self.disk, self.path, self._store_id, snapshot)
             for seq in self._unneeded_snapshots():
                 self.disk.remove(self.path / snapshot_file.file_name(seq))
@@ -329,7 +393,11 @@ class SegmentStore:
         if not self._lock.held:
             raise self._not_open()
         try:
-            return self.history.retire(self.disk, self.reader, synced_seq=self.synced_seq, snapshots_kept=self.snapshots_kept)
+            self._check_standing(self._standing.check)
+            try:
+                return self.history.retire(self.disk, self.reader, synced_seq=self.synced_seq, snapshots_kept=self.snapshots_kept)
+            finally:
+                self._standing.retired(self.reader.segment_path(self.first_seq))
         except OSError as error:
             why = error.strerror or error
             msg = f"old segments of {self.path} stay for now ({self.history.kind} failed): {why}. It is tried again."
@@ -363,3 +431,5 @@ class SegmentStore:
         if fd is not None:
             self.disk.close(fd)
         self._lock.drop()
+        self._standing.begin([])
+        self.disk.let_go(self.path)

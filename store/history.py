@@ -73,7 +73,7 @@ class History:
 def _copy(disk: Disk, reader: FolderReader, folder: Path, first_seq: int, following: int) -> None:
     """Have a whole copy of a segment in the archive, up to where the next segment goes on."""
     disk.make_folder(folder)
-    if folder.samefile(reader.path):
+    if disk.is_same_folder(folder, reader.path):
         msg = f"the archive of old segments is the data folder itself: {folder}. Name another one in `Options.history_folder`."
         raise StoreUnavailable(msg)
     source = reader.segment_path(first_seq)

@@ -1,10 +1,12 @@
-"""Who owns a data folder: an operating-system lock on one file, with the owner's pid and boot inside.
+"""Who owns a data folder: operating-system locks on the folder itself and on a file in it, with the owner's pid and boot inside.
 
-The lock is the system's and dies with its process; what stands in the file is only for the error message.
+The locks are the system's and die with their process; what stands in the file is for the error message. The folder's own lock holds
+where the file was removed or replaced; the file's holds where folders cannot be locked, and against older versions of perdure.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -12,10 +14,14 @@ import os
 import threading
 import weakref
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreLocked, StoreUnavailable
 
-__all__ = ["FolderLock"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["FolderLock", "live_owner"]
 
 logger = logging.getLogger("perdure.store")
 
@@ -27,9 +33,11 @@ _guard = threading.Lock()
 class FolderLock:
     """The lock on one folder. A forked child does not keep it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, open_in: Callable[[Path, int], int]) -> None:
         self.path = folder / "owner.lock"
+        self._open_in = open_in
         self._fd: int | None = None
+        self._folder_fd: int | None = None
 
     def take(self) -> None:
         """Take the lock without waiting.
@@ -38,20 +46,25 @@ class FolderLock:
             StoreLocked: another process or another store object has it; names the pid.
             StoreUnavailable: the file cannot be opened.
         """
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        fds: list[int] = []
         try:
-            fd = os.open(self.path, flags, 0o600)
+            fds.append(self._open_in(self.path.parent, os.O_RDONLY | os.O_DIRECTORY))
+            is_free = _lock_folder(fds[0])
+            fds.append(self._open_in(self.path, os.O_RDWR | (os.O_CREAT if is_free else 0)))
+            is_free = _lock_file(fds[1]) and is_free
         except OSError as error:
-            msg = f"the lock file {self.path} cannot be opened: {error.strerror}. Check the folder's permissions."
-            raise StoreUnavailable(msg) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            pid = _owner(fd)
-            os.close(fd)
-            raise StoreLocked(_in_use(self.path.parent, pid), pid) from error
+            is_free = False
+            if not (fds and isinstance(error, FileNotFoundError)):  # the folder is locked, and the file in it was removed
+                _close(fds)
+                msg = f"the lock file {self.path} cannot be opened: {error.strerror}. Check the folder's permissions."
+                raise StoreUnavailable(msg) from error
+        if not is_free:
+            pid = _owner(fds[1]) if len(fds) > 1 else None
+            _close(fds)
+            raise StoreLocked(_in_use(self.path.parent, pid), pid)
+        folder_fd, fd = fds
         _note_owner(fd, self.path)
-        self._fd = fd
+        self._fd, self._folder_fd = fd, folder_fd
         with _guard:
             _held.add(self)
 
@@ -59,9 +72,14 @@ class FolderLock:
         """Let the lock go, where it is held."""
         with _guard:
             fd, self._fd = self._fd, None
+            folder_fd, self._folder_fd = self._folder_fd, None
             _held.discard(self)
         if fd is not None:
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, 0)  # nobody has it: see `live_owner`
             os.close(fd)
+        if folder_fd is not None:
+            os.close(folder_fd)
 
     @property
     def held(self) -> bool:
@@ -69,10 +87,59 @@ class FolderLock:
         return self._fd is not None
 
     def forget(self) -> None:
-        """In a forked child: close the descriptor, which leaves the parent's lock as it is."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        """In a forked child: close the descriptors, which leaves the parent's locks as they are."""
+        fds, self._fd, self._folder_fd = (self._fd, self._folder_fd), None, None
+        _close([fd for fd in fds if fd is not None])
+
+
+def live_owner(folder: Path) -> int | None:
+    """Give the pid of the process that seems to own a folder, without touching its lock; None where none is to be seen.
+
+    For readers, which only want to know whether to look again: one in another container, say, is not seen.
+    """
+    try:
+        noted = json.loads((folder / "owner.lock").read_bytes())
+        pid = int(noted["pid"])
+        if noted["boot_id"] != _boot_id():
+            return None
+    except (ValueError, KeyError, TypeError, OSError):
+        return None
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return pid
+    except (OverflowError, OSError):
+        return None
+    return pid
+
+
+def _lock_folder(fd: int) -> bool:
+    """Lock a folder itself; False where another has it. Some file systems cannot: there the file's lock is all there is."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        logger.debug("folders cannot be locked here, only the file in it is: %s", error)
+    return True
+
+
+def _lock_file(fd: int) -> bool:
+    """Lock a file; False where another has it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _close(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text(encoding="ascii").strip() if _BOOT_ID.exists() else ""
 
 
 def _in_use(folder: Path, pid: int | None) -> str:
@@ -95,8 +162,7 @@ def _note_owner(fd: int, path: Path) -> None:
     """Write who has the lock. A full disk does not undo it: only the message of `StoreLocked` will be poorer."""
     try:
         os.ftruncate(fd, 0)  # before all else, so that no dead owner is ever named
-        boot = _BOOT_ID.read_text(encoding="ascii").strip() if _BOOT_ID.exists() else ""
-        os.pwrite(fd, json.dumps({"pid": os.getpid(), "boot_id": boot}).encode(), 0)
+        os.pwrite(fd, json.dumps({"pid": os.getpid(), "boot_id": _boot_id()}).encode(), 0)
     except OSError as error:
         logger.warning("%s is locked, but who has it could not be written into it: %s", path, error)
 

@@ -1,0 +1,85 @@
+"""An opened folder: names are looked up in it wherever it is moved to, and it tells whether its own name still leads to it.
+
+No rule about what to do where it does not: that is in `standing`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import attrs
+
+__all__ = ["HeldFolder", "Seen"]
+
+
+@attrs.frozen
+class Seen:
+    """Which file a name leads to, or a descriptor stands for, and how long that is."""
+
+    device: int
+    inode: int
+    size: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> Seen:
+        """Take what counts from a file's status."""
+        return cls(stat.st_dev, stat.st_ino, stat.st_size)
+
+    def is_same_file(self, other: Seen) -> bool:
+        """Tell whether both are one file, whatever its size is now."""
+        return self.device == other.device and self.inode == other.inode
+
+
+class HeldFolder:
+    """A folder that is open until the last reference to this object is gone, so that no call can meet a reused descriptor."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fd = -1
+        self._name = os.path.abspath(path)  # noqa: PTH100 - the name as it is today, whatever the working directory becomes
+        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._stat = os.fstat(self.fd)
+
+    def __del__(self) -> None:
+        """Close it."""
+        if self.fd >= 0:
+            os.close(self.fd)
+
+    def within(self, path: Path) -> str | None:
+        """Give a path's name relative to this folder; None for what does not lie in it."""
+        if path.parent == self.path:
+            return path.name
+        if path == self.path:
+            return "."
+        return str(path.relative_to(self.path)) if path.is_relative_to(self.path) else None
+
+    def names(self, of: str = ".") -> list[str]:
+        """List it, or a folder in it. By a descriptor of its own, as two listings of one descriptor take names from each other."""
+        by_descriptor = f"/proc/self/fd/{self.fd}"
+        if os.path.isdir(by_descriptor):  # noqa: PTH112 - in one step, unlike the other way: a thread may be killed in between
+            return os.listdir(f"{by_descriptor}/{of}")  # noqa: PTH208 - names are all that is wanted
+        fd = os.open(of, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
+        try:
+            return os.listdir(fd)  # noqa: PTH208 - as above
+        finally:
+            os.close(fd)
+
+    def problem(self) -> str:
+        """Tell why the folder's name does not lead here any more; empty where it does. Raises OSError where nobody can say."""
+        try:
+            under_name = Path(self._name).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return f"nothing is left under that name. {self._whereabouts()}"
+        if os.path.samestat(under_name, self._stat):
+            return ""
+        return f"another folder is there now. {self._whereabouts()}"
+
+    def _whereabouts(self) -> str:
+        if not os.fstat(self.fd).st_nlink:
+            return "It was deleted, with what was acknowledged in it; restore it from a backup."
+        try:
+            where = str(Path(f"/proc/self/fd/{self.fd}").readlink())
+        except OSError:
+            where = "a place that this system does not tell"
+        return f"It was moved to {where}: what was acknowledged is there. Move it back, or name that path, and start again."

@@ -1,0 +1,111 @@
+"""A system whose folder is moved, deleted or replaced stops at once and says so; what was acknowledged is where it says.
+
+The store by itself is in `tests/store/test_moved_folder`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import perdure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.host.conftest import Until
+
+
+@attrs.frozen
+class Note:
+    """A message."""
+
+    text: str
+
+
+def move(folder: Path) -> None:
+    folder.rename(folder.with_name("moved"))
+
+
+def replace(folder: Path) -> None:
+    move(folder)
+    with perdure.System(folder) as other:
+        other.publish(Note("of the other"))
+
+
+def delete(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def restore(folder: Path) -> None:
+    """Put a copy that is older by the last event over the newest segment."""
+    path = max(folder.glob("*.seg"))
+    path.write_bytes(path.read_bytes()[:100])
+
+
+HARMS = [move, replace, delete, restore]
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_the_system_stops_at_once_and_says_what_happened(folder: Path, until: Until, harm: Callable[[Path], None]) -> None:
+    system = perdure.System(folder)
+    system.start()
+    ids = [system.publish(Note(str(n))) for n in range(5)]
+    harm(folder)
+    with pytest.raises((perdure.FolderMoved, perdure.NotRunning)) as caught:
+        system.publish(Note("later"))
+    assert str(folder) in str(caught.value)
+    until(lambda: not system.running)
+    with pytest.raises(perdure.NotRunning) as refused:
+        system.publish(Note("later"))
+    assert isinstance(refused.value.__cause__, perdure.FolderMoved)
+    system.stop()
+    if (moved := folder.with_name("moved")).exists():
+        audit = perdure.Audit(moved)
+        assert audit.verify().ok
+        assert [record.message_id for record in audit.events(type="Published")] == ids
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_stop_does_not_raise(folder: Path, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture) -> None:
+    system = perdure.System(folder)
+    system.start()
+    system.publish(Note("a"))
+    harm(folder)
+    system.stop()
+    assert "ERROR" in {record.levelname for record in caplog.records}, "it is told all the same"
+    if harm is not restore:
+        with system:  # whatever is under the name now can be used
+            system.publish(Note("b"))
+
+
+@pytest.mark.parametrize("harm", [move, delete, restore])
+def test_a_snapshot_that_is_asked_for_says_it_too(folder: Path, until: Until, harm: Callable[[Path], None]) -> None:
+    system = perdure.System(folder)
+    system.start()
+    system.publish(Note("a"))
+    harm(folder)
+    with pytest.raises((perdure.FolderMoved, perdure.NotRunning), match=folder.name):
+        system.admin.snapshot()
+    until(lambda: not system.running)
+    system.stop()
+
+
+def test_a_killed_journal_does_not_open_another_log(folder: Path, until: Until) -> None:
+    """Its successor would have given new events the numbers of acknowledged ones."""
+    system = perdure.System(folder)
+    system.start()
+    system.publish(Note("a"))
+    replace(folder)
+    system.actors.kill("journal")
+    until(lambda: not system.running)
+    system.stop()
+    with perdure.System(folder) as other:
+        delivery = other.checkout(Note)
+        assert delivery is not None
+        assert delivery.message == Note("of the other")
+    assert perdure.Audit(folder).verify().ok
