@@ -106,6 +106,7 @@ _MODULES = {
     "events.errors": (
         "Cancelled",
         "DuplicateKey",
+        "FolderMoved",
         "HandlerFailed",
         "HistoryDropped",
         "InvalidMessage",
