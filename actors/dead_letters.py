@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.decider import Decider
 from perdure.actors.desk import Request
+from perdure.actors.log_lines import tell_dead_letter
 from perdure.actors.messages import Committed
 from perdure.events import dead_letters as letters
 from perdure.events.errors import UnknownMessage
+from perdure.events.vocabulary import DeadLettered
 
 if TYPE_CHECKING:
     from perdure.events.snapshot import States
@@ -38,6 +40,8 @@ class DeadLetters(Decider):
                         if seq > self.folded_seq:
                             letters.evolve(self.state, event, at_us)
                             self.folded_seq = seq
+                            if isinstance(event, DeadLettered):
+                                tell_dead_letter(self.stage.tuning, event)
                 case Request(command=letters.Selection() as selection):
                     try:
                         found = letters.select(self.state, selection)

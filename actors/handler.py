@@ -6,12 +6,13 @@ Only data; registering it is the dispatcher's business, running it the worker's.
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from perdure.events.overdue import Patience
-from perdure.events.seconds import whole_us
+from perdure.events.seconds import shown, whole_us
 from perdure.events.vocabulary import HandlerRegistered
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ CHANGEABLE = ("timeout_s", "lease_s", "retries", "rate_per_s", "renew")
 
 BURST_S = 0.05
 """A limited rate lets go out at once what it allows in this time, so that a timer that rings late loses nothing."""
+
+
+def described(backoff: Any) -> str:
+    """Return a backoff for the record: the same text in each run, so without the address that Python's own reprs hold."""
+    name = getattr(backoff, "__qualname__", None)
+    return name if isinstance(name, str) else re.sub(r" at 0x[0-9A-Fa-f]+", "", shown(backoff))
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -126,7 +133,7 @@ class HandlerSpec:
             whole_us(self.timeout_s or 0),
             whole_us(self.lease_s or 0),
             self.dedup,
-            getattr(self.backoff, "__qualname__", None) or repr(self.backoff),
+            described(self.backoff),
             self.parallelism_max,
             {name: value for name, value in more.items() if value} or None,
         )

@@ -9,8 +9,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from perdure.actors.context import Reject, Retry, plain_text
+from perdure.actors.log_lines import tell_failure
+from perdure.events.backoff import checked_delay
 from perdure.events.commands import Fail
-from perdure.events.seconds import SECONDS_MAX
 
 if TYPE_CHECKING:
     from perdure.actors.handler import HandlerSpec
@@ -46,14 +47,18 @@ def failure(stage: Stage, pool: Pool, delivery: Delivery, error: BaseException) 
         while len(stage.raised) > RAISED_MAX:
             stage.raised.pop(next(iter(stage.raised)), None)
     delay_us = round(delay_s * 1_000_000)
-    return Fail(published.number, published.id, attempt, name, _text(error), story, delay_us, reject)
+    fail = Fail(published.number, published.id, attempt, name, _text(error), story, delay_us, reject)
+    tell_failure(stage.tuning, published, fail, error, asked=isinstance(error, Retry))
+    return fail
 
 
-def undecodable(delivery: Delivery, error: BaseException) -> Fail:
+def undecodable(stage: Stage, delivery: Delivery, error: BaseException) -> Fail:
     """Describe a message that no attempt can change: its payload does not fit its type. The bytes stay in the dead letter."""
     published = delivery.published
     reason = plain_text(f"its payload cannot be decoded: {error}")
-    return Fail(published.number, published.id, delivery.lease.attempt, _name(type(error)), reason, "", 0, reason)
+    fail = Fail(published.number, published.id, delivery.lease.attempt, _name(type(error)), reason, "", 0, reason)
+    tell_failure(stage.tuning, published, fail, None, asked=False)
+    return fail
 
 
 def _final(handler: HandlerSpec, error: BaseException) -> str | None:
@@ -74,8 +79,7 @@ def _backoff_s(stage: Stage, pool: Pool, attempt: int, error: BaseException) -> 
     """Give what the handler's backoff says, within what a log can hold; it may be the host's own code, so it may fail."""
     backoff = pool.handler.backoff
     try:
-        seconds = backoff(attempt, error) if callable(backoff) else backoff.delay(attempt, stage.chance.random())
-        return max(0.0, min(SECONDS_MAX, float(seconds)))
+        return checked_delay(backoff(attempt, error) if callable(backoff) else backoff.delay(attempt, stage.chance.random()))
     except Exception:
         logger.exception("the backoff of %s failed; its message is tried again in %g s", pool.type, FALLBACK_DELAY_S)
         return FALLBACK_DELAY_S

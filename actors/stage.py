@@ -113,6 +113,14 @@ class Tuning(Protocol):
     def finished_max(self) -> int:
         """Ended messages whose ids are remembered."""
 
+    @property
+    def log_failures(self) -> str | None:
+        """The level at which failed attempts are logged."""
+
+    @property
+    def log_dead_letters(self) -> str | None:
+        """The level at which dead letters are logged."""
+
 
 class Stage:
     """The shared ground of one running system."""

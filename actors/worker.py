@@ -244,7 +244,7 @@ class Worker(Actor):
             publisher = stage.publisher
             message = publisher.load_plain(pool.type, delivery.payload) if plain else publisher.load(delivery.published)
         except InvalidMessage as error:
-            return undecodable(delivery, error)
+            return undecodable(self.stage, delivery, error)
         result = b""
         try:
             try:
@@ -275,7 +275,7 @@ class Worker(Actor):
             try:
                 message = self.stage.publisher.load(delivery.published)
             except InvalidMessage as error:
-                self._ended(delivery, undecodable(delivery, error))
+                self._ended(delivery, undecodable(self.stage, delivery, error))
             else:
                 items.append((delivery, BatchItem(self.stage, delivery, self.pool.handler, message=message)))
         failed = self._try_batch(items) if items else None

@@ -156,7 +156,8 @@ class Night(Called):
     def _new_system(self) -> _WatchedSystem:
         settings = dict(next(self._processes))
         workers = settings.pop("workers")
-        options = Options(dead_letters_max=8, retries=2, backlog_max=60, **settings)
+        quiet: dict[str, Any] = {"log_failures": None, "log_dead_letters": None}  # a night makes thousands
+        options = Options(dead_letters_max=8, retries=2, backlog_max=60, **quiet, **settings)
         self.disk.before_each = self._before_operation
         system = _WatchedSystem(world=self.world, disk=self.disk, options=options)
         system.watch(self.dropped)

@@ -169,14 +169,33 @@ def _known(state: HandlersState, type_name: str) -> Handler:
     return handler
 
 
+def _still_changed(known: Handler, event: ev.HandlerRegistered) -> dict[str, Any]:
+    """Return the operator's changes of those options that the code asks for as before."""
+    return {name: value for name, value in known.changes.items() if _asked(known.registered, name) == _asked(event, name)}
+
+
+def _asked(registered: ev.HandlerRegistered, option: str) -> Any:
+    """Return what the code asked for, of an option that an operator can change."""
+    match option:
+        case "timeout_s":
+            return registered.timeout_us
+        case "lease_s":
+            return registered.lease_us
+        case "retries":
+            return registered.retries
+        case _:
+            return (registered.more or {}).get(option)
+
+
 def evolve(state: HandlersState, event: ev.Event) -> HandlersState:
     """Fold one fact into the state (in place) and give it back."""
     match event:
         case ev.HandlerRegistered():
             known = state.handlers.get(event.type)
-            # An operator's scale outlives restarts, until the code itself asks for another number.
+            # What an operator set outlives restarts, each option until the code itself asks for another value of it.
             keeps = known is not None and known.registered.parallelism == event.parallelism
-            state.handlers[event.type] = Handler(event, known.scaled if known is not None and keeps else None)
+            changes = {} if known is None else _still_changed(known, event)
+            state.handlers[event.type] = Handler(event, known.scaled if known is not None and keeps else None, changes=changes)
         case ev.Adapted():
             state.handlers[event.type].adapted = event.parallelism
         case ev.Reconfigured():

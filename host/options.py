@@ -13,6 +13,7 @@ import attrs
 __all__ = ["COMMIT_BYTES_MAX", "Options"]
 
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 COMMIT_BYTES_MAX = 32 << 20
 """What is committed together must fit into a frame, with room for all that is said of it."""
 SECONDS_MAX = 1e9
@@ -42,13 +43,20 @@ def _count(minimum: int, maximum: int | None = None) -> Any:
     return check
 
 
-def _one_of(*words: str) -> Any:
+def _one_of(*words: str | None) -> Any:
     def check(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
         if value not in words:
             msg = f"{field.name} must be {' or '.join(map(repr, words))}, not {value!r}"
             raise ValueError(msg)
 
     return check
+
+
+def _level(value: Any) -> Any:
+    """Read a logging level's name in any case; `none` and `off` are None."""
+    if not isinstance(value, str):
+        return value
+    return None if value.strip().lower() in ("none", "off") else value.strip().upper()
 
 
 def _is_path(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
@@ -129,3 +137,7 @@ class Options:
     restart_budget: int = attrs.field(default=8, validator=_count(0))
     """Deaths of one actor within `restart_window_s` after which the system gives up; kills on purpose do not count."""
     restart_window_s: float = attrs.field(default=60.0, validator=_seconds(0.0))
+    log_failures: str | None = attrs.field(default="WARNING", converter=_level, validator=_one_of(*LEVELS, None))
+    """The logging level of a line for each failed attempt (logger `perdure`), its traceback at DEBUG; None (`off`): no line."""
+    log_dead_letters: str | None = attrs.field(default="ERROR", converter=_level, validator=_one_of(*LEVELS, None))
+    """The logging level of a line for each message that becomes a dead letter; None (`off`): no line."""

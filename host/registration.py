@@ -5,6 +5,8 @@ Who runs them, and how many, is the dispatcher's business.
 
 from __future__ import annotations
 
+import datetime as dt
+import inspect
 import logging
 import math
 import re
@@ -15,14 +17,13 @@ from perdure.actors.handler import HandlerSpec
 from perdure.dependencies import adapt
 from perdure.events.backoff import Exponential, Fixed
 from perdure.events.errors import InvalidMessage
-from perdure.events.seconds import seconds_or_none, whole_us
+from perdure.events.seconds import seconds_or_none, shown, whole_us
 from perdure.metrics import moment
 from perdure.middleware import around_handle, check_middleware
 from perdure.schedules import MISSED, Schedule, Tick, following
 from perdure.signatures import label_of
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Sequence
 
     import svcs
@@ -269,16 +270,25 @@ def check_policy(dedup: str, window: float | None, key_parallelism: int | None) 
 
 
 def check_backoff(value: Any) -> Backoff | Callable[[int, BaseException], float]:
-    """Give a backoff: an object with `delay`, a function of (attempt, error), or a number of seconds."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    """Give a backoff: an object with `delay`, a function of (attempt, error), or a length of time, which is the same each time."""
+    if isinstance(value, (int, float, dt.timedelta)) and not isinstance(value, bool):
         try:
-            return Fixed(float(value))
+            return Fixed(value)
         except ValueError as error:
             msg = f"backoff: {error}"
             raise InvalidMessage(msg) from error
-    if not (hasattr(value, "delay") or callable(value)):
-        msg = f"backoff: Fixed, Linear, Exponential, seconds, or a function of (attempt, error), not {value!r}"
+    asked = value if callable(value) else getattr(value, "delay", None)
+    if not callable(asked) or isinstance(value, type) or inspect.iscoroutinefunction(asked):
+        made = f"; it is a class: make an object of it, {value.__name__}(...)" if isinstance(value, type) else ""
+        msg = f"backoff: Fixed, Linear, Exponential, seconds, or a plain function of (attempt, error), not {shown(value)}{made}"
         raise InvalidMessage(msg)
+    try:
+        inspect.signature(asked).bind(1, 0.5)
+    except TypeError as error:
+        msg = f"backoff: {label_of(asked)} cannot be called with (attempt, {'error' if asked is value else 'chance'}): {error}"
+        raise InvalidMessage(msg) from error
+    except ValueError:
+        return value  # type: ignore[no-any-return]  # some callables of C have no signature
     return value  # type: ignore[no-any-return]
 
 
