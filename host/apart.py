@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Apart"]
 
+LOOK_S = 0.1
+
 
 class Apart:
     """A step that is begun once, by whichever call asks first, and can be waited for by any number of threads."""
@@ -49,6 +51,7 @@ class Apart:
 
     def wait(self) -> None:
         """Wait for its end; raise what it raised."""
-        self._ended.wait()
+        while not self._ended.wait(LOOK_S):
+            pass  # an interrupt that comes without a signal of the system's ends no wait, and is raised here
         if self._error is not None:
             raise self._error

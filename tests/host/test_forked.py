@@ -1,0 +1,240 @@
+"""A forked child of a process whose System runs: it is told so at once, and harms nothing of its parent's."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import perdure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PATIENCE_S = 30.0
+FORK = multiprocessing.get_context("fork")
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+
+
+@attrs.frozen
+class Job:
+    n: int
+
+
+def _tell(sending: Any, work: Callable[[], Any]) -> None:
+    try:
+        sending.send(work())
+    except BaseException as error:  # noqa: BLE001 - told to the parent, whatever it is
+        sending.send(f"{type(error).__name__}: {error}")
+
+
+def in_a_child(work: Callable[[], Any]) -> Any:
+    """Give what a call returns in a forked child, or the name and text of what it raises there."""
+    receiving, sending = FORK.Pipe(duplex=False)
+    child = FORK.Process(target=_tell, args=(sending, work))
+    child.start()
+    try:
+        assert receiving.poll(PATIENCE_S), "the child hangs"
+        answer = receiving.recv()
+        child.join(PATIENCE_S)
+        assert child.exitcode == 0
+        return answer
+    finally:
+        child.kill()
+
+
+def calls_of(system: perdure.System, ident: str, delivery: perdure.Delivery) -> dict[str, Callable[[], Any]]:
+    async def apublish() -> None:
+        await system.apublish(Job(1))
+
+    async def adrain() -> None:
+        await system.adrain()
+
+    def coroutine(made: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: asyncio.run(made())
+
+    return {
+        "publish": lambda: system.publish(Job(1)),
+        "publish with options": lambda: system.publish(Job(1), key="k"),
+        "publish_many": lambda: system.publish_many([Job(1)]),
+        "submit": lambda: system.submit(Job(1)),
+        "apublish": coroutine(apublish),
+        "adrain": coroutine(adrain),
+        "call": lambda: system.call(Job(1)),
+        "result": lambda: system.result(ident),
+        "cancel": lambda: system.cancel(ident),
+        "checkout": lambda: system.checkout(Job),
+        "ack": delivery.ack,
+        "drain": system.drain,
+        "metrics": system.admin.metrics,
+        "handlers": system.admin.handlers,
+        "pause": system.admin.pause,
+        "snapshot": system.admin.snapshot,
+        "dead letters": system.dead_letters.list,
+        "purge": system.dead_letters.purge,
+        "actors": system.actors.keys,
+    }
+
+
+def test_every_call_in_a_child_says_at_once_that_it_was_forked(folder: Path) -> None:
+    with perdure.System(folder) as system:
+        ident = system.publish(Job(0))
+        delivery = system.checkout(Job)
+        assert delivery is not None
+        calls = calls_of(system, ident, delivery)
+
+        def all_of_them() -> dict[str, str]:
+            told = {"running": str(system.running)}
+            for name, call in calls.items():
+                try:
+                    told[name] = repr(call())
+                except perdure.PerdureError as error:
+                    told[name] = f"{type(error).__name__}: {error}"
+            return told
+
+        told = in_a_child(all_of_them)
+        assert told.pop("running") == "False"
+        for name, said in told.items():
+            assert said.startswith("NotRunning: "), (name, said)
+            assert f"forked from process {os.getpid()}" in said, name
+            assert "after the fork" in said, name
+        delivery.ack()
+        assert system.admin.metrics().completed == 1
+
+
+def test_a_child_leaves_its_parents_system_alone(folder: Path) -> None:
+    """It leaves the `with` block, stops, and ends; the parent goes on, and nobody else gets the folder meanwhile."""
+    with perdure.System(folder) as system:
+
+        def leave() -> bool:
+            system.__exit__(None, None, None)
+            system.stop()
+            return system.running
+
+        assert in_a_child(leave) is False
+        assert system.running
+        for n in range(20):
+            system.publish(Job(n))
+        with pytest.raises(perdure.StoreLocked):
+            perdure.System(folder).start()
+    assert perdure.Audit(folder).verify().ok
+
+
+def test_a_child_that_exits_as_a_program_does_stops_nothing(folder: Path) -> None:
+    """With `os.fork` the exit of the child runs what was registered for the exit of the interpreter."""
+    script = """
+import os, sys, attrs, perdure
+@attrs.frozen
+class Job:
+    n: int
+with perdure.System(sys.argv[1]) as system:
+    system.publish(Job(1))
+    if os.fork() == 0:
+        sys.exit(0)
+    os.wait()
+    for n in range(10):
+        system.publish(Job(n))
+    assert system.admin.metrics().ready == 11
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    events = [record.name for record in perdure.Audit(folder).events()]
+    assert events.count("Stopped") == 1
+
+
+def test_a_future_of_the_parent_fails_in_the_child(folder: Path) -> None:
+    system = perdure.System(folder, options=perdure.Options(backlog_max=1, publish_timeout_s=PATIENCE_S))
+    with system:
+        system.publish(Job(0))
+        waits = system.submit(Job(1))  # for room
+        alone = system.submit(Job(2), key="k")
+
+        def look() -> str:
+            told = []
+            for future in (waits, alone):
+                try:
+                    told.append(future.result(timeout=PATIENCE_S))
+                except perdure.NotRunning as error:
+                    told.append(str(error))
+            return " | ".join(told)
+
+        assert in_a_child(look).count("forked from") == 2
+        assert not waits.done()
+        delivery = system.checkout(Job)
+        assert delivery is not None
+        delivery.ack()
+        assert waits.result(PATIENCE_S)
+
+
+def test_what_is_read_in_the_child_is_true(folder: Path) -> None:
+    """Audit needs no actors: it reads what the parent has written, also since the fork."""
+    with perdure.System(folder) as system:
+        ident = system.publish(Job(0))
+        assert in_a_child(lambda: [record.name for record in system.audit.timeline(ident)]) == ["Published"]
+
+
+def test_a_system_made_before_the_fork_starts_after_it(folder: Path, tmp_path: Path) -> None:
+    """As gunicorn with `--preload` does; ids differ from child to child."""
+    system = perdure.System(folder)
+    seen = FORK.SimpleQueue()
+    system.handler(Job)(lambda job, ctx: seen.put(ctx.id))
+
+    def serve() -> str:
+        with system:
+            ident = system.publish(Job(1))
+            system.drain(timeout=PATIENCE_S)
+            return ident
+
+    first, second = in_a_child(serve), in_a_child(serve)
+    assert {seen.get(), seen.get()} == {first, second}
+    assert first[24:] != second[24:]
+    assert len({first, second}) == 2
+    assert not system.running
+
+
+def test_a_child_starts_a_system_of_its_own_beside_its_parents(folder: Path, tmp_path: Path) -> None:
+    with perdure.System(folder) as system:
+
+        def own() -> int:
+            with perdure.System(tmp_path / "own") as mine:
+                mine.publish(Job(1))
+                return mine.admin.metrics().published
+
+        assert in_a_child(own) == 1
+        said = in_a_child(lambda: perdure.System(folder).start())
+        assert said.startswith("StoreLocked: ")
+        assert str(os.getpid()) in said
+        assert system.running
+
+
+def test_forks_while_publishers_are_at_work(folder: Path) -> None:
+    """A fork may come while other threads hold any lock; the child must not wait for one of them."""
+    with perdure.System(folder) as system:
+        over = threading.Event()
+
+        def publish() -> None:
+            n = 0
+            while not over.is_set():
+                n += 1
+                system.submit(Job(n)).result(PATIENCE_S)
+
+        threads = [threading.Thread(target=publish) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(10):
+                assert in_a_child(lambda: system.running) is False
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join(PATIENCE_S)
+        assert system.running

@@ -1,0 +1,198 @@
+"""The grace period of a stop is an upper bound, whatever the host's code does: nothing of it can hold the folder."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import perdure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Until = Callable[[Callable[[], object]], None]
+
+PATIENCE_S = 15.0
+STUCK_S = 60.0
+"""What the host's code would take; the bound is far below it, so that a slow machine is no failure."""
+BOUND_S = 20.0
+
+
+@attrs.frozen
+class Job:
+    n: int
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    """Let go of what is left behind, so that no thread outlives its test."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+class Stubborn:
+    """Handlers that do not end by themselves, one for each way to run."""
+
+    def __init__(self, release: threading.Event) -> None:
+        self.begun = threading.Event()
+        self.release = release
+
+    def block(self, *_: object) -> None:
+        self.begun.set()
+        self.release.wait(STUCK_S)
+
+    async def block_the_loop(self, job: Job, ctx: perdure.Context) -> None:
+        self.block()
+
+    async def swallow(self, job: Job, ctx: perdure.Context) -> None:
+        self.begun.set()
+        while not self.release.is_set():
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                continue
+
+    def register(self, system: perdure.System, kind: str) -> None:
+        match kind:
+            case "thread":
+                system.handler(Job)(self.block)
+            case "thread with a timeout":
+                system.handler(Job, timeout=STUCK_S)(self.block)
+            case "coroutine that blocks its loop":
+                system.handler(Job)(self.block_the_loop)
+            case "coroutine that swallows its cancellation":
+                system.handler(Job)(self.swallow)
+            case "batch":
+                system.batch_handler(Job)(lambda batch: self.block())
+
+
+KINDS = [
+    "thread",
+    "thread with a timeout",
+    "coroutine that blocks its loop",
+    "coroutine that swallows its cancellation",
+    "batch",
+]
+
+
+@pytest.mark.parametrize("manual", [False, True], ids=["", "with a clock that stands still"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_handler_holds_up_a_stop(
+    folder: Path, release: threading.Event, caplog: pytest.LogCaptureFixture, kind: str, *, manual: bool
+) -> None:
+    """It is left behind, which the log says; its message goes to another at the next start."""
+    handlers = Stubborn(release)
+    system = perdure.System(folder, clock=perdure.ManualClock() if manual else None)
+    handlers.register(system, kind)
+    system.start()
+    ident = system.publish(Job(1))
+    assert handlers.begun.wait(PATIENCE_S)
+    begun_s = time.monotonic()
+    with caplog.at_level(logging.WARNING, logger="perdure"):
+        system.stop(grace=0.1)
+    assert time.monotonic() - begun_s < BOUND_S
+    told = " ".join(record.getMessage() for record in caplog.records)
+    assert "left behind" in told
+    again = perdure.System(folder)
+    handled: list[str] = []
+    again.handler(Job)(lambda job, ctx: handled.append(ctx.id))
+    with again:
+        again.drain(timeout=PATIENCE_S)
+    assert handled == [ident]
+
+
+def test_a_batch_that_waits_for_more_does_not_hold_up_a_stop(folder: Path, until: Until) -> None:
+    system = perdure.System(folder)
+    calls: list[int] = []
+    system.batch_handler(Job, size=10, wait=STUCK_S)(lambda batch: calls.append(len(batch)))
+    with system:
+        system.publish(Job(1))
+        until(lambda: system.admin.metrics().in_flight == 1)
+        until(lambda: any(d.claim for pool in system.stage.pools.values() for d in pool.open.values()))
+        begun_s = time.monotonic()
+        system.stop(grace=STUCK_S)
+    assert time.monotonic() - begun_s < BOUND_S
+    assert calls == []
+    with perdure.System(folder) as again:
+        assert again.recovery is not None
+        assert again.recovery.in_flight_taken_back == 0
+        assert again.recovery.waiting == 1
+
+
+def test_a_callback_does_not_hold_up_a_stop(folder: Path, release: threading.Event, caplog: pytest.LogCaptureFixture) -> None:
+    """It runs in the journal's thread; what that would still write is not written once the folder is free."""
+    system = perdure.System(folder)
+    begun = threading.Event()
+
+    def block(future: Any) -> None:
+        begun.set()
+        release.wait(STUCK_S)
+
+    system.start()
+    system.submit(Job(1)).add_done_callback(block)
+    if not begun.wait(0.5):  # it had its answer before the callback was there, and was called here
+        pytest.skip("the callback ran in this thread")
+    late = system.submit(Job(2))
+    begun_s = time.monotonic()
+    with caplog.at_level(logging.WARNING, logger="perdure"):
+        system.stop(grace=0.1)
+    assert time.monotonic() - begun_s < BOUND_S
+    assert "journal" in " ".join(record.getMessage() for record in caplog.records)
+    with pytest.raises((perdure.NotRunning, perdure.PublishTimeout)):
+        late.result(PATIENCE_S)
+    system.start()  # the same store object: what was left behind must not write into it
+    try:
+        release.set()
+        ids = [system.publish(Job(n)) for n in range(3, 30)]
+        assert len(set(ids)) == len(ids)
+    finally:
+        system.stop()
+    assert perdure.Audit(folder).verify().ok
+    published = [record.message_id for record in perdure.Audit(folder).events(type="Published")]
+    assert published[1:] == ids
+
+
+def test_a_database_that_does_not_answer_does_not_hold_up_a_stop(folder: Path, release: threading.Event) -> None:
+    asked = threading.Event()
+
+    def connect() -> Any:
+        asked.set()
+        release.wait(STUCK_S)
+        raise OSError("the database is gone")
+
+    system = perdure.System(folder)
+    system.start()
+    perdure.OutboxRelay(system, connect).start()
+    assert asked.wait(PATIENCE_S)
+    begun_s = time.monotonic()
+    system.stop(grace=0.1)
+    assert time.monotonic() - begun_s < BOUND_S
+    with perdure.System(folder):
+        pass
+
+
+def test_an_interrupt_ends_the_grace_period(folder: Path, release: threading.Event) -> None:
+    """Who presses Ctrl-C while it stops does not want to wait for the rest of it."""
+    import _thread  # noqa: PLC0415 - only here
+
+    handlers = Stubborn(release)
+    system = perdure.System(folder)
+    handlers.register(system, "thread")
+    system.start()
+    system.publish(Job(1))
+    assert handlers.begun.wait(PATIENCE_S)
+    begun_s = time.monotonic()
+    threading.Timer(0.2, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        system.stop(grace=STUCK_S)
+    assert time.monotonic() - begun_s < BOUND_S
+    with perdure.System(folder):
+        pass
