@@ -51,6 +51,7 @@ from perdure.events.message import Message
 from perdure.events.outcome_rules import complete_run
 from perdure.events.queue_folds import evolve, evolve_all
 from perdure.events.queue_state import FOREVER, QueueState
+from perdure.events.spilling import compact
 from perdure.events.standing import stand
 from perdure.events.ticking import comes_too_early
 
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 __all__ = ["Queue"]
 
 AGAIN_US = 20_000
+MOVE_ON_US = 1_000
+"""What lies on the disk is moved together in steps, with time for others in between."""
 
 
 class Queue(Decider):
@@ -126,6 +129,8 @@ class Queue(Decider):
             self.idlers = []
         self.stage.shelved_bytes = self.state.shelved_bytes
         next_us = min(rules.next_deadline_us(self.state), pace_us)
+        if compact(self.state):
+            next_us = min(next_us, now_us + MOVE_ON_US)
         if parking.parked:
             next_us = min(next_us, parking.next_deadline_us())
         if next_us < FOREVER:

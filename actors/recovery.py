@@ -9,9 +9,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
-from perdure.events.plain import shelve_excess
 from perdure.events.runs import count, first_facts
 from perdure.events.snapshot import ALL_PARTS, States, fold
+from perdure.events.spilling import compact, shelve_excess
 from perdure.events.wire import decode_runs
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def recover(
             states.queue.finished_max = finished_max
         base = 0
         for snapshot in store.snapshots(until):
-            loaded = _load(snapshot)
+            loaded = _load(snapshot, parts, shelf, resident_max)
             if loaded is not None:
                 states, base = loaded, snapshot.seq
                 break
@@ -63,16 +63,17 @@ def recover(
             advance(store, states, until, progress)
         except (StoreCorrupt, StoreUnavailable):
             newest = next(store.snapshots(until), None)
-            if newest is None or newest.seq <= base or _load(newest) is None:
+            if newest is None or newest.seq <= base or _load(newest, parts, shelf, resident_max) is None:
                 raise
             continue  # what was being read has been dropped meanwhile, as a newer snapshot holds it
         return states, base
 
 
-def _load(snapshot: Snapshot) -> States | None:
+def _load(snapshot: Snapshot, parts: frozenset[str], shelf: Shelf | None, resident_max: int) -> States | None:
+    """Build the states of a snapshot; None where that cannot be done, or where it went while it was read."""
     try:
-        return States.decode(snapshot.body)
-    except StoreCorrupt as error:
+        return States.decode(snapshot.chunks(), parts=parts, shelf=shelf, resident_max=resident_max)
+    except (StoreCorrupt, StoreUnavailable) as error:
         logger.warning("the snapshot at %d is passed over, an older one is used: %s", snapshot.seq, error)
         return None
 
@@ -97,6 +98,7 @@ def advance(store: Readable, states: States, until: int | None = None, progress:
         if until is not None and frame.first_seq + frame.count - 1 > until:
             batches = list(_up_to(batches, until - frame.first_seq + 1))
         fold(states, batches, frame.first_seq)
+        compact(states.queue)
         if progress is not None:
             progress(states.seq)
 

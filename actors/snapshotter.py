@@ -24,7 +24,10 @@ __all__ = ["Snapshotter", "retire", "take"]
 logger = logging.getLogger("perdure")
 
 KEPT_MESSAGES_MAX = 100_000
-"""With more live messages than this the folded state is not kept between snapshots: it would double the memory."""
+"""With more live messages than this the folded state is not kept between snapshots: it would double the memory, and what is on the
+disk there."""
+SPILLED_PART = 4
+"""While payloads are on the disk, at least a fourth as many events as there are live messages lie between two snapshots."""
 
 
 def take(stage: Stage, states: States | None) -> States:
@@ -42,7 +45,7 @@ def take(stage: Stage, states: States | None) -> States:
     else:
         advance(store, states, until)
     if states.seq:
-        store.save_snapshot(Snapshot(states.seq, states.encode()))
+        store.save_snapshot(Snapshot(states.seq, states.chunks))  # piece by piece, as it may not fit into memory
         stage.count("snapshots")
         retire(stage)
     return states
@@ -79,9 +82,6 @@ class Snapshotter(Actor):
         asked = [message for message in messages if isinstance(message, Request)]
         if not asked and not any(isinstance(message, TakeSnapshot) for message in messages):
             return
-        if self.stage.shelved_bytes and not asked:
-            self.stage.count("snapshots_skipped")  # it would hold all that was put on the shelf to save memory
-            return
         try:
             self.states = take(self.stage, self.states)
         except (StoreUnavailable, OSError) as error:
@@ -96,5 +96,7 @@ class Snapshotter(Actor):
             return
         for request in asked:
             self.stage.desk.settle(request, self.states.seq)
-        if self.states.queue.live > KEPT_MESSAGES_MAX:
+        if self.states.queue.shelved_bytes:  # a snapshot takes as long as its payloads: not for each few events a long one
+            self.stage.snapshot_due = max(self.stage.snapshot_due, self.states.seq + self.states.queue.live // SPILLED_PART)
+        if self.states.queue.live > KEPT_MESSAGES_MAX or self.states.queue.shelved_bytes:
             self.states = None

@@ -27,8 +27,18 @@ Payloads: TypeAlias = "list[bytes] | Sequence[bytes]"
 class Shelf(Protocol):
     """Where payloads wait that would take too much memory; reading them again is its business."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes up on the disk, with what is no longer needed and lies beside what is."""
+
     def put(self, payloads: list[bytes]) -> Sequence[bytes]:
         """Take payloads, and give what stands for them. Raises OSError where it cannot."""
+
+    def sparse(self, live: Sequence[tuple[Payloads, int]]) -> list[bool]:
+        """Tell which of all that was put, each with the bytes of it still needed, lie where most is not.
+
+        What is put later lies elsewhere.
+        """
 
 
 PARCEL_MESSAGES = 1000
@@ -59,6 +69,8 @@ class Parcel:
     n: int = 0
     sealed: bool = False
     """It takes no more."""
+    shelved_bytes: int = 0
+    """Bytes of live payloads that are on the shelf."""
 
     @property
     def end(self) -> int:

@@ -11,9 +11,10 @@ from perdure.events.id_index import IdRun
 from perdure.events.parcel import Flight, Parcel
 from perdure.events.parcel_index import stretches
 from perdure.events.plain import line_of, take_off
+from perdure.events.spilling import put_away
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from perdure.events.queue_state import QueueState
 
@@ -23,16 +24,16 @@ OPEN_MAX = 1 << 16
 __all__ = ["dump_flights", "dump_parcels", "load_flights", "load_parcels"]
 
 
-def dump_parcels(state: QueueState) -> list[list[Any]]:
-    """Give all parcels; payloads only of what has not ended."""
-    return [_dump(state, parcel) for parcel in state.parcels.values()]
+def dump_parcels(state: QueueState) -> Iterator[list[Any]]:
+    """Give all parcels, one after the other; payloads only of what has not ended."""
+    return (_dump(state, parcel) for parcel in state.parcels.values())
 
 
 def _dump(state: QueueState, parcel: Parcel) -> list[Any]:
     ids = [[ids.prefix, ids.start, ids.n] if isinstance(ids, IdRun) else list(ids) for _, ids in parcel.chunks]
     payloads: list[bytes | None] = []
     if parcel.live:
-        payloads = [*parcel.payloads]
+        payloads = [*parcel.payloads[:]]  # those on the disk are read at once
         for i in {*range(parcel.head), *parcel.gone}:
             number = parcel.numbers[i]
             if number not in state.leased or number in state.messages:
@@ -56,8 +57,11 @@ def _numbers(first: int, n: int, gaps: list[int]) -> range | array[int]:
     return numbers
 
 
-def load_parcels(state: QueueState, rows: list[list[Any]]) -> dict[int, Parcel]:
-    """Enter parcels into a state that has nothing but counts yet; those in line stand in line. Gives them by first number."""
+def load_parcels(state: QueueState, rows: Iterable[list[Any]]) -> dict[int, Parcel]:
+    """Enter parcels into a state that has nothing but counts yet; those in line stand in line. Gives them by first number.
+
+    What is too much for the memory goes to the disk at once.
+    """
     for first, type_name, ids, payloads, size, head, gone, live, sealed, *gaps in rows:
         parcel = Parcel(first, type_name, size=size, head=head, gone=set(gone), live=live, sealed=sealed)
         for chunk in ids:
@@ -82,11 +86,14 @@ def load_parcels(state: QueueState, rows: list[list[Any]]) -> dict[int, Parcel]:
         counts = state.counts(type_name)
         in_line = parcel.n - head - len(parcel.gone)
         counts.ready += in_line
+        waits = parcel.bytes_of([i for i in range(head, parcel.n) if i not in parcel.gone])
         if in_line:
             line_of(state, type_name).lane(0).add_parcel(parcel)
-            state.payload_bytes += parcel.bytes_of([i for i in range(head, parcel.n) if i not in parcel.gone])
+            state.payload_bytes += waits
         if not sealed:
             state.open_parcels[type_name] = parcel
+        elif live and state.shelf is not None and state.payload_bytes - state.shelved_bytes > state.resident_max:
+            put_away(state, parcel, [*parcel.payloads], waits)  # what of it is out is counted with the leases
     firsts = {start: parcel for parcel in state.parcels.values() for start in stretches(parcel)}
     for start, parcel in sorted(firsts.items(), key=itemgetter(0)):
         state.parcel_index.add(start, parcel)
@@ -110,4 +117,8 @@ def load_flights(state: QueueState, columns: list[list[Any]]) -> None:
         counts = state.counts(parcel.type)
         counts.in_flight += len(numbers)
         counts.out += len(numbers)
-        state.payload_bytes += parcel.bytes_of(parcel.places(numbers))
+        size = parcel.bytes_of(parcel.places(numbers))
+        state.payload_bytes += size
+        if parcel.is_shelved:
+            parcel.shelved_bytes += size
+            state.shelved_bytes += size

@@ -12,13 +12,14 @@ from perdure.events.lane import Line
 from perdure.events.message import Message, Status, Where
 from perdure.events.parcel import Flight, Parcel
 from perdure.events.remembering import close_parcel
+from perdure.events.spilling import shelve, take_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from perdure.events.queue_state import QueueState
 
-__all__ = ["complete", "enter_plain", "lease", "line_of", "shelve_excess", "single", "take_off"]
+__all__ = ["complete", "enter_plain", "lease", "line_of", "single", "take_off"]
 
 LEASED = Status.LEASED
 
@@ -71,27 +72,7 @@ def _seal(state: QueueState, parcel: Parcel) -> None:
     if not parcel.live:
         close_parcel(state, parcel)
     elif state.shelf is not None and state.payload_bytes - state.shelved_bytes > state.resident_max:
-        _shelve(state, parcel)
-
-
-def _shelve(state: QueueState, parcel: Parcel) -> None:
-    """Put a parcel's payloads where they take no memory; where there is no room they stay."""
-    if state.shelf is None or not isinstance(parcel.payloads, list):
-        return
-    try:
-        parcel.payloads = state.shelf.put(parcel.payloads)
-    except OSError:
-        return
-    state.shelved_bytes += parcel.size
-
-
-def shelve_excess(state: QueueState) -> None:
-    """Put on the shelf what is over the bound, those that come last first."""
-    for parcel in reversed(state.parcels.values()):
-        if state.payload_bytes - state.shelved_bytes <= state.resident_max:
-            return
-        if parcel.sealed and parcel.live:
-            _shelve(state, parcel)
+        shelve(state, parcel)
 
 
 def single(state: QueueState, number: int) -> Message:
@@ -104,6 +85,7 @@ def single(state: QueueState, number: int) -> Message:
     if message is None or parcel is None:
         raise KeyError(number)
     i = parcel.place(number)
+    take_out(state, parcel, (i,))  # its payload is in memory now
     state.messages[number] = message
     state.ids.put(message.published.id, number)
     if message.status is LEASED:
@@ -174,7 +156,7 @@ def complete(state: QueueState, numbers: Iterable[int]) -> None:
         counts.in_flight -= n
         counts.out -= n
         places = parcel.places(here)
-        state.payload_bytes -= parcel.bytes_of(places)
+        state.payload_bytes -= take_out(state, parcel, places)
         state.plain -= n
         parcel.live -= n
         _land(state, flight, n)

@@ -90,6 +90,9 @@ class QueueState:
     resident_max: int = 0
     """With a shelf: bytes of payload that are kept in memory. What is beyond waits on the shelf, which changes no meaning."""
     shelved_bytes: int = 0
+    """Bytes of live payloads that wait there ..."""
+    moving: deque[Parcel] = attrs.field(factory=deque)
+    """... and the parcels whose payloads are to be moved on, so that little else is kept there (see `spilling`)."""
 
     next_number: int = 1
     messages: dict[int, Message] = attrs.field(factory=dict)

@@ -26,8 +26,6 @@ def remember(state: QueueState, number: int, ident: str, attempt: int) -> None:
 
 def close_parcel(state: QueueState, parcel: Parcel) -> None:
     """Of a parcel that is over, only the ids are still of use."""
-    if parcel.is_shelved:
-        state.shelved_bytes -= parcel.size
     parcel.payloads = []
     state.finished_order.append(parcel)
     state.finished_count += parcel.n

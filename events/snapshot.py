@@ -2,14 +2,15 @@
 
 Only what cannot be derived is written; lines, deadlines, keys and groups are built anew. Files and checksums are the store's.
 
-Format 2: the bytes `PdS2`, the length of a MessagePack map (8 bytes, little endian), the map, and then each parcel as MessagePack
-of its own; the map's `queue.parcels` says how long each is. So no single call, which would hold the interpreter, has much to do.
-Format 1 was one MessagePack map.
+Format 3: the bytes `PdS3`, the length of a MessagePack map (8 bytes, little endian), the map, and then each parcel: its length (8
+bytes) and MessagePack of its own; the map's `queue.parcels` says how many there are. So no single call, which would hold the
+interpreter, has much to do, and what waits on the disk passes through memory parcel by parcel, on its way out and back in.
+Format 2, `PdS2`, had the lengths of the parcels in the map. Format 1 was one MessagePack map.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import msgspec
@@ -28,12 +29,18 @@ from perdure.events.queue_state import Dead, KeyHolder, KeySlots, QueueState, Ty
 from perdure.events.runs import Run, count, expand
 from perdure.events.wire import NOT_OURS, Batch, decode_rows, encode_rows
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from perdure.events.parcel import Shelf
+
 __all__ = ["ALL_PARTS", "States", "dump_queue", "fold", "pack", "unpack"]
 
-MAGIC = b"PdS2"
-HEAD = 12
-FORMAT = 2
-READABLE = (1, 2)
+MAGIC = b"PdS3"
+MAGIC_2 = b"PdS2"
+LENGTH = 8
+FORMAT = 3
+READABLE = (1, 2, 3)
 """Format 1 knew no parcels: each message stood for itself."""
 ALL_PARTS = frozenset({"queue", "dispatcher", "dead_letters"})
 _OWN = ("number", "rank", "due_us", "attempts", "until_us", "crashes", "singly", "percent", "note", "failures", "settled")
@@ -55,31 +62,47 @@ class States:
 
     def encode(self) -> bytes:
         """Give the snapshot's bytes."""
-        return pack(
-            {
-                "format": FORMAT,
-                "seq": self.seq,
-                "at_us": self.at_us,
-                "queue": dump_queue(self.queue),
-                "handlers": dump_handlers(self.handlers),
-                "dead_letters": dump_dead_letters(self.dead_letters),
-            }
-        )
+        return b"".join(self.chunks())
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the snapshot's bytes piece by piece, which takes little more memory than the largest piece; the states must rest."""
+        plain = {
+            "format": FORMAT,
+            "seq": self.seq,
+            "at_us": self.at_us,
+            "queue": _dump_queue_with(self.queue, len(self.queue.parcels)),
+            "handlers": dump_handlers(self.handlers),
+            "dead_letters": dump_dead_letters(self.dead_letters),
+        }
+        return _packed(plain, dump_parcels(self.queue))
 
     @classmethod
-    def decode(cls, body: bytes) -> States:
-        """Build the states from a snapshot's bytes.
+    def decode(
+        cls,
+        body: bytes | Iterable[bytes],
+        *,
+        parts: frozenset[str] = ALL_PARTS,
+        shelf: Shelf | None = None,
+        resident_max: int = 0,
+    ) -> States:
+        """Build the states from a snapshot's bytes, or from pieces of them; without the queue's where that is not among the parts.
+
+        With a `shelf`, payloads beyond `resident_max` bytes go there as they come.
 
         Raises:
             StoreCorrupt: the bytes are not what `encode` gives.
         """
         try:
-            plain = unpack(body)
+            source = _Source(iter((body,)) if isinstance(body, bytes) else iter(body))
+            plain, size = _unpacked(source)
             if plain["format"] not in READABLE:
                 msg = f"a snapshot of format {plain['format']}; this version of perdure reads format {FORMAT}"
                 raise StoreCorrupt(msg)
-            _check_lengths(plain, len(body))
-            queue, buried = load_queue(plain["queue"]), load_dead_letters(plain["dead_letters"])
+            _check_lengths(plain, size)
+            queue, buried = QueueState(shelf=shelf, resident_max=resident_max), load_dead_letters(plain["dead_letters"])
+            if "queue" in parts:
+                load_queue(plain["queue"], queue)
+                source.expect_end()
             for number, letter in buried.letters.items():
                 if number in queue.dead:
                     queue.dead[number] = queue.dead[number]._replace(death=letters.death(letter.fact))
@@ -91,30 +114,81 @@ class States:
 
 def pack(plain: dict[str, Any]) -> bytes:
     """Give the bytes of a snapshot's plain values, in today's format."""
-    parcels = [msgspec.msgpack.encode(row) for row in plain["queue"]["parcels"]]
-    lengths = list(map(len, parcels))
-    head = msgspec.msgpack.encode({**plain, "queue": {**plain["queue"], "parcels": lengths}})
-    return b"".join((MAGIC, len(head).to_bytes(8, "little"), head, *parcels))
+    parcels = plain["queue"]["parcels"]
+    return b"".join(_packed({**plain, "queue": {**plain["queue"], "parcels": len(parcels)}}, parcels))
+
+
+def _packed(plain: dict[str, Any], parcels: Iterable[list[Any]]) -> Iterator[bytes]:
+    head = msgspec.msgpack.encode(plain)
+    yield b"".join((MAGIC, len(head).to_bytes(LENGTH, "little"), head))
+    for row in parcels:
+        encoded = msgspec.msgpack.encode(row)
+        yield b"".join((len(encoded).to_bytes(LENGTH, "little"), encoded))
 
 
 def unpack(body: bytes) -> dict[str, Any]:
     """Give a snapshot's plain values, whatever its format. Of hostile bytes it may raise what `decode` turns into StoreCorrupt."""
-    if body[:4] != MAGIC:
+    source = _Source(iter((body,)))
+    plain, _ = _unpacked(source)
+    plain["queue"]["parcels"] = list(plain["queue"]["parcels"])
+    source.expect_end()
+    return plain
+
+
+def _unpacked(source: _Source) -> tuple[dict[str, Any], int]:
+    """Give a snapshot's plain values, its parcels still to be read from the source, and the size of all else."""
+    magic = source.take(len(MAGIC))
+    if magic not in (MAGIC, MAGIC_2):
+        body = magic + source.rest()
         plain: dict[str, Any] = msgspec.msgpack.decode(body)
         plain["queue"]["parcels"] = []
-        return plain
-    view = memoryview(body)
-    end = HEAD + int.from_bytes(body[4:HEAD], "little")
-    plain = msgspec.msgpack.decode(view[HEAD:end])
-    parcels = []
-    for length in plain["queue"]["parcels"]:
-        parcels.append(msgspec.msgpack.decode(view[end : end + length]))
-        end += length
-    if end != len(body):
-        msg = f"{len(body)} bytes where {end} were written"
-        raise ValueError(msg)
-    plain["queue"]["parcels"] = parcels
-    return plain
+        return plain, len(body)
+    size = source.length()
+    plain = msgspec.msgpack.decode(source.take(size))
+    parcels = plain["queue"]["parcels"]
+    lengths = iter(parcels) if magic == MAGIC_2 else (source.length() for _ in range(parcels))
+    plain["queue"]["parcels"] = (msgspec.msgpack.decode(source.take(length)) for length in lengths)
+    return plain, size
+
+
+class _Source:
+    """Bytes that come in pieces of any size."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._piece = memoryview(b"")
+
+    def take(self, size: int) -> bytes:
+        """Give the next `size` bytes. Raises ValueError where there are fewer, after taking no more memory than there are bytes."""
+        taken: list[memoryview] = []
+        left = size
+        while left > 0:
+            if not self._piece:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    msg = f"{size - left} bytes where {size} should be"
+                    raise ValueError(msg)
+                self._piece = memoryview(piece)
+            part, self._piece = self._piece[:left], self._piece[left:]
+            taken.append(part)
+            left -= len(part)
+        return b"".join(taken)
+
+    def length(self) -> int:
+        """Give a length that stands next."""
+        return int.from_bytes(self.take(LENGTH), "little")
+
+    def rest(self) -> bytes:
+        """Give all that is left."""
+        rest = b"".join((self._piece, *self._pieces))
+        self._piece = memoryview(b"")
+        return rest
+
+    def expect_end(self) -> None:
+        """Raise ValueError where there is more."""
+        if self.rest():
+            msg = "there is more behind the last parcel"
+            raise ValueError(msg)
 
 
 def _check_lengths(plain: dict[str, Any], body_bytes: int) -> None:
@@ -160,13 +234,18 @@ def fold(states: States, batches: list[Batch], first_seq: int) -> States:
 
 def dump_queue(state: QueueState) -> dict[str, Any]:
     """Give the queue's state as plain values; two states are equal exactly when these are."""
+    return _dump_queue_with(state, list(dump_parcels(state)))
+
+
+def _dump_queue_with(state: QueueState, parcels: Any) -> dict[str, Any]:
+    """Give the queue's state as plain values, with what is to stand for the parcels."""
     messages = sorted(state.messages.values(), key=lambda m: m.number)
     return {
         "next_number": state.next_number,
         "published": encode_rows([m.published for m in messages]),
         "own": [[getattr(m, name) for m in messages] for name in _OWN],
         "leases": encode_rows([m.lease for m in messages if m.lease is not None]),
-        "parcels": dump_parcels(state),
+        "parcels": parcels,
         "flights": dump_flights(state),
         "finished": [
             [entry, *state.finished.get(entry, (None, 0))] if isinstance(entry, int) else [entry.first]
@@ -186,9 +265,9 @@ def dump_queue(state: QueueState) -> dict[str, Any]:
     }
 
 
-def load_queue(plain: dict[str, Any]) -> QueueState:
-    """Build the queue's state from what `dump_queue` gave."""
-    state = QueueState(finished_max=plain["finished_max"], next_number=plain["next_number"])
+def load_queue(plain: dict[str, Any], state: QueueState) -> None:
+    """Enter what `dump_queue` gave into a new state."""
+    state.finished_max, state.next_number = plain["finished_max"], plain["next_number"]
     state.late_results = plain["late_results"]
     for name, totals in plain["totals"].items():
         state.by_type[name] = TypeCounts(**dict(zip(_TOTALS, totals, strict=False)))  # totals are only ever added at the end
@@ -231,7 +310,6 @@ def load_queue(plain: dict[str, Any]) -> QueueState:
     for kept in decode_rows(plain.get("results", [])):
         evolve(state, kept)
     state.paces, state.ticks = dict(plain.get("paces", {})), dict(plain.get("ticks", {}))
-    return state
 
 
 def _stand_in_line(state: QueueState, messages: list[Message], leases: dict[int, ev.Leased]) -> None:

@@ -328,9 +328,6 @@ class Engine:
         hold is the fold of the whole log (law 1); else the log is folded.
         """
         stage = self.stage
-        if stage.shelved_bytes:
-            logger.info("no snapshot at the end: %d bytes of payload wait on the disk; the next start replays", stage.shelved_bytes)
-            return
         journal = stage.actors.get("journal")
         deciders = [stage.actors.get(name) for name in ("queue", "dispatcher", "dead_letters")]
         try:
@@ -338,7 +335,7 @@ class Engine:
                 states: list[Any] = [getattr(actor, "state", None) for actor in deciders]
                 if stage.store.last_seq:
                     whole = States(states[0], states[1], states[2], stage.store.last_seq, self._clock.now_us())
-                    stage.store.save_snapshot(Snapshot(whole.seq, whole.encode()))
+                    stage.store.save_snapshot(Snapshot(whole.seq, whole.chunks))
                     retire(stage)
             else:
                 take(stage, None)

@@ -88,8 +88,8 @@ class Options:
     backlog_bytes: int = attrs.field(default=1 << 30, validator=_count(1))
     """Bytes of payload that may wait."""
     resident_payload_bytes: int = attrs.field(default=1 << 30, validator=_count(0))
-    """Bytes of waiting payloads kept in memory. Plain messages beyond that leave theirs on the disk until their turn; while
-    there are such, no snapshot is taken, and a start replays the log from the last one."""
+    """Bytes of waiting payloads kept in memory. Plain messages beyond that leave theirs on the disk until their turn. What they
+    take there is at most twice what waits, and 1 MiB."""
     payload_bytes_max: int = attrs.field(default=1 << 20, validator=_count(1, COMMIT_BYTES_MAX))
     """Bytes of one encoded message."""
     check_messages: bool = attrs.field(default=True, validator=_is_truth)

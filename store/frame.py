@@ -35,6 +35,7 @@ __all__ = [
     "FRAME_BYTES_MAX",
     "HEADER_BYTES",
     "MAGIC",
+    "WINDOW_MAX",
     "BadFrame",
     "Header",
     "chain_after",
@@ -54,7 +55,7 @@ HEADER_BYTES = _LAYOUT.size
 _CRC = struct.Struct("<I")
 _COMPRESS_FROM = 384
 """Smaller bodies hold a message or two: compressing them costs microseconds and saves nothing."""
-_WINDOW_MAX = 1 << 27
+WINDOW_MAX = 1 << 27
 
 _local = threading.local()
 
@@ -169,7 +170,7 @@ def inflate(stored: bytes, raw_len: int) -> bytes:
     """
     try:
         claims = zstandard.get_frame_parameters(stored)
-        if claims.content_size != raw_len or claims.window_size > _WINDOW_MAX:
+        if claims.content_size != raw_len or claims.window_size > WINDOW_MAX:
             msg = f"compressed data that claims {claims.content_size} bytes where {raw_len} were written"
             raise BadFrame(msg)
         body = _decompressor().decompress(stored, max_output_size=raw_len)
@@ -193,5 +194,5 @@ def _compressor() -> zstandard.ZstdCompressor:
 def _decompressor() -> zstandard.ZstdDecompressor:
     made: zstandard.ZstdDecompressor | None = getattr(_local, "decompressor", None)
     if made is None:
-        made = _local.decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW_MAX)
+        made = _local.decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_MAX)
     return made

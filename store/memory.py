@@ -92,7 +92,7 @@ class MemoryStore:
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `EventStore.save_snapshot`."""
         self._check_open()
-        kept = sorted({**self._snapshots, snapshot.seq: snapshot}.items())
+        kept = sorted({**self._snapshots, snapshot.seq: Snapshot(snapshot.seq, snapshot.body)}.items())
         self._snapshots = dict(kept[-self.snapshots_kept :])
 
     @property

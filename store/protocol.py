@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from perdure.store.shelf import Shelf
 
@@ -34,10 +34,23 @@ class Frame:
 
 @attrs.frozen
 class Snapshot:
-    """The state after folding all events up to `seq`."""
+    """The state after folding all events up to `seq`: its bytes, or how to get them piece by piece where they may be too many."""
 
     seq: int
-    body: bytes
+    _body: bytes | Callable[[], Iterator[bytes]]
+
+    @property
+    def body(self) -> bytes:
+        """All bytes at once."""
+        return self._body if isinstance(self._body, bytes) else b"".join(self._body())
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the bytes in pieces, anew with each call.
+
+        Raises:
+            StoreUnavailable: they cannot be read any more.
+        """
+        return iter((self._body,)) if isinstance(self._body, bytes) else self._body()
 
 
 @attrs.frozen

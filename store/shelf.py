@@ -9,6 +9,7 @@ import os
 import tempfile
 import threading
 from array import array
+from collections import Counter, deque
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, overload
@@ -18,16 +19,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Shelf", "Shelved"]
 
-FILE_BYTES = 64 << 20
-"""A file takes no more once it has this size; it goes when all that lies in it is gone."""
+FILE_BYTES = 16 << 20
+"""A file takes no more once it has this size, or a part of all there is, so that there are never many; it goes when all that lies
+in it is gone."""
+FILE_PART = 16
 
 
 class _File:
     """A file without a name, which the system removes when it is closed."""
 
-    def __init__(self, folder: Path) -> None:
-        self.file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with its last payload, by `__del__`
+    def __init__(self, folder: Path, gone: deque[int]) -> None:
         self.size = 0
+        self._gone = gone
+        self.file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with its last payload, by `__del__`
+
+    def __del__(self) -> None:
+        """Tell how much room there is again."""
+        self._gone.append(self.size)
 
     def append(self, data: bytes) -> int:
         """Write at the end; gives where it begins."""
@@ -54,7 +62,8 @@ class Shelved(Sequence[bytes]):
     def __init__(self, file: _File, at: int, payloads: Sequence[bytes]) -> None:
         self._file = file
         self._at = at
-        self._ends = array("Q", accumulate(map(len, payloads), initial=0))
+        ends = [*accumulate(map(len, payloads), initial=0)]
+        self._ends = array("I" if ends[-1] < 1 << 32 else "Q", ends)
 
     def __len__(self) -> int:
         """Count them."""
@@ -84,6 +93,11 @@ class Shelved(Sequence[bytes]):
         """Give a payload's size without reading it."""
         return self._ends[index + 1] - self._ends[index]
 
+    @property
+    def file(self) -> _File:
+        """Where they are."""
+        return self._file
+
 
 class Shelf:
     """Where payloads are put; for one thread that puts, and any that read."""
@@ -92,6 +106,28 @@ class Shelf:
         self._folder = folder
         self._file: _File | None = None
         self._lock = threading.Lock()
+        self._written = 0
+        self._gone: deque[int] = deque()
+        """Sizes of files that have gone, which may be told by any thread, at any instruction."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that the files take up, with what nobody needs any more; for the thread that puts."""
+        while self._gone:
+            self._written -= self._gone.popleft()
+        return self._written
+
+    def sparse(self, live: Sequence[tuple[Sequence[bytes], int]]) -> list[bool]:
+        """Tell which of all that was put, each with the bytes of it still needed, lie in files of which most is not.
+
+        What is put from now on goes to another file than those.
+        """
+        needed: Counter[int] = Counter()
+        for shelved, size in live:
+            if isinstance(shelved, Shelved):
+                needed[id(shelved.file)] += size
+        self._file = None
+        return [isinstance(shelved, Shelved) and needed[id(shelved.file)] * 2 < shelved.file.size for shelved, _ in live]
 
     def put(self, payloads: list[bytes]) -> Shelved:
         """Write payloads to the disk and give what stands for them.
@@ -102,6 +138,8 @@ class Shelf:
         data = b"".join(payloads)
         with self._lock:
             file = self._file
-            if file is None or file.size >= FILE_BYTES:
-                file = self._file = _File(self._folder)
-            return Shelved(file, file.append(data), payloads)
+            if file is None or file.size >= max(FILE_BYTES, self.size // FILE_PART):
+                file = self._file = _File(self._folder, self._gone)
+            at = file.append(data)
+            self._written += len(data)
+            return Shelved(file, at, payloads)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -46,6 +46,12 @@ from perdure.events.queue_folds import evolve, evolve_all
 from perdure.events.queue_state import QueueState
 from perdure.events.runs import CompletedRun, count, expand
 from perdure.events.snapshot import States, dump_queue, fold
+from perdure.events.spilling import compact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perdure.events.parcel import Payloads
 
 LIMITS = rules.Limits(backlog=40, dead_letters=5, results=4, held_keys=3)
 TYPES = ("a", "b")
@@ -71,8 +77,15 @@ class _Shelved(tuple[bytes, ...]):
 
 
 class _Shelf:
+    """As if all that was ever put there still took up room, and half of it were to be moved."""
+
+    size = 1 << 40
+
     def put(self, payloads: list[bytes]) -> _Shelved:
         return _Shelved(payloads)
+
+    def sparse(self, live: Sequence[tuple[Payloads, int]]) -> list[bool]:
+        return [i % 2 == 0 for i in range(len(live))]
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -382,6 +395,25 @@ class QueueMachine(RuleBasedStateMachine):
         for number in self.published:
             if (message := self.live.look(number)) is not None:
                 assert again.ids.get(message.published.id) == self.live.ids.get(message.published.id) == number
+
+    @rule()
+    def move_on_what_is_on_the_shelf(self) -> None:
+        """Which changes nothing but where payloads are."""
+        while compact(self.in_runs):
+            pass
+
+    @invariant()
+    def what_is_on_the_shelf_is_counted(self) -> None:
+        for state in (self.in_runs, States.decode(States(self.live).chunks(), shelf=_Shelf(), resident_max=20).queue):
+            assert _plainly(state) == _plainly(self.live)
+            assert state.shelved_bytes == sum(p.shelved_bytes for p in state.parcels)
+            for p in state.parcels:
+                numbers = [
+                    n
+                    for n in range(p.first, p.end)
+                    if n not in state.messages and (isinstance(state.leased.get(n), Flight) or not p.has_left(n - p.first))
+                ]
+                assert p.shelved_bytes == (p.bytes_of([n - p.first for n in numbers]) if p.is_shelved else 0)
 
     @invariant()
     def each_message_is_in_one_place(self) -> None:
