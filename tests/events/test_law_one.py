@@ -406,14 +406,14 @@ class QueueMachine(RuleBasedStateMachine):
     def what_is_on_the_shelf_is_counted(self) -> None:
         for state in (self.in_runs, States.decode(States(self.live).chunks(), shelf=_Shelf(), resident_max=20).queue):
             assert _plainly(state) == _plainly(self.live)
-            assert state.shelved_bytes == sum(p.shelved_bytes for p in state.parcels)
-            for p in state.parcels:
-                numbers = [
-                    n
-                    for n in range(p.first, p.end)
-                    if n not in state.messages and (isinstance(state.leased.get(n), Flight) or not p.has_left(n - p.first))
+            assert state.shelved_bytes == sum(p.shelved_bytes for p in state.parcels.values())
+            for p in state.parcels.values():
+                places = [
+                    i
+                    for i, n in enumerate(p.numbers)
+                    if n not in state.messages and (isinstance(state.leased.get(n), Flight) or not p.has_left(i))
                 ]
-                assert p.shelved_bytes == (p.bytes_of([n - p.first for n in numbers]) if p.is_shelved else 0)
+                assert p.shelved_bytes == (p.bytes_of(places) if p.is_shelved else 0)
 
     @invariant()
     def each_message_is_in_one_place(self) -> None:
