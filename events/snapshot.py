@@ -265,8 +265,9 @@ def _dump_queue_with(state: QueueState, parcels: Any) -> dict[str, Any]:
     }
 
 
-def load_queue(plain: dict[str, Any], state: QueueState) -> None:
-    """Enter what `dump_queue` gave into a new state."""
+def load_queue(plain: dict[str, Any], state: QueueState | None = None) -> QueueState:
+    """Build the queue's state from what `dump_queue` gave; `state`: a new one that knows where payloads go."""
+    state = state or QueueState()
     state.finished_max, state.next_number = plain["finished_max"], plain["next_number"]
     state.late_results = plain["late_results"]
     for name, totals in plain["totals"].items():
@@ -310,6 +311,7 @@ def load_queue(plain: dict[str, Any], state: QueueState) -> None:
     for kept in decode_rows(plain.get("results", [])):
         evolve(state, kept)
     state.paces, state.ticks = dict(plain.get("paces", {})), dict(plain.get("ticks", {}))
+    return state
 
 
 def _stand_in_line(state: QueueState, messages: list[Message], leases: dict[int, ev.Leased]) -> None:
