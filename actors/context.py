@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import msgspec
 
 from perdure.events.commands import Extend
+from perdure.events.commit_size import Size, check_commit, draft_bytes
 from perdure.events.errors import PayloadTooLarge
 from perdure.events.queue_rules import lease_lost
 from perdure.events.seconds import checked_seconds, whole_us
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "BatchItem", "Context", "Interrupted", "Reject", "Retry", "check_percent", "plain_text"]
 
 ANSWER_TIMEOUT_S = 30.0
+COMPLETION_BYTES = 16 << 10
+"""What a completion may take on record beside what its handler publishes and returns: its key's window, its chain."""
 TEXT_CHARS_MAX = 4_000
 """Of a reason, a note, an exception's message."""
 
@@ -67,6 +70,8 @@ class Context(msgspec.Struct, eq=False):
     """Where a process handler runs."""
     drafts_bytes: int = 0
     """Of payload, in what is to be published."""
+    commit_bytes: int = COMPLETION_BYTES
+    """Of all that is to be published, headers and labels included, and of the completion itself."""
 
     def __repr__(self) -> str:
         """Say which attempt of which message it is."""
@@ -139,7 +144,9 @@ class Context(msgspec.Struct, eq=False):
                 f"({tuning.batch_max:,} messages, {tuning.batch_bytes_max:,} bytes). Publish a message that publishes the rest."
             )
             raise PayloadTooLarge(msg)
-        self.drafts_bytes = size
+        commit_bytes = self.commit_bytes + draft_bytes(draft)
+        check_commit(Size(len(self.drafts) + 1, commit_bytes), "message")
+        self.drafts_bytes, self.commit_bytes = size, commit_bytes
         self.drafts.append(draft)
         return draft.id
 

@@ -11,10 +11,12 @@ from perdure.actors.actor import Actor
 from perdure.actors.desk import Request
 from perdure.actors.messages import Append, Committed, Reborn, Recall, Recalled, WakeAt
 from perdure.actors.recovery import advance
+from perdure.events.commit_size import measure
 
 if TYPE_CHECKING:
     from perdure.actors.messages import Effect
     from perdure.events import vocabulary as ev
+    from perdure.events.commit_size import Size
     from perdure.events.snapshot import States
 
 __all__ = ["Decider"]
@@ -40,6 +42,8 @@ class Decider(Actor):
         vars(self).pop("state", None)  # folded anew: there is no room for both
         self.backlog: list[Any] = []
         self.events: list[ev.Event] = []
+        self.size: Size | None = None
+        """Of those events, where it is known already."""
         self.written: list[Effect] = []
         self.synced: list[Effect] = []
         self.wake_at_us = 0
@@ -91,7 +95,8 @@ class Decider(Actor):
     def commit(self, now_us: int) -> None:
         """Send to the journal what was decided in this pass, with what is to follow from it."""
         if self.events or self.written or self.synced:
-            append = Append(self.name, self.term, now_us, self.events, self.written, self.synced)
+            size = measure(self.events) if self.size is None else self.size
+            append = Append(self.name, self.term, now_us, self.events, self.written, self.synced, size)
             self.events, self.written, self.synced = [], [], []
             self.stage.tell("journal", append)
 

@@ -32,6 +32,7 @@ from perdure.actors.process import CANCEL_GRACE_S
 from perdure.actors.reporting import report
 from perdure.events import handlers as rules
 from perdure.events.commands import Extend, Fail, GiveBack, Lose, Subscription
+from perdure.events.commit_size import check_commit, measure
 from perdure.events.errors import PerdureError
 from perdure.events.overdue import Attempt, End, overdue
 
@@ -118,7 +119,8 @@ class Dispatcher(Decider):
                     self.quiescing, self.given_back = request, None
                     self.quiet_by_us = now_us + round(grace_s * 1_000_000)
                     for pool in self.stage.pools.values():
-                        self._line_up(pool)
+                        if pool.type in self.state.handlers:  # else its registration was refused
+                            self._line_up(pool)
                         pool.end_waits()
                     self.wake_by(self.quiet_by_us)
                     return
@@ -126,6 +128,7 @@ class Dispatcher(Decider):
                     self.stage.desk.settle(request, self._report())
                     return
             events = rules.decide(self.state, command)
+            check_commit(measure(events), type(command).__name__)
         except (PerdureError, ValueError) as error:
             self.stage.desk.refuse(request, error)
             return

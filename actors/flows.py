@@ -17,7 +17,7 @@ from perdure.events.commands import StillOut, Subscription
 from perdure.events.outcome_rules import current
 from perdure.events.parcel import Flight
 from perdure.events.queue_state import FOREVER
-from perdure.events.runs import LeasedRun
+from perdure.events.runs import LeasedRun, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +35,8 @@ class Flows:
         self._queue = queue
         self._flows: dict[str, tuple[Subscription, Pool]] = {}
         self._pressed: dict[str, Subscription] = {}
+        self.has_more = False
+        """More may be handed out than was at once."""
 
     def __contains__(self, type_name: str) -> bool:
         """Tell whether a type has workers here."""
@@ -45,6 +47,7 @@ class Flows:
         queue = self._queue
         subscriptions = [s for s, _ in self._flows.values()]
         leases = rules.deliver(queue.state, subscriptions, now_us)
+        self.has_more = count(leases) >= rules.LEASES_MAX
         if leases:
             self._hand_out(leases, now_us)
         pace_us = FOREVER

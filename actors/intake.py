@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.messages import Settle, SettleAll
 from perdure.actors.parking import Parking
 from perdure.events.commands import DraftRun, Publish
+from perdure.events.commit_size import draft_bytes
 from perdure.events.errors import PerdureError
 
 if TYPE_CHECKING:
     from perdure.actors.desk import Request
     from perdure.actors.queue import Queue
 
-__all__ = ["PASS_BYTES", "Intake"]
+__all__ = ["PASS_BYTES", "PASS_EVENTS", "Intake"]
 
 logger = logging.getLogger("perdure")
 
+PASS_EVENTS = 20_000
 PASS_BYTES = 16 << 20
-"""Bytes of one append, unless a single request has more: a frame of a store has a bound of its own."""
-MESSAGE_BYTES = 64
-"""What a message counts for beside its payload."""
+"""Events and bytes of one append, but for what is decided about last in it: a pass that decides about more is sent in several."""
 SHORT_RUN = 8
 """Messages published together that are accepted in one with those round them, and keep their ids one by one then."""
 
@@ -33,25 +33,28 @@ SHORT_RUN = 8
 class Intake:
     """The part of the queue that publishers talk to; of one term, as the queue's state is."""
 
-    __slots__ = ("_came", "_queue", "parking")
+    __slots__ = ("_bytes", "_came", "_drafts", "_queue", "parking")
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._came: list[Request] = []
         """Publishes that came in a row, and are not decided about."""
+        self._drafts = self._bytes = 0
+        """How many drafts those are, and how large."""
         self.parking = Parking(queue.stage)
 
     def add(self, request: Request, now_us: int) -> None:
         """Take a publish to those that came before it in a row."""
         self._came.append(request)
-        self._queue.weight += _weight(request.command)
-        if self._queue.weight > PASS_BYTES:
+        self._drafts += len(request.command.drafts)
+        self._bytes += _bytes(request.command)
+        if self._bytes >= PASS_BYTES or self._drafts >= PASS_EVENTS:
             self.decide(now_us)
-            self._queue.cut(now_us)
 
     def decide(self, now_us: int) -> None:
         """Accept what came in a row as if it were one; where that cannot be, one by one, each on its own merits."""
         came, self._came = self._came, []
+        self._drafts = self._bytes = 0
         alike: list[Request] = []
         kind: Any = None
         for request in came:
@@ -80,6 +83,7 @@ class Intake:
                 logger.debug("%d publishes cannot be accepted as one", len(requests))
             else:
                 queue.synced.append(SettleAll(queue.stage.desk, requests))
+                queue.cut_where_full(now_us)
                 return
         for request in requests:
             queue.command(request, now_us)
@@ -110,9 +114,7 @@ class Intake:
 
     def _let_in(self, request: Request, publish: Publish, now_us: int) -> None:
         self._publish(request, publish, now_us)
-        self._queue.weight += _weight(publish)
-        if self._queue.weight > PASS_BYTES:
-            self._queue.cut(now_us)
+        self._queue.cut_where_full(now_us)
 
     def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
         self._queue.decide(publish, now_us)
@@ -128,7 +130,6 @@ def _together(publishes: list[Publish]) -> Publish:
     return Publish(DraftRun(runs[0].type, ids, [payload for run in runs for payload in run.payloads]), fresh=True)
 
 
-def _weight(publish: Publish) -> int:
+def _bytes(publish: Publish) -> int:
     drafts = publish.drafts
-    size = sum(map(len, drafts.payloads)) if type(drafts) is DraftRun else sum(len(draft.payload) for draft in drafts)
-    return size + MESSAGE_BYTES * len(drafts)
+    return sum(map(len, drafts.payloads)) if type(drafts) is DraftRun else sum(map(draft_bytes, drafts))

@@ -12,9 +12,11 @@ from perdure.actors.actor import Actor, ActorKilled
 from perdure.actors.messages import Append, Committed, Reborn, Recall, Recalled, Settle, SettleAll
 from perdure.actors.unwritable import UNWRITABLE, turn_away
 from perdure.events import vocabulary as ev
+from perdure.events.commit_size import measure
 from perdure.events.errors import StoreUnavailable, another
 from perdure.events.runs import Run, count
 from perdure.events.wire import encode
+from perdure.store import frame as store_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,16 @@ AUDIENCE = {ev.DeadLettered: "dead_letters", ev.Replayed: "dead_letters", ev.Pur
 FRAME_EVENTS_MAX = 50_000
 FRAME_BYTES_MAX = 32 << 20
 """Before compression; a store takes twice that, for the one append that is larger by itself."""
+
+
+def _check_frame(body: bytes, events: int) -> None:
+    """Raise ValueError where no store takes this as one frame; who decides sees to it that nothing is (`events/commit_size`)."""
+    if len(body) > store_frame.FRAME_BYTES_MAX or events > store_frame.COUNT_MAX:
+        msg = (
+            f"{events:,} events of {len(body):,} bytes are more than one frame takes ({store_frame.COUNT_MAX:,} events, "
+            f"{store_frame.FRAME_BYTES_MAX:,} bytes)"
+        )
+        raise ValueError(msg)
 
 
 def waiting_on(effect: Effect) -> Sequence[Request]:
@@ -101,16 +113,20 @@ class Journal(Actor):
         unsynced: list[tuple[int, list[Request]]] = []
         start, most = 0, len(appends)
         while start < len(appends):
-            end, events = start, 0
-            while end < min(len(appends), start + most) and (
-                end == start or events + (size := count(appends[end].events)) <= FRAME_EVENTS_MAX
-            ):
-                events += count(appends[end].events) if end == start else size
+            end, events, size = start, 0, 0
+            while end < min(len(appends), start + most):
+                following = appends[end].size or measure(appends[end].events)
+                events, size = events + following.events, size + following.bytes
+                if end > start and (events > FRAME_EVENTS_MAX or size > FRAME_BYTES_MAX):
+                    events -= following.events
+                    break
                 end += 1
             frame = appends[start:end]
             if events:
                 try:
                     body = encode([(append.at_us, append.events) for append in frame if append.events])
+                    if len(frame) == 1:
+                        _check_frame(body, events)
                 except UNWRITABLE:
                     appends[start:] = self._writable(appends[start:])
                     continue
@@ -149,7 +165,7 @@ class Journal(Actor):
             if append.writer in ended:
                 continue
             try:
-                encode([(append.at_us, append.events)])
+                _check_frame(encode([(append.at_us, append.events)]), count(append.events))
             except UNWRITABLE as why:
                 if not turn_away(self.stage.desk, append, why):
                     raise

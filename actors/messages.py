@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perdure.actors.stage import Stage
     from perdure.events import vocabulary as ev
     from perdure.events.commands import DoneRun, Subscription
+    from perdure.events.commit_size import Size
 
 
 class Effect(Protocol):
@@ -97,6 +98,8 @@ class Append:
     events: list[ev.Event]
     written: list[Effect]
     synced: list[Effect]
+    size: Size | None = None
+    """Of the events, where their writer has measured them."""
 
 
 @attrs.define(eq=False)

@@ -23,6 +23,8 @@ __all__ = ["failure", "undecodable"]
 logger = logging.getLogger("perdure")
 
 TRACEBACK_CHARS = 16_000
+NAME_CHARS = 500
+"""Of an exception's qualified name; each dead letter keeps up to 33 of them."""
 RAISED_MAX = 10_000
 """Exceptions kept for those who wait for a result in this process; those who find none get `HandlerFailed`."""
 FALLBACK_DELAY_S = 1.0
@@ -72,7 +74,7 @@ def _final(handler: HandlerSpec, error: BaseException) -> str | None:
 
 
 def _name(kind: type[BaseException]) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return plain_text(kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}", NAME_CHARS)
 
 
 def _backoff_s(stage: Stage, pool: Pool, attempt: int, error: BaseException) -> float:

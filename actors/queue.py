@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.actors import intake
 from perdure.actors.awaiting import Awaiting
 from perdure.actors.bundle import Bundle
 from perdure.actors.decider import Decider
 from perdure.actors.desk import Request
 from perdure.actors.flows import Flows
-from perdure.actors.intake import PASS_BYTES, Intake
+from perdure.actors.intake import Intake
 from perdure.actors.messages import (
     Outcomes,
     Overdue,
@@ -46,10 +47,12 @@ from perdure.events.commands import (
     Publish,
     Tick,
 )
+from perdure.events.commit_size import Size, check_commit, measure
+from perdure.events.ending_rules import excess
 from perdure.events.errors import PerdureError, QueueFull
 from perdure.events.message import Message
 from perdure.events.outcome_rules import complete_run
-from perdure.events.queue_folds import evolve, evolve_all
+from perdure.events.queue_folds import evolve_all
 from perdure.events.queue_state import FOREVER, QueueState
 from perdure.events.spilling import compact
 from perdure.events.standing import stand
@@ -63,6 +66,7 @@ __all__ = ["Queue"]
 AGAIN_US = 20_000
 MOVE_ON_US = 1_000
 """What lies on the disk is moved together in steps, with time for others in between."""
+NOTHING = Size(0, 0)
 
 
 class Queue(Decider):
@@ -78,9 +82,11 @@ class Queue(Decider):
         self.awaiting = Awaiting(self.stage.desk)
         self.unlived_us = 0
         """How much time was jumped over, of what the leases of manual consumers were given back."""
-        self.weight = 0
-        """Bytes of payload decided about in this pass, and not sent to the journal."""
+        self.due_at_once = False
+        """More deadlines have passed than one look at them deals with."""
         super().begin()
+        self.size: Size = NOTHING
+        """Of what was decided and is not sent to the journal."""
 
     def recalled(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
         """Take the queue's part; at the start of the process, take back what died with the last one."""
@@ -92,6 +98,9 @@ class Queue(Decider):
             for orphan in rules.orphans(self.state):
                 self.take(orphan, now_us)
             self.cut(now_us)
+        while beyond := excess(self.state, self.stage.limits, rules.TICK_MAX):
+            self.apply(beyond)
+            self.cut_where_full(now_us)
         self.flows.reconcile(self.stage.pools.values(), now_us)
         self.stage.tell("dispatcher", Reborn("queue"))
 
@@ -133,37 +142,48 @@ class Queue(Decider):
             next_us = min(next_us, now_us + MOVE_ON_US)
         if parking.parked:
             next_us = min(next_us, parking.next_deadline_us())
-        if next_us < FOREVER:
+        if self.due_at_once or self.flows.has_more:
+            self.stage.tell(self.name, Wake())  # behind what has come meanwhile
+        elif next_us < FOREVER:
             # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
             self.wake_by(next_us if next_us > now_us else now_us + (AGAIN_US if not self.unlived_us else 10 * AGAIN_US))
         self.cut(now_us)  # last, so that the journal has the interpreter to itself
 
     def cut(self, now_us: int) -> None:
-        """Send what was decided so far: at the end of a pass, or where more would make a frame that no store takes."""
+        """Send what was decided so far: at the end of a pass, or where it is enough for one append."""
         if self.awaiting.waiting:
             self.synced += self.awaiting.answers(self.events)
-        self.weight = 0
         self.commit(now_us)
+        self.size = NOTHING
 
-    def take(self, command: object, now_us: int) -> None:
-        """Decide about one of many commands that came together, and send off what they carry where it would be too much."""
-        self._weigh(self.decide(command, now_us), now_us)
-
-    def _weigh(self, decided: list[ev.Event], now_us: int) -> None:
-        """Count what these carry, and send it off where more would be too much."""
-        self.weight += sum(map(_carried, decided))
-        if self.weight > PASS_BYTES:
+    def cut_where_full(self, now_us: int) -> None:
+        """Send what was decided so far, if it is much; only between what must be in one frame, effects included."""
+        events, size = self.size
+        if events >= intake.PASS_EVENTS or size >= intake.PASS_BYTES:
             self.cut(now_us)
 
-    def apply(self, events: list[ev.Event]) -> None:
+    def take(self, command: object, now_us: int) -> None:
+        """Decide about one of many commands that came together."""
+        self.decide(command, now_us)
+        self.cut_where_full(now_us)
+
+    def apply(self, events: list[ev.Event], size: Size | None = None) -> None:
         """Fold what is decided, and keep it for the journal."""
         evolve_all(self.state, events)
         self.events += events
+        before, size = self.size, measure(events) if size is None else size
+        self.size = Size(before.events + size.events, before.bytes + size.bytes)
 
     def decide(self, command: object, now_us: int) -> list[ev.Event]:
-        """Decide about a command, and fold what follows; gives that."""
+        """Decide about a command, and fold what follows; gives that.
+
+        Raises:
+            PayloadTooLarge: what follows is more than one commit takes. (And what the rules refuse.)
+        """
         events = rules.decide(self.state, command, now_us, self.stage.limits)
-        self.apply(events)
+        size = measure(events)
+        check_commit(size, type(command).__name__)
+        self.apply(events, size)
         return events
 
     def record(self, outcomes: Outcomes, now_us: int) -> None:
@@ -173,17 +193,13 @@ class Queue(Decider):
             completed = complete_run(self.state, outcomes.done)
             if completed is not None:
                 self.apply(completed)
+                self.cut_where_full(now_us)
             else:
                 reports = [*outcomes.done.each(), *reports]
-        state, limits, rule_for, fold, events = self.state, self.stage.limits, rules.RULES, evolve, self.events
+        state, limits, rule_for = self.state, self.stage.limits, rules.RULES
         for report in reports:
-            decided = rule_for[report.__class__](state, report, now_us, limits)
-            for event in decided:
-                fold(state, event)
-            events += decided
-            if len(decided) > 1:  # with what its handler published, or as a dead letter: it carries payloads
-                self._weigh(decided, now_us)
-                events = self.events
+            self.apply(rule_for[report.__class__](state, report, now_us, limits))
+            self.cut_where_full(now_us)
 
     # --- requests --------------------------------------------------------------------------------------------------------
 
@@ -200,6 +216,8 @@ class Queue(Decider):
                     self.written.append(Settle(desk, request, None))
                 case CheckOut():
                     self._pass_time(now_us)  # what this pass has brought back may have outlived its time
+                    while self.due_at_once:  # all of it: there may be many in front of one that has time left
+                        self._pass_time(now_us)
                     self.decide(command, now_us)
                     self.written.append(Settle(desk, request, self._checked_out(command)))
                 case Report() | Ticks():
@@ -227,6 +245,7 @@ class Queue(Decider):
             self.intake.park(request, command, now_us)
         except PerdureError as error:
             desk.refuse(request, error)
+        self.cut_where_full(now_us)
 
     def _cancel(self, request: Request, command: Cancel, now_us: int) -> None:
         """Call a message off; where a worker has it, its handler is told to stop."""
@@ -269,6 +288,7 @@ class Queue(Decider):
                 self.take(Extend(message.number, message.published.id, message.lease.attempt, left_us), now_us)
 
     def _pass_time(self, now_us: int) -> None:
+        self.due_at_once = False
         if rules.next_deadline_us(self.state) > now_us:
             return
         ask: list[tuple[int, str, int, int]] = []
@@ -285,11 +305,7 @@ class Queue(Decider):
             self.written.append(Tell(self.stage, "dispatcher", Overdue(ask)))
         unlived_us = self.stage.clock.unlived_us if self.unlived_us else None
         # What came back just now may have outlived its time.
-        self.apply(rules.tick(self.state, now_us, self.stage.limits, unlived_us))
-
-
-def _carried(event: ev.Event) -> int:
-    """Count the bytes of payload that a fact carries."""
-    if isinstance(event, ev.DeadLettered):
-        event = event.published
-    return len(event.payload) if isinstance(event, ev.Published) else 0
+        due = rules.tick(self.state, now_us, self.stage.limits, unlived_us)
+        self.due_at_once = len(due) >= rules.TICK_MAX
+        self.apply(due)
+        self.cut_where_full(now_us)

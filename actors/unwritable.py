@@ -14,6 +14,7 @@ from perdure.actors.context import plain_text
 from perdure.actors.messages import OnRecord, Outcomes, Settle, SettleAll
 from perdure.events.commands import Fail, Publish
 from perdure.events.errors import InvalidMessage
+from perdure.store import frame as store_frame
 
 if TYPE_CHECKING:
     from perdure.actors.desk import Desk, Request
@@ -35,7 +36,8 @@ def turn_away(desk: Desk, append: Append, why: BaseException) -> bool:
 
     A fact about the machinery, which nobody asked for, is given up.
     Facts do not say which request they follow from, but each takes its values from its command: those whose command cannot be
-    encoded either are to blame. Where none is, the values were made on the way, and every request of the append is.
+    encoded either, or is as large as half a frame, are to blame. Where none is, the values were made on the way, and every request
+    of the append is.
     """
     effects = (*append.written, *append.synced)
     requests = [effect.request for effect in effects if isinstance(effect, Settle)]
@@ -58,10 +60,10 @@ def _is_writable(command: Any) -> bool:
         case _:
             values = command
     try:
-        _encoder.encode(values)  # commands are attrs classes and named tuples, as facts are
+        # Commands are attrs classes and named tuples, as facts are.
+        return len(_encoder.encode(values)) <= store_frame.FRAME_BYTES_MAX // 2
     except UNWRITABLE:
         return False
-    return True
 
 
 def _answer(desk: Desk, request: Request, why: str) -> None:

@@ -198,10 +198,30 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.queue_rules",
-                "for _, number in _until(state.delayed, now_us):\n        if",
-                "for _, number in _until(state.delayed, now_us + 1_000_000):\n        if",
+                "for _, number in _until(state.delayed, now_us) if left",
+                "for _, number in _until(state.delayed, now_us + 1_000_000) if left",
             ),
         ),
+    ),
+    Bug(
+        "a pass is as large as what came for it",
+        "queue",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.actors.queue",
+                "if events >= intake.PASS_EVENTS or size >= intake.PASS_BYTES:",
+                "if events < 0:",
+            ),
+        ),
+    ),
+    Bug(
+        "all that is due at one instant is dealt with at once",
+        "rules",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.events.queue_rules", "            if len(awake) >= left:\n                break\n", ""),),
     ),
     Bug(
         "an expired message is delivered",
@@ -211,8 +231,11 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.queue",
-                "        self.apply(rules.tick(self.state, now_us, self.stage.limits))  # what",
-                "        # what",
+                "        due = rules.tick(self.state, now_us, self.stage.limits)  # what",
+                "        due: list[ev.Event] = []  # what",
+            ),
+            Edit(
+                "perdure.events.queue_rules", "            if has_expired(turn.published, now_us):\n                continue\n", ""
             ),
             Edit(
                 "perdure.actors.queue",
@@ -328,8 +351,8 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.publish_rules",
-                "                events += no_result(state, older,",
-                "                if waits < state.next_number:\n                    events += no_result(state, older,",
+                "                superseded.append(older)",
+                "                if waits < state.next_number:\n                    superseded.append(older)",
             ),
         ),
         found=True,

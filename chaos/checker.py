@@ -9,11 +9,13 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors import intake
 from perdure.actors.recovery import recover
 from perdure.chaos.books import Books, BrokenPromise, Item, demand
-from perdure.chaos.facts import facts
+from perdure.chaos.facts import facts, facts_of
 from perdure.chaos.night_schedules import Ticks
 from perdure.chaos.night_work import BACKOFF_S, RATE_PER_S, TYPES
+from perdure.events import queue_rules
 from perdure.events import vocabulary as ev
 from perdure.events.snapshot import dump_dead_letters, dump_handlers, dump_queue
 
@@ -185,10 +187,27 @@ def check_history(night: Night) -> Books:
             case ev.Adapted(type=name, parallelism=workers):
                 demand(workers <= most[name], f"{name} has grown to {workers} workers, where {most[name]} may be")
     frame.close()
+    _check_passes(night.store)
     ticks.close(night.world.clock.now_us())
     _check_publishers(night, books, ticks.ids)
     demand(not books.live, f"never done: {sorted(item.published.id for item in books.live.values())}")
     return books
+
+
+ALONE = (ev.AttemptFailed, ev.LeaseExpired, ev.Returned, ev.Awakened, ev.Expired)
+"""Of these there is one in what the queue decides about at a time, where it deals with one deadline at a time."""
+
+
+def _check_passes(store: Witness) -> None:
+    """Law 7: one append holds a full pass and what filled it, which is little in half of the nights."""
+    most = max(intake.PASS_EVENTS, queue_rules.TICK_MAX)
+    for frame in store.all_frames():
+        for _, events in facts_of(frame.body, frame.count):
+            kinds = Counter(map(type, events))
+            ends = sum(kinds[kind] for kind in ALONE)
+            demand(ends <= most, f"one append deals with {ends} attempts and deadlines, where {most} are a full pass")
+            leases = kinds[ev.Leased]
+            demand(leases <= most + queue_rules.LEASES_MAX, f"one append hands out {leases} at a time")
 
 
 class _Frame:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.actors import journal, mailbox
+from perdure.actors import intake, journal, mailbox
 from perdure.chaos.books import BrokenPromise
 from perdure.chaos.called import Called
 from perdure.chaos.checker import Sleepers, at_rest, check_history, check_state
@@ -25,7 +25,7 @@ from perdure.chaos.simulated import SimulatedSystem
 from perdure.chaos.simulated_world import SimulatedWorld
 from perdure.chaos.troubles import left_by_a_cut
 from perdure.chaos.witness import Witness
-from perdure.events import parcel
+from perdure.events import parcel, queue_rules
 from perdure.events.errors import PerdureError, StoreCorrupt, StoreUnavailable
 from perdure.options import Options
 
@@ -42,7 +42,15 @@ TURNS_MAX = 60_000
 MORNING_ROUNDS = 20
 
 
-SMALL = ((parcel, "PARCEL_MESSAGES", 3), (journal, "FRAME_EVENTS_MAX", 6), (mailbox, "BATCH_MAX", 3))
+SMALL = (
+    (parcel, "PARCEL_MESSAGES", 3),
+    (journal, "FRAME_EVENTS_MAX", 6),
+    (mailbox, "BATCH_MAX", 3),
+    (intake, "PASS_EVENTS", 2),
+    (intake, "PASS_BYTES", 400),
+    (queue_rules, "TICK_MAX", 1),
+    (queue_rules, "LEASES_MAX", 3),
+)
 """Bounds that a night would never come to, and what they are in half of the nights."""
 
 

@@ -5,15 +5,22 @@ Part of the queue's rules, and pure like them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perdure.events.limits import Limits
     from perdure.events.queue_state import QueueState
 
-__all__ = ["afterwards", "no_result", "result"]
+__all__ = ["afterwards", "excess", "no_result", "result", "results", "without_result"]
+
+Outcome: TypeAlias = "tuple[bytes, str, str]"
+"""A result: its value, or, where that is empty, the exception's type and message."""
 
 
 def afterwards(state: QueueState, published: ev.Published, value: bytes, now_us: int, limits: Limits) -> list[ev.Event]:
@@ -27,18 +34,46 @@ def afterwards(state: QueueState, published: ev.Published, value: bytes, now_us:
     return events + result(state, published, (value, "", ""), now_us, limits)
 
 
-def result(
-    state: QueueState, published: ev.Published, outcome: tuple[bytes, str, str], now_us: int, limits: Limits
-) -> list[ev.Event]:
+def result(state: QueueState, published: ev.Published, outcome: Outcome, now_us: int, limits: Limits) -> list[ev.Event]:
     """Keep an ended message's (value, exception, message) where somebody asked; at the bound the oldest makes room."""
     if published.terms is None or not published.terms.result_us:
         return []
-    room: list[ev.Event] = []
-    if len(state.results) >= limits.results:
-        room = [ev.ResultDropped(next(iter(state.results)))]
-    return [*room, ev.ResultKept(published.number, published.id, *outcome, now_us + published.terms.result_us)]
+    return results(state, [(published, outcome)], now_us, limits)
+
+
+def results(state: QueueState, endings: Iterable[tuple[ev.Published, Outcome]], now_us: int, limits: Limits) -> list[ev.Event]:
+    """As `result`, of messages that end together: each takes its room from the oldest that is kept then."""
+    events: list[ev.Event] = []
+    kept = len(state.results)
+    oldest = iter(state.results)
+    new: deque[str] = deque()
+    for published, outcome in endings:
+        if published.terms is None or not published.terms.result_us:
+            continue
+        for _ in range(min(2, kept + 1 - limits.results)):  # two, so that what was once beyond the bound comes back within it
+            dropped = next(oldest, None) or (new.popleft() if new else None)
+            if dropped is not None:
+                events.append(ev.ResultDropped(dropped))
+                kept -= 1
+        events.append(ev.ResultKept(published.number, published.id, *outcome, now_us + published.terms.result_us))
+        new.append(published.id)
+        kept += 1
+    return events
 
 
 def no_result(state: QueueState, published: ev.Published, fate: str, now_us: int, limits: Limits) -> list[ev.Event]:
     """Tell who waits for its result that a message ended without being handled to the end."""
-    return result(state, published, (b"", f"perdure.{fate}", f"the message was {fate.lower()}"), now_us, limits)
+    return result(state, published, without_result(fate), now_us, limits)
+
+
+def without_result(fate: str) -> Outcome:
+    """Give the outcome of a message that ended without being handled to the end."""
+    return b"", f"perdure.{fate}", f"the message was {fate.lower()}"
+
+
+def excess(state: QueueState, limits: Limits, at_most: int) -> list[ev.Event]:
+    """Drop, oldest first and some at a time, what is kept beyond a bound that was higher before, or was once passed."""
+    over = min(at_most, len(state.results) - limits.results)
+    events: list[ev.Event] = [ev.ResultDropped(ident) for ident in islice(state.results, max(0, over))]
+    over = min(at_most - len(events), len(state.held_keys) - limits.held_keys)
+    return events + [ev.KeyFreed(*key) for key in islice(state.held_keys, max(0, over))]

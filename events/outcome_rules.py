@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Done, DoneRun, Fail, GiveBack, Lose, Orphan, StillOut
+from perdure.events.commit_size import check_commit, measure
 from perdure.events.ending_rules import afterwards, no_result, result
-from perdure.events.errors import DuplicateKey
+from perdure.events.errors import DuplicateKey, PayloadTooLarge
 from perdure.events.publish_rules import accept, unknown
 from perdure.events.runs import CompletedRun
 
@@ -58,12 +59,13 @@ def done(state: QueueState, report: Done, now_us: int, limits: Limits) -> Events
     if not report.drafts:
         return events
     try:
-        children = accept(state, unknown(state, report.drafts), now_us, limits)
-    except DuplicateKey as error:
+        events = [*accept(state, unknown(state, report.drafts), now_us, limits), *events]
+        check_commit(measure(events), f"what message {report.id} completes with")
+    except (DuplicateKey, PayloadTooLarge) as error:
         # The completion and its messages are one; as they cannot be accepted, the attempt has failed.
-        failure = Fail(report.number, report.id, report.attempt, "perdure.DuplicateKey", str(error), "", 0)
+        failure = Fail(report.number, report.id, report.attempt, f"perdure.{type(error).__name__}", str(error), "", 0)
         return fail(state, failure, now_us, limits)
-    return [*children, *events]
+    return events
 
 
 def complete_run(state: QueueState, run: DoneRun) -> Events | None:

@@ -5,12 +5,13 @@ What becomes of a message once it was accepted is in `outcome_rules`.
 
 from __future__ import annotations
 
+from itertools import repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from perdure.events import vocabulary as ev
 from perdure.events.commands import DraftRun
-from perdure.events.ending_rules import no_result
+from perdure.events.ending_rules import results, without_result
 from perdure.events.errors import DuplicateKey, QueueFull
 from perdure.events.runs import PublishedRun
 
@@ -72,6 +73,7 @@ def accept(state: QueueState, drafts: Sequence[Draft], now_us: int, limits: Limi
     if not any(map(_key_of, drafts)):
         return [ev.Published(n, *draft) for n, draft in enumerate(drafts, number)]
     events: list[ev.Event] = []
+    superseded: list[ev.Published] = []
     latest: dict[tuple[str, str], tuple[int, str]] = {}
     fresh: dict[int, ev.Published] = {}
     for draft in drafts:
@@ -94,10 +96,12 @@ def accept(state: QueueState, drafts: Sequence[Draft], now_us: int, limits: Limi
             if waits:
                 events.append(ev.Superseded(waits, by=number))
                 older = state.messages[waits].published if waits < state.next_number else fresh[waits]
-                events += no_result(state, older, "Superseded", now_us, limits)
+                superseded.append(older)
             fresh[number] = published
             latest[key] = (number, running)
         number += 1
+    if superseded:
+        events += results(state, zip(superseded, repeat(without_result("Superseded"))), now_us, limits)
     return events
 
 

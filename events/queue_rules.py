@@ -5,7 +5,7 @@ Pure: nothing is changed here, no clock is read, nothing is drawn. How facts cha
 
 from __future__ import annotations
 
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perdure.events import outcome_rules as outcomes
@@ -28,7 +28,7 @@ from perdure.events.commands import (
     Subscription,
     Tick,
 )
-from perdure.events.ending_rules import no_result
+from perdure.events.ending_rules import no_result, results, without_result
 from perdure.events.errors import DuplicateKey, LeaseLost, UnknownMessage
 from perdure.events.limits import Limits
 from perdure.events.queue_state import FOREVER, QueueState
@@ -41,9 +41,12 @@ if TYPE_CHECKING:
     from perdure.events.message import Message
 
 __all__ = [
+    "LEASES_MAX",
+    "TICK_MAX",
     "Limits",
     "decide",
     "deliver",
+    "has_expired",
     "is_completed",
     "lease_lost",
     "next_deadline_us",
@@ -57,6 +60,10 @@ __all__ = [
 
 Events: TypeAlias = list[ev.Event]
 DEFAULTS = Limits()
+TICK_MAX = 1_000
+"""Deadlines dealt with at a time, so that one instant at which a million fall due holds up nobody for long."""
+LEASES_MAX = 20_000
+"""Leases given at a time."""
 
 
 def decide(state: QueueState, command: object, now_us: int, limits: Limits) -> Events:
@@ -117,13 +124,14 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
             until_us = now_us + subscription.lease_us if subscription.lease_us else 0
             lease = ev.Leased(message.number, message.attempts + 1, until_us, subscription.retries)
             waits = state.leased or (subscription.interval_us and not _allowed(state, subscription, now_us))
-            return [] if waits else [lease]
+            return [] if waits or has_expired(message.published, now_us) else [lease]
     leases: list[ev.Leased | LeasedRun] = []
+    left = LEASES_MAX
     for subscription in subscriptions:
         counts = state.by_type.get(subscription.type)
         if counts is None or not counts.ready:
             continue
-        room = subscription.window - counts.out
+        room = min(subscription.window - counts.out, left)
         if subscription.interval_us:
             room = min(room, _allowed(state, subscription, now_us))
         if room <= 0:
@@ -135,11 +143,15 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
                 now, ahead = turn[: max(0, free)], turn[max(0, free) :]
                 leases += [LeasedRun(part, until_us, subscription.retries, part is ahead) for part in (now, ahead) if part]
                 free -= len(turn)
+                left -= len(turn)
+                continue
+            if has_expired(turn.published, now_us):
                 continue
             if free <= 0 and (turn.singly or turn.crashes):
                 break  # handed only to a free worker, so that after a crash it is known to have started
             leases.append(ev.Leased(turn.number, turn.attempts + 1, until_us, subscription.retries, "", free <= 0))
             free -= 1
+            left -= 1
     return leases
 
 
@@ -210,24 +222,31 @@ def next_deadline_us(state: QueueState) -> int:
 
 
 def tick(state: QueueState, now_us: int, limits: Limits = DEFAULTS, unlived_us: Callable[[int, int], int] | None = None) -> Events:
-    """Wake what was delayed until now, and end what had only until now to live.
+    """Wake what was delayed until now, and end what had only until now to live; at most `TICK_MAX` of them, those due first.
 
+    Where that many are decided about, more may be due: fold this, and ask again.
     `unlived_us`: how much of a stretch of time the clock has jumped over, if it has jumped: the pause before a retry is without.
     """
-    expired: dict[int, ev.Event] = {}
-    without: Events = []
-    for _, number in _until(state.expiring, now_us):
-        expired[number] = ev.Expired(number)
-        without += no_result(state, state.messages[number].published, "Expired", now_us, limits)
+    expired: dict[int, ev.Event] = {number: ev.Expired(number) for _, number in islice(_until(state.expiring, now_us), TICK_MAX)}
+    endings = [(state.messages[number].published, without_result("Expired")) for number in expired]
+    left = TICK_MAX - len(expired)  # what wakes may have expired too, so nothing does before all that has is known
     awake: dict[int, ev.Event] = {}
-    for _, number in _until(state.delayed, now_us):
+    for _, number in _until(state.delayed, now_us) if left else ():
         if number not in expired:
             if unlived_us is not None and _is_hurried(state.messages[number], now_us, unlived_us):
                 continue
             awake[number] = ev.Awakened(number)
+            if len(awake) >= left:
+                break
+    left -= len(awake)
+    without = results(state, endings, now_us, limits)
+    dropped = {event.id for event in without if isinstance(event, ev.ResultDropped)}
     faded: dict[tuple[str, str], ev.Event] = {}
-    for _, name, key in _until(state.fading, now_us):
-        faded[name, key] = ev.KeyFreed(name, key) if key else ev.ResultDropped(name)
+    for _, name, key in _until(state.fading, now_us) if left else ():
+        if key or name not in dropped:
+            faded[name, key] = ev.KeyFreed(name, key) if key else ev.ResultDropped(name)
+            if len(faded) >= left:
+                break
     return [*expired.values(), *without, *awake.values(), *faded.values()]
 
 
@@ -242,6 +261,11 @@ def _is_hurried(message: Message, now_us: int, unlived_us: Callable[[int, int], 
 def _until(deadlines: HeapSet[Any], now_us: int) -> Iterator[Any]:
     """Give all deadlines up to a time, in order, looking at no others."""
     return takewhile(lambda deadline: deadline[0] <= now_us, deadlines.ascending())
+
+
+def has_expired(published: ev.Published, now_us: int) -> bool:
+    """Tell whether a message's time to live is over; while many are ended it may wait for that, and is not handed out."""
+    return 0 < published.expires_us <= now_us
 
 
 def overdue(state: QueueState, now_us: int) -> list[Message]:
@@ -261,9 +285,10 @@ def orphans(state: QueueState) -> list[Orphan]:
     """
     out = list(state.out())
     ahead = {m.published.type for m in out if m.lease is not None and m.lease.ahead}
+    # Those ahead last: they may go on record in several frames, and what is left after a crash in between must look the same.
     return [
         Orphan(m.number, started=bool(m.lease and m.lease.holder) or m.published.type not in ahead)
-        for m in sorted(out, key=lambda m: m.number)
+        for m in sorted(out, key=lambda m: (m.lease is not None and m.lease.ahead, m.number))
     ]
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DeadLetter", "DeadLetterStats", "DeadLetters", "Failure"]
 
+PURGED_TOGETHER = 10_000
+
 
 @attrs.frozen
 class Failure:
@@ -182,6 +184,8 @@ class DeadLetters:
     ) -> int:
         """Remove all for good, or those that died before a moment (datetime) or more than a time ago (timedelta, seconds).
 
+        In commits of 10,000 at most, newest first: where one of them fails, what those before it removed is gone.
+
         Args:
             older_than: see above.
             type: only these.
@@ -204,8 +208,9 @@ class DeadLetters:
                 raise InvalidMessage(msg) from None
             before_us = self._system.clock.now_us() - round(age_s * 1_000_000)
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), before_us=before_us))
-        if letters:
-            self._system.ask("queue", Purge([death(letter.fact) for letter in letters], "purged by an operator"))
+        for first in range(0, len(letters), PURGED_TOGETHER):
+            deaths = [death(letter.fact) for letter in letters[first : first + PURGED_TOGETHER]]
+            self._system.ask("queue", Purge(deaths, "purged by an operator"))
         return len(letters)
 
     def stats(self) -> DeadLetterStats:

@@ -16,6 +16,8 @@ __all__ = ["COMMIT_BYTES_MAX", "Options"]
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 COMMIT_BYTES_MAX = 32 << 20
 """What is committed together must fit into a frame, with room for all that is said of it."""
+BATCH_MAX = 200_000
+"""Messages of one commit: each may bring some events with it, and a frame takes a million."""
 SECONDS_MAX = 1e9
 """About thirty years; the system's own calls that wait take no more than a few times that."""
 
@@ -95,7 +97,7 @@ class Options:
     check_messages: bool = attrs.field(default=True, validator=_is_truth)
     """Whether a publish refuses a message that its handler would be given changed, or could not be given at all: a wrong value in
     a field, say. Of flat types it costs a few hundredths of a publish; what their types do not tell is decoded and compared."""
-    batch_max: int = attrs.field(default=50_000, validator=_count(1))
+    batch_max: int = attrs.field(default=50_000, validator=_count(1, BATCH_MAX))
     """Messages of one `publish_many`."""
     batch_bytes_max: int = attrs.field(default=16 << 20, validator=_count(1, COMMIT_BYTES_MAX))
     """Bytes of payload of one `publish_many`."""

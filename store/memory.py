@@ -10,6 +10,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreLocked, StoreUnavailable
+from perdure.store import frame as fr
 from perdure.store.protocol import Frame, Recovered, Snapshot
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ class MemoryStore:
         if expected_seq != self.last_seq + 1:
             msg = f"a frame for sequence {expected_seq} where {self.last_seq + 1} is next: its writer has lost step with the log"
             raise ValueError(msg)
-        if count <= 0:
-            msg = f"a frame of {count} events"
+        if len(body) > fr.FRAME_BYTES_MAX or not 0 < count <= fr.COUNT_MAX:
+            msg = f"a frame of {count} events and {len(body)} bytes is past the bound of {fr.COUNT_MAX} and {fr.FRAME_BYTES_MAX}"
             raise ValueError(msg)
         with self._lock:
             self._frames.append(Frame(expected_seq, count, body))

@@ -104,6 +104,7 @@ class EventStore(Protocol):
 
         Raises:
             StoreUnavailable: it could not be written, or this is no longer the owner; the frame will not be there.
+            ValueError: it is larger than a frame may be (`frame.FRAME_BYTES_MAX`, `frame.COUNT_MAX`), or not what comes next.
         """
 
     def sync(self) -> None:
