@@ -64,6 +64,7 @@ class Drafts:
         self.draft: Callable[..., Draft] = around_publish(middleware, self.make)
         """Check and encode one message with its options, by way of the middleware."""
         self.has_middleware = self.draft != self.make
+        self.middleware = tuple(middleware)
 
     def handled(self, cls: type) -> str:
         """Give the name of a class that is to have a handler.

@@ -23,14 +23,16 @@ from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import checked_seconds
 from perdure.events.vocabulary import Terms
 from perdure.ids import Ids
+from perdure.middleware import around_publish
 from perdure.options import Options
 from perdure.payloads import Codec, MessagePack, TypeNames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
+    from perdure.middleware import Middleware
     from perdure.system import System
 
 __all__ = ["Outbox", "OutboxRelay"]
@@ -40,42 +42,91 @@ BATCH = 500
 
 
 class _Sql:
-    """One connection's dialect: sqlite3, psycopg, or a SQLAlchemy connection or session on either."""
+    """One connection's dialect: sqlite3, psycopg, Django's on either, or a SQLAlchemy connection or session on either."""
 
     def __init__(self, connection: Any) -> None:
         if hasattr(connection, "get_bind"):  # a SQLAlchemy session
             connection = connection.connection()
         self._connection = connection
         if hasattr(connection, "exec_driver_sql"):
-            self.is_sqlite = connection.dialect.name == "sqlite"
+            vendor = connection.dialect.name
             self.mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+            self._execute = connection.exec_driver_sql
+        elif hasattr(connection, "vendor") and hasattr(connection, "cursor"):  # Django's, or its proxy for this thread's
+            vendor = connection.vendor
+            self.mark = "%s"
+            self._execute = self._by_cursor
+        elif callable(getattr(connection, "execute", None)):
+            vendor = "sqlite" if any(cls.__module__ == "sqlite3" for cls in type(connection).__mro__) else "postgresql"
+            self.mark = "?" if vendor == "sqlite" else "%s"
+            self._execute = connection.execute
         else:
-            self.is_sqlite = any(cls.__module__ == "sqlite3" for cls in type(connection).__mro__)
-            self.mark = "?" if self.is_sqlite else "%s"
+            msg = (
+                "connection: a sqlite3 or psycopg (3) connection, Django's `connection`, a SQLAlchemy connection or session, not "
+                f"{type(connection).__module__}.{type(connection).__qualname__}"
+            )
+            raise TypeError(msg)
+        if vendor not in ("sqlite", "postgresql"):
+            msg = f"connection: the outbox is written for SQLite and PostgreSQL, not for {vendor}"
+            raise ValueError(msg)
+        self.is_sqlite = vendor == "sqlite"
+
+    def _by_cursor(self, sql: str, parameters: tuple[Any, ...]) -> Any:
+        cursor = self._connection.cursor()
+        cursor.execute(sql, parameters)
+        return cursor
 
     def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
         """Execute a statement written with `?`."""
-        sql = sql.replace("?", self.mark)
-        if hasattr(self._connection, "exec_driver_sql"):
-            return self._connection.exec_driver_sql(sql, parameters)
-        return self._connection.execute(sql, parameters)
+        return self._execute(sql.replace("?", self.mark), parameters)
 
 
 class Outbox:
     """Writes messages into a transaction of the host's own database.
 
     Args:
-        connection: a sqlite3 or psycopg connection, or a SQLAlchemy connection or session. The host begins and commits.
-        codec: as the system's that will publish the messages.
+        connection: a sqlite3 or psycopg connection, Django's `connection` (inside `transaction.atomic()`), or a SQLAlchemy
+            connection or session. The host begins and commits.
+        system: the system that will publish the messages, running or not: its codec, options, clock and middleware hold here too.
+        codec: where the system is in another process: as its codec.
+        options: as its options.
+        middleware: as its middleware, outermost first; only `publish` is called, and its messages' own policies are kept.
+
+    Raises:
+        TypeError: it is no such connection; or both a system and what it would say were given.
+        ValueError: its database is neither SQLite nor PostgreSQL.
 
     Belongs to the thread that the connection belongs to.
     """
 
-    def __init__(self, connection: Any, *, codec: Codec | None = None) -> None:
+    def __init__(
+        self,
+        connection: Any,
+        *,
+        system: System | None = None,
+        codec: Codec | None = None,
+        options: Options | None = None,
+        middleware: Sequence[Middleware] = (),
+    ) -> None:
         self._sql = _Sql(connection)
-        clock = SystemClock()
-        ids = Ids(clock, random.SystemRandom())
-        self._drafts = Drafts(TypeNames(), codec or MessagePack(), clock, ids, Options())
+        if system is not None:
+            if codec is not None or options is not None or middleware:
+                msg = "Outbox: a system says codec, options and middleware itself; give either it or them"
+                raise TypeError(msg)
+            known = system.drafts
+            codec, options, middleware = known.codec, known.options, known.middleware
+            names, clock, ids = known.names, known.clock, known.ids
+        else:
+            names, clock = TypeNames(), SystemClock()
+            ids = Ids(clock, random.SystemRandom())
+        self._drafts = Drafts(names, codec or MessagePack(), clock, ids, options or Options())
+        self._draft = around_publish(middleware, self._make)
+
+    def _make(self, message: Any, **options: Any) -> Draft:
+        """Make a draft; without a policy of its own it gets that of its handler, which only the publishing system knows."""
+        draft = self._drafts.make(message, **options)
+        named = options.get("dedup") is not None or options.get("debounce") is not None
+        return draft if named else draft._replace(dedup=None)
 
     def create_table(self) -> None:
         """Create the table `perdure_outbox` where it is not there. For migrations, its only index is its key."""
@@ -91,11 +142,8 @@ class Outbox:
         Raises:
             InvalidMessage, PayloadTooLarge, UnknownMessageType: as `System.publish`.
         """
-        named = options.get("dedup") is not None or options.get("debounce") is not None
-        draft = self._drafts.draft(message, **options)
-        # Without a policy of its own the message gets that of its handler, which only the publishing system knows.
-        plain = draft if named else draft._replace(dedup=None)
-        self._sql.run(f"INSERT INTO {TABLE} (id, draft) VALUES (?, ?)", (draft.id, msgspec.msgpack.encode(plain)))  # noqa: S608
+        draft = self._draft(message, **options)
+        self._sql.run(f"INSERT INTO {TABLE} (id, draft) VALUES (?, ?)", (draft.id, msgspec.msgpack.encode(draft)))  # noqa: S608
         return draft.id
 
 
@@ -104,7 +152,8 @@ class OutboxRelay:
 
     Args:
         system: what publishes; it must be running.
-        connect: makes a connection of the relay's own, as `Outbox` takes them (with `commit` and `close`).
+        connect: makes a connection of the relay's own, as `Outbox` takes them (with `commit` and `close`); for Django
+            `lambda: django.db.connections.create_connection("default")`.
         every_s: how often to look, in seconds; `notify` makes it look at once.
 
     Two relays on one table are harmless. A row that is refused (its key is held, and its policy is `reject`) stays and is tried
