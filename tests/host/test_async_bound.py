@@ -1,0 +1,117 @@
+"""Coroutines at the bound of publishes under way: they wait on their own loop, keep their context, and hold nobody's executor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import perdure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+REQUEST: contextvars.ContextVar[str] = contextvars.ContextVar("REQUEST", default="none")
+
+
+@attrs.frozen
+class Ping:
+    number: int
+
+
+class Tracing(perdure.Middleware):
+    """Puts what the publisher's context holds into the headers, and takes note of the thread."""
+
+    def __init__(self) -> None:
+        self.threads: set[threading.Thread] = set()
+
+    def publish(self, message: Any, options: dict[str, Any], call_next: Callable[[Any, dict[str, Any]], str]) -> str:
+        self.threads.add(threading.current_thread())
+        return call_next(message, {**options, "headers": {"request": REQUEST.get()}})
+
+
+@pytest.mark.parametrize("call", ["apublish", "asubmit"])
+def test_coroutines_at_the_bound_keep_context_and_executor(folder: Path, call: str) -> None:
+    tracing = Tracing()
+    system = perdure.System(folder, options=perdure.Options(pipeline_max=2), middleware=[tracing])
+
+    async def one(number: int) -> None:
+        REQUEST.set(f"request-{number}")
+        if call == "apublish":
+            await system.apublish(Ping(number))
+        else:
+            await (await system.asubmit(Ping(number)))
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_default_executor(Refusing())
+        await asyncio.gather(*(one(n) for n in range(50)))
+
+    with system:
+        asyncio.run(main())
+        assert tracing.threads == {threading.current_thread()}
+        for _ in range(50):
+            delivery = system.checkout(Ping)
+            assert delivery is not None
+            assert delivery.headers == {"request": f"request-{delivery.message.number}"}
+            delivery.ack()
+
+
+class Refusing(ThreadPoolExecutor):
+    """The host's executor: not for a queue to occupy."""
+
+    def submit(self, *_args: Any, **_kwargs: Any) -> Any:
+        raise AssertionError
+
+
+def test_bound_that_stays_is_told(folder: Path) -> None:
+    """With no room in time: QueueFull, by the same error as in a thread; a cancelled wait leaves nothing behind."""
+    options = perdure.Options(pipeline_max=1, backlog_max=1, publish_timeout_s=0.1)
+    with perdure.System(folder, options=options) as system:
+        system.publish(Ping(0))
+        desk = system.stage.desk
+
+        async def main() -> None:
+            stuck = desk.send("nobody", object(), system.stage.world.answer())  # what nobody answers
+            with pytest.raises(perdure.QueueFull, match="under way"):
+                await system.apublish(Ping(1))
+            waiting = asyncio.create_task(desk.room(1, 30.0))
+            await asyncio.sleep(0)
+            assert desk._bells
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            assert not desk._bells
+            several = [asyncio.create_task(desk.room(1, 30.0)) for _ in range(100)]
+            await asyncio.sleep(0)
+            assert len(desk._bells) == 1
+            desk.forget(stuck)
+            await asyncio.wait_for(asyncio.gather(*several), 10.0)
+
+        asyncio.run(main())
+
+
+def test_ten_thousand_calls_stop_no_publish(folder: Path) -> None:
+    """Far more `acall`s than `pipeline_max` wait for their results, and publishing goes on."""
+    system = perdure.System(folder, options=perdure.Options(pipeline_max=100))
+    gate = threading.Event()
+
+    @system.batch_handler(Ping, size=1000)
+    def handle(_batch: perdure.Batch) -> None:
+        gate.wait(60.0)
+
+    async def main() -> None:
+        calls = [asyncio.create_task(system.acall(Ping(n))) for n in range(2000)]
+        while (await asyncio.to_thread(system.admin.metrics)).published < 2000:  # noqa: ASYNC110 - the queue's doing
+            await asyncio.sleep(0.001)
+        await asyncio.wait_for(system.apublish(Ping(-1)), 10.0)
+        gate.set()
+        assert await asyncio.wait_for(asyncio.gather(*calls), 60.0) == [None] * 2000
+
+    with system:
+        asyncio.run(main())
+        assert not system.stage.desk.outstanding
