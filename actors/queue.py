@@ -6,6 +6,7 @@ journal, and answers and deliveries go out with them (`flows`).
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -56,12 +57,14 @@ from perdure.events.queue_folds import evolve_all
 from perdure.events.queue_state import FOREVER, QueueState
 from perdure.events.spilling import compact
 from perdure.events.standing import stand
-from perdure.events.ticking import comes_too_early
+from perdure.events.ticking import abandoned, comes_too_early
 
 if TYPE_CHECKING:
     from perdure.events.snapshot import States
 
 __all__ = ["Queue"]
+
+logger = logging.getLogger("perdure")
 
 AGAIN_US = 20_000
 MOVE_ON_US = 1_000
@@ -97,12 +100,23 @@ class Queue(Decider):
             self.stage.ended_before = {name: attrs.evolve(counts) for name, counts in self.state.by_type.items()}
             for orphan in rules.orphans(self.state):
                 self.take(orphan, now_us)
+            self._call_off_abandoned(now_us)
             self.cut(now_us)
         while beyond := excess(self.state, self.stage.limits, rules.TICK_MAX):
             self.apply(beyond)
             self.cut_where_full(now_us)
         self.flows.reconcile(self.stage.pools.values(), now_us)
         self.stage.tell("dispatcher", Reborn("queue"))
+
+    def _call_off_abandoned(self, now_us: int) -> None:
+        """Cancel the ticks of schedules that are gone, unless nothing at all is handled here, as where an operator looks in."""
+        if not self.stage.pools and not self.stage.schedules:
+            return
+        gone = list(abandoned(self.state, self.stage.pools))
+        if gone:
+            logger.warning("%d waiting tick(s) are cancelled: their schedules are not registered any more", len(gone))
+        for ident in gone:
+            self.take(Cancel(ident, "its schedule is not registered any more"), now_us)
 
     def handle(self, messages: list[Any]) -> None:
         """One decision pass over all that was in the mailbox."""

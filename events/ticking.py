@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
 
     from perdure.events.commands import Tick
-    from perdure.events.queue_state import QueueState
+    from perdure.events.queue_state import QueueState, TypeCounts
 
-__all__ = ["MISSED_MAX", "Due", "comes_too_early", "due", "is_set_back"]
+__all__ = ["MISSED_MAX", "TICK_PREFIX", "Due", "abandoned", "comes_too_early", "due", "is_set_back"]
 
+TICK_PREFIX = "every:"
+"""What the type of a schedule's own messages begins with; the schedule's name follows."""
 MISSED_MAX = 1_000
 """Ticks made up for at once, where the policy is to make up for all; those before are passed over."""
 SET_BACK_US = 3 * 3600 * 1_000_000
@@ -85,6 +87,27 @@ def _walk(after: Callable[[int], int], start_us: int, now_us: int) -> list[int] 
             return None
         tick_us = after(tick_us)
     return times
+
+
+def abandoned(state: QueueState, handled: Collection[str]) -> Iterator[str]:
+    """Give the ids of live ticks whose schedule has no handler any more: nothing would ever take them."""
+    types = {name for name, counts in state.by_type.items() if name.startswith(TICK_PREFIX) and _waiting(counts)}
+    types -= set(handled)
+    if not types:
+        return
+    for message in list(state.messages.values()):
+        if message.published.type in types:
+            yield message.published.id
+    for parcel in list(state.parcels.values()):
+        if parcel.type in types:
+            for number in parcel.numbers:
+                message = None if number in state.messages else state.look(number)
+                if message is not None:
+                    yield message.published.id
+
+
+def _waiting(counts: TypeCounts) -> int:
+    return counts.ready + counts.delayed + counts.held
 
 
 def is_set_back(last_us: int, now_us: int) -> bool:

@@ -18,6 +18,7 @@ from perdure.dependencies import adapt
 from perdure.events.backoff import Exponential, Fixed
 from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import seconds_or_none, shown, whole_us
+from perdure.events.ticking import TICK_PREFIX
 from perdure.metrics import moment
 from perdure.middleware import around_handle, check_middleware
 from perdure.schedules import MISSED, Schedule, Tick, following
@@ -209,7 +210,7 @@ class Registration:
 
 def tick_type(schedule: str) -> str:
     """Give the type name of a schedule's own messages."""
-    return f"every:{schedule}"
+    return f"{TICK_PREFIX}{schedule}"
 
 
 def check_whole(field: str, value: Any, minimum: int, maximum: int | None = None) -> int:

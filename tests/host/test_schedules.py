@@ -82,3 +82,32 @@ def test_tick_whose_key_is_held_is_passed_over(folder: Path, clock: perdure.Manu
         clock.advance(MINUTE_S)
         until(lambda: _ticks(system) == 5)
         assert system.admin.metrics().published == 2
+
+
+def test_ticks_of_a_removed_schedule_are_called_off_at_the_next_start(
+    folder: Path, clock: perdure.ManualClock, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing would ever take them, and `drain` would wait for ever; an operator who only looks in calls nothing off."""
+
+    def make(*, scheduled: bool) -> perdure.System:
+        system = perdure.System(folder, clock=clock)
+        system.handler(Report)(lambda report, ctx: None)
+        if scheduled:
+            system.every(MINUTE_S, name="gone", missed="all", retries=9, backoff=perdure.Fixed(1e6))(lambda tick, ctx: 1 / 0)
+            system.every(MINUTE_S, name="stays", missed="all")(lambda tick, ctx: None)
+        return system
+
+    with make(scheduled=True) as system:
+        until(lambda: _ticks(system) == 2)
+        system.admin.pause("every:gone")
+        clock.advance(MINUTE_S)
+        until(lambda: system.admin.metrics().completed == 1)
+    clock.advance(5 * MINUTE_S)
+    with make(scheduled=True) as system:
+        until(lambda: system.admin.metrics().ready == 6)
+    with perdure.System(folder, clock=clock) as system:
+        assert system.admin.metrics().ready == 6
+    with make(scheduled=False) as system:
+        system.drain(timeout=20)
+        assert system.admin.metrics().cancelled == 6
+        assert any("6 waiting tick(s) are cancelled" in message for message in caplog.messages)
