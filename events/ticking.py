@@ -101,9 +101,9 @@ def abandoned(state: QueueState, handled: Collection[str]) -> Iterator[str]:
     for parcel in list(state.parcels.values()):
         if parcel.type in types:
             for number in parcel.numbers:
-                message = None if number in state.messages else state.look(number)
-                if message is not None:
-                    yield message.published.id
+                plain = None if number in state.messages else state.look(number)
+                if plain is not None:
+                    yield plain.published.id
 
 
 def _waiting(counts: TypeCounts) -> int:
