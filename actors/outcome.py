@@ -25,8 +25,6 @@ logger = logging.getLogger("perdure")
 TRACEBACK_CHARS = 16_000
 NAME_CHARS = 500
 """Of an exception's qualified name; each dead letter keeps up to 33 of them."""
-RAISED_MAX = 10_000
-"""Exceptions kept for those who wait for a result in this process; those who find none get `HandlerFailed`."""
 FALLBACK_DELAY_S = 1.0
 """The wait before a retry where a host's own backoff failed to name one."""
 
@@ -45,9 +43,7 @@ def failure(stage: Stage, pool: Pool, delivery: Delivery, error: BaseException) 
     name = _name(type(error))
     story = plain_text(stage.world.story(error), TRACEBACK_CHARS)
     if published.terms is not None and published.terms.result_us:
-        stage.raised[published.id] = error
-        while len(stage.raised) > RAISED_MAX:
-            stage.raised.pop(next(iter(stage.raised)), None)
+        stage.raised.put(published.id, name, error)
     delay_us = round(delay_s * 1_000_000)
     fail = Fail(published.number, published.id, attempt, name, _text(error), story, delay_us, reject)
     tell_failure(stage.tuning, published, fail, error, asked=isinstance(error, Retry))

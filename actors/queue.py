@@ -167,6 +167,8 @@ class Queue(Decider):
         """Send what was decided so far: at the end of a pass, or where it is enough for one append."""
         if self.awaiting.waiting:
             self.synced += self.awaiting.answers(self.events)
+        if self.stage.raised:
+            self.stage.raised.settle(self.events, self.state)
         self.commit(now_us)
         self.size = NOTHING
 

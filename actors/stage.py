@@ -14,6 +14,7 @@ import pykka
 
 from perdure.actors.desk import Desk
 from perdure.actors.messages import Down, TakeSnapshot, Up
+from perdure.actors.raised import Raised
 from perdure.actors.recovery import recover
 from perdure.actors.world import Threads
 from perdure.events.snapshot import ALL_PARTS
@@ -163,7 +164,7 @@ class Stage:
         """The context variables that the system was started with, and what its start hooks set: each message has a copy."""
         self.loop_calls: set[Call] = set()
         """What runs on the event loop."""
-        self.raised: dict[str, BaseException] = {}
+        self.raised = Raised()
         """By message id: what ended a message whose result is waited for, for who waits in this very process."""
         self.counters: dict[str, int] = {}
         """What happened to the machinery itself in this run: restarts, failed snapshots, I/O errors."""

@@ -1,16 +1,16 @@
-"""The timer: one heap of deadlines, one thread that waits for the earliest.
+"""The timer: one set of deadlines, one thread that waits for the earliest.
 
 It holds nothing that matters: who asked to be woken asks again when a new timer takes over.
 """
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor
 from perdure.actors.mailbox import stops
 from perdure.actors.messages import Wake, WakeAt
+from perdure.events.heap_set import HeapSet
 
 if TYPE_CHECKING:
     from perdure.actors.stage import Stage
@@ -27,12 +27,12 @@ class Timer(Actor):
 
     def __init__(self, stage: Stage, name: str, generation: int) -> None:
         super().__init__(stage, name, generation)
-        self.deadlines: list[tuple[int, str]] = []
+        self.deadlines: HeapSet[tuple[int, str]] = HeapSet()
         self.asked: dict[str, int] = {}
 
     def patience_s(self) -> float | None:
         """Wait for the next deadline, and no longer than until the clock may have moved: it was corrected, or the machine slept."""
-        timeout_s = self.stage.clock.seconds_until(self.deadlines[0][0]) if self.deadlines else None
+        timeout_s = self.stage.clock.seconds_until(self.deadlines.first[0]) if self.deadlines else None
         return None if timeout_s is None else min(timeout_s, LOOK_S)
 
     def turn(self, items: list[Any]) -> bool:
@@ -40,17 +40,17 @@ class Timer(Actor):
         for item in items:
             match item:
                 case WakeAt(name=name, at_us=at_us):
-                    if self.asked.get(name) != at_us:
-                        self.asked[name] = at_us
-                        heappush(self.deadlines, (at_us, name))
+                    self.deadlines.discard((self.asked.get(name, 0), name))
+                    self.asked[name] = at_us
+                    self.deadlines.add((at_us, name))
                 case _ if stops(item):
                     return False
         self._ring(self.stage.clock.now_us())
         return True
 
     def _ring(self, now_us: int) -> None:
-        while self.deadlines and self.deadlines[0][0] <= now_us:
-            at_us, name = heappop(self.deadlines)
-            if self.asked.get(name) == at_us:  # else it has asked for another time since
-                del self.asked[name]
-                self.stage.tell(name, Wake())
+        while self.deadlines and self.deadlines.first[0] <= now_us:
+            _, name = due = self.deadlines.first
+            self.deadlines.discard(due)
+            del self.asked[name]
+            self.stage.tell(name, Wake())

@@ -77,6 +77,7 @@ class Worker(Actor):
             try:
                 item: Any = take()
             except Empty:
+                item = None  # what was handled last does not stay for as long as nothing comes
                 item = self._wait(simple)
                 since = self.now_s()
                 simple = self._simple()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,7 +17,10 @@ from perdure.events.queue_state import QueueState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Until = Callable[[Callable[[], object]], None]
 
+
+PATIENCE_S = 15.0
 STATES = (QueueState, HandlersState, DeadLettersState)
 
 
@@ -37,7 +41,7 @@ def _states_of(system: perdure.System) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", ["queue", "dispatcher", "dead_letters", "journal", "supervisor", "timer", "snapshotter"])
-def test_the_state_of_an_actor_that_died_is_gone(name: str, until: Callable[[Callable[[], object]], None]) -> None:
+def test_the_state_of_an_actor_that_died_is_gone(name: str, until: Until) -> None:
     gc.collect()
     before = {id(thing) for thing in gc.get_objects() if isinstance(thing, STATES)}
     system = perdure.System(store=perdure.MemoryStore())
@@ -51,3 +55,57 @@ def test_the_state_of_an_actor_that_died_is_gone(name: str, until: Callable[[Cal
             system.publish(Pinned(round_))
             assert system.admin.metrics().ready == 11 + round_
         until(lambda: not [thing for thing in _states_of(system) if id(thing) not in before])
+
+
+class Large:
+    """What a handler has in a variable while it fails."""
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_an_exception_kept_for_its_waiter_holds_no_variables(kind: str, until: Until) -> None:
+    system = perdure.System(store=perdure.MemoryStore())
+    held: list[weakref.ref[Any]] = []
+
+    def fail() -> None:
+        large = Large()
+        held.append(weakref.ref(large))
+        msg = "in vain"
+        raise ValueError(msg)
+
+    async def fail_later(_: Pinned) -> None:
+        fail()
+
+    def fail_now(_: Pinned) -> None:
+        fail()
+
+    system.handler(Pinned, retries=0)(fail_now if kind == "plain" else fail_later)
+    with system:
+        ident = system.publish(Pinned(1), keep_result=3600.0)
+        until(lambda: system.admin.metrics().dead_letters)
+        gc.collect()
+        assert held[0]() is None
+        with pytest.raises(ValueError, match="in vain") as caught:
+            system.result(ident, timeout=PATIENCE_S)
+        assert "fail" in [entry.name for entry in caught.traceback], "where it failed is told all the same"
+        del caught
+
+
+def test_an_exception_goes_with_the_result_that_is_kept(until: Until, clock: perdure.ManualClock) -> None:
+    system = perdure.System(store=perdure.MemoryStore(), clock=clock)
+
+    @system.handler(Pinned, retries=1, backoff=perdure.Fixed(5.0))
+    def fail(message: Pinned, ctx: perdure.Context) -> None:
+        if message.n or ctx.attempt == 1:
+            raise ValueError(message.n)
+
+    with system:
+        for n in (0, 1):
+            system.publish(Pinned(n), keep_result=60.0)
+        until(lambda: system.admin.metrics().delayed == 2)
+        assert not len(system.stage.raised), "what is tried again has not ended"
+        clock.advance(5.0)
+        until(lambda: system.admin.metrics().dead_letters == 1)
+        until(lambda: system.admin.metrics().completed == 1)
+        assert len(system.stage.raised) == 1
+        clock.advance(61.0)
+        until(lambda: not len(system.stage.raised))
