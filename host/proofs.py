@@ -27,7 +27,9 @@ __all__ = ["prove"]
 SURE = frozenset({int, str, float, bool, bytes, UUID, Decimal, dt.date, type(None)})
 """Whatever value has exactly one of these types is decoded as an equal one, wherever that type is what is expected."""
 KEYS = frozenset({int, str})
-_HOLDERS = {list: list, set: set, frozenset: frozenset, tuple: tuple}
+ELEMENTS = SURE - {float, Decimal}
+"""Of what a set may be: two sets with NaN in them are not equal."""
+_HOLDERS = (list, set, frozenset, tuple)
 _HOOKS = ("__attrs_pre_init__", "__attrs_post_init__", "__post_init__")
 """What may change an object again when it is decoded."""
 
@@ -106,6 +108,8 @@ class _Prover:
             is_dict = f"{value}.__class__ is {self._name(dict)} and {self._all_of(args[0], value)}"
             return None if values is None else f"({is_dict} and {values})"
         if origin is tuple and args[1:] != (Ellipsis,):
+            return None
+        if origin in (set, frozenset) and args[0] not in ELEMENTS:
             return None
         if origin in _HOLDERS:
             elements = self._all_of(args[0], value)

@@ -31,6 +31,8 @@ def table(title: str) -> list[list[str]]:
 def value_of(text: str) -> object:
     if found := re.fullmatch(r'`"(.*)"`', text):
         return found[1]
+    if text in ("True", "False"):
+        return text == "True"
     number, _, unit = text.replace(",", "").partition(" ")
     return int(number) * SIZES[unit] if unit in SIZES else float(number) if re.fullmatch(r"[\d.]+", number) else text
 
