@@ -5,6 +5,7 @@ It decides nothing: what dies and what comes back is the queue's word (`perdure.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.decider import Decider
@@ -12,10 +13,12 @@ from perdure.actors.desk import Request
 from perdure.actors.log_lines import tell_dead_letter
 from perdure.actors.messages import Committed
 from perdure.events import dead_letters as letters
-from perdure.events.errors import UnknownMessage
+from perdure.events.errors import as_refusal
 from perdure.events.vocabulary import DeadLettered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.events.snapshot import States
 
 __all__ = ["DeadLetters"]
@@ -43,11 +46,15 @@ class DeadLetters(Decider):
                             if isinstance(event, DeadLettered):
                                 tell_dead_letter(self.stage.tuning, event)
                 case Request(command=letters.Selection() as selection):
-                    try:
-                        found = letters.select(self.state, selection)
-                    except UnknownMessage as error:
-                        self.stage.desk.refuse(message, error)
-                    else:
-                        self.stage.desk.settle(message, found)
+                    self._answer(message, partial(letters.select, self.state, selection))
                 case Request():
-                    self.stage.desk.settle(message, letters.stats(self.state))
+                    self._answer(message, partial(letters.stats, self.state))
+
+    def _answer(self, request: Request, look: Callable[[], Any]) -> None:
+        """Answer a question; it changes nothing, so whatever fails in it is that question's error alone."""
+        try:
+            found = look()
+        except Exception as error:  # noqa: BLE001 - see above
+            self.stage.desk.refuse(request, as_refusal(error))
+        else:
+            self.stage.desk.settle(request, found)

@@ -33,7 +33,7 @@ from perdure.actors.reporting import report
 from perdure.events import handlers as rules
 from perdure.events.commands import Extend, Fail, GiveBack, Lose, Subscription
 from perdure.events.commit_size import check_commit, measure
-from perdure.events.errors import PerdureError
+from perdure.events.errors import as_refusal
 from perdure.events.overdue import Attempt, End, overdue
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ class Dispatcher(Decider):
                     return
             events = rules.decide(self.state, command)
             check_commit(measure(events), type(command).__name__)
-        except (PerdureError, ValueError) as error:
-            self.stage.desk.refuse(request, error)
+        except Exception as error:  # noqa: BLE001 - rules are pure: nothing has changed, and it is this request's error alone
+            self.stage.desk.refuse(request, error if isinstance(error, ValueError) else as_refusal(error))
             return
         for event in events:
             rules.evolve(self.state, event)

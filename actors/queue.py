@@ -50,7 +50,7 @@ from perdure.events.commands import (
 )
 from perdure.events.commit_size import Size, check_commit, measure
 from perdure.events.ending_rules import excess
-from perdure.events.errors import PerdureError, QueueFull
+from perdure.events.errors import PerdureError, QueueFull, as_refusal
 from perdure.events.message import Message
 from perdure.events.outcome_rules import complete_run
 from perdure.events.queue_folds import evolve_all
@@ -196,7 +196,13 @@ class Queue(Decider):
         Raises:
             PayloadTooLarge: what follows is more than one commit takes. (And what the rules refuse.)
         """
-        events = rules.decide(self.state, command, now_us, self.stage.limits)
+        try:
+            events = rules.decide(self.state, command, now_us, self.stage.limits)
+        except PerdureError:
+            raise
+        except Exception as error:  # rules are pure: nothing has changed, so it is the request's error, if this is one's
+            logger.exception("a rule failed on %s", type(command).__name__)
+            raise as_refusal(error) from error
         size = measure(events)
         check_commit(size, type(command).__name__)
         self.apply(events, size)

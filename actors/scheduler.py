@@ -92,7 +92,7 @@ class Scheduler(Actor):
                 upcoming.append(self._advance(schedule, now_us))
             except Exception:
                 logger.exception("the schedule %s failed and is left alone until the next start", schedule.name)
-                del self.stage.schedules[schedule.name]
+                self.stage.drop_schedule(schedule.name)
         if upcoming:
             # The timer has another clock: one that never goes back, and so may be ahead of the wall clock.
             self.stage.tell("timer", WakeAt(self.name, self.stage.clock.now_us() + max(0, min(upcoming) - now_us)))

@@ -12,7 +12,7 @@ from perdure.actors.actor import Actor
 from perdure.actors.desk import Request
 from perdure.actors.messages import Reborn, TakeSnapshot
 from perdure.actors.recovery import advance
-from perdure.events.errors import FolderMoved, PerdureError, StoreUnavailable
+from perdure.events.errors import FolderMoved, PerdureError, StoreUnavailable, another
 from perdure.store import Snapshot
 
 if TYPE_CHECKING:
@@ -84,13 +84,16 @@ class Snapshotter(Actor):
             return
         try:
             self.states = take(self.stage, self.states)
-        except (StoreUnavailable, OSError) as error:
+        except Exception as error:  # no snapshot is a nuisance; a system that stops for want of one is an outage
             self.states = None
             self.stage.count("snapshot_failures")
-            logger.warning("a snapshot failed, the queue goes on and it will be tried again: %s", error)
-            refusal = error if isinstance(error, PerdureError) else StoreUnavailable(f"the snapshot was not written: {error}")
+            is_told = isinstance(error, (PerdureError, OSError))  # its message says all; else it is a fault of perdure's
+            level = logging.WARNING if isinstance(error, (StoreUnavailable, OSError)) else logging.ERROR
+            why = "a snapshot failed, the queue goes on and it will be tried again: %s"
+            logger.log(level, why, error if is_told else repr(error), exc_info=None if is_told else error)
+            refusal = error if isinstance(error, PerdureError) else StoreUnavailable(f"the snapshot was not written: {error!r}")
             for request in asked:
-                self.stage.desk.refuse(request, refusal)
+                self.stage.desk.refuse(request, another(refusal))
             if isinstance(error, FolderMoved):
                 raise
             return

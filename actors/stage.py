@@ -150,6 +150,8 @@ class Stage:
         self.desk = Desk(self.tell)
         self.actors: dict[str, Actor] = {}
         self.pools: dict[str, Pool] = {}
+        """As `schedules` and `outboxes`, it is read in any thread and never changed in place: a change makes another dict (see
+        `add_pool` and its like), so that a thread which goes through one may take its time."""
         self.handlers: dict[str, HandlerSpec] = {}
         self.warm: dict[str, States] = {}
         """Each actor's part of the states as folded at the start, so that three actors need not fold the log three times."""
@@ -158,6 +160,8 @@ class Stage:
         self._terms: dict[str, int] = {}
         self._lock = threading.Lock()
         self.deaths: dict[str, int] = {}
+        self.recent_deaths: dict[str, list[float]] = {}
+        """By name: when those died that count in the budget."""
         self.schedules: dict[str, Schedule] = {}
         self.outboxes: dict[str, Source] = {}
         self.variables = copy_context()
@@ -179,8 +183,36 @@ class Stage:
         """The requests that stand in it."""
         self.unrecorded: dict[int, Event] = {}
         """By `id`: facts about the machinery that are not known to be on record; a supervisor's or journal's death loses none."""
-        self.on_supervisor_death: Callable[[Actor], None] | None = None
+        self.on_supervisor_death: Callable[[Actor, BaseException], None] | None = None
         self.closing = False
+
+    def add_pool(self, pool: Pool) -> Pool:
+        """Let a handler's pool be known; gives the one that counts, which is the first of its type."""
+        with self._lock:
+            known = self.pools.get(pool.type)
+            if known is None:
+                self.pools = {**self.pools, pool.type: pool}
+            return known or pool
+
+    def add_schedule(self, schedule: Schedule) -> None:
+        """Let a schedule be known, in place of one of its name."""
+        with self._lock:
+            self.schedules = {**self.schedules, schedule.name: schedule}
+
+    def drop_schedule(self, name: str) -> None:
+        """Forget a schedule."""
+        with self._lock:
+            self.schedules = {known: schedule for known, schedule in self.schedules.items() if known != name}
+
+    def add_outbox(self, source: Source) -> None:
+        """Let an outbox be relayed."""
+        with self._lock:
+            self.outboxes = {**self.outboxes, source.name: source}
+
+    def drop_outbox(self, name: str) -> None:
+        """Forget an outbox."""
+        with self._lock:
+            self.outboxes = {known: source for known, source in self.outboxes.items() if known != name}
 
     def fold(self, until: int | None, parts: frozenset[str] = ALL_PARTS) -> tuple[States, int]:
         """Fold the log up to a sequence number, within the bounds of this system; see `recover`."""
@@ -223,7 +255,7 @@ class Stage:
         if actor.name != "supervisor":
             self.tell("supervisor", Down(actor.name, actor, cause))
         elif cause is not None and self.actors.get("supervisor") is actor and self.on_supervisor_death is not None:
-            self.on_supervisor_death(actor)
+            self.on_supervisor_death(actor, cause)
 
     def next_term(self, name: str) -> int:
         """Give an actor's next term."""

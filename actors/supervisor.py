@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor, ActorKilled
+from perdure.actors.budget import count_death, stop_for_good
 from perdure.actors.dead_letters import DeadLetters
 from perdure.actors.desk import Request
 from perdure.actors.dispatcher import Dispatcher
@@ -24,7 +25,7 @@ from perdure.actors.snapshotter import Snapshotter
 from perdure.actors.timer import Timer
 from perdure.actors.worker import Worker
 from perdure.events import vocabulary as ev
-from perdure.events.errors import FolderMoved, NotRunning, StoreUnavailable
+from perdure.events.errors import FolderMoved, StoreUnavailable
 
 if TYPE_CHECKING:
     from perdure.actors.pool import Pool
@@ -47,9 +48,6 @@ ROLES: dict[str, type[Actor]] = {
 HIRED: dict[str, type[Actor]] = {"event_loop": EventLoop, "scheduler": Scheduler, "relay": Relay}
 """The actors that only some systems need, started when something asks for them."""
 
-PAUSE_FIRST_S = 0.01
-PAUSE_MAX_S = 1.0
-
 LOOK_AGAIN_S = 0.02
 """While somebody waits for the workers: the list of them is the dispatcher's, and changes without a word to the supervisor."""
 
@@ -62,7 +60,6 @@ class Supervisor(Actor):
         self.term = 0
         self.ready = False
         """The journal has answered `Recall`: what it has on record of a predecessor's facts is known."""
-        self.deaths: dict[str, list[float]] = {}
         self.pending: list[tuple[float, str]] = []
         self.waiting: list[Request] = []
         """Who wants to be told when every handler has all its workers."""
@@ -161,7 +158,7 @@ class Supervisor(Actor):
         if any(pending == name for _, pending in self.pending):
             return
         if isinstance(down.cause, FolderMoved):  # no try brings the folder back
-            self._stop_for_good(f"the system has stopped: {down.cause}", down.cause)
+            stop_for_good(self.stage, f"the system has stopped: {down.cause}", down.cause)
             return
         self.stage.count("actor_deaths")
         killed = isinstance(down.cause, ActorKilled)
@@ -172,7 +169,7 @@ class Supervisor(Actor):
             logger.debug("how actor %s died:", name, exc_info=down.cause)
         pause_s = 0.0
         if not killed:
-            pause_s = self._count_death(name, down.cause, counted=not io_error)
+            pause_s = count_death(self.stage, name, down.cause, counted=not io_error)
             if self.stage.failed is not None:
                 return
         if io_error and name == "journal":
@@ -186,40 +183,11 @@ class Supervisor(Actor):
         else:
             self._restart(name)
 
-    def _count_death(self, name: str, cause: BaseException, *, counted: bool) -> float:
-        """Enter a death that nobody asked for; gives the pause before the restart in seconds."""
-        now = self.stage.world.monotonic_s()
-        tuning = self.stage.tuning
-        recent = [at for at in self.deaths.get(name, []) if now - at < tuning.restart_window_s]
-        recent.append(now)
-        self.deaths[name] = recent
-        if counted and len(recent) > tuning.restart_budget:
-            self._give_up(name, len(recent), cause)
-        if len(recent) == 1:
-            return 0.0
-        return min(PAUSE_FIRST_S * 2.0 ** (len(recent) - 2), PAUSE_MAX_S)
-
     def _left(self, down: Down) -> None:
         """An actor ended in good order; for a worker that means its slot is gone."""
         self.stage.actors.pop(down.name, None)
         if isinstance(down.actor, Worker):
             self.stage.tell("dispatcher", WorkerDown(down.actor.pool, down.name, restarted=False))
-
-    def _give_up(self, name: str, deaths: int, cause: BaseException) -> None:
-        self._stop_for_good(
-            f"the system has stopped: its {name} died {deaths} times within {self.stage.tuning.restart_window_s:g} s, last of "
-            f"{cause!r}. Nothing on record is lost; mend the cause and start the system again.",
-            cause,
-        )
-
-    def _stop_for_good(self, why: str, cause: BaseException) -> None:
-        error = NotRunning(why)
-        error.__cause__ = cause
-        logger.critical("%s", error)
-        self.stage.failed = error
-        self.stage.desk.abandon(error)
-        for pool in self.stage.pools.values():
-            pool.closed = True
 
     # --- starts ----------------------------------------------------------------------------------------------------------
 
@@ -227,10 +195,10 @@ class Supervisor(Actor):
         old = self.stage.actors[name]
         self.stage.count("actor_restarts")
         if isinstance(old, Worker):
-            self.stage.enter(Worker(self.stage, name, old.generation + 1, old.pool))
+            self._enter(Worker(self.stage, name, old.generation + 1, old.pool))
             self.stage.tell("dispatcher", WorkerDown(old.pool, name, restarted=True))
         else:
-            self.stage.enter((ROLES | HIRED)[name](self.stage, name, old.generation + 1))
+            self._enter((ROLES | HIRED)[name](self.stage, name, old.generation + 1))
         if name == "timer":
             self.stage.tell_all(Reborn(name))
         self._record(ev.ActorRestarted(name, "", self.stage.deaths.get(name, 0)))
@@ -246,7 +214,19 @@ class Supervisor(Actor):
     def _hire(self, name: str, pool: Pool | None) -> None:
         if name in self.stage.actors:
             return
-        self.stage.enter(HIRED[name](self.stage, name, 1) if pool is None else Worker(self.stage, name, 1, pool))
+        self._enter(HIRED[name](self.stage, name, 1) if pool is None else Worker(self.stage, name, 1, pool))
+
+    def _enter(self, actor: Actor) -> None:
+        """Start an actor; where the operating system gives no thread for it, try again later."""
+        try:
+            self.stage.enter(actor)
+        except (RuntimeError, OSError, MemoryError) as error:
+            if self.stage.world.runs(actor):
+                raise
+            pause_s = count_death(self.stage, actor.name, error, counted=False)
+            level = logging.ERROR if self.stage.first_time("no thread") else logging.DEBUG
+            logger.log(level, "the %s cannot be started, tried again until it can: %r. Have fewer workers?", actor.name, error)
+            heappush(self.pending, (self.stage.world.monotonic_s() + max(pause_s, LOOK_AGAIN_S), actor.name))
 
     def _record(self, fact: ev.Event) -> None:
         """Put a fact about the machinery on record. Nobody waits for it, but it is kept until it is there.

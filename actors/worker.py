@@ -20,6 +20,8 @@ from perdure.events.errors import InvalidMessage
 from perdure.events.parcel import Flight
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.actors.handler import HandlerSpec
     from perdure.actors.stage import Stage
 
@@ -53,7 +55,7 @@ class Worker(Actor):
         """Somebody may wait for what is finished: it published, or failed, or its result is asked for."""
         self.told_us = 0.0
         self.looked_us = 0
-        self.load = stage.publisher.loader(pool.type)
+        self.load: Callable[[bytes], Any] | None = None
         pool.workers[name] = self.token
 
     def kill(self) -> None:
@@ -63,8 +65,9 @@ class Worker(Actor):
             self.rouse()
 
     def on_start(self) -> None:
-        """End the process that a predecessor may have left."""
+        """End the process that a predecessor may have left; find out how messages are decoded."""
         self.caller.end_process()
+        self.load = self.stage.publisher.loader(self.pool.type)  # here, where an error is this worker's death, nobody else's
 
     def run(self) -> None:
         """Take deliveries one by one, or in batches, as fast as they come."""

@@ -47,6 +47,9 @@ class World(Protocol):
     def monotonic_s(self) -> float:
         """Give a time that only goes forward, for pauses."""
 
+    def sleep(self, seconds: float) -> None:
+        """Let a time pass, in a thread that nobody waits for."""
+
     def pid(self) -> int:
         """Give the process's id, for the record."""
 
@@ -81,6 +84,8 @@ class Threads:
 
     monotonic_s = staticmethod(time.monotonic)
     """See `World.monotonic_s`."""
+    sleep = staticmethod(time.sleep)
+    """See `World.sleep`."""
     pid = staticmethod(os.getpid)
     """See `World.pid`."""
 

@@ -173,6 +173,9 @@ class SimulatedWorld:
         """See `World.monotonic_s`."""
         return self.clock.passed_us / 1_000_000
 
+    def sleep(self, seconds: float) -> None:
+        """See `World.sleep`: who pauses is dead, and nobody's turn depends on it."""
+
     def pid(self) -> int:
         """See `World.pid`: the same in each run."""
         return 1

@@ -28,6 +28,7 @@ __all__ = [
     "UnknownMessageType",
     "WouldDeadlock",
     "another",
+    "as_refusal",
 ]
 
 
@@ -164,3 +165,12 @@ def another(error: E) -> E:
     copy = type(error)(*error.args)
     copy.__cause__ = error.__cause__
     return copy
+
+
+def as_refusal(error: Exception) -> PerdureError:
+    """Give the error of a request that a rule could not decide: what the rule raised on purpose, or the news of a fault in it."""
+    if isinstance(error, PerdureError):
+        return error
+    refusal = PerdureError(f"the request could not be decided, and changed nothing: {error!r}. This is a fault of perdure's own.")
+    refusal.__cause__ = error
+    return refusal

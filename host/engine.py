@@ -10,6 +10,8 @@ import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.actor import ActorKilled
+from perdure.actors.budget import count_death, stop_for_good
 from perdure.actors.decider import Decider
 from perdure.actors.journal import Journal
 from perdure.actors.messages import Hire, Hurry, Quiesce, Report, Wake, WhenStaffed
@@ -112,9 +114,10 @@ class Engine:
             stage.warm[part] = States(
                 states.queue, states.handlers, states.dead_letters, states.seq, states.at_us, frozenset({part})
             )
-        for name, spec in specs.items():
-            stage.pools[name] = Pool(spec)
-        stage.schedules.update(schedules)
+        for spec in specs.values():
+            stage.add_pool(Pool(spec))
+        for schedule in list(schedules.values()):
+            stage.add_schedule(schedule)
         stage.on_supervisor_death = self._replace_supervisor
         broken = contradictions(states)
         dead_before, out_before = len(states.queue.dead), len(states.queue.leased)
@@ -155,7 +158,9 @@ class Engine:
 
     def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         """Register a handler, or a schedule with its handler, while the actors run; returns when it is at work."""
-        self.stage.pools[spec.type] = Pool(spec)
+        pool = self.stage.add_pool(Pool(spec))
+        if pool.registered is not spec:  # it takes the place of one that runs
+            pool.registered = spec
         self.ask("dispatcher", handler_rules.Register(spec.fact()))
         self.ask("supervisor", WhenStaffed())
         if schedule is not None:
@@ -163,13 +168,13 @@ class Engine:
 
     def add_schedule(self, schedule: Schedule) -> None:
         """Let a schedule begin while the actors run."""
-        self.stage.schedules[schedule.name] = schedule
+        self.stage.add_schedule(schedule)
         self.stage.tell("supervisor", Hire("scheduler"))
         self.stage.tell("scheduler", Wake())
 
     def add_outbox(self, source: Source) -> None:
         """Have an outbox relayed from now on."""
-        self.stage.outboxes[source.name] = source
+        self.stage.add_outbox(source)
         self.stage.tell("supervisor", Hire("relay"))
         self.stage.tell("relay", Wake())
 
@@ -191,9 +196,21 @@ class Engine:
             msg = f"the {actor} did not answer within {timeout_s:g} s"
             raise TimeoutError(msg) from None
 
-    def _replace_supervisor(self, dead: Actor) -> None:
-        if not self._dismissed:  # at a stop too: who brings the handlers to rest may need an actor that is dead
-            self.stage.enter(Supervisor(self.stage, "supervisor", dead.generation + 1))
+    def _replace_supervisor(self, dead: Actor, cause: BaseException) -> None:
+        """Start another supervisor, unless it dies too often. Runs in the thread of the one that is dead."""
+        stage = self.stage
+        if self._dismissed or stage.failed is not None:
+            return
+        if not isinstance(cause, ActorKilled):
+            logger.error("actor supervisor died: %r", cause, exc_info=cause)
+            pause_s = count_death(stage, "supervisor", cause)
+            if stage.failed is not None:
+                return
+            stage.world.sleep(pause_s)
+        try:
+            stage.enter(Supervisor(stage, "supervisor", dead.generation + 1))
+        except (RuntimeError, OSError, MemoryError) as error:  # nobody would be left to notice that
+            stop_for_good(stage, f"the system has stopped: its supervisor could not be replaced: {error!r}", error)
 
     def stop(self, grace_s: float, why: NotRunning) -> None:
         """Bring the handlers to rest, then let the actors go and close the store."""

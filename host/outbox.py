@@ -194,7 +194,7 @@ class OutboxRelay:
         with self._at_work:
             self._ended = True
         if self._system.running:
-            self._system.stage.outboxes.pop(self.name, None)
+            self._system.stage.drop_outbox(self.name)
 
     def __enter__(self) -> Self:
         """See `start`."""

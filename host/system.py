@@ -192,7 +192,7 @@ class System(Handling, Results):
         living.enter(self._life)
         self._engine = engine
         try:
-            self.recovery = engine.start(opened, self._registered.specs, self._registered.schedules)
+            self.recovery = engine.start(opened, dict(self._registered.specs), dict(self._registered.schedules))
             # Those that another thread registered while the engine started.
             for spec in [*self._registered.specs.values()]:
                 if spec.type not in engine.stage.pools:

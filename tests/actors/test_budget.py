@@ -1,0 +1,172 @@
+"""No death is outside a budget, the supervisor's included; and what one request dies of stops nothing else."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import perdure
+from perdure.actors.supervisor import Supervisor
+from perdure.actors.worker import Worker
+from perdure.events import dead_letters, handlers, queue_rules
+from perdure.store import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PATIENCE_S = 15.0
+
+
+@attrs.frozen
+class Job:
+    n: int
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come to hold"
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("where", ["on_start", "turn", "_restart"])
+def test_a_supervisor_that_dies_again_and_again_stops_the_system(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    """It used to die 110,000 times without a word."""
+    system = perdure.System(store=MemoryStore(), options=perdure.Options(restart_budget=3))
+    deaths: list[int] = []
+
+    def die(*_: object) -> None:
+        deaths.append(1)
+        raise RuntimeError("broken for good")
+
+    with system, caplog.at_level(logging.ERROR, logger="perdure"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Supervisor, where, die)
+            if where == "on_start":
+                system.actors.kill("supervisor")
+            for _ in range(30):
+                if system.running and "supervisor" in system.actors:
+                    system.actors.kill("timer")
+                    time.sleep(0.005)
+            until(lambda: not system.running)
+        with pytest.raises(perdure.NotRunning, match=r"supervisor died 4 times.*broken for good") as caught:
+            system.publish(Job(1))
+        assert isinstance(caught.value.__cause__, RuntimeError)
+        told = [record.getMessage() for record in caplog.records]
+        assert sum("actor supervisor died" in line for line in told) == 4
+        assert any("the system has stopped" in line for line in told)
+    assert len(deaths) <= 8
+    with system:
+        assert system.publish(Job(2))
+
+
+def test_a_supervisors_death_forgives_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts in the budget outlives it."""
+    system = perdure.System(store=MemoryStore(), options=perdure.Options(restart_budget=3))
+    with system:
+        monkeypatch.setattr("perdure.actors.timer.Timer.turn", lambda *_: 1 / 0)
+        for _ in range(200):
+            if not system.running:
+                break
+            system.actors.kill("supervisor")
+            time.sleep(0.01)
+        until(lambda: not system.running)
+        with pytest.raises(perdure.NotRunning, match=r"timer died \d+ times"):
+            system.publish(Job(1))
+
+
+def test_a_worker_that_cannot_begin_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = perdure.System(store=MemoryStore(), options=perdure.Options(restart_budget=3))
+    system.handler(Job)(lambda job: None)
+    monkeypatch.setattr(type(system.drafts), "loader", lambda *_: 1 / 0)
+    with pytest.raises((perdure.NotRunning, TimeoutError), match=r"worker:.*Job:0 died 4 times"):
+        system.start()
+    assert not system.running
+
+
+def test_no_thread_for_a_worker_is_no_end_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More workers were asked for than the machine gives: the others go on, and the missing ones come when they can."""
+    system = perdure.System(store=MemoryStore(), options=perdure.Options(restart_budget=3))
+    handled: list[int] = []
+    system.handler(Job)(lambda job: handled.append(job.n))
+    start = Worker.start_thread
+    exhausted = threading.Event()
+
+    def start_thread(worker: Worker) -> None:
+        if exhausted.is_set():
+            raise RuntimeError("can't start new thread")
+        start(worker)
+
+    monkeypatch.setattr(Worker, "start_thread", start_thread)
+    with system:
+        exhausted.set()
+        system.admin.scale(Job, 20)
+        system.publish(Job(1))
+        system.drain(timeout=PATIENCE_S)
+        assert handled == [1]
+        exhausted.clear()
+        until(lambda: system.admin.handlers()[f"{__name__}.Job"].workers == 20)
+        until(lambda: all(system.stage.world.runs(a) for a in list(system.stage.actors.values())))
+        assert system.running
+
+
+# --- requests --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_of_a_damaged_log_is_that_requests_error(tmp_path: Path) -> None:
+    """The system goes on, however often it is asked."""
+    folder = tmp_path / "data"
+    with perdure.System(folder) as system:
+        for n in range(10):
+            system.publish(Job(n))
+        segment = next(folder.glob("log-*.seg"))
+        with segment.open("r+b") as file:
+            file.seek(200)
+            file.write(b"\xff" * 32)
+        for _ in range(12):
+            with pytest.raises(perdure.StoreCorrupt):
+                system.admin.snapshot()
+        assert system.running
+        assert system.publish(Job(11))
+        assert system.admin.metrics().machinery.get("actor_deaths", 0) == 0
+
+
+NOTHING: dict[str, object] = {}
+REQUESTS: dict[str, tuple[Any, str, Callable[[perdure.System], object]]] = {
+    "scale": (handlers, "decide", lambda system: system.admin.scale(Job, 2)),
+    "configure": (handlers, "decide", lambda system: system.admin.configure(Job, retries=3)),
+    "pause": (handlers, "decide", lambda system: system.admin.pause(Job)),
+    "resume": (handlers, "decide", lambda system: system.admin.resume(Job)),
+    "list": (dead_letters, "select", lambda system: system.dead_letters.list()),
+    "stats": (dead_letters, "stats", lambda system: system.dead_letters.stats()),
+    "cancel": (queue_rules, "decide", lambda system: system.cancel("an-id")),
+    "checkout": (queue_rules, "decide", lambda system: system.checkout(Job)),
+    "snapshot": (MemoryStore, "save_snapshot", lambda system: system.admin.snapshot()),
+    "history": (MemoryStore, "retire_history", lambda system: system.admin.snapshot()),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_whatever_fails_in_a_request_is_that_requests_error(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """An error that no rule raises on purpose, too: it is refused once, kills nobody, and the next request is answered."""
+    module, function, call = REQUESTS[name]
+    system = perdure.System(store=MemoryStore())
+    system.handler(Job)(lambda job: None)
+    with system:
+        system.publish(Job(1))
+        system.drain(timeout=PATIENCE_S)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, function, lambda *_args, **_named: NOTHING["no such key"])
+            with pytest.raises(perdure.PerdureError, match="no such key"):
+                call(system)
+        call(system)
+        assert system.running
+        assert system.admin.metrics().machinery.get("actor_deaths", 0) == 0
