@@ -17,6 +17,7 @@ from perdure.actors.messages import Append, Outcomes, Settle
 from perdure.chaos import SimulatedSystem
 from perdure.chaos.memory_disk import Killed, MemoryDisk
 from perdure.events import commit_size, vocabulary
+from perdure.events import handlers as handler_rules
 from perdure.events import queue_rules as rules
 from perdure.events.commands import Draft, Fail, Publish, Replay
 from perdure.events.wire import decode, encode
@@ -279,21 +280,16 @@ def test_replay_of_more_than_a_commit_takes_is_refused_whole(monkeypatch: pytest
         assert system.dead_letters.replay_all(reset_retries=False) == 20
 
 
-def test_registration_that_no_frame_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_change_of_a_handler_that_no_frame_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     system = SimulatedSystem()
+    system.handler(Job)(lambda job: None)
     with system:
         monkeypatch.setattr(commit_size, "COMMIT_BYTES_MAX", 3_000)
-
-        class Backoff:
-            def delay(self, attempt: int, chance: float) -> float:
-                return attempt + chance
-
-            def __repr__(self) -> str:
-                return "Backoff" * 1_000
-
-        with pytest.raises(perdure.PayloadTooLarge):
-            system.handler(Job, backoff=Backoff())(lambda job: None)
-        assert system.publish(Job(1))
+        name = system.drafts.names.name(Job)
+        with pytest.raises(perdure.PayloadTooLarge, match="Configure"):
+            system.ask("dispatcher", handler_rules.Configure(name, {"retries": {"x": "y" * 4_000}}))
+        system.admin.scale(Job, 2)
+        assert system.admin.handlers()[name].parallelism == 2
     assert not system.world.crashes
 
 
