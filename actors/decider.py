@@ -47,6 +47,9 @@ class Decider(Actor):
         self.written: list[Effect] = []
         self.synced: list[Effect] = []
         self.wake_at_us = 0
+        self.made_before = frozenset(self.stage.desk.outstanding)
+        """The requests, by key, that were made before this term: what was committed before them is in the log that it folds. All
+        later ones come from the mailbox, behind the notices (`Committed`) of what was committed before they were made."""
         self.stage.tell("journal", Recall(self.name, self.term))
 
     def on_batch(self, messages: list[Any]) -> None:
@@ -69,7 +72,9 @@ class Decider(Actor):
             if not self.ready:
                 return
             # In the order in which they were made: one that was told to the last of this name must not come after one told to this.
-            requests = self.stage.desk.unanswered(self.name)
+            # But none that is still to come from the mailbox: what was committed before it was made may lie there ahead of it.
+            told = {message.key for message in self.backlog if type(message) is Request}
+            requests = self.stage.desk.unanswered(self.name, self.made_before | told)
             messages, self.backlog = [*(m for m in self.backlog if type(m) is not Request), *requests], []
         outstanding = self.stage.desk.outstanding
         # Who was refused while his request lay here has been told that nothing will come of it.

@@ -22,7 +22,7 @@ from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull, StoreUnavailable, another
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
 
     from perdure.events.id_index import IdRun
 
@@ -332,12 +332,15 @@ class Desk:
             if request.voided > 1 and request.may_be_refused:
                 self.refuse(request, _unavailable("the log could not be synced to the disk, twice"))
 
-    def unanswered(self, target: str) -> list[Request]:
+    def unanswered(self, target: str, among: Container[int] | None = None) -> list[Request]:
         """Give all that wait for an answer of `target`, in the order in which they were made: its successor takes them up.
 
         Asked for once the successor is there to be told, this misses nothing: what is entered later is told to it.
+        `among`: only those of these keys.
         """
         requests = [request for _, request in sorted(self.outstanding.items(), key=_key) if request.target == target]
+        if among is not None:
+            requests = [request for request in requests if request.key in among]
         for request in requests:
             request.times += 1
         self._ring()  # whoever died may have struck off the last one, and not rung

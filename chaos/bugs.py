@@ -231,8 +231,8 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.queue",
-                "        due = rules.tick(self.state, now_us, self.stage.limits)  # what",
-                "        due: list[ev.Event] = []  # what",
+                "        due = rules.tick(self.state, now_us, self.stage.limits, unlived_us)\n",
+                "        due: list[ev.Event] = []\n",
             ),
             Edit(
                 "perdure.events.queue_rules", "            if has_expired(turn.published, now_us):\n                continue\n", ""
@@ -261,10 +261,17 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.decider",
-                "requests = self.stage.desk.unanswered(self.name)",
+                "requests = self.stage.desk.unanswered(self.name, self.made_before | told)",
                 "requests = [m for m in self.backlog if type(m) is Request]",
             ),
         ),
+    ),
+    Bug(
+        "a successor answers before it has heard what was committed meanwhile",
+        "deciders",
+        "simulation",
+        NIGHTS,
+        (Edit("perdure.actors.decider", "(self.name, self.made_before | told)", "(self.name)"),),
     ),
     Bug(
         "a successor takes up last what was asked for first",
@@ -274,8 +281,8 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.decider",
-                "requests = self.stage.desk.unanswered(self.name)",
-                "requests = self.stage.desk.unanswered(self.name)[::-1]",
+                "requests = self.stage.desk.unanswered(self.name, self.made_before | told)",
+                "requests = self.stage.desk.unanswered(self.name, self.made_before | told)[::-1]",
             ),
         ),
     ),

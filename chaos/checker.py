@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from perdure.chaos.witness import Witness
     from perdure.store import Frame, Snapshot
 
-__all__ = ["Sleepers", "at_rest", "check_history", "check_state"]
+__all__ = ["Sleepers", "at_rest", "check_history", "check_state", "dead_ids"]
 
 DECIDERS = ("queue", "dispatcher", "dead_letters")
 DELAYS_US = {"ValueError": round(BACKOFF_S * 1_000_000)}
@@ -110,6 +110,17 @@ def _check_dead_letters(system: SimulatedSystem, books: Books) -> None:
         reasons = (fact.reason, f"{fact.reason}: {fact.message}")  # with what the exception said, where it does not tell that
         demand(letter.reason in reasons, f"the dead letter {ident} died of {letter.reason!r}, and should of {fact.reason!r}")
         demand(one == other, f"the dead letter {ident} tells {one}, and should tell {other}")
+
+
+def dead_ids(store: Witness) -> set[str]:
+    """Give the ids of the messages that are dead letters as far as anybody has written."""
+    dead: dict[int, str] = {}
+    for _, _, _, event in facts(store):
+        if isinstance(event, ev.DeadLettered):
+            dead[event.number] = event.published.id
+        elif isinstance(event, (ev.Replayed, ev.Purged)):
+            dead.pop(event.number, None)
+    return set(dead.values())
 
 
 class _WithoutSnapshots:

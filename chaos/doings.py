@@ -221,12 +221,13 @@ def _configure(night: Night, retries: int) -> None:
 
 
 def _replay(night: Night, pick: int, reset: bool) -> None:  # noqa: FBT001 - a step's keyword
-    letters = night.system.dead_letters.list(limit=8)
+    letters = night.dead_letters()
     if letters:
         night.system.dead_letters.replay(_one_of(letters, pick).id, reset_retries=reset)
 
 
 def _purge(night: Night) -> None:
+    night.dead_letters()
     night.system.dead_letters.purge()
 
 

@@ -16,7 +16,7 @@ import attrs
 from perdure.actors import intake, journal, mailbox
 from perdure.chaos.books import BrokenPromise
 from perdure.chaos.called import Called
-from perdure.chaos.checker import Sleepers, at_rest, check_history, check_state
+from perdure.chaos.checker import Sleepers, at_rest, check_history, check_state, dead_ids
 from perdure.chaos.memory_disk import Killed, MemoryDisk, PowerCut
 from perdure.chaos.night_outbox import HostDatabase
 from perdure.chaos.night_work import Parcel, register
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from perdure.consumer import Delivery
+    from perdure.dead_letters import DeadLetter
     from perdure.store import Frame
 
 __all__ = ["BrokenPromise", "Night"]
@@ -259,6 +260,16 @@ class Night(Called):
             self.break_promise(f"the result of {ident} was given before it was on the disk")
 
     # --- looking ---------------------------------------------------------------------------------------------------------
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Ask for the dead letters: all that were on record when they were asked for are told, unless they have left since."""
+        store, openings, before = self.store, self.store.openings, dead_ids(self.store)
+        told = self.system.dead_letters.list()
+        if store is self.store and openings == store.openings:
+            missing = (before & dead_ids(store)) - {letter.id for letter in told}
+            if missing:
+                self.break_promise(f"dead letters that were on record are not told: {sorted(missing)}")
+        return told
 
     def look(self) -> None:
         """In the middle of the night: if all is quiet, what is held must be what is on record."""

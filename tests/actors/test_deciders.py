@@ -54,10 +54,23 @@ def test_a_term_takes_up_what_has_no_answer_in_the_order_in_which_it_was_made() 
     """One that its predecessor was told comes before those that it is told itself, and each once."""
     actor = decider()
     desk = actor.stage.desk
-    first, second, answered = (desk.send("counting", f"command {n}", Answer()) for n in range(3))
+    first = desk.send("counting", "command 0", Answer())
+    actor.begin()  # as a successor's does, once it is there to be told
+    second, answered = (desk.send("counting", f"command {n}", Answer()) for n in (1, 2))
     other = desk.send("another", "command", Answer())
     desk.settle(answered, None)
     actor.on_batch([second, "fact", answered])
     actor.on_batch([Recalled(1, 7)])
     assert actor.handled == ["fact", first, second]
     assert (first.times, second.times, other.times) == (2, 2, 1)
+
+
+def test_what_is_still_to_come_from_the_mailbox_waits_its_turn() -> None:
+    """Ahead of it there may lie the notice of what was committed before it was made."""
+    actor = decider()
+    early = actor.stage.desk.send("counting", "made before it had read the log", Answer())
+    late = actor.stage.desk.send("counting", "made meanwhile", Answer())
+    actor.on_batch([early, Recalled(1, 7)])
+    assert actor.handled == [early]
+    actor.on_batch(["a notice", late])
+    assert actor.handled == [early, "a notice", late]
