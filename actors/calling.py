@@ -135,7 +135,7 @@ class Caller:
         process = pool.processes.get(name)
         if process is None:
             handler = pool.handler
-            process = HandlerProcess(handler.function or handler.call, handler.memory_bytes)
+            process = HandlerProcess(handler.function or handler.call, handler.memory_bytes, handler.label)
             pool.processes[name] = process
         return process
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from perdure.actors.context import Reject, Retry, plain_text
 from perdure.actors.log_lines import tell_failure
+from perdure.actors.shipping import ProcessError, kind_name
 from perdure.events.backoff import checked_delay
 from perdure.events.commands import Fail
 
@@ -40,7 +41,7 @@ def failure(stage: Stage, pool: Pool, delivery: Delivery, error: BaseException) 
     else:
         reject = _final(pool.handler, error)
         delay_s = 0.0 if reject else _backoff_s(stage, pool, attempt, error)
-    name = _name(type(error))
+    name = _name(error)
     story = plain_text(stage.world.story(error), TRACEBACK_CHARS)
     if published.terms is not None and published.terms.result_us:
         stage.raised.put(published.id, name, error)
@@ -54,23 +55,28 @@ def undecodable(stage: Stage, delivery: Delivery, error: BaseException) -> Fail:
     """Describe a message that no attempt can change: its payload does not fit its type. The bytes stay in the dead letter."""
     published = delivery.published
     reason = plain_text(f"its payload cannot be decoded: {error}")
-    fail = Fail(published.number, published.id, delivery.lease.attempt, _name(type(error)), reason, "", 0, reason)
+    fail = Fail(published.number, published.id, delivery.lease.attempt, _name(error), reason, "", 0, reason)
     tell_failure(stage.tuning, published, fail, None, asked=False)
     return fail
 
 
 def _final(handler: HandlerSpec, error: BaseException) -> str | None:
     """Give the reason why this exception is not worth another attempt; None if it is."""
-    name = _name(type(error))
-    if handler.dead_letter_on and isinstance(error, handler.dead_letter_on):
+    name = _name(error)
+    if handler.dead_letter_on and _is_one_of(error, handler.dead_letter_on):
         return f"{name} is one of dead_letter_on"
-    if handler.retry_on and not isinstance(error, handler.retry_on):
+    if handler.retry_on and not _is_one_of(error, handler.retry_on):
         return f"{name} is none of retry_on"
     return None
 
 
-def _name(kind: type[BaseException]) -> str:
-    return plain_text(kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}", NAME_CHARS)
+def _is_one_of(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
+    return isinstance(error, kinds) or (isinstance(error, ProcessError) and error.is_one_of(kinds))
+
+
+def _name(error: BaseException) -> str:
+    name = error.kinds[0] if isinstance(error, ProcessError) and error.kinds else kind_name(type(error))
+    return plain_text(name, NAME_CHARS)
 
 
 def _backoff_s(stage: Stage, pool: Pool, attempt: int, error: BaseException) -> float:
@@ -86,6 +92,6 @@ def _backoff_s(stage: Stage, pool: Pool, attempt: int, error: BaseException) -> 
 def _text(error: BaseException) -> str:
     """Give an exception's message, even where its own `__str__` fails."""
     try:
-        return plain_text(error)
+        return plain_text(error.text if isinstance(error, ProcessError) else error)
     except Exception as second:  # noqa: BLE001 - the handler's exception is foreign code
         return f"(no message: its __str__ raised {type(second).__name__})"

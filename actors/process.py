@@ -14,22 +14,27 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.here import begin
-from perdure.actors.shipping import CANCEL_SIGNAL, pack
+from perdure.actors.process_log import levels, replay
+from perdure.actors.shipping import CANCEL_SIGNAL, ProcessError, pack
+from perdure.events.errors import InvalidMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.actors.context import Context
 
-__all__ = ["CANCEL_GRACE_S", "HandlerProcess", "ProcessDied"]
+__all__ = ["CANCEL_GRACE_S", "HandlerProcess", "ProcessDied", "packed_handler"]
 
 
 CANCEL_GRACE_S = 1.0
 """How long a handler whose message was cancelled may go on, to see that and tidy up, before its child is killed."""
+BOOT = "import sys; sys.path[:] = sys.argv[3:]; from perdure.actors.process_child import start; start(*map(int, sys.argv[1:3]))"
+"""What a child runs: before anything is imported, it has its parent's import path, and nothing of its own."""
 START_MAX_S = 30.0
 """How long a worker waits for a child that starts, before the time of its message begins to count all the same."""
 
@@ -41,37 +46,53 @@ class ProcessDied(Exception):
 class HandlerProcess:
     """One child. `call` belongs to one worker; `kill` and what `stopper` gives may be called in any thread."""
 
-    def __init__(self, function: Callable[[Any, Any], Any], memory_bytes: int | None) -> None:
+    def __init__(self, function: Callable[[Any, Any], Any], memory_bytes: int | None, label: str) -> None:
         self._function = function
+        self._label = label
         self._memory_bytes = memory_bytes or 0
         self._child: subprocess.Popen[bytes] | None = None
         self._greeted = False
         self._connection: Connection | None = None
         self._lock = threading.Lock()
         """Held while a call ends, and while one is stopped: a child is never killed under another call than was meant."""
+        self._broken: tuple[Any, ...] | None = None
+        """What the child said when it could not load the handler."""
         self._number = 0
         """Of the call under way, or of the next."""
         self._killed = False
         """The call under way was stopped."""
 
     def _start(self) -> Connection:
+        handler = pickle.dumps(("handler", packed_handler(self._function, self._label), levels()))
         ours, theirs = socket.socketpair()
         with theirs:
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-            command = [sys.executable, "-m", "perdure.actors.process_child", str(theirs.fileno()), str(self._memory_bytes)]
-            self._child = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
-        self._connection, self._greeted = Connection(ours.detach()), False
-        self._connection.send_bytes(pickle.dumps(("handler", pack(self._function))))
+            numbers = (str(theirs.fileno()), str(self._memory_bytes))
+            command = [sys.executable, "-P", "-c", BOOT, *numbers, *_import_path()]
+            self._child = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603
+        self._connection, self._greeted, self._broken = Connection(ours.detach()), False, None
+        self._connection.send_bytes(handler)
         return self._connection
 
     def warm(self) -> None:
         """Have a child that is ready for a call, or takes too long to be; its start counts against no message's timeout."""
         try:
             connection = self._connection or self._start()
-            if not self._greeted:
-                self._greeted = connection.poll(START_MAX_S)
-        except OSError:
-            self.close()  # the call starts another, and tells what is wrong
+            until_s = time.monotonic() + START_MAX_S
+            while not self._greeted and connection.poll(max(0.0, until_s - time.monotonic())):
+                self._hear(connection)
+        except Exception:  # noqa: BLE001 - the call starts another, and tells what is wrong
+            self.close()
+
+    def _hear(self, connection: Connection) -> tuple[Any, ...]:
+        """Take what the child says; log records and its greeting are dealt with."""
+        said: tuple[Any, ...] = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the child we started
+        if said[0] == "log":
+            replay(said[1])
+        elif said[0] == "ready":
+            self._greeted = True
+        elif said[0] == "broken":
+            self._greeted, self._broken = True, said
+        return said
 
     def stopper(self) -> Callable[[float], None]:
         """Give the function that ends the next call, and no other: after as many seconds, in which its handler may end by itself.
@@ -116,24 +137,34 @@ class HandlerProcess:
         if killed:
             self.close()  # too late for this message, and the next one is not to find it dying
         if kind == "done":
-            return pickle.loads(rest[0])  # noqa: S301 - from the child we started
-        failure: BaseException = pickle.loads(rest[0])  # noqa: S301 - as above
-        failure.add_note(f"In the handler's process:\n{rest[1]}")
-        if isinstance(failure, MemoryError):
+            return self._value(rest[0])
+        failure = _failure(*rest)
+        if kind == "broken":
+            failure.add_note(f"The process of the handler {self._label} could not load it; it has this process's import path.")
+        if kind == "broken" or isinstance(failure, MemoryError):
             self.close()
         raise failure
+
+    def _value(self, pickled: bytes) -> Any:
+        try:
+            return pickle.loads(pickled)  # noqa: S301 - from the child we started
+        except Exception as error:
+            msg = f"what {self._label} returned in its process cannot be read here ({error!r}); return plain data, or None"
+            raise TypeError(msg) from error
 
     def _converse(self, call: bytes, context: Context) -> tuple[Any, ...]:
         """Send a call, answer what its handler asks, and give its last word."""
         connection = self._connection or self._start()
+        if self._broken is not None:
+            return self._broken
         if context.cancelled:
             self.kill()  # whoever decided that may have found no child to kill yet
         connection.send_bytes(call)
         while True:
-            said: tuple[Any, ...] = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the child we started
+            said = self._hear(connection)
             if said[0] == "ask":
                 connection.send_bytes(self._answer(context, *said[1:]))
-            elif said[0] != "ready":
+            elif said[0] not in ("ready", "log"):
                 return said
 
     def _answer(self, context: Context, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -171,3 +202,41 @@ class HandlerProcess:
         if child is not None:
             child.kill()
             child.wait()
+
+
+def packed_handler(function: Callable[[Any, Any], Any], label: str) -> bytes:
+    """Return a process handler as it travels.
+
+    Raises:
+        InvalidMessage: it cannot be pickled; names it, and what to do.
+    """
+    try:
+        return pack(function)
+    except Exception as error:
+        msg = (
+            f"handler: {label} cannot be pickled, so no process can run it ({type(error).__qualname__}: {error}). Define it at the "
+            "top level of a module, and make what it uses (connections, locks, open files) inside it, once in each process."
+        )
+        raise InvalidMessage(msg) from error
+
+
+def _import_path() -> list[str]:
+    """Return this process's import path for a child; the working directory, where it is meant by '', comes last there.
+
+    What is started by a name that is looked up in the working directory first runs whatever lies in it.
+    """
+    path = [entry for entry in sys.path if isinstance(entry, str) and entry]
+    return path if len(path) == len(sys.path) or os.getcwd() in path else [*path, os.getcwd()]  # noqa: PTH109 - text, as in the path
+
+
+def _failure(pickled: bytes, story: str, text: str, kinds: tuple[str, ...]) -> BaseException:
+    """Return the exception that a child told of: itself, or a `ProcessError` where it cannot be read here."""
+    failure: Any = None
+    if pickled:
+        try:
+            failure = pickle.loads(pickled)  # noqa: S301 - from the child we started
+        except Exception:  # noqa: BLE001 - its story is told in any case
+            failure = None
+    told: BaseException = failure if isinstance(failure, BaseException) else ProcessError(text, kinds)
+    told.add_note(f"In the handler's process:\n{story}")
+    return told

@@ -1,34 +1,37 @@
 """The other side of a process handler: a child that runs one handler call at a time, and nothing of the system beside it.
 
-Started as `python -m perdure.actors.process_child FD`. Talks to its worker (see `process`) over one socket with pickled tuples:
-in come `("handler", pickled function)` once, answered by `("ready",)`, and `("call", pickled (message, facts))` for each
-attempt; out go `("ask", method, args, kwargs)`, which is answered by `("answer", ok, value)`, and at the end
-`("done", pickled value)` or `("failed", pickled exception, traceback)`. Only a parent and the child it started speak this;
-nothing of it is stored.
+Talks to its worker (see `process`) over one socket with pickled tuples. In come `("handler", pickled function, levels)` once, which
+is answered by `("ready",)`, or by `("broken", ...)` where it cannot be loaded, and `("call", pickled (message, facts))` for each
+attempt. Out go `("ask", method, args, kwargs)`, which is answered by `("answer", ok, value)`, `("log", attributes of a record)`,
+and at the end `("done", pickled value)` or `("failed", pickled exception, traceback, text, names of its classes)`. Only a parent
+and the child it started speak this; nothing of it is stored.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import pickle
 import resource
 import signal
 import sys
+import threading
 import traceback
 from contextvars import copy_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.process_log import Forwarding, set_levels
 from perdure.actors.returned import awaited, check_ran, is_awaitable
-from perdure.actors.shipping import CANCEL_SIGNAL, pack
+from perdure.actors.shipping import CANCEL_SIGNAL, kind_name, pack, rebuilt, sendable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["RemoteContext", "main"]
+__all__ = ["Line", "RemoteContext", "main", "start"]
 
 PR_SET_PDEATHSIG = 1
 
@@ -36,8 +39,8 @@ PR_SET_PDEATHSIG = 1
 class RemoteContext:
     """What a process handler sees of its message: as `perdure.Context`, each call answered by the parent."""
 
-    def __init__(self, connection: Connection, facts: Mapping[str, Any]) -> None:
-        self._connection = connection
+    def __init__(self, line: Line, facts: Mapping[str, Any]) -> None:
+        self._line = line
         self.__dict__.update(facts)
 
     cancelled = False
@@ -56,8 +59,7 @@ class RemoteContext:
         self._ask("extend", seconds)
 
     def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        self._connection.send_bytes(pack(("ask", method, args, kwargs)))
-        _, ok, value = pickle.loads(self._connection.recv_bytes())  # noqa: S301 - from the parent that started us
+        _, ok, value = self._line.ask(pack(("ask", method, args, kwargs)))
         if not ok:
             raise value
         return value
@@ -69,14 +71,64 @@ def _finished(handler: Any, message: Any, context: RemoteContext) -> Any:
     return asyncio.run(awaited(value)) if is_awaitable(value) else check_ran(value)
 
 
-def _failed(error: BaseException) -> bytes:
+def _failed(word: str, error: BaseException) -> bytes:
+    """Return the word that an attempt, or the start, has failed: with the exception as far as it can travel."""
     story = "".join(traceback.format_exception(error))
+    kinds = tuple(kind_name(kind) for kind in type(error).__mro__ if kind is not object)
     try:
-        pickled = pack(error)
-        pickle.loads(pickled)  # noqa: S301 - our own: some exceptions are pickled and cannot be read back
-    except Exception:  # noqa: BLE001 - the exception is foreign code; its story is told in any case
-        pickled = pack(RuntimeError(f"{type(error).__qualname__}: {error}"))
-    return pack(("failed", pickled, story))
+        text = str(error)
+    except Exception as second:  # noqa: BLE001 - the handler's exception is foreign code
+        text = f"(no message: its __str__ raised {type(second).__name__})"
+    return pack((word, _travelling(error), story, text, kinds))
+
+
+def _travelling(error: BaseException) -> bytes:
+    """Return the pickled exception, of its own class: made again without its `__init__` where need be; or none."""
+    state = {name: sendable(value) for name, value in vars(error).items()}
+    again = (rebuilt, (type(error), tuple(map(sendable, error.args)), state))
+    for made in (error, _Again(*again)):
+        try:
+            pickled = pack(made)
+            if type(pickle.loads(pickled)) is type(error):  # noqa: S301 - our own bytes
+                return pickled
+        except Exception:  # noqa: BLE001, S112 - foreign code: some exceptions are pickled and cannot be read back
+            continue
+    return b""
+
+
+class _Again:
+    """Is pickled as a call."""
+
+    def __init__(self, *call: Any) -> None:
+        self._call = call
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._call
+
+
+class Line:
+    """The socket to the parent, for all threads of this process: what is sent stays whole."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sending = threading.RLock()
+        self._asking = threading.Lock()
+
+    def send(self, sent: bytes) -> None:
+        """Send something that has no answer."""
+        with self._sending:
+            self._connection.send_bytes(sent)
+
+    def ask(self, question: bytes) -> Any:
+        """Send a question, and give its answer."""
+        with self._asking:
+            self.send(question)
+            return pickle.loads(self._connection.recv_bytes())  # noqa: S301 - from the parent that started us
+
+    def receive(self) -> tuple[Any, ...]:
+        """Give what the parent sends next."""
+        received: tuple[Any, ...] = pickle.loads(self._connection.recv_bytes())  # noqa: S301 - as above
+        return received
 
 
 def _die_with_parent() -> None:
@@ -100,9 +152,11 @@ def main(fd: int, memory_bytes: int) -> None:
     """Run handler calls until the other side closes the socket."""
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then stops us in good order
-    connection = Connection(fd)
+    line = Line(Connection(fd))
+    forwarding = Forwarding(line.send)
+    logging.getLogger().addHandler(forwarding)
     handler: Any = None
-    context = RemoteContext(connection, {})
+    context = RemoteContext(line, {})
 
     def cancel(_number: int, _frame: object) -> None:
         context.cancelled = True
@@ -110,27 +164,48 @@ def main(fd: int, memory_bytes: int) -> None:
     signal.signal(CANCEL_SIGNAL, cancel)
     while True:
         try:
-            kind, body = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the parent that started us
+            kind, body, *rest = line.receive()
         except (EOFError, OSError):
             return
+        if kind == "handler":
+            set_levels(rest[0])
+            try:
+                handler = pickle.loads(body)  # noqa: S301 - from the parent that started us
+            except BaseException as error:  # noqa: BLE001 - whatever it is, no message can be handled here
+                line.send(_failed("broken", error))
+                return
+            _limit_memory(memory_bytes)
+            line.send(pickle.dumps(("ready",)))
+            continue
         out_of_memory = False
+        forwarding.begin()
         try:
-            if kind == "handler":
-                handler = pickle.loads(body)  # noqa: S301 - as above
-                _limit_memory(memory_bytes)
-                connection.send_bytes(pickle.dumps(("ready",)))
-                continue
             message, facts = pickle.loads(body)  # noqa: S301 - as above
-            context = RemoteContext(connection, facts)
-            answer = pack(("done", pack(copy_context().run(_finished, handler, message, context))))
+            context = RemoteContext(line, facts)
+            answer = _done(copy_context().run(_finished, handler, message, context))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is this message's failure
             out_of_memory = isinstance(error, MemoryError)
-            answer = _failed(error)
-        connection.send_bytes(answer)
+            answer = _failed("failed", error)
+        forwarding.end()
+        line.send(answer)
         if out_of_memory:
             return  # what took the memory may still hold it
 
 
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
-    os._exit(0)  # threads that a handler left behind do not keep it
+def _done(value: Any) -> bytes:
+    try:
+        return pack(("done", pack(value)))
+    except MemoryError:
+        raise
+    except Exception as error:
+        msg = (
+            f"the handler returned a {type(value).__qualname__}, which cannot be pickled, so its process cannot give it back "
+            f"({error}); return plain data, or None"
+        )
+        raise TypeError(msg) from error
+
+
+def start(fd: int, memory_bytes: int) -> None:
+    """Be a child: run handler calls, and end with the last; threads that a handler left behind do not keep it."""
+    main(fd, memory_bytes)
+    os._exit(0)

@@ -6,13 +6,14 @@ By cloudpickle, so that what stands in the host's main script travels too. Who s
 from __future__ import annotations
 
 import io
+import pickle
 import signal
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 import msgspec
 
-__all__ = ["CANCEL_SIGNAL", "pack"]
+__all__ = ["CANCEL_SIGNAL", "ProcessError", "kind_name", "pack", "rebuilt", "sendable"]
 
 CANCEL_SIGNAL = signal.SIGUSR1
 """Sent to a child: the message it is at was cancelled."""
@@ -47,3 +48,45 @@ def pack(value: Any) -> bytes:
     buffer = io.BytesIO()
     _Pickler(buffer).dump(value)
     return buffer.getvalue()
+
+
+class ProcessError(RuntimeError):
+    """An exception of a process handler whose class cannot travel to its parent; `kinds` are the names of what it was."""
+
+    def __init__(self, text: str, kinds: tuple[str, ...]) -> None:
+        super().__init__(f"{kinds[0]}: {text}" if kinds else text)
+        self.text = text
+        self.kinds = kinds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Give what it is made of again."""
+        return type(self), (self.text, self.kinds)
+
+    def is_one_of(self, kinds: tuple[type[BaseException], ...]) -> bool:
+        """Tell whether the exception was of one of these classes."""
+        return any(kind_name(kind) in self.kinds for kind in kinds)
+
+
+def kind_name(kind: type) -> str:
+    """Return an exception class's name as it stands on record."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def sendable(value: Any) -> Any:
+    """Return a value, or its repr where it cannot be pickled and read back."""
+    try:
+        pickle.loads(pack(value))  # noqa: S301 - our own bytes
+    except Exception:  # noqa: BLE001 - foreign code
+        try:
+            return repr(value)
+        except Exception as error:  # noqa: BLE001 - as above
+            return f"a {type(value).__qualname__} whose repr raised {type(error).__qualname__}"
+    return value
+
+
+def rebuilt(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
+    """Make an exception again without its `__init__`, which may want other arguments than those that it passed on."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error

@@ -10,10 +10,12 @@ import inspect
 import logging
 import math
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.calling import finishing
 from perdure.actors.handler import HandlerSpec
+from perdure.actors.process import packed_handler
 from perdure.dependencies import adapt
 from perdure.events.backoff import Exponential, Fixed
 from perdure.events.errors import InvalidMessage
@@ -157,10 +159,22 @@ class Registration:
                 msg = "isolation: a process handler is a plain function without services; the parent's do not exist in its process"
                 raise InvalidMessage(msg)
             function, call = call, lambda message, context: context.process.call(message, context)
+            if not _is_being_defined(handler):
+                packed_handler(function, label_of(handler))
         around = around_handle(self._middleware, call, is_async=is_async)
         if around is not call and kind == "thread":
             around = around_handle(self._middleware, finishing(call), is_async=False)
         return HandlerSpec(**fields, call=around, kind=kind, function=function, label=label_of(handler))
+
+    def check_processes(self) -> None:
+        """Check that all process handlers can travel, before a start: those that were being defined when they were registered too.
+
+        Raises:
+            InvalidMessage: one cannot be pickled.
+        """
+        for spec in self.specs.values():
+            if spec.function is not None:
+                packed_handler(spec.function, spec.label)
 
     def enter(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         """Take a handler, and its schedule, into those of the system: the last step, after everything has been checked."""
@@ -206,6 +220,14 @@ class Registration:
 
         draft(0)  # a message or option that cannot be published is told now, not at the first tick
         return Schedule(name, missed, after, draft)
+
+
+def _is_being_defined(handler: Any) -> bool:
+    """Tell whether a decorated function is not in its module yet: it is pickled as its name there, once it has one."""
+    module, name = getattr(handler, "__module__", None), getattr(handler, "__qualname__", "<")
+    return (
+        module in sys.modules and module != "__main__" and "<" not in name and not hasattr(sys.modules[module], name.split(".")[0])
+    )
 
 
 def tick_type(schedule: str) -> str:

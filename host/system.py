@@ -178,6 +178,7 @@ class System(Handling, Results):
         if self._engine is not None:
             msg = "the system is running already"
             raise PerdureError(msg)
+        self._registered.check_processes()
         self._registered.tell_unused()
         place = living.place_of(self._store)
         living.settle(place)
