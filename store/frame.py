@@ -38,6 +38,7 @@ __all__ = [
     "WINDOW_MAX",
     "BadFrame",
     "Header",
+    "Unfinished",
     "chain_after",
     "check",
     "decompress",
@@ -62,6 +63,10 @@ _local = threading.local()
 
 class BadFrame(Exception):
     """These bytes are no whole frame; says why."""
+
+
+class Unfinished(BadFrame):
+    """The bytes end before the frame does: it was torn, or is just being written."""
 
 
 @attrs.frozen
@@ -120,7 +125,7 @@ def parse(head: bytes) -> Header:
     """
     if len(head) < HEADER_BYTES:
         msg = f"{len(head)} bytes where a header of {HEADER_BYTES} should be"
-        raise BadFrame(msg)
+        raise Unfinished(msg)
     magic, version, flags, reserved, *rest = _LAYOUT.unpack(head[:HEADER_BYTES])
     header = Header(flags, *rest)
     if magic != MAGIC or version != VERSION or flags & ~COMPRESSED or reserved:
@@ -140,7 +145,7 @@ def check(header: Header, head: bytes, stored: bytes, crc_seed: int) -> None:
     """
     if len(stored) < header.stored_len:
         msg = f"{len(stored)} bytes where a body of {header.stored_len} should be"
-        raise BadFrame(msg)
+        raise Unfinished(msg)
     if zlib.crc32(stored, zlib.crc32(head[: HEADER_BYTES - 4], crc_seed)) != header.crc:
         msg = "the checksum does not fit"
         raise BadFrame(msg)

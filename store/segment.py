@@ -105,6 +105,8 @@ class Place:
     """The last frame read was a seal."""
     problem: str = ""
     """Why the scan ended before the end of the file; empty if it did not."""
+    unfinished: bool = False
+    """That is because the file ends before the frame does."""
     size: int = 0
 
 
@@ -135,6 +137,7 @@ def scan(
                 body = fr.decompress(parsed, stored)
             except fr.BadFrame as error:
                 place.problem = "" if beyond else str(error)
+                place.unfinished = isinstance(error, fr.Unfinished)
                 return
             place.offset += fr.HEADER_BYTES + parsed.stored_len
             place.chain = fr.chain_after(head + stored)

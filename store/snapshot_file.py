@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from perdure.store.disk import Disk
 
-__all__ = ["file_name", "is_unfinished", "read", "seq_of", "write"]
+__all__ = ["file_name", "is_unfinished", "read", "seq_of", "store_id_of", "write"]
 
 MAGIC = b"PDSNAP\0\0"
 FORMAT = 2
@@ -109,6 +109,22 @@ def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield b"".join(waiting)
             waiting, size = [], 0
     yield b"".join(waiting)
+
+
+def store_id_of(disk: Disk, path: Path) -> bytes:
+    """Give the id of the store that a snapshot says it belongs to.
+
+    Raises:
+        BadFrame: it is too short.
+        OSError: it cannot be read.
+    """
+    with disk.open_read(path) as file:
+        head = file.read(_LAYOUT.size)
+    if len(head) < _LAYOUT.size:
+        msg = f"{len(head)} bytes where a header of {_LAYOUT.size} should be"
+        raise BadFrame(msg)
+    written_by: bytes = _LAYOUT.unpack(head)[3]
+    return written_by
 
 
 def read(disk: Disk, path: Path, store_id: bytes | None) -> Snapshot:
