@@ -85,6 +85,8 @@ def advance(store: Readable, states: States, until: int | None = None, progress:
         HistoryDropped: the log begins later, on purpose.
         StoreCorrupt: the log is damaged or has a gap.
     """
+    if until is not None and 0 < until <= states.seq:
+        return  # nothing is left to fold, so nothing is read
     if store.first_seq > states.seq + 1:
         raise _begins_later(store, states.seq)
     for frame in store.frames(states.seq, until):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.actors.recovery import recover
+from perdure.dropped import MessageDropped, check_kept, tells_its_publication
 from perdure.events import vocabulary as ev
 from perdure.events.errors import HistoryDropped, InvalidMessage, UnknownMessage
 from perdure.events.runs import count, expand
@@ -95,14 +96,21 @@ class Audit:
 
         Raises:
             InvalidMessage: an argument names no place in the log (a naive datetime, a time given as an int), type or id.
-            HistoryDropped: `since` is a sequence number before `first_seq`. Without it, what is known is given.
+            HistoryDropped: `since` or `until` lies before what is kept (see `first_seq`), or the publication of `message_id` does.
+                Without `since`, what is known is given.
             StoreCorrupt: from here on the log is damaged; all before it has been given.
         """
         first, last = self._point("since", since), self._point("until", until)
-        if first.seq is not None and 0 < first.seq < self.first_seq:
-            msg = f"since: history before sequence {self.first_seq} was dropped or archived, so {first.seq} cannot be told of"
-            raise HistoryDropped(msg)
         about = None if message_id is None else checked_id("message_id", message_id)
+        if (first_seq := self.first_seq) > 1:
+            moments = first.at_us is not None or last.at_us is not None
+            first_us = next((at_us for _, _, at_us in self._records(0, first_seq)), None) if moments else None
+            check_kept("since", first, first_seq, first_us)
+            check_kept("until", last, first_seq, first_us)
+            if about is not None:
+                own = (record.event for record, _, _ in self._records(0, None) if record.message_id == about)
+                if not tells_its_publication(next(own, None)):
+                    raise MessageDropped(about, first_seq)
         return self._within(first, last, _wanted(type), about)
 
     def _point(self, field: str, value: Moment | None) -> Point:
@@ -152,6 +160,7 @@ class Audit:
 
         Raises:
             UnknownMessage: no message of that id was ever published here.
+            HistoryDropped: its publication is not in what is kept, if there was one. (An UnknownMessage, too.)
             InvalidMessage: it is no id.
         """
         checked_id("message_id", message_id)
@@ -164,10 +173,11 @@ class Audit:
                 story.append(record)
             elif record.message_id == message_id:
                 story.append(record)
+        own = next((record.event for record in story if record.message_id == message_id), None)
+        if (first_seq := self.first_seq) > 1 and not tells_its_publication(own):
+            raise MessageDropped(message_id, first_seq)
         if not story:
             msg = f"no message {message_id!r} was published in this folder"
-            if self.first_seq > 1:
-                msg += f", as far as is known: history before sequence {self.first_seq} was dropped or archived"
             raise UnknownMessage(msg)
         return story
 
@@ -195,16 +205,28 @@ class Audit:
                 earliest_us = batch_us if earliest_us is None else min(batch_us, earliest_us)
                 if batch_us <= at_us:
                     last = seq - 1
-        if not last and earliest_us is not None and self.first_seq > 1:
+        if earliest_us is None:
+            return self.first_seq - 1  # all that was before is in a snapshot
+        if not last and self.first_seq > 1:
             msg = f"history before {moment(earliest_us)} (sequence {self.first_seq}) was dropped or archived"
             raise HistoryDropped(msg)
         return last
 
-    def verify(self, progress: Callable[[int], None] | None = None) -> Verification:
-        """Check every byte of the folder; `progress` is told the bytes read so far."""
+    def verify(self, progress: Callable[[int], None] | None = None, *, head: str | None = None) -> Verification:
+        """Check every byte of the folder; `progress` is told the bytes read so far.
+
+        With `head`, the `.head` of an earlier check, history up to there must be what it was then.
+
+        Raises:
+            ValueError: `head` is none, or there is no folder to compare it with.
+            HistoryDropped: `head` is from before what is kept.
+        """
         path = getattr(self._store, "path", None)
         if path is not None:
-            return verify(path, progress=progress)
+            return verify(path, progress=progress, head=head)
+        if head is not None:
+            msg = "head: a log in memory has none to compare"
+            raise ValueError(msg)
         result = Verification()
         for frame in self._store.frames():
             decode(frame.body, frame.count)

@@ -30,9 +30,10 @@ from perdure.cli_progress import interrupt_on_sigterm, shown_progress
 from perdure.demo import SHIPPED, demo
 from perdure.events.errors import PerdureError
 from perdure.existing_folder import existing_folder
-from perdure.folder_report import folder_report, timeline_report
+from perdure.folder_report import folder_report, repair_report, timeline_report
 from perdure.store import FolderReader
 from perdure.store.repair import repair
+from perdure.store.verify import Head
 from perdure.system import System
 
 __all__ = ["app", "main"]
@@ -147,12 +148,22 @@ def _load(target: str) -> System:
 
 
 @app.command()
-def verify(folder: Folder) -> None:
+def verify(
+    folder: Folder,
+    head: Annotated[
+        str | None, typer.Option(metavar="SEQ:HASH", help="A head noted earlier: history up to there must be what it was then.")
+    ] = None,
+) -> None:
     """Check every byte of a folder; exit status 1 on damage."""
+    if head is not None:
+        try:
+            Head.parse(head)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
     reader = FolderReader(folder)
     reader.check_folder()
     with shown_progress(console, "checking", reader.bytes_on_disk(), unit="bytes") as step:
-        result = Audit(folder).verify(step)
+        result = Audit(folder).verify(step, head=head)
     if not result.ok:
         table = Table("file", "offset", "seq", "problem", title="Findings", title_justify="left")
         for finding in result.findings:
@@ -165,7 +176,9 @@ def verify(folder: Folder) -> None:
         f"sequence {result.last_seq}{since}",
         soft_wrap=True,
     )
-    console.print(Text(f"chain {result.chain}"), soft_wrap=True)
+    console.print(Text(f"head {result.head}"), soft_wrap=True)
+    if head is not None and result.ok:
+        console.print(Text(f"history up to the head {head} is what it was"), soft_wrap=True)
     if not result.ok:
         console.print("Copy the folder as it is, then restore a backup, or: perdure repair FOLDER NEW_FOLDER", soft_wrap=True)
     raise typer.Exit(0 if result.ok else 1)
@@ -198,14 +211,7 @@ def run_repair(
     """Write a new folder with what is whole of a damaged one, and say what is not. Exit status 1 if anything was lost."""
     with shown_progress(console, "saving what is whole", unit="events") as step:
         done = repair(source, target, progress=step)
-    table = Table("what", "how much", title=f"{source} to {target}")
-    table.add_row("damage found", f"{len(done.findings):,}")
-    table.add_row("events kept", f"{done.events_kept:,} (sequence {done.first_seq:,} to {done.last_seq:,})")
-    table.add_row("snapshots kept", f"{done.snapshots_kept:,}")
-    table.add_row("events left behind", f"{done.events_left_behind:,} (whole, but cut off from the others by damage)")
-    console.print(table)
-    for finding in done.findings:
-        console.print(f"{finding.file} at offset {finding.offset}, sequence {finding.seq}: {finding.problem}", soft_wrap=True)
+    console.print(repair_report(source, target, done), soft_wrap=True)
     if done.lost:
         raise typer.Exit(1)
 

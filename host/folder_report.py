@@ -22,6 +22,7 @@ from perdure.sparkline import sparkline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from rich.console import RenderableType
 
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from perdure.events.dead_letters import Letter
     from perdure.events.snapshot import States
     from perdure.store import FolderReader
+    from perdure.store.repair import Repair
 
-__all__ = ["DETAILS", "folder_report", "letter_report", "letters_table", "timeline_report"]
+__all__ = ["DETAILS", "folder_report", "letter_report", "letters_table", "repair_report", "timeline_report"]
 
 THROUGHPUT_EVENTS = 200_000
 """Throughput is drawn from so many of the newest events: it is to cost no more than a moment."""
@@ -40,6 +42,7 @@ COUNTS = ("ready", "delayed", "held", "in flight", "dead", "published", "complet
 """Of each type: where its messages are, then how many there ever were, have completed, and how many attempts have failed."""
 NUMBER = re.compile(r"\d+")
 BAR_CHARS = 20
+IDS_SHOWN = 20
 TEXT_CHARS = 160
 DETAILS = ("attempt", "reason", "exception", "message", "percent", "note", "holder", "key", "priority", "group")
 """Fields of an event that its line of a timeline tells."""
@@ -215,6 +218,34 @@ def letter_report(letter: Letter) -> RenderableType:
     ]
     lines += [f"attempt   {f.attempt} at {moment(f.at_us):%H:%M:%S}: {f.exception}: {f.message}" for f in fact.failures]
     return Text("\n".join([*lines, "", fact.traceback.rstrip() or "no traceback was kept"]))
+
+
+def repair_report(source: Path, target: Path, done: Repair) -> RenderableType:
+    """Tell what a repair has saved, and what is lost, in events, messages and bytes."""
+    table = Table("what", "how much", title=Text(f"{source} to {target}"), title_justify="left")
+    table.add_row("damage found", f"{len(done.findings):,}")
+    table.add_row("events kept", f"{done.events_kept:,} (sequence {done.first_seq:,} to {done.last_seq:,})")
+    table.add_row("snapshots kept", f"{done.snapshots_kept:,}")
+    table.add_row("state known up to", f"{done.last_seq:,}")
+    table.add_row(
+        "events left behind", f"{done.events_left_behind:,} in {done.bytes_left_behind:,} bytes (whole, but cut off by damage)"
+    )
+    table.add_row("unreadable", f"{done.events_unreadable:,} events; {done.bytes_unreadable:,} bytes")
+    table.add_row("events lost", f"{done.events_lost:,} (of the two above, those that no kept snapshot holds)")
+    table.add_row("messages lost", _messages_lost(done))
+    parts: list[RenderableType] = [table]
+    parts += [Text(f"{f.file} at offset {f.offset}, sequence {f.seq}: {f.problem}") for f in done.findings]
+    if done.lost_ids:
+        parts.append(Text(f"to be published again: {' '.join(done.lost_ids[:IDS_SHOWN])}"))
+        if done.messages_lost > IDS_SHOWN:
+            parts.append(Text(f"and {done.messages_lost - IDS_SHOWN:,} more, see `Repair.lost_ids`"))
+    return Group(*parts)
+
+
+def _messages_lost(done: Repair) -> str:
+    unreadable = min(done.events_unreadable, done.events_lost)
+    more = f", and those among up to {unreadable:,} unreadable events" if unreadable else ""
+    return f"{done.messages_lost:,} whose publication is whole in the old folder{more}"
 
 
 def short(text: str) -> str:

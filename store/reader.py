@@ -202,8 +202,9 @@ class FolderReader:
 
     def bytes_on_disk(self) -> int:
         """Give the size of all segments and snapshots in bytes."""
-        return sum(
-            self.disk.size(self.path / name)
+        paths = [
+            self.path / name
             for name in self.disk.names(self.path)
             if sg.first_seq_of(name) is not None or snapshot_file.seq_of(name) is not None
-        )
+        ]
+        return sum(seen.size for path in paths if (seen := self.disk.seen(path)) is not None)  # its owner may just have dropped one
