@@ -44,8 +44,8 @@ def check_kept(field: str, asked: Point, first_seq: int, first_us: int | None) -
         msg = f"{field}: history before sequence {first_seq} was dropped or archived, so {asked.seq} cannot be told of"
         raise HistoryDropped(msg)
     if asked.at_us is not None and (first_us is None or asked.at_us < first_us):
-        begins = "" if first_us is None else f" ({moment(first_us)})"
-        msg = f"{field}: history before sequence {first_seq}{begins} was dropped or archived, so {moment(asked.at_us)} cannot be told of"
+        begins = f"sequence {first_seq}" + ("" if first_us is None else f" ({moment(first_us)})")
+        msg = f"{field}: history before {begins} was dropped or archived, so {moment(asked.at_us)} cannot be told of"
         raise HistoryDropped(msg)
 
 

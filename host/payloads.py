@@ -26,6 +26,7 @@ __all__ = ["CloudPickle", "Codec", "MessagePack", "TypeNames", "make_decoder", "
 T = TypeVar("T")
 NAME_ATTRIBUTE = "__perdure_name__"
 VERSION_ATTRIBUTE = "__perdure_version__"
+VERSION_MAX = 10_000
 _encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
 
 
@@ -40,16 +41,29 @@ def message(
         upcasters: for each older version, the function that makes the fields (plain data) of the next one from it.
 
     Raises:
-        InvalidMessage: a name that is empty or has more than 200 characters, or a version without a way up to today's.
+        InvalidMessage: a name that is empty or has more than 200 characters, or an older version without a way up to today's.
     """
     if not isinstance(name, str) or not 0 < len(name) <= 200:  # noqa: PLR2004 - the bound is told in the error
         msg = f"name: a message type's name has 1 to 200 characters, not {name!r}"
         raise InvalidMessage(msg)
 
     steps = dict(upcasters or {})
-    if type(version) is not int or version < 1 or not set(steps) <= set(range(1, version)):
-        msg = f"version: a whole number above every version in upcasters ({sorted(steps)}), not {version!r}"
+    if type(version) is not int or not 1 <= version <= VERSION_MAX or not set(steps) <= set(range(1, version)):
+        told = sorted(map(repr, steps))
+        msg = (
+            f"version: a whole number from 1 to {VERSION_MAX} above every version in upcasters ({', '.join(told)}), not {version!r}"
+        )
         raise InvalidMessage(msg)
+    if missing := sorted(set(range(1, version)) - set(steps)):
+        msg = (
+            f"upcasters: {name!r} in version {version} has no way up from version {missing[0]}: a function for each older version, "
+            f"also for {', '.join(map(str, missing))}. For one that no log holds any more, give a function that raises."
+        )
+        raise InvalidMessage(msg)
+    for step, function in steps.items():
+        if not callable(function):
+            msg = f"upcasters: a function from version {step} of {name!r}, not {function!r}"
+            raise InvalidMessage(msg)
 
     def named(cls: type[T]) -> type[T]:
         setattr(cls, NAME_ATTRIBUTE, name)
