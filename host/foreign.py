@@ -64,13 +64,15 @@ def encode_hook(value: Any) -> Any:
     """Return plain data for a value that msgspec does not know.
 
     Raises:
-        NotImplementedError: there is none.
+        TypeError: there is none.
     """
     if isinstance(value, PurePath):
         return str(value)
     if is_model(type(value)):
         return dump_model(value)
-    raise NotImplementedError
+    kind = type(value)
+    msg = f"there is no plain data for {kind.__module__}.{kind.__qualname__}"
+    raise TypeError(msg)
 
 
 def decode_hook(cls: type, plain: Any) -> Any:
