@@ -40,6 +40,8 @@ class Item:
     crashed: bool = False
     failures: list[int] = attrs.field(factory=list)
     letter: ev.DeadLettered | None = None
+    fate: str = ""
+    """Of an ended one: how it ended."""
 
     @property
     def number(self) -> int:
@@ -162,10 +164,10 @@ class Books:
         self.counts["completed"] += 1
         item = self._lease_of(event)
         item.attempts = event.attempt
-        self._end(item)
+        self._end(item, "completed")
 
-    def _end(self, item: Item, place: str = ENDED) -> None:
-        item.place, item.lease = place, None
+    def _end(self, item: Item, fate: str, place: str = ENDED) -> None:
+        item.place, item.lease, item.fate = place, None, fate
         del self.live[item.number]
 
     def _failed(self, event: ev.AttemptFailed) -> None:
@@ -211,7 +213,7 @@ class Books:
         told = [note.attempt for note in event.failures]
         demand(told == item.failures, f"dead letter {item.published.id} tells of failures {told}, not {item.failures}")
         item.letter = event
-        self._end(item, DEAD)
+        self._end(item, "dead", DEAD)
 
     def _replayed(self, event: ev.Replayed) -> None:
         self.counts["replayed"] += 1
@@ -224,24 +226,25 @@ class Books:
 
     def _purged(self, event: ev.Purged) -> None:
         self.counts["purged"] += 1
-        self._item(event, DEAD).place = ENDED
+        item = self._item(event, DEAD)
+        item.place, item.fate = ENDED, "purged"
 
     def _superseded(self, event: ev.Superseded) -> None:
         self.counts["superseded"] += 1
         item, newer = self._item(event, WAITING, DELAYED), self.items.get(event.by)
         demand(newer is not None and newer.key == item.key, f"{event} by one that is not of its key")
         demand(newer is not None and newer.number != item.number, f"{event} by itself")
-        self._end(item)
+        self._end(item, "superseded")
 
     def _expired(self, event: ev.Expired) -> None:
         self.counts["expired"] += 1
         item = self._item(event, WAITING, DELAYED)
         demand(0 < item.published.expires_us <= self.at_us, f"{item.published.id} was ended before its time")
-        self._end(item)
+        self._end(item, "expired")
 
     def _cancelled(self, event: ev.Cancelled) -> None:
         self.counts["cancelled"] += 1
-        self._end(self._item(event, WAITING, DELAYED, LEASED))
+        self._end(self._item(event, WAITING, DELAYED, LEASED), "cancelled")
 
     def _late(self, event: ev.LateResultRefused) -> None:
         self.counts["late_results"] += 1

@@ -18,6 +18,7 @@ from perdure.chaos.night_work import BACKOFF_S, RATE_PER_S, TYPES
 from perdure.events import queue_rules
 from perdure.events import vocabulary as ev
 from perdure.events.snapshot import dump_dead_letters, dump_handlers, dump_queue
+from perdure.events.standing import stand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from perdure.chaos.night import Night
     from perdure.chaos.simulated import SimulatedSystem
     from perdure.chaos.witness import Witness
+    from perdure.events.queue_state import QueueState
     from perdure.store import Frame, Snapshot
 
 __all__ = ["Sleepers", "at_rest", "check_history", "check_state", "dead_ids"]
@@ -80,6 +82,16 @@ def check_state(system: SimulatedSystem) -> None:
         books.take(at_us, event)
     _check_metrics(system, books)
     _check_dead_letters(system, books)
+    _check_standings(queue, books)
+
+
+def _check_standings(queue: QueueState, books: Books) -> None:
+    """Law 9: where a message is said to be is where it is; what is not remembered is not said to be known."""
+    for ident, number in books.ids.items():
+        item, told = books.items[number], stand(queue, ident)
+        where = {"waiting": ("ready", "held")}.get(item.place, (item.fate if item.place == "ended" else item.place,))
+        forgotten = item.place == "ended" and told.status == "unknown" and told.forgets
+        demand(told.status in where or forgotten, f"{ident} is said to be {told.status}, and is {' or '.join(where)}")
 
 
 def _check_metrics(system: SimulatedSystem, books: Books) -> None:
