@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -17,16 +16,17 @@ from perdure.chaos import fault_commands, night_commands, soak_view
 from perdure.chaos.crash import CrashCheck, Lost, appends
 from perdure.chaos.soak import Soak
 from perdure.cli_progress import shown_progress
+from perdure.terminal import Terminal, one_line
 
 __all__ = ["app", "soak"]
 
 app = typer.Typer(no_args_is_help=True, help="Break it on purpose.")
-console = Console()
+console = Terminal()
 fault_commands.add_to(app)
 night_commands.add_to(app)
 ENOUGH = 10
 """With so many readings, the part that is judged has as many as a trend needs."""
-TOO_SHORT = "[yellow]the counts add up; too few readings to tell whether anything grows[/]"
+TOO_SHORT = Text("the counts add up; too few readings to tell whether anything grows", "yellow")
 
 
 @app.command()
@@ -50,7 +50,7 @@ def crash_states(
                 try:
                     check.run(workload)
                 except Lost as error:
-                    console.print(Text(f"{name}, seed {seed}: {error}", style="red"), soft_wrap=True)
+                    console.print(one_line(f"{name}, seed {seed}: {error}", "red"), soft_wrap=True)
                     raise typer.Exit(1) from error
                 done += 1
                 step(done)
@@ -91,9 +91,9 @@ def soak(
         if plot is not None:
             soak_view.plot(run.readings, plot)
     for line in wrong:
-        console.print(Text(line, style="red"), soft_wrap=True)
+        console.print(one_line(line, "red"), soft_wrap=True)
     if not wrong:
-        console.print("[green]the counts add up, and nothing grew[/]" if len(run.readings) > ENOUGH else TOO_SHORT)
+        console.print(Text("the counts add up, and nothing grew", "green") if len(run.readings) > ENOUGH else TOO_SHORT)
     if run.interrupted:
         console.print("interrupted: judged by what was there until then")
         raise typer.Exit(130)

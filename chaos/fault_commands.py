@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from perdure.chaos.damage import DamageCheck, each_flip, make_whole
@@ -24,6 +23,7 @@ from perdure.chaos.promise import Lost
 from perdure.chaos.sweep import Sweep
 from perdure.chaos.syscalls import why_not
 from perdure.cli_progress import shown_progress
+from perdure.terminal import Terminal, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-console = Console()
+console = Terminal()
 
 Within = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="A folder on the disk to try; else temporary.")]
 Frames = Annotated[int, typer.Option(min=6, help="How long the workload is.")]
@@ -61,7 +61,7 @@ def _told(what: str) -> Iterator[Step]:
 
             yield step
     except Lost as error:
-        console.print(f"[red]{error}")
+        console.print(one_line(error, "red"), soft_wrap=True)
         raise typer.Exit(1) from error
     finally:
         logging.getLogger("perdure.store").disabled = False
@@ -70,7 +70,7 @@ def _told(what: str) -> Iterator[Step]:
 
 def _needs(reason: str) -> None:
     if reason:
-        console.print(f"[red]not possible here: {reason}")
+        console.print(one_line(f"not possible here: {reason}", "red"), soft_wrap=True)
         raise typer.Exit(2)
 
 

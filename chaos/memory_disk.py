@@ -196,6 +196,9 @@ class MemoryDisk(Disk):
     def make_folder(self, path: Path) -> None:
         """See `Disk.make_folder`."""
 
+    def open_to_others(self, folder: Path) -> None:
+        """See `Disk.open_to_others`: there is none but this process."""
+
     def names(self, folder: Path) -> list[str]:  # noqa: ARG002 - there is one folder
         """See `Disk.names`."""
         return list(self.names_seen)

@@ -11,9 +11,8 @@ from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from perdure.chaos.bugs import BUGS
 from perdure.chaos.mutants import run_mutants
@@ -22,10 +21,11 @@ from perdure.chaos.plan import Plan, draw
 from perdure.chaos.recovery import measure_recovery
 from perdure.chaos.shrink import failure_of, shrink
 from perdure.cli_progress import shown_progress
+from perdure.terminal import Terminal
 
 __all__ = ["add_to"]
 
-console = Console()
+console = Terminal()
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,13 +51,13 @@ def simulate(
     before = failure_of(failing)
     if before is None:
         if one is None:
-            console.print("[red]it does not fail again: is something in it random?")
+            console.print(Text("it does not fail again: is something in it random?", "red"))
             raise typer.Exit(1)
-        console.print("every promise was kept; what happened:", *map(str, failing.steps), sep="\n  ", markup=False)
+        console.print("every promise was kept; what happened:", *map(str, failing.steps), sep="\n  ")
         return
-    console.print(f"{before.error}; looking for a shorter story, in at most {runs} runs", markup=False)
+    console.print(f"{before.error}; looking for a shorter story, in at most {runs} runs")
     failure = shrink(failing, runs) or before
-    console.print("the shortest story that fails:", *failure.story, sep="\n  ", markup=False)
+    console.print("the shortest story that fails:", *failure.story, sep="\n  ")
     if keep is not None:
         keep.write_bytes(failure.plan.encode())
     raise typer.Exit(1)
@@ -88,7 +88,7 @@ def _show_nights(tally: Tally, took_s: float) -> None:
     console.print(table)
     console.print("troubles: " + ", ".join(f"{name} {n:,}" for name, n in sorted(tally.troubles.items())))
     for seed, error in tally.failed:
-        console.print(f"seed {seed}: {error}", markup=False)
+        console.print(f"seed {seed}: {error}")
 
 
 def mutants(
@@ -101,7 +101,7 @@ def mutants(
     with shown_progress(console, "planted bugs", len(bugs), so_far=lambda: console.print(table)) as step:
         for done, verdict in enumerate(run_mutants(bugs), 1):
             alive += not verdict.dead
-            said = escape(verdict.noticed or verdict.error or "[it lives]")
+            said = verdict.noticed or verdict.error or "[it lives]"
             table.add_row(verdict.bug.name, verdict.bug.place, verdict.bug.tool, said[:120], f"{verdict.took_s:.1f}")
             step(done)
     console.print(table)

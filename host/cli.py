@@ -7,6 +7,7 @@ commands for dead letters in `cli_dead_letters`.
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import signal
 import sys
@@ -19,22 +20,25 @@ from queue import Empty, SimpleQueue
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from perdure.actors.recovery import recover
 from perdure.audit import Audit
+from perdure.cli_config import show_config
 from perdure.cli_dead_letters import app as dead_letters_app
 from perdure.cli_progress import interrupt_on_sigterm, shown_progress
+from perdure.config import FILE_VARIABLE
 from perdure.demo import SHIPPED, demo
 from perdure.events.errors import PerdureError
 from perdure.existing_folder import existing_folder
 from perdure.folder_report import folder_report, repair_report, timeline_report
 from perdure.store import FolderReader
+from perdure.store.permissions import open_to_others
 from perdure.store.repair import repair
 from perdure.store.verify import Head
 from perdure.system import System
+from perdure.terminal import Terminal, one_line
 
 __all__ = ["app", "main"]
 
@@ -44,7 +48,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dead_letters_app, name="dead-letters")
-console = Console()
+app.command("config")(show_config)
+console = Terminal()
 POLL_S = 0.5
 Folder = Annotated[Path, typer.Argument(help="A data folder.", show_default=False)]
 
@@ -64,12 +69,27 @@ def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
 
 @app.callback()
 def options(
+    context: typer.Context,
     *,
-    version: Annotated[
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file with options, instead of the one that PERDURE_CONFIG names.")
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback does it
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """perdure: an embedded, durable message queue. FOLDER is what a System was given; reading it disturbs nothing."""
+    if config is not None:
+        before = os.environ.get(FILE_VARIABLE)
+        os.environ[FILE_VARIABLE] = str(config.absolute())
+        context.call_on_close(lambda: _restore(before))
+
+
+def _restore(before: str | None) -> None:
+    """Set the variable as it was, for hosts that call a command within their own process."""
+    os.environ.pop(FILE_VARIABLE, None)
+    if before is not None:
+        os.environ[FILE_VARIABLE] = before
 
 
 @app.command("demo")
@@ -92,7 +112,7 @@ def run_demo(
         elif not source.is_file():
             raise BadTarget(f"{orders} is not a file; name a JSON Lines file, or - for standard input")
         told = "standard input" if orders == "-" else source.name
-        console.print(Text(f"orders from {told}, everything kept in {work}"), soft_wrap=True)
+        console.print(one_line(f"orders from {told}, everything kept in {work}"), soft_wrap=True)
         good = demo(console, source, work, kills)
     finally:
         if folder is None:
@@ -111,11 +131,11 @@ def run(target: Annotated[str, typer.Argument(help="module:attribute, for exampl
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: asked.put(number))
     with system:
-        console.print(Text(f"{target} runs; {system.recovery}"), soft_wrap=True)
+        console.print(one_line(f"{target} runs; {system.recovery}"), soft_wrap=True)
         while not _asked(asked):
             if not system.running:
                 raise BadTarget(f"{target} gave up; its log says why. It recovers when it is started again")
-    console.print(Text(f"{target} stopped"), soft_wrap=True)
+    console.print(one_line(f"{target} stopped"), soft_wrap=True)
 
 
 def _asked(asked: SimpleQueue[int]) -> bool:
@@ -167,18 +187,23 @@ def verify(
     if not result.ok:
         table = Table("file", "offset", "seq", "problem", title="Findings", title_justify="left")
         for finding in result.findings:
-            table.add_row(Text(finding.file), str(finding.offset), str(finding.seq), Text(finding.problem))
+            table.add_row(one_line(finding.file), str(finding.offset), str(finding.seq), one_line(finding.problem))
         console.print(table)
     since = f", known from {result.first_seq:,} on" if result.first_seq > 1 else ""
     console.print(
-        f"[{'green' if result.ok else 'red'}]{'whole' if result.ok else 'DAMAGED'}[/]: {result.events:,} events in "
+        Text("whole", "green") if result.ok else Text("DAMAGED", "red"),
+        f": {result.events:,} events in "
         f"{result.frames:,} frames, {result.segments} segment(s), {result.snapshots} snapshot(s), {result.bytes:,} bytes; last "
         f"sequence {result.last_seq}{since}",
+        sep="",
         soft_wrap=True,
     )
-    console.print(Text(f"head {result.head}"), soft_wrap=True)
+    console.print(one_line(f"head {result.head}"), soft_wrap=True)
     if head is not None and result.ok:
-        console.print(Text(f"history up to the head {head} is what it was"), soft_wrap=True)
+        console.print(one_line(f"history up to the head {head} is what it was"), soft_wrap=True)
+    exposed = open_to_others(folder)
+    if exposed:
+        console.print(one_line(f"open to others: {exposed}", "yellow"), soft_wrap=True)
     if not result.ok:
         console.print("Copy the folder as it is, then restore a backup, or: perdure repair FOLDER NEW_FOLDER", soft_wrap=True)
     raise typer.Exit(0 if result.ok else 1)
@@ -241,7 +266,7 @@ def main() -> None:
     try:
         app()
     except (PerdureError, OSError) as error:
-        Console(stderr=True).print(Text(f"perdure: {error}", style="red"), soft_wrap=True)
+        Terminal(stderr=True).print(one_line(f"perdure: {error}", "red"), soft_wrap=True)
         sys.exit(1)
 
 

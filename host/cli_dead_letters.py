@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from perdure.actors.recovery import recover
 from perdure.cli_progress import shown_progress
@@ -19,11 +18,12 @@ from perdure.events.errors import PerdureError, UnknownMessage
 from perdure.existing_folder import existing_folder
 from perdure.folder_report import letter_report, letters_table
 from perdure.system import System
+from perdure.terminal import Terminal
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Look at dead letters; replay or purge them while nobody runs on the folder.")
-console = Console()
+console = Terminal()
 
 Folder = Annotated[Path, typer.Argument(help="A data folder.", show_default=False)]
 Type = Annotated[str | None, typer.Option("--type", help="Only those of this message type.")]

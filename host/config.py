@@ -1,4 +1,4 @@
-"""Options from code, from `perdure.toml` and from the environment, each stronger than the one before.
+"""Options from code, from the file that the host names and from the environment, each stronger than the one before.
 
 What an option means and which values it takes is in `options` and `handler_options`; here it is only found, read and told where
 it came from.
@@ -22,11 +22,14 @@ from perdure.options import Options
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-__all__ = ["HandlerSettings", "load", "load_handlers"]
+__all__ = ["HandlerSettings", "Traced", "load", "load_handlers", "trace"]
 
 logger = logging.getLogger("perdure")
 
 FILE = "perdure.toml"
+"""What such a file is usually called. It is read where it is named, never because it lies where a command is typed."""
+DEFAULT = "default"
+CODE = "code"
 PREFIX = "PERDURE_"
 FILE_VARIABLE = "PERDURE_CONFIG"
 HANDLER_PREFIX = "PERDURE_HANDLER_"
@@ -38,11 +41,37 @@ _HANDLER_FIELDS = [field.name for field in attrs.fields(HandlerOptions)]
 
 
 def load(code: Options | None = None, *, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Options:
+    """Give the options that hold, see `trace`.
+
+    Raises:
+        ValueError, OSError: as `trace`.
+    """
+    return trace(code, path=path, environ=environ).options
+
+
+@attrs.frozen
+class Traced:
+    """The options that hold, and from where."""
+
+    options: Options
+    file: Path | None
+    """The file that was read; None where none was named."""
+    sources: dict[str, str]
+    """By option: `default`, `code`, the file with its table, or the environment variable."""
+
+    def __str__(self) -> str:
+        """Tell what is not as by default, with its source, on one line."""
+        told = [f"{name}={getattr(self.options, name)!r} ({source})" for name, source in self.sources.items() if source != DEFAULT]
+        file = "no configuration file" if self.file is None else f"configuration file {self.file}"
+        return f"options: {', '.join(told) or 'all as by default'}; {file}"
+
+
+def trace(code: Options | None = None, *, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Traced:
     """Give the options that hold: those of the code, changed by the file's table `[perdure]`, changed by the environment.
 
     Args:
         code: what the host's code says; the defaults unless given.
-        path: the file; `PERDURE_CONFIG`, else `perdure.toml` in the working directory, unless given. A named one must be there.
+        path: the file; what `PERDURE_CONFIG` names unless given, and none where that is not set. A named one must be there.
         environ: the environment; the process's own unless given. `PERDURE_BACKLOG_MAX=5000` sets `backlog_max`.
 
     Raises:
@@ -51,25 +80,30 @@ def load(code: Options | None = None, *, path: str | Path | None = None, environ
     """
     environ = os.environ if environ is None else environ
     options = code or Options()
+    sources = {name: CODE if getattr(options, name) != field.default else DEFAULT for name, field in _FIELDS.items()}
     file, whole = _file(path, environ)
+    if file is None and Path(FILE).exists():
+        logger.warning("the %s in the working directory is not read; if it is to be, name it by %s", FILE, FILE_VARIABLE)
     for name, value in _table(whole, "perdure", file).items():
         options = _set(options, name, value, f"{file}, table [perdure]")
+        sources[name] = f"{file}, table [perdure]"
     for variable, text in sorted(environ.items()):
         name = variable.removeprefix(PREFIX).lower()
         if not variable.startswith(PREFIX) or variable == FILE_VARIABLE or variable.startswith(HANDLER_PREFIX):
             continue
         if name in _FIELDS:
             options = _set(options, name, text, f"environment variable {variable}")
+            sources[name] = f"environment variable {variable}"
         elif close := difflib.get_close_matches(name, _FIELDS, n=1, cutoff=MISSPELT):
             # Other programs may have variables of this prefix too, so it is no error.
             logger.warning("environment variable %s sets nothing; did you mean %s%s?", variable, PREFIX, close[0].upper())
-    return options
+    return Traced(options, file, sources)
 
 
 class HandlerSettings:
     """What is set for handlers from outside the code, by message type."""
 
-    def __init__(self, file: Path, tables: dict[str, HandlerOptions], variables: dict[str, tuple[str, str, str]]) -> None:
+    def __init__(self, file: Path | None, tables: dict[str, HandlerOptions], variables: dict[str, tuple[str, str, str]]) -> None:
         self._file = file
         self._tables = tables
         self._variables = variables
@@ -82,6 +116,16 @@ class HandlerSettings:
             if spelt == _spell(type_name):
                 options = _set_handler(options, name, text, f"environment variable {variable}")
         return options
+
+    def sources(self) -> Iterator[tuple[str, str, Any, str]]:
+        """Give what is set: the type (as it is spelt there), the option, its value and where."""
+        for type_name, options in self._tables.items():
+            for name in _HANDLER_FIELDS:
+                value = getattr(options, name)
+                if value is not None:
+                    yield type_name, name, value, f'{self._file}, table [handlers."{type_name}"]'
+        for variable, (spelt, name, text) in self._variables.items():
+            yield spelt, name, text, f"environment variable {variable}"
 
     def unused(self, type_names: Collection[str]) -> Iterator[tuple[str, str]]:
         """Give the places of settings for other types than these, each with a hint."""
@@ -144,11 +188,17 @@ def _hint(name: str, known: Collection[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known) or 'none'}"
 
 
-def _file(path: str | Path | None, environ: Mapping[str, str]) -> tuple[Path, dict[str, Any]]:
-    """Give the file and what it holds; nothing, where none was named and none is there."""
-    named = path or environ.get(FILE_VARIABLE)
-    file = Path(named or FILE)
-    return file, _toml(file) if named or file.exists() else {}
+def _named(path: str | Path | None, environ: Mapping[str, str]) -> str | Path | None:
+    return path or environ.get(FILE_VARIABLE) or None
+
+
+def _file(path: str | Path | None, environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
+    """Give the file that is named and what it holds; nothing, where none is."""
+    named = _named(path, environ)
+    if named is None:
+        return None, {}
+    file = Path(named).absolute()
+    return file, _toml(file)
 
 
 def _toml(file: Path) -> dict[str, Any]:
@@ -159,7 +209,7 @@ def _toml(file: Path) -> dict[str, Any]:
         raise ValueError(msg) from error
 
 
-def _table(whole: dict[str, Any], name: str, file: Path) -> dict[str, Any]:
+def _table(whole: dict[str, Any], name: str, file: Path | None) -> dict[str, Any]:
     table = whole.get(name, {})
     if not isinstance(table, dict):
         msg = f"{file}: {name} is to be a table: [{name}]"

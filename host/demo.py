@@ -20,6 +20,7 @@ from rich.text import Text
 
 from perdure.demo_tally import Tally, tally
 from perdure.events.errors import PerdureError
+from perdure.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -110,12 +111,12 @@ def _show(console: Console, found: Tally, deaths: _Deaths, took_s: float) -> Non
         ("doubled", _judged(found.doubled)),
         ("events on disk", f"{checked.events:,}"),
         ("bytes a message, with all its history", f"{checked.bytes / max(found.published, 1):.0f}"),
-        ("verify", "[green]whole[/]" if checked.ok else f"[red]{len(checked.findings)} finding(s)[/]"),
+        ("verify", Text("whole", "green") if checked.ok else Text(f"{len(checked.findings)} finding(s)", "red")),
     ):
         table.add_row(name, value)
     console.print(table)
     for reason in found.reasons[:REASONS_SHOWN]:
-        console.print(Text(f"dead letter: {_short(reason)}"), soft_wrap=True)
+        console.print(one_line(f"dead letter: {_short(reason)}"), soft_wrap=True)
     if len(found.reasons) > REASONS_SHOWN:
         console.print(f"... and {len(found.reasons) - REASONS_SHOWN} more dead letters")
     if found.story:
@@ -132,12 +133,12 @@ def story(title: str, records: Iterable[Record]) -> Table:
         shown = ("type", "attempt", "reason", "exception", "message")
         detail = ", ".join(f"{name} {_short(str(value))}" for name in shown if (value := getattr(event, name, None)))
         when = record.at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
-        table.add_row(str(record.seq), when, record.actor, type(event).__name__, Text(detail))
+        table.add_row(str(record.seq), when, record.actor, type(event).__name__, one_line(detail))
     return table
 
 
-def _judged(count: int) -> str:
-    return f"[red]{count:,}[/]" if count else "[green]0[/]"
+def _judged(count: int) -> Text:
+    return Text(f"{count:,}", "red") if count else Text("0", "green")
 
 
 def _short(text: str) -> str:

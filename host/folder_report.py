@@ -19,6 +19,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.wire import decode
 from perdure.metrics import moment
 from perdure.sparkline import sparkline
+from perdure.terminal import inert, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,7 +58,7 @@ def folder_report(reader: FolderReader, states: States) -> RenderableType:
     else:
         parts.append(Text("no message was ever published here"))
     if paused := _paused(states):
-        parts += [Text(), Text(f"PAUSED: {paused}; `system.admin.resume()` lets it go on", style="yellow")]
+        parts += [Text(), one_line(f"PAUSED: {paused}; `system.admin.resume()` lets it go on", "yellow")]
     if throughput := _throughput(reader, states.seq):
         parts += [Text(), *throughput]
     stats = letters.stats(states.dead_letters)
@@ -67,11 +68,11 @@ def folder_report(reader: FolderReader, states: States) -> RenderableType:
 
 
 def _heading(reader: FolderReader, states: States) -> str:
-    size = reader.bytes_on_disk()
+    size, place = reader.bytes_on_disk(), inert(reader.path)
     known = f", known from {reader.first_seq:,} on" if reader.first_seq > 1 else ""
     when = f", last at {moment(states.at_us):%Y-%m-%d %H:%M:%S} UTC" if states.seq else ""
     return (
-        f"{reader.path}: {states.seq:,} events{known}{when}\n{size / 2**20:,.1f} MiB in {len(reader.segments())} segment(s) and "
+        f"{place}: {states.seq:,} events{known}{when}\n{size / 2**20:,.1f} MiB in {len(reader.segments())} segment(s) and "
         f"{len(reader.snapshot_seqs())} snapshot(s)"
     )
 
@@ -93,7 +94,7 @@ def _types_table(states: States) -> RenderableType:
     for name in [*sorted(counts, key=lambda name: (-backlog[name], name)), "all types"]:
         if name == "all types" and len(counts) == 1:
             break
-        parts.append(Text(name, style="cyan"))
+        parts.append(one_line(name, "cyan"))
         line = "  ".join((f"{n:,}" if n else "-").rjust(width) for n, width in zip(rows[name], widths, strict=True))
         parts.append(Text(f"  {line}  {_bar(backlog.get(name, 0), most, 8)}".rstrip()))
     return Group(*parts)
@@ -123,7 +124,7 @@ def _throughput(reader: FolderReader, last_seq: int) -> list[Text]:
         for row in seen:
             buckets[min(BUCKETS - 1, (row[0] - first_us) * BUCKETS // span_us)] += row[column]
         mean, peak = sum(buckets) / span_us * 1e6, max(buckets) * BUCKETS / span_us * 1e6
-        lines.append(Text(f"{label}  {sparkline(buckets, floor=0)}  {mean:,.1f} / {peak:,.1f}"))
+        lines.append(one_line(f"{label}  {sparkline(buckets, floor=0)}  {mean:,.1f} / {peak:,.1f}"))
     return lines
 
 
@@ -137,7 +138,7 @@ def _reasons_table(stats: letters.Stats) -> Table:
         alike[NUMBER.sub("#", short(reason))] += count
     ranked = sorted(alike.items(), key=lambda item: (-item[1], item[0]))
     for reason, count in ranked[:REASONS_SHOWN]:
-        table.add_row(f"{count:,}", _bar(count, ranked[0][1], BAR_CHARS), Text(short(reason)))
+        table.add_row(f"{count:,}", _bar(count, ranked[0][1], BAR_CHARS), one_line(short(reason)))
     if len(ranked) > REASONS_SHOWN:
         rest = sum(count for _, count in ranked[REASONS_SHOWN:])
         table.add_row(f"{rest:,}", "", f"{len(ranked) - REASONS_SHOWN:,} other reasons")
@@ -166,12 +167,12 @@ def timeline_report(message_id: str, records: Sequence[Record]) -> RenderableTyp
             f"{record.at:%H:%M:%S.%f}"[:-3],
             f"+{_duration(passed)}",
             record.name,
-            Text(_detail(record, message_id)),
+            one_line(_detail(record, message_id)),
         )
         before = record.at
     kind = f" ({published.type})" if published is not None else ""
     key = f", key {published.key}" if published is not None and published.key else ""
-    heading = Text(f"message {message_id}{kind}{key}, {first.at:%Y-%m-%d}", style="bold")
+    heading = one_line(f"message {message_id}{kind}{key}, {first.at:%Y-%m-%d}", "bold")
     own = [record for record in records if record.message_id == message_id]
     took = _duration((own[-1].at - own[0].at).total_seconds()) if own else "0 s"
     return Group(heading, Text(), table, Text(), Text(f"{len(own)} facts in {took}; the last: {own[-1].name if own else '-'}"))
@@ -199,9 +200,9 @@ def letters_table(found: Iterable[Letter], total: int) -> RenderableType:
     for letter in rows:
         fact = letter.fact
         when = f"{moment(letter.failed_us):%Y-%m-%d %H:%M:%S}"
-        parts.append(Text.assemble((fact.published.id, "cyan"), f"  {when}  {fact.published.type}"))
+        parts.append(Text.assemble((inert(fact.published.id), "cyan"), inert(f"  {when}  {fact.published.type}")))
         tries = "1 attempt" if fact.attempts == 1 else f"{fact.attempts} attempts"
-        parts.append(Text(f"    {tries}: {short(letters.why(fact))}"))
+        parts.append(one_line(f"    {tries}: {short(letters.why(fact))}"))
     return Group(*parts)
 
 
@@ -217,12 +218,13 @@ def letter_report(letter: Letter) -> RenderableType:
         f"payload   {len(fact.published.payload):,} bytes",
     ]
     lines += [f"attempt   {f.attempt} at {moment(f.at_us):%H:%M:%S}: {f.exception}: {f.message}" for f in fact.failures]
-    return Text("\n".join([*lines, "", fact.traceback.rstrip() or "no traceback was kept"]))
+    story = inert(fact.traceback.rstrip(), lines=True) or "no traceback was kept"
+    return Text("\n".join([*map(inert, lines), "", story]))
 
 
 def repair_report(source: Path, target: Path, done: Repair) -> RenderableType:
     """Tell what a repair has saved, and what is lost, in events, messages and bytes."""
-    table = Table("what", "how much", title=Text(f"{source} to {target}"), title_justify="left")
+    table = Table("what", "how much", title=one_line(f"{source} to {target}"), title_justify="left")
     table.add_row("damage found", f"{len(done.findings):,}")
     table.add_row("events kept", f"{done.events_kept:,} (sequence {done.first_seq:,} to {done.last_seq:,})")
     table.add_row("snapshots kept", f"{done.snapshots_kept:,}")
@@ -234,9 +236,9 @@ def repair_report(source: Path, target: Path, done: Repair) -> RenderableType:
     table.add_row("events lost", f"{done.events_lost:,} (of the two above, those that no kept snapshot holds)")
     table.add_row("messages lost", _messages_lost(done))
     parts: list[RenderableType] = [table]
-    parts += [Text(f"{f.file} at offset {f.offset}, sequence {f.seq}: {f.problem}") for f in done.findings]
+    parts += [one_line(f"{f.file} at offset {f.offset}, sequence {f.seq}: {f.problem}") for f in done.findings]
     if done.lost_ids:
-        parts.append(Text(f"to be published again: {' '.join(done.lost_ids[:IDS_SHOWN])}"))
+        parts.append(one_line(f"to be published again: {' '.join(done.lost_ids[:IDS_SHOWN])}"))
         if done.messages_lost > IDS_SHOWN:
             parts.append(Text(f"and {done.messages_lost - IDS_SHOWN:,} more, see `Repair.lost_ids`"))
     return Group(*parts)

@@ -7,6 +7,7 @@ It decides nothing about messages. Here is its life, and consuming by hand; what
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import threading
@@ -22,7 +23,7 @@ from perdure.actors.world import Threads
 from perdure.admin import Actors, Admin
 from perdure.apart import Apart
 from perdure.audit import Audit
-from perdure.config import load, load_handlers
+from perdure.config import load_handlers, trace
 from perdure.consumer import Delivery
 from perdure.dead_letters import DeadLetters
 from perdure.drafts import Drafts
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 
 __all__ = ["System"]
 
+logger = logging.getLogger("perdure")
+
 
 class _Beginning:
     """What a start and the thread that waits for it know of each other."""
@@ -68,12 +71,13 @@ class System(Handling, Results):
 
     Args:
         folder: where the log and its snapshots are kept; made if it is not there. One process at a time owns it.
-        options: settings; see `Options`. `perdure.toml` and the environment are stronger, see `perdure.config`.
+        options: settings; see `Options`. The file of `config` and the environment are stronger, see `perdure.config`.
         store: another `EventStore` instead of a folder, for example `MemoryStore()`.
         codec: how objects become payloads; `MessagePack()` unless given.
         clock: where time comes from; a `ManualClock` lets a test decide.
         seed: seed of all chance (jitter, ids); random unless given.
         middleware: parts round every publish and handler call, outermost first; see `Middleware`.
+        config: a TOML file with options that are stronger than the code; what `PERDURE_CONFIG` names unless given, else none.
         registry: a `svcs.Registry` that handlers get their services from.
         world: what the actors run on; threads unless given. For `perdure.chaos`.
 
@@ -85,6 +89,7 @@ class System(Handling, Results):
         folder: str | Path | None = None,
         *,
         options: Options | None = None,
+        config: str | Path | None = None,
         store: EventStore | None = None,
         codec: Codec | None = None,
         clock: Clock | None = None,
@@ -96,7 +101,8 @@ class System(Handling, Results):
         if (folder is None) == (store is None):
             msg = "System needs a folder, or a store instead of one"
             raise TypeError(msg)
-        self.options = load(options)
+        self._configuration = trace(options, path=config)
+        self.options = self._configuration.options
         self.clock: Clock = clock or SystemClock()
         self._world: World = world or Threads()
         self._seed = seed
@@ -104,7 +110,7 @@ class System(Handling, Results):
         ids = Ids(self.clock, self._chance)
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, middleware)
         self._store = store or self._folder_store(folder)
-        self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers())
+        self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers(path=config))
         self._lifecycle = threading.Lock()
         """Held while a start or a stop is made, by the thread that makes it, never by one that waits for that."""
         self._life: living.Run | None = None
@@ -178,6 +184,7 @@ class System(Handling, Results):
         if self._engine is not None:
             msg = "the system is running already"
             raise PerdureError(msg)
+        logger.info("%s", self._configuration)
         self._registered.check_processes()
         self._registered.tell_unused()
         place = living.place_of(self._store)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from perdure.store.held_folder import HeldFolder, Seen
 from perdure.store.lock import FolderLock
+from perdure.store.permissions import open_to_others
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,16 +82,22 @@ class Disk:
         return FolderLock(folder, self.open_in)
 
     def make_folder(self, path: Path) -> None:
-        """Create a folder and its parents; one that is there is left as it is."""
+        """Create a folder and its parents, for their owner alone whatever the umask; one that is there is left as it is."""
         name, held = self._at(path)
         if held is None:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (*reversed(path.parents), path):  # `parents=True` would give those in between the umask's mode
+                if not folder.is_dir():
+                    folder.mkdir(mode=0o700, exist_ok=True)
             return
         try:
             os.mkdir(name, 0o700, dir_fd=held.fd)
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(name, dir_fd=held.fd).st_mode):
                 raise
+
+    def open_to_others(self, folder: Path) -> str | None:
+        """Tell how others than its owner could change a folder; None where they could not."""
+        return open_to_others(folder)
 
     def names(self, folder: Path) -> list[str]:
         """List a folder."""

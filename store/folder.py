@@ -81,6 +81,9 @@ class SegmentStore:
                 self.disk.hold(self.path)
             self.reader.check_folder()
             self._take_lock()
+            exposed = self.disk.open_to_others(self.path)
+            if exposed:
+                logger.warning("the data folder %s is open to others: %s", self.path, exposed)
         except OSError as error:
             msg = (
                 f"the data folder {self.path} cannot be used: {error.strerror}. Name a folder (or a path where one can be made) "

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.config import load, load_handlers
+from perdure.config import load, load_handlers, trace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,14 +33,31 @@ def test_variable_that_sets_nothing_is_told_where_it_looks_misspelt(caplog: pyte
     assert caplog.messages == ["environment variable PERDURE_BACKLOG_MXA sets nothing; did you mean PERDURE_BACKLOG_MAX?"]
 
 
-def test_file_is_found_by_its_variable_or_in_the_working_directory(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_is_read_where_it_is_named_and_never_from_the_working_directory(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     assert load(environ={"PERDURE_CONFIG": str(file)}).backlog_max == 5_000
     monkeypatch.chdir(file.parent)
-    assert load(environ={}).backlog_max == 5_000
-    monkeypatch.chdir(file.parent.parent)
-    assert load(environ={}) == perdure.Options()
+    assert load(environ={}) == load(environ={"PERDURE_CONFIG": ""}) == perdure.Options()
+    assert list(load_handlers(environ={}).sources()) == []
+    assert perdure.System("data").options == perdure.Options()
+    assert "the perdure.toml in the working directory is not read" in caplog.text
+    assert perdure.System("data", config="perdure.toml").options.backlog_max == 5_000
     with pytest.raises(FileNotFoundError):
         load(path=file.parent / "missing.toml", environ={})
+
+
+def test_what_is_in_force_is_told_with_its_source(file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    traced = trace(perdure.Options(retries=9, grace_s=1.0), path=file, environ={"PERDURE_BACKLOG_BYTES": "2MiB"})
+    sources = {name: source for name, source in traced.sources.items() if source != "default"}
+    table = f"{file}, table [perdure]"
+    variable = "environment variable PERDURE_BACKLOG_BYTES"
+    assert sources == {"retries": "code", "grace_s": table, "backlog_max": table, "segment_bytes": table, "backlog_bytes": variable}
+    caplog.set_level("INFO", logger="perdure")
+    with perdure.System(tmp_path / "data", config=file):
+        pass
+    assert f"backlog_max=5000 ({table})" in caplog.text
+    assert f"configuration file {file}" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -65,7 +82,7 @@ def test_wrong_option_is_told_with_its_place(tmp_path: Path, text: str, message:
 
 
 def test_system_takes_them(folder: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(file.parent)
+    monkeypatch.setenv("PERDURE_CONFIG", str(file))
     monkeypatch.setenv("PERDURE_RETRIES", "2")
     system = perdure.System(folder)
     assert (system.options.backlog_max, system.options.retries) == (5_000, 2)
@@ -93,7 +110,7 @@ def test_handler_options_from_file_and_environment(
 ) -> None:
     """Code, file, environment: each is stronger, option by option, and what holds is on record."""
     (tmp_path / "perdure.toml").write_text(HANDLERS)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERDURE_CONFIG", str(tmp_path / "perdure.toml"))
     monkeypatch.setenv("PERDURE_HANDLER_SHOP_ORDERPLACED__TIMEOUT_S", "0.25")
     monkeypatch.setenv("PERDURE_HANDLER_SHOP_ORDERPLACD__RETRIES", "3")
     system = perdure.System(folder)

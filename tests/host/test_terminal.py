@@ -1,0 +1,142 @@
+"""Whatever a message, a folder or an error is called: no command lets it drive the terminal, forge a line, or be markup."""
+
+from __future__ import annotations
+
+import io
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.table import Table
+
+import perdure
+from perdure import cli, cli_config, cli_dead_letters
+from perdure.events.inert import inert
+from perdure.terminal import Terminal, one_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVIL = "\x1b]0;owned\x07\x1b[31m\x9b2J\u202eevil\u2066[red]markup[/] [/nothing] :bomb:\r\nperdure: whole\u2028\x00"
+SAFE = inert(EVIL)
+ALLOWED = re.compile(r"\x1b\[[0-9;]*m")  # what Rich itself colours with
+
+
+@attrs.frozen
+class Job:
+    n: int
+
+
+def assert_inert(text: str) -> None:
+    """Fail where a control came through."""
+    for char in ALLOWED.sub("", text):
+        assert char == "\n" or unicodedata.category(char) not in {"Cc", "Cf", "Zl", "Zp", "Cs"}, repr(char)
+
+
+@given(st.text() | st.from_regex(r"(\x1b\[[0-9]*[A-Z]|\x9b|\r\n|[\u202a-\u202e]|\[/?[a-z]*\])+"))
+def test_text_is_inert(text: str) -> None:
+    spelt = inert(text)
+    assert_inert(spelt.replace("\u200c", "").replace("\u200d", ""))
+    assert "\n" not in spelt
+    assert inert(text, lines=True).count("\n") == text.count("\n")
+    if text.isprintable() and text.isascii():
+        assert spelt == text
+
+
+@given(st.text(max_size=60) | st.just(EVIL))
+def test_terminal_shows_any_text_as_text(text: str) -> None:
+    """As plain string, title, cell and status alike; brackets in it are no markup."""
+    shown = io.StringIO()
+    terminal = Terminal(file=shown, width=500, force_terminal=False)
+    table = Table(text, title=one_line(text))
+    table.add_row(text)
+    terminal.print(text, one_line(text))
+    terminal.print(table)
+    terminal.print(one_line(text), soft_wrap=True)
+    assert_inert(shown.getvalue().replace("\u200c", "").replace("\u200d", ""))
+    assert inert(EVIL) in shown.getvalue() or text != EVIL
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose every name that a user chooses is evil."""
+    folder = tmp_path_factory.mktemp("top") / EVIL.replace("\x00", "").replace("/", "")
+    clock = perdure.ManualClock()
+    with perdure.System(folder, clock=clock, options=perdure.Options(retries=0)) as system:
+        system.publish(Job(1), id=EVIL, key=EVIL, correlation_id=EVIL, headers={EVIL: EVIL}, group=EVIL)
+        delivery = system.checkout(Job)
+        assert delivery is not None
+        delivery.heartbeat(5, EVIL)
+        delivery.reject(EVIL)
+        system.drafts.names.add(EVIL, Job)
+        for n in range(3):
+            system.publish_drafts([system.drafts.draft(Job(n))._replace(type=EVIL)])
+        again = system.checkout(EVIL)
+        assert again is not None
+        again.requeue(EVIL)
+        system.publish(Job(2), id="cancelled")
+        system.cancel("cancelled", EVIL)
+        system.admin.pause()
+    return folder
+
+
+COMMANDS = [
+    ["stats", "FOLDER"],
+    ["verify", "FOLDER"],
+    ["timeline", "FOLDER", EVIL],
+    ["timeline", "FOLDER", f"no{EVIL}"],
+    ["timeline", "FOLDER", "cancelled"],
+    ["stats", f"missing{EVIL}".replace("\x00", "")],
+    ["config", "FOLDER"],
+    ["config", f"missing{EVIL}".replace("\x00", "")],
+    ["dead-letters", "list", "FOLDER"],
+    ["dead-letters", "show", "FOLDER", EVIL],
+    ["dead-letters", "show", "FOLDER", f"no{EVIL}"],
+    ["dead-letters", "list", "FOLDER", "--reason", EVIL, "--type", EVIL],
+    ["dead-letters", "replay", "FOLDER", f"no{EVIL}"],
+    ["dead-letters", "purge", "FOLDER", "--reason", f"no{EVIL}", "--yes"],
+    ["repair", "FOLDER", "TARGET"],
+    ["run", f"no{EVIL}"],
+    ["run", f"no{EVIL}:system"],
+    ["demo", f"no{EVIL}"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
+@pytest.mark.parametrize("on_terminal", [False, True], ids=["piped", "terminal"])
+def test_every_command_prints_them_inert(
+    folder: Path,
+    tmp_path: Path,
+    command: list[str],
+    on_terminal: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(
+        "sys.argv",
+        [
+            "perdure",
+            *(str({"FOLDER": folder, "TARGET": tmp_path / EVIL[:20].replace("\x00", "")}.get(word, word)) for word in command),
+        ],
+    )
+    for module in (cli, cli_dead_letters, cli_config):
+        monkeypatch.setattr(module, "console", Terminal(force_terminal=on_terminal, width=200))
+    with pytest.raises(SystemExit):
+        cli.main()
+    shown = capsys.readouterr()
+    told = re.sub(r"\x1b\[[?0-9;]*[hlAK]", "", (shown.out + shown.err).replace("\r", "")) if on_terminal else shown.out + shown.err
+    assert_inert(told)
+    assert "Traceback" not in told
+    assert not any(line.startswith("perdure: whole") for line in told.splitlines())
+
+
+def test_every_console_of_the_commands_is_a_terminal() -> None:
+    """A new command cannot forget it."""
+    from perdure.chaos import commands, fault_commands, night_commands  # noqa: PLC0415 - the room that others must not import
+
+    for module in (cli, cli_dead_letters, cli_config, commands, fault_commands, night_commands):
+        assert isinstance(module.console, Terminal)
