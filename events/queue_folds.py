@@ -73,7 +73,7 @@ def _published(state: QueueState, event: ev.Published) -> None:
 
 def _leased(state: QueueState, event: ev.Leased) -> None:
     number = event.number
-    if number not in state.messages and event.attempt == 1 and not event.holder:
+    if number not in state.messages and runs.is_plain_lease(event):
         plain.lease(state, range(number, number + 1), event.until_us, event.retries, event.ahead)
         return
     go_out(state, plain.single(state, number), event)

@@ -6,16 +6,17 @@ from single facts by `Run`; how they become bytes is in `wire`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["CompletedRun", "LeasedRun", "PublishedRun", "Run", "count", "expand", "first_facts", "is_plain"]
+__all__ = ["CompletedRun", "LeasedRun", "PublishedRun", "Run", "count", "expand", "first_facts", "is_plain", "is_plain_lease"]
 
 
 class Run(ev.Event):
@@ -91,20 +92,24 @@ class CompletedRun(Run):
             yield ev.Completed(number, 1)
 
 
+def _beyond(cls: type[ev.Event], *own: str) -> tuple[Callable[[Any], Any], Any]:
+    """Return how to look at the fields of a class that a run has no column for, whichever they are, and what they are as a rule."""
+    get = attrgetter(*(field.name for field in attrs.fields(cls) if field.name not in own))  # type: ignore[arg-type]
+    return get, get(cls(*(field.default for field in attrs.fields(cls))))  # type: ignore[arg-type]
+
+
+_beyond_payload, _NO_MORE = _beyond(ev.Published, "number", "id", "type", "payload")
+_beyond_lease, _NO_MORE_OF_LEASE = _beyond(ev.Leased, "number", "until_us", "retries", "ahead", "attempt")
+
+
 def is_plain(event: ev.Published) -> bool:
     """Tell whether a message has nothing but a payload."""
-    return (
-        event.key is None
-        and event.group is None
-        and event.terms is None
-        and not event.due_us
-        and not event.expires_us
-        and not event.priority
-        and event.correlation_id is None
-        and event.causation_id is None
-        and event.headers is None
-        and event.dedup is None
-    )
+    return event.key is None and bool(_beyond_payload(event) == _NO_MORE)
+
+
+def is_plain_lease(event: ev.Leased) -> bool:
+    """Tell whether a lease is as those of plain messages are: of the first attempt, by a worker of the handler."""
+    return event.attempt == 1 and bool(_beyond_lease(event) == _NO_MORE_OF_LEASE)
 
 
 def count(events: Iterable[ev.Event]) -> int:

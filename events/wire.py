@@ -54,15 +54,14 @@ def _fields(cls: type) -> tuple[str, ...]:
 
 
 _PUBLISHED_FIELDS = _fields(ev.Published)
-_TERMS = _PUBLISHED_FIELDS.index("terms")
 _published_row = attrgetter(*_PUBLISHED_FIELDS)
 
 # How a field that is no plain value is written and read back.
 _WRITERS: dict[str, Callable[[Any], Any]] = {"published": _published_row}
 _READERS: dict[str, Callable[[Any], Any]] = {
     "published": lambda row: _published(*row),
-    "failures": lambda rows: [ev.FailureNote(*row) for row in rows],
-    "terms": lambda row: None if row is None else ev.Terms(*row),
+    "failures": lambda rows: [_row(ev.FailureNote, row) for row in rows],
+    "terms": lambda row: None if row is None else _row(ev.Terms, row),
 }
 
 
@@ -221,11 +220,7 @@ def decode_rows(run: list[Any]) -> list[ev.Event]:
     tag, version, n, *columns = run
     cls = ev.VOCABULARY.get(tag)
     if cls is None or version > cls.VERSION or (version == cls.VERSION and len(columns) > len(_SPREAD[cls])):
-        msg = (
-            f"the log holds events (tag {tag}, version {version}) that this version of perdure does not know; it was "
-            "written by a newer one. Upgrade perdure, or open another folder."
-        )
-        raise StoreUnavailable(msg)
+        raise _newer(f"events (tag {tag}, version {version})")
     if version < cls.VERSION:
         names = OLD_FIELDS[tag, version]
         rows = zip(*(_values(column, n) for column in columns), strict=True)
@@ -238,10 +233,26 @@ def decode_rows(run: list[Any]) -> list[ev.Event]:
     return list(map(cls, *spread))
 
 
+def _newer(what: str) -> StoreUnavailable:
+    msg = (
+        f"the log holds {what} that this version of perdure does not know; it was written by a newer one. Upgrade perdure, or open "
+        "another folder."
+    )
+    return StoreUnavailable(msg)
+
+
+def _row(cls: Any, row: Sequence[Any]) -> Any:
+    """Build what stands in a field of an event as a row of its own; one that has more fields than are known here is refused."""
+    if len(row) > len(cls._fields):
+        raise _newer(f"{cls.__name__} of {len(row)} fields")
+    return cls(*row)
+
+
 def _published(*row: Any) -> ev.Published:
-    terms = row[_TERMS] if len(row) > _TERMS else None
-    published = ev.Published(*row[:_TERMS])
-    return published if terms is None else attrs.evolve(published, terms=ev.Terms(*terms))  # type: ignore[misc]
+    reads = _SPREAD[ev.Published]
+    if len(row) > len(reads):
+        raise _newer(f"Published of {len(row)} fields")
+    return ev.Published(*(value if read is None else read(value) for value, read in zip(row, reads, strict=False)))
 
 
 def _read_column(read: Callable[[Any], Any], column: Any, n: int) -> Iterator[Any]:
