@@ -458,4 +458,17 @@ BUGS: tuple[Bug, ...] = (
             ),
         ),
     ),
+    Bug(
+        "a cancelled message is told as a completed one",
+        "state",
+        "simulation",
+        NIGHTS,
+        (
+            Edit(
+                "perdure.events.queue_folds",
+                'leave(state, message, message.attempts, "cancelled")',
+                "leave(state, message, message.attempts)",
+            ),
+        ),
+    ),
 )

@@ -6,6 +6,7 @@ What it knows (attrs, dataclasses, msgspec structs, dates, UUIDs and so on) is m
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, get_origin
 
@@ -28,18 +29,26 @@ def is_model(cls: Any) -> bool:
 def dump_model(model: Any) -> Any:
     """Return a pydantic model as plain data, from which `model_reader` makes an equal one, if any can be made.
 
-    Fields stand under their own names, not their aliases. What a model hides, as an excluded field or a secret, is not in it.
+    Fields stand under their own names, not their aliases, where pydantic can read these. What a
+    model hides, as an excluded field or a secret, is not in it.
     """
-    return model.model_dump(mode="json", by_alias=False, round_trip=True, warnings=False)
+    cls: Any = type(model)
+    return model.model_dump(mode="json", by_alias=not _reads_names(cls), round_trip=True, warnings=False)
 
 
+@lru_cache(maxsize=1024)
+def _reads_names(cls: Any) -> bool:
+    """Tell whether a model can be made of its fields' own names, whatever its aliases: from pydantic 2.11 on."""
+    return "by_name" in inspect.signature(cls.model_validate).parameters
+
+
+@lru_cache(maxsize=1024)
 def model_reader(cls: Any) -> Callable[[Any], Any]:
     """Return the function that makes a model of plain data: its own, or what an older version wrote, with aliases."""
     if getattr(cls, "__pydantic_complete__", True) is False:
         cls.model_rebuild()
     validate = cls.model_validate
-    # Before pydantic 2.11 a model reads its fields by one kind of name; the other is refused at publish.
-    by_name = {"by_alias": False, "by_name": True} if "by_name" in inspect.signature(validate).parameters else {}
+    by_name = {"by_alias": False, "by_name": True} if _reads_names(cls) else {}
 
     def read(plain: Any) -> Any:
         try:

@@ -22,6 +22,7 @@ import pydantic
 import pytest
 
 import perdure
+from perdure import foreign
 from perdure.fidelity import Fidelity
 from perdure.proofs import prove
 from perdure.sameness import difference
@@ -431,6 +432,39 @@ def test_message_that_an_older_version_wrote_with_aliases_is_read() -> None:
     assert codec.decode(msgspec.msgpack.encode({"a": 1}), Alias) == Alias(x=1)
     with pytest.raises(perdure.InvalidMessage, match="Alias"):
         codec.decode(msgspec.msgpack.encode({"y": 1}), Alias)
+
+
+def test_alias_arrives_with_a_pydantic_that_reads_nothing_but_aliases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 2.11 there was no `by_name`."""
+    foreign.model_reader.cache_clear()
+    monkeypatch.setattr(foreign, "_reads_names", lambda _cls: False)
+    codec = perdure.MessagePack()
+    payload = Fidelity(codec).encode(Alias(x=1))
+    assert msgspec.msgpack.decode(payload) == {"x": 1}
+    assert codec.decode(payload, Alias) == Alias(x=1)
+    foreign.model_reader.cache_clear()
+
+
+class Json:
+    """A codec of a host's own, which knows less than it takes."""
+
+    def encode(self, message: Any) -> bytes:
+        return msgspec.json.encode(message)
+
+    def decode(self, payload: bytes, cls: type | None) -> Any:
+        return msgspec.json.decode(payload, type=cls or Any)
+
+
+def test_codec_of_the_hosts_own_is_held_to_it() -> None:
+    with perdure.System(store=perdure.MemoryStore(), codec=Json()) as system:
+        system.publish(Left(1))
+        with pytest.raises(perdure.InvalidMessage, match="Expected `int`"):
+            system.publish(Left("a"))  # type: ignore[arg-type]
+        with pytest.raises(perdure.InvalidMessage, match=r"\['a'\] is \(1,\)"):
+            system.publish({"a": (1,)})
+        delivery = system.checkout(Left)
+        assert delivery is not None
+        assert delivery.message == Left(1)
 
 
 class Unpicklable(Exception):
