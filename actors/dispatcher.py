@@ -76,7 +76,7 @@ class Dispatcher(Decider):
         self.state = states.handlers
         for pool in self.stage.pools.values():
             if pool.type in self.state.handlers:
-                self._sweep(pool)
+                self._after_a_death(pool)
                 self._line_up(pool)
 
     def handle(self, messages: list[Any]) -> None:

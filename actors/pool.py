@@ -6,8 +6,10 @@ leaves a state from which the dispatcher can tell what happened.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from operator import is_
+from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from perdure.events.vocabulary import FailureNote, Leased
 
 __all__ = ["DONE", "Delivery", "Pool", "Rate", "Retire", "RunTimes"]
+
+SLACK = 64
+"""What may lie in a mailbox that was withdrawn, beyond as much as is out."""
 
 DONE: Any = type("Done", (), {"__repr__": lambda _: "DONE"})()
 """The outcome of a plain message that was handled, and published nothing: there is nothing more to say."""
@@ -216,6 +221,8 @@ class Pool:
     def deliver(self, deliveries: list[Delivery]) -> None:
         """Let the workers have these. Runs in the journal's thread, once their leases are written."""
         put = self.inbox.put
+        if self.inbox.qsize() > 2 * len(self.open) + SLACK:
+            self._tidy()
         numbers = [delivery.number for delivery in deliveries]
         if self.open.keys().isdisjoint(numbers):
             self.open.update(zip(numbers, deliveries, strict=True))
@@ -232,6 +239,21 @@ class Pool:
             self.open[delivery.number] = delivery
             put(delivery)
         self.inbox.ring()
+
+    def _tidy(self) -> None:
+        """Let go what was withdrawn before a worker took it: behind handlers that take long it would pile up.
+
+        Only by who puts deliveries there, so that their order stays. Who dies in between has taken out what only the dispatcher
+        puts there again, see `Dispatcher.recalled`.
+        """
+        still = []
+        with contextlib.suppress(Empty):
+            while True:
+                item: Any = self.inbox._get_nowait()  # noqa: SLF001 - as the workers
+                if not (isinstance(item, Claimed) and item.claim):
+                    still.append(item)
+        for item in still:
+            self.inbox.put(item)
 
     def end_waits(self) -> None:
         """Have workers that wait for more messages of a batch look up: the pool may have been closed."""

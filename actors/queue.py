@@ -246,7 +246,7 @@ class Queue(Decider):
                     answer = report_of(self.state, now_us) if isinstance(command, Report) else dict(self.state.ticks)
                     self.written.append(Settle(desk, request, answer))
                 case WhenIdle():
-                    self.idlers.append(request)
+                    self._tell_when_idle(request)
                 case Cancel():
                     self._cancel(request, command, now_us)
                 case AwaitResult():
@@ -268,6 +268,12 @@ class Queue(Decider):
         except PerdureError as error:
             desk.refuse(request, error)
         self.cut_where_full(now_us)
+
+    def _tell_when_idle(self, request: Request) -> None:
+        outstanding = self.stage.desk.outstanding
+        if len(self.idlers) >= len(outstanding):  # some have given up waiting
+            self.idlers = [idler for idler in self.idlers if idler.key in outstanding]
+        self.idlers.append(request)
 
     def _cancel(self, request: Request, command: Cancel, now_us: int) -> None:
         """Call a message off; where a worker has it, its handler is told to stop."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from perdure.actors.pool import DONE, Delivery, Pool
+from perdure.actors.pool import DONE, SLACK, Delivery, Pool, Retire
 from perdure.events import vocabulary as ev
 
 WORKER = object()
@@ -59,3 +59,25 @@ def test_whose_lease_is_over_sees_it_or_does_not_begin() -> None:
     assert first.lost
     assert not first.claimed_by(WORKER)
     assert second.claimed_by(WORKER)
+
+
+def test_what_is_withdrawn_does_not_pile_up_behind_a_handler_that_never_ends() -> None:
+    pool = Pool(cast("Any", SimpleNamespace(type="t")))
+    made = [Delivery(n, ev.Leased(n, 1, 0, 5), b"", ev.Published(n, f"id{n}", "t", b"")) for n in range(1, 2_001)]
+    pool.deliver(made[:3])
+    endless = pool.inbox.get()
+    endless.claimed_by(WORKER)
+    retire = Retire()
+    pool.inbox.put(retire)
+    for delivery in made[3:]:
+        pool.deliver([delivery])
+        assert pool.revoke(delivery)
+        assert pool.inbox.qsize() <= 2 * len(pool.open) + SLACK + 2
+    last = Delivery(3_000, ev.Leased(3_000, 1, 0, 5), b"", ev.Published(3_000, "last", "t", b""))
+    pool.deliver([last])
+    taken = []
+    while not pool.inbox.empty():
+        item = pool.inbox.get()
+        if item.claimed_by(WORKER):
+            taken.append(item)
+    assert taken == [*made[1:3], retire, last], "the others are there, once and in their order"

@@ -109,3 +109,14 @@ def test_an_exception_goes_with_the_result_that_is_kept(until: Until, clock: per
         assert len(system.stage.raised) == 1
         clock.advance(61.0)
         until(lambda: not len(system.stage.raised))
+
+
+def test_who_gave_up_waiting_for_an_idle_queue_is_forgotten() -> None:
+    with perdure.System(store=perdure.MemoryStore()) as system:
+        system.publish(Pinned(1))
+        for _ in range(20):
+            with pytest.raises(TimeoutError):
+                system.drain(timeout=0.001)
+        queue: Any = system.stage.actors["queue"]
+        system.admin.metrics()  # the queue has seen all that was asked before
+        assert len(queue.idlers) <= 2
