@@ -133,9 +133,13 @@ class Caller:
         """Give the child of this worker, made at first use."""
         pool, name = self._pool, self._worker.name
         process = pool.processes.get(name)
+        handler = pool.handler
+        function = handler.function or handler.call
+        if process is not None and process.function is not function:  # the handler was replaced
+            process.close()
+            process = None
         if process is None:
-            handler = pool.handler
-            process = HandlerProcess(handler.function or handler.call, handler.memory_bytes, handler.label)
+            process = HandlerProcess(function, handler.memory_bytes, handler.label)
             pool.processes[name] = process
         return process
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from perdure.events.errors import WouldDeadlock
 
-__all__ = ["HERE", "begin", "births", "check_may_wait"]
+__all__ = ["HERE", "begin", "births", "check_is_outside", "check_may_wait"]
 
 
 class _Actor(Protocol):
@@ -67,6 +67,21 @@ def check_may_wait() -> None:
             f"this is the thread of the system's own {actor.name}, which is needed for the answer, so waiting for one here would "
             "never end. A callback of a future must be quick: let it hand the work to a thread of the host (a queue, an executor), "
             "or publish with `submit`, which does not wait."
+        )
+        raise WouldDeadlock(msg)
+
+
+def check_is_outside(call: str) -> None:
+    """Refuse what waits for all handlers in a handler.
+
+    Raises:
+        WouldDeadlock: a handler runs in this thread.
+    """
+    actor = HERE.actor
+    if actor is not None and actor.runs_handlers:
+        msg = (
+            f"{call}() waits until no message is in flight, and the handler that calls it has one for as long as it waits. Call it "
+            "outside of handlers; what is to follow this message can be published with `ctx.publish`."
         )
         raise WouldDeadlock(msg)
 

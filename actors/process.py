@@ -47,7 +47,7 @@ class HandlerProcess:
     """One child. `call` belongs to one worker; `kill` and what `stopper` gives may be called in any thread."""
 
     def __init__(self, function: Callable[[Any, Any], Any], memory_bytes: int | None, label: str) -> None:
-        self._function = function
+        self.function = function
         self._label = label
         self._memory_bytes = memory_bytes or 0
         self._child: subprocess.Popen[bytes] | None = None
@@ -63,7 +63,7 @@ class HandlerProcess:
         """The call under way was stopped."""
 
     def _start(self) -> Connection:
-        handler = pickle.dumps(("handler", packed_handler(self._function, self._label), levels()))
+        handler = pickle.dumps(("handler", packed_handler(self.function, self._label), levels()))
         ours, theirs = socket.socketpair()
         with theirs:
             numbers = (str(theirs.fileno()), str(self._memory_bytes))

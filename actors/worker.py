@@ -56,6 +56,8 @@ class Worker(Actor):
         self.told_us = 0.0
         self.looked_us = 0
         self.load: Callable[[bytes], Any] | None = None
+        self.loads_for: HandlerSpec | None = None
+        """The handler with which the loader was asked for."""
         pool.workers[name] = self.token
 
     def kill(self) -> None:
@@ -67,7 +69,7 @@ class Worker(Actor):
     def on_start(self) -> None:
         """End the process that a predecessor may have left; find out how messages are decoded."""
         self.caller.end_process()
-        self.load = self.stage.publisher.loader(self.pool.type)  # here, where an error is this worker's death, nobody else's
+        self._simple()  # here, where an error is this worker's death, nobody else's
 
     def run(self) -> None:
         """Take deliveries one by one, or in batches, as fast as they come."""
@@ -112,6 +114,9 @@ class Worker(Actor):
     def _simple(self) -> HandlerSpec | None:
         """Give the handler as it is now, if it is of the simple kind; and look at the clock."""
         handler = self.pool.handler
+        if handler is not self.loads_for:  # its messages may be of another class of that name
+            self.load = self.stage.publisher.loader(self.pool.type)
+            self.loads_for = handler
         self.looked_us = self.stage.clock.now_us()
         return handler if handler.is_simple and self.load is not None else None
 

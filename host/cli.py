@@ -9,14 +9,12 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import traceback
 from importlib.metadata import PackageNotFoundError, entry_points
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Annotated
 
 import typer
@@ -50,7 +48,6 @@ app = typer.Typer(
 app.add_typer(dead_letters_app, name="dead-letters")
 app.command("config")(show_config)
 console = Terminal()
-POLL_S = 0.5
 Folder = Annotated[Path, typer.Argument(help="A data folder.", show_default=False)]
 
 
@@ -124,25 +121,10 @@ def run_demo(
 
 @app.command()
 def run(target: Annotated[str, typer.Argument(help="module:attribute, for example shop.queue:system")]) -> None:
-    """Serve a host's own system until SIGTERM or SIGINT, then stop it gracefully."""
+    """Serve a host's own system, and the outbox relays made for it, until SIGTERM or SIGINT; then stop it gracefully."""
     system = _load(target)
-    # No Event: its lock may be held by the very thread that the signal interrupts. This one may be put to at any instruction.
-    asked = SimpleQueue[int]()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _frame: asked.put(number))
-    with system:
-        console.print(one_line(f"{target} runs; {system.recovery}"), soft_wrap=True)
-        while not _asked(asked):
-            if not system.running:
-                raise BadTarget(f"{target} gave up; its log says why. It recovers when it is started again")
+    system.serve(started=lambda: console.print(one_line(f"{target} runs; {system.recovery}"), soft_wrap=True))
     console.print(one_line(f"{target} stopped"), soft_wrap=True)
-
-
-def _asked(asked: SimpleQueue[int]) -> bool:
-    try:
-        return bool(asked.get(timeout=POLL_S))
-    except Empty:
-        return False
 
 
 def _load(target: str) -> System:

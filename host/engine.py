@@ -159,9 +159,12 @@ class Engine:
     def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         """Register a handler, or a schedule with its handler, while the actors run; returns when it is at work."""
         pool = self.stage.add_pool(Pool(spec))
-        if pool.registered is not spec:  # it takes the place of one that runs
-            pool.registered = spec
-        self.ask("dispatcher", handler_rules.Register(spec.fact()))
+        before, pool.registered = pool.registered, spec  # another, where it takes the place of one that runs
+        try:
+            self.ask("dispatcher", handler_rules.Register(spec.fact()))
+        except BaseException:
+            pool.registered = before
+            raise
         self.ask("supervisor", WhenStaffed())
         if schedule is not None:
             self.add_schedule(schedule)

@@ -51,6 +51,7 @@ class Handling(Running):
         rate: float | str | None = None,
         isolation: str = "thread",
         memory_limit: int | None = None,
+        replace: bool = False,
     ) -> Callable[[H], H]:
         """Register a handler for a message type; to be used as a decorator.
 
@@ -76,16 +77,18 @@ class Handling(Running):
             rate: deliveries a second, or text such as `100/s`, `30/m`, `1/h`.
             isolation: `thread`, or `process`: a child process of its own for each worker.
             memory_limit: bytes that such a child may take above what it has when its handler is loaded.
+            replace: take the place of the type's handler, if it has one, from the next message on: in a notebook, where a cell is
+                run again. A message that is being handled ends with the old one.
 
         Raises:
-            InvalidMessage: an option is out of its range.
+            InvalidMessage: an option is out of its range, or the type has a handler.
             UnknownMessageType: the type cannot be named.
         """
         options = dict(locals())
         fields = self._registered.check(self.drafts.handled(type), options)
 
         def register(handler: H) -> H:
-            self._enter(self._registered.make(handler, fields, isolation, cls=type))
+            self._enter(self._registered.make(handler, fields, isolation, cls=type, replace=replace))
             return handler
 
         return register
@@ -118,9 +121,10 @@ class Handling(Running):
             raise InvalidMessage(msg)
         fields["batch_size"] = check_whole("size", size, 1, 10_000)
         fields["batch_wait_s"] = checked_seconds("wait", wait)
+        replace = bool(options.get("replace"))
 
         def register(handler: H) -> H:
-            self._enter(self._registered.make(handler, fields, "thread", cls=type, takes=1))
+            self._enter(self._registered.make(handler, fields, "thread", cls=type, takes=1, replace=replace))
             return handler
 
         return register
@@ -133,6 +137,7 @@ class Handling(Running):
         message: None = None,
         name: str | None = None,
         missed: str = "last",
+        replace: bool = False,
         zone: str | dt.tzinfo | None = None,
         **options: Any,
     ) -> Callable[[H], H]: ...
@@ -145,6 +150,7 @@ class Handling(Running):
         message: Any,
         name: str | None = None,
         missed: str = "last",
+        replace: bool = False,
         zone: str | dt.tzinfo | None = None,
         **options: Any,
     ) -> None: ...
@@ -156,6 +162,7 @@ class Handling(Running):
         message: Any = None,
         name: str | None = None,
         missed: str = "last",
+        replace: bool = False,
         zone: str | dt.tzinfo | None = None,
         **options: Any,
     ) -> Callable[[H], H] | None:
@@ -169,6 +176,7 @@ class Handling(Running):
             name: what its ticks are recorded under; the function's or the message type's name unless given.
             missed: of ticks during which nothing ran, make up for the `last`, for `all` (at most 1,000) or for `none`.
             zone: time zone of the cron expression, as a name ("Europe/Berlin") or a tzinfo; the machine's own unless given.
+            replace: take the place of the schedule of that name, and of its handler, if there are such.
             options: those of `publish` where there is a message, else those of `handler`.
 
         Raises:
@@ -176,7 +184,9 @@ class Handling(Running):
         """
         if message is not None:
             name = name or self.drafts.names.name(type(message))
-            made = self._registered.schedule(when, name=name, message=message, missed=missed, zone=zone, options=options)
+            made = self._registered.schedule(
+                when, name=name, message=message, missed=missed, zone=zone, options=options, replace=replace
+            )
             self._registered.schedules[made.name] = made
             if self._engine is not None:
                 self._engine.add_schedule(made)
@@ -190,8 +200,10 @@ class Handling(Running):
             defaults = _with_defaults("every", options)
             self.drafts.names.name(Tick)
             fields = self._registered.check(tick_type(label), defaults)
-            schedule = self._registered.schedule(when, name=label, message=None, missed=missed, zone=zone, options={})
-            spec = self._registered.make(handler, fields, defaults["isolation"], cls=Tick)
+            schedule = self._registered.schedule(
+                when, name=label, message=None, missed=missed, zone=zone, options={}, replace=replace
+            )
+            spec = self._registered.make(handler, fields, defaults["isolation"], cls=Tick, replace=replace)
             self.drafts.names.add(tick_type(label), Tick)
             self._enter(spec, schedule)
             return handler
@@ -200,11 +212,11 @@ class Handling(Running):
 
     def _enter(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         """Take a handler that has been checked; one that the running system cannot take leaves nothing behind."""
-        self._registered.enter(spec, schedule)
+        undo = self._registered.enter(spec, schedule)
         try:
             self._add(spec, schedule)
         except BaseException:
-            self._registered.remove(spec, schedule)
+            undo()
             raise
 
     def _add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import random
 import threading
 from typing import TYPE_CHECKING, Any
@@ -173,8 +174,11 @@ class OutboxRelay:
         self._at_work = threading.Lock()
         """Held while the database is used: `stop` returns with no statement under way."""
         self._ended = True
+        self._pid = os.getpid()
+        """Of the process that relays: in a forked child of it, the lock may be held by a thread that is not there."""
         self.published = 0
         """How many rows it has published and deleted."""
+        system.belongs(self)
 
     def notify(self) -> None:
         """Look at once: for a host that has just committed."""
@@ -186,13 +190,18 @@ class OutboxRelay:
         Raises:
             NotRunning: the system does not run.
         """
-        self._ended = False
-        self._system.relay(self)
+        self._ended, self._pid = False, os.getpid()
+        try:
+            self._system.relay(self)
+        except BaseException:
+            self._ended = True
+            raise
 
     def stop(self) -> None:
         """Relay no more. What was read and not deleted stays, and is known by its ids when it is read again."""
-        with self._at_work:
-            self._ended = True
+        if self._pid == os.getpid():
+            with self._at_work:
+                self._ended = True
         if self._system.running:
             self._system.stage.drop_outbox(self.name)
 

@@ -11,7 +11,7 @@ import logging
 import math
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from perdure.actors.calling import finishing
 from perdure.actors.handler import HandlerSpec
@@ -51,6 +51,8 @@ __all__ = [
     "check_truth",
     "check_whole",
 ]
+
+V = TypeVar("V")
 
 logger = logging.getLogger("perdure")
 
@@ -142,15 +144,20 @@ class Registration:
             "memory_bytes": options["memory_limit"],
         }
 
-    def make(self, handler: Any, fields: dict[str, Any], isolation: str, *, cls: type, takes: int = 2) -> HandlerSpec:
+    def make(
+        self, handler: Any, fields: dict[str, Any], isolation: str, *, cls: type, takes: int = 2, replace: bool = False
+    ) -> HandlerSpec:
         """Make a spec of a function or class and checked options; nothing is entered yet, see `enter`.
 
         Raises:
             InvalidMessage: the type has a handler, or this one cannot be called as one.
         """
         name = fields["type"]
-        if name in self.specs:
-            msg = f"type: {name} has a handler already, {self.specs[name].label}; a type has one"
+        if name in self.specs and not replace:
+            msg = (
+                f"type: {name} has a handler already, {self.specs[name].label}; a type has one. To put this one in its place (in a "
+                "notebook, say), register it with replace=True."
+            )
             raise InvalidMessage(msg)
         call, is_async, has_services = adapt(handler, self._registry, takes=takes, message_type=cls)
         kind, function = ("async" if is_async else isolation), None
@@ -172,24 +179,26 @@ class Registration:
         Raises:
             InvalidMessage: one cannot be pickled.
         """
-        for spec in self.specs.values():
+        for spec in list(self.specs.values()):
             if spec.function is not None:
                 packed_handler(spec.function, spec.label)
 
-    def enter(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
-        """Take a handler, and its schedule, into those of the system: the last step, after everything has been checked."""
-        window_us = round((spec.dedup_window_s or 0) * 1_000_000)
-        self._drafts.policies[spec.type] = (spec.dedup, window_us, spec.key_parallelism or 0)
-        self.specs[spec.type] = spec
-        if schedule is not None:
-            self.schedules[schedule.name] = schedule
+    def enter(self, spec: HandlerSpec, schedule: Schedule | None = None) -> Callable[[], None]:
+        """Take a handler, and its schedule, into those of the system: the last step, after everything has been checked.
 
-    def remove(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
-        """Undo `enter`, where the running system could not take the handler."""
-        self._drafts.policies.pop(spec.type, None)
-        self.specs.pop(spec.type, None)
+        Gives what undoes it, where the running system could not take the handler.
+        """
+        window_us = round((spec.dedup_window_s or 0) * 1_000_000)
+        policy = (spec.dedup, window_us, spec.key_parallelism or 0)
+        undo = [_put(self._drafts.policies, spec.type, policy), _put(self.specs, spec.type, spec)]
         if schedule is not None:
-            self.schedules.pop(schedule.name, None)
+            undo.append(_put(self.schedules, schedule.name, schedule))
+
+        def undo_all() -> None:
+            for step in undo:
+                step()
+
+        return undo_all
 
     def schedule(
         self,
@@ -200,6 +209,7 @@ class Registration:
         missed: str,
         zone: str | dt.tzinfo | None,
         options: dict[str, Any],
+        replace: bool = False,
     ) -> Schedule:
         """Make a schedule; nothing is entered yet.
 
@@ -207,8 +217,8 @@ class Registration:
             InvalidMessage: the name is taken, or an option is out of its range.
         """
         check_one_of("missed", missed, MISSED)
-        if name in self.schedules:
-            msg = f"every: there is a schedule {name!r} already; give this one another name"
+        if name in self.schedules and not replace:
+            msg = f"every: there is a schedule {name!r} already; give this one another name, or replace that one with replace=True"
             raise InvalidMessage(msg)
         after, drafts = following(when, zone), self._drafts
 
@@ -228,6 +238,13 @@ def _is_being_defined(handler: Any) -> bool:
     return (
         module in sys.modules and module != "__main__" and "<" not in name and not hasattr(sys.modules[module], name.split(".")[0])
     )
+
+
+def _put(table: dict[str, V], name: str, value: V) -> Callable[[], object]:
+    """Put something under a name; gives what undoes that."""
+    before = table.get(name)
+    table[name] = value
+    return (lambda: table.pop(name, None)) if before is None else (lambda: table.update({name: before}))
 
 
 def tick_type(schedule: str) -> str:

@@ -11,13 +11,14 @@ import logging
 import os
 import random
 import threading
+import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from perdure import living
+from perdure import living, serving
 from perdure.actors.clock import Clock, SystemClock
 from perdure.actors.context import plain_text
-from perdure.actors.here import HERE
+from perdure.actors.here import HERE, check_is_outside
 from perdure.actors.messages import WhenIdle
 from perdure.actors.world import Threads
 from perdure.admin import Actors, Admin
@@ -50,10 +51,13 @@ if TYPE_CHECKING:
     from perdure.middleware import Middleware
     from perdure.options import Options
     from perdure.recovery import Recovery
+    from perdure.serving import Part
 
 __all__ = ["System"]
 
 logger = logging.getLogger("perdure")
+
+P = TypeVar("P", bound="Part")
 
 
 class _Beginning:
@@ -114,6 +118,7 @@ class System(Handling, Results):
         self._lifecycle = threading.Lock()
         """Held while a start or a stop is made, by the thread that makes it, never by one that waits for that."""
         self._life: living.Run | None = None
+        self._parts: list[Callable[[], Part | None]] = []
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
         self.actors = Actors(self)
@@ -257,6 +262,46 @@ class System(Handling, Results):
         finally:
             self._engine = self._life = None
 
+    def serve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
+        """Run until SIGTERM or SIGINT comes, then stop in good order; for a process that does nothing else. In the main thread.
+
+        Starts the system unless it runs, and the parts that belong to it (`OutboxRelay`s made for it, what `include` was given);
+        calls `started`; stops all of it at the end. A second signal ends the grace period. Returns as well once anybody stops it.
+
+        Args:
+            grace: as `stop`.
+            started: called once all of it is at work.
+
+        Raises:
+            NotRunning: it has given up; `__cause__` says why.
+            PerdureError: this is not the main thread.
+            Others as `start`.
+        """
+        serving.serve(self, grace, started)
+
+    async def aserve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
+        """As `serve`, from a coroutine on the main thread's event loop. Stops as well when the await is cancelled.
+
+        Raises:
+            As `serve`.
+        """
+        await serving.aserve(self, grace, started)
+
+    def include(self, part: P) -> P:
+        """Let a part with `start()` and `stop()` belong to this system, so that `serve` starts and stops it; gives it back."""
+        self._parts.append(lambda: part)
+        return part
+
+    def belongs(self, part: Part) -> None:
+        """As `include`, of a part that is forgotten when the host forgets it; for `OutboxRelay`."""
+        self._parts = [*(made for made in self._parts if made() is not None), weakref.ref(part)]
+
+    @property
+    def parts(self) -> list[Part]:
+        """What belongs to this system, in the order in which it was made."""
+        found = [made() for made in list(self._parts)]
+        return list(dict.fromkeys(part for part in found if part is not None))
+
     def in_a_forked_child(self, parent: int) -> None:
         """Take note, in a forked child, that the threads have stayed with the parent. For `living`."""
         self._lifecycle = threading.Lock()  # a thread that is gone may have held it
@@ -351,7 +396,9 @@ class System(Handling, Results):
         Raises:
             TimeoutError: some still were after `timeout` seconds; says how many.
             NotRunning: the system does not run, or stopped meanwhile.
+            WouldDeadlock: a handler calls it, whose own message is in flight for as long as it waits.
         """
+        check_is_outside("drain")
         wait_s = wait_seconds("timeout", timeout)
         desk = self.stage.desk
         answer = self.stage.world.answer()

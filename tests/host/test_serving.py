@@ -1,0 +1,265 @@
+"""Serving until a signal comes, from a thread's point of view and a coroutine's, with the parts that belong to a system."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import perdure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE_S = 30.0
+STUCK_S = 60.0
+
+
+@attrs.frozen
+class Job:
+    n: int
+
+
+def send(number: signal.Signals) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("running", [False, True])
+def test_serving_ends_in_good_order(folder: Path, number: signal.Signals, *, running: bool) -> None:
+    """A handler under way has its grace, its attempt is no lost one, and the host's own signal handlers are back afterwards."""
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    system = perdure.System(folder)
+    begun = threading.Event()
+
+    @system.handler(Job)
+    def handle(job: Job) -> None:
+        begun.set()
+        time.sleep(0.1)
+
+    def ask() -> None:
+        assert begun.wait(PATIENCE_S)
+        send(number)
+
+    def started() -> None:
+        system.publish(Job(1))
+        threading.Thread(target=ask).start()
+
+    if running:
+        with system:
+            system.serve(started=started)
+            assert not system.running
+    else:
+        system.serve(started=started)
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    with perdure.System(folder) as again:
+        assert again.admin.metrics().completed == 1
+        assert again.recovery is not None
+        assert again.recovery.in_flight_taken_back == 0
+
+
+def test_a_second_signal_ends_the_grace_period(folder: Path) -> None:
+    system = perdure.System(folder)
+    begun, release = threading.Event(), threading.Event()
+
+    @system.handler(Job)
+    def handle(job: Job) -> None:
+        begun.set()
+        release.wait(STUCK_S)
+
+    def ask() -> None:
+        assert begun.wait(PATIENCE_S)
+        send(signal.SIGTERM)
+        deadline = time.monotonic() + PATIENCE_S
+        while system.running and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        send(signal.SIGINT)
+
+    def started() -> None:
+        system.publish(Job(1))
+        threading.Thread(target=ask).start()
+
+    begun_s = time.monotonic()
+    system.serve(grace=STUCK_S, started=started)
+    release.set()
+    assert time.monotonic() - begun_s < STUCK_S / 2
+
+
+def test_serving_ends_when_it_is_stopped_from_elsewhere(folder: Path) -> None:
+    system = perdure.System(folder)
+    system.handler(Job)(lambda job: system.stop())
+    system.serve(started=lambda: system.publish(Job(1)))
+    assert not system.running
+
+
+def test_serving_tells_that_the_system_has_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = perdure.System(store=perdure.MemoryStore(), options=perdure.Options(restart_budget=2))
+
+    def break_it() -> None:
+        monkeypatch.setattr("perdure.actors.timer.Timer.turn", lambda *_: 1 / 0)
+        system.actors.kill("timer")
+
+    with pytest.raises(perdure.NotRunning, match="timer died"):
+        system.serve(started=break_it)
+    assert not system.running
+
+
+def test_another_thread_than_the_main_one_is_told_what_to_do(folder: Path) -> None:
+    system = perdure.System(folder)
+    told: list[str] = []
+
+    def serve() -> None:
+        with pytest.raises(perdure.PerdureError, match="main thread") as caught:
+            system.serve()
+        told.append(str(caught.value))
+        with pytest.raises(perdure.PerdureError, match="main thread"):
+            asyncio.run(system.aserve())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    thread.join(PATIENCE_S)
+    assert "start()" in told[0]
+    assert not system.running
+
+
+def test_a_coroutine_serves(folder: Path) -> None:
+    system = perdure.System(folder)
+    handled: list[int] = []
+
+    async def handle(job: Job) -> None:
+        handled.append(job.n)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    system.handler(Job)(handle)
+
+    async def host() -> None:
+        await system.aserve(started=lambda: system.submit(Job(1)))
+
+    asyncio.run(host())
+    assert handled == [1]
+    assert not system.running
+
+
+def test_a_cancelled_await_of_serving_stops_the_system(folder: Path) -> None:
+    system = perdure.System(folder)
+
+    async def host() -> None:
+        started = asyncio.Event()
+        task = asyncio.create_task(system.aserve(started=started.set))
+        await asyncio.wait_for(started.wait(), PATIENCE_S)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(host())
+    assert not system.running
+    with perdure.System(folder):
+        pass
+
+
+class Lamp:
+    """A part of the host's own."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.said: list[str] = []
+        self.broken = broken
+
+    def start(self) -> None:
+        self.said.append("start")
+        if self.broken:
+            raise OSError("no bulb")
+
+    def stop(self) -> None:
+        self.said.append("stop")
+
+
+def test_parts_start_and_stop_with_it(folder: Path) -> None:
+    system = perdure.System(folder)
+    lamp = system.include(Lamp())
+    for _ in range(2):
+        system.serve(started=lambda: send(signal.SIGTERM))
+    assert lamp.said == ["start", "stop"] * 2
+    broken = system.include(Lamp(broken=True))
+    with pytest.raises(OSError, match="no bulb"):
+        system.serve()
+    assert broken.said == ["start", "stop"]
+    assert lamp.said == ["start", "stop"] * 3
+    assert not system.running
+
+
+def test_outbox_relays_belong_to_their_system(folder: Path, tmp_path: Path) -> None:
+    database = tmp_path / "host.db"
+    with sqlite3.connect(database) as connection:
+        outbox = perdure.Outbox(connection)
+        outbox.create_table()
+        ident = outbox.publish(Job(7))
+    connection.close()
+    system = perdure.System(folder)
+    handled: list[str] = []
+
+    @system.handler(Job)
+    def handle(job: Job, ctx: perdure.Context) -> None:
+        handled.append(ctx.id)
+        system.stop()
+
+    relay = perdure.OutboxRelay(system, lambda: sqlite3.connect(database))
+    perdure.OutboxRelay(system, lambda: 1 / 0)  # forgotten by the host: it is not started
+    system.serve()
+    assert handled == [ident]
+    assert system.parts == [relay]
+
+
+HOST = """
+import pathlib, sqlite3, attrs, perdure
+here = pathlib.Path(__file__).parent
+@attrs.frozen
+class Job:
+    n: int
+system = perdure.System(here / "data")
+relay = perdure.OutboxRelay(system, lambda: sqlite3.connect(here / "host.db"), every_s=0.05)
+@system.handler(Job)
+def handle(job: Job) -> None:
+    (here / "handled").write_text(str(job.n))
+"""
+
+
+def test_the_command_runs_what_belongs_to_the_system(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(HOST)
+    with sqlite3.connect(tmp_path / "host.db") as connection:
+        outbox = perdure.Outbox(connection)
+        outbox.create_table()
+
+        @perdure.message(name="shop.Job")
+        @attrs.frozen
+        class Job:
+            n: int
+
+        outbox.publish(Job(7))
+    connection.close()
+    command: Any = [sys.executable, "-m", "perdure.cli", "run", "shop:system"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + PATIENCE_S
+            while not (tmp_path / "handled").exists():
+                assert time.monotonic() < deadline
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
+            said, failed = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+    assert process.returncode == 0, failed
+    assert "shop:system runs" in said
+    assert "shop:system stopped" in said
