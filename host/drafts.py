@@ -15,7 +15,7 @@ from perdure.fidelity import Fidelity
 from perdure.ids import made_us
 from perdure.middleware import around_publish
 from perdure.moments import moment_us
-from perdure.payloads import MessagePack, upcast, version_of
+from perdure.payloads import MessagePack, name_of, upcast, version_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -66,16 +66,19 @@ class Drafts:
         self.has_middleware = self.draft != self.make
         self.middleware = tuple(middleware)
 
-    def handled(self, cls: type) -> str:
-        """Give the name of a class that is to have a handler.
+    def handled(self, kind: type | str) -> str:
+        """Give the name of a type that is to be handled or checked out; the class itself, or its name.
 
         Raises:
             UnknownMessageType: as `TypeNames.name`.
-            InvalidMessage: its messages could not be decoded; names the field and its type.
+            InvalidMessage: its messages could not be decoded, and each would become a dead letter; names the field and its type.
         """
-        name = self.names.name(cls)
-        self.fidelity.check_type(cls)
-        return name
+        cls = self.names.find(kind) if isinstance(kind, str) else kind
+        if isinstance(cls, type):
+            if not isinstance(kind, str):
+                name_of(cls)
+            self.fidelity.check_type(cls)  # before the name is taken: what is refused leaves nothing behind
+        return self.names.of(kind)
 
     def make(
         self,

@@ -368,10 +368,11 @@ class System(Handling, Results):
         Raises:
             NotRunning, StoreUnavailable: as `publish`.
             UnknownMessageType: the class has no name.
+            InvalidMessage: no message of the class could be decoded.
             ValueError: a lease of not more than 0 seconds, retries that are no whole number of 0 or more.
         """
         lease = checked_seconds("lease", lease, above_zero=True)
-        name = self.drafts.names.of(type)
+        name = self.drafts.handled(type)
         spec = self._registered.specs.get(name)
         if retries is None:
             retries = self.options.retries if spec is None else spec.retries

@@ -28,6 +28,8 @@ from perdure.proofs import prove
 from perdure.sameness import difference
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nowhere import Missing  # type: ignore[import-not-found]
 
     from tests.host.conftest import Collected
@@ -258,6 +260,26 @@ def test_type_that_cannot_be_decoded_is_refused_at_registration_and_at_publish(c
         with pytest.raises(perdure.InvalidMessage, match=said):
             system.handler(cls)
         assert not system.admin.handlers()
+
+
+def test_type_that_cannot_be_decoded_is_not_checked_out(folder: Path) -> None:
+    """Each of its messages would become a dead letter, one after the other."""
+    with perdure.System(folder, codec=Json()) as system:
+        system.publish({"a": 1}, id="one")
+        system.publish_drafts([system.drafts.draft("x")._replace(id="two", type=f"{WithInitVar.__module__}.WithInitVar")])
+    with perdure.System(folder) as system:
+        for kind in (WithInitVar, f"{WithInitVar.__module__}.WithInitVar"):
+            with pytest.raises(perdure.InvalidMessage, match="field 'b' of WithInitVar"):
+                system.checkout(kind)
+        assert (system.state("two").status, system.dead_letters.list()) == ("ready", [])
+
+
+def test_refused_class_leaves_its_name_free() -> None:
+    system = perdure.System(store=perdure.MemoryStore())
+    with pytest.raises(perdure.InvalidMessage):
+        system.handler(of(Mixed))
+    other: type = perdure.message(name="tests.Of")(attrs.make_class("Another", {"x": attrs.field(type=int)}))
+    system.handler(other)(lambda _message: None)
 
 
 def test_class_of_plain_dicts_is_refused_at_registration() -> None:
