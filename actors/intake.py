@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.messages import Settle, SettleAll
 from perdure.actors.parking import Parking
 from perdure.events.commands import DraftRun, Publish
-from perdure.events.commit_size import draft_bytes
 from perdure.events.errors import PerdureError
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Intake:
         self._came: list[Request] = []
         """Publishes that came in a row, and are not decided about."""
         self._drafts = self._bytes = 0
-        """How many drafts those are, and how large."""
+        """How many drafts those are, and how large their payloads. What follows from them is measured when it is decided."""
         self.parking = Parking(queue.stage)
 
     def add(self, request: Request, now_us: int) -> None:
@@ -132,4 +131,4 @@ def _together(publishes: list[Publish]) -> Publish:
 
 def _bytes(publish: Publish) -> int:
     drafts = publish.drafts
-    return sum(map(len, drafts.payloads)) if type(drafts) is DraftRun else sum(map(draft_bytes, drafts))
+    return sum(map(len, drafts.payloads)) if type(drafts) is DraftRun else sum([len(draft.payload) for draft in drafts])

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from perdure.events.commands import Draft, DraftRun, Publish
-from perdure.events.commit_size import check_drafts
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, PublishTimeout
 from perdure.future import PublishFuture
 from perdure.running import Running
@@ -97,7 +96,6 @@ class Publishing(Running):
         if isinstance(drafts, DraftRun):
             self._publish(Publish(drafts, fresh=True))
             return list(drafts.ids)
-        check_drafts(drafts)
         if drafts:
             self._publish(Publish(drafts))
         return [draft.id for draft in drafts]
