@@ -151,7 +151,9 @@ class Dispatcher(Decider):
         """Bring one handler's workers and flow in line with what is on record."""
         handler = self.state.handlers[pool.type]
         # Once the system closes, nothing that happens (a death, a backlog) may open a flow again.
-        pool.closed = self.stage.closing or self.quiescing is not None or self.state.is_paused(pool.type)
+        loop = self.stage.host_loop
+        shut = self.stage.closing or not self.stage.is_open or (loop is not None and pool.needs_loop and loop.is_closed())
+        pool.closed = shut or self.quiescing is not None or self.state.is_paused(pool.type)
         pool.handler = pool.registered.changed(handler.changes)
         pool.target = handler.parallelism
         if pool.needs_loop and "event_loop" not in self.stage.actors:
@@ -304,14 +306,14 @@ class Dispatcher(Decider):
         if not isinstance(verdict, End):
             self.stage.desk.send("queue", Extend(*place, verdict), _Nobody(), from_outside=False)
             return
-        delivery.lost = True
         outcome: Fail | Lose = Lose(*place, verdict.value)
         if verdict is End.TIMED_OUT:
-            outcome = failure(
-                self.stage, pool, delivery, TimeoutError(f"ran longer than its timeout of {pool.handler.timeout_s:g} s")
-            )
-            interrupt(delivery)
+            late = TimeoutError(f"ran longer than its timeout of {pool.handler.timeout_s:g} s")
+            outcome = failure(self.stage, pool, delivery, late)
+        delivery.lost = True
         self.stage.desk.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
+        if verdict is End.TIMED_OUT:
+            interrupt(delivery)  # after that is on its way: how the handler ends now is not what its attempt has failed of
 
     def _look_whether_quiet(self, now_us: int) -> None:
         """Answer who waits until what is out has ended, on record; at the end of the grace period, give back what still runs."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.stage import Stage
 
-__all__ = ["Call", "EventLoop", "LoopDied"]
+__all__ = ["Call", "EventLoop", "HostLoop", "LoopClosed", "LoopDied", "loop_actor"]
 
 
 logger = logging.getLogger("perdure")
@@ -31,6 +31,18 @@ TIDY_S = 0.25
 
 class LoopDied(Exception):
     """The event loop died under the handler; the attempt counts and the message is tried again."""
+
+
+class LoopClosed(LoopDied):
+    """The host's event loop, on which its handlers run, is closed: the handler has not begun, and no later one can."""
+
+
+CLOSED = (
+    "the event loop of the host, on which its handlers run, is closed. Stop the system before its loop ends: leave "
+    "`async with system:` first, or call `await asyncio.to_thread(system.stop)`"
+)
+CLOSED_LOOK_S = 0.5
+"""How often the host's loop is looked at: one that is closed tells nobody."""
 
 
 class Call:
@@ -82,9 +94,13 @@ class Call:
             self._coroutine.close()  # it never began
         self._answer.reject(error)
 
-    def wait(self) -> Any:
-        """Give what the coroutine returned, or raise what it raised."""
-        return self._answer.wait(-1)
+    def wait(self, timeout_s: float = -1) -> Any:
+        """Give what the coroutine returned, or raise what it raised.
+
+        Raises:
+            TimeoutError: it has not ended within `timeout_s`; it can be waited for again.
+        """
+        return self._answer.wait(timeout_s)
 
 
 class _Inbox:
@@ -114,6 +130,10 @@ class EventLoop(Actor):
         super().__init__(stage, name, generation)
         self.actor_inbox = _Inbox(self)  # type: ignore[assignment]  # nothing is ever taken from it: the loop does
         self.actor_ref.actor_inbox = self.actor_inbox
+
+    def is_gone(self) -> bool:
+        """Tell whether no coroutine can be started on this loop any more, nor on a successor's."""
+        return False
 
     def on_start(self) -> None:
         """Tell those who wait for a dead loop that it is dead."""
@@ -162,8 +182,66 @@ class EventLoop(Actor):
         except RuntimeError:
             self.stage.loop_calls.discard(call)
             coroutine.close()
+            if self.is_gone():
+                raise LoopClosed(CLOSED) from None
             msg = "the event loop is dead; a new one is on its way"
             raise LoopDied(msg) from None
         if self.killed or self.stage.actors.get(self.name) is not self:
             call.fail(LoopDied("the event loop died before this handler was on it"))
         return call
+
+
+class HostLoop(EventLoop):
+    """The host's own loop, which the host runs and closes. Its actor only watches it, and lets the coroutines on it go."""
+
+    runs_host_code = False
+
+    def __init__(self, stage: Stage, name: str, generation: int, loop: asyncio.AbstractEventLoop) -> None:
+        Actor.__init__(self, stage, name, generation)
+        self.loop = loop
+
+    def is_gone(self) -> bool:
+        """See `EventLoop.is_gone`."""
+        return self.loop.is_closed()
+
+    def on_start(self) -> None:
+        """Cancel what a predecessor has started: its loop is alive, and would go on with it."""
+        for call in list(self.stage.loop_calls):
+            if call.generation < self.generation:
+                call.cancel()
+                call.give_up(LoopDied("the watcher of the event loop died while this handler was on it"))
+
+    def run(self) -> None:
+        """Watch the loop until told to stop."""
+        Actor.run(self)
+
+    def patience_s(self) -> float | None:
+        """See `Actor.patience_s`."""
+        return CLOSED_LOOK_S
+
+    def on_batch(self, messages: list[Any]) -> None:  # noqa: ARG002 - the base's name
+        """Look whether the loop is still there: whatever comes asks for that."""
+        self.on_idle()
+
+    def on_idle(self) -> None:
+        """Look whether the loop is still there.
+
+        Raises:
+            LoopClosed: it is not, and the system cannot go on.
+        """
+        if self.loop.is_closed():
+            for call in list(self.stage.loop_calls):
+                call.give_up(LoopDied(CLOSED))
+            raise LoopClosed(CLOSED)
+
+    def on_stop(self) -> None:
+        """Cancel what still runs; the host's loop lets it tidy up."""
+        for call in list(self.stage.loop_calls):
+            call.cancel()
+
+
+def loop_actor(stage: Stage, name: str, generation: int) -> EventLoop:
+    """Make the actor of the loop that coroutine handlers run on: the host's, where there is one."""
+    if stage.host_loop is not None:
+        return HostLoop(stage, name, generation, stage.host_loop)
+    return EventLoop(stage, name, generation)

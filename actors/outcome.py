@@ -43,11 +43,12 @@ def failure(stage: Stage, pool: Pool, delivery: Delivery, error: BaseException) 
         delay_s = 0.0 if reject else _backoff_s(stage, pool, attempt, error)
     name = _name(error)
     story = plain_text(stage.world.story(error), TRACEBACK_CHARS)
-    if published.terms is not None and published.terms.result_us:
+    if published.terms is not None and published.terms.result_us and not delivery.lost:
         stage.raised.put(published.id, name, error)
     delay_us = round(delay_s * 1_000_000)
     fail = Fail(published.number, published.id, attempt, name, _text(error), story, delay_us, reject)
-    tell_failure(stage.tuning, published, fail, error, asked=isinstance(error, Retry))
+    if not delivery.lost:  # else its end is decided, and told: how its handler ends then is of no interest
+        tell_failure(stage.tuning, published, fail, error, asked=isinstance(error, Retry))
     return fail
 
 

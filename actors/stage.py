@@ -20,6 +20,7 @@ from perdure.actors.world import Threads
 from perdure.events.snapshot import ALL_PARTS
 
 if TYPE_CHECKING:
+    import asyncio
     import random
     from collections.abc import Callable
 
@@ -125,6 +126,13 @@ class Tuning(Protocol):
 
 class Stage:
     """The shared ground of one running system."""
+
+    host_loop: asyncio.AbstractEventLoop | None = None
+    """The host's event loop, if handlers run there and not on one of the system's own."""
+    wants_loop = False
+    """Hooks of the host's run on the event loop, whether or not handlers do."""
+    is_open = True
+    """Handlers may be given messages; not before the start hooks have run."""
 
     def __init__(
         self,

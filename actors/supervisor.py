@@ -14,7 +14,7 @@ from perdure.actors.budget import count_death, stop_for_good
 from perdure.actors.dead_letters import DeadLetters
 from perdure.actors.desk import Request
 from perdure.actors.dispatcher import Dispatcher
-from perdure.actors.event_loop import EventLoop
+from perdure.actors.event_loop import LoopClosed, loop_actor
 from perdure.actors.journal import Journal
 from perdure.actors.mailbox import stops
 from perdure.actors.messages import Append, Down, Hire, OnRecord, Reborn, Recall, Recalled, Up, WorkerDown
@@ -28,6 +28,8 @@ from perdure.events import vocabulary as ev
 from perdure.events.errors import FolderMoved, StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.actors.pool import Pool
     from perdure.actors.stage import Stage
 
@@ -45,7 +47,7 @@ ROLES: dict[str, type[Actor]] = {
 }
 """The actors of every system but workers and supervisor, in the order they are started."""
 
-HIRED: dict[str, type[Actor]] = {"event_loop": EventLoop, "scheduler": Scheduler, "relay": Relay}
+HIRED: dict[str, Callable[[Stage, str, int], Actor]] = {"event_loop": loop_actor, "scheduler": Scheduler, "relay": Relay}
 """The actors that only some systems need, started when something asks for them."""
 
 LOOK_AGAIN_S = 0.02
@@ -80,8 +82,8 @@ class Supervisor(Actor):
             # The predecessor may have died right after it had started somebody, in the middle of telling of that or of the journal.
             # All of it is told again: twice is harmless.
             self.stage.tell("dispatcher", Reborn(self.name))
-            with_coroutines = [pool for pool in self.stage.pools.values() if pool.needs_loop]
-            wanted = {"event_loop": with_coroutines, "scheduler": self.stage.schedules, "relay": self.stage.outboxes}
+            wants_loop = self.stage.wants_loop or any(pool.needs_loop for pool in self.stage.pools.values())
+            wanted = {"event_loop": wants_loop, "scheduler": self.stage.schedules, "relay": self.stage.outboxes}
             for name, needed in wanted.items():
                 if needed:
                     self._hire(name, None)  # the word for it may have been in the predecessor's mailbox
@@ -131,6 +133,8 @@ class Supervisor(Actor):
 
     def _is_staffed(self) -> bool:
         """Tell whether every handler has all the workers it should have, and the event loop if its workers need it."""
+        if self.stage.wants_loop and not self._runs("event_loop"):
+            return False
         for pool in list(self.stage.pools.values()):
             workers = dict(pool.workers)
             gone = sum(not self._runs(name) for name in workers)
@@ -157,7 +161,7 @@ class Supervisor(Actor):
             return
         if any(pending == name for _, pending in self.pending):
             return
-        if isinstance(down.cause, FolderMoved):  # no try brings the folder back
+        if isinstance(down.cause, (FolderMoved, LoopClosed)):  # no try brings the folder, or the host's loop, back
             stop_for_good(self.stage, f"the system has stopped: {down.cause}", down.cause)
             return
         self.stage.count("actor_deaths")
@@ -198,7 +202,8 @@ class Supervisor(Actor):
             self._enter(Worker(self.stage, name, old.generation + 1, old.pool))
             self.stage.tell("dispatcher", WorkerDown(old.pool, name, restarted=True))
         else:
-            self._enter((ROLES | HIRED)[name](self.stage, name, old.generation + 1))
+            role = ROLES.get(name) or HIRED[name]
+            self._enter(role(self.stage, name, old.generation + 1))
         if name == "timer":
             self.stage.tell_all(Reborn(name))
         self._record(ev.ActorRestarted(name, "", self.stage.deaths.get(name, 0)))

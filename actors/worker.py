@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import Actor, ActorKilled
 from perdure.actors.calling import Caller
-from perdure.actors.context import Batch, BatchItem, Context, Interrupted
+from perdure.actors.context import Batch, BatchItem, Context, Interrupted, plain_text
+from perdure.actors.event_loop import LoopClosed
 from perdure.actors.messages import Pace
 from perdure.actors.outcome import failure, undecodable
 from perdure.actors.pool import DONE, Delivery, Pool, Retire
@@ -215,7 +216,7 @@ class Worker(Actor):
         if self.pool.handler.kind == "process":
             self.caller.process().warm()
         self._start(delivery)
-        outcome: Done | Fail
+        outcome: Done | Fail | GiveBack
         try:
             outcome = self._attempt(delivery)
         except Interrupted:
@@ -232,7 +233,7 @@ class Worker(Actor):
             if since_us:
                 self.pool.waits.add(max(0, now_us - since_us))
 
-    def _ended(self, delivery: Delivery, outcome: Done | Fail) -> None:
+    def _ended(self, delivery: Delivery, outcome: Done | Fail | GiveBack) -> None:
         self.pool.processed += 1
         self.pool.failed += type(outcome) is Fail
         delivery.outcome = outcome
@@ -244,7 +245,7 @@ class Worker(Actor):
         pool.run_us = run_us if not pool.run_us else pool.run_us + (run_us - pool.run_us) / 8
         pool.runs.add(run_us)
 
-    def _attempt(self, delivery: Delivery) -> Done | Fail:
+    def _attempt(self, delivery: Delivery) -> Done | Fail | GiveBack:
         """Call the handler. Whatever it raises, SystemExit and the like included, fails this attempt and nothing else."""
         stage, pool = self.stage, self.pool
         plain = isinstance(delivery.lease, Flight)
@@ -264,11 +265,19 @@ class Worker(Actor):
                 self.caller.release([delivery])
         except (ActorKilled, Interrupted):
             raise
+        except LoopClosed as error:
+            return self._close(delivery, error)
         except BaseException as error:  # noqa: BLE001 - see above
             return failure(stage, pool, delivery, error)
         if plain and not context.drafts:
             return DONE  # type: ignore[no-any-return]
         return Done(*delivery.place, tuple(context.drafts), result)
+
+    def _close(self, delivery: Delivery, error: LoopClosed) -> GiveBack:
+        """Give a message back that has not begun, and have no more handed out: the system is about to stop."""
+        self.pool.closed = True
+        self.stage.tell("dispatcher", Pace(self.pool.type, self.pool.run_us))
+        return GiveBack(*delivery.place, plain_text(error))
 
     # --- batches ---------------------------------------------------------------------------------------------------------
 
@@ -292,7 +301,9 @@ class Worker(Actor):
             raise ActorKilled(self.name)
         for delivery, item in items:
             verdict = item.error or failed
-            if verdict is None:
+            if isinstance(verdict, LoopClosed):
+                self._ended(delivery, self._close(delivery, verdict))
+            elif verdict is None:
                 plain = isinstance(delivery.lease, Flight) and not item.drafts
                 self._ended(delivery, DONE if plain else Done(*delivery.place, tuple(item.drafts)))
             else:

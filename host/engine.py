@@ -31,7 +31,9 @@ from perdure.recovery import Recovery
 from perdure.store import Recovered, Snapshot
 
 if TYPE_CHECKING:
+    import asyncio
     import random
+    from collections.abc import Callable
 
     from perdure.actors.actor import Actor
     from perdure.actors.clock import Clock
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from perdure.actors.relay import Source
     from perdure.actors.world import World
     from perdure.drafts import Drafts
+    from perdure.hooks import Hooks
     from perdure.options import Options
     from perdure.schedules import Schedule
     from perdure.store import EventStore
@@ -72,7 +75,15 @@ class Engine:
     """One run of the actors on an open store. Made and used under the system's lifecycle lock, but for `ask` and `add`."""
 
     def __init__(
-        self, store: EventStore, clock: Clock, chance: random.Random, drafts: Drafts, options: Options, world: World
+        self,
+        store: EventStore,
+        clock: Clock,
+        chance: random.Random,
+        drafts: Drafts,
+        options: Options,
+        world: World,
+        hooks: Hooks,
+        host_loop: asyncio.AbstractEventLoop | None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -103,8 +114,19 @@ class Engine:
             run=drafts.ids.one(),
             world=world,
         )
+        self.stage.host_loop = host_loop
+        self._hooks = hooks
+        self._hooks_started = False
+        self.stage.wants_loop = bool(hooks)
+        self.stage.is_open = not hooks
 
-    def start(self, opened: Recovered, specs: dict[str, HandlerSpec], schedules: dict[str, Schedule]) -> Recovery:
+    def start(
+        self,
+        opened: Recovered,
+        specs: dict[str, HandlerSpec],
+        schedules: dict[str, Schedule],
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> Recovery:
         """Start the actors; returns when every handler has all its workers, with what recovery did."""
         self._calm_collector()
         stage, states = self.stage, self._states
@@ -124,6 +146,7 @@ class Engine:
         self._clock.subscribe(lambda: stage.tell_all(Wake()))
         stage.enter(Supervisor(stage, "supervisor", 1))
         report = self.ask("queue", Report())  # before there is anybody to hand out to: what waits is what was recovered
+        self._open(given_up)
         for spec in specs.values():
             self.ask("dispatcher", handler_rules.Register(spec.fact()))
         self.ask("supervisor", WhenStaffed())
@@ -144,6 +167,21 @@ class Engine:
         logger.log(logging.CRITICAL if broken else logging.INFO, "%s", recovery)
         stage.tell("supervisor", ev.Started(stage.run, stage.world.pid(), _version(), recovery.plain()))
         return recovery
+
+    def _open(self, given_up: Callable[[], bool]) -> None:
+        """Run the start hooks; from then on messages are handed out."""
+        stage = self.stage
+        if self._hooks:
+            stage.tell("supervisor", Hire("event_loop"))
+            self.ask("supervisor", WhenStaffed())
+            self._hooks.run_start(stage, given_up)
+            self._hooks_started = True
+        stage.is_open = True
+
+    def _run_stop_hooks(self, seconds: float) -> None:
+        if self._hooks_started:
+            self._hooks_started = False
+            self._hooks.run_stop(self.stage, seconds)
 
     def _calm_collector(self) -> None:
         """Have the garbage collector look at young objects less often than its default; see `Options.gc_threshold`."""
@@ -221,11 +259,12 @@ class Engine:
         stage.closing = True
         failed = stage.failed is not None
         stage.desk.closed = stage.desk.closed or why
+        until_s = stage.world.monotonic_s() + grace_s
         try:
             if not failed:
                 self._quiesce(grace_s)
         finally:
-            self.dismiss(why)
+            self.dismiss(why, until_s - stage.world.monotonic_s())
 
     def hurry(self) -> None:
         """End the grace period of a stop that is under way."""
@@ -269,9 +308,10 @@ class Engine:
         self.stage.closing = True
         self.stage.desk.disown(why)
 
-    def dismiss(self, why: NotRunning) -> None:
-        """Let the actors go in the order in which they still tell each other something; the journal closes the store.
+    def dismiss(self, why: NotRunning, seconds: float = 0.0) -> None:
+        """Run the stop hooks, within so many seconds, and let the actors go; the journal closes the store.
 
+        They go in the order in which they still tell each other something.
         What the host's code holds up is left behind, as a daemon thread that can write nothing any more.
         """
         stage = self.stage
@@ -281,6 +321,7 @@ class Engine:
         try:
             for pool in list(stage.pools.values()):
                 pool.closed = True
+            self._run_stop_hooks(seconds)
             leave_by_s = stage.world.monotonic_s() + LEAVE_S
             left += [name for name in LEAVING if not self._let_go(name, leave_by_s)]
             stage.desk.abandon(why)

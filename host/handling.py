@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from perdure.actors.handler import HandlerSpec
     from perdure.drafts import Drafts
     from perdure.events.backoff import Backoff
+    from perdure.hooks import Hooks
 
 __all__ = ["Handling"]
 
 H = TypeVar("H", bound="Callable[..., Any]")
+K = TypeVar("K", bound="Callable[[], Any]")
 
 
 class Handling(Running):
@@ -32,6 +34,7 @@ class Handling(Running):
 
     drafts: Drafts
     _registered: Registration
+    _hooks: Hooks
 
     def handler(
         self,
@@ -209,6 +212,34 @@ class Handling(Running):
             return handler
 
         return register
+
+    def on_start(self, hook: K) -> K:
+        """Register a function that runs at each start, before the first delivery; to be used as a decorator.
+
+        It takes no parameters, and may be `async def`. Either kind runs on the event loop that coroutine handlers run on, so that
+        clients and pools can be made there; context variables that it sets are seen by all handlers. If it raises, the start fails
+        with that, and the folder is free.
+
+        Raises:
+            InvalidMessage: it takes parameters, or the system runs already.
+        """
+        if self._engine is not None:
+            msg = f"hook: {label_of(hook)} is for a start, and the system runs already; register it before"
+            raise InvalidMessage(msg)
+        self._hooks.add(self._hooks.start, hook)
+        return hook
+
+    def on_stop(self, hook: K) -> K:
+        """Register a function that runs at each stop, after the last handler has ended; to be used as a decorator.
+
+        As `on_start`; the last one registered runs first. They have as long as the handlers had left of their grace, and at least
+        a second. One that raises is logged, and the stop goes on.
+
+        Raises:
+            InvalidMessage: it takes parameters.
+        """
+        self._hooks.add(self._hooks.stop, hook)
+        return hook
 
     def _enter(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         """Take a handler that has been checked; one that the running system cannot take leaves nothing behind."""

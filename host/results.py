@@ -36,6 +36,7 @@ class Results(Publishing):
             NotRunning, InvalidMessage and its kind: as `publish`.
         """
         wait_seconds("timeout", timeout)  # refused before anything is published
+        self._check_may_block("call", "acall", [self.drafts.names.name(type(message))])
         options.setdefault("keep_result", self.options.result_kept_s)
         return self.result(self.publish(message, **options), timeout=timeout)
 

@@ -5,12 +5,16 @@ Starting and stopping it is `System`'s; what the actors are and how they are ask
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.event_loop import EventLoop
 from perdure.engine import ASK_TIMEOUT_S
-from perdure.events.errors import NotRunning
+from perdure.events.errors import NotRunning, PerdureError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perdure.actors.stage import Stage
     from perdure.engine import Engine
 
@@ -58,6 +62,24 @@ class Running:
 
     def _not_running(self) -> NotRunning:
         return NotRunning(f"the system takes no messages: {self._why_not_running}")
+
+    def _check_may_block(self, call: str, instead: str, types: Iterable[str]) -> None:
+        """Refuse to block the event loop on which the handlers of these types run: they would never end.
+
+        Raises:
+            PerdureError: it would.
+        """
+        actor = self.stage.actors.get("event_loop")
+        if not isinstance(actor, EventLoop):
+            return
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        pools = [pool for name in list(types) if (pool := self.stage.pools.get(name)) is not None]
+        if here is actor.loop and any(pool.needs_loop for pool in pools):
+            msg = f"{call}: it would block the event loop that its handlers run on, for ever; use `await system.{instead}(...)`"
+            raise PerdureError(msg)
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
         """Ask an actor and wait for its answer; see `Engine.ask`. For the parts of the front door."""

@@ -20,7 +20,7 @@ from perdure.payloads import name_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Signature", "label_of", "read"]
+__all__ = ["Signature", "check_hook", "label_of", "read"]
 
 CONTEXT_NAMES = frozenset({"ctx", "context"})
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -86,6 +86,22 @@ def read(handler: Any, takes: int, message_type: type | None) -> Signature:
     return Signature(_is_async(call), arguments, context_name, services)
 
 
+def check_hook(hook: Any) -> None:
+    """Check that a start or stop hook can be called without arguments.
+
+    Raises:
+        InvalidMessage: it cannot, or its code would not run.
+    """
+    label = label_of(hook)
+    if not callable(hook):
+        msg = f"hook: a function without parameters, plain or `async def`, not {hook!r}"
+        raise InvalidMessage(msg)
+    _check_runs(hook, label)
+    if any(p.default is _NONE and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in _parameters(hook, ())):
+        msg = f"hook: {label} takes parameters, and a hook is called without any"
+        raise InvalidMessage(msg)
+
+
 def _own(handler: Any, label: str) -> tuple[Any, list[inspect.Parameter]]:
     """Return the function that takes the message, and its parameters without its own object."""
     if not inspect.isclass(handler):
@@ -99,14 +115,14 @@ def _own(handler: Any, label: str) -> tuple[Any, list[inspect.Parameter]]:
     return call, parameters if bound else parameters[1:]
 
 
-def _parameters(call: Any) -> list[inspect.Parameter]:
+def _parameters(call: Any, unknown: tuple[str, ...] = ("message", "context")) -> list[inspect.Parameter]:
     """Return a callable's parameters; of a decorated one its own, unless it passes on whatever it is given."""
     try:
         own = list(inspect.signature(call, follow_wrapped=False).parameters.values())
         if hasattr(call, "__wrapped__") and any(p.kind is p.VAR_POSITIONAL for p in own):
             return list(inspect.signature(call).parameters.values())
     except (TypeError, ValueError):  # some callables of C have no signature; they get what handlers get
-        return list(inspect.signature(lambda message, context: None).parameters.values())  # noqa: ARG005
+        return [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in unknown]
     return own
 
 

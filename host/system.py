@@ -12,14 +12,17 @@ import os
 import random
 import threading
 import weakref
+from contextvars import copy_context
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from perdure import living, serving
 from perdure.actors.clock import Clock, SystemClock
 from perdure.actors.context import plain_text
+from perdure.actors.event_loop import CLOSED
 from perdure.actors.here import HERE, check_is_outside
 from perdure.actors.messages import WhenIdle
+from perdure.actors.scope import CALLER
 from perdure.actors.world import Threads
 from perdure.admin import Actors, Admin
 from perdure.apart import Apart
@@ -34,6 +37,7 @@ from perdure.events.errors import InvalidMessage, PerdureError
 from perdure.events.seconds import checked_seconds, seconds_or_none, wait_seconds, whole_us
 from perdure.future import PublishFuture
 from perdure.handling import Handling
+from perdure.hooks import Hooks
 from perdure.ids import Ids
 from perdure.payloads import Codec, MessagePack, TypeNames
 from perdure.registration import Registration, check_whole
@@ -70,6 +74,14 @@ class _Beginning:
     run: living.Run | None = None
 
 
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """Give the event loop that runs in this thread; None where there is none."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 class System(Handling, Results):
     """An embedded, durable message queue in one folder.
 
@@ -83,6 +95,9 @@ class System(Handling, Results):
         middleware: parts round every publish and handler call, outermost first; see `Middleware`.
         config: a TOML file with options that are stronger than the code; what `PERDURE_CONFIG` names unless given, else none.
         registry: a `svcs.Registry` that handlers get their services from.
+        loop: the host's event loop, for coroutine handlers and hooks to run on, so that clients and pools made there can be used in
+            them. Unless given, the loop that `async with system:` runs on, or one of the system's own where it is started in any
+            other way; `"own"`: always one of its own.
         world: what the actors run on; threads unless given. For `perdure.chaos`.
 
     All methods may be called in any thread unless they say otherwise.
@@ -100,6 +115,7 @@ class System(Handling, Results):
         seed: int | None = None,
         middleware: Sequence[Middleware] = (),
         registry: svcs.Registry | None = None,
+        loop: asyncio.AbstractEventLoop | Literal["own"] | None = None,
         world: World | None = None,
     ) -> None:
         if (folder is None) == (store is None):
@@ -113,6 +129,15 @@ class System(Handling, Results):
         self._chance = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
         ids = Ids(self.clock, self._chance)
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, middleware)
+        if loop is not None and loop != "own" and not isinstance(loop, asyncio.AbstractEventLoop):
+            msg = f"loop: an asyncio event loop, 'own' or None, not {loop!r}"
+            raise TypeError(msg)
+        self._loop = loop
+        self._entered_on: asyncio.AbstractEventLoop | None = None
+        """The loop of the `async with` that starts it."""
+        self._beginning = _Beginning()
+        """The last start."""
+        self._hooks = Hooks()
         self._store = store or self._folder_store(folder)
         self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers(path=config))
         self._lifecycle = threading.Lock()
@@ -159,7 +184,11 @@ class System(Handling, Results):
             StoreUnavailable: the folder cannot be read or written, or a newer version wrote it.
             PerdureError: it is running already.
         """
-        beginning = _Beginning()
+        loop = _running_loop()
+        if loop is not None and loop is self._loop and self._hooks:
+            msg = "start: its hooks run on this very event loop, which a start would block; use `async with system:`"
+            raise PerdureError(msg)
+        beginning = self._beginning = _Beginning()
         try:
             self._apart(lambda: self._start(beginning), "start")
         except BaseException:
@@ -197,7 +226,9 @@ class System(Handling, Results):
         opened = self._store.open()
         try:
             self.drafts.ids.begin(opened.epoch)
-            engine = Engine(self._store, self.clock, self._chance, self.drafts, self.options, self._world)
+            engine = Engine(
+                self._store, self.clock, self._chance, self.drafts, self.options, self._world, self._hooks, self._host_loop()
+            )
         except BaseException:
             self._store.abandon()
             raise
@@ -205,7 +236,8 @@ class System(Handling, Results):
         living.enter(self._life)
         self._engine = engine
         try:
-            self.recovery = engine.start(opened, dict(self._registered.specs), dict(self._registered.schedules))
+            specs, schedules = dict(self._registered.specs), dict(self._registered.schedules)
+            self.recovery = engine.start(opened, specs, schedules, lambda: beginning.given_up)
             # Those that another thread registered while the engine started.
             for spec in [*self._registered.specs.values()]:
                 if spec.type not in engine.stage.pools:
@@ -217,6 +249,14 @@ class System(Handling, Results):
             finally:
                 self._life.leave()
             raise
+
+    def _host_loop(self) -> asyncio.AbstractEventLoop | None:
+        loop = self._entered_on if self._loop is None else self._loop
+        if loop == "own" or loop is None:
+            return None
+        if loop.is_closed():
+            raise PerdureError(CLOSED)
+        return loop
 
     def stop(self, grace: float | None = None) -> None:
         """Stop in good order.
@@ -236,7 +276,7 @@ class System(Handling, Results):
                 return
             stopping = Apart(self._world, lambda: self._stop(grace_s, None), "stop")
             stopping.begin()
-            if HERE.actor is None:
+            if HERE.actor is None and CALLER.get() is None:
                 stopping.wait()
         except Exception:
             raise
@@ -331,7 +371,10 @@ class System(Handling, Results):
         self.stop()
 
     async def __aenter__(self) -> Self:
-        """Start without blocking the event loop; see `start`. If the await is cancelled, nothing runs."""
+        """Start without blocking the event loop; see `start`. If the await is cancelled, nothing runs.
+
+        Coroutine handlers and hooks run on this loop, unless the system was told another; see `loop`.
+        """
         cancelled = threading.Event()
 
         def begin() -> None:
@@ -340,15 +383,20 @@ class System(Handling, Results):
                 if cancelled.is_set():
                     self.stop(0.0)
 
-        starting = asyncio.get_running_loop().run_in_executor(None, begin)
+        loop = asyncio.get_running_loop()
+        self._entered_on = loop
+        starting = loop.run_in_executor(None, copy_context().run, begin)
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:
             cancelled.set()
+            self._beginning.given_up = True  # ends the wait for a start hook
             await asyncio.wait([starting])
             if starting.exception() is None:
                 await asyncio.to_thread(self.stop, 0.0)
             raise
+        finally:
+            self._entered_on = None
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -401,6 +449,7 @@ class System(Handling, Results):
         """
         check_is_outside("drain")
         wait_s = wait_seconds("timeout", timeout)
+        self._check_may_block("drain", "adrain", self.stage.pools)
         desk = self.stage.desk
         answer = self.stage.world.answer()
         request = desk.send("queue", WhenIdle(), answer, is_patient=True)

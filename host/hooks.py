@@ -1,0 +1,108 @@
+"""Start and stop hooks: the host's functions on the event loop of its handlers, before the first delivery and after the last.
+
+Which loop that is, and who runs it, is in `perdure.actors.event_loop`; when they run is the business of `engine`.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.event_loop import EventLoop, LoopDied
+from perdure.actors.returned import awaited
+from perdure.events.errors import PerdureError
+from perdure.signatures import check_hook, label_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
+    from perdure.actors.stage import Stage
+
+    Hook = Callable[[], Any]
+
+__all__ = ["Hooks"]
+
+logger = logging.getLogger("perdure")
+
+LOOK_S = 0.1
+"""How often the wait for a start hook looks whether the start was given up."""
+STOP_LEAST_S = 1.0
+"""What stop hooks have at least, also where the handlers have used up the grace period."""
+
+
+class Hooks:
+    """The hooks of one system."""
+
+    def __init__(self) -> None:
+        self.start: list[Hook] = []
+        self.stop: list[Hook] = []
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self.start or self.stop)
+
+    def add(self, which: list[Hook], hook: Any) -> None:
+        """Take a hook.
+
+        Raises:
+            InvalidMessage: it cannot be called without arguments.
+        """
+        check_hook(hook)
+        which.append(hook)
+
+    def run_start(self, stage: Stage, given_up: Callable[[], bool]) -> None:
+        """Run the start hooks, in the order in which they were registered; what they set in context variables, handlers see.
+
+        Raises:
+            Whatever a hook raises; the others are not run.
+        """
+        for hook in self.start:
+            stage.variables = self._run(stage, hook, None, given_up)
+
+    def run_stop(self, stage: Stage, seconds: float) -> None:
+        """Run the stop hooks, the last one first, within so many seconds. One that fails, which is logged, stops no other."""
+        until_s = stage.world.monotonic_s() + max(seconds, STOP_LEAST_S)
+        for hook in reversed(self.stop):
+            try:
+                self._run(stage, hook, max(0.001, until_s - stage.world.monotonic_s()), lambda: False)
+            except BaseException:
+                logger.exception("the stop hook %s failed", label_of(hook))
+
+    def _run(self, stage: Stage, hook: Hook, seconds: float | None, given_up: Callable[[], bool]) -> Context:
+        """Run one hook to its end; gives the context variables as it has left them."""
+        loop = stage.actors.get("event_loop")
+        if not isinstance(loop, EventLoop):
+            msg = "the event loop is not there"
+            raise LoopDied(msg)
+        call = loop.call(in_context(hook), stage.variables)
+        until_s = None if seconds is None else stage.world.monotonic_s() + seconds
+        try:
+            while True:
+                try:
+                    variables, error = call.wait(LOOK_S)
+                except TimeoutError:
+                    if given_up() or (until_s is not None and stage.world.monotonic_s() >= until_s):
+                        call.cancel()
+                        msg = f"the hook {label_of(hook)} did not end in time; it was cancelled, and is left behind"
+                        raise PerdureError(msg) from None
+                    continue
+                if error is not None:
+                    raise error
+                return variables  # type: ignore[no-any-return]
+        finally:
+            stage.loop_calls.discard(call)
+
+
+async def in_context(hook: Hook) -> tuple[Context, BaseException | None]:
+    """Call a hook and wait for what it returns; gives the context variables as it has left them, and what it raised.
+
+    Runs on the event loop, whose own use of exceptions (cancelling, SystemExit) a hook's must not be taken for.
+    """
+    error: BaseException | None = None
+    try:
+        await awaited(hook())
+    except BaseException as raised:  # noqa: BLE001 - it is raised by whoever waits for the hook
+        error = raised
+    return copy_context(), error

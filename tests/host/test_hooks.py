@@ -1,0 +1,406 @@
+"""Start and stop hooks, and handlers on the host's own event loop: its clients work in them, and stopping keeps its bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import perdure
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from tests.host.conftest import Collected
+
+CLIENT: contextvars.ContextVar[str] = contextvars.ContextVar("client")
+
+
+@attrs.frozen
+class Job:
+    """A message."""
+
+    number: int = 0
+
+
+@pytest.mark.parametrize("loop", [None, "own"])
+def test_hooks_run_on_the_handlers_loop_before_the_first_and_after_the_last(folder: Path, loop: Any) -> None:
+    seen: list[Any] = []
+
+    def make() -> perdure.System:
+        system = perdure.System(folder, loop=loop)
+
+        @system.on_start
+        async def first() -> None:
+            await asyncio.sleep(0.01)
+            seen.append(("start", asyncio.get_running_loop()))
+            CLIENT.set("made")
+
+        @system.on_start
+        def second() -> None:
+            seen.append(("start again", asyncio.get_running_loop()))
+
+        @system.on_stop
+        async def last() -> None:
+            seen.append(("stop", asyncio.get_running_loop()))
+
+        @system.on_stop
+        def before_last() -> None:
+            seen.append(("stop first", asyncio.get_running_loop()))
+
+        @system.handler(Job)
+        async def work(job: Job) -> str:
+            seen.append((job.number, asyncio.get_running_loop()))
+            return CLIENT.get()
+
+        return system
+
+    system = make()
+    with system:
+        system.publish_many([Job(number) for number in range(20)])
+    seen.clear()
+    with make() as system:  # some may wait from before, and their handler is known
+        assert system.call(Job(99), timeout=20.0) == "made"
+    names = [name for name, _ in seen]
+    assert names[:2] == ["start", "start again"]
+    assert names[-2:] == ["stop first", "stop"]
+    assert len({id(loop) for _, loop in seen}) == 1
+    assert 99 in names
+
+
+@pytest.mark.parametrize("kind", ["thread", "async"])
+def test_nothing_is_delivered_while_a_start_hook_runs(folder: Path, kind: str) -> None:
+    ready = False
+    early: list[bool] = []
+
+    def make() -> perdure.System:
+        system = perdure.System(folder)
+
+        @system.on_start
+        async def start() -> None:
+            nonlocal ready
+            await asyncio.sleep(0.2)
+            ready = True
+
+        async def later(job: Job) -> None:
+            early.append(not ready)
+
+        system.handler(Job)((lambda job: early.append(not ready)) if kind == "thread" else later)
+        return system
+
+    with make() as system:
+        system.admin.pause(Job)
+        system.publish_many([Job(number) for number in range(10)])
+        system.admin.resume(Job)
+        system.drain(timeout=20.0)
+    with perdure.System(folder) as system:
+        system.publish_many([Job(number) for number in range(10)])
+    ready = False
+    early.clear()
+    with make() as system:
+        system.drain(timeout=20.0)
+    assert early == [False] * 10
+
+
+@pytest.mark.parametrize("error", [LookupError("no client"), SystemExit(3)])
+def test_start_hook_that_raises_fails_the_start_and_frees_the_folder(folder: Path, error: BaseException) -> None:
+    system = perdure.System(folder)
+    stopped: list[int] = []
+    failing = True
+
+    @system.on_start
+    async def start() -> None:
+        if failing:
+            raise error
+
+    system.on_stop(lambda: stopped.append(1))
+    system.handler(Job)(lambda job: 5)
+    with pytest.raises(type(error)):
+        system.start()
+    assert not system.running
+    assert stopped == []
+    failing = False
+    with perdure.System(folder):
+        pass
+    with system:
+        assert system.call(Job(), timeout=20.0) == 5
+    assert stopped == [1]
+
+
+def test_stop_hook_that_raises_is_logged_and_stops_no_other(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    system = perdure.System(folder)
+    stopped: list[int] = []
+    system.on_stop(lambda: stopped.append(1))
+
+    @system.on_stop
+    async def fail() -> None:
+        raise LookupError("gone")
+
+    with system:
+        pass
+    assert stopped == [1]
+    assert any("fail failed" in record.getMessage() for record in caplog.records)
+    with perdure.System(folder):
+        pass
+
+
+def test_stop_hook_that_never_ends_is_left_behind(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    system = perdure.System(folder)
+
+    @system.on_stop
+    async def hang() -> None:
+        await asyncio.sleep(600.0)
+
+    system.start()
+    begun = time.monotonic()
+    system.stop(grace=0.1)
+    assert time.monotonic() - begun < 30.0
+    assert any("did not end in time" in (record.exc_text or "") for record in caplog.records)
+
+
+@pytest.mark.parametrize("hook", [lambda system: None, 3])
+def test_hook_that_cannot_be_called_is_refused(folder: Path, hook: Any) -> None:
+    with pytest.raises(perdure.InvalidMessage, match="hook"):
+        perdure.System(folder).on_start(hook)
+    with pytest.raises(perdure.InvalidMessage, match="hook"):
+        perdure.System(folder).on_stop(hook)
+
+
+def test_start_hook_of_a_running_system_is_refused(folder: Path) -> None:
+    with perdure.System(folder) as system, pytest.raises(perdure.InvalidMessage, match="runs already"):
+        system.on_start(lambda: None)
+
+
+# --- the host's loop -----------------------------------------------------------------------------------------------------------
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
+    await writer.drain()
+    writer.close()
+
+
+async def _with_httpx(url: str) -> AsyncIterator[Callable[[], Any]]:
+    httpx = pytest.importorskip("httpx")
+    async with httpx.AsyncClient() as client:
+
+        async def get() -> str:
+            return str((await client.get(url)).text)
+
+        yield get
+
+
+async def _with_aiohttp(url: str) -> AsyncIterator[Callable[[], Any]]:
+    aiohttp = pytest.importorskip("aiohttp")
+    async with aiohttp.ClientSession() as session:
+
+        async def get() -> str:
+            async with session.get(url) as response:
+                return str(await response.text())
+
+        yield get
+
+
+@pytest.mark.parametrize("make", [_with_httpx, _with_aiohttp])
+@pytest.mark.parametrize("how", ["async with", "loop="])
+def test_client_of_the_hosts_loop_works_in_handlers(folder: Path, make: Any, how: str) -> None:
+    async def main() -> None:
+        server = await asyncio.start_server(_serve, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        loop = asyncio.get_running_loop()
+        async for get in make(url):
+            system = perdure.System(folder, loop=loop if how == "loop=" else None)
+
+            @system.handler(Job, parallelism=3, retries=0)
+            async def work(job: Job) -> str:
+                assert asyncio.get_running_loop() is loop
+                return str(await get())  # noqa: B023 - there is one turn
+
+            if how == "loop=":
+                await asyncio.to_thread(system.start)
+            else:
+                await system.__aenter__()
+            answers = await asyncio.gather(*(system.acall(Job(number), timeout=20.0) for number in range(6)))
+            assert answers == ["hi"] * 6
+            await asyncio.to_thread(system.stop)
+        server.close()
+
+    asyncio.run(main())
+
+
+def test_async_with_can_keep_a_loop_of_its_own(folder: Path) -> None:
+    async def main() -> None:
+        system = perdure.System(folder, loop="own")
+
+        @system.handler(Job)
+        async def work(job: Job) -> bool:
+            return asyncio.get_running_loop() is loop
+
+        loop = asyncio.get_running_loop()
+        async with system:
+            assert await system.acall(Job(), timeout=20.0) is False
+
+    asyncio.run(main())
+
+
+def test_system_entered_on_a_loop_starts_on_its_own_the_next_time(folder: Path) -> None:
+    system = perdure.System(folder)
+
+    @system.handler(Job)
+    async def work(job: Job) -> int:
+        return id(asyncio.get_running_loop())
+
+    async def main() -> None:
+        async with system:
+            assert await system.acall(Job(), timeout=20.0) == id(asyncio.get_running_loop())
+
+    asyncio.run(main())
+    with system:
+        system.call(Job(), timeout=20.0)
+    asyncio.run(main())
+
+
+def test_timeout_cancels_on_the_hosts_loop(folder: Path) -> None:
+    async def main() -> None:
+        cancelled = asyncio.Event()
+        async with perdure.System(folder) as system:
+
+            @system.handler(Job, timeout=0.1, retries=0)
+            async def work(job: Job) -> None:
+                try:
+                    await asyncio.sleep(600.0)
+                except asyncio.CancelledError:
+                    cancelled.set()
+                    raise
+
+            with pytest.raises(TimeoutError, match="timeout of"):
+                await system.acall(Job())
+            await asyncio.wait_for(cancelled.wait(), 20.0)
+
+    asyncio.run(main())
+
+
+def test_stop_on_the_hosts_loop_keeps_its_grace(folder: Path) -> None:
+    async def main() -> None:
+        cancelled = asyncio.Event()
+        begun = asyncio.Event()
+        system = perdure.System(folder)
+
+        @system.handler(Job)
+        async def work(job: Job) -> None:
+            begun.set()
+            try:
+                await asyncio.sleep(600.0)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+        async with system:
+            await system.apublish(Job())
+            await begun.wait()
+            before = time.monotonic()
+            await asyncio.to_thread(system.stop, 0.1)
+            assert time.monotonic() - before < 30.0
+            await asyncio.wait_for(cancelled.wait(), 20.0)
+
+    asyncio.run(main())
+
+
+def test_blocking_the_loop_of_the_handlers_is_refused_at_once(folder: Path) -> None:
+    async def main() -> None:
+        async with perdure.System(folder) as system:
+
+            @system.handler(Job)
+            async def work(job: Job) -> int:
+                return 7
+
+            with pytest.raises(perdure.PerdureError, match="acall"):
+                system.call(Job())
+            with pytest.raises(perdure.PerdureError, match="adrain"):
+                system.drain()
+            assert await system.acall(Job(), timeout=20.0) == 7
+            await system.adrain(timeout=20.0)
+
+    asyncio.run(main())
+
+
+def test_start_hook_on_a_loop_that_start_would_block_is_refused(folder: Path) -> None:
+    async def main() -> None:
+        system = perdure.System(folder, loop=asyncio.get_running_loop())
+        system.on_start(lambda: None)
+        with pytest.raises(perdure.PerdureError, match="async with"):
+            system.start()
+        async with system:
+            pass
+
+    asyncio.run(main())
+
+
+def test_closed_loop_of_the_host_stops_the_system_with_a_clear_error(folder: Path, collected: Collected) -> None:
+    """A message that finds it closed has not been tried."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    def make(loop: Any) -> perdure.System:
+        system = perdure.System(folder, loop=loop)
+
+        @system.handler(Job, retries=0)
+        async def work(job: Job, ctx: perdure.Context) -> None:
+            collected.add((job.number, ctx.attempt))
+
+        return system
+
+    system = make(loop)
+    system.start()
+    system.publish(Job(1))
+    collected.wait_for(1)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(20.0)
+    loop.close()
+    with pytest.raises(perdure.PerdureError, match="event loop of the host"):  # noqa: PT012 - one of them finds it
+        for _ in range(1_000):
+            system.publish(Job(2))
+            time.sleep(0.01)
+    system.stop()
+    with pytest.raises(perdure.PerdureError, match="is closed"):
+        system.start()
+    with make("own") as system:
+        system.drain(timeout=20.0)
+        assert system.dead_letters.stats().total == 0
+    assert {attempt for number, attempt in collected.items if number == 2} == {1}
+
+
+@pytest.mark.parametrize("wrong", ["host", 3, asyncio])
+def test_loop_that_is_none_is_refused(folder: Path, wrong: Any) -> None:
+    with pytest.raises(TypeError, match="loop"):
+        perdure.System(folder, loop=wrong)
+
+
+def test_cancelled_start_ends_its_hook(folder: Path) -> None:
+    async def main() -> None:
+        system = perdure.System(folder)
+        begun = asyncio.Event()
+
+        @system.on_start
+        async def hang() -> None:
+            begun.set()
+            await asyncio.sleep(600.0)
+
+        entering = asyncio.create_task(system.__aenter__())
+        await begun.wait()
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        assert not system.running
+
+    asyncio.run(main())
+    with perdure.System(folder):
+        pass
