@@ -18,6 +18,7 @@ from perdure.store import log_end, snapshot_file
 from perdure.store import segment as sg
 from perdure.store.disk import Disk
 from perdure.store.history import History
+from perdure.store.places import Places
 from perdure.store.protocol import Recovered, Snapshot
 from perdure.store.reader import FolderReader
 from perdure.store.shelf import Shelf
@@ -146,6 +147,7 @@ class SegmentStore:
         log_end.check_beginning(self.reader, segments[0], place.seq - 1)
         self.last_seq = self.synced_seq = place.seq - 1
         self._chain, self._sealed = place.chain, place.sealed or not end.frames
+        self.reader.places = end.places
         self.epoch = end.epoch + 1
         self._set_aside_snapshots()
         cut = end.size - place.offset
@@ -275,6 +277,8 @@ class SegmentStore:
         self._chain = chain
         self._size += len(frame)
         self._standing.wrote(self._size)
+        if self.reader.places is not None:
+            self.reader.places.note(self._size, self.last_seq + count + 1, chain)
 
     def sync(self) -> None:
         """See `EventStore.sync`."""
@@ -326,6 +330,7 @@ class SegmentStore:
             raise
         self._fd, self._size, self._segment = fd, len(head), self.last_seq + 1
         self._standing.writing(path, fd, len(head))
+        self.reader.places = Places(self.last_seq + 1)
 
     def _writable(self) -> int:
         if self._failed is not None:
@@ -355,7 +360,9 @@ class SegmentStore:
             self._check_standing(self._standing.check)
         except OSError as error:
             raise self._unavailable("read", error) from error
-        yield from self.reader.frames(after, self.last_seq if until is None else until)
+        end = self.last_seq if until is None else until
+        if after < end:
+            yield from self.reader.frames(after, end)
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `EventStore.snapshots`."""
@@ -435,4 +442,5 @@ class SegmentStore:
             self.disk.close(fd)
         self._lock.drop()
         self._standing.begin([])
+        self.reader.places = None
         self.disk.let_go(self.path)

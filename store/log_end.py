@@ -10,14 +10,21 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.events.errors import StoreCorrupt
+from perdure.store import frame as fr
 from perdure.store import segment as sg
+from perdure.store.places import Places
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from perdure.store.disk import Disk
     from perdure.store.reader import FolderReader
 
 __all__ = ["LogEnd", "check_beginning", "check_joint", "find_end"]
+
+
+JOINT_BYTES = 1 << 16
+"""So much of a segment's end is read first to find its last frame; a larger one takes another look."""
 
 
 @attrs.frozen
@@ -32,6 +39,8 @@ class LogEnd:
     """Whole ones in the segment."""
     epoch: int
     """The last one that wrote."""
+    places: Places
+    """Where some of its frames begin."""
 
     @property
     def is_clean(self) -> bool:
@@ -48,19 +57,22 @@ def find_end(reader: FolderReader, path: Path, header: sg.SegmentHeader, void_af
     """
     disk = reader.disk
     place = sg.Place(sg.HEADER_BYTES, header.first_seq, header.chain)
-    frames, epoch = 0, 0
-    for parsed, _ in sg.scan(disk, path, header, place, void_after):
+    frames, epoch, places = 0, 0, Places(header.first_seq)
+    for parsed, _ in sg.scan(disk, path, header, place, void_after, bodies=False):
         frames += 1
         epoch = parsed.epoch
+        places.note(place.offset, place.seq, place.chain)
     if void_after is not None and place.seq <= void_after:  # synced in this very process: no tear can explain it
         raise sg.damaged(path, place.offset, place.seq, place.problem or f"synced up to {void_after}, it ends before")
     if place.problem and sg.proof_of_sync(disk, path, header, place):
         raise sg.damaged(path, place.offset, place.seq, place.problem)
-    return LogEnd(place, disk.size(path), frames, max(epoch, header.epoch))
+    return LogEnd(place, disk.size(path), frames, max(epoch, header.epoch), places)
 
 
 def check_joint(reader: FolderReader, segments: list[int], header: sg.SegmentHeader) -> tuple[Path, int] | None:
-    """The last segment must continue the one before it, which must be there whole; gives what of that one is void: from where.
+    """The last segment must continue the one before it, up to that one's end; gives what of that one is void: from where.
+
+    What is further back is read when it is folded, as that of all earlier segments.
 
     Raises:
         StoreCorrupt: it does not.
@@ -70,6 +82,9 @@ def check_joint(reader: FolderReader, segments: list[int], header: sg.SegmentHea
         return None
     before = reader.segment_path(segments[-2])
     earlier = sg.read_header(reader.disk, before)
+    end = _joint(reader.disk, before, header) if earlier.store_id == header.store_id else None
+    if end is not None:
+        return (before, end) if end < reader.disk.size(before) else None
     place = sg.Place(sg.HEADER_BYTES, earlier.first_seq, earlier.chain)
     for _ in sg.scan(reader.disk, before, earlier, place, header.first_seq - 1):
         pass
@@ -78,6 +93,33 @@ def check_joint(reader: FolderReader, segments: list[int], header: sg.SegmentHea
     if place.chain != header.chain:
         raise sg.damaged(before, place.offset, place.seq, "the next segment does not continue it")
     return (before, place.offset) if place.offset < reader.disk.size(before) else None
+
+
+def _joint(disk: Disk, path: Path, following: sg.SegmentHeader) -> int | None:
+    """Find, from its end, the frame of a segment that the next one continues: gives where it ends, None where it is not found.
+
+    The hash that the next segment's header holds stands for that frame and for all before it: bytes that give it are that frame.
+    """
+    size, window = disk.size(path), JOINT_BYTES
+    while True:
+        start = max(sg.HEADER_BYTES, size - window)
+        with disk.open_read(path) as file:
+            file.seek(start)
+            rest = file.read(size - start)
+        at = rest.rfind(fr.MAGIC)
+        while at >= 0:
+            try:
+                parsed = fr.parse(rest[at : at + fr.HEADER_BYTES])
+            except fr.BadFrame:
+                parsed = None
+            if parsed is not None and parsed.first_seq + parsed.count == following.first_seq:
+                frame = rest[at : at + fr.HEADER_BYTES + parsed.stored_len]
+                if fr.chain_after(frame) == following.chain:
+                    return start + at + len(frame)
+            at = rest.rfind(fr.MAGIC, 0, at + len(fr.MAGIC) - 1)
+        if start == sg.HEADER_BYTES:
+            return None
+        window *= 8
 
 
 def check_beginning(reader: FolderReader, first_seq: int, last_seq: int) -> None:

@@ -19,6 +19,7 @@ from perdure.store.frame import BadFrame
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from perdure.store.places import Places
     from perdure.store.protocol import Frame, Snapshot
 
 __all__ = ["FolderReader"]
@@ -32,6 +33,8 @@ class FolderReader:
     def __init__(self, folder: str | Path, *, disk: Disk | None = None) -> None:
         self.path = Path(folder)
         self.disk = disk or Disk()
+        self.places: Places | None = None
+        """What the folder's owner knows of its newest segment."""
 
     def check_folder(self) -> None:
         """Refuse what is no data folder.
@@ -122,7 +125,9 @@ class FolderReader:
         """Give the frames of one segment; its result is where it ended."""
         path = self.segment_path(first_seq)
         header = sg.read_header(self.disk, path)
-        place = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
+        beginning = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
+        known = self.places.before(first_seq, after + 1) if self.places is not None and before is None else None
+        place = beginning if known is None else known
         if before is not None:
             if before.seq == first_seq:
                 if before.chain != header.chain:
@@ -139,6 +144,9 @@ class FolderReader:
                     yield frame
             if not place.problem:
                 break
+            if known is not None and place.offset == began:  # the log was cut there since, and goes on in another way
+                known, place = None, beginning
+                continue
             if proven and place.offset == began:
                 raise sg.damaged(path, place.offset, place.seq, place.problem)
             # The owner may just have been writing this frame, and be done by now: what counts is what is seen after the proof.

@@ -111,11 +111,17 @@ class Place:
 
 
 def scan(
-    disk: Disk, path: Path, header: SegmentHeader, place: Place, until: int | None = None
+    disk: Disk, path: Path, header: SegmentHeader, place: Place, until: int | None = None, *, bodies: bool = True
 ) -> Iterator[tuple[fr.Header, Frame]]:
     """Give the whole frames of a segment in order and move `place` behind each; ends before the first that is not whole.
 
-    `until`: frames after this sequence number are not looked at (a later segment has the word on them), but a seal is.
+    Args:
+        disk: the disk.
+        path: of the segment.
+        header: of the segment.
+        place: where to begin.
+        until: frames after this sequence number are not looked at (a later segment has the word on them), but a seal is.
+        bodies: they are wanted; else they are checked, and given empty.
     """
     crc_seed = fr.seed(header.store_id)
     with disk.open_read(path) as file:
@@ -134,7 +140,7 @@ def scan(
                 fr.check(parsed, head, stored, crc_seed)
                 if parsed.first_seq != place.seq or parsed.prev != place.chain:
                     raise _stray(parsed)
-                body = fr.decompress(parsed, stored)
+                body = fr.decompress(parsed, stored) if bodies else b""
             except fr.BadFrame as error:
                 place.problem = "" if beyond else str(error)
                 place.unfinished = isinstance(error, fr.Unfinished)
