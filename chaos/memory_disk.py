@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -183,6 +184,10 @@ class MemoryDisk(Disk):
         """See `Disk.seen`."""
         file = self.names_seen.get(Path(path).name)
         return None if file is None else Seen(0, id(file), len(file.seen))
+
+    def modified_s(self, path: Path) -> float | None:
+        """See `Disk.modified_s`: files have no times here, and all are new."""
+        return time.time() if Path(path).name in self.names_seen else None
 
     def seen_open(self, fd: int) -> Seen:
         """See `Disk.seen_open`."""

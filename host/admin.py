@@ -5,6 +5,7 @@ Each lever is a command to the actor that decides it; nothing is decided here.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -129,6 +130,20 @@ class Admin:
         """
         seq: int = self._system.ask("snapshotter", TakeSnapshot(), timeout_s=SNAPSHOT_TIMEOUT_S)
         return seq
+
+    @contextmanager
+    def hold_history(self) -> Iterator[None]:
+        """Keep all segments and snapshots as long as this is entered: for a copy of the folder while the system runs.
+
+        Entered once what was just being dropped is gone. Copy the snapshots first, then the segments in ascending order. What
+        `history` says is done at the next snapshot after it. From another process a young file does the same: see
+        docs/OPERATIONS.md, Backup.
+
+        Raises:
+            NotRunning: the system does not run; its folder can be copied as it is.
+        """
+        with self._system.stage.store.hold_history():
+            yield
 
     def _name(self, kind: str | type) -> str:
         return self._system.drafts.names.of(kind)

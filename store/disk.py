@@ -62,6 +62,14 @@ class Disk:
             os.stat(name, dir_fd=held.fd if held else None), os.stat(other_name, dir_fd=other_held.fd if other_held else None)
         )
 
+    def modified_s(self, path: Path) -> float | None:
+        """Tell when a file was changed last, in seconds since the epoch; None if there is none."""
+        name, held = self._at(path)
+        try:
+            return os.stat(name, dir_fd=held.fd if held else None, follow_symlinks=False).st_mtime
+        except FileNotFoundError:
+            return None
+
     def seen_open(self, fd: int) -> Seen:
         """Tell which file a descriptor stands for."""
         return Seen.of(os.fstat(fd))

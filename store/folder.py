@@ -18,6 +18,7 @@ from perdure.store import log_end, snapshot_file
 from perdure.store import segment as sg
 from perdure.store.disk import Disk
 from perdure.store.history import History
+from perdure.store.hold import HOLD_FILE, Hold
 from perdure.store.places import Places
 from perdure.store.protocol import Recovered, Snapshot
 from perdure.store.reader import FolderReader
@@ -26,6 +27,7 @@ from perdure.store.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from perdure.store.protocol import Frame
 
@@ -60,6 +62,7 @@ class SegmentStore:
         self._now_us = now_us
         self._lock = self.disk.lock(self.path)
         self._standing = Standing(self.disk, self.path)
+        self._hold = Hold(lambda: self.disk.modified_s(self.path / HOLD_FILE))
         self._fd: int | None = None
         self._pid = 0
         self._store_id = b""
@@ -375,8 +378,9 @@ class SegmentStore:
         try:
             self._check_standing(self._standing.check_all)
             snapshot_file.write(self.disk, self.path, self._store_id, snapshot)
-            for seq in self._unneeded_snapshots():
-                self.disk.remove(self.path / snapshot_file.file_name(seq))
+            with self._hold.dropping() as may_drop:
+                for seq in self._unneeded_snapshots() if may_drop else ():
+                    self.disk.remove(self.path / snapshot_file.file_name(seq))
         except OSError as error:
             msg = f"the snapshot at {snapshot.seq} could not be written in {self.path}: {error.strerror}. The log is untouched."
             raise StoreUnavailable(msg) from error
@@ -404,14 +408,28 @@ class SegmentStore:
             raise self._not_open()
         try:
             self._check_standing(self._standing.check)
-            try:
-                return self.history.retire(self.disk, self.reader, synced_seq=self.synced_seq, snapshots_kept=self.snapshots_kept)
-            finally:
-                self._standing.retired(self.reader.segment_path(self.first_seq))
+            with self._hold.dropping() as may_drop:
+                return self._retire() if may_drop else 0
         except OSError as error:
             why = error.strerror or error
             msg = f"old segments of {self.path} stay for now ({self.history.kind} failed): {why}. It is tried again."
             raise StoreUnavailable(msg) from error
+
+    def _retire(self) -> int:
+        try:
+            return self.history.retire(
+                self.disk,
+                self.reader,
+                synced_seq=self.synced_seq,
+                snapshots_kept=self.snapshots_kept,
+                is_held=self._hold.by_file,
+            )
+        finally:
+            self._standing.retired(self.reader.segment_path(self.first_seq))
+
+    def hold_history(self) -> AbstractContextManager[None]:
+        """See `EventStore.hold_history`."""
+        return self._hold.held()
 
     @property
     def first_seq(self) -> int:

@@ -18,6 +18,7 @@ from perdure.events.errors import StoreUnavailable
 from perdure.store import segment as sg
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from perdure.store.disk import Disk
@@ -39,11 +40,13 @@ class History:
     folder: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
     """The archive; the folder `archive` in the data folder unless given. For one log only."""
 
-    def retire(self, disk: Disk, reader: FolderReader, *, synced_seq: int, snapshots_kept: int) -> int:
+    def retire(
+        self, disk: Disk, reader: FolderReader, *, synced_seq: int, snapshots_kept: int, is_held: Callable[[], bool] = lambda: False
+    ) -> int:
         """Deal with the segments that end before the oldest of the kept snapshots; gives how many have gone.
 
         A snapshot counts only if it can be read whole now and if a power cut cannot take what it folded: else the log might one day
-        begin after all that can be loaded.
+        begin after all that can be loaded. No more goes once somebody holds the history (`is_held`).
 
         Raises:
             OSError: a file could not be copied or removed. Those that are older have gone, the others are as they were.
@@ -62,7 +65,9 @@ class History:
         gone = [(first, following) for first, following in itertools.pairwise(segments) if following <= whole[0] + 1]
         if gone:
             disk.sync_folder(reader.path)  # older snapshots may just have been removed: none may come back without its segments
-        for first_seq, following in gone:
+        for done, (first_seq, following) in enumerate(gone):
+            if is_held():
+                return done
             if self.kind == "archive":
                 _copy(disk, reader, self.folder or reader.path / ARCHIVE, first_seq, following)
             disk.remove(reader.segment_path(first_seq))

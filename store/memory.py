@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.store import frame as fr
+from perdure.store.hold import Hold
 from perdure.store.protocol import Frame, Recovered, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 __all__ = ["MemoryStore"]
 
@@ -32,6 +34,7 @@ class MemoryStore:
         self._snapshots: dict[int, Snapshot] = {}
         self._open = False
         self._lock = threading.Lock()
+        self._hold = Hold(lambda: None)
 
     def open(self) -> Recovered:
         """See `EventStore.open`."""
@@ -94,7 +97,8 @@ class MemoryStore:
         """See `EventStore.save_snapshot`."""
         self._check_open()
         kept = sorted({**self._snapshots, snapshot.seq: Snapshot(snapshot.seq, snapshot.body)}.items())
-        self._snapshots = dict(kept[-self.snapshots_kept :])
+        with self._hold.dropping() as may_drop:
+            self._snapshots = dict(kept[-self.snapshots_kept :] if may_drop else kept)
 
     @property
     def first_seq(self) -> int:
@@ -107,10 +111,16 @@ class MemoryStore:
         kept = sorted(self._snapshots)
         if not self.drop_history or len(kept) < self.snapshots_kept:
             return 0
-        with self._lock:
+        with self._hold.dropping() as may_drop, self._lock:
+            if not may_drop:
+                return 0
             gone = min(bisect_right(self._ends, kept[0]), len(self._frames) - 1)  # the last one says where the log ends
             self._frames, self._ends = self._frames[gone:], self._ends[gone:]  # new lists: who reads the old ones reads on
         return gone
+
+    def hold_history(self) -> AbstractContextManager[None]:
+        """See `EventStore.hold_history`."""
+        return self._hold.held()
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `EventStore.snapshots`."""

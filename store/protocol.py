@@ -12,6 +12,7 @@ import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from perdure.store.shelf import Shelf
 
@@ -137,6 +138,9 @@ class EventStore(Protocol):
         Raises:
             StoreUnavailable, StoreCorrupt: not all of it could be done; what is left is as usable as before.
         """
+
+    def hold_history(self) -> AbstractContextManager[None]:
+        """Keep all segments and snapshots while it is entered: somebody copies them. In any thread, and by several at once."""
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """Give the whole snapshots up to number `at_most`, newest first; damaged ones are logged and passed over."""
