@@ -363,9 +363,8 @@ class SegmentStore:
             self._check_standing(self._standing.check)
         except OSError as error:
             raise self._unavailable("read", error) from error
-        end = self.last_seq if until is None else until
-        if after < end:
-            yield from self.reader.frames(after, end)
+        if after < self.last_seq:
+            yield from self.reader.frames(after, self.last_seq if until is None else until)
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `EventStore.snapshots`."""
