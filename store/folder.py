@@ -386,7 +386,7 @@ class SegmentStore:
 
     def shelf(self) -> Shelf:
         """See `EventStore.shelf`."""
-        return Shelf(self.path)
+        return Shelf(self.path.absolute())  # whatever the working directory becomes
 
     def _unneeded_snapshots(self) -> list[int]:
         """Give the snapshots that are older than the newest ones that will surely be of use.

@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perdure.events.errors import StoreCorrupt, StoreUnavailable
+from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
 from perdure.store import segment as sg
 from perdure.store import snapshot_file
 from perdure.store.disk import Disk
@@ -75,6 +75,7 @@ class FolderReader:
 
         Raises:
             StoreCorrupt: a frame is damaged or missing; all before it have been given.
+            HistoryDropped: its owner dropped what was still to be read.
             StoreUnavailable: the folder cannot be read, or its owner took back what had been read.
         """
         try:
@@ -83,7 +84,7 @@ class FolderReader:
             msg = (
                 f"{error.filename} went while it was read: its history was dropped or archived. Read again from what is there now."
             )
-            raise StoreUnavailable(msg) from error
+            raise HistoryDropped(msg) from error
         except OSError as error:
             msg = f"the log in {self.path} cannot be read: {error}. Check the files and their permissions, then read again."
             raise StoreUnavailable(msg) from error
@@ -98,7 +99,7 @@ class FolderReader:
             start = place.seq if place is not None else max(after, 0) + 1
             if place is not None and segments[0] > start:
                 msg = f"history before {segments[0]} was dropped or archived while it was read. Read again from what is there now."
-                raise StoreUnavailable(msg)
+                raise HistoryDropped(msg)
             first = max((seq for seq in segments if seq <= start), default=segments[0])
             came_from = place
             for first_seq, following in zip(segments, [*segments[1:], None], strict=True):

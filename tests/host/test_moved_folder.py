@@ -6,6 +6,7 @@ The store by itself is in `tests/store/test_moved_folder`.
 from __future__ import annotations
 
 import shutil
+import threading
 from typing import TYPE_CHECKING
 
 import attrs
@@ -109,3 +110,43 @@ def test_a_killed_journal_does_not_open_another_log(folder: Path, until: Until) 
         assert delivery is not None
         assert delivery.message == Note("of the other")
     assert perdure.Audit(folder).verify().ok
+
+
+@pytest.mark.parametrize("harm", [move, replace])
+def test_what_was_acknowledged_under_load_is_in_the_folder_that_was_moved(
+    folder: Path, until: Until, harm: Callable[[Path], None]
+) -> None:
+    """Handlers run, four threads publish, and each acknowledged message is on record where the error says, and only there."""
+    system = perdure.System(folder, options=perdure.Options(segment_bytes=20_000))
+    acknowledged: list[str] = []
+
+    @system.handler(Note, parallelism=3)
+    def handle(note: Note) -> None:
+        """Do nothing."""
+
+    def publish(thread: int) -> None:
+        for n in range(100_000):
+            try:
+                acknowledged.append(system.publish(Note("x" * 100), id=f"{thread}-{n}"))
+            except perdure.PerdureError:
+                return
+
+    system.start()
+    threads = [threading.Thread(target=publish, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(acknowledged) > 60)
+    harm(folder)
+    for thread in threads:
+        thread.join()
+    until(lambda: not system.running)
+    system.stop(grace=1.0)
+    moved = perdure.Audit(folder.with_name("moved"))
+    assert set(acknowledged) <= {record.message_id for record in moved.events(type="Published")}
+    assert moved.verify().ok
+    if harm is replace:
+        other = perdure.Audit(folder)
+        assert other.verify().ok
+        assert len(list(other.events(type="Published"))) == 1
+    with perdure.System(folder.with_name("moved")) as again:
+        again.publish(Note("later"))
