@@ -187,7 +187,26 @@ class _Check:
             self.result.segments += 1
             self.found(path.name, 0, first_seq, str(error))
             self.chain, self.expected = None, following or self.expected
+            if isinstance(error, StoreCorrupt):
+                self._behind_a_bad_header(path, first_seq, following)
         return True
+
+    def _behind_a_bad_header(self, path: Path, first_seq: int, following: int | None) -> None:
+        """Check the frames of a segment whose header is damaged: they are known by the store's id."""
+        store_id = self.store_id or self.reader.store_id()
+        if store_id is None:
+            return
+        header = sg.SegmentHeader(store_id, first_seq, 0, b"", 0)
+        place = sg.Place(sg.HEADER_BYTES, first_seq, b"")
+        for item in survey(self.reader.disk, path, header, place, None if following is None else following - 1):
+            if not isinstance(item, Gap):
+                self._whole(item, bytes_before=self.result.bytes)
+            elif item.size:  # else it is the first frame, of which nobody knows what it continues
+                self.found(path.name, item.offset, item.seq, item.problem)
+        self.result.bytes += max(place.size, place.offset)
+        if place.seq > first_seq:
+            self.result.last_seq, self.result.chain, self.chain = place.seq - 1, place.chain.hex(), place.chain
+            self.expected = place.seq if following is None else following
 
     def _segment(self, path: Path, header: sg.SegmentHeader, following: int | None) -> None:
         result, first_seq = self.result, header.first_seq

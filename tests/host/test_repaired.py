@@ -133,3 +133,16 @@ def test_damage_in_each_frame_is_listed(stopped: Path) -> None:
     assert [finding.seq for finding in findings] == [frame[2] for frame in harmed]
     for finding, frame in zip(findings, harmed, strict=True):
         assert f"sequences {frame[2]} to {frame[2] + frame[3] - 1} are lost" in finding.problem
+
+
+def test_damage_behind_a_damaged_header_is_listed_too(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with perdure.System(folder, options=perdure.Options(segment_bytes=4096)) as system:
+        for n in range(100):
+            system.publish(Job(n))
+    path = sorted(folder.glob("*.seg"))[1]
+    frames = frames_of(path)
+    flip(path, 20)
+    flip(path, frames[5][1] - 1)
+    findings = verify(folder).findings
+    assert [(finding.file, finding.offset) for finding in findings] == [(path.name, 0), (path.name, frames[5][0])]
