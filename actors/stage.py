@@ -58,11 +58,11 @@ class Publisher(Protocol):
     def loader(self, type_name: str) -> Callable[[bytes], Any] | None:
         """Give the function that decodes plain messages of a type, where there is one that does it alone."""
 
-    def load_plain(self, type_name: str, payload: bytes) -> Any:
+    def load_plain(self, type_name: str, payload: bytes, ident: str) -> Any:
         """As `load`, of a message in the first version of its type."""
 
-    def dump(self, value: Any) -> bytes:
-        """Encode what a handler returned; raises InvalidMessage for what cannot be."""
+    def dump(self, value: Any, ident: str) -> bytes:
+        """Encode what the handler of a message returned; raises InvalidMessage for what cannot be."""
 
     def since_us(self, published: Published) -> int:
         """Tell since when a message could have been handled; 0 where that is not known."""

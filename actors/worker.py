@@ -252,7 +252,10 @@ class Worker(Actor):
         context = Context(stage, delivery, pool.handler)
         try:
             publisher = stage.publisher
-            message = publisher.load_plain(pool.type, delivery.payload) if plain else publisher.load(delivery.published)
+            if plain:
+                message = publisher.load_plain(pool.type, delivery.payload, delivery.id)
+            else:
+                message = publisher.load(delivery.published)
         except InvalidMessage as error:
             return undecodable(self.stage, delivery, error)
         result = b""
@@ -260,7 +263,7 @@ class Worker(Actor):
             try:
                 value = self.caller.call(message, context, [delivery])
                 if not plain and (terms := delivery.published.terms) is not None and terms.result_us:
-                    result = stage.publisher.dump(value)
+                    result = stage.publisher.dump(value, delivery.id)
             finally:
                 self.caller.release([delivery])
         except (ActorKilled, Interrupted):

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from perdure.middleware import Middleware
     from perdure.options import Options
     from perdure.outbox import Outbox, OutboxRelay
-    from perdure.payloads import CloudPickle, MessagePack, message
+    from perdure.payloads import MessagePack, message
+    from perdure.pickling import CloudPickle
     from perdure.recovery import Recovery
     from perdure.schedules import Tick
     from perdure.standing import MessageState
@@ -127,7 +128,8 @@ _MODULES = {
     "middleware": ("Middleware",),
     "options": ("Options",),
     "outbox": ("Outbox", "OutboxRelay"),
-    "payloads": ("CloudPickle", "MessagePack", "message"),
+    "payloads": ("MessagePack", "message"),
+    "pickling": ("CloudPickle",),
     "recovery": ("Recovery",),
     "schedules": ("Tick",),
     "standing": ("MessageState",),

@@ -135,7 +135,7 @@ class DeadLetters:
         """
         item = replay_item(self._one(id), reset_retries=reset_retries)
         if message is not None:
-            draft = self._system.drafts.draft(message)
+            draft = self._system.drafts.draft(message, id=item.published.id)
             if draft.type != item.published.type:
                 msg = f"message: an edited {item.published.type} must stay one, not become a {draft.type}"
                 raise InvalidMessage(msg)

@@ -15,7 +15,7 @@ from perdure.fidelity import Fidelity
 from perdure.ids import made_us
 from perdure.middleware import around_publish
 from perdure.moments import moment_us
-from perdure.payloads import MessagePack, name_of, upcast, version_of
+from perdure.payloads import BindingCodec, MessagePack, name_of, upcast, version_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -34,6 +34,8 @@ LABEL_MAX = 512
 HEADERS_MAX = 64
 HEADER_CHARS_MAX = 8192
 PRIORITY_MAX = 1000
+RESULT = "result of "
+"""Before the name of a result's type, where its payload is bound: a result is no message."""
 DEDUP = ("replace", "reject", "append")
 PLAIN_POLICY = ("replace", 0, 0)
 
@@ -58,6 +60,7 @@ class Drafts:
         self.clock = clock
         self.ids = ids
         self.options = options
+        self._binds = isinstance(codec, BindingCodec)
         self.fidelity = Fidelity(codec, checks_values=options.check_messages)
         self.policies: dict[str, tuple[str, int, int]] = {}
         """By type: what happens to messages with a key; (dedup, window in microseconds, messages of one key at once)."""
@@ -105,9 +108,9 @@ class Drafts:
             InvalidMessage, PayloadTooLarge, UnknownMessageType: says which field is wrong, and what is allowed.
         """
         type_name = self.names.name(type(message))
-        payload = self.fidelity.encode(message)
-        self._check_size(type_name, payload)
         ident = self.ids.one() if id is None else _label("id", id)
+        payload = self.bound(self.fidelity.encode(message), type_name, ident)
+        self._check_size(type_name, payload)
         if key is not None:
             _label("key", key)
         if debounce is not None:
@@ -146,6 +149,28 @@ class Drafts:
             terms,
         )
 
+    def bound(self, payload: bytes, type_name: str, ident: str) -> bytes:
+        """Bind what was encoded to its message, where the codec does that."""
+        codec: Any = self.codec
+        return codec.bind(payload, type_name, ident) if self._binds else payload
+
+    def renamed(self, draft: Draft, type_name: str) -> Draft:
+        """Give a draft another type's name; what is bound to the one is bound to the other instead."""
+        if not self._binds:
+            return draft._replace(type=type_name)
+        message = self._decode(draft.payload, None, draft.type, draft.id)
+        return draft._replace(type=type_name, payload=self.bound(self.codec.encode(message), type_name, draft.id))
+
+    def _decode(self, payload: bytes, cls: type | None, type_name: str, ident: str) -> Any:
+        codec: Any = self.codec
+        try:
+            return codec.decode_bound(payload, cls, type_name, ident) if self._binds else codec.decode(payload, cls)
+        except InvalidMessage:
+            raise
+        except Exception as error:  # a codec of the host's own may raise anything
+            msg = f"a payload of {len(payload)} bytes cannot be decoded as {type_name}: {error!r:.500}"
+            raise InvalidMessage(msg) from error
+
     def _terms(
         self, type_name: str, key: str | None, dedup: str | None, window: float | None, keep_result: float | None
     ) -> tuple[str | None, Terms | None]:
@@ -171,7 +196,7 @@ class Drafts:
             As `draft`.
         """
         type_name = self.names.name(type(message))
-        if self.has_middleware or type_name in self.names.versions:
+        if self._binds or self.has_middleware or type_name in self.names.versions:
             return None
         payload = self.fidelity.encode(message)
         if len(payload) > self.options.payload_bytes_max:
@@ -195,7 +220,7 @@ class Drafts:
         """
         types = set(map(type, messages))
         names = {cls: self.names.name(cls) for cls in types}
-        if self.has_middleware or len(types) != 1 or not self.names.versions.keys().isdisjoint(names.values()):
+        if self._binds or self.has_middleware or len(types) != 1 or not self.names.versions.keys().isdisjoint(names.values()):
             return [self.draft(message) for message in messages]
         (type_name,) = names.values()
         payloads = self.fidelity.encode_all(messages)
@@ -240,11 +265,11 @@ class Drafts:
         version = 1 if published.terms is None else published.terms.version
         today = version_of(cls)
         if version == today or cls is None:
-            return self.codec.decode(published.payload, cls)
+            return self._decode(published.payload, cls, published.type, published.id)
         if version > today:
             msg = f"the payload is version {version} of {published.type}, and this host knows only version {today}"
             raise InvalidMessage(msg)
-        return upcast(self.codec.decode(published.payload, None), version, cls)
+        return upcast(self._decode(published.payload, None, published.type, published.id), version, cls)
 
     def loader(self, type_name: str) -> Callable[[bytes], Any] | None:
         """Give the function that decodes plain messages of a type, where there is one that does it alone.
@@ -259,7 +284,7 @@ class Drafts:
         except Exception:  # noqa: BLE001 - `load_plain` says what is wrong with the type, message by message
             return None
 
-    def load_plain(self, type_name: str, payload: bytes) -> Any:
+    def load_plain(self, type_name: str, payload: bytes, ident: str) -> Any:
         """As `load`, of a message in the first version of its type.
 
         Raises:
@@ -267,11 +292,11 @@ class Drafts:
         """
         cls = self.names.find(type_name)
         if cls is None or version_of(cls) == 1:
-            return self.codec.decode(payload, cls)
-        return upcast(self.codec.decode(payload, None), 1, cls)
+            return self._decode(payload, cls, type_name, ident)
+        return upcast(self._decode(payload, None, type_name, ident), 1, cls)
 
-    def dump(self, value: Any) -> bytes:
-        """Encode what a handler returned, with its type's name where it has one.
+    def dump(self, value: Any, ident: str) -> bytes:
+        """Encode what the handler of a message returned, with its type's name where it has one.
 
         Raises:
             InvalidMessage, PayloadTooLarge: it cannot be kept.
@@ -280,11 +305,11 @@ class Drafts:
             name = self.names.name(type(value))
         except UnknownMessageType:
             name = "object"  # a class that cannot be found again comes back as plain data
-        payload = self.codec.encode(value)
+        payload = self.bound(self.codec.encode(value), f"{RESULT}{name}", ident)
         self._check_size(f"the result, {name},", payload)
         return name.encode() + b"\0" + payload
 
-    def load_result(self, body: bytes) -> Any:
+    def load_result(self, body: bytes, ident: str) -> Any:
         """Decode what `dump` gave; None for no bytes, as of messages that a batch handler or a consumer by hand has completed.
 
         Raises:
@@ -293,7 +318,8 @@ class Drafts:
         if not body:
             return None
         name, _, payload = body.partition(b"\0")
-        return self.codec.decode(payload, self.names.find(name.decode()))
+        kind = name.decode()
+        return self._decode(payload, self.names.find(kind), f"{RESULT}{kind}", ident)
 
     def since_us(self, published: Published) -> int:
         """Tell since when a message could have been handled: from its id, if perdure made it, or its delay; else 0."""

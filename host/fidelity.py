@@ -14,7 +14,8 @@ import attrs
 
 from perdure.events.errors import InvalidMessage
 from perdure.foreign import undecodable_parts
-from perdure.payloads import CloudPickle, MessagePack, make_decoder
+from perdure.payloads import MessagePack, make_decoder
+from perdure.pickling import CloudPickle
 from perdure.proofs import prove
 from perdure.sameness import difference
 

@@ -1,18 +1,15 @@
 """How a host's objects become payloads under a stable name, and come back.
 
-MessagePack for plain data, attrs, dataclasses, msgspec structs and pydantic models; pickling only where it was asked for, and
-only what carries a valid signature. What is done with a payload is not known here.
+MessagePack for plain data, attrs, dataclasses, msgspec structs and pydantic models; pickling, only where it was asked for, is in
+`pickling`. What is done with a payload is not known here.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import sys
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import attrs
-import cloudpickle  # type: ignore[import-untyped]
 import msgspec
 
 from perdure.events.errors import InvalidMessage, UnknownMessageType
@@ -21,7 +18,7 @@ from perdure.foreign import decode_hook, dump_model, encode_hook, is_model, mode
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["CloudPickle", "Codec", "MessagePack", "TypeNames", "make_decoder", "message", "name_of", "upcast", "version_of"]
+__all__ = ["BindingCodec", "Codec", "MessagePack", "TypeNames", "make_decoder", "message", "name_of", "upcast", "version_of"]
 
 T = TypeVar("T")
 NAME_ATTRIBUTE = "__perdure_name__"
@@ -188,6 +185,17 @@ class Codec(Protocol):
         """Decode into `cls`, or into plain data without one; raises InvalidMessage for what it cannot."""
 
 
+@runtime_checkable
+class BindingCodec(Codec, Protocol):
+    """A codec whose payloads hold for one message alone: what was moved to another type or id is refused."""
+
+    def bind(self, payload: bytes, type_name: str, ident: str) -> bytes:
+        """Bind what `encode` gave to the message that it is of."""
+
+    def decode_bound(self, payload: bytes, cls: type | None, type_name: str, ident: str) -> Any:
+        """Decode what `bind` gave; raises InvalidMessage for what it cannot, or what was bound to another message."""
+
+
 class MessagePack:
     """MessagePack by msgspec; a class's fields by name, so that fields can be added with a default."""
 
@@ -252,41 +260,3 @@ def _make_encoder(cls: type) -> Callable[[Any], bytes]:
     if attrs.has(cls) and any(field.name.startswith("_") for field in attrs.fields(cls)):
         return lambda message: _encode(attrs.asdict(message, recurse=False))  # msgspec leaves private fields out
     return _encode
-
-
-@attrs.frozen(kw_only=True)
-class CloudPickle:
-    """Any Python object, pickled and signed with `key` (HMAC-SHA256).
-
-    Unpickling runs code, so a payload is only unpickled if its signature was made with this very key. Keep the key secret, and
-    out of the data folder.
-    """
-
-    key: bytes = attrs.field(repr=False)
-
-    @key.validator
-    def _check_key(self, _attribute: Any, value: bytes) -> None:
-        if not isinstance(value, bytes) or len(value) < 16:  # noqa: PLR2004 - the bound is told in the error
-            msg = "key: CloudPickle needs a secret of at least 16 bytes"
-            raise ValueError(msg)
-
-    def encode(self, message: Any) -> bytes:
-        """See `Codec.encode`."""
-        try:
-            body: bytes = cloudpickle.dumps(message)
-        except Exception as error:
-            msg = f"message: {type(message).__qualname__} cannot be pickled: {error}"
-            raise InvalidMessage(msg) from error
-        return hmac.digest(self.key, body, hashlib.sha256) + body
-
-    def decode(self, payload: bytes, cls: type | None) -> Any:  # noqa: ARG002 - a pickle names its class itself
-        """See `Codec.decode`."""
-        signature, body = payload[:32], payload[32:]
-        if not hmac.compare_digest(signature, hmac.digest(self.key, body, hashlib.sha256)):
-            msg = f"a payload of {len(payload)} bytes has no valid signature of this key; it is not unpickled"
-            raise InvalidMessage(msg)
-        try:
-            return cloudpickle.loads(body)
-        except Exception as error:
-            msg = f"a signed payload of {len(payload)} bytes cannot be unpickled: {error}"
-            raise InvalidMessage(msg) from error

@@ -226,7 +226,7 @@ class Registration:
             ident = f"{name}@{moment(due_us).isoformat()}"
             if message is not None:
                 return drafts.draft(message, id=ident, **options)
-            return drafts.draft(Tick(name, moment(due_us)), id=ident, **options)._replace(type=tick_type(name))
+            return drafts.renamed(drafts.draft(Tick(name, moment(due_us)), id=ident, **options), tick_type(name))
 
         draft(0)  # a message or option that cannot be published is told now, not at the first tick
         return Schedule(name, missed, after, draft)

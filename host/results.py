@@ -116,7 +116,7 @@ class Results(Publishing):
 
     def _result_of(self, kept: ResultKept) -> Any:
         if not kept.exception:
-            return self.drafts.load_result(kept.value)
+            return self.drafts.load_result(kept.value, kept.id)
         if kept.exception == "perdure.Cancelled":
             msg = f"message {kept.id} was cancelled"
             raise Cancelled(msg, kept.id, kept.exception, kept.message)
