@@ -30,6 +30,10 @@ class QueueReport:
     results_kept: int
     progress: dict[str, tuple[str, float, str]]
     """Id to (type, percent, note) of what is running and has told."""
+    ids_remembered: int
+    """Ended messages whose ids are known."""
+    ids_forgotten_ms: int
+    """When the newest of perdure's ids that are known no more had been made; 0: none."""
 
 
 def report_of(state: QueueState, now_us: int) -> Callable[[int], QueueReport]:
@@ -39,4 +43,5 @@ def report_of(state: QueueState, now_us: int) -> Callable[[int], QueueReport]:
     progress = {m.published.id: (m.published.type, m.percent, m.note) for m in own if m.percent is not None}
     dead, late, size = len(state.dead), state.late_results, state.payload_bytes
     keys, results = len(state.held_keys), len(state.results)
-    return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, keys, results, progress)
+    ids, forgotten_ms = state.next_number - 1 - state.live - state.past.forgotten, state.past.forgotten_ms
+    return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, keys, results, progress, ids, forgotten_ms)

@@ -27,6 +27,9 @@ __all__ = ["advance", "recover"]
 
 logger = logging.getLogger("perdure")
 
+KNOWN_WHOLE_MAX = 65_536
+"""So many ended messages are remembered with how they ended, all others that are by their ids alone."""
+
 
 def recover(
     store: Readable,
@@ -40,7 +43,8 @@ def recover(
 ) -> tuple[States, int]:
     """Fold the log up to sequence number `until`; gives the states and the snapshot's number it began from (0: none).
 
-    With a `shelf`, payloads beyond `resident_max` bytes wait there. `progress` is called with the sequence number reached.
+    The last `finished_max` ended messages are remembered. With a `shelf`, payloads beyond `resident_max` bytes wait there.
+    `progress` is told the sequence number reached.
 
     Raises:
         HistoryDropped: the state at `until` is not known any more.
@@ -48,14 +52,15 @@ def recover(
     """
     while True:
         states = States()
-        if finished_max is not None:
-            states.queue.finished_max = finished_max
         base = 0
         for snapshot in store.snapshots(until):
             loaded = _load(snapshot, parts, shelf, resident_max)
             if loaded is not None:
                 states, base = loaded, snapshot.seq
                 break
+        if finished_max is not None:
+            states.queue.finished_max = min(finished_max, KNOWN_WHOLE_MAX)
+            states.queue.past.kept_max = finished_max - states.queue.finished_max
         states.parts = parts
         states.queue.shelf, states.queue.resident_max = shelf, resident_max
         shelve_excess(states.queue)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from perdure.events.id_index import IdRun
 from perdure.events.lane import Line
 from perdure.events.message import Message, Status, Where
 from perdure.events.parcel import Flight, Parcel
@@ -39,6 +40,11 @@ def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str
     counts.published += n
     counts.ready += n
     state.next_number = first + n
+    if isinstance(ids, IdRun) and n > 1:
+        state.past.see_run(ids)
+    else:
+        for ident in ids:
+            state.past.see(ident)
     state.plain += n
     state.payload_bytes += sum(map(len, payloads))
     lane = line_of(state, type_name).lane(0)

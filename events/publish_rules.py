@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from perdure.events import vocabulary as ev
 from perdure.events.commands import DraftRun
 from perdure.events.ending_rules import results, without_result
-from perdure.events.errors import DuplicateKey, QueueFull
+from perdure.events.errors import DuplicateKey, PublishTimeout, QueueFull
 from perdure.events.runs import PublishedRun
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) ->
     fresh = unknown(state, drafts)
     if not fresh:
         return []
+    _check_doubt(state, fresh)
     _check_room(state, [draft.payload for draft in fresh], limits)
     return accept(state, fresh, now_us, limits)
 
@@ -44,9 +45,25 @@ def unknown(state: QueueState, drafts: Iterable[Draft]) -> list[Draft]:
     """Give those whose id is not known, the first of each id."""
     ids = state.ids
     fresh = [draft for draft in drafts if draft.id not in ids]
+    if state.past.count:
+        fresh = [draft for draft in fresh if draft.id not in state.past]
     if len(fresh) > 1 and len({draft.id for draft in fresh}) < len(fresh):
         fresh = list({draft.id: draft for draft in reversed(fresh)}.values())[::-1]
     return fresh
+
+
+def _check_doubt(state: QueueState, drafts: list[Draft]) -> None:
+    """Refuse what may have been published, handled and forgotten: ids that this system made before others that it has forgotten."""
+    if not state.past.forgotten:
+        return
+    doubtful = tuple(draft.id for draft in drafts if state.past.may_have_been(draft.id))
+    if doubtful:
+        msg = (
+            f"it is not known whether message {doubtful[0]} was published before: its id is older than others that are forgotten "
+            f"by now, {state.past.forgotten:,} in all. Look for it in the history (`audit.timeline`); if it is not there, publish "
+            "it without its id. Raise Options.finished_max where this happens."
+        )
+        raise PublishTimeout(msg, doubtful)
 
 
 def _check_room(state: QueueState, payloads: list[bytes], limits: Limits) -> None:

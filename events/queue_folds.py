@@ -68,6 +68,7 @@ def _published(state: QueueState, event: ev.Published) -> None:
     number = event.number
     state.next_number = number + 1
     state.counts(event.type).published += 1
+    state.past.see(event.id)
     enter(state, Message(event, number, number, event.due_us))
 
 
@@ -185,6 +186,7 @@ def _purged(state: QueueState, event: ev.Purged) -> None:
         state.fates[event.number] = "purged"
     else:
         state.ids.drop(dead.id, event.number)
+        state.past.add(([dead.id],), 1)
 
 
 def _key_held(state: QueueState, event: ev.KeyHeld) -> None:

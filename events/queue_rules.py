@@ -344,7 +344,7 @@ def _tick(state: QueueState, command: Tick, now_us: int, limits: Limits) -> Even
     if dealt_with_us and not command.after_us:
         return []
     ticked = ev.Ticked(command.schedule, command.due_us)
-    if command.draft is None or command.draft.id in state.ids:
+    if command.draft is None or command.draft.id in state.ids or command.draft.id in state.past:
         return [ticked]
     try:
         return [*publishing.accept(state, [command.draft], now_us, limits), ticked]

@@ -15,6 +15,7 @@ from perdure.events.id_index import IdIndex
 from perdure.events.message import Message, Status, Where
 from perdure.events.parcel import Flight, Parcel
 from perdure.events.parcel_index import ParcelIndex
+from perdure.events.past_ids import PastIds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +85,9 @@ class QueueState:
     """The queue as the fold of its facts. Everything but what bounds its memory follows from the events alone."""
 
     finished_max: int = 65_536
-    """How many ended messages are remembered, so that a repeated publish or report of one is recognised."""
+    """How many ended messages are remembered with how they ended, so that a repeated report of one is recognised."""
+    past: PastIds = attrs.field(factory=PastIds)
+    """The ids of those that ended before them, so that a repeated publish is."""
 
     shelf: Shelf | None = None
     resident_max: int = 0

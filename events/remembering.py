@@ -1,6 +1,6 @@
-"""How long the queue remembers what has ended: the last `finished_max` messages, so that what is repeated is recognised.
+"""How long the queue remembers what has ended: the last `finished_max` messages with how they ended, many more by their ids alone.
 
-Called only while a fact is folded. A parcel is remembered, and forgotten, as one.
+So what is repeated is recognised. Called only while a fact is folded. A parcel is remembered, and forgotten, as one.
 """
 
 from __future__ import annotations
@@ -52,17 +52,21 @@ def _forget(state: QueueState, number: int) -> None:
     state.fates.pop(number, None)
     if ended is not None and number not in state.dead:
         state.ids.drop(ended[0], number)
+        state.past.add(([ended[0]],), 1)
 
 
 def _forget_parcel(state: QueueState, parcel: Parcel) -> None:
     del state.parcels[parcel.first]
     state.parcel_index.drop(parcel)
+    # Those that were singled out are remembered by themselves.
+    known = (state.messages, state.finished, state.dead)
+    apart = {number for number in parcel.numbers if any(number in those for those in known)}
+    state.past.add([ids for _, ids in parcel.chunks], parcel.n - len(apart))
     for offset, ids in parcel.chunks:
         first = parcel.numbers[offset]
         if isinstance(ids, IdRun):
             state.ids.drop_run(ids, first)
             continue
         for number, ident in zip(parcel.numbers[offset : offset + len(ids)], ids, strict=True):
-            # Those that were singled out are remembered by themselves.
-            if number not in state.messages and number not in state.finished and number not in state.dead:
+            if number not in apart:
                 state.ids.drop(ident, number)

@@ -251,6 +251,8 @@ def _dump_queue_with(state: QueueState, parcels: Any) -> dict[str, Any]:
             [entry, *state.finished.get(entry, (None, 0))] if isinstance(entry, int) else [entry.first]
             for entry in state.finished_order
         ],
+        "past": state.past.dump(),
+        "ids_remembered": state.past.kept_max,
         "fates": dict(sorted(state.fates.items())),
         "finished_max": state.finished_max,
         "suspects": sorted(state.suspects),
@@ -269,6 +271,9 @@ def load_queue(plain: dict[str, Any], state: QueueState | None = None) -> QueueS
     """Build the queue's state from what `dump_queue` gave; `state`: a new one that knows where payloads go."""
     state = state or QueueState()
     state.finished_max, state.next_number = plain["finished_max"], plain["next_number"]
+    state.past.kept_max = plain.get("ids_remembered", 0)
+    if "past" in plain:
+        state.past.load(plain["past"])
     state.late_results = plain["late_results"]
     for name, totals in plain["totals"].items():
         state.by_type[name] = TypeCounts(**dict(zip(_TOTALS, totals, strict=False)))  # totals are only ever added at the end

@@ -55,4 +55,6 @@ def stand(state: QueueState, ident: str) -> Standing:
         is_fate = kept.exception.startswith("perdure.") and kept.message.startswith(_LOST)
         status = kept.exception.removeprefix("perdure.").lower() if is_fate else "ended" if kept.exception else "completed"
         return Standing(status, has_result=True)
-    return Standing("unknown", forgets=state.next_number - 1 > state.live + state.finished_count)
+    if ident in state.past:
+        return Standing("ended")
+    return Standing("unknown", forgets=state.past.forgotten > 0)

@@ -43,7 +43,11 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/orders/{order_id}", status_code=202)
 async def place(order_id: str, items: int = 3) -> dict[str, str]:
-    """Accept an order; the answer is given once it is on disk. Sent twice, it is one order."""
+    """Accept an order; the answer is given once it is on disk.
+
+    Sent twice, it is one order: for as long as it lives, and until `Options.finished_max` others have ended after it, a million.
+    A shop that must know for ever keeps a table of its orders.
+    """
     return {"message": await system.apublish(OrderPlaced(order_id, items), id=f"order-{order_id}", key=order_id)}
 
 

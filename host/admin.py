@@ -13,7 +13,7 @@ import attrs
 from perdure.actors.messages import Report, TakeSnapshot
 from perdure.events import handlers as rules
 from perdure.events.queue_state import TypeCounts
-from perdure.metrics import HandlerInfo, Metrics, from_counts, totals
+from perdure.metrics import HandlerInfo, Metrics, from_counts, moment, totals
 from perdure.registration import WORKERS_MAX, check_changes, check_whole
 
 if TYPE_CHECKING:
@@ -56,7 +56,15 @@ class Admin:
         progress = {ident: (percent, note) for ident, (_, percent, note) in report.progress.items()}
         stage = self._system.stage
         since_start = totals(report.by_type, stage.ended_before)
-        return attrs.evolve(counts, since_start=since_start, progress=progress, machinery=dict(stage.counters))
+        since_ms = report.ids_forgotten_ms
+        return attrs.evolve(
+            counts,
+            since_start=since_start,
+            ids_remembered=report.ids_remembered,
+            ids_remembered_since=moment(since_ms * 1000) if since_ms else None,
+            progress=progress,
+            machinery=dict(stage.counters),
+        )
 
     def handlers(self) -> dict[str, HandlerInfo]:
         """Give each handler's workers, counts and latencies, by type name."""

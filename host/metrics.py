@@ -69,6 +69,10 @@ class Metrics:
     results_kept: int = 0
     since_start: Totals = attrs.field(factory=Totals, eq=False)
     """The same from `published` to `cancelled`, since this system started: for a progress bar; live only."""
+    ids_remembered: int = attrs.field(default=0, eq=False)
+    """Ended messages whose ids are known, so that publishing one again adds nothing; live only."""
+    ids_remembered_since: dt.datetime | None = attrs.field(default=None, eq=False)
+    """Of ids that perdure made later than this none is forgotten; None: not one of them is at all. Live only."""
     progress: dict[str, tuple[float, str]] = attrs.field(factory=dict, eq=False)
     """Id to (percent, note) of what is running and has told; live only."""
     machinery: dict[str, int] = attrs.field(factory=dict, eq=False)

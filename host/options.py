@@ -113,8 +113,9 @@ class Options:
     """How long `call` has a result kept, so that it can still be asked for after a restart."""
     held_keys_max: int = attrs.field(default=1_000_000, validator=_count(1))
     """Keys held after completion by a deduplication window; at the bound the oldest is freed, on record."""
-    finished_max: int = attrs.field(default=65_536, validator=_count(1))
-    """Ended messages whose ids are remembered, so that publishing one again is recognised."""
+    finished_max: int = attrs.field(default=1_000_000, validator=_count(1))
+    """Ended messages whose ids are remembered, so that publishing one again adds nothing; the last 65,536 of them with how they
+    ended. An id of the host's takes 30 bytes or so, one of perdure's next to nothing. `Metrics.ids_remembered` tells how many."""
     retries: int = attrs.field(default=5, validator=_count(0))
     """Retries of a handler, or of a manual consumer, that names no number of its own."""
     grace_s: float = attrs.field(default=10.0, validator=_seconds(0.0))

@@ -42,6 +42,7 @@ from perdure.events.id_index import IdRun
 from perdure.events.invariants import contradictions
 from perdure.events.outcome_rules import complete_run
 from perdure.events.parcel import Flight
+from perdure.events.past_ids import PastIds
 from perdure.events.queue_folds import evolve, evolve_all
 from perdure.events.queue_state import QueueState
 from perdure.events.runs import CompletedRun, count, expand
@@ -99,9 +100,9 @@ class QueueMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(parcel, "PARCEL_MESSAGES", 4)  # so that some are full
         self.patch.setattr(parcel, "PARCEL_BYTES", 60)
-        self.live = QueueState(finished_max=8)
-        self.in_runs = QueueState(finished_max=8, shelf=_Shelf(), resident_max=20)
-        self.replayed = States(QueueState(finished_max=8))
+        self.live = QueueState(finished_max=8, past=PastIds(16))
+        self.in_runs = QueueState(finished_max=8, past=PastIds(16), shelf=_Shelf(), resident_max=20)
+        self.replayed = States(QueueState(finished_max=8, past=PastIds(16)))
         self.snapshot = self.replayed.encode()
         self.restarted = False
         self.since: list[tuple[int, int, bytes]] = []
