@@ -27,6 +27,8 @@ __all__ = ["advance", "recover"]
 
 logger = logging.getLogger("perdure")
 
+FINISHED_MAX = 1_000_000
+"""So many ended messages are remembered where nobody says otherwise, and no snapshot does."""
 KNOWN_WHOLE_MAX = 65_536
 """So many ended messages are remembered with how they ended, all others that are by their ids alone."""
 
@@ -52,6 +54,7 @@ def recover(
     """
     while True:
         states = States()
+        states.queue.past.kept_max = FINISHED_MAX - KNOWN_WHOLE_MAX
         base = 0
         for snapshot in store.snapshots(until):
             loaded = _load(snapshot, parts, shelf, resident_max)
