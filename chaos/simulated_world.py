@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pykka import ActorRegistry
 
+from perdure import living
 from perdure.actors.actor import ActorKilled
 from perdure.actors.desk import Answer
 from perdure.actors.worker import Worker
@@ -203,6 +204,7 @@ class SimulatedWorld:
             ActorRegistry.unregister(seat.actor.actor_ref)
         self._seats.clear()
         self.current = None
+        living.forget(self)
 
     def point(self) -> None:
         """Something is being done that an actor, or the process, may die before: a message told, a file written."""

@@ -94,6 +94,13 @@ def enter(run: Run) -> None:
     _runs.append(run)
 
 
+def forget(world: object) -> None:
+    """Forget the runs of a simulated process that has died: nothing of them goes on, and nobody may stop them any more."""
+    for run in [*_runs]:
+        if run.engine.stage.world is world:
+            run.leave()
+
+
 def live(place: Path) -> Any:
     """Give the System of this process that runs in a folder; None where there is none."""
     found = (run.system() for run in [*_runs] if run.place == place and not run.is_ending)
