@@ -18,6 +18,7 @@ from perdure.actors.decider import Decider
 from perdure.actors.desk import Request
 from perdure.actors.flows import Flows
 from perdure.actors.intake import Intake
+from perdure.actors.log_lines import one_line
 from perdure.actors.messages import (
     Outcomes,
     Overdue,
@@ -251,6 +252,7 @@ class Queue(Decider):
                     self._cancel(request, command, now_us)
                 case AwaitResult():
                     self.synced += self.awaiting.ask(self.state, request, command)
+                    self._tell_if_unhandled(command)
                 case Look():
                     self.synced.append(Settle(desk, request, stand(self.state, command.id)))
                 case Extend():
@@ -274,6 +276,17 @@ class Queue(Decider):
         if len(self.idlers) >= len(outstanding):  # some have given up waiting
             self.idlers = [idler for idler in self.idlers if idler.key in outstanding]
         self.idlers.append(request)
+
+    def _tell_if_unhandled(self, command: AwaitResult) -> None:
+        """Warn where a result is waited for that no handler here will give."""
+        number = self.state.ids.get(command.id) if command.waits else None
+        message = self.state.look(number) if number else None
+        if message is not None and message.lease is None and message.published.type not in self.flows:
+            logger.warning(
+                "the result of %s is waited for, and no handler here takes its type, %s: the wait ends only when it is checked out",
+                one_line(command.id),
+                one_line(message.published.type),
+            )
 
     def _cancel(self, request: Request, command: Cancel, now_us: int) -> None:
         """Call a message off; where a worker has it, its handler is told to stop."""

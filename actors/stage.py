@@ -16,6 +16,7 @@ from perdure.actors.desk import Desk
 from perdure.actors.messages import Down, TakeSnapshot, Up
 from perdure.actors.raised import Raised
 from perdure.actors.recovery import recover
+from perdure.actors.waits import Waits
 from perdure.actors.world import Threads
 from perdure.events.snapshot import ALL_PARTS
 
@@ -131,6 +132,8 @@ class Stage:
     """The host's event loop, if handlers run there and not on one of the system's own."""
     wants_loop = False
     """Hooks of the host's run on the event loop, whether or not handlers do."""
+    waits: Waits
+    """Which handlers wait for results."""
     is_open = True
     """Handlers may be given messages; not before the start hooks have run."""
 
@@ -174,6 +177,7 @@ class Stage:
         self.outboxes: dict[str, Source] = {}
         self.variables = copy_context()
         """The context variables that the system was started with, and what its start hooks set: each message has a copy."""
+        self.waits = Waits()
         self.loop_calls: set[Call] = set()
         """What runs on the event loop."""
         self.raised = Raised()

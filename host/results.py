@@ -10,8 +10,9 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.context import plain_text
+from perdure.actors.scope import CALLER
 from perdure.events.commands import AwaitResult, Cancel, Look
-from perdure.events.errors import Cancelled, HandlerFailed
+from perdure.events.errors import Cancelled, HandlerFailed, UnknownMessageType
 from perdure.events.seconds import seconds_or_none, wait_seconds
 from perdure.future import PublishFuture
 from perdure.moments import checked_id
@@ -33,12 +34,34 @@ class Results(Publishing):
         Raises:
             HandlerFailed: as `result`.
             TimeoutError: no result within `timeout` seconds; the message is handled all the same.
+            UnknownMessageType: nothing here handles that type; nothing was published.
+            WouldDeadlock: a handler calls, and no worker is left that could answer it; nothing was published.
             NotRunning, InvalidMessage and its kind: as `publish`.
         """
         wait_seconds("timeout", timeout)  # refused before anything is published
-        self._check_may_block("call", "acall", [self.drafts.names.name(type(message))])
+        name = self._answered("call", message)
+        self._check_may_block("call", "acall", [name])
         options.setdefault("keep_result", self.options.result_kept_s)
-        return self.result(self.publish(message, **options), timeout=timeout)
+        with self.stage.waits.wait(self.stage.pools, name):
+            ident = self.publish(message, **options)
+            return self._result_of(self._wait_or_look(ident, timeout))
+
+    def _answered(self, call: str, message: Any) -> str:
+        """Return the name of a message's type, where something here handles it.
+
+        Raises:
+            UnknownMessageType: nothing does: nobody would answer.
+        """
+        name = self.drafts.names.name(type(message))
+        self._check_running()
+        if name not in self.stage.pools and name not in self._by_hand:
+            there = ", ".join(sorted(self.stage.pools)) or "nothing"
+            msg = (
+                f"{call}: nothing here handles {name}, so it would wait for ever; there are handlers for: {there}. Register one, "
+                "check it out by hand before you call, or publish with `keep_result=` and ask for `result` later"
+            )
+            raise UnknownMessageType(msg)
+        return name
 
     async def acall(self, message: Any, *, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109 - as `call`
         """As `call`, from a coroutine. A cancelled await leaves the message to its handler.
@@ -47,12 +70,14 @@ class Results(Publishing):
             As `call`.
         """
         wait_s = seconds_or_none("timeout", timeout, above_zero=False)
+        name = self._answered("acall", message)
         options.setdefault("keep_result", self.options.result_kept_s)
-        ident = await self.apublish(message, **options)
-        try:
-            kept = await asyncio.wait_for(self._aanswer(AwaitResult(ident), is_patient=True), wait_s)
-        except TimeoutError:
-            raise _not_ended(ident, timeout) from None
+        with self.stage.waits.wait(self.stage.pools, name):
+            ident = await self.apublish(message, **options)
+            try:
+                kept = await asyncio.wait_for(self._aanswer(AwaitResult(ident), is_patient=True), wait_s)
+            except TimeoutError:
+                raise _not_ended(ident, timeout) from None
         return self._result_of(kept)
 
     def result(self, id: str, *, timeout: float | None = None) -> Any:  # noqa: A002 - the front door's name
@@ -68,12 +93,24 @@ class Results(Publishing):
         """
         wait_s = wait_seconds("timeout", timeout)
         checked_id("id", id)
-        kept = None if wait_s == 0 else self._wait_for_result(id, wait_s)
+        if wait_s and CALLER.get() is not None:
+            with self.stage.waits.wait(self.stage.pools, self._waits_for(id)):
+                return self._result_of(self._wait_or_look(id, timeout))
+        return self._result_of(self._wait_or_look(id, timeout))
+
+    def _waits_for(self, ident: str) -> str:
+        """Return the type of a message that is not ended; empty, which nothing waits for, where it is."""
+        looked = self.ask("queue", Look(ident))
+        return "" if looked.message is None else str(looked.type)
+
+    def _wait_or_look(self, ident: str, timeout: float | None) -> ResultKept:
+        wait_s = wait_seconds("timeout", timeout)
+        kept = None if wait_s == 0 else self._wait_for_result(ident, wait_s)
         if kept is None:  # time is up; a look tells whether that is for want of a result
-            kept = self.ask("queue", AwaitResult(id, waits=False))
+            kept = self.ask("queue", AwaitResult(ident, waits=False))
         if kept is None:
-            raise _not_ended(id, timeout)
-        return self._result_of(kept)
+            raise _not_ended(ident, timeout)
+        return kept
 
     def _wait_for_result(self, ident: str, wait_s: float) -> ResultKept | None:
         desk = self.stage.desk

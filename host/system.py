@@ -138,6 +138,7 @@ class System(Handling, Results):
         self._beginning = _Beginning()
         """The last start."""
         self._hooks = Hooks()
+        self._by_hand = set()
         self._store = store or self._folder_store(folder)
         self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers(path=config))
         self._lifecycle = threading.Lock()
@@ -421,6 +422,7 @@ class System(Handling, Results):
         """
         lease = checked_seconds("lease", lease, above_zero=True)
         name = self.drafts.handled(type)
+        self._by_hand.add(name)
         spec = self._registered.specs.get(name)
         if retries is None:
             retries = self.options.retries if spec is None else spec.retries
