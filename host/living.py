@@ -35,7 +35,7 @@ LET_GO_S = 10.0
 class Owner(Protocol):
     """What is asked of a System here."""
 
-    def in_a_forked_child(self, parent: int) -> None:
+    def _in_a_forked_child(self, parent: int) -> None:
         """Take note that this process was forked from `parent`, where the threads have stayed."""
 
 
@@ -159,7 +159,7 @@ def _in_a_forked_child() -> None:
         run._dropped.detach()  # noqa: SLF001 - this module's own
         run.engine.disown(forked(parent))
     for system in list(_systems):
-        system.in_a_forked_child(parent)
+        system._in_a_forked_child(parent)  # noqa: SLF001 - the front door's own
 
 
 def forked(parent: int) -> NotRunning:

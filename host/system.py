@@ -343,7 +343,7 @@ class System(Handling, Results):
         found = [made() for made in list(self._parts)]
         return list(dict.fromkeys(part for part in found if part is not None))
 
-    def in_a_forked_child(self, parent: int) -> None:
+    def _in_a_forked_child(self, parent: int) -> None:
         """Take note, in a forked child, that the threads have stayed with the parent. For `living`."""
         self._lifecycle = threading.Lock()  # a thread that is gone may have held it
         if self._seed is None:
