@@ -157,6 +157,8 @@ def _undecodable(cls: type, path: str, kind: Any, why: str) -> InvalidMessage:
 def _culprit(cls: type, error: Exception) -> tuple[str, Any, str]:
     """Give the field that is to blame, its type, and what is wrong with it; no field where that cannot be told."""
     hints = _hints(cls)
+    if attrs.has(cls) and (bare := [field.name for field in attrs.fields(cls) if field.name not in hints]):
+        return bare[0], "unknown", "it has no annotation"
     for name, hint in hints.items():
         if isinstance(hint, dataclasses.InitVar):
             return name, "InitVar", "it is gone once the object is made"

@@ -78,7 +78,7 @@ class _Prover:
         while isinstance(hint, typing.NewType):
             hint = hint.__supertype__
         origin = typing.get_origin(hint)
-        if hint in (None, types.NoneType):
+        if hint is types.NoneType:
             return f"{value} is None"
         if origin in (typing.Union, types.UnionType):
             return self._of_union(typing.get_args(hint), value)

@@ -99,6 +99,9 @@ class Map(typing.TypedDict):
     a: int
 
 
+Bare: Any = attrs.make_class("Bare", ["a"])
+
+
 class NoMessage:
     """Not a class of fields."""
 
@@ -236,6 +239,7 @@ UNDECODABLE = [
     pytest.param(WithInitVar, "field 'b' of WithInitVar, of type InitVar", id="InitVar"),
     pytest.param(ForTypeChecking, "field 'b' of ForTypeChecking, of type list.Missing.*type checking", id="type checking"),
     pytest.param(Holder, "field 'inner.b' of Holder", id="type checking, inside"),
+    pytest.param(Bare, "field 'a' of Bare, .*no annotation", id="no annotation"),
     pytest.param(NeverSet, "field 'a' of NeverSet", id="never set"),
     pytest.param(NoMessage, "NoMessage", id="no class of fields"),
 ]
@@ -519,7 +523,7 @@ def test_flat_types_are_known_by_their_types_alone() -> None:
         proof = prove(cls)
         assert proof is not None
         assert (proof(cls(good)), proof(cls(bad))) == (True, False), annotation
-    for cls in (of(typing.Any), of(Bits), of(Tree), Private, Derived, PickyLater, Plain, of(typing.Literal[1]), NoMessage):
+    for cls in (Bare, of(typing.Any), of(Bits), of(Tree), Private, Derived, PickyLater, Plain, of(typing.Literal[1]), NoMessage):
         assert prove(cls) is None, cls
 
 
