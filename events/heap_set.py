@@ -22,12 +22,12 @@ SLACK = 32
 class HeapSet(Generic[T]):
     """Members that can be compared with each other; adding and discarding one costs O(log n), wherever it stands."""
 
-    __slots__ = ("_heap", "_members")
+    __slots__ = ("_members", "heap")
 
     def __init__(self) -> None:
         self._members: set[T] = set()
-        self._heap: list[Any] = []
-        """All members, and stale entries, of which the first is none: the least member is always in front."""
+        self.heap: list[Any] = []
+        """All members, and stale entries, of which the first is none: the least member is always in front. Only to be looked at."""
 
     def __len__(self) -> int:
         """Count the members."""
@@ -44,18 +44,18 @@ class HeapSet(Generic[T]):
     @property
     def first(self) -> T:
         """The least member. Raises IndexError where there is none."""
-        least: T = self._heap[0]
+        least: T = self.heap[0]
         return least
 
     def add(self, member: T) -> None:
         """Enter a member; one that is there already stays as it is."""
         if member not in self._members:
             self._members.add(member)
-            heappush(self._heap, member)
+            heappush(self.heap, member)
 
     def discard(self, member: T) -> None:
         """Remove a member, if it is one."""
-        members, heap = self._members, self._heap
+        members, heap = self._members, self.heap
         if member not in members:
             return
         members.discard(member)
@@ -67,7 +67,7 @@ class HeapSet(Generic[T]):
 
     def ascending(self) -> Iterator[T]:
         """Give the members in order without sorting them all: the first n cost O(n log n). Not to be changed meanwhile."""
-        heap, members = self._heap, self._members
+        heap, members = self.heap, self._members
         frontier = [(heap[0], 0)] if heap else []
         before: Any = None
         while frontier:

@@ -79,7 +79,7 @@ class Lane:
     def first(self, n: int) -> list[Turn]:
         """Give the first `n` in order, leaving them where they are."""
         found: list[Turn] = []
-        late = (self._in_late[number] for _, number in self._late.ascending())
+        late = (self._in_late[number] for _, number in (self._late.ascending() if self._in_late else ()))
         comes = next(late, None)
         for item in self._orderly.values():
             while n > 0 and comes is not None and comes.rank < item.rank:

@@ -124,8 +124,12 @@ class Parcel:
     def add(self, first: int, ids: Sequence[str], payloads: list[bytes]) -> None:
         """Put messages at the end, whose numbers are in a row from `first` on."""
         offset, last = self.chunks[-1] if self.chunks else (0, ())
-        in_a_row = not self.n or first == self.end
-        self._number(first, len(payloads), in_a_row=in_a_row)
+        numbers = self.numbers
+        in_a_row = not self.n or first == numbers[-1] + 1
+        if in_a_row and type(numbers) is range:
+            self.numbers = range(self.first, first + len(payloads))
+        else:
+            self._scatter(range(first, first + len(payloads)))
         if in_a_row and isinstance(last, IdRun) and last.goes_on_with(ids):
             self.chunks[-1] = (offset, IdRun(last.prefix, last.start, last.n + len(ids)))
         elif isinstance(ids, IdRun):
@@ -140,14 +144,10 @@ class Parcel:
         self.live += len(payloads)
         self.size += sum(map(len, payloads))
 
-    def _number(self, first: int, n: int, *, in_a_row: bool) -> None:
-        numbers = self.numbers
-        if isinstance(numbers, range):
-            if in_a_row:
-                self.numbers = range(self.first, first + n)
-                return
-            numbers = self.numbers = array("q", numbers)
-        numbers.extend(range(first, first + n))
+    def _scatter(self, more: range) -> None:
+        if isinstance(self.numbers, range):
+            self.numbers = array("q", self.numbers)
+        self.numbers.extend(more)
 
     def blank(self, places: Iterable[int]) -> None:
         """Let go the payloads of messages that have ended or are no longer this parcel's."""
@@ -194,8 +194,13 @@ class Parcel:
             head += 1
         self.head = head
 
-    def in_line(self, count: int) -> Iterator[range]:
+    def in_line(self, count: int) -> Iterable[range]:
         """Give the first `count` numbers in line as ranges, leaving them where they are."""
+        if not self.gone and type(self.numbers) is range:
+            return (self.numbers[self.head : self.head + count],)
+        return self._pieces(count)
+
+    def _pieces(self, count: int) -> Iterator[range]:
         i, gone, numbers = self.head, self.gone, self.numbers
         while count > 0 and i < self.n:
             n = self.row(i, count)

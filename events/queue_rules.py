@@ -213,11 +213,12 @@ def _cancel(state: QueueState, command: Cancel, now_us: int, limits: Limits) -> 
 
 def next_deadline_us(state: QueueState) -> int:
     """Give the earliest time at which `tick` or `overdue` could have something to say."""
+    delayed, expiring, fading, leases = state.delayed.heap, state.expiring.heap, state.fading.heap, state.lease_ends.heap
     return min(
-        state.delayed.first[0] if state.delayed else FOREVER,
-        state.expiring.first[0] if state.expiring else FOREVER,
-        state.fading.first[0] if state.fading else FOREVER,
-        state.lease_ends.first[0] if state.lease_ends else FOREVER,
+        delayed[0][0] if delayed else FOREVER,
+        expiring[0][0] if expiring else FOREVER,
+        fading[0][0] if fading else FOREVER,
+        leases[0][0] if leases else FOREVER,
     )
 
 

@@ -29,7 +29,7 @@ def test_it_is_a_set_in_order(steps: list[tuple[bool, tuple[int, int]]]) -> None
         assert list(islice(heap.ascending(), 2)) == sorted(plain)[:2]
         if plain:
             assert heap.first == min(plain)
-        assert len(heap._heap) <= 2 * len(heap) + SLACK + 1
+        assert len(heap.heap) <= 2 * len(heap) + SLACK + 1
 
 
 def test_who_comes_and_goes_behind_one_that_stays_leaves_nothing() -> None:
@@ -41,5 +41,5 @@ def test_who_comes_and_goes_behind_one_that_stays_leaves_nothing() -> None:
             heap.add(n)
         for n in (6, 5):
             heap.discard(n)
-        most = max(most, len(heap._heap))
+        most = max(most, len(heap.heap))
     assert most <= SLACK + 8
