@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import budget, consume, cpu, floors, footprint, growth, publish, spill, storage, trips
+from benchmarks import budget, cliffs, consume, cpu, floors, footprint, growth, publish, spill, storage, trips
 from benchmarks.peers import loads as peers
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ GROUPS: dict[str, Callable[[Effort], Sequence[Load]]] = {
     "storage": storage.loads,
     "footprint": footprint.loads,
     "growth": growth.loads,
+    "cliffs": cliffs.loads,
     "spill": spill.loads,
     "cpu": cpu.loads,
     "budget": budget.loads,

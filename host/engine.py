@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.actor import ActorKilled
@@ -89,6 +90,7 @@ class Engine:
         self._clock = clock
         self._options = options
         self._dismissed = self._hurried = False
+        self._switching: tuple[float, float] | None = None
         self._collector: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None
         self._states, self._base = recover(
             store,
@@ -184,13 +186,21 @@ class Engine:
             self._hooks.run_stop(self.stage, seconds)
 
     def _calm_collector(self) -> None:
-        """Have the garbage collector look at young objects less often than its default; see `Options.gc_threshold`."""
+        """Set the interpreter as the options say: `gc_threshold`, `switch_interval_s`."""
         wanted, before = self._options.gc_threshold, gc.get_threshold()
         if 0 < before[0] < wanted:
             self._collector = (before, (wanted, max(before[1], 20), max(before[2], 100)))
             gc.set_threshold(*self._collector[1])
+        interval_s = self._options.switch_interval_s
+        if interval_s is not None:
+            before_s = sys.getswitchinterval()
+            sys.setswitchinterval(interval_s)
+            self._switching = (before_s, sys.getswitchinterval())
 
     def _restore_collector(self) -> None:
+        switching, self._switching = self._switching, None
+        if switching is not None and sys.getswitchinterval() == switching[1]:  # else the host has set another one meanwhile
+            sys.setswitchinterval(switching[0])
         if self._collector is not None and gc.get_threshold() == self._collector[1]:
             gc.set_threshold(*self._collector[0])
 

@@ -14,6 +14,7 @@ from benchmarks.peers import (
     dramatiq_redis,
     huey_sqlite,
     nats_jetstream,
+    own_sqlite,
     persist_queue,
     redis_streams,
 )
@@ -58,6 +59,15 @@ def loads(effort: Effort) -> Sequence[Load]:
             "WAL, synchronous as SQLite is built (full, unless the package says otherwise); at least once; 1 thread",
             persist_queue.run,
             SYNC,
+        ),
+        *(
+            load(
+                f"a table in SQLite by hand, batches of {batch}",
+                "WAL, synchronous full; deleted after the handler, at least once; 1 thread; no retries, times, history",
+                lambda folder, s, batch=batch: own_sqlite.run(folder, s, batch),  # type: ignore[misc]
+                SYNC if batch == 1 else HAND_OFF,
+            )
+            for batch in (1, 100, 500)
         ),
         load("DBOS on SQLite", "rollback journal, synchronous full; a workflow a message, at least once", dbos_sqlite.run, SYNC),
     ]
