@@ -223,7 +223,8 @@ class Audit:
         """
         path = getattr(self._store, "path", None)
         if path is not None:
-            return verify(path, progress=progress, head=head)
+            # In the folder that the store has opened, whatever is under its name by now.
+            return verify(path, disk=getattr(self._store, "disk", None), progress=progress, head=head)
         if head is not None:
             msg = "head: a log in memory has none to compare"
             raise ValueError(msg)

@@ -112,6 +112,13 @@ def test_a_killed_journal_does_not_open_another_log(folder: Path, until: Until) 
     assert perdure.Audit(folder).verify().ok
 
 
+def test_what_a_system_verifies_is_the_folder_that_it_uses(folder: Path) -> None:
+    with perdure.System(folder) as system:
+        ids = [system.publish(Note(str(n))) for n in range(5)]
+        replace(folder)
+        assert system.audit.verify().events > len(ids)
+
+
 @pytest.mark.parametrize("harm", [move, replace])
 def test_what_was_acknowledged_under_load_is_in_the_folder_that_was_moved(
     folder: Path, until: Until, harm: Callable[[Path], None]
