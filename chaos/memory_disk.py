@@ -124,6 +124,8 @@ class MemoryLock:
 class MemoryDisk(Disk):
     """One folder of files in memory. For one thread, or for actors that run one at a time."""
 
+    look_every_s = float("inf")  # what happens here depends on no clock
+
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
         self.names_seen: dict[str, File] = {}
         for name, content in (files or {}).items():

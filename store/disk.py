@@ -30,6 +30,9 @@ class Disk:
     Paths in the folder that is held are looked up in that very folder, wherever it has been moved to.
     """
 
+    look_every_s = 0.02
+    """How often an owner looks whether its folder has moved, while it writes frames that no sync comes between. A look takes two system
+    calls: little beside a sync, much beside a write alone."""
     _held: HeldFolder | None = None
 
     def hold(self, folder: Path) -> None:

@@ -34,10 +34,6 @@ class _Open:
     """How much has been written, told after it was: the file is never shorter."""
 
 
-LOOK_EVERY_S = 0.02
-"""Of frames that no sync comes between. A look takes two system calls: little beside a sync, much beside a write alone."""
-
-
 class Standing:
     """What an owner has opened in its folder. Notes are taken by its one writing thread; the checks are for any."""
 
@@ -93,7 +89,7 @@ class Standing:
             As `check`.
         """
         now_s = time.monotonic()
-        self._looked = not self._appended or now_s - self._looked_at_s >= LOOK_EVERY_S
+        self._looked = not self._appended or now_s - self._looked_at_s >= self._disk.look_every_s
         self._appended = True
         if self._looked:
             self.check(exactly=True)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perdure.events.errors import FolderMoved, StoreLocked, StoreUnavailable
-from perdure.store import FolderReader, History, SegmentStore, Snapshot, standing
+from perdure.store import FolderReader, History, SegmentStore, Snapshot
+from perdure.store.disk import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def look_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(Disk, "look_every_s", 0.0)
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def test_a_successor_within_the_process_finds_it_too(store: SegmentStore, folder
 def test_nothing_is_promised_after_though_frames_in_between_are_not_looked_at(
     store: SegmentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "LOOK_EVERY_S", 1e9)
+    monkeypatch.setattr(Disk, "look_every_s", 1e9)
     store.append(b"looked at", 1, expected_seq=store.last_seq + 1)
     move(folder)
     store.append(b"not looked at", 1, expected_seq=store.last_seq + 1)
