@@ -31,8 +31,8 @@ class Disk:
     """
 
     look_every_s = 0.02
-    """How often an owner looks whether its folder has moved, while it writes frames that no sync comes between. A look takes two system
-    calls: little beside a sync, much beside a write alone."""
+    """How often an owner looks whether its folder has moved, while it writes frames that no sync comes between. A look takes two
+    system calls: little beside a sync, much beside a write alone."""
     _held: HeldFolder | None = None
 
     def hold(self, folder: Path) -> None:

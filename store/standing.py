@@ -143,8 +143,8 @@ class Standing:
         self.check(sizes=sizes)
         for path, noted in list(self._whole.items()):
             now = self._disk.seen(path)
-            if now is None or not now.is_same_file(noted) or now.size < noted.size:
-                what = "removed" if now is None else "replaced, or cut off" if now.size < noted.size else "replaced"
+            if now is not None and (not now.is_same_file(noted) or now.size < noted.size):  # a missing one is told by who reads it
+                what = "cut off" if now.is_same_file(noted) else "replaced"
                 raise self._moved(
                     f"{path.name} in {self._folder} was {what} while this process used the folder (an older copy put over it?). "
                     "Restore the newest copy that `perdure verify` finds whole."
