@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import FolderMoved, StoreCorrupt, StoreUnavailable
+from perdure.events.inert import inert
 from perdure.store import frame as fr
 from perdure.store import log_end, snapshot_file
 from perdure.store import segment as sg
@@ -87,7 +88,7 @@ class SegmentStore:
             self._take_lock()
             exposed = self.disk.open_to_others(self.path)
             if exposed:
-                logger.warning("the data folder %s is open to others: %s", self.path, exposed)
+                logger.warning("the data folder %s is open to others: %s", inert(self.path), inert(exposed))
         except OSError as error:
             msg = (
                 f"the data folder {self.path} cannot be used: {error.strerror}. Name a folder (or a path where one can be made) "
