@@ -9,7 +9,7 @@ import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.context import Interrupted
+from perdure.actors.context import Interrupted, deliveries_of
 from perdure.actors.event_loop import EventLoop, LoopDied
 from perdure.actors.messages import Hire, WhenStaffed
 from perdure.actors.process import HandlerProcess
@@ -161,7 +161,7 @@ def finishing(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         caller = CALLER.get()
         if value is None or caller is None:
             return value
-        return caller.finish(value, copy_context(), context.deliveries)
+        return caller.finish(value, copy_context(), deliveries_of(context))
 
     return called
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from perdure.actors.stage import Stage
     from perdure.events.commands import Draft
 
-__all__ = ["Batch", "BatchItem", "Context", "Interrupted", "Reject", "Retry", "check_percent", "plain_text"]
+__all__ = ["Batch", "BatchItem", "Context", "Interrupted", "Reject", "Retry", "check_percent", "deliveries_of", "plain_text"]
 
 ANSWER_TIMEOUT_S = 30.0
 COMPLETION_BYTES = 16 << 10
@@ -112,11 +112,6 @@ class Context(msgspec.Struct, eq=False):
     def cancelled(self) -> bool:
         """True once the lease is gone (timeout, expiry, shutdown, cancelled): stop working, the outcome will not be taken."""
         return self._delivery.lost
-
-    @property
-    def deliveries(self) -> list[Delivery]:
-        """What its worker has in hand; for the worker."""
-        return [self._delivery]
 
     def facts(self) -> dict[str, Any]:
         """Give what a handler in another process may know of this attempt."""
@@ -249,11 +244,6 @@ class Batch(Sequence[BatchItem]):
         return [item.message for item in self._items]
 
     @property
-    def deliveries(self) -> list[Delivery]:
-        """What its worker has in hand; for the worker."""
-        return [delivery for item in self._items for delivery in item.deliveries]
-
-    @property
     def cancelled(self) -> bool:
         """True once the lease of any of them is gone."""
         return any(item.cancelled for item in self._items)
@@ -262,6 +252,11 @@ class Batch(Sequence[BatchItem]):
 def plain_text(text: object, chars_max: int = TEXT_CHARS_MAX) -> str:
     """Give a host's text so that any log can hold it: bounded (its end is kept), and with lone surrogates spelt out."""
     return str(text)[-chars_max:].encode("utf-8", "backslashreplace").decode()
+
+
+def deliveries_of(context: Context | Batch) -> list[Delivery]:
+    """Return what a worker has in hand, by what its handler sees of it; for the worker."""
+    return [context._delivery] if isinstance(context, Context) else [item._delivery for item in context]  # noqa: SLF001
 
 
 def check_percent(percent: float) -> None:
