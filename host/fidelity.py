@@ -140,6 +140,10 @@ def _check_decodable(cls: type, codec: MessagePack) -> None:
         raise _undecodable(cls, *_culprit(cls, error)) from error
     for path, kind in undecodable_parts(cls):
         raise _undecodable(cls, path, kind, "nothing can be decoded as that")
+    if dataclasses.is_dataclass(cls) and "__dataclass_fields__" not in vars(cls):
+        for name, hint in inspect.get_annotations(cls).items():
+            if name not in {field.name for field in dataclasses.fields(cls)} and "ClassVar" not in str(hint):
+                raise _undecodable(cls, name, hint, "the class is no dataclass itself, only the one it inherits from; decorate it")
     if attrs.has(cls):
         for field in attrs.fields(cls):
             if not field.init and field.default is attrs.NOTHING and not hasattr(cls, "__attrs_post_init__"):

@@ -102,6 +102,16 @@ class Map(typing.TypedDict):
 Bare: Any = attrs.make_class("Bare", ["a"])
 
 
+@dataclasses.dataclass
+class Decorated:
+    a: int
+
+
+class Undecorated(Decorated):
+    some: typing.ClassVar[int] = 1
+    b: int = 7
+
+
 class NoMessage:
     """Not a class of fields."""
 
@@ -240,6 +250,7 @@ UNDECODABLE = [
     pytest.param(ForTypeChecking, "field 'b' of ForTypeChecking, of type list.Missing.*type checking", id="type checking"),
     pytest.param(Holder, "field 'inner.b' of Holder", id="type checking, inside"),
     pytest.param(Bare, "field 'a' of Bare, .*no annotation", id="no annotation"),
+    pytest.param(Undecorated, "field 'b' of Undecorated, .*decorate it", id="no dataclass itself"),
     pytest.param(NeverSet, "field 'a' of NeverSet", id="never set"),
     pytest.param(NoMessage, "NoMessage", id="no class of fields"),
 ]
