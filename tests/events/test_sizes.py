@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -33,6 +34,7 @@ from perdure.events.commands import (
     Tick,
 )
 from perdure.events.dead_letters import DeadLettersState, death, replay_item
+from perdure.events.heap_set import HeapSet
 from perdure.events.id_index import IdRun
 from perdure.events.outcome_rules import complete_run
 from perdure.events.queue_folds import evolve
@@ -382,3 +384,17 @@ def test_what_is_held_follows_what_is_alive(
     assert live_later == live
     assert payload_later <= payload + 2 * PAYLOAD, "what has ended holds no payload"
     assert entries_later <= entries + 60, f"{entries} entries became {entries_later} with {live} messages alive"
+
+
+@pytest.mark.parametrize("feature", [ttl, delay, window, slots])
+def test_the_soak_notices_what_is_never_struck_off(feature: Callable[[Bench], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted bug: deadlines stay until their time, as they once did."""
+    monkeypatch.setattr(HeapSet, "discard", lambda *_: None)
+    bench = heads()
+    sizes = []
+    for _ in range(2):
+        for _ in range(50):
+            with suppress(KeyError):  # what is gone may be asked for
+                feature(bench)
+        sizes.append(_sizes(bench.queue)[0])
+    assert sizes[1] > sizes[0] + 60
