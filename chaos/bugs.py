@@ -267,13 +267,6 @@ BUGS: tuple[Bug, ...] = (
         ),
     ),
     Bug(
-        "a successor answers before it has heard what was committed meanwhile",
-        "deciders",
-        "simulation",
-        NIGHTS,
-        (Edit("perdure.actors.decider", "(self.name, self.made_before | told)", "(self.name)"),),
-    ),
-    Bug(
         "a successor takes up last what was asked for first",
         "deciders",
         "simulation",
