@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.event_loop import EventLoop
 from perdure.engine import ASK_TIMEOUT_S
-from perdure.events.errors import NotRunning, PerdureError
+from perdure.events.errors import NotRunning, WouldDeadlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +69,7 @@ class Running:
         """Refuse to block the event loop on which the handlers of these types run: they would never end.
 
         Raises:
-            PerdureError: it would.
+            WouldDeadlock: it would.
         """
         actor = self.stage.actors.get("event_loop")
         if not isinstance(actor, EventLoop):
@@ -81,7 +81,7 @@ class Running:
         pools = [pool for name in list(types) if (pool := self.stage.pools.get(name)) is not None]
         if here is actor.loop and any(pool.needs_loop for pool in pools):
             msg = f"{call}: it would block the event loop that its handlers run on, for ever; use `await system.{instead}(...)`"
-            raise PerdureError(msg)
+            raise WouldDeadlock(msg)
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
         """Ask an actor and wait for its answer; see `Engine.ask`. For the parts of the front door."""

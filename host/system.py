@@ -267,8 +267,8 @@ class System(Handling, Results):
         log says, and the folder is free all the same. KeyboardInterrupt while it waits ends the grace period, and is raised once
         the folder is free.
 
-        In a handler, or a callback of a future, it only begins to stop and returns at once: the handler has its grace to end. Any
-        other call of `stop` waits for it.
+        In a handler, in a callback of a future, or on the event loop that the handlers run on, it only begins to stop and returns
+        at once: the handler has its grace to end. Any other call of `stop` waits for it.
         """
         stopping: Apart | None = None
         try:
@@ -277,7 +277,7 @@ class System(Handling, Results):
                 return
             stopping = Apart(self._world, lambda: self._stop(grace_s, None), "stop")
             stopping.begin()
-            if HERE.actor is None and CALLER.get() is None:
+            if HERE.actor is None and CALLER.get() is None and not self._is_on_its_loop():
                 stopping.wait()
         except Exception:
             raise
@@ -288,6 +288,15 @@ class System(Handling, Results):
             stopping.begin()
             stopping.wait()
             raise
+
+    def _is_on_its_loop(self) -> bool:
+        """Tell whether the caller runs on the host's event loop, which the handlers and hooks need to end."""
+        engine = self._engine
+        loop = None if engine is None else engine.stage.host_loop
+        try:
+            return loop is not None and asyncio.get_running_loop() is loop
+        except RuntimeError:
+            return False
 
     def _stop(self, grace_s: float, only: living.Run | None) -> None:
         """Stop what runs; with `only`, nothing but that run."""

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -67,6 +68,39 @@ def test_a_handler_stops_its_system(folder: Path, until: Until, kind: str) -> No
         assert again.admin.metrics().completed == 1
         assert again.recovery is not None
         assert again.recovery.in_flight_taken_back == 0
+
+
+@pytest.mark.parametrize("where", ["handler", "start hook", "stop hook", "block"])
+def test_what_runs_on_the_hosts_loop_stops_its_system(folder: Path, where: str) -> None:
+    """It returns at once: on that loop, it would wait for itself."""
+    system = perdure.System(folder)
+    ended: asyncio.Event = asyncio.Event()
+
+    async def stop(*_: object) -> None:
+        system.stop(grace=60.0)
+        await asyncio.sleep(0)
+        ended.set()
+
+    async def host() -> None:
+        if where == "handler":
+            system.handler(Job)(stop)
+        elif where == "start hook":
+            system.on_start(stop)
+        elif where == "stop hook":
+            system.on_stop(stop)
+        async with system:
+            if where == "handler":
+                await system.apublish(Job(1))
+                await asyncio.wait_for(ended.wait(), PATIENCE_S)
+            elif where == "block":
+                await stop()
+
+    begun_s = time.monotonic()
+    asyncio.run(host())
+    assert ended.is_set()
+    assert not system.running
+    assert time.monotonic() - begun_s < 30.0
+    assert is_free(folder)
 
 
 def test_a_callback_of_a_future_stops_its_system(folder: Path) -> None:
