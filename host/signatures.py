@@ -141,6 +141,9 @@ def _is_async(call: Any) -> bool:
 
 def _check_runs(call: Any, label: str) -> None:
     target = _target(call)
+    flags = getattr(getattr(target, "__code__", None), "co_flags", 0)
+    if flags & inspect.CO_ITERABLE_COROUTINE:
+        return  # `types.coroutine`: what it makes can be awaited
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
         msg = (
             f"handler: {label} has a `yield`, so calling it runs nothing: it makes a generator, which nothing iterates over. "

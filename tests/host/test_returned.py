@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import threading
+import types
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,14 @@ def _on_a_loop_of_its_own(job: Job, ctx: Any) -> Any:
     return future
 
 
+@types.coroutine
+def _old_style(job: Job) -> Any:
+    yield from asyncio.sleep(0).__await__()
+    return job.number * 2
+
+
 AWAITABLE: dict[str, Any] = {
+    "types.coroutine": _old_style,
     "decorated": _decorated(_double),
     "decorated twice": _decorated(_decorated(_double)),
     "without wraps": _undeclared(_double),
