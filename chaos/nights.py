@@ -19,6 +19,7 @@ from perdure.chaos.plan import draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from multiprocessing.synchronize import Event
 
 __all__ = ["Tally", "run_nights"]
 
@@ -46,10 +47,16 @@ class Tally:
         self.failed += other.failed
 
 
+_asked_to_stop: Event | None = None
+"""Shared by the processes of one run: set when it is interrupted."""
+
+
 def run_part(seeds: list[int]) -> Tally:
-    """Run some nights, up to the first that fails. Runs in a process of its own."""
+    """Run some nights, up to the first that fails or an interrupt. Runs in a process of its own."""
     tally = Tally()
     for seed in seeds:
+        if _asked_to_stop is not None and _asked_to_stop.is_set():
+            break
         night = Night(draw(seed))
         try:
             night.run()
@@ -82,13 +89,16 @@ def run_nights(
     parts = _parts(iter(seeds))
     total = Tally() if total is None else total
     until_s = None if seconds is None else time.monotonic() + seconds
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_left_to_the_parent) as pool:
+    context = multiprocessing.get_context("spawn")
+    asked = context.Event()
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin_process, initargs=(asked,)) as pool:
         under_way: set[Future[Tally]] = {pool.submit(run_part, part) for _, part in zip(range(2 * count), parts, strict=False)}
         while under_way:
             try:
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)  # what is under way ends its part, a moment's work
+                asked.set()
+                pool.shutdown(wait=False, cancel_futures=True)  # the night that each process is in, it ends
                 raise
             for future in done:
                 tally = future.result()
@@ -102,8 +112,10 @@ def run_nights(
     return total
 
 
-def _left_to_the_parent() -> None:
+def _begin_process(asked_to_stop: Event) -> None:
     """Leave Ctrl-C to the parent: a terminal sends it to all processes, and the parent ends these."""
+    global _asked_to_stop  # noqa: PLW0603 - what a process of the pool is given, it keeps
+    _asked_to_stop = asked_to_stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from rich.progress import Progress
 
 from benchmarks import rounds
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.long
 def test_a_group_is_measured_in_processes_of_its_own_and_leaves_nothing_behind(tmp_path: Path) -> None:
     report = rounds.measure("budget", "quick", EFFORTS["quick"], tmp_path, Progress(disable=True))
     assert [f.measure.name for f in report.figures if f.missing or len(f.values) != 1] == []

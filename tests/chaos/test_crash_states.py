@@ -40,7 +40,7 @@ WORKLOADS = {
 }
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name == "one by one" else pytest.mark.long) for name in WORKLOADS])
 def test_every_state_that_a_power_cut_leaves(name: str) -> None:
     """Scenarios 29, 32 and 36 for the store: acknowledged is recovered, nothing is invented, the order and the numbers hold."""
     states = 0
