@@ -82,7 +82,7 @@ class Delivery:
         Raises:
             ValueError: not more than 0 seconds.
         """
-        self._ask(Extend(*self._place, whole_us(checked_seconds("seconds", seconds, above_zero=True))))
+        self._ask(Extend(*self._place, whole_us(checked_seconds("lease", seconds, above_zero=True))))
 
     def heartbeat(self, percent: float, note: str = "") -> None:
         """Tell how far the work is; renews the lease for its usual time.

@@ -69,6 +69,15 @@ class Drafts:
         self.has_middleware = self.draft != self.make
         self.middleware = tuple(middleware)
 
+    def handled_class(self, cls: type) -> str:
+        """Return the name of a class that is to have a handler.
+
+        Raises:
+            UnknownMessageType: it is no class, or has no stable name.
+            InvalidMessage: as `handled`.
+        """
+        return self.handled(cls) if isinstance(cls, type) else self.names.name(cls)
+
     def handled(self, kind: type | str) -> str:
         """Give the name of a type that is to be handled or checked out; the class itself, or its name.
 

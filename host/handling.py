@@ -88,7 +88,7 @@ class Handling(Running):
             UnknownMessageType: the type cannot be named.
         """
         options = dict(locals())
-        fields = self._registered.check(self.drafts.handled(type), options)
+        fields = self._registered.check(self.drafts.handled_class(type), options)
 
         def register(handler: H) -> H:
             self._enter(self._registered.make(handler, fields, isolation, cls=type, replace=replace))
@@ -118,7 +118,7 @@ class Handling(Running):
         Raises:
             InvalidMessage, UnknownMessageType: as `handler`.
         """
-        fields = self._registered.check(self.drafts.handled(type), _with_defaults("batch_handler", options))
+        fields = self._registered.check(self.drafts.handled_class(type), _with_defaults("batch_handler", options))
         if options.keys() & {"isolation", "memory_limit"}:
             msg = "isolation, memory_limit: batches are handled in threads, or on the event loop"
             raise InvalidMessage(msg)

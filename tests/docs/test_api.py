@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 API = (Path(__file__).parents[2] / "docs" / "API.md").read_text(encoding="utf-8")
 INNER = {
     "System": {"stage", "relay", "publish_drafts", "ask", "drafts", "options", "clock"},  # between the parts of the front door
-    "Context": {"drafts", "drafts_bytes", "facts", "process"},  # between a context and its worker
-    "BatchItem": {"drafts", "drafts_bytes", "facts", "process"},
+    "Context": {"commit_bytes", "drafts", "drafts_bytes", "facts", "process"},  # between a context and its worker
+    "BatchItem": {"commit_bytes", "drafts", "drafts_bytes", "facts", "process"},
     "OutboxRelay": {"read", "delete", "name", "every_s"},  # what the relay calls
     "Batch": {"index", "count"},  # of every sequence
 }

@@ -66,9 +66,12 @@ class Handlers(RuleBasedStateMachine):
         known = self.plain.get(kind)
         if known is not None and (known.code, known.timeout_us) == (code, timeout_us):
             return  # the same code again, at every start: all that an operator changed stays
-        # Other code: an operator's number of workers outlives it, unless the code itself now asks for another number.
+        # Other code: what an operator set outlives it, each option until the code itself asks for another value of that one.
         operator = known.operator if known is not None and known.code[0] == low else None
-        self.plain[kind] = Plain(code, timeout_us, operator)
+        changes = {} if known is None else dict(known.changes)
+        if known is not None and known.timeout_us != timeout_us:
+            changes.pop("timeout_s", None)
+        self.plain[kind] = Plain(code, timeout_us, operator, changes=changes)
 
     @rule(kind=kinds, n=st.sampled_from([-1, 0, 1, 2, 5, 10_000, 10_001]))
     def scale(self, kind: str, n: int) -> None:

@@ -270,7 +270,7 @@ def test_bad_option(name: str) -> None:
         ({"dead_letters_full": None}, "dead_letters_full must be 'drop_oldest' or 'drop_newest', not None"),
         ({"history_folder": 3}, "history_folder must be a path (text or pathlib.Path) or None, not 3"),
         ({"publish_timeout_s": float("inf")}, "publish_timeout_s must be a number >= 0 and <= 1e+09, not inf"),
-        ({"batch_max": 1.5}, "batch_max must be a whole number >= 1, not 1.5"),
+        ({"batch_max": 1.5}, "batch_max must be a whole number >= 1 and <= 200,000, not 1.5"),
     ],
 )
 def test_bad_option_is_told_with_its_name_its_value_and_what_is_allowed(options: dict[str, Any], told: str) -> None:

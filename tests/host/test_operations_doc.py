@@ -33,6 +33,8 @@ def value_of(text: str) -> object:
         return found[1]
     if text in ("True", "False"):
         return text == "True"
+    if text == "none":
+        return None
     number, _, unit = text.replace(",", "").partition(" ")
     return int(number) * SIZES[unit] if unit in SIZES else float(number) if re.fullmatch(r"[\d.]+", number) else text
 
