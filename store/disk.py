@@ -44,6 +44,7 @@ class Disk:
         held = self._held
         if held is not None and held.path == folder:
             self._held = None
+            held.release()
 
     def problem_of_name(self, folder: Path) -> str:
         """Tell why the name of the held folder does not lead to it any more; empty where it does, or nothing is held."""

@@ -32,7 +32,7 @@ class Seen:
 
 
 class HeldFolder:
-    """A folder that is open until the last reference to this object is gone, so that no call can meet a reused descriptor."""
+    """An open folder. Its descriptor stays taken until the last reference is gone, so that no call can meet a reused one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,6 +45,17 @@ class HeldFolder:
         """Close it."""
         if self.fd >= 0:
             os.close(self.fd)
+
+    def release(self) -> None:
+        """Let the folder itself go at once: its file system can be unmounted, though a traceback still refers to this object.
+
+        The descriptor leads to the null device from now on, so that a call that is late fails with ENOTDIR.
+        """
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.dup2(null, self.fd, inheritable=False)
+        finally:
+            os.close(null)
 
     def within(self, path: Path) -> str | None:
         """Give a path's name relative to this folder; None for what does not lie in it."""

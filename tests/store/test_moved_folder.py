@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from perdure.store.disk import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -312,3 +312,20 @@ def test_two_processes_never_write_into_one_folder(store: SegmentStore, folder: 
         add(store, b"later")
     assert bodies(folder) == [b"of the other"] * 30
     assert bodies(folder.with_name("moved")) == mine
+
+
+def test_abandoned_folder_is_let_go_while_its_error_is_still_held(store: SegmentStore, folder: Path) -> None:
+    """A traceback refers to the open folder; a host that keeps it could not unmount the file system."""
+    folder.rename(folder.with_name("elsewhere"))
+    with pytest.raises(FolderMoved) as held:
+        store.reopen()
+    store.abandon()
+    assert held.value.__traceback__ is not None
+    assert not [fd for fd in Path("/proc/self/fd").iterdir() if "elsewhere" in _leads_to(fd)]
+
+
+def _leads_to(fd: Path) -> str:
+    try:
+        return str(fd.readlink())
+    except OSError:
+        return ""  # the listing's own, closed by now
