@@ -38,7 +38,7 @@ class HeldFolder:
         self.path = path
         self.fd = -1
         self._name = os.path.abspath(path)  # noqa: PTH100 - the name as it is today, whatever the working directory becomes
-        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # or a link to one
         self._stat = os.fstat(self.fd)
 
     def __del__(self) -> None:

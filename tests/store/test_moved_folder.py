@@ -206,6 +206,24 @@ def test_a_link_that_leads_to_the_moved_folder_is_its_name(store: SegmentStore, 
     add(store, b"later")
 
 
+def test_a_folder_is_opened_by_a_link_and_stops_where_the_link_leads_elsewhere(tmp_path: Path) -> None:
+    folder, other, link = tmp_path / "data", tmp_path / "other", tmp_path / "link"
+    folder.mkdir(mode=0o700)
+    other.mkdir(mode=0o700)
+    link.symlink_to(folder)
+    store = SegmentStore(link)
+    store.open()
+    add(store, b"kept")
+    assert bodies(folder) == bodies(link) == [b"kept"]
+    link.unlink()
+    link.symlink_to(other)
+    with pytest.raises(FolderMoved):
+        add(store, b"later")
+    store.abandon()
+    assert bodies(folder) == [b"kept"]
+    assert list(other.iterdir()) == []
+
+
 def test_another_working_directory_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that was named relative to where the process was at its start."""
     (tmp_path / "elsewhere").mkdir()
