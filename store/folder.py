@@ -359,13 +359,29 @@ class SegmentStore:
     # --- reading and snapshots -------------------------------------------------------------------------------------------
 
     def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
-        """See `EventStore.frames`. Of a folder that is no longer what it was, nothing is read: it might end too early."""
+        """See `EventStore.frames`. Of a folder that is no longer what it was, nothing is read: it might end too early.
+
+        Raises:
+            StoreCorrupt: also where the log ends before what this owner has synced: that is no torn tail.
+        """
         try:
             self._check_standing(self._standing.check)
         except OSError as error:
             raise self._unavailable("read", error) from error
+        until = self.last_seq if until is None else until
+        synced_seq, reached = min(until, self.synced_seq), after
         if after < self.last_seq:
-            yield from self.reader.frames(after, self.last_seq if until is None else until)
+            for frame in self.reader.frames(after, until):
+                reached = frame.last_seq
+                yield frame
+        if reached < synced_seq:
+            path = self.reader.segment_path(max((seq for seq in self.reader.segments() if seq <= reached + 1), default=1))
+            msg = (
+                f"{path.name} is damaged at sequence {reached + 1}: its whole frames end there, though all up to {synced_seq} was "
+                "written and synced. Nothing was changed. `perdure verify` lists all damage; restore the folder from a backup, or "
+                "read what is whole with perdure.Audit."
+            )
+            raise StoreCorrupt(msg, file=str(path), seq=reached + 1)
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `EventStore.snapshots`."""
