@@ -75,6 +75,13 @@ class Audit:
             self._store = store
         self._folder = folder
 
+    @classmethod
+    def unread(cls, folder: Path) -> Audit:
+        """Make one of a folder that nothing is looked up in yet: whether it can be read is told by the first question."""
+        audit = cls.__new__(cls)
+        audit._store, audit._folder = FolderReader(folder), folder  # noqa: SLF001 - its own class
+        return audit
+
     @property
     def first_seq(self) -> int:
         """From which sequence number on it knows: 1, unless history was dropped or archived (`Options.history`)."""

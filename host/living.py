@@ -107,6 +107,11 @@ def live(place: Path) -> Any:
     return next((system for system in found if system is not None), None)
 
 
+def is_ending(place: Path | None, system: Owner) -> bool:
+    """Tell whether a run of a system, or another in its folder, is being stopped."""
+    return any(run.is_ending for run in [*_runs] if run.system() is system or (place is not None and run.place == place))
+
+
 def settle(place: Path | None) -> None:
     """Wait for the runs in a folder that are being stopped, among them those whose System was dropped."""
     if any(run.place == place for run in [*_runs]):

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.here import check_may_wait
 from perdure.events.commands import Draft, DraftRun, Publish
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, PublishTimeout
 from perdure.future import PublishFuture
@@ -146,6 +147,7 @@ class Publishing(Running):
         Raises:
             As `submit`.
         """
+        check_may_wait()
         await self.stage.desk.room(self.options.pipeline_max, self.options.publish_timeout_s)
         return asyncio.wrap_future(self._submit(message, options, may_block=False))
 

@@ -10,6 +10,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.context import plain_text
+from perdure.actors.here import check_may_wait
 from perdure.actors.scope import CALLER
 from perdure.events.commands import AwaitResult, Cancel, Look
 from perdure.events.errors import Cancelled, HandlerFailed, UnknownMessageType
@@ -125,6 +126,7 @@ class Results(Publishing):
 
     async def _aanswer(self, command: object, *, is_patient: bool = False) -> Any:
         """Ask the queue from a coroutine. Who stops waiting is forgotten."""
+        check_may_wait()
         desk = self.stage.desk
         reply: PublishFuture[Any] = PublishFuture()
         request = desk.send("queue", command, reply, is_patient=is_patient)

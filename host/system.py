@@ -20,7 +20,7 @@ from perdure import living, serving
 from perdure.actors.clock import Clock, SystemClock
 from perdure.actors.context import plain_text
 from perdure.actors.event_loop import CLOSED
-from perdure.actors.here import HERE, check_is_outside
+from perdure.actors.here import HERE, check_is_outside, check_may_wait
 from perdure.actors.messages import WhenIdle
 from perdure.actors.scope import CALLER
 from perdure.actors.world import Threads
@@ -33,7 +33,7 @@ from perdure.dead_letters import DeadLetters
 from perdure.drafts import Drafts
 from perdure.engine import Engine
 from perdure.events.commands import CheckOut, Fail
-from perdure.events.errors import InvalidMessage, PerdureError
+from perdure.events.errors import InvalidMessage, PerdureError, WouldDeadlock
 from perdure.events.seconds import checked_seconds, seconds_or_none, wait_seconds, whole_us
 from perdure.future import PublishFuture
 from perdure.handling import Handling
@@ -189,6 +189,9 @@ class System(Handling, Results):
         if loop is not None and loop is self._loop and self._hooks:
             msg = "start: its hooks run on this very event loop, which a start would block; use `async with system:`"
             raise PerdureError(msg)
+        if (HERE.actor is not None or CALLER.get() is not None) and living.is_ending(living.place_of(self._store), self):
+            msg = "start: it waits until the system has stopped, and that waits for the handler (or callback) that calls it"
+            raise WouldDeadlock(msg)
         beginning = self._beginning = _Beginning()
         try:
             self._apart(lambda: self._start(beginning), "start")
@@ -363,7 +366,7 @@ class System(Handling, Results):
             self._why_not_running = living.why_forked(parent)
             path = getattr(self._store, "path", None)
             if path is not None:
-                self.audit = Audit(path)  # what the parent writes from now on is read from the folder
+                self.audit = Audit.unread(path)  # what the parent writes from now on is read from the folder
 
     def __enter__(self) -> Self:
         """Start; see `start`."""
@@ -484,6 +487,7 @@ class System(Handling, Results):
             As `drain`.
         """
         wait_s = seconds_or_none("timeout", timeout, above_zero=False)
+        check_may_wait()
         desk = self.stage.desk
         reply: PublishFuture[None] = PublishFuture()
         request = desk.send("queue", WhenIdle(), reply, is_patient=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -238,3 +239,32 @@ def test_forks_while_publishers_are_at_work(folder: Path) -> None:
             for thread in threads:
                 thread.join(PATIENCE_S)
         assert system.running
+
+
+def test_a_deleted_folder_of_another_system_hides_the_fork_from_none(folder: Path, tmp_path: Path) -> None:
+    """What every system is told in the child does not depend on what can be read there."""
+    systems = [perdure.System(tmp_path / f"data-{n}") for n in range(4)]
+    for system in systems:
+        system.start()
+    for n in range(4):
+        shutil.rmtree(tmp_path / f"data-{n}")
+    with perdure.System(folder) as system:
+        every = [*systems, system]
+
+        def work() -> list[str]:
+            told = []
+            for one in every:
+                assert not one.running
+                try:
+                    one.publish(Job(1))
+                except perdure.NotRunning as error:
+                    told.append(str(error))
+                one.stop()
+            return told
+
+        told = in_a_child(work)
+        assert [f"forked from process {os.getpid()}" in text for text in told] == [True] * 5
+        assert in_a_child(lambda: system.audit.verify().ok) is True
+        assert "StoreUnavailable" in in_a_child(lambda: systems[0].audit.verify().ok)
+    for one in systems:
+        one.stop()

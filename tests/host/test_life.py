@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import queue
 import signal
 import subprocess
 import sys
@@ -117,6 +118,30 @@ def test_a_callback_of_a_future_stops_its_system(folder: Path) -> None:
     assert called.wait(PATIENCE_S)
     system.stop()  # waits for that stop, or finds nothing to do
     assert not system.running
+    assert is_free(folder)
+
+
+def test_a_start_in_a_handler_of_a_system_that_stops_is_refused_at_once(folder: Path) -> None:
+    system = perdure.System(folder)
+    told: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    @system.handler(Job)
+    def again(_: Job) -> None:
+        system.stop()
+        until_s = time.monotonic() + PATIENCE_S
+        while system.running and time.monotonic() < until_s:
+            time.sleep(0.001)
+        try:
+            system.start()
+        except BaseException as error:  # noqa: BLE001 - told to the test, whatever it is
+            told.put(error)
+        else:
+            told.put(None)
+
+    system.start()
+    system.publish(Job(1))
+    assert isinstance(told.get(timeout=PATIENCE_S), perdure.WouldDeadlock)
+    system.stop()
     assert is_free(folder)
 
 

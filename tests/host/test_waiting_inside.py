@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,10 @@ def in_a_callback(system: perdure.System, call: Callable[[], Any]) -> Any:
         called.clear()  # it was answered before the callback was there
 
 
+async def _awaited(call: Any) -> Any:
+    return await (await call)
+
+
 CALLS: dict[str, Callable[[perdure.System], Any]] = {
     "publish": lambda system: system.publish(Job(1)),
     "publish_many": lambda system: system.publish_many([Job(1)]),
@@ -72,6 +77,11 @@ CALLS: dict[str, Callable[[perdure.System], Any]] = {
     "dead letters": lambda system: system.dead_letters.list(),
     "the future of another": lambda system: system.submit(Job(5)).result(),
     "the exception of another": lambda system: system.submit(Job(5)).exception(),
+    "apublish": lambda system: asyncio.run(system.apublish(Job(1))),
+    "asubmit": lambda system: asyncio.run(_awaited(system.asubmit(Job(1)))),
+    "acall": lambda system: asyncio.run(system.acall(Other(1))),
+    "astate": lambda system: asyncio.run(system.astate("an-id")),
+    "adrain": lambda system: asyncio.run(system.adrain()),
     "register": lambda system: system.handler(Job)(lambda job: None),
 }
 
