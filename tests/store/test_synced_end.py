@@ -24,7 +24,7 @@ def test_damage_of_the_last_synced_frame_is_no_torn_tail_to_its_owner(tmp_path: 
     torn[-30] ^= 1
     path.write_bytes(torn)  # in place: the same file
     assert [frame.last_seq for frame in FolderReader(tmp_path).frames()] == [1, 2]
-    read = []
+    read: list[object] = []
     with pytest.raises(StoreCorrupt, match="up to 3 was written and synced") as caught:
         read.extend(store.frames())
     assert caught.value.seq == 3
