@@ -243,8 +243,8 @@ def _add_commands() -> None:
 
 def main() -> None:
     """Entry point; what perdure or the file system refuses is one line on standard error, and exit status 1."""
-    interrupt_on_sigterm()
     _add_commands()
+    interrupt_on_sigterm()  # not before: SIGTERM ends a program that has begun nothing, without a traceback
     try:
         app()
     except (PerdureError, OSError) as error:
