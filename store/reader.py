@@ -54,12 +54,14 @@ class FolderReader:
         Raises:
             StoreUnavailable: the folder cannot be read.
         """
+        return sorted(seq for name in self._names() if (seq := sg.first_seq_of(name)) is not None)
+
+    def _names(self) -> list[str]:
         try:
-            names = self.disk.names(self.path)
+            return self.disk.names(self.path)
         except OSError as error:
             msg = f"the data folder {self.path} cannot be read: {error.strerror}"
             raise StoreUnavailable(msg) from error
-        return sorted(seq for name in names if (seq := sg.first_seq_of(name)) is not None)
 
     @property
     def first_seq(self) -> int:
@@ -162,11 +164,9 @@ class FolderReader:
         """See `EventStore.snapshots`.
 
         Raises:
-            StoreUnavailable: none could be read for an I/O error, and the log cannot do without.
+            StoreUnavailable: none could be read for an I/O error, and the log cannot do without; or the folder cannot be read.
         """
-        found = sorted(
-            (seq for name in self.disk.names(self.path) if (seq := snapshot_file.seq_of(name)) is not None), reverse=True
-        )
+        found = self.snapshot_seqs()[::-1]
         store_id = self.store_id()
         unreadable: OSError | None = None
         given = False
@@ -203,7 +203,7 @@ class FolderReader:
 
     def snapshot_seqs(self) -> list[int]:
         """Give the numbers of all snapshot files, oldest first."""
-        return sorted(seq for name in self.disk.names(self.path) if (seq := snapshot_file.seq_of(name)) is not None)
+        return sorted(seq for name in self._names() if (seq := snapshot_file.seq_of(name)) is not None)
 
     def whole_snapshots(self, at_most: int, count: int) -> list[int]:
         """Give the numbers of the newest `count` snapshots up to `at_most` that can be read whole, oldest first."""
@@ -213,7 +213,7 @@ class FolderReader:
         """Give the size of all segments and snapshots in bytes."""
         paths = [
             self.path / name
-            for name in self.disk.names(self.path)
+            for name in self._names()
             if sg.first_seq_of(name) is not None or snapshot_file.seq_of(name) is not None
         ]
         return sum(seen.size for path in paths if (seen := self.disk.seen(path)) is not None)  # its owner may just have dropped one

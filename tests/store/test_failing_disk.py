@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
-from perdure.store import Frame, SegmentStore, Snapshot, verify
+from perdure.store import FolderReader, Frame, SegmentStore, Snapshot, verify
 from perdure.store import segment as sg
 from perdure.store.disk import Disk
 
@@ -294,3 +294,32 @@ def test_a_real_limit_on_file_size(tmp_path: Path) -> None:
     bodies = [frame.body for frame in store.frames()]
     store.close()
     assert bodies == [*(b"%d" % n * 10 for n in range(len(acknowledged) - 1)), b"room again"]
+
+
+def test_a_folder_that_cannot_be_listed_is_unavailable_to_whoever_reads_it(tmp_path: Path) -> None:
+    """No descriptor is left (EMFILE), perhaps: that passes, and must not count as a fault of who reads."""
+
+    class Unlisted(Disk):
+        def names(self, folder: Path) -> list[str]:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(folder))
+
+    store = SegmentStore(tmp_path)
+    store.open()
+    store.append(b"one", 1, expected_seq=1)
+    store.sync()
+    store.save_snapshot(Snapshot(1, b"state"))
+    store.close()
+    reader = FolderReader(tmp_path, disk=Unlisted())
+    questions: list[Callable[[], object]] = [
+        lambda: list(reader.frames()),
+        lambda: list(reader.snapshots()),
+        lambda: reader.whole_snapshots(1, 2),
+        lambda: reader.first_seq,
+        reader.segments,
+        reader.snapshot_seqs,
+        reader.bytes_on_disk,
+        reader.store_id,
+    ]
+    for ask in questions:
+        with pytest.raises(StoreUnavailable, match="Too many open files"):
+            ask()
