@@ -123,13 +123,19 @@ def run_demo(
 def run(target: Annotated[str, typer.Argument(help="module:attribute, for example shop.queue:system")]) -> None:
     """Serve a host's own system, and the outbox relays made for it, until SIGTERM or SIGINT; then stop it gracefully."""
     system = _load(target)
-    system.serve(started=lambda: console.print(one_line(f"{target} runs; {system.recovery}"), soft_wrap=True))
+    try:
+        system.serve(started=lambda: console.print(one_line(f"{target} runs; {system.recovery}"), soft_wrap=True))
+    except (PerdureError, OSError):
+        raise
+    except Exception as error:  # the host's own start hooks, parts and settings may raise anything
+        raise BadTarget(f"{target} does not run: {type(error).__name__}: {error} ({_where(error)})") from error
     console.print(one_line(f"{target} stopped"), soft_wrap=True)
 
 
 def _load(target: str) -> System:
     module, colon, attribute = target.partition(":")
-    if not (module and colon and attribute):
+    named = all(part.isidentifier() for part in module.split("."))
+    if not (named and colon and attribute):
         raise BadTarget(f"{target!r} is no target; write module:attribute, for example shop.queue:system")
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -142,10 +148,18 @@ def _load(target: str) -> System:
             f"`{Path(sys.executable).name} -c 'import {module}'` here shows the whole traceback"
         ) from error
     system: object = found
+    reached = module
     for part in attribute.split("."):
-        system = getattr(system, part, None)
+        try:
+            system = getattr(system, part)
+        except AttributeError:
+            systems = ", ".join(f"{module}:{name}" for name, value in vars(found).items() if isinstance(value, System))
+            raise BadTarget(f"{reached} has no {part!r}, so {target} is not a perdure.System; {systems or 'none'} is") from None
+        except Exception as error:  # what the host computes may raise anything
+            raise BadTarget(f"{target} cannot be looked up: {type(error).__name__}: {error} ({_where(error)})") from error
+        reached = f"{reached}:{part}" if reached == module else f"{reached}.{part}"
     if not isinstance(system, System):
-        raise BadTarget(f"{target} is {type(system).__name__}, not a perdure.System")
+        raise BadTarget(f"{target} is {type(system).__name__}, not a perdure.System; give one that is made already")
     return system
 
 

@@ -138,6 +138,8 @@ def _fields(cls: type) -> list[str] | None:
     if any(hasattr(cls, hook) for hook in _HOOKS):
         return None
     if attrs.has(cls):
+        if any(field.validator is not None for field in attrs.fields(cls)):
+            return None  # it is asked again when the message is decoded, and the object may have changed since it was made
         made = [(field.name, field.init) for field in attrs.fields(cls)]
     elif dataclasses.is_dataclass(cls):
         made = [(field.name, field.init) for field in dataclasses.fields(cls)]

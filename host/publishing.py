@@ -6,13 +6,15 @@ What a message becomes on its way is in `drafts`; whether it is taken is the que
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.here import check_may_wait
 from perdure.events.commands import Draft, DraftRun, Publish
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, PublishTimeout
 from perdure.future import PublishFuture
+from perdure.moments import WrongType
 from perdure.running import Running
 
 if TYPE_CHECKING:
@@ -74,9 +76,9 @@ class Publishing(Running):
             options: those of `publish`, but for `key` and `id`; they apply to each.
 
         Raises:
-            As `publish`.
+            As `publish`; WrongType for what is no list, or has no order.
         """
-        batch = list(messages)
+        batch = _in_order("messages", "messages; `publish` takes a single one", messages)
         each = _one_each(len(batch), options, {"key": keys, "id": ids})
         if each is not None:
             drafts: Sequence[Draft] | DraftRun = [
@@ -210,11 +212,23 @@ class Publishing(Running):
             raise PublishTimeout(msg, ids) from None
 
 
+def _in_order(name: str, what: str, given: Any) -> list[Any]:
+    """Give a list of what there are several of.
+
+    Raises:
+        WrongType: there are not several, or they have no order.
+    """
+    if isinstance(given, (str, bytes, Mapping, AbstractSet)) or not isinstance(given, Iterable):
+        msg = f"{name}: a list of {what}, not {given!r:.200}"
+        raise WrongType(msg)
+    return list(given)
+
+
 def _one_each(count: int, options: dict[str, Any], lists: dict[str, Iterable[str | None] | None]) -> list[dict[str, Any]] | None:
     """Give for each message the options that are its own; None where there are none.
 
     Raises:
-        InvalidMessage: there are more or fewer than messages, or one is given for all.
+        InvalidMessage: there are more or fewer than messages, one is given for all, or they have no order.
     """
     for name in lists:
         if options.get(name) is not None:
@@ -225,10 +239,7 @@ def _one_each(count: int, options: dict[str, Any], lists: dict[str, Iterable[str
     for name, given in lists.items():
         if given is None:
             continue
-        if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-            msg = f"{name}s: a list with one for each message, not {given!r}"
-            raise InvalidMessage(msg)
-        own = list(given)
+        own = _in_order(f"{name}s", "one for each message, in order", given)
         if len(own) != count:
             msg = f"{name}s: one for each of {count} messages, in order, not {len(own)}"
             raise InvalidMessage(msg)

@@ -14,7 +14,7 @@ import threading
 import weakref
 from contextvars import copy_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 from perdure import living, serving
 from perdure.actors.clock import Clock, SystemClock
@@ -47,7 +47,7 @@ from perdure.store import EventStore, History, SegmentStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import Self, SupportsIndex
 
     import svcs
 
@@ -164,6 +164,22 @@ class System(Handling, Results):
             history=History(self.options.history, self.options.history_folder),
             now_us=self.clock.now_us,
         )
+
+    def __repr__(self) -> str:
+        """Show the store and whether it runs."""
+        return f"<perdure.System on {self._store!r}, {'running' if self.running else 'not running'}>"
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
+        """Refuse to be copied or pickled.
+
+        Raises:
+            TypeError: always; a copy would share the folder and the threads, and another process has neither.
+        """
+        msg = (
+            f"{self!r} can be neither copied nor pickled: it is its folder's only owner. Hand over the System itself within "
+            "this process; another process publishes through this one, and reads with `perdure.Audit(folder)`."
+        )
+        raise TypeError(msg)
 
     # --- life ------------------------------------------------------------------------------------------------------------
 

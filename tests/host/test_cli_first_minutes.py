@@ -117,3 +117,28 @@ def test_interrupt_tells_how_far_the_work_came_and_calls_for_more() -> None:
     assert caught.value.exit_code == 143
     assert out.getvalue().startswith("interrupted: checking: 4 of 10 in ")
     assert more == ["table"]
+
+
+MADE = "import perdure\nsystem = perdure.System(store=perdure.MemoryStore())\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "told"),
+    [
+        ("shop:other", MADE, "shop has no 'other', so shop:other is not a perdure.System; shop:system is"),
+        ("shop:system.inner", MADE, "shop:system has no 'inner'"),
+        ("shop:other", "", "none is"),
+        ("shop:system", "def system():\n    return None\n", "shop:system is function, not a perdure.System"),
+        ("shop:lazy", "def __getattr__(name):\n    return 1 / 0\n", "ZeroDivisionError: division by zero"),
+        ("shop:system", MADE + "@system.on_start\ndef hook():\n    raise ValueError('no [/db]')\n", "ValueError: no [/db]"),
+        ("./shop:system", MADE, "'./shop:system' is no target; write module:attribute"),
+        ("shop.py:system", MADE, "there is no module 'shop.py'"),
+    ],
+)
+def test_target_that_does_not_run_is_one_line(tmp_path: Path, target: str, source: str, told: str) -> None:
+    (tmp_path / "shop.py").write_text(source)
+    done = command("run", target, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1

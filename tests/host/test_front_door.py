@@ -1,6 +1,8 @@
 """The front door itself: its names, what `import perdure` costs, and that each name is there when it is asked for."""
 
+import copy
 import importlib
+import pickle
 import pkgutil
 import subprocess
 import sys
@@ -48,3 +50,11 @@ def test_star_import_brings_every_public_name() -> None:
     exec("from perdure import *", names)  # noqa: S102 - the statement itself is what is tried
     assert set(perdure.__all__) <= set(names)
     assert importlib.import_module("perdure.system").System is names["System"]
+
+
+def test_system_is_neither_copied_nor_pickled() -> None:
+    system = perdure.System(store=perdure.MemoryStore())
+    for way in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match=r"can be neither copied nor pickled.*another process publishes through this one"):
+            way(system)
+    assert "not running" in repr(system)

@@ -541,3 +541,20 @@ def test_flat_types_are_known_by_their_types_alone() -> None:
 def test_object_that_lacks_a_field_is_refused() -> None:
     with pytest.raises(perdure.InvalidMessage, match="Left"):
         Fidelity(perdure.MessagePack()).encode(object.__new__(Left))
+
+
+@attrs.define(on_setattr=[], slots=False)
+class Checked:
+    total: int = attrs.field(validator=attrs.validators.gt(0))
+
+
+def test_object_that_its_own_validator_would_refuse_now_is_refused_at_publish() -> None:
+    changed = Checked(1)
+    changed.total = -1
+    with perdure.System(store=perdure.MemoryStore()) as system:
+        with pytest.raises(perdure.InvalidMessage, match="Checked would not reach its handler: 'total' must be > 0"):
+            system.publish(changed)
+        system.publish(Checked(1))
+        delivery = system.checkout(Checked)
+        assert delivery is not None
+        assert delivery.message == Checked(1)

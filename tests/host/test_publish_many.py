@@ -38,6 +38,8 @@ def taken(system: perdure.System) -> list[tuple[int, str, str | None]]:
         ({"keys": ["a", "b"]}, "keys: one for each of 3 messages, in order, not 2"),
         ({"ids": ["a", "b", "c", "d"]}, "ids: one for each of 3 messages, in order, not 4"),
         ({"keys": []}, "keys: one for each"),
+        ({"keys": {"a", "b", "c"}}, "keys: a list of one for each message, in order"),
+        ({"ids": {"a": 1, "b": 2, "c": 3}}, "ids: a list of one for each message, in order"),
         ({"keys": "abc"}, "keys: a list"),
         ({"ids": 5}, "ids: a list"),
         ({"keys": ["a", 5, "c"]}, "key: a string"),
@@ -77,3 +79,11 @@ def test_a_key_twice_in_a_batch_follows_its_policy(folder: Path) -> None:
             system.publish_many(ROWS, keys=["a", "b", "a"], dedup="reject")
         system.publish_many(ROWS, keys=["a", "b", "a"], dedup="append")
         assert [number for number, _, _ in taken(system)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("messages", ["one text", b"bytes", {"number": 1}, {1, 2}, ROWS[0], None])
+def test_messages_that_are_not_several_in_order_are_refused(messages: Any) -> None:
+    with perdure.System(store=perdure.MemoryStore()) as system:
+        with pytest.raises(perdure.InvalidMessage, match="messages: a list of messages; `publish` takes a single one, not"):
+            system.publish_many(messages)
+        assert system.admin.metrics().published == 0
