@@ -44,8 +44,8 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.decider",
-                "self.events, self.written, self.synced)\n",
-                "self.events, [*self.written, *self.synced], [])\n",
+                "self.events, self.written, self.synced, size)\n",
+                "self.events, [*self.written, *self.synced], [], size)\n",
             ),
         ),
     ),
@@ -144,7 +144,13 @@ BUGS: tuple[Bug, ...] = (
         "rules",
         "simulation",
         NIGHTS,
-        (Edit("perdure.events.outcome_rules", "    return [*children, *events]", "    return events"),),
+        (
+            Edit(
+                "perdure.events.outcome_rules",
+                "events = [*accept(state, unknown(state, report.drafts), now_us, limits), *events]",
+                "accept(state, unknown(state, report.drafts), now_us, limits)",
+            ),
+        ),
     ),
     Bug(
         "known ids are published again",
@@ -340,7 +346,7 @@ BUGS: tuple[Bug, ...] = (
         "rules",
         "simulation",
         NIGHTS,
-        (Edit("perdure.events.queue_rules", " or (dealt_with_us and not command.after_us):", ":"),),
+        (Edit("perdure.events.queue_rules", "    if dealt_with_us and not command.after_us:\n        return []\n", ""),),
         found=True,
     ),
     Bug(
@@ -379,8 +385,8 @@ BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.queue_rules",
-                "if command.due_us <= dealt_with_us or",
-                "if command.due_us < dealt_with_us or",
+                "if command.due_us <= dealt_with_us and",
+                "if command.due_us < dealt_with_us and",
             ),
         ),
     ),
