@@ -31,8 +31,8 @@ class Disk:
     """
 
     look_every_s = 0.02
-    """How often an owner looks whether its folder has moved, while it writes frames that no sync comes between. A look takes two
-    system calls: little beside a sync, much beside a write alone."""
+    """How often an owner looks whether its folder has moved, while it writes frames that no sync comes between. A look takes a
+    system call: little beside a sync, much beside a write alone."""
     _held: HeldFolder | None = None
 
     def hold(self, folder: Path) -> None:
@@ -58,6 +58,11 @@ class Disk:
             return Seen.of(os.stat(name, dir_fd=held.fd if held else None, follow_symlinks=False))
         except FileNotFoundError:
             return None
+
+    def has(self, path: Path, seen: Seen, size: int) -> bool:
+        """Tell, in one system call, whether a file in the held folder is still under both names and so long; False if unsure."""
+        name, held = self._at(path)
+        return held is not None and held.has(str(name), seen, size)
 
     def is_same_folder(self, one: Path, other: Path) -> bool:
         """Tell whether two paths lead to one folder, links followed."""

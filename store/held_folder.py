@@ -40,6 +40,8 @@ class HeldFolder:
         self._name = os.path.abspath(path)  # noqa: PTH100 - the name as it is today, whatever the working directory becomes
         self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # or a link to one
         self._stat = os.fstat(self.fd)
+        self._asked: tuple[Path, str] = (path, ".")
+        """The path that was asked for last, and its name in here: mostly that of the segment that is written."""
 
     def __del__(self) -> None:
         """Close it."""
@@ -59,11 +61,23 @@ class HeldFolder:
 
     def within(self, path: Path) -> str | None:
         """Give a path's name relative to this folder; None for what does not lie in it."""
+        asked, name = self._asked
+        if asked is path:
+            return name
         if path.parent == self.path:
+            self._asked = (path, path.name)
             return path.name
         if path == self.path:
             return "."
         return str(path.relative_to(self.path)) if path.is_relative_to(self.path) else None
+
+    def has(self, name: str, seen: Seen, size: int) -> bool:
+        """Tell whether this folder's own name and one in it lead to a file, and that is so long; False where nobody can say."""
+        try:
+            now = os.stat(f"{self._name}/{name}", follow_symlinks=False)  # noqa: PTH116 - hot
+        except OSError:
+            return False
+        return now.st_size == size and now.st_ino == seen.inode and now.st_dev == seen.device
 
     def names(self, of: str = ".") -> list[str]:
         """List it, or a folder in it. By a descriptor of its own, as two listings of one descriptor take names from each other."""
@@ -79,7 +93,7 @@ class HeldFolder:
     def problem(self) -> str:
         """Tell why the folder's name does not lead here any more; empty where it does. Raises OSError where nobody can say."""
         try:
-            under_name = Path(self._name).stat()
+            under_name = os.stat(self._name)  # noqa: PTH116 - hot
         except (FileNotFoundError, NotADirectoryError):
             return f"nothing is left under that name. {self._whereabouts()}"
         if os.path.samestat(under_name, self._stat):

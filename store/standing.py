@@ -92,7 +92,10 @@ class Standing:
         self._looked = not self._appended or now_s - self._looked_at_s >= self._disk.look_every_s
         self._appended = True
         if self._looked:
-            self.check(exactly=True)
+            opened = self._open
+            # A file that both names lead to is the one that is written, whatever else may be told of the folder.
+            if opened is None or not self._disk.has(opened.path, opened.seen, opened.size):
+                self.check(exactly=True)
             self._looked_at_s = now_s
 
     def before_sync(self) -> None:
