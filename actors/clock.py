@@ -107,6 +107,8 @@ class SystemClock:
 
     def unlived_us(self, since_us: int, until_us: int) -> int:
         """See `Clock.unlived_us`."""
+        if not self._jumps:
+            return 0
         jumps = tuple(self._jumps)
         return sum(max(0, min(until_us, after_us) - max(since_us, before_us)) for before_us, after_us in jumps)
 

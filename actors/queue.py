@@ -189,7 +189,7 @@ class Queue(Decider):
         evolve_all(self.state, events)
         self.events += events
         before, size = self.size, measure(events) if size is None else size
-        self.size = Size(before.events + size.events, before.bytes + size.bytes)
+        self.size = size if before is NOTHING else Size(before.events + size.events, before.bytes + size.bytes)
 
     def decide(self, command: object, now_us: int) -> list[ev.Event]:
         """Decide about a command, and fold what follows; gives that.

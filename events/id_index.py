@@ -103,7 +103,7 @@ class IdIndex:
 
     def put_all(self, ids: Sequence[str], first: int) -> None:
         """Enter ids whose numbers count up from `first`."""
-        if not isinstance(ids, IdRun):
+        if type(ids) is not IdRun:  # quicker than to ask whether it is an instance, as sequences are abstract
             self._single.update(zip(ids, range(first, first + len(ids)), strict=True))
             return
         starts, runs = self._runs.setdefault(ids.prefix[RUN_PART], ([], []))

@@ -130,9 +130,9 @@ class Parcel:
             self.numbers = range(self.first, first + len(payloads))
         else:
             self._scatter(range(first, first + len(payloads)))
-        if in_a_row and isinstance(last, IdRun) and last.goes_on_with(ids):
+        if in_a_row and type(last) is IdRun and last.goes_on_with(ids):
             self.chunks[-1] = (offset, IdRun(last.prefix, last.start, last.n + len(ids)))
-        elif isinstance(ids, IdRun):
+        elif type(ids) is IdRun:
             self.chunks.append((self.n, ids))
         elif isinstance(last, list):
             last.extend(ids)

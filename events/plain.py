@@ -40,7 +40,7 @@ def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str
     counts.published += n
     counts.ready += n
     state.next_number = first + n
-    if isinstance(ids, IdRun) and n > 1:
+    if type(ids) is IdRun and n > 1:
         state.past.see_run(ids)
     else:
         for ident in ids:
