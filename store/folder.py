@@ -250,7 +250,7 @@ class SegmentStore:
         try:
             self._check_standing(self._standing.before_append)
             if self._size >= self.segment_bytes:
-                self._check_standing(self._standing.check)
+                self._check_standing(self._standing.check_in_turn)
                 self._roll()
                 fd = self._writable()
         except OSError as error:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["Standing"]
 
 
+IN_TURN = 64
+"""So many earlier segments are looked at where a new one begins."""
+
+
 @attrs.define
 class _Open:
     """The segment that is being written."""
@@ -48,6 +52,8 @@ class Standing:
         """Right before the last frame."""
         self._whole: dict[Path, Seen] = {}
         """Earlier segments; `size`: up to where they are part of the log."""
+        self._turn = 0
+        """Which of them are looked at next."""
 
     def begin(self, whole: list[Path]) -> None:
         """Take note of the segments before the one that is written; all that was noted before is forgotten."""
@@ -144,7 +150,22 @@ class Standing:
             As `check`.
         """
         self.check(sizes=sizes)
-        for path, noted in list(self._whole.items()):
+        self._check_whole(list(self._whole.items()))
+
+    def check_in_turn(self) -> None:
+        """As `check`, and look at some of the earlier segments, each time at the next ones: it costs the same for any number.
+
+        Raises:
+            As `check`.
+        """
+        self.check()
+        whole = list(self._whole.items())
+        at = self._turn if self._turn < len(whole) else 0
+        self._turn = at + IN_TURN
+        self._check_whole(whole[at : at + IN_TURN])
+
+    def _check_whole(self, segments: list[tuple[Path, Seen]]) -> None:
+        for path, noted in segments:
             now = self._disk.seen(path)
             if now is not None and (not now.is_same_file(noted) or now.size < noted.size):  # a missing one is told by who reads it
                 what = "cut off" if now.is_same_file(noted) else "replaced"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perdure.events.errors import FolderMoved, StoreLocked, StoreUnavailable
-from perdure.store import FolderReader, History, SegmentStore, Snapshot
+from perdure.store import FolderReader, History, SegmentStore, Snapshot, standing
 from perdure.store.disk import Disk
 
 if TYPE_CHECKING:
@@ -175,6 +175,24 @@ def test_an_older_segment_that_was_restored_is_found_at_the_next_snapshot(store:
     add(store, b"later")
     with pytest.raises(FolderMoved, match=oldest.name):
         store.save_snapshot(Snapshot(store.last_seq, b"state"))
+
+
+@pytest.mark.parametrize("in_turn", [1, 64])
+def test_an_older_segment_that_was_restored_is_found_where_a_new_one_begins(
+    store: SegmentStore, folder: Path, monkeypatch: pytest.MonkeyPatch, in_turn: int
+) -> None:
+    """Without a snapshot in between; one that is not looked at this time is looked at later."""
+    monkeypatch.setattr(standing, "IN_TURN", in_turn)
+    oldest = sorted(folder.glob("*.seg"))[1]
+    oldest.write_bytes(oldest.read_bytes()[:-1])
+    begun = len(list(folder.glob("*.seg")))
+
+    def go_on() -> None:
+        while len(list(folder.glob("*.seg"))) < begun + 4:
+            add(store, b"later" * 10)
+
+    with pytest.raises(FolderMoved, match=oldest.name):
+        go_on()
 
 
 def test_the_error_says_where_the_folder_is_now(store: SegmentStore, folder: Path) -> None:
