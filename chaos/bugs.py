@@ -33,6 +33,8 @@ class Bug:
     edits: tuple[Edit, ...]
     found: bool = False
     """It was there once, and this is how it was found."""
+    first: int = 0
+    """The seed at which the simulation begins, for a bug that few scenarios show."""
 
 
 BUGS: tuple[Bug, ...] = (
@@ -307,6 +309,7 @@ BUGS: tuple[Bug, ...] = (
                 "            pass\n        self._record",
             ),
         ),
+        first=370,
     ),
     Bug(
         "a stop does not wait for what has ended and is not on record",

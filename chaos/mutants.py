@@ -46,23 +46,25 @@ class Verdict:
         return bool(self.noticed)
 
 
-def run_tool(tool: str, effort: int) -> str:
+def run_tool(tool: str, effort: int, first: int = 0) -> str:
     """Run a tool until it notices something, at most `effort` nights or operations; gives what it noticed, or nothing.
+
+    The simulation begins with the seed `first`.
 
     Raises:
         ValueError: there is no such tool.
     """
     match tool:
         case "simulation":
-            return _nights(effort)
+            return _nights(range(first, first + effort))
         case "crash states":
             return _crash_states(effort)
     msg = f"no such tool: {tool}"
     raise ValueError(msg)
 
 
-def _nights(count: int) -> str:
-    for seed in range(count):
+def _nights(seeds: range) -> str:
+    for seed in seeds:
         failure = failure_of(draw(seed))
         if failure is not None:
             return f"night {seed}: {failure.error}"
@@ -96,7 +98,7 @@ def run_mutants(bugs: Sequence[Bug] = BUGS, processes: int = 2) -> Iterator[Verd
 
 
 def _try(bug: Bug) -> Verdict:
-    spec = {"edits": [attrs.asdict(edit) for edit in bug.edits], "tool": bug.tool, "effort": bug.effort}
+    spec = {"edits": [attrs.asdict(edit) for edit in bug.edits], "tool": bug.tool, "effort": bug.effort, "first": bug.first}
     began_s = time.monotonic()
     command = [sys.executable, str(Path(planted.__file__)), json.dumps(spec)]
     try:

@@ -50,7 +50,7 @@ def main(spec: dict[str, Any]) -> int:
     try:
         from perdure.chaos.mutants import run_tool  # noqa: PLC0415 - see the module's docstring
 
-        noticed = run_tool(spec["tool"], spec["effort"])
+        noticed = run_tool(spec["tool"], spec["effort"], spec["first"])
     except TextIsGone as error:
         sys.stdout.write(f"{error}\n")
         return NOT_PLANTED
