@@ -47,7 +47,7 @@ class Flows:
         queue = self._queue
         subscriptions = [s for s, _ in self._flows.values()]
         leases = rules.deliver(queue.state, subscriptions, now_us)
-        self.has_more = count(leases) >= rules.LEASES_MAX
+        self.has_more = bool(leases) and count(leases) >= rules.LEASES_MAX
         if leases:
             self._hand_out(leases, now_us)
         pace_us = FOREVER

@@ -16,7 +16,7 @@ from perdure.events.id_index import IdRun
 from perdure.events.runs import CompletedRun, LeasedRun, PublishedRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from perdure.events.commands import Draft
 
@@ -40,8 +40,13 @@ class Size(NamedTuple):
     bytes: int
 
 
-def measure(events: Iterable[ev.Event]) -> Size:
+NOTHING = Size(0, 0)
+
+
+def measure(events: Sequence[ev.Event]) -> Size:
     """Return how much room events take, with every field that they carry."""
+    if not events:
+        return NOTHING
     n = size = 0
     for event in events:
         sizes = _MEASURES[event.__class__](event)
@@ -115,6 +120,8 @@ def _published_run(run: PublishedRun) -> tuple[int, int]:
     n = len(run.payloads)
     # Of ids in a row no more than the first is written; others are joined, which is faster than a look at each.
     ids = run.ids[0] if type(run.ids) is IdRun else "".join(run.ids)
+    if n == 1:  # as below, for those that are published one by one
+        return 1, EVENT_BYTES + 5 * NUMBER_BYTES + 4 * LENGTH_BYTES + len(run.payloads[0]) + 4 * (len(run.type) + len(ids))
     return n, EVENT_BYTES + 5 * NUMBER_BYTES + 2 * LENGTH_BYTES * n + sum(map(len, run.payloads)) + _text(run.type) + _text(ids)
 
 

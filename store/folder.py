@@ -288,7 +288,8 @@ class SegmentStore:
         """See `EventStore.sync`."""
         fd = self._writable()
         try:
-            self._check_standing(self._standing.before_sync)
+            if not self._standing.may_sync():
+                self._check_standing(self._standing.check)
             self.disk.sync_data(fd)
         except OSError as error:
             raise self._fail("synced", error) from error

@@ -104,15 +104,11 @@ class Standing:
                 self.check(exactly=True)
             self._looked_at_s = now_s
 
-    def before_sync(self) -> None:
-        """As `check`, unless the frame before was looked at: nothing is promised in a folder that is known to be elsewhere.
-
-        Raises:
-            As `check`.
-        """
-        if not self._looked:
-            self.check()
+    def may_sync(self) -> bool:
+        """Tell whether the last frame was looked at; else look before a sync: nothing is promised in a folder that is elsewhere."""
+        looked = self._looked
         self._looked = self._appended = False
+        return looked
 
     def check(self, *, sizes: bool = True, exactly: bool = False) -> None:
         """Look whether the folder's name and that of the segment being written lead here, and how long that is.
