@@ -76,7 +76,7 @@ class Audit:
         self._folder = folder
 
     @classmethod
-    def unread(cls, folder: Path) -> Audit:
+    def _unread(cls, folder: Path) -> Audit:
         """Make one of a folder that nothing is looked up in yet: whether it can be read is told by the first question."""
         audit = cls.__new__(cls)
         audit._store, audit._folder = FolderReader(folder), folder  # noqa: SLF001 - its own class
