@@ -6,12 +6,12 @@ Which loop that is, and who runs it, is in `perdure.actors.event_loop`; when the
 from __future__ import annotations
 
 import logging
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.event_loop import EventLoop, LoopDied
 from perdure.actors.returned import awaited
-from perdure.events.errors import PerdureError
+from perdure.events.errors import PerdureError, WouldDeadlock
 from perdure.signatures import check_hook, label_of
 
 if TYPE_CHECKING:
@@ -22,14 +22,42 @@ if TYPE_CHECKING:
 
     Hook = Callable[[], Any]
 
-__all__ = ["Hooks"]
+__all__ = ["Hooks", "check_outside_hooks"]
 
 logger = logging.getLogger("perdure")
 
 LOOK_S = 0.1
 """How often the wait for a start hook looks whether the start was given up."""
+LOOP_PATIENCE_S = 5.0
+"""How long a start waits for a loop of the host's that nothing runs: another thread may be about to."""
 STOP_LEAST_S = 1.0
 """What stop hooks have at least, also where the handlers have used up the grace period."""
+
+
+class _Mark:
+    """That a hook runs: on which stage, and whether it still does. Tasks that it leaves behind keep the mark."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage: Stage | None = stage
+
+
+_MARK: ContextVar[_Mark | None] = ContextVar("perdure.hooks.mark", default=None)
+
+
+def check_outside_hooks(stage: Stage, call: str) -> None:
+    """Refuse what waits for the start or stop of this stage in one of its hooks, for whose end that start or stop waits.
+
+    Raises:
+        WouldDeadlock: a hook of it calls.
+    """
+    mark = _MARK.get()
+    if mark is not None and mark.stage is stage:
+        msg = (
+            f"{call}: a start or stop hook calls it, for whose end the system waits before it hands out any message, so it would "
+            "never end. Do it after the start, or leave it to a task or thread that the hook does not wait for; `publish` is "
+            "allowed in a start hook."
+        )
+        raise WouldDeadlock(msg)
 
 
 class Hooks:
@@ -76,8 +104,10 @@ class Hooks:
         if not isinstance(loop, EventLoop):
             msg = "the event loop is not there"
             raise LoopDied(msg)
-        call = loop.call(in_context(hook), stage.variables)
-        until_s = None if seconds is None else stage.world.monotonic_s() + seconds
+        mark = _Mark(stage)
+        call = loop.call(in_context(hook, mark), stage.variables)
+        begun_s = stage.world.monotonic_s()
+        until_s = None if seconds is None else begun_s + seconds
         try:
             while True:
                 try:
@@ -87,22 +117,32 @@ class Hooks:
                         call.cancel()
                         msg = f"the hook {label_of(hook)} did not end in time; it was cancelled, and is left behind"
                         raise PerdureError(msg) from None
+                    if not loop.loop.is_running() and stage.world.monotonic_s() >= begun_s + LOOP_PATIENCE_S:
+                        call.cancel()
+                        msg = (
+                            f"the hook {label_of(hook)} cannot run: the event loop that the system was given runs in no thread. "
+                            "Use `async with system:`, or start the system once the loop runs"
+                        )
+                        raise PerdureError(msg) from None
                     continue
                 if error is not None:
                     raise error
                 return variables  # type: ignore[no-any-return]
         finally:
+            mark.stage = None
             stage.loop_calls.discard(call)
 
 
-async def in_context(hook: Hook) -> tuple[Context, BaseException | None]:
+async def in_context(hook: Hook, mark: _Mark) -> tuple[Context, BaseException | None]:
     """Call a hook and wait for what it returns; gives the context variables as it has left them, and what it raised.
 
     Runs on the event loop, whose own use of exceptions (cancelling, SystemExit) a hook's must not be taken for.
     """
     error: BaseException | None = None
+    marked = _MARK.set(mark)
     try:
         await awaited(hook())
     except BaseException as raised:  # noqa: BLE001 - it is raised by whoever waits for the hook
         error = raised
+    _MARK.reset(marked)
     return copy_context(), error

@@ -16,6 +16,7 @@ from perdure.events.commands import AwaitResult, Cancel, Look
 from perdure.events.errors import Cancelled, HandlerFailed, UnknownMessageType
 from perdure.events.seconds import seconds_or_none, wait_seconds
 from perdure.future import PublishFuture
+from perdure.hooks import check_outside_hooks
 from perdure.moments import checked_id
 from perdure.publishing import Publishing
 from perdure.standing import MessageState
@@ -55,6 +56,7 @@ class Results(Publishing):
         """
         name = self.drafts.names.name(type(message))
         self._check_running()
+        check_outside_hooks(self.stage, call)
         if name not in self.stage.pools and name not in self._by_hand:
             there = ", ".join(sorted(self.stage.pools)) or "nothing"
             msg = (

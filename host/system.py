@@ -37,7 +37,7 @@ from perdure.events.errors import InvalidMessage, PerdureError, WouldDeadlock
 from perdure.events.seconds import checked_seconds, seconds_or_none, wait_seconds, whole_us
 from perdure.future import PublishFuture
 from perdure.handling import Handling
-from perdure.hooks import Hooks
+from perdure.hooks import Hooks, check_outside_hooks
 from perdure.ids import Ids
 from perdure.payloads import Codec, MessagePack, TypeNames
 from perdure.registration import Registration, check_whole
@@ -208,6 +208,8 @@ class System(Handling, Results):
         if (HERE.actor is not None or CALLER.get() is not None) and living.is_ending(living.place_of(self._store), self):
             msg = "start: it waits until the system has stopped, and that waits for the handler (or callback) that calls it"
             raise WouldDeadlock(msg)
+        if self._engine is not None:
+            check_outside_hooks(self._engine.stage, "start")
         beginning = self._beginning = _Beginning()
         try:
             self._apart(lambda: self._start(beginning), "start")
@@ -268,6 +270,7 @@ class System(Handling, Results):
                 engine.dismiss(self._not_running())
             finally:
                 self._life.leave()
+                self._life = None  # a stop that waits for this start finds nothing to end
             raise
 
     def _host_loop(self) -> asyncio.AbstractEventLoop | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -404,3 +405,96 @@ def test_cancelled_start_ends_its_hook(folder: Path) -> None:
     asyncio.run(main())
     with perdure.System(folder):
         pass
+
+
+@pytest.mark.parametrize("which", ["start", "call", "acall"])
+def test_what_a_hooks_own_start_would_wait_for_is_refused_in_it(folder: Path, which: str) -> None:
+    system = perdure.System(folder)
+    raised: list[BaseException] = []
+
+    @system.handler(Job)
+    def work(job: Job) -> int:
+        return job.number
+
+    @system.on_start
+    async def hook() -> None:
+        try:
+            if which == "acall":
+                await system.acall(Job(1), timeout=30)
+            else:
+                await asyncio.to_thread(system.start if which == "start" else lambda: system.call(Job(1), timeout=30))
+        except perdure.WouldDeadlock as error:
+            raised.append(error)
+
+    with system:
+        (error,) = raised
+        assert str(error).startswith(f"{which}: a start or stop hook calls it")
+        assert system.call(Job(2), timeout=30) == 2
+
+
+def test_task_that_a_start_hook_leaves_behind_may_call(folder: Path) -> None:
+    async def later() -> int:
+        await asyncio.to_thread(asked.wait, 30)
+        return int(await system.acall(Job(3), timeout=30))
+
+    system = perdure.System(folder)
+    asked = threading.Event()
+    tasks: list[asyncio.Task[int]] = []
+
+    @system.handler(Job)
+    def work(job: Job) -> int:
+        return job.number
+
+    @system.on_start
+    async def hook() -> None:
+        tasks.append(asyncio.create_task(later()))
+
+    with system:
+        asked.set()
+        until = time.monotonic() + 30
+        while not tasks[0].done() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert tasks[0].result() == 3
+
+
+def test_loop_that_nothing_runs_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perdure.hooks.LOOP_PATIENCE_S", 0.2)
+    loop = asyncio.new_event_loop()
+    system = perdure.System(store=perdure.MemoryStore(), loop=loop)
+
+    @system.on_start
+    async def hook() -> None: ...
+
+    try:
+        with pytest.raises(
+            perdure.PerdureError, match="hook cannot run: the event loop that the system was given runs in no thread"
+        ):
+            system.start()
+        assert not system.running
+    finally:
+        loop.run_until_complete(asyncio.sleep(0))  # what was given up is cancelled here
+        loop.close()
+
+
+def test_start_that_is_interrupted_in_a_hook_ends_at_once(folder: Path) -> None:
+    system = perdure.System(folder)
+    reached = threading.Event()
+
+    @system.on_start
+    async def hook() -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    def strike() -> None:
+        reached.wait(30)
+        signal.raise_signal(signal.SIGINT)
+
+    begun = time.monotonic()
+    striking = threading.Thread(target=strike)
+    striking.start()
+    with pytest.raises(KeyboardInterrupt):
+        system.start()
+    striking.join()
+    assert time.monotonic() - begun < 30  # a minute, before
+    with perdure.System(folder) as other:
+        assert other.running
