@@ -385,7 +385,8 @@ class System(Handling, Results):
             self._why_not_running = living.why_forked(parent)
             path = getattr(self._store, "path", None)
             if path is not None:
-                self.audit = Audit._unread(path)  # noqa: SLF001 - the front door's own; what the parent writes from now on is read from the folder
+                # What the parent writes from now on is read from the folder.
+                self.audit = Audit._unread(path)  # noqa: SLF001 - the front door's own
 
     def __enter__(self) -> Self:
         """Start; see `start`."""
