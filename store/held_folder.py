@@ -36,28 +36,26 @@ class HeldFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.fd = -1
+        self.fd = self._null = -1
         self._name = os.path.abspath(path)  # noqa: PTH100 - the name as it is today, whatever the working directory becomes
         self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # or a link to one
+        self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # at hand, so that letting go cannot fail
         self._stat = os.fstat(self.fd)
         self._asked: tuple[Path, str] = (path, ".")
         """The path that was asked for last, and its name in here: mostly that of the segment that is written."""
 
     def __del__(self) -> None:
         """Close it."""
-        if self.fd >= 0:
-            os.close(self.fd)
+        for fd in (self.fd, self._null):
+            if fd >= 0:
+                os.close(fd)
 
     def release(self) -> None:
         """Let the folder itself go at once: its file system can be unmounted, though a traceback still refers to this object.
 
         The descriptor leads to the null device from now on, so that a call that is late fails with ENOTDIR.
         """
-        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.dup2(null, self.fd, inheritable=False)
-        finally:
-            os.close(null)
+        os.dup2(self._null, self.fd, inheritable=False)
 
     def within(self, path: Path) -> str | None:
         """Give a path's name relative to this folder; None for what does not lie in it."""

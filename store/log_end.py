@@ -72,7 +72,8 @@ def find_end(reader: FolderReader, path: Path, header: sg.SegmentHeader, void_af
 def check_joint(reader: FolderReader, segments: list[int], header: sg.SegmentHeader) -> tuple[Path, int] | None:
     """The last segment must continue the one before it, up to that one's end; gives what of that one is void: from where.
 
-    What is further back is read when it is folded, as that of all earlier segments.
+    A small one is read whole, which costs nothing. Of another, what is further back is read when it is folded, as that of all earlier
+    segments.
 
     Raises:
         StoreCorrupt: it does not.
@@ -82,7 +83,8 @@ def check_joint(reader: FolderReader, segments: list[int], header: sg.SegmentHea
         return None
     before = reader.segment_path(segments[-2])
     earlier = sg.read_header(reader.disk, before)
-    end = _joint(reader.disk, before, header) if earlier.store_id == header.store_id else None
+    is_small = reader.disk.size(before) <= JOINT_BYTES
+    end = _joint(reader.disk, before, header) if earlier.store_id == header.store_id and not is_small else None
     if end is not None:
         return (before, end) if end < reader.disk.size(before) else None
     place = sg.Place(sg.HEADER_BYTES, earlier.first_seq, earlier.chain)

@@ -52,7 +52,8 @@ def done_in_a_fresh_process(request: pytest.FixtureRequest) -> bool:
     """
     if os.environ.get("PERDURE_FRESH"):
         return False
-    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", f"{__file__}::{request.node.name}"]
+    one = f"{__file__}::{request.node.name}"
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-m", "long or not long", one]
     fresh = {**os.environ, "PERDURE_FRESH": "1"}
     done = subprocess.run(command, env=fresh, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
