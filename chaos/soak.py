@@ -120,7 +120,14 @@ class Soak:
             gc.unfreeze()
 
     def _run(self, table: Table | None) -> list[str]:
-        options = Options(segment_bytes=128 << 10, snapshot_events=5_000, finished_max=10_000, history=self.history)
+        options = Options(
+            segment_bytes=128 << 10,
+            snapshot_events=5_000,
+            finished_max=10_000,
+            history=self.history,
+            log_failures=None,  # a twentieth of the work fails on purpose
+            log_dead_letters=None,
+        )
         system = System(self.folder, seed=self.seed, options=options)
         chance = random.Random(self.seed)  # noqa: S311 - which work fails is to be repeated
         failing = {n for n in range(CYCLE) if chance.random() < FAILING}

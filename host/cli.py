@@ -31,7 +31,6 @@ from perdure.demo import SHIPPED, demo
 from perdure.events.errors import PerdureError
 from perdure.existing_folder import existing_folder
 from perdure.folder_report import folder_report, repair_report, timeline_report
-from perdure.store import FolderReader
 from perdure.store.permissions import open_to_others
 from perdure.store.repair import repair
 from perdure.store.verify import Head
@@ -176,8 +175,7 @@ def verify(
             Head.parse(head)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
-    reader = FolderReader(folder)
-    reader.check_folder()
+    reader = existing_folder(folder)
     with shown_progress(console, "checking", reader.bytes_on_disk(), unit="bytes") as step:
         result = Audit(folder).verify(step, head=head)
     if not result.ok:
@@ -230,6 +228,7 @@ def run_repair(
     target: Annotated[Path, typer.Argument(help="A new folder for what is whole.")],
 ) -> None:
     """Write a new folder with what is whole of a damaged one, and say what is not. Exit status 1 if anything was lost."""
+    existing_folder(source)
     with shown_progress(console, "saving what is whole", unit="events") as step:
         done = repair(source, target, progress=step)
     console.print(repair_report(source, target, done), soft_wrap=True)

@@ -21,6 +21,6 @@ def existing_folder(folder: Path) -> FolderReader:
     """
     reader = FolderReader(folder)
     reader.check_folder()
-    if not reader.segments():
+    if not reader.segments() and not reader.snapshot_seqs():  # snapshots alone are damage, which `verify` tells
         raise StoreUnavailable(f"{folder} holds no log; name the folder that a System was given")
     return reader

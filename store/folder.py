@@ -375,7 +375,7 @@ class SegmentStore:
             for frame in self.reader.frames(after, until):
                 reached = frame.last_seq
                 yield frame
-        if reached < synced_seq:
+        if reached < synced_seq and max(reached, self.first_seq - 1) < synced_seq:  # repaired, it may begin late
             path = self.reader.segment_path(max((seq for seq in self.reader.segments() if seq <= reached + 1), default=1))
             msg = (
                 f"{path.name} is damaged at sequence {reached + 1}: its whole frames end there, though all up to {synced_seq} was "

@@ -6,7 +6,6 @@ where the file was removed or replaced; the file's holds where folders cannot be
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import logging
@@ -75,8 +74,10 @@ class FolderLock:
             folder_fd, self._folder_fd = self._folder_fd, None
             _held.discard(self)
         if fd is not None:
-            with contextlib.suppress(OSError):
-                os.ftruncate(fd, 0)  # nobody has it: see `live_owner`
+            try:
+                os.ftruncate(fd, 0)  # no process has it now: see `live_owner`
+            except OSError as error:
+                logger.warning("%s is let go, but still names this process: %s", self.path, error)
             os.close(fd)
         if folder_fd is not None:
             os.close(folder_fd)

@@ -72,8 +72,8 @@ def find_end(reader: FolderReader, path: Path, header: sg.SegmentHeader, void_af
 def check_joint(reader: FolderReader, segments: list[int], header: sg.SegmentHeader) -> tuple[Path, int] | None:
     """The last segment must continue the one before it, up to that one's end; gives what of that one is void: from where.
 
-    A small one is read whole, which costs nothing. Of another, what is further back is read when it is folded, as that of all earlier
-    segments.
+    A small one is read whole, which costs nothing. Of another, what is further back is read when it is folded, as that of all
+    earlier segments.
 
     Raises:
         StoreCorrupt: it does not.

@@ -218,7 +218,8 @@ def _whole_runs(reader: FolderReader, store_id: bytes) -> _Found:
                 found.bytes_unreadable += item.size
                 continue
             found.epoch = max(found.epoch, item.epoch)
-            if item.follows and (has_header or not is_first):
+            # What lies between, such as a frame that is there twice, is left behind: the rest becomes a segment of its own.
+            if item.follows and (has_header or not is_first) and found.runs[-1].parts[-1].end == item.offset:
                 _grow(found.runs[-1], item)
             else:
                 _start(found, header.store_id, path, item)

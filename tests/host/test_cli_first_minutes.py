@@ -31,7 +31,7 @@ def test_version_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [("stats",), ("timeline", "some-id"), ("dead-letters", "list"), ("dead-letters", "show", "some-id")]
+    "args", [("stats",), ("verify",), ("timeline", "some-id"), ("dead-letters", "list"), ("dead-letters", "show", "some-id")]
 )
 def test_folder_that_is_none_is_an_error_not_an_empty_answer(tmp_path: Path, args: tuple[str, ...]) -> None:
     (tmp_path / "letters.txt").write_text("not a log")
