@@ -337,7 +337,8 @@ def _purge(state: QueueState, command: Purge, _now_us: int, _limits: Limits) -> 
 def _tick(state: QueueState, command: Tick, now_us: int, limits: Limits) -> Events:
     """Publish for a schedule, once for each time it is due, whatever the backlog. It begins once.
 
-    A tick whose key is held, and whose policy rejects it, is passed over.
+    A tick whose key is held, and whose policy rejects it, is passed over. Where the clock was put back, a time comes that has had
+    its message before: that of this tick gets an id of its own.
     """
     dealt_with_us = state.ticks.get(command.schedule, 0)
     if command.due_us <= dealt_with_us and not (command.anew and command.after_us == dealt_with_us):
@@ -345,10 +346,13 @@ def _tick(state: QueueState, command: Tick, now_us: int, limits: Limits) -> Even
     if dealt_with_us and not command.after_us:
         return []
     ticked = ev.Ticked(command.schedule, command.due_us)
-    if command.draft is None or command.draft.id in state.ids or command.draft.id in state.past:
+    draft = command.draft
+    if draft is None:
         return [ticked]
+    if draft.id in state.ids or draft.id in state.past:
+        draft = draft._replace(id=f"{draft.id}#{state.next_number}")
     try:
-        return [*publishing.accept(state, [command.draft], now_us, limits), ticked]
+        return [*publishing.accept(state, [draft], now_us, limits), ticked]
     except DuplicateKey:
         return [ticked]
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.events.commands import Tick
+from perdure.events import vocabulary as ev
+from perdure.events.commands import Draft, Tick
+from perdure.events.limits import Limits
+from perdure.events.queue_folds import evolve_all
+from perdure.events.queue_rules import decide
 from perdure.events.queue_state import QueueState
 from perdure.events.ticking import MISSED_MAX, comes_too_early, due
 
@@ -49,3 +53,23 @@ def test_tick_waits_for_the_one_before_it() -> None:
     assert comes_too_early(state, Tick("s", 40, None, after_us=30))
     assert not comes_too_early(state, Tick("s", 30, None, after_us=20))
     assert not comes_too_early(state, Tick("other", 30, None))
+
+
+def test_time_that_comes_again_after_the_clock_was_put_back_has_a_message_again() -> None:
+    """The ids of ticks tell their times; a message that was there before must not silence the new one."""
+    state = QueueState()
+
+    def tick(command: Tick, now_us: int) -> list[str]:
+        events = decide(state, command, now_us, Limits())
+        evolve_all(state, events)
+        return [event.id for event in events if isinstance(event, ev.Published)]
+
+    first = Tick("s", 20, Draft("s@20", "every:s", b""), after_us=10)
+    state.ticks["s"] = 10
+    assert tick(first, 20) == ["s@20"]
+    assert tick(first, 20) == [], "sent again, it counts once"
+    assert tick(Tick("s", 15, None, 20, anew=True), 15) == [], "the clock was put back"
+    again = Tick("s", 20, Draft("s@20", "every:s", b""), after_us=15)
+    (ident,) = tick(again, 20)
+    assert ident.startswith("s@20#")
+    assert tick(again, 20) == [], "sent again, it counts once"
