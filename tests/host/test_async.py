@@ -141,7 +141,7 @@ def test_cancelled_awaits_leave_nothing_behind(folder: Path) -> None:
             asyncio.create_task(system.acall(Ping(1))),
             asyncio.create_task(system.apublish(Ping(2))),
         ]
-        # Other threads' doing, without an event to wait for; drain and result are what nobody answers without a handler.
+        # Other threads' doing, without an event to wait for; drain and result are what is not answered meanwhile.
         while await asyncio.to_thread(lambda: system.admin.metrics().published) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0)
         while len(asked := list(outstanding.values())) != 2 or any(isinstance(it.command, Publish) for it in asked):  # noqa: ASYNC110
@@ -153,6 +153,9 @@ def test_cancelled_awaits_leave_nothing_behind(folder: Path) -> None:
         assert outstanding == {}
         assert asyncio.all_tasks() == before
 
-    with perdure.System(folder) as system:
+    system = perdure.System(folder)
+    system.handler(Ping)(lambda ping: None)
+    with system:
+        system.admin.pause(Ping)  # so that nothing answers the call
         asyncio.run(asyncio.wait_for(main(system), 30))
         assert system.admin.metrics().ready == 2

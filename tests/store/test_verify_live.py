@@ -109,7 +109,12 @@ def test_a_frame_that_is_half_written_is_waited_for(tmp_path: Path) -> None:
     (path,) = store.path.glob("*.seg")
     whole = path.read_bytes()
     os.truncate(path, 4096)
-    timer = threading.Timer(0.1, path.write_bytes, [whole])
+
+    def write_the_rest() -> None:
+        with path.open("ab") as file:
+            file.write(whole[4096:])
+
+    timer = threading.Timer(0.1, write_the_rest)
     timer.start()
     result = verify(store.path)
     timer.join()
