@@ -80,6 +80,10 @@ def _composed(get: Callable[[Any], Any], write: Callable[[Any], Any]) -> Callabl
 
 _GATHER = {cls: _gatherers(cls) for cls in ev.VOCABULARY.values()}
 _SPREAD = {cls: [_READERS.get(name) for name in _fields(cls)] for cls in ev.VOCABULARY.values()}
+_PUBLISHED_FIELDS = len(_SPREAD[ev.Published])
+_PUBLISHED_READS = [(i, read) for i, read in enumerate(_SPREAD[ev.Published]) if read is not None]
+_FIRST_READ = min(i for i, _ in _PUBLISHED_READS)
+"""Of a `Published` within another event: the few fields that are not written as they are, by place, and the first of them."""
 
 
 _TRAILING = {
@@ -249,10 +253,16 @@ def _row(cls: Any, row: Sequence[Any]) -> Any:
 
 
 def _published(*row: Any) -> ev.Published:
-    reads = _SPREAD[ev.Published]
-    if len(row) > len(reads):
-        raise _newer(f"Published of {len(row)} fields")
-    return ev.Published(*(value if read is None else read(value) for value, read in zip(row, reads, strict=False)))
+    n = len(row)
+    if n > _PUBLISHED_FIELDS:
+        raise _newer(f"Published of {n} fields")
+    if n > _FIRST_READ:
+        values = list(row)
+        for i, read in _PUBLISHED_READS:
+            if i < n:
+                values[i] = read(values[i])
+        return ev.Published(*values)
+    return ev.Published(*row)
 
 
 def _read_column(read: Callable[[Any], Any], column: Any, n: int) -> Iterator[Any]:
