@@ -47,6 +47,8 @@ from perdure.events.commands import (
     Look,
     Lose,
     Publish,
+    Purge,
+    Replay,
     Tick,
 )
 from perdure.events.commit_size import Size, check_commit, measure
@@ -260,9 +262,9 @@ class Queue(Decider):
                     self.written.append(Settle(desk, request, None))
                 case Done() | Fail() | GiveBack():
                     self._report_of_consumer(request, command, now_us)
+                case Replay() | Purge():
+                    self._of_dead_letters(request, command, now_us)
                 case _:
-                    if request.times > 1 and hasattr(command, "again"):
-                        command.again = True
                     events = self.decide(command, now_us)
                     self.synced.append(Settle(desk, request, len(events)))
         except QueueFull:
@@ -297,6 +299,14 @@ class Queue(Decider):
             stop = Stop(message.published.type, (message.number, message.published.id, lease.attempt))
             self.written.append(Tell(self.stage, "dispatcher", stop))
         self.synced.append(Settle(self.stage.desk, request, bool(events) or request.times > 1))
+
+    def _of_dead_letters(self, request: Request, command: Replay | Purge, now_us: int) -> None:
+        """Bring dead letters back, or remove them; the answer is how many."""
+        again = request.times > 1
+        if again and isinstance(command, Replay):
+            command.again = True
+        events = self.decide(command, now_us)
+        self.synced.append(Settle(self.stage.desk, request, rules.done_for(self.state, command, events, again=again)))
 
     def _report_of_consumer(self, request: Request, report: Done | Fail | GiveBack, now_us: int) -> None:
         """Record what a manual consumer says of its delivery; it waits to hear whether it still had it."""

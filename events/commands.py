@@ -194,10 +194,12 @@ class ReplayItem(NamedTuple):
 
 @attrs.define
 class Replay:
-    """Bring dead letters back. `again`: sent a second time, so one that is back already is no error."""
+    """Bring dead letters back, all or none. `again`: sent a second time, so one that is back already is no error."""
 
     items: list[ReplayItem]
     again: bool = False
+    skips: bool = False
+    """One that is no longer the dead letter that was meant is passed over."""
 
 
 @attrs.define

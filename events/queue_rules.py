@@ -46,6 +46,7 @@ __all__ = [
     "Limits",
     "decide",
     "deliver",
+    "done_for",
     "has_expired",
     "is_completed",
     "lease_lost",
@@ -308,7 +309,7 @@ def _replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) -
     for item in command.items:
         published = item.published
         if not _is_dead(state, item.death):
-            if command.again:
+            if command.again or command.skips:
                 continue
             msg = (
                 f"message {published.id} is not the dead letter that was meant any more: it was replayed or purged since. "
@@ -328,6 +329,18 @@ def _replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) -
             keys.add(key)
         events.append(ev.Replayed(item.death.number, published, item.attempts, item.failures, item.edited))
     return events
+
+
+def done_for(state: QueueState, command: Replay | Purge, events: Events, *, again: bool) -> int:
+    """Return of how many dead letters what was asked for is done.
+
+    Sent again, it may have been done before, and what is no longer there counts, but for a replay of what is known to be purged.
+    """
+    if not again:
+        return len(events)
+    if isinstance(command, Purge):
+        return len(command.deaths)
+    return sum(state.fates.get(item.death.number) != "purged" for item in command.items)
 
 
 def _purge(state: QueueState, command: Purge, _now_us: int, _limits: Limits) -> Events:

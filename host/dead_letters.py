@@ -11,23 +11,27 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.events.commands import Purge, Replay
+from perdure.events.commit_size import measure
 from perdure.events.dead_letters import Letter, Selection, Stats, death, replay_item, why
-from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessage
+from perdure.events.errors import DuplicateKey, InvalidMessage, PerdureError, UnknownMessage
 from perdure.events.seconds import checked_seconds
-from perdure.events.vocabulary import Terms
+from perdure.events.vocabulary import Replayed, Terms
 from perdure.metrics import moment
 from perdure.moments import checked_id, moment_us
-from perdure.options import COMMIT_BYTES_MAX
 from perdure.registration import check_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from perdure.events.commands import ReplayItem
     from perdure.system import System
 
 __all__ = ["DeadLetter", "DeadLetterStats", "DeadLetters", "Failure"]
 
 PURGED_TOGETHER = 10_000
+TOGETHER = 1_000
+TOGETHER_BYTES = 8 << 20
+"""Letters of one commit of a replay, and the bytes that they take on record; one that is larger goes alone."""
 
 
 @attrs.frozen
@@ -154,26 +158,31 @@ class DeadLetters:
         reset_retries: bool = True,
         dry_run: bool = False,
     ) -> int:
-        """Bring back all that are meant, in one commit; gives how many. A dry run only counts them.
+        """Bring back all that are meant, oldest first; gives how many this call brought back. A dry run only counts them.
+
+        In commits of 1,000 letters and 8 MiB at most, so that publishes in between do not wait for all of it; each commit brings
+        back all of its letters or none. Where one fails, or the process ends, those of the commits before it are back and the
+        others are still dead letters: call it again. Letters that were replayed or purged in the meantime are passed over and not
+        counted.
 
         Raises:
-            DuplicateKey: a newer live message has the key of one of them; then none is brought back.
-            PayloadTooLarge: they are more than one commit takes, 32 MiB; then none is brought back.
-            UnknownMessage: somebody else replayed or purged one of them in the meantime; then none is brought back.
+            DuplicateKey: a newer live message has the key of one of them; none of its commit is brought back.
             ValueError: a reason that is no text.
         """
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason)))
-        size = sum(len(letter.fact.published.payload) for letter in letters)
-        if size > COMMIT_BYTES_MAX and not dry_run:
-            msg = (
-                f"{len(letters):,} dead letters of {size:,} bytes are more than one commit takes ({COMMIT_BYTES_MAX:,}). None "
-                "was brought back; narrow them by type or reason, or replay them one by one."
-            )
-            raise PayloadTooLarge(msg)
-        if letters and not dry_run:
-            items = [replay_item(letter, reset_retries=reset_retries) for letter in reversed(letters)]
-            self._system.ask("queue", Replay(items))
-        return len(letters)
+        if dry_run:
+            return len(letters)
+        back = 0
+        for items in _portions(replay_item(letter, reset_retries=reset_retries) for letter in reversed(letters)):
+            try:
+                back += self._system.ask("queue", Replay(items, skips=True))
+            except DuplicateKey as error:
+                msg = f"{error} {back:,} of {len(letters):,} are back; `replay_all` goes on with the rest."
+                raise DuplicateKey(msg, error.live_id) from error
+            except PerdureError as error:
+                error.add_note(f"{back:,} of {len(letters):,} are back; `replay_all` goes on with the rest.")
+                raise
+        return back
 
     def purge(
         self,
@@ -192,7 +201,7 @@ class DeadLetters:
             reason: only these, as for `list`.
 
         Returns:
-            how many.
+            how many this call removed; what somebody else replayed or purged in the meantime is not among them.
 
         Raises:
             ValueError: an age that is none, or below 0; a naive datetime; a reason that is no text.
@@ -208,10 +217,11 @@ class DeadLetters:
                 raise InvalidMessage(msg) from None
             before_us = self._system.clock.now_us() - round(age_s * 1_000_000)
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), before_us=before_us))
+        purged = 0
         for first in range(0, len(letters), PURGED_TOGETHER):
             deaths = [death(letter.fact) for letter in letters[first : first + PURGED_TOGETHER]]
-            self._system.ask("queue", Purge(deaths, "purged by an operator"))
-        return len(letters)
+            purged += self._system.ask("queue", Purge(deaths, "purged by an operator"))
+        return purged
 
     def stats(self) -> DeadLetterStats:
         """Count them by type and by reason, with the oldest and the newest."""
@@ -257,6 +267,21 @@ class DeadLetters:
             causation_id=published.causation_id,
             headers=dict(published.headers or {}),
         )
+
+
+def _portions(items: Iterable[ReplayItem]) -> Iterator[list[ReplayItem]]:
+    """Give what is brought back together."""
+    portion: list[ReplayItem] = []
+    size = 0
+    for item in items:
+        more = measure([Replayed(item.death.number, item.published, item.attempts, item.failures)]).bytes
+        if portion and (len(portion) >= TOGETHER or size + more > TOGETHER_BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append(item)
+        size += more
+    if portion:
+        yield portion
 
 
 def _text(reason: str | None) -> str | None:

@@ -20,6 +20,7 @@ from perdure.events import commit_size, vocabulary
 from perdure.events import handlers as handler_rules
 from perdure.events import queue_rules as rules
 from perdure.events.commands import Draft, Fail, Publish, Replay
+from perdure.events.dead_letters import Selection, replay_item
 from perdure.events.wire import decode, encode
 from perdure.store import SegmentStore
 from perdure.store import frame as store_frame
@@ -273,8 +274,9 @@ def test_replay_of_more_than_a_commit_takes_is_refused_whole(monkeypatch: pytest
         system.advance(1.0)
         system.admin.pause(Job)
         monkeypatch.setattr(commit_size, "COMMIT_BYTES_MAX", 20_000)
+        letters = system.ask("dead_letters", Selection())
         with pytest.raises(perdure.PayloadTooLarge, match=Replay.__name__):
-            system.dead_letters.replay_all(reset_retries=False)
+            system.ask("queue", Replay([replay_item(letter, reset_retries=False) for letter in letters]))
         assert system.admin.metrics().dead_letters == 20
         monkeypatch.undo()
         assert system.dead_letters.replay_all(reset_retries=False) == 20

@@ -70,3 +70,16 @@ def test_snapshot_tells_which_death_it_was() -> None:
     assert again.queue.dead == state.dead
     assert do(again.queue, Purge([replay.items[0].death], "old"), 5) == []
     assert do(again.queue, Purge([death(second)], "old"), 5) == [ev.Purged(1, "old")]
+
+
+def test_replay_sent_again_counts_what_the_first_brought_back_but_not_what_was_purged() -> None:
+    state = QueueState()
+    do(state, Publish([Draft("a", "t", b"")]), 1)
+    replay = Replay([replay_item(Letter(die(state, 1, 2), 2), reset_retries=True)], skips=True)
+    assert rules.done_for(state, replay, do(state, replay, 3), again=False) == 1
+    assert rules.done_for(state, replay, do(state, replay, 3), again=True) == 1
+    purge = Purge([death(die(state, 1, 4))], "old")
+    assert rules.done_for(state, purge, do(state, purge, 5), again=False) == 1
+    assert rules.done_for(state, purge, do(state, purge, 5), again=True) == 1
+    assert rules.done_for(state, replay, do(state, replay, 6), again=False) == 0
+    assert rules.done_for(state, replay, do(state, replay, 6), again=True) == 0
