@@ -80,7 +80,6 @@ def _composed(get: Callable[[Any], Any], write: Callable[[Any], Any]) -> Callabl
 
 _GATHER = {cls: _gatherers(cls) for cls in ev.VOCABULARY.values()}
 _SPREAD = {cls: [_READERS.get(name) for name in _fields(cls)] for cls in ev.VOCABULARY.values()}
-_PUBLISHED_FIELDS = len(_SPREAD[ev.Published])
 _PUBLISHED_READS = [(i, read) for i, read in enumerate(_SPREAD[ev.Published]) if read is not None]
 _FIRST_READ = min(i for i, _ in _PUBLISHED_READS)
 """Of a `Published` within another event: the few fields that are not written as they are, by place, and the first of them."""
@@ -254,7 +253,7 @@ def _row(cls: Any, row: Sequence[Any]) -> Any:
 
 def _published(*row: Any) -> ev.Published:
     n = len(row)
-    if n > _PUBLISHED_FIELDS:
+    if n > len(_PUBLISHED_FIELDS):
         raise _newer(f"Published of {n} fields")
     if n > _FIRST_READ:
         values = list(row)
