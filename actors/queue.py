@@ -105,11 +105,24 @@ class Queue(Decider):
                 self.take(orphan, now_us)
             self._call_off_abandoned(now_us)
             self.cut(now_us)
+        if self.stage.pools or self.stage.schedules:  # an operator who looks in may not know the host's bounds
+            self._keep_bounds(now_us)
+        self.flows.reconcile(self.stage.pools.values(), now_us)
+        self.stage.tell("dispatcher", Reborn("queue"))
+
+    def _keep_bounds(self, now_us: int) -> None:
+        """Drop what is kept beyond a bound that was higher before."""
+        letters = len(self.state.dead)
         while beyond := excess(self.state, self.stage.limits, rules.TICK_MAX):
             self.apply(beyond)
             self.cut_where_full(now_us)
-        self.flows.reconcile(self.stage.pools.values(), now_us)
-        self.stage.tell("dispatcher", Reborn("queue"))
+        if letters > len(self.state.dead):
+            logger.warning(
+                "%d dead letter(s) are purged: there were %d, and Options.dead_letters_max is %d",
+                letters - len(self.state.dead),
+                letters,
+                self.stage.limits.dead_letters,
+            )
 
     def _call_off_abandoned(self, now_us: int) -> None:
         """Cancel the ticks of schedules that are gone, unless nothing at all is handled here, as where an operator looks in."""
@@ -343,20 +356,25 @@ class Queue(Decider):
         if rules.next_deadline_us(self.state) > now_us:
             return
         ask: list[tuple[int, str, int, int]] = []
+        lost: list[Lose] = []
         for message in rules.overdue(self.state, now_us):
             lease = message.lease
             if lease is None:
                 continue
             place = (message.number, message.published.id, lease.attempt)
             if lease.holder or message.published.type not in self.flows:
-                self.take(Lose(*place, "its lease ran out without a sign of life"), now_us)
+                lost.append(Lose(*place, "its lease ran out without a sign of life"))
+                if len(lost) >= rules.TICK_MAX:
+                    break
             else:
                 ask.append((*place, message.until_us))
+        for lose in lost:
+            self.take(lose, now_us)
         if ask:
             self.written.append(Tell(self.stage, "dispatcher", Overdue(ask)))
         unlived_us = self.stage.clock.unlived_us if self.unlived_us else None
         # What came back just now may have outlived its time.
         due = rules.tick(self.state, now_us, self.stage.limits, unlived_us)
-        self.due_at_once = len(due) >= rules.TICK_MAX
+        self.due_at_once = len(due) >= rules.TICK_MAX or len(lost) >= rules.TICK_MAX
         self.apply(due)
         self.cut_where_full(now_us)

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from perdure.events.limits import Limits
     from perdure.events.queue_state import QueueState
 
-__all__ = ["afterwards", "excess", "no_result", "result", "results", "without_result"]
+__all__ = ["afterwards", "excess", "full_of_letters", "no_result", "result", "results", "without_result"]
 
+T = TypeVar("T")
 Outcome: TypeAlias = "tuple[bytes, str, str]"
 """A result: its value, or, where that is empty, the exception's type and message."""
 
@@ -72,8 +73,21 @@ def without_result(fate: str) -> Outcome:
 
 
 def excess(state: QueueState, limits: Limits, at_most: int) -> list[ev.Event]:
-    """Drop, oldest first and some at a time, what is kept beyond a bound that was higher before, or was once passed."""
-    over = min(at_most, len(state.results) - limits.results)
-    events: list[ev.Event] = [ev.ResultDropped(ident) for ident in islice(state.results, max(0, over))]
-    over = min(at_most - len(events), len(state.held_keys) - limits.held_keys)
-    return events + [ev.KeyFreed(*key) for key in islice(state.held_keys, max(0, over))]
+    """Drop, some at a time, what is kept beyond a bound that was higher before, or was once passed.
+
+    The oldest go first; of dead letters the newest, where it is the newest that has no room.
+    """
+    events: list[ev.Event] = [ev.ResultDropped(ident) for ident in _first(state.results, limits.results, at_most)]
+    events += [ev.KeyFreed(*key) for key in _first(state.held_keys, limits.held_keys, at_most - len(events))]
+    over = min(at_most - len(events), len(state.dead) - limits.dead_letters)
+    dead = reversed(state.dead) if limits.drop_newest else iter(state.dead)
+    return events + [ev.Purged(number, full_of_letters(limits)) for number in islice(dead, max(0, over))]
+
+
+def _first(kept: Collection[T], most: int, at_most: int) -> Iterator[T]:
+    return islice(kept, max(0, min(at_most, len(kept) - most)))
+
+
+def full_of_letters(limits: Limits) -> str:
+    """Return why a dead letter has no room."""
+    return f"the bound of {limits.dead_letters:,} dead letters"

@@ -5,13 +5,14 @@ Who gets a message, and when a lease has run out, is in `queue_rules`.
 
 from __future__ import annotations
 
+from itertools import islice
 from operator import is_
 from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Done, DoneRun, Fail, GiveBack, Lose, Orphan, StillOut
 from perdure.events.commit_size import check_commit, measure
-from perdure.events.ending_rules import afterwards, no_result, result
+from perdure.events.ending_rules import afterwards, full_of_letters, no_result, result
 from perdure.events.errors import DuplicateKey, PayloadTooLarge
 from perdure.events.publish_rules import accept, unknown
 from perdure.events.runs import CompletedRun
@@ -169,11 +170,11 @@ def _bury(state: QueueState, message: Message, reason: str, note: ev.FailureNote
     room: Events = []
     over: Events = []
     if len(state.dead) >= limits.dead_letters:
-        why = f"the bound of {limits.dead_letters:,} dead letters"
+        why = full_of_letters(limits)
         if limits.drop_newest:
             over = [ev.Purged(message.number, why)]
-        else:
-            room = [ev.Purged(next(iter(state.dead)), why)]
+        else:  # two, so that what was once beyond the bound comes back within it
+            room = [ev.Purged(oldest, why) for oldest in islice(state.dead, min(2, len(state.dead) + 1 - limits.dead_letters))]
     buried = ev.DeadLettered(
         message.number, message.published, reason, note.attempt, note.exception, note.message, traceback, failures
     )

@@ -270,13 +270,17 @@ def has_expired(published: ev.Published, now_us: int) -> bool:
     return 0 < published.expires_us <= now_us
 
 
-def overdue(state: QueueState, now_us: int) -> list[Message]:
-    """Give the messages whose lease has run out; their holders may have a word to say before they are taken back."""
-    late: list[int] = []
+def overdue(state: QueueState, now_us: int) -> Iterator[Message]:
+    """Give the messages whose lease has run out, those first whose did first; the state must not change meanwhile.
+
+    Their holders may have a word to say before they are taken back.
+    """
     for _, number in _until(state.lease_ends, now_us):
         flight = state.flights.get(-number)
-        late += [number] if flight is None else [n for n in flight.numbers if state.leased.get(n) is flight]
-    return [message for number in late if (message := state.look(number)) is not None]
+        for late in (number,) if flight is None else [n for n in flight.numbers if state.leased.get(n) is flight]:
+            message = state.look(late)
+            if message is not None:
+                yield message
 
 
 def orphans(state: QueueState) -> list[Orphan]:

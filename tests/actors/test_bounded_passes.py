@@ -186,7 +186,9 @@ def test_results_kept_past_a_lower_bound_are_dropped_at_the_start() -> None:
     with SimulatedSystem(disk=disk) as system:
         for n in range(50):
             system.publish(Job(n), key="k", keep_result=86_400.0)
-    with SimulatedSystem(disk=disk, options=perdure.Options(results_max=7)) as system:
+    following = SimulatedSystem(disk=disk, options=perdure.Options(results_max=7))
+    following.handler(Child)(lambda child: None)
+    with following as system:
         queue: Any = system.stage.actors["queue"]
         assert len(queue.state.results) == 7
         check(batches(system)[-20:], TICK)

@@ -1,0 +1,104 @@
+"""Bounds that are lower than they were at the last start: kept at once by the host, and not by an operator who looks in."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import attrs
+import pytest
+
+import perdure
+from perdure.actors import queue as queue_actor
+from perdure.chaos import SimulatedSystem
+from perdure.chaos.memory_disk import MemoryDisk
+from perdure.events import queue_rules as rules
+
+
+@attrs.frozen
+class Job:
+    """A message."""
+
+    number: int
+
+
+def with_letters(n: int) -> MemoryDisk:
+    """Return a disk with `n` dead letters."""
+    disk = MemoryDisk()
+    system = SimulatedSystem(disk=disk)
+
+    @system.handler(Job, retries=0)
+    def fail(job: Job) -> None:
+        raise ValueError(job.number)
+
+    with system:
+        system.publish_many([Job(i) for i in range(n)])
+        system.advance(1.0)
+    return disk
+
+
+def host(disk: MemoryDisk, **options: Any) -> SimulatedSystem:
+    """Return the host's system, which fails on everything."""
+    system = SimulatedSystem(disk=disk, options=perdure.Options(**options))
+
+    @system.handler(Job, retries=0)
+    def fail(job: Job) -> None:
+        raise ValueError(job.number)
+
+    return system
+
+
+@pytest.mark.parametrize(("full", "kept"), [("drop_oldest", [9, 8, 7]), ("drop_newest", [2, 1, 0])])
+def test_a_lowered_bound_of_dead_letters_is_kept_from_the_start(
+    full: str, kept: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = with_letters(10)
+    with caplog.at_level(logging.WARNING, "perdure"), host(disk, dead_letters_max=3, dead_letters_full=full) as system:
+        assert [letter.message.number for letter in system.dead_letters.list()] == kept
+        assert system.admin.metrics().dead_letters == 3
+        purged = [record.event for record in system.audit.events() if record.name == "Purged"]
+        assert len(purged) == 7
+        assert "bound of 3 dead letters" in purged[0].reason
+    assert "7 dead letter(s) are purged" in caplog.text
+
+
+def test_an_operator_who_does_not_know_the_bound_purges_nothing() -> None:
+    disk = with_letters(10)
+    with SimulatedSystem(disk=disk, options=perdure.Options(dead_letters_max=3)) as looking_in:
+        assert looking_in.dead_letters.stats().total == 10
+
+
+def test_without_handlers_each_death_takes_two_away_until_the_bound_is_kept() -> None:
+    disk = with_letters(6)
+    with SimulatedSystem(disk=disk, options=perdure.Options(dead_letters_max=3)) as system:
+        totals = []
+        for n in range(5):
+            system.publish(Job(n))
+            delivery = system.checkout(Job)
+            assert delivery is not None
+            delivery.reject("no")
+            totals.append(system.dead_letters.stats().total)
+        assert totals == [5, 4, 3, 3, 3]
+
+
+def test_leases_that_run_out_together_are_lost_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "TICK_MAX", 5)
+    system = SimulatedSystem()
+    with system:
+        system.publish_many([Job(i) for i in range(23)])
+        assert all(system.checkout(Job, lease=10.0) for _ in range(23))
+        queue: Any = system.stage.actors["queue"]
+        taken: list[int] = []
+        pass_time = queue_actor.Queue._pass_time
+
+        def counting(self: Any, now_us: int) -> None:
+            before = len(self.state.leased)
+            pass_time(self, now_us)
+            taken.append(before - len(self.state.leased))
+
+        monkeypatch.setattr(queue_actor.Queue, "_pass_time", counting)
+        system.advance(11.0)
+        assert sum(taken) == 23
+        assert max(taken) == 5
+        assert not queue.state.leased
+        assert system.admin.metrics().ready == 23
