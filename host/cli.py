@@ -244,8 +244,13 @@ def _where(error: Exception) -> str:
     return f"{frames[-1].filename}, line {frames[-1].lineno}"
 
 
-def _add_commands() -> None:
-    """Take in the commands of rooms that this one must not import; they are entry points of the group `perdure.commands`."""
+def _add_commands(words: list[str]) -> None:
+    """Take in the commands of rooms that this one must not import; they are entry points of the group `perdure.commands`.
+
+    A command line that begins with a command of ours does not wait for their import, which takes as long as all the rest.
+    """
+    if words and (words[0] == "--version" or words[0] in typer.main.get_group(app).commands):
+        return
     for point in entry_points(group="perdure.commands"):
         found = point.load()
         if isinstance(found, typer.Typer):
@@ -256,7 +261,7 @@ def _add_commands() -> None:
 
 def main() -> None:
     """Entry point; what perdure or the file system refuses is one line on standard error, and exit status 1."""
-    _add_commands()
+    _add_commands(sys.argv[1:])
     interrupt_on_sigterm()  # not before: SIGTERM ends a program that has begun nothing, without a traceback
     try:
         app()

@@ -44,7 +44,9 @@ LARGER: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "closed" else pytest.mark.long(seconds=15)) for name in SMALL]
+)
 def test_each_bit_flipped(name: str) -> None:
     """Scenarios 33 and 47: verify finds each of them, and a start has everything, or refuses; only an unproven end may be cut."""
     whole = make_whole(5, **{"body_bytes": 120, "segment_bytes": 300, **SMALL[name]})

@@ -1,6 +1,6 @@
 """Nights in the simulated world: scenarios 29, 30, 36, 39, 42, 43 and 51 from seeds.
 
-PERDURE_NIGHTS asks for another number of fresh nights, whatever time they take.
+PERDURE_NIGHTS asks for another number of fresh nights.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ import pytest
 
 from perdure.chaos.facts import facts
 from perdure.chaos.night import BrokenPromise, Night
-from perdure.chaos.nights import run_nights
+from perdure.chaos.nights import run_part
 from perdure.chaos.plan import TABLE, Plan, Step, draw
 from perdure.chaos.shrink import failure_of, shrink
 from perdure.events.vocabulary import VOCABULARY, Published
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("actors", "chaos", "events", "host", "store")
-FRESH = int(os.environ.get("PERDURE_NIGHTS", "0"))
-FRESH_IN_CI, FRESH_S = 2_000, 60.0
+FRESH = int(os.environ.get("PERDURE_NIGHTS", "400"))
+PARTS = 8
 KEPT: list[dict[str, Any]] = json.loads((Path(__file__).parent / "seeds.json").read_text(encoding="utf-8"))
 """Nights that broke something once, and what that was: the plan itself where it was kept, else the seed it was drawn from."""
 
@@ -49,15 +49,16 @@ def nights_of_the_source() -> int:
     return 1_000_000 + int.from_bytes(digest.digest()[:4]) * 1_000
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=30)
 @pytest.mark.timeout(600)
-def test_fresh_nights() -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_fresh_nights(part: int) -> None:
     """A failure names its seed: `perdure chaos simulate --seed N --keep FILE` tells its story, for tests/chaos/seeds.json."""
     first = nights_of_the_source()
-    tally = run_nights(range(first, first + (FRESH or FRESH_IN_CI)), seconds=None if FRESH else FRESH_S)
+    tally = run_part(list(range(first + part, first + FRESH, PARTS)))
     print(f"{tally.nights:,} nights, {tally.turns:,} turns, {tally.simulated_s / 3600:,.0f} h; {tally.troubles}")  # noqa: T201
     assert tally.failed == []
-    assert tally.nights > 0
+    assert tally.nights == len(range(part, FRESH, PARTS))
 
 
 def fingerprint(seed: int) -> str:
@@ -146,6 +147,7 @@ def test_checker_sees_what_is_lost() -> None:
         _Forgetful(draw(5, steps=10)).run()
 
 
+@pytest.mark.long
 def test_story_of_a_failure_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many steps only those are left without which nothing breaks."""
     monkeypatch.setattr("perdure.events.outcome_rules.done", lambda *_: [])  # no message is ever completed

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=120)
 def test_soak(tmp_path: Path) -> None:
     """Two minutes in CI, a quarter of one on a developer's machine; PERDURE_SOAK_S asks for another time."""
     seconds = float(os.environ.get("PERDURE_SOAK_S", "120" if os.environ.get("CI") else "15"))

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TUTORIAL = Path(__file__).parents[2] / "docs" / "TESTING.md"
 BLOCK = re.compile(r"```python file=(\S+)\n(.*?)```", re.DOTALL)
 
 
+@pytest.mark.long
 def test_tutorial_runs_as_written(tmp_path: Path) -> None:
     files: dict[str, str] = {}
     for name, text in BLOCK.findall(TUTORIAL.read_text(encoding="utf-8")):

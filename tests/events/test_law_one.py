@@ -439,5 +439,5 @@ class QueueMachine(RuleBasedStateMachine):
         assert len(limited) == len(set(limited)), "a key limited to one has one out"
 
 
-QueueMachine.TestCase.settings = settings(max_examples=300 if os.environ.get("CI") else 75, stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=300 if os.environ.get("CI") else 30, stateful_step_count=40, deadline=None)
 TestQueue = QueueMachine.TestCase

@@ -385,6 +385,6 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
 
 
 AgainstThePlainQueue.TestCase.settings = settings(
-    max_examples=200 if os.environ.get("CI") else 50, stateful_step_count=50, deadline=None
+    max_examples=200 if os.environ.get("CI") else 25, stateful_step_count=50, deadline=None
 )
 TestAgainstThePlainQueue = AgainstThePlainQueue.TestCase

@@ -36,6 +36,7 @@ def receipts(work: Path) -> Counter[int]:
     return Counter(json.loads(text)["line"] for text in (work / "receipts.jsonl").read_text().splitlines())
 
 
+@pytest.mark.long
 def test_the_shipped_orders_all_arrive_once_though_actors_and_the_process_are_killed(tmp_path: Path) -> None:
     done = perdure("demo", "--folder", str(tmp_path / "run"))
     assert done.returncode == 0, done.stdout + done.stderr

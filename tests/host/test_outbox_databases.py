@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     Connect = Callable[[], Any]
 
+pytestmark = pytest.mark.xdist_group("postgres")  # one server is started, and not one in each process
 PATIENCE_S = 30.0
 
 

@@ -125,7 +125,7 @@ def test_every_command_prints_them_inert(
             *(str({"FOLDER": folder, "TARGET": tmp_path / EVIL[:20].replace("\x00", "")}.get(word, word)) for word in command),
         ],
     )
-    monkeypatch.setattr(cli, "_add_commands", lambda: None)  # those of other rooms; each call would add them once more
+    monkeypatch.setattr(cli, "_add_commands", lambda words: None)  # those of other rooms; each call would add them once more
     for module in (cli, cli_dead_letters, cli_config):
         monkeypatch.setattr(module, "console", Terminal(force_terminal=on_terminal, width=200))
     with pytest.raises(SystemExit):

@@ -13,6 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("wheel")  # see test_wheel.py
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 

@@ -13,6 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("wheel")  # built once: where processes share the tests, by one of them
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROOMS = {"host": "", "actors": "actors/", "chaos": "chaos/", "events": "events/", "store": "store/"}
 
