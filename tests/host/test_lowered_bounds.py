@@ -56,7 +56,7 @@ def test_a_lowered_bound_of_dead_letters_is_kept_from_the_start(
     with caplog.at_level(logging.WARNING, "perdure"), host(disk, dead_letters_max=3, dead_letters_full=full) as system:
         assert [letter.message.number for letter in system.dead_letters.list()] == kept
         assert system.admin.metrics().dead_letters == 3
-        purged = [record.event for record in system.audit.events() if record.name == "Purged"]
+        purged: list[Any] = [record.event for record in system.audit.events() if record.name == "Purged"]
         assert len(purged) == 7
         assert "bound of 3 dead letters" in purged[0].reason
     assert "7 dead letter(s) are purged" in caplog.text
