@@ -11,6 +11,8 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +25,6 @@ from perdure.store.disk import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 OWNER = """
 import sys
@@ -147,12 +148,22 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     assert path.read_text() == "not a folder"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere, so a read-only folder cannot be shown")
-def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(StoreUnavailable, match="permissions"):
-        SegmentStore(tmp_path).open()
-    tmp_path.chmod(0o700)
+def test_a_folder_that_may_not_be_written() -> None:
+    """Root may write everywhere, and so becomes somebody else for that moment."""
+    root, nobody = os.geteuid() == 0, 65534
+    with tempfile.TemporaryDirectory() as top:  # not pytest's: only its owner may enter that
+        Path(top).chmod(0o755)
+        folder = Path(top) / "data"
+        folder.mkdir(0o500)
+        if root:
+            os.chown(folder, nobody, nobody)
+            os.seteuid(nobody)
+        try:
+            with pytest.raises(StoreUnavailable, match="permissions"):
+                SegmentStore(folder).open()
+        finally:
+            if root:
+                os.seteuid(0)
 
 
 @pytest.mark.parametrize("name", [sg.file_name(1), "owner.lock"])
