@@ -13,6 +13,7 @@ from benchmarks import document, results
 from benchmarks.effort import EFFORTS
 from benchmarks.groups import GROUPS
 from benchmarks.rounds import measure
+from benchmarks.slopes import slope_rows
 from benchmarks.tables import figure_rows, rich_table, target_rows
 from benchmarks.targets import judge
 
@@ -43,7 +44,8 @@ def main() -> None:
         for group in arguments.group or GROUPS:
             report = reports[group] = measure(group, effort_name, EFFORTS[effort_name], arguments.folder, progress)
             title = f"{group}: median of {report.rounds} rounds, {report.effort}; {report.on}"
-            progress.console.print(rich_table(title, *figure_rows(report)))
+            rows = slope_rows if group == "cliffs" else figure_rows
+            progress.console.print(rich_table(title, *rows(report)))
     verdicts = [verdict for verdict in judge(reports) if verdict.group in reports]
     if verdicts:
         console.print(rich_table("targets, of what was measured in this run", *target_rows(verdicts)))

@@ -52,8 +52,24 @@ class Failing:
     number: int
 
 
+@perdure.message(name="benchmark.Retried")
+@attrs.frozen
+class Retried:
+    """A message that fails once."""
+
+    number: int
+
+
+@perdure.message(name="benchmark.Parent")
+@attrs.frozen
+class Parent:
+    """A message whose handler publishes another."""
+
+    number: int
+
+
 def _shapes(system: perdure.System, n: int) -> None:
-    """Let `n` messages of mixed shape be live."""
+    """Let `n` messages of mixed shape be live, some of them out with a manual consumer."""
     shapes: tuple[Callable[[int], dict[str, object]], ...] = (
         lambda _i: {},
         lambda i: {"priority": i % 5},
@@ -61,11 +77,15 @@ def _shapes(system: perdure.System, n: int) -> None:
         lambda i: {"group": f"g{i % 97}"},
         lambda i: {"delay": FAR_S + i},
         lambda i: {"ttl": FAR_S + i},
+        lambda _i: {"group": "one"},
     )
     for start in range(0, n, BATCH):
-        turn = [system.submit(Waiting(i) if i % 2 else Other(i), **shapes[i % 6](i)) for i in range(start, min(n, start + BATCH))]
+        some = range(start, min(n, start + BATCH))
+        turn = [system.submit(Waiting(i) if i % 2 else Other(i), **shapes[i % len(shapes)](i)) for i in some]
         for future in turn:
             future.result()
+    for _ in range(n // 20):
+        system.checkout(Other, lease=FAR_S)
 
 
 def _rate(act: Callable[[int], object], times: int) -> float:
@@ -75,9 +95,10 @@ def _rate(act: Callable[[int], object], times: int) -> float:
     return times / (time.perf_counter() - began)
 
 
-def measured(folder: Path, n: int) -> list[float]:
-    """Give how often a second each command is done beside `n` live messages, in the order of `COMMANDS`."""
-    options = perdure.Options(backlog_max=2 * n + 100_000, dead_letters_max=2 * TIMES)
+def _system(folder: Path, n: int) -> perdure.System:
+    options = perdure.Options(
+        backlog_max=2 * n + 100_000, dead_letters_max=n + 10 * TIMES, log_failures=None, log_dead_letters=None
+    )
     system = perdure.System(folder, options=options)
 
     @system.handler(Job, parallelism=2)
@@ -88,32 +109,78 @@ def measured(folder: Path, n: int) -> list[float]:
     def fail(_failing: Failing) -> None:
         raise perdure.Reject(reason="")
 
+    @system.handler(Retried, retries=1, backoff=perdure.Fixed(0.0))
+    def retry(_retried: Retried, ctx: perdure.Context) -> None:
+        if ctx.attempt == 1:
+            raise ValueError
+
+    @system.handler(Parent)
+    def spread(parent: Parent, ctx: perdure.Context) -> None:
+        ctx.publish(job(parent.number))
+
+    return system
+
+
+def measured(folder: Path, n: int) -> list[float]:
+    """Give how often a second each command is done beside `n` live messages, in the order of `COMMANDS`."""
+    system = _system(folder, n)
     with system:
         _shapes(system, n)
         ids: list[str] = []
-        return [_rate(act, TIMES) for act in _commands(system, ids)] + [_dead(system), _replayed(system)]
+        values = [_rate(act, TIMES) for act in _commands(system, ids)]
+        values += [_dead(system, TIMES), *_letters(system), _replayed(system, TIMES), _purged(system)]
+        many = max(TIMES, n // 10)
+        _dead(system, many, group="of one")
+        values += [_replayed(system, many), _snapshot(system)]
+    again = _system(folder, n)
+    began = time.perf_counter()
+    with again:
+        return [*values, again.admin.metrics().ready / (time.perf_counter() - began)]
 
 
 def _commands(system: perdure.System, ids: list[str]) -> list[Callable[[int], object]]:
-    def check_out(_i: int) -> None:
-        delivery = system.checkout(Waiting)
-        if delivery is not None:
-            delivery.ack()
+    def delivery() -> perdure.Delivery:
+        found = system.checkout(Waiting, lease=FAR_S)
+        if found is None:
+            msg = "nothing is ready"
+            raise LookupError(msg)
+        return found
+
+    def kept() -> None:
+        held = delivery()
+        held.extend(FAR_S)
+        held.heartbeat(50, "half")
+        held.requeue("again")
 
     def published(i: int, **options: object) -> None:
         ids.append(system.publish(Other(i), **options))
+
+    def passed(i: int, status: str, **options: object) -> None:
+        ident = system.publish(Waiting(i), **options)
+        _wait(lambda: system.state(ident).status == status)
+
+    def paused(_i: int) -> None:
+        system.admin.pause(Failing)
+        system.admin.resume(Failing)
 
     return [
         lambda i: system.publish(job(i)),
         lambda i: system.publish_many([job(i + k) for k in range(100)]),
         lambda i: published(i, key=f"new{i}"),
         lambda i: published(i, key=f"new{i}"),  # takes the place of the one before
-        lambda i: published(i, group="g1"),
+        lambda i: published(i, key=f"kept{i}", dedup="append"),
         lambda i: published(i, ttl=FAR_S, delay=FAR_S / 2),
+        lambda i: published(i, group="one"),
         lambda i: system.state(ids[-1 - i]),
-        lambda i: system.cancel(ids[-1 - i]),
-        check_out,
+        lambda i: system.cancel(ids[-1 - i]),  # from the end of that group
+        lambda _i: delivery().ack(),
+        lambda _i: kept(),
+        lambda i: passed(i, "expired", ttl=0.001),
+        lambda i: passed(i, "ready", delay=0.001),
         lambda i: system.call(job(i), timeout=DRAIN_S),
+        lambda i: system.call(Retried(i), timeout=DRAIN_S),
+        lambda i: system.call(Parent(i), timeout=DRAIN_S),
+        paused,
         lambda _i: system.admin.metrics(),
     ]
 
@@ -127,19 +194,38 @@ def _wait(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def _dead(system: perdure.System) -> float:
+def _dead(system: perdure.System, n: int, **options: object) -> float:
+    before = system.admin.metrics().dead_lettered
     began = time.perf_counter()
-    system.publish_many([Failing(i) for i in range(TIMES)])
-    _wait(lambda: system.admin.metrics().dead_letters == TIMES)
-    return TIMES / (time.perf_counter() - began)
+    for start in range(0, n, BATCH):
+        system.publish_many([Failing(i) for i in range(start, min(n, start + BATCH))], **options)
+    _wait(lambda: system.admin.metrics().dead_lettered == before + n)
+    return n / (time.perf_counter() - began)
 
 
-def _replayed(system: perdure.System) -> float:
+def _letters(system: perdure.System) -> list[float]:
+    newest = system.dead_letters.list(limit=1)[0].id
+    return [_rate(lambda _i: system.dead_letters.get(newest), TIMES), _rate(lambda _i: system.dead_letters.list(limit=10), TIMES)]
+
+
+def _replayed(system: perdure.System, n: int) -> float:
     before = system.admin.metrics().dead_lettered
     began = time.perf_counter()
     system.dead_letters.replay_all()
-    _wait(lambda: system.admin.metrics().dead_lettered == before + TIMES)
-    return TIMES / (time.perf_counter() - began)
+    _wait(lambda: system.admin.metrics().dead_lettered == before + n)
+    return n / (time.perf_counter() - began)
+
+
+def _purged(system: perdure.System) -> float:
+    began = time.perf_counter()
+    return system.dead_letters.purge() / (time.perf_counter() - began)
+
+
+def _snapshot(system: perdure.System) -> float:
+    live = system.admin.metrics().ready
+    began = time.perf_counter()
+    system.admin.snapshot()
+    return live / (time.perf_counter() - began)
 
 
 COMMANDS = (
@@ -147,15 +233,28 @@ COMMANDS = (
     "publish 100",
     "publish with a key",
     "replace by key",
-    "publish in a group of hundreds",
+    "publish with a key as a label",
     "publish with times",
+    "publish in a group of a seventh",
     "state",
-    "cancel",
+    "cancel at the end of that group",
     "checkout and ack",
+    "checkout, extend, heartbeat, requeue",
+    "publish, expire",
+    "publish, wake",
     "call",
+    "call, fail, retry",
+    "call, publish in the handler",
+    "pause and resume",
     "metrics",
-    "dead letters",
-    "replay all",
+    "a message dies",
+    "get a dead letter",
+    "list ten dead letters",
+    "replay all, a letter",
+    "purge, a letter",
+    "replay all of one group of a tenth, a letter",
+    "snapshot, a ready message",
+    "stop and start, a ready message",
 )
 
 

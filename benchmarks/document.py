@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from benchmarks import plots, results
+from benchmarks.slopes import slope_rows
 from benchmarks.tables import figure_rows, markdown, target_rows
 from benchmarks.targets import judge
 
@@ -35,7 +36,7 @@ def fill(reports: Mapping[str, Report], page: Path = PAGE) -> None:
     blocks = {"targets": markdown(*target_rows(judge(reports)))}
     for group, report in reports.items():
         made_by = f"`python -m benchmarks {group}`: {report.rounds} rounds; {report.on}."
-        blocks[group] = f"{made_by}\n\n{markdown(*figure_rows(report))}"
+        blocks[group] = f"{made_by}\n\n{markdown(*(slope_rows if group == 'cliffs' else figure_rows)(report))}"
     page.write_text(between_markers(page.read_text(encoding="utf-8"), blocks), encoding="utf-8")
     plots.draw(reports, results.FOLDER)
 

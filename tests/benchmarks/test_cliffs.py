@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks import cliffs
 from benchmarks.effort import ORDINARY
+from benchmarks.figure import Figure, Measure, Report
 from benchmarks.peers import own_sqlite
+from benchmarks.slopes import slope_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +22,29 @@ def test_each_command_has_its_figure(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(values) == len(cliffs.COMMANDS)
     assert all(value > 0 for value in values)
     assert [len(load.measures) for load in cliffs.loads(ORDINARY)] == [len(values)] * len(cliffs.SIZES)
+
+
+def report(cost: float) -> Report:
+    """Return a report in which everything costs `cost` times as much beside the most as beside the fewest."""
+    figures = []
+    for command in cliffs.COMMANDS:
+        for n, times in zip(cliffs.SIZES, (1.0, 1.0, cost), strict=True):
+            figures.append(Figure(Measure(cliffs.beside(command, n), "times/s"), command, values=[1e6 / times], ratios=[1 / times]))
+    return Report(group="cliffs", effort="quick", rounds=1, on="", floors=[], figures=figures)
+
+
+def test_a_slope_that_is_a_cliff_is_shown() -> None:
+    headings, rows = slope_rows(report(2.0))
+    assert len(rows) == len(cliffs.COMMANDS)
+    assert all(len(row) == len(headings) for row in rows)
+    assert rows[0] == ("publish", "1.00", "1.00", "2.00", "2.00", "**cliff**")
+    assert [row[-1] for row in slope_rows(report(1.4))[1]] == [""] * len(rows)
+
+
+def test_what_could_not_be_measured_has_no_slope() -> None:
+    lacking = report(1.0)
+    lacking.figures[2] = Figure(lacking.figures[2].measure, "publish", missing="failed")
+    assert slope_rows(lacking)[1][0] == ("publish", "1.00", "1.00", "missing: failed", "", "")
 
 
 def test_the_queue_by_hand_makes_its_trip(tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""What a thing costs beside ever more live messages, and whether that is a cliff: the table of the group `cliffs`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.cliffs import COMMANDS, SIZES, beside
+from benchmarks.tables import number
+
+if TYPE_CHECKING:
+    from benchmarks.figure import Figure, Report
+
+__all__ = ["CLIFF", "slope", "slope_rows"]
+
+CLIFF = 1.5
+"""A cost that grows by more than this from the fewest to the most live messages, a hundred times as many, is shown as a cliff."""
+
+
+def slope(figures: list[Figure]) -> float | None:
+    """Return how many times as much the last costs as the first, each set against its floor; None where a value is missing."""
+    first, last = figures[0].ratio, figures[-1].ratio
+    return first / last if first and last else None
+
+
+def slope_rows(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return headings and rows: microseconds each beside each number of live messages, and the slope."""
+    headings = ("each, in us", *(f"beside {n:,}" for n in SIZES), f"{SIZES[-1]:,} to {SIZES[0]:,}", "")
+    by_name = {figure.measure.name: figure for figure in report.figures}
+    rows: list[tuple[str, ...]] = []
+    for command in COMMANDS:
+        figures = [by_name[name] for n in SIZES if (name := beside(command, n)) in by_name]
+        if len(figures) < len(SIZES):
+            continue
+        grows = slope(figures)
+        costs = [number(1e6 / figure.median) if figure.values else f"missing: {figure.missing}" for figure in figures]
+        flag = "**cliff**" if grows is not None and grows > CLIFF else ""
+        rows.append((command, *costs, "" if grows is None else number(grows), flag))
+    return headings, rows
