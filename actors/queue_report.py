@@ -34,6 +34,8 @@ class QueueReport:
     """Ended messages whose ids are known."""
     ids_forgotten_ms: int
     """When the newest of perdure's ids that are known no more had been made; 0: none."""
+    ids_forgotten: int
+    """Ids that are known no more, the host's too."""
 
 
 def report_of(state: QueueState, now_us: int) -> Callable[[int], QueueReport]:
@@ -43,5 +45,6 @@ def report_of(state: QueueState, now_us: int) -> Callable[[int], QueueReport]:
     progress = {m.published.id: (m.published.type, m.percent, m.note) for m in own if m.percent is not None}
     dead, late, size = len(state.dead), state.late_results, state.payload_bytes
     keys, results = len(state.held_keys), len(state.results)
-    ids, forgotten_ms = state.next_number - 1 - state.live - state.past.forgotten, state.past.forgotten_ms
-    return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, keys, results, progress, ids, forgotten_ms)
+    forgotten, forgotten_ms = state.past.forgotten, state.past.forgotten_ms
+    ids = state.next_number - 1 - state.live - forgotten
+    return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, keys, results, progress, ids, forgotten_ms, forgotten)

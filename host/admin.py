@@ -61,6 +61,7 @@ class Admin:
             counts,
             since_start=since_start,
             ids_remembered=report.ids_remembered,
+            ids_forgotten=report.ids_forgotten,
             ids_remembered_since=moment(since_ms * 1000) if since_ms else None,
             progress=progress,
             machinery=dict(stage.counters),

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Audit", "Record"]
 
+PROGRESS_EVERY = 4_096
+"""Events between two calls of a `progress`."""
 EVENT_NAMES = {cls.__name__ for cls in ev.VOCABULARY.values()}
 
 
@@ -162,8 +164,12 @@ class Audit:
                         seq += 1
                     about.forget(run)
 
-    def timeline(self, message_id: str) -> list[Record]:
+    def timeline(self, message_id: str, *, progress: Callable[[int], None] | None = None) -> list[Record]:
         """Tell a message's whole story in order, across restarts, with the publications that it caused, and those caused.
+
+        Args:
+            message_id: whose.
+            progress: called with how many events have been read, every few thousand.
 
         Raises:
             UnknownMessage: no message of that id was ever published here.
@@ -173,7 +179,9 @@ class Audit:
         checked_id("message_id", message_id)
         family = {message_id}
         story: list[Record] = []
-        for record, _, _ in self._records(0, None):
+        for read, (record, _, _) in enumerate(self._records(0, None)):
+            if progress is not None and not read % PROGRESS_EVERY:
+                progress(read)
             event = record.event
             if isinstance(event, ev.Published) and event.causation_id in family:
                 family.add(event.id)

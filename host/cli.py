@@ -76,6 +76,8 @@ def options(
 ) -> None:
     """perdure: an embedded, durable message queue. FOLDER is what a System was given; reading it disturbs nothing."""
     if config is not None:
+        if not config.is_file():
+            raise BadTarget(f"the configuration file {config} is not there, or no file; name a TOML file by --config")
         before = os.environ.get(FILE_VARIABLE)
         os.environ[FILE_VARIABLE] = str(config.absolute())
         context.call_on_close(lambda: _restore(before))
@@ -126,7 +128,7 @@ def run(target: Annotated[str, typer.Argument(help="module:attribute, for exampl
         system.serve(started=lambda: console.print(one_line(f"{target} runs; {system.recovery}"), soft_wrap=True))
     except (PerdureError, OSError):
         raise
-    except Exception as error:  # the host's own start hooks, parts and settings may raise anything
+    except (Exception, SystemExit) as error:  # the host's own start hooks, parts and settings may raise anything
         raise BadTarget(f"{target} does not run: {type(error).__name__}: {error} ({_where(error)})") from error
     console.print(one_line(f"{target} stopped"), soft_wrap=True)
 
@@ -139,6 +141,8 @@ def _load(target: str) -> System:
     sys.path.insert(0, str(Path.cwd()))
     try:
         found = importlib.import_module(module)
+    except SystemExit as error:
+        raise BadTarget(f"{module!r} ends the program while it is imported: sys.exit({error.code!r}) ({_where(error)})") from error
     except Exception as error:  # the host's own code may raise anything while it is imported
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
             raise BadTarget(f"there is no module {module!r} here or on the Python path") from None
@@ -154,7 +158,7 @@ def _load(target: str) -> System:
         except AttributeError:
             systems = ", ".join(f"{module}:{name}" for name, value in vars(found).items() if isinstance(value, System))
             raise BadTarget(f"{reached} has no {part!r}, so {target} is not a perdure.System; {systems or 'none'} is") from None
-        except Exception as error:  # what the host computes may raise anything
+        except (Exception, SystemExit) as error:  # what the host computes may raise anything
             raise BadTarget(f"{target} cannot be looked up: {type(error).__name__}: {error} ({_where(error)})") from error
         reached = f"{reached}:{part}" if reached == module else f"{reached}.{part}"
     if not isinstance(system, System):
@@ -207,8 +211,8 @@ def verify(
 def timeline(folder: Folder, message_id: Annotated[str, typer.Argument(metavar="ID", help="A message's id.")]) -> None:
     """Tell all that happened to one message, and what its handler published."""
     existing_folder(folder)
-    with console.status("reading the log"):
-        records = Audit(folder).timeline(message_id)
+    with shown_progress(console, "reading the log", unit="events") as step:
+        records = Audit(folder).timeline(message_id, progress=step)
     console.print(timeline_report(message_id, records))
 
 
@@ -236,11 +240,11 @@ def run_repair(
         raise typer.Exit(1)
 
 
-def _where(error: Exception) -> str:
-    """Return the file and line in which an import failed: the innermost that is not Python's import system."""
+def _where(error: Exception | SystemExit) -> str:
+    """Return the file and line in which an import failed: the innermost that is not one of Python's frozen ones."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen importlib")]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")]
     return f"{frames[-1].filename}, line {frames[-1].lineno}"
 
 
@@ -266,7 +270,8 @@ def main() -> None:
     try:
         app()
     except (PerdureError, OSError) as error:
-        Terminal(stderr=True).print(one_line(f"perdure: {error}", "red"), soft_wrap=True)
+        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        Terminal(stderr=True).print(one_line(f"perdure: {told}", "red"), soft_wrap=True)
         sys.exit(1)
 
 

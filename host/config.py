@@ -204,6 +204,9 @@ def _file(path: str | Path | None, environ: Mapping[str, str]) -> tuple[Path | N
 def _toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"the configuration file {file} cannot be read: {error.strerror}. Check what --config or {FILE_VARIABLE} names."
+        raise type(error)(msg) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{file} is no TOML file: {error}"
         raise ValueError(msg) from error

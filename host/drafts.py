@@ -314,7 +314,12 @@ class Drafts:
             name = self.names.name(type(value))
         except UnknownMessageType:
             name = "object"  # a class that cannot be found again comes back as plain data
-        payload = self.bound(self.codec.encode(value), f"{RESULT}{name}", ident)
+        try:
+            encoded = self.codec.encode(value)
+        except InvalidMessage as error:
+            msg = f"result: {str(error).removeprefix('message: ')}"
+            raise InvalidMessage(msg) from error
+        payload = self.bound(encoded, f"{RESULT}{name}", ident)
         self._check_size(f"the result, {name},", payload)
         return name.encode() + b"\0" + payload
 
@@ -362,8 +367,12 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     except (TypeError, ValueError) as error:
         msg = f"headers: a mapping of strings, not {headers!r}"
         raise InvalidMessage(msg) from error
-    if len(plain) > HEADERS_MAX or not all(isinstance(k, str) and isinstance(v, str) for k, v in plain.items()):
-        msg = f"headers: at most {HEADERS_MAX} pairs of strings"
+    for pair in plain.items():
+        if not (isinstance(pair[0], str) and isinstance(pair[1], str)):
+            msg = f"headers: pairs of strings, not {pair[0]!r}: {pair[1]!r}; write numbers and the like as text"
+            raise InvalidMessage(msg)
+    if len(plain) > HEADERS_MAX:
+        msg = f"headers: at most {HEADERS_MAX} pairs, not {len(plain):,}; what is more belongs into the message"
         raise InvalidMessage(msg)
     if sum(len(k) + len(v) for k, v in plain.items()) > HEADER_CHARS_MAX:
         msg = f"headers: at most {HEADER_CHARS_MAX} characters together"

@@ -72,7 +72,11 @@ class Metrics:
     ids_remembered: int = attrs.field(default=0, eq=False)
     """Ended messages whose ids are known, so that publishing one again adds nothing; live only."""
     ids_remembered_since: dt.datetime | None = attrs.field(default=None, eq=False)
-    """Of ids that perdure made later than this none is forgotten; None: not one of them is at all. Live only."""
+    """Of ids that perdure made later than this none is forgotten; None: not one of them is at all, whatever became of ids that the
+    host chose, which tell no time (see `ids_forgotten`). Live only."""
+    ids_forgotten: int = attrs.field(default=0, eq=False)
+    """Ids of ended messages that are known no more, those that the host chose too: publishing such a one again may add it again.
+    Live only."""
     progress: dict[str, tuple[float, str]] = attrs.field(factory=dict, eq=False)
     """Id to (percent, note) of what is running and has told; live only."""
     machinery: dict[str, int] = attrs.field(factory=dict, eq=False)

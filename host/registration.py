@@ -162,8 +162,17 @@ class Registration:
         call, is_async, has_services = adapt(handler, self._registry, takes=takes, message_type=cls)
         kind, function = ("async" if is_async else isolation), None
         if isolation == "process":
-            if is_async or has_services:
-                msg = "isolation: a process handler is a plain function without services; the parent's do not exist in its process"
+            if is_async:
+                msg = (
+                    f"isolation: {label_of(handler)} is a coroutine function, and a process handler runs without an event loop. "
+                    "Write `def`, with asyncio.run(...) in it where it must await; or register it without isolation."
+                )
+                raise InvalidMessage(msg)
+            if has_services:
+                msg = (
+                    f"isolation: {label_of(handler)} takes services, and those of the parent do not exist in a child process. Make "
+                    "them in the handler, or register it without isolation."
+                )
                 raise InvalidMessage(msg)
             function, call = call, lambda message, context: context.process.call(message, context)
             if not _is_being_defined(handler):

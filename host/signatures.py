@@ -110,6 +110,9 @@ def _own(handler: Any, label: str) -> tuple[Any, list[inspect.Parameter]]:
     if call is None:
         msg = f"handler: the class {label} has no method `handle(message, context)`"
         raise InvalidMessage(msg)
+    if not callable(call):
+        msg = f"handler: `handle` of the class {label} is {call!r}; make it a method `handle(self, message, context)`"
+        raise InvalidMessage(msg)
     bound = isinstance(inspect.getattr_static(handler, "handle"), (staticmethod, classmethod))
     parameters = _parameters(call)
     return call, parameters if bound else parameters[1:]

@@ -1,0 +1,129 @@
+"""Errors that name what is wrong: the pair of headers, the result, the handler, the file, the module that ends the program."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import perdure
+from perdure.chaos import SimulatedSystem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@attrs.frozen
+class Job:
+    """A message."""
+
+    number: int
+
+
+def command(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "perdure", *args]
+    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env={"PATH": "", **environment})
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({"ok": "x", "a": 1}, "'a': 1"),
+        ({2: "b"}, "2: 'b'"),
+        ({"a": None}, "'a': None"),
+        ({"a": b"x"}, "'a': b'x'"),
+        ({str(n): "" for n in range(65)}, "at most 64 pairs, not 65"),
+    ],
+)
+def test_the_pair_of_headers_is_named(headers: Any, told: str) -> None:
+    with SimulatedSystem() as system, pytest.raises(perdure.InvalidMessage, match=f"^headers: .*{told}"):
+        system.publish(Job(1), headers=headers)
+
+
+@pytest.mark.parametrize("codec", [perdure.MessagePack(), perdure.CloudPickle(key=b"k" * 32)])
+def test_a_result_that_cannot_be_encoded_is_told_as_a_result(codec: Any) -> None:
+    system = SimulatedSystem(codec=codec)
+
+    class Unsaid:
+        """What no codec takes."""
+
+        def __reduce__(self) -> Any:
+            raise TypeError("not this one")
+
+    @system.handler(Job, retries=0)
+    def answer(job: Job) -> Any:
+        return Unsaid()
+
+    with system:
+        system.publish(Job(1), keep_result=60.0)
+        system.advance(1.0)
+        (letter,) = system.dead_letters.list()
+    assert letter.error.startswith("result: ")
+    assert "message:" not in letter.error
+    assert "Unsaid" in letter.error
+
+
+def test_a_class_whose_handle_is_no_method_is_refused_for_that() -> None:
+    class Handler:
+        handle = 3
+
+    with pytest.raises(perdure.InvalidMessage, match=r"`handle` of the class .*Handler is 3; make it a method"):
+        SimulatedSystem().handler(Job)(Handler)
+
+
+def test_an_async_process_handler_is_told_what_to_write_instead() -> None:
+    async def handle(job: Job) -> None: ...
+
+    with pytest.raises(perdure.InvalidMessage, match=r"handle is a coroutine function.*asyncio\.run"):
+        SimulatedSystem().handler(Job, isolation="process")(handle)
+
+
+@pytest.mark.parametrize("args", [("stats", "data"), ("config",), ("run", "shop:system")])
+def test_a_configuration_file_that_is_not_there(tmp_path: Path, args: tuple[str, ...]) -> None:
+    done = command("--config", "NOFILE", *args, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Errno" not in done.stderr
+    assert "the configuration file NOFILE is not there" in done.stderr
+
+
+def test_a_variable_that_names_no_file(tmp_path: Path) -> None:
+    done = command("config", cwd=tmp_path, PERDURE_CONFIG="NOFILE")
+    assert done.returncode == 1
+    assert "Errno" not in done.stderr
+    assert "NOFILE cannot be read: No such file or directory" in done.stderr
+    assert "PERDURE_CONFIG" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("how", "told"), [("sys.exit(3)", "sys.exit(3)"), ("sys.exit()", "sys.exit(None)"), ("exit('no')", "'no'")]
+)
+def test_a_module_that_ends_the_program_is_told(tmp_path: Path, how: str, told: str) -> None:
+    (tmp_path / "shop.py").write_text(f"import sys\n\n{how}\n")
+    done = command("run", "shop:system", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "'shop' ends the program while it is imported" in done.stderr
+    assert told in done.stderr
+    assert "shop.py, line 3" in done.stderr
+
+
+def test_timeline_tells_how_far_it_has_come() -> None:
+    with SimulatedSystem() as system:
+        ids = system.publish_many([Job(n) for n in range(5_000)])
+        seen: list[int] = []
+        assert len(system.audit.timeline(ids[-1], progress=seen.append)) == 1
+    assert seen == [0, 4_096]
+
+
+def test_ids_of_the_host_that_are_forgotten_are_counted() -> None:
+    with SimulatedSystem(options=perdure.Options(finished_max=8)) as system:
+        for n in range(30):
+            system.publish(Job(n), id=f"host-{n}")
+            delivery = system.checkout(Job)
+            assert delivery is not None
+            delivery.ack()
+        metrics = system.admin.metrics()
+        assert metrics.ids_forgotten > 0
+        assert metrics.ids_remembered + metrics.ids_forgotten == 30
