@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -194,7 +194,7 @@ def _wait(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def _dead(system: perdure.System, n: int, **options: object) -> float:
+def _dead(system: perdure.System, n: int, **options: Any) -> float:
     before = system.admin.metrics().dead_lettered
     began = time.perf_counter()
     for start in range(0, n, BATCH):
