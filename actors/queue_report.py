@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.events.message import Message
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -41,8 +39,8 @@ class QueueReport:
 def report_of(state: QueueState, now_us: int) -> Callable[[int], QueueReport]:
     """Take down what the queue holds now; the sequence number is known once the facts up to here are on record."""
     by_type = {name: attrs.evolve(counts) for name, counts in state.by_type.items()}
-    own = [held for held in state.leased.values() if isinstance(held, Message)]
-    progress = {m.published.id: (m.published.type, m.percent, m.note) for m in own if m.percent is not None}
+    telling = [state.messages[number] for number in sorted(state.telling)]
+    progress = {m.published.id: (m.published.type, m.percent, m.note) for m in telling if m.percent is not None}
     dead, late, size = len(state.dead), state.late_results, state.payload_bytes
     keys, results = len(state.held_keys), len(state.results)
     forgotten, forgotten_ms = state.past.forgotten, state.past.forgotten_ms

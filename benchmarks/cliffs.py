@@ -129,7 +129,7 @@ def measured(folder: Path, n: int) -> list[float]:
         ids: list[str] = []
         values = [_rate(act, TIMES) for act in _commands(system, ids)]
         values += [_dead(system, TIMES), *_letters(system), _replayed(system, TIMES), _purged(system)]
-        many = max(TIMES, n // 10)
+        many = max(TIMES, n // 25)
         _dead(system, many, group="of one")
         values += [_replayed(system, many), _snapshot(system)]
     again = _system(folder, n)
@@ -252,7 +252,7 @@ COMMANDS = (
     "list ten dead letters",
     "replay all, a letter",
     "purge, a letter",
-    "replay all of one group of a tenth, a letter",
+    "replay all of one large group, a letter",
     "snapshot, a ready message",
     "stop and start, a ready message",
 )

@@ -153,7 +153,9 @@ def unplace(state: QueueState, message: Message) -> None:
             counts.out -= 1
         message.lease = None
         lease_until(state, message, 0)
-        message.percent, message.note = None, ""
+        if message.percent is not None:
+            message.percent, message.note = None, ""
+            state.telling.discard(message.number)
         del state.leased[message.number]
         if published.key is not None and published.dedup != "append":
             state.keys[published.type, published.key].running = 0

@@ -115,6 +115,7 @@ def _lease_extended(state: QueueState, event: ev.LeaseExtended) -> None:
 def _progressed(state: QueueState, event: ev.Progressed) -> None:
     message = plain.single(state, event.number)
     message.percent, message.note = event.percent, event.note
+    state.telling.add(event.number)
     lease_until(state, message, event.until_us)
 
 

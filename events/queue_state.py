@@ -119,6 +119,8 @@ class QueueState:
     leased: dict[int, Message | Flight] = attrs.field(factory=dict)
     holders: dict[str, int] = attrs.field(factory=dict)
     """Manual consumers' requests, and which message each has."""
+    telling: set[int] = attrs.field(factory=set)
+    """Messages that are out and have told how far they are."""
     flights: dict[int, Flight] = attrs.field(factory=dict)
     """By first number: those with leases that end."""
     lease_ends: HeapSet[tuple[int, int]] = attrs.field(factory=HeapSet)

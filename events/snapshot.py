@@ -346,6 +346,8 @@ def _stand_in_line(state: QueueState, messages: list[Message], leases: dict[int,
             counts.out += not lease.holder
             if lease.holder:
                 state.holders[lease.holder] = message.number
+            if message.percent is not None:
+                state.telling.add(message.number)
             if message.until_us:
                 state.lease_ends.add((message.until_us, message.number))
             if message.number in state.suspects:

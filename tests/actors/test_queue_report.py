@@ -1,0 +1,60 @@
+"""What the queue reports costs what there is to tell, not what is out; who has told how far it is, is known after a restart too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+import perdure
+from perdure.actors.queue_report import report_of
+from perdure.chaos import SimulatedSystem
+from perdure.events.snapshot import States
+
+
+@attrs.frozen
+class Job:
+    """A message."""
+
+    number: int
+
+
+class Unread(dict[Any, Any]):
+    """A dict that must not be gone through."""
+
+    def values(self) -> Any:
+        raise AssertionError("all that is out was looked at")
+
+    items = __iter__ = values
+
+
+def test_a_report_looks_only_at_what_has_told() -> None:
+    with SimulatedSystem() as system:
+        system.publish_many([Job(n) for n in range(9)])
+        deliveries = [system.checkout(Job) for _ in range(9)]
+        told = deliveries[3]
+        assert told is not None
+        told.heartbeat(40, "half-way")
+        queue: Any = system.stage.actors["queue"]
+        assert queue.state.telling == {4}
+        leased, queue.state.leased = queue.state.leased, Unread(queue.state.leased)
+        try:
+            report = report_of(queue.state, 1)(1)
+        finally:
+            queue.state.leased = leased
+        assert report.progress == {told.id: (f"{__name__}.Job", 40.0, "half-way")}
+        assert States.decode(States(queue.state).encode()).queue.telling == {4}
+
+
+@pytest.mark.parametrize("how", ["ack", "requeue", "reject"])
+def test_what_is_no_longer_out_has_told_nothing(how: str) -> None:
+    with SimulatedSystem(options=perdure.Options(retries=3)) as system:
+        system.publish(Job(1))
+        delivery = system.checkout(Job)
+        assert delivery is not None
+        delivery.heartbeat(40)
+        {"ack": delivery.ack, "requeue": lambda: delivery.requeue("later"), "reject": lambda: delivery.reject("no")}[how]()
+        queue: Any = system.stage.actors["queue"]
+        assert not queue.state.telling
+        assert system.admin.metrics().progress == {}
