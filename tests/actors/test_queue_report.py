@@ -54,7 +54,10 @@ def test_what_is_no_longer_out_has_told_nothing(how: str) -> None:
         delivery = system.checkout(Job)
         assert delivery is not None
         delivery.heartbeat(40)
-        {"ack": delivery.ack, "requeue": lambda: delivery.requeue("later"), "reject": lambda: delivery.reject("no")}[how]()
+        if how == "ack":
+            delivery.ack()
+        else:
+            getattr(delivery, how)("not now")
         queue: Any = system.stage.actors["queue"]
         assert not queue.state.telling
         assert system.admin.metrics().progress == {}
