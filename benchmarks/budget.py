@@ -16,19 +16,19 @@ import perdure
 from benchmarks.figure import Measure
 from benchmarks.floors import HAND_OFF
 from benchmarks.load import Job, Load, job
-from perdure.actors.context import Context
-from perdure.actors.desk import Desk, Request
-from perdure.actors.pool import Delivery
-from perdure.events import queue_rules as rules
-from perdure.events import wire
+from perdure.actors.requests.pending import PendingRequests, Request
+from perdure.actors.workers.context import Context
+from perdure.actors.workers.pool import Delivery
+from perdure.events.codec import wire
+from perdure.events.codec.runs import LeasedRun, count
 from perdure.events.commands import DoneRun, Publish, Subscription
 from perdure.events.limits import Limits
-from perdure.events.outcome_rules import complete_run
-from perdure.events.parcel import Flight
-from perdure.events.queue_folds import evolve_all
-from perdure.events.queue_state import QueueState
-from perdure.events.runs import LeasedRun, count
-from perdure.future import PublishFuture
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.outcomes import complete_run
+from perdure.events.queue.state import QueueState
+from perdure.events.structures.message_block import LeaseBatch
+from perdure.publishing.publish_future import PublishFuture
 from perdure.store import SegmentStore
 
 if TYPE_CHECKING:
@@ -79,14 +79,14 @@ class _Stopwatch:
 
     def start(self) -> None:
         """Begin with the first stage."""
-        self._stage = 0
+        self._runtime = 0
         self._since_s = time.perf_counter()
 
     def lap(self) -> None:
         """End a stage, and begin the next."""
         now_s = time.perf_counter()
-        self.total_s[self._stage] += now_s - self._since_s
-        self._stage, self._since_s = self._stage + 1, time.perf_counter()
+        self.total_s[self._runtime] += now_s - self._since_s
+        self._runtime, self._since_s = self._runtime + 1, time.perf_counter()
 
 
 class _Life:
@@ -160,10 +160,10 @@ class _Life:
                 msg = "plain messages should be leased in runs"
                 raise TypeError(msg)
             for held, group in groupby(run.numbers, self.state.leased.__getitem__):
-                if isinstance(held, Flight):
-                    numbers, parcel = list(group), held.parcel
-                    at = parcel.place(numbers[0])
-                    made += map(Delivery, numbers, repeat(held), parcel.payloads[at : at + len(numbers)])
+                if isinstance(held, LeaseBatch):
+                    numbers, block = list(group), held.block
+                    at = block.place(numbers[0])
+                    made += map(Delivery, numbers, repeat(held), block.payloads[at : at + len(numbers)])
         return made
 
 
@@ -191,14 +191,14 @@ def submit_steps(seconds: float) -> list[float]:
     drafts = perdure.System(store=perdure.MemoryStore()).drafts  # not started: only what makes payloads
     messages = [job(i) for i in range(BATCH)]
     sent: list[Request] = []
-    desk = Desk(lambda _name, request: sent.append(request))
+    pending = PendingRequests(lambda _name, request: sent.append(request))
     type_name, payload = drafts.encoded(messages[0]) or ("", b"")
     futures: list[PublishFuture[str]] = [PublishFuture() for _ in messages]
     steps: tuple[tuple[Callable[[Any], object], Sequence[object]], ...] = (
         (drafts.codec.encode, messages),
         (drafts.encoded, messages),
         (lambda _: PublishFuture(), messages),
-        (lambda future: desk.submit(type_name, payload, future, drafts.ids.run), futures),
+        (lambda future: pending.submit(type_name, payload, future, drafts.ids.run), futures),
     )
     gc.set_threshold(perdure.Options().gc_threshold)
     total_s, batches = [0.0] * len(steps), 0
@@ -209,7 +209,7 @@ def submit_steps(seconds: float) -> list[float]:
             for argument in arguments:
                 step(argument)
             total_s[i] += time.perf_counter() - since_s
-        desk.settle_all(sent)
+        pending.settle_all(sent)
         sent.clear()
         batches += 1
     encode, checked, future, put = (each * 1e6 / (batches * BATCH) for each in total_s)

@@ -43,8 +43,8 @@ class Document:
 
 def drained(folder: Path, count: int, resident_max: int) -> tuple[float, float]:
     """Let messages wait, and drain them; gives the bytes of memory a waiting message, payload and all, and messages a second."""
-    chance = random.Random(1)
-    documents = [Document(chance.randbytes(BODY_BYTES)) for _ in range(BATCH)]
+    rng = random.Random(1)
+    documents = [Document(rng.randbytes(BODY_BYTES)) for _ in range(BATCH)]
     options = perdure.Options(backlog_max=count + BATCH, backlog_bytes=16 << 30, resident_payload_bytes=resident_max)
     system = perdure.System(folder, options=options)
 

@@ -90,11 +90,11 @@ def idle(folder: Path, samples: int) -> tuple[float, float, float]:
     def handle(_job: Job, _ctx: perdure.Context) -> None:
         starts.put(time.perf_counter())
 
-    chance = random.Random(7)
+    rng = random.Random(7)
     waits_ms = []
     with system:
         for i in range(samples + 20):
-            time.sleep(chance.uniform(*PAUSE_S))
+            time.sleep(rng.uniform(*PAUSE_S))
             began = time.perf_counter()
             system.publish(job(i))
             waits_ms.append((starts.get(timeout=DRAIN_S) - began) * 1000)

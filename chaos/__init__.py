@@ -3,9 +3,9 @@
 Shipped, because users may turn all of it on their own handlers. Nothing imports this room; it may import all others.
 """
 
-from perdure.chaos.crash import CrashCheck, PowerCuts
-from perdure.chaos.memory_disk import Fault, MemoryDisk, PowerCut
-from perdure.chaos.monkey import Monkey
-from perdure.chaos.simulated import SimulatedSystem
+from perdure.chaos.disk.crash_states import CrashCheck, PowerCuts
+from perdure.chaos.disk.memory_disk import Fault, MemoryDisk, PowerCut
+from perdure.chaos.simulation.simulated_system import SimulatedSystem
+from perdure.chaos.threads.monkey import Monkey
 
 __all__ = ["CrashCheck", "Fault", "MemoryDisk", "Monkey", "PowerCut", "PowerCuts", "SimulatedSystem"]

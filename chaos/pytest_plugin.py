@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perdure.chaos.monkey import Monkey
-from perdure.chaos.simulated import SimulatedSystem
+from perdure.chaos.simulation.simulated_system import SimulatedSystem
+from perdure.chaos.threads.monkey import Monkey
 from perdure.system import System
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from perdure.events.parcel import Flight
+    from perdure.events.structures.message_block import LeaseBatch
     from perdure.events.vocabulary import FailureNote, Leased, Published, Terms
 
 __all__ = [
@@ -26,17 +26,17 @@ __all__ = [
     "DoneRun",
     "Draft",
     "DraftRun",
+    "ExpireLease",
     "Extend",
     "Fail",
-    "GiveBack",
     "Look",
-    "Lose",
     "Orphan",
     "Publish",
     "Purge",
+    "ReassertLease",
+    "Release",
     "Replay",
     "ReplayItem",
-    "StillOut",
     "Subscription",
     "Tick",
 ]
@@ -110,11 +110,13 @@ class DoneRun(NamedTuple):
     """Many attempts succeeded, of plain messages: their numbers, and what each was handed out with."""
 
     numbers: list[int]
-    flights: list[Flight]
+    lease_batches: list[LeaseBatch]
 
     def each(self) -> Iterator[Done]:
         """Give them one by one."""
-        return (Done(number, flight.id_of(number), 1) for number, flight in zip(self.numbers, self.flights, strict=True))
+        return (
+            Done(number, lease_batch.id_of(number), 1) for number, lease_batch in zip(self.numbers, self.lease_batches, strict=True)
+        )
 
 
 class Fail(NamedTuple):
@@ -130,7 +132,7 @@ class Fail(NamedTuple):
     reject: str | None = None
 
 
-class GiveBack(NamedTuple):
+class Release(NamedTuple):
     """The attempt had not started and will not; it does not count."""
 
     number: int
@@ -139,7 +141,7 @@ class GiveBack(NamedTuple):
     reason: str
 
 
-class Lose(NamedTuple):
+class ExpireLease(NamedTuple):
     """The holder is gone with the attempt under way; it counts."""
 
     number: int
@@ -148,7 +150,7 @@ class Lose(NamedTuple):
     reason: str
 
 
-class StillOut(NamedTuple):
+class ReassertLease(NamedTuple):
     """Workers have this, whatever the log says: it may have lost the lease, or how the one before it ended, with a frame."""
 
     number: int

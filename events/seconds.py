@@ -1,6 +1,6 @@
 """The one validator of seconds: delays, times to live, leases, timeouts, pauses, waits.
 
-Pure. Moments (a datetime, "since when") are not lengths of time; the host checks those in `perdure.moments`.
+Pure. Moments (a datetime, "since when") are not lengths of time; the host checks those in `perdure.operations.moments`.
 """
 
 from __future__ import annotations

@@ -7,12 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perdure.actors.clock import Clock, ManualClock, SystemClock
-    from perdure.actors.context import Batch, BatchItem, Context, Reject, Retry
-    from perdure.audit import Audit, Record
-    from perdure.consumer import Delivery
-    from perdure.dead_letters import DeadLetter
-    from perdure.events.backoff import Backoff, Exponential, Fixed, Linear
+    from perdure.actors.core.clock import Clock, ManualClock, SystemClock
+    from perdure.actors.workers.context import Batch, BatchItem, Context, Reject, Retry
     from perdure.events.errors import (
         Cancelled,
         DuplicateKey,
@@ -33,15 +29,19 @@ if TYPE_CHECKING:
         UnknownMessageType,
         WouldDeadlock,
     )
-    from perdure.metrics import HandlerInfo, Metrics, Totals
+    from perdure.events.handlers.backoff import Backoff, Exponential, Fixed, Linear
+    from perdure.handling.manual_delivery import Delivery
+    from perdure.handling.schedules import Tick
     from perdure.middleware import Middleware
+    from perdure.operations.audit import Audit, Record
+    from perdure.operations.dead_letters import DeadLetter
+    from perdure.operations.message_state import MessageState
+    from perdure.operations.metrics import HandlerInfo, Metrics, Totals
     from perdure.options import Options
-    from perdure.outbox import Outbox, OutboxRelay
-    from perdure.payloads import MessagePack, message
-    from perdure.pickling import CloudPickle
-    from perdure.recovery import Recovery
-    from perdure.schedules import Tick
-    from perdure.standing import MessageState
+    from perdure.outbox.sql_outbox import Outbox, OutboxRelay
+    from perdure.payloads.codecs import MessagePack, message
+    from perdure.payloads.signed_pickle import CloudPickle
+    from perdure.runtime.recovery_report import Recovery
     from perdure.store import MemoryStore
     from perdure.system import System
 

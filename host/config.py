@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.handler_options import HandlerOptions
+from perdure.handling.handler_options import HandlerOptions
 from perdure.options import Options
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from perdure.actors.context import Context
+    from perdure.actors.workers.context import Context
     from perdure.events.commands import Draft
 
     Handle = Callable[[Any, Any], Any]

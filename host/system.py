@@ -16,32 +16,33 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
-from perdure import living, serving
-from perdure.actors.clock import Clock, SystemClock
-from perdure.actors.context import plain_text
-from perdure.actors.event_loop import CLOSED
-from perdure.actors.here import HERE, check_is_outside, check_may_wait
-from perdure.actors.messages import WhenIdle
-from perdure.actors.scope import CALLER
-from perdure.actors.world import Threads
-from perdure.admin import Actors, Admin
-from perdure.apart import Apart
-from perdure.audit import Audit
+from perdure.actors.core.clock import Clock, SystemClock
+from perdure.actors.core.current_actor import HERE, check_is_outside, check_may_wait
+from perdure.actors.core.executor import Threads
+from perdure.actors.core.messages import WhenIdle
+from perdure.actors.execution.event_loop import CLOSED
+from perdure.actors.execution.scope import CALLER
+from perdure.actors.workers.context import plain_text
 from perdure.config import load_handlers, trace
-from perdure.consumer import Delivery
-from perdure.dead_letters import DeadLetters
-from perdure.drafts import Drafts
-from perdure.engine import Engine
 from perdure.events.commands import CheckOut, Fail
 from perdure.events.errors import InvalidMessage, PerdureError, WouldDeadlock
 from perdure.events.seconds import checked_seconds, seconds_or_none, wait_seconds, whole_us
-from perdure.future import PublishFuture
-from perdure.handling import Handling
-from perdure.hooks import Hooks, check_outside_hooks
-from perdure.ids import Ids
-from perdure.payloads import Codec, MessagePack, TypeNames
-from perdure.registration import Registration, check_whole
-from perdure.results import Results
+from perdure.handling.decorators import Handling
+from perdure.handling.hooks import Hooks, check_outside_hooks
+from perdure.handling.manual_delivery import Delivery
+from perdure.handling.registration import Registration, check_whole
+from perdure.operations.admin import Actors, Admin
+from perdure.operations.audit import Audit
+from perdure.operations.dead_letters import DeadLetters
+from perdure.payloads.codecs import Codec, MessagePack, TypeNames
+from perdure.publishing.drafts import Drafts
+from perdure.publishing.message_ids import Ids
+from perdure.publishing.publish_future import PublishFuture
+from perdure.publishing.results import Results
+from perdure.runtime import live_systems as living
+from perdure.runtime import serving
+from perdure.runtime.engine import Engine
+from perdure.runtime.step_thread import Apart
 from perdure.store import EventStore, History, SegmentStore
 
 if TYPE_CHECKING:
@@ -51,11 +52,11 @@ if TYPE_CHECKING:
 
     import svcs
 
-    from perdure.actors.world import World
+    from perdure.actors.core.executor import Executor
     from perdure.middleware import Middleware
     from perdure.options import Options
-    from perdure.recovery import Recovery
-    from perdure.serving import Part
+    from perdure.runtime.recovery_report import Recovery
+    from perdure.runtime.serving import Part
 
 __all__ = ["System"]
 
@@ -116,7 +117,7 @@ class System(Handling, Results):
         middleware: Sequence[Middleware] = (),
         registry: svcs.Registry | None = None,
         loop: asyncio.AbstractEventLoop | Literal["own"] | None = None,
-        world: World | None = None,
+        executor: Executor | None = None,
     ) -> None:
         if (folder is None) == (store is None):
             msg = "System needs a folder, or a store instead of one"
@@ -124,10 +125,10 @@ class System(Handling, Results):
         self._configuration = trace(options, path=config)
         self.options = self._configuration.options
         self.clock: Clock = clock or SystemClock()
-        self._world: World = world or Threads()
+        self._executor: Executor = executor or Threads()
         self._seed = seed
-        self._chance = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
-        ids = Ids(self.clock, self._chance)
+        self._rng = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
+        ids = Ids(self.clock, self._rng)
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, middleware)
         if loop is not None and loop != "own" and not isinstance(loop, asyncio.AbstractEventLoop):
             msg = f"loop: an asyncio event loop, 'own' or None, not {loop!r}"
@@ -209,7 +210,7 @@ class System(Handling, Results):
             msg = "start: it waits until the system has stopped, and that waits for the handler (or callback) that calls it"
             raise WouldDeadlock(msg)
         if self._engine is not None:
-            check_outside_hooks(self._engine.stage, "start")
+            check_outside_hooks(self._engine.runtime, "start")
         beginning = self._beginning = _Beginning()
         try:
             self._apart(lambda: self._start(beginning), "start")
@@ -220,7 +221,7 @@ class System(Handling, Results):
             raise
 
     def _apart(self, step: Callable[[], None], name: str) -> None:
-        apart = Apart(self._world, step, name)
+        apart = Apart(self._executor, step, name)
         apart.begin()
         apart.wait()
 
@@ -249,7 +250,7 @@ class System(Handling, Results):
         try:
             self.drafts.ids.begin(opened.epoch)
             engine = Engine(
-                self._store, self.clock, self._chance, self.drafts, self.options, self._world, self._hooks, self._host_loop()
+                self._store, self.clock, self._rng, self.drafts, self.options, self._executor, self._hooks, self._host_loop()
             )
         except BaseException:
             self._store.abandon()
@@ -262,7 +263,7 @@ class System(Handling, Results):
             self.recovery = engine.start(opened, specs, schedules, lambda: beginning.given_up)
             # Those that another thread registered while the engine started.
             for spec in [*self._registered.specs.values()]:
-                if spec.type not in engine.stage.pools:
+                if spec.type not in engine.runtime.pools:
                     engine.add(spec)
         except BaseException:
             self._engine = None
@@ -297,7 +298,7 @@ class System(Handling, Results):
             grace_s = self.options.grace_s if grace is None else checked_seconds("grace", grace)
             if self._engine is None and not self._lifecycle.locked():
                 return
-            stopping = Apart(self._world, lambda: self._stop(grace_s, None), "stop")
+            stopping = Apart(self._executor, lambda: self._stop(grace_s, None), "stop")
             stopping.begin()
             if HERE.actor is None and CALLER.get() is None and not self._is_on_its_loop():
                 stopping.wait()
@@ -306,7 +307,7 @@ class System(Handling, Results):
         except BaseException:
             if (engine := self._engine) is not None:
                 engine.hurry()
-            stopping = stopping or Apart(self._world, lambda: self._stop(0.0, None), "stop")
+            stopping = stopping or Apart(self._executor, lambda: self._stop(0.0, None), "stop")
             stopping.begin()
             stopping.wait()
             raise
@@ -314,7 +315,7 @@ class System(Handling, Results):
     def _is_on_its_loop(self) -> bool:
         """Tell whether the caller runs on the host's event loop, which the handlers and hooks need to end."""
         engine = self._engine
-        loop = None if engine is None else engine.stage.host_loop
+        loop = None if engine is None else engine.runtime.host_loop
         try:
             return loop is not None and asyncio.get_running_loop() is loop
         except RuntimeError:
@@ -378,8 +379,8 @@ class System(Handling, Results):
         """Take note, in a forked child, that the threads have stayed with the parent. For `living`."""
         self._lifecycle = threading.Lock()  # a thread that is gone may have held it
         if self._seed is None:
-            self._chance.seed()
-            self.drafts.ids.begin_anew(self._chance)
+            self._rng.seed()
+            self.drafts.ids.begin_anew(self._rng)
         if self._engine is not None:
             self._engine = self._life = None
             self._why_not_running = living.why_forked(parent)
@@ -483,14 +484,14 @@ class System(Handling, Results):
         """
         check_is_outside("drain")
         wait_s = wait_seconds("timeout", timeout)
-        self._check_may_block("drain", "adrain", self.stage.pools)
-        desk = self.stage.desk
-        answer = self.stage.world.answer()
-        request = desk.send("queue", WhenIdle(), answer, is_patient=True)
+        self._check_may_block("drain", "adrain", self.runtime.pools)
+        pending = self.runtime.pending
+        answer = self.runtime.executor.answer()
+        request = pending.send("queue", WhenIdle(), answer, is_patient=True)
         try:
             answer.wait(wait_s)
         except TimeoutError:
-            desk.forget(request)
+            pending.forget(request)
             raise TimeoutError(self._not_idle(timeout)) from None
 
     def _not_idle(self, timeout_s: float | None) -> str:
@@ -508,14 +509,14 @@ class System(Handling, Results):
         """
         wait_s = seconds_or_none("timeout", timeout, above_zero=False)
         check_may_wait()
-        desk = self.stage.desk
+        pending = self.runtime.pending
         reply: PublishFuture[None] = PublishFuture()
-        request = desk.send("queue", WhenIdle(), reply, is_patient=True)
+        request = pending.send("queue", WhenIdle(), reply, is_patient=True)
         try:
             await asyncio.wait_for(asyncio.wrap_future(reply), wait_s)
         except TimeoutError:
-            desk.forget(request)
+            pending.forget(request)
             raise TimeoutError(await asyncio.to_thread(self._not_idle, timeout)) from None
         except asyncio.CancelledError:
-            desk.forget(request)
+            pending.forget(request)
             raise

@@ -3,12 +3,12 @@
 Knows nothing of what the events mean: bodies are bytes here.
 """
 
-from perdure.store.folder import SegmentStore
-from perdure.store.history import History
+from perdure.store.files.folder_reader import FolderReader
+from perdure.store.files.history import History
+from perdure.store.files.segment_store import SegmentStore
+from perdure.store.maintenance.verify import Finding, Verification, verify
 from perdure.store.memory import MemoryStore
 from perdure.store.protocol import EventStore, Frame, Recovered, Snapshot
-from perdure.store.reader import FolderReader
-from perdure.store.verify import Finding, Verification, verify
 
 __all__ = [
     "EventStore",

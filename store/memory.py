@@ -10,8 +10,8 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreLocked, StoreUnavailable
-from perdure.store import frame as fr
-from perdure.store.hold import Hold
+from perdure.store.files.retention_hold import Hold
+from perdure.store.format import frame as fr
 from perdure.store.protocol import Frame, Recovered, Snapshot
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ class MemoryStore:
             if at_most is None or seq <= at_most:
                 yield self._snapshots[seq]
 
-    def shelf(self) -> None:
-        """See `EventStore.shelf`: there is only memory."""
+    def spill(self) -> None:
+        """See `EventStore.spill`: there is only memory."""
 
     @property
     def bytes_on_disk(self) -> int:

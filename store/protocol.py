@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from perdure.store.shelf import Shelf
+    from perdure.store.files.payload_spill import PayloadSpill
 
 __all__ = ["EventStore", "Frame", "Recovered", "Snapshot"]
 
@@ -145,7 +145,7 @@ class EventStore(Protocol):
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """Give the whole snapshots up to number `at_most`, newest first; damaged ones are logged and passed over."""
 
-    def shelf(self) -> Shelf | None:
+    def spill(self) -> PayloadSpill | None:
         """Give a place for payloads that would take too much memory while they wait; None: they take none but memory."""
 
     def close(self) -> None:

@@ -12,23 +12,25 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors import intake, journal
-from perdure.actors.messages import Append, Outcomes, Settle
+from perdure.actors.core.messages import Append, Outcomes, Settle
+from perdure.actors.journal import journal
+from perdure.actors.queue import admission
 from perdure.chaos import SimulatedSystem
-from perdure.chaos.memory_disk import Killed, MemoryDisk
-from perdure.events import commit_size, vocabulary
-from perdure.events import handlers as handler_rules
-from perdure.events import queue_rules as rules
+from perdure.chaos.disk.memory_disk import Killed, MemoryDisk
+from perdure.events import vocabulary
+from perdure.events.codec import commit_size
+from perdure.events.codec.wire import decode, encode
 from perdure.events.commands import Draft, Fail, Publish, Replay
-from perdure.events.dead_letters import Selection, replay_item
-from perdure.events.wire import decode, encode
+from perdure.events.handlers import registry as handler_rules
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.dead_letters import Selection, replay_item
 from perdure.store import SegmentStore
-from perdure.store import frame as store_frame
+from perdure.store.format import frame as store_frame
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perdure.actors.pool import Delivery
+    from perdure.actors.workers.pool import Delivery
     from perdure.events import vocabulary as ev
 
 PASS_EVENTS = 6
@@ -45,14 +47,14 @@ class Child:
     number: int
 
 
-def too_long(_stage: Any, _pool: Any, delivery: Delivery, _error: BaseException) -> Fail:
+def too_long(_runtime: Any, _pool: Any, delivery: Delivery, _error: BaseException) -> Fail:
     number, ident, attempt = delivery.place
     return Fail(number, ident, attempt, "E", "x" * 30_000, "", 0)
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "PASS_EVENTS", PASS_EVENTS)
+    monkeypatch.setattr(admission, "PASS_EVENTS", PASS_EVENTS)
     monkeypatch.setattr(rules, "TICK_MAX", TICK)
 
 
@@ -81,10 +83,10 @@ def test_all_that_expires_at_one_instant() -> None:
         numbers = system.admin.metrics()
         assert (numbers.expired, numbers.ready) == (120, 0)
         check(batches(system, before), 20)
-        held: Any = system.stage.actors["queue"]
+        held: Any = system.runtime.actors["queue"]
         assert len(held.state.results) == 20
         assert system.publish(Job(1))
-    assert not system.world.crashes
+    assert not system.executor.crashes
 
 
 def test_all_that_wakes_at_one_instant_comes_out_in_order() -> None:
@@ -106,10 +108,10 @@ def test_publish_is_answered_while_much_falls_due(monkeypatch: pytest.MonkeyPatc
     system = SimulatedSystem()
     with system:
         system.publish_many([Job(n) for n in range(200)], ttl=60.0)
-        system.world.clock.advance(100.0)
+        system.executor.clock.advance(100.0)
         future = system.submit(Child(1))
-        system.world.run_until(future.done)
-        queue: Any = system.stage.actors["queue"]
+        system.executor.run_until(future.done)
+        queue: Any = system.runtime.actors["queue"]
         assert queue.state.live > 100, "it did not wait for all of them"
         system.run_until_idle()
         assert system.admin.metrics().expired == 200
@@ -119,7 +121,7 @@ def test_checkout_passes_over_what_has_expired() -> None:
     with SimulatedSystem() as system:
         system.publish_many([Job(n) for n in range(50)], ttl=60.0)
         last = system.publish(Job(99))
-        system.world.clock.advance(100.0)
+        system.executor.clock.advance(100.0)
         delivery = system.checkout(Job)
         assert delivery is not None
         assert delivery.id == last
@@ -127,8 +129,8 @@ def test_checkout_passes_over_what_has_expired() -> None:
 
 def test_batch_that_fails_with_long_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch handler of many messages that raises an error of 4,000 characters of two bytes."""
-    monkeypatch.setattr(intake, "PASS_EVENTS", 20_000)
-    monkeypatch.setattr(intake, "PASS_BYTES", 100_000)
+    monkeypatch.setattr(admission, "PASS_EVENTS", 20_000)
+    monkeypatch.setattr(admission, "PASS_BYTES", 100_000)
     system = SimulatedSystem()
 
     @system.batch_handler(Job, size=40, wait=1.0, retries=0)
@@ -142,7 +144,7 @@ def test_batch_that_fails_with_long_texts(monkeypatch: pytest.MonkeyPatch) -> No
         sizes = [len(encode([(1, events)])) for events in batches(system)]
         assert max(sizes) < 100_000 + 60_000
         assert sum(sizes) > 1_000_000
-    assert not system.world.crashes
+    assert not system.executor.crashes
 
 
 def test_what_was_out_is_taken_back_in_parts_whoever_dies_in_between() -> None:
@@ -152,26 +154,26 @@ def test_what_was_out_is_taken_back_in_parts_whoever_dies_in_between() -> None:
     system.publish_many([Job(n) for n in range(40)])
     for _ in range(40):
         assert system.checkout(Job, lease=1e6) is not None
-    system.world.forget_all()
+    system.executor.forget_all()
     disk.owner = None
     attempts = Counter[int]()
     deaths = 0
     following = SimulatedSystem(disk=disk)
-    disk.before_each = lambda _name: following.world.point()
+    disk.before_each = lambda _name: following.executor.point()
     while deaths < 60:
-        following.world.die_after = 1 + deaths
+        following.executor.die_after = 1 + deaths
         try:
             following.start()
             following.run_until_idle()
         except Killed:
             deaths += 1
-            following.world.forget_all()
+            following.executor.forget_all()
             disk.owner = None
             following = SimulatedSystem(disk=disk)
         else:
             break
     assert 3 < deaths < 60
-    following.world.die_after = 0
+    following.executor.die_after = 0
     with_all = batches(following)
     check([[e for e in events if isinstance(e, vocabulary.LeaseExpired)] for events in with_all], 1)
     for events in with_all:
@@ -189,14 +191,14 @@ def test_results_kept_past_a_lower_bound_are_dropped_at_the_start() -> None:
     following = SimulatedSystem(disk=disk, options=perdure.Options(results_max=7))
     following.handler(Child)(lambda child: None)
     with following as system:
-        queue: Any = system.stage.actors["queue"]
+        queue: Any = system.runtime.actors["queue"]
         assert len(queue.state.results) == 7
         check(batches(system)[-20:], TICK)
-        assert not system.world.crashes
+        assert not system.executor.crashes
 
 
 def test_purge_of_many_is_not_one_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perdure.dead_letters.PURGED_TOGETHER", 5)
+    monkeypatch.setattr("perdure.operations.dead_letters.PURGED_TOGETHER", 5)
     system = SimulatedSystem()
 
     @system.handler(Job, retries=0)
@@ -241,7 +243,7 @@ def test_what_the_queue_cannot_commit_is_refused_and_nothing_of_it_done(monkeypa
         system.run_until_idle()
         assert all(future.result(0) for future in futures)
         assert system.admin.metrics().published == 20
-    assert not system.world.crashes
+    assert not system.executor.crashes
 
 
 def test_handler_that_publishes_more_than_a_commit_takes_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +296,7 @@ def test_change_of_a_handler_that_no_frame_takes_is_refused(monkeypatch: pytest.
             system.ask("dispatcher", handler_rules.Configure(name, {"retries": {"x": "y" * 4_000}}))
         system.admin.scale(Job, 2)
         assert system.admin.handlers()[name].parallelism == 2
-    assert not system.world.crashes
+    assert not system.executor.crashes
 
 
 # --- the journal, where a decider has let too much through -----------------------------------------------------------------
@@ -320,7 +322,7 @@ def test_journal_refuses_the_request_that_no_frame_takes_and_lives() -> None:
 @pytest.mark.usefixtures("tiny_frames")
 def test_journal_fails_the_outcome_that_no_frame_takes_and_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     system = SimulatedSystem(options=perdure.Options(restart_budget=0))
-    monkeypatch.setattr("perdure.actors.worker.failure", too_long)
+    monkeypatch.setattr("perdure.actors.workers.worker.failure", too_long)
 
     @system.handler(Job, retries=1)
     def work(job: Job) -> None:
@@ -340,7 +342,7 @@ def test_journal_fails_the_outcome_that_no_frame_takes_and_lives(monkeypatch: py
 def test_appends_are_grouped_by_their_size_before_they_are_encoded() -> None:
     """Else a hundred large ones would be encoded together, and again in halves, before the first is written."""
     with SimulatedSystem() as system:
-        queue: Any = system.stage.actors["queue"]
+        queue: Any = system.runtime.actors["queue"]
         largest = [0]
         usual = encode
 
@@ -353,7 +355,7 @@ def test_appends_are_grouped_by_their_size_before_they_are_encoded() -> None:
             patch.setattr(journal, "encode", watched)
             for n in range(100):
                 published = vocabulary.Published(1000 + n, f"m{n}", "t", b"x" * 3_000)
-                system.stage.tell("journal", Append("queue", queue.term, 0, [published], [], []))
+                system.runtime.tell("journal", Append("queue", queue.term, 0, [published], [], []))
             system.run_until_idle()
         assert 3_000 < largest[0] <= 10_000
 
@@ -375,14 +377,14 @@ def test_outcomes_are_still_one_request_each() -> None:
     told: list[Any] = []
     with system:
         system.publish_many([Job(n) for n in range(60)])
-        tell = system.stage.tell
+        tell = system.runtime.tell
 
         def listening(name: str, message: Any) -> None:
             if isinstance(message, Append):
                 told.extend(e for e in message.written if isinstance(e, Settle) and isinstance(e.request.command, Outcomes))
             tell(name, message)
 
-        system.stage.tell = listening  # type: ignore[method-assign]
+        system.runtime.tell = listening  # type: ignore[method-assign]
         system.advance(5.0)
         assert system.admin.metrics().dead_letters == 60
     keys = [effect.request.key for effect in told]

@@ -11,9 +11,11 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.supervisor import Supervisor
-from perdure.actors.worker import Worker
-from perdure.events import dead_letters, handlers, queue_rules
+from perdure.actors.services.supervisor import Supervisor
+from perdure.actors.workers.worker import Worker
+from perdure.events.handlers import registry as handlers
+from perdure.events.queue import dead_letters
+from perdure.events.queue import decisions as queue_rules
 from perdure.store import MemoryStore
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def test_a_supervisors_death_forgives_nobody(monkeypatch: pytest.MonkeyPatch) ->
     """What counts in the budget outlives it."""
     system = perdure.System(store=MemoryStore(), options=perdure.Options(restart_budget=3))
     with system:
-        monkeypatch.setattr("perdure.actors.timer.Timer.turn", lambda *_: 1 / 0)
+        monkeypatch.setattr("perdure.actors.services.timer.Timer.turn", lambda *_: 1 / 0)
         for _ in range(200):
             if not system.running:
                 break
@@ -114,7 +116,7 @@ def test_no_thread_for_a_worker_is_no_end_of_the_system(monkeypatch: pytest.Monk
         assert handled == [1]
         exhausted.clear()
         until(lambda: system.admin.handlers()[f"{__name__}.Job"].workers == 20)
-        until(lambda: all(system.stage.world.runs(a) for a in list(system.stage.actors.values())))
+        until(lambda: all(system.runtime.executor.runs(a) for a in list(system.runtime.actors.values())))
         assert system.running
 
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perdure.actors.bundle import BUNDLE_BYTES_MAX, BUNDLE_MAX, Bundle
-from perdure.actors.desk import Answer, Desk
+from perdure.actors.requests.pending import Answer, PendingRequests
+from perdure.actors.requests.submit_batch import SUBMIT_BATCH_BYTES_MAX, SUBMIT_BATCH_MAX, SubmitBatch
 from perdure.events.errors import NotRunning, QueueFull
-from perdure.events.id_index import IdRun
+from perdure.events.structures.id_index import IdRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.desk import Request
+    from perdure.actors.requests.pending import Request
 
 
 class Replies(list[Any]):
@@ -32,30 +32,30 @@ class Replies(list[Any]):
         self.append(error)
 
 
-def ids(n: int = BUNDLE_MAX) -> IdRun:
+def ids(n: int = SUBMIT_BATCH_MAX) -> IdRun:
     return IdRun("prefix-", 1, n)
 
 
-def payloads(bundle: Bundle) -> list[bytes]:
-    return list(bundle.publish().drafts.payloads)  # type: ignore[union-attr]
+def payloads(submit_batch: SubmitBatch) -> list[bytes]:
+    return list(submit_batch.publish().drafts.payloads)  # type: ignore[union-attr]
 
 
 def test_closed_bundle_takes_nothing_in() -> None:
-    bundle = Bundle("t", ids())
-    assert bundle.add(b"a", Replies())
-    assert bundle.newest_id == ids()[0]
-    assert bundle.add(b"b", Replies())
-    publish = bundle.publish()
-    assert not bundle.add(b"c", Replies())
-    assert bundle.publish() is publish
-    assert (bundle.count(), payloads(bundle), list(publish.drafts.ids)) == (2, [b"a", b"b"], list(ids(2)))  # type: ignore[union-attr]
+    submit_batch = SubmitBatch("t", ids())
+    assert submit_batch.add(b"a", Replies())
+    assert submit_batch.newest_id == ids()[0]
+    assert submit_batch.add(b"b", Replies())
+    publish = submit_batch.publish()
+    assert not submit_batch.add(b"c", Replies())
+    assert submit_batch.publish() is publish
+    assert (submit_batch.count(), payloads(submit_batch), list(publish.drafts.ids)) == (2, [b"a", b"b"], list(ids(2)))  # type: ignore[union-attr]
 
 
 def test_bundle_is_bounded_in_messages_and_in_bytes() -> None:
-    many = Bundle("t", ids())
-    assert [many.add(b"", Replies()) for _ in range(BUNDLE_MAX + 1)] == [True] * BUNDLE_MAX + [False]
-    big = Bundle("t", ids())
-    assert big.add(bytes(BUNDLE_BYTES_MAX + 1), Replies()), "one that is larger travels alone"
+    many = SubmitBatch("t", ids())
+    assert [many.add(b"", Replies()) for _ in range(SUBMIT_BATCH_MAX + 1)] == [True] * SUBMIT_BATCH_MAX + [False]
+    big = SubmitBatch("t", ids())
+    assert big.add(bytes(SUBMIT_BATCH_BYTES_MAX + 1), Replies()), "one that is larger travels alone"
     assert not big.add(b"", Replies())
 
 
@@ -66,15 +66,15 @@ def test_closed_in_the_middle_of_adding_the_place_decides(first: bool) -> None:
 
         def append(self, item: Any) -> None:
             if item and first:
-                bundle.publish()
+                submit_batch.publish()
             super().append(item)
             if item and not first:
-                bundle.publish()
+                submit_batch.publish()
 
-    bundle = Bundle("t", ids())
-    bundle._rows = Rows()
-    assert bundle.add(b"a", Replies()) is not first
-    assert payloads(bundle) == ([] if first else [b"a"])
+    submit_batch = SubmitBatch("t", ids())
+    submit_batch._rows = Rows()
+    assert submit_batch.add(b"a", Replies()) is not first
+    assert payloads(submit_batch) == ([] if first else [b"a"])
 
 
 def test_two_that_close_at_once_see_the_same() -> None:
@@ -86,60 +86,60 @@ def test_two_that_close_at_once_see_the_same() -> None:
         def append(self, item: Any) -> None:
             super().append(item)
             if self.count(()) == 1:
-                others.append(bundle.publish())
+                others.append(submit_batch.publish())
 
     others: list[Any] = []
-    bundle = Bundle("t", ids())
-    bundle.add(b"a", Replies())
-    bundle._rows = Rows(bundle._rows)
-    publish = bundle.publish()
+    submit_batch = SubmitBatch("t", ids())
+    submit_batch.add(b"a", Replies())
+    submit_batch._rows = Rows(submit_batch._rows)
+    publish = submit_batch.publish()
     assert len(others) == 1
-    assert publish is others[0] is bundle.publish()
+    assert publish is others[0] is submit_batch.publish()
 
 
 def test_who_dies_while_closing_leaves_that_to_the_next() -> None:
-    bundle = Bundle("t", ids())
-    bundle.add(b"a", Replies())
-    bundle._is_open = False  # and dead
-    assert not bundle.add(b"b", Replies())
-    assert payloads(bundle) == [b"a"]
+    submit_batch = SubmitBatch("t", ids())
+    submit_batch.add(b"a", Replies())
+    submit_batch._is_open = False  # and dead
+    assert not submit_batch.add(b"b", Replies())
+    assert payloads(submit_batch) == [b"a"]
 
 
 def test_those_who_add_and_those_who_close_agree() -> None:
     """Every message is in exactly one bundle, with all threads at once."""
-    chance = random.Random(7)  # noqa: S311 - a schedule, no secret
+    rng = random.Random(7)  # noqa: S311 - a schedule, no secret
     for _ in range(500):
-        bundle = Bundle("t", ids())
+        submit_batch = SubmitBatch("t", ids())
         begun = threading.Barrier(3)
         added: list[bytes] = []
 
-        def add(bundle: Bundle, begun: threading.Barrier, added: list[bytes]) -> None:
+        def add(submit_batch: SubmitBatch, begun: threading.Barrier, added: list[bytes]) -> None:
             begun.wait()
-            added += [b"%d" % i for i in range(BUNDLE_MAX) if bundle.add(b"%d" % i, Replies())]
+            added += [b"%d" % i for i in range(SUBMIT_BATCH_MAX) if submit_batch.add(b"%d" % i, Replies())]
 
-        def close(bundle: Bundle, begun: threading.Barrier, pause: int) -> None:
+        def close(submit_batch: SubmitBatch, begun: threading.Barrier, pause: int) -> None:
             begun.wait()
             for _ in range(pause):
                 pass
-            bundle.publish()
+            submit_batch.publish()
 
-        threads = [threading.Thread(target=add, args=(bundle, begun, added))]
-        threads += [threading.Thread(target=close, args=(bundle, begun, chance.randrange(2_000))) for _ in range(2)]
+        threads = [threading.Thread(target=add, args=(submit_batch, begun, added))]
+        threads += [threading.Thread(target=close, args=(submit_batch, begun, rng.randrange(2_000))) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert payloads(bundle) == added
+        assert payloads(submit_batch) == added
 
 
 def test_each_message_has_its_own_answer() -> None:
-    bundle, replies = Bundle("t", ids()), [Replies(), Replies(), Replies()]
+    submit_batch, replies = SubmitBatch("t", ids()), [Replies(), Replies(), Replies()]
     for reply in replies:
-        bundle.add(b"", reply)
-    bundle.resolve(None)
+        submit_batch.add(b"", reply)
+    submit_batch.resolve(None)
     assert replies == [[ident] for ident in ids(3)]
     error = QueueFull("no room")
-    bundle.reject(error)
+    submit_batch.reject(error)
     told = [reply[1] for reply in replies]
     assert all(isinstance(own, QueueFull) and own.args == error.args for own in told)
     assert len(set(map(id, told))) == 3, "one each, so that their tracebacks do not mix"
@@ -148,20 +148,20 @@ def test_each_message_has_its_own_answer() -> None:
 # --- at the desk ---------------------------------------------------------------------------------------------------------
 
 
-def desk() -> tuple[Desk, list[Request], Callable[[str], Replies]]:
+def pending() -> tuple[PendingRequests, list[Request], Callable[[str], Replies]]:
     told: list[Request] = []
-    desk = Desk(lambda _name, request: told.append(request))
+    pending = PendingRequests(lambda _name, request: told.append(request))
 
     def submit(type_name: str) -> Replies:
         reply = Replies()
-        desk.submit(type_name, b"", reply, ids)
+        pending.submit(type_name, b"", reply, ids)
         return reply
 
-    return desk, told, submit
+    return pending, told, submit
 
 
 def test_messages_travel_together_until_somebody_looks() -> None:
-    place, told, submit = desk()
+    place, told, submit = pending()
     replies = [submit("t") for _ in range(3)]
     assert (len(told), place.under_way) == (1, 3)
     assert told[0].command.count() == 3
@@ -174,13 +174,13 @@ def test_messages_travel_together_until_somebody_looks() -> None:
 
 
 def test_nothing_overtakes_what_its_thread_sent_before() -> None:
-    place, told, submit = desk()
+    place, told, submit = pending()
     submit("t")
     place.send("queue", "keyed", Answer())
     submit("t")
     submit("other")
     submit("t")
-    assert [request.command.type if isinstance(request.command, Bundle) else "keyed" for request in told] == [
+    assert [request.command.type if isinstance(request.command, SubmitBatch) else "keyed" for request in told] == [
         "t",
         "keyed",
         "t",
@@ -190,7 +190,7 @@ def test_nothing_overtakes_what_its_thread_sent_before() -> None:
 
 
 def test_threads_have_bundles_of_their_own() -> None:
-    place, told, submit = desk()
+    place, told, submit = pending()
     for _ in range(3):
         submit("t")
     thread = threading.Thread(target=lambda: [submit("t") for _ in range(2)])
@@ -202,7 +202,7 @@ def test_threads_have_bundles_of_their_own() -> None:
 
 
 def test_bundle_is_split_in_its_place() -> None:
-    place, told, submit = desk()
+    place, told, submit = pending()
     replies = [submit("t") for _ in range(3)]
     place.send("queue", "later", Answer())
     parent = told[0]
@@ -221,16 +221,16 @@ def test_bundle_is_split_in_its_place() -> None:
 
 
 def test_full_bundle_is_split_into_places_that_nobody_else_has() -> None:
-    place, told, submit = desk()
-    for _ in range(BUNDLE_MAX + 1):
+    place, told, submit = pending()
+    for _ in range(SUBMIT_BATCH_MAX + 1):
         submit("t")
-    assert [request.command.count() for request in told] == [BUNDLE_MAX, 1]
-    assert len(place.split(told[0])) == BUNDLE_MAX
-    assert len(place.outstanding) == BUNDLE_MAX + 1
+    assert [request.command.count() for request in told] == [SUBMIT_BATCH_MAX, 1]
+    assert len(place.split(told[0])) == SUBMIT_BATCH_MAX
+    assert len(place.outstanding) == SUBMIT_BATCH_MAX + 1
 
 
 def test_who_is_left_in_doubt_is_told_of_his_own_message() -> None:
-    place, told, submit = desk()
+    place, told, submit = pending()
     replies = [submit("t") for _ in range(2)]
     told[0].command = told[0].command.publish()
     told[0].writes = 1
@@ -241,7 +241,7 @@ def test_who_is_left_in_doubt_is_told_of_his_own_message() -> None:
 
 
 def test_company_that_a_dead_thread_left_is_forgotten_when_nothing_is_under_way() -> None:
-    place, told, submit = desk()
+    place, told, submit = pending()
     place.company += [None] * 5
     submit("t")
     assert place.under_way == 6

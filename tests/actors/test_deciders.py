@@ -5,16 +5,16 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from perdure.actors.decider import Decider
-from perdure.actors.desk import Answer, Desk
-from perdure.actors.messages import Recalled
-from perdure.events.snapshot import States
+from perdure.actors.core.decider import Decider
+from perdure.actors.core.messages import TermBegun
+from perdure.actors.requests.pending import Answer, PendingRequests
+from perdure.events.codec.snapshot import States
 
 
 class Counting(Decider):
     """Keeps what it is given."""
 
-    def recalled(self, states: States, seq: int) -> None:
+    def term_begun(self, states: States, seq: int) -> None:
         self.begun = [*getattr(self, "begun", []), seq]
 
     def handle(self, messages: list[Any]) -> None:
@@ -22,14 +22,14 @@ class Counting(Decider):
 
 
 def decider() -> Counting:
-    stage = SimpleNamespace(
+    runtime = SimpleNamespace(
         next_term=lambda _name: 1,
         tell=lambda _name, _message: None,
         warm_states=lambda _name: None,
         fold=lambda seq, _names: (States(seq=seq), seq),
-        desk=Desk(lambda _name, _request: None),
+        pending=PendingRequests(lambda _name, _request: None),
     )
-    actor = Counting(cast("Any", stage), "counting", 1)
+    actor = Counting(cast("Any", runtime), "counting", 1)
     actor.begin()
     return actor
 
@@ -38,29 +38,29 @@ def test_answer_of_the_journal_that_is_told_twice_begins_one_term() -> None:
     """Found by swarm seed 103843 of the simulation: what was reconciled with the log was on record twice."""
     actor = decider()
     actor.on_batch(["before"])
-    actor.on_batch([Recalled(1, 7), "between", Recalled(1, 7)])
-    actor.on_batch(["after", Recalled(1, 7)])
+    actor.on_batch([TermBegun(1, 7), "between", TermBegun(1, 7)])
+    actor.on_batch(["after", TermBegun(1, 7)])
     assert actor.begun == [7]
     assert [message for message in actor.handled if isinstance(message, str)] == ["before", "between", "after"]
 
 
 def test_answer_to_an_earlier_term_is_none() -> None:
     actor = decider()
-    actor.on_batch([Recalled(0, 5)])
+    actor.on_batch([TermBegun(0, 5)])
     assert not actor.ready
 
 
 def test_a_term_takes_up_what_has_no_answer_in_the_order_in_which_it_was_made() -> None:
     """One that its predecessor was told comes before those that it is told itself, and each once."""
     actor = decider()
-    desk = actor.stage.desk
-    first = desk.send("counting", "command 0", Answer())
+    pending = actor.runtime.pending
+    first = pending.send("counting", "command 0", Answer())
     actor.begin()  # as a successor's does, once it is there to be told
-    second, answered = (desk.send("counting", f"command {n}", Answer()) for n in (1, 2))
-    other = desk.send("another", "command", Answer())
-    desk.settle(answered, None)
+    second, answered = (pending.send("counting", f"command {n}", Answer()) for n in (1, 2))
+    other = pending.send("another", "command", Answer())
+    pending.settle(answered, None)
     actor.on_batch([second, "fact", answered])
-    actor.on_batch([Recalled(1, 7)])
+    actor.on_batch([TermBegun(1, 7)])
     assert actor.handled == ["fact", first, second]
     assert (first.times, second.times, other.times) == (2, 2, 1)
 
@@ -68,9 +68,9 @@ def test_a_term_takes_up_what_has_no_answer_in_the_order_in_which_it_was_made() 
 def test_what_is_still_to_come_from_the_mailbox_waits_its_turn() -> None:
     """Ahead of it there may lie the notice of what was committed before it was made."""
     actor = decider()
-    early = actor.stage.desk.send("counting", "made before it had read the log", Answer())
-    late = actor.stage.desk.send("counting", "made meanwhile", Answer())
-    actor.on_batch([early, Recalled(1, 7)])
+    early = actor.runtime.pending.send("counting", "made before it had read the log", Answer())
+    late = actor.runtime.pending.send("counting", "made meanwhile", Answer())
+    actor.on_batch([early, TermBegun(1, 7)])
     assert actor.handled == [early]
     actor.on_batch(["a notice", late])
     assert actor.handled == [early, "a notice", late]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from perdure.actors.flows import Flows
-from perdure.actors.messages import Deliver
-from perdure.actors.pool import DONE, Delivery, Pool
-from perdure.events import queue_rules as rules
+from perdure.actors.core.messages import Deliver
+from perdure.actors.queue.deliveries import Deliveries
+from perdure.actors.workers.pool import DONE, Delivery, Pool
 from perdure.events import vocabulary as ev
 from perdure.events.commands import CheckOut, Draft, Publish, Subscription
-from perdure.events.queue_folds import evolve, evolve_all
-from perdure.events.queue_state import QueueState
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.folds import evolve, evolve_all
+from perdure.events.queue.state import QueueState
 
 LIMITS = rules.Limits()
 WORKER = object()
@@ -25,7 +25,7 @@ class Term:
     def __init__(self, *drafts: Draft) -> None:
         self.state = QueueState()
         self.written: list[Any] = []
-        self.flows = Flows(cast("Any", self))
+        self.flows = Deliveries(cast("Any", self))
         self.pool = Pool(cast("Any", SimpleNamespace(type="t")))
         self.decide(Publish(list(drafts)), 1)
 

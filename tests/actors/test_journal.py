@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from perdure.actors.desk import Answer, Desk
-from perdure.actors.journal import Journal
-from perdure.actors.messages import Append, Recall, Recalled, Settle
+from perdure.actors.core.messages import Append, BeginTerm, Settle, TermBegun
+from perdure.actors.journal.journal import Journal
+from perdure.actors.requests.pending import Answer, PendingRequests
 from perdure.events import vocabulary as ev
 from perdure.events.errors import StoreUnavailable
 from perdure.store import MemoryStore
@@ -24,7 +24,7 @@ class Ground:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
-        self.desk = Desk(lambda name, message: self.told.append((name, message)))
+        self.pending = PendingRequests(lambda name, message: self.told.append((name, message)))
         self.store = MemoryStore()
         self.store.open()
         self.tuning = SimpleNamespace(durability="fsync")
@@ -49,37 +49,37 @@ def test_a_term_that_began_before_the_log_was_open_is_over() -> None:
     """Found by seed 27 of the simulation: what was refused as the log opened was on its way to it, and written after all."""
     ground = Ground()
     journal = Journal(cast("Any", ground), "journal", 3)
-    request = ground.desk.send("queue", "command", Answer())
+    request = ground.pending.send("queue", "command", Answer())
     ground.begun["queue"] = 2
-    early = [Recall("queue", 2), Append("queue", 2, 0, [ev.Stopped("early")], [], [Settle(ground.desk, request, None)])]
+    early = [BeginTerm("queue", 2), Append("queue", 2, 0, [ev.Stopped("early")], [], [Settle(ground.pending, request, None)])]
     journal.on_start()
     journal.on_batch(early)
     assert ground.store.last_seq == 0
-    journal.on_batch([Recall("queue", 3), Append("queue", 3, 0, [ev.Stopped("late")], [], [])])
+    journal.on_batch([BeginTerm("queue", 3), Append("queue", 3, 0, [ev.Stopped("late")], [], [])])
     assert ground.store.last_seq == 1
-    assert [(told.term, told.seq) for _, told in ground.told if isinstance(told, Recalled)] == [(3, 0)]
+    assert [(told.term, told.seq) for _, told in ground.told if isinstance(told, TermBegun)] == [(3, 0)]
 
 
 def test_what_is_voided_twice_is_refused_before_anything_is_taken_in() -> None:
     ground = Ground()
     answers = [Answer(), Answer()]
-    once, twice = (ground.desk.send("queue", "command", answer) for answer in answers)
+    once, twice = (ground.pending.send("queue", "command", answer) for answer in answers)
     once.writes, twice.writes, twice.voided = 1, 2, 1
     ground.to_void, ground.void_after = [once, twice], 0
     Journal(cast("Any", ground), "journal", 3).on_start()
     assert (once.voided, twice.voided) == (1, 2)
     assert not ground.to_void
     assert ground.void_after is None
-    assert list(ground.desk.outstanding.values()) == [once]
+    assert list(ground.pending.outstanding.values()) == [once]
     with pytest.raises(StoreUnavailable, match="could not be synced to the disk, twice"):
         answers[1].wait(0.0)
 
 
 def test_frame_that_may_stand_is_no_refusal() -> None:
     ground = Ground()
-    request = ground.desk.send("queue", "command", Answer())
+    request = ground.pending.send("queue", "command", Answer())
     request.writes, request.voided = 3, 1
     ground.to_void = [request]
     Journal(cast("Any", ground), "journal", 2).on_start()
     assert request.voided == 2
-    assert ground.desk.outstanding, "a third frame with it may be there"
+    assert ground.pending.outstanding, "a third frame with it may be there"

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import perdure
-from perdure.actors.actor import ActorKilled
-from perdure.actors.desk import Answer, Desk
-from perdure.chaos.interference import Interference
-from perdure.events.commands import GiveBack
-from perdure.future import PublishFuture
+from perdure.actors.core.actor import ActorKilled
+from perdure.actors.requests.pending import Answer, PendingRequests
+from perdure.chaos.threads.interference import Interference
+from perdure.events.commands import Release
+from perdure.publishing.publish_future import PublishFuture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PATIENCE_S = 10.0
-COMMAND = GiveBack(1, "id", 1, "test")
+COMMAND = Release(1, "id", 1, "test")
 
 
 @contextlib.contextmanager
@@ -60,38 +60,38 @@ def in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[object
 
 
 def test_who_waits_for_room_at_the_desk_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(lambda _name, _message: None)
-    requests = [desk.send("queue", COMMAND, Answer()) for _ in range(4)]
-    thread, found = in_thread(lambda: desk.wait_for_room(4, PATIENCE_S))
-    until(lambda: desk._bells)
+    pending = PendingRequests(lambda _name, _message: None)
+    requests = [pending.send("queue", COMMAND, Answer()) for _ in range(4)]
+    thread, found = in_thread(lambda: pending.wait_for_room(4, PATIENCE_S))
+    until(lambda: pending._waiters)
     with killed_where_it_enters_a_condition(monkeypatch):
-        desk.settle(requests[0], None)
+        pending.settle(requests[0], None)
     for request in requests[1:]:
-        desk.settle(request, None)
+        pending.settle(request, None)
     thread.join(PATIENCE_S)
     assert found == [None]
 
 
 def test_who_waits_for_room_is_woken_though_who_made_it_died_before_it_could(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(lambda _name, _message: None)
-    request = desk.send("queue", COMMAND, Answer())
-    thread, found = in_thread(lambda: desk.wait_for_room(1, PATIENCE_S))
-    until(lambda: desk._bells)
+    pending = PendingRequests(lambda _name, _message: None)
+    request = pending.send("queue", COMMAND, Answer())
+    thread, found = in_thread(lambda: pending.wait_for_room(1, PATIENCE_S))
+    until(lambda: pending._waiters)
     with monkeypatch.context() as patch:
-        patch.setattr(desk, "_ring", lambda: (_ for _ in ()).throw(ActorKilled))
+        patch.setattr(pending, "_notify", lambda: (_ for _ in ()).throw(ActorKilled))
         with pytest.raises(ActorKilled):
-            desk.settle(request, None)
+            pending.settle(request, None)
     assert not found
-    assert desk.unanswered("queue") == []  # asks the successor
+    assert pending.unanswered("queue") == []  # asks the successor
     thread.join(PATIENCE_S)
     assert found == [None]
 
 
 def test_without_room_it_says_so_in_time() -> None:
-    desk = Desk(lambda _name, _message: None)
-    desk.send("queue", COMMAND, Answer())
+    pending = PendingRequests(lambda _name, _message: None)
+    pending.send("queue", COMMAND, Answer())
     with pytest.raises(perdure.QueueFull, match="none was answered within"):
-        desk.wait_for_room(1, 0.01)
+        pending.wait_for_room(1, 0.01)
 
 
 @pytest.mark.parametrize("end", ["resolve", "reject"])
@@ -155,7 +155,7 @@ def test_monkey_s_post_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
         post.begin()
         try:
             with killed_where_it_enters_a_condition(monkeypatch):
-                system.stage.tell("timer", "nothing that it knows")
+                system.runtime.tell("timer", "nothing that it knows")
             answered, found = in_thread(lambda: system.admin.metrics().published)
             answered.join(PATIENCE_S)
             assert found == [0]

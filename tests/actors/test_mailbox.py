@@ -8,7 +8,7 @@ from queue import Empty
 
 import pytest
 
-from perdure.actors.mailbox import Mailbox
+from perdure.actors.core.mailbox import Mailbox
 
 
 def test_what_is_there_is_taken_at_once() -> None:
@@ -26,7 +26,7 @@ def test_who_waits_is_woken_by_the_bell() -> None:
     began_s = time.monotonic()
     waits.start()
     mailbox.put("a")
-    mailbox.ring()
+    mailbox.notify()
     waits.join()
     assert found == ["a"]
     assert time.monotonic() - began_s < 15.0
@@ -51,7 +51,7 @@ def test_nobody_waits_for_ever_where_another_takes_what_woke_him() -> None:
         thread.start()
     for n in range(4000):
         mailbox.put(n)
-        mailbox.ring()
+        mailbox.notify()
         if not n % 7:
             time.sleep(0.0003)  # so that they are about to give up when the next comes
     while not mailbox.empty():

@@ -14,7 +14,7 @@ import pytest
 
 import perdure
 from perdure.events.commands import Replay
-from perdure.events.dead_letters import Selection, replay_item
+from perdure.events.queue.dead_letters import Selection, replay_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def ask_while_it_reads(
     answers: list[Any] = []
     thread = threading.Thread(target=lambda: answers.append(ask()), daemon=True)
     thread.start()
-    outstanding = system.stage.desk.outstanding
+    outstanding = system.runtime.pending.outstanding
     until(lambda: any(request.target == name for request in list(outstanding.values())))
     store.go.set()
     thread.join(PATIENCE_S)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from perdure.actors.desk import Desk, Request
-from perdure.actors.parking import Parking
+from perdure.actors.queue.waiting_publishers import WaitingPublishers
+from perdure.actors.requests.pending import PendingRequests, Request
 from perdure.events.commands import Publish
 from perdure.events.errors import QueueFull
 
@@ -40,43 +40,43 @@ class Told:
         self.refused.append(error)
 
 
-def parked(count: int) -> tuple[Parking, Desk, list[Request], Told]:
-    desk, told = Desk(lambda *_: None), Told()
-    parking = Parking(SimpleNamespace(desk=desk, tuning=SimpleNamespace(publish_timeout_s=10.0)))  # type: ignore[arg-type]
+def parked(count: int) -> tuple[WaitingPublishers, PendingRequests, list[Request], Told]:
+    pending, told = PendingRequests(lambda *_: None), Told()
+    waiting_publishers = WaitingPublishers(SimpleNamespace(pending=pending, tuning=SimpleNamespace(publish_timeout_s=10.0)))  # type: ignore[arg-type]
     requests = []
     for n in range(count):
-        request = desk.send("queue", Publish([]), told)
-        parking.park(request, request.command, n)
+        request = pending.send("queue", Publish([]), told)
+        waiting_publishers.park(request, request.command, n)
         requests.append(request)
-    return parking, desk, requests, told
+    return waiting_publishers, pending, requests, told
 
 
 def test_only_who_gets_in_and_the_next_one_are_looked_at() -> None:
-    parking, _, requests, told = parked(1_000)
+    waiting_publishers, _, requests, told = parked(1_000)
     doors = Doors(3)
-    parking.unpark(SECOND_US, doors)
+    waiting_publishers.admit(SECOND_US, doors)
     keys = [request.key for request in requests]
     assert doors.let_in == keys[:3], "first come, first served"
     assert doors.knocked == keys[:4]
-    assert len(parking.parked) == 997
+    assert len(waiting_publishers.parked) == 997
     assert not told.refused
 
 
 def test_whose_time_is_over_is_refused_wherever_he_waits_and_leaves_nothing() -> None:
-    parking, desk, requests, told = parked(1_000)
-    parking.unpark(10 * SECOND_US + 499, Doors(0))
+    waiting_publishers, pending, requests, told = parked(1_000)
+    waiting_publishers.admit(10 * SECOND_US + 499, Doors(0))
     assert len(told.refused) == 500
     for request in requests[500:600]:
-        desk.forget(request)
-    parking.unpark(60 * SECOND_US, Doors(0))
+        pending.forget(request)
+    waiting_publishers.admit(60 * SECOND_US, Doors(0))
     assert len(told.refused) == 900, "who was forgotten is told nothing"
-    assert not parking.parked
-    assert not desk.outstanding
+    assert not waiting_publishers.parked
+    assert not pending.outstanding
 
 
 def test_told_twice_waits_once() -> None:
-    parking, _, requests, _ = parked(3)
-    parking.park(requests[1], requests[1].command, 5)
+    waiting_publishers, _, requests, _ = parked(3)
+    waiting_publishers.park(requests[1], requests[1].command, 5)
     doors = Doors(10)
-    parking.unpark(SECOND_US, doors)
+    waiting_publishers.admit(SECOND_US, doors)
     assert doors.let_in == [request.key for request in requests]

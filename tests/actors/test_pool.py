@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from perdure.actors.pool import DONE, SLACK, Delivery, Pool, Retire
+from perdure.actors.workers.pool import DONE, SLACK, Delivery, Pool, Retire
 from perdure.events import vocabulary as ev
 
 WORKER = object()

@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.queue_report import report_of
+from perdure.actors.queue.queue_report import report_of
 from perdure.chaos import SimulatedSystem
-from perdure.events.snapshot import States
+from perdure.events.codec.snapshot import States
 
 
 @attrs.frozen
@@ -36,7 +36,7 @@ def test_a_report_looks_only_at_what_has_told() -> None:
         told = deliveries[3]
         assert told is not None
         told.heartbeat(40, "half-way")
-        queue: Any = system.stage.actors["queue"]
+        queue: Any = system.runtime.actors["queue"]
         assert queue.state.telling == {4}
         leased, queue.state.leased = queue.state.leased, Unread(queue.state.leased)
         try:
@@ -58,6 +58,6 @@ def test_what_is_no_longer_out_has_told_nothing(how: str) -> None:
             delivery.ack()
         else:
             getattr(delivery, how)("not now")
-        queue: Any = system.stage.actors["queue"]
+        queue: Any = system.runtime.actors["queue"]
         assert not queue.state.telling
         assert system.admin.metrics().progress == {}

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from perdure.actors.clock import ManualClock, SystemClock
-from perdure.actors.desk import Answer, Desk
-from perdure.actors.mailbox import BATCH_MAX, Mailbox
+from perdure.actors.core.clock import ManualClock, SystemClock
+from perdure.actors.core.mailbox import BATCH_MAX, Mailbox
+from perdure.actors.requests.pending import Answer, PendingRequests
 from perdure.events.errors import NotRunning, StoreUnavailable
 
 
@@ -46,32 +46,32 @@ def test_the_system_clock_never_goes_back() -> None:
 
 def test_a_request_is_there_for_successors_until_it_is_answered_once() -> None:
     told: list[tuple[str, Any]] = []
-    desk = Desk(lambda name, request: told.append((name, request)))
+    pending = PendingRequests(lambda name, request: told.append((name, request)))
     answer = Answer()
-    request = desk.send("queue", "command", answer)
+    request = pending.send("queue", "command", answer)
     assert told == [("queue", request)]
-    assert desk.unanswered("journal") == []
-    assert desk.unanswered("queue") == [request]
+    assert pending.unanswered("journal") == []
+    assert pending.unanswered("queue") == [request]
     assert request.times == 2
-    desk.settle(request, 7)
-    desk.settle(request, 8)
+    pending.settle(request, 7)
+    pending.settle(request, 8)
     assert answer.wait(1.0) == 7
-    assert desk.unanswered("queue") == []
+    assert pending.unanswered("queue") == []
 
 
 def test_a_closed_desk_refuses_those_outside_but_not_those_in_doubt() -> None:
-    desk = Desk(lambda name, request: None)
+    pending = PendingRequests(lambda name, request: None)
     plain, doubtful = Answer(), Answer()
-    desk.send("queue", 1, plain)
-    desk.send("queue", 2, doubtful).writes = 1
-    desk.close(StoreUnavailable("full"))
+    pending.send("queue", 1, plain)
+    pending.send("queue", 2, doubtful).writes = 1
+    pending.close(StoreUnavailable("full"))
     with pytest.raises(StoreUnavailable):
         plain.wait(1.0)
     with pytest.raises(TimeoutError):
         doubtful.wait(0.001)
     with pytest.raises(StoreUnavailable):
-        desk.send("queue", 3, Answer())
-    desk.reopen()
-    desk.send("queue", 4, Answer())
-    desk.abandon(NotRunning("over"))
-    assert not desk.outstanding
+        pending.send("queue", 3, Answer())
+    pending.reopen()
+    pending.send("queue", 4, Answer())
+    pending.abandon(NotRunning("over"))
+    assert not pending.outstanding

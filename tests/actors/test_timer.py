@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from perdure.actors.messages import Wake, WakeAt
-from perdure.actors.timer import Timer
-from perdure.events.heap_set import SLACK
+from perdure.actors.core.messages import Wake, WakeAt
+from perdure.actors.services.timer import Timer
+from perdure.events.structures.heap_set import SLACK
 
 DAY_US = 86_400_000_000
 

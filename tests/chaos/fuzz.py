@@ -13,13 +13,14 @@ from pathlib import Path
 import atheris  # type: ignore[import-untyped]  # no dependency
 
 with atheris.instrument_imports():
-    from perdure.chaos.memory_disk import MemoryDisk
-    from perdure.events import wire
+    from perdure.chaos.disk.memory_disk import MemoryDisk
+    from perdure.events.codec import wire
+    from perdure.events.codec.snapshot import States
     from perdure.events.errors import StoreCorrupt, StoreUnavailable
-    from perdure.events.snapshot import States
-    from perdure.store import SegmentStore, snapshot_file, verify
-    from perdure.store import frame as fr
-    from perdure.store import segment as sg
+    from perdure.store import SegmentStore, verify
+    from perdure.store.format import frame as fr
+    from perdure.store.format import segment as sg
+    from perdure.store.format import snapshot_file
 
 ROOM_BYTES = 1 << 20
 HEADER = sg.pack_header(sg.SegmentHeader(b"i" * 16, 1, 1, b"c" * 16, 1))

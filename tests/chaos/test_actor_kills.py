@@ -16,9 +16,9 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.recovery import recover
+from perdure.actors.journal.recovery import recover
 from perdure.events import vocabulary as ev
-from perdure.events.snapshot import dump_queue
+from perdure.events.codec.snapshot import dump_queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def run(folder: Path, seed: int, kills: int, census: Census, only: str | None = None) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
+    rng = random.Random(seed)  # noqa: S311 - a schedule, no secret
     system = perdure.System(folder, seed=seed)
     load = Load(system, seed)
     load.register()
@@ -101,10 +101,10 @@ def run(folder: Path, seed: int, kills: int, census: Census, only: str | None = 
                 names = [name for name in system.actors if only is None or name.startswith(only)]
                 if names:
                     try:
-                        system.actors.kill(chance.choice(names))
+                        system.actors.kill(rng.choice(names))
                     except KeyError:
                         continue  # it was let go between the look and the kill
-                time.sleep(chance.random() * 0.01)  # the schedule itself, not a wait for something
+                time.sleep(rng.random() * 0.01)  # the schedule itself, not a wait for something
             load.stop.set()
             for thread in load.threads:
                 thread.join(DRAIN_S)
@@ -112,8 +112,8 @@ def run(folder: Path, seed: int, kills: int, census: Census, only: str | None = 
             system.drain(timeout=DRAIN_S)
             assert load.refused == []
             assert system.running
-            live = dump_queue(system.stage.actors["queue"].state)  # type: ignore[attr-defined]
-            replayed, _ = recover(system.stage.store)
+            live = dump_queue(system.runtime.actors["queue"].state)  # type: ignore[attr-defined]
+            replayed, _ = recover(system.runtime.store)
             assert live == dump_queue(replayed.queue)
         faulthandler.cancel_dump_traceback_later()
         audit = perdure.Audit(folder)
@@ -156,7 +156,7 @@ def test_every_restart_is_on_record_though_the_journal_dies_right_after(tmp_path
     with system:
         for name in ["queue", "journal", "timer", "journal", "dispatcher", "journal", "snapshotter", "journal", "dead_letters"] * 4:
             killed(system, name)
-        expected = {(name, n + 1) for name, deaths in system.stage.deaths.items() for n in range(deaths)}
+        expected = {(name, n + 1) for name, deaths in system.runtime.deaths.items() for n in range(deaths)}
         assert len(expected) == 36
     assert restarts(tmp_path / "data") == expected
 

@@ -12,10 +12,11 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from perdure.chaos import commands, soak_view
-from perdure.chaos.commands import app, soak
-from perdure.chaos.readings import growing
-from perdure.chaos.soak import Soak
+from perdure.chaos.cli import commands
+from perdure.chaos.cli.commands import app, soak
+from perdure.chaos.soak import view as soak_view
+from perdure.chaos.soak.readings import growing
+from perdure.chaos.soak.soak import Soak
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ def test_soak_shows_readings_a_summary_and_a_plot(tmp_path: Path) -> None:
 
 def test_soak_tells_failure_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "perdure.chaos.soak.growing", lambda readings, name: f"{name} grew, says a test" if name == "files" else None
+        "perdure.chaos.soak.soak.growing", lambda readings, name: f"{name} grew, says a test" if name == "files" else None
     )
     done = CliRunner().invoke(alone, SHORT)
     assert done.exit_code == 1
@@ -99,7 +100,7 @@ def test_commands_of_chaos_need_nothing_that_only_developers_have(tmp_path: Path
     blocked = (
         "import sys; sys.modules.update(dict.fromkeys(['pytest', 'hypothesis', 'matplotlib', 'sqlalchemy', 'cronsim', 'svcs'])); "
     )
-    code = "from perdure.cli import main; sys.argv = ['perdure', *sys.argv[1:]]; main()"
+    code = "from perdure.cli.main import main; sys.argv = ['perdure', *sys.argv[1:]]; main()"
     for args in (["chaos", "simulate", "--seeds", "1"], ["soak", "--help"], ["--help"]):
         done = subprocess.run(
             [sys.executable, "-c", blocked + code, *args],

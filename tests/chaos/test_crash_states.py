@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perdure.chaos.crash import CrashCheck, Lost, appends, appends_through_a_kill, appends_through_faults
-from perdure.chaos.memory_disk import Fault, MemoryDisk
+from perdure.chaos.disk.crash_states import CrashCheck, Lost, appends, appends_through_a_kill, appends_through_faults
+from perdure.chaos.disk.memory_disk import Fault, MemoryDisk
 from perdure.events.errors import StoreUnavailable
 from perdure.store import History, SegmentStore, Snapshot
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from perdure.chaos.crash import Promise
-    from perdure.store.disk import Disk
+    from perdure.chaos.disk.crash_states import Contract
+    from perdure.store.files.disk import Disk
 
-    Workload = Callable[[SegmentStore, Promise], None]
+    Workload = Callable[[SegmentStore, Contract], None]
 
 TIMES = int(os.environ.get("PERDURE_STATES", "1"))
 
@@ -260,15 +260,15 @@ class DropsBeforeTheSnapshotIsInItsFolder(SegmentStore):
         return 0
 
 
-def unsynced_snapshots(store: SegmentStore, promise: Promise) -> None:
+def unsynced_snapshots(store: SegmentStore, contract: Contract) -> None:
     """Snapshots ahead of the sync, as the snapshotter makes them."""
     store.open()
     for n in range(6):
-        promise.sent.append(b"%d" % n)
-        store.append(promise.sent[-1], 1, expected_seq=store.last_seq + 1)
+        contract.sent.append(b"%d" % n)
+        store.append(contract.sent[-1], 1, expected_seq=store.last_seq + 1)
         store.save_snapshot(Snapshot(store.last_seq, f"state at {store.last_seq}".encode() * 20))
         store.sync()
-        promise.acknowledged = n + 1
+        contract.acknowledged = n + 1
 
 
 def _with_faults() -> Iterator[Workload]:

@@ -14,14 +14,15 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.recovery import recover
-from perdure.chaos.damage import HARMS, DamageCheck, each_flip, make_whole
-from perdure.chaos.promise import Lost
-from perdure.events.snapshot import dump_dead_letters, dump_handlers, dump_queue
-from perdure.store import FolderReader, SegmentStore, log_end, verify
-from perdure.store import frame as fr
-from perdure.store import segment as sg
-from perdure.store.repair import repair
+from perdure.actors.journal.recovery import recover
+from perdure.chaos.disk.damage import HARMS, DamageCheck, each_flip, make_whole
+from perdure.chaos.oracle.contract import Lost
+from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers, dump_queue
+from perdure.store import FolderReader, SegmentStore, verify
+from perdure.store.files import log_end
+from perdure.store.format import frame as fr
+from perdure.store.format import segment as sg
+from perdure.store.maintenance.repair import repair
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,10 +121,10 @@ def test_systems_on_random_damages(tmp_path: Path) -> None:
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "owner.lock"}
     refused = ran = 0
     for seed in range(60 * TIMES):
-        chance = random.Random(seed)  # noqa: S311 - to be repeated
+        rng = random.Random(seed)  # noqa: S311 - to be repeated
         damaged = tmp_path / str(seed)
         damaged.mkdir()
-        for name, data in HARMS[chance.choice(sorted(HARMS))](files, chance).items():
+        for name, data in HARMS[rng.choice(sorted(HARMS))](files, rng).items():
             (damaged / name).write_bytes(data)
         system = perdure.System(damaged)
         try:

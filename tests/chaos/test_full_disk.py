@@ -14,14 +14,14 @@ import attrs
 import pytest
 
 import perdure
-from perdure.chaos.child import forked
-from perdure.chaos.mounts import Tmpfs, why_no_tmpfs
+from perdure.chaos.disk.mounts import Tmpfs, why_no_tmpfs
+from perdure.chaos.processes.forked_child import forked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from perdure.chaos.child import Tell
+    from perdure.chaos.processes.forked_child import Tell
     from tests.chaos.conftest import Census
 
 BLOB_BYTES = 3_000

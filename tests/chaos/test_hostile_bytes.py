@@ -19,20 +19,21 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perdure.chaos.child import forked
-from perdure.chaos.memory_disk import MemoryDisk
+from perdure.chaos.disk.memory_disk import MemoryDisk
+from perdure.chaos.processes.forked_child import forked
 from perdure.events import vocabulary as ev
-from perdure.events import wire
+from perdure.events.codec import wire
+from perdure.events.codec.snapshot import States, fold, pack, unpack
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
-from perdure.events.snapshot import States, fold, pack, unpack
-from perdure.store import SegmentStore, Snapshot, snapshot_file, verify
-from perdure.store import frame as fr
-from perdure.store import segment as sg
+from perdure.store import SegmentStore, Snapshot, verify
+from perdure.store.format import frame as fr
+from perdure.store.format import segment as sg
+from perdure.store.format import snapshot_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.chaos.child import Tell
+    from perdure.chaos.processes.forked_child import Tell
 
 DOCUMENTED = (StoreCorrupt, StoreUnavailable)
 EXAMPLES = 500 * int(os.environ.get("PERDURE_EXAMPLES", "1"))
@@ -199,10 +200,10 @@ HOSTILE: dict[str, Callable[[], object]] = {
     "a snapshot with a constant column": lambda: States.decode(a_snapshot_of(results=[6, 1, HUGE, {0: 1}, {0: 1}])),
     "a snapshot with a counting column": lambda: States.decode(a_snapshot_of(leases=[6, 1, HUGE, {1: 1}, {0: 1}])),
     "a snapshot with an open parcel of 1 T": lambda: States.decode(
-        a_snapshot_of(parcels=[[1, "t", [["01234567-89ab-7000-8000-", 1, HUGE]], [], 0, 0, [], 0, False]])
+        a_snapshot_of(blocks=[[1, "t", [["01234567-89ab-7000-8000-", 1, HUGE]], [], 0, 0, [], 0, False]])
     ),
     "a snapshot with a sealed parcel of 1 T that lives": lambda: States.decode(
-        a_snapshot_of(parcels=[[1, "t", [["01234567-89ab-7000-8000-", 1, HUGE]], [b""], 0, 0, [], 1, True]])
+        a_snapshot_of(blocks=[[1, "t", [["01234567-89ab-7000-8000-", 1, HUGE]], [b""], 0, 0, [], 1, True]])
     ),
     "a snapshot of one message, often": lambda: States.decode(
         a_snapshot_of(published=[1, 1, HUGE, {1: 1}, {0: "a"}, {0: "t"}, {0: b""}])

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.actor import ActorKilled
+from perdure.actors.core.actor import ActorKilled
 from perdure.store import SegmentStore
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 import perdure
 from perdure.chaos import Monkey
-from perdure.chaos.recovery import ROLES, measure_recovery
+from perdure.chaos.threads.recovery_times import ROLES, measure_recovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from perdure.chaos import mutants, planted
-from perdure.chaos.bugs import BUGS, Bug
-from perdure.chaos.mutants import run_mutants
+from perdure.chaos.mutation import mutants, planted
+from perdure.chaos.mutation.bugs import BUGS, Bug
+from perdure.chaos.mutation.mutants import run_mutants
 
 RELIABILITY = Path(__file__).parents[2] / "docs" / "RELIABILITY.md"
 
@@ -35,7 +35,7 @@ def test_without_a_bug_the_tools_notice_nothing(tool: str, effort: int) -> None:
 
 
 def test_text_that_is_gone_is_told() -> None:
-    spec = '{"edits": [{"module": "perdure.events.lane", "old": "no such text", "new": ""}], "tool": "simulation", "effort": 1}'
+    spec = '{"edits": [{"module": "perdure.events.structures.ready_queue", "old": "no such text", "new": ""}], "tool": "simulation", "effort": 1}'
     done = subprocess.run([sys.executable, planted.__file__, spec], capture_output=True, text=True, check=False)
     assert done.returncode == planted.NOT_PLANTED
     assert "holds 0 times, not once" in done.stdout

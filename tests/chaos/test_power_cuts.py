@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perdure.chaos.mounts import LoopFolder, Tmpfs, why_no_loop
-from perdure.chaos.power import PowerCutSweep
-from perdure.chaos.promise import Lost, Promise, hold
+from perdure.chaos.disk.mounts import LoopFolder, Tmpfs, why_no_loop
+from perdure.chaos.disk.power_cuts import PowerCutSweep
+from perdure.chaos.oracle.contract import Contract, Lost, hold
 from perdure.events.errors import StoreUnavailable
 from perdure.store import SegmentStore
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from perdure.store.disk import Disk
+    from perdure.store.files.disk import Disk
 
 MOST = 0 if os.environ.get("PERDURE_CUTS") == "all" else 16
 
@@ -70,36 +70,36 @@ def test_a_sync_that_really_fails() -> None:
         folder = place.path / "data"
         store = SegmentStore(folder, segment_bytes=4 << 20)
         store.open()
-        promise = Promise()
+        contract = Contract()
         try:
             with pytest.raises(StoreUnavailable, match=r"could not be (synced|written)"):
-                fill(store, promise, 10_000)
-            assert promise.acknowledged > 10
+                fill(store, contract, 10_000)
+            assert contract.acknowledged > 10
             with pytest.raises(StoreUnavailable):
                 store.sync()  # it never tries that file again
             disk.resize(60 << 20)
             try:
-                store.reopen(void_after=promise.acknowledged)
+                store.reopen(void_after=contract.acknowledged)
             except StoreUnavailable:
                 store.abandon()
                 place.unmount()
                 place.mount()
                 store.open()
-            assert store.last_seq >= promise.acknowledged
-            del promise.sent[store.last_seq :]
-            fill(store, promise, 3)
+            assert store.last_seq >= contract.acknowledged
+            del contract.sent[store.last_seq :]
+            fill(store, contract, 3)
             store.close()
         finally:
             store.abandon()
         place.unmount()
         place.mount()
-        recovered = hold(lambda: SegmentStore(folder, segment_bytes=4 << 20), promise)
-        assert recovered.last_seq == promise.acknowledged == len(promise.sent)
+        recovered = hold(lambda: SegmentStore(folder, segment_bytes=4 << 20), contract)
+        assert recovered.last_seq == contract.acknowledged == len(contract.sent)
 
 
-def fill(store: SegmentStore, promise: Promise, frames: int) -> None:
+def fill(store: SegmentStore, contract: Contract, frames: int) -> None:
     for _ in range(frames):
-        promise.sent.append(os.urandom(200_000))
-        store.append(promise.sent[-1], 1, expected_seq=store.last_seq + 1)
+        contract.sent.append(os.urandom(200_000))
+        store.append(contract.sent[-1], 1, expected_seq=store.last_seq + 1)
         store.sync()
-        promise.acknowledged = store.last_seq
+        contract.acknowledged = store.last_seq

@@ -53,14 +53,14 @@ def noted(folder: Path, name: str) -> list[str]:
 @pytest.mark.long
 def test_the_process_is_killed_at_random_moments(tmp_path: Path, census: Census) -> None:
     """Scenarios 29 and 36: what `publish` returned is there after any number of kills; nothing twice, no number twice."""
-    chance = random.Random(29)  # noqa: S311 - a schedule, no secret
+    rng = random.Random(29)  # noqa: S311 - a schedule, no secret
     for n in range(ROUNDS):
         with start(tmp_path, str(n), PATIENCE_S) as child:
             assert child.stdout is not None
             # Every fourth is killed somewhere in its recovery, the others under load.
             if n % 4:
                 assert child.stdout.readline().startswith("started")
-            time.sleep(chance.random() * 0.4)  # the schedule itself
+            time.sleep(rng.random() * 0.4)  # the schedule itself
             assert child.poll() is None, "it ended by itself"
             child.kill()
     assert finish(tmp_path) == 0

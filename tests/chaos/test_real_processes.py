@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perdure.chaos.lines import Lines
-from perdure.chaos.promise import Lost
-from perdure.chaos.sweep import Sweep, spread
-from perdure.chaos.syscalls import Injection, Strace, why_not
-from perdure.chaos.workload import StoreWork
+from perdure.chaos.oracle.contract import Lost
+from perdure.chaos.processes.kill_lines import Lines
+from perdure.chaos.processes.sweep import Sweep, spread
+from perdure.chaos.processes.syscalls import Injection, Strace, why_not
+from perdure.chaos.processes.workload import StoreWork
 from perdure.events.errors import StoreUnavailable
 from perdure.store import SegmentStore
-from perdure.store import segment as sg
+from perdure.store.format import segment as sg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perdure.chaos.child import Tell
+    from perdure.chaos.processes.forked_child import Tell
     from perdure.store import Snapshot
 
 SHM = Path("/dev/shm")  # noqa: S108 - only where it is a file system in memory; its names are temporary folders

@@ -14,8 +14,8 @@ import pytest
 
 import perdure
 from perdure.store import FolderReader, SegmentStore, Snapshot, verify
-from perdure.store.history import History
-from perdure.store.repair import repair
+from perdure.store.files.history import History
+from perdure.store.maintenance.repair import repair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,24 +60,24 @@ def opens_whole_or_refuses(folder: Path, bodies: list[bytes], at_least: int | No
     return True
 
 
-def _zero(data: bytes, chance: random.Random) -> bytes:
-    at, size = chance.randrange(len(data)), chance.randrange(1, 200)
+def _zero(data: bytes, rng: random.Random) -> bytes:
+    at, size = rng.randrange(len(data)), rng.randrange(1, 200)
     return data[:at] + bytes(min(size, len(data) - at)) + data[at + size :]
 
 
-def _cut(data: bytes, chance: random.Random) -> bytes:
-    return data[: chance.randrange(len(data))]
+def _cut(data: bytes, rng: random.Random) -> bytes:
+    return data[: rng.randrange(len(data))]
 
 
-def _swap(data: bytes, chance: random.Random) -> bytes:
+def _swap(data: bytes, rng: random.Random) -> bytes:
     if len(data) < 300:
         return data
-    a, b = sorted(chance.sample(range(0, len(data) - 100, 100), 2))
+    a, b = sorted(rng.sample(range(0, len(data) - 100, 100), 2))
     return data[:a] + data[b : b + 100] + data[a + 100 : b] + data[a : a + 100] + data[b + 100 :]
 
 
-def _repeat(data: bytes, chance: random.Random) -> bytes:
-    at = chance.randrange(len(data))
+def _repeat(data: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(len(data))
     return data[:at] + data[at:] + data[at:]
 
 
@@ -86,13 +86,13 @@ def test_random_damage(tmp_path: Path, harm: Callable[[bytes, random.Random], by
     """Opening raises the documented errors or has everything; repair gives a folder that runs, and leaves the old one as it is."""
     whole = tmp_path / "whole"
     bodies = make(whole)
-    chance = random.Random(harm.__name__)  # noqa: S311 - to be repeated
+    rng = random.Random(harm.__name__)  # noqa: S311 - to be repeated
     for n in range(60):
         damaged = tmp_path / f"damaged{n}"
         shutil.copytree(whole, damaged)
-        name = chance.choice([name for name in contents(whole) if name != "owner.lock"])
+        name = rng.choice([name for name in contents(whole) if name != "owner.lock"])
         before = (damaged / name).read_bytes()
-        after = harm(before, chance)
+        after = harm(before, rng)
         (damaged / name).write_bytes(after)
         if after == before:
             continue

@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.pool import Retire
+from perdure.actors.workers.pool import Retire
 from perdure.chaos import SimulatedSystem
-from perdure.chaos.simulated import Stuck
+from perdure.chaos.simulation.simulated_system import Stuck
 
 
 @attrs.frozen
@@ -125,9 +125,9 @@ def test_elastic_handler_that_an_operator_scaled_wakes_nobody() -> None:
         system.admin.scale(Job, 3)
         system.publish(Job(1))
         system.advance(10.0)
-        before = system.world.steps
+        before = system.executor.steps
         system.advance(3600.0)
-        assert system.world.steps - before < 10
+        assert system.executor.steps - before < 10
 
 
 def test_expired_message_is_not_checked_out() -> None:
@@ -136,7 +136,7 @@ def test_expired_message_is_not_checked_out() -> None:
     with system:
         system.publish(Job(1), ttl=5.0)
         assert system.checkout(Job, lease=2.0) is not None
-        system.world.clock.advance(60.0)
+        system.executor.clock.advance(60.0)
         assert system.checkout(Job) is None
 
 
@@ -148,7 +148,7 @@ def test_clock_set_back_holds_up_no_limited_rate() -> None:
         first.publish(Job(1))
         first.drain(timeout=60.0)
     second = SimulatedSystem(seed=2, disk=first.disk)
-    second.world.clock.set_back(86_400.0)
+    second.executor.clock.set_back(86_400.0)
     second.handler(Job, rate="1/m")(lambda job, ctx: None)
     with second:
         second.publish(Job(2))
@@ -183,7 +183,7 @@ def test_a_worker_that_dies_as_it_retires_leaves_as_many_as_there_should_be() ->
     system.handler(Job, parallelism=3)(lambda job: None)
     with system:
         system.run_until_idle()
-        (pool,) = system.stage.pools.values()
+        (pool,) = system.runtime.pools.values()
         system.admin.scale(Job, 1)
         taken = pool.inbox.get()  # as one of them, who dies before anything else
         assert type(taken) is Retire

@@ -19,11 +19,11 @@ from typing import Any
 import attrs
 import pytest
 
-from perdure.chaos.facts import facts
-from perdure.chaos.night import BrokenPromise, Night
-from perdure.chaos.nights import run_part
-from perdure.chaos.plan import TABLE, Plan, Step, draw
-from perdure.chaos.shrink import failure_of, shrink
+from perdure.chaos.oracle.recorded_events import facts
+from perdure.chaos.simulation.campaign import run_part
+from perdure.chaos.simulation.plan import TABLE, Plan, Step, draw
+from perdure.chaos.simulation.scenario import BrokenContract, Scenario
+from perdure.chaos.simulation.shrink import failure_of, shrink
 from perdure.events.vocabulary import VOCABULARY, Published
 
 ROOT = Path(__file__).parents[2]
@@ -56,18 +56,18 @@ def test_fresh_nights(part: int) -> None:
     """A failure names its seed: `perdure chaos simulate --seed N --keep FILE` tells its story, for tests/chaos/seeds.json."""
     first = nights_of_the_source()
     tally = run_part(list(range(first + part, first + FRESH, PARTS)))
-    print(f"{tally.nights:,} nights, {tally.turns:,} turns, {tally.simulated_s / 3600:,.0f} h; {tally.troubles}")  # noqa: T201
+    print(f"{tally.scenarios:,} nights, {tally.turns:,} turns, {tally.simulated_s / 3600:,.0f} h; {tally.faults}")  # noqa: T201
     assert tally.failed == []
-    assert tally.nights == len(range(part, FRESH, PARTS))
+    assert tally.scenarios == len(range(part, FRESH, PARTS))
 
 
 def fingerprint(seed: int) -> str:
     """Give a digest of all that a night did and left: its story, its disk, and the number of turns."""
-    night = Night(draw(seed)).run()
-    digest = hashlib.sha256("\n".join(night.story).encode())
-    for name, content in sorted(night.disk.contents().items()):
+    scenario = Scenario(draw(seed)).run()
+    digest = hashlib.sha256("\n".join(scenario.story).encode())
+    for name, content in sorted(scenario.disk.contents().items()):
         digest.update(name.encode() + content)
-    return f"{digest.hexdigest()} {night.steps} {len(night.calls)}"
+    return f"{digest.hexdigest()} {scenario.steps} {len(scenario.calls)}"
 
 
 SEEDS = range(8)
@@ -120,13 +120,13 @@ def test_nights_do_what_they_are_for() -> None:
     deaths: set[str] = set()
     dropped = from_outbox = ticks = 0
     for seed in range(100):
-        night = Night(draw(seed)).run()
-        deaths |= set(night.deaths)
-        events = [event for _, _, _, event in facts(night.store)]
+        scenario = Scenario(draw(seed)).run()
+        deaths |= set(scenario.deaths)
+        events = [event for _, _, _, event in facts(scenario.store)]
         seen |= {type(event).__name__ for event in events}
         ticks += sum(isinstance(event, Published) and event.type.startswith("every:") for event in events)
-        dropped += len(night.dropped)
-        from_outbox += len(night.database.committed)
+        dropped += len(scenario.dropped)
+        from_outbox += len(scenario.database.committed)
     assert drawn == set(TABLE)
     assert seen >= {cls.__name__ for cls in VOCABULARY.values()}
     assert min(dropped, from_outbox, ticks) > 60, "frames that were dropped, messages of the host's transactions, ticks"
@@ -134,7 +134,7 @@ def test_nights_do_what_they_are_for() -> None:
     assert deaths >= {"cancelled while it ran", "failures of the host's database", "scheduler", "relay"}
 
 
-class _Forgetful(Night):
+class _Forgetful(Scenario):
     """A night that believes in a message nobody published."""
 
     def __attrs_post_init__(self) -> None:
@@ -143,15 +143,15 @@ class _Forgetful(Night):
 
 
 def test_checker_sees_what_is_lost() -> None:
-    with pytest.raises(BrokenPromise, match="acknowledged and gone"):
+    with pytest.raises(BrokenContract, match="acknowledged and gone"):
         _Forgetful(draw(5, steps=10)).run()
 
 
 @pytest.mark.long
 def test_story_of_a_failure_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many steps only those are left without which nothing breaks."""
-    monkeypatch.setattr("perdure.events.outcome_rules.done", lambda *_: [])  # no message is ever completed
-    monkeypatch.setitem(__import__("perdure.events.queue_rules", fromlist=["RULES"]).RULES, _done(), lambda *_: [])
+    monkeypatch.setattr("perdure.events.queue.outcomes.done", lambda *_: [])  # no message is ever completed
+    monkeypatch.setitem(__import__("perdure.events.queue.decisions", fromlist=["RULES"]).RULES, _done(), lambda *_: [])
     plan = attrs.evolve(draw(3, steps=12, trouble=False), steps=[*draw(3, steps=12, trouble=False).steps, PUBLISH])
     failure = shrink(plan, 60)
     assert failure is not None
@@ -161,10 +161,10 @@ def test_story_of_a_failure_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_kind_of_step_can_be_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     """... whatever its keywords are called."""
-    monkeypatch.setattr(Night, "run", lambda _: 1 / 0)
-    chance = random.Random(1)  # noqa: S311 - to be repeated
-    for name, doing in TABLE.items():
-        failure = shrink(Plan(1, [{"workers": 1}], [Step(name, doing.draw(chance))]), 30)
+    monkeypatch.setattr(Scenario, "run", lambda _: 1 / 0)
+    rng = random.Random(1)  # noqa: S311 - to be repeated
+    for name, action in TABLE.items():
+        failure = shrink(Plan(1, [{"workers": 1}], [Step(name, action.draw(rng))]), 30)
         assert failure is not None
         assert len(failure.plan.steps) <= 1
 

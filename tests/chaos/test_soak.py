@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
-from perdure.chaos.flatness import trend
-from perdure.chaos.readings import growing
-from perdure.chaos.soak import Seen, Soak
+from perdure.chaos.soak.readings import growing
+from perdure.chaos.soak.soak import Seen, Soak
+from perdure.chaos.soak.trend import trend
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,28 +71,28 @@ def test_numbers_seen_out_of_order_leave_nothing_behind() -> None:
 
 Series = dict[str, Callable[[float, random.Random], float]]
 SERIES: Series = {
-    "flat": lambda n, chance: 100.0,
-    "noisy": lambda n, chance: 100 + chance.gauss(0, 10),
-    "sawtooth": lambda n, chance: 100 + n * 7 % 40,
-    "spikes": lambda n, chance: 100 + (500 if n % 13 == 12 else 0),
-    "falling": lambda n, chance: 300 - n * 2,
-    "within bounds": lambda n, chance: 100 + n * 0.1,
+    "flat": lambda n, rng: 100.0,
+    "noisy": lambda n, rng: 100 + rng.gauss(0, 10),
+    "sawtooth": lambda n, rng: 100 + n * 7 % 40,
+    "spikes": lambda n, rng: 100 + (500 if n % 13 == 12 else 0),
+    "falling": lambda n, rng: 300 - n * 2,
+    "within bounds": lambda n, rng: 100 + n * 0.1,
 }
 LEAKS: Series = {
-    "leak": lambda n, chance: 100 + n * 0.5,
-    "leak in noise": lambda n, chance: 100 + n * 0.8 + chance.gauss(0, 10),
-    "leaking sawtooth": lambda n, chance: 100 + n * 7 % 40 + n * 0.8,
-    "steps": lambda n, chance: 100 + n // 15 * 15,
+    "leak": lambda n, rng: 100 + n * 0.5,
+    "leak in noise": lambda n, rng: 100 + n * 0.8 + rng.gauss(0, 10),
+    "leaking sawtooth": lambda n, rng: 100 + n * 7 % 40 + n * 0.8,
+    "steps": lambda n, rng: 100 + n // 15 * 15,
 }
 
 
 @pytest.mark.parametrize("n", [30, 60, 2_000])
 @pytest.mark.parametrize("name", [*SERIES, *LEAKS])
 def test_a_leak_is_told_from_what_only_moves(name: str, n: int) -> None:
-    chance = random.Random(4)  # noqa: S311 - the same each time
+    rng = random.Random(4)  # noqa: S311 - the same each time
     series = (SERIES | LEAKS)[name]
     times = [600.0 * i / n for i in range(n)]
-    found = trend(times, [series(i * 60 / n, chance) for i in range(n)])
+    found = trend(times, [series(i * 60 / n, rng) for i in range(n)])
     assert found is not None
     assert found.grows(15.0) == (name in LEAKS), found
 

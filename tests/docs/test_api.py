@@ -11,10 +11,10 @@ import attrs
 import pytest
 
 import perdure
-from perdure.admin import Actors, Admin
-from perdure.dead_letters import DeadLetters, DeadLetterStats, Failure
-from perdure.drafts import Drafts
-from perdure.handler_options import HandlerOptions
+from perdure.handling.handler_options import HandlerOptions
+from perdure.operations.admin import Actors, Admin
+from perdure.operations.dead_letters import DeadLetters, DeadLetterStats, Failure
+from perdure.publishing.drafts import Drafts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,19 +11,19 @@ import attrs
 import msgspec
 from hypothesis import Phase, find, settings
 
-from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
-from perdure.events import wire
+from perdure.events.codec import wire
+from perdure.events.codec.commit_size import draft_bytes, measure
+from perdure.events.codec.runs import expand
+from perdure.events.codec.snapshot import States, fold
 from perdure.events.commands import Draft, Fail, Publish, Subscription
-from perdure.events.commit_size import draft_bytes, measure
-from perdure.events.dead_letters import DeadLettersState, replay_item
-from perdure.events.dead_letters import evolve as bury
 from perdure.events.errors import StoreUnavailable
-from perdure.events.handlers import Handler, HandlersState
-from perdure.events.queue_folds import evolve_all
-from perdure.events.queue_state import QueueState
-from perdure.events.runs import expand
-from perdure.events.snapshot import States, fold
+from perdure.events.handlers.registry import Handler, HandlersState
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.dead_letters import DeadLettersState, replay_item
+from perdure.events.queue.dead_letters import evolve as bury
+from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.state import QueueState
 from tests.events import test_wire as strategies
 
 if TYPE_CHECKING:

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.events import commit_size, wire
-from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
+from perdure.events.codec import commit_size, wire
+from perdure.events.codec.commit_size import Size, draft_bytes, measure
+from perdure.events.codec.runs import CompletedRun, LeasedRun, PublishedRun, count
 from perdure.events.commands import Done, Draft, Publish, Subscription
-from perdure.events.commit_size import Size, draft_bytes, measure
 from perdure.events.errors import PayloadTooLarge
-from perdure.events.id_index import IdRun
-from perdure.events.queue_folds import evolve_all
-from perdure.events.queue_state import QueueState
-from perdure.events.runs import CompletedRun, LeasedRun, PublishedRun, count
-from perdure.store import frame
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.state import QueueState
+from perdure.events.structures.id_index import IdRun
+from perdure.store.format import frame
 from tests.events import test_wire as strategies
 
 if TYPE_CHECKING:

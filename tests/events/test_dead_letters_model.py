@@ -9,11 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from perdure.events import dead_letters as letters
 from perdure.events import vocabulary as ev
-from perdure.events import wire
+from perdure.events.codec import wire
+from perdure.events.codec.snapshot import States, dump_dead_letters, fold
 from perdure.events.errors import UnknownMessage
-from perdure.events.snapshot import States, dump_dead_letters, fold
+from perdure.events.queue import dead_letters as letters
 
 TYPES = ("a", "b")
 REASONS = ("failed 3 times: ValueError", "rejected: no STOCK", "lost")

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
+from perdure.events.codec.snapshot import States
 from perdure.events.commands import Draft, Publish, Subscription
-from perdure.events.ending_rules import excess
-from perdure.events.queue_folds import evolve_all
-from perdure.events.queue_state import QueueState
-from perdure.events.snapshot import States
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.endings import excess
+from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.state import QueueState
 from perdure.events.vocabulary import Terms
 
 RESULTS = 5

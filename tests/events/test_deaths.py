@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
+from perdure.events.codec.snapshot import States
 from perdure.events.commands import CheckOut, Draft, Fail, Publish, Purge, Replay
-from perdure.events.dead_letters import Letter, death, replay_item
-from perdure.events.dead_letters import evolve as evolve_letters
 from perdure.events.errors import UnknownMessage
-from perdure.events.queue_folds import evolve
-from perdure.events.queue_state import QueueState
-from perdure.events.snapshot import States
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.dead_letters import Letter, death, replay_item
+from perdure.events.queue.dead_letters import evolve as evolve_letters
+from perdure.events.queue.folds import evolve
+from perdure.events.queue.state import QueueState
 
 LIMITS = rules.Limits()
 

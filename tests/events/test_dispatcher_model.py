@@ -10,12 +10,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from perdure.events import handlers as rules
 from perdure.events import vocabulary as ev
-from perdure.events import wire
+from perdure.events.codec import wire
+from perdure.events.codec.snapshot import States, dump_handlers, fold
 from perdure.events.errors import UnknownMessageType
-from perdure.events.handlers import HandlersState
-from perdure.events.snapshot import States, dump_handlers, fold
+from perdure.events.handlers import registry as rules
+from perdure.events.handlers.registry import HandlersState
 
 TYPES = ("a", "b", "c")
 kinds = st.sampled_from(TYPES)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from perdure.events import handlers as rules
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Draft, Publish, Subscription
-from perdure.events.queue_folds import evolve, evolve_all
-from perdure.events.queue_rules import Limits, decide, deliver
-from perdure.events.queue_rules import pressing as pressed_by
-from perdure.events.queue_state import QueueState
+from perdure.events.handlers import registry as rules
+from perdure.events.queue.decisions import Limits, decide, deliver
+from perdure.events.queue.decisions import pressing as pressed_by
+from perdure.events.queue.folds import evolve, evolve_all
+from perdure.events.queue.state import QueueState
 
 
 def elastic(low: int, high: int) -> rules.HandlersState:

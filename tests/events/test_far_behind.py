@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.events.ticking import MISSED_MAX, due
+from perdure.events.schedules.ticks import MISSED_MAX, due
 
 DAY_US = 86_400_000_000
 BURSTS = st.tuples(st.integers(0, 10**9), st.integers(1, 6_000), st.integers(1, 50))

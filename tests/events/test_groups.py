@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from perdure.events import queue_rules as rules
-from perdure.events.commands import CheckOut, Death, Draft, Fail, Lose, Publish, Replay, ReplayItem
-from perdure.events.queue_folds import evolve
-from perdure.events.queue_state import QueueState
-from perdure.events.snapshot import States
+from perdure.events.codec.snapshot import States
+from perdure.events.commands import CheckOut, Death, Draft, ExpireLease, Fail, Publish, Replay, ReplayItem
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.folds import evolve
+from perdure.events.queue.state import QueueState
 
 LIMITS = rules.Limits()
 
@@ -26,7 +26,7 @@ def test_replayed_member_comes_first_once_the_one_that_is_out_is_back() -> None:
     do(state, CheckOut("t", "two", 60, 5))
     do(state, Replay([ReplayItem(Death(1, 1, 1), first, 0, [])]))
     assert list(state.groups["g"]) == [2, 1]
-    do(state, Lose(2, "b", 1, "gone"))
+    do(state, ExpireLease(2, "b", 1, "gone"))
     assert list(state.groups["g"]) == [1, 2]
     statuses = {number: message.status for number, message in state.messages.items()}
     again = States.decode(States(state).encode()).queue

@@ -7,7 +7,7 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.events.heap_set import SLACK, HeapSet
+from perdure.events.structures.heap_set import SLACK, HeapSet
 
 MEMBERS = st.tuples(st.integers(0, 5), st.integers(0, 20))
 

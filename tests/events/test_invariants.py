@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
+from perdure.events.codec.runs import count, expand
+from perdure.events.codec.snapshot import States, fold
 from perdure.events.commands import CheckOut, Draft, Fail, Publish
-from perdure.events.invariants import contradictions
-from perdure.events.queue_folds import evolve
-from perdure.events.queue_state import Dead
-from perdure.events.runs import count, expand
-from perdure.events.snapshot import States, fold
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.folds import evolve
+from perdure.events.queue.invariants import contradictions
+from perdure.events.queue.state import Dead
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,9 +14,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from perdure.events import parcel, wire
-from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
+from perdure.events.codec import wire
+from perdure.events.codec.runs import CompletedRun, count, expand
+from perdure.events.codec.snapshot import States, dump_queue, fold
 from perdure.events.commands import (
     Cancel,
     CheckOut,
@@ -24,35 +25,35 @@ from perdure.events.commands import (
     DoneRun,
     Draft,
     DraftRun,
+    ExpireLease,
     Extend,
     Fail,
-    GiveBack,
-    Lose,
     Publish,
     Purge,
+    ReassertLease,
+    Release,
     Replay,
     ReplayItem,
-    StillOut,
     Subscription,
     Tick,
 )
-from perdure.events.dead_letters import death
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
-from perdure.events.id_index import IdRun
-from perdure.events.invariants import contradictions
-from perdure.events.outcome_rules import complete_run
-from perdure.events.parcel import Flight
-from perdure.events.past_ids import PastIds
-from perdure.events.queue_folds import evolve, evolve_all
-from perdure.events.queue_state import QueueState
-from perdure.events.runs import CompletedRun, count, expand
-from perdure.events.snapshot import States, dump_queue, fold
-from perdure.events.spilling import compact
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.dead_letters import death
+from perdure.events.queue.folds import evolve, evolve_all
+from perdure.events.queue.invariants import contradictions
+from perdure.events.queue.outcomes import complete_run
+from perdure.events.queue.state import QueueState
+from perdure.events.structures import message_block as block
+from perdure.events.structures.id_index import IdRun
+from perdure.events.structures.message_block import LeaseBatch
+from perdure.events.structures.past_ids import PastIds
+from perdure.events.structures.spilling import compact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perdure.events.parcel import Payloads
+    from perdure.events.structures.message_block import Payloads
 
 LIMITS = rules.Limits(backlog=40, dead_letters=5, results=4, held_keys=3)
 TYPES = ("a", "b")
@@ -68,7 +69,7 @@ def _plainly(state: QueueState) -> dict[str, Any]:
     return dump
 
 
-class _Shelved(tuple[bytes, ...]):
+class _Spilled(tuple[bytes, ...]):
     """As payloads on the disk, without one."""
 
     __slots__ = ()
@@ -77,13 +78,13 @@ class _Shelved(tuple[bytes, ...]):
         return len(self[i])
 
 
-class _Shelf:
+class _PayloadSpill:
     """As if all that was ever put there still took up room, and half of it were to be moved."""
 
     size = 1 << 40
 
-    def put(self, payloads: list[bytes]) -> _Shelved:
-        return _Shelved(payloads)
+    def put(self, payloads: list[bytes]) -> _Spilled:
+        return _Spilled(payloads)
 
     def sparse(self, live: Sequence[tuple[Payloads, int]]) -> list[bool]:
         return [i % 2 == 0 for i in range(len(live))]
@@ -98,10 +99,10 @@ class QueueMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(parcel, "PARCEL_MESSAGES", 4)  # so that some are full
-        self.patch.setattr(parcel, "PARCEL_BYTES", 60)
+        self.patch.setattr(block, "BLOCK_MESSAGES", 4)  # so that some are full
+        self.patch.setattr(block, "BLOCK_BYTES", 60)
         self.live = QueueState(finished_max=8, past=PastIds(16))
-        self.in_runs = QueueState(finished_max=8, past=PastIds(16), shelf=_Shelf(), resident_max=20)
+        self.in_runs = QueueState(finished_max=8, past=PastIds(16), spill=_PayloadSpill(), resident_max=20)
         self.replayed = States(QueueState(finished_max=8, past=PastIds(16)))
         self.snapshot = self.replayed.encode()
         self.restarted = False
@@ -255,11 +256,11 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.live.leased)
     @rule()
     def report_together(self) -> None:
-        flights = {number: held for number, held in self.live.leased.items() if isinstance(held, Flight)}
-        if not flights:
+        lease_batches = {number: held for number, held in self.live.leased.items() if isinstance(held, LeaseBatch)}
+        if not lease_batches:
             return
-        run = DoneRun([*flights], [*flights.values()])
-        twice = DoneRun([*flights, *flights], [*flights.values(), *flights.values()])
+        run = DoneRun([*lease_batches], [*lease_batches.values()])
+        twice = DoneRun([*lease_batches, *lease_batches], [*lease_batches.values(), *lease_batches.values()])
         assert complete_run(self.live, twice) is None, "a repeated report is looked at by itself"
         completed = complete_run(self.live, run)
         assert completed is not None
@@ -267,7 +268,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert [type(event) for event in completed] == [CompletedRun]
         assert expand(self.take(completed)) == one_by_one
         assert complete_run(self.live, run) is None
-        assert [rules.decide(self.live, report, self.now_us, LIMITS) for report in run.each()] == [[]] * len(flights)
+        assert [rules.decide(self.live, report, self.now_us, LIMITS) for report in run.each()] == [[]] * len(lease_batches)
 
     @precondition(lambda self: self.live.live)
     @rule(pick=st.integers(0, 99))
@@ -310,14 +311,14 @@ class QueueMachine(RuleBasedStateMachine):
             case "fail" | "reject":
                 self.do(Fail(*place, "E", "m", "t", 30, "never" if how == "reject" else None))
             case "lose":
-                self.do(Lose(*place, "gone"))
+                self.do(ExpireLease(*place, "gone"))
             case "back":
-                self.do(GiveBack(*place, "not started"))
+                self.do(Release(*place, "not started"))
             case "extend":
                 self.do(Extend(*place, 60, 50.0, "half"))
             case "out":
-                assert self.do(StillOut(*place[:2], message.lease)) == []
-                events = self.do(StillOut(*place[:2], ev.Leased(place[0], place[2] + 1, 0, RETRIES)))
+                assert self.do(ReassertLease(*place[:2], message.lease)) == []
+                events = self.do(ReassertLease(*place[:2], ev.Leased(place[0], place[2] + 1, 0, RETRIES)))
                 assert isinstance(events[0], ev.LeaseExpired)
             case "stale":
                 events = self.do(Done(place[0], place[1], place[2] + 1))
@@ -329,7 +330,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.take(rules.tick(self.live, self.now_us))
         for message in rules.overdue(self.live, self.now_us):
             assert message.lease is not None
-            self.do(Lose(message.number, message.published.id, message.lease.attempt, "overdue"))
+            self.do(ExpireLease(message.number, message.published.id, message.lease.attempt, "overdue"))
         self.take(rules.tick(self.live, self.now_us))  # what came back may have outlived its time
         assert rules.next_deadline_us(self.live) > self.now_us
 
@@ -405,16 +406,16 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_on_the_shelf_is_counted(self) -> None:
-        for state in (self.in_runs, States.decode(States(self.live).chunks(), shelf=_Shelf(), resident_max=20).queue):
+        for state in (self.in_runs, States.decode(States(self.live).chunks(), spill=_PayloadSpill(), resident_max=20).queue):
             assert _plainly(state) == _plainly(self.live)
-            assert state.shelved_bytes == sum(p.shelved_bytes for p in state.parcels.values())
-            for p in state.parcels.values():
+            assert state.spilled_bytes == sum(p.spilled_bytes for p in state.blocks.values())
+            for p in state.blocks.values():
                 places = [
                     i
                     for i, n in enumerate(p.numbers)
-                    if n not in state.messages and (isinstance(state.leased.get(n), Flight) or not p.has_left(i))
+                    if n not in state.messages and (isinstance(state.leased.get(n), LeaseBatch) or not p.has_left(i))
                 ]
-                assert p.shelved_bytes == (p.bytes_of(places) if p.is_shelved else 0)
+                assert p.spilled_bytes == (p.bytes_of(places) if p.is_spilled else 0)
 
     @invariant()
     def each_message_is_in_one_place(self) -> None:

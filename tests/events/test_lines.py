@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
-from perdure.events.commands import CheckOut, Death, Draft, Fail, GiveBack, Publish, Replay, ReplayItem, Subscription
-from perdure.events.queue_folds import evolve
-from perdure.events.queue_state import QueueState
-from perdure.events.runs import expand
+from perdure.events.codec.runs import expand
+from perdure.events.commands import CheckOut, Death, Draft, Fail, Publish, Release, Replay, ReplayItem, Subscription
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.folds import evolve
+from perdure.events.queue.state import QueueState
 
 LIMITS = rules.Limits()
 
@@ -23,11 +23,11 @@ def test_replayed_message_is_in_line_though_its_former_entry_was_never_removed()
     do(state, Publish([Draft(name, "t", b"") for name in "abc"]))
     for holder in ("one", "two"):
         do(state, CheckOut("t", holder, 60, 5))
-    do(state, GiveBack(1, "a", 1, "came back, before c"))
-    do(state, GiveBack(2, "b", 1, "came back, behind a"))
+    do(state, Release(1, "a", 1, "came back, before c"))
+    do(state, Release(2, "b", 1, "came back, behind a"))
     do(state, CheckOut("t", "three", 60, 5))  # a
     do(state, CheckOut("t", "four", 60, 5))  # b
-    do(state, GiveBack(1, "a", 1, "came back again"))
+    do(state, Release(1, "a", 1, "came back again"))
     buried = state.messages[2].published
     do(state, Fail(2, "b", 1, "E", "m", "", 0, "never"))
     do(state, Replay([ReplayItem(Death(2, 1, 1), buried, 0, [])]))

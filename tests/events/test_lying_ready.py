@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.events.handlers import lying_ready
+from perdure.events.handlers.registry import prefetch
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ from perdure.events.handlers import lying_ready
     ],
 )
 def test_ten_milliseconds_of_work_lie_ready(run_us: float, messages: int) -> None:
-    assert lying_ready(run_us, 10_000.0, 256) == messages
+    assert prefetch(run_us, 10_000.0, 256) == messages
 
 
 def test_nothing_lies_ready_where_nothing_is_asked_for() -> None:
-    assert lying_ready(10.0, 0.0, 256) == 0
+    assert prefetch(10.0, 0.0, 256) == 0

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.events.overdue import Attempt, End, Patience, overdue
+from perdure.events.handlers.overdue_lease import Attempt, AttemptLimits, End, overdue
 
-LEASED = Patience(timeout_us=0, lease_us=100)
-TIMED = Patience(timeout_us=50, lease_us=0)
-BOTH = Patience(timeout_us=250, lease_us=100)
-RENEWED = Patience(timeout_us=0, lease_us=100, renews=True)
-RENEWED_AND_TIMED = Patience(timeout_us=250, lease_us=100, renews=True)
+LEASED = AttemptLimits(timeout_us=0, lease_us=100)
+TIMED = AttemptLimits(timeout_us=50, lease_us=0)
+BOTH = AttemptLimits(timeout_us=250, lease_us=100)
+RENEWED = AttemptLimits(timeout_us=0, lease_us=100, renews=True)
+RENEWED_AND_TIMED = AttemptLimits(timeout_us=250, lease_us=100, renews=True)
 
 
 def test_limit_is_the_shorter_of_timeout_and_lease() -> None:
-    assert [p.limit_us for p in (LEASED, TIMED, BOTH, Patience(0, 0))] == [100, 50, 100, 0]
+    assert [p.limit_us for p in (LEASED, TIMED, BOTH, AttemptLimits(0, 0))] == [100, 50, 100, 0]
 
 
 @pytest.mark.parametrize("patience", [LEASED, TIMED, BOTH, RENEWED, RENEWED_AND_TIMED])
-def test_time_counts_from_the_start_of_the_handler(patience: Patience) -> None:
+def test_time_counts_from_the_start_of_the_handler(patience: AttemptLimits) -> None:
     """Its lease counted from when it was handed out, and a child may be slow to start."""
     ended = patience.limit_us
     assert overdue(Attempt(0, ended), patience, ended, ended) == ended, "it has not started"

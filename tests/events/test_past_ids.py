@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.events.id_index import IdRun
-from perdure.events.past_ids import GENERATIONS, PastIds
+from perdure.events.structures.id_index import IdRun
+from perdure.events.structures.past_ids import GENERATIONS, PastIds
 
 RUNS = ("7abc-8000", "7abd-8001")
 pieces = st.one_of(

@@ -13,10 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from perdure.events import dead_letters as letters
-from perdure.events import parcel, wire
-from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
+from perdure.events.codec import wire
+from perdure.events.codec.runs import count, expand
+from perdure.events.codec.snapshot import States, fold
 from perdure.events.commands import (
     Cancel,
     CheckOut,
@@ -25,24 +25,25 @@ from perdure.events.commands import (
     DoneRun,
     Draft,
     DraftRun,
+    ExpireLease,
     Extend,
     Fail,
-    GiveBack,
-    Lose,
     Publish,
     Purge,
+    Release,
     Replay,
     ReplayItem,
     Subscription,
 )
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
-from perdure.events.message import Status
-from perdure.events.outcome_rules import complete_run
-from perdure.events.parcel import Flight
-from perdure.events.queue_folds import evolve_all
-from perdure.events.queue_state import QueueState
-from perdure.events.runs import count, expand
-from perdure.events.snapshot import States, fold
+from perdure.events.queue import dead_letters as letters
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.message import Status
+from perdure.events.queue.outcomes import complete_run
+from perdure.events.queue.state import QueueState
+from perdure.events.structures import message_block as block
+from perdure.events.structures.message_block import LeaseBatch
 from tests.events.plain_queue import Plain, PlainQueue
 
 BACKLOG, LETTERS, RETRIES = 12, 3, 2
@@ -76,7 +77,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(parcel, "PARCEL_MESSAGES", 4)  # so that some are full
+        self.patch.setattr(block, "BLOCK_MESSAGES", 4)  # so that some are full
         self.state = QueueState(finished_max=10_000)
         self.buried = letters.DeadLettersState()
         self.snapshot, self.since = States(self.state).encode(), list[tuple[int, bytes]]()
@@ -238,22 +239,22 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
                 self.do(Fail(*place, "E", "m", "t", 30, "never"))
                 self.plain.fail(message, 0, LETTERS, final=True)
             case "lose":
-                self.do(Lose(*place, "gone"))
+                self.do(ExpireLease(*place, "gone"))
                 self.plain.fail(message, 0, LETTERS)
             case "back":
-                self.do(GiveBack(*place, "not started"))
+                self.do(Release(*place, "not started"))
                 self.plain.back(message)
         self.settle()
 
     @rule()
     def complete_together(self) -> None:
         """All that went out in flights ends at once."""
-        flights = {number: held for number, held in self.state.leased.items() if isinstance(held, Flight)}
-        completed = complete_run(self.state, DoneRun([*flights], [*flights.values()])) if flights else []
+        lease_batches = {number: held for number, held in self.state.leased.items() if isinstance(held, LeaseBatch)}
+        completed = complete_run(self.state, DoneRun([*lease_batches], [*lease_batches.values()])) if lease_batches else []
         assert completed is not None
         self.take(completed)
         for message in self.plain.out():
-            if message.number in flights:
+            if message.number in lease_batches:
                 message.state = "completed"
 
     @precondition(lambda self: self.plain.all)
@@ -333,7 +334,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         late = [m for m in self.plain.out() if m.until_us and m.until_us <= self.now_us]
         assert sorted(m.number for m in rules.overdue(self.state, self.now_us)) == [m.number for m in late]
         for message in sorted(late, key=lambda m: m.number):
-            self.do(Lose(*self.place(message), "its lease ran out"))
+            self.do(ExpireLease(*self.place(message), "its lease ran out"))
             self.plain.fail(message, 0, LETTERS)
         self.settle()
 

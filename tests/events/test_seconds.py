@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import perdure
-from perdure.actors.clock import ManualClock
+from perdure.actors.core.clock import ManualClock
 from perdure.events.seconds import SECONDS_MAX, checked_seconds, seconds_or_none, shown, wait_seconds, whole_us
 from perdure.store import MemoryStore
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from perdure.events import dead_letters, parcel
-from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
+from perdure.events.codec.runs import LeasedRun, expand
+from perdure.events.codec.snapshot import States
 from perdure.events.commands import (
     Cancel,
     CheckOut,
@@ -23,24 +23,25 @@ from perdure.events.commands import (
     DoneRun,
     Draft,
     DraftRun,
+    ExpireLease,
     Extend,
     Fail,
-    GiveBack,
-    Lose,
     Publish,
     Purge,
+    Release,
     Replay,
     Subscription,
     Tick,
 )
-from perdure.events.dead_letters import DeadLettersState, death, replay_item
-from perdure.events.heap_set import HeapSet
-from perdure.events.id_index import IdRun
-from perdure.events.outcome_rules import complete_run
-from perdure.events.queue_folds import evolve
-from perdure.events.queue_state import QueueState
-from perdure.events.runs import LeasedRun, expand
-from perdure.events.snapshot import States
+from perdure.events.queue import dead_letters
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.dead_letters import DeadLettersState, death, replay_item
+from perdure.events.queue.folds import evolve
+from perdure.events.queue.outcomes import complete_run
+from perdure.events.queue.state import QueueState
+from perdure.events.structures import message_block as block
+from perdure.events.structures.heap_set import HeapSet
+from perdure.events.structures.id_index import IdRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +138,7 @@ class Bench:
         for late in rules.overdue(self.queue, self.now_us):
             assert late.lease is not None
             if late.published.id != "head":
-                self.do(Lose(late.number, late.published.id, late.lease.attempt, "late"))
+                self.do(ExpireLease(late.number, late.published.id, late.lease.attempt, "late"))
         self.take(rules.tick(self.queue, self.now_us, LIMITS))
 
     def cancel(self, ident: str) -> None:
@@ -169,7 +170,7 @@ def replaced_while_out(bench: Bench) -> None:
     bench.publish("work", key="k", dedup="replace")
     (place,) = bench.deliver()
     bench.publish("work", key="k", dedup="replace")
-    bench.do(GiveBack(*place, "no"))
+    bench.do(Release(*place, "no"))
     bench.finish(bench.deliver())
 
 
@@ -270,7 +271,7 @@ def purged_letters(bench: Bench) -> None:
         bench.do(Purge([death(letter.fact) for letter in bench.letters.letters.values()], "all"))
 
 
-def suspects(bench: Bench) -> None:
+def quarantined(bench: Bench) -> None:
     ident = bench.publish("lonely", key="k", dedup="append")
     for _ in range(2):
         bench.deliver("lonely")
@@ -331,7 +332,7 @@ FEATURES: list[Callable[[Bench], None]] = [
     retries,
     lost_leases,
     purged_letters,
-    suspects,
+    quarantined,
     schedules,
     rates,
     plain_runs,
@@ -364,7 +365,7 @@ def heads() -> Bench:
 def test_what_is_held_follows_what_is_alive(
     feature: Callable[[Bench], None], restarts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parcel, "PARCEL_MESSAGES", 8)  # or what shares a parcel with a head would fill one of a thousand first
+    monkeypatch.setattr(block, "BLOCK_MESSAGES", 8)  # or what shares a parcel with a head would fill one of a thousand first
     bench = heads()
 
     def rounds(n: int) -> tuple[int, int, int]:

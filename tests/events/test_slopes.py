@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
+from perdure.events.codec.runs import expand
 from perdure.events.commands import Cancel, CheckOut, Done, Draft, Extend, Fail, Publish, Replay, ReplayItem, Subscription
-from perdure.events.dead_letters import death
-from perdure.events.queue_folds import evolve_all
-from perdure.events.queue_state import QueueState
-from perdure.events.runs import expand
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.dead_letters import death
+from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.state import QueueState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,15 +199,15 @@ def test_suspects_that_wait_do_not_slow_a_pass_down() -> None:
         lost: list[Any] = [ev.LeaseExpired(lease.number, 1, "dead", True, 1) for lease in expand(leases)]  # type: ignore[attr-defined]
         evolve_all(bench.state, [*lost, *(ev.Leased(event.number, 2) for event in lost)])
         evolve_all(bench.state, [ev.LeaseExpired(event.number, 2, "dead", True, 1) for event in lost])
-        assert len(bench.state.suspects) == waiting
+        assert len(bench.state.quarantined) == waiting
         counts.append(_lines(publish_and_handle, bench))
     assert counts[1] <= 1.3 * counts[0] + 100
 
 
 def test_types_in_turns_share_as_few_parcels_as_one_type_alone() -> None:
     bench = Bench(lambda n: {"type": f"t{n % 3}"}, MANY, rules.Limits())
-    assert len(bench.state.parcels) == 3
-    assert sum(parcel.n for parcel in bench.state.parcels.values()) == MANY
+    assert len(bench.state.blocks) == 3
+    assert sum(block.n for block in bench.state.blocks.values()) == MANY
     for kind in range(3):
         numbers = [number for turn in bench.state.lines[f"t{kind}"].first(MANY) if isinstance(turn, range) for number in turn]
         assert numbers == [n for n in range(1, MANY + 1) if n % 3 == kind]

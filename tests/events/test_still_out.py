@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.events import queue_rules as rules
 from perdure.events import vocabulary as ev
-from perdure.events.commands import Done, Draft, DraftRun, GiveBack, Lose, Publish, StillOut, Subscription
-from perdure.events.queue_folds import evolve, evolve_all
-from perdure.events.queue_state import QueueState
+from perdure.events.commands import Done, Draft, DraftRun, ExpireLease, Publish, ReassertLease, Release, Subscription
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.folds import evolve, evolve_all
+from perdure.events.queue.state import QueueState
 
 LIMITS = rules.Limits()
 RETRIES = 2
@@ -41,8 +41,8 @@ def hand_out(state: QueueState) -> None:
 @pytest.mark.parametrize("attempt", [1, 2])
 def test_lease_is_on_record_again(plain: bool, attempt: int) -> None:
     state = waiting(plain=plain)
-    assert do(state, StillOut(1, "a", lease(attempt))) == [lease(attempt)]
-    assert do(state, StillOut(1, "a", lease(attempt))) == []
+    assert do(state, ReassertLease(1, "a", lease(attempt))) == [lease(attempt)]
+    assert do(state, ReassertLease(1, "a", lease(attempt))) == []
     assert [type(event) for event in do(state, Done(1, "a", attempt))] == [ev.Completed]
 
 
@@ -51,7 +51,7 @@ def test_end_of_the_lease_before_is_made_up_for(plain: bool) -> None:
     """Found by the simulation: the first lease stood on record for ever, as nobody had it any more."""
     state = waiting(plain=plain)
     hand_out(state)
-    events = do(state, StillOut(1, "a", lease(2)))
+    events = do(state, ReassertLease(1, "a", lease(2)))
     assert [type(event) for event in events] == [ev.LeaseExpired, ev.Leased]
     assert do(state, Done(1, "a", 1)) == [], "how that one ended is on record"
     assert [type(event) for event in do(state, Done(1, "a", 2))] == [ev.Completed]
@@ -61,7 +61,7 @@ def test_end_of_the_lease_before_is_made_up_for(plain: bool) -> None:
 def test_last_attempt_that_was_lost_is_a_dead_letter() -> None:
     state = waiting(plain=False)
     evolve(state, ev.Leased(1, 3, 0, RETRIES))
-    events = do(state, StillOut(1, "a", lease(4)))
+    events = do(state, ReassertLease(1, "a", lease(4)))
     assert [type(event) for event in events] == [ev.LeaseExpired, ev.DeadLettered]
 
 
@@ -69,12 +69,12 @@ def test_last_attempt_that_was_lost_is_a_dead_letter() -> None:
 def test_log_that_knows_better_is_left_alone(attempt: int) -> None:
     state = waiting(plain=False)
     hand_out(state)
-    do(state, Lose(1, "a", 1, "lost"))
+    do(state, ExpireLease(1, "a", 1, "lost"))
     hand_out(state)
-    assert do(state, StillOut(1, "a", lease(attempt))) == []
-    do(state, GiveBack(1, "a", 2, "not started"))
-    assert do(state, StillOut(1, "a", lease(1))) == [], "that attempt has been counted"
-    do(state, StillOut(1, "a", lease(2)))
+    assert do(state, ReassertLease(1, "a", lease(attempt))) == []
+    do(state, Release(1, "a", 2, "not started"))
+    assert do(state, ReassertLease(1, "a", lease(1))) == [], "that attempt has been counted"
+    do(state, ReassertLease(1, "a", lease(2)))
     do(state, Done(1, "a", 2))
-    assert do(state, StillOut(1, "a", lease(3))) == [], "it has ended"
-    assert do(state, StillOut(1, "b", lease(3))) == [], "another message"
+    assert do(state, ReassertLease(1, "a", lease(3))) == [], "it has ended"
+    assert do(state, ReassertLease(1, "b", lease(3))) == [], "another message"

@@ -7,10 +7,10 @@ import pytest
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Draft, Tick
 from perdure.events.limits import Limits
-from perdure.events.queue_folds import evolve_all
-from perdure.events.queue_rules import decide
-from perdure.events.queue_state import QueueState
-from perdure.events.ticking import MISSED_MAX, comes_too_early, due
+from perdure.events.queue.decisions import decide
+from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.state import QueueState
+from perdure.events.schedules.ticks import MISSED_MAX, comes_too_early, due
 
 
 def after(at: int) -> int:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.events import upcast, wire
 from perdure.events import vocabulary as ev
+from perdure.events.codec import upcast, wire
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 
 TAGS = {
@@ -120,12 +120,12 @@ def test_random_bytes_are_refused(body: bytes, count: int) -> None:
 
 def test_damaged_bytes_are_refused_or_read_whole() -> None:
     body = wire.encode([(5, [ev.Completed(n, 1) for n in range(50)]), (6, [ev.Purged(1, "x"), ev.Stopped("run")])])
-    chance = random.Random(1)  # noqa: S311 - to be repeated
+    rng = random.Random(1)  # noqa: S311 - to be repeated
     for _ in range(3_000):
         harmed = bytearray(body)
-        harmed[chance.randrange(len(body))] = chance.randrange(256)
+        harmed[rng.randrange(len(body))] = rng.randrange(256)
         try:
-            found = wire.decode(bytes(harmed[: chance.choice((len(body), chance.randrange(len(body))))]), 52)
+            found = wire.decode(bytes(harmed[: rng.choice((len(body), rng.randrange(len(body))))]), 52)
         except (StoreCorrupt, StoreUnavailable):
             continue
         assert sum(len(events) for _, events in found) == 52

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors import worker
+from perdure.actors.workers import worker
 
 if TYPE_CHECKING:
     from pathlib import Path

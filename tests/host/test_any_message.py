@@ -22,9 +22,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import perdure
-from perdure.fidelity import Fidelity
-from perdure.proofs import prove
-from perdure.sameness import difference
+from perdure.payloads.differences import difference
+from perdure.payloads.fidelity import Fidelity
+from perdure.payloads.proofs import prove
 
 
 class Colour(enum.Enum):
@@ -42,7 +42,7 @@ class Pair(typing.NamedTuple):
 
 
 @attrs.define
-class Line:
+class ReadyQueue:
     n: int
     note: str | None = None
 
@@ -68,13 +68,13 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     Colour: st.sampled_from(Colour),
     Word: st.sampled_from(Word),
     Pair: st.builds(Pair, st.integers(0, 3), st.text(max_size=2)),
-    Line: st.builds(Line, st.integers(0, 3) | st.text(max_size=2), st.none() | st.text(max_size=2)),
+    ReadyQueue: st.builds(ReadyQueue, st.integers(0, 3) | st.text(max_size=2), st.none() | st.text(max_size=2)),
     Model: st.builds(Model, n=st.integers(0, 3)),
     complex: st.just(1j),
     typing.Literal["yes", 1]: st.sampled_from(["yes", 1]),
-    typing.Any: st.one_of(st.integers(), st.text(), st.tuples(st.integers()), st.datetimes(), st.builds(Line, st.integers())),
+    typing.Any: st.one_of(st.integers(), st.text(), st.tuples(st.integers()), st.datetimes(), st.builds(ReadyQueue, st.integers())),
 }
-HASHABLE = [kind for kind in SCALARS if kind not in (Line, Model, typing.Any)]
+HASHABLE = [kind for kind in SCALARS if kind not in (ReadyQueue, Model, typing.Any)]
 
 
 def _holders(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

@@ -134,7 +134,7 @@ def test_cancelled_awaits_leave_nothing_behind(folder: Path) -> None:
     """Neither a request at the desk nor a task: who stops waiting is forgotten, and what was published stays so."""
 
     async def main(system: perdure.System) -> None:
-        outstanding = system.stage.desk.outstanding
+        outstanding = system.runtime.pending.outstanding
         before = asyncio.all_tasks()
         waits = [
             asyncio.create_task(system.adrain()),

@@ -74,22 +74,22 @@ def test_bound_that_stays_is_told(folder: Path) -> None:
     options = perdure.Options(pipeline_max=1, backlog_max=1, publish_timeout_s=0.1)
     with perdure.System(folder, options=options) as system:
         system.publish(Ping(0))
-        desk = system.stage.desk
+        pending = system.runtime.pending
 
         async def main() -> None:
-            stuck = desk.send("nobody", object(), system.stage.world.answer())  # what nobody answers
+            stuck = pending.send("nobody", object(), system.runtime.executor.answer())  # what nobody answers
             with pytest.raises(perdure.QueueFull, match="under way"):
                 await system.apublish(Ping(1))
-            waiting = asyncio.create_task(desk.room(1, 30.0))
+            waiting = asyncio.create_task(pending.room(1, 30.0))
             await asyncio.sleep(0)
-            assert desk._bells
+            assert pending._waiters
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-            assert not desk._bells
-            several = [asyncio.create_task(desk.room(1, 30.0)) for _ in range(100)]
+            assert not pending._waiters
+            several = [asyncio.create_task(pending.room(1, 30.0)) for _ in range(100)]
             await asyncio.sleep(0)
-            assert len(desk._bells) == 1
-            desk.forget(stuck)
+            assert len(pending._waiters) == 1
+            pending.forget(stuck)
             await asyncio.wait_for(asyncio.gather(*several), 10.0)
 
         asyncio.run(main())
@@ -114,4 +114,4 @@ def test_ten_thousand_calls_stop_no_publish(folder: Path) -> None:
 
     with system:
         asyncio.run(main())
-        assert not system.stage.desk.outstanding
+        assert not system.runtime.pending.outstanding

@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.store import frame as fr
+from perdure.store.format import frame as fr
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -30,7 +30,7 @@ def count(number, ctx):
 
 def command(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "perdure.cli", *args], capture_output=True, text=True, timeout=60, check=False, cwd=cwd
+        [sys.executable, "-m", "perdure.cli.main", *args], capture_output=True, text=True, timeout=60, check=False, cwd=cwd
     )
 
 
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_run_serves_a_system_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "shop.py").write_text(HOST)
-    args = [sys.executable, "-m", "perdure.cli", "run", "shop:system"]
+    args = [sys.executable, "-m", "perdure.cli.main", "run", "shop:system"]
     with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env={"PYTHONUNBUFFERED": "1"}) as served:
         assert served.stdout is not None
         assert "shop:system runs" in served.stdout.readline()
@@ -72,7 +72,7 @@ threading.Condition.wait = struck
 def test_run_stops_whichever_instruction_the_signal_strikes_at(tmp_path: Path) -> None:
     """Also while it begins to wait for one: with an Event it waited for ever for a lock that it held itself."""
     (tmp_path / "shop.py").write_text(STRUCK)
-    args = [sys.executable, "-m", "perdure.cli", "run", "shop:system"]
+    args = [sys.executable, "-m", "perdure.cli.main", "run", "shop:system"]
     with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env={"PYTHONUNBUFFERED": "1"}) as served:
         try:
             assert served.stdout is not None
@@ -101,7 +101,7 @@ def test_run_lets_a_handler_finish_when_it_is_asked_to_stop(tmp_path: Path) -> N
     with perdure.System(tmp_path / "data") as system:
         system.publish_many([1, 2, 3])
     (tmp_path / "busy.py").write_text(BUSY)
-    args = [sys.executable, "-m", "perdure.cli", "run", "busy:system"]
+    args = [sys.executable, "-m", "perdure.cli.main", "run", "busy:system"]
     with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as served:
         assert served.stdout is not None
         for line in served.stdout:

@@ -13,7 +13,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from perdure import cli_progress
+from perdure.cli import progress as cli_progress
 
 if TYPE_CHECKING:
     from pathlib import Path

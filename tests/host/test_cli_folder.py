@@ -13,8 +13,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import perdure
-from perdure import cli, cli_dead_letters
-from perdure.sparkline import sparkline
+from perdure.cli import dead_letters_command as cli_dead_letters
+from perdure.cli import main as cli
+from perdure.cli.sparkline import sparkline
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import perdure
-from perdure.actors import clock as clock_module
-from perdure.actors import timer
-from perdure.actors.clock import SystemClock
+from perdure.actors.core import clock as clock_module
+from perdure.actors.core.clock import SystemClock
+from perdure.actors.services import timer
 from perdure.store import MemoryStore
 
 if TYPE_CHECKING:

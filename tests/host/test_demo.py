@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perdure.actors.context import Reject
-from perdure.audit import Audit
-from perdure.demo import SHIPPED
-from perdure.demo_orders import OrderLine, Receipt, Receipts, lines, to_charge
-from perdure.demo_tally import tally
+from perdure.actors.workers.context import Reject
+from perdure.demo.orders import OrderLine, Receipt, Receipts, lines, to_charge
+from perdure.demo.runner import SHIPPED
+from perdure.demo.tally import tally
 from perdure.events import vocabulary as ev
+from perdure.operations.audit import Audit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ SMALL = ['{"id": "A", "amount": 3, "card": "4242"}', "no JSON", "", '{"id": "B",
 
 def perdure(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "perdure.cli", *args], input=stdin, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "perdure.cli.main", *args], input=stdin, capture_output=True, text=True, timeout=60, check=False
     )
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, as_completed, wa
 
 import pytest
 
-from perdure.future import PublishFuture
+from perdure.publishing.publish_future import PublishFuture
 
 
 def test_a_waiting_thread_is_woken_by_the_answer() -> None:

@@ -99,7 +99,7 @@ def test_backoff_that_fails(folder: Path, until: Until, clock: perdure.ManualClo
     """A host's own backoff that raises fails nobody: the message is tried again."""
 
     class Broken:
-        def delay(self, attempt: int, chance: float) -> float:
+        def delay(self, attempt: int, rng: float) -> float:
             raise ZeroDivisionError
 
     system = perdure.System(folder, clock=clock)

@@ -14,7 +14,8 @@ import attrs
 import pytest
 
 import perdure
-from perdure.store import History, MemoryStore, SegmentStore, Snapshot, hold, verify
+from perdure.store import History, MemoryStore, SegmentStore, Snapshot, verify
+from perdure.store.files import retention_hold as hold
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors import queue as queue_actor
+from perdure.actors.queue import queue as queue_actor
 from perdure.chaos import SimulatedSystem
-from perdure.chaos.memory_disk import MemoryDisk
-from perdure.events import queue_rules as rules
+from perdure.chaos.disk.memory_disk import MemoryDisk
+from perdure.events.queue import decisions as rules
 
 
 @attrs.frozen
@@ -87,7 +87,7 @@ def test_leases_that_run_out_together_are_lost_in_parts(monkeypatch: pytest.Monk
     with system:
         system.publish_many([Job(i) for i in range(23)])
         assert all(system.checkout(Job, lease=10.0) for _ in range(23))
-        queue: Any = system.stage.actors["queue"]
+        queue: Any = system.runtime.actors["queue"]
         taken: list[int] = []
         pass_time = queue_actor.Queue._pass_time
 

@@ -22,10 +22,10 @@ import pydantic
 import pytest
 
 import perdure
-from perdure import foreign
-from perdure.fidelity import Fidelity
-from perdure.proofs import prove
-from perdure.sameness import difference
+from perdure.payloads import foreign_types as foreign
+from perdure.payloads.differences import difference
+from perdure.payloads.fidelity import Fidelity
+from perdure.payloads.proofs import prove
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ class Right:
 
 
 @attrs.define
-class Line:
+class ReadyQueue:
     sku: str
     n: int | None
 
@@ -526,8 +526,8 @@ def test_flat_types_are_known_by_their_types_alone() -> None:
         (dt.datetime, dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)),
         (list[str], ["a"], ["a", 1]),
         (dict[str, float | int], {"a": 1}, {1: 1}),
-        (tuple[Line, ...], (Line("a", 1), Line("b", None)), (Line("a", "b"),)),  # type: ignore[arg-type]
-        (Line | None, Line("a", None), Line(1, 1)),  # type: ignore[arg-type]
+        (tuple[ReadyQueue, ...], (ReadyQueue("a", 1), ReadyQueue("b", None)), (ReadyQueue("a", "b"),)),  # type: ignore[arg-type]
+        (ReadyQueue | None, ReadyQueue("a", None), ReadyQueue(1, 1)),  # type: ignore[arg-type]
         (Colour, Colour.RED, 1),
     ]:
         cls = of(annotation)

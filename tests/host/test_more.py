@@ -309,7 +309,7 @@ def test_coroutines_of_the_host(folder: Path) -> None:
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
-            assert not system.stage.desk.outstanding
+            assert not system.runtime.pending.outstanding
         release.set()
 
     asyncio.run(main())

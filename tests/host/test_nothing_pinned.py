@@ -10,9 +10,9 @@ import attrs
 import pytest
 
 import perdure
-from perdure.events.dead_letters import DeadLettersState
-from perdure.events.handlers import HandlersState
-from perdure.events.queue_state import QueueState
+from perdure.events.handlers.registry import HandlersState
+from perdure.events.queue.dead_letters import DeadLettersState
+from perdure.events.queue.state import QueueState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class Weak(Exception):
 
 def _states_of(system: perdure.System) -> list[Any]:
     gc.collect()
-    mine = {id(actor.state) for actor in system.stage.actors.values() if hasattr(actor, "state")}
+    mine = {id(actor.state) for actor in system.runtime.actors.values() if hasattr(actor, "state")}
     return [thing for thing in gc.get_objects() if isinstance(thing, STATES) and id(thing) not in mine]
 
 
@@ -49,9 +49,9 @@ def test_the_state_of_an_actor_that_died_is_gone(name: str, until: Until) -> Non
         for n in range(10):
             system.publish(Pinned(n))
         for round_ in range(3):
-            generation = system.stage.actors[name].generation
+            generation = system.runtime.actors[name].generation
             system.actors.kill(name)
-            until(lambda generation=generation: system.stage.actors[name].generation > generation)  # type: ignore[misc]
+            until(lambda generation=generation: system.runtime.actors[name].generation > generation)  # type: ignore[misc]
             system.publish(Pinned(round_))
             assert system.admin.metrics().ready == 11 + round_
         until(lambda: not [thing for thing in _states_of(system) if id(thing) not in before])
@@ -102,13 +102,13 @@ def test_an_exception_goes_with_the_result_that_is_kept(until: Until, clock: per
         for n in (0, 1):
             system.publish(Pinned(n), keep_result=60.0)
         until(lambda: system.admin.metrics().delayed == 2)
-        assert not len(system.stage.raised), "what is tried again has not ended"
+        assert not len(system.runtime.raised), "what is tried again has not ended"
         clock.advance(5.0)
         until(lambda: system.admin.metrics().dead_letters == 1)
         until(lambda: system.admin.metrics().completed == 1)
-        assert len(system.stage.raised) == 1
+        assert len(system.runtime.raised) == 1
         clock.advance(61.0)
-        until(lambda: not len(system.stage.raised))
+        until(lambda: not len(system.runtime.raised))
 
 
 def test_who_gave_up_waiting_for_an_idle_queue_is_forgotten() -> None:
@@ -117,6 +117,6 @@ def test_who_gave_up_waiting_for_an_idle_queue_is_forgotten() -> None:
         for _ in range(20):
             with pytest.raises(TimeoutError):
                 system.drain(timeout=0.001)
-        queue: Any = system.stage.actors["queue"]
+        queue: Any = system.runtime.actors["queue"]
         system.admin.metrics()  # the queue has seen all that was asked before
         assert len(queue.idlers) <= 2

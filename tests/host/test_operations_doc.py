@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 import perdure
-from perdure import cli
+from perdure.cli import main as cli
 
 DOC = (Path(__file__).parents[2] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
 SIZES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 import perdure
-from perdure.outbox import BATCH
+from perdure.outbox.sql_outbox import BATCH
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,10 @@ import pytest
 
 import perdure
 from perdure.store import FolderReader
-from perdure.store import frame as fr
-from perdure.store import segment as sg
-from perdure.store.repair import repair
-from perdure.store.verify import verify
+from perdure.store.format import frame as fr
+from perdure.store.format import segment as sg
+from perdure.store.maintenance.repair import repair
+from perdure.store.maintenance.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path

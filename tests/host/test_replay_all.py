@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 import perdure
-from perdure import dead_letters as module
 from perdure.chaos import SimulatedSystem
 from perdure.events.commands import Replay
+from perdure.operations import dead_letters as module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.messages import WhenIdle
+from perdure.actors.core.messages import WhenIdle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +115,7 @@ def test_result_that_is_there_is_given_without_waiting(folder: Path) -> None:
         for timeout in waits:
             with pytest.raises(perdure.UnknownMessage, match="nobody's"):
                 system.result("nobody's", timeout=timeout)
-        assert not system.stage.desk.outstanding
+        assert not system.runtime.pending.outstanding
 
 
 def test_waiting_for_results_holds_no_publish_up(folder: Path) -> None:
@@ -126,7 +126,7 @@ def test_waiting_for_results_holds_no_publish_up(folder: Path) -> None:
         calls = [asyncio.create_task(system.acall(Job(n), timeout=20.0)) for n in range(20)]
         while (await asyncio.to_thread(system.admin.metrics)).published < 20:  # noqa: ASYNC110 - the queue's doing
             await asyncio.sleep(0)
-        assert system.stage.desk.under_way <= 5
+        assert system.runtime.pending.under_way <= 5
         assert await system.apublish(Job(20))
         assert system.submit(Job(21)).result(10.0)
         gate.set()
@@ -149,13 +149,13 @@ def test_one_that_waits_no_longer_makes_room(folder: Path) -> None:
     options = perdure.Options(pipeline_max=1, backlog_max=1, publish_timeout_s=30.0)
     with perdure.System(folder, options=options) as system:
         system.publish(Job(0))
-        desk = system.stage.desk
-        answer = system.stage.world.answer()
-        stuck = desk.send("queue", WhenIdle(), answer)
-        room = threading.Thread(target=desk.wait_for_room, args=(1, 30.0))
+        pending = system.runtime.pending
+        answer = system.runtime.executor.answer()
+        stuck = pending.send("queue", WhenIdle(), answer)
+        room = threading.Thread(target=pending.wait_for_room, args=(1, 30.0))
         room.start()
-        while not desk._bells:
+        while not pending._waiters:
             time.sleep(0.001)
-        assert desk.forget(stuck)
+        assert pending.forget(stuck)
         room.join(10.0)
         assert not room.is_alive()

@@ -108,7 +108,7 @@ def test_serving_tells_that_the_system_has_given_up(monkeypatch: pytest.MonkeyPa
     system = perdure.System(store=perdure.MemoryStore(), options=perdure.Options(restart_budget=2))
 
     def break_it() -> None:
-        monkeypatch.setattr("perdure.actors.timer.Timer.turn", lambda *_: 1 / 0)
+        monkeypatch.setattr("perdure.actors.services.timer.Timer.turn", lambda *_: 1 / 0)
         system.actors.kill("timer")
 
     with pytest.raises(perdure.NotRunning, match="timer died"):
@@ -248,7 +248,7 @@ def test_the_command_runs_what_belongs_to_the_system(tmp_path: Path) -> None:
 
         outbox.publish(Job(7))
     connection.close()
-    command: Any = [sys.executable, "-m", "perdure.cli", "run", "shop:system"]
+    command: Any = [sys.executable, "-m", "perdure.cli.main", "run", "shop:system"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             deadline = time.monotonic() + PATIENCE_S

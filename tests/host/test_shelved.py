@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 import perdure
-from perdure.store.shelf import Shelf
+from perdure.store.files.payload_spill import PayloadSpill
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +30,9 @@ def bulky(i: int) -> Bulky:
     return Bulky(i, random.Random(i).randbytes(400))  # noqa: S311 - bytes that do not compress, the same each time
 
 
-def shelved_bytes(system: perdure.System) -> int:
+def spilled_bytes(system: perdure.System) -> int:
     system.admin.metrics()  # one pass of the queue later, the figure is that of all that was published before
-    return system.stage.shelved_bytes
+    return system.runtime.spilled_bytes
 
 
 def test_a_backlog_beyond_the_bound_is_handled_in_order(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_backlog_beyond_the_bound_is_handled_in_order(tmp_path: Path) -> None:
     with perdure.System(tmp_path / "data", options=OPTIONS) as system:
         for start in range(0, N, 500):
             system.publish_many([bulky(i) for i in range(start, start + 500)])
-        assert shelved_bytes(system) > N * 400 * 0.9
+        assert spilled_bytes(system) > N * 400 * 0.9
     system = perdure.System(tmp_path / "data", options=OPTIONS)
     seen: list[Bulky] = []
 
@@ -50,7 +50,7 @@ def test_a_backlog_beyond_the_bound_is_handled_in_order(tmp_path: Path) -> None:
 
     with system:
         system.drain(60)
-        assert shelved_bytes(system) == 0
+        assert spilled_bytes(system) == 0
     assert seen == [bulky(i) for i in range(N)]
 
 
@@ -58,7 +58,7 @@ def test_what_is_shelved_can_fail_be_cancelled_and_checked_out(tmp_path: Path) -
     system = perdure.System(tmp_path / "data", options=OPTIONS)
     with system:
         ids = [ident for start in range(0, N, 500) for ident in system.publish_many([bulky(i) for i in range(start, start + 500)])]
-        assert shelved_bytes(system) > 0
+        assert spilled_bytes(system) > 0
         assert system.cancel(ids[3000])
         delivery = system.checkout(Bulky, lease=30.0)
         assert delivery is not None
@@ -83,10 +83,10 @@ def test_what_is_shelved_can_fail_be_cancelled_and_checked_out(tmp_path: Path) -
 
 
 def test_where_the_shelf_has_no_room_payloads_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_shelf: Shelf, _payloads: list[bytes]) -> list[bytes]:
+    def full(_spill: PayloadSpill, _payloads: list[bytes]) -> list[bytes]:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Shelf, "put", full)
+    monkeypatch.setattr(PayloadSpill, "put", full)
     system = perdure.System(tmp_path / "data", options=OPTIONS)
     seen: list[int] = []
 
@@ -97,7 +97,7 @@ def test_where_the_shelf_has_no_room_payloads_stay_in_memory(tmp_path: Path, mon
     with system:
         system.admin.pause()
         system.publish_many([bulky(i) for i in range(3000)])
-        assert shelved_bytes(system) == 0
+        assert spilled_bytes(system) == 0
         system.admin.resume()
         system.drain(60)
     assert seen == list(range(3000))

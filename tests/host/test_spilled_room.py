@@ -15,13 +15,14 @@ import msgspec
 import pytest
 
 import perdure
-from perdure.events import spilling
-from perdure.events.plain import complete, enter_plain, lease
-from perdure.events.queue_state import QueueState
-from perdure.events.snapshot import States, dump_queue, unpack
-from perdure.events.spilling import compact
-from perdure.store import FolderReader, snapshot_file
-from perdure.store.shelf import Shelf
+from perdure.events.codec.snapshot import States, dump_queue, unpack
+from perdure.events.queue.plain_messages import complete, enter_plain, lease
+from perdure.events.queue.state import QueueState
+from perdure.events.structures import spilling
+from perdure.events.structures.spilling import compact
+from perdure.store import FolderReader
+from perdure.store.files.payload_spill import PayloadSpill
+from perdure.store.format import snapshot_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,13 +128,13 @@ def test_snapshots_and_history_go_on_while_payloads_wait(folder: Path, until: Un
             system.publish_many([Passing(i, body(i)) for i in range(k * 100, k * 100 + 100)])
         until(lambda: len(seen) == 5_000)
         until(lambda: FolderReader(folder).first_seq > 6_000)
-        assert system.stage.shelved_bytes > 800_000
+        assert system.runtime.spilled_bytes > 800_000
     assert len(FolderReader(folder).segments()) < 8
     again = perdure.System(folder, options=SPILLS)
     with again:
         assert again.recovery is not None
         assert again.recovery.events_replayed < 10
-        assert again.stage.shelved_bytes > 800_000
+        assert again.runtime.spilled_bytes > 800_000
         parked = [again.checkout(Parked) for _ in range(1_500)]
         assert [delivery.message for delivery in parked if delivery is not None] == [Parked(i, body(i)) for i in range(1_500)]
 
@@ -155,7 +156,7 @@ def test_a_snapshot_passes_through_memory_piece_by_piece(tmp_path: Path) -> None
     tracemalloc.start()
     try:
         snapshot = snapshot_file.read(reader.disk, reader.path / snapshot_file.file_name(seq), None)
-        states = States.decode(snapshot.chunks(), shelf=Shelf(tmp_path), resident_max=MIB)
+        states = States.decode(snapshot.chunks(), spill=PayloadSpill(tmp_path), resident_max=MIB)
         assert tracemalloc.get_traced_memory()[1] < 20 * MIB
     finally:
         tracemalloc.stop()
@@ -175,36 +176,36 @@ def test_old_formats_of_a_snapshot_open(spilled: bool) -> None:
     old = b"".join((b"PdS2", len(head).to_bytes(8, "little"), head, *rows))
     pieces = [old[i : i + 1000] for i in range(0, len(old), 1000)]
     with tempfile.TemporaryDirectory() as folder:
-        again = States.decode(pieces if spilled else old, shelf=Shelf(Path(folder)) if spilled else None)
+        again = States.decode(pieces if spilled else old, spill=PayloadSpill(Path(folder)) if spilled else None)
         assert dump_queue(again.queue) == dump_queue(states.queue)
-        assert bool(again.queue.shelved_bytes) == spilled
+        assert bool(again.queue.spilled_bytes) == spilled
 
 
 def test_what_is_needed_of_sparse_files_is_moved_in_bounded_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """First to another file; once there is room, into memory."""
     monkeypatch.setattr(spilling, "SLACK_BYTES", 0)
     monkeypatch.setattr(spilling, "STEP_BYTES", 1_000)
-    state = QueueState(shelf=Shelf(tmp_path), resident_max=0)
+    state = QueueState(spill=PayloadSpill(tmp_path), resident_max=0)
     for k in range(20):
         enter_plain(state, k * 1_000 + 1, "t", [f"{k}.{i}" for i in range(1_000)], [body(k * 1_000 + i) for i in range(1_000)])
-    assert state.shelf is not None
-    assert state.shelf.size == state.shelved_bytes == 20_000 * 300
+    assert state.spill is not None
+    assert state.spill.size == state.spilled_bytes == 20_000 * 300
     for k in range(20):
         lease(state, range(k * 1_000 + 2, k * 1_000 + 1_001), 0, 5, ahead=False)
         complete(state, range(k * 1_000 + 2, k * 1_000 + 1_001))
-    assert state.shelved_bytes == 20 * 300
+    assert state.spilled_bytes == 20 * 300
     steps = 1
     while compact(state):
         steps += 1
     assert steps >= 5
-    assert state.shelf.size <= 2 * state.shelved_bytes
+    assert state.spill.size <= 2 * state.spilled_bytes
     assert [state.look(k * 1_000 + 1).published.payload for k in range(20)] == [body(k * 1_000) for k in range(20)]  # type: ignore[union-attr]
     state.resident_max = 1_000_000
     complete_one_in_line(state, 1)
-    state.shelf.put([bytes(50_000)])
+    state.spill.put([bytes(50_000)])
     while compact(state):
         pass
-    assert state.shelved_bytes == 0
+    assert state.spilled_bytes == 0
     assert [state.look(k * 1_000 + 1).published.payload for k in range(1, 20)] == [body(k * 1_000) for k in range(1, 20)]  # type: ignore[union-attr]
 
 
@@ -215,8 +216,8 @@ def complete_one_in_line(state: QueueState, number: int) -> None:
 
 def test_a_full_disk_leaves_what_is_to_be_moved_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spilling, "SLACK_BYTES", 0)
-    shelf = Shelf(tmp_path)
-    state = QueueState(shelf=shelf, resident_max=0)
+    spill = PayloadSpill(tmp_path)
+    state = QueueState(spill=spill, resident_max=0)
     enter_plain(state, 1, "t", [f"{i}" for i in range(1_000)], [body(i) for i in range(1_000)])
     lease(state, range(1, 900), 0, 5, ahead=False)
     complete(state, range(1, 900))
@@ -225,9 +226,9 @@ def test_a_full_disk_leaves_what_is_to_be_moved_where_it_is(tmp_path: Path, monk
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(shelf, "put", full)
+        patch.setattr(spill, "put", full)
         assert not compact(state)
-    assert state.shelved_bytes == 101 * 300
-    assert shelf.size == 300_000
+    assert state.spilled_bytes == 101 * 300
+    assert spill.size == 300_000
     compact(state)
-    assert shelf.size == 101 * 300
+    assert spill.size == 101 * 300

@@ -12,8 +12,8 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.supervisor import Supervisor
-from perdure.actors.worker import Worker
+from perdure.actors.services.supervisor import Supervisor
+from perdure.actors.workers.worker import Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def at_work(system: perdure.System) -> dict[str, int]:
 
 def _actor(system: perdure.System, name: str) -> Any:
     assert system._engine is not None
-    return system._engine.stage.actors[name]
+    return system._engine.runtime.actors[name]
 
 
 @pytest.mark.parametrize("while_running", [False, True])

@@ -9,13 +9,13 @@ import attrs
 import pytest
 
 import perdure
-from perdure.events import queue_rules
+from perdure.events.codec.snapshot import dump_queue, load_queue
 from perdure.events.commands import Cancel, Draft, Publish
 from perdure.events.limits import Limits
-from perdure.events.queue_folds import evolve_all
-from perdure.events.queue_state import QueueState
-from perdure.events.snapshot import dump_queue, load_queue
-from perdure.events.standing import stand
+from perdure.events.queue import decisions as queue_rules
+from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.lookup import stand
+from perdure.events.queue.state import QueueState
 
 if TYPE_CHECKING:
     from pathlib import Path

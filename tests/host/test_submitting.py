@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from perdure.audit import Audit
+    from perdure.operations.audit import Audit
 
 THREADS = 4
 EACH = 3_000
@@ -47,13 +47,13 @@ def test_what_is_submitted_in_a_row_is_one_commit_with_an_id_each() -> None:
     system = SimulatedSystem(seed=1)
     with system:
         futures = [system.submit(Job(n)) for n in range(600)]
-        assert system.stage.desk.under_way == 600
+        assert system.runtime.pending.under_way == 600
         system.run_until_idle()
         ids = [future.result(timeout=0) for future in futures]
         assert published(system.audit) == ids
         assert len(set(ids)) == 600
         assert len({record.at for record in system.audit.events(type="Published")}) == 1
-        assert system.stage.desk.under_way == 0
+        assert system.runtime.pending.under_way == 0
 
 
 def test_submitted_messages_keep_the_order_of_their_thread_whatever_their_kind() -> None:
@@ -87,7 +87,7 @@ def test_as_many_are_taken_as_there_is_room_for_and_the_others_wait() -> None:
             with pytest.raises(perdure.QueueFull):
                 future.result(timeout=0)
         assert published(system.audit) == [future.result(timeout=0) for future in futures[:4]]
-        assert system.stage.desk.under_way == 0
+        assert system.runtime.pending.under_way == 0
 
 
 @pytest.mark.parametrize("name", ["queue", "journal", "supervisor"])
@@ -134,9 +134,9 @@ def test_a_full_disk_refuses_each_with_an_error_of_its_own() -> None:
 def test_what_the_queue_has_not_looked_at_when_the_system_goes_is_refused() -> None:
     system = SimulatedSystem(seed=1)
     with system:
-        system.stage.actors["queue"].kill()
+        system.runtime.actors["queue"].kill()
         futures = [system.submit(Job(n)) for n in range(3)]
-        system.stage.desk.abandon(perdure.NotRunning("gone"))
+        system.runtime.pending.abandon(perdure.NotRunning("gone"))
         assert [type(future.exception(timeout=0)) for future in futures] == [perdure.NotRunning] * 3
         with pytest.raises(perdure.NotRunning):
             system.submit(Job(3))
@@ -149,7 +149,7 @@ def test_no_more_are_under_way_than_the_pipeline_takes(folder: Path) -> None:
         futures = []
         for n in range(2_000):
             futures.append(system.submit(Job(n)))
-            most = max(most, system.stage.desk.under_way)
+            most = max(most, system.runtime.pending.under_way)
         assert 1 < most <= 10
         assert len({future.result(timeout=10) for future in futures}) == 2_000
 

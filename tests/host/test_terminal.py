@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 import perdure
-from perdure import cli, cli_config, cli_dead_letters
-from perdure.events.inert import inert
-from perdure.terminal import Terminal, one_line
+from perdure.cli import config_command as cli_config
+from perdure.cli import dead_letters_command as cli_dead_letters
+from perdure.cli import main as cli
+from perdure.cli.terminal import Terminal, one_line
+from perdure.events.safe_text import inert
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,7 +141,8 @@ def test_every_command_prints_them_inert(
 
 def test_every_console_of_the_commands_is_a_terminal() -> None:
     """A new command cannot forget it."""
-    from perdure.chaos import commands, fault_commands, night_commands  # noqa: PLC0415 - the room that others must not import
+    from perdure.chaos.cli import commands, fault_commands  # noqa: PLC0415 - the room that others must not import
+    from perdure.chaos.cli import simulation_commands as night_commands
 
     for module in (cli, cli_dead_letters, cli_config, commands, fault_commands, night_commands):
         assert isinstance(module.console, Terminal)

@@ -59,7 +59,7 @@ def test_wheel_carries_the_licence(wheel: Path) -> None:
 def test_wheel_installs_the_command(wheel: Path) -> None:
     entry_points = ConfigParser()
     entry_points.read_string(metadata(wheel, "entry_points.txt"))
-    assert entry_points["console_scripts"]["perdure"] == "perdure.cli:main"
+    assert entry_points["console_scripts"]["perdure"] == "perdure.cli.main:main"
     assert set(entry_points["perdure.commands"]) == {"chaos", "soak"}
     assert entry_points["pytest11"]["perdure"] == "perdure.chaos.pytest_plugin"
 

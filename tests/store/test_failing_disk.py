@@ -15,8 +15,8 @@ import pytest
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store import FolderReader, Frame, SegmentStore, Snapshot, verify
-from perdure.store import segment as sg
-from perdure.store.disk import Disk
+from perdure.store.files.disk import Disk
+from perdure.store.format import segment as sg
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.store import frame as fr
+from perdure.store.format import frame as fr
 
 SEED = fr.seed(b"an id of a store")
 

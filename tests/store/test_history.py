@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import perdure
-from perdure.actors.recovery import recover
+from perdure.actors.journal.recovery import recover
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store import FolderReader, History, MemoryStore, SegmentStore, Snapshot, verify
-from perdure.store.disk import Disk
-from perdure.store.repair import repair
+from perdure.store.files.disk import Disk
+from perdure.store.maintenance.repair import repair
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perdure.events.errors import FolderMoved, StoreLocked, StoreUnavailable
-from perdure.store import FolderReader, History, SegmentStore, Snapshot, standing
-from perdure.store.disk import Disk
+from perdure.store import FolderReader, History, SegmentStore, Snapshot
+from perdure.store.files import folder_identity as standing
+from perdure.store.files.disk import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perdure.actors.actor import ActorKilled
+from perdure.actors.core.actor import ActorKilled
 from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.store import FolderReader, Frame, SegmentStore, Snapshot
-from perdure.store import segment as sg
-from perdure.store.disk import Disk
+from perdure.store.files.disk import Disk
+from perdure.store.format import segment as sg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

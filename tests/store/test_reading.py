@@ -14,7 +14,7 @@ import pytest
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store import FolderReader, Frame, History, SegmentStore, Snapshot, verify
-from perdure.store import segment as sg
+from perdure.store.format import segment as sg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +39,8 @@ def test_readers_beside_a_writer_see_a_prefix_that_grows(tmp_path: Path) -> None
     """Scenario 48: through rolls, seals and frames that are just being written."""
     store = SegmentStore(tmp_path, segment_bytes=200_000)
     store.open()
-    chance = random.Random(48)  # noqa: S311 - lengths, no secrets
-    bodies = [chance.randbytes(chance.randrange(30_000)) for _ in range(300)]
+    rng = random.Random(48)  # noqa: S311 - lengths, no secrets
+    bodies = [rng.randbytes(rng.randrange(30_000)) for _ in range(300)]
     done = threading.Event()
     failures: list[BaseException] = []
 

@@ -12,8 +12,8 @@ import pytest
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store import FolderReader, Frame, SegmentStore, Snapshot, verify
-from perdure.store import frame as fr
-from perdure.store import segment as sg
+from perdure.store.format import frame as fr
+from perdure.store.format import segment as sg
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,9 +12,9 @@ import pytest
 
 from perdure.events.errors import StoreUnavailable
 from perdure.store import FolderReader, SegmentStore, Snapshot, verify
-from perdure.store import frame as fr
-from perdure.store import segment as sg
-from perdure.store.disk import Disk
+from perdure.store.files.disk import Disk
+from perdure.store.format import frame as fr
+from perdure.store.format import segment as sg
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

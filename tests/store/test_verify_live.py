@@ -14,8 +14,8 @@ import pytest
 
 from perdure.events.errors import HistoryDropped
 from perdure.store import History, SegmentStore, Snapshot, verify
-from perdure.store import frame as fr
-from perdure.store.disk import Disk
+from perdure.store.files.disk import Disk
+from perdure.store.format import frame as fr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

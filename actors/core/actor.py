@@ -1,0 +1,181 @@
+"""An actor of this system: a Pykka actor that drains its mailbox in batches and dies visibly.
+
+Pykka's own loop takes one envelope at a time, lets a BaseException stop every actor of the process, and tells nobody of a
+death; this one differs in just these points. Who restarts what is in `supervisor`.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pykka
+from pykka._envelope import Envelope
+from pykka.messages import _ActorStop
+
+from perdure.actors.core.async_exceptions import take_back, throw
+from perdure.actors.core.current_actor import HERE, births
+from perdure.actors.core.mailbox import Mailbox, stops
+
+if TYPE_CHECKING:
+    from perdure.actors.core.runtime import Runtime
+
+__all__ = ["Actor", "ActorKilled"]
+
+
+ROUSE_FIRST_S, ROUSE_GROWTH, ROUSE_MAX_S = 0.005, 1.01, 0.25
+"""The pauses between two calls to one that is to die and waits: short for some hundreds, as each may reach another of as many."""
+
+
+class ActorKilled(BaseException):
+    """Abrupt death, thrown into an actor's thread from outside. Not an Exception, so that nothing handles it by accident."""
+
+
+class _Wake:
+    """Put into a mailbox only to end the wait for something."""
+
+
+_UNUSUAL = frozenset({_Wake, Envelope, _ActorStop})
+"""What is no message, or may be none."""
+
+
+class Actor(pykka.ThreadingActor):
+    """Base of all actors here. `name` is the role and passes to the successor; `generation` counts who has held it."""
+
+    use_daemon_thread = True
+    idle_after_s: float | None = None
+    """After this time without a message `on_idle` runs once; None: never."""
+    runs_handlers = False
+    """The host's handlers run in its thread, so they may wait there for what the other actors answer."""
+    runs_host_code = False
+    """What it does may take as long as the host's own code likes; a stop waits for that only so long."""
+
+    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
+        super().__init__()
+        self.runtime = runtime
+        self.name = name
+        self.generation = generation
+        self.killed = False
+        self._life = threading.Lock()
+        self.in_loop = False
+        """Its thread is in our code; before and after, it is in `threading`'s, which no exception from outside must hit."""
+        self.at_rest = False
+        """It has ended in good order, with everything done that it was told before."""
+        self.thread: threading.Thread | None = None
+        self.in_callback = False
+        """It is in a callback of the host's."""
+        self._busy = False
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        return Mailbox()
+
+    def _start_actor_loop(self) -> None:
+        self.runtime.executor.start(self)
+
+    def start_thread(self) -> None:
+        """Run in a thread of its own."""
+        thread = threading.Thread(target=self._actor_loop, name=f"perdure-{self.name}", daemon=True)
+        with births.lock:
+            thread.start()
+            self.thread = thread
+
+    def _actor_loop(self) -> None:
+        cause: BaseException | None = None
+        HERE.actor = self
+        try:
+            with self._life:
+                self.in_loop = not self.killed
+            if self.in_loop:
+                self.on_start()
+                self.run()
+            else:
+                cause = ActorKilled(self.name)
+        except BaseException as error:  # noqa: BLE001 - whatever ends an actor is told to its supervisor, never lost
+            cause = error
+        finally:
+            with self._life:
+                self.in_loop = False
+            take_back()  # a death that comes too late must not strike in `threading`
+            self.end(cause)
+
+    def end(self, cause: BaseException | None) -> None:
+        """Be dead; `cause` None: in good order."""
+        self.actor_stopped.set()
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        self.runtime.buried(self, cause)
+
+    def run(self) -> None:
+        """Take turns until told to stop."""
+        inbox: Mailbox = self.actor_inbox  # type: ignore[assignment]
+        while True:
+            items = inbox.drain(self.patience_s())
+            if self.killed:
+                raise ActorKilled(self.name)
+            if not self.turn(items):
+                return
+            del items  # or the last of them would stay for as long as nothing comes: a dead actor, a payload
+
+    def patience_s(self) -> float | None:
+        """Give how long to wait for messages before a turn without any; None: as long as it takes."""
+        return self.idle_after_s if self._busy else None
+
+    def turn(self, items: list[Any]) -> bool:
+        """Handle what was in the mailbox; False when told to stop."""
+        self._busy = bool(items)
+        if not items:
+            self.on_idle()
+            return True
+        if _UNUSUAL.isdisjoint(map(type, items)):
+            self.on_batch(items)
+            return True
+        messages = [item for item in items if type(item) is not _Wake]
+        stopping = next((i for i, message in enumerate(messages) if stops(message)), None)
+        if stopping is None:
+            self.on_batch(messages)
+            return True
+        self.on_batch(messages[:stopping])
+        self.on_stop()
+        self.at_rest = True
+        return False
+
+    def on_batch(self, messages: list[Any]) -> None:
+        """Handle all that was in the mailbox. Runs in the actor's thread; an exception here is the actor's death."""
+        raise NotImplementedError
+
+    def on_idle(self) -> None:
+        """Do what waits for a quiet moment. Runs in the actor's thread."""
+
+    def kill(self) -> None:
+        """Die at whatever instruction the thread has reached; it tells nobody and tidies nothing. Callable in any thread.
+
+        A thread inside a C call (a sleep, a system call) dies when that returns.
+        """
+        with births.lock, self._life:
+            if self.killed:
+                return  # a second exception could strike whoever gets the thread's id next
+            self.killed = True
+            thread = self.thread
+            if thread is None or not self.in_loop:
+                return  # just beginning, then it looks at `killed` itself; or just ending anyway
+            throw(thread.ident or 0, ActorKilled)
+        self.rouse()
+        # The exception may strike in the very lines that report a death, so somebody else must be there to report it.
+        threading.Thread(target=self._undertake, args=(thread,), name=f"perdure-undertaker-{self.name}", daemon=True).start()
+
+    def rouse(self) -> None:
+        """End the wait at the mailbox."""
+        self.actor_inbox.put(_Wake())  # type: ignore[arg-type]  # our mailbox takes messages without envelopes
+
+    def _undertake(self, thread: threading.Thread) -> None:
+        pause_s = ROUSE_FIRST_S
+        thread.join(pause_s)
+        while thread.is_alive():
+            # It may wait at a mailbox it shares with others, one of whom has taken the call that was meant for it: calls at once
+            # all go to the same one. Where something lies there, somebody is about to take it.
+            if self.actor_inbox.empty():
+                self.rouse()
+            pause_s = min(ROUSE_GROWTH * pause_s, ROUSE_MAX_S)
+            thread.join(pause_s)
+        self.actor_stopped.set()
+        self.runtime.buried(self, ActorKilled(self.name))

@@ -1,0 +1,94 @@
+"""Which actor the current thread runs, and what may be done in it: an actor that others wait for must never wait for them.
+
+Only that; what an actor does is in `actor`, and how those outside wait in `pending`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Protocol
+
+from perdure.events.errors import WouldDeadlock
+
+__all__ = ["HERE", "begin", "births", "check_is_outside", "check_may_wait"]
+
+
+class _Actor(Protocol):
+    """What is asked of an actor here."""
+
+    name: str
+    runs_handlers: bool
+    in_callback: bool
+
+
+class _Here(threading.local):
+    """What each thread has for itself."""
+
+    actor: _Actor | None = None
+    """The actor whose thread it is."""
+
+
+HERE = _Here()
+
+
+class _Births:
+    """The lock that is held while an actor starts a thread, and while an exception is thrown into an actor's thread.
+
+    Until a new thread runs, CPython files it under the id of the thread that starts it, so that an exception aimed at the parent
+    would hit the child.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+births = _Births()
+
+
+def begin(thread: threading.Thread) -> None:
+    """Start a thread; the way to do so wherever the caller may be an actor."""
+    if HERE.actor is None:
+        thread.start()  # no exception is thrown into a thread that is no actor's; and no lock is left behind by one that is
+        return
+    with births.lock:
+        thread.start()
+
+
+def check_may_wait() -> None:
+    """Refuse to wait for an actor's answer in the thread of an actor that takes part in giving it.
+
+    Raises:
+        WouldDeadlock: this is such a thread: a callback of a future that `submit` gave runs here.
+    """
+    actor = HERE.actor
+    if actor is not None and not actor.runs_handlers:
+        msg = (
+            f"this is the thread of the system's own {actor.name}, which is needed for the answer, so waiting for one here would "
+            "never end. A callback of a future must be quick: let it hand the work to a thread of the host (a queue, an executor), "
+            "or publish with `submit`, which does not wait."
+        )
+        raise WouldDeadlock(msg)
+
+
+def check_is_outside(call: str) -> None:
+    """Refuse what waits for all handlers in a handler.
+
+    Raises:
+        WouldDeadlock: a handler runs in this thread.
+    """
+    actor = HERE.actor
+    if actor is not None and actor.runs_handlers:
+        msg = (
+            f"{call}() waits until no message is in flight, and the handler that calls it has one for as long as it waits. Call it "
+            "outside of handlers; what is to follow this message can be published with `ctx.publish`."
+        )
+        raise WouldDeadlock(msg)
+
+
+def _in_a_forked_child() -> None:
+    HERE.__dict__.clear()  # the thread goes on, but no actor lives in it
+    births.lock = threading.Lock()  # a thread that is gone may have held it
+
+
+os.register_at_fork(after_in_child=_in_a_forked_child)

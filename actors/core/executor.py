@@ -1,0 +1,94 @@
+"""What actors run on: threads, in the real world; a seeded scheduler, in a simulated one (`perdure.chaos.simulation.simulated_system`).
+
+Nothing is decided here; an actor's own part is `Actor.turn`, whoever calls it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Protocol
+
+from perdure.actors.core.current_actor import begin, check_may_wait
+from perdure.actors.requests.pending import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.actors.core.actor import Actor
+
+__all__ = ["Executor", "Threads"]
+
+
+class Executor(Protocol):
+    """How actors get to run, and how those outside wait for them."""
+
+    def start(self, actor: Actor) -> None:
+        """Let an actor run from now on."""
+
+    def join(self, actor: Actor, timeout_s: float) -> None:
+        """Wait until an actor has ended."""
+
+    def runs(self, actor: Actor) -> bool:
+        """Tell whether an actor was started and has not ended; who was to start it may have died before."""
+
+    def beside(self, work: Callable[[], None], name: str) -> None:
+        """Have work done that nothing which strikes the caller interrupts, and return; `name` is for its thread."""
+
+    def answer(self) -> Answer:
+        """Give a reply that the caller can wait for.
+
+        Raises:
+            WouldDeadlock: the caller is an actor that must not wait for others.
+        """
+
+    def monotonic_s(self) -> float:
+        """Give a time that only goes forward, for pauses."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let a time pass, in a thread that nobody waits for."""
+
+    def pid(self) -> int:
+        """Give the process's id, for the record."""
+
+    def story(self, error: BaseException) -> str:
+        """Give an exception and the way it came, for the record."""
+
+
+class Threads:
+    """The real world: a thread for each actor."""
+
+    def start(self, actor: Actor) -> None:
+        """See `Executor.start`."""
+        actor.start_thread()
+
+    def join(self, actor: Actor, timeout_s: float) -> None:
+        """See `Executor.join`."""
+        if actor.thread is not None:
+            actor.thread.join(timeout_s)
+
+    def runs(self, actor: Actor) -> bool:
+        """See `Executor.runs`."""
+        return actor.thread is not None and actor.thread.is_alive()
+
+    def beside(self, work: Callable[[], None], name: str) -> None:
+        """See `Executor.beside`."""
+        begin(threading.Thread(target=work, name=f"perdure-{name}", daemon=True))
+
+    def answer(self) -> Answer:
+        """See `Executor.answer`."""
+        check_may_wait()
+        return Answer()
+
+    monotonic_s = staticmethod(time.monotonic)
+    """See `Executor.monotonic_s`."""
+    sleep = staticmethod(time.sleep)
+    """See `Executor.sleep`."""
+    pid = staticmethod(os.getpid)
+    """See `Executor.pid`."""
+
+    def story(self, error: BaseException) -> str:
+        """See `Executor.story`."""
+        return "".join(traceback.format_exception(error))

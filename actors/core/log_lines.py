@@ -1,0 +1,62 @@
+"""The log lines about messages: an attempt that failed, a message that became a dead letter. One line each, without payload.
+
+What is on record about them is in the log of events; these lines are for those who watch the host's own log.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perdure.actors.core.runtime import Tuning
+    from perdure.events.commands import Fail
+    from perdure.events.vocabulary import DeadLettered, Published
+
+__all__ = ["one_line", "tell_dead_letter", "tell_failure"]
+
+logger = logging.getLogger("perdure")
+
+CHARS_MAX = 200
+"""Of an exception's text, a key, a type's name."""
+
+
+def one_line(text: str, chars_max: int = CHARS_MAX) -> str:
+    """Return a foreign text as a log line may hold it: cut, and without line breaks or escape sequences."""
+    short = text if len(text) <= chars_max else f"{text[: chars_max - 3]}..."
+    return short if short.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
+
+
+def tell_failure(tuning: Tuning, published: Published, fail: Fail, error: BaseException | None, *, asked: bool) -> None:
+    """Log a failed attempt at `Options.log_failures`, and its traceback at DEBUG; `asked`: the handler asked for the retry."""
+    if tuning.log_failures is None:
+        return
+    level = logging.INFO if asked else logging.getLevelNamesMapping()[tuning.log_failures]
+    if logger.isEnabledFor(level):
+        what = f"attempt {fail.attempt} of {_named(published)} failed: {fail.exception}: {one_line(fail.message)}"
+        logger.log(level, "%s", what, extra=_extra(published, fail.attempt))
+    if error is not None and logger.isEnabledFor(logging.DEBUG):
+        logger.debug("how attempt %d of %s failed:", fail.attempt, _named(published), exc_info=error)
+
+
+def tell_dead_letter(tuning: Tuning, letter: DeadLettered) -> None:
+    """Log a dead letter at `Options.log_dead_letters`."""
+    if tuning.log_dead_letters is None:
+        return
+    level = logging.getLevelNamesMapping()[tuning.log_dead_letters]
+    if logger.isEnabledFor(level):
+        published = letter.published
+        attempts = f"{letter.attempts} attempt{'' if letter.attempts == 1 else 's'}"
+        what = f"{_named(published)} is a dead letter after {attempts}: {one_line(letter.reason)}"
+        if letter.exception and letter.exception not in letter.reason:
+            what = f"{what} (last: {letter.exception}: {one_line(letter.message)})"
+        logger.log(level, "%s", what, extra=_extra(published, letter.attempts))
+
+
+def _named(published: Published) -> str:
+    key = "" if published.key is None else f" (key {one_line(published.key)!r})"
+    return f"{one_line(published.type)} {one_line(published.id)}{key}"
+
+
+def _extra(published: Published, attempt: int) -> dict[str, Any]:
+    return {"type": published.type, "id": published.id, "attempt": attempt, "key": published.key}

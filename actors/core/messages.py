@@ -1,0 +1,263 @@
+"""What the actors tell each other, beyond the commands of `perdure.events.commands`.
+
+Only plain carriers of values; effects (`Settle`, `SettleAll`, `Deliver`, `Tell`, `OnRecord`) are carried out by the journal
+once the facts they follow from are on record.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.workers.pool import Delivery, Pool
+    from perdure.events import vocabulary as ev
+    from perdure.events.codec.commit_size import Size
+    from perdure.events.commands import DoneRun, Subscription
+
+
+class Effect(Protocol):
+    """Something that must not be seen outside before the facts that it follows from are on record."""
+
+    def release(self, seq: int) -> None:
+        """Let it be seen; the log holds everything up to `seq`."""
+
+
+@attrs.define(eq=False)
+class Settle:
+    """Answer a request; a callable value is given the sequence number and makes the answer."""
+
+    pending: PendingRequests
+    request: Request
+    value: Any
+
+    def release(self, seq: int) -> None:
+        """See `Effect.release`."""
+        self.pending.settle(self.request, self.value(seq) if callable(self.value) else self.value)
+
+
+@attrs.define(eq=False)
+class SettleAll:
+    """Tell those who asked that it is done."""
+
+    pending: PendingRequests
+    requests: list[Request]
+
+    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
+        """See `Effect.release`."""
+        self.pending.settle_all(self.requests)
+
+
+@attrs.define(eq=False)
+class Deliver:
+    """Hand deliveries to the workers of one handler."""
+
+    pool: Pool
+    deliveries: list[Delivery]
+
+    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
+        """See `Effect.release`."""
+        self.pool.deliver(self.deliveries)
+
+
+@attrs.define(eq=False)
+class Tell:
+    """Tell another actor."""
+
+    runtime: Runtime
+    name: str
+    message: Any
+
+    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
+        """See `Effect.release`."""
+        self.runtime.tell(self.name, self.message)
+
+
+@attrs.define(eq=False)
+class OnRecord:
+    """Strike a fact off what is not on record yet, by the fact's `id`."""
+
+    unrecorded: dict[int, ev.Event]
+    fact: ev.Event
+
+    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
+        """See `Effect.release`."""
+        self.unrecorded.pop(id(self.fact), None)
+
+
+@attrs.define(eq=False)
+class Append:
+    """Put facts on record, then release what follows from them: `written` once written, `synced` once synced."""
+
+    writer: str
+    term: int
+    at_us: int
+    events: list[ev.Event]
+    written: list[Effect]
+    synced: list[Effect]
+    size: Size | None = None
+    """Of the events, where their writer has measured them."""
+
+
+@attrs.define(eq=False)
+class BeginTerm:
+    """A decider starts a new term: what it sent before has been put on record or never will be."""
+
+    writer: str
+    term: int
+
+
+@attrs.define(eq=False)
+class TermBegun:
+    """Answer to `BeginTerm`: the log ends at `seq` for this term; fold it from there."""
+
+    term: int
+    seq: int
+
+
+@attrs.define(eq=False)
+class Committed:
+    """Facts that an actor folds but did not decide: (sequence number, time, fact)."""
+
+    facts: list[tuple[int, int, ev.Event]]
+
+
+@attrs.define(eq=False)
+class Restarted:
+    """An actor was replaced; whoever had asked it for something asks again."""
+
+    name: str
+
+
+@attrs.define(eq=False)
+class WakeAt:
+    """Ask the timer for a `Wake` at a time; replaces what `name` had asked for before."""
+
+    name: str
+    at_us: int
+
+
+class Wake:
+    """It is time."""
+
+
+@attrs.define(eq=False)
+class Subscribe:
+    """The dispatcher opens, changes or closes (`window` 0) the flow of one type to its workers."""
+
+    subscription: Subscription
+    pool: Pool
+
+
+@attrs.define(eq=False)
+class Report:
+    """Ask an actor what it knows, for the metrics."""
+
+
+@attrs.define(eq=False)
+class WhenStaffed:
+    """Ask the supervisor to be told when every handler has all its workers."""
+
+
+@attrs.define(eq=False)
+class WhenIdle:
+    """Ask to be told when no live message is left."""
+
+
+@attrs.define(eq=False)
+class Outcomes:
+    """What became of some deliveries: one by one, and those of which there is nothing to say but that they are done."""
+
+    reports: list[Any]
+    done: DoneRun | None = None
+
+
+@attrs.define(eq=False)
+class Overdue:
+    """Leases of a handler's workers that have run out: (number, id, attempt, until_us)."""
+
+    leases: list[tuple[int, str, int, int]]
+
+
+@attrs.define(eq=False)
+class Pressed:
+    """The queue tells that more is ready for an elastic handler than its workers can take."""
+
+    type: str
+    ready: int
+
+
+@attrs.define(eq=False)
+class Stop:
+    """A delivery was cancelled while out: its handler is to end."""
+
+    type: str
+    place: tuple[int, str, int]
+    """Number, id and attempt."""
+
+
+@attrs.define(eq=False)
+class Ticks:
+    """Ask the queue for the last tick of each schedule that is dealt with."""
+
+
+@attrs.define(eq=False)
+class Pace:
+    """A worker tells how long one handler call of its type takes."""
+
+    type: str
+    run_us: float
+
+
+@attrs.define(eq=False)
+class StartActor:
+    """Ask the supervisor to start a worker, or (without a pool) one of the actors that only some systems need."""
+
+    name: str
+    pool: Pool | None = None
+
+
+@attrs.define(eq=False)
+class Down:
+    """An actor is dead. `cause` None: it ended in good order."""
+
+    name: str
+    actor: Any
+    cause: BaseException | None
+
+
+@attrs.define(eq=False)
+class Up:
+    """An actor that had to open something has it open."""
+
+    name: str
+    generation: int
+
+
+@attrs.define(eq=False)
+class WorkerDown:
+    """A worker is dead; what it had claimed is without a holder. `restarted`: its name has a new one already."""
+
+    pool: Pool
+    name: str
+    restarted: bool
+
+
+@attrs.define(eq=False)
+class Quiesce:
+    """Ask the dispatcher to hand out nothing more and say when its workers are done, or `grace_s` is over."""
+
+    grace_s: float
+
+
+@attrs.define(eq=False)
+class Hurry:
+    """Tell the dispatcher that the grace period of a stop is over, whatever its clock says."""
+
+
+@attrs.define(eq=False)
+class TakeSnapshot:
+    """Ask for a snapshot of everything on record."""

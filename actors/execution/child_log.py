@@ -1,0 +1,107 @@
+"""Log records of a handler's process on their way to its parent, whose loggers and levels decide what becomes of them.
+
+How they travel is the business of `process` and `process_child`; what the system itself logs has nothing to do with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.execution.pickling import pack, sendable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Forwarding", "levels", "replay", "set_levels"]
+
+logger = logging.getLogger("perdure")
+
+WAITING_MAX = 1_000
+"""Records that wait for the next call where threads log between two calls; of more, the oldest are dropped, and counted."""
+DISABLED = "disable"
+"""The key of `logging.disable`'s level; no logger's name, since that of the root is empty and others come with a dot before."""
+
+
+def levels() -> dict[str, int]:
+    """Return the level of every logger of this process that has one of its own."""
+    root = logging.getLogger()
+    found = {"": root.level, DISABLED: root.manager.disable}
+    for name, known in list(root.manager.loggerDict.items()):
+        if isinstance(known, logging.Logger) and known.level:
+            found[f".{name}"] = known.level
+    return found
+
+
+def set_levels(given: Mapping[str, int]) -> None:
+    """Have the loggers of this process at the levels of another's."""
+    for name, level in given.items():
+        if name == DISABLED:
+            logging.disable(level)
+        else:
+            logging.getLogger(name[1:]).setLevel(level)
+
+
+class Forwarding(logging.Handler):
+    """Sends records to the parent while a call is under way, when somebody reads; between calls they wait, up to a bound."""
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._send = send
+        self._waiting: deque[bytes] = deque(maxlen=WAITING_MAX)
+        self._dropped = 0
+        self._under_way = False
+        self._order = threading.RLock()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record, or keep it for the next call. What cannot be pickled of it goes as text."""
+        try:
+            sent = pack(("log", _plain(record)))
+            with self._order:
+                self._dropped += len(self._waiting) == WAITING_MAX
+                self._waiting.append(sent)
+                if self._under_way:
+                    self._flush()
+        except Exception:  # noqa: BLE001 - as every handler of `logging`: a line that cannot be told is told on stderr
+            self.handleError(record)
+
+    def begin(self) -> None:
+        """A call is under way: the parent reads."""
+        with self._order:
+            self._under_way = True
+            dropped, self._dropped = self._dropped, 0
+            self._flush()
+        if dropped:
+            logger.warning("%d log records of a handler's process were dropped: it logged too much between two messages", dropped)
+
+    def end(self) -> None:
+        """The call is over, and the parent reads no more."""
+        with self._order:
+            self._flush()
+            self._under_way = False
+
+    def _flush(self) -> None:
+        while self._waiting:
+            self._send(self._waiting.popleft())
+
+
+def _plain(record: logging.LogRecord) -> dict[str, Any]:
+    """Return a record's attributes as another process can read them: with its text made, and its traceback as text."""
+    told = dict(vars(record), msg=record.getMessage(), args=None, exc_info=None)
+    if record.exc_info and not record.exc_text:
+        told["exc_text"] = logging.Formatter().formatException(record.exc_info)
+    return {name: value if type(value) in (str, int, float, type(None)) else sendable(value) for name, value in told.items()}
+
+
+def replay(attributes: Mapping[str, Any]) -> None:
+    """Have a record of a child handled by the logger of its name here, if its level lets it."""
+    record = logging.makeLogRecord(attributes)
+    target = logging.getLogger(record.name)
+    if not target.isEnabledFor(record.levelno):
+        return
+    try:
+        target.handle(record)
+    except Exception:  # the host's own handlers and filters, which must not end the call
+        logger.exception("a log record of a handler's process could not be handled")

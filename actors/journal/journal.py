@@ -1,0 +1,227 @@
+"""The journal: owns the log, and puts what all actors decide into one order, one frame and one sync (group commit).
+
+It decides nothing and understands no fact; it only knows who folds what (`AUDIENCE`).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.core.actor import Actor, ActorKilled
+from perdure.actors.core.messages import Append, BeginTerm, Committed, Restarted, Settle, SettleAll, TermBegun
+from perdure.actors.journal.encoding_errors import UNWRITABLE, turn_away
+from perdure.events import vocabulary as ev
+from perdure.events.codec.commit_size import measure
+from perdure.events.codec.runs import Run, count
+from perdure.events.codec.wire import encode
+from perdure.events.errors import StoreUnavailable, another
+from perdure.store.format import frame as store_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perdure.actors.core.messages import Effect
+    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.requests.pending import Request
+
+__all__ = ["Journal"]
+
+logger = logging.getLogger("perdure")
+
+AUDIENCE = {ev.DeadLettered: "dead_letters", ev.Replayed: "dead_letters", ev.Purged: "dead_letters"}
+"""Who is told of facts that another decides. (Snapshots and audit read the log itself.)"""
+
+FRAME_EVENTS_MAX = 50_000
+FRAME_BYTES_MAX = 32 << 20
+"""Before compression; a store takes twice that, for the one append that is larger by itself."""
+
+
+def _check_frame(body: bytes, events: int) -> None:
+    """Raise ValueError where no store takes this as one frame; who decides sees to it that nothing is (`events/codec/commit_size`)."""
+    if len(body) > store_frame.FRAME_BYTES_MAX or events > store_frame.COUNT_MAX:
+        msg = (
+            f"{events:,} events of {len(body):,} bytes are more than one frame takes ({store_frame.COUNT_MAX:,} events, "
+            f"{store_frame.FRAME_BYTES_MAX:,} bytes)"
+        )
+        raise ValueError(msg)
+
+
+def waiting_on(effect: Effect) -> Sequence[Request]:
+    """Give the requests that an effect answers."""
+    match effect:
+        case Settle(request=request):
+            return (request,)
+        case SettleAll(requests=requests):
+            return requests
+        case _:
+            return ()
+
+
+class Journal(Actor):
+    """Writes. Its own death is the answer to any I/O error: a file whose sync failed is never trusted or synced again."""
+
+    idle_after_s = 0.2
+
+    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
+        super().__init__(runtime, name, generation)
+        self.store = runtime.store
+        self.terms: dict[str, int] = {}
+        self.over: dict[str, int] = {}
+        """Up to which its terms are over: those that began before this journal had the log open. (Of the first, none is.)"""
+        self.unsynced = False
+
+    def on_start(self) -> None:
+        """Open the log anew, unless this is the first journal and the system has just opened it."""
+        if self.generation > 1:
+            self.store.reopen(void_after=self.runtime.void_after)
+            voided, self.runtime.to_void = (
+                self.runtime.to_void,
+                [],
+            )  # first: who dies from here on leaves a doubt, never a false word
+            self.runtime.void_after = None
+            self.runtime.pending.void(voided)
+            # `Restarted` begins new ones, without what has been refused until now; so nothing of that gets on record any more.
+            self.over = self.runtime.terms()
+        self.runtime.journal_up(self.generation)
+
+    def on_batch(self, messages: list[Any]) -> None:
+        """Put all that waits on record: one frame as a rule, one sync if anyone waits for it."""
+        appends: list[Append] = []
+        for message in messages:
+            match message:
+                case Append():
+                    # Of an earlier term: its writer is gone, and its successor has folded the log without this.
+                    if self.terms.get(message.writer) == message.term:
+                        appends.append(message)
+                case BeginTerm():
+                    self._commit(appends)
+                    appends = []
+                    if max(self.terms.get(message.writer, 0), self.over.get(message.writer, 0)) < message.term:
+                        self.terms[message.writer] = message.term
+                        self.runtime.tell(message.writer, TermBegun(message.term, self.store.last_seq))
+        self._commit(appends)
+
+    def on_idle(self) -> None:
+        """Sync the bookkeeping that nobody waits for, and seal the last frame against being taken for a torn one."""
+        self._sync([], wanted=False)
+        self.store.seal()
+
+    def on_stop(self) -> None:
+        """Have everything on disk; who opened the log closes it."""
+        self._sync([], wanted=False)
+
+    def _commit(self, appends: list[Append]) -> None:
+        waiting: list[Effect] = []
+        unsynced: list[tuple[int, list[Request]]] = []
+        start, most = 0, len(appends)
+        while start < len(appends):
+            end, events, size = start, 0, 0
+            while end < min(len(appends), start + most):
+                following = appends[end].size or measure(appends[end].events)
+                events, size = events + following.events, size + following.bytes
+                if end > start and (events > FRAME_EVENTS_MAX or size > FRAME_BYTES_MAX):
+                    events -= following.events
+                    break
+                end += 1
+            frame = appends[start:end]
+            if events:
+                try:
+                    body = encode([(append.at_us, append.events) for append in frame if append.events])
+                    if len(frame) == 1:
+                        _check_frame(body, events)
+                except UNWRITABLE:
+                    appends[start:] = self._writable(appends[start:])
+                    continue
+                if len(body) > FRAME_BYTES_MAX and len(frame) > 1:
+                    most = len(frame) // 2
+                    continue
+                # Counted before it is written: whoever dies in between leaves a doubt, never a false word.
+                requests = [request for append in frame for effect in append.synced for request in waiting_on(effect)]
+                for request in requests:
+                    request.writes += 1
+                try:
+                    self._write(frame, body, events)
+                except StoreUnavailable as error:
+                    for request in requests:
+                        request.writes -= 1
+                    self._refuse(appends[start:], error)
+                    raise
+                unsynced.append((self.store.last_seq, requests))
+            seq = self.store.last_seq
+            for append in frame:
+                for effect in append.written:
+                    effect.release(seq)
+                waiting += append.synced
+            start, most = end, len(appends)
+        if waiting:
+            self._sync(unsynced, wanted=True)
+            seq = self.store.last_seq
+            for effect in waiting:
+                effect.release(seq)
+
+    def _writable(self, appends: list[Append]) -> list[Append]:
+        """Give those that can be encoded. A writer of another has folded what will never be: it starts a new term."""
+        writable: list[Append] = []
+        ended: set[str] = set()
+        for append in appends:
+            if append.writer in ended:
+                continue
+            try:
+                _check_frame(encode([(append.at_us, append.events)]), count(append.events))
+            except UNWRITABLE as why:
+                if not turn_away(self.runtime.pending, append, why):
+                    raise
+                logger.exception("what %s decided cannot be put on record; who asked for it is refused", append.writer)
+                self.runtime.count("unwritable")
+                ended.add(append.writer)
+                del self.terms[append.writer]  # what it still sends in this term is dropped
+                self.runtime.tell(append.writer, Restarted(self.name))
+            else:
+                writable.append(append)
+        if not ended:
+            msg = "a frame cannot be encoded, and each of its appends can"
+            raise RuntimeError(msg)
+        return writable
+
+    def _write(self, frame: list[Append], body: bytes, events_count: int) -> None:
+        if self.killed:  # left behind by a stop: another run may have the store by now
+            raise ActorKilled(self.name)
+        first_seq = self.store.last_seq + 1
+        self.store.append(body, events_count, expected_seq=first_seq)
+        self.unsynced = True
+        seq = first_seq
+        told: dict[str, list[tuple[int, int, ev.Event]]] = {}
+        for append in frame:
+            for event in append.events:
+                audience = AUDIENCE.get(event.__class__)
+                if audience is not None:
+                    told.setdefault(audience, []).append((seq, append.at_us, event))
+                seq += len(event) if isinstance(event, Run) else 1
+        for audience, facts in told.items():
+            self.runtime.tell(audience, Committed(facts))
+        self.runtime.grown(self.store.last_seq)
+
+    def _sync(self, frames: list[tuple[int, list[Request]]], *, wanted: bool) -> None:
+        """Sync, unless it is only `wanted` by publishers and the durability does not ask for it."""
+        if not self.unsynced or (wanted and self.runtime.tuning.durability != "fsync"):
+            return
+        if self.killed:  # as in `_write`
+            raise ActorKilled(self.name)
+        try:
+            self.store.sync()
+        except StoreUnavailable:
+            if self.runtime.tuning.durability == "fsync":
+                # What was written since the last good sync is void: only the next journal can make sure of that.
+                self.runtime.to_void = [r for last_seq, requests in frames if last_seq > self.store.synced_seq for r in requests]
+                self.runtime.void_after = self.store.synced_seq
+            raise
+        self.unsynced = False
+
+    def _refuse(self, appends: list[Append], error: StoreUnavailable) -> None:
+        """Tell those outside that their frame was not written; what is inside waits for the next journal."""
+        for append in appends:
+            for effect in (*append.written, *append.synced):
+                for request in waiting_on(effect):
+                    if request.may_be_refused:
+                        self.runtime.pending.refuse(request, another(error))

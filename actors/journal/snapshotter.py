@@ -1,0 +1,105 @@
+"""The snapshotter: folds the log beside the queue, and saves what it has.
+
+It stops nobody: it reads what the journal has written, from its own last state on. A snapshot that fails is tried again later.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.core.actor import Actor
+from perdure.actors.core.messages import Restarted, TakeSnapshot
+from perdure.actors.journal.recovery import advance
+from perdure.actors.requests.pending import Request
+from perdure.events.errors import FolderMoved, PerdureError, StoreUnavailable, another
+from perdure.store import Snapshot
+
+if TYPE_CHECKING:
+    from perdure.actors.core.runtime import Runtime
+    from perdure.events.codec.snapshot import States
+
+__all__ = ["Snapshotter", "retire", "take"]
+
+logger = logging.getLogger("perdure")
+
+KEPT_MESSAGES_MAX = 100_000
+"""With more live messages than this the folded state is not kept between snapshots: it would double the memory, and what is on the
+disk there."""
+SPILLED_PART = 4
+"""While payloads are on the disk, at least a fourth as many events as there are live messages lie between two snapshots."""
+
+
+def take(runtime: Runtime, states: States | None) -> States:
+    """Fold on from `states` (or from the newest snapshot) to the end of what is synced, and save it.
+
+    Raises:
+        StoreUnavailable: it could not be written. The log is untouched, and so are the older snapshots.
+        StoreCorrupt: the log could not be read.
+    """
+    store = runtime.store
+    # What is not synced may be voided, and its numbers given to other events: it must not get into states that are kept.
+    until = store.synced_seq if runtime.tuning.durability == "fsync" else store.last_seq
+    if states is None:
+        states, _ = runtime.fold(until)
+    else:
+        advance(store, states, until)
+    if states.seq:
+        store.save_snapshot(Snapshot(states.seq, states.chunks))  # piece by piece, as it may not fit into memory
+        runtime.count("snapshots")
+        retire(runtime)
+    return states
+
+
+def retire(runtime: Runtime) -> None:
+    """Have the store drop or archive what no kept snapshot needs, if it is to. A failure costs room, and is tried again."""
+    try:
+        gone = runtime.store.retire_history()
+    except PerdureError as error:
+        runtime.count("history_failures")
+        logger.warning("old history stays for now, the queue goes on and it will be tried again: %s", error)
+        return
+    if gone:
+        runtime.count("segments_retired", gone)
+
+
+class Snapshotter(Actor):
+    """Takes a snapshot when asked; the journal asks as the log grows."""
+
+    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
+        super().__init__(runtime, name, generation)
+        self.states: States | None = None
+
+    def on_start(self) -> None:
+        """Take up what the last of this name was asked."""
+        if requests := self.runtime.pending.unanswered(self.name):
+            self.on_batch(requests)
+
+    def on_batch(self, messages: list[Any]) -> None:
+        """Take one snapshot for all who asked."""
+        if any(isinstance(message, Restarted) and message.name == "journal" for message in messages):
+            self.states = None  # the log was opened anew, and may have been cut
+        asked = [message for message in messages if isinstance(message, Request)]
+        if not asked and not any(isinstance(message, TakeSnapshot) for message in messages):
+            return
+        try:
+            self.states = take(self.runtime, self.states)
+        except Exception as error:  # no snapshot is a nuisance; a system that stops for want of one is an outage
+            self.states = None
+            self.runtime.count("snapshot_failures")
+            is_told = isinstance(error, (PerdureError, OSError))  # its message says all; else it is a fault of perdure's
+            level = logging.WARNING if isinstance(error, (StoreUnavailable, OSError)) else logging.ERROR
+            why = "a snapshot failed, the queue goes on and it will be tried again: %s"
+            logger.log(level, why, error if is_told else repr(error), exc_info=None if is_told else error)
+            refusal = error if isinstance(error, PerdureError) else StoreUnavailable(f"the snapshot was not written: {error!r}")
+            for request in asked:
+                self.runtime.pending.refuse(request, another(refusal))
+            if isinstance(error, FolderMoved):
+                raise
+            return
+        for request in asked:
+            self.runtime.pending.settle(request, self.states.seq)
+        if self.states.queue.spilled_bytes:  # a snapshot takes as long as its payloads: not for each few events a long one
+            self.runtime.snapshot_due = max(self.runtime.snapshot_due, self.states.seq + self.states.queue.live // SPILLED_PART)
+        if self.states.queue.live > KEPT_MESSAGES_MAX or self.states.queue.spilled_bytes:
+            self.states = None

@@ -1,0 +1,134 @@
+"""Taking in publishes: many in one decision where that can be, each on its own merits where not.
+
+Whether one is accepted is a rule (`events/queue/publishing`), who waits for room is in `waiting_publishers`; all else that the queue is asked, in
+`queue`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.core.messages import Settle, SettleAll
+from perdure.actors.queue.waiting_publishers import WaitingPublishers
+from perdure.events.commands import DraftRun, Publish
+from perdure.events.errors import PerdureError
+
+if TYPE_CHECKING:
+    from perdure.actors.queue.queue import Queue
+    from perdure.actors.requests.pending import Request
+
+__all__ = ["PASS_BYTES", "PASS_EVENTS", "Admission"]
+
+logger = logging.getLogger("perdure")
+
+PASS_EVENTS = 20_000
+PASS_BYTES = 16 << 20
+"""Events and bytes of one append, but for what is decided about last in it: a pass that decides about more is sent in several."""
+SHORT_RUN = 8
+"""Messages published together that are accepted in one with those round them, and keep their ids one by one then."""
+
+
+class Admission:
+    """The part of the queue that publishers talk to; of one term, as the queue's state is."""
+
+    __slots__ = ("_bytes", "_came", "_drafts", "_queue", "waiting_publishers")
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._came: list[Request] = []
+        """Publishes that came in a row, and are not decided about."""
+        self._drafts = self._bytes = 0
+        """How many drafts those are, and how large their payloads. What follows from them is measured when it is decided."""
+        self.waiting_publishers = WaitingPublishers(queue.runtime)
+
+    def add(self, request: Request, now_us: int) -> None:
+        """Take a publish to those that came before it in a row."""
+        self._came.append(request)
+        self._drafts += len(request.command.drafts)
+        self._bytes += _bytes(request.command)
+        if self._bytes >= PASS_BYTES or self._drafts >= PASS_EVENTS:
+            self.decide(now_us)
+
+    def decide(self, now_us: int) -> None:
+        """Accept what came in a row as if it were one; where that cannot be, one by one, each on its own merits."""
+        came, self._came = self._came, []
+        self._drafts = self._bytes = 0
+        alike: list[Request] = []
+        kind: Any = None
+        for request in came:
+            command = request.command
+            if request.seen or request.times > 1:
+                command.fresh = False  # sent again, or told twice: its ids may be known by now
+            request.seen = True
+            drafts = command.drafts
+            mine: Any = ""  # all that are not plain are alike in that each is looked at
+            if type(drafts) is DraftRun and command.fresh:
+                mine = drafts.type if len(drafts.payloads) <= SHORT_RUN else request  # a run keeps its ids in a row by itself
+            if alike and mine != kind:
+                self._decide_alike(alike, now_us)
+                alike = []
+            kind = mine
+            alike.append(request)
+        self._decide_alike(alike, now_us)
+
+    def _decide_alike(self, requests: list[Request], now_us: int) -> None:
+        """Accept many as one; where one of them cannot be, each on its own merits."""
+        queue = self._queue
+        if len(requests) > 1 and not self.waiting_publishers.parked:
+            try:
+                queue.decide(_together([request.command for request in requests]), now_us)
+            except PerdureError:
+                logger.debug("%d publishes cannot be accepted as one", len(requests))
+            else:
+                queue.synced.append(SettleAll(queue.runtime.pending, requests))
+                queue.cut_where_full(now_us)
+                return
+        for request in requests:
+            queue.command(request, now_us)
+
+    def take(self, request: Request, publish: Publish, now_us: int) -> None:
+        """Decide about one by itself; first come, first served.
+
+        Raises:
+            PerdureError: it is refused, or has to wait (`QueueFull`, see `park`).
+        """
+        if self.waiting_publishers.parked:
+            self.park(request, publish, now_us)
+        else:
+            self._publish(request, publish, now_us)
+
+    def park(self, request: Request, publish: Any, now_us: int) -> None:
+        """Let it wait for room; of a bundle each message by itself, as there may be room for some."""
+        pieces = self._queue.runtime.pending.split(request)
+        if pieces == [request]:
+            self.waiting_publishers.park(request, publish, now_us)
+        else:
+            for piece in pieces:
+                self._queue.command(piece, now_us)
+
+    def admit(self, now_us: int) -> None:
+        """Let in who waits for room, as far as there is some."""
+        self.waiting_publishers.admit(now_us, self._let_in)
+
+    def _let_in(self, request: Request, publish: Publish, now_us: int) -> None:
+        self._publish(request, publish, now_us)
+        self._queue.cut_where_full(now_us)
+
+    def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
+        self._queue.decide(publish, now_us)
+        self._queue.synced.append(Settle(self._queue.runtime.pending, request, None))
+
+
+def _together(publishes: list[Publish]) -> Publish:
+    """Make one command of many; plain messages stay in columns."""
+    runs: Any = [publish.drafts for publish in publishes]
+    if not publishes[0].fresh:
+        return Publish([draft for run in runs for draft in run])
+    ids = [ident for run in runs for ident in run.ids]
+    return Publish(DraftRun(runs[0].type, ids, [payload for run in runs for payload in run.payloads]), fresh=True)
+
+
+def _bytes(publish: Publish) -> int:
+    drafts = publish.drafts
+    return sum(map(len, drafts.payloads)) if type(drafts) is DraftRun else sum([len(draft.payload) for draft in drafts])

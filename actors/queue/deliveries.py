@@ -1,0 +1,124 @@
+"""The flows between the queue and its handlers' workers: how much may be out with each, what is handed out, what they have.
+
+Whose turn it is are rules (`events/queue/decisions`); what becomes of a delivery is the workers' to report. Part of the queue's actor:
+nothing here has a thread or a state of its own beyond a term.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby, repeat
+from typing import TYPE_CHECKING
+
+from perdure.actors.core.messages import Deliver, Pressed, Subscribe, Tell
+from perdure.actors.workers.pool import Delivery
+from perdure.events.codec.runs import LeasedRun, count
+from perdure.events.commands import ReassertLease, Subscription
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.outcomes import current
+from perdure.events.queue.state import FOREVER
+from perdure.events.structures.message_block import LeaseBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perdure.actors.queue.queue import Queue
+    from perdure.actors.workers.pool import Pool
+    from perdure.events import vocabulary as ev
+
+__all__ = ["Deliveries"]
+
+
+class Deliveries:
+    """All flows of one term of the queue; what is not in its state is told again by those who know it."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._flows: dict[str, tuple[Subscription, Pool]] = {}
+        self._pressed: dict[str, Subscription] = {}
+        self.has_more = False
+        """More may be handed out than was at once."""
+
+    def __contains__(self, type_name: str) -> bool:
+        """Tell whether a type has workers here."""
+        return type_name in self._flows
+
+    def deliver(self, now_us: int) -> int:
+        """Hand out what is ready; gives the time at which a limited rate allows more."""
+        queue = self._queue
+        subscriptions = [s for s, _ in self._flows.values()]
+        leases = rules.deliver(queue.state, subscriptions, now_us)
+        self.has_more = bool(leases) and count(leases) >= rules.LEASES_MAX
+        if leases:
+            self._hand_out(leases, now_us)
+        pace_us = FOREVER
+        for subscription in subscriptions:
+            if subscription.interval_us:
+                pace_us = min(pace_us, rules.next_pace_us(queue.state, subscription, now_us))
+            ready = rules.pressing(queue.state, subscription)
+            if ready and self._pressed.get(subscription.type) is not subscription:  # once for each word of it
+                self._pressed[subscription.type] = subscription
+                queue.written.append(Tell(queue.runtime, "dispatcher", Pressed(subscription.type, ready)))
+        return pace_us
+
+    def _hand_out(self, leases: list[ev.Leased | LeasedRun], now_us: int) -> None:
+        queue = self._queue
+        queue.apply([*leases])
+        leased = queue.state.leased
+        handed: dict[str, list[Delivery]] = {}
+        for lease in leases:
+            numbers = lease.numbers if isinstance(lease, LeasedRun) else (lease.number,)
+            for held, group in groupby(numbers, leased.__getitem__):
+                if isinstance(held, LeaseBatch):
+                    block, mine = held.block, list(group)
+                    i = block.place(mine[0])
+                    made = map(Delivery, mine, repeat(held), block.payloads[i : i + len(mine)])
+                    handed.setdefault(block.type, []).extend(made)
+                elif held.lease is not None:
+                    handed.setdefault(held.published.type, []).append(Delivery.of(held, held.lease))
+        for type_name, deliveries in handed.items():
+            subscription, pool = self._flows[type_name]
+            queue.written.append(Deliver(pool, deliveries))
+            if subscription.interval_us:
+                queue.apply([rules.pace(queue.state, subscription, len(deliveries), now_us)])
+
+    def subscribe(self, message: Subscribe) -> None:
+        """Open, change or close a flow; who dispatches may be new, and know nothing of what its predecessor was to stop."""
+        self._flows[message.subscription.type] = (message.subscription, message.pool)
+        self._revoke(message.pool)
+
+    def reconcile(self, pools: Iterable[Pool], now_us: int) -> None:
+        """At the start of a term, bring together what the workers have and what the log says is out.
+
+        Before anything is decided: a delivery whose lease was lost with its frame must not begin beside one that follows from a log
+        that knows nothing of it.
+        """
+        queue = self._queue
+        by_type = {pool.type: pool for pool in pools}
+        for pool in by_type.values():
+            for delivery in list(pool.open.values()):
+                queue.take(ReassertLease(delivery.number, delivery.id, delivery.leased()), now_us)
+            self._revoke(pool)
+        missing: dict[str, list[Delivery]] = {}
+        for delivery in map(self._delivery_of, queue.state.leased):
+            pool_of_it = by_type.get(delivery.type)
+            if pool_of_it is not None and not delivery.lease.holder and not pool_of_it.has(delivery):
+                missing.setdefault(delivery.type, []).append(delivery)
+        queue.written += [Deliver(by_type[name], deliveries) for name, deliveries in missing.items()]
+
+    def _revoke(self, pool: Pool) -> None:
+        """See that a delivery whose lease is over does not begin, or that its handler is told."""
+        for delivery in list(pool.open.values()):
+            # One with an outcome has ended the message, or will be refused; "lost" would let an older word deliver it again.
+            if delivery.outcome is None and current(self._queue.state, *delivery.place) is None:
+                pool.revoke(delivery)
+
+    def _delivery_of(self, number: int) -> Delivery:
+        """Make the delivery of a message that is out."""
+        queue = self._queue
+        held = queue.state.leased[number]
+        if isinstance(held, LeaseBatch):
+            return Delivery(number, held, held.block.payloads[held.block.place(number)])
+        if held.lease is None:
+            msg = f"message {number} is out without a lease"
+            raise RuntimeError(msg)
+        return Delivery.of(held, held.lease)

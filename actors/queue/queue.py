@@ -1,0 +1,380 @@
+"""The queue: the shell round the life of every message; the only decider of it.
+
+Which facts follow from what is in `perdure.events.queue.decisions`; here commands come in (publishes by `admission`), facts go to the
+journal, and answers and deliveries go out with them (`flows`).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.actors.core.decider import Decider
+from perdure.actors.core.log_lines import one_line
+from perdure.actors.core.messages import (
+    Outcomes,
+    Overdue,
+    Report,
+    Restarted,
+    Settle,
+    Stop,
+    Subscribe,
+    Tell,
+    Ticks,
+    Wake,
+    WhenIdle,
+)
+from perdure.actors.queue import admission
+from perdure.actors.queue.admission import Admission
+from perdure.actors.queue.deliveries import Deliveries
+from perdure.actors.queue.queue_report import report_of
+from perdure.actors.requests.pending import Request
+from perdure.actors.requests.result_waiters import Awaiting
+from perdure.actors.requests.submit_batch import SubmitBatch
+from perdure.actors.workers.pool import Delivery
+from perdure.events import vocabulary as ev
+from perdure.events.codec.commit_size import Size, check_commit, measure
+from perdure.events.commands import (
+    AwaitResult,
+    Cancel,
+    CheckOut,
+    Done,
+    ExpireLease,
+    Extend,
+    Fail,
+    Look,
+    Publish,
+    Purge,
+    Release,
+    Replay,
+    Tick,
+)
+from perdure.events.errors import PerdureError, QueueFull, as_refusal
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.endings import excess
+from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.lookup import stand
+from perdure.events.queue.message import Message
+from perdure.events.queue.outcomes import complete_run
+from perdure.events.queue.state import FOREVER, QueueState
+from perdure.events.schedules.ticks import abandoned, comes_too_early
+from perdure.events.structures.spilling import compact
+
+if TYPE_CHECKING:
+    from perdure.events.codec.snapshot import States
+
+__all__ = ["Queue"]
+
+logger = logging.getLogger("perdure")
+
+AGAIN_US = 20_000
+MOVE_ON_US = 1_000
+"""What lies on the disk is moved together in steps, with time for others in between."""
+NOTHING = Size(0, 0)
+
+
+class Queue(Decider):
+    """Holds the state of all live messages; lets facts out only through the journal."""
+
+    state: QueueState
+
+    def begin(self) -> None:
+        """Start a term; what is not in the state is told again by those who know it."""
+        self.flows = Deliveries(self)
+        self.admission = Admission(self)
+        self.idlers: list[Request] = []
+        self.awaiting = Awaiting(self.runtime.pending)
+        self.unlived_us = 0
+        """How much time was jumped over, of what the leases of manual consumers were given back."""
+        self.due_at_once = False
+        """More deadlines have passed than one look at them deals with."""
+        super().begin()
+        self.size: Size = NOTHING
+        """Of what was decided and is not sent to the journal."""
+
+    def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
+        """Take the queue's part; at the start of the process, take back what died with the last one."""
+        self.state = states.queue
+        now_us = self.runtime.clock.now_us()
+        self.unlived_us = self.runtime.clock.unlived_us(0, now_us)
+        if self.runtime.first_time("orphans"):
+            self.runtime.ended_before = {name: attrs.evolve(counts) for name, counts in self.state.by_type.items()}
+            for orphan in rules.orphans(self.state):
+                self.take(orphan, now_us)
+            self._call_off_abandoned(now_us)
+            self.cut(now_us)
+        if self.runtime.pools or self.runtime.schedules:  # an operator who looks in may not know the host's bounds
+            self._keep_bounds(now_us)
+        self.flows.reconcile(self.runtime.pools.values(), now_us)
+        self.runtime.tell("dispatcher", Restarted("queue"))
+
+    def _keep_bounds(self, now_us: int) -> None:
+        """Drop what is kept beyond a bound that was higher before."""
+        letters = len(self.state.dead)
+        while beyond := excess(self.state, self.runtime.limits, rules.TICK_MAX):
+            self.apply(beyond)
+            self.cut_where_full(now_us)
+        if letters > len(self.state.dead):
+            logger.warning(
+                "%d dead letter(s) are purged: there were %d, and Options.dead_letters_max is %d",
+                letters - len(self.state.dead),
+                letters,
+                self.runtime.limits.dead_letters,
+            )
+
+    def _call_off_abandoned(self, now_us: int) -> None:
+        """Cancel the ticks of schedules that are gone, unless nothing at all is handled here, as where an operator looks in."""
+        if not self.runtime.pools and not self.runtime.schedules:
+            return
+        gone = list(abandoned(self.state, self.runtime.pools))
+        if gone:
+            logger.warning("%d waiting tick(s) are cancelled: their schedules are not registered any more", len(gone))
+        for ident in gone:
+            self.take(Cancel(ident, "its schedule is not registered any more"), now_us)
+
+    def handle(self, messages: list[Any]) -> None:
+        """One decision pass over all that was in the mailbox."""
+        now_us = self.runtime.clock.now_us()
+        self._lengthen(now_us)
+        self._pass_time(now_us)
+        for message in messages:
+            if type(message) is Request:
+                if type(message.command) is SubmitBatch:
+                    message.command = message.command.publish()
+                if type(message.command) is Publish:
+                    self.admission.add(message, now_us)
+                    continue
+            self.admission.decide(now_us)
+            match message:
+                case Request(command=Tick() as tick) if comes_too_early(self.state, tick):
+                    pass  # and will come again
+                case Request():
+                    self.command(message, now_us)
+                case Subscribe():
+                    self.flows.subscribe(message)
+                case Wake() | Restarted(name="timer"):
+                    self.wake_at_us = 0
+        self.admission.decide(now_us)
+        self._pass_time(now_us)
+        waiting_publishers = self.admission.waiting_publishers
+        if waiting_publishers.parked:
+            self.admission.admit(now_us)
+            self._pass_time(now_us)  # who waited for room may have outlived his time too
+        pace_us = self.flows.deliver(now_us)
+        if self.idlers and not self.state.live:
+            self.synced += [Settle(self.runtime.pending, request, None) for request in self.idlers]
+            self.idlers = []
+        self.runtime.spilled_bytes = self.state.spilled_bytes
+        next_us = min(rules.next_deadline_us(self.state), pace_us)
+        if compact(self.state):
+            next_us = min(next_us, now_us + MOVE_ON_US)
+        if waiting_publishers.parked:
+            next_us = min(next_us, waiting_publishers.next_deadline_us())
+        if self.due_at_once or self.flows.has_more:
+            self.runtime.tell(self.name, Wake())  # behind what has come meanwhile
+        elif next_us < FOREVER:
+            # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
+            self.wake_by(next_us if next_us > now_us else now_us + (AGAIN_US if not self.unlived_us else 10 * AGAIN_US))
+        self.cut(now_us)  # last, so that the journal has the interpreter to itself
+
+    def cut(self, now_us: int) -> None:
+        """Send what was decided so far: at the end of a pass, or where it is enough for one append."""
+        if self.awaiting.waiting:
+            self.synced += self.awaiting.answers(self.events)
+        if self.runtime.raised:
+            self.runtime.raised.settle(self.events, self.state)
+        self.commit(now_us)
+        self.size = NOTHING
+
+    def cut_where_full(self, now_us: int) -> None:
+        """Send what was decided so far, if it is much; only between what must be in one frame, effects included."""
+        events, size = self.size
+        if events >= admission.PASS_EVENTS or size >= admission.PASS_BYTES:
+            self.cut(now_us)
+
+    def take(self, command: object, now_us: int) -> None:
+        """Decide about one of many commands that came together."""
+        self.decide(command, now_us)
+        self.cut_where_full(now_us)
+
+    def apply(self, events: list[ev.Event], size: Size | None = None) -> None:
+        """Fold what is decided, and keep it for the journal."""
+        evolve_all(self.state, events)
+        self.events += events
+        before, size = self.size, measure(events) if size is None else size
+        self.size = size if before is NOTHING else Size(before.events + size.events, before.bytes + size.bytes)
+
+    def decide(self, command: object, now_us: int) -> list[ev.Event]:
+        """Decide about a command, and fold what follows; gives that.
+
+        Raises:
+            PayloadTooLarge: what follows is more than one commit takes. (And what the rules refuse.)
+        """
+        try:
+            events = rules.decide(self.state, command, now_us, self.runtime.limits)
+        except PerdureError:
+            raise
+        except Exception as error:  # rules are pure: nothing has changed, so it is the request's error, if this is one's
+            logger.exception("a rule failed on %s", type(command).__name__)
+            raise as_refusal(error) from error
+        size = measure(events)
+        check_commit(size, type(command).__name__)
+        self.apply(events, size)
+        return events
+
+    def record(self, outcomes: Outcomes, now_us: int) -> None:
+        """Decide and fold a batch of outcomes: plain completions at once where that can be, all else one after the other."""
+        reports = outcomes.reports
+        if outcomes.done is not None:
+            completed = complete_run(self.state, outcomes.done)
+            if completed is not None:
+                self.apply(completed)
+                self.cut_where_full(now_us)
+            else:
+                reports = [*outcomes.done.each(), *reports]
+        state, limits, rule_for = self.state, self.runtime.limits, rules.RULES
+        for report in reports:
+            self.apply(rule_for[report.__class__](state, report, now_us, limits))
+            self.cut_where_full(now_us)
+
+    # --- requests --------------------------------------------------------------------------------------------------------
+
+    def command(self, request: Request, now_us: int) -> None:
+        """Decide about one request, and answer it or refuse it."""
+        command = request.command
+        pending = self.runtime.pending
+        try:
+            match command:
+                case Publish():
+                    self.admission.take(request, command, now_us)
+                case Outcomes():
+                    self.record(command, now_us)
+                    self.written.append(Settle(pending, request, None))
+                case CheckOut():
+                    self._pass_time(now_us)  # what this pass has brought back may have outlived its time
+                    while self.due_at_once:  # all of it: there may be many in front of one that has time left
+                        self._pass_time(now_us)
+                    self.decide(command, now_us)
+                    self.written.append(Settle(pending, request, self._checked_out(command)))
+                case Report() | Ticks():
+                    answer = report_of(self.state, now_us) if isinstance(command, Report) else dict(self.state.ticks)
+                    self.written.append(Settle(pending, request, answer))
+                case WhenIdle():
+                    self._tell_when_idle(request)
+                case Cancel():
+                    self._cancel(request, command, now_us)
+                case AwaitResult():
+                    self.synced += self.awaiting.ask(self.state, request, command)
+                    self._tell_if_unhandled(command)
+                case Look():
+                    self.synced.append(Settle(pending, request, stand(self.state, command.id)))
+                case Extend():
+                    self.decide(command, now_us)
+                    self.written.append(Settle(pending, request, None))
+                case Done() | Fail() | Release():
+                    self._report_of_consumer(request, command, now_us)
+                case Replay() | Purge():
+                    self._of_dead_letters(request, command, now_us)
+                case _:
+                    events = self.decide(command, now_us)
+                    self.synced.append(Settle(pending, request, len(events)))
+        except QueueFull:
+            self.admission.park(request, command, now_us)
+        except PerdureError as error:
+            pending.refuse(request, error)
+        self.cut_where_full(now_us)
+
+    def _tell_when_idle(self, request: Request) -> None:
+        outstanding = self.runtime.pending.outstanding
+        if len(self.idlers) >= len(outstanding):  # some have given up waiting
+            self.idlers = [idler for idler in self.idlers if idler.key in outstanding]
+        self.idlers.append(request)
+
+    def _tell_if_unhandled(self, command: AwaitResult) -> None:
+        """Warn where a result is waited for that no handler here will give."""
+        number = self.state.ids.get(command.id) if command.waits else None
+        message = self.state.look(number) if number else None
+        if message is not None and message.lease is None and message.published.type not in self.flows:
+            logger.warning(
+                "the result of %s is waited for, and no handler here takes its type, %s: the wait ends only when it is checked out",
+                one_line(command.id),
+                one_line(message.published.type),
+            )
+
+    def _cancel(self, request: Request, command: Cancel, now_us: int) -> None:
+        """Call a message off; where a worker has it, its handler is told to stop."""
+        message = self.state.by_id(command.id)
+        lease = None if message is None else message.lease
+        events = self.decide(command, now_us)
+        if message is not None and lease is not None and not lease.holder:
+            stop = Stop(message.published.type, (message.number, message.published.id, lease.attempt))
+            self.written.append(Tell(self.runtime, "dispatcher", stop))
+        self.synced.append(Settle(self.runtime.pending, request, bool(events) or request.times > 1))
+
+    def _of_dead_letters(self, request: Request, command: Replay | Purge, now_us: int) -> None:
+        """Bring dead letters back, or remove them; the answer is how many."""
+        again = request.times > 1
+        if again and isinstance(command, Replay):
+            command.again = True
+        events = self.decide(command, now_us)
+        self.synced.append(Settle(self.runtime.pending, request, rules.done_for(self.state, command, events, again=again)))
+
+    def _report_of_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
+        """Record what a manual consumer says of its delivery; it waits to hear whether it still had it."""
+        events = self.decide(report, now_us)
+        if events:
+            refused = isinstance(events[0], ev.LateResultRefused)
+        else:  # Sent again, it may have been recorded before; but a completion only where it is one that is on record.
+            refused = request.times == 1 or (isinstance(report, Done) and not rules.is_completed(self.state, report))
+        if refused:
+            self.runtime.pending.refuse(request, rules.lease_lost(report.id, report.attempt))
+        else:
+            self.synced.append(Settle(self.runtime.pending, request, None))
+
+    def _checked_out(self, command: CheckOut) -> Delivery | None:
+        number = self.state.holders.get(command.holder)
+        message = None if number is None else self.state.messages[number]
+        return None if message is None or message.lease is None else Delivery.of(message, message.lease)
+
+    # --- time ------------------------------------------------------------------------------------------------------------
+
+    def _lengthen(self, now_us: int) -> None:
+        """Give the leases of manual consumers the time back that was jumped over; those of workers count from their start."""
+        unlived_us = self.runtime.clock.unlived_us(0, now_us)
+        jumped_us, self.unlived_us = unlived_us - self.unlived_us, unlived_us
+        if jumped_us <= 0:
+            return
+        for message in list(self.state.leased.values()):
+            if isinstance(message, Message) and message.lease is not None and message.lease.holder and message.until_us:
+                left_us = max(1, message.until_us + jumped_us - now_us)
+                self.take(Extend(message.number, message.published.id, message.lease.attempt, left_us), now_us)
+
+    def _pass_time(self, now_us: int) -> None:
+        self.due_at_once = False
+        if rules.next_deadline_us(self.state) > now_us:
+            return
+        ask: list[tuple[int, str, int, int]] = []
+        lost: list[ExpireLease] = []
+        for message in rules.overdue(self.state, now_us):
+            lease = message.lease
+            if lease is None:
+                continue
+            place = (message.number, message.published.id, lease.attempt)
+            if lease.holder or message.published.type not in self.flows:
+                lost.append(ExpireLease(*place, "its lease ran out without a sign of life"))
+                if len(lost) >= rules.TICK_MAX:
+                    break
+            else:
+                ask.append((*place, message.until_us))
+        for expire_lease in lost:
+            self.take(expire_lease, now_us)
+        if ask:
+            self.written.append(Tell(self.runtime, "dispatcher", Overdue(ask)))
+        unlived_us = self.runtime.clock.unlived_us if self.unlived_us else None
+        # What came back just now may have outlived its time.
+        due = rules.tick(self.state, now_us, self.runtime.limits, unlived_us)
+        self.due_at_once = len(due) >= rules.TICK_MAX or len(lost) >= rules.TICK_MAX
+        self.apply(due)
+        self.cut_where_full(now_us)

@@ -1,0 +1,392 @@
+"""Where requests wait for their answers: whatever dies on the way, each is sent again until it is answered, once.
+
+What a command means is the receiver's business; that a command sent twice counts once is a rule (`events/queue/decisions`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import threading
+import time
+import weakref
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from perdure.actors.core.current_actor import check_may_wait
+from perdure.actors.requests.submit_batch import SUBMIT_BATCH_MAX, SubmitBatch, orphan
+from perdure.events.commands import Publish
+from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull, StoreUnavailable, another
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable
+
+    from perdure.events.structures.id_index import IdRun
+
+__all__ = ["Answer", "PendingRequests", "Reply", "Request"]
+
+
+class Reply(Protocol):
+    """Where an answer goes. Both calls may come from any thread, and more than once: the first counts."""
+
+    def resolve(self, value: Any) -> None:
+        """Take the answer."""
+
+    def reject(self, error: BaseException) -> None:
+        """Take the refusal."""
+
+
+class Answer:
+    """A reply that one thread waits for: a lock, held until the answer is there (a tenth of a Condition's cost)."""
+
+    __slots__ = ("_error", "_lock", "_value")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def resolve(self, value: Any) -> None:
+        """See `Reply.resolve`."""
+        self._value = value
+        self._release()
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`."""
+        self._error = error
+        self._release()
+
+    def _release(self) -> None:
+        try:
+            self._lock.release()
+        except RuntimeError:
+            return  # answered before: a repeated answer says the same
+
+    def wait(self, timeout_s: float) -> Any:
+        """Give the answer or raise the refusal. To be called once.
+
+        Raises:
+            TimeoutError: neither came in time.
+        """
+        if not self._lock.acquire(timeout=timeout_s):
+            raise TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class Request(msgspec.Struct, eq=False):
+    """One command on its way to an actor, with the place its answer goes; a Struct, as there is one for every publish."""
+
+    key: int
+    target: str
+    command: Any
+    reply: Reply
+    from_outside: bool
+    times: int = 1
+    seen: bool = False
+    """Whoever it is for has looked at it before."""
+    writes: int = 0
+    """In how many frames it may stand that were written."""
+    voided: int = 0
+    """How many of them are known to be gone: they could not be synced, and the next journal voided them."""
+
+    @property
+    def may_be_refused(self) -> bool:
+        """Whether "nothing was published" would be true: no frame that it stands in can still be there."""
+        return self.from_outside and self.writes == self.voided
+
+
+class Waiter(Protocol):
+    """What is rung for somebody who waits for room. A lock that is held is one."""
+
+    def release(self) -> None:
+        """Ring; RuntimeError where nobody is there to hear it any more."""
+
+
+class _LoopWaiter:
+    """One bell for all coroutines of an event loop, so that ringing costs the same for one and for ten thousand."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._event = asyncio.Event()
+        self._is_rung = False
+        self.waiting = 0
+
+    def release(self) -> None:
+        """See `Waiter.release`."""
+        if not self._is_rung:
+            self._is_rung = True
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._is_rung = False
+        event, self._event = self._event, asyncio.Event()
+        event.set()
+
+    async def heard(self) -> None:
+        """Wait until it is rung the next time."""
+        await self._event.wait()
+
+
+class _Own(threading.local):
+    """What each thread has for itself."""
+
+    submit_batch: Callable[[], SubmitBatch | None] = staticmethod(lambda: None)
+    """The bundle that it has sent last, as long as anybody keeps that, and if it has sent nothing since."""
+
+
+class PendingRequests:
+    """All requests without an answer. Safe in any thread."""
+
+    def __init__(self, tell: Callable[[str, Any], None]) -> None:
+        self._tell = tell
+        self._keys = itertools.count(1, 1 + SUBMIT_BATCH_MAX)  # with a place in between for each message of a bundle
+        self._own = _Own()
+        self.outstanding: dict[int, Request] = {}
+        self.company: list[None] = []
+        """An entry for each message in a bundle beside the first: a list counts without a lock. Whoever dies between two steps may
+        leave one too many or too few, until nothing is outstanding."""
+        self._patient: set[int] = set()
+        """The keys of those that wait for something else than an answer: `under_way` does not count them."""
+        self._waiters: list[Waiter] = []
+        """Of those who wait for room; each is a lock held by who waits, and let go by who rings. No Condition: an actor that is
+        killed while it enters one keeps it locked for ever."""
+        self._loop_bells: dict[asyncio.AbstractEventLoop, _LoopWaiter] = {}
+        """Those of `_waiters` that ring for coroutines; each is touched by its own loop's thread alone."""
+        self._enough = 0
+        self.closed: PerdureError | None = None
+        """While set, whoever asks from outside is refused with this."""
+
+    def send(self, target: str, command: Any, reply: Reply, *, from_outside: bool = True, is_patient: bool = False) -> Request:
+        """Send a command to the actor `target`; its answer goes to `reply`.
+
+        A patient one waits for something that may never happen, and takes no room from those that are only to be answered.
+
+        Raises:
+            NotRunning, StoreUnavailable: the desk is closed to those outside; nothing was sent.
+        """
+        if from_outside:
+            if self.closed is not None:
+                raise another(self.closed)
+            self._own.submit_batch = _Own.submit_batch  # what this thread adds to one must not overtake this
+        request = Request(next(self._keys), target, command, reply, from_outside)
+        # Entered first, told second: if the actor is replaced in between, its successor finds it among the `unanswered`.
+        self.outstanding[request.key] = request
+        if is_patient:
+            self._patient.add(request.key)
+        self._tell(target, request)
+        return request
+
+    def submit(self, type_name: str, payload: bytes, reply: Reply, ids: Callable[[int], IdRun]) -> None:
+        """Send a plain message, in the bundle that this thread has sent last if nobody has looked at that yet.
+
+        Raises:
+            NotRunning, StoreUnavailable: as `send`.
+        """
+        if self.closed is not None:
+            raise another(self.closed)
+        submit_batch = self._own.submit_batch()
+        if submit_batch is not None and submit_batch.type == type_name:
+            self.company.append(None)  # first, so that whoever settles the bundle finds it
+            if submit_batch.add(payload, reply):
+                return
+            del self.company[-1:]
+        submit_batch = SubmitBatch(type_name, ids(SUBMIT_BATCH_MAX))
+        submit_batch.add(payload, reply)
+        self.send("queue", submit_batch, submit_batch)
+        self._own.submit_batch = weakref.ref(submit_batch)
+
+    def submit_batch(self) -> SubmitBatch | None:
+        """Give the bundle in which this thread's newest message travels, if that was submitted, is plain, and has no answer yet."""
+        return self._own.submit_batch()
+
+    def split(self, request: Request) -> list[Request]:
+        """Give each message of a bundle a request of its own, in its place; any other request is given as it is."""
+        submit_batch = request.reply
+        if type(submit_batch) is not SubmitBatch or submit_batch.count() == 1:
+            return [request]
+        pieces = []
+        if request.key in self.outstanding:
+            for key, part in enumerate(submit_batch.split(), request.key + 1):
+                piece = msgspec.structs.replace(request, key=key, command=part.publish(), reply=part)
+                pieces.append(self.outstanding.setdefault(key, piece))  # there already: who began this before has died
+            self._strike_off(request)
+        return pieces
+
+    @property
+    def under_way(self) -> int:
+        """How many messages and other requests have no answer yet, but for those that wait for results and the like."""
+        if not self.outstanding:
+            self.company.clear()
+            self._patient.clear()
+        return len(self.outstanding) + len(self.company) - len(self._patient)
+
+    def wait_for_room(self, most: int, timeout_s: float) -> None:
+        """Wait while `most` or more are under way: a publisher that is too fast is held up here.
+
+        Raises:
+            QueueFull: there was no room in time.
+            WouldDeadlock: there is none, and this is the thread of an actor that would have to make it.
+        """
+        if self.under_way < most:
+            return
+        check_may_wait()
+        until_s = time.monotonic() + timeout_s
+        # Woken when a quarter is done, not at each one: who is woken for one place fills it and waits again.
+        self._enough = most - most // 4
+        waiter = threading.Lock()
+        waiter.acquire()
+        self._waiters.append(waiter)  # first known, then a look: who strikes off and rings does it the other way round
+        try:
+            while self.under_way >= most:
+                if not waiter.acquire(timeout=max(0.0, until_s - time.monotonic())):
+                    raise _no_room(most, timeout_s)
+        finally:
+            self._waiters.remove(waiter)
+
+    async def room(self, most: int, timeout_s: float) -> None:
+        """As `wait_for_room`, from a coroutine, which keeps its thread, its context and everybody's executor free.
+
+        Raises:
+            QueueFull: as `wait_for_room`.
+        """
+        if self.under_way < most:
+            return
+        self._enough = most - most // 4
+        loop = asyncio.get_running_loop()
+        waiter = self._loop_bells.get(loop)
+        if waiter is None:
+            waiter = self._loop_bells[loop] = _LoopWaiter(loop)
+            self._waiters.append(waiter)
+        waiter.waiting += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.under_way >= most:
+                    await waiter.heard()
+        except TimeoutError:
+            raise _no_room(most, timeout_s) from None
+        finally:
+            waiter.waiting -= 1
+            if not waiter.waiting:
+                self._waiters.remove(waiter)
+                del self._loop_bells[loop]
+
+    def _notify(self) -> None:
+        """Wake who waits for room, if there is enough."""
+        if self._waiters and self.under_way <= self._enough:
+            for waiter in list(self._waiters):
+                with contextlib.suppress(RuntimeError):  # rung before, and not heard yet
+                    waiter.release()
+
+    def _strike_off(self, request: Request) -> None:
+        self._leave(request)
+        self._notify()
+
+    def _leave(self, request: Request) -> None:
+        if type(request.reply) is SubmitBatch and (company := request.reply.count() - 1):
+            del self.company[-company:]
+        self.outstanding.pop(request.key, None)
+        if self._patient:
+            self._patient.discard(request.key)
+
+    def settle(self, request: Request, value: Any) -> None:
+        """Give a request its answer."""
+        # Answered first, struck off second: who dies in between leaves it to be asked and answered again, never unanswered.
+        if request.key in self.outstanding:
+            request.reply.resolve(value)
+            self._strike_off(request)
+
+    def settle_all(self, requests: Iterable[Request]) -> None:
+        """Give many requests the answer that they are done."""
+        outstanding = self.outstanding
+        for request in requests:
+            if request.key in outstanding:
+                request.reply.resolve(None)
+                self._leave(request)
+        self._notify()
+
+    def refuse(self, request: Request, error: BaseException) -> None:
+        """Give a request its refusal."""
+        if request.key in self.outstanding:
+            request.reply.reject(error)
+            self._strike_off(request)
+
+    def forget(self, request: Request) -> bool:
+        """Stop waiting for an answer; False where it has come already."""
+        was_there = request.key in self.outstanding
+        self._strike_off(request)
+        return was_there
+
+    def void(self, requests: Iterable[Request]) -> None:
+        """Take note that a frame with these is gone, once for each time that one is named; refuse whose second that was.
+
+        By the journal that has voided it, before it takes anything in: later, one of them may be on its way to the log again.
+        """
+        for request in requests:
+            request.voided += 1
+            if request.voided > 1 and request.may_be_refused:
+                self.refuse(request, _unavailable("the log could not be synced to the disk, twice"))
+
+    def unanswered(self, target: str, among: Container[int] | None = None) -> list[Request]:
+        """Give all that wait for an answer of `target`, in the order in which they were made: its successor takes them up.
+
+        Asked for once the successor is there to be told, this misses nothing: what is entered later is told to it.
+        `among`: only those of these keys.
+        """
+        requests = [request for _, request in sorted(self.outstanding.items(), key=_key) if request.target == target]
+        if among is not None:
+            requests = [request for request in requests if request.key in among]
+        for request in requests:
+            request.times += 1
+        self._notify()  # whoever died may have struck off the last one, and not rung
+        return requests
+
+    def close(self, error: PerdureError) -> None:
+        """Refuse all from outside from now on, and those who wait whose command is known not to have been written."""
+        self.closed = error
+        for request in list(self.outstanding.values()):
+            if request.may_be_refused:
+                self.refuse(request, another(error))
+
+    def reopen(self) -> None:
+        """Let those outside ask again."""
+        self.closed = None
+
+    def disown(self, error: NotRunning) -> None:
+        """In a forked child: what waits here is the parent's, and is answered there; whoever asks here is refused."""
+        self.closed = error
+        outstanding, self.outstanding = self.outstanding, {}
+        for request in outstanding.values():
+            orphan(request.reply, another(error))
+
+    def abandon(self, error: NotRunning) -> None:
+        """Refuse everything, now and from now on: nobody is left to answer, nor to say what became of a frame in doubt."""
+        self.closed = error
+        for request in [piece for whole in list(self.outstanding.values()) for piece in self.split(whole)]:
+            in_doubt = isinstance(request.command, Publish) and not request.may_be_refused
+            self.refuse(request, _in_doubt(request.command, error) if in_doubt else another(error))
+
+
+_key = itemgetter(0)
+
+
+def _no_room(most: int, timeout_s: float) -> QueueFull:
+    return QueueFull(f"{most:,} publishes are under way and none was answered within {timeout_s:g} s. Nothing was published.")
+
+
+def _unavailable(why: str) -> StoreUnavailable:
+    return StoreUnavailable(f"{why}. Nothing was published; check the disk and its log, then try again.")
+
+
+def _in_doubt(publish: Publish, error: PerdureError) -> PublishTimeout:
+    ids = tuple(draft.id for draft in publish.drafts)
+    msg = (
+        f"{len(ids)} message(s) were written, and nobody is left to say whether they got to the disk: {error} Publish again with "
+        f"the same id to settle it (the first is {ids[0]}); see `.ids`."
+    )
+    return PublishTimeout(msg, ids)

@@ -1,0 +1,68 @@
+"""Waiting for results: who asked for what the handler of which message returns, until that message has ended.
+
+Whether a result is kept, and how long, is a rule (`events/queue/endings`); the queue says which have come.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.actors.core.messages import Settle
+from perdure.events.errors import UnknownMessage
+from perdure.events.vocabulary import ResultKept
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.events.commands import AwaitResult
+    from perdure.events.queue.state import QueueState
+    from perdure.events.vocabulary import Event
+
+__all__ = ["Awaiting"]
+
+
+class Awaiting:
+    """Requests by the id of the message whose result they wait for. Its answers must not be seen before the sync."""
+
+    __slots__ = ("_pending", "waiting")
+
+    def __init__(self, pending: PendingRequests) -> None:
+        self._pending = pending
+        self.waiting: dict[str, list[Request]] = {}
+
+    def ask(self, state: QueueState, request: Request, command: AwaitResult) -> list[Settle]:
+        """Answer at once where the result is kept, or who asks does not wait; else when the message has ended.
+
+        Raises:
+            UnknownMessage: no result of it is kept, nor will be.
+        """
+        ident = command.id
+        kept = state.results.get(ident)
+        if kept is not None:
+            return [Settle(self._pending, request, kept)]
+        message = state.by_id(ident)
+        if message is None or message.published.terms is None or not message.published.terms.result_us:
+            msg = (
+                f"no result of message {ident} is kept: it is not known, was published without `keep_result`, or its time is over."
+            )
+            raise UnknownMessage(msg)
+        if not command.waits:
+            return [Settle(self._pending, request, None)]
+        self.waiting.setdefault(ident, []).append(request)
+        return []
+
+    def answers(self, events: Iterable[Event]) -> list[Settle]:
+        """Answer those whose message has ended in this pass, and forget who no longer waits."""
+        pending = self._pending
+        answers: list[Settle] = []
+        for event in events:
+            if isinstance(event, ResultKept) and event.id in self.waiting:
+                answers += [Settle(pending, request, event) for request in self.waiting.pop(event.id)]
+        if len(self.waiting) > len(pending.outstanding):
+            self.waiting = {
+                ident: still
+                for ident, requests in self.waiting.items()
+                if (still := [request for request in requests if request.key in pending.outstanding])
+            }
+        return answers

@@ -1,0 +1,60 @@
+"""The dead letters: the shell round their fold; answers who looks for one.
+
+It decides nothing: what dies and what comes back is the queue's word (`perdure.events.queue.decisions`).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.core.decider import Decider
+from perdure.actors.core.log_lines import tell_dead_letter
+from perdure.actors.core.messages import Committed
+from perdure.actors.requests.pending import Request
+from perdure.events.errors import as_refusal
+from perdure.events.queue import dead_letters as letters
+from perdure.events.vocabulary import DeadLettered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.events.codec.snapshot import States
+
+__all__ = ["DeadLetters"]
+
+
+class DeadLetters(Decider):
+    """Folds what the journal has put on record; a notice that comes late or twice changes nothing."""
+
+    state: letters.DeadLettersState
+
+    def term_begun(self, states: States, seq: int) -> None:
+        """Take the dead letters' part."""
+        self.state = states.dead_letters
+        self.folded_seq = seq
+
+    def handle(self, messages: list[Any]) -> None:
+        """Fold notices and answer questions, in the order they came."""
+        for message in messages:
+            match message:
+                case Committed(facts=facts):
+                    for seq, at_us, event in facts:
+                        if seq > self.folded_seq:
+                            letters.evolve(self.state, event, at_us)
+                            self.folded_seq = seq
+                            if isinstance(event, DeadLettered):
+                                tell_dead_letter(self.runtime.tuning, event)
+                case Request(command=letters.Selection() as selection):
+                    self._answer(message, partial(letters.select, self.state, selection))
+                case Request():
+                    self._answer(message, partial(letters.stats, self.state))
+
+    def _answer(self, request: Request, look: Callable[[], Any]) -> None:
+        """Answer a question; it changes nothing, so whatever fails in it is that question's error alone."""
+        try:
+            found = look()
+        except Exception as error:  # noqa: BLE001 - see above
+            self.runtime.pending.refuse(request, as_refusal(error))
+        else:
+            self.runtime.pending.settle(request, found)

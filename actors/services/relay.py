@@ -1,0 +1,209 @@
+"""The relay: publishes what hosts have written into the outboxes of their databases, and deletes it there afterwards.
+
+It holds nothing that its successor could not read again: rows are published by their ids, so one that was published and not yet
+deleted when somebody died adds nothing the second time. How a row becomes a draft is the host's part (`perdure.outbox.sql_outbox`).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from perdure.actors.core.actor import Actor
+from perdure.events.commands import Publish
+from perdure.events.errors import DuplicateKey, InvalidMessage, NotRunning
+
+if TYPE_CHECKING:
+    from perdure.actors.core.runtime import Runtime
+    from perdure.events.commands import Draft
+
+__all__ = ["REFUSALS", "Relay", "Source"]
+
+logger = logging.getLogger("perdure")
+
+RETRY_MAX_S = 30.0
+REFUSALS = (DuplicateKey, InvalidMessage)
+"""What is wrong with one row, and no reason why another should wait."""
+
+
+class Source(Protocol):
+    """One outbox. Both calls come from the relay's thread, and may raise whatever its database does."""
+
+    @property
+    def name(self) -> str:
+        """Under which it is known to the stage."""
+
+    @property
+    def every_s(self) -> float:
+        """How often to look."""
+
+    def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
+        """Give the oldest rows behind the one of this number, up to a bound of its own; instead of a draft, why it is none."""
+
+    def delete(self, rows: list[int]) -> None:
+        """Remove rows that are published."""
+
+
+@attrs.define(eq=False)
+class _Told:
+    """The queue's word on some rows; `error` None: they are published."""
+
+    source: str
+    rows: list[int]
+    error: BaseException | None
+
+
+class _ToRelay:
+    """Reply that puts the queue's word into the relay's mailbox, whoever is the relay then."""
+
+    def __init__(self, runtime: Runtime, source: str, rows: list[int]) -> None:
+        self._runtime = runtime
+        self._source = source
+        self._rows = rows
+
+    def resolve(self, value: Any) -> None:  # noqa: ARG002 - the protocol's name
+        """See `Reply.resolve`."""
+        self._runtime.tell("relay", _Told(self._source, self._rows, None))
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`."""
+        self._runtime.tell("relay", _Told(self._source, self._rows, error))
+
+
+@attrs.define(eq=False)
+class _Progress:
+    """Where the relay is with one source."""
+
+    drafts: dict[int, Draft] = attrs.field(factory=dict)
+    """What was read and is not settled."""
+    next_s: float = 0.0
+    """When to look again."""
+    failures: int = 0
+    """In a row."""
+    last: int = 0
+    """The last row that was read."""
+    after: int = 0
+    """Up to here rows were refused, so it looks behind them; 0: from the beginning."""
+    again_s: float = 0.0
+    """When to try the refused ones again."""
+    refusals: int = 0
+    """How many times in a row some were refused, from the beginning to the end."""
+
+
+class Relay(Actor):
+    """Started with the first outbox; looks at each in turn, and at once at one that had a full batch."""
+
+    runs_host_code = True
+
+    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
+        super().__init__(runtime, name, generation)
+        self.progress: dict[str, _Progress] = {}
+
+    def on_start(self) -> None:
+        """Look at all outboxes, whatever a predecessor did."""
+        self._look_at_all()
+
+    def patience_s(self) -> float | None:
+        """Wait for the next look; while the queue has a batch, for its word."""
+        due = [progress.next_s for progress in self.progress.values() if not progress.drafts]
+        return max(0.0, min(due) - self.runtime.executor.monotonic_s()) if due else None
+
+    def on_idle(self) -> None:
+        """It is time to look."""
+        self._look_at_all()
+
+    def on_batch(self, messages: list[Any]) -> None:
+        """Settle what the queue has had its word on; whatever else comes means: look now."""
+        for message in messages:
+            if isinstance(message, _Told):
+                self._settle(message)
+            else:
+                for progress in self.progress.values():
+                    progress.next_s = 0.0
+        self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        sources = dict(self.runtime.outboxes)
+        self.progress = {name: self.progress.get(name, _Progress()) for name in sources}
+        for name, source in sources.items():
+            progress = self.progress[name]
+            if not progress.drafts and progress.next_s <= self.runtime.executor.monotonic_s():
+                self._look(source, progress)
+
+    def _look(self, source: Source, progress: _Progress) -> None:
+        now_s = self.runtime.executor.monotonic_s()
+        progress.next_s = now_s + source.every_s
+        if progress.after and progress.again_s <= now_s:
+            progress.after = 0
+        try:
+            read = source.read(progress.after)
+        except Exception as error:  # noqa: BLE001 - a database that is down is no reason for an actor to die again and again
+            self._failed(source, progress, error)
+            return
+        if not read:
+            if not progress.after:
+                progress.refusals = 0
+            return
+        progress.last = read[-1][0]
+        for row, draft in read:
+            if isinstance(draft, InvalidMessage):
+                self._refused(source, progress, row, draft)
+            else:
+                progress.drafts[row] = draft
+        if progress.drafts:
+            self._publish(source.name, progress.drafts)
+        else:
+            progress.next_s = 0.0
+
+    def _publish(self, name: str, drafts: dict[int, Draft]) -> None:
+        # Sent again until it is answered, whoever dies; what is known already is answered and adds nothing.
+        reply = _ToRelay(self.runtime, name, [*drafts])
+        self.runtime.pending.send("queue", Publish([*drafts.values()]), reply, from_outside=False)
+
+    def _settle(self, told: _Told) -> None:
+        source, progress = self.runtime.outboxes.get(told.source), self.progress.get(told.source)
+        if source is None or progress is None:
+            return  # it was stopped meanwhile: its rows are still there, and are known when they come again
+        rows = [row for row in told.rows if row in progress.drafts]
+        if told.error is None:
+            try:
+                source.delete(told.rows)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._failed(source, progress, error)
+            else:
+                progress.failures = 0
+                progress.next_s = 0.0
+        elif len(told.rows) > 1 and rows and not isinstance(told.error, NotRunning):
+            # One of them is in the way of the others (its key may be held): each on its own merits.
+            for row in rows:
+                self._publish(told.source, {row: progress.drafts[row]})
+            return
+        elif rows and isinstance(told.error, REFUSALS):
+            self._refused(source, progress, rows[0], told.error)
+            progress.next_s = 0.0
+        else:
+            self._failed(source, progress, told.error)
+        for row in rows:
+            del progress.drafts[row]
+
+    def _refused(self, source: Source, progress: _Progress, row: int, error: BaseException) -> None:
+        """Leave a row where it is and look behind it; all such are tried again together, after a pause that grows."""
+        level = logging.DEBUG
+        if not progress.after:  # the first since it last looked from the beginning
+            progress.refusals += 1
+            pause_s = min(source.every_s * 2.0 ** min(progress.refusals, 10), RETRY_MAX_S)
+            progress.again_s = self.runtime.executor.monotonic_s() + pause_s
+            level = logging.WARNING
+        progress.after = max(progress.after, progress.last)
+        again_s = progress.again_s - self.runtime.executor.monotonic_s()
+        logger.log(level, "row %d of the outbox %s was refused, tried again in %.1f s: %s", row, source.name, again_s, error)
+
+    def _failed(self, source: Source, progress: _Progress, error: BaseException) -> None:
+        """Leave the rows where they are, and look again after a pause that grows."""
+        progress.failures += 1
+        pause_s = min(source.every_s * 2.0 ** min(progress.failures, 10), RETRY_MAX_S)
+        progress.next_s = self.runtime.executor.monotonic_s() + pause_s
+        progress.again_s = min(progress.again_s, progress.next_s)  # rows of this batch may lie in front of refused ones
+        logger.warning("the outbox %s could not be relayed, tried again in %g s: %r", source.name, pause_s, error)

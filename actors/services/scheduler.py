@@ -1,0 +1,127 @@
+"""The scheduler: publishes for schedules at their ticks, each tick once.
+
+Which ticks are dealt with is the queue's record (`Ticked`), so a tick is neither lost nor doubled by whatever dies. Which come
+next, and what of those missed while nothing ran is made up for, is in `events/schedules/ticks`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from perdure.actors.core.actor import Actor
+from perdure.actors.core.messages import Restarted, Ticks, Wake, WakeAt
+from perdure.events.commands import Tick
+from perdure.events.schedules.ticks import due, is_set_back
+
+if TYPE_CHECKING:
+    from perdure.actors.core.runtime import Runtime
+    from perdure.events.commands import Draft
+
+__all__ = ["Schedule", "Scheduler"]
+
+logger = logging.getLogger("perdure")
+
+
+class Schedule(Protocol):
+    """When, and what; given by the host."""
+
+    @property
+    def name(self) -> str:
+        """What its ticks are recorded under."""
+
+    @property
+    def missed(self) -> str:
+        """Of ticks that nothing was running for: make up for the `last`, for `all`, or for `none`."""
+
+    def after(self, at_us: int) -> int:
+        """Give the first tick after a time."""
+
+    def draft(self, due_us: int) -> Draft:
+        """Make the message of a tick."""
+
+
+class _ToScheduler:
+    """Reply that puts the queue's answer into the scheduler's mailbox."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def resolve(self, value: Any) -> None:
+        """See `Reply.resolve`."""
+        self._runtime.tell("scheduler", value)
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`: only said when the system ends."""
+
+
+class Scheduler(Actor):
+    """Started with the first schedule; holds nothing that its successor could not ask for again."""
+
+    runs_host_code = True
+
+    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
+        super().__init__(runtime, name, generation)
+        self.last: dict[str, int] = {}
+        self.known = False
+        self.begun: set[str] = set()
+        """Schedules that begin, and whose beginning is not known to be on record: a predecessor's word for it may come first."""
+
+    def on_start(self) -> None:
+        """Ask which ticks are dealt with."""
+        self._ask()
+
+    def _ask(self) -> None:
+        self.runtime.pending.send("queue", Ticks(), _ToScheduler(self.runtime), from_outside=False)
+
+    def on_batch(self, messages: list[Any]) -> None:
+        """Deal with what is due, and be woken for what is next."""
+        for message in messages:
+            if isinstance(message, dict):
+                self.last = {**message, **self.last}
+                self.known = True
+                self.begun.clear()
+        if self.known and any(isinstance(message, (dict, Wake, Restarted)) for message in messages):
+            self._look(self.runtime.clock.wall_us())
+
+    def _look(self, now_us: int) -> None:
+        """Send what is due by the wall clock, which may have been put forward or back since."""
+        upcoming: list[int] = []
+        for schedule in list(self.runtime.schedules.values()):
+            try:
+                upcoming.append(self._advance(schedule, now_us))
+            except Exception:
+                logger.exception("the schedule %s failed and is left alone until the next start", schedule.name)
+                self.runtime.drop_schedule(schedule.name)
+        if upcoming:
+            # The timer has another clock: one that never goes back, and so may be ahead of the wall clock.
+            self.runtime.tell("timer", WakeAt(self.name, self.runtime.clock.now_us() + max(0, min(upcoming) - now_us)))
+
+    def _advance(self, schedule: Schedule, now_us: int) -> int:
+        """Send the ticks that are due; gives the time of the next one."""
+        last_us = self.last.get(schedule.name)
+        if last_us is None:  # its first time ever: it begins now
+            if schedule.name not in self.begun:
+                self.begun.add(schedule.name)
+                self._send(Tick(schedule.name, now_us, None))
+                self._ask()
+            return schedule.after(now_us)
+        if is_set_back(last_us, now_us):
+            logger.warning("the schedule %s goes on from now: the clock was put back by hours since its last tick", schedule.name)
+            self._send(Tick(schedule.name, now_us, None, last_us, anew=True))
+            self.last[schedule.name] = last_us = now_us
+        ticks, next_us = due(schedule.after, last_us, now_us, missed=schedule.missed, started_us=self._started_us())
+        for tick in ticks:
+            draft = schedule.draft(tick.due_us) if tick.publish else None
+            self._send(Tick(schedule.name, tick.due_us, draft, self.last[schedule.name]))
+            self.last[schedule.name] = tick.due_us
+        return next_us
+
+    def _started_us(self) -> int:
+        """Give when the process began, by the wall clock as it goes now."""
+        clock = self.runtime.clock
+        return self.runtime.started_us - (clock.now_us() - clock.wall_us())
+
+    def _send(self, tick: Tick) -> None:
+        # Sent again until it is on record, whoever dies; the queue takes each tick once.
+        self.runtime.pending.send("queue", tick, _ToScheduler(self.runtime), from_outside=False)

@@ -1,0 +1,270 @@
+"""What a handler sees of the message it handles, and how it says more than "done" or "failed".
+
+Runs in the handler's thread. Nothing here changes state: it asks the queue, like everybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import msgspec
+
+from perdure.events.codec.commit_size import Size, check_commit, draft_bytes
+from perdure.events.commands import Extend
+from perdure.events.errors import PayloadTooLarge
+from perdure.events.queue.decisions import lease_lost
+from perdure.events.seconds import checked_seconds, whole_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.execution.child_process import HandlerProcess
+    from perdure.actors.workers.handler_spec import HandlerSpec
+    from perdure.actors.workers.pool import Delivery
+    from perdure.events.commands import Draft
+
+__all__ = ["Batch", "BatchItem", "Context", "Interrupted", "Reject", "Retry", "check_percent", "deliveries_of", "plain_text"]
+
+ANSWER_TIMEOUT_S = 30.0
+COMPLETION_BYTES = 16 << 10
+"""What a completion may take on record beside what its handler publishes and returns: its key's window, its chain."""
+TEXT_CHARS_MAX = 4_000
+"""Of a reason, a note, an exception's message."""
+
+
+class Retry(Exception):
+    """Raised by a handler: try this message again in `delay` seconds, whatever its backoff says. Counts as an attempt."""
+
+    def __init__(self, delay: float = 0.0, reason: str = "the handler asked for a retry") -> None:
+        super().__init__(reason)
+        self.delay = checked_seconds("delay", delay)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Give what it is made of again, on its way from a process handler: an exception would give its text alone."""
+        return type(self), (self.delay, *self.args), self.__dict__
+
+
+class Reject(Exception):
+    """Raised by a handler: this message can never be handled; it becomes a dead letter at once."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Interrupted(BaseException):
+    """Thrown into a handler that ran past its timeout. Not an Exception, so that a broad `except` does not swallow it."""
+
+
+class Context(msgspec.Struct, eq=False):
+    """One attempt of one message, as its handler sees it. Safe in any thread, for as long as the handler runs."""
+
+    _runtime: Runtime
+    _delivery: Delivery
+    _handler: HandlerSpec
+    drafts: list[Draft] = []
+    process: HandlerProcess | None = None
+    """Where a process handler runs."""
+    drafts_bytes: int = 0
+    """Of payload, in what is to be published."""
+    commit_bytes: int = COMPLETION_BYTES
+    """Of all that is to be published, headers and labels included, and of the completion itself."""
+
+    def __repr__(self) -> str:
+        """Say which attempt of which message it is."""
+        return f"<{type(self).__name__} of {self.id}, attempt {self.attempt}>"
+
+    @property
+    def id(self) -> str:
+        """The message's id."""
+        return self._delivery.id
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1; also the fencing token to hand to systems outside."""
+        return self._delivery.lease.attempt
+
+    @property
+    def key(self) -> str | None:
+        """The deduplication key, if any."""
+        return self._delivery.published.key
+
+    @property
+    def correlation_id(self) -> str:
+        """What all messages of one chain share; the first message's id, unless its publisher gave another."""
+        published = self._delivery.published
+        return published.correlation_id or published.id
+
+    @property
+    def causation_id(self) -> str | None:
+        """The id of the message whose handler published this one."""
+        return self._delivery.published.causation_id
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What the publisher gave along."""
+        return self._delivery.published.headers or {}
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the lease is gone (timeout, expiry, shutdown, cancelled): stop working, the outcome will not be taken."""
+        return self._delivery.lost
+
+    def facts(self) -> dict[str, Any]:
+        """Give what a handler in another process may know of this attempt."""
+        names = ("id", "attempt", "key", "correlation_id", "causation_id")
+        return {**{name: getattr(self, name) for name in names}, "headers": dict(self.headers)}
+
+    def publish(self, message: Any, **options: Any) -> str:
+        """Publish with this message's completion: both are on record together, or neither is. Gives the new id.
+
+        Takes the options of `System.publish`. The chain is kept: this message's correlation id passes on unless another is
+        given, and the new message's causation id is this one's id.
+
+        Raises:
+            InvalidMessage and its kind: as `System.publish`.
+            PayloadTooLarge: with it this attempt publishes more than one commit takes (`Options.batch_max`, `batch_bytes_max`).
+        """
+        if options.get("correlation_id") is None:
+            options["correlation_id"] = self.correlation_id
+        draft = self._runtime.publisher.draft(message, causation_id=self.id, **options)
+        tuning = self._runtime.tuning
+        size = self.drafts_bytes + len(draft.payload)
+        if len(self.drafts) >= tuning.batch_max or size > tuning.batch_bytes_max:
+            msg = (
+                f"message: {len(self.drafts) + 1:,} messages of {size:,} bytes are more than commit with one attempt "
+                f"({tuning.batch_max:,} messages, {tuning.batch_bytes_max:,} bytes). Publish a message that publishes the rest."
+            )
+            raise PayloadTooLarge(msg)
+        commit_bytes = self.commit_bytes + draft_bytes(draft)
+        check_commit(Size(len(self.drafts) + 1, commit_bytes), "message")
+        self.drafts_bytes, self.commit_bytes = size, commit_bytes
+        self.drafts.append(draft)
+        return draft.id
+
+    def heartbeat(self, percent: float, note: str = "") -> None:
+        """Tell that the work is alive and how far it is; renews the lease, but moves no timeout.
+
+        Raises:
+            ValueError: a percent outside 0 to 100.
+            LeaseLost: the message is no longer this attempt's.
+        """
+        check_percent(percent)
+        lease_s, timeout_s = self._handler.lease_s, self._handler.timeout_s
+        lease_us = round((lease_s or 0) * 1_000_000)
+        if lease_us and timeout_s is not None:
+            ends_us = self._delivery.started_us + round(timeout_s * 1_000_000)
+            lease_us = max(1, min(lease_us, ends_us - self._runtime.clock.now_us()))
+        self._extend(lease_us, float(percent), plain_text(note))
+
+    async def aheartbeat(self, percent: float, note: str = "") -> None:
+        """As `heartbeat`, for coroutines: does not block the event loop.
+
+        Raises:
+            As `heartbeat`.
+        """
+        await asyncio.get_running_loop().run_in_executor(None, self.heartbeat, percent, note)
+
+    async def aextend(self, seconds: float) -> None:
+        """As `extend`, for coroutines: does not block the event loop.
+
+        Raises:
+            As `extend`.
+        """
+        await asyncio.get_running_loop().run_in_executor(None, self.extend, seconds)
+
+    def extend(self, seconds: float) -> None:
+        """Ask for `seconds` more from now on, past the handler's usual timeout and lease if need be.
+
+        Raises:
+            ValueError: not more than 0 seconds.
+            LeaseLost: the message is no longer this attempt's.
+        """
+        lease_us = whole_us(checked_seconds("lease", seconds, above_zero=True))
+        self._extend(lease_us, None, "")
+        self._delivery.grown_until_us = self._runtime.clock.now_us() + lease_us
+
+    def _extend(self, lease_us: int, percent: float | None, note: str) -> None:
+        delivery = self._delivery
+        number, ident, attempt = delivery.place
+        if delivery.lost:
+            raise lease_lost(ident, attempt)
+        answer = self._runtime.executor.answer()
+        extend = Extend(number, ident, attempt, lease_us, percent, note)
+        self._runtime.pending.send("queue", extend, answer, from_outside=False)
+        answer.wait(ANSWER_TIMEOUT_S)
+
+
+class BatchItem(Context):
+    """One message of a batch: its context, the message itself, and a verdict of its own. For threads as `Context`."""
+
+    message: Any = None
+    error: BaseException | None = None
+
+    def fail(self, error: BaseException | str, delay: float | None = None) -> None:
+        """Let this message fail and the others complete; it waits as its handler's backoff says, or for `delay` seconds."""
+        reason = error if isinstance(error, BaseException) else RuntimeError(error)
+        self.error = reason if delay is None else Retry(delay, str(reason))
+
+    def reject(self, reason: str) -> None:
+        """Make a dead letter of this message, and let the others complete."""
+        self.error = Reject(reason)
+
+
+class Batch(Sequence[BatchItem]):
+    """The messages of one call of a batch handler, oldest first. Those without a verdict share the call's. Safe in any thread."""
+
+    def __init__(self, items: Sequence[BatchItem]) -> None:
+        self._items = tuple(items)
+
+    @overload
+    def __getitem__(self, index: int) -> BatchItem: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[BatchItem]: ...
+
+    def __getitem__(self, index: int | slice) -> BatchItem | Sequence[BatchItem]:
+        """Give one item, or some."""
+        return self._items[index]
+
+    def __len__(self) -> int:
+        """Count the items."""
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[BatchItem]:
+        """Give the items, oldest first."""
+        return iter(self._items)
+
+    @property
+    def messages(self) -> list[Any]:
+        """The messages alone."""
+        return [item.message for item in self._items]
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the lease of any of them is gone."""
+        return any(item.cancelled for item in self._items)
+
+
+def plain_text(text: object, chars_max: int = TEXT_CHARS_MAX) -> str:
+    """Give a host's text so that any log can hold it: bounded (its end is kept), and with lone surrogates spelt out."""
+    return str(text)[-chars_max:].encode("utf-8", "backslashreplace").decode()
+
+
+def deliveries_of(context: Context | Batch) -> list[Delivery]:
+    """Return what a worker has in hand, by what its handler sees of it; for the worker."""
+    return [context._delivery] if isinstance(context, Context) else [item._delivery for item in context]  # noqa: SLF001
+
+
+def check_percent(percent: float) -> None:
+    """Refuse a progress that is none.
+
+    Raises:
+        ValueError: outside 0 to 100, or not a number.
+    """
+    if isinstance(percent, bool) or not isinstance(percent, (int, float)) or not 0 <= percent <= 100:  # noqa: PLR2004 - these bounds are what percent means
+        msg = f"percent must be from 0 to 100, not {percent!r}"
+        raise ValueError(msg)

@@ -1,0 +1,349 @@
+"""The dispatcher: which handlers exist, how many workers each has, paused or not; opens and closes their flow.
+
+The rules are in `perdure.events.handlers.registry`. It hands out no message itself: it tells the queue how many may be out (credit).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.core.decider import Decider
+from perdure.actors.core.messages import (
+    Hurry,
+    Outcomes,
+    Overdue,
+    Pace,
+    Pressed,
+    Quiesce,
+    Report,
+    Restarted,
+    Settle,
+    StartActor,
+    Stop,
+    Subscribe,
+    Wake,
+    WorkerDown,
+)
+from perdure.actors.execution.child_process import CANCEL_GRACE_S
+from perdure.actors.execution.invocation import interrupt
+from perdure.actors.requests.pending import Request
+from perdure.actors.workers.outcome import failure
+from perdure.actors.workers.pool import Delivery, Pool, Retire
+from perdure.actors.workers.reporting import report
+from perdure.events.codec.commit_size import check_commit, measure
+from perdure.events.commands import ExpireLease, Extend, Fail, Release, Subscription
+from perdure.events.errors import as_refusal
+from perdure.events.handlers import registry as rules
+from perdure.events.handlers.overdue_lease import Attempt, End, overdue
+
+if TYPE_CHECKING:
+    from perdure.events.codec.snapshot import States
+
+__all__ = ["Dispatcher"]
+
+
+SLACK_US = 1_000_000
+"""How often an elastic handler is looked at for workers it has no use for."""
+
+
+class _Nobody:
+    """Reply for what is sent again until it is on record, and then of no interest."""
+
+    def resolve(self, value: Any) -> None:
+        """See `Reply.resolve`."""
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`."""
+
+
+class Dispatcher(Decider):
+    """Holds what is on record about handlers, and keeps workers and queue in line with it."""
+
+    state: rules.HandlersState
+
+    def begin(self) -> None:
+        """Start a term."""
+        self.token = object()
+        self.quiescing: Request | None = None
+        self.given_back: int | None = None
+        """How many handlers still ran when the grace period of a stop was over; None until then."""
+        self.quiet_by_us = 0
+        self.slack_since_us = 0
+        super().begin()
+
+    def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
+        """Take the handlers' part, and bring the workers in line with it."""
+        self.state = states.handlers
+        for pool in self.runtime.pools.values():
+            if pool.type in self.state.handlers:
+                self._after_a_death(pool)
+                self._line_up(pool)
+
+    def handle(self, messages: list[Any]) -> None:
+        """Handle a batch."""
+        now_us = self.runtime.clock.now_us()
+        for message in messages:
+            match message:
+                case Request():
+                    self._request(message, now_us)
+                case Restarted(name="queue"):
+                    for pool in self.runtime.pools.values():
+                        self._subscribe(pool)
+                case Restarted(name="supervisor"):
+                    for pool in self.runtime.pools.values():
+                        self._after_a_death(pool)
+                case Pace(type=type_name):
+                    self._subscribe(self.runtime.pools[type_name])
+                case Overdue(leases=leases):
+                    for lease in leases:
+                        self._overdue(*lease, now_us)
+                case Pressed(type=type_name, ready=ready):
+                    self._grow(self.runtime.pools[type_name], ready, now_us)
+                case Stop():
+                    self._call_off(message)
+                case WorkerDown():
+                    self._worker_down(message)
+                case Hurry():
+                    self.quiet_by_us = 0
+                case Wake():
+                    self.wake_at_us = 0
+        self._look_whether_quiet(now_us)
+        self._shrink(now_us)
+        self.commit(now_us)
+
+    def _request(self, request: Request, now_us: int) -> None:
+        command = request.command
+        try:
+            match command:
+                case Quiesce(grace_s=grace_s):
+                    self.quiescing, self.given_back = request, None
+                    self.quiet_by_us = now_us + round(grace_s * 1_000_000)
+                    for pool in self.runtime.pools.values():
+                        if pool.type in self.state.handlers:  # else its registration was refused
+                            self._line_up(pool)
+                        pool.end_waits()
+                    self.wake_by(self.quiet_by_us)
+                    return
+                case Report():
+                    self.runtime.pending.settle(request, self._report())
+                    return
+            events = rules.decide(self.state, command)
+            check_commit(measure(events), type(command).__name__)
+        except Exception as error:  # noqa: BLE001 - rules are pure: nothing has changed, and it is this request's error alone
+            self.runtime.pending.refuse(request, error if isinstance(error, ValueError) else as_refusal(error))
+            return
+        for event in events:
+            rules.evolve(self.state, event)
+        self.events += events
+        self.synced.append(Settle(self.runtime.pending, request, None))
+        type_name = command.fact.type if isinstance(command, rules.Register) else command.type
+        for pool in self.runtime.pools.values():
+            if type_name in ("", pool.type) and pool.type in self.state.handlers:
+                self._line_up(pool)
+
+    def _report(self) -> dict[str, tuple[int, bool]]:
+        """Give (wanted workers, paused) by type."""
+        return {name: (h.parallelism, self.state.is_paused(name)) for name, h in self.state.handlers.items()}
+
+    # --- workers and flow ------------------------------------------------------------------------------------------------
+
+    def _line_up(self, pool: Pool) -> None:
+        """Bring one handler's workers and flow in line with what is on record."""
+        handler = self.state.handlers[pool.type]
+        # Once the system closes, nothing that happens (a death, a backlog) may open a flow again.
+        loop = self.runtime.host_loop
+        shut = self.runtime.closing or not self.runtime.is_open or (loop is not None and pool.needs_loop and loop.is_closed())
+        pool.closed = shut or self.quiescing is not None or self.state.is_paused(pool.type)
+        pool.handler = pool.registered.changed(handler.changes)
+        pool.target = handler.parallelism
+        if pool.needs_loop and "event_loop" not in self.runtime.actors:
+            self.runtime.tell("supervisor", StartActor("event_loop"))
+        self._staff(pool)
+        self._subscribe(pool)
+        if pool.closed:
+            self._recall_unstarted(pool)
+
+    def _staff(self, pool: Pool) -> None:
+        """Hire who is missing, let go who is too many."""
+        staying = len(pool.workers) - len(pool.retiring)
+        free = (name for i in range(1_000_000) if (name := f"worker:{pool.type}:{i}") not in pool.workers)
+        for _ in range(pool.target - staying):
+            name = next(free)
+            pool.workers[name] = None
+            self.runtime.tell("supervisor", StartActor(name, pool))
+        for name, token in list(pool.workers.items()):
+            if token is None:  # hired, and perhaps forgotten with a supervisor that died
+                self.runtime.tell("supervisor", StartActor(name, pool))
+        for _ in range(staying - pool.target):
+            pool.retiring.append(Retire())
+            pool.inbox.put(pool.retiring[-1])
+
+    def _subscribe(self, pool: Pool) -> None:
+        """Tell the queue how much may be out with this handler's workers."""
+        tuning, handler = self.runtime.tuning, pool.handler
+        slots = pool.target * max(1, handler.batch_size)
+        # What a limited rate lets go out is to start at once.
+        ahead = 0 if handler.interval_us else rules.prefetch(pool.run_us, tuning.prefetch_ms * 1000, tuning.prefetch_max)
+        window = 0 if pool.closed else slots * (1 + ahead)
+        elastic = not pool.closed and handler.parallelism_max > pool.target
+        subscription = Subscription(
+            pool.type, window, slots, handler.retries, handler.limit_us, handler.interval_us, handler.burst, elastic
+        )
+        self.runtime.tell("queue", Subscribe(subscription, pool))
+
+    def _grow(self, pool: Pool, ready: int, now_us: int) -> None:
+        """Give an elastic handler more workers."""
+        handler = self.state.handlers.get(pool.type)
+        if handler is None:
+            return  # that it is there was lost with its frame, and will be told again
+        self.slack_since_us = now_us
+        self._adapt(pool, handler.grown(ready))
+        self.wake_by(now_us + SLACK_US)
+
+    def _shrink(self, now_us: int) -> None:
+        """Take workers from elastic handlers that had no use for them for a while."""
+        handlers = self.state.handlers
+        elastic = [p for p in self.runtime.pools.values() if p.type in handlers and handlers[p.type].has_grown]
+        if not elastic or self.quiescing is not None:
+            return
+        if now_us < self.slack_since_us + SLACK_US:
+            self.wake_by(self.slack_since_us + SLACK_US)
+            return
+        self.slack_since_us = now_us
+        for pool in elastic:
+            if len(pool.open) < pool.target:
+                self._adapt(pool, handlers[pool.type].shrunk)
+        self.wake_by(now_us + SLACK_US)
+
+    def _adapt(self, pool: Pool, parallelism: int) -> None:
+        events = rules.decide(self.state, rules.Adapt(pool.type, parallelism))
+        for event in events:
+            rules.evolve(self.state, event)
+        self.events += events
+        if events:
+            self._line_up(pool)
+
+    def _call_off(self, message: Stop) -> None:
+        """End a handler whose message was cancelled: `ctx` tells it; a coroutine is cancelled, a process killed after a grace."""
+        pool = self.runtime.pools.get(message.type)
+        delivery = None if pool is None else pool.open.get(message.place[0])
+        if pool is None or delivery is None or delivery.place != message.place or delivery.outcome is not None:
+            return
+        if not pool.revoke(delivery) and delivery.stop is not None:
+            delivery.stop(CANCEL_GRACE_S)
+
+    def _recall_unstarted(self, pool: Pool) -> None:
+        """Give back what is out and not started."""
+        back = [d for d in list(pool.open.values()) if not d.claim and d.claimed_by(self.token)]
+        for delivery in back:
+            delivery.outcome = Release(*delivery.place, "not started when its handler was stopped")
+        if back:
+            report(self.runtime, pool, back)
+
+    def _worker_down(self, message: WorkerDown) -> None:
+        """A worker is dead: settle what was its own, let others take what it may have taken and not claimed."""
+        pool = message.pool
+        if not message.restarted:
+            gone = pool.workers.pop(message.name, None)
+            pool.retiring = [retire for retire in pool.retiring if gone is None or retire.owner is not gone]
+        self._after_a_death(pool)
+
+    def _after_a_death(self, pool: Pool) -> None:
+        """Some worker may have died: settle what was its own, hand out again what it may have taken, see to its successor."""
+        self._sweep(pool)
+        for delivery in list(pool.open.values()):
+            if not delivery.claim:
+                pool.inbox.put(delivery)  # where it lies there already, the claim sorts it out
+        living = {id(token) for token in pool.workers.values()}
+        for retire in pool.retiring:
+            if id(retire.owner) not in living:
+                retire.claim.clear()
+                pool.inbox.put(retire)
+        self._staff(pool)
+
+    def _sweep(self, pool: Pool) -> None:
+        """Settle what the dead had claimed: report what was finished, take back what was begun, return what was not."""
+        living = {id(token) for token in pool.workers.values()} | {id(self.token)}
+        settled = []
+        for delivery in list(pool.open.values()):
+            if not delivery.claim or id(delivery.owner) in living:
+                continue
+            if delivery.outcome is None:
+                delivery.lost = True
+                if delivery.stop is not None:
+                    delivery.stop(0.0)
+                place = delivery.place
+                begun = delivery.started_us > 0
+                delivery.outcome = ExpireLease(*place, "its worker died") if begun else Release(*place, "its worker died before it")
+            settled.append(delivery)
+        if settled:
+            report(self.runtime, pool, settled)
+
+    # --- time ------------------------------------------------------------------------------------------------------------
+
+    def _overdue(self, number: int, ident: str, attempt: int, until_us: int, now_us: int) -> None:
+        """Say what the queue cannot know of a lease that ran out: whether its handler has started, and when."""
+        pending = self.runtime.pending
+        for pool in self.runtime.pools.values():
+            delivery = pool.open.get(number)
+            if delivery is not None and delivery.id == ident and delivery.lease.attempt == attempt:
+                self._overdue_delivery(pool, delivery, until_us, now_us)
+                return
+        pending.send("queue", Outcomes([ExpireLease(number, ident, attempt, "no worker has it")]), _Nobody(), from_outside=False)
+
+    def _overdue_delivery(self, pool: Pool, delivery: Delivery, until_us: int, now_us: int) -> None:
+        place = delivery.place
+        if delivery.outcome is not None:
+            return  # it has ended; the word is on its way
+        if delivery.claimed_by(self.token):
+            delivery.outcome = Release(*place, "not started in time")
+            report(self.runtime, pool, [delivery])
+            return
+        unlived_us = self.runtime.clock.unlived_us(delivery.started_us, now_us) if delivery.started_us else 0
+        grown_us = delivery.grown_until_us and delivery.grown_until_us + unlived_us
+        attempt = Attempt(delivery.started_us and delivery.started_us + unlived_us, delivery.lease.until_us, grown_us)
+        verdict = overdue(attempt, pool.handler.patience, until_us, now_us)
+        if not isinstance(verdict, End):
+            self.runtime.pending.send("queue", Extend(*place, verdict), _Nobody(), from_outside=False)
+            return
+        outcome: Fail | ExpireLease = ExpireLease(*place, verdict.value)
+        if verdict is End.TIMED_OUT:
+            late = TimeoutError(f"ran longer than its timeout of {pool.handler.timeout_s:g} s")
+            outcome = failure(self.runtime, pool, delivery, late)
+        delivery.lost = True
+        self.runtime.pending.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
+        if verdict is End.TIMED_OUT:
+            interrupt(delivery)  # after that is on its way: how the handler ends now is not what its attempt has failed of
+
+    def _look_whether_quiet(self, now_us: int) -> None:
+        """Answer who waits until what is out has ended, on record; at the end of the grace period, give back what still runs."""
+        if self.quiescing is None:
+            return
+        pools = self.runtime.pools.values()
+        if now_us < self.quiet_by_us and any(pool.is_busy for pool in pools):
+            return
+        if self.given_back is None:
+            self.given_back = self._give_back_running()
+        # What has ended must be on record: a queue that is only recalling its state drops what lies in its mailbox when it goes.
+        if any(d.outcome is not None and not d.lost for pool in pools for d in list(pool.open.values())):
+            return
+        request, self.quiescing = self.quiescing, None
+        self.synced.append(Settle(self.runtime.pending, request, self.given_back))
+
+    def _give_back_running(self) -> int:
+        """The grace period is over, or nothing is out: give back what still runs, tell what has ended; gives how many still ran."""
+        pools = self.runtime.pools.values()
+        for pool in pools:
+            self._recall_unstarted(pool)  # what came since its flow was closed, and finds its workers busy
+        running = [(pool, d) for pool in pools for d in pool.running()]
+        for pool, delivery in running:
+            delivery.lost = True
+            outcome = Release(*delivery.place, "still running when the system stopped")
+            self.runtime.pending.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
+            interrupt(delivery)
+            pool.confirmed([delivery])
+        for pool in pools:
+            # Who ended these may be busy with what was just given back, and tell nobody any more.
+            if ended := [d for d in list(pool.open.values()) if d.outcome is not None and not d.lost]:
+                report(self.runtime, pool, ended)
+        return len(running)

@@ -1,0 +1,139 @@
+"""What the host said about one handler: which function, how it runs, how many at once, how long, how often.
+
+Only data; registering it is the dispatcher's business, running it the worker's.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from perdure.events.handlers.overdue_lease import AttemptLimits
+from perdure.events.seconds import shown, whole_us
+from perdure.events.vocabulary import HandlerRegistered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from perdure.events.handlers.backoff import Backoff
+
+    Exceptions: TypeAlias = tuple[type[BaseException], ...]
+
+__all__ = ["CHANGEABLE", "HandlerSpec"]
+
+CHANGEABLE = ("timeout_s", "lease_s", "retries", "rate_per_s", "renew")
+"""Options that can be changed while the system runs."""
+
+BURST_S = 0.05
+"""A limited rate lets go out at once what it allows in this time, so that a timer that rings late loses nothing."""
+
+
+def described(backoff: Any) -> str:
+    """Return a backoff for the record: the same text in each run, so without the address that Python's own reprs hold."""
+    name = getattr(backoff, "__qualname__", None)
+    return name if isinstance(name, str) else re.sub(r" at 0x[0-9A-Fa-f]+", "", shown(backoff))
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class HandlerSpec:
+    """One handler. Times in seconds; None: no limit."""
+
+    type: str
+    call: Callable[[Any, Any], Any]
+    """Takes the message and its context; for batches a `Batch` alone. Gives a coroutine where `kind` is `async`."""
+    label: str = ""
+    """What the host gave, for people: its module and qualified name."""
+    function: Callable[[Any, Any], Any] | None = None
+    """For processes: what runs in the child; `call` leads there."""
+    kind: str = "thread"
+    """`thread`, `async` or `process`."""
+    parallelism: int
+    parallelism_max: int = 0
+    """If not 0, the number of workers follows the backlog up to this."""
+    timeout_s: float | None
+    lease_s: float | None
+    renew: bool | None = None
+    """The lease of a handler that runs is renewed by itself, and only a timeout ends it; None: where there is no timeout."""
+    retries: int
+    """-1: for ever."""
+    backoff: Backoff | Callable[[int, BaseException], float]
+    retry_on: Exceptions = ()
+    """If there are any, whatever else is raised is final."""
+    dead_letter_on: Exceptions = ()
+    """Exceptions that are final."""
+    dedup: str
+    dedup_window_s: float | None = None
+    key_parallelism: int | None = None
+    """As `dedup`, only for the record here: these are told to the queue with each message that has a key."""
+    rate_per_s: float = 0.0
+    """Deliveries a second; 0: no limit."""
+    batch_size: int = 0
+    """If not 0, up to so many messages are handed to one call."""
+    batch_wait_s: float = 0.0
+    """How long a call that is not full waits for more."""
+    memory_bytes: int | None = None
+    """For processes: what the child may take above what it has when its handler is loaded."""
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether it is called in the worker's own thread, one message at a time, and never interrupted."""
+        return self.kind == "thread" and not self.limit_us and not self.batch_size
+
+    @property
+    def renews(self) -> bool:
+        """Whether its lease is renewed by itself for as long as it runs."""
+        return self.lease_s is not None and (self.timeout_s is None if self.renew is None else self.renew)
+
+    @property
+    def patience(self) -> AttemptLimits:
+        """How long one attempt may take."""
+        return AttemptLimits(whole_us(self.timeout_s or 0), whole_us(self.lease_s or 0), self.renews)
+
+    @property
+    def limit_us(self) -> int:
+        """How long one attempt may take from its start without a sign of life, in microseconds; 0: as long as it likes."""
+        return self.patience.limit_us
+
+    @property
+    def interval_us(self) -> int:
+        """The time between two deliveries at the limited rate, in microseconds; 0: no limit."""
+        return max(1, round(1_000_000 / self.rate_per_s)) if self.rate_per_s else 0
+
+    @property
+    def burst(self) -> int:
+        """How many deliveries a limited rate lets go out at once after a quiet time."""
+        return max(1, math.ceil(self.rate_per_s * BURST_S))
+
+    def changed(self, changes: Mapping[str, Any]) -> HandlerSpec:
+        """Give it with options changed by an operator."""
+        known = {name: value for name, value in changes.items() if name in CHANGEABLE}
+        return attrs.evolve(self, **known) if known else self
+
+    def fact(self) -> HandlerRegistered:
+        """Give it as the dispatcher puts it on record."""
+        more = {
+            "kind": self.kind if self.kind != "thread" else None,
+            "retry_on": [kind.__qualname__ for kind in self.retry_on],
+            "dead_letter_on": [kind.__qualname__ for kind in self.dead_letter_on],
+            "dedup_window_s": self.dedup_window_s,
+            "key_parallelism": self.key_parallelism,
+            "rate_per_s": self.rate_per_s,
+            "batch_size": self.batch_size,
+            "batch_wait_s": self.batch_wait_s,
+            "memory_bytes": self.memory_bytes,
+            "renew": self.renews,
+        }
+        return HandlerRegistered(
+            self.type,
+            self.parallelism,
+            self.retries,
+            whole_us(self.timeout_s or 0),
+            whole_us(self.lease_s or 0),
+            self.dedup,
+            described(self.backoff),
+            self.parallelism_max,
+            {name: value for name, value in more.items() if value} or None,
+        )

@@ -1,0 +1,98 @@
+"""How the end of an attempt is put into words for the queue: failed with what, tried again when, or never.
+
+Whether a message is tried again is the queue's rule; what its handler's policy says of an exception is told here.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from perdure.actors.core.log_lines import tell_failure
+from perdure.actors.execution.pickling import ProcessError, kind_name
+from perdure.actors.workers.context import Reject, Retry, plain_text
+from perdure.events.commands import Fail
+from perdure.events.handlers.backoff import checked_delay
+
+if TYPE_CHECKING:
+    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.workers.handler_spec import HandlerSpec
+    from perdure.actors.workers.pool import Delivery, Pool
+
+__all__ = ["failure", "undecodable"]
+
+logger = logging.getLogger("perdure")
+
+TRACEBACK_CHARS = 16_000
+NAME_CHARS = 500
+"""Of an exception's qualified name; each dead letter keeps up to 33 of them."""
+FALLBACK_DELAY_S = 1.0
+"""The wait before a retry where a host's own backoff failed to name one."""
+
+
+def failure(runtime: Runtime, pool: Pool, delivery: Delivery, error: BaseException) -> Fail:
+    """Describe a failed attempt: `Retry` and `Reject` say themselves what is to follow, else the handler's policy does."""
+    published, attempt = delivery.published, delivery.lease.attempt
+    reject, delay_s = None, 0.0
+    if isinstance(error, Reject):
+        reject = plain_text(error.reason)
+    elif isinstance(error, Retry):
+        delay_s = error.delay
+    else:
+        reject = _final(pool.handler, error)
+        delay_s = 0.0 if reject else _backoff_s(runtime, pool, attempt, error)
+    name = _name(error)
+    story = plain_text(runtime.executor.story(error), TRACEBACK_CHARS)
+    if published.terms is not None and published.terms.result_us and not delivery.lost:
+        runtime.raised.put(published.id, name, error)
+    delay_us = round(delay_s * 1_000_000)
+    fail = Fail(published.number, published.id, attempt, name, _text(error), story, delay_us, reject)
+    if not delivery.lost:  # else its end is decided, and told: how its handler ends then is of no interest
+        tell_failure(runtime.tuning, published, fail, error, asked=isinstance(error, Retry))
+    return fail
+
+
+def undecodable(runtime: Runtime, delivery: Delivery, error: BaseException) -> Fail:
+    """Describe a message that no attempt can change: its payload does not fit its type. The bytes stay in the dead letter."""
+    published = delivery.published
+    reason = plain_text(f"its payload cannot be decoded: {error}")
+    fail = Fail(published.number, published.id, delivery.lease.attempt, _name(error), reason, "", 0, reason)
+    tell_failure(runtime.tuning, published, fail, None, asked=False)
+    return fail
+
+
+def _final(handler: HandlerSpec, error: BaseException) -> str | None:
+    """Give the reason why this exception is not worth another attempt; None if it is."""
+    name = _name(error)
+    if handler.dead_letter_on and _is_one_of(error, handler.dead_letter_on):
+        return f"{name} is one of dead_letter_on"
+    if handler.retry_on and not _is_one_of(error, handler.retry_on):
+        return f"{name} is none of retry_on"
+    return None
+
+
+def _is_one_of(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
+    return isinstance(error, kinds) or (isinstance(error, ProcessError) and error.is_one_of(kinds))
+
+
+def _name(error: BaseException) -> str:
+    name = error.kinds[0] if isinstance(error, ProcessError) and error.kinds else kind_name(type(error))
+    return plain_text(name, NAME_CHARS)
+
+
+def _backoff_s(runtime: Runtime, pool: Pool, attempt: int, error: BaseException) -> float:
+    """Give what the handler's backoff says, within what a log can hold; it may be the host's own code, so it may fail."""
+    backoff = pool.handler.backoff
+    try:
+        return checked_delay(backoff(attempt, error) if callable(backoff) else backoff.delay(attempt, runtime.rng.random()))
+    except Exception:
+        logger.exception("the backoff of %s failed; its message is tried again in %g s", pool.type, FALLBACK_DELAY_S)
+        return FALLBACK_DELAY_S
+
+
+def _text(error: BaseException) -> str:
+    """Give an exception's message, even where its own `__str__` fails."""
+    try:
+        return plain_text(error.text if isinstance(error, ProcessError) else error)
+    except Exception as second:  # noqa: BLE001 - the handler's exception is foreign code
+        return f"(no message: its __str__ raised {type(second).__name__})"

@@ -1,0 +1,292 @@
+"""What the workers of one handler share: their mailbox, and what is out with them.
+
+It outlives the actors that use it, so every step is a single atomic operation of a dict: whoever dies between two of them
+leaves a state from which the dispatcher can tell what happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from operator import is_
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perdure.actors.core.mailbox import Mailbox
+from perdure.events import vocabulary as ev
+from perdure.events.commands import Done
+from perdure.events.structures.message_block import LeaseBatch
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from perdure.actors.execution.child_process import HandlerProcess
+    from perdure.actors.workers.handler_spec import HandlerSpec
+    from perdure.events.queue.message import Message
+    from perdure.events.vocabulary import FailureNote, Leased
+
+__all__ = ["DONE", "Delivery", "Pool", "Rate", "Retire", "RunTimes"]
+
+SLACK = 64
+"""What may lie in a mailbox that was withdrawn, beyond as much as is out."""
+
+DONE: Any = type("Done", (), {"__repr__": lambda _: "DONE"})()
+"""The outcome of a plain message that was handled, and published nothing: there is nothing more to say."""
+
+
+LOOK_UP: Any = type("LookUp", (), {"__repr__": lambda _: "LOOK_UP"})()
+"""Means nothing to the worker that finds it in its mailbox, but that it looks there."""
+
+
+class Claimed(msgspec.Struct, eq=False, kw_only=True):
+    """What lies in a pool's mailbox for one of its workers; may be put there again, where one may have died with it."""
+
+    claim: dict[int, object] = {}
+    """Whose it is, under key 0: the first to set it has it."""
+
+    def claimed_by(self, token: object) -> bool:
+        """Claim it; True for the first who tries."""
+        return self.claim.setdefault(0, token) is token
+
+    @property
+    def owner(self) -> object | None:
+        """Who claimed it."""
+        return self.claim.get(0)
+
+
+class Retire(Claimed, eq=False):
+    """Tells the worker that claims it to end in good order."""
+
+
+class Delivery(Claimed, eq=False):
+    """One attempt of one message, on its way to a worker and back; a Struct, as these are made faster than other classes."""
+
+    number: int
+    lease: Leased | LeaseBatch
+    payload: bytes
+    record: ev.Published | None = None
+    """How it was published; of plain messages it is made up when asked for."""
+    failures: list[FailureNote] | None = None
+    outcome: Any = None
+    started_us: int = 0
+    grown_until_us: int = 0
+    """If not 0, the holder asked for more time than its handler's usual."""
+    lost: bool = False
+    """The lease is gone; what the handler still does will not count."""
+    guard: threading.Lock | None = None
+    """Held while the handler must not be interrupted, for handlers that can be."""
+    thread_id: int = 0
+    stop: Callable[[float], None] | None = None
+    """Ends the handler call under way, for those that run elsewhere than in the worker's thread: after so many seconds where it
+    can be told first, so that it may end by itself."""
+
+    @classmethod
+    def of(cls, message: Message, lease: Leased) -> Delivery:
+        """Make the delivery of a message that is no plain one."""
+        return cls(message.number, lease, message.published.payload, message.published, message.failures)
+
+    @property
+    def published(self) -> ev.Published:
+        """How it was published."""
+        if self.record is None:
+            self.record = ev.Published(self.number, self.id, self.type, self.payload)
+        return self.record
+
+    @property
+    def id(self) -> str:
+        """The message's id."""
+        lease = self.lease
+        if self.record is None and isinstance(lease, LeaseBatch):
+            return lease.id_of(self.number)
+        return self.published.id
+
+    @property
+    def type(self) -> str:
+        """The message type's stable name."""
+        lease = self.lease
+        return lease.block.type if isinstance(lease, LeaseBatch) else self.published.type
+
+    @property
+    def place(self) -> tuple[int, str, int]:
+        """Number, id and attempt: what a report of it begins with."""
+        return self.number, self.id, self.lease.attempt
+
+    @property
+    def report(self) -> Any:
+        """Its outcome, as the queue is told it one by one."""
+        return Done(*self.place) if self.outcome is DONE else self.outcome
+
+    def leased(self) -> Leased:
+        """Give the fact that it was handed out."""
+        lease = self.lease
+        return lease.leased(self.number) if isinstance(lease, LeaseBatch) else lease
+
+
+class RunTimes:
+    """How long waits and handler calls took: counts in buckets that grow by an eighth, so percentiles are right to 12 %."""
+
+    __slots__ = ("buckets", "count")
+
+    def __init__(self) -> None:
+        self.buckets: dict[int, int] = {}
+        self.count = 0
+
+    def add(self, us: float) -> None:
+        """Count one duration in microseconds."""
+        i = int(us)
+        # The three bits after the leading one: a logarithm without a float, good to an eighth.
+        bucket = i if i < 16 else ((i.bit_length() - 4) << 3) + (i >> (i.bit_length() - 4))  # noqa: PLR2004
+        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+        self.count += 1
+
+    def percentile_us(self, share: float) -> float:
+        """Give the duration that the share (0 to 1) of all did not exceed, in microseconds; 0.0 without any."""
+        buckets = sorted(dict(self.buckets).items())
+        left = share * sum(n for _, n in buckets)
+        for bucket, n in buckets:
+            left -= n
+            if left <= 0:
+                return float(bucket if bucket < 16 else (bucket % 8 + 8) << (bucket // 8 - 1))  # noqa: PLR2004
+        return 0.0
+
+
+class Rate:
+    """Events a second: an exponential average over half a minute, kept as one number that fades."""
+
+    __slots__ = ("_at_s", "_level")
+    FADE_S = 30.0
+
+    def __init__(self) -> None:
+        self._level = 0.0
+        self._at_s = 0.0
+
+    def add(self, count: int, now_s: float) -> None:
+        """Count events at a time; the times of all calls come from one clock."""
+        self._level = self._faded(now_s) + count
+        self._at_s = now_s
+
+    def per_s(self, now_s: float) -> float:
+        """Give the rate."""
+        return self._faded(now_s) / self.FADE_S
+
+    def _faded(self, now_s: float) -> float:
+        return self._level * math.exp((self._at_s - now_s) / self.FADE_S)
+
+
+class Pool:
+    """The workers of one handler, as seen by those who feed and watch them."""
+
+    def __init__(self, handler: HandlerSpec) -> None:
+        self.registered = handler
+        """As the host's code says."""
+        self.handler = handler
+        """With what an operator changed since."""
+        self.inbox = Mailbox()
+        self.open: dict[int, Delivery] = {}
+        """By message number: from the moment it may reach a worker until its outcome is on record."""
+        self.workers: dict[str, object] = {}
+        """Name to the token of the worker that holds it now."""
+        self.target = 0
+        """How many workers there should be."""
+        self.retiring: list[Retire] = []
+        """One for each worker that is to end and has not yet."""
+        self.closed = False
+        """While set, workers give back what they have not started."""
+        self.run_us = 0.0
+        """Moving average of a handler call."""
+        self.rate = Rate()
+        self.runs = RunTimes()
+        self.waits = RunTimes()
+        """From the moment a message could have been handled to the start of its first attempt."""
+        self.processes: dict[str, HandlerProcess] = {}
+        """By the name of the worker whose calls it runs."""
+        self.awaits = False
+        """Its handler is a plain one, and has returned something to be awaited."""
+        self.processed = 0
+        self.failed = 0
+
+    @property
+    def type(self) -> str:
+        """The message type's stable name."""
+        return self.handler.type
+
+    @property
+    def needs_loop(self) -> bool:
+        """Whether its handler runs on the event loop."""
+        return self.awaits or self.handler.kind == "async"
+
+    def deliver(self, deliveries: list[Delivery]) -> None:
+        """Let the workers have these. Runs in the journal's thread, once their leases are written."""
+        put = self.inbox.put
+        if self.inbox.qsize() > 2 * len(self.open) + SLACK:
+            self._tidy()
+        numbers = [delivery.number for delivery in deliveries]
+        if self.open.keys().isdisjoint(numbers):
+            self.open.update(zip(numbers, deliveries, strict=True))
+            for delivery in deliveries:
+                put(delivery)
+            self.inbox.notify()
+            return
+        for delivery in deliveries:
+            known = self.open.get(delivery.number)
+            if known is not None:
+                if known.lease is delivery.lease or (known.place == delivery.place and not known.lost):
+                    continue  # told twice
+                self.revoke(known)
+            self.open[delivery.number] = delivery
+            put(delivery)
+        self.inbox.notify()
+
+    def _tidy(self) -> None:
+        """Let go what was withdrawn before a worker took it: behind handlers that take long it would pile up.
+
+        Only by who puts deliveries there, so that their order stays. Who dies in between has taken out what only the dispatcher
+        puts there again, see `Dispatcher.term_begun`.
+        """
+        still = []
+        with contextlib.suppress(Empty):
+            while True:
+                item: Any = self.inbox._get_nowait()  # noqa: SLF001 - as the workers
+                if not (isinstance(item, Claimed) and item.claim):
+                    still.append(item)
+        for item in still:
+            self.inbox.put(item)
+
+    def end_waits(self) -> None:
+        """Have workers that wait for more messages of a batch look up: the pool may have been closed."""
+        if self.handler.batch_size:
+            for _ in self.workers:
+                self.inbox.put(LOOK_UP)
+            self.inbox.notify()
+
+    def has(self, delivery: Delivery) -> bool:
+        """Tell whether the workers have this delivery; its number alone may be another message's, after frames were voided."""
+        known = self.open.get(delivery.number)
+        return known is not None and known.place == delivery.place
+
+    def revoke(self, delivery: Delivery) -> bool:
+        """Take back a delivery whose lease is over: who runs it sees that, and who does not is not to begin; True in that case."""
+        delivery.lost = True
+        unstarted = delivery.claimed_by(self)
+        if unstarted:
+            self.confirmed([delivery])
+        return unstarted
+
+    def confirmed(self, deliveries: list[Delivery]) -> None:
+        """Forget deliveries whose outcome is on record."""
+        numbers = [delivery.number for delivery in deliveries]
+        current = map(is_, map(self.open.get, numbers), deliveries)
+        for number in [number for number, still in zip(numbers, current, strict=True) if still]:
+            del self.open[number]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything that is out has no outcome on record yet."""
+        return any(not delivery.lost for delivery in list(self.open.values()))
+
+    def running(self) -> list[Delivery]:
+        """Give the deliveries that a worker has claimed and not finished."""
+        return [d for d in list(self.open.values()) if d.claim and d.outcome is None and not d.lost]

@@ -1,0 +1,330 @@
+"""A disk in memory that remembers what a power cut would forget, and fails when told to.
+
+It stands in for `perdure.store.files.disk.Disk`. The model is the one of ALICE (Pillai et al., OSDI 2014) and of the fsync studies
+(Rebello et al., ATC 2020), at its most forgetful: each write stays independent until its file is synced; a name is durable only
+after its folder is synced; after a failed sync nobody ever knows which of its writes are there. Which states a cut may leave is
+in `crash`.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import attrs
+
+from perdure.events.errors import StoreLocked
+from perdure.store.files.disk import Disk
+from perdure.store.files.opened_folder import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Change", "Fault", "File", "Killed", "Link", "MemoryDisk", "MemoryLock", "PowerCut"]
+
+
+class Killed(BaseException):
+    """The process is dead, the machine is on: what was written is still to be seen, and still not synced."""
+
+
+class PowerCut(BaseException):
+    """The machine is off. Not an Exception: nothing that runs may handle it."""
+
+
+@attrs.frozen
+class Change:
+    """A write or a truncation that is not synced: at `offset`, `data`; with `data` None the file ends there."""
+
+    offset: int
+    data: bytes | None
+
+
+@attrs.define(eq=False)
+class File:
+    """One file: what a reader sees, what the disk surely has, and what it may have of the rest."""
+
+    seen: bytearray = attrs.field(factory=bytearray)
+    durable: bytes = b""
+    pending: list[Change] = attrs.field(factory=list)
+    undecided: list[Change] = attrs.field(factory=list)
+    """Of failed syncs: no later sync makes them durable."""
+
+    def apply(self, change: Change) -> None:
+        """Let readers see a change."""
+        apply(self.seen, change)
+        self.pending.append(change)
+
+    def sync(self) -> None:
+        """Make all pending changes durable; over what is undecided nobody has any power."""
+        whole = bytearray(self.durable)
+        for change in self.pending:
+            apply(whole, change)
+        self.durable, self.pending = bytes(whole), []
+
+
+def apply(content: bytearray, change: Change) -> None:
+    """Make a change in a file's content."""
+    if change.data is None:
+        del content[change.offset :]
+        content.extend(bytes(change.offset - len(content)))
+        return
+    end = change.offset + len(change.data)
+    if len(content) < change.offset:
+        content.extend(bytes(change.offset - len(content)))
+    content[change.offset : end] = change.data
+
+
+@attrs.frozen
+class Link:
+    """A change of names that is not synced: these names now stand for these files (None: for none). All of it, or nothing."""
+
+    names: tuple[tuple[str, File | None], ...]
+
+
+@attrs.define
+class Fault:
+    """An operation that fails: the `at`-th from now (1: the next), with `code`; of a write, `part` bytes get through first.
+
+    `times`: how many operations in a row fail. `only`: count none but operations of this name.
+    """
+
+    at: int
+    code: int = errno.EIO
+    part: int = 0
+    times: int = 1
+    only: str = ""
+
+
+class MemoryLock:
+    """The lock of a folder on a memory disk."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        self._disk = disk
+        self.held = False
+
+    def take(self) -> None:
+        """See `FolderLock.take`."""
+        if self._disk.owner is not None:
+            msg = "the folder in memory has an owner already"
+            raise StoreLocked(msg, os.getpid())
+        self._disk.owner = self
+        self.held = True
+
+    def drop(self) -> None:
+        """See `FolderLock.drop`."""
+        if self.held:
+            self.held = False
+            self._disk.owner = None
+
+
+class MemoryDisk(Disk):
+    """One folder of files in memory. For one thread, or for actors that run one at a time."""
+
+    look_every_s = float("inf")  # what happens here depends on no clock
+
+    def __init__(self, files: dict[str, bytes] | None = None) -> None:
+        self.names_seen: dict[str, File] = {}
+        for name, content in (files or {}).items():
+            self.names_seen[name] = File(bytearray(content), content)
+        self.names_durable = dict(self.names_seen)
+        self.names_pending: list[Link] = []
+        self.owner: MemoryLock | None = None
+        self.operations = 0
+        """How many there were so far that change something."""
+        self.moved = ""
+        """What has become of the folder while it was in use; empty: nothing."""
+        self.kill_at = 0
+        """The number of the operation at which the process is killed; 0: none."""
+        self.faults: list[Fault] = []
+        self.before_each: Callable[[str], None] = lambda _name: None
+        """Called with the name of each operation that changes something, before it; may raise `PowerCut`."""
+        self._fds: dict[int, File] = {}
+        self._next_fd = 1000
+
+    def contents(self) -> dict[str, bytes]:
+        """Give all files as a reader sees them."""
+        return {name: bytes(file.seen) for name, file in self.names_seen.items()}
+
+    def _step(self, name: str) -> int | None:
+        """Count an operation; gives the bytes that a failing write lets through, None where all is well."""
+        self.operations += 1
+        self.before_each(name)
+        if self.operations == self.kill_at:
+            raise Killed
+        for fault in self.faults:
+            if fault.only and fault.only != name:
+                continue
+            fault.at -= 1
+            if fault.at > 0:
+                continue
+            fault.times -= 1
+            if fault.times <= 0:
+                self.faults.remove(fault)
+            if name == "write":
+                return min(fault.part, 1 << 30) if fault.code else None
+            raise OSError(fault.code, os.strerror(fault.code))
+        return None
+
+    # --- the interface of `Disk` -----------------------------------------------------------------------------------------
+
+    def lock(self, folder: Path) -> MemoryLock:  # type: ignore[override]  # noqa: ARG002 - there is one folder
+        """See `Disk.lock`."""
+        return MemoryLock(self)
+
+    def hold(self, folder: Path) -> None:
+        """See `Disk.hold`: there is one folder."""
+
+    def problem_of_name(self, folder: Path) -> str:  # noqa: ARG002 - there is one folder
+        """See `Disk.problem_of_name`; a test says what has become of the folder."""
+        return self.moved
+
+    def seen(self, path: Path) -> Seen | None:
+        """See `Disk.seen`."""
+        file = self.names_seen.get(Path(path).name)
+        return None if file is None else Seen(0, id(file), len(file.seen))
+
+    def modified_s(self, path: Path) -> float | None:
+        """See `Disk.modified_s`: files have no times here, and all are new."""
+        return time.time() if Path(path).name in self.names_seen else None
+
+    def seen_open(self, fd: int) -> Seen:
+        """See `Disk.seen_open`."""
+        file = self._fds[fd]
+        return Seen(0, id(file), len(file.seen))
+
+    def is_same_folder(self, one: Path, other: Path) -> bool:
+        """See `Disk.is_same_folder`."""
+        return one == other
+
+    def make_folder(self, path: Path) -> None:
+        """See `Disk.make_folder`."""
+
+    def open_to_others(self, folder: Path) -> None:
+        """See `Disk.open_to_others`: there is none but this process."""
+
+    def names(self, folder: Path) -> list[str]:  # noqa: ARG002 - there is one folder
+        """See `Disk.names`."""
+        return list(self.names_seen)
+
+    def create(self, path: Path) -> int:
+        """See `Disk.create`."""
+        self._step("create")
+        if path.name in self.names_seen:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        file = File()
+        self._link((path.name, file))
+        return self._open(file)
+
+    def open_append(self, path: Path) -> int:
+        """See `Disk.open_append`."""
+        return self._open(self._file(path))
+
+    def open_read(self, path: Path) -> BinaryIO:
+        """See `Disk.open_read`."""
+        return io.BytesIO(bytes(self._file(path).seen))
+
+    def write(self, fd: int, data: bytes) -> None:
+        """See `Disk.write`."""
+        part = self._step("write")
+        file = self._fds[fd]
+        if part is None:
+            file.apply(Change(len(file.seen), data))
+            return
+        if part:  # never all of it: a write that wrote everything does not fail
+            file.apply(Change(len(file.seen), data[: min(part, len(data) - 1)]))
+        raise OSError(errno.ENOSPC if part else errno.EIO, os.strerror(errno.ENOSPC if part else errno.EIO))
+
+    def sync_data(self, fd: int) -> None:
+        """See `Disk.sync_data`."""
+        self.sync(fd)
+
+    def sync(self, fd: int) -> None:
+        """See `Disk.sync`. After a failure the pages are clean, and on the disk or not."""
+        file = self._fds[fd]
+        try:
+            self._step("sync")
+        except OSError:
+            file.undecided += file.pending
+            file.pending = []
+            raise
+        file.sync()
+
+    def sync_folder(self, path: Path) -> None:  # noqa: ARG002 - there is one folder
+        """See `Disk.sync_folder`."""
+        self._step("sync_folder")  # after a failure the names stay pending: they are the journal's, not the page cache's
+        for link in self.names_pending:
+            follow(self.names_durable, link)
+        self.names_pending = []
+
+    def forget_cached(self, fd: int) -> None:
+        """See `Disk.forget_cached`: what a failed sync left undecided is decided now, one way or the other."""
+        file = self._fds[fd]
+        if file.undecided:
+            whole = bytearray(file.durable)
+            for change in file.undecided if self.operations % 2 else ():
+                apply(whole, change)
+            file.durable, file.undecided = bytes(whole), []
+            for change in file.pending:
+                apply(whole, change)
+            file.seen = whole
+
+    def truncate(self, path: Path, size: int) -> None:
+        """See `Disk.truncate`."""
+        file = self._file(path)
+        self._step("truncate")
+        file.apply(Change(size, None))
+        file.sync()
+
+    def cut(self, fd: int, size: int) -> None:
+        """See `Disk.cut`."""
+        self._step("cut")
+        self._fds[fd].apply(Change(size, None))
+
+    def rename(self, old: Path, new: Path) -> None:
+        """See `Disk.rename`."""
+        file = self._file(old)
+        self._step("rename")
+        self._link((old.name, None), (new.name, file))
+
+    def remove(self, path: Path) -> None:
+        """See `Disk.remove`."""
+        self._file(path)
+        self._step("remove")
+        self._link((path.name, None))
+
+    def size(self, path: Path) -> int:
+        """See `Disk.size`."""
+        return len(self._file(path).seen)
+
+    def close(self, fd: int) -> None:
+        """See `Disk.close`."""
+        self._fds.pop(fd, None)
+
+    def _file(self, path: Path) -> File:
+        file = self.names_seen.get(Path(path).name)
+        if file is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return file
+
+    def _open(self, file: File) -> int:
+        self._next_fd += 1
+        self._fds[self._next_fd] = file
+        return self._next_fd
+
+    def _link(self, *names: tuple[str, File | None]) -> None:
+        link = Link(names)
+        follow(self.names_seen, link)
+        self.names_pending.append(link)
+
+
+def follow(names: dict[str, File], link: Link) -> None:
+    """Make a change of names."""
+    for name, file in link.names:
+        if file is None:
+            names.pop(name, None)
+        else:
+            names[name] = file

@@ -1,0 +1,59 @@
+"""Coroutine handlers in a simulated world: an asyncio loop whose waiting lets the world go on, in virtual time.
+
+A loop for one coroutine, in the thread that runs the world. Real input and output still take real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
+
+__all__ = ["run_coroutine"]
+
+
+class _Selector(selectors.DefaultSelector):
+    """Waits by letting the world go on."""
+
+    executor: SimulatedExecutor
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            return super().select(None)  # for something real: nothing here will ever end it
+        running = asyncio._get_running_loop()  # noqa: SLF001 - these three are documented for those who write loops
+        asyncio._set_running_loop(None)  # noqa: SLF001 - another handler may begin meanwhile, on a loop of its own
+        try:
+            self.executor.run_until(lambda: False, timeout)
+        finally:
+            asyncio._set_running_loop(running)  # noqa: SLF001
+        return super().select(0)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    def __init__(self, executor: SimulatedExecutor) -> None:
+        selector = _Selector()
+        selector.executor = executor
+        self._executor = executor
+        super().__init__(selector)
+
+    def time(self) -> float:
+        """Give the world's time."""
+        return self._executor.monotonic_s()
+
+
+def run_coroutine(executor: SimulatedExecutor, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end; gives what it returned, or raises what it raised."""
+    loop = _Loop(executor)
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()

@@ -1,0 +1,292 @@
+"""How facts become bytes and come back: MessagePack, a column for each field, a stable tag for each event class.
+
+No compression, no checksum, no file: those belong to the store. No class path is ever written or looked up.
+
+A frame's body is an array of batches, one for each decision pass: `[at_us, [run, ...]]`. A run holds consecutive events of
+one class: `[tag, version, n, column, ...]`, columns in the order of the class's fields; those at the end that hold nothing but
+defaults are left out. A column is an array of n values, or `{0: value}` for n equal ones, or `{1: start}` for start, start + 1,
+..., or `{2: [prefix, start]}` for ids in a row. Columns are what makes this fast in Python (each is gathered and spread by C
+code) and small once compressed; the facts of plain messages are never anything else (`runs`). Rows of an older version go
+through `upcast`.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby, repeat, takewhile
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import msgspec
+
+from perdure.events import vocabulary as ev
+from perdure.events.codec.runs import CompletedRun, LeasedRun, PublishedRun, Run, expand
+from perdure.events.codec.upcast import OLD_FIELDS, upcast
+from perdure.events.errors import StoreCorrupt, StoreUnavailable
+from perdure.events.structures.id_index import IdRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = ["NOT_OURS", "Batch", "decode", "decode_rows", "decode_runs", "encode", "encode_rows"]
+
+Batch = tuple[int, list[ev.Event]]
+"""What one decision pass decided, and when (`at_us`)."""
+
+NOT_OURS = (
+    msgspec.DecodeError,
+    TypeError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+"""What reading bytes that `encode` did not write may raise."""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder()
+
+
+def _fields(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(cls))
+
+
+_PUBLISHED_FIELDS = _fields(ev.Published)
+_published_row = attrgetter(*_PUBLISHED_FIELDS)
+
+# How a field that is no plain value is written and read back.
+_WRITERS: dict[str, Callable[[Any], Any]] = {"published": _published_row}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "published": lambda row: _published(*row),
+    "failures": lambda rows: [_row(ev.FailureNote, row) for row in rows],
+    "terms": lambda row: None if row is None else _row(ev.Terms, row),
+}
+
+
+def _gatherers(cls: type) -> list[Callable[[Any], Any]]:
+    made: list[Callable[[Any], Any]] = []
+    for name in _fields(cls):
+        get = attrgetter(name)
+        write = _WRITERS.get(name)
+        made.append(get if write is None else _composed(get, write))
+    return made
+
+
+def _composed(get: Callable[[Any], Any], write: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda event: write(get(event))
+
+
+_GATHER = {cls: _gatherers(cls) for cls in ev.VOCABULARY.values()}
+_SPREAD = {cls: [_READERS.get(name) for name in _fields(cls)] for cls in ev.VOCABULARY.values()}
+_PUBLISHED_READS = [(i, read) for i, read in enumerate(_SPREAD[ev.Published]) if read is not None]
+_FIRST_READ = min(i for i, _ in _PUBLISHED_READS)
+"""Of a `Published` within another event: the few fields that are not written as they are, by place, and the first of them."""
+
+
+_TRAILING = {
+    cls: [
+        field.default
+        for field in takewhile(
+            lambda field: field.default is not attrs.NOTHING and not isinstance(field.default, attrs.Factory),  # type: ignore[arg-type]
+            reversed(attrs.fields(cls)),  # type: ignore[arg-type]
+        )
+    ]
+    for cls in ev.VOCABULARY.values()
+}
+"""The defaults of a class's last fields, last first."""
+
+
+def encode(batches: Sequence[Batch]) -> bytes:
+    """Encode the batches of one frame."""
+    return _encoder.encode([[at_us, _columns(events)] for at_us, events in batches])
+
+
+def _columns(events: Sequence[ev.Event]) -> list[list[Any]]:
+    columns: list[list[Any]] = []
+    cls: type[ev.Event]
+    for cls, run in groupby(events, type):
+        if issubclass(cls, Run):
+            columns += map(_of_run, run)
+        else:
+            columns.append(_run(cls, list(run)))
+    return columns
+
+
+def _of_run(run: Any) -> list[Any]:
+    """Give the columns of a run; the same as those of its facts."""
+    fact, n = run.FACT, len(run)
+    match run:
+        case PublishedRun(number, type_name, ids, payloads):
+            plain_ids = {2: [ids.prefix, ids.start]} if isinstance(ids, IdRun) else ids
+            own = [{1: number}, plain_ids, {0: type_name}, _column(payloads, n)]
+        case LeasedRun(numbers, until_us, retries, ahead):
+            own = [{1: numbers[0]}, {0: 1}, {0: until_us}, {0: retries}, {0: ""}, {0: ahead}]
+        case _:
+            numbers = run.numbers
+            own = [_column(numbers if isinstance(numbers, list) else list(numbers), n), {0: 1}]
+    return [fact.TAG, fact.VERSION, n, *own]
+
+
+def encode_rows(events: Sequence[ev.Event]) -> list[Any]:
+    """Give events of one class as one run of plain values, for a snapshot."""
+    return _run(type(events[0]), list(events)) if events else []
+
+
+def _run(cls: type[ev.Event], events: list[ev.Event]) -> list[Any]:
+    n = len(events)
+    columns = [list(map(gather, events)) for gather in _GATHER[cls]]
+    for default in _TRAILING[cls]:
+        if columns[-1].count(default) < n:
+            break
+        columns.pop()
+    return [cls.TAG, cls.VERSION, n, *(columns if n == 1 else (_column(column, n) for column in columns))]
+
+
+def _column(values: list[Any], n: int) -> Any:
+    first = values[0]
+    if values[-1] == first:
+        return {0: first} if values.count(first) == n else values
+    if type(first) is int and values[-1] == first + n - 1 and values == list(range(first, first + n)):
+        return {1: first}
+    return values
+
+
+def decode(body: bytes, events_count: int) -> list[Batch]:
+    """Decode a frame's body that must hold exactly so many events; gives them one by one.
+
+    Raises:
+        As `decode_runs`.
+    """
+    return [(at_us, expand(events)) for at_us, events in decode_runs(body, events_count)]
+
+
+def decode_runs(body: bytes, events_count: int) -> list[Batch]:
+    """Decode a frame's body that must hold exactly so many events; facts of plain messages come in runs.
+
+    Raises:
+        StoreCorrupt: the body is not what `encode` writes; memory taken stays within a small multiple of the body.
+        StoreUnavailable: it holds facts that only a newer perdure knows.
+    """
+    try:
+        batches = _decoder.decode(body)
+        # Counted before anything is built: a constant column takes a few bytes, whatever its length claims to be.
+        claimed = sum(run[2] for _, runs in batches for run in runs)
+        if claimed != events_count or any(run[2] < 1 for _, runs in batches for run in runs):
+            msg = f"the frame claims {events_count} events and its body {claimed}"
+            raise StoreCorrupt(msg)
+        return [(int(at_us), [event for run in runs for event in _read_run(run)]) for at_us, runs in batches]
+    except NOT_OURS as error:
+        msg = f"the events of a frame cannot be decoded: {error}"
+        raise StoreCorrupt(msg) from error
+
+
+def _read_run(run: list[Any]) -> list[ev.Event]:
+    tag, version, n, *columns = run
+    if n > 1 and version == 1:
+        match tag, columns:
+            case ev.Published.TAG, [{1: int(number)}, ids, {0: str(type_name)}, payloads]:
+                if isinstance(ids, dict):
+                    ids = _id_run(ids, n)
+                payloads = list(_values(payloads, n))
+                if len(ids) == n and set(map(type, payloads)) == {bytes} and (type(ids) is IdRun or set(map(type, ids)) == {str}):
+                    return [PublishedRun(number, type_name, ids, payloads)]
+            case ev.Leased.TAG, [{1: int(number)}, {0: 1}, {0: int(until_us)}, {0: int(retries)}, *rest]:
+                if rest in ([], [{0: ""}], [{0: ""}, {0: True}], [{0: ""}, {0: False}]):
+                    return [LeasedRun(range(number, number + n), until_us, retries, rest[1:] == [{0: True}])]
+            case ev.Completed.TAG, [numbers, {0: 1}]:
+                numbers = list(_values(numbers, n))
+                if set(map(type, numbers)) == {int}:
+                    return [CompletedRun(numbers)]
+    return decode_rows(run)
+
+
+def _id_run(column: dict[int, Any], n: int) -> Sequence[str]:
+    ((kind, value),) = column.items()
+    if kind == 2:  # noqa: PLR2004 - see the top of this file
+        prefix, start = value
+        if type(prefix) is str and type(start) is int and start >= 0:
+            return IdRun(prefix, start, n)
+    return list(_values(column, n))
+
+
+def decode_rows(run: list[Any]) -> list[ev.Event]:
+    """Build the events of one run.
+
+    Raises:
+        StoreUnavailable: its tag or version belongs to a newer perdure.
+        TypeError, ValueError, KeyError, IndexError: it is not what `encode` writes.
+    """
+    if not run:
+        return []
+    tag, version, n, *columns = run
+    cls = ev.VOCABULARY.get(tag)
+    if cls is None or version > cls.VERSION or (version == cls.VERSION and len(columns) > len(_SPREAD[cls])):
+        raise _newer(f"events (tag {tag}, version {version})")
+    if version < cls.VERSION:
+        names = OLD_FIELDS[tag, version]
+        rows = zip(*(_values(column, n) for column in columns), strict=True)
+        today = [upcast(tag, version, cls.VERSION, dict(zip(names, row, strict=True))) for row in rows]
+        return [cls(**{name: _read(name, value) for name, value in row.items()}) for row in today]
+    spread: Iterator[Any] = (
+        _values(column, n) if read is None else _read_column(read, column, n)
+        for column, read in zip(columns, _SPREAD[cls], strict=False)
+    )
+    return list(map(cls, *spread))
+
+
+def _newer(what: str) -> StoreUnavailable:
+    msg = (
+        f"the log holds {what} that this version of perdure does not know; it was written by a newer one. Upgrade perdure, or open "
+        "another folder."
+    )
+    return StoreUnavailable(msg)
+
+
+def _row(cls: Any, row: Sequence[Any]) -> Any:
+    """Build what stands in a field of an event as a row of its own; one that has more fields than are known here is refused."""
+    if len(row) > len(cls._fields):
+        raise _newer(f"{cls.__name__} of {len(row)} fields")
+    return cls(*row)
+
+
+def _published(*row: Any) -> ev.Published:
+    n = len(row)
+    if n > len(_PUBLISHED_FIELDS):
+        raise _newer(f"Published of {n} fields")
+    if n > _FIRST_READ:
+        values = list(row)
+        for i, read in _PUBLISHED_READS:
+            if i < n:
+                values[i] = read(values[i])
+        return ev.Published(*values)
+    return ev.Published(*row)
+
+
+def _read_column(read: Callable[[Any], Any], column: Any, n: int) -> Iterator[Any]:
+    if isinstance(column, dict) and 0 in column:
+        return repeat(read(column[0]), n)
+    return map(read, _values(column, n))
+
+
+def _read(name: str, value: Any) -> Any:
+    read = _READERS.get(name)
+    return value if read is None else read(value)
+
+
+def _values(column: Any, n: int) -> Any:
+    if isinstance(column, list):
+        if len(column) != n:
+            msg = f"a column of {len(column)} values in a run of {n}"
+            raise ValueError(msg)
+        return column
+    ((kind, value),) = column.items()
+    if kind == 0:
+        return repeat(value, n)
+    if kind == 1:
+        return range(value, value + n)
+    if kind == 2:  # noqa: PLR2004 - see the top of this file
+        return IdRun(str(value[0]), int(value[1]), n)
+    msg = f"a column of the unknown kind {kind!r}"
+    raise ValueError(msg)

@@ -1,0 +1,215 @@
+"""Which handlers exist, how many workers each has and which are paused: the dispatcher's rules and their fold.
+
+Who runs on which thread is the actor's business; how messages are matched to workers is in `queue_rules.deliver`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from perdure.events import vocabulary as ev
+from perdure.events.errors import UnknownMessageType
+
+__all__ = [
+    "Adapt",
+    "Configure",
+    "Handler",
+    "HandlersState",
+    "Pause",
+    "Register",
+    "Resume",
+    "Scale",
+    "decide",
+    "evolve",
+    "prefetch",
+]
+
+WORKERS_MAX = 10_000
+
+
+@attrs.define
+class Handler:
+    """One handler as last registered, and what an operator changed since."""
+
+    registered: ev.HandlerRegistered
+    scaled: int | None = None
+    adapted: int | None = None
+    changes: dict[str, Any] = attrs.field(factory=dict)
+    """Options that an operator changed."""
+
+    @property
+    def parallelism(self) -> int:
+        """How many workers it should have."""
+        if self.scaled is not None:
+            return self.scaled
+        return self.registered.parallelism if self.adapted is None else self.adapted
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether it has more workers than its minimum because it was pressed; what an operator set stays."""
+        return self.scaled is None and self.registered.parallelism < self.parallelism <= self.registered.parallelism_max
+
+    def grown(self, ready: int) -> int:
+        """Give how many workers it should have where `ready` messages wait: as many more as it has, or as there are of them."""
+        return self.parallelism + min(ready, max(1, self.parallelism))
+
+    @property
+    def shrunk(self) -> int:
+        """How many it should have where it has no use for all: half of those above the minimum less."""
+        return self.parallelism - max(1, (self.parallelism - self.registered.parallelism) // 2)
+
+
+@attrs.define
+class HandlersState:
+    """All handlers that were ever registered, by message type."""
+
+    handlers: dict[str, Handler] = attrs.field(factory=dict)
+    paused: bool = False
+    paused_types: set[str] = attrs.field(factory=set)
+
+    def is_paused(self, type_name: str) -> bool:
+        """Tell whether deliveries of a type are stopped."""
+        return self.paused or type_name in self.paused_types
+
+
+@attrs.frozen
+class Register:
+    """A host has a handler for a type."""
+
+    fact: ev.HandlerRegistered
+
+
+@attrs.frozen
+class Scale:
+    """Give a handler `parallelism` workers."""
+
+    type: str
+    parallelism: int
+
+
+@attrs.frozen
+class Adapt:
+    """Let the number of an elastic handler's workers follow its backlog."""
+
+    type: str
+    parallelism: int
+
+
+@attrs.frozen
+class Configure:
+    """Change options of a handler; the host has checked them."""
+
+    type: str
+    changes: dict[str, Any]
+
+
+@attrs.frozen
+class Pause:
+    """Stop deliveries of a type; of all where `type` is empty."""
+
+    type: str
+
+
+@attrs.frozen
+class Resume:
+    """Let deliveries of a type go on; of all where `type` is empty."""
+
+    type: str
+
+
+def decide(state: HandlersState, command: Register | Scale | Adapt | Configure | Pause | Resume) -> list[ev.Event]:
+    """Give the facts that follow from one command; none where it changes nothing.
+
+    Raises:
+        UnknownMessageType: no handler for the type to scale.
+        ValueError: a parallelism out of its range.
+    """
+    match command:
+        case Register(fact):
+            known = state.handlers.get(fact.type)
+            return [] if known is not None and known.registered == fact else [fact]
+        case Scale(type_name, parallelism):
+            handler = _known(state, type_name)
+            if not 0 <= parallelism <= WORKERS_MAX:
+                msg = f"parallelism must be from 0 to {WORKERS_MAX:,}, not {parallelism}"
+                raise ValueError(msg)
+            return [] if handler.parallelism == parallelism else [ev.Scaled(type_name, parallelism)]
+        case Adapt(type_name, parallelism):
+            handler = _known(state, type_name)
+            low, high = handler.registered.parallelism, handler.registered.parallelism_max
+            wanted = max(low, min(parallelism, high))
+            return [] if handler.scaled is not None or handler.parallelism == wanted else [ev.Adapted(type_name, wanted)]
+        case Configure(type_name, changes):
+            before = _known(state, type_name).changes
+            return [] if {**before, **changes} == before else [ev.Reconfigured(type_name, changes)]
+        case Pause(type_name):
+            paused = type_name in state.paused_types if type_name else state.paused
+            return [] if paused else [ev.Paused(type_name)]
+        case Resume(""):
+            return [ev.Resumed("")] if state.paused or state.paused_types else []
+        case Resume(type_name):
+            return [ev.Resumed(type_name)] if type_name in state.paused_types else []
+
+
+def prefetch(run_us: float, prefetch_us: float, most: int) -> int:
+    """Tell how many messages may lie ready for a worker beside the one it has, so that it need not wait for the next.
+
+    `run_us` is how long its handler takes, 0 where nobody knows yet: then none, as it may be long.
+    """
+    return min(int(prefetch_us / run_us), most) if run_us else 0
+
+
+def _known(state: HandlersState, type_name: str) -> Handler:
+    handler = state.handlers.get(type_name)
+    if handler is None:
+        msg = f"no handler for {type_name!r}; there are handlers for: {', '.join(sorted(state.handlers)) or 'nothing'}"
+        raise UnknownMessageType(msg)
+    return handler
+
+
+def _still_changed(known: Handler, event: ev.HandlerRegistered) -> dict[str, Any]:
+    """Return the operator's changes of those options that the code asks for as before."""
+    return {name: value for name, value in known.changes.items() if _asked(known.registered, name) == _asked(event, name)}
+
+
+def _asked(registered: ev.HandlerRegistered, option: str) -> Any:
+    """Return what the code asked for, of an option that an operator can change."""
+    match option:
+        case "timeout_s":
+            return registered.timeout_us
+        case "lease_s":
+            return registered.lease_us
+        case "retries":
+            return registered.retries
+        case _:
+            return (registered.more or {}).get(option)
+
+
+def evolve(state: HandlersState, event: ev.Event) -> HandlersState:
+    """Fold one fact into the state (in place) and give it back."""
+    match event:
+        case ev.HandlerRegistered():
+            known = state.handlers.get(event.type)
+            # What an operator set outlives restarts, each option until the code itself asks for another value of it.
+            keeps = known is not None and known.registered.parallelism == event.parallelism
+            changes = {} if known is None else _still_changed(known, event)
+            state.handlers[event.type] = Handler(event, known.scaled if known is not None and keeps else None, changes=changes)
+        case ev.Adapted():
+            state.handlers[event.type].adapted = event.parallelism
+        case ev.Reconfigured():
+            handler = state.handlers[event.type]
+            handler.changes = {**handler.changes, **event.changes}
+        case ev.Scaled():
+            state.handlers[event.type].scaled = event.parallelism
+        case ev.Paused(type=""):
+            state.paused = True
+        case ev.Paused():
+            state.paused_types.add(event.type)
+        case ev.Resumed(type=""):
+            state.paused = False
+            state.paused_types.clear()
+        case ev.Resumed():
+            state.paused_types.discard(event.type)
+    return state

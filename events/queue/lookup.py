@@ -1,0 +1,60 @@
+"""Where a message stands: what the queue knows of an id, alive or ended, at one look.
+
+Part of the queue's rules, and pure like them. How ids are remembered is in `remembering`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from perdure.events.queue.message import Status
+
+if TYPE_CHECKING:
+    from perdure.events.queue.message import Message
+    from perdure.events.queue.state import QueueState
+
+__all__ = ["Standing", "stand"]
+
+LIVE = {Status.READY: "ready", Status.DELAYED: "delayed", Status.HELD: "held", Status.LEASED: "leased"}
+_LOST = "the message was "
+"""So begins what `ending_rules` keeps for those who wait for a message that was not handled to its end."""
+
+
+class Standing(NamedTuple):
+    """What is known of an id; `message` only of one that lives."""
+
+    status: str
+    """One of `LIVE`, or `completed`, `dead`, `cancelled`, `expired`, `superseded`, `purged`, `ended` (nobody knows how), or
+    `unknown`."""
+    message: Message | None = None
+    type: str = ""
+    attempts: int = 0
+    has_result: bool = False
+    forgets: bool = False
+    """Ids of ended messages have been forgotten: an unknown one may be among them."""
+
+
+def stand(state: QueueState, ident: str) -> Standing:
+    """Return what the queue knows of an id."""
+    kept = state.results.get(ident)
+    number = state.ids.get(ident)
+    message = state.look(number) if number else None
+    if message is not None:
+        attempts = message.attempts if message.lease is None else message.lease.attempt
+        return Standing(LIVE[message.status], message, message.published.type, attempts)
+    dead = state.dead.get(number)
+    if dead is not None:
+        return Standing("dead", None, dead.type, dead.death.attempts if dead.death is not None else 0, kept is not None)
+    if number:
+        ended = state.finished.get(number)
+        block = None if ended is not None else state.block_of(number)
+        fate = state.fates.get(number, "completed")
+        attempts = 1 if ended is None else ended[1]
+        return Standing(fate, None, "" if block is None else block.type, attempts, kept is not None)
+    if kept is not None:  # its id is forgotten, its result is not
+        is_fate = kept.exception.startswith("perdure.") and kept.message.startswith(_LOST)
+        status = kept.exception.removeprefix("perdure.").lower() if is_fate else "ended" if kept.exception else "completed"
+        return Standing(status, has_result=True)
+    if ident in state.past:
+        return Standing("ended")
+    return Standing("unknown", forgets=state.past.forgotten > 0)

@@ -1,0 +1,192 @@
+"""What follows from what a holder reports: done, failed, given back, lost. Part of the queue's rules; pure like them.
+
+Who gets a message, and when a lease has run out, is in `queue_rules`.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from operator import is_
+from typing import TYPE_CHECKING, TypeAlias
+
+from perdure.events import vocabulary as ev
+from perdure.events.codec.commit_size import check_commit, measure
+from perdure.events.codec.runs import CompletedRun
+from perdure.events.commands import Done, DoneRun, ExpireLease, Fail, Orphan, ReassertLease, Release
+from perdure.events.errors import DuplicateKey, PayloadTooLarge
+from perdure.events.queue.endings import afterwards, full_of_letters, no_result, result
+from perdure.events.queue.publishing import accept, unknown
+
+if TYPE_CHECKING:
+    from perdure.events.limits import Limits
+    from perdure.events.queue.message import Message
+    from perdure.events.queue.state import QueueState
+
+__all__ = ["complete_run", "current", "done", "expire_lease", "fail", "reassert_lease", "release", "take_back"]
+
+Events: TypeAlias = list[ev.Event]
+
+
+def current(state: QueueState, number: int, ident: str, attempt: int) -> Message | None:
+    """Give the message if exactly this attempt of it is out; the fencing check."""
+    if number not in state.leased:
+        return None
+    message = state.look(number)
+    if message is None or message.lease is None or message.lease.attempt != attempt or message.published.id != ident:
+        return None
+    return message
+
+
+def _refuse(state: QueueState, report: Done | Fail, outcome: str) -> Events:
+    """A holder reports on a lease it no longer has: harmless if it was recorded before, else kept on record."""
+    number, ident, attempt = report[:3]
+    if state.has_ended(number, ident, attempt):
+        return []
+    message = state.messages.get(number)
+    if message is not None and message.published.id == ident and message.settled == attempt:
+        return []
+    detail = f"{report.exception}: {report.message}" if isinstance(report, Fail) else ""
+    return [ev.LateResultRefused(number, ident, attempt, outcome, detail)]
+
+
+def done(state: QueueState, report: Done, now_us: int, limits: Limits) -> Events:
+    """Complete the message, with what its handler published; a holder without the lease is refused on record."""
+    message = current(state, report.number, report.id, report.attempt)
+    if message is None:
+        return _refuse(state, report, "completed")
+    events: Events = [ev.Completed(report.number, report.attempt)]
+    if message.published.terms is not None:
+        events += afterwards(state, message.published, report.result, now_us, limits)
+    if not report.drafts:
+        return events
+    try:
+        events = [*accept(state, unknown(state, report.drafts), now_us, limits), *events]
+        check_commit(measure(events), f"what message {report.id} completes with")
+    except (DuplicateKey, PayloadTooLarge) as error:
+        # The completion and its messages are one; as they cannot be accepted, the attempt has failed.
+        failure = Fail(report.number, report.id, report.attempt, f"perdure.{type(error).__name__}", str(error), "", 0)
+        return fail(state, failure, now_us, limits)
+    return events
+
+
+def complete_run(state: QueueState, run: DoneRun) -> Events | None:
+    """Complete many plain messages at once, if all are still out as they were handed out; else each needs a look of its own."""
+    numbers = run.numbers
+    if all(map(is_, map(state.leased.get, numbers), run.lease_batches)) and len(set(numbers)) == len(numbers):
+        return [CompletedRun(numbers)]
+    return None
+
+
+def fail(state: QueueState, report: Fail, now_us: int, limits: Limits) -> Events:
+    """Try the message again later, or bury it where that was the last time."""
+    message = current(state, report.number, report.id, report.attempt)
+    if message is None or message.lease is None:
+        return _refuse(state, report, "failed")
+    number, attempt = report.number, report.attempt
+    newer = _newer(state, message)
+    exhausted = 0 <= message.lease.retries < attempt
+    final = newer or exhausted or report.reject is not None
+    due_us = 0 if final else max(now_us + report.delay_us, 1)
+    failed = ev.AttemptFailed(number, attempt, report.exception, report.message, report.traceback, due_us, now_us)
+    events: Events = [failed]
+    if newer:
+        return [*events, ev.Superseded(number, by=newer), *no_result(state, message.published, "Superseded", now_us, limits)]
+    if final:
+        reason = report.reject if report.reject is not None else f"failed {attempt} times: {report.exception}"
+        note = ev.FailureNote(now_us, attempt, report.exception, report.message)
+        events += _bury(state, message, reason, note, report.traceback, limits)
+        events += result(state, message.published, (b"", report.exception, report.message), now_us, limits)
+    return events
+
+
+def expire_lease(state: QueueState, report: ExpireLease, now_us: int, limits: Limits) -> Events:
+    """Count an attempt whose holder is gone."""
+    message = current(state, report.number, report.id, report.attempt)
+    return [] if message is None else _expire(state, message, report.reason, now_us, limits)
+
+
+def reassert_lease(state: QueueState, told: ReassertLease, now_us: int, limits: Limits) -> Events:
+    """Put the lease of a delivery on record again, where the log has lost it: whoever runs it must be able to end it.
+
+    Nothing follows where the log knows better: the message has ended, or is out under a later lease.
+    """
+    message = state.look(told.number)
+    if message is None or message.published.id != told.id:
+        return []
+    events: Events = []
+    if message.lease is not None:
+        if message.lease.attempt >= told.lease.attempt:
+            return []
+        events = _expire(state, message, "how it ended was lost with its frame", now_us, limits)
+        if len(events) > 1:
+            return events  # it was the last one, or a newer message took its place
+    elif message.attempts >= told.lease.attempt or not message.where:
+        return []
+    return [*events, told.lease]
+
+
+def _expire(state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, crashed: bool = False) -> Events:
+    """The attempt under way is lost and counts: back in line, or buried if that was the last."""
+    if message.lease is None:
+        return []
+    number, attempt = message.number, message.lease.attempt
+    events: Events = [ev.LeaseExpired(number, attempt, reason, crashed, now_us)]
+    if newer := _newer(state, message):
+        return [*events, ev.Superseded(number, by=newer), *no_result(state, message.published, "Superseded", now_us, limits)]
+    if 0 <= message.lease.retries < attempt:
+        note = ev.FailureNote(now_us, attempt, "LeaseExpired", reason)
+        events += _bury(state, message, f"lost {attempt} times: {reason}", note, "", limits)
+        events += result(state, message.published, (b"", note.exception, reason), now_us, limits)
+    return events
+
+
+def release(state: QueueState, report: Release, now_us: int, limits: Limits) -> Events:
+    """Put back what had not started."""
+    message = current(state, report.number, report.id, report.attempt)
+    return [] if message is None else _return(state, message, report.reason, now_us, limits)
+
+
+def _return(state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, singly: bool = False) -> Events:
+    if message.lease is None:
+        return []
+    returned = ev.Returned(message.number, message.lease.attempt, reason, singly)
+    if newer := _newer(state, message):
+        superseded = ev.Superseded(message.number, by=newer)
+        return [returned, superseded, *no_result(state, message.published, "Superseded", now_us, limits)]
+    return [returned]
+
+
+def _newer(state: QueueState, message: Message) -> int:
+    """Give the number of the message that waits to take the place of this one, which is out; 0 for none."""
+    published = message.published
+    if published.key is None or published.dedup == "append":
+        return 0
+    return state.keys[published.type, published.key].waiting
+
+
+def _bury(state: QueueState, message: Message, reason: str, note: ev.FailureNote, traceback: str, limits: Limits) -> Events:
+    """Make a dead letter of the message; at the bound the oldest one makes room, on record."""
+    failures = [*(message.failures or ()), note]
+    room: Events = []
+    over: Events = []
+    if len(state.dead) >= limits.dead_letters:
+        why = full_of_letters(limits)
+        if limits.drop_newest:
+            over = [ev.Purged(message.number, why)]
+        else:  # two, so that what was once beyond the bound comes back within it
+            room = [ev.Purged(oldest, why) for oldest in islice(state.dead, min(2, len(state.dead) + 1 - limits.dead_letters))]
+    buried = ev.DeadLettered(
+        message.number, message.published, reason, note.attempt, note.exception, note.message, traceback, failures
+    )
+    return [*room, buried, *over]
+
+
+def take_back(state: QueueState, orphan: Orphan, now_us: int, limits: Limits) -> Events:
+    """Take back what was out when its process died."""
+    message = state.look(orphan.number) if orphan.number in state.leased else None
+    if message is None:
+        return []
+    if not orphan.started:
+        reason = "its process died before it was known to have started"
+        return _return(state, message, reason, now_us, limits, singly=True)
+    return _expire(state, message, "its process died", now_us, limits, crashed=True)

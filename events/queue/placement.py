@@ -1,0 +1,280 @@
+"""Where a live message stands, and what its coming and going means for those that wait for it: keys, groups, slots.
+
+Called only while a fact is folded (`queue_folds`); nothing is decided here. Plain messages have it easier, see `plain`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.events.queue.message import Message, Status
+from perdure.events.queue.plain_messages import ready_queue_of
+from perdure.events.queue.retention import remember
+from perdure.events.queue.state import KeyHolder, KeySlots
+from perdure.events.structures.group import Group
+from perdure.events.structures.heap_set import HeapSet
+
+if TYPE_CHECKING:
+    from perdure.events import vocabulary as ev
+    from perdure.events.queue.state import QueueState
+
+__all__ = ["back", "enter", "go_out", "lease_until", "leave", "place", "stand_again", "unplace"]
+
+READY, DELAYED, HELD, LEASED = Status.READY, Status.DELAYED, Status.HELD, Status.LEASED
+
+
+def enter(state: QueueState, message: Message) -> None:
+    """Let a message in that is not plain, or comes back from the dead letters."""
+    published, number = message.published, message.number
+    state.messages[number] = message
+    state.ids.put(published.id, number)
+    state.payload_bytes += len(published.payload)
+    if published.expires_us:
+        state.expiring.add((published.expires_us, number))
+    if published.group is not None:
+        group = state.groups.get(published.group)
+        if group is None:
+            group = state.groups[published.group] = Group()
+            group.add(number)
+        else:
+            first = group.head
+            group.add(number)
+            if group.head != first:  # replayed: it goes back before those published after it, but for one that is out
+                _hold_back(state, state.messages[first])
+    if published.key is not None and published.dedup != "append":
+        holder = state.keys.setdefault((published.type, published.key), KeyHolder())
+        if holder.waiting:
+            older = state.messages[holder.waiting]
+            message.rank = older.rank if older.published.priority == published.priority else number
+        holder.waiting = number
+    place(state, message)
+
+
+def _hold_back(state: QueueState, message: Message) -> None:
+    """Take out of line who is no longer first of its group."""
+    if message.where:
+        unplace(state, message)
+        _stand(state, message, HELD)
+        _fill_slots(state, message.published)
+
+
+def place(state: QueueState, message: Message) -> None:
+    """Let a waiting message stand where it belongs now."""
+    published = message.published
+    if message.due_us:
+        state.delayed.add((message.due_us, message.number))
+        _stand(state, message, DELAYED)
+        return
+    if published.group is not None and state.groups[published.group].head != message.number:
+        _stand(state, message, HELD)
+        return
+    if published.key is not None and published.dedup != "append":
+        running = state.keys[published.type, published.key].running
+        if running and running != message.number:
+            _stand(state, message, HELD)
+            return
+    elif published.key is not None and published.terms is not None and not _takes_slot(state, message):
+        _stand(state, message, HELD)
+        return
+    message.status = READY
+    state.counts(published.type).ready += 1
+    ready_queue_of(state, published.type).add(message)
+    if message.number in state.quarantined:
+        state.alone.setdefault(published.type, HeapSet()).add(message.number)
+
+
+def _takes_slot(state: QueueState, message: Message) -> bool:
+    """Give the message a slot of its key, or a place in the line for one."""
+    published = message.published
+    limit = published.terms.key_parallelism if published.terms is not None else 0
+    if not limit or published.key is None:
+        return True
+    slots = state.slots.setdefault((published.type, published.key), KeySlots())
+    if message.number in slots.taken:
+        return True
+    if len(slots.taken) < limit:
+        slots.taken.add(message.number)
+        return True
+    slots.waiting.add(_turn(message))
+    return False
+
+
+def _turn(message: Message) -> tuple[int, int, int]:
+    """Give a message's place among those that wait for a slot."""
+    return -message.published.priority, message.rank, message.number
+
+
+def _fill_slots(state: QueueState, published: ev.Published) -> None:
+    """Let those in line for a slot of a key have what has come free."""
+    key = (published.type, published.key or "")
+    slots = state.slots.get(key)
+    if slots is None or published.terms is None:
+        return
+    while slots.waiting and len(slots.taken) < published.terms.key_parallelism:
+        following = state.messages[slots.waiting.first[2]]
+        unplace(state, following)
+        place(state, following)
+    if not slots.taken and not slots.waiting:
+        del state.slots[key]
+
+
+def stand_again(state: QueueState, message: Message) -> None:
+    """Let a waiting message of a snapshot stand where it belongs, once all that it may wait for are known."""
+    if message.published.expires_us:
+        state.expiring.add((message.published.expires_us, message.number))
+    place(state, message)
+
+
+def _stand(state: QueueState, message: Message, status: Status) -> None:
+    message.status = status
+    counts = state.counts(message.published.type)
+    if status is DELAYED:
+        counts.delayed += 1
+    else:
+        counts.held += 1
+
+
+def unplace(state: QueueState, message: Message) -> None:
+    """Take a message from where it stands, whatever that is."""
+    published = message.published
+    counts = state.counts(published.type)
+    status = message.status
+    if published.terms is not None and (slots := state.slots.get((published.type, published.key or ""))) is not None:
+        slots.taken.discard(message.number)
+        slots.waiting.discard(_turn(message))
+    if message.number in state.quarantined:
+        _not_alone(state, message)
+    if status is LEASED:
+        counts.in_flight -= 1
+        lease = message.lease
+        if lease is not None and lease.holder:
+            state.holders.pop(lease.holder, None)
+        else:
+            counts.out -= 1
+        message.lease = None
+        lease_until(state, message, 0)
+        if message.percent is not None:
+            message.percent, message.note = None, ""
+            state.telling.discard(message.number)
+        del state.leased[message.number]
+        if published.key is not None and published.dedup != "append":
+            state.keys[published.type, published.key].running = 0
+    elif status is READY:
+        counts.ready -= 1
+        message.status = HELD
+        state.lines[published.type].remove(message)
+    elif status is DELAYED:
+        counts.delayed -= 1
+        state.delayed.discard((message.due_us, message.number))
+    else:
+        counts.held -= 1
+
+
+def _not_alone(state: QueueState, message: Message) -> None:
+    alone = state.alone.get(message.published.type)
+    if alone is not None:
+        alone.discard(message.number)
+        if not alone:
+            del state.alone[message.published.type]
+
+
+def lease_until(state: QueueState, message: Message, until_us: int) -> None:
+    """Let a message's lease end at a time; 0: at none, or it is over."""
+    if message.until_us:
+        state.lease_ends.discard((message.until_us, message.number))
+    message.until_us = until_us
+    if until_us:
+        state.lease_ends.add((until_us, message.number))
+
+
+def go_out(state: QueueState, message: Message, lease: ev.Leased) -> None:
+    """Hand out a message that is in line, or was singled out of it just now."""
+    published, number = message.published, message.number
+    counts = state.counts(published.type)
+    counts.ready -= 1
+    counts.in_flight += 1
+    state.lines[published.type].remove(message)
+    message.status, message.lease = LEASED, lease
+    if lease.holder:
+        state.holders[lease.holder] = number
+    else:
+        counts.out += 1
+    lease_until(state, message, lease.until_us)
+    state.leased[number] = message
+    if published.expires_us:
+        state.expiring.discard((published.expires_us, number))
+    if published.group is not None:
+        state.groups[published.group].let_out(number)
+    if published.key is not None and published.dedup != "append":
+        holder = state.keys[published.type, published.key]
+        holder.waiting, holder.running = 0, number
+
+
+def back(state: QueueState, message: Message) -> None:
+    """A message that was out waits again (unless a newer one of its key does: then its end follows in the same frame)."""
+    published = message.published
+    if published.expires_us:
+        state.expiring.add((published.expires_us, message.number))
+    if published.key is not None and published.dedup != "append":
+        holder = state.keys[published.type, published.key]
+        if holder.waiting:
+            message.due_us = 0
+            _stand(state, message, HELD)
+            return
+        holder.waiting = message.number
+    if published.group is not None:
+        group = state.groups[published.group]
+        group.take_back(message.number)
+        if group.head != message.number:  # whoever was replayed before the one that was out comes before it now
+            _let_in(state, group.head)
+    place(state, message)
+    if published.terms is not None:
+        _fill_slots(state, published)
+
+
+def _let_in(state: QueueState, number: int) -> None:
+    """What a message was held for may be over."""
+    message = state.messages[number]
+    if message.status is HELD:
+        unplace(state, message)
+        place(state, message)
+
+
+def leave(state: QueueState, message: Message, attempt: int, fate: str = "") -> None:
+    """A message ends: forget it but for its id, and let in who waited for it. It completed or died, unless a `fate` is named."""
+    published, number = message.published, message.number
+    unplace(state, message)
+    del state.messages[number]
+    if published.expires_us:
+        state.expiring.discard((published.expires_us, number))
+    state.payload_bytes -= len(published.payload)
+    state.quarantined.discard(number)
+    if published.key is not None and published.dedup != "append":
+        _free_key(state, (published.type, published.key), number)
+    if published.group is not None:
+        _free_group(state, published.group, number)
+    if published.terms is not None:
+        _fill_slots(state, published)
+    remember(state, number, published.id, attempt)
+    if fate and number in state.finished:
+        state.fates[number] = fate
+
+
+def _free_key(state: QueueState, key: tuple[str, str], number: int) -> None:
+    holder = state.keys[key]
+    if holder.waiting == number:
+        holder.waiting = 0
+    if holder.waiting and not holder.running:
+        _let_in(state, holder.waiting)
+    elif not holder.running:
+        del state.keys[key]
+
+
+def _free_group(state: QueueState, group: str, number: int) -> None:
+    members = state.groups[group]
+    was_head = members.head == number
+    members.remove(number)
+    if not members:
+        del state.groups[group]
+    elif was_head:
+        _let_in(state, members.head)

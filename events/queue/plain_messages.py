@@ -1,0 +1,172 @@
+"""What happens to plain messages while facts are folded: many enter, are handed out and end at a time.
+
+A plain message that becomes special is singled out here, and is `placing`'s from then on.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from perdure.events.queue.message import Message, Status, Where
+from perdure.events.queue.retention import close_block
+from perdure.events.structures.id_index import IdRun
+from perdure.events.structures.message_block import LeaseBatch, MessageBlock
+from perdure.events.structures.ready_queue import ReadyQueue
+from perdure.events.structures.spilling import spill_block, take_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from perdure.events.queue.state import QueueState
+
+__all__ = ["complete", "enter_plain", "lease", "ready_queue_of", "single", "take_off"]
+
+LEASED = Status.LEASED
+
+
+def ready_queue_of(state: QueueState, type_name: str) -> ReadyQueue:
+    """Give the line of a type, made at first use."""
+    line = state.lines.get(type_name)
+    if line is None:
+        line = state.lines[type_name] = ReadyQueue()
+    return line
+
+
+def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str], payloads: list[bytes]) -> None:
+    """Let plain messages stand at the end of their line."""
+    n = len(payloads)
+    counts = state.counts(type_name)
+    counts.published += n
+    counts.ready += n
+    state.next_number = first + n
+    if type(ids) is IdRun and n > 1:
+        state.past.see_run(ids)
+    else:
+        for ident in ids:
+            state.past.see(ident)
+    state.plain += n
+    state.payload_bytes += sum(map(len, payloads))
+    level = ready_queue_of(state, type_name).level(0)
+    done = 0
+    while done < n:
+        block = state.open_blocks.get(type_name)
+        if block is None:
+            block = _begin_block(state, type_name, first + done)
+        rest = payloads[done:] if done else payloads
+        took = block.room(rest)
+        # A run of one is no run: so it does not matter whether it was read from the log by itself.
+        piece = ids[done : done + took] if took > 1 else [ids[done]]
+        state.ids.put_all(piece, first + done)
+        block.add(first + done, piece, rest[:took])
+        state.block_index.add(first + done, block)
+        level.add_block(block)
+        done += took
+        if block.full:
+            _seal(state, block)
+
+
+def _begin_block(state: QueueState, type_name: str, first: int) -> MessageBlock:
+    block = state.open_blocks[type_name] = state.blocks[first] = MessageBlock(first, type_name)
+    return block
+
+
+def _seal(state: QueueState, block: MessageBlock) -> None:
+    """It takes no more; if nothing in it is live, it is over."""
+    del state.open_blocks[block.type]
+    block.sealed = True
+    if not block.live:
+        close_block(state, block)
+    elif state.spill is not None and state.payload_bytes - state.spilled_bytes > state.resident_max:
+        spill_block(state, block)
+
+
+def single(state: QueueState, number: int) -> Message:
+    """Give a live message to be changed; a plain one is singled out, and leaves the line if it stood there."""
+    message = state.messages.get(number)
+    if message is not None:
+        return message
+    message = state.look(number)
+    block = state.block_of(number)
+    if message is None or block is None:
+        raise KeyError(number)
+    i = block.place(number)
+    take_out(state, block, (i,))  # its payload is in memory now
+    state.messages[number] = message
+    state.ids.put(message.published.id, number)
+    if message.status is LEASED:
+        _land(state, state.leased[number], 1)
+        state.leased[number] = message
+        if message.until_us:
+            state.lease_ends.add((message.until_us, number))
+    else:
+        message.where = Where.NOWHERE
+        block.leave(i)
+        state.lines[block.type].trim(block)
+    block.blank((i,))
+    state.plain -= 1
+    block.live -= 1
+    if block.sealed and not block.live:
+        close_block(state, block)
+    return message
+
+
+def lease(state: QueueState, numbers: range, until_us: int, retries: int, ahead: bool) -> None:  # noqa: FBT001 - hot
+    """Hand out plain messages that are in line."""
+    while numbers:
+        block = state.block_of(numbers[0])
+        if block is None:
+            raise KeyError(numbers[0])
+        i = block.place(numbers[0])
+        n = block.row(i, len(numbers))
+        here, numbers = numbers[:n], numbers[n:]
+        if i == block.head:
+            block.advance(n)
+        else:
+            for k in range(i, i + n):
+                block.leave(k)
+        take_off(state, LeaseBatch(block, until_us, retries, ahead, here, n))
+        counts = state.by_type[block.type]
+        counts.ready -= len(here)
+        counts.in_flight += len(here)
+        counts.out += len(here)
+        state.lines[block.type].trim(block)
+
+
+def take_off(state: QueueState, lease_batch: LeaseBatch) -> None:
+    """Let all of a flight be out."""
+    state.leased.update(dict.fromkeys(lease_batch.numbers, lease_batch))
+    if lease_batch.until_us:
+        first = lease_batch.numbers[0]
+        state.lease_batches[first] = lease_batch
+        state.lease_ends.add((lease_batch.until_us, -first))
+
+
+def _land(state: QueueState, lease_batch: Any, n: int) -> None:
+    """Of a flight, `n` are no longer out as they went."""
+    lease_batch.out -= n
+    if not lease_batch.out and lease_batch.until_us:
+        first = lease_batch.numbers[0]
+        del state.lease_batches[first]
+        state.lease_ends.discard((lease_batch.until_us, -first))
+
+
+def complete(state: QueueState, numbers: Iterable[int]) -> None:
+    """End plain messages that are out."""
+    take: Callable[[int], Any] = state.leased.pop
+    for lease_batch, group in groupby(numbers, take):
+        here = list(group)
+        block, n = lease_batch.block, len(here)
+        counts = state.by_type[block.type]
+        counts.completed += n
+        counts.in_flight -= n
+        counts.out -= n
+        places = block.places(here)
+        state.payload_bytes -= take_out(state, block, places)
+        state.plain -= n
+        block.live -= n
+        _land(state, lease_batch, n)
+        if block.sealed and not block.live:
+            close_block(state, block)
+        else:
+            block.blank(places)

@@ -1,0 +1,146 @@
+"""What follows from publishing: numbers, keys and their policies, bounds. Part of the queue's rules; pure like them.
+
+What becomes of a message once it was accepted is in `outcome_rules`.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from perdure.events import vocabulary as ev
+from perdure.events.codec.runs import PublishedRun
+from perdure.events.commands import DraftRun
+from perdure.events.errors import DuplicateKey, PublishTimeout, QueueFull
+from perdure.events.queue.endings import results, without_result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from perdure.events.commands import Draft, Publish
+    from perdure.events.limits import Limits
+    from perdure.events.queue.state import QueueState
+
+__all__ = ["accept", "live", "publish", "unknown"]
+
+_key_of = attrgetter("key")
+
+
+def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) -> list[ev.Event]:
+    """Accept all drafts or none, within the bounds; an id that is known adds nothing."""
+    drafts = command.drafts
+    if isinstance(drafts, DraftRun) and command.fresh:
+        _check_room(state, drafts.payloads, limits)
+        return [PublishedRun(state.next_number, drafts.type, drafts.ids, drafts.payloads)]
+    fresh = unknown(state, drafts)
+    if not fresh:
+        return []
+    _check_doubt(state, fresh)
+    _check_room(state, [draft.payload for draft in fresh], limits)
+    return accept(state, fresh, now_us, limits)
+
+
+def unknown(state: QueueState, drafts: Iterable[Draft]) -> list[Draft]:
+    """Give those whose id is not known, the first of each id."""
+    ids = state.ids
+    fresh = [draft for draft in drafts if draft.id not in ids]
+    if state.past.count:
+        fresh = [draft for draft in fresh if draft.id not in state.past]
+    if len(fresh) > 1 and len({draft.id for draft in fresh}) < len(fresh):
+        fresh = list({draft.id: draft for draft in reversed(fresh)}.values())[::-1]
+    return fresh
+
+
+def _check_doubt(state: QueueState, drafts: list[Draft]) -> None:
+    """Refuse what may have been published, handled and forgotten: ids that this system made before others that it has forgotten."""
+    if not state.past.forgotten:
+        return
+    doubtful = tuple(draft.id for draft in drafts if state.past.may_have_been(draft.id))
+    if doubtful:
+        msg = (
+            f"it is not known whether message {doubtful[0]} was published before: its id is older than others that are forgotten "
+            f"by now, {state.past.forgotten:,} in all. Look for it in the history (`audit.timeline`); if it is not there, publish "
+            "it without its id. Raise Options.finished_max where this happens."
+        )
+        raise PublishTimeout(msg, doubtful)
+
+
+def _check_room(state: QueueState, payloads: list[bytes], limits: Limits) -> None:
+    waiting = state.waiting
+    if waiting + len(payloads) > limits.backlog:
+        msg = (
+            f"{waiting:,} messages wait, {len(payloads):,} more would pass the bound of {limits.backlog:,}. "
+            "Nothing was published; try again when the handlers have caught up, or raise Options.backlog_max."
+        )
+        raise QueueFull(msg)
+    size = sum(map(len, payloads))
+    if state.payload_bytes + size > limits.backlog_bytes:
+        msg = (
+            f"{state.payload_bytes:,} bytes of payload wait, {size:,} more would pass the bound of "
+            f"{limits.backlog_bytes:,}. Nothing was published; try again when the handlers have caught up, or raise "
+            "Options.backlog_bytes."
+        )
+        raise QueueFull(msg)
+
+
+def accept(state: QueueState, drafts: Sequence[Draft], now_us: int, limits: Limits) -> list[ev.Event]:
+    """Number the drafts and let newer messages take the place of waiting ones with the same key."""
+    number = state.next_number
+    if not any(map(_key_of, drafts)):
+        return [ev.Published(n, *draft) for n, draft in enumerate(drafts, number)]
+    events: list[ev.Event] = []
+    superseded: list[ev.Published] = []
+    latest: dict[tuple[str, str], tuple[int, str]] = {}
+    fresh: dict[int, ev.Published] = {}
+    for draft in drafts:
+        if draft.key is None or draft.dedup == "append":
+            events.append(ev.Published(number, *draft))
+        else:
+            key = (draft.type, draft.key)
+            waits, running = latest.get(key) or live(state, key)
+            if draft.dedup == "reject" and (waits or running):
+                live_id = running or _id_of(state, drafts, waits)
+                msg = (
+                    f"the key {draft.key!r} of {draft.type} is held by the live message {live_id}. Nothing was published; "
+                    "wait for that one to end, or use another key or dedup policy."
+                )
+                raise DuplicateKey(msg, live_id)
+            if state.held_keys:
+                _check_held(state, draft, now_us)
+            published = ev.Published(number, *draft)
+            events.append(published)
+            if waits:
+                events.append(ev.Superseded(waits, by=number))
+                older = state.messages[waits].published if waits < state.next_number else fresh[waits]
+                superseded.append(older)
+            fresh[number] = published
+            latest[key] = (number, running)
+        number += 1
+    if superseded:
+        events += results(state, zip(superseded, repeat(without_result("Superseded"))), now_us, limits)
+    return events
+
+
+def _check_held(state: QueueState, draft: Draft, now_us: int) -> None:
+    ident, until_us = state.held_keys.get((draft.type, draft.key or ""), ("", 0))
+    if until_us > now_us:
+        msg = (
+            f"the key {draft.key!r} of {draft.type} is held for {(until_us - now_us) / 1_000_000:g} s more, since message {ident} "
+            "is done. Nothing was published; wait, or use another key or dedup window."
+        )
+        raise DuplicateKey(msg, ident)
+
+
+def live(state: QueueState, key: tuple[str, str]) -> tuple[int, str]:
+    """Give the number that waits under a key (or 0) and the id of the one that is out (or an empty string)."""
+    holder = state.keys.get(key)
+    if holder is None:
+        return 0, ""
+    return holder.waiting, state.messages[holder.running].published.id if holder.running else ""
+
+
+def _id_of(state: QueueState, drafts: Sequence[Draft], number: int) -> str:
+    if number < state.next_number:
+        return state.messages[number].published.id
+    return drafts[number - state.next_number].id

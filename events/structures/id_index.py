@@ -1,0 +1,127 @@
+"""Which number a message's id stands for: one by one for ids of any kind, in runs for those that perdure made in a row.
+
+A data structure only; how ids are made is in `perdure.publishing.message_ids`, how long they are remembered a rule of the queue.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["IdIndex", "IdRun"]
+
+PREFIX_CHARS = 24
+"""Of a UUID's 36 characters: all but the last group, which counts up."""
+RUN_PART = slice(14, 23)
+"""What all ids of one run of a system share."""
+
+
+class IdRun(Sequence[str]):
+    """Ids of one moment that count up from `start`: `prefix` and twelve hexadecimal digits each."""
+
+    __slots__ = ("n", "prefix", "start")
+
+    def __init__(self, prefix: str, start: int, n: int) -> None:
+        self.prefix = prefix
+        self.start = start
+        self.n = n
+
+    def __len__(self) -> int:
+        """Count them."""
+        return self.n
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> IdRun: ...
+
+    def __getitem__(self, index: int | slice) -> str | IdRun:
+        """Give one id, or a part of the run."""
+        if isinstance(index, slice):
+            start, stop, _ = index.indices(self.n)
+            return IdRun(self.prefix, self.start + start, max(0, stop - start))
+        if not 0 <= index < self.n:
+            raise IndexError(index)
+        return f"{self.prefix}{self.start + index:012x}"
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the ids in order."""
+        return iter(self.strings())
+
+    def strings(self) -> list[str]:
+        """Give all ids as strings."""
+        prefix = self.prefix
+        return [f"{prefix}{i:012x}" for i in range(self.start, self.start + self.n)]
+
+    def goes_on_with(self, other: Sequence[str]) -> bool:
+        """Tell whether `other` is the rest of a longer run."""
+        return type(other) is IdRun and other.prefix == self.prefix and other.start == self.start + self.n
+
+
+class IdIndex:
+    """Ids to numbers. A run costs as much as one id, however long it is."""
+
+    __slots__ = ("_runs", "_single")
+
+    def __init__(self) -> None:
+        self._single: dict[str, int] = {}
+        self._runs: dict[str, tuple[list[int], list[tuple[IdRun, int]]]] = {}
+        """By what their ids share: the counters at which runs start, in order, and beside each the run and its first number."""
+
+    def get(self, ident: str) -> int:
+        """Give the number of an id; 0 where it is not known."""
+        number = self._single.get(ident, 0)
+        return number or (self._in_runs(ident) if self._runs else 0)
+
+    def __contains__(self, ident: str) -> bool:
+        """Tell whether an id is known."""
+        return self.get(ident) != 0
+
+    def _in_runs(self, ident: str) -> int:
+        starts, runs = self._runs.get(ident[RUN_PART], ((), ()))
+        if not starts or len(ident) != PREFIX_CHARS + 12:
+            return 0
+        try:
+            counter = int(ident[PREFIX_CHARS:], 16)
+        except ValueError:
+            return 0
+        i = bisect_right(starts, counter) - 1
+        if i < 0:
+            return 0
+        run, number = runs[i]
+        offset = counter - run.start
+        return number + offset if offset < run.n and run[offset] == ident else 0
+
+    def put(self, ident: str, number: int) -> None:
+        """Enter one id."""
+        self._single[ident] = number
+
+    def put_all(self, ids: Sequence[str], first: int) -> None:
+        """Enter ids whose numbers count up from `first`."""
+        if type(ids) is not IdRun:  # quicker than to ask whether it is an instance, as sequences are abstract
+            self._single.update(zip(ids, range(first, first + len(ids)), strict=True))
+            return
+        starts, runs = self._runs.setdefault(ids.prefix[RUN_PART], ([], []))
+        i = bisect_right(starts, ids.start)
+        starts.insert(i, ids.start)
+        runs.insert(i, (ids, first))
+
+    def drop(self, ident: str, number: int) -> None:
+        """Forget one id, unless it stands for another message by now."""
+        if self._single.get(ident) == number:
+            del self._single[ident]
+
+    def drop_run(self, ids: IdRun, first: int) -> None:
+        """Forget a run that was entered as such, or piece by piece. Those of its ids that were also entered one by one are kept."""
+        part = ids.prefix[RUN_PART]
+        starts, runs = self._runs.get(part, ([], []))
+        i, end = bisect_left(starts, ids.start), bisect_left(starts, ids.start + ids.n)
+        kept = [k for k in range(i, end) if runs[k][1] - first != starts[k] - ids.start]
+        starts[i:end], runs[i:end] = [starts[k] for k in kept], [runs[k] for k in kept]
+        if not starts:
+            self._runs.pop(part, None)

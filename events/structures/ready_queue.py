@@ -1,0 +1,184 @@
+"""Ready messages of one type in the order they are due to leave: by priority, then by rank.
+
+A data structure only: which message may leave when is a rule (`queue_rules`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, TypeAlias
+
+from perdure.events.queue.message import Message, Where
+from perdure.events.structures.heap_set import HeapSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perdure.events.structures.message_block import MessageBlock
+
+__all__ = ["PriorityLevel", "ReadyQueue", "Turn"]
+
+Turn: TypeAlias = "Message | range"
+"""Who is next: one message, or the numbers of plain messages that follow each other in one parcel."""
+
+ORDERLY, LATE = Where.ORDERLY, Where.LATE
+
+
+class PriorityLevel:
+    """Ready messages of one type and one priority.
+
+    Nearly all arrive in order and go to the end of a row, plain ones in parcels; the few that come back (retries, replays), or
+    that come between two of a parcel, go to a heap. What leaves is gone at once, from wherever it leaves.
+    """
+
+    __slots__ = ("_in_late", "_late", "_orderly")
+
+    def __init__(self) -> None:
+        self._orderly: OrderedDict[int, Message | MessageBlock] = OrderedDict()
+        """By number; parcels by their first number, negative, as that one may be back as a message of its own."""
+        self._late: HeapSet[tuple[int, int]] = HeapSet()
+        """Rank and number."""
+        self._in_late: dict[int, Message] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether anything stands here."""
+        return bool(self._orderly) or bool(self._in_late)
+
+    def add(self, message: Message) -> None:
+        """Put a message that has become ready in its place."""
+        last = self._last()
+        if last is None or _is_past(last, message):
+            message.where = ORDERLY
+            self._orderly[message.number] = message
+            return
+        message.where = LATE
+        self._in_late[message.number] = message
+        self._late.add((message.rank, message.number))
+
+    def _last(self) -> Message | MessageBlock | None:
+        return next(reversed(self._orderly.values())) if self._orderly else None
+
+    def add_block(self, block: MessageBlock) -> None:
+        """Let a parcel stand at the end, where it does not yet: what is new in it was published last."""
+        self._orderly[-block.first] = block
+
+    def remove(self, message: Message) -> None:
+        """Take out a message that stands here."""
+        if message.where is ORDERLY:
+            del self._orderly[message.number]
+        else:
+            del self._in_late[message.number]
+            self._late.discard((message.rank, message.number))
+        message.where = Where.NOWHERE
+
+    def trim(self, block: MessageBlock) -> None:
+        """Let a parcel go that has nothing in line any more."""
+        if block.head >= block.n:
+            self._orderly.pop(-block.first, None)
+
+    def first(self, n: int) -> list[Turn]:
+        """Give the first `n` in order, leaving them where they are."""
+        found: list[Turn] = []
+        late = (self._in_late[number] for _, number in (self._late.ascending() if self._in_late else ()))
+        comes = next(late, None)
+        for item in self._orderly.values():
+            while n > 0 and comes is not None and comes.rank < item.rank:
+                found.append(comes)
+                n -= 1
+                comes = next(late, None)
+            if isinstance(item, Message):
+                if n > 0:
+                    found.append(item)
+                    n -= 1
+            else:
+                n, comes = _from_block(item, n, comes, late, found)
+            if n <= 0:
+                return found
+        while n > 0 and comes is not None:
+            found.append(comes)
+            n -= 1
+            comes = next(late, None)
+        return found
+
+
+def _from_block(
+    block: MessageBlock, n: int, comes: Message | None, late: Iterator[Message], found: list[Turn]
+) -> tuple[int, Message | None]:
+    """Take up to `n` from a parcel, and those that come late and whose place is among them."""
+    for numbers in block.in_line(n):
+        rest = numbers
+        while comes is not None and rest and comes.rank < rest[-1] and n > 0:
+            ahead = rest[: max(0, comes.rank - rest[0])][:n]
+            if ahead:
+                found.append(ahead)
+                n -= len(ahead)
+                rest = rest[len(ahead) :]
+            if n > 0:
+                found.append(comes)
+                n -= 1
+                comes = next(late, None)
+        if rest and n > 0:
+            found.append(rest[:n])
+            n -= len(rest[:n])
+        if n <= 0:
+            break
+    return n, comes
+
+
+class ReadyQueue:
+    """Ready messages of one type: a lane for each priority in use, highest first."""
+
+    __slots__ = ("levels", "priorities")
+
+    def __init__(self) -> None:
+        self.levels: dict[int, PriorityLevel] = {}
+        self.priorities: list[int] = []
+
+    def add(self, message: Message) -> None:
+        """Put a message that has become ready in its place."""
+        self.level(message.published.priority).add(message)
+
+    def level(self, priority: int) -> PriorityLevel:
+        """Give the lane of a priority, made at first use."""
+        level = self.levels.get(priority)
+        if level is None:
+            level = self.levels[priority] = PriorityLevel()
+            self.priorities = sorted(self.levels, reverse=True)
+        return level
+
+    def remove(self, message: Message) -> None:
+        """Take out a message, if it is in line."""
+        if message.where:
+            priority = message.published.priority
+            self.levels[priority].remove(message)
+            self._tidy(priority)
+
+    def trim(self, block: MessageBlock) -> None:
+        """Let a parcel go that has nothing in line any more."""
+        level = self.levels.get(0)
+        if level is not None:
+            level.trim(block)
+            self._tidy(0)
+
+    def _tidy(self, priority: int) -> None:
+        if not self.levels[priority] and len(self.priorities) > 1:
+            del self.levels[priority]
+            self.priorities.remove(priority)
+
+    def first(self, n: int) -> list[Turn]:
+        """Give the first `n` in order, leaving them where they are."""
+        found: list[Turn] = []
+        for priority in self.priorities:
+            turns = self.levels[priority].first(n)
+            found += turns
+            n -= sum(1 if isinstance(turn, Message) else len(turn) for turn in turns)
+            if n <= 0:
+                break
+        return found
+
+
+def _is_past(last: Message | MessageBlock, message: Message) -> bool:
+    """Tell whether a message comes after all that `last` is or will ever hold."""
+    if isinstance(last, Message):
+        return last.rank < message.rank
+    return last.sealed and last.end <= message.rank

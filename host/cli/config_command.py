@@ -1,0 +1,54 @@
+"""`perdure config`: which options are in force here, and from where; and what may be said of a folder's permissions.
+
+How options are found is in `config`; here it is only shown.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from perdure.cli.existing_folder import existing_folder
+from perdure.cli.terminal import Terminal, one_line
+from perdure.config import load_handlers, trace
+from perdure.events.errors import PerdureError
+from perdure.store.files.permissions import open_to_others
+
+__all__ = ["show_config"]
+
+console = Terminal()
+
+
+class BadConfiguration(PerdureError):
+    """What a file or a variable sets cannot be."""
+
+
+def show_config(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A data folder, to see who else could write it.", show_default=False)
+    ] = None,
+) -> None:
+    """Show the options in force and where each was set. What a host's own code sets is not known here; a start logs all of it."""
+    try:
+        traced, handlers = trace(), load_handlers()
+    except ValueError as error:
+        raise BadConfiguration(str(error)) from error
+    console.print(one_line(f"configuration file: {traced.file or 'none (name one by --config or PERDURE_CONFIG)'}"), soft_wrap=True)
+    table = Table("option", "value", "from", box=None, pad_edge=False)
+    for name, source in traced.sources.items():
+        table.add_row(one_line(name), one_line(_shown(getattr(traced.options, name))), one_line(source))
+    for type_name, name, value, source in handlers.sources():
+        table.add_row(one_line(f"{type_name}: {name}"), one_line(_shown(value)), one_line(source))
+    console.print(table)
+    if folder is not None:
+        reader = existing_folder(folder)
+        problem = open_to_others(reader.path)
+        console.print(one_line(f"folder: {problem or f'{folder} can be written by its owner alone'}"), soft_wrap=True)
+        raise typer.Exit(1 if problem else 0)
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value)

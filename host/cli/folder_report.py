@@ -1,0 +1,256 @@
+"""What `perdure stats`, `timeline` and `dead-letters` show of a folder: tables of what its log says.
+
+Only shapes; the folding is in `perdure.actors.journal.recovery`, what the commands take is in `cli` and `cli_dead_letters`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from perdure.cli.sparkline import sparkline
+from perdure.cli.terminal import inert, one_line
+from perdure.events import vocabulary as ev
+from perdure.events.codec.wire import decode
+from perdure.events.queue import dead_letters as letters
+from perdure.operations.metrics import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+    from perdure.events.codec.snapshot import States
+    from perdure.events.queue.dead_letters import Letter
+    from perdure.operations.audit import Record
+    from perdure.store import FolderReader
+    from perdure.store.maintenance.repair import Repair
+
+__all__ = ["DETAILS", "folder_report", "letter_report", "letters_table", "repair_report", "timeline_report"]
+
+THROUGHPUT_EVENTS = 200_000
+"""Throughput is drawn from so many of the newest events: it is to cost no more than a moment."""
+BUCKETS = 40
+REASONS_SHOWN = 10
+COUNTS = ("ready", "delayed", "held", "in flight", "dead", "published", "completed", "failed")
+"""Of each type: where its messages are, then how many there ever were, have completed, and how many attempts have failed."""
+NUMBER = re.compile(r"\d+")
+BAR_CHARS = 20
+IDS_SHOWN = 20
+TEXT_CHARS = 160
+DETAILS = ("attempt", "reason", "exception", "message", "percent", "note", "holder", "key", "priority", "group")
+"""Fields of an event that its line of a timeline tells."""
+
+
+def folder_report(reader: FolderReader, states: States) -> RenderableType:
+    """Tell where all messages are, what became of those that were, how fast they went, and which died of what."""
+    parts: list[RenderableType] = [Text(_heading(reader, states), style="bold"), Text()]
+    by_type = states.queue.by_type
+    if by_type:
+        parts.append(_types_table(states))
+    else:
+        parts.append(Text("no message was ever published here"))
+    if paused := _paused(states):
+        parts += [Text(), one_line(f"PAUSED: {paused}; `system.admin.resume()` lets it go on", "yellow")]
+    if throughput := _throughput(reader, states.seq):
+        parts += [Text(), *throughput]
+    stats = letters.stats(states.dead_letters)
+    if stats.total:
+        parts += [Text(), _reasons_table(stats)]
+    return Group(*parts)
+
+
+def _heading(reader: FolderReader, states: States) -> str:
+    size, place = reader.bytes_on_disk(), inert(reader.path)
+    known = f", known from {reader.first_seq:,} on" if reader.first_seq > 1 else ""
+    when = f", last at {moment(states.at_us):%Y-%m-%d %H:%M:%S} UTC" if states.seq else ""
+    return (
+        f"{place}: {states.seq:,} events{known}{when}\n{size / 2**20:,.1f} MiB in {len(reader.segments())} segment(s) and "
+        f"{len(reader.snapshot_seqs())} snapshot(s)"
+    )
+
+
+def _types_table(states: States) -> RenderableType:
+    """Give two lines for each type: its whole name, which may be long, and its numbers, which are many; both fit 80 columns."""
+    dead = letters.stats(states.dead_letters).by_type
+    counts = states.queue.by_type
+    backlog = {name: c.ready + c.delayed + c.held + c.in_flight for name, c in counts.items()}
+    most = max(backlog.values())
+    parts: list[RenderableType] = []
+    rows = {
+        name: (c.ready, c.delayed, c.held, c.in_flight, dead.get(name, 0), c.published, c.completed, c.failed)
+        for name, c in counts.items()
+    }
+    rows["all types"] = tuple(sum(column) for column in zip(*rows.values(), strict=True))
+    widths = [max(len(title), *(len(f"{row[i]:,}") for row in rows.values())) for i, title in enumerate(COUNTS)]
+    parts.append(Text("  " + "  ".join(title.rjust(width) for title, width in zip(COUNTS, widths, strict=True)), style="bold"))
+    for name in [*sorted(counts, key=lambda name: (-backlog[name], name)), "all types"]:
+        if name == "all types" and len(counts) == 1:
+            break
+        parts.append(one_line(name, "cyan"))
+        line = "  ".join((f"{n:,}" if n else "-").rjust(width) for n, width in zip(rows[name], widths, strict=True))
+        parts.append(Text(f"  {line}  {_bar(backlog.get(name, 0), most, 8)}".rstrip()))
+    return Group(*parts)
+
+
+def _paused(states: States) -> str:
+    paused = sorted(states.handlers.paused_types)
+    return "every type" if states.handlers.paused else ", ".join(paused)
+
+
+def _throughput(reader: FolderReader, last_seq: int) -> list[Text]:
+    """Draw published and completed over the time of the newest events."""
+    seen: list[tuple[int, int, int]] = []
+    for frame in reader.frames(max(last_seq - THROUGHPUT_EVENTS, 0), last_seq):
+        for at_us, events in decode(frame.body, frame.count):
+            published = sum(type(event) is ev.Published for event in events)
+            completed = sum(type(event) is ev.Completed for event in events)
+            if published or completed:
+                seen.append((at_us, published, completed))
+    if len(seen) < 2:  # noqa: PLR2004 - a rate takes two moments
+        return []
+    first_us, last_us = min(at for at, _, _ in seen), max(at for at, _, _ in seen)
+    span_us = max(last_us - first_us, 1)
+    lines = [Text(f"per second in the last {_duration(span_us / 1e6)} of the log: on average / at most", style="italic")]
+    for label, column in (("published", 1), ("completed", 2)):
+        buckets = [0] * BUCKETS
+        for row in seen:
+            buckets[min(BUCKETS - 1, (row[0] - first_us) * BUCKETS // span_us)] += row[column]
+        mean, peak = sum(buckets) / span_us * 1e6, max(buckets) * BUCKETS / span_us * 1e6
+        lines.append(one_line(f"{label}  {sparkline(buckets, floor=0)}  {mean:,.1f} / {peak:,.1f}"))
+    return lines
+
+
+def _reasons_table(stats: letters.Stats) -> Table:
+    table = Table(title=f"{stats.total:,} dead letters by reason (# is any number)", title_justify="left")
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("share", no_wrap=True)
+    table.add_column("reason")
+    alike: Counter[str] = Counter()
+    for reason, count in stats.by_reason.items():
+        alike[NUMBER.sub("#", short(reason))] += count
+    ranked = sorted(alike.items(), key=lambda item: (-item[1], item[0]))
+    for reason, count in ranked[:REASONS_SHOWN]:
+        table.add_row(f"{count:,}", _bar(count, ranked[0][1], BAR_CHARS), one_line(short(reason)))
+    if len(ranked) > REASONS_SHOWN:
+        rest = sum(count for _, count in ranked[REASONS_SHOWN:])
+        table.add_row(f"{rest:,}", "", f"{len(ranked) - REASONS_SHOWN:,} other reasons")
+    return table
+
+
+def _bar(value: float, most: float, width: int) -> str:
+    return "█" * max(round(value / most * width), 1 if value else 0) if most else ""
+
+
+def timeline_report(message_id: str, records: Sequence[Record]) -> RenderableType:
+    """Tell a message's story: a heading, a line for each fact with the time since the one before, and where it stands."""
+    first = records[0]
+    published = next((r.event for r in records if isinstance(r.event, ev.Published) and r.event.id == message_id), None)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("seq", justify="right", no_wrap=True)
+    table.add_column("time (UTC)", no_wrap=True)
+    table.add_column("after", justify="right", no_wrap=True)
+    table.add_column("event", no_wrap=True)
+    table.add_column("")
+    before = first.at
+    for record in records:
+        passed = (record.at - before).total_seconds()
+        table.add_row(
+            str(record.seq),
+            f"{record.at:%H:%M:%S.%f}"[:-3],
+            f"+{_duration(passed)}",
+            record.name,
+            one_line(_detail(record, message_id)),
+        )
+        before = record.at
+    kind = f" ({published.type})" if published is not None else ""
+    key = f", key {published.key}" if published is not None and published.key else ""
+    heading = one_line(f"message {message_id}{kind}{key}, {first.at:%Y-%m-%d}", "bold")
+    own = [record for record in records if record.message_id == message_id]
+    took = _duration((own[-1].at - own[0].at).total_seconds()) if own else "0 s"
+    return Group(heading, Text(), table, Text(), Text(f"{len(own)} facts in {took}; the last: {own[-1].name if own else '-'}"))
+
+
+def _detail(record: Record, message_id: str) -> str:
+    event = record.event
+    if isinstance(event, ev.Published) and event.id != message_id:
+        return f"{event.type}, id {event.id}: published by its handler"
+    told = ("attempts", "reason") if isinstance(event, ev.DeadLettered) else DETAILS  # the attempt before it told the rest
+    found = ((name, getattr(event, name, None)) for name in told)
+    return ", ".join(f"{name} {short(str(value))}" for name, value in found if value not in {None, "", 0})
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else str(dt.timedelta(seconds=round(seconds)))  # noqa: PLR2004 - a minute
+
+
+def letters_table(found: Iterable[Letter], total: int) -> RenderableType:
+    """List dead letters, newest first, two lines each: what and when, and why."""
+    rows = list(found)
+    parts = [Text(f"{len(rows):,} of {total:,} dead letters, newest first", style="bold")]
+    for letter in rows:
+        fact = letter.fact
+        when = f"{moment(letter.failed_us):%Y-%m-%d %H:%M:%S}"
+        parts.append(Text.assemble((inert(fact.published.id), "cyan"), inert(f"  {when}  {fact.published.type}")))
+        tries = "1 attempt" if fact.attempts == 1 else f"{fact.attempts} attempts"
+        parts.append(one_line(f"    {tries}: {short(letters.why(fact))}"))
+    return Group(*parts)
+
+
+def letter_report(letter: Letter) -> RenderableType:
+    """Tell all of one dead letter: every failed attempt, and the last traceback."""
+    fact: Any = letter.fact
+    lines = [
+        f"id        {fact.published.id}",
+        f"type      {fact.published.type}",
+        f"key       {fact.published.key or '-'}",
+        f"died      {moment(letter.failed_us):%Y-%m-%d %H:%M:%S} UTC, after {fact.attempts} attempts",
+        f"reason    {fact.reason}",
+        f"payload   {len(fact.published.payload):,} bytes",
+    ]
+    lines += [f"attempt   {f.attempt} at {moment(f.at_us):%H:%M:%S}: {f.exception}: {f.message}" for f in fact.failures]
+    story = inert(fact.traceback.rstrip(), lines=True) or "no traceback was kept"
+    return Text("\n".join([*map(inert, lines), "", story]))
+
+
+def repair_report(source: Path, target: Path, done: Repair) -> RenderableType:
+    """Tell what a repair has saved, and what is lost, in events, messages and bytes."""
+    table = Table("what", "how much", title=one_line(f"{source} to {target}"), title_justify="left")
+    table.add_row("damage found", f"{len(done.findings):,}")
+    table.add_row("events kept", f"{done.events_kept:,} (sequence {done.first_seq:,} to {done.last_seq:,})")
+    table.add_row("snapshots kept", f"{done.snapshots_kept:,}")
+    table.add_row("state known up to", f"{done.last_seq:,}")
+    table.add_row(
+        "events left behind", f"{done.events_left_behind:,} in {done.bytes_left_behind:,} bytes (whole, but cut off by damage)"
+    )
+    table.add_row("unreadable", f"{done.events_unreadable:,} events; {done.bytes_unreadable:,} bytes")
+    table.add_row("events lost", f"{done.events_lost:,} (of the two above, those that no kept snapshot holds)")
+    table.add_row("messages lost", _messages_lost(done))
+    parts: list[RenderableType] = [table]
+    parts += [one_line(f"{f.file} at offset {f.offset}, sequence {f.seq}: {f.problem}") for f in done.findings]
+    if done.lost_ids:
+        parts.append(one_line(f"to be published again: {' '.join(done.lost_ids[:IDS_SHOWN])}"))
+        if done.messages_lost > IDS_SHOWN:
+            parts.append(Text(f"and {done.messages_lost - IDS_SHOWN:,} more, see `Repair.lost_ids`"))
+    return Group(*parts)
+
+
+def _messages_lost(done: Repair) -> str:
+    unreadable = min(done.events_unreadable, done.events_lost)
+    more = f", and those among up to {unreadable:,} unreadable events" if unreadable else ""
+    return f"{done.messages_lost:,} whose publication is whole in the old folder{more}"
+
+
+def short(text: str) -> str:
+    """Give the beginning of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= TEXT_CHARS else line[: TEXT_CHARS - 1] + "…"

@@ -1,0 +1,279 @@
+"""The command line: `perdure demo`, `run`, `stats`, `timeline`, `verify`, `repair`. Parses, calls, shows; exits truthfully.
+
+What the commands do lives where the library does it; the demo is in `demo`, what is shown of a folder in `folder_report`, the
+commands for dead letters in `cli_dead_letters`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+from importlib.metadata import PackageNotFoundError, entry_points
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from perdure.actors.journal.recovery import recover
+from perdure.cli.config_command import show_config
+from perdure.cli.dead_letters_command import app as dead_letters_app
+from perdure.cli.existing_folder import existing_folder
+from perdure.cli.folder_report import folder_report, repair_report, timeline_report
+from perdure.cli.progress import interrupt_on_sigterm, shown_progress
+from perdure.cli.terminal import Terminal, one_line
+from perdure.config import FILE_VARIABLE
+from perdure.demo.runner import SHIPPED, demo
+from perdure.events.errors import PerdureError
+from perdure.operations.audit import Audit
+from perdure.store.files.permissions import open_to_others
+from perdure.store.maintenance.repair import repair
+from perdure.store.maintenance.verify import Head
+from perdure.system import System
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(dead_letters_app, name="dead-letters")
+app.command("config")(show_config)
+console = Terminal()
+Folder = Annotated[Path, typer.Argument(help="A data folder.", show_default=False)]
+
+
+class BadTarget(PerdureError):
+    """What the command line names is not there, or is not what the command needs."""
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        try:
+            console.print(f"perdure {installed_version('perdure')}", highlight=False)
+        except PackageNotFoundError:
+            console.print("perdure, version unknown: its package metadata is not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    *,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file with options, instead of the one that PERDURE_CONFIG names.")
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback does it
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """perdure: an embedded, durable message queue. FOLDER is what a System was given; reading it disturbs nothing."""
+    if config is not None:
+        if not config.is_file():
+            raise BadTarget(f"the configuration file {config} is not there, or no file; name a TOML file by --config")
+        before = os.environ.get(FILE_VARIABLE)
+        os.environ[FILE_VARIABLE] = str(config.absolute())
+        context.call_on_close(lambda: _restore(before))
+
+
+def _restore(before: str | None) -> None:
+    """Set the variable as it was, for hosts that call a command within their own process."""
+    os.environ.pop(FILE_VARIABLE, None)
+    if before is not None:
+        os.environ[FILE_VARIABLE] = before
+
+
+@app.command("demo")
+def run_demo(
+    orders: Annotated[str, typer.Argument(help="A JSON Lines file, or - for standard input.")] = str(SHIPPED),
+    folder: Annotated[Path | None, typer.Option(help="Keep everything here (must be empty); else temporary.")] = None,
+    kills: Annotated[int, typer.Option(min=0, max=1000, help="Actors to kill half-way.")] = 10,
+) -> None:
+    """Process orders, kill actors and the process half-way, and show that nothing was lost or doubled."""
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadTarget(f"{folder} is there and not an empty folder; name another one")
+    work = Path(tempfile.mkdtemp(prefix="perdure-demo-")) if folder is None else folder
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        source = Path(orders)
+        if orders == "-":
+            source = work / "orders.jsonl"
+            with source.open("wb") as spool:
+                shutil.copyfileobj(sys.stdin.buffer, spool)
+        elif not source.is_file():
+            raise BadTarget(f"{orders} is not a file; name a JSON Lines file, or - for standard input")
+        told = "standard input" if orders == "-" else source.name
+        console.print(one_line(f"orders from {told}, everything kept in {work}"), soft_wrap=True)
+        good = demo(console, source, work, kills)
+    finally:
+        if folder is None:
+            shutil.rmtree(work, ignore_errors=True)
+    if folder is None:
+        console.print("The folder was temporary and is gone; --folder FOLDER keeps it.")
+    raise typer.Exit(0 if good else 1)
+
+
+@app.command()
+def run(target: Annotated[str, typer.Argument(help="module:attribute, for example shop.queue:system")]) -> None:
+    """Serve a host's own system, and the outbox relays made for it, until SIGTERM or SIGINT; then stop it gracefully."""
+    system = _load(target)
+    try:
+        system.serve(started=lambda: console.print(one_line(f"{target} runs; {system.recovery}"), soft_wrap=True))
+    except (PerdureError, OSError):
+        raise
+    except (Exception, SystemExit) as error:  # the host's own start hooks, parts and settings may raise anything
+        raise BadTarget(f"{target} does not run: {type(error).__name__}: {error} ({_where(error)})") from error
+    console.print(one_line(f"{target} stopped"), soft_wrap=True)
+
+
+def _load(target: str) -> System:
+    module, colon, attribute = target.partition(":")
+    named = all(part.isidentifier() for part in module.split("."))
+    if not (named and colon and attribute):
+        raise BadTarget(f"{target!r} is no target; write module:attribute, for example shop.queue:system")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = importlib.import_module(module)
+    except SystemExit as error:
+        raise BadTarget(f"{module!r} ends the program while it is imported: sys.exit({error.code!r}) ({_where(error)})") from error
+    except Exception as error:  # the host's own code may raise anything while it is imported
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
+            raise BadTarget(f"there is no module {module!r} here or on the Python path") from None
+        raise BadTarget(
+            f"{module!r} cannot be imported: {type(error).__name__}: {error} ({_where(error)}). "
+            f"`{Path(sys.executable).name} -c 'import {module}'` here shows the whole traceback"
+        ) from error
+    system: object = found
+    reached = module
+    for part in attribute.split("."):
+        try:
+            system = getattr(system, part)
+        except AttributeError:
+            systems = ", ".join(f"{module}:{name}" for name, value in vars(found).items() if isinstance(value, System))
+            raise BadTarget(f"{reached} has no {part!r}, so {target} is not a perdure.System; {systems or 'none'} is") from None
+        except (Exception, SystemExit) as error:  # what the host computes may raise anything
+            raise BadTarget(f"{target} cannot be looked up: {type(error).__name__}: {error} ({_where(error)})") from error
+        reached = f"{reached}:{part}" if reached == module else f"{reached}.{part}"
+    if not isinstance(system, System):
+        raise BadTarget(f"{target} is {type(system).__name__}, not a perdure.System; give one that is made already")
+    return system
+
+
+@app.command()
+def verify(
+    folder: Folder,
+    head: Annotated[
+        str | None, typer.Option(metavar="SEQ:HASH", help="A head noted earlier: history up to there must be what it was then.")
+    ] = None,
+) -> None:
+    """Check every byte of a folder; exit status 1 on damage."""
+    if head is not None:
+        try:
+            Head.parse(head)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    reader = existing_folder(folder)
+    with shown_progress(console, "checking", reader.bytes_on_disk(), unit="bytes") as step:
+        result = Audit(folder).verify(step, head=head)
+    if not result.ok:
+        table = Table("file", "offset", "seq", "problem", title="Findings", title_justify="left")
+        for finding in result.findings:
+            table.add_row(one_line(finding.file), str(finding.offset), str(finding.seq), one_line(finding.problem))
+        console.print(table)
+    since = f", known from {result.first_seq:,} on" if result.first_seq > 1 else ""
+    console.print(
+        Text("whole", "green") if result.ok else Text("DAMAGED", "red"),
+        f": {result.events:,} events in "
+        f"{result.frames:,} frames, {result.segments} segment(s), {result.snapshots} snapshot(s), {result.bytes:,} bytes; last "
+        f"sequence {result.last_seq}{since}",
+        sep="",
+        soft_wrap=True,
+    )
+    console.print(one_line(f"head {result.head}"), soft_wrap=True)
+    if head is not None and result.ok:
+        console.print(one_line(f"history up to the head {head} is what it was"), soft_wrap=True)
+    exposed = open_to_others(folder)
+    if exposed:
+        console.print(one_line(f"open to others: {exposed}", "yellow"), soft_wrap=True)
+    if not result.ok:
+        console.print("Copy the folder as it is, then restore a backup, or: perdure repair FOLDER NEW_FOLDER", soft_wrap=True)
+    raise typer.Exit(0 if result.ok else 1)
+
+
+@app.command()
+def timeline(folder: Folder, message_id: Annotated[str, typer.Argument(metavar="ID", help="A message's id.")]) -> None:
+    """Tell all that happened to one message, and what its handler published."""
+    existing_folder(folder)
+    with shown_progress(console, "reading the log", unit="events") as step:
+        records = Audit(folder).timeline(message_id, progress=step)
+    console.print(timeline_report(message_id, records))
+
+
+@app.command()
+def stats(folder: Folder) -> None:
+    """Show where all messages are, by type, how fast they went, and what the dead letters died of."""
+    reader = existing_folder(folder)
+    with shown_progress(console, "folding the log", unit="events") as step:
+        states, _ = recover(reader, progress=step)
+    report = folder_report(reader, states)
+    console.print(report)
+
+
+@app.command("repair")
+def run_repair(
+    source: Annotated[Path, typer.Argument(help="The damaged folder; it is only read.")],
+    target: Annotated[Path, typer.Argument(help="A new folder for what is whole.")],
+) -> None:
+    """Write a new folder with what is whole of a damaged one, and say what is not. Exit status 1 if anything was lost."""
+    existing_folder(source)
+    with shown_progress(console, "saving what is whole", unit="events") as step:
+        done = repair(source, target, progress=step)
+    console.print(repair_report(source, target, done), soft_wrap=True)
+    if done.lost:
+        raise typer.Exit(1)
+
+
+def _where(error: Exception | SystemExit) -> str:
+    """Return the file and line in which an import failed: the innermost that is not one of Python's frozen ones."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}"
+
+
+def _add_commands(words: list[str]) -> None:
+    """Take in the commands of rooms that this one must not import; they are entry points of the group `perdure.commands`.
+
+    A command line that begins with a command of ours does not wait for their import, which takes as long as all the rest.
+    """
+    if words and (words[0] == "--version" or words[0] in typer.main.get_group(app).commands):
+        return
+    for point in entry_points(group="perdure.commands"):
+        found = point.load()
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=point.name)
+        else:
+            app.command(point.name)(found)
+
+
+def main() -> None:
+    """Entry point; what perdure or the file system refuses is one line on standard error, and exit status 1."""
+    _add_commands(sys.argv[1:])
+    interrupt_on_sigterm()  # not before: SIGTERM ends a program that has begun nothing, without a traceback
+    try:
+        app()
+    except (PerdureError, OSError) as error:
+        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        Terminal(stderr=True).print(one_line(f"perdure: {told}", "red"), soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The one console that all commands print with: markup is text, and controls are spelt out, whatever a message is called.
+
+What counts as a control is in `perdure.events.safe_text`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.segment import Segment
+from rich.text import Text
+
+from perdure.events.safe_text import inert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import ConsoleOptions, RenderableType
+
+__all__ = ["Terminal", "inert", "one_line"]
+
+
+class Terminal(Console):
+    """A Rich console for texts that are not to be trusted. Styles are given by `Text` and `style=`, never in brackets."""
+
+    def __init__(self, *, stderr: bool = False, **options: Any) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As Rich's, with every control that is no own of Rich's spelt out."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(inert(segment.text, lines=True), segment.style)
+
+
+def one_line(text: object, style: str = "") -> Text:
+    """Return a text for one line: line ends in it are spelt out."""
+    return Text(inert(text), style=style)

@@ -1,0 +1,98 @@
+"""What a handler asks for beyond message and context, taken from the host's svcs registry, once for each message.
+
+A container is opened for each call and closed after it, whatever became of the call. The registry is the host's own; svcs is
+only imported where one is given.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.execution.invocation import finishing
+from perdure.actors.execution.returned import awaited
+from perdure.actors.workers.context import Context
+from perdure.events.errors import InvalidMessage
+from perdure.handling.signatures import label_of, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import svcs
+
+    Handle = Callable[[Any, Any], Any]
+
+__all__ = ["adapt"]
+
+
+def adapt(
+    handler: Any, registry: svcs.Registry | None, *, takes: int = 2, message_type: type | None = None
+) -> tuple[Handle, bool, bool]:
+    """Make `(message, context)` of a function or a class with a `handle` method.
+
+    Args:
+        handler: takes the message, the context if it wants it, and whatever services it names by annotation; a class takes its
+            services in `__init__`, and a new instance handles each message.
+        registry: where services come from.
+        takes: how many of the arguments are the system's: 2, or 1 for a batch.
+        message_type: what it is registered for.
+
+    Returns:
+        what to call, whether it is a coroutine function, and whether it gets services.
+
+    Raises:
+        InvalidMessage: it cannot be called so, it takes something that is no service, or there is no registry.
+    """
+    signature = read(handler, takes, message_type)
+    needs = signature.services
+    make = _method(handler) if inspect.isclass(handler) else lambda services: _with(handler, services)
+    if not inspect.isclass(handler) and not needs and signature.arguments == takes == 2:  # noqa: PLR2004
+        return handler, signature.is_async, False  # it is called as it is
+    plain = _made(make, signature.arguments, signature.context_name)
+    if not needs:
+        return (lambda message, context: plain({}, message, context)), signature.is_async, False
+    if registry is None:
+        names = ", ".join(kind.__qualname__ for kind in needs.values())
+        msg = f"handler: {label_of(handler)} asks for {names}; give the system a registry: System(..., registry=svcs.Registry())"
+        raise InvalidMessage(msg)
+    return (_in_async_scope if signature.is_async else _in_scope)(registry, needs, plain), signature.is_async, True
+
+
+def _method(handler: Any) -> Callable[[Mapping[str, Any]], Callable[..., Any]]:
+    return lambda services: handler(**services).handle
+
+
+def _with(handler: Any, services: Mapping[str, Any]) -> Callable[..., Any]:
+    return lambda *arguments, **named: handler(*arguments, **named, **services)
+
+
+def _made(make: Callable[[Mapping[str, Any]], Callable[..., Any]], arguments: int, context_name: str | None) -> Callable[..., Any]:
+    if arguments == 2:  # noqa: PLR2004 - message and context
+        return lambda services, message, context: make(services)(message, context)
+    if context_name is not None:
+        return lambda services, message, context: make(services)(message, **{context_name: context})
+    return lambda services, message, context: make(services)(message)  # noqa: ARG005 - it takes none
+
+
+def _in_scope(registry: svcs.Registry, needs: Mapping[str, type], plain: Callable[..., Any]) -> Handle:
+    import svcs  # noqa: PLC0415 - an extra; whoever gives a registry has it
+
+    def handle(message: Any, context: Any) -> Any:
+        with svcs.Container(registry) as container:
+            container.register_local_value(Context, context)
+            services: dict[str, Any] = {name: container.get(kind) for name, kind in needs.items()}
+            return finishing(lambda message, context: plain(services, message, context))(message, context)
+
+    return handle
+
+
+def _in_async_scope(registry: svcs.Registry, needs: Mapping[str, type], plain: Callable[..., Any]) -> Handle:
+    import svcs  # noqa: PLC0415 - as above
+
+    async def handle(message: Any, context: Any) -> Any:
+        async with svcs.Container(registry) as container:
+            container.register_local_value(Context, context)
+            services: dict[str, Any] = {name: await container.aget(kind) for name, kind in needs.items()}
+            return await awaited(plain(services, message, context))
+
+    return handle

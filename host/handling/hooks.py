@@ -1,0 +1,148 @@
+"""Start and stop hooks: the host's functions on the event loop of its handlers, before the first delivery and after the last.
+
+Which loop that is, and who runs it, is in `perdure.actors.execution.event_loop`; when they run is the business of `engine`.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextvars import ContextVar, copy_context
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.execution.event_loop import EventLoop, LoopDied
+from perdure.actors.execution.returned import awaited
+from perdure.events.errors import PerdureError, WouldDeadlock
+from perdure.handling.signatures import check_hook, label_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
+    from perdure.actors.core.runtime import Runtime
+
+    Hook = Callable[[], Any]
+
+__all__ = ["Hooks", "check_outside_hooks"]
+
+logger = logging.getLogger("perdure")
+
+LOOK_S = 0.1
+"""How often the wait for a start hook looks whether the start was given up."""
+LOOP_PATIENCE_S = 5.0
+"""How long a start waits for a loop of the host's that nothing runs: another thread may be about to."""
+STOP_LEAST_S = 1.0
+"""What stop hooks have at least, also where the handlers have used up the grace period."""
+
+
+class _Mark:
+    """That a hook runs: on which stage, and whether it still does. Tasks that it leaves behind keep the mark."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime: Runtime | None = runtime
+
+
+_MARK: ContextVar[_Mark | None] = ContextVar("perdure.handling.hooks.mark", default=None)
+
+
+def check_outside_hooks(runtime: Runtime, call: str) -> None:
+    """Refuse what waits for the start or stop of this stage in one of its hooks, for whose end that start or stop waits.
+
+    Raises:
+        WouldDeadlock: a hook of it calls.
+    """
+    mark = _MARK.get()
+    if mark is not None and mark.runtime is runtime:
+        msg = (
+            f"{call}: a start or stop hook calls it, for whose end the system waits before it hands out any message, so it would "
+            "never end. Do it after the start, or leave it to a task or thread that the hook does not wait for; `publish` is "
+            "allowed in a start hook."
+        )
+        raise WouldDeadlock(msg)
+
+
+class Hooks:
+    """The hooks of one system."""
+
+    def __init__(self) -> None:
+        self.start: list[Hook] = []
+        self.stop: list[Hook] = []
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self.start or self.stop)
+
+    def add(self, which: list[Hook], hook: Any) -> None:
+        """Take a hook.
+
+        Raises:
+            InvalidMessage: it cannot be called without arguments.
+        """
+        check_hook(hook)
+        which.append(hook)
+
+    def run_start(self, runtime: Runtime, given_up: Callable[[], bool]) -> None:
+        """Run the start hooks, in the order in which they were registered; what they set in context variables, handlers see.
+
+        Raises:
+            Whatever a hook raises; the others are not run.
+        """
+        for hook in self.start:
+            runtime.variables = self._run(runtime, hook, None, given_up)
+
+    def run_stop(self, runtime: Runtime, seconds: float) -> None:
+        """Run the stop hooks, the last one first, within so many seconds. One that fails, which is logged, stops no other."""
+        until_s = runtime.executor.monotonic_s() + max(seconds, STOP_LEAST_S)
+        for hook in reversed(self.stop):
+            try:
+                self._run(runtime, hook, max(0.001, until_s - runtime.executor.monotonic_s()), lambda: False)
+            except BaseException:
+                logger.exception("the stop hook %s failed", label_of(hook))
+
+    def _run(self, runtime: Runtime, hook: Hook, seconds: float | None, given_up: Callable[[], bool]) -> Context:
+        """Run one hook to its end; gives the context variables as it has left them."""
+        loop = runtime.actors.get("event_loop")
+        if not isinstance(loop, EventLoop):
+            msg = "the event loop is not there"
+            raise LoopDied(msg)
+        mark = _Mark(runtime)
+        call = loop.call(in_context(hook, mark), runtime.variables)
+        begun_s = runtime.executor.monotonic_s()
+        until_s = None if seconds is None else begun_s + seconds
+        try:
+            while True:
+                try:
+                    variables, error = call.wait(LOOK_S)
+                except TimeoutError:
+                    if given_up() or (until_s is not None and runtime.executor.monotonic_s() >= until_s):
+                        call.cancel()
+                        msg = f"the hook {label_of(hook)} did not end in time; it was cancelled, and is left behind"
+                        raise PerdureError(msg) from None
+                    if not loop.loop.is_running() and runtime.executor.monotonic_s() >= begun_s + LOOP_PATIENCE_S:
+                        call.cancel()
+                        msg = (
+                            f"the hook {label_of(hook)} cannot run: the event loop that the system was given runs in no thread. "
+                            "Use `async with system:`, or start the system once the loop runs"
+                        )
+                        raise PerdureError(msg) from None
+                    continue
+                if error is not None:
+                    raise error
+                return variables  # type: ignore[no-any-return]
+        finally:
+            mark.runtime = None
+            runtime.loop_calls.discard(call)
+
+
+async def in_context(hook: Hook, mark: _Mark) -> tuple[Context, BaseException | None]:
+    """Call a hook and wait for what it returns; gives the context variables as it has left them, and what it raised.
+
+    Runs on the event loop, whose own use of exceptions (cancelling, SystemExit) a hook's must not be taken for.
+    """
+    error: BaseException | None = None
+    marked = _MARK.set(mark)
+    try:
+        await awaited(hook())
+    except BaseException as raised:  # noqa: BLE001 - it is raised by whoever waits for the hook
+        error = raised
+    _MARK.reset(marked)
+    return copy_context(), error

@@ -1,0 +1,102 @@
+"""A delivery in the hands of a manual consumer: checked out by the host itself, settled by it.
+
+Every call asks the queue and waits for its word; nothing is kept here but whose delivery it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.workers.context import check_percent, plain_text
+from perdure.events.commands import Done, Extend, Fail
+from perdure.events.seconds import checked_seconds, whole_us
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from perdure.actors.workers.pool import Delivery as Handed
+
+__all__ = ["Delivery"]
+
+
+class Delivery:
+    """One attempt of one message, until it is settled or its lease ends. Safe in any thread.
+
+    Raises:
+        LeaseLost: every method, once the delivery is no longer this consumer's.
+        NotRunning, StoreUnavailable: as `System.publish`.
+    """
+
+    def __init__(self, handed: Handed, message: Any, lease_s: float, ask: Callable[[Any], Any]) -> None:
+        self._published = handed.published
+        self._attempt = handed.lease.attempt
+        self._lease_us = whole_us(lease_s)
+        self._ask = ask
+        self.message = message
+
+    @property
+    def id(self) -> str:
+        """The message's id."""
+        return self._published.id
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1; also the fencing token to hand to systems outside."""
+        return self._attempt
+
+    @property
+    def key(self) -> str | None:
+        """The deduplication key, if any."""
+        return self._published.key
+
+    @property
+    def correlation_id(self) -> str:
+        """What all messages of one chain share."""
+        return self._published.correlation_id or self._published.id
+
+    @property
+    def causation_id(self) -> str | None:
+        """The id of the message whose handler published this one."""
+        return self._published.causation_id
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What the publisher gave along."""
+        return self._published.headers or {}
+
+    def ack(self) -> None:
+        """Complete the message; returns once that is on disk."""
+        self._ask(Done(*self._place))
+
+    def requeue(self, reason: str = "requeued") -> None:
+        """Put the message back at once. The attempt counts: past its retries the message becomes a dead letter."""
+        self._ask(Fail(*self._place, "perdure.Requeued", plain_text(reason), "", 0))
+
+    def reject(self, reason: str) -> None:
+        """Make a dead letter of the message at once."""
+        self._ask(Fail(*self._place, "perdure.Rejected", plain_text(reason), "", 0, plain_text(reason)))
+
+    def extend(self, seconds: float) -> None:
+        """Keep the lease for `seconds` from now on.
+
+        Raises:
+            ValueError: not more than 0 seconds.
+        """
+        self._ask(Extend(*self._place, whole_us(checked_seconds("lease", seconds, above_zero=True))))
+
+    def heartbeat(self, percent: float, note: str = "") -> None:
+        """Tell how far the work is; renews the lease for its usual time.
+
+        Raises:
+            ValueError: a percent outside 0 to 100.
+        """
+        check_percent(percent)
+        self._ask(Extend(*self._place, self._lease_us, float(percent), plain_text(note)))
+
+    @property
+    def _place(self) -> tuple[int, str, int]:
+        return self._published.number, self._published.id, self._attempt
+
+    def __repr__(self) -> str:
+        """Say which message and attempt."""
+        return f"<Delivery {self.id} of {self._published.type}, attempt {self.attempt}>"

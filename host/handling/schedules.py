@@ -1,0 +1,97 @@
+"""Recurring messages: when the next tick of a schedule is, and which message it publishes.
+
+That each tick is published once is the queue's business, and when the scheduler's (`perdure.actors.services.scheduler`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.events.errors import InvalidMessage
+from perdure.events.seconds import checked_seconds, shown, whole_us
+from perdure.handling.zones import checked_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.events.commands import Draft
+
+__all__ = ["Schedule", "Tick", "following"]
+
+MISSED = ("last", "all", "none")
+STEP_MIN_S = 0.001
+STEP_MAX_S = 1e9
+NEVER_US = 1 << 62
+"""The time of a tick that never comes (30 February)."""
+
+
+@attrs.frozen
+class Tick:
+    """The message of a schedule without one of its own."""
+
+    schedule: str
+    due: dt.datetime
+    """The time it was meant for; it may run later."""
+
+
+@attrs.frozen
+class Schedule:
+    """One schedule as the scheduler needs it."""
+
+    name: str
+    missed: str
+    after: Callable[[int], int]
+    draft: Callable[[int], Draft]
+
+
+def following(when: str | float | dt.timedelta, zone: str | dt.tzinfo | None) -> Callable[[int], int]:
+    """Give the function from a time to the next tick after it, both in microseconds since the epoch.
+
+    Args:
+        when: a cron expression, or the time between two ticks (seconds or timedelta), counted from the epoch.
+        zone: the time zone of the cron expression, by name or as a tzinfo; the machine's own where None.
+
+    Raises:
+        InvalidMessage: it says no times.
+    """
+    if isinstance(when, str):
+        return _cron(when, checked_zone(zone))
+    if zone is not None:
+        msg = f"zone: goes with a cron expression; the time between two ticks is the same everywhere, not {shown(zone)}"
+        raise InvalidMessage(msg)
+    try:
+        step_us = whole_us(checked_seconds("every", when, least=STEP_MIN_S, most=STEP_MAX_S))
+    except InvalidMessage as error:
+        msg = f"{error}; or a cron expression as text"
+        raise InvalidMessage(msg) from None
+    return lambda at_us: (at_us // step_us + 1) * step_us
+
+
+def _cron(expression: str, zone: dt.tzinfo) -> Callable[[int], int]:
+    try:
+        from cronsim import CronSim, CronSimError  # noqa: PLC0415 - an extra, for those who use it
+    except ImportError as error:
+        msg = 'every: cron expressions need the package cronsim: pip install "perdure[cron]"'
+        raise InvalidMessage(msg) from error
+
+    def after(at_us: int) -> int:
+        # Whole seconds: cron knows nothing finer, and CronSim looks for times strictly after the one given.
+        if at_us >= NEVER_US:
+            return at_us + NEVER_US
+        at_s = at_us // 1_000_000
+        for moment in CronSim(expression, dt.datetime.fromtimestamp(at_s, tz=zone)):
+            # Of a repeated hour CronSim gives the first one for a job at a fixed time: from within the second, that is the past.
+            due_s = round(moment.timestamp())
+            if due_s > at_s:
+                return due_s * 1_000_000
+        return NEVER_US
+
+    try:
+        after(0)
+    except CronSimError as error:
+        msg = f"every: {expression!r} is no cron expression: {error}"
+        raise InvalidMessage(msg) from error
+    return after

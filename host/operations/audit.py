@@ -1,0 +1,283 @@
+"""Asking the log: what happened to a message, what the queue looked like at any moment, whether history is whole.
+
+Reads only; also opens the folder of a live system, or of one that refuses to run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.actors.journal.recovery import recover
+from perdure.events import vocabulary as ev
+from perdure.events.codec.runs import count, expand
+from perdure.events.codec.wire import decode, decode_runs
+from perdure.events.errors import HistoryDropped, InvalidMessage, UnknownMessage
+from perdure.events.seconds import shown
+from perdure.operations.dropped_history import MessageDropped, check_kept, tells_its_publication
+from perdure.operations.identities import Identities
+from perdure.operations.metrics import Metrics, from_counts, moment
+from perdure.operations.moments import Point, checked_id, not_a_time, point
+from perdure.payloads.codecs import name_of
+from perdure.store import FolderReader, Verification, verify
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from perdure.events.codec.snapshot import States
+    from perdure.operations.moments import Moment
+    from perdure.store import EventStore
+
+__all__ = ["Audit", "Record"]
+
+PROGRESS_EVERY = 4_096
+"""Events between two calls of a `progress`."""
+EVENT_NAMES = {cls.__name__ for cls in ev.VOCABULARY.values()}
+
+
+@attrs.frozen
+class Record:
+    """One fact of the log."""
+
+    seq: int
+    at: dt.datetime
+    actor: str
+    """Who decided it."""
+    event: ev.Event
+    message_id: str | None = None
+    """The id of the message it is about, where it is about one and its publication is in the log."""
+
+    @property
+    def name(self) -> str:
+        """The name of the event's class."""
+        return type(self.event).__name__
+
+
+class Audit:
+    """A reader of one folder's history. Starts no actor, takes no lock, and does not disturb a live system.
+
+    Safe in any thread; an iterator belongs to one.
+
+    Raises:
+        StoreUnavailable: the folder cannot be read.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, store: EventStore | None = None) -> None:
+        if store is None:
+            if folder is None:
+                msg = "Audit needs a folder or a store"
+                raise TypeError(msg)
+            reader = FolderReader(folder)
+            reader.check_folder()
+            self._store: EventStore | FolderReader = reader
+        else:
+            self._store = store
+        self._folder = folder
+
+    @classmethod
+    def _unread(cls, folder: Path) -> Audit:
+        """Make one of a folder that nothing is looked up in yet: whether it can be read is told by the first question."""
+        audit = cls.__new__(cls)
+        audit._store, audit._folder = FolderReader(folder), folder  # noqa: SLF001 - its own class
+        return audit
+
+    @property
+    def first_seq(self) -> int:
+        """From which sequence number on it knows: 1, unless history was dropped or archived (`Options.history`)."""
+        return self._store.first_seq
+
+    def events(
+        self,
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        type: str | type | None = None,  # noqa: A002 - the front door's name
+        message_id: str | None = None,
+    ) -> Iterator[Record]:
+        """Give the facts in order, one record each.
+
+        `since` and `until` (both inclusive) are sequence numbers (int) or moments (an aware datetime, or float seconds since the
+        epoch); `type` is an event class or its name, or a message type or its name. Moments are those on record: where the clock
+        was put back between two runs, all that lies within them is given, in the order of the log.
+
+        Raises:
+            InvalidMessage: an argument names no place in the log (a naive datetime, a time given as an int), type or id.
+            HistoryDropped: `since` or `until` lies before what is kept (see `first_seq`), or the publication of `message_id` does.
+                Without `since`, what is known is given.
+            StoreCorrupt: from here on the log is damaged; all before it has been given.
+        """
+        first, last = self._point("since", since), self._point("until", until)
+        about = None if message_id is None else checked_id("message_id", message_id)
+        if (first_seq := self.first_seq) > 1:
+            moments = first.at_us is not None or last.at_us is not None
+            first_us = next((at_us for _, _, at_us in self._records(0, first_seq)), None) if moments else None
+            check_kept("since", first, first_seq, first_us)
+            check_kept("until", last, first_seq, first_us)
+            if about is not None:
+                own = (record.event for record, _, _ in self._records(0, None) if record.message_id == about)
+                if not tells_its_publication(next(own, None)):
+                    raise MessageDropped(about, first_seq)
+        return self._within(first, last, _wanted(type), about)
+
+    def _point(self, field: str, value: Moment | None) -> Point:
+        """Give the place in the log that an argument names; no place for None."""
+        if value is None:
+            return Point()
+        found = point(field, value)
+        if found.seq is not None:
+            not_a_time(field, found.seq, self._store)
+        return found
+
+    def _within(
+        self, first: Point, last: Point, wanted: Callable[[ev.Event, str | None], bool] | None, message_id: str | None
+    ) -> Iterator[Record]:
+        after = first.seq - 1 if first.seq else 0
+        # To say of a fact which message it is about, the publications before it must have been seen.
+        seen_from = 0 if message_id is not None or wanted is not None else after
+        for record, kind, at_us in self._records(seen_from, last.seq):
+            if record.seq <= after or (first.at_us is not None and at_us < first.at_us):
+                continue
+            if last.at_us is not None and at_us > last.at_us:
+                continue  # a later one may lie before it: the clock may have been put back between two runs
+            if message_id is not None and record.message_id != message_id:
+                continue
+            if wanted is not None and not wanted(record.event, kind):
+                continue
+            yield record
+
+    def _records(self, after: int, until: int | None) -> Iterator[tuple[Record, str | None, int]]:
+        """Give records, each with the type of the message it is about, and its time in microseconds since the epoch."""
+        about = Identities()
+        for frame in self._store.frames(after, until):
+            seq = frame.first_seq
+            for at_us, events in decode_runs(frame.body, frame.count):
+                at = moment(at_us)
+                for run in events:
+                    about.see(run)
+                    for event in expand((run,)):
+                        if seq > after and (until is None or seq <= until):
+                            ident, kind = about.of(event)
+                            yield Record(seq, at, event.DECIDER, event, ident), kind, at_us
+                        seq += 1
+                    about.forget(run)
+
+    def timeline(self, message_id: str, *, progress: Callable[[int], None] | None = None) -> list[Record]:
+        """Tell a message's whole story in order, across restarts, with the publications that it caused, and those caused.
+
+        Args:
+            message_id: whose.
+            progress: called with how many events have been read, every few thousand.
+
+        Raises:
+            UnknownMessage: no message of that id was ever published here.
+            HistoryDropped: its publication is not in what is kept, if there was one. (An UnknownMessage, too.)
+            InvalidMessage: it is no id.
+        """
+        checked_id("message_id", message_id)
+        family = {message_id}
+        story: list[Record] = []
+        for read, (record, _, _) in enumerate(self._records(0, None)):
+            if progress is not None and not read % PROGRESS_EVERY:
+                progress(read)
+            event = record.event
+            if isinstance(event, ev.Published) and event.causation_id in family:
+                family.add(event.id)
+                story.append(record)
+            elif record.message_id == message_id:
+                story.append(record)
+        own = next((record.event for record in story if record.message_id == message_id), None)
+        if (first_seq := self.first_seq) > 1 and not tells_its_publication(own):
+            raise MessageDropped(message_id, first_seq)
+        if not story:
+            msg = f"no message {message_id!r} was published in this folder"
+            raise UnknownMessage(msg)
+        return story
+
+    def state_at(self, when: Moment) -> Metrics:
+        """Give the counts as they were at a sequence number (int) or a moment (an aware datetime, or float seconds since 1970).
+
+        At a moment is after the last event on record that is not later. A number past the log's end means its end.
+
+        Raises:
+            InvalidMessage: `when` names no place in the log (a naive datetime, a time given as an int).
+            HistoryDropped: what is known begins later.
+            StoreCorrupt: the log is damaged before that point.
+        """
+        at = self._point("when", when) if when is not None else point("when", None)
+        states, _ = recover(self._store, at.seq if at.at_us is None else self._seq_at(at.at_us))
+        return counts_of(states)
+
+    def _seq_at(self, at_us: int) -> int:
+        """Give the number of the last event at or before a moment; all are looked at, as the clock may have been put back."""
+        last, earliest_us = 0, None
+        for frame in self._store.frames():
+            seq = frame.first_seq
+            for batch_us, events in decode_runs(frame.body, frame.count):
+                seq += count(events)
+                earliest_us = batch_us if earliest_us is None else min(batch_us, earliest_us)
+                if batch_us <= at_us:
+                    last = seq - 1
+        if earliest_us is None:
+            return self.first_seq - 1  # all that was before is in a snapshot
+        if not last and self.first_seq > 1:
+            msg = f"history before {moment(earliest_us)} (sequence {self.first_seq}) was dropped or archived"
+            raise HistoryDropped(msg)
+        return last
+
+    def verify(self, progress: Callable[[int], None] | None = None, *, head: str | None = None) -> Verification:
+        """Check every byte of the folder; `progress` is told the bytes read so far.
+
+        With `head`, the `.head` of an earlier check, history up to there must be what it was then.
+
+        Raises:
+            ValueError: `head` is none, or there is no folder to compare it with.
+            HistoryDropped: `head` is from before what is kept.
+        """
+        path = getattr(self._store, "path", None)
+        if path is not None:
+            # In the folder that the store has opened, whatever is under its name by now.
+            return verify(path, disk=getattr(self._store, "disk", None), progress=progress, head=head)
+        if head is not None:
+            msg = "head: a log in memory has none to compare"
+            raise ValueError(msg)
+        result = Verification()
+        for frame in self._store.frames():
+            decode(frame.body, frame.count)
+            result.frames += 1
+            result.events += frame.count
+            result.last_seq = frame.last_seq
+        return result
+
+
+def counts_of(states: States) -> Metrics:
+    """Give the counts of folded states."""
+    queue = states.queue
+    return from_counts(
+        seq=states.seq,
+        at_us=states.at_us,
+        by_type=queue.by_type,
+        dead=len(queue.dead),
+        late_results=queue.late_results,
+        payload_bytes=queue.payload_bytes,
+        keys_held=len(queue.held_keys),
+        results_kept=len(queue.results),
+    )
+
+
+def _wanted(kind: str | type | None) -> Callable[[ev.Event, str | None], bool] | None:
+    if kind is None:
+        return None
+    if isinstance(kind, str):
+        if kind in EVENT_NAMES:
+            return lambda event, _: type(event).__name__ == kind
+        return lambda _, message_type: message_type == kind
+    if not isinstance(kind, type):
+        msg = f"type: an event class, a message type, or the name of one, not {shown(kind)}"
+        raise InvalidMessage(msg)
+    if issubclass(kind, ev.Event):
+        return lambda event, _: isinstance(event, kind)
+    name = name_of(kind)
+    return lambda _, message_type: message_type == name

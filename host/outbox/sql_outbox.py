@@ -1,0 +1,301 @@
+"""The outbox: messages written into the host's own SQL transaction, and read from there once that has committed.
+
+A row is there exactly if the host's transaction committed. It is published by its id and deleted afterwards, by an actor
+(`perdure.actors.services.relay`); whoever dies in between, the same ids are published again, which adds nothing: each message once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import random
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perdure.actors.core.clock import SystemClock
+from perdure.actors.core.messages import Wake
+from perdure.actors.services.relay import REFUSALS
+from perdure.events.commands import Draft
+from perdure.events.errors import InvalidMessage
+from perdure.events.seconds import checked_seconds
+from perdure.events.vocabulary import Terms
+from perdure.middleware import around_publish
+from perdure.options import Options
+from perdure.payloads.codecs import Codec, MessagePack, TypeNames
+from perdure.publishing.drafts import PLAIN_POLICY, PLAIN_TERMS, Drafts
+from perdure.publishing.message_ids import Ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from perdure.middleware import Middleware
+    from perdure.system import System
+
+__all__ = ["Outbox", "OutboxRelay"]
+
+TABLE = "perdure_outbox"
+BATCH = 500
+
+
+class _Sql:
+    """One connection's dialect: sqlite3, psycopg, Django's on either, or a SQLAlchemy connection or session on either."""
+
+    def __init__(self, connection: Any) -> None:
+        if hasattr(connection, "get_bind"):  # a SQLAlchemy session
+            connection = connection.connection()
+        self._connection = connection
+        if hasattr(connection, "exec_driver_sql"):
+            vendor = connection.dialect.name
+            self.mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+            self._execute = connection.exec_driver_sql
+        elif hasattr(connection, "vendor") and hasattr(connection, "cursor"):  # Django's, or its proxy for this thread's
+            vendor = connection.vendor
+            self.mark = "%s"
+            self._execute = self._by_cursor
+        elif callable(getattr(connection, "execute", None)):
+            vendor = "sqlite" if any(cls.__module__ == "sqlite3" for cls in type(connection).__mro__) else "postgresql"
+            self.mark = "?" if vendor == "sqlite" else "%s"
+            self._execute = connection.execute
+        else:
+            msg = (
+                "connection: a sqlite3 or psycopg (3) connection, Django's `connection`, a SQLAlchemy connection or session, not "
+                f"{type(connection).__module__}.{type(connection).__qualname__}"
+            )
+            raise TypeError(msg)
+        if vendor not in ("sqlite", "postgresql"):
+            msg = f"connection: the outbox is written for SQLite and PostgreSQL, not for {vendor}"
+            raise ValueError(msg)
+        self.is_sqlite = vendor == "sqlite"
+
+    def _by_cursor(self, sql: str, parameters: tuple[Any, ...]) -> Any:
+        cursor = self._connection.cursor()
+        cursor.execute(sql, parameters)
+        return cursor
+
+    def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
+        """Execute a statement written with `?`."""
+        return self._execute(sql.replace("?", self.mark), parameters)
+
+
+class Outbox:
+    """Writes messages into a transaction of the host's own database.
+
+    Args:
+        connection: a sqlite3 or psycopg connection, Django's `connection` (inside `transaction.atomic()`), or a SQLAlchemy
+            connection or session. The host begins and commits.
+        system: the system that will publish the messages, running or not: its codec, options, clock and middleware hold here too.
+        codec: where the system is in another process: as its codec.
+        options: as its options.
+        middleware: as its middleware, outermost first; only `publish` is called, and its messages' own policies are kept.
+
+    Raises:
+        TypeError: it is no such connection; or both a system and what it would say were given.
+        ValueError: its database is neither SQLite nor PostgreSQL.
+
+    Belongs to the thread that the connection belongs to.
+    """
+
+    def __init__(
+        self,
+        connection: Any,
+        *,
+        system: System | None = None,
+        codec: Codec | None = None,
+        options: Options | None = None,
+        middleware: Sequence[Middleware] = (),
+    ) -> None:
+        self._sql = _Sql(connection)
+        if system is not None:
+            if codec is not None or options is not None or middleware:
+                msg = "Outbox: a system says codec, options and middleware itself; give either it or them"
+                raise TypeError(msg)
+            known = system.drafts
+            codec, options, middleware = known.codec, known.options, known.middleware
+            names, clock, ids = known.names, known.clock, known.ids
+        else:
+            names, clock = TypeNames(), SystemClock()
+            ids = Ids(clock, random.SystemRandom())
+        self._drafts = Drafts(names, codec or MessagePack(), clock, ids, options or Options())
+        self._draft = around_publish(middleware, self._make)
+
+    def _make(self, message: Any, **options: Any) -> Draft:
+        """Make a draft; without a policy of its own it gets that of its handler, which only the publishing system knows."""
+        draft = self._drafts.make(message, **options)
+        named = options.get("dedup") is not None or options.get("debounce") is not None
+        return draft if named else draft._replace(dedup=None)
+
+    def create_table(self) -> None:
+        """Create the table `perdure_outbox` where it is not there. For migrations, its only index is its key."""
+        kind = "INTEGER PRIMARY KEY AUTOINCREMENT" if self._sql.is_sqlite else "BIGSERIAL PRIMARY KEY"
+        blob = "BLOB" if self._sql.is_sqlite else "BYTEA"
+        self._sql.run(f"CREATE TABLE IF NOT EXISTS {TABLE} (seq {kind}, id TEXT NOT NULL, draft {blob} NOT NULL)")
+
+    def publish(self, message: Any, **options: Any) -> str:
+        """Write a message; it is published after the host's commit, and never if it rolls back. Gives its id.
+
+        Takes the options of `System.publish`. A message that could not be published is refused here and now.
+
+        Raises:
+            InvalidMessage, PayloadTooLarge, UnknownMessageType: as `System.publish`.
+        """
+        draft = self._draft(message, **options)
+        self._sql.run(f"INSERT INTO {TABLE} (id, draft) VALUES (?, ?)", (draft.id, msgspec.msgpack.encode(draft)))  # noqa: S608
+        return draft.id
+
+
+class OutboxRelay:
+    """Has the system's relay publish what outboxes have written, in order: `with system, OutboxRelay(system, connect): ...`.
+
+    Args:
+        system: what publishes; it must be running.
+        connect: makes a connection of the relay's own, as `Outbox` takes them (with `commit` and `close`); for Django
+            `lambda: django.db.connections.create_connection("default")`.
+        every_s: how often to look, in seconds; `notify` makes it look at once.
+
+    Two relays on one table are harmless. A row that is refused (its key is held, and its policy is `reject`) stays and is tried
+    again, after pauses that grow up to half a minute, and holds nobody up, however many such rows there are. While there are
+    some, a row that a slower transaction commits in front of them is seen when they are tried again.
+
+    All methods may be called in any thread; `connect` is called in the relay's, or in that of who calls `relay_once`.
+    """
+
+    _names = itertools.count(1)
+
+    def __init__(self, system: System, connect: Callable[[], Any], *, every_s: float = 0.5) -> None:
+        self._system = system
+        self._connect = connect
+        self.every_s = checked_seconds("every_s", every_s, above_zero=True)
+        self.name = f"outbox-{next(self._names)}"
+        self._at_work = threading.Lock()
+        """Held while the database is used: `stop` returns with no statement under way."""
+        self._ended = True
+        self._pid = os.getpid()
+        """Of the process that relays: in a forked child of it, the lock may be held by a thread that is not there."""
+        self.published = 0
+        """How many rows it has published and deleted."""
+        system.belongs(self)
+
+    def notify(self) -> None:
+        """Look at once: for a host that has just committed."""
+        self._system.runtime.tell("relay", Wake())
+
+    def start(self) -> None:
+        """Begin to relay.
+
+        Raises:
+            NotRunning: the system does not run.
+        """
+        self._ended, self._pid = False, os.getpid()
+        try:
+            self._system.relay(self)
+        except BaseException:
+            self._ended = True
+            raise
+
+    def stop(self) -> None:
+        """Relay no more. What was read and not deleted stays, and is known by its ids when it is read again."""
+        if self._pid == os.getpid():
+            with self._at_work:
+                self._ended = True
+        if self._system.running:
+            self._system.runtime.drop_outbox(self.name)
+
+    def __enter__(self) -> Self:
+        """See `start`."""
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """See `stop`."""
+        self.stop()
+
+    def relay_once(self) -> int:
+        """Publish what is there now, in the caller's thread; gives how many.
+
+        What fails is raised, and nothing is deleted that was not published.
+
+        Raises:
+            DuplicateKey, InvalidMessage: some row was refused; the first such error, once all others are published.
+            Others as `System.publish`, at once; and whatever the database raises.
+        """
+        count, after = 0, 0
+        first: Exception | None = None
+        while rows := self._select(after):
+            refused = self._publish(rows)
+            self._delete([row for row, _ in rows if row not in refused])
+            count += len(rows) - len(refused)
+            for error in refused.values():
+                first, after = first or error, rows[-1][0]
+        if first is not None:
+            raise first
+        return count
+
+    def _publish(self, rows: list[tuple[int, Draft | InvalidMessage]]) -> dict[int, Exception]:
+        """Publish rows in one commit, or, where one is in the way of the others, each on its own; gives those that were refused."""
+        drafts = [draft for _, draft in rows if isinstance(draft, Draft)]
+        if len(drafts) == len(rows):
+            with contextlib.suppress(*REFUSALS):
+                self._system.publish_drafts(drafts)
+                return {}
+        refused: dict[int, Exception] = {}
+        for row, draft in rows:
+            try:
+                if isinstance(draft, InvalidMessage):
+                    raise draft
+                self._system.publish_drafts([draft])
+            except REFUSALS as error:
+                refused[row] = error
+        return refused
+
+    def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
+        """See `Source.read`."""
+        with self._at_work:
+            return [] if self._ended else self._select(after)
+
+    def delete(self, rows: list[int]) -> None:
+        """See `Source.delete`."""
+        with self._at_work:
+            if not self._ended:
+                self._delete(rows)
+
+    def _select(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
+        sql = f"SELECT seq, draft FROM {TABLE} WHERE seq > ? ORDER BY seq LIMIT {BATCH}"  # noqa: S608
+        with contextlib.closing(self._connect()) as connection:
+            found = _Sql(connection).run(sql, (after,)).fetchall()
+        return [(row, self._draft(row, bytes(body))) for row, body in found]
+
+    def _delete(self, rows: list[int]) -> None:
+        with contextlib.closing(self._connect()) as connection:
+            marks = ", ".join("?" * len(rows))
+            _Sql(connection).run(f"DELETE FROM {TABLE} WHERE seq IN ({marks})", tuple(rows))  # noqa: S608
+            connection.commit()
+        self.published += len(rows)
+
+    def _draft(self, row: int, body: bytes) -> Draft | InvalidMessage:
+        try:
+            draft = _read_draft(body)
+        except (msgspec.DecodeError, TypeError, IndexError) as error:
+            # In the way of nobody: it may be from a newer version, whose relay will come.
+            return InvalidMessage(f"row {row} of {TABLE} is no draft that this version can read: {error}")
+        return draft if draft.key is None else self._under_policy(draft)
+
+    def _under_policy(self, draft: Draft) -> Draft:
+        """Give a draft with a key what its handler's policy says, but for what was named when it was written."""
+        policy, window_us, key_parallelism = self._system.drafts.policies.get(draft.type, PLAIN_POLICY)
+        dedup, terms = draft.dedup or policy, draft.terms or PLAIN_TERMS
+        is_label = dedup == "append"
+        terms = terms._replace(
+            window_us=0 if is_label else terms.window_us or window_us, key_parallelism=key_parallelism if is_label else 0
+        )
+        return draft._replace(dedup=dedup, terms=None if terms == PLAIN_TERMS else terms)
+
+
+def _read_draft(body: bytes) -> Draft:
+    fields = msgspec.msgpack.decode(body)
+    draft = Draft(*fields[:-1])
+    return draft if fields[-1] is None else draft._replace(terms=Terms(*fields[-1]))

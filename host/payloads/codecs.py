@@ -1,0 +1,262 @@
+"""How a host's objects become payloads under a stable name, and come back.
+
+MessagePack for plain data, attrs, dataclasses, msgspec structs and pydantic models; pickling, only where it was asked for, is in
+`pickling`. What is done with a payload is not known here.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+
+import attrs
+import msgspec
+
+from perdure.events.errors import InvalidMessage, UnknownMessageType
+from perdure.payloads.foreign_types import decode_hook, dump_model, encode_hook, is_model, model_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["BindingCodec", "Codec", "MessagePack", "TypeNames", "make_decoder", "message", "name_of", "upcast", "version_of"]
+
+T = TypeVar("T")
+NAME_ATTRIBUTE = "__perdure_name__"
+VERSION_ATTRIBUTE = "__perdure_version__"
+VERSION_MAX = 10_000
+_encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
+
+
+def message(
+    *, name: str, version: int = 1, upcasters: Mapping[int, Callable[[Any], Any]] | None = None
+) -> Callable[[type[T]], type[T]]:
+    """Give a message class a stable name, so that it can be moved, renamed, or defined inside a function.
+
+    Args:
+        name: what the log calls it.
+        version: of its fields; to be raised when they change in a way that defaults do not cover.
+        upcasters: for each older version, the function that makes the fields (plain data) of the next one from it.
+
+    Raises:
+        InvalidMessage: a name that is empty or has more than 200 characters, or an older version without a way up to today's.
+    """
+    if not isinstance(name, str) or not 0 < len(name) <= 200:  # noqa: PLR2004 - the bound is told in the error
+        msg = f"name: a message type's name has 1 to 200 characters, not {name!r}"
+        raise InvalidMessage(msg)
+
+    steps = dict(upcasters or {})
+    if type(version) is not int or not 1 <= version <= VERSION_MAX or not set(steps) <= set(range(1, version)):
+        told = sorted(map(repr, steps))
+        msg = (
+            f"version: a whole number from 1 to {VERSION_MAX} above every version in upcasters ({', '.join(told)}), not {version!r}"
+        )
+        raise InvalidMessage(msg)
+    if missing := sorted(set(range(1, version)) - set(steps)):
+        msg = (
+            f"upcasters: {name!r} in version {version} has no way up from version {missing[0]}: a function for each older version, "
+            f"also for {', '.join(map(str, missing))}. For one that no log holds any more, give a function that raises."
+        )
+        raise InvalidMessage(msg)
+    for step, function in steps.items():
+        if not callable(function):
+            msg = f"upcasters: a function from version {step} of {name!r}, not {function!r}"
+            raise InvalidMessage(msg)
+
+    def named(cls: type[T]) -> type[T]:
+        setattr(cls, NAME_ATTRIBUTE, name)
+        setattr(cls, VERSION_ATTRIBUTE, (version, steps))
+        return cls
+
+    return named
+
+
+def name_of(cls: type) -> str:
+    """Give the stable name of a message class.
+
+    Raises:
+        UnknownMessageType: it is defined inside a function and was not named, so no later run could find it.
+    """
+    name = cls.__dict__.get(NAME_ATTRIBUTE)
+    if name is not None:
+        return str(name)
+    if "<locals>" in cls.__qualname__:
+        msg = (
+            f"type: {cls.__qualname__} is defined inside a function, where a later run cannot find it again. Move it to the "
+            'top level of its module, or name it: @perdure.message(name="...").'
+        )
+        raise UnknownMessageType(msg)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def version_of(cls: type | None) -> int:
+    """Give the version of a message class's fields."""
+    return int(cls.__dict__.get(VERSION_ATTRIBUTE, (1,))[0]) if cls is not None else 1
+
+
+def upcast(plain: Any, version: int, cls: type) -> Any:
+    """Make an object of today's class from the plain data of an older version.
+
+    Raises:
+        InvalidMessage: there is no way up from that version, or what comes out does not fit the class.
+    """
+    today, steps = cls.__dict__.get(VERSION_ATTRIBUTE, (1, {}))
+    for step in range(version, today):
+        if step not in steps:
+            msg = f"a payload of {cls.__qualname__} in version {step} has no upcaster to version {step + 1}"
+            raise InvalidMessage(msg)
+        try:
+            plain = steps[step](plain)
+        except Exception as error:
+            msg = f"the upcaster of {cls.__qualname__} from version {step} failed: {error!r}"
+            raise InvalidMessage(msg) from error
+    if isinstance(plain, cls):
+        return plain
+    try:
+        return model_reader(cls)(plain) if is_model(cls) else msgspec.convert(plain, cls, dec_hook=decode_hook)
+    except Exception as error:
+        msg = f"a payload brought up from version {version} does not fit {cls.__qualname__}: {error}"
+        raise InvalidMessage(msg) from error
+
+
+class TypeNames:
+    """Which class stands behind which name; filled by what the host registers, publishes or asks for."""
+
+    def __init__(self) -> None:
+        self._classes: dict[str, type] = {}
+        self._names: dict[type, str] = {}
+        self.versions: dict[str, int] = {}
+        """The versions of the types that have more than one."""
+
+    def of(self, kind: str | type) -> str:
+        """Give the name of what is meant: a class, or its name itself.
+
+        Raises:
+            UnknownMessageType: as `name`.
+        """
+        return kind if isinstance(kind, str) else self.name(kind)
+
+    def name(self, cls: type) -> str:
+        """Give a class's name, and remember the class.
+
+        Raises:
+            UnknownMessageType: it is no class, it has no stable name, or another class has the same one.
+        """
+        if not isinstance(cls, type):
+            msg = f"type: a message class is needed here, not {cls!r}"
+            raise UnknownMessageType(msg)
+        name = self._names.get(cls)
+        if name is None:
+            name = name_of(cls)
+            other = self._classes.get(name)
+            if other is not None and other is not cls and other.__qualname__ != cls.__qualname__:
+                msg = f"type: the name {name!r} belongs to {other!r} already; give {cls!r} another one"
+                raise UnknownMessageType(msg)
+            self._names[cls] = name
+            self._classes[name] = cls
+            if version_of(cls) > 1:
+                self.versions[name] = version_of(cls)
+        return name
+
+    def find(self, name: str) -> type | None:
+        """Give the class behind a name: one that was used here, or one of a module that is loaded."""
+        known = self._classes.get(name)
+        if known is not None:
+            return known
+        module, _, qualname = name.rpartition(".")
+        found = getattr(sys.modules.get(module or "builtins"), qualname, None)
+        return found if isinstance(found, type) and found.__dict__.get(NAME_ATTRIBUTE) in (None, name) else None
+
+    def add(self, name: str, cls: type) -> None:
+        """Let a class stand behind a name that is not its own."""
+        self._classes[name] = cls
+
+    def known(self) -> list[str]:
+        """Give all names used here, sorted."""
+        return sorted(self._classes)
+
+
+class Codec(Protocol):
+    """Objects to bytes and back."""
+
+    def encode(self, message: Any) -> bytes:
+        """Encode; raises InvalidMessage for what it cannot."""
+
+    def decode(self, payload: bytes, cls: type | None) -> Any:
+        """Decode into `cls`, or into plain data without one; raises InvalidMessage for what it cannot."""
+
+
+@runtime_checkable
+class BindingCodec(Codec, Protocol):
+    """A codec whose payloads hold for one message alone: what was moved to another type or id is refused."""
+
+    def bind(self, payload: bytes, type_name: str, ident: str) -> bytes:
+        """Bind what `encode` gave to the message that it is of."""
+
+    def decode_bound(self, payload: bytes, cls: type | None, type_name: str, ident: str) -> Any:
+        """Decode what `bind` gave; raises InvalidMessage for what it cannot, or what was bound to another message."""
+
+
+class MessagePack:
+    """MessagePack by msgspec; a class's fields by name, so that fields can be added with a default."""
+
+    def __init__(self) -> None:
+        self._decoders: dict[type, Callable[[bytes], Any]] = {}
+        self._encoders: dict[type, Callable[[Any], bytes]] = {}
+
+    def encode(self, message: Any) -> bytes:
+        """See `Codec.encode`."""
+        try:
+            return self.encoder(message.__class__)(message)
+        except Exception as error:  # a hook or property of the host's own may raise anything
+            msg = (
+                f"message: {type(message).__qualname__} cannot be encoded: {error}. Use plain fields (numbers, strings, bytes, "
+                "lists, dicts, datetimes), or codec=perdure.CloudPickle(key=...)."
+            )
+            raise InvalidMessage(msg) from error
+
+    def encoder(self, cls: type) -> Callable[[Any], bytes]:
+        """Give the function that encodes objects of a class, made at first use. It raises whatever it likes."""
+        known = self._encoders.get(cls)
+        if known is None:
+            known = self._encoders[cls] = _make_encoder(cls)
+        return known
+
+    def decode(self, payload: bytes, cls: type | None) -> Any:
+        """See `Codec.decode`."""
+        try:
+            return self.decoder(cls or object)(payload)
+        except Exception as error:  # a hook or validator of the host's own may raise anything
+            name = "plain data" if cls is None else cls.__qualname__
+            msg = f"a payload of {len(payload)} bytes cannot be decoded as {name}: {error}"
+            raise InvalidMessage(msg) from error
+
+    def decoder(self, cls: type) -> Callable[[bytes], Any]:
+        """Give the function that decodes a class, made at first use.
+
+        Raises:
+            TypeError, NameError: there is none for that class.
+        """
+        known = self._decoders.get(cls)
+        if known is None:
+            known = self._decoders[cls] = make_decoder(cls)
+        return known
+
+
+def make_decoder(kind: Any) -> Callable[[bytes], Any]:
+    """Make the function that decodes a class, or whatever else may stand as an annotation.
+
+    Raises:
+        TypeError, NameError: there is none.
+    """
+    if is_model(kind):
+        plain, read = msgspec.msgpack.Decoder().decode, model_reader(kind)
+        return lambda payload: read(plain(payload))
+    return msgspec.msgpack.Decoder(Any if kind is object else kind, dec_hook=decode_hook).decode
+
+
+def _make_encoder(cls: type) -> Callable[[Any], bytes]:
+    if is_model(cls):
+        return lambda message: _encode(dump_model(message))
+    if attrs.has(cls) and any(field.name.startswith("_") for field in attrs.fields(cls)):
+        return lambda message: _encode(attrs.asdict(message, recurse=False))  # msgspec leaves private fields out
+    return _encode

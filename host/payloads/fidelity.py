@@ -1,0 +1,196 @@
+"""That what is published arrives: a type that no handler could be given is refused, and so is a value that would arrive changed.
+
+How objects become bytes is in `payloads`; what equal means is in `sameness`, and what needs no look in `proofs`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.events.errors import InvalidMessage
+from perdure.payloads.codecs import MessagePack, make_decoder
+from perdure.payloads.differences import difference
+from perdure.payloads.foreign_types import undecodable_parts
+from perdure.payloads.proofs import prove
+from perdure.payloads.signed_pickle import CloudPickle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.payloads.codecs import Codec
+
+__all__ = ["Fidelity"]
+
+WAY_OUT = "Use plain fields that say what they hold (see docs/API.md, Message types), or codec=perdure.CloudPickle(key=...)."
+
+
+def _always(_message: Any) -> bool:
+    return True
+
+
+def _never(_message: Any) -> bool:
+    return False
+
+
+class Fidelity:
+    """Encodes messages so that each arrives equal to what was published, or is refused. Safe in any thread.
+
+    Args:
+        codec: what encodes and decodes.
+        checks_values: whether each message is looked at; its class is, in any case, once.
+    """
+
+    def __init__(self, codec: Codec, *, checks_values: bool = True) -> None:
+        self._codec = codec
+        self._checks_values = checks_values
+        self._ways: dict[type, tuple[Callable[[Any], bytes], Callable[[Any], bool]]] = {}
+        """By class: what encodes its objects (and raises whatever it likes), and what tells that one needs no closer look."""
+
+    def check_type(self, cls: type) -> None:
+        """Make sure, once for each class, that its messages can be decoded.
+
+        Raises:
+            InvalidMessage: they cannot; names the field and its type.
+        """
+        if cls not in self._ways:
+            self._learn(cls)
+
+    def _learn(self, cls: type) -> tuple[Callable[[Any], bytes], Callable[[Any], bool]]:
+        encode: Callable[[Any], bytes] = self._codec.encode
+        proof: Callable[[Any], bool] = _never
+        if type(self._codec) is MessagePack:
+            _check_decodable(cls, self._codec)
+            encode, proof = self._codec.encoder(cls), prove(cls) or _never
+        self._ways[cls] = way = (encode, proof if self._checks_values else _always)
+        return way
+
+    def encode(self, message: Any) -> bytes:
+        """Return a message's payload.
+
+        Raises:
+            InvalidMessage: it cannot be encoded, or would arrive changed; says where.
+        """
+        cls = type(message)
+        encode, proof = self._ways.get(cls) or self._learn(cls)
+        try:
+            payload = encode(message)
+            if proof(message):
+                return payload
+        except Exception:  # noqa: BLE001 - the codec itself says what is wrong with it
+            payload = self._codec.encode(message)
+        self._check(message, payload)
+        return payload
+
+    def encode_all(self, messages: list[Any]) -> list[bytes]:
+        """Return the payloads of messages of one class, in order.
+
+        Raises:
+            InvalidMessage: as `encode`, for the first that is refused.
+        """
+        cls = type(messages[0])
+        encode, proof = self._ways.get(cls) or self._learn(cls)
+        try:
+            payloads = list(map(encode, messages))
+            if proof is not _never and all(map(proof, messages)):
+                return payloads
+        except Exception:  # noqa: BLE001 - encoded one by one, the one that is wrong is told
+            return list(map(self.encode, messages))
+        if proof is not _never:
+            return list(map(self.encode, messages))
+        for message, payload in zip(messages, payloads, strict=True):
+            self._check(message, payload)
+        return payloads
+
+    def _check(self, message: Any, payload: bytes) -> None:
+        """Decode what was encoded, and refuse a message that comes back changed."""
+        cls = type(message)
+        try:
+            arrived = self._codec.decode(payload, cls)
+            if isinstance(self._codec, CloudPickle):
+                return  # a pickle is exact, if it can be read at all
+            found = difference(message, arrived)
+        except Exception as error:
+            msg = f"message: {cls.__qualname__} would not reach its handler: {_plainly(error)}. {WAY_OUT}"
+            raise InvalidMessage(msg) from error
+        if found is not None:
+            msg = f"message: {cls.__qualname__} would not reach its handler as it is: {found}. {WAY_OUT}"
+            raise InvalidMessage(msg)
+
+
+def _plainly(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return str(error.__cause__ if isinstance(error, InvalidMessage) and error.__cause__ is not None else error)
+
+
+def _check_decodable(cls: type, codec: MessagePack) -> None:
+    if typing.is_typeddict(cls):
+        msg = (
+            f"message type: {cls.__qualname__} is a TypedDict: its objects are plain dicts, and no message is one. Use a dataclass."
+        )
+        raise InvalidMessage(msg)
+    try:
+        codec.decoder(cls)
+    except Exception as error:
+        raise _undecodable(cls, *_culprit(cls, error)) from error
+    for path, kind in undecodable_parts(cls):
+        raise _undecodable(cls, path, kind, "nothing can be decoded as that")
+    if dataclasses.is_dataclass(cls) and "__dataclass_fields__" not in vars(cls):
+        for name, hint in inspect.get_annotations(cls).items():
+            if name not in {field.name for field in dataclasses.fields(cls)} and "ClassVar" not in str(hint):
+                raise _undecodable(cls, name, hint, "the class is no dataclass itself, only the one it inherits from; decorate it")
+    if attrs.has(cls):
+        for field in attrs.fields(cls):
+            if not field.init and field.default is attrs.NOTHING and not hasattr(cls, "__attrs_post_init__"):
+                raise _undecodable(cls, field.name, field.type, "with init=False and no default, nothing would give it its value")
+
+
+def _undecodable(cls: type, path: str, kind: Any, why: str) -> InvalidMessage:
+    where = f"field {path!r} of {cls.__qualname__}" if path else cls.__qualname__
+    named = kind if isinstance(kind, str) else getattr(kind, "__qualname__", None) if isinstance(kind, type) else repr(kind)
+    return InvalidMessage(
+        f"message type: {where}, of type {named}, cannot be decoded, so no handler could be given it: {why}. {WAY_OUT}"
+    )
+
+
+def _culprit(cls: type, error: Exception) -> tuple[str, Any, str]:
+    """Give the field that is to blame, its type, and what is wrong with it; no field where that cannot be told."""
+    hints = _hints(cls)
+    if attrs.has(cls) and (bare := [field.name for field in attrs.fields(cls) if field.name not in hints]):
+        return bare[0], "unknown", "it has no annotation"
+    for name, hint in hints.items():
+        if isinstance(hint, dataclasses.InitVar):
+            return name, "InitVar", "it is gone once the object is made"
+        if isinstance(hint, Exception):
+            return (
+                name,
+                cls.__annotations__.get(name),
+                f"{hint}; its name must be there when the program runs, not only for type checking",
+            )
+        try:
+            make_decoder(hint)
+        except Exception as refusal:  # noqa: BLE001 - whatever msgspec, pydantic or an annotation raises
+            if isinstance(hint, type) and hint is not cls and (deeper := _culprit(hint, refusal))[0]:
+                return f"{name}.{deeper[0]}", deeper[1], deeper[2]
+            return name, hint, str(refusal)
+    return "", cls, str(error)
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    """Give the annotations of a class's fields; for one that cannot be evaluated, the error."""
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        for name, annotation in inspect.get_annotations(base).items():
+            probe = type(base.__name__, (), {"__annotations__": {name: annotation}, "__module__": base.__module__})
+            try:
+                hint = typing.get_type_hints(probe, localns=dict(vars(base)), include_extras=True)[name]
+            except Exception as error:  # noqa: BLE001 - whatever an annotation raises
+                hint = error
+            if typing.get_origin(hint) is not typing.ClassVar:
+                hints[name] = hint
+    return hints

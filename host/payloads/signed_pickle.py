@@ -1,0 +1,119 @@
+"""Pickled payloads: any Python object, for hosts that ask for it, and only what carries a signature of the host's own key.
+
+What crosses over to child processes is pickled too, elsewhere and unsigned: nothing but the parent can reach their sockets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any
+
+import attrs
+import cloudpickle  # type: ignore[import-untyped]
+
+from perdure.events.errors import InvalidMessage, UnknownMessageType
+from perdure.payloads.codecs import name_of
+
+__all__ = ["CloudPickle"]
+
+SIGNATURE_BYTES = 32
+BOUND = b"PdSig2\0\0"
+"""What a payload begins with whose signature holds for one message; those of earlier versions have the signature alone."""
+
+
+@attrs.frozen(kw_only=True)
+class CloudPickle:
+    """Any Python object, pickled and signed with `key` (HMAC-SHA256), together with the type and the id of its message.
+
+    Unpickling runs code, so a payload is only unpickled if its signature was made with this very key, for this very message. Keep
+    the key secret, and out of the data folder.
+
+    Args:
+        key: the secret, of at least 16 bytes.
+        unbound: whether payloads in a log of an earlier version are read, whose signature names no message: they are taken if the
+            object is of their message's type, and could have been moved to another id. Once none is left, say False.
+    """
+
+    key: bytes = attrs.field(repr=False)
+    unbound: bool = True
+
+    @key.validator
+    def _check_key(self, _attribute: Any, value: bytes) -> None:
+        if not isinstance(value, bytes) or len(value) < 16:  # noqa: PLR2004 - the bound is told in the error
+            msg = "key: CloudPickle needs a secret of at least 16 bytes"
+            raise ValueError(msg)
+
+    def encode(self, message: Any) -> bytes:
+        """See `Codec.encode`; signed, and bound to no message."""
+        try:
+            body: bytes = cloudpickle.dumps(message)
+        except Exception as error:
+            msg = f"message: {type(message).__qualname__} cannot be pickled: {error}"
+            raise InvalidMessage(msg) from error
+        return self._signature(body) + body
+
+    def bind(self, payload: bytes, type_name: str, ident: str) -> bytes:
+        """See `BindingCodec.bind`."""
+        body = self._checked(payload)
+        return BOUND + self._signature(body, type_name, ident) + body
+
+    def decode(self, payload: bytes, cls: type | None) -> Any:  # noqa: ARG002 - a pickle names its class itself
+        """See `Codec.decode`; of what is bound to no message."""
+        return _unpickled(self._checked(payload))
+
+    def decode_bound(self, payload: bytes, cls: type | None, type_name: str, ident: str) -> Any:
+        """See `BindingCodec.decode_bound`."""
+        if not payload.startswith(BOUND):
+            return self._decode_unbound(payload, cls, type_name)
+        head = len(BOUND) + SIGNATURE_BYTES
+        body = payload[head:]
+        if not hmac.compare_digest(payload[len(BOUND) : head], self._signature(body, type_name, ident)):
+            msg = (
+                f"a payload of {len(payload)} bytes has no valid signature of this key for message {ident!r} of {type_name}: it "
+                "was changed, moved from another message, or signed with another key. It is not unpickled"
+            )
+            raise InvalidMessage(msg)
+        return _unpickled(body)
+
+    def _decode_unbound(self, payload: bytes, cls: type | None, type_name: str) -> Any:
+        """Decode what an earlier version has signed: it names no message, so at least its object must be of the message's type."""
+        if not self.unbound:
+            msg = f"a payload of {len(payload)} bytes is signed for no message, and unbound=False; it is not unpickled"
+            raise InvalidMessage(msg)
+        message = _unpickled(self._checked(payload))
+        if type(message) is not cls and _name_of(type(message)) != type_name:
+            msg = f"a signed payload holds a {type(message).__qualname__}, not a {type_name}: it was moved from another message"
+            raise InvalidMessage(msg)
+        return message
+
+    def _checked(self, payload: bytes) -> bytes:
+        signature, body = payload[:SIGNATURE_BYTES], payload[SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._signature(body)):
+            msg = f"a payload of {len(payload)} bytes has no valid signature of this key; it is not unpickled"
+            raise InvalidMessage(msg)
+        return body
+
+    def _signature(self, body: bytes, *names: str) -> bytes:
+        """Sign a body, with the names that it is bound to: each with its length before it, so that none runs into the next."""
+        if not names:
+            return hmac.digest(self.key, body, hashlib.sha256)
+        encoded = [name.encode("utf-8", "surrogatepass") for name in names]
+        bound = b"".join(len(name).to_bytes(8, "little") + name for name in encoded)
+        # A pickle begins with its protocol (0x80), so what is signed here can never be a body that was signed without names.
+        return hmac.digest(self.key, BOUND + bound + body, hashlib.sha256)
+
+
+def _name_of(cls: type) -> str | None:
+    try:
+        return name_of(cls)
+    except UnknownMessageType:
+        return None
+
+
+def _unpickled(body: bytes) -> Any:
+    try:
+        return cloudpickle.loads(body)
+    except Exception as error:
+        msg = f"a signed payload of {len(body)} bytes cannot be unpickled: {error}"
+        raise InvalidMessage(msg) from error

@@ -1,0 +1,385 @@
+"""From what a host passes to `publish` to a checked draft: every bound is kept here, before anything is sent.
+
+What becomes of a draft is the queue's business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.events.commands import Draft, DraftRun
+from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessageType
+from perdure.events.seconds import SECONDS_MAX, checked_seconds, whole_us
+from perdure.events.vocabulary import Terms
+from perdure.middleware import around_publish
+from perdure.operations.moments import moment_us
+from perdure.payloads.codecs import BindingCodec, MessagePack, name_of, upcast, version_of
+from perdure.payloads.fidelity import Fidelity
+from perdure.publishing.message_ids import made_us
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Mapping, Sequence
+
+    from perdure.actors.core.clock import Clock
+    from perdure.events.vocabulary import Published
+    from perdure.middleware import Middleware
+    from perdure.options import Options
+    from perdure.payloads.codecs import Codec, TypeNames
+    from perdure.publishing.message_ids import Ids
+
+__all__ = ["Drafts"]
+
+LABEL_MAX = 512
+HEADERS_MAX = 64
+HEADER_CHARS_MAX = 8192
+PRIORITY_MAX = 1000
+RESULT = "result of "
+"""Before the name of a result's type, where its payload is bound: a result is no message."""
+DEDUP = ("replace", "reject", "append")
+PLAIN_POLICY = ("replace", 0, 0)
+
+
+PLAIN_TERMS = Terms()
+
+
+class Drafts:
+    """Makes drafts and reads payloads; shared by the front door and the workers. Safe in any thread."""
+
+    def __init__(
+        self,
+        names: TypeNames,
+        codec: Codec,
+        clock: Clock,
+        ids: Ids,
+        options: Options,
+        middleware: Sequence[Middleware] = (),
+    ) -> None:
+        self.names = names
+        self.codec = codec
+        self.clock = clock
+        self.ids = ids
+        self.options = options
+        self._binds = isinstance(codec, BindingCodec)
+        self.fidelity = Fidelity(codec, checks_values=options.check_messages)
+        self.policies: dict[str, tuple[str, int, int]] = {}
+        """By type: what happens to messages with a key; (dedup, window in microseconds, messages of one key at once)."""
+        self.draft: Callable[..., Draft] = around_publish(middleware, self.make)
+        """Check and encode one message with its options, by way of the middleware."""
+        self.has_middleware = self.draft != self.make
+        self.middleware = tuple(middleware)
+
+    def handled_class(self, cls: type) -> str:
+        """Return the name of a class that is to have a handler.
+
+        Raises:
+            UnknownMessageType: it is no class, or has no stable name.
+            InvalidMessage: as `handled`.
+        """
+        return self.handled(cls) if isinstance(cls, type) else self.names.name(cls)
+
+    def handled(self, kind: type | str) -> str:
+        """Give the name of a type that is to be handled or checked out; the class itself, or its name.
+
+        Raises:
+            UnknownMessageType: as `TypeNames.name`.
+            InvalidMessage: its messages could not be decoded, and each would become a dead letter; names the field and its type.
+        """
+        cls = self.names.find(kind) if isinstance(kind, str) else kind
+        if isinstance(cls, type):
+            if not isinstance(kind, str):
+                name_of(cls)
+            self.fidelity.check_type(cls)  # before the name is taken: what is refused leaves nothing behind
+        return self.names.of(kind)
+
+    def make(
+        self,
+        message: Any,
+        *,
+        key: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        id: str | None = None,  # noqa: A002 - the front door's name
+        delay: float | None = None,
+        at: dt.datetime | float | None = None,
+        priority: int = 0,
+        ttl: float | None = None,
+        group: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        dedup: str | None = None,
+        dedup_window: float | None = None,
+        debounce: float | None = None,
+        keep_result: float | None = None,
+    ) -> Draft:
+        """Check and encode one message.
+
+        Raises:
+            InvalidMessage, PayloadTooLarge, UnknownMessageType: says which field is wrong, and what is allowed.
+        """
+        type_name = self.names.name(type(message))
+        ident = self.ids.one() if id is None else _label("id", id)
+        payload = self.bound(self.fidelity.encode(message), type_name, ident)
+        self._check_size(type_name, payload)
+        if key is not None:
+            _label("key", key)
+        if debounce is not None:
+            delay, dedup = _debounced(key, debounce, delay, at, dedup), "replace"
+        policy, terms = None, None
+        if key is not None or keep_result is not None or type_name in self.names.versions:
+            policy, terms = self._terms(type_name, key, dedup, dedup_window, keep_result)
+        elif dedup is not None or dedup_window is not None:
+            msg = "dedup, dedup_window: they say what becomes of a message's key; give a key too"
+            raise InvalidMessage(msg)
+        if correlation_id is not None:
+            _label("correlation_id", correlation_id)
+        if group is not None:
+            _label("group", group)
+        if priority and (type(priority) is not int or not -PRIORITY_MAX <= priority <= PRIORITY_MAX):
+            msg = f"priority: a whole number from -{PRIORITY_MAX} to {PRIORITY_MAX}, not {priority!r}"
+            raise InvalidMessage(msg)
+        due_us = self._due_us(delay, at)
+        expires_us = 0
+        if ttl is not None:
+            expires_us = self.clock.now_us() + max(1, whole_us(checked_seconds("ttl", ttl)))
+        plain = _headers(headers) if headers else None
+        return Draft(
+            ident,
+            type_name,
+            payload,
+            key,
+            policy,
+            correlation_id,
+            causation_id,
+            plain,
+            priority,
+            due_us,
+            expires_us,
+            group,
+            terms,
+        )
+
+    def bound(self, payload: bytes, type_name: str, ident: str) -> bytes:
+        """Bind what was encoded to its message, where the codec does that."""
+        codec: Any = self.codec
+        return codec.bind(payload, type_name, ident) if self._binds else payload
+
+    def renamed(self, draft: Draft, type_name: str) -> Draft:
+        """Give a draft another type's name; what is bound to the one is bound to the other instead."""
+        if not self._binds:
+            return draft._replace(type=type_name)
+        message = self._decode(draft.payload, None, draft.type, draft.id)
+        return draft._replace(type=type_name, payload=self.bound(self.codec.encode(message), type_name, draft.id))
+
+    def _decode(self, payload: bytes, cls: type | None, type_name: str, ident: str) -> Any:
+        codec: Any = self.codec
+        try:
+            return codec.decode_bound(payload, cls, type_name, ident) if self._binds else codec.decode(payload, cls)
+        except InvalidMessage:
+            raise
+        except Exception as error:  # a codec of the host's own may raise anything
+            msg = f"a payload of {len(payload)} bytes cannot be decoded as {type_name}: {error!r:.500}"
+            raise InvalidMessage(msg) from error
+
+    def _terms(
+        self, type_name: str, key: str | None, dedup: str | None, window: float | None, keep_result: float | None
+    ) -> tuple[str | None, Terms | None]:
+        """Give the deduplication policy, and what goes beyond what nearly all messages have."""
+        policy, window_us, key_parallelism = self.policies.get(type_name, PLAIN_POLICY)
+        if dedup is not None:
+            if dedup not in DEDUP:
+                msg = f"dedup: one of {', '.join(DEDUP)}, not {dedup!r}"
+                raise InvalidMessage(msg)
+            policy, key_parallelism = dedup, key_parallelism if dedup == "append" else 0
+        if window is not None:
+            window_us = whole_us(checked_seconds("dedup_window", window))
+        if key is None or policy == "append":
+            window_us = 0
+        result_us = 0 if keep_result is None else max(1, whole_us(checked_seconds("keep_result", keep_result)))
+        terms = Terms(self.names.versions.get(type_name, 1), window_us, key_parallelism if key is not None else 0, result_us)
+        return None if key is None else policy, None if terms == PLAIN_TERMS else terms
+
+    def encoded(self, message: Any) -> tuple[str, bytes] | None:
+        """Check and encode a message without any option: its type's name and its payload; None where it takes more than these.
+
+        Raises:
+            As `draft`.
+        """
+        type_name = self.names.name(type(message))
+        if self._binds or self.has_middleware or type_name in self.names.versions:
+            return None
+        payload = self.fidelity.encode(message)
+        if len(payload) > self.options.payload_bytes_max:
+            self._check_size(type_name, payload)
+        return type_name, payload
+
+    def one(self, message: Any) -> Sequence[Draft] | DraftRun:
+        """Check and encode a message without any option; the fast path of single messages.
+
+        Raises:
+            As `draft`.
+        """
+        plain = self.encoded(message)
+        return [self.draft(message)] if plain is None else DraftRun(plain[0], [self.ids.one()], [plain[1]])
+
+    def plain(self, messages: list[Any]) -> Sequence[Draft] | DraftRun:
+        """Check and encode messages without any option; the fast path of batches.
+
+        Raises:
+            As `draft`.
+        """
+        types = set(map(type, messages))
+        names = {cls: self.names.name(cls) for cls in types}
+        if self._binds or self.has_middleware or len(types) != 1 or not self.names.versions.keys().isdisjoint(names.values()):
+            return [self.draft(message) for message in messages]
+        (type_name,) = names.values()
+        payloads = self.fidelity.encode_all(messages)
+        if max(map(len, payloads)) > self.options.payload_bytes_max:
+            for payload in payloads:
+                self._check_size(type_name, payload)
+        return DraftRun(type_name, self.ids.run(len(payloads)), payloads)
+
+    def _check_size(self, type_name: str, payload: bytes) -> None:
+        if len(payload) > self.options.payload_bytes_max:
+            msg = (
+                f"message: {type_name} takes {len(payload):,} bytes, more than the {self.options.payload_bytes_max:,} of "
+                "Options.payload_bytes_max. Store the data elsewhere and publish where it is."
+            )
+            raise PayloadTooLarge(msg)
+
+    def _due_us(self, delay: float | None, at: dt.datetime | float | None) -> int:
+        if delay is not None and at is not None:
+            msg = "delay, at: give one of them, not both"
+            raise InvalidMessage(msg)
+        if delay is not None:
+            wait_us = whole_us(checked_seconds("delay", delay))
+            return self.clock.now_us() + wait_us if wait_us else 0
+        if at is None:
+            return 0
+        due_us = moment_us("at", at)
+        now_us = self.clock.now_us()
+        if due_us > now_us + SECONDS_MAX * 1_000_000:
+            msg = f"at: at most a hundred years ahead, not {at!r}"
+            raise InvalidMessage(msg)
+        # Where the wall clock was put back, the queue's is still ahead of it: a message may be late by that, never early.
+        due_us += max(0, now_us - self.clock.wall_us())
+        return due_us if due_us > now_us else 0
+
+    def load(self, published: Published) -> Any:
+        """Decode a message as its type, or as plain data where no class of that name is known.
+
+        Raises:
+            InvalidMessage: it cannot be decoded, or is of a version from which there is no way to today's.
+        """
+        cls = self.names.find(published.type)
+        version = 1 if published.terms is None else published.terms.version
+        today = version_of(cls)
+        if version == today or cls is None:
+            return self._decode(published.payload, cls, published.type, published.id)
+        if version > today:
+            msg = f"the payload is version {version} of {published.type}, and this host knows only version {today}"
+            raise InvalidMessage(msg)
+        return upcast(self._decode(published.payload, None, published.type, published.id), version, cls)
+
+    def loader(self, type_name: str) -> Callable[[bytes], Any] | None:
+        """Give the function that decodes plain messages of a type, where there is one that does it alone.
+
+        It raises whatever it likes; `load_plain` then says what is wrong.
+        """
+        cls = self.names.find(type_name)
+        if cls is None or version_of(cls) > 1 or type(self.codec) is not MessagePack:
+            return None
+        try:
+            return self.codec.decoder(cls)
+        except Exception:  # noqa: BLE001 - `load_plain` says what is wrong with the type, message by message
+            return None
+
+    def load_plain(self, type_name: str, payload: bytes, ident: str) -> Any:
+        """As `load`, of a message in the first version of its type.
+
+        Raises:
+            As `load`.
+        """
+        cls = self.names.find(type_name)
+        if cls is None or version_of(cls) == 1:
+            return self._decode(payload, cls, type_name, ident)
+        return upcast(self._decode(payload, None, type_name, ident), 1, cls)
+
+    def dump(self, value: Any, ident: str) -> bytes:
+        """Encode what the handler of a message returned, with its type's name where it has one.
+
+        Raises:
+            InvalidMessage, PayloadTooLarge: it cannot be kept.
+        """
+        try:
+            name = self.names.name(type(value))
+        except UnknownMessageType:
+            name = "object"  # a class that cannot be found again comes back as plain data
+        try:
+            encoded = self.codec.encode(value)
+        except InvalidMessage as error:
+            msg = f"result: {str(error).removeprefix('message: ')}"
+            raise InvalidMessage(msg) from error
+        payload = self.bound(encoded, f"{RESULT}{name}", ident)
+        self._check_size(f"the result, {name},", payload)
+        return name.encode() + b"\0" + payload
+
+    def load_result(self, body: bytes, ident: str) -> Any:
+        """Decode what `dump` gave; None for no bytes, as of messages that a batch handler or a consumer by hand has completed.
+
+        Raises:
+            InvalidMessage: it cannot be decoded.
+        """
+        if not body:
+            return None
+        name, _, payload = body.partition(b"\0")
+        kind = name.decode()
+        return self._decode(payload, self.names.find(kind), f"{RESULT}{kind}", ident)
+
+    def since_us(self, published: Published) -> int:
+        """Tell since when a message could have been handled: from its id, if perdure made it, or its delay; else 0."""
+        return max(made_us(published.id), published.due_us)
+
+
+def _debounced(key: str | None, debounce: float, delay: float | None, at: Any, dedup: str | None) -> float:
+    """Give the delay of a message that only the last of a burst survives: each newer one of its key starts it anew."""
+    if key is None or delay is not None or at is not None or dedup not in (None, "replace"):
+        msg = "debounce: needs a key, and goes without delay, at, or another dedup than 'replace'"
+        raise InvalidMessage(msg)
+    return checked_seconds("debounce", debounce)
+
+
+def _label(field: str, value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= LABEL_MAX:
+        shown = repr(value) if not isinstance(value, str) else f"{len(value)} characters"
+        msg = f"{field}: a string of 1 to {LABEL_MAX} characters, not {shown}"
+        raise InvalidMessage(msg)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        msg = f"{field}: cannot be encoded as UTF-8: {error}"
+        raise InvalidMessage(msg) from error
+    return value
+
+
+def _headers(headers: Mapping[str, str]) -> dict[str, str]:
+    try:
+        plain = dict(headers)
+    except (TypeError, ValueError) as error:
+        msg = f"headers: a mapping of strings, not {headers!r}"
+        raise InvalidMessage(msg) from error
+    for pair in plain.items():
+        if not (isinstance(pair[0], str) and isinstance(pair[1], str)):
+            msg = f"headers: pairs of strings, not {pair[0]!r}: {pair[1]!r}; write numbers and the like as text"
+            raise InvalidMessage(msg)
+    if len(plain) > HEADERS_MAX:
+        msg = f"headers: at most {HEADERS_MAX} pairs, not {len(plain):,}; what is more belongs into the message"
+        raise InvalidMessage(msg)
+    if sum(len(k) + len(v) for k, v in plain.items()) > HEADER_CHARS_MAX:
+        msg = f"headers: at most {HEADER_CHARS_MAX} characters together"
+        raise InvalidMessage(msg)
+    try:
+        "".join((*plain, *plain.values())).encode()
+    except UnicodeEncodeError as error:
+        msg = f"headers: cannot be encoded as UTF-8: {error}"
+        raise InvalidMessage(msg) from error
+    return plain

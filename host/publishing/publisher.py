@@ -1,0 +1,249 @@
+"""Publishing: one message or many, waiting for the disk or not, from a thread or a coroutine.
+
+What a message becomes on its way is in `drafts`; whether it is taken is the queue's rule. Here it is sent, and waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.core.current_actor import check_may_wait
+from perdure.events.commands import Draft, DraftRun, Publish
+from perdure.events.errors import InvalidMessage, PayloadTooLarge, PublishTimeout
+from perdure.operations.moments import WrongType
+from perdure.publishing.publish_future import PublishFuture
+from perdure.runtime.current_run import Running
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+    from perdure.actors.requests.pending import PendingRequests, Reply
+    from perdure.actors.services.relay import Source
+    from perdure.options import Options
+    from perdure.publishing.drafts import Drafts
+
+__all__ = ["Publishing"]
+
+SLACK_S = 5.0
+"""How much longer than the queue lets it wait for room a publish waits for its answer."""
+
+
+class Publishing(Running):
+    """The part of `System` that takes messages."""
+
+    options: Options
+    drafts: Drafts
+
+    def publish(self, message: Any, **options: Any) -> str:
+        """Publish one message; returns its id once it is on disk (to the durability in `Options.durability`).
+
+        Keyword options: `key` (deduplication), `correlation_id`, `id` (makes publishing idempotent), `delay` (seconds) or `at` (an
+        aware datetime or seconds since the epoch), `priority` (higher first), `ttl` (seconds), `group` (strict order, one in
+        flight), `headers` (strings), `dedup` and `dedup_window` (as `handler`, for this message), `debounce` (seconds: of a burst
+        with one key only the last is handled), `keep_result` (seconds for which what the handler returns is kept, see `result`).
+
+        Raises:
+            NotRunning: before start or after stop; nothing was published.
+            InvalidMessage, PayloadTooLarge, UnknownMessageType: names the field; nothing was published.
+            DuplicateKey: the key is held and its policy is `reject`; nothing was published.
+            QueueFull: the backlog stayed at its bound; nothing was published.
+            StoreUnavailable: the disk does not take it; nothing was published.
+            PublishTimeout: no answer in time; it may have been published, and publishing the same `id` again settles it.
+        """
+        ident, publish = self._command(message, options)
+        self._publish(publish)
+        return ident
+
+    def publish_many(
+        self,
+        messages: Iterable[Any],
+        *,
+        keys: Iterable[str | None] | None = None,
+        ids: Iterable[str | None] | None = None,
+        **options: Any,
+    ) -> list[str]:
+        """Publish messages in one atomic commit, all or none; gives their ids in order.
+
+        Args:
+            messages: any number that fits into `Options.batch_max` and `batch_bytes_max`.
+            keys: a key for each message, in order; None for one without.
+            ids: an id for each message, in order; None for one that perdure is to name. One that is known adds nothing, and of
+                messages with the same id the first counts.
+            options: those of `publish`, but for `key` and `id`; they apply to each.
+
+        Raises:
+            As `publish`; WrongType for what is no list, or has no order.
+        """
+        batch = _in_order("messages", "messages; `publish` takes a single one", messages)
+        each = _one_each(len(batch), options, {"key": keys, "id": ids})
+        if each is not None:
+            drafts: Sequence[Draft] | DraftRun = [
+                self._draft(message, {**options, **own}) for message, own in zip(batch, each, strict=True)
+            ]
+        elif options or not batch:
+            drafts = [self._draft(message, options) for message in batch]
+        else:
+            self._check_running()
+            drafts = self.drafts.plain(batch)
+        size = sum(map(len, drafts.payloads)) if isinstance(drafts, DraftRun) else sum(len(draft.payload) for draft in drafts)
+        if len(drafts) > self.options.batch_max or size > self.options.batch_bytes_max:
+            msg = (
+                f"messages: {len(drafts):,} of {size:,} bytes are more than one commit takes ({self.options.batch_max:,} "
+                f"messages, {self.options.batch_bytes_max:,} bytes). Publish them in several calls."
+            )
+            raise PayloadTooLarge(msg)
+        if isinstance(drafts, DraftRun):
+            self._publish(Publish(drafts, fresh=True))
+            return list(drafts.ids)
+        if drafts:
+            self._publish(Publish(drafts))
+        return [draft.id for draft in drafts]
+
+    def submit(self, message: Any, **options: Any) -> Future[str]:
+        """Publish without waiting: the future gives the id once it is on disk, or raises what `publish` would.
+
+        Waits while `Options.pipeline_max` publishes are under way. The future's callbacks run in a thread of the system, and
+        must be quick. Cancelling it does not take the message back.
+
+        Raises:
+            NotRunning, InvalidMessage and its kind: as `publish`, at once.
+        """
+        return self._submit(message, options, may_block=True)
+
+    def _submit(self, message: Any, options: dict[str, Any], *, may_block: bool) -> PublishFuture[str]:
+        self._check_running()
+        plain = None if options else self.drafts.encoded(message)
+        future: PublishFuture[str]
+        if plain is None:
+            ident, publish = self._command(message, options)
+            future = PublishFuture(ident)
+            self._room(may_block).send("queue", publish, future)
+        else:
+            type_name, payload = plain
+            future = PublishFuture()
+            self._room(may_block).submit(type_name, payload, future, self.drafts.ids.run)
+        return future
+
+    def _room(self, may_block: bool) -> PendingRequests:  # noqa: FBT001 - hot
+        """Give the desk, once it has room for another message; who may not block has seen to that."""
+        pending = self.runtime.pending
+        if may_block:
+            pending.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
+        return pending
+
+    async def apublish(self, message: Any, **options: Any) -> str:
+        """Publish from a coroutine; does not block the event loop.
+
+        Raises:
+            As `publish`. A cancelled await may have published.
+        """
+        return await (await self.asubmit(message, **options))
+
+    async def asubmit(self, message: Any, **options: Any) -> asyncio.Future[str]:
+        """Publish without waiting, from a coroutine; awaiting the future gives the id. Does not block the event loop.
+
+        Raises:
+            As `submit`.
+        """
+        check_may_wait()
+        await self.runtime.pending.room(self.options.pipeline_max, self.options.publish_timeout_s)
+        return asyncio.wrap_future(self._submit(message, options, may_block=False))
+
+    def publish_drafts(self, drafts: list[Draft]) -> None:
+        """Publish what was checked and encoded before, in one commit; for the outbox.
+
+        Raises:
+            As `publish`.
+        """
+        self._check_running()
+        self._publish(Publish(drafts))
+
+    def relay(self, source: Source) -> None:
+        """Have an outbox relayed for as long as this run lasts; for `OutboxRelay`.
+
+        Raises:
+            NotRunning: the system does not run.
+        """
+        self._check_running()
+        self._run.add_outbox(source)
+
+    def _command(self, message: Any, options: dict[str, Any]) -> tuple[str, Publish]:
+        """Make the command that publishes one message; gives its id too."""
+        if options:
+            draft = self._draft(message, options)
+            return draft.id, Publish([draft])
+        self._check_running()
+        drafts = self.drafts.one(message)
+        if isinstance(drafts, DraftRun):
+            return drafts.ids[0], Publish(drafts, fresh=True)
+        return drafts[0].id, Publish(drafts)
+
+    def _draft(self, message: Any, options: dict[str, Any]) -> Draft:
+        self._check_running()
+        try:
+            return self.drafts.draft(message, **options)
+        except TypeError as error:
+            if "unexpected keyword argument" in str(error):
+                msg = f"publish: {str(error).partition('got an ')[2]}"
+                raise TypeError(msg) from None
+            raise
+
+    def _send(self, publish: Publish, reply: Reply) -> Any:
+        return self.runtime.pending.send("queue", publish, reply)
+
+    def _publish(self, publish: Publish) -> None:
+        answer = self.runtime.executor.answer()
+        request = self._send(publish, answer)
+        try:
+            answer.wait(self.options.publish_timeout_s + SLACK_S)
+        except PublishTimeout:
+            raise  # an answer too: nobody is left who could say more
+        except TimeoutError:
+            self.runtime.pending.forget(request)
+            ids = tuple(draft.id for draft in publish.drafts)
+            msg = (
+                f"no answer within {self.options.publish_timeout_s + SLACK_S:g} s: {len(ids)} message(s) may or may not be "
+                f"published. Publish again with the same id to settle it (the first is {ids[0]}); see `.ids`."
+            )
+            raise PublishTimeout(msg, ids) from None
+
+
+def _in_order(name: str, what: str, given: Any) -> list[Any]:
+    """Give a list of what there are several of.
+
+    Raises:
+        WrongType: there are not several, or they have no order.
+    """
+    if isinstance(given, (str, bytes, Mapping, AbstractSet)) or not isinstance(given, Iterable):
+        msg = f"{name}: a list of {what}, not {given!r:.200}"
+        raise WrongType(msg)
+    return list(given)
+
+
+def _one_each(count: int, options: dict[str, Any], lists: dict[str, Iterable[str | None] | None]) -> list[dict[str, Any]] | None:
+    """Give for each message the options that are its own; None where there are none.
+
+    Raises:
+        InvalidMessage: there are more or fewer than messages, one is given for all, or they have no order.
+    """
+    for name in lists:
+        if options.get(name) is not None:
+            why = "only the last one of them would be left" if name == "key" else "it can name only one of them"
+            msg = f"{name}: one for all {count} messages cannot be, {why}; give {name}s=[...], one for each"
+            raise InvalidMessage(msg)
+    each: list[dict[str, Any]] | None = None
+    for name, given in lists.items():
+        if given is None:
+            continue
+        own = _in_order(f"{name}s", "one for each message, in order", given)
+        if len(own) != count:
+            msg = f"{name}s: one for each of {count} messages, in order, not {len(own)}"
+            raise InvalidMessage(msg)
+        each = [{} for _ in own] if each is None else each
+        for options_of_one, value in zip(each, own, strict=True):
+            options_of_one[name] = value
+    return each

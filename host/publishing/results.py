@@ -1,0 +1,198 @@
+"""Results: what became of a published message, waited for by whoever asks, or seen at one look; and calling it off.
+
+Which results are kept and for how long is the queue's rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.core.current_actor import check_may_wait
+from perdure.actors.execution.scope import CALLER
+from perdure.actors.workers.context import plain_text
+from perdure.events.commands import AwaitResult, Cancel, Look
+from perdure.events.errors import Cancelled, HandlerFailed, UnknownMessageType
+from perdure.events.seconds import seconds_or_none, wait_seconds
+from perdure.handling.hooks import check_outside_hooks
+from perdure.operations.message_state import MessageState
+from perdure.operations.moments import checked_id
+from perdure.publishing.publish_future import PublishFuture
+from perdure.publishing.publisher import Publishing
+
+if TYPE_CHECKING:
+    from perdure.events.vocabulary import ResultKept
+
+__all__ = ["Results"]
+
+
+class Results(Publishing):
+    """The part of `System` that waits for results; `call` publishes as well, so it stands on that part."""
+
+    def call(self, message: Any, *, timeout: float | None = None, **options: Any) -> Any:
+        """Publish a message and wait for what its handler returns; raises what the handler raised when it failed for good.
+
+        Raises:
+            HandlerFailed: as `result`.
+            TimeoutError: no result within `timeout` seconds; the message is handled all the same.
+            UnknownMessageType: nothing here handles that type; nothing was published.
+            WouldDeadlock: a handler calls, and no worker is left that could answer it; nothing was published.
+            NotRunning, InvalidMessage and its kind: as `publish`.
+        """
+        wait_seconds("timeout", timeout)  # refused before anything is published
+        name = self._answered("call", message)
+        self._check_may_block("call", "acall", [name])
+        options.setdefault("keep_result", self.options.result_kept_s)
+        with self.runtime.waits.wait(self.runtime.pools, name):
+            ident = self.publish(message, **options)
+            return self._result_of(self._wait_or_look(ident, timeout))
+
+    def _answered(self, call: str, message: Any) -> str:
+        """Return the name of a message's type, where something here handles it.
+
+        Raises:
+            UnknownMessageType: nothing does: nobody would answer.
+        """
+        name = self.drafts.names.name(type(message))
+        self._check_running()
+        check_outside_hooks(self.runtime, call)
+        if name not in self.runtime.pools and name not in self._by_hand:
+            there = ", ".join(sorted(self.runtime.pools)) or "nothing"
+            msg = (
+                f"{call}: nothing here handles {name}, so it would wait for ever; there are handlers for: {there}. Register one, "
+                "check it out by hand before you call, or publish with `keep_result=` and ask for `result` later"
+            )
+            raise UnknownMessageType(msg)
+        return name
+
+    async def acall(self, message: Any, *, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109 - as `call`
+        """As `call`, from a coroutine. A cancelled await leaves the message to its handler.
+
+        Raises:
+            As `call`.
+        """
+        wait_s = seconds_or_none("timeout", timeout, above_zero=False)
+        name = self._answered("acall", message)
+        options.setdefault("keep_result", self.options.result_kept_s)
+        with self.runtime.waits.wait(self.runtime.pools, name):
+            ident = await self.apublish(message, **options)
+            try:
+                kept = await asyncio.wait_for(self._aanswer(AwaitResult(ident), is_patient=True), wait_s)
+            except TimeoutError:
+                raise _not_ended(ident, timeout) from None
+        return self._result_of(kept)
+
+    def result(self, id: str, *, timeout: float | None = None) -> Any:  # noqa: A002 - the front door's name
+        """Give what the handler of a message returned that was published with `keep_result`; waits until it has ended.
+
+        It may be asked for again, with the same answer, for as long as the result is kept. `timeout=0` is one look.
+
+        Raises:
+            HandlerFailed: it ended without a result. In the process that ran the handler, its own exception is raised instead.
+            Cancelled: it was cancelled.
+            UnknownMessage: no result is kept for that id.
+            TimeoutError: it has not ended within `timeout` seconds.
+        """
+        wait_s = wait_seconds("timeout", timeout)
+        checked_id("id", id)
+        if wait_s and CALLER.get() is not None:
+            with self.runtime.waits.wait(self.runtime.pools, self._waits_for(id)):
+                return self._result_of(self._wait_or_look(id, timeout))
+        return self._result_of(self._wait_or_look(id, timeout))
+
+    def _waits_for(self, ident: str) -> str:
+        """Return the type of a message that is not ended; empty, which nothing waits for, where it is."""
+        looked = self.ask("queue", Look(ident))
+        return "" if looked.message is None else str(looked.type)
+
+    def _wait_or_look(self, ident: str, timeout: float | None) -> ResultKept:
+        wait_s = wait_seconds("timeout", timeout)
+        kept = None if wait_s == 0 else self._wait_for_result(ident, wait_s)
+        if kept is None:  # time is up; a look tells whether that is for want of a result
+            kept = self.ask("queue", AwaitResult(ident, waits=False))
+        if kept is None:
+            raise _not_ended(ident, timeout)
+        return kept
+
+    def _wait_for_result(self, ident: str, wait_s: float) -> ResultKept | None:
+        pending = self.runtime.pending
+        answer = self.runtime.executor.answer()
+        request = pending.send("queue", AwaitResult(ident), answer, is_patient=True)
+        try:
+            kept: ResultKept = answer.wait(wait_s)
+        except TimeoutError:
+            pending.forget(request)
+            return None
+        return kept
+
+    async def _aanswer(self, command: object, *, is_patient: bool = False) -> Any:
+        """Ask the queue from a coroutine. Who stops waiting is forgotten."""
+        check_may_wait()
+        pending = self.runtime.pending
+        reply: PublishFuture[Any] = PublishFuture()
+        request = pending.send("queue", command, reply, is_patient=is_patient)
+        try:
+            return await asyncio.wrap_future(reply)
+        except asyncio.CancelledError:
+            pending.forget(request)
+            raise
+
+    def state(self, id: str) -> MessageState:  # noqa: A002 - the front door's name
+        """Give where a message is now, in one look and without waiting. An id that is not known is no error: its state says so.
+
+        Raises:
+            NotRunning, StoreUnavailable: as `publish`.
+            InvalidMessage: it is no id.
+        """
+        return MessageState.of(id, self.ask("queue", Look(checked_id("id", id))))
+
+    async def astate(self, id: str) -> MessageState:  # noqa: A002 - the front door's name
+        """As `state`, from a coroutine; does not block the event loop.
+
+        Raises:
+            As `state`.
+        """
+        return MessageState.of(id, await self._aanswer(Look(checked_id("id", id))))
+
+    def _result_of(self, kept: ResultKept) -> Any:
+        if not kept.exception:
+            return self.drafts.load_result(kept.value, kept.id)
+        if kept.exception == "perdure.Cancelled":
+            msg = f"message {kept.id} was cancelled"
+            raise Cancelled(msg, kept.id, kept.exception, kept.message)
+        raised = self.runtime.raised.get(kept.id)
+        if raised is not None:
+            raise _again(raised)
+        msg = f"message {kept.id} ended without a result: {kept.exception}: {kept.message}"
+        raise HandlerFailed(msg, kept.id, kept.exception, kept.message)
+
+    def cancel(self, id: str, reason: str = "cancelled by the host") -> bool:  # noqa: A002 - the front door's name
+        """Call a message off, waiting or running; False where it had ended already, or is not known.
+
+        A handler that runs sees `ctx.cancelled`; a coroutine is cancelled, a process killed if it has not ended within a second.
+        Its result is not taken.
+
+        Raises:
+            NotRunning, StoreUnavailable: as `publish`.
+        """
+        return bool(self.ask("queue", Cancel(checked_id("id", id), plain_text(reason))))
+
+
+def _not_ended(ident: str, timeout_s: float | None) -> TimeoutError:
+    return TimeoutError(
+        f"message {ident} has not ended within {timeout_s} s; it is still to be handled, and `result` can be asked again"
+    )
+
+
+def _again(error: BaseException) -> BaseException:
+    """Make another exception like a handler's own, so that tracebacks do not mix; give it itself where none can be made."""
+    try:
+        made = copy.copy(error)
+        if type(made) is not type(error) or made.args != error.args:
+            return error
+    except Exception:  # noqa: BLE001 - a class whose objects cannot be copied may say so in any way
+        return error
+    made.__cause__, made.__context__ = error.__cause__, error.__context__
+    made.__suppress_context__ = error.__suppress_context__
+    return made.with_traceback(error.__traceback__)

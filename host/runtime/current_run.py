@@ -1,0 +1,88 @@
+"""The run: the actors between a start and a stop, as the parts of the front door reach them; and why there is none.
+
+Starting and stopping it is `System`'s; what the actors are and how they are asked is in `engine`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.execution.event_loop import EventLoop
+from perdure.events.errors import NotRunning, WouldDeadlock
+from perdure.runtime.engine import ASK_TIMEOUT_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perdure.actors.core.runtime import Runtime
+    from perdure.runtime.engine import Engine
+
+__all__ = ["Running"]
+
+
+class Running:
+    """The part of `System` that all others stand on."""
+
+    _engine: Engine | None = None
+    _by_hand: set[str]
+    """The types of which a message was checked out by hand, or tried to be: somebody consumes them here."""
+    _why_not_running = (
+        "it was not started. Use `with system:` or `async with system:`, or call `start()`; a process that does nothing else calls "
+        "`serve()`, or is `perdure run module:system`"
+    )
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes messages."""
+        engine = self._engine
+        return engine is not None and not engine.runtime.closing and engine.runtime.failed is None
+
+    @property
+    def runtime(self) -> Runtime:
+        """The running actors' shared ground; for the other parts of the front door, and for chaos.
+
+        Raises:
+            NotRunning: there are none.
+        """
+        engine = self._engine
+        if engine is None:
+            raise self._not_running()
+        return engine.runtime
+
+    @property
+    def _run(self) -> Engine:
+        engine = self._engine
+        if engine is None:
+            raise self._not_running()
+        return engine
+
+    def _check_running(self) -> None:
+        engine = self._engine
+        if engine is None or engine.runtime.closing:
+            raise self._not_running()
+
+    def _not_running(self) -> NotRunning:
+        return NotRunning(f"the system takes no messages: {self._why_not_running}")
+
+    def _check_may_block(self, call: str, instead: str, types: Iterable[str]) -> None:
+        """Refuse to block the event loop on which the handlers of these types run: they would never end.
+
+        Raises:
+            WouldDeadlock: it would.
+        """
+        actor = self.runtime.actors.get("event_loop")
+        if not isinstance(actor, EventLoop):
+            return
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        pools = [pool for name in list(types) if (pool := self.runtime.pools.get(name)) is not None]
+        if here is actor.loop and any(pool.needs_loop for pool in pools):
+            msg = f"{call}: it would block the event loop that its handlers run on, for ever; use `await system.{instead}(...)`"
+            raise WouldDeadlock(msg)
+
+    def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
+        """Ask an actor and wait for its answer; see `Engine.ask`. For the parts of the front door."""
+        return self._run.ask(actor, command, timeout_s=timeout_s)

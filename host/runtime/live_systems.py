@@ -1,0 +1,184 @@
+"""The runs of this process: which System has which folder, and what becomes of those that nobody stops.
+
+A System that is dropped, or that runs when the interpreter exits, is stopped here; a forked child is told that it has none. How a
+run is stopped is in `engine`.
+"""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import gc
+import logging
+import os
+import sys
+import threading
+import time
+import warnings
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from perdure.events.errors import NotRunning
+
+if TYPE_CHECKING:
+    from perdure.runtime.engine import Engine
+
+__all__ = ["Run", "enter", "live", "make_known", "place_of", "settle", "why_forked"]
+
+logger = logging.getLogger("perdure")
+
+LET_GO_S = 10.0
+"""How long a start waits for a run of this very process that is being stopped, beyond the grace period of that."""
+
+
+class Owner(Protocol):
+    """What is asked of a System here."""
+
+    def _in_a_forked_child(self, parent: int) -> None:
+        """Take note that this process was forked from `parent`, where the threads have stayed."""
+
+
+class Run:
+    """One run, from before its first thread until its folder is free again."""
+
+    def __init__(self, system: Owner, engine: Engine, place: Path | None, grace_s: float) -> None:
+        self.system = weakref.ref(system)
+        self.engine = engine
+        self.place = place
+        self.grace_s = grace_s
+        self.is_ending = False
+        self.ended = threading.Event()
+        self._claim: dict[int, object] = {}
+        self._dropped = weakref.finalize(system, _dropped, self)
+        self._dropped.atexit = False
+
+    def end(self, grace_s: float, why: NotRunning) -> None:
+        """Stop it and let its folder go; once, by whoever is first. Others wait for that."""
+        mark = object()
+        self.is_ending = True
+        if self._claim.setdefault(0, mark) is not mark:
+            self.ended.wait()
+            return
+        try:
+            self.engine.stop(grace_s, why)
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """It is over: forget it."""
+        self._dropped.detach()
+        if self in _runs:
+            _runs.remove(self)
+        self.ended.set()
+
+
+_runs: list[Run] = []
+_systems: weakref.WeakSet[Owner] = weakref.WeakSet()
+"""All that were made and are still there, whether they run or not: a forked child has to know them."""
+
+
+def place_of(store: Any) -> Path | None:
+    """Give what names a store's folder in this process; None for one without a folder."""
+    path = getattr(store, "path", None)
+    return None if path is None else Path(os.path.realpath(path))
+
+
+def make_known(system: Owner) -> None:
+    """Take note of a System that was made."""
+    _systems.add(system)
+
+
+def enter(run: Run) -> None:
+    """Take note of a run that begins."""
+    _runs.append(run)
+
+
+def forget(executor: object) -> None:
+    """Forget the runs of a simulated process that has died: nothing of them goes on, and nobody may stop them any more."""
+    for run in [*_runs]:
+        if run.engine.runtime.executor is executor:
+            run.leave()
+
+
+def live(place: Path) -> Any:
+    """Give the System of this process that runs in a folder; None where there is none."""
+    found = (run.system() for run in [*_runs] if run.place == place and not run.is_ending)
+    return next((system for system in found if system is not None), None)
+
+
+def is_ending(place: Path | None, system: Owner) -> bool:
+    """Tell whether a run of a system, or another in its folder, is being stopped."""
+    return any(run.is_ending for run in [*_runs] if run.system() is system or (place is not None and run.place == place))
+
+
+def settle(place: Path | None) -> None:
+    """Wait for the runs in a folder that are being stopped, among them those whose System was dropped."""
+    if any(run.place == place for run in [*_runs]):
+        gc.collect()  # a System refers to itself: it may have been dropped, and not collected yet
+    until_s = time.monotonic() + LET_GO_S
+    for run in [*_runs]:
+        if run.place == place and run.is_ending:
+            run.ended.wait(max(0.0, until_s + run.grace_s - time.monotonic()))
+
+
+# --- dropped without a stop ----------------------------------------------------------------------------------------------------
+
+
+def _dropped(run: Run) -> None:
+    """Stop a run whose System is gone. Called by the garbage collector, in any thread, so another one has to do it."""
+    if sys.is_finalizing() or run.is_ending:
+        return
+    run.is_ending = True
+    _thread.start_new_thread(_end, (run, "its System was dropped without `stop()`"))
+    msg = (
+        f"the System in {run.place or 'memory'} was dropped without `stop()`; it is being stopped. Use `with system:`, or call "
+        "`stop()`, and keep a reference to it for as long as it is to run."
+    )
+    warnings.warn(msg, ResourceWarning, stacklevel=2)
+
+
+def _end(run: Run, why: str) -> None:
+    try:
+        logger.warning("the system in %s is stopped: %s", run.place or "memory", why)
+        run.end(run.grace_s, NotRunning(f"the system takes no messages: {why}"))
+    except Exception:
+        logger.exception("the system in %s could not be stopped in good order; the next start recovers it", run.place or "memory")
+
+
+@atexit.register
+def _at_exit() -> None:
+    """Stop what runs when the interpreter exits, so that handlers get their grace and no attempt is counted as lost."""
+    for run in [*_runs]:
+        _end(run, "the interpreter exits, and nobody called `stop()`")
+
+
+# --- fork ----------------------------------------------------------------------------------------------------------------------
+
+
+def _in_a_forked_child() -> None:
+    """Tell each System that its threads stayed with the parent."""
+    runs, _runs[:] = [*_runs], []
+    parent = os.getppid()
+    for run in runs:
+        run._dropped.detach()  # noqa: SLF001 - this module's own
+        run.engine.disown(forked(parent))
+    for system in list(_systems):
+        system._in_a_forked_child(parent)  # noqa: SLF001 - the front door's own
+
+
+def forked(parent: int) -> NotRunning:
+    """Give the refusal of whatever is asked of a parent's run in a forked child."""
+    return NotRunning(f"the system takes no messages: {why_forked(parent)}")
+
+
+def why_forked(parent: int) -> str:
+    """Say why a System does not run in a forked child, and what to do."""
+    return (
+        f"this process was forked from process {parent}, which runs it, and a fork takes no threads along. Publish in process "
+        f"{parent}; or start a System after the fork (in gunicorn's or uwsgi's post-fork hook), in a folder that no other process "
+        "has; or let the children write into an `Outbox` that the owner relays. To only read the folder here, use perdure.Audit."
+    )
+
+
+os.register_at_fork(after_in_child=_in_a_forked_child)

@@ -1,0 +1,219 @@
+"""Reading a data folder without owning it: a consistent prefix of the log, also beside a live writer.
+
+Takes no lock and changes nothing. `folder` (the owner) and `verify` read through it too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
+from perdure.store.files.disk import Disk
+from perdure.store.format import segment as sg
+from perdure.store.format import snapshot_file
+from perdure.store.format.frame import BadFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from perdure.store.files.frame_places import Places
+    from perdure.store.protocol import Frame, Snapshot
+
+__all__ = ["FolderReader"]
+
+logger = logging.getLogger("perdure.store")
+
+
+class FolderReader:
+    """Reads frames and snapshots of a folder. Safe in any thread; each iteration has its own descriptors."""
+
+    def __init__(self, folder: str | Path, *, disk: Disk | None = None) -> None:
+        self.path = Path(folder)
+        self.disk = disk or Disk()
+        self.places: Places | None = None
+        """What the folder's owner knows of its newest segment."""
+
+    def check_folder(self) -> None:
+        """Refuse what is no data folder.
+
+        Raises:
+            StoreUnavailable: it is not there, is a file, or cannot be read.
+        """
+        try:
+            self.disk.names(self.path)
+        except OSError as error:
+            msg = f"the data folder {self.path} cannot be read: {error.strerror}. Check the path and its permissions."
+            raise StoreUnavailable(msg) from error
+
+    def segments(self) -> list[int]:
+        """Give the first sequence numbers of all segments, in order.
+
+        Raises:
+            StoreUnavailable: the folder cannot be read.
+        """
+        return sorted(seq for name in self._names() if (seq := sg.first_seq_of(name)) is not None)
+
+    def _names(self) -> list[str]:
+        try:
+            return self.disk.names(self.path)
+        except OSError as error:
+            msg = f"the data folder {self.path} cannot be read: {error.strerror}"
+            raise StoreUnavailable(msg) from error
+
+    @property
+    def first_seq(self) -> int:
+        """The sequence number of the first event that is still in the log."""
+        return next(iter(self.segments()), 1)
+
+    def segment_path(self, first_seq: int) -> Path:
+        """Give the path of a segment."""
+        return self.path / sg.file_name(first_seq)
+
+    def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
+        """See `EventStore.frames`; without an owner's knowledge the log ends where the last segment has no more whole frames.
+
+        Raises:
+            StoreCorrupt: a frame is damaged or missing; all before it have been given.
+            HistoryDropped: its owner dropped what was still to be read.
+            StoreUnavailable: the folder cannot be read, or its owner took back what had been read.
+        """
+        try:
+            yield from self._frames(after, until)
+        except FileNotFoundError as error:
+            msg = (
+                f"{error.filename} went while it was read: its history was dropped or archived. Read again from what is there now."
+            )
+            raise HistoryDropped(msg) from error
+        except OSError as error:
+            msg = f"the log in {self.path} cannot be read: {error}. Check the files and their permissions, then read again."
+            raise StoreUnavailable(msg) from error
+
+    def _frames(self, after: int, until: int | None) -> Iterator[Frame]:
+        place: sg.Place | None = None
+        came_through = 0
+        while True:
+            segments = self.segments()
+            if not segments:
+                return
+            start = place.seq if place is not None else max(after, 0) + 1
+            if place is not None and segments[0] > start:
+                msg = f"history before {segments[0]} was dropped or archived while it was read. Read again from what is there now."
+                raise HistoryDropped(msg)
+            first = max((seq for seq in segments if seq <= start), default=segments[0])
+            came_from = place
+            for first_seq, following in zip(segments, [*segments[1:], None], strict=True):
+                if first_seq < first:
+                    continue
+                last = None if following is None else following - 1
+                if until is not None:
+                    last = until if last is None else min(last, until)
+                    if first_seq > until:
+                        return
+                if place is not None and place.seq > first_seq > came_through:
+                    msg = f"the log in {self.path} was cut back to {first_seq - 1} while it was read. Read it again."
+                    raise StoreUnavailable(msg)
+                place = yield from self._segment(first_seq, following, last, after, place)
+                came_through = first_seq
+            if place is None or (until is not None and place.seq > until) or self.segments() == segments:
+                return
+            if came_from is not None and came_from.seq == place.seq:
+                return
+
+    def _segment(
+        self, first_seq: int, following: int | None, last: int | None, after: int, before: sg.Place | None
+    ) -> Generator[Frame, None, sg.Place]:
+        """Give the frames of one segment; its result is where it ended."""
+        path = self.segment_path(first_seq)
+        header = sg.read_header(self.disk, path)
+        beginning = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
+        known = self.places.before(first_seq, after + 1) if self.places is not None and before is None else None
+        place = beginning if known is None else known
+        if before is not None:
+            if before.seq == first_seq:
+                if before.chain != header.chain:
+                    raise sg.damaged(path, 0, first_seq, "it does not continue the segment before it")
+            elif before.seq > first_seq:
+                place = before  # this segment has grown since it was read
+            else:
+                raise sg.damaged(path, 0, before.seq, f"the log goes on at {first_seq}, sequence {before.seq} is missing")
+        proven = following is not None
+        while True:
+            began, place.problem = place.offset, ""
+            for _, frame in sg.scan(self.disk, path, header, place, last):
+                if frame.count and frame.last_seq > after:
+                    yield frame
+            if not place.problem:
+                break
+            if known is not None and place.offset == began:  # the log was cut there since, and goes on in another way
+                known, place = None, beginning
+                continue
+            if proven and place.offset == began:
+                raise sg.damaged(path, place.offset, place.seq, place.problem)
+            # The owner may just have been writing this frame, and be done by now: what counts is what is seen after the proof.
+            if following is None and not sg.proof_of_sync(self.disk, path, header, place):
+                return place
+            proven = True
+        if following is None or last is None or place.seq > last:
+            return place
+        raise sg.damaged(path, place.offset, place.seq, f"the segment ends here, the next begins with {following}")
+
+    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
+        """See `EventStore.snapshots`.
+
+        Raises:
+            StoreUnavailable: none could be read for an I/O error, and the log cannot do without; or the folder cannot be read.
+        """
+        found = self.snapshot_seqs()[::-1]
+        store_id = self.store_id()
+        unreadable: OSError | None = None
+        given = False
+        for seq in found:
+            if at_most is not None and seq > at_most:
+                continue
+            path = self.path / snapshot_file.file_name(seq)
+            try:
+                snapshot = snapshot_file.read(self.disk, path, store_id)
+            except FileNotFoundError:
+                continue  # pruned by the owner in between
+            except (BadFrame, OSError) as error:
+                unreadable = error if isinstance(error, OSError) else unreadable
+                logger.warning("snapshot %s is passed over, an older one is used: %s", path.name, error)
+            else:
+                given = True
+                yield snapshot
+        if unreadable is not None and not given and next(iter(self.segments()), 1) > 1:
+            msg = (
+                f"no snapshot in {self.path} could be read, and the log does not go back to its beginning: {unreadable}. Try again."
+            )
+            raise StoreUnavailable(msg) from unreadable
+
+    def store_id(self) -> bytes | None:
+        """Give the store's id, as the newest segment that can be read says."""
+        for first_seq in reversed(self.segments()):
+            try:
+                return sg.read_header(self.disk, self.segment_path(first_seq)).store_id
+            except StoreCorrupt:
+                continue
+            except OSError as error:
+                logger.warning("segment %d cannot be read, an older one tells the store's id: %s", first_seq, error)
+        return None
+
+    def snapshot_seqs(self) -> list[int]:
+        """Give the numbers of all snapshot files, oldest first."""
+        return sorted(seq for name in self._names() if (seq := snapshot_file.seq_of(name)) is not None)
+
+    def whole_snapshots(self, at_most: int, count: int) -> list[int]:
+        """Give the numbers of the newest `count` snapshots up to `at_most` that can be read whole, oldest first."""
+        return [snapshot.seq for snapshot in itertools.islice(self.snapshots(at_most), count)][::-1]
+
+    def bytes_on_disk(self) -> int:
+        """Give the size of all segments and snapshots in bytes."""
+        paths = [
+            self.path / name
+            for name in self._names()
+            if sg.first_seq_of(name) is not None or snapshot_file.seq_of(name) is not None
+        ]
+        return sum(seen.size for path in paths if (seen := self.disk.seen(path)) is not None)  # its owner may just have dropped one

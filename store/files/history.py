@@ -1,0 +1,142 @@
+"""What becomes of segments that no kept snapshot needs: kept, dropped, or moved to an archive.
+
+Written so that a crash at any point is harmless: segments go oldest first, each removal is synced before the next, and an archived
+copy is on its disk, name included, before the original is removed. When to do it is the snapshotter's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import validators as v
+
+from perdure.events.errors import StoreUnavailable
+from perdure.store.format import segment as sg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    from perdure.store.files.disk import Disk
+    from perdure.store.files.folder_reader import FolderReader
+
+__all__ = ["ARCHIVE", "KINDS", "History"]
+
+KINDS = ("keep", "drop", "archive")
+ARCHIVE = "archive"
+"""Where old segments go, in the data folder itself, unless another folder is named."""
+CHUNK_BYTES = 1 << 20
+
+
+@attrs.frozen
+class History:
+    """`keep`: old segments stay. `drop`: they are removed. `archive`: they are moved to `folder`."""
+
+    kind: str = attrs.field(default="keep", validator=v.in_(KINDS))
+    folder: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    """The archive; the folder `archive` in the data folder unless given. For one log only."""
+
+    def retire(
+        self, disk: Disk, reader: FolderReader, *, synced_seq: int, snapshots_kept: int, is_held: Callable[[], bool] = lambda: False
+    ) -> int:
+        """Deal with the segments that end before the oldest of the kept snapshots; gives how many have gone.
+
+        A snapshot counts only if it can be read whole now and if a power cut cannot take what it folded: else the log might one day
+        begin after all that can be loaded. No more goes once somebody holds the history (`is_held`).
+
+        Raises:
+            OSError: a file could not be copied or removed. Those that are older have gone, the others are as they were.
+            StoreCorrupt: a segment to be archived is damaged; it stays.
+            StoreUnavailable: the archive holds another segment of that name, or is the data folder itself.
+        """
+        segments = reader.segments()
+        if self.kind == "keep" or len(segments) < 2:  # noqa: PLR2004 - the last one is being written
+            return 0
+        named = [seq for seq in reader.snapshot_seqs() if seq <= synced_seq]
+        if len(named) < snapshots_kept or segments[1] > named[-snapshots_kept] + 1:
+            return 0  # told from names alone: snapshots are large
+        whole = reader.whole_snapshots(synced_seq, snapshots_kept)
+        if len(whole) < snapshots_kept:
+            return 0
+        gone = [(first, following) for first, following in itertools.pairwise(segments) if following <= whole[0] + 1]
+        if gone:
+            disk.sync_folder(reader.path)  # older snapshots may just have been removed: none may come back without its segments
+        for done, (first_seq, following) in enumerate(gone):
+            if is_held():
+                return done
+            if self.kind == "archive":
+                _copy(disk, reader, self.folder or reader.path / ARCHIVE, first_seq, following)
+            disk.remove(reader.segment_path(first_seq))
+            disk.sync_folder(reader.path)  # now, so that a power cut leaves no gap
+        return len(gone)
+
+
+def _copy(disk: Disk, reader: FolderReader, folder: Path, first_seq: int, following: int) -> None:
+    """Have a whole copy of a segment in the archive, up to where the next segment goes on."""
+    disk.make_folder(folder)
+    if disk.is_same_folder(folder, reader.path):
+        msg = f"the archive of old segments is the data folder itself: {folder}. Name another one in `Options.history_folder`."
+        raise StoreUnavailable(msg)
+    source = reader.segment_path(first_seq)
+    header = sg.read_header(disk, source)
+    place = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
+    for _ in sg.scan(disk, source, header, place, following - 1):
+        pass
+    if place.problem or place.seq != following:
+        raise sg.damaged(source, place.offset, place.seq, place.problem or "the segment ends too early")
+    target = folder / source.name
+    if target.name in disk.names(folder):  # copied before a crash
+        _check_same(disk, source, target, place.offset)
+        return
+    beside = target.with_suffix(".tmp")
+    if beside.name in disk.names(folder):
+        disk.remove(beside)
+    try:
+        _write_synced(disk, source, beside, place.offset)
+        disk.rename(beside, target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            disk.remove(beside)  # on a full disk, each failed try would leave it fuller
+        raise
+    disk.sync_folder(folder)
+    disk.sync_folder(folder.parent)
+
+
+def _write_synced(disk: Disk, source: Path, target: Path, size: int) -> None:
+    fd = disk.create(target)
+    try:
+        with disk.open_read(source) as file:
+            while size:
+                chunk = _read(file, size)
+                disk.write(fd, chunk)
+                size -= len(chunk)
+        disk.sync(fd)
+    finally:
+        disk.close(fd)
+
+
+def _check_same(disk: Disk, source: Path, target: Path, size: int) -> None:
+    same = disk.size(target) == size
+    with disk.open_read(source) as one, disk.open_read(target) as other:
+        while same and size:
+            chunk = _read(one, size)
+            same = chunk == _read(other, len(chunk))
+            size -= len(chunk)
+    if not same:
+        msg = (
+            f"{target} is there already, and is not the segment that was to be archived. An archive is for one log only: name "
+            "another folder in `Options.history_folder`."
+        )
+        raise StoreUnavailable(msg)
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    chunk = file.read(min(size, CHUNK_BYTES))
+    if not chunk:
+        msg = "the file became shorter while it was read"
+        raise OSError(msg)
+    return chunk

@@ -1,0 +1,145 @@
+"""Payloads that wait on the disk instead of in memory. No history: the log has them too, and a crash leaves nothing of this behind.
+
+What is shelved, and when it is taken down, is the business of who folds the queue (`perdure.events.queue.plain_messages`).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from array import array
+from collections import Counter, deque
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, overload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["PayloadSpill", "Spilled"]
+
+FILE_BYTES = 16 << 20
+"""A file takes no more once it has this size, or a part of all there is, so that there are never many; it goes when all that lies
+in it is gone."""
+FILE_PART = 16
+
+
+class _File:
+    """A file without a name, which the system removes when it is closed."""
+
+    def __init__(self, folder: Path, gone: deque[int]) -> None:
+        self.size = 0
+        self._gone = gone
+        self.file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with its last payload, by `__del__`
+
+    def __del__(self) -> None:
+        """Tell how much room there is again."""
+        self._gone.append(self.size)
+
+    def append(self, data: bytes) -> int:
+        """Write at the end; gives where it begins."""
+        at, view = self.size, memoryview(data)
+        while view:
+            view = view[os.pwrite(self.file.fileno(), view, at + len(data) - len(view)) :]
+        self.size = at + len(data)
+        return at
+
+    def read(self, size: int, at: int) -> bytes:
+        """Read what was written."""
+        data = os.pread(self.file.fileno(), size, at)
+        if len(data) != size:
+            msg = f"{len(data)} bytes of shelved payloads where {size} were written"
+            raise OSError(msg)
+        return data
+
+
+class Spilled(Sequence[bytes]):
+    """Payloads on the shelf: read anew each time they are asked for. Raises OSError where that fails."""
+
+    __slots__ = ("_at", "_ends", "_file")
+
+    def __init__(self, file: _File, at: int, payloads: Sequence[bytes]) -> None:
+        self._file = file
+        self._at = at
+        ends = [*accumulate(map(len, payloads), initial=0)]
+        self._ends = array("I" if ends[-1] < 1 << 32 else "Q", ends)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        """Read one payload, or those of a slice at once."""
+        if isinstance(index, int):
+            index = range(len(self))[index]
+            return self._file.read(self._ends[index + 1] - self._ends[index], self._at + self._ends[index])
+        start, stop, step = index.indices(len(self))
+        if step != 1:
+            return [self[i] for i in range(start, stop, step)]
+        if start >= stop:
+            return []
+        base = self._ends[start]
+        data = self._file.read(self._ends[stop] - base, self._at + base)
+        return [data[a - base : b - base] for a, b in pairwise(self._ends[start : stop + 1])]
+
+    def length(self, index: int) -> int:
+        """Give a payload's size without reading it."""
+        return self._ends[index + 1] - self._ends[index]
+
+    @property
+    def file(self) -> _File:
+        """Where they are."""
+        return self._file
+
+
+class PayloadSpill:
+    """Where payloads are put; for one thread that puts, and any that read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: _File | None = None
+        self._lock = threading.Lock()
+        self._written = 0
+        self._gone: deque[int] = deque()
+        """Sizes of files that have gone, which may be told by any thread, at any instruction."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that the files take up, with what nobody needs any more; for the thread that puts."""
+        while self._gone:
+            self._written -= self._gone.popleft()
+        return self._written
+
+    def sparse(self, live: Sequence[tuple[Sequence[bytes], int]]) -> list[bool]:
+        """Tell which of all that was put, each with the bytes of it still needed, lie in files of which most is not.
+
+        What is put from now on goes to another file than those.
+        """
+        needed: Counter[int] = Counter()
+        for spilled, size in live:
+            if isinstance(spilled, Spilled):
+                needed[id(spilled.file)] += size
+        self._file = None
+        return [isinstance(spilled, Spilled) and needed[id(spilled.file)] * 2 < spilled.file.size for spilled, _ in live]
+
+    def put(self, payloads: list[bytes]) -> Spilled:
+        """Write payloads to the disk and give what stands for them.
+
+        Raises:
+            OSError: there is no room, or the disk fails; they are better kept where they are.
+        """
+        data = b"".join(payloads)
+        with self._lock:
+            file = self._file
+            if file is None or file.size >= max(FILE_BYTES, self.size // FILE_PART):
+                file = self._file = _File(self._folder, self._gone)
+            at = file.append(data)
+            self._written += len(data)
+            return Spilled(file, at, payloads)

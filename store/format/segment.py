@@ -1,0 +1,184 @@
+r"""A segment file: its name, its header, and reading its frames one after another. Writing is the owner's (`folder`).
+
+Segment header, 68 bytes, little endian: magic `PERDURE\0` (8), format version (2), reserved (2), the store's id (16), sequence
+number of its first event (8), epoch of the owner that began it (4), chain hash before its first frame (16), time of creation
+in microseconds since the Unix epoch (8), CRC-32 of the 64 bytes before (4).
+
+A later segment is the word on what an earlier one holds: frames from its first sequence number on are void in the earlier.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.events.errors import StoreCorrupt, StoreUnavailable
+from perdure.store.format import frame as fr
+from perdure.store.protocol import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from perdure.store.files.disk import Disk
+
+__all__ = ["HEADER_BYTES", "Place", "SegmentHeader", "file_name", "first_seq_of", "pack_header", "read_header", "scan"]
+
+MAGIC = b"PERDURE\0"
+FORMAT = 1
+_LAYOUT = struct.Struct("<8sHH16sQI16sQI")
+HEADER_BYTES = _LAYOUT.size
+_NAME = re.compile(r"log-(\d{20})\.seg")
+
+
+@attrs.frozen
+class SegmentHeader:
+    """What a segment says of itself."""
+
+    store_id: bytes
+    first_seq: int
+    epoch: int
+    chain: bytes
+    created_us: int
+
+
+def file_name(first_seq: int) -> str:
+    """Give the name of the segment that begins with this event."""
+    return f"log-{first_seq:020d}.seg"
+
+
+def first_seq_of(name: str) -> int | None:
+    """Give the first sequence number of a segment by its file name; None for any other file."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def pack_header(header: SegmentHeader) -> bytes:
+    """Give a segment header's bytes."""
+    head = _LAYOUT.pack(MAGIC, FORMAT, 0, header.store_id, header.first_seq, header.epoch, header.chain, header.created_us, 0)[:-4]
+    return head + struct.pack("<I", zlib.crc32(head))
+
+
+def read_header(disk: Disk, path: Path) -> SegmentHeader:
+    """Read a segment's header.
+
+    Raises:
+        StoreCorrupt: it is damaged or belongs to another place.
+        StoreUnavailable: a newer version of perdure wrote it.
+    """
+    with disk.open_read(path) as file:
+        head = file.read(HEADER_BYTES)
+    first_seq = first_seq_of(path.name) or 0
+    if head[:8] == MAGIC and len(head) >= 10 and int.from_bytes(head[8:10], "little") > FORMAT:  # noqa: PLR2004
+        version = int.from_bytes(head[8:10], "little")
+        msg = f"{path} is of format {version}; this version of perdure knows up to {FORMAT}. Upgrade perdure to open it."
+        raise StoreUnavailable(msg)
+    if len(head) < HEADER_BYTES or zlib.crc32(head[:-4]) != int.from_bytes(head[-4:], "little") or head[:8] != MAGIC:
+        raise damaged(path, 0, first_seq, "the segment's header is damaged")
+    _, _, _, store_id, named_seq, epoch, chain, created_us, _ = _LAYOUT.unpack(head)
+    if named_seq != first_seq:
+        raise damaged(path, 0, first_seq, f"the file is named {first_seq} and says it begins with {named_seq}")
+    return SegmentHeader(store_id, first_seq, epoch, chain, created_us)
+
+
+def damaged(path: Path, offset: int, seq: int, problem: str) -> StoreCorrupt:
+    """Make the error for damage at one place."""
+    msg = (
+        f"{path.name} is damaged at offset {offset}, sequence {seq}: {problem}. Nothing was changed. `perdure verify` lists all "
+        "damage; restore the folder from a backup, or read what is whole with perdure.Audit."
+    )
+    return StoreCorrupt(msg, file=str(path), offset=offset, seq=seq)
+
+
+@attrs.define
+class Place:
+    """How far a scan has come: the next frame is expected at `offset` with `seq`, after `chain`."""
+
+    offset: int
+    seq: int
+    chain: bytes
+    sealed: bool = False
+    """The last frame read was a seal."""
+    problem: str = ""
+    """Why the scan ended before the end of the file; empty if it did not."""
+    unfinished: bool = False
+    """That is because the file ends before the frame does."""
+    size: int = 0
+
+
+def scan(
+    disk: Disk, path: Path, header: SegmentHeader, place: Place, until: int | None = None, *, bodies: bool = True
+) -> Iterator[tuple[fr.Header, Frame]]:
+    """Give the whole frames of a segment in order and move `place` behind each; ends before the first that is not whole.
+
+    Args:
+        disk: the disk.
+        path: of the segment.
+        header: of the segment.
+        place: where to begin.
+        until: frames after this sequence number are not looked at (a later segment has the word on them), but a seal is.
+        bodies: they are wanted; else they are checked, and given empty.
+    """
+    crc_seed = fr.seed(header.store_id)
+    with disk.open_read(path) as file:
+        place.size = disk.size(path)
+        file.seek(place.offset)
+        while True:
+            head = file.read(fr.HEADER_BYTES)
+            if not head:
+                return
+            beyond = until is not None and place.seq > until
+            try:
+                parsed = fr.parse(head)
+                if beyond and parsed.count:
+                    return
+                stored = file.read(parsed.stored_len)
+                fr.check(parsed, head, stored, crc_seed)
+                if parsed.first_seq != place.seq or parsed.prev != place.chain:
+                    raise _stray(parsed)
+                body = fr.decompress(parsed, stored) if bodies else b""
+            except fr.BadFrame as error:
+                place.problem = "" if beyond else str(error)
+                place.unfinished = isinstance(error, fr.Unfinished)
+                return
+            place.offset += fr.HEADER_BYTES + parsed.stored_len
+            place.chain = fr.chain_after(head + stored)
+            place.seq += parsed.count
+            place.sealed = parsed.count == 0
+            yield parsed, Frame(parsed.first_seq, parsed.count, body)
+
+
+def _proves(whole: fr.Header, at: int, missing_seq: int) -> bool:
+    return whole.first_seq >= missing_seq and (at == 0 or whole.first_seq == missing_seq or whole.synced_before > missing_seq)
+
+
+def _stray(parsed: fr.Header) -> fr.BadFrame:
+    return fr.BadFrame(f"it does not follow the frame before it (it says sequence {parsed.first_seq})")
+
+
+def proof_of_sync(disk: Disk, path: Path, header: SegmentHeader, place: Place) -> bool:
+    """Tell whether a later whole frame proves that the bad one at `place` had been synced, so that it is damage, not a tear.
+
+    Writes that were not synced may reach the disk in any order, so a whole frame behind a torn one is no proof by itself; one
+    that was written after a sync is. A frame that is whole but does not follow is damage in any case.
+    """
+    crc_seed = fr.seed(header.store_id)
+    with disk.open_read(path) as file:
+        file.seek(place.offset)
+        rest = file.read()
+    at = rest.find(fr.MAGIC)
+    while at >= 0:
+        try:
+            parsed = fr.parse(rest[at : at + fr.HEADER_BYTES])
+            stored = rest[at + fr.HEADER_BYTES : at + fr.HEADER_BYTES + parsed.stored_len]
+            fr.check(parsed, rest[at : at + fr.HEADER_BYTES], stored, crc_seed)
+        except fr.BadFrame:
+            parsed = None
+        if parsed is not None and _proves(parsed, at, place.seq):
+            return True
+        at = rest.find(fr.MAGIC, at + 1)
+    return False
