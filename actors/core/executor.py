@@ -1,4 +1,4 @@
-"""What actors run on: threads, in the real world; a seeded scheduler, in a simulated one (`perdure.chaos.simulation.simulated_system`).
+"""What actors run on: threads in production, a seeded scheduler in a simulation (`perdure.chaos.simulation`).
 
 Nothing is decided here; an actor's own part is `Actor.turn`, whoever calls it.
 """

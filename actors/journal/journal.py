@@ -38,7 +38,7 @@ FRAME_BYTES_MAX = 32 << 20
 
 
 def _check_frame(body: bytes, events: int) -> None:
-    """Raise ValueError where no store takes this as one frame; who decides sees to it that nothing is (`events/codec/commit_size`)."""
+    """Raise ValueError if no store takes this as one frame; deciders keep within that bound (`events/codec/commit_size`)."""
     if len(body) > store_frame.FRAME_BYTES_MAX or events > store_frame.COUNT_MAX:
         msg = (
             f"{events:,} events of {len(body):,} bytes are more than one frame takes ({store_frame.COUNT_MAX:,} events, "

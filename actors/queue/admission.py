@@ -1,6 +1,6 @@
 """Taking in publishes: many in one decision where that can be, each on its own merits where not.
 
-Whether one is accepted is a rule (`events/queue/publishing`), who waits for room is in `waiting_publishers`; all else that the queue is asked, in
+Whether one is accepted is a rule (`events/queue/publishing`); waiting publishes are in `waiting_publishers`; all else, in
 `queue`.
 """
 

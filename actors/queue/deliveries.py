@@ -1,6 +1,6 @@
 """The flows between the queue and its handlers' workers: how much may be out with each, what is handed out, what they have.
 
-Whose turn it is are rules (`events/queue/decisions`); what becomes of a delivery is the workers' to report. Part of the queue's actor:
+Whose turn it is is a rule (`events/queue/decisions`); the workers report what becomes of a delivery. Part of the queue's actor:
 nothing here has a thread or a state of its own beyond a term.
 """
 

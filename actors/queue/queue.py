@@ -1,6 +1,6 @@
 """The queue: the shell round the life of every message; the only decider of it.
 
-Which facts follow from what is in `perdure.events.queue.decisions`; here commands come in (publishes by `admission`), facts go to the
+The rules are in `perdure.events.queue.decisions`; here commands come in (publishes by `admission`), events go to the
 journal, and answers and deliveries go out with them (`flows`).
 """
 

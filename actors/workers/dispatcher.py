@@ -1,6 +1,6 @@
 """The dispatcher: which handlers exist, how many workers each has, paused or not; opens and closes their flow.
 
-The rules are in `perdure.events.handlers.registry`. It hands out no message itself: it tells the queue how many may be out (credit).
+The rules are in `perdure.events.handlers.registry`. It hands out no message: it tells the queue how many may be out (credit).
 """
 
 from __future__ import annotations

@@ -292,7 +292,7 @@ BUGS: tuple[Bug, ...] = (
         ),
     ),
     Bug(
-        "a submit_batch takes in what comes too late",
+        "a closed submit batch takes in more",
         "bundles",
         "simulation",
         NIGHTS,

@@ -1,1 +1,4 @@
-"""TODO chaos/oracle."""
+"""What must hold, judged from outside: reference model, contract of the store, logs of what publishers and handlers saw.
+
+`checker` brings them together. Nothing here breaks anything.
+"""

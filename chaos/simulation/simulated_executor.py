@@ -182,7 +182,7 @@ class SimulatedExecutor:
         return 1
 
     def story(self, error: BaseException) -> str:
-        """See `Executor.story`: modules and functions, without paths and lines, which differ from one folder or Python to another."""
+        """See `Executor.story`: modules and functions, without paths and lines, which differ between folders and Pythons."""
         told: list[str] = []
         seen: set[int] = set()
         following: BaseException | None = error

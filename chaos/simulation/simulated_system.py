@@ -42,7 +42,7 @@ class SimulatedSystem(System):
     store_class: type[SegmentStore] = SegmentStore
 
     def __init__(self, *, seed: int = 0, disk: MemoryDisk | None = None, options: Options | None = None, **others: Any) -> None:
-        self.executor: SimulatedExecutor = others.pop("world", None) or SimulatedExecutor(seed)
+        self.executor: SimulatedExecutor = others.pop("executor", None) or SimulatedExecutor(seed)
         self.disk = disk or MemoryDisk()
         options = options or Options()
         store = self.store_class(

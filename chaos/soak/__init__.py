@@ -1,1 +1,4 @@
-"""TODO chaos/soak."""
+"""The soak: hours of ordinary work with regular kills, counted and plotted.
+
+`soak` works, `readings` measures, `trend` judges growth, `view` shows.
+"""

@@ -1,1 +1,6 @@
-"""TODO events/handlers."""
+"""The rules about handlers: which exist, how many workers each has, how long a retry waits, what an overdue lease means.
+
+`registry` decides and folds, `backoff` computes delays, `overdue_lease` judges an attempt whose lease ran out.
+
+Not here: the actors that run handlers (`actors/workers`).
+"""

@@ -1,1 +1,7 @@
-"""TODO host/runtime."""
+"""The life of one run in this process: start, recovery report, serving until a signal, stop.
+
+`engine` builds the actors and takes them down, `current_run` is how the front door reaches them, `serving` waits for a signal,
+`live_systems` knows every System of this process, `step_thread` shields a start or a stop from an interrupt.
+
+Not here: what an actor does (`actors`), and which actor is restarted when (`actors/services`).
+"""

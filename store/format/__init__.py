@@ -1,1 +1,4 @@
-"""TODO store/format."""
+"""The bytes of the log: frames, segment files, snapshot files. Layout, checksums, hash chain.
+
+Not here: which file is written when (`files`), and what a body means (`events/codec`).
+"""

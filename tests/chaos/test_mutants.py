@@ -35,7 +35,8 @@ def test_without_a_bug_the_tools_notice_nothing(tool: str, effort: int) -> None:
 
 
 def test_text_that_is_gone_is_told() -> None:
-    spec = '{"edits": [{"module": "perdure.events.structures.ready_queue", "old": "no such text", "new": ""}], "tool": "simulation", "effort": 1}'
+    edit = '{"module": "perdure.events.structures.ready_queue", "old": "no such text", "new": ""}'
+    spec = f'{{"edits": [{edit}], "tool": "simulation", "effort": 1}}'
     done = subprocess.run([sys.executable, planted.__file__, spec], capture_output=True, text=True, check=False)
     assert done.returncode == planted.NOT_PLANTED
     assert "holds 0 times, not once" in done.stdout

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 API = (Path(__file__).parents[2] / "docs" / "API.md").read_text(encoding="utf-8")
 INNER = {
-    "System": {"stage", "relay", "publish_drafts", "ask", "drafts", "options", "clock"},  # between the parts of the front door
+    "System": {"runtime", "relay", "publish_drafts", "ask", "drafts", "options", "clock"},  # between the parts of the front door
     "Context": {"commit_bytes", "drafts", "drafts_bytes", "facts", "process"},  # between a context and its worker
     "BatchItem": {"commit_bytes", "drafts", "drafts_bytes", "facts", "process"},
     "OutboxRelay": {"read", "delete", "name", "every_s"},  # what the relay calls
@@ -88,7 +88,7 @@ def test_every_public_method_has_a_docstring_and_its_class_says_in_which_thread(
     ],
 )
 def test_every_option_is_told(call: Callable[..., object]) -> None:
-    names = set(inspect.signature(call).parameters) - {"self", "world", "causation_id"}  # for chaos, and for a handler's context
+    names = set(inspect.signature(call).parameters) - {"self", "executor", "causation_id"}  # for chaos, and for a handler's context
     assert sorted(name for name in names if not re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", API)) == []
 
 

@@ -328,7 +328,7 @@ class QueueMachine(RuleBasedStateMachine):
     def time_passes(self, step: int) -> None:
         self.now_us += step
         self.take(rules.tick(self.live, self.now_us))
-        for message in rules.overdue(self.live, self.now_us):
+        for message in list(rules.overdue(self.live, self.now_us)):
             assert message.lease is not None
             self.do(ExpireLease(message.number, message.published.id, message.lease.attempt, "overdue"))
         self.take(rules.tick(self.live, self.now_us))  # what came back may have outlived its time

@@ -80,7 +80,7 @@ def _set_mode(paths: list[Path], mode: int) -> None:
 
 
 TRYING = """
-import os, sys, perdure.operations.audit, perdure.system  # read while that is allowed: the interpreter may lie where only root may look
+import os, sys, perdure.operations.audit, perdure.system  # while that is allowed: the interpreter may lie where only root may look
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)

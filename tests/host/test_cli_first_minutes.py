@@ -32,7 +32,7 @@ def test_version_is_told(tmp_path: Path) -> None:
 
 def test_command_does_not_wait_for_the_import_of_commands_of_other_rooms(tmp_path: Path) -> None:
     code = (
-        "import atexit, sys; from perdure import cli; sys.argv = ['perdure', *sys.argv[1:]];"
+        "import atexit, sys; from perdure.cli import main as cli; sys.argv = ['perdure', *sys.argv[1:]];"
         "atexit.register(lambda: print([name for name in sys.modules if name.startswith('perdure.chaos')])); cli.main()"
     )
     for word, imported in (("stats", False), ("--version", False), ("soak", True), ("--help", True)):
@@ -78,8 +78,8 @@ def test_host_that_cannot_be_imported_is_one_line_with_its_place(tmp_path: Path,
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_simulation_that_is_stopped_early_shows_what_it_has_done(tmp_path: Path, number: signal.Signals, status: int) -> None:
     code = (
-        "import sys; from perdure import cli, cli_progress; from perdure.chaos import nights; "
-        "cli_progress.LINE_EVERY_S = 0.0; nights.PART = 1; "
+        "import sys; from perdure.cli import main as cli, progress; from perdure.chaos.simulation import campaign; "
+        "progress.LINE_EVERY_S = 0.0; campaign.PART = 1; "
         "sys.argv = ['perdure', 'chaos', 'simulate', '--seeds', '1000000', '--processes', '1']; cli.main()"
     )
     with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as run:

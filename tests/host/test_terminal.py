@@ -141,8 +141,7 @@ def test_every_command_prints_them_inert(
 
 def test_every_console_of_the_commands_is_a_terminal() -> None:
     """A new command cannot forget it."""
-    from perdure.chaos.cli import commands, fault_commands  # noqa: PLC0415 - the room that others must not import
-    from perdure.chaos.cli import simulation_commands as night_commands
+    from perdure.chaos.cli import commands, fault_commands, simulation_commands  # noqa: PLC0415 - the room that others must not import
 
-    for module in (cli, cli_dead_letters, cli_config, commands, fault_commands, night_commands):
+    for module in (cli, cli_dead_letters, cli_config, commands, fault_commands, simulation_commands):
         assert isinstance(module.console, Terminal)

@@ -66,4 +66,4 @@ def test_wheel_installs_the_command(wheel: Path) -> None:
 
 def test_wheel_carries_the_orders_of_the_demo(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
-        assert archive.read("perdure/orders.jsonl") == (CHECKOUT / "host" / "orders.jsonl").read_bytes()
+        assert archive.read("perdure/demo/orders.jsonl") == (CHECKOUT / "host" / "demo" / "orders.jsonl").read_bytes()
