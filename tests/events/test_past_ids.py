@@ -63,8 +63,8 @@ def test_what_only_looks_like_an_id_of_ours_is_none() -> None:
 
 
 def test_a_million_ids_of_a_host_take_little_memory() -> None:
-    """Of 100,000 here: each some 30 bytes; ids of perdure's next to nothing."""
-    count = 100_000
+    """Of 30,000 here: each some 30 bytes; ids of perdure's next to nothing."""
+    count = 30_000
     tracemalloc.start()
     try:
         past = PastIds(count)

@@ -30,14 +30,13 @@ def test_version_is_told(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, f"perdure {version('perdure')}")
 
 
-def test_command_does_not_wait_for_the_import_of_commands_of_other_rooms(tmp_path: Path) -> None:
+def test_command_does_not_wait_for_the_import_of_commands_of_other_rooms() -> None:
     code = (
         "import atexit, sys; from perdure.cli import main as cli; sys.argv = ['perdure', *sys.argv[1:]];"
         "atexit.register(lambda: print([name for name in sys.modules if name.startswith('perdure.chaos')])); cli.main()"
     )
-    for word, imported in (("stats", False), ("--version", False), ("soak", True), ("--help", True)):
-        words = [word] if word.startswith("-") else [word, "--help"]
-        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60, check=True)
+    for word, imported in (("stats", False), ("soak", True)):
+        done = subprocess.run([sys.executable, "-c", code, word, "--help"], capture_output=True, text=True, timeout=60, check=True)
         assert done.stdout.endswith("[]\n") is not imported, done.stdout
 
 

@@ -161,9 +161,13 @@ def test_many_threads_stop_at_once(folder: Path) -> None:
 
 def test_a_signal_handler_stops_it_even_in_the_middle_of_a_stop(folder: Path) -> None:
     system = perdure.System(folder)
-    release = threading.Event()
-    system.handler(Job)(lambda job: release.wait(PATIENCE_S))
+    begun, release = threading.Event(), threading.Event()
     stopped: list[bool] = []
+
+    @system.handler(Job)
+    def work(job: Job) -> None:
+        begun.set()
+        release.wait(PATIENCE_S)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         release.set()
@@ -176,8 +180,11 @@ def test_a_signal_handler_stops_it_even_in_the_middle_of_a_stop(folder: Path) ->
             system.publish(Job(1))
             main = threading.main_thread().ident
             assert main is not None
-            threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGUSR1)).start()
+            assert begun.wait(PATIENCE_S)  # else the stop has nothing to wait for, and ends before the signal comes
+            late = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGUSR1))
+            late.start()
             system.stop(grace=PATIENCE_S)
+            late.join()  # not after the handler of the signal is gone: it would end this process
             assert stopped
     finally:
         signal.signal(signal.SIGUSR1, before)
