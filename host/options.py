@@ -105,10 +105,14 @@ class Options:
     """Publishes under way at once; `submit` waits at this bound."""
     dead_letters_max: int = attrs.field(default=100_000, validator=_count(1))
     """Dead letters kept."""
+    dead_letters_bytes_max: int = attrs.field(default=1 << 30, validator=_count(1))
+    """Bytes of dead letters kept, with all their texts: where one more passes it, as many of the oldest go as make room."""
     dead_letters_full: str = attrs.field(default="drop_oldest", validator=_one_of("drop_oldest", "drop_newest"))
     """What happens at that bound, on record either way: `drop_oldest` or `drop_newest` is purged."""
     results_max: int = attrs.field(default=100_000, validator=_count(1))
     """Results kept for those who ask (`call`, `keep_result`); at the bound the oldest is dropped, on record."""
+    results_bytes_max: int = attrs.field(default=256 << 20, validator=_count(1))
+    """Bytes of those results; at the bound the oldest are dropped, on record."""
     result_kept_s: float = attrs.field(default=300.0, validator=_seconds(0.001))
     """How long `call` has a result kept, so that it can still be asked for after a restart."""
     held_keys_max: int = attrs.field(default=1_000_000, validator=_count(1))

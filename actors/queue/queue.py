@@ -118,10 +118,11 @@ class Queue(Decider):
             self.cut_where_full(now_us)
         if letters > len(self.state.dead):
             logger.warning(
-                "%d dead letter(s) are purged: there were %d, and Options.dead_letters_max is %d",
+                "%d of %d dead letter(s) are purged: Options.dead_letters_max is %d, and dead_letters_bytes_max %d",
                 letters - len(self.state.dead),
                 letters,
                 self.runtime.limits.dead_letters,
+                self.runtime.limits.dead_letters_bytes,
             )
 
     def _call_off_abandoned(self, now_us: int) -> None:

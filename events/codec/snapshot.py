@@ -105,7 +105,9 @@ class States:
                 source.expect_end()
             for number, letter in buried.letters.items():
                 if number in queue.dead:
-                    queue.dead[number] = queue.dead[number]._replace(death=letters.death(letter.fact))
+                    size = letters.letter_bytes(letter.fact)
+                    queue.dead[number] = queue.dead[number]._replace(death=letters.death(letter.fact), bytes=size)
+                    queue.dead_bytes += size
             return cls(queue, load_handlers(plain["handlers"]), buried, plain["seq"], plain["at_us"])
         except NOT_OURS as error:
             msg = f"a snapshot cannot be decoded: {error!r}"

@@ -11,13 +11,26 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.events import vocabulary as ev
+from perdure.events.codec.commit_size import measure
 from perdure.events.commands import Death, ReplayItem
 from perdure.events.errors import UnknownMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DeadLettersState", "Letter", "Selection", "Stats", "death", "evolve", "replay_item", "select", "stats", "why"]
+__all__ = [
+    "DeadLettersState",
+    "Letter",
+    "Selection",
+    "Stats",
+    "death",
+    "evolve",
+    "letter_bytes",
+    "replay_item",
+    "select",
+    "stats",
+    "why",
+]
 
 
 MESSAGE_CHARS = 300
@@ -44,6 +57,11 @@ class DeadLettersState:
 def death(fact: ev.DeadLettered) -> Death:
     """Give what tells this dead letter from others of the same message: when the attempt failed that made it, and which."""
     return Death(fact.number, fact.failures[-1].at_us if fact.failures else 0, fact.attempts)
+
+
+def letter_bytes(fact: ev.DeadLettered) -> int:
+    """Return what a dead letter takes, with all its texts: an upper bound of its bytes on record."""
+    return measure([fact]).bytes
 
 
 def why(fact: ev.DeadLettered) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from perdure.events import vocabulary as ev
 from perdure.events.codec import runs
 from perdure.events.queue import plain_messages as plain
-from perdure.events.queue.dead_letters import death
+from perdure.events.queue.dead_letters import death, letter_bytes
+from perdure.events.queue.endings import result_bytes
 from perdure.events.queue.message import Message
 from perdure.events.queue.placement import back, enter, go_out, lease_until, leave, place, unplace
 from perdure.events.queue.state import Dead, QueueState, is_quarantined
@@ -168,13 +169,17 @@ def _awakened(state: QueueState, event: ev.Awakened) -> None:
 
 def _dead_lettered(state: QueueState, event: ev.DeadLettered) -> None:
     state.counts(event.published.type).dead_lettered += 1
-    state.dead[event.number] = Dead(event.published.id, event.published.type, death(event))
+    size = letter_bytes(event)
+    state.dead[event.number] = Dead(event.published.id, event.published.type, death(event), size)
+    state.dead_bytes += size
     leave(state, plain.single(state, event.number), event.attempts)
 
 
 def _replayed(state: QueueState, event: ev.Replayed) -> None:
     state.counts(event.published.type).replayed += 1
-    state.dead.pop(event.number, None)
+    dead = state.dead.pop(event.number, None)
+    if dead is not None:
+        state.dead_bytes -= dead.bytes
     message = Message(event.published, event.number, event.number, attempts=event.attempts)
     message.failures = list(event.failures) or None
     state.finished.pop(event.number, None)
@@ -183,6 +188,7 @@ def _replayed(state: QueueState, event: ev.Replayed) -> None:
 
 def _purged(state: QueueState, event: ev.Purged) -> None:
     dead = state.dead.pop(event.number)
+    state.dead_bytes -= dead.bytes
     state.counts(dead.type).purged += 1
     if event.number in state.finished:
         state.fates[event.number] = "purged"
@@ -209,13 +215,16 @@ def _result_kept(state: QueueState, event: ev.ResultKept) -> None:
     before = state.results.get(event.id)
     if before is not None:
         state.fading.discard((before.until_us, event.id, ""))
+        state.results_bytes -= result_bytes(before)
     state.results[event.id] = event
+    state.results_bytes += result_bytes(event)
     state.fading.add((event.until_us, event.id, ""))
 
 
 def _result_dropped(state: QueueState, event: ev.ResultDropped) -> None:
     kept = state.results.pop(event.id, None)
     if kept is not None:
+        state.results_bytes -= result_bytes(kept)
         state.fading.discard((kept.until_us, event.id, ""))
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from perdure.events.queue.endings import result_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -18,7 +20,7 @@ __all__ = ["contradictions"]
 
 
 def contradictions(states: States) -> list[str]:
-    """List in what the states contradict each other or themselves; its cost grows with leases and dead letters, not the backlog."""
+    """List in what the states contradict each other or themselves; its cost grows with leases, dead letters and results, not the backlog."""
     return [*_dead_letters(states), *_counts(states.queue), *_one_at_a_time(states.queue)]
 
 
@@ -51,6 +53,10 @@ def _counts(queue: QueueState) -> Iterator[str]:
             f"{total['published']} messages were published, but {total['ended']} have ended, {queue.live} are live and "
             f"{len(queue.dead)} dead letters"
         )
+    if (size := sum(entry.bytes for entry in queue.dead.values())) != queue.dead_bytes:
+        yield f"dead letters are counted as {queue.dead_bytes} bytes, and have {size}"
+    if (size := sum(map(result_bytes, queue.results.values()))) != queue.results_bytes:
+        yield f"results are counted as {queue.results_bytes} bytes, and have {size}"
     if late := [n for n in (*queue.messages, *queue.leased, *queue.dead) if n >= queue.next_number]:
         yield f"numbers that are yet to be given belong to messages: {_some(late)}"
 

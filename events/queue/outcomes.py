@@ -5,7 +5,6 @@ Who gets a message, and when a lease has run out, is in `queue_rules`.
 
 from __future__ import annotations
 
-from itertools import islice
 from operator import is_
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,7 +13,8 @@ from perdure.events.codec.commit_size import check_commit, measure
 from perdure.events.codec.runs import CompletedRun
 from perdure.events.commands import Done, DoneRun, ExpireLease, Fail, Orphan, ReassertLease, Release
 from perdure.events.errors import DuplicateKey, PayloadTooLarge
-from perdure.events.queue.endings import afterwards, full_of_letters, no_result, result
+from perdure.events.queue.dead_letters import letter_bytes
+from perdure.events.queue.endings import afterwards, full_of_letters, no_result, result, room_for_letter
 from perdure.events.queue.publishing import accept, unknown
 
 if TYPE_CHECKING:
@@ -167,18 +167,14 @@ def _newer(state: QueueState, message: Message) -> int:
 def _bury(state: QueueState, message: Message, reason: str, note: ev.FailureNote, traceback: str, limits: Limits) -> Events:
     """Make a dead letter of the message; at the bound the oldest one makes room, on record."""
     failures = [*(message.failures or ()), note]
-    room: Events = []
-    over: Events = []
-    if len(state.dead) >= limits.dead_letters:
-        why = full_of_letters(limits)
-        if limits.drop_newest:
-            over = [ev.Purged(message.number, why)]
-        else:  # two, so that what was once beyond the bound comes back within it
-            room = [ev.Purged(oldest, why) for oldest in islice(state.dead, min(2, len(state.dead) + 1 - limits.dead_letters))]
     buried = ev.DeadLettered(
         message.number, message.published, reason, note.attempt, note.exception, note.message, traceback, failures
     )
-    return [*room, buried, *over]
+    size = letter_bytes(buried)
+    if limits.drop_newest:
+        has_room = len(state.dead) < limits.dead_letters and state.dead_bytes + size <= limits.dead_letters_bytes
+        return [buried] if has_room else [buried, ev.Purged(message.number, full_of_letters(limits))]
+    return [*(ev.Purged(oldest, full_of_letters(limits)) for oldest in room_for_letter(state, size, limits)), buried]
 
 
 def take_back(state: QueueState, orphan: Orphan, now_us: int, limits: Limits) -> Events:

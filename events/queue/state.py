@@ -55,6 +55,8 @@ class Dead(NamedTuple):
     type: str
     death: Death | None = None
     """Which of its deaths that was; None only while a snapshot is loaded, as its letter tells that."""
+    bytes: int = 0
+    """What it takes on record; its letter tells that too."""
 
 
 @attrs.define
@@ -138,6 +140,8 @@ class QueueState:
     held_keys: OrderedDict[tuple[str, str], tuple[str, int]] = attrs.field(factory=OrderedDict)
     """Keys held by a window after completion: the id of who had it, and until when."""
     results: OrderedDict[str, ev.ResultKept] = attrs.field(factory=OrderedDict)
+    results_bytes: int = 0
+    """Of their values and texts."""
     fading: HeapSet[tuple[int, str, str]] = attrs.field(factory=HeapSet)
     """(until_us, id, "") for results and (until_us, type, key) for held keys."""
     paces: dict[str, int] = attrs.field(factory=dict)
@@ -147,6 +151,7 @@ class QueueState:
     dead: OrderedDict[int, Dead] = attrs.field(factory=OrderedDict)
     """By number, the oldest first; the letters themselves are with `dead_letters`. What gives up its oldest at a bound is an
     OrderedDict: a dict finds its first only by passing all that were removed before it."""
+    dead_bytes: int = 0
     by_type: dict[str, TypeCounts] = attrs.field(factory=dict)
     late_results: int = 0
     payload_bytes: int = 0

@@ -102,7 +102,9 @@ class Engine:
             backlog=options.backlog_max,
             backlog_bytes=options.backlog_bytes,
             dead_letters=options.dead_letters_max,
+            dead_letters_bytes=options.dead_letters_bytes_max,
             results=options.results_max,
+            results_bytes=options.results_bytes_max,
             held_keys=options.held_keys_max,
             drop_newest=options.dead_letters_full == "drop_newest",
         )

@@ -67,6 +67,14 @@ def _out_together(states: States) -> None:
     evolve(states.queue, ev.Leased(4, 1, NOW_US + 60, 0, "third"))
 
 
+def _forget_bytes(states: States) -> None:
+    states.queue.dead_bytes -= 1
+
+
+def _count_bytes_of_results(states: States) -> None:
+    states.queue.results_bytes += 7
+
+
 def test_a_true_history_has_none() -> None:
     states = history()
     assert (len(states.queue.leased), len(states.queue.dead), states.queue.live) == (1, 1, 2)
@@ -82,6 +90,8 @@ def test_a_true_history_has_none() -> None:
         (_drop_a_lease, "1 messages are counted as in flight, 0 have a lease"),
         (_live_again, "live and dead at the same time: the messages of number 3"),
         (_give_numbers_again, "numbers that are yet to be given"),
+        (_forget_bytes, "dead letters are counted as"),
+        (_count_bytes_of_results, "results are counted as 7 bytes, and have 0"),
         (_out_together, "more than one message is out of the groups 'g'"),
     ],
 )

@@ -59,7 +59,7 @@ def test_a_lowered_bound_of_dead_letters_is_kept_from_the_start(
         purged: list[Any] = [record.event for record in system.audit.events() if record.name == "Purged"]
         assert len(purged) == 7
         assert "bound of 3 dead letters" in purged[0].reason
-    assert "7 dead letter(s) are purged" in caplog.text
+    assert "7 of 10 dead letter(s) are purged" in caplog.text
 
 
 def test_an_operator_who_does_not_know_the_bound_purges_nothing() -> None:
