@@ -20,7 +20,7 @@ __all__ = ["contradictions"]
 
 
 def contradictions(states: States) -> list[str]:
-    """List in what the states contradict each other or themselves; its cost grows with leases, dead letters and results, not the backlog."""
+    """List in what the states contradict each other or themselves; costs by leases, dead letters and results, not the backlog."""
     return [*_dead_letters(states), *_counts(states.queue), *_one_at_a_time(states.queue)]
 
 
