@@ -31,10 +31,17 @@ def check_ran(value: Any) -> Any:
     """Return a handler's value, where it is one.
 
     Raises:
-        TypeError: it is a generator or another iterator, whose code runs only when it is iterated over: the handler did nothing.
+        TypeError: it is a generator or another iterator, whose code runs only when it is iterated over, or a coroutine function
+            that nothing called: the handler did nothing.
     """
     if inspect.isgenerator(value) or inspect.isasyncgen(value) or isinstance(value, _LAZY):
         kind = "an async generator" if inspect.isasyncgen(value) else f"a {type(value).__name__}"
+    elif inspect.iscoroutinefunction(value):
+        msg = (
+            f"the handler returned the function {value.__qualname__} and did not call it, so it has not run. Return "
+            f"{value.__name__}(...), with the message."
+        )
+        raise TypeError(msg)
     elif inspect.isgenerator(getattr(value, "gen", None)) or inspect.isasyncgen(getattr(value, "gen", None)):
         kind = "a context manager that nothing entered"
     else:

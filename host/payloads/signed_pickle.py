@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
 from typing import Any
 
 import attrs
@@ -18,6 +19,8 @@ from perdure.payloads.codecs import name_of
 __all__ = ["CloudPickle"]
 
 SIGNATURE_BYTES = 32
+MSGSPEC_NOTE = "__msgspec_cache__"
+"""What msgspec keeps on a class that it has encoded; it cannot be pickled, and is made anew."""
 BOUND = b"PdSig2\0\0"
 """What a payload begins with whose signature holds for one message; those of earlier versions have the signature alone."""
 
@@ -47,7 +50,7 @@ class CloudPickle:
     def encode(self, message: Any) -> bytes:
         """See `Codec.encode`; signed, and bound to no message."""
         try:
-            body: bytes = cloudpickle.dumps(message)
+            body = _pickled(message)
         except Exception as error:
             msg = f"message: {type(message).__qualname__} cannot be pickled: {error}"
             raise InvalidMessage(msg) from error
@@ -109,6 +112,25 @@ def _name_of(cls: type) -> str | None:
         return name_of(cls)
     except UnknownMessageType:
         return None
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles classes that are pickled whole, as those of a notebook are, without what msgspec has noted on them."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """See `pickle.Pickler`."""
+        reduced = super().reducer_override(obj)
+        if isinstance(obj, type) and MSGSPEC_NOTE in obj.__dict__ and isinstance(reduced, tuple):
+            for part in reduced[2] if len(reduced) > 2 and isinstance(reduced[2], tuple) else ():  # noqa: PLR2004 - the class's state
+                if isinstance(part, dict):
+                    part.pop(MSGSPEC_NOTE, None)
+        return reduced
+
+
+def _pickled(message: Any) -> bytes:
+    buffer = io.BytesIO()
+    _Pickler(buffer).dump(message)
+    return buffer.getvalue()
 
 
 def _unpickled(body: bytes) -> Any:

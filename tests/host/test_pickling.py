@@ -6,7 +6,9 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import cloudpickle  # type: ignore[import-untyped]
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -179,3 +181,18 @@ def test_letter_that_cannot_be_decoded_is_listed_as_bytes(depth: int) -> None:
             assert system.dead_letters.get(letter.id).id == letter.id
             system.audit.timeline(letter.id)
             system.dead_letters.replay(letter.id)
+
+
+def test_a_class_that_is_pickled_whole_goes_without_what_msgspec_noted_on_it() -> None:
+    """As of a notebook that has used the other codec before: `cannot pickle 'msgspec._core.DataclassInfo' object`."""
+
+    @attrs.frozen
+    class Local:
+        number: int
+
+    msgspec.msgpack.decode(msgspec.msgpack.encode(Local(1)), type=Local)
+    assert "__msgspec_cache__" in Local.__dict__
+    codec = perdure.CloudPickle(key=b"k" * 32)
+    assert codec.decode(codec.encode(Local(2)), None) == Local(2)
+    assert "__msgspec_cache__" in Local.__dict__, "its own is left alone"
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(Local(3)), type=Local) == Local(3)

@@ -403,3 +403,16 @@ def test_services_are_open_until_the_coroutine_has_run(folder: Path) -> None:
     system.handler(Job)(handler)
     with system:
         assert system.call(Job(1), timeout=20.0) is True
+
+
+def test_a_coroutine_function_that_nothing_called_is_an_error(folder: Path) -> None:
+    async def work(job: Job) -> None: ...
+
+    system = perdure.System(folder)
+    system.handler(Job, retries=0)(lambda job: work)
+    with system:
+        with pytest.raises(TypeError, match=r"work and did not call it.*Return work\(\.\.\.\)"):
+            system.call(Job(1), timeout=20.0)
+        system.publish_many([Job(number) for number in range(10)])
+        system.drain(timeout=20.0)
+        assert system.dead_letters.stats().total == 11
