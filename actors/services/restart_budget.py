@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import NotRunning
+from perdure.events.supervision.restart_policy import after_death
 
 if TYPE_CHECKING:
     from perdure.actors.core.runtime import Runtime
@@ -17,27 +18,21 @@ __all__ = ["count_death", "stop_for_good"]
 
 logger = logging.getLogger("perdure")
 
-PAUSE_FIRST_S = 0.01
-PAUSE_MAX_S = 1.0
-
 
 def count_death(runtime: Runtime, name: str, cause: BaseException, *, counted: bool = True) -> float:
     """Enter a death that nobody asked for; gives the pause before the restart in seconds. Past the budget the system gives up."""
     now = runtime.executor.monotonic_s()
     tuning = runtime.tuning
-    recent = [at for at in runtime.recent_deaths.get(name, []) if now - at < tuning.restart_window_s]
-    recent.append(now)
-    runtime.recent_deaths[name] = recent
-    if counted and len(recent) > tuning.restart_budget:
+    decision = after_death(runtime.recent_deaths.get(name, []), now, budget=tuning.restart_budget, window_s=tuning.restart_window_s)
+    recent = runtime.recent_deaths[name] = decision.deaths_s
+    if counted and decision.exhausted:
         stop_for_good(
             runtime,
             f"the system has stopped: its {name} died {len(recent)} times within {tuning.restart_window_s:g} s, last of "
             f"{cause!r}. Nothing on record is lost; mend the cause and start the system again.",
             cause,
         )
-    if len(recent) == 1:
-        return 0.0
-    return min(PAUSE_FIRST_S * 2.0 ** min(len(recent) - 2, 10), PAUSE_MAX_S)
+    return decision.pause_s
 
 
 def stop_for_good(runtime: Runtime, why: str, cause: BaseException) -> None:
