@@ -1,6 +1,7 @@
-"""Planted bugs: small edits of perdure's own source, each in a process of its own, to see that a tool of this room notices it.
+"""Plant each bug in a process of its own and report whether its tool noticed it.
 
-A test that cannot fail proves nothing. An edit whose text is gone fails loudly: the list is kept in step with the source by hand.
+A test that cannot fail proves nothing. If the source no longer contains the text that a bug edits, that bug fails loudly: the
+list is kept in step with the source by hand. The tools are in `tools`; the process that plants a bug is `planted`.
 """
 
 from __future__ import annotations
@@ -15,89 +16,43 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.chaos.disk.crash_states import CrashCheck, Lost, appends, appends_through_a_kill, appends_through_faults
-from perdure.chaos.disk.memory_disk import Fault
 from perdure.chaos.mutation import planted
-from perdure.chaos.mutation.bugs import BUGS, Bug
-from perdure.chaos.simulation.plan import draw
-from perdure.chaos.simulation.shrink import failure_of
+from perdure.chaos.mutation.bugs import BUGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Verdict", "run_mutants", "run_tool"]
+    from perdure.chaos.mutation.bug import Bug
+
+__all__ = ["Verdict", "run_mutants"]
 
 TIMEOUT_S = 150.0
 
 
 @attrs.frozen
 class Verdict:
-    """What became of one planted bug: `noticed` says how the tool noticed it, and is empty where it did not."""
+    """The outcome of one planted bug."""
 
     bug: Bug
     noticed: str
+    """What the tool reported; empty if it noticed nothing."""
     error: str
-    """Why it could not be planted, where it could not."""
+    """Why the bug could not be planted or the tool did not end; else empty."""
     took_s: float
 
     @property
     def dead(self) -> bool:
-        """Whether the bug was found."""
+        """Whether the tool noticed the bug."""
         return bool(self.noticed)
 
 
-def run_tool(tool: str, effort: int, first: int = 0) -> str:
-    """Run a tool until it notices something, at most `effort` nights or operations; gives what it noticed, or nothing.
-
-    The simulation begins with the seed `first`.
-
-    Raises:
-        ValueError: there is no such tool.
-    """
-    match tool:
-        case "simulation":
-            return _nights(range(first, first + effort))
-        case "crash states":
-            return _crash_states(effort)
-    msg = f"no such tool: {tool}"
-    raise ValueError(msg)
-
-
-def _nights(seeds: range) -> str:
-    for seed in seeds:
-        failure = failure_of(draw(seed))
-        if failure is not None:
-            return f"night {seed}: {failure.error}"
-    return ""
-
-
-def _crash_states(operations: int) -> str:
-    for workload in (appends(8, each=3, size=1500), appends(12, each=2, size=900, snapshot_every=3)):
-        try:
-            CrashCheck().run(workload)
-        except Lost as error:
-            return str(error)
-    for at in range(1, operations):
-        for code in (5, 28):
-            for only in ("", "sync"):
-                try:
-                    CrashCheck(nested=0.0).run(appends_through_faults(9, Fault(at, code, part=10, times=1 + at % 2, only=only)))
-                except Lost as error:
-                    return f"failing operation {at}: {error}"
-        try:
-            CrashCheck(nested=0.0).run(appends_through_a_kill(4, at))
-        except Lost as error:
-            return f"process killed at operation {at}: {error}"
-    return ""
-
-
 def run_mutants(bugs: Sequence[Bug] = BUGS, processes: int = 2) -> Iterator[Verdict]:
-    """Plant each bug and give its verdict, in the order of the list."""
+    """Plant each bug and yield its verdict, in the order of the list."""
     with ThreadPoolExecutor(processes) as pool:
-        yield from pool.map(_try, bugs)
+        yield from pool.map(_run_mutant, bugs)
 
 
-def _try(bug: Bug) -> Verdict:
+def _run_mutant(bug: Bug) -> Verdict:
     spec = {"edits": [attrs.asdict(edit) for edit in bug.edits], "tool": bug.tool, "effort": bug.effort, "first": bug.first}
     began_s = time.monotonic()
     command = [sys.executable, str(Path(planted.__file__)), json.dumps(spec)]

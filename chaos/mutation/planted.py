@@ -1,6 +1,7 @@
-"""Runs one of the room's tools in this process with a bug planted in perdure: `python planted.py SPEC`. Which bugs, see `mutants`.
+"""Plant a bug in perdure and run one of this room's tools in the same process: `python planted.py SPEC`.
 
-Nothing of perdure may be imported before the bug is in; so this file is run by its path, and imports nothing of ours on top.
+The bug must be in place before any module of perdure is imported, so this file is run by its path and imports perdure late.
+The list of bugs is in `bugs`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ SURVIVED, KILLED, NOT_PLANTED = 0, 9, 3
 
 
 class TextIsGone(ImportError):
-    """The source no longer holds the text that was to be replaced: the mutant must be planted anew, by hand."""
+    """The source does not contain the text to replace exactly once. The bug's entry must be updated by hand."""
 
 
 def plant(edits: list[dict[str, str]]) -> set[str]:
-    """Have modules loaded with texts replaced; gives the set in which the names of those appear that have been."""
+    """Replace texts in modules as they are loaded. Return a set that fills with the names of the modules edited so far."""
     by_module: dict[str, list[dict[str, str]]] = {}
     for edit in edits:
         by_module.setdefault(edit["module"], []).append(edit)
@@ -34,7 +35,7 @@ def plant(edits: list[dict[str, str]]) -> set[str]:
         source = self.get_data(path).decode()
         for edit in by_module[name]:
             if source.count(edit["old"]) != 1:
-                msg = f"{name} holds {source.count(edit['old'])} times, not once: {edit['old']!r}"
+                msg = f"{name} contains {source.count(edit['old'])} times, not once: {edit['old']!r}"
                 raise TextIsGone(msg)
             source = source.replace(edit["old"], edit["new"])
         planted.add(name)
@@ -45,10 +46,10 @@ def plant(edits: list[dict[str, str]]) -> set[str]:
 
 
 def main(spec: dict[str, Any]) -> int:
-    """Plant, run the tool, and say whether it noticed: the exit status, and a line that says how."""
+    """Plant the bug, run the tool and print what it noticed. Return the exit status."""
     planted = plant(spec["edits"])
     try:
-        from perdure.chaos.mutation.mutants import run_tool  # noqa: PLC0415 - see the module's docstring
+        from perdure.chaos.mutation.tools import run_tool  # noqa: PLC0415 - see the module's docstring
 
         noticed = run_tool(spec["tool"], spec["effort"], spec["first"])
     except TextIsGone as error:
@@ -62,5 +63,5 @@ def main(spec: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # this folder, whose modules would hide others of the same names
+    sys.path.pop(0)  # this folder: its modules would hide others of the same names
     sys.exit(main(json.loads(sys.argv[1])))

@@ -1,0 +1,244 @@
+"""Planted bugs in actors/: journal, deciders, queue, dispatcher and services.
+
+The pure rules are in `event_bugs`, the files in `store_bugs`.
+"""
+
+from __future__ import annotations
+
+from perdure.chaos.mutation.bug import SCENARIOS, Bug, Edit
+
+__all__ = ["ACTOR_BUGS"]
+
+ACTOR_BUGS: tuple[Bug, ...] = (
+    Bug(
+        "an answer before the sync",
+        "decider",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.core.decider",
+                "self.events, self.written, self.synced, size)\n",
+                "self.events, [*self.written, *self.synced], [], size)\n",
+            ),
+        ),
+    ),
+    Bug(
+        "an answer before the write",
+        "decider",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.core.decider",
+                '            self.runtime.tell("journal", append)\n',
+                "            for effect in append.synced:\n"
+                "                effect.release(0)\n"
+                "            append.synced = []\n"
+                '            self.runtime.tell("journal", append)\n',
+            ),
+        ),
+    ),
+    Bug(
+        "void_after is ignored",
+        "journal",
+        "simulation",
+        SCENARIOS,
+        (Edit("perdure.actors.journal.journal", "self.store.reopen(void_after=self.runtime.void_after)", "self.store.reopen()"),),
+    ),
+    Bug(
+        "events of an earlier term are accepted",
+        "journal",
+        "simulation",
+        SCENARIOS,
+        (Edit("perdure.actors.journal.journal", "if self.terms.get(message.writer) == message.term:", "if message.term:"),),
+    ),
+    Bug(
+        "the events of a pass are written in reverse order",
+        "journal",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.journal.journal",
+                "encode([(append.at_us, append.events) for",
+                "encode([(append.at_us, append.events[::-1]) for",
+            ),
+        ),
+    ),
+    Bug(
+        "a delivery before its lease is written",
+        "queue",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.queue.deliveries",
+                "            queue.written.append(Deliver(pool, deliveries))\n",
+                "            pool.deliver(deliveries)\n",
+            ),
+        ),
+    ),
+    Bug(
+        "a pass has no bound",
+        "queue",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.queue.queue",
+                "if events >= admission.PASS_EVENTS or size >= admission.PASS_BYTES:",
+                "if events < 0:",
+            ),
+        ),
+    ),
+    Bug(
+        "an expired message is delivered",
+        "queue",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.queue.queue",
+                "        due = rules.tick(self.state, now_us, self.runtime.limits, unlived_us)\n",
+                "        due: list[ev.Event] = []\n",
+            ),
+            Edit(
+                "perdure.events.queue.decisions",
+                "            if has_expired(turn.published, now_us):\n                continue\n",
+                "",
+            ),
+            Edit(
+                "perdure.actors.queue.queue",
+                "        self._pass_time(now_us)\n        for message in messages:",
+                "        self.apply(rules.tick(self.state, now_us, self.runtime.limits))\n"
+                "        self._pass_time(now_us)\n        for message in messages:",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
+        "requests to a dead actor are not sent again",
+        "decider",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.core.decider",
+                "requests = self.runtime.pending.unanswered(self.name, self.made_before | told)",
+                "requests = [m for m in self.backlog if type(m) is Request]",
+            ),
+        ),
+    ),
+    Bug(
+        "a successor takes unanswered requests in reverse order",
+        "decider",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.core.decider",
+                "requests = self.runtime.pending.unanswered(self.name, self.made_before | told)",
+                "requests = self.runtime.pending.unanswered(self.name, self.made_before | told)[::-1]",
+            ),
+        ),
+    ),
+    Bug(
+        "a closed submit batch accepts more messages",
+        "submit batch",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit("perdure.actors.requests.submit_batch", "if not self._is_open or (rows and", "if (rows and"),
+            Edit(
+                "perdure.actors.requests.submit_batch",
+                "return self._is_open or any(other is row for other in self._taken())",
+                "return True",
+            ),
+        ),
+    ),
+    Bug(
+        "a restarted timer learns no deadlines",
+        "supervisor",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.services.supervisor",
+                "            self.runtime.tell_all(Restarted(name))\n        self._record",
+                "            pass\n        self._record",
+            ),
+        ),
+        first=370,
+    ),
+    Bug(
+        "a stop does not wait for finished work to be recorded",
+        "dispatcher",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.workers.dispatcher", "any(pool.is_busy for pool in pools)", "any(pool.running() for pool in pools)"
+            ),
+            Edit(
+                "perdure.actors.workers.dispatcher", "                report(self.runtime, pool, ended)\n", "                pass\n"
+            ),
+            Edit("perdure.actors.workers.dispatcher", "if any(d.outcome is not None and not", "if any(d.outcome is None and not"),
+        ),
+        found=True,
+    ),
+    Bug(
+        "a stop does not wait for a queue that is recovering",
+        "dispatcher",
+        "simulation",
+        SCENARIOS,
+        (Edit("perdure.actors.workers.dispatcher", "if any(d.outcome is not None and not", "if any(d.outcome is None and not"),),
+        found=True,
+    ),
+    Bug(
+        "the deliveries of a dead worker are not reported",
+        "dispatcher",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.workers.dispatcher",
+                "        if settled:\n            report(self.runtime, pool, settled)",
+                "        settled.clear()",
+            ),
+        ),
+    ),
+    Bug(
+        "a row leaves the outbox before its message is on the disk",
+        "relay",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.services.relay",
+                "            self._publish(source.name, progress.drafts)\n",
+                "            source.delete([*progress.drafts])\n            self._publish(source.name, progress.drafts)\n",
+            ),
+        ),
+    ),
+    Bug(
+        "a result is given before it is on the disk",
+        "queue",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.queue.queue",
+                "self.synced += self.awaiting.answers(self.events)",
+                "self.written += self.awaiting.answers(self.events)",
+            ),
+        ),
+    ),
+    Bug(
+        "a running handler does not see that its message is cancelled",
+        "queue",
+        "simulation",
+        SCENARIOS,
+        (Edit("perdure.actors.queue.queue", 'self.written.append(Tell(self.runtime, "dispatcher", stop))', "del stop"),),
+    ),
+)

@@ -1,0 +1,195 @@
+"""Planted bugs in events/: the rules of the queue, its folded state and its snapshots.
+
+The actors that apply the rules are in `actor_bugs`.
+"""
+
+from __future__ import annotations
+
+from perdure.chaos.mutation.bug import SCENARIOS, Bug, Edit
+
+__all__ = ["EVENT_BUGS"]
+
+EVENT_BUGS: tuple[Bug, ...] = (
+    Bug(
+        "no fencing: any attempt may report",
+        "rules",
+        "simulation",
+        SCENARIOS,
+        (Edit("perdure.events.queue.outcomes", "message.lease.attempt != attempt or ", ""),),
+    ),
+    Bug(
+        "completed without what its handler published",
+        "rules",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.events.queue.outcomes",
+                "events = [*accept(state, unknown(state, report.drafts), now_us, limits), *events]",
+                "accept(state, unknown(state, report.drafts), now_us, limits)",
+            ),
+        ),
+    ),
+    Bug(
+        "a repeated id is published again",
+        "rules",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.events.queue.publishing",
+                "fresh = [draft for draft in drafts if draft.id not in ids]",
+                "fresh = list(drafts)",
+            ),
+        ),
+    ),
+    Bug(
+        "a snapshot loses the number of attempts",
+        "snapshot",
+        "simulation",
+        SCENARIOS,
+        (Edit("perdure.events.codec.snapshot", "**rest))", '**{**rest, "attempts": 0}))'),),
+    ),
+    Bug(
+        "a group delivers its next message while one is in flight",
+        "state",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.events.queue.placement",
+                "state.groups[published.group].head != message.number:",
+                "published.group not in state.groups:",
+            ),
+        ),
+    ),
+    Bug(
+        "two messages of one key are in flight together",
+        "state",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.events.queue.placement",
+                "        if running and running != message.number:\n",
+                "        if running and running == -1:\n",
+            ),
+        ),
+    ),
+    Bug(
+        "a delay ends a second early",
+        "rules",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.events.queue.decisions",
+                "for _, number in _until(state.delayed, now_us) if left",
+                "for _, number in _until(state.delayed, now_us + 1_000_000) if left",
+            ),
+        ),
+    ),
+    Bug(
+        "all deadlines of one instant are handled in one pass",
+        "rules",
+        "simulation",
+        SCENARIOS,
+        (Edit("perdure.events.queue.decisions", "            if len(awake) >= left:\n                break\n", ""),),
+    ),
+    Bug(
+        "the lowest priority is delivered first",
+        "ready queue",
+        "simulation",
+        SCENARIOS,
+        (Edit("perdure.events.structures.ready_queue", "sorted(self.levels, reverse=True)", "sorted(self.levels)"),),
+    ),
+    Bug(
+        "a schedule begins twice",
+        "rules",
+        "simulation",
+        SCENARIOS,
+        (Edit("perdure.events.queue.decisions", "    if dealt_with_us and not command.after_us:\n        return []\n", ""),),
+        found=True,
+    ),
+    Bug(
+        "no result for a message superseded in its own frame",
+        "rules",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.events.queue.publishing",
+                "                superseded.append(older)",
+                "                if waits < state.next_number:\n                    superseded.append(older)",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
+        "a message that killed its process ignores the rate limit",
+        "rules",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.events.queue.decisions",
+                "waits = state.leased or (subscription.interval_us and not _allowed(state, subscription, now_us))",
+                "waits = state.leased",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
+        "a tick that is sent again counts twice",
+        "schedules",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.events.queue.decisions",
+                "if command.due_us <= dealt_with_us and",
+                "if command.due_us < dealt_with_us and",
+            ),
+        ),
+    ),
+    Bug(
+        "a snapshot loses which ticks are done",
+        "snapshot",
+        "simulation",
+        SCENARIOS,
+        (Edit("perdure.events.codec.snapshot", 'dict(plain.get("ticks", {}))', "{}"),),
+    ),
+    Bug(
+        "an elastic handler grows past its bound",
+        "handler registry",
+        "simulation",
+        SCENARIOS,
+        (Edit("perdure.events.handlers.registry", "max(low, min(parallelism, high))", "max(low, parallelism)"),),
+    ),
+    Bug(
+        "every message of a debounced burst is kept",
+        "rules",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.events.queue.publishing",
+                "            if waits:\n                events.append(ev.Superseded(waits, by=number))\n",
+                "            if waits and not draft.due_us:\n                events.append(ev.Superseded(waits, by=number))\n",
+            ),
+        ),
+    ),
+    Bug(
+        "a cancelled message is reported as completed",
+        "state",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.events.queue.folds",
+                'leave(state, message, message.attempts, "cancelled")',
+                "leave(state, message, message.attempts)",
+            ),
+        ),
+    ),
+)

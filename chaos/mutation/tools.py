@@ -1,0 +1,58 @@
+"""Run one tool of this room until it notices a fault. This is how a planted bug is judged.
+
+Planting is in `planted`; running one bug after another is in `mutants`.
+"""
+
+from __future__ import annotations
+
+from perdure.chaos.disk.crash_states import CrashCheck, Lost, appends, appends_through_a_kill, appends_through_faults
+from perdure.chaos.disk.memory_disk import Fault
+from perdure.chaos.simulation.plan import draw
+from perdure.chaos.simulation.shrink import failure_of
+
+__all__ = ["run_tool"]
+
+
+def run_tool(tool: str, effort: int, first: int = 0) -> str:
+    """Return what a tool notices within `effort` scenarios or operations; empty if nothing.
+
+    The simulation begins with the seed `first`.
+
+    Raises:
+        ValueError: there is no such tool.
+    """
+    match tool:
+        case "simulation":
+            return _simulate(range(first, first + effort))
+        case "crash states":
+            return _visit_crash_states(effort)
+    msg = f"no such tool: {tool}"
+    raise ValueError(msg)
+
+
+def _simulate(seeds: range) -> str:
+    for seed in seeds:
+        failure = failure_of(draw(seed))
+        if failure is not None:
+            return f"scenario {seed}: {failure.error}"
+    return ""
+
+
+def _visit_crash_states(operations: int) -> str:
+    for workload in (appends(8, each=3, size=1500), appends(12, each=2, size=900, snapshot_every=3)):
+        try:
+            CrashCheck().run(workload)
+        except Lost as error:
+            return str(error)
+    for at in range(1, operations):
+        for code in (5, 28):
+            for only in ("", "sync"):
+                try:
+                    CrashCheck(nested=0.0).run(appends_through_faults(9, Fault(at, code, part=10, times=1 + at % 2, only=only)))
+                except Lost as error:
+                    return f"failing operation {at}: {error}"
+        try:
+            CrashCheck(nested=0.0).run(appends_through_a_kill(4, at))
+        except Lost as error:
+            return f"process killed at operation {at}: {error}"
+    return ""
