@@ -66,10 +66,18 @@ class DraftRun(msgspec.Struct, eq=False):
     type: str
     ids: Sequence[str]
     payloads: list[bytes]
+    size: int = -1
+    """Bytes of all payloads; below 0: not added up yet."""
 
     def __len__(self) -> int:
         """Count them."""
         return len(self.payloads)
+
+    def payload_bytes(self) -> int:
+        """Return the bytes of all payloads, added up once."""
+        if self.size < 0:
+            self.size = sum(map(len, self.payloads))
+        return self.size
 
     def __iter__(self) -> Iterator[Draft]:
         """Give them one by one."""

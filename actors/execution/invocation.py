@@ -33,12 +33,13 @@ LOOP_START_MAX_S = 30.0
 class Caller:
     """Makes the calls of one worker, one after the other, in its thread."""
 
-    __slots__ = ("_base", "_pool", "_worker")
+    __slots__ = ("_pool", "_worker", "base")
 
     def __init__(self, worker: Actor, pool: Pool) -> None:
         self._worker = worker
         self._pool = pool
-        self._base: Variables | None = None
+        self.base: Variables | None = None
+        """What each call gets a copy of, once there has been one: `variables`."""
 
     @property
     def pool(self) -> Pool:
@@ -52,11 +53,11 @@ class Caller:
 
     def variables(self) -> Variables:
         """Return the context variables for one call: a copy of its own, so that nothing that is set in it reaches the next."""
-        base = self._base
+        base = self.base
         if base is None:
             base = self._worker.runtime.variables.copy()
             base.run(CALLER.set, self)
-            self._base = base
+            self.base = base
         return base.copy()
 
     def call(self, message: Any, context: Any, deliveries: list[Delivery]) -> Any:

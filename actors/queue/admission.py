@@ -45,8 +45,13 @@ class Admission:
     def add(self, request: Request, now_us: int) -> None:
         """Take a publish to those that came before it in a row."""
         self._came.append(request)
-        self._drafts += len(request.command.drafts)
-        self._bytes += _bytes(request.command)
+        drafts = request.command.drafts
+        if type(drafts) is DraftRun:
+            self._drafts += len(drafts.payloads)
+            self._bytes += drafts.size if drafts.size >= 0 else drafts.payload_bytes()
+        else:
+            self._drafts += len(drafts)
+            self._bytes += sum([len(draft.payload) for draft in drafts])
         if self._bytes >= PASS_BYTES or self._drafts >= PASS_EVENTS:
             self.decide(now_us)
 
@@ -126,9 +131,5 @@ def _together(publishes: list[Publish]) -> Publish:
     if not publishes[0].fresh:
         return Publish([draft for run in runs for draft in run])
     ids = [ident for run in runs for ident in run.ids]
-    return Publish(DraftRun(runs[0].type, ids, [payload for run in runs for payload in run.payloads]), fresh=True)
-
-
-def _bytes(publish: Publish) -> int:
-    drafts = publish.drafts
-    return sum(map(len, drafts.payloads)) if type(drafts) is DraftRun else sum([len(draft.payload) for draft in drafts])
+    payloads = [payload for run in runs for payload in run.payloads]
+    return Publish(DraftRun(runs[0].type, ids, payloads, sum([run.payload_bytes() for run in runs])), fresh=True)

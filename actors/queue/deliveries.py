@@ -16,7 +16,7 @@ from perdure.events.commands import ReassertLease, Subscription
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.outcomes import current
 from perdure.events.queue.state import FOREVER
-from perdure.events.structures.message_block import LeaseBatch
+from perdure.events.structures.message_block import BLOCK_MESSAGES, LeaseBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +47,8 @@ class Deliveries:
         queue = self._queue
         subscriptions = [s for s, _ in self._flows.values()]
         leases = rules.deliver(queue.state, subscriptions, now_us)
-        self.has_more = bool(leases) and count(leases) >= rules.LEASES_MAX
+        # No run is longer than a parcel.
+        self.has_more = len(leases) * BLOCK_MESSAGES >= rules.LEASES_MAX and count(leases) >= rules.LEASES_MAX
         if leases:
             self._hand_out(leases, now_us)
         pace_us = FOREVER
@@ -107,9 +108,12 @@ class Deliveries:
 
     def _revoke(self, pool: Pool) -> None:
         """See that a delivery whose lease is over does not begin, or that its handler is told."""
+        leased = self._queue.state.leased
         for delivery in list(pool.open.values()):
             # One with an outcome has ended the message, or will be refused; "lost" would let an older word deliver it again.
-            if delivery.outcome is None and current(self._queue.state, *delivery.place) is None:
+            if delivery.outcome is not None or leased.get(delivery.number) is delivery.lease:
+                continue  # ended, or out in the flight that it came with
+            if current(self._queue.state, *delivery.place) is None:
                 pool.revoke(delivery)
 
     def _delivery_of(self, number: int) -> Delivery:

@@ -169,7 +169,7 @@ class Queue(Decider):
             self.idlers = []
         self.runtime.spilled_bytes = self.state.spilled_bytes
         next_us = min(rules.next_deadline_us(self.state), pace_us)
-        if compact(self.state):
+        if self.state.has_spilled and compact(self.state):
             next_us = min(next_us, now_us + MOVE_ON_US)
         if waiting_publishers.parked:
             next_us = min(next_us, waiting_publishers.next_deadline_us())
@@ -184,7 +184,7 @@ class Queue(Decider):
         """Send what was decided so far: at the end of a pass, or where it is enough for one append."""
         if self.awaiting.waiting:
             self.synced += self.awaiting.answers(self.events)
-        if self.runtime.raised:
+        if self.runtime.raised.kept:
             self.runtime.raised.settle(self.events, self.state)
         self.commit(now_us)
         self.size = NOTHING
@@ -232,7 +232,8 @@ class Queue(Decider):
             completed = complete_run(self.state, outcomes.done)
             if completed is not None:
                 self.apply(completed)
-                self.cut_where_full(now_us)
+                if reports:
+                    self.cut_where_full(now_us)  # else who called does
             else:
                 reports = [*outcomes.done.each(), *reports]
         state, limits, rule_for = self.state, self.runtime.limits, rules.RULES

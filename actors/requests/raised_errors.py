@@ -27,25 +27,26 @@ RAISED_MAX = 10_000
 class Raised:
     """Exceptions by message id. Workers enter them; the queue strikes them off as the messages go their ways."""
 
-    __slots__ = ("_kept",)
+    __slots__ = ("kept",)
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[str, BaseException]] = OrderedDict()
+        self.kept: OrderedDict[str, tuple[str, BaseException]] = OrderedDict()
+        """By id: the name that is put on record, and the exception itself."""
 
     def __len__(self) -> int:
         """Count them."""
-        return len(self._kept)
+        return len(self.kept)
 
     def put(self, ident: str, name: str, error: BaseException) -> None:
         """Keep what an attempt raised, under the name that is put on record; at the bound the oldest makes room."""
-        self._kept[ident] = (name, error)
-        while len(self._kept) > RAISED_MAX:
+        self.kept[ident] = (name, error)
+        while len(self.kept) > RAISED_MAX:
             with contextlib.suppress(KeyError):  # others make room as well
-                self._kept.popitem(last=False)
+                self.kept.popitem(last=False)
 
     def get(self, ident: str) -> BaseException | None:
         """Give what ended a message."""
-        _, error = self._kept.get(ident, ("", None))
+        _, error = self.kept.get(ident, ("", None))
         return error
 
     def settle(self, events: Iterable[ev.Event], state: QueueState) -> None:
@@ -53,19 +54,19 @@ class Raised:
         for event in events:
             match event:
                 case ev.ResultKept(id=ident, exception=exception):
-                    name, error = self._kept.get(ident, ("", None))
+                    name, error = self.kept.get(ident, ("", None))
                     if error is not None and name == exception:
                         _let_variables_go(error)
                     else:
-                        self._kept.pop(ident, None)
+                        self.kept.pop(ident, None)
                 case ev.ResultDropped(id=ident) | ev.LateResultRefused(id=ident):
                     if ident not in state.results:
-                        self._kept.pop(ident, None)
+                        self.kept.pop(ident, None)
                 case ev.AttemptFailed(number=number, due_us=due_us) if due_us:
                     message = state.messages.get(number)
                     if message is not None:
-                        self._kept.pop(message.published.id, None)
-            if not self._kept:
+                        self.kept.pop(message.published.id, None)
+            if not self.kept:
                 return
 
 

@@ -80,7 +80,7 @@ class HandlerSpec:
     @property
     def is_simple(self) -> bool:
         """Whether it is called in the worker's own thread, one message at a time, and never interrupted."""
-        return self.kind == "thread" and not self.limit_us and not self.batch_size
+        return self.kind == "thread" and not self.timeout_s and not self.lease_s and not self.batch_size
 
     @property
     def renews(self) -> bool:

@@ -59,6 +59,8 @@ class Worker(Actor):
         self.load: Callable[[bytes], Any] | None = None
         self.loads_for: HandlerSpec | None = None
         """The handler with which the loader was asked for."""
+        self.simple: HandlerSpec | None = None
+        """The same, if it is of the simple kind."""
         pool.workers[name] = self.token
 
     def kill(self) -> None:
@@ -118,15 +120,16 @@ class Worker(Actor):
         if handler is not self.loads_for:  # its messages may be of another class of that name
             self.load = self.runtime.publisher.loader(self.pool.type)
             self.loads_for = handler
+            self.simple = handler if handler.is_simple and self.load is not None else None
         self.looked_us = self.runtime.clock.now_us()
-        return handler if handler.is_simple and self.load is not None else None
+        return self.simple
 
     def _handle_simply(self, delivery: Delivery) -> None:
         """As `_take`, for a plain message and a short handler of which nothing but its outcome is of interest.
 
         How long it waited and ran is known from every eighth of them, which go the long way.
         """
-        load, pool = self.load, self.pool
+        load, pool, caller = self.load, self.pool, self.caller
         if type(delivery.lease) is not LeaseBatch or load is None or pool.closed:
             self._take(delivery)
             return
@@ -140,10 +143,11 @@ class Worker(Actor):
         delivery.started_us = self.looked_us
         context = Context(self.runtime, delivery, pool.handler)
         try:
-            variables = self.caller.variables()
+            base = caller.base
+            variables = caller.variables() if base is None else base.copy()
             value = variables.run(pool.handler.call, message, context)
             if value is not None:
-                self.caller.finish(value, variables, [delivery])
+                caller.finish(value, variables, [delivery])
         except ActorKilled:
             raise
         except BaseException as error:  # noqa: BLE001 - as in `_attempt`
@@ -151,7 +155,12 @@ class Worker(Actor):
         else:
             if self.killed:
                 raise ActorKilled(self.name)
-            self._ended(delivery, Done(*delivery.place, tuple(context.drafts)) if context.drafts else DONE)
+            if context.drafts:
+                self._ended(delivery, Done(*delivery.place, tuple(context.drafts)))
+                return
+            pool.processed += 1  # as `_ended` does
+            delivery.outcome = DONE
+            self.finished.append(delivery)
 
     def turn(self, items: list[Any]) -> bool:
         """Take what there is, and report unless company may come; how a world without threads runs it, instead of `run`."""

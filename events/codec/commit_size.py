@@ -41,6 +41,8 @@ class Size(NamedTuple):
 
 
 NOTHING = Size(0, 0)
+_make = tuple.__new__
+"""Makes a named tuple in a third of the time."""
 
 
 def measure(events: Sequence[ev.Event]) -> Size:
@@ -52,7 +54,7 @@ def measure(events: Sequence[ev.Event]) -> Size:
         sizes = _MEASURES[event.__class__](event)
         n += sizes[0]
         size += sizes[1]
-    return Size(n, size)
+    return _make(Size, (n, size))
 
 
 def check_commit(size: Size, what: str) -> None:
@@ -117,12 +119,12 @@ def _measure_of(cls: type[ev.Event]) -> Callable[[Any], tuple[int, int]]:
 
 
 def _published_run(run: PublishedRun) -> tuple[int, int]:
-    n = len(run.payloads)
+    n, size = len(run.payloads), run.size if run.size >= 0 else run.payload_bytes()
     # Of ids in a row no more than the first is written; others are joined, which is faster than a look at each.
     ids = run.ids[0] if type(run.ids) is IdRun else "".join(run.ids)
     if n == 1:  # as below, for those that are published one by one
-        return 1, EVENT_BYTES + 5 * NUMBER_BYTES + 4 * LENGTH_BYTES + len(run.payloads[0]) + 4 * (len(run.type) + len(ids))
-    return n, EVENT_BYTES + 5 * NUMBER_BYTES + 2 * LENGTH_BYTES * n + sum(map(len, run.payloads)) + _text(run.type) + _text(ids)
+        return 1, EVENT_BYTES + 5 * NUMBER_BYTES + 4 * LENGTH_BYTES + size + 4 * (len(run.type) + len(ids))
+    return n, EVENT_BYTES + 5 * NUMBER_BYTES + 2 * LENGTH_BYTES * n + size + _text(run.type) + _text(ids)
 
 
 def _leased_run(run: LeasedRun) -> tuple[int, int]:

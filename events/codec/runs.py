@@ -44,6 +44,14 @@ class PublishedRun(Run):
     type: str
     ids: Sequence[str]
     payloads: list[bytes]
+    size: int = attrs.field(default=-1, eq=False)
+    """Bytes of all payloads; below 0: not added up yet. It is no part of the fact."""
+
+    def payload_bytes(self) -> int:
+        """Return the bytes of all payloads, added up once."""
+        if self.size < 0:
+            self.size = sum(map(len, self.payloads))
+        return self.size
 
     def __len__(self) -> int:
         """Count its facts."""
@@ -114,7 +122,10 @@ def is_plain_lease(event: ev.Leased) -> bool:
 
 def count(events: Iterable[ev.Event]) -> int:
     """Count facts, each of a run for itself."""
-    return sum(len(event) if isinstance(event, Run) else 1 for event in events)
+    n = 0
+    for event in events:
+        n += len(event) if isinstance(event, Run) else 1
+    return n
 
 
 def expand(events: Iterable[ev.Event]) -> list[ev.Event]:

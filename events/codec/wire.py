@@ -119,7 +119,7 @@ def _of_run(run: Any) -> list[Any]:
     fact, n = run.FACT, len(run)
     match run:
         case PublishedRun(number, type_name, ids, payloads):
-            plain_ids = {2: [ids.prefix, ids.start]} if isinstance(ids, IdRun) else ids
+            plain_ids = {2: [ids.prefix, ids.start]} if type(ids) is IdRun else ids
             own = [{1: number}, plain_ids, {0: type_name}, _column(payloads, n)]
         case LeasedRun(numbers, until_us, retries, ahead):
             own = [{1: numbers[0]}, {0: 1}, {0: until_us}, {0: retries}, {0: ""}, {0: ahead}]

@@ -43,7 +43,7 @@ def evolve_all(state: QueueState, events: Iterable[ev.Event]) -> None:
 
 
 def _published_run(state: QueueState, run: runs.PublishedRun) -> None:
-    plain.enter_plain(state, run.number, run.type, run.ids, run.payloads)
+    plain.enter_plain(state, run.number, run.type, run.ids, run.payloads, run.size)
 
 
 def _leased_run(state: QueueState, run: runs.LeasedRun) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.events.queue.message import Message, Status, Where
 from perdure.events.queue.retention import close_block
-from perdure.events.structures.id_index import IdRun
+from perdure.events.structures.id_index import RUN_PART, IdRun
 from perdure.events.structures.message_block import LeaseBatch, MessageBlock
 from perdure.events.structures.ready_queue import ReadyQueue
 from perdure.events.structures.spilling import spill_block, take_out
@@ -33,20 +33,25 @@ def ready_queue_of(state: QueueState, type_name: str) -> ReadyQueue:
     return line
 
 
-def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str], payloads: list[bytes]) -> None:
-    """Let plain messages stand at the end of their line."""
+def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str], payloads: list[bytes], size: int = -1) -> None:
+    """Let plain messages stand at the end of their line; `size`: bytes of all payloads, where they have been added up."""
+    if size < 0:
+        size = sum(map(len, payloads))
     n = len(payloads)
     counts = state.counts(type_name)
     counts.published += n
     counts.ready += n
     state.next_number = first + n
+    past = state.past
     if type(ids) is IdRun and n > 1:
-        state.past.see_run(ids)
+        past.see_run(ids)
+    elif n == 1 and ids[0][RUN_PART] in past.own:
+        past.last = ids[0]  # as `see` does
     else:
         for ident in ids:
-            state.past.see(ident)
+            past.see(ident)
     state.plain += n
-    state.payload_bytes += sum(map(len, payloads))
+    state.payload_bytes += size
     level = ready_queue_of(state, type_name).level(0)
     done = 0
     while done < n:
@@ -54,11 +59,14 @@ def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str
         if block is None:
             block = _begin_block(state, type_name, first + done)
         rest = payloads[done:] if done else payloads
-        took = block.room(rest)
+        took = 1 if n == 1 else block.room(rest)  # one that is open has room for one
+        if took < n:
+            rest = rest[:took]
+            size = sum(map(len, rest))
         # A run of one is no run: so it does not matter whether it was read from the log by itself.
-        piece = ids[done : done + took] if took > 1 else [ids[done]]
+        piece = [ids[done]] if took == 1 else ids if took == n else ids[done : done + took]
         state.ids.put_all(piece, first + done)
-        block.add(first + done, piece, rest[:took])
+        block.add(first + done, piece, rest, size)
         state.block_index.add(first + done, block)
         level.add_block(block)
         done += took
@@ -162,11 +170,17 @@ def complete(state: QueueState, numbers: Iterable[int]) -> None:
         counts.in_flight -= n
         counts.out -= n
         places = block.places(here)
-        state.payload_bytes -= take_out(state, block, places)
+        payloads = block.payloads
+        if type(payloads) is list:  # as `take_out` and `MessageBlock.blank`, in one go
+            size = 0
+            for i in places:
+                size += len(payloads[i])
+                payloads[i] = b""
+        else:
+            size = take_out(state, block, places)
+        state.payload_bytes -= size
         state.plain -= n
         block.live -= n
         _land(state, lease_batch, n)
         if block.sealed and not block.live:
             close_block(state, block)
-        else:
-            block.blank(places)

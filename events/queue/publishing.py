@@ -30,14 +30,15 @@ _key_of = attrgetter("key")
 def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) -> list[ev.Event]:
     """Accept all drafts or none, within the bounds; an id that is known adds nothing."""
     drafts = command.drafts
-    if isinstance(drafts, DraftRun) and command.fresh:
-        _check_room(state, drafts.payloads, limits)
-        return [PublishedRun(state.next_number, drafts.type, drafts.ids, drafts.payloads)]
+    if type(drafts) is DraftRun and command.fresh:
+        size = drafts.size if drafts.size >= 0 else drafts.payload_bytes()
+        _check_room(state, len(drafts.payloads), size, limits)
+        return [PublishedRun(state.next_number, drafts.type, drafts.ids, drafts.payloads, size)]
     fresh = unknown(state, drafts)
     if not fresh:
         return []
     _check_doubt(state, fresh)
-    _check_room(state, [draft.payload for draft in fresh], limits)
+    _check_room(state, len(fresh), sum([len(draft.payload) for draft in fresh]), limits)
     return accept(state, fresh, now_us, limits)
 
 
@@ -66,15 +67,14 @@ def _check_doubt(state: QueueState, drafts: list[Draft]) -> None:
         raise PublishTimeout(msg, doubtful)
 
 
-def _check_room(state: QueueState, payloads: list[bytes], limits: Limits) -> None:
+def _check_room(state: QueueState, count: int, size: int, limits: Limits) -> None:
     waiting = state.waiting
-    if waiting + len(payloads) > limits.backlog:
+    if waiting + count > limits.backlog:
         msg = (
-            f"{waiting:,} messages wait, {len(payloads):,} more would pass the bound of {limits.backlog:,}. "
+            f"{waiting:,} messages wait, {count:,} more would pass the bound of {limits.backlog:,}. "
             "Nothing was published; try again when the handlers have caught up, or raise Options.backlog_max."
         )
         raise QueueFull(msg)
-    size = sum(map(len, payloads))
     if state.payload_bytes + size > limits.backlog_bytes:
         msg = (
             f"{state.payload_bytes:,} bytes of payload wait, {size:,} more would pass the bound of "

@@ -96,6 +96,8 @@ class QueueState:
     """With a shelf: bytes of payload that are kept in memory. What is beyond waits on the shelf, which changes no meaning."""
     spilled_bytes: int = 0
     """Bytes of live payloads that wait there ..."""
+    has_spilled: bool = False
+    """Some were put there."""
     moving: deque[MessageBlock] = attrs.field(factory=deque)
     """... and the parcels whose payloads are to be moved on, so that little else is kept there (see `spilling`)."""
 

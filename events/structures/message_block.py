@@ -121,28 +121,28 @@ class MessageBlock:
         first = numbers[i]
         return next(k for k in range(1, most) if numbers[i + k] != first + k)
 
-    def add(self, first: int, ids: Sequence[str], payloads: list[bytes]) -> None:
-        """Put messages at the end, whose numbers are in a row from `first` on."""
+    def add(self, first: int, ids: Sequence[str], payloads: list[bytes], size: int) -> None:
+        """Put messages at the end, whose numbers are in a row from `first` on, and whose payloads have this size together."""
         offset, last = self.chunks[-1] if self.chunks else (0, ())
-        numbers = self.numbers
+        numbers, n = self.numbers, len(payloads)
         in_a_row = not self.n or first == numbers[-1] + 1
         if in_a_row and type(numbers) is range:
-            self.numbers = range(self.first, first + len(payloads))
+            self.numbers = range(self.first, first + n)
         else:
-            self._scatter(range(first, first + len(payloads)))
+            self._scatter(range(first, first + n))
         if in_a_row and type(last) is IdRun and last.goes_on_with(ids):
             self.chunks[-1] = (offset, IdRun(last.prefix, last.start, last.n + len(ids)))
         elif type(ids) is IdRun:
             self.chunks.append((self.n, ids))
-        elif isinstance(last, list):
+        elif type(last) is list:
             last.extend(ids)
         else:
             self.chunks.append((self.n, list(ids)))
         own: Any = self.payloads  # a list, for as long as it takes more
         own.extend(payloads)
-        self.n += len(payloads)
-        self.live += len(payloads)
-        self.size += sum(map(len, payloads))
+        self.n += n
+        self.live += n
+        self.size += size
 
     def _scatter(self, more: range) -> None:
         if isinstance(self.numbers, range):

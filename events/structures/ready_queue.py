@@ -79,7 +79,9 @@ class PriorityLevel:
     def first(self, n: int) -> list[Turn]:
         """Give the first `n` in order, leaving them where they are."""
         found: list[Turn] = []
-        late = (self._in_late[number] for _, number in (self._late.ascending() if self._in_late else ()))
+        late: Iterator[Message] = iter(())
+        if self._in_late:
+            late = (self._in_late[number] for _, number in self._late.ascending())
         comes = next(late, None)
         for item in self._orderly.values():
             while n > 0 and comes is not None and comes.rank < item.rank:
@@ -158,7 +160,8 @@ class ReadyQueue:
         level = self.levels.get(0)
         if level is not None:
             level.trim(block)
-            self._tidy(0)
+            if len(self.priorities) > 1:
+                self._tidy(0)
 
     def _tidy(self, priority: int) -> None:
         if not self.levels[priority] and len(self.priorities) > 1:

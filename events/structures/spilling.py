@@ -38,6 +38,7 @@ def put_away(state: QueueState, block: MessageBlock, payloads: list[bytes], live
         return
     block.spilled_bytes = live_bytes
     state.spilled_bytes += live_bytes
+    state.has_spilled = True
 
 
 def spill_excess(state: QueueState) -> None:

@@ -219,7 +219,7 @@ class Drafts:
             As `draft`.
         """
         plain = self.encoded(message)
-        return [self.draft(message)] if plain is None else DraftRun(plain[0], [self.ids.one()], [plain[1]])
+        return [self.draft(message)] if plain is None else DraftRun(plain[0], [self.ids.one()], [plain[1]], len(plain[1]))
 
     def plain(self, messages: list[Any]) -> Sequence[Draft] | DraftRun:
         """Check and encode messages without any option; the fast path of batches.

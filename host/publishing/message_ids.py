@@ -55,17 +55,16 @@ class Ids:
             self._next = counter = self._next + 1
         ms = self._now_us() // 1000
         made_ms, prefix = self._made
-        return f"{prefix if ms == made_ms else self._prefix()}{counter:012x}"
+        return f"{prefix if ms == made_ms else self._prefix(ms)}{counter:012x}"
 
     def run(self, n: int) -> IdRun:
         """Make `n` ids of one moment, in order."""
         with self._lock:
             counter = self._next + 1
             self._next += n
-        return IdRun(self._prefix(), counter, n)
+        return IdRun(self._prefix(self._now_us() // 1000), counter, n)
 
-    def _prefix(self) -> str:
-        ms = self._now_us() // 1000
+    def _prefix(self, ms: int) -> str:
         made_ms, prefix = self._made
         if ms != made_ms:
             stamp = f"{ms:012x}"

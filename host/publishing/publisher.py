@@ -89,7 +89,7 @@ class Publishing(Running):
         else:
             self._check_running()
             drafts = self.drafts.plain(batch)
-        size = sum(map(len, drafts.payloads)) if isinstance(drafts, DraftRun) else sum(len(draft.payload) for draft in drafts)
+        size = drafts.payload_bytes() if isinstance(drafts, DraftRun) else sum(len(draft.payload) for draft in drafts)
         if len(drafts) > self.options.batch_max or size > self.options.batch_bytes_max:
             msg = (
                 f"messages: {len(drafts):,} of {size:,} bytes are more than one commit takes ({self.options.batch_max:,} "

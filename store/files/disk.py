@@ -61,8 +61,8 @@ class Disk:
 
     def has(self, path: Path, seen: Seen, size: int) -> bool:
         """Tell, in one system call, whether a file in the held folder is still under both names and so long; False if unsure."""
-        name, held = self._at(path)
-        return held is not None and held.has(str(name), seen, size)
+        held = self._held
+        return held is not None and held.has(path, seen, size)
 
     def is_same_folder(self, one: Path, other: Path) -> bool:
         """Tell whether two paths lead to one folder, links followed."""

@@ -23,12 +23,13 @@ class Places:
         """Its first sequence number."""
         self._seqs: list[int] = []
         self._places: list[tuple[int, bytes]] = []
-        self._next = 0
+        self.next = 0
+        """The offset from which on another one is noted."""
 
     def note(self, offset: int, seq: int, chain: bytes) -> None:
         """Note where the frame with this sequence number begins or will begin, unless the last one noted is near."""
-        if offset >= self._next:
-            self._next = offset + APART_BYTES
+        if offset >= self.next:
+            self.next = offset + APART_BYTES
             self._places.append((offset, chain))
             self._seqs.append(seq)  # last: whoever looks it up finds the other
 

@@ -43,6 +43,8 @@ class HeldFolder:
         self._stat = os.fstat(self.fd)
         self._asked: tuple[Path, str] = (path, ".")
         """The path that was asked for last, and its name in here: mostly that of the segment that is written."""
+        self._looked_at: tuple[Path, str] = (path, self._name)
+        """The path that was looked at last, under this folder's own name."""
 
     def __del__(self) -> None:
         """Close it."""
@@ -69,10 +71,14 @@ class HeldFolder:
             return "."
         return str(path.relative_to(self.path)) if path.is_relative_to(self.path) else None
 
-    def has(self, name: str, seen: Seen, size: int) -> bool:
+    def has(self, path: Path, seen: Seen, size: int) -> bool:
         """Tell whether this folder's own name and one in it lead to a file, and that is so long; False where nobody can say."""
+        looked_at, name = self._looked_at
+        if looked_at is not path:
+            name = f"{self._name}/{self.within(path)}"
+            self._looked_at = (path, name)
         try:
-            now = os.stat(f"{self._name}/{name}", follow_symlinks=False)  # noqa: PTH116 - hot
+            now = os.stat(name, follow_symlinks=False)  # noqa: PTH116 - hot
         except OSError:
             return False
         return now.st_size == size and now.st_ino == seen.inode and now.st_dev == seen.device

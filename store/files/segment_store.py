@@ -66,7 +66,6 @@ class SegmentStore:
         self._standing = Standing(self.disk, self.path)
         self._hold = Hold(lambda: self.disk.modified_s(self.path / HOLD_FILE))
         self._fd: int | None = None
-        self._pid = 0
         self._store_id = b""
         self._crc_seed = 0
         self._chain = b""
@@ -124,7 +123,6 @@ class SegmentStore:
     def _recover(self, void_after: int | None) -> Recovered:
         known = self.synced_seq if self._opened else 0
         self._failed = None
-        self._pid = os.getpid()
         # Names that are seen may be in the cache only, left by who was killed before it could sync them.
         self.disk.sync_folder(self.path)
         self.disk.sync_folder(self.path.parent)
@@ -191,10 +189,13 @@ class SegmentStore:
         try:
             look()
         except FolderMoved as error:
-            if self._failed is None:
-                logger.error("%s", error)  # noqa: TRY400 - it says all there is to know
-            self._failed = error
+            self._stop_for_good(error)
             raise
+
+    def _stop_for_good(self, error: FolderMoved) -> None:
+        if self._failed is None:
+            logger.error("%s", error)
+        self._failed = error
 
     def _create(self) -> Recovered:
         if self.reader.snapshot_seqs():
@@ -249,7 +250,11 @@ class SegmentStore:
             msg = f"a frame of {count} events and {len(body)} bytes is past the bound of {fr.COUNT_MAX} and {fr.FRAME_BYTES_MAX}"
             raise ValueError(msg)
         try:
-            self._check_standing(self._standing.before_append)
+            try:
+                self._standing.before_append()
+            except FolderMoved as error:
+                self._stop_for_good(error)
+                raise
             if self._size >= self.segment_bytes:
                 self._check_standing(self._standing.check_in_turn)
                 self._roll()
@@ -282,8 +287,9 @@ class SegmentStore:
         self._chain = chain
         self._size += len(frame)
         self._standing.wrote(self._size)
-        if self.reader.places is not None:
-            self.reader.places.note(self._size, self.last_seq + count + 1, chain)
+        places = self.reader.places
+        if places is not None and self._size >= places.next:
+            places.note(self._size, self.last_seq + count + 1, chain)
 
     def sync(self) -> None:
         """See `EventStore.sync`."""
@@ -341,7 +347,7 @@ class SegmentStore:
     def _writable(self) -> int:
         if self._failed is not None:
             raise self._failed
-        if self._fd is None or self._pid != os.getpid():
+        if self._fd is None or not self._lock.held:  # a forked child does not hold it
             raise self._not_open()
         return self._fd
 
@@ -464,7 +470,7 @@ class SegmentStore:
     def close(self) -> None:
         """See `EventStore.close`."""
         try:
-            if self._fd is not None and self._failed is None and self._pid == os.getpid():
+            if self._fd is not None and self._failed is None and self._lock.held:
                 self.sync()
                 self.seal()
         finally:
