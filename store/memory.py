@@ -10,9 +10,9 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreLocked, StoreUnavailable
-from perdure.store.files.retention_hold import Hold
 from perdure.store.format import frame as fr
 from perdure.store.protocol import Frame, Recovered, Snapshot
+from perdure.store.retention_hold import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

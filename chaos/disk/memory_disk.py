@@ -1,6 +1,6 @@
 """A disk in memory that remembers what a power cut would forget, and fails when told to.
 
-It stands in for `perdure.store.files.disk.Disk`. The model is the one of ALICE (Pillai et al., OSDI 2014) and of the fsync studies
+It stands in for `perdure.store.disk.disk.Disk`. The model is the one of ALICE (Pillai et al., OSDI 2014) and of the fsync studies
 (Rebello et al., ATC 2020), at its most forgetful: each write stays independent until its file is synced; a name is durable only
 after its folder is synced; after a failed sync nobody ever knows which of its writes are there. Which states a cut may leave is
 in `crash`.
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import attrs
 
 from perdure.events.errors import StoreLocked
-from perdure.store.files.disk import Disk
-from perdure.store.files.opened_folder import Seen
+from perdure.store.disk.disk import Disk
+from perdure.store.disk.opened_folder import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from perdure.chaos.oracle.contract import Lost, hold
 from perdure.chaos.processes.sweep import spread
 from perdure.chaos.processes.workload import StoreWork, heard, open_small
 from perdure.events.errors import PerdureError, StoreUnavailable
-from perdure.store.files.disk import Disk
+from perdure.store.disk.disk import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

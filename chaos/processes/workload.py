@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from perdure.store.files.disk import Disk
+    from perdure.store.disk.disk import Disk
 
 __all__ = ["StoreWork", "heard", "open_small"]
 

@@ -15,7 +15,7 @@ from perdure.cli.existing_folder import existing_folder
 from perdure.cli.terminal import Terminal, one_line
 from perdure.config import load_handlers, trace
 from perdure.events.errors import PerdureError
-from perdure.store.files.permissions import open_to_others
+from perdure.store.disk.permissions import open_to_others
 
 __all__ = ["show_config"]
 

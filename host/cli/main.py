@@ -32,7 +32,7 @@ from perdure.config import FILE_VARIABLE
 from perdure.demo.runner import SHIPPED, demo
 from perdure.events.errors import PerdureError
 from perdure.operations.audit import Audit
-from perdure.store.files.permissions import open_to_others
+from perdure.store.disk.permissions import open_to_others
 from perdure.store.maintenance.repair import repair
 from perdure.store.maintenance.verify import Head
 from perdure.system import System

@@ -1,8 +1,7 @@
-"""A data folder on disk: its owner, its readers, its lock, and how history leaves it.
+"""A log in a folder of segment files and snapshots: its owner and its readers.
 
-`segment_store` is the owner, `folder_reader` reads without owning, `folder_lock` guards, `log_end` finds where a log ends,
-`history` and `retention_hold` govern old segments, `payload_spill` keeps waiting payloads, `opened_folder` and
-`folder_identity` notice a moved folder, `disk` has every system call.
+`segment_store` is the owner, `folder_reader` reads without owning, `log_end` finds where a log ends, `history` drops or archives
+old segments, `folder_identity` notices a moved folder, `payload_spill` keeps waiting payloads.
 
-Not here: the layout of bytes (`format`), checks and repair of a whole folder (`maintenance`).
+Not here: system calls (`disk`), the layout of bytes (`format`), verification and repair (`maintenance`).
 """

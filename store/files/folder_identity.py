@@ -17,8 +17,8 @@ from perdure.events.errors import FolderMoved
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perdure.store.files.disk import Disk
-    from perdure.store.files.opened_folder import Seen
+    from perdure.store.disk.disk import Disk
+    from perdure.store.disk.opened_folder import Seen
 
 __all__ = ["Standing"]
 

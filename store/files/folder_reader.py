@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
-from perdure.store.files.disk import Disk
+from perdure.store.disk.disk import Disk
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 from perdure.store.format.frame import BadFrame

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
 
-    from perdure.store.files.disk import Disk
+    from perdure.store.disk.disk import Disk
     from perdure.store.files.folder_reader import FolderReader
 
 __all__ = ["ARCHIVE", "KINDS", "History"]

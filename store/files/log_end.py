@@ -17,7 +17,7 @@ from perdure.store.format import segment as sg
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perdure.store.files.disk import Disk
+    from perdure.store.disk.disk import Disk
     from perdure.store.files.folder_reader import FolderReader
 
 __all__ = ["LogEnd", "check_beginning", "check_joint", "find_end"]

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 
 from perdure.events.errors import FolderMoved, StoreCorrupt, StoreUnavailable
 from perdure.events.safe_text import inert
+from perdure.store.disk.disk import Disk
 from perdure.store.files import log_end
-from perdure.store.files.disk import Disk
 from perdure.store.files.folder_identity import Standing
 from perdure.store.files.folder_reader import FolderReader
 from perdure.store.files.frame_places import Places
 from perdure.store.files.history import History
 from perdure.store.files.payload_spill import PayloadSpill
-from perdure.store.files.retention_hold import HOLD_FILE, Hold
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 from perdure.store.protocol import Recovered, Snapshot
+from perdure.store.retention_hold import HOLD_FILE, Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

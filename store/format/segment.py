@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from perdure.store.files.disk import Disk
+    from perdure.store.disk.disk import Disk
 
 __all__ = ["HEADER_BYTES", "Place", "SegmentHeader", "file_name", "first_seq_of", "pack_header", "read_header", "scan"]
 

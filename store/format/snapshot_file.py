@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from perdure.store.files.disk import Disk
+    from perdure.store.disk.disk import Disk
 
 __all__ = ["file_name", "is_unfinished", "read", "seq_of", "store_id_of", "write"]
 

@@ -17,7 +17,7 @@ import attrs
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import decode
 from perdure.events.errors import PerdureError, StoreCorrupt, StoreUnavailable
-from perdure.store.files.disk import Disk
+from perdure.store.disk.disk import Disk
 from perdure.store.files.folder_reader import FolderReader
 from perdure.store.files.segment_store import SegmentStore
 from perdure.store.format import frame as fr

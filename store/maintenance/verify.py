@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
-from perdure.store.files.folder_lock import live_owner
+from perdure.store.disk.folder_lock import live_owner
 from perdure.store.files.folder_reader import FolderReader
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from perdure.store.files.disk import Disk
+    from perdure.store.disk.disk import Disk
     from perdure.store.maintenance.survey import Whole
 
 __all__ = ["Finding", "Head", "Verification", "verify"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perdure.chaos.disk.crash_states import Contract
-    from perdure.store.files.disk import Disk
+    from perdure.store.disk.disk import Disk
 
     Workload = Callable[[SegmentStore, Contract], None]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from perdure.store.files.disk import Disk
+    from perdure.store.disk.disk import Disk
 
 MOST = 0 if os.environ.get("PERDURE_CUTS") == "all" else 16
 

@@ -15,7 +15,7 @@ import pytest
 
 import perdure
 from perdure.store import History, MemoryStore, SegmentStore, Snapshot, verify
-from perdure.store.files import retention_hold as hold
+from perdure.store import retention_hold as hold
 
 if TYPE_CHECKING:
     from pathlib import Path

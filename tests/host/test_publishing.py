@@ -121,7 +121,7 @@ DYING = '''
 import os, signal, sys
 import perdure
 from perdure.store import SegmentStore
-from perdure.store.files.disk import Disk
+from perdure.store.disk.disk import Disk
 
 folder, doomed, count, moment = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 armed = False

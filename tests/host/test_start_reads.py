@@ -14,9 +14,9 @@ import pytest
 import perdure
 from perdure.events.errors import StoreCorrupt
 from perdure.store import SegmentStore, Snapshot
+from perdure.store.disk.disk import Disk
 from perdure.store.files import frame_places as places_module
 from perdure.store.files import log_end
-from perdure.store.files.disk import Disk
 
 if TYPE_CHECKING:
     from pathlib import Path

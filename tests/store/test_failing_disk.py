@@ -15,7 +15,7 @@ import pytest
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store import FolderReader, Frame, SegmentStore, Snapshot, verify
-from perdure.store.files.disk import Disk
+from perdure.store.disk.disk import Disk
 from perdure.store.format import segment as sg
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import perdure
 from perdure.actors.journal.recovery import recover
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store import FolderReader, History, MemoryStore, SegmentStore, Snapshot, verify
-from perdure.store.files.disk import Disk
+from perdure.store.disk.disk import Disk
 from perdure.store.maintenance.repair import repair
 
 if TYPE_CHECKING:

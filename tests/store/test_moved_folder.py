@@ -16,8 +16,8 @@ import pytest
 
 from perdure.events.errors import FolderMoved, StoreLocked, StoreUnavailable
 from perdure.store import FolderReader, History, SegmentStore, Snapshot
+from perdure.store.disk.disk import Disk
 from perdure.store.files import folder_identity as standing
-from perdure.store.files.disk import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

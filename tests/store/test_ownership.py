@@ -20,7 +20,7 @@ import pytest
 from perdure.actors.core.actor import ActorKilled
 from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.store import FolderReader, Frame, SegmentStore, Snapshot
-from perdure.store.files.disk import Disk
+from perdure.store.disk.disk import Disk
 from perdure.store.format import segment as sg
 
 if TYPE_CHECKING:

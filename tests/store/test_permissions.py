@@ -10,7 +10,7 @@ import pytest
 
 import perdure
 from perdure.store import SegmentStore
-from perdure.store.files.permissions import open_to_others
+from perdure.store.disk.permissions import open_to_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

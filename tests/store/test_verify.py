@@ -12,7 +12,7 @@ import pytest
 
 from perdure.events.errors import StoreUnavailable
 from perdure.store import FolderReader, SegmentStore, Snapshot, verify
-from perdure.store.files.disk import Disk
+from perdure.store.disk.disk import Disk
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
 

@@ -14,7 +14,7 @@ import pytest
 
 from perdure.events.errors import HistoryDropped
 from perdure.store import History, SegmentStore, Snapshot, verify
-from perdure.store.files.disk import Disk
+from perdure.store.disk.disk import Disk
 from perdure.store.format import frame as fr
 
 if TYPE_CHECKING:

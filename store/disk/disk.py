@@ -12,9 +12,9 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from perdure.store.files.folder_lock import FolderLock
-from perdure.store.files.opened_folder import HeldFolder, Seen
-from perdure.store.files.permissions import open_to_others
+from perdure.store.disk.folder_lock import FolderLock
+from perdure.store.disk.opened_folder import HeldFolder, Seen
+from perdure.store.disk.permissions import open_to_others
 
 if TYPE_CHECKING:
     from pathlib import Path
