@@ -18,6 +18,7 @@ from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal
 from perdure.events.errors import PerdureError, UnknownMessage
 from perdure.events.queue.dead_letters import Letter, Selection, select
+from perdure.options import Options
 from perdure.system import System
 
 __all__ = ["app"]
@@ -28,6 +29,10 @@ console = Terminal()
 Folder = Annotated[Path, typer.Argument(help="A data folder.", show_default=False)]
 Type = Annotated[str | None, typer.Option("--type", help="Only those of this message type.")]
 Reason = Annotated[str | None, typer.Option(help="Only those with this text in reason or exception.")]
+
+
+FORGETS_NOTHING = 1 << 40
+"""How many ended ids an operator's command remembers: what the host may remember, it must not forget."""
 
 
 class BadChoice(PerdureError):
@@ -45,7 +50,7 @@ def _existing(folder: Path) -> System:
     """Give a system on a folder that is there: a mistyped name must not make a new one."""
     existing_folder(folder)
     try:
-        return System(folder)
+        return System(folder, options=Options(finished_max=FORGETS_NOTHING))
     except ValueError as error:  # options of perdure.toml or the environment
         raise BadChoice(str(error)) from error
 

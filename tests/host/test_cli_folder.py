@@ -6,7 +6,7 @@ Commands that serve, and the demo, are in test_cli and test_demo.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -154,3 +154,26 @@ def test_sparklines() -> None:
     assert sparkline([3, 8], floor=0) == "▄█"
     assert sparkline([1, 3] * 50, width=10) == "▁" * 10
     assert len(sparkline(list(range(1000)), width=24)) == 24
+
+
+def test_an_operators_command_forgets_no_id_that_the_host_remembers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command does not know the host's `finished_max`, and makes a snapshot as it stops."""
+    folder, options = tmp_path / "data", perdure.Options(finished_max=2_000_000)
+    with perdure.System(folder, options=options) as system:
+        system.publish_many(["text"] * 40, ids=[f"host-{n}" for n in range(40)])
+        while (delivery := system.checkout(str)) is not None:
+            delivery.reject("no")
+    most: list[int] = []
+    system_class = cli_dead_letters.System
+
+    def recording(*args: Any, **named: Any) -> perdure.System:
+        made = system_class(*args, **named)
+        most.append(made.options.finished_max)
+        return made
+
+    monkeypatch.setattr(cli_dead_letters, "System", recording)
+    assert CliRunner().invoke(cli.app, ["dead-letters", "purge", str(folder), "--yes"]).exit_code == 0
+    assert most[0] > options.finished_max
+    with perdure.System(folder, options=options) as system:
+        assert system.admin.metrics().ids_forgotten == 0
+        assert system.state("host-0").status == "purged"
