@@ -164,10 +164,9 @@ def test_an_operators_command_forgets_no_id_that_the_host_remembers(tmp_path: Pa
         while (delivery := system.checkout(str)) is not None:
             delivery.reject("no")
     most: list[int] = []
-    system_class = cli_dead_letters.System
 
     def recording(*args: Any, **named: Any) -> perdure.System:
-        made = system_class(*args, **named)
+        made = perdure.System(*args, **named)
         most.append(made.options.finished_max)
         return made
 
