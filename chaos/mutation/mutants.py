@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Verdict", "run_mutants"]
 
-TIMEOUT_S = 150.0
+TIMEOUT_S = 500.0
 
 
 @attrs.frozen

@@ -52,7 +52,8 @@ def test_every_state_that_a_power_cut_leaves(name: str) -> None:
     print(f"{name}: {states:,} states")  # noqa: T201 - shown on request (-s), for docs/RELIABILITY.md
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=40)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 def test_each_operation_failing_once_and_the_power_cut_after_it(code: int) -> None:
     """Scenario 34 for the store: the error at the first operation, then at the second, until the workload passes untouched."""
@@ -71,7 +72,8 @@ def test_each_operation_failing_once_and_the_power_cut_after_it(code: int) -> No
     print(f"{errno.errorcode[code]}: {at - 1} failing operations, {states:,} states")  # noqa: T201 - as above
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=16)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("times", [2, 3, 5])
 def test_operations_failing_in_a_row(times: int) -> None:
     for at in range(1, 60, 3):

@@ -16,7 +16,8 @@ from perdure.chaos.mutation.tools import run_tool
 RELIABILITY = Path(__file__).parents[2] / "docs" / "RELIABILITY.md"
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=15)
+@pytest.mark.timeout(600)  # more than the tool gives itself, on a busy machine
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_planted_bug_is_noticed(bug: Bug) -> None:
     (verdict,) = run_mutants([bug])
