@@ -128,7 +128,7 @@ class Journal(Actor):
             if events:
                 try:
                     body = encode([(append.at_us, append.events) for append in frame if append.events])
-                    if len(frame) == 1:
+                    if len(frame) == 1 and (len(body) > FRAME_BYTES_MAX or events > FRAME_EVENTS_MAX):
                         _check_frame(body, events)
                 except UNWRITABLE:
                     appends[start:] = self._writable(appends[start:])

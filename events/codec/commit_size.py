@@ -118,6 +118,19 @@ def _measure_of(cls: type[ev.Event]) -> Callable[[Any], tuple[int, int]]:
     return lambda event: (1, fixed + sum([_value(value) for value in get(event) if value is not None]))
 
 
+_PUBLISHED = _measure_of(ev.Published)
+_PUBLISHED_BYTES = _PUBLISHED(ev.Published(0, "", "", b""))[1] - 3 * LENGTH_BYTES
+"""Of all that has no text in it."""
+_texts_of = attrgetter("id", "type", "key", "dedup", "correlation_id", "causation_id", "group")
+
+
+def _published(event: ev.Published) -> tuple[int, int]:
+    if event.headers is not None or event.terms is not None:
+        return _PUBLISHED(event)
+    texts = [text for text in _texts_of(event) if text is not None]  # joined, which is faster than a look at each
+    return 1, _PUBLISHED_BYTES + LENGTH_BYTES * len(texts) + len(event.payload) + _text("".join(texts))
+
+
 def _published_run(run: PublishedRun) -> tuple[int, int]:
     n, size = len(run.payloads), run.size if run.size >= 0 else run.payload_bytes()
     # Of ids in a row no more than the first is written; others are joined, which is faster than a look at each.
@@ -138,6 +151,7 @@ def _completed_run(run: CompletedRun) -> tuple[int, int]:
 
 _MEASURES: dict[type[ev.Event], Callable[[Any], tuple[int, int]]] = {
     **{cls: _measure_of(cls) for cls in ev.VOCABULARY.values()},
+    ev.Published: _published,
     PublishedRun: _published_run,
     LeasedRun: _leased_run,
     CompletedRun: _completed_run,

@@ -37,7 +37,8 @@ def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) ->
     fresh = unknown(state, drafts)
     if not fresh:
         return []
-    _check_doubt(state, fresh)
+    if state.past.forgotten:
+        _check_doubt(state, fresh)
     _check_room(state, len(fresh), sum([len(draft.payload) for draft in fresh]), limits)
     return accept(state, fresh, now_us, limits)
 
@@ -55,8 +56,6 @@ def unknown(state: QueueState, drafts: Iterable[Draft]) -> list[Draft]:
 
 def _check_doubt(state: QueueState, drafts: list[Draft]) -> None:
     """Refuse what may have been published, handled and forgotten: ids that this system made before others that it has forgotten."""
-    if not state.past.forgotten:
-        return
     doubtful = tuple(draft.id for draft in drafts if state.past.may_have_been(draft.id))
     if doubtful:
         msg = (

@@ -118,8 +118,11 @@ class Drafts:
         """
         type_name = self.names.name(type(message))
         ident = self.ids.one() if id is None else _label("id", id)
-        payload = self.bound(self.fidelity.encode(message), type_name, ident)
-        self._check_size(type_name, payload)
+        payload = self.fidelity.encode(message)
+        if self._binds:
+            payload = self.bound(payload, type_name, ident)
+        if len(payload) > self.options.payload_bytes_max:
+            self._check_size(type_name, payload)
         if key is not None:
             _label("key", key)
         if debounce is not None:
