@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from perdure.store import Snapshot
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 
 @attrs.frozen
