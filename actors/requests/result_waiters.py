@@ -44,8 +44,8 @@ class Awaiting:
         message = state.by_id(ident)
         if message is None or message.published.terms is None or not message.published.terms.result_us:
             msg = (
-                f"no result of message {ident} is kept: it is not known, was published without `keep_result`, its time is over, or it "
-                "made room for newer ones (Options.results_max, results_bytes_max)."
+                f"no result of message {ident} is kept: it is not known, was published without `keep_result`, its time is over, or "
+                "it made room for newer ones (Options.results_max, results_bytes_max)."
             )
             raise UnknownMessage(msg)
         if not command.waits:

@@ -93,7 +93,7 @@ def test_results_keep_their_bound_in_bytes_and_the_newest_is_there() -> None:
         assert 0 < len(queue.state.results) < 10
         assert queue.state.results_bytes <= 10_000
         assert system.result(ids[-1]) == "x" * TEXT
-        with pytest.raises(perdure.UnknownMessage, match="made room for newer ones.*results_bytes_max"):
+        with pytest.raises(perdure.UnknownMessage, match=r"made room for newer ones.*results_bytes_max"):
             system.result(ids[0])
         check(system)
 
