@@ -20,9 +20,9 @@ from perdure.actors.core.clock import Clock, SystemClock
 from perdure.actors.core.current_actor import HERE, check_is_outside, check_may_wait
 from perdure.actors.core.executor import Threads
 from perdure.actors.core.messages import WhenIdle
+from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.event_loop import CLOSED
-from perdure.actors.execution.scope import CALLER
-from perdure.actors.workers.context import plain_text
+from perdure.actors.execution.invocation import CALLER
 from perdure.config import load_handlers, trace
 from perdure.events.commands import CheckOut, Fail
 from perdure.events.errors import InvalidMessage, PerdureError, WouldDeadlock
@@ -263,7 +263,7 @@ class System(Handling, Results):
             self.recovery = engine.start(opened, specs, schedules, lambda: beginning.given_up)
             # Those that another thread registered while the engine started.
             for spec in [*self._registered.specs.values()]:
-                if spec.type not in engine.runtime.pools:
+                if spec.type not in engine.runtime.pools.by_type:
                     engine.add(spec)
         except BaseException:
             self._engine = None
@@ -315,7 +315,7 @@ class System(Handling, Results):
     def _is_on_its_loop(self) -> bool:
         """Tell whether the caller runs on the host's event loop, which the handlers and hooks need to end."""
         engine = self._engine
-        loop = None if engine is None else engine.runtime.host_loop
+        loop = None if engine is None else engine.runtime.host.loop
         try:
             return loop is not None and asyncio.get_running_loop() is loop
         except RuntimeError:
@@ -484,7 +484,7 @@ class System(Handling, Results):
         """
         check_is_outside("drain")
         wait_s = wait_seconds("timeout", timeout)
-        self._check_may_block("drain", "adrain", self.runtime.pools)
+        self._check_may_block("drain", "adrain", self.runtime.pools.by_type)
         pending = self.runtime.pending
         answer = self.runtime.executor.answer()
         request = pending.send("queue", WhenIdle(), answer, is_patient=True)

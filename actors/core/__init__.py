@@ -1,7 +1,7 @@
-"""What every actor is made of: the actor class, its mailbox, clock, executor, messages, and the runtime they share.
+"""What every actor is made of: the actor class, its mailbox, clock, executor and messages, and what outlives single actors.
 
-`actor` wraps Pykka, `decider` is an actor whose state is a fold of the log, `messages` are what actors tell each other, `runtime`
-is the ground that all share.
+`actor` wraps Pykka, `directory` finds actors by name, `messages` are what actors tell each other, `answer` is where an answer goes,
+`health` counts deaths, `extensions` are the host's schedules and outboxes.
 
-Not here: any particular actor, and any rule about messages (`events`).
+Not here: any particular actor, the log (`journal`), requests (`requests`), and any rule about messages (`events`).
 """

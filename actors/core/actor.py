@@ -1,13 +1,13 @@
-"""An actor of this system: a Pykka actor that drains its mailbox in batches and dies visibly.
+"""The base class of all actors: a Pykka actor that drains its mailbox in batches and reports its death.
 
-Pykka's own loop takes one envelope at a time, lets a BaseException stop every actor of the process, and tells nobody of a
-death; this one differs in just these points. Who restarts what is in `supervisor`.
+Pykka's own loop takes one envelope at a time, lets a BaseException stop every actor of the process, and reports no death; this
+class differs in these points. What is restarted, and when, is in `actors/services/supervisor.py`.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
 from pykka._envelope import Envelope
@@ -18,7 +18,7 @@ from perdure.actors.core.current_actor import HERE, births
 from perdure.actors.core.mailbox import Mailbox, stops
 
 if TYPE_CHECKING:
-    from perdure.actors.core.runtime import Runtime
+    from collections.abc import Callable
 
 __all__ = ["Actor", "ActorKilled"]
 
@@ -39,6 +39,17 @@ _UNUSUAL = frozenset({_Wake, Envelope, _ActorStop})
 """What is no message, or may be none."""
 
 
+class Home(Protocol):
+    """What an actor needs of the directory that it is entered in."""
+
+    @property
+    def tell(self) -> Callable[[str, Any], None]:
+        """Put a message into the mailbox of the actor of this name."""
+
+    def terminated(self, actor: Actor, cause: BaseException | None) -> None:
+        """Take note that an actor's thread has ended."""
+
+
 class Actor(pykka.ThreadingActor):
     """Base of all actors here. `name` is the role and passes to the successor; `generation` counts who has held it."""
 
@@ -50,9 +61,9 @@ class Actor(pykka.ThreadingActor):
     runs_host_code = False
     """What it does may take as long as the host's own code likes; a stop waits for that only so long."""
 
-    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
+    def __init__(self, directory: Home, name: str, generation: int) -> None:
         super().__init__()
-        self.runtime = runtime
+        self.directory = directory
         self.name = name
         self.generation = generation
         self.killed = False
@@ -69,9 +80,6 @@ class Actor(pykka.ThreadingActor):
     @staticmethod
     def _create_actor_inbox() -> Any:
         return Mailbox()
-
-    def _start_actor_loop(self) -> None:
-        self.runtime.executor.start(self)
 
     def start_thread(self) -> None:
         """Run in a thread of its own."""
@@ -103,7 +111,7 @@ class Actor(pykka.ThreadingActor):
         """Be dead; `cause` None: in good order."""
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
-        self.runtime.buried(self, cause)
+        self.directory.terminated(self, cause)
 
     def run(self) -> None:
         """Take turns until told to stop."""
@@ -178,4 +186,4 @@ class Actor(pykka.ThreadingActor):
             pause_s = min(ROUSE_GROWTH * pause_s, ROUSE_MAX_S)
             thread.join(pause_s)
         self.actor_stopped.set()
-        self.runtime.buried(self, ActorKilled(self.name))
+        self.directory.terminated(self, ActorKilled(self.name))

@@ -11,8 +11,8 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Protocol
 
+from perdure.actors.core.answer import Answer
 from perdure.actors.core.current_actor import begin, check_may_wait
-from perdure.actors.requests.pending import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class Executor(Protocol):
     def pid(self) -> int:
         """Give the process's id, for the record."""
 
-    def story(self, error: BaseException) -> str:
+    def traceback(self, error: BaseException) -> str:
         """Give an exception and the way it came, for the record."""
 
 
@@ -89,6 +89,6 @@ class Threads:
     pid = staticmethod(os.getpid)
     """See `Executor.pid`."""
 
-    def story(self, error: BaseException) -> str:
-        """See `Executor.story`."""
+    def traceback(self, error: BaseException) -> str:
+        """See `Executor.traceback`."""
         return "".join(traceback.format_exception(error))

@@ -8,23 +8,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.texts import one_line
+
 if TYPE_CHECKING:
-    from perdure.actors.core.runtime import Tuning
+    from perdure.actors.core.tuning import Tuning
     from perdure.events.commands import Fail
     from perdure.events.vocabulary import DeadLettered, Published
 
-__all__ = ["one_line", "tell_dead_letter", "tell_failure"]
+__all__ = ["tell_dead_letter", "tell_failure"]
 
 logger = logging.getLogger("perdure")
-
-CHARS_MAX = 200
-"""Of an exception's text, a key, a type's name."""
-
-
-def one_line(text: str, chars_max: int = CHARS_MAX) -> str:
-    """Return a foreign text as a log line may hold it: cut, and without line breaks or escape sequences."""
-    short = text if len(text) <= chars_max else f"{text[: chars_max - 3]}..."
-    return short if short.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
 
 
 def tell_failure(tuning: Tuning, published: Published, fail: Fail, error: BaseException | None, *, asked: bool) -> None:

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from perdure.actors.core.runtime import Runtime
-    from perdure.actors.requests.pending import PendingRequests, Request
-    from perdure.actors.workers.pool import Delivery, Pool
+    from perdure.actors.core.actor import Home
     from perdure.events import vocabulary as ev
     from perdure.events.codec.commit_size import Size
-    from perdure.events.commands import DoneRun, Subscription
+    from perdure.events.commands import DoneRun
 
 
 class Effect(Protocol):
@@ -27,53 +25,16 @@ class Effect(Protocol):
 
 
 @attrs.define(eq=False)
-class Settle:
-    """Answer a request; a callable value is given the sequence number and makes the answer."""
-
-    pending: PendingRequests
-    request: Request
-    value: Any
-
-    def release(self, seq: int) -> None:
-        """See `Effect.release`."""
-        self.pending.settle(self.request, self.value(seq) if callable(self.value) else self.value)
-
-
-@attrs.define(eq=False)
-class SettleAll:
-    """Tell those who asked that it is done."""
-
-    pending: PendingRequests
-    requests: list[Request]
-
-    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
-        """See `Effect.release`."""
-        self.pending.settle_all(self.requests)
-
-
-@attrs.define(eq=False)
-class Deliver:
-    """Hand deliveries to the workers of one handler."""
-
-    pool: Pool
-    deliveries: list[Delivery]
-
-    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
-        """See `Effect.release`."""
-        self.pool.deliver(self.deliveries)
-
-
-@attrs.define(eq=False)
 class Tell:
     """Tell another actor."""
 
-    runtime: Runtime
+    directory: Home
     name: str
     message: Any
 
     def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
         """See `Effect.release`."""
-        self.runtime.tell(self.name, self.message)
+        self.directory.tell(self.name, self.message)
 
 
 @attrs.define(eq=False)
@@ -145,14 +106,6 @@ class Wake:
 
 
 @attrs.define(eq=False)
-class Subscribe:
-    """The dispatcher opens, changes or closes (`window` 0) the flow of one type to its workers."""
-
-    subscription: Subscription
-    pool: Pool
-
-
-@attrs.define(eq=False)
 class Report:
     """Ask an actor what it knows, for the metrics."""
 
@@ -214,10 +167,9 @@ class Pace:
 
 @attrs.define(eq=False)
 class StartActor:
-    """Ask the supervisor to start a worker, or (without a pool) one of the actors that only some systems need."""
+    """To the supervisor: start one of the actors that only some systems need, unless it runs."""
 
     name: str
-    pool: Pool | None = None
 
 
 @attrs.define(eq=False)
@@ -235,15 +187,6 @@ class Up:
 
     name: str
     generation: int
-
-
-@attrs.define(eq=False)
-class WorkerDown:
-    """A worker is dead; what it had claimed is without a holder. `restarted`: its name has a new one already."""
-
-    pool: Pool
-    name: str
-    restarted: bool
 
 
 @attrs.define(eq=False)

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.actors.core.current_actor import begin
 from perdure.actors.execution.child_log import levels, replay
@@ -25,8 +25,6 @@ from perdure.events.errors import InvalidMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from perdure.actors.workers.context import Context
 
 __all__ = ["CANCEL_GRACE_S", "HandlerProcess", "ProcessDied", "packed_handler"]
 
@@ -43,6 +41,17 @@ START_MAX_S = 30.0
 
 class ProcessDied(Exception):
     """The handler's process ended under it: killed, crashed, or out of memory. Only this message's attempt has failed."""
+
+
+class Attempt(Protocol):
+    """What is needed of the context of an attempt; its other methods are called by the names that the child asks for."""
+
+    @property
+    def cancelled(self) -> bool:
+        """The outcome will not be taken."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the child may know of this attempt."""
 
 
 class HandlerProcess:
@@ -118,7 +127,7 @@ class HandlerProcess:
         timer.daemon = True
         begin(timer)
 
-    def call(self, message: Any, context: Context) -> Any:
+    def call(self, message: Any, context: Attempt) -> Any:
         """Run one attempt in the child; gives what the handler returned, or raises what it raised.
 
         Raises:
@@ -154,7 +163,7 @@ class HandlerProcess:
             msg = f"what {self._label} returned in its process cannot be read here ({error!r}); return plain data, or None"
             raise TypeError(msg) from error
 
-    def _converse(self, call: bytes, context: Context) -> tuple[Any, ...]:
+    def _converse(self, call: bytes, context: Attempt) -> tuple[Any, ...]:
         """Send a call, answer what its handler asks, and give its last word."""
         connection = self._connection or self._start()
         if self._broken is not None:
@@ -169,7 +178,7 @@ class HandlerProcess:
             elif said[0] not in ("ready", "log"):
                 return said
 
-    def _answer(self, context: Context, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    def _answer(self, context: Attempt, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         try:
             answer = ("answer", True, getattr(context, method)(*args, **kwargs))
         except Exception as error:  # noqa: BLE001 - the child asked, so it is told, and decides what it means

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.mailbox import stops
-from perdure.actors.requests.pending import Answer
+from perdure.actors.execution.loop_call import LoopCall
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from contextvars import Context
 
-    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.core.directory import Directory
+    from perdure.actors.execution.host_context import HostContext
 
-__all__ = ["Call", "EventLoop", "HostLoop", "LoopClosed", "LoopDied", "loop_actor"]
+__all__ = ["EventLoop", "HostLoop", "LoopClosed", "LoopDied", "loop_actor"]
 
 
 logger = logging.getLogger("perdure")
@@ -45,64 +46,6 @@ CLOSED_LOOK_S = 0.5
 """How often the host's loop is looked at: one that is closed tells nobody."""
 
 
-class Call:
-    """One coroutine on the loop. `wait` belongs to the worker, `cancel` to whoever ends its lease."""
-
-    __slots__ = ("_answer", "_coroutine", "_loop", "_task", "cancelled", "generation")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, generation: int, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._loop = loop
-        self._coroutine = coroutine
-        self._task: asyncio.Task[None] | None = None
-        self._answer = Answer()
-        self.generation = generation
-        self.cancelled = False
-
-    def begin(self) -> None:
-        """Start the task. Runs in the loop's thread."""
-        self._task = self._loop.create_task(self._run())
-        if self.cancelled:
-            self._task.cancel()
-
-    async def _run(self) -> None:
-        try:
-            value = await self._coroutine
-        except BaseException as error:  # noqa: BLE001 - asyncio would let SystemExit end the loop; it is this handler's failure
-            self._answer.reject(error)
-        else:
-            self._answer.resolve(value)
-
-    def cancel(self) -> None:
-        """Cancel the coroutine; callable in any thread. What it does with that is its own business; `wait` waits for it."""
-        self.cancelled = True
-        try:
-            self._loop.call_soon_threadsafe(self._cancel_task)
-        except RuntimeError:
-            return  # the loop is closed, and the coroutine gone with it
-
-    def _cancel_task(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    def give_up(self, error: BaseException) -> None:
-        """End the wait with an error, and leave the coroutine to itself."""
-        self._answer.reject(error)
-
-    def fail(self, error: BaseException) -> None:
-        """End the wait with an error: the loop is dead."""
-        if self._task is None:
-            self._coroutine.close()  # it never began
-        self._answer.reject(error)
-
-    def wait(self, timeout_s: float = -1) -> Any:
-        """Give what the coroutine returned, or raise what it raised.
-
-        Raises:
-            TimeoutError: it has not ended within `timeout_s`; it can be waited for again.
-        """
-        return self._answer.wait(timeout_s)
-
-
 class _Inbox:
     """A mailbox that lies in the loop: what is put in it is handled between two steps of the handlers."""
 
@@ -125,9 +68,11 @@ class EventLoop(Actor):
 
     runs_handlers = runs_host_code = True
 
-    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
+    def __init__(self, directory: Directory, host: HostContext, generation: int) -> None:
         self.loop = asyncio.new_event_loop()
-        super().__init__(runtime, name, generation)
+        super().__init__(directory, "event_loop", generation)
+        self.host = host
+        self._actors = directory.actors
         self.actor_inbox = _Inbox(self)  # type: ignore[assignment]  # nothing is ever taken from it: the loop does
         self.actor_ref.actor_inbox = self.actor_inbox
 
@@ -137,7 +82,7 @@ class EventLoop(Actor):
 
     def on_start(self) -> None:
         """Tell those who wait for a dead loop that it is dead."""
-        for call in list(self.runtime.loop_calls):
+        for call in list(self.host.loop_calls):
             if call.generation < self.generation:
                 call.fail(LoopDied("the event loop died while this handler was on it"))
 
@@ -169,24 +114,24 @@ class EventLoop(Actor):
             logger.warning("a coroutine goes on although it was cancelled; it is left behind: %r", task.get_coro())
         self.loop.run_until_complete(asyncio.wait_for(self.loop.shutdown_asyncgens(), TIDY_S))
 
-    def call(self, coroutine: Coroutine[Any, Any, Any], variables: Context) -> Call:
+    def call(self, coroutine: Coroutine[Any, Any, Any], variables: Context) -> LoopCall:
         """Start a coroutine with these context variables; callable in any thread.
 
         Raises:
             LoopDied: this loop is dead, and its successor not there yet.
         """
-        call = Call(self.loop, self.generation, coroutine)
-        self.runtime.loop_calls.add(call)
+        call = LoopCall(self.loop, self.generation, coroutine)
+        self.host.loop_calls.add(call)
         try:
             self.loop.call_soon_threadsafe(call.begin, context=variables)
         except RuntimeError:
-            self.runtime.loop_calls.discard(call)
+            self.host.loop_calls.discard(call)
             coroutine.close()
             if self.is_gone():
                 raise LoopClosed(CLOSED) from None
             msg = "the event loop is dead; a new one is on its way"
             raise LoopDied(msg) from None
-        if self.killed or self.runtime.actors.get(self.name) is not self:
+        if self.killed or self._actors.get(self.name) is not self:
             call.fail(LoopDied("the event loop died before this handler was on it"))
         return call
 
@@ -196,8 +141,10 @@ class HostLoop(EventLoop):
 
     runs_host_code = False
 
-    def __init__(self, runtime: Runtime, name: str, generation: int, loop: asyncio.AbstractEventLoop) -> None:
-        Actor.__init__(self, runtime, name, generation)
+    def __init__(self, directory: Directory, host: HostContext, loop: asyncio.AbstractEventLoop, generation: int) -> None:
+        Actor.__init__(self, directory, "event_loop", generation)
+        self.host = host
+        self._actors = directory.actors
         self.loop = loop
 
     def is_gone(self) -> bool:
@@ -206,7 +153,7 @@ class HostLoop(EventLoop):
 
     def on_start(self) -> None:
         """Cancel what a predecessor has started: its loop is alive, and would go on with it."""
-        for call in list(self.runtime.loop_calls):
+        for call in list(self.host.loop_calls):
             if call.generation < self.generation:
                 call.cancel()
                 call.give_up(LoopDied("the watcher of the event loop died while this handler was on it"))
@@ -230,18 +177,18 @@ class HostLoop(EventLoop):
             LoopClosed: it is not, and the system cannot go on.
         """
         if self.loop.is_closed():
-            for call in list(self.runtime.loop_calls):
+            for call in list(self.host.loop_calls):
                 call.give_up(LoopDied(CLOSED))
             raise LoopClosed(CLOSED)
 
     def on_stop(self) -> None:
         """Cancel what still runs; the host's loop lets it tidy up."""
-        for call in list(self.runtime.loop_calls):
+        for call in list(self.host.loop_calls):
             call.cancel()
 
 
-def loop_actor(runtime: Runtime, name: str, generation: int) -> EventLoop:
-    """Make the actor of the loop that coroutine handlers run on: the host's, where there is one."""
-    if runtime.host_loop is not None:
-        return HostLoop(runtime, name, generation, runtime.host_loop)
-    return EventLoop(runtime, name, generation)
+def loop_actor(directory: Directory, host: HostContext, generation: int) -> EventLoop:
+    """Return the actor of the loop that coroutine handlers run on: the host's, where there is one."""
+    if host.loop is not None:
+        return HostLoop(directory, host, host.loop, generation)
+    return EventLoop(directory, host, generation)

@@ -6,43 +6,118 @@ When to call, and what becomes of what it returns or raises, is the worker's; wh
 from __future__ import annotations
 
 import threading
-from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.actors.core.async_exceptions import take_back, throw
 from perdure.actors.core.messages import StartActor, WhenStaffed
 from perdure.actors.execution.child_process import HandlerProcess
 from perdure.actors.execution.event_loop import EventLoop, LoopDied
 from perdure.actors.execution.returned import awaited, check_ran, is_awaitable
-from perdure.actors.execution.scope import CALLER
-from perdure.actors.workers.context import Interrupted, deliveries_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextvars import Context as Variables
 
-    from perdure.actors.core.actor import Actor
-    from perdure.actors.workers.pool import Delivery, Pool
+    from perdure.actors.core.directory import Directory
+    from perdure.actors.core.executor import Executor
+    from perdure.actors.execution.host_context import HostContext
+    from perdure.actors.requests.pending import PendingRequests
 
-__all__ = ["Caller", "finishing", "interrupt"]
+__all__ = ["CALLER", "Caller", "Interrupted", "interrupt"]
 
 LOOP_START_MAX_S = 30.0
 """How long a worker waits for the event loop to start, when a plain handler returns something to be awaited."""
 
 
+class Interrupted(BaseException):
+    """Raised in a handler that ran past its timeout. Not an Exception, so that a broad `except` does not swallow it."""
+
+
+class Interruptible(Protocol):
+    """What is needed of a delivery whose handler can be stopped."""
+
+    lost: bool
+    guard: threading.Lock | None
+    thread_id: int
+    stop: Callable[[float], None] | None
+
+
+class Callee(Protocol):
+    """What is needed of a handler to call it."""
+
+    @property
+    def kind(self) -> str:
+        """`thread`, `async` or `process`."""
+
+    @property
+    def call(self) -> Callable[[Any, Any], Any]:
+        """The function that takes the message and its context."""
+
+    @property
+    def function(self) -> Callable[[Any, Any], Any] | None:
+        """For processes: the function that runs in the child."""
+
+    @property
+    def timeout_s(self) -> float | None:
+        """The seconds after which it is stopped; None: never."""
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """For processes: the bytes that the child may take."""
+
+    @property
+    def label(self) -> str:
+        """Its name, for people."""
+
+
+class Callees(Protocol):
+    """What is needed of a pool to call its handler."""
+
+    awaits: bool
+    processes: dict[str, HandlerProcess]
+
+    @property
+    def type(self) -> str:
+        """The message type."""
+
+    @property
+    def handler(self) -> Callee:
+        """The handler, as it is now."""
+
+
+class Slot(Protocol):
+    """What is needed of the worker that calls."""
+
+    name: str
+    killed: bool
+
+
 class Caller:
     """Makes the calls of one worker, one after the other, in its thread."""
 
-    __slots__ = ("_pool", "_worker", "base")
+    __slots__ = ("_directory", "_executor", "_host", "_pending", "_pool", "_worker", "base")
 
-    def __init__(self, worker: Actor, pool: Pool) -> None:
+    def __init__(
+        self,
+        worker: Slot,
+        pool: Callees,
+        host: HostContext,
+        directory: Directory,
+        pending: PendingRequests,
+        executor: Executor,
+    ) -> None:
         self._worker = worker
         self._pool = pool
+        self._host = host
+        self._directory = directory
+        self._pending = pending
+        self._executor = executor
         self.base: Variables | None = None
         """What each call gets a copy of, once there has been one: `variables`."""
 
     @property
-    def pool(self) -> Pool:
+    def pool(self) -> Callees:
         """The pool whose handler it calls."""
         return self._pool
 
@@ -55,12 +130,12 @@ class Caller:
         """Return the context variables for one call: a copy of its own, so that nothing that is set in it reaches the next."""
         base = self.base
         if base is None:
-            base = self._worker.runtime.variables.copy()
+            base = self._host.variables.copy()
             base.run(CALLER.set, self)
             self.base = base
         return base.copy()
 
-    def call(self, message: Any, context: Any, deliveries: list[Delivery]) -> Any:
+    def call(self, message: Any, context: Any, deliveries: Sequence[Interruptible]) -> Any:
         """Call the handler; until `release`, these deliveries can be interrupted. Gives what it returns, raises what it raises."""
         handler = self._pool.handler
         variables = self.variables()
@@ -77,7 +152,7 @@ class Caller:
         value = variables.run(handler.call, message, context)
         return value if value is None else self.finish(value, variables, deliveries)
 
-    def finish(self, value: Any, variables: Variables, deliveries: list[Delivery]) -> Any:
+    def finish(self, value: Any, variables: Variables, deliveries: Sequence[Interruptible]) -> Any:
         """Return what a plain handler gave in the end: what can be awaited is awaited on the event loop.
 
         Raises:
@@ -91,18 +166,16 @@ class Caller:
 
     def _have_loop(self) -> None:
         """Have an event loop for a handler that was not known to need one."""
-        runtime = self._worker.runtime
         self._pool.awaits = True
-        if "event_loop" in runtime.actors:
+        if "event_loop" in self._directory.actors:
             return
-        answer = runtime.executor.answer()
-        runtime.tell("supervisor", StartActor("event_loop"))
-        runtime.pending.send("supervisor", WhenStaffed(), answer, from_outside=False)
+        answer = self._executor.answer()
+        self._directory.tell("supervisor", StartActor("event_loop"))
+        self._pending.send("supervisor", WhenStaffed(), answer, from_outside=False)
         answer.wait(LOOP_START_MAX_S)
 
-    def _await_on_loop(self, value: Any, variables: Variables, deliveries: list[Delivery]) -> Any:
-        runtime = self._worker.runtime
-        loop = runtime.actors.get("event_loop")
+    def _await_on_loop(self, value: Any, variables: Variables, deliveries: Sequence[Interruptible]) -> Any:
+        loop = self._directory.actors.get("event_loop")
         coroutine = awaited(value)
         if not isinstance(loop, EventLoop):
             _close(coroutine, value)
@@ -117,9 +190,9 @@ class Caller:
         try:
             return running.wait()
         finally:
-            runtime.loop_calls.discard(running)
+            self._host.loop_calls.discard(running)
 
-    def release(self, deliveries: list[Delivery]) -> None:
+    def release(self, deliveries: Sequence[Interruptible]) -> None:
         """From here on nobody interrupts this thread; what was thrown and has not struck yet is called back."""
         for delivery in deliveries:
             delivery.stop = None
@@ -151,20 +224,11 @@ class Caller:
             process.close()
 
 
-def finishing(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return a plain handler whose call ends when what it returned has: for those that something is put round.
+CALLER: ContextVar[Caller | None] = ContextVar("perdure.caller", default=None)
+"""The caller of the worker whose handler runs here; None outside of handlers.
 
-    What is round it (a middleware, a container of services) then ends after the work, not before it.
-    """
-
-    def called(message: Any, context: Any) -> Any:
-        value = call(message, context)
-        caller = CALLER.get()
-        if value is None or caller is None:
-            return value
-        return caller.finish(value, copy_context(), deliveries_of(context))
-
-    return called
+Each call runs in a context of its own, a copy of the worker's; that in turn is a copy of the one in which the system was started.
+"""
 
 
 def _close(*coroutines: Any) -> None:
@@ -174,14 +238,14 @@ def _close(*coroutines: Any) -> None:
             coroutine.close()
 
 
-def _stoppable(deliveries: list[Delivery], stop: Callable[[float], None]) -> None:
+def _stoppable(deliveries: Sequence[Interruptible], stop: Callable[[float], None]) -> None:
     for delivery in deliveries:
         delivery.stop = stop
     if any(delivery.lost for delivery in deliveries):
         stop(0.0)  # its end was decided before there was anything to stop
 
 
-def interrupt(delivery: Delivery) -> None:
+def interrupt(delivery: Interruptible) -> None:
     """Stop the handler that runs this delivery: cancel it, kill it, or throw `Interrupted` into its thread where it still is.
 
     Runs in the thread of whoever has given up on it.

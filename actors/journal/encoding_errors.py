@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.actors.core.messages import OnRecord, Outcomes, Settle, SettleAll
-from perdure.actors.workers.context import plain_text
+from perdure.actors.core.messages import OnRecord, Outcomes
+from perdure.actors.core.texts import plain_text
+from perdure.actors.requests.answers import Settle, SettleAll
 from perdure.events.commands import Fail, Publish
 from perdure.events.errors import InvalidMessage
 from perdure.store.format import frame as store_frame

@@ -9,8 +9,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
-from perdure.actors.core.messages import Append, BeginTerm, Committed, Restarted, Settle, SettleAll, TermBegun
+from perdure.actors.core.messages import Append, BeginTerm, Committed, Restarted, TakeSnapshot, TermBegun, Up
 from perdure.actors.journal.encoding_errors import UNWRITABLE, turn_away
+from perdure.actors.requests.answers import Settle, SettleAll
 from perdure.events import vocabulary as ev
 from perdure.events.codec.commit_size import measure
 from perdure.events.codec.runs import Run, count
@@ -21,9 +22,11 @@ from perdure.store.format import frame as store_frame
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perdure.actors.core.actor import Home
+    from perdure.actors.core.health import Health
     from perdure.actors.core.messages import Effect
-    from perdure.actors.core.runtime import Runtime
-    from perdure.actors.requests.pending import Request
+    from perdure.actors.journal.log_state import LogState
+    from perdure.actors.requests.pending import PendingRequests, Request
 
 __all__ = ["Journal"]
 
@@ -63,9 +66,12 @@ class Journal(Actor):
 
     idle_after_s = 0.2
 
-    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
-        super().__init__(runtime, name, generation)
-        self.store = runtime.store
+    def __init__(self, directory: Home, pending: PendingRequests, log: LogState, health: Health, generation: int) -> None:
+        super().__init__(directory, "journal", generation)
+        self.pending = pending
+        self.log = log
+        self.health = health
+        self.store = log.store
         self.terms: dict[str, int] = {}
         self.over: dict[str, int] = {}
         """Up to which its terms are over: those that began before this journal had the log open. (Of the first, none is.)"""
@@ -74,16 +80,15 @@ class Journal(Actor):
     def on_start(self) -> None:
         """Open the log anew, unless this is the first journal and the system has just opened it."""
         if self.generation > 1:
-            self.store.reopen(void_after=self.runtime.void_after)
-            voided, self.runtime.to_void = (
-                self.runtime.to_void,
-                [],
-            )  # first: who dies from here on leaves a doubt, never a false word
-            self.runtime.void_after = None
-            self.runtime.pending.void(voided)
+            log = self.log
+            self.store.reopen(void_after=log.void_after)
+            # Taken first: a crash after this line may leave a request in doubt, never wrongly answered.
+            voided, log.to_void = log.to_void, []
+            log.void_after = None
+            self.pending.void(voided)
             # `Restarted` begins new ones, without what has been refused until now; so nothing of that gets on record any more.
-            self.over = self.runtime.terms()
-        self.runtime.journal_up(self.generation)
+            self.over = log.terms()
+        self.directory.tell("supervisor", Up(self.name, self.generation))
 
     def on_batch(self, messages: list[Any]) -> None:
         """Put all that waits on record: one frame as a rule, one sync if anyone waits for it."""
@@ -99,7 +104,7 @@ class Journal(Actor):
                     appends = []
                     if max(self.terms.get(message.writer, 0), self.over.get(message.writer, 0)) < message.term:
                         self.terms[message.writer] = message.term
-                        self.runtime.tell(message.writer, TermBegun(message.term, self.store.last_seq))
+                        self.directory.tell(message.writer, TermBegun(message.term, self.store.last_seq))
         self._commit(appends)
 
     def on_idle(self) -> None:
@@ -170,13 +175,13 @@ class Journal(Actor):
             try:
                 _check_frame(encode([(append.at_us, append.events)]), count(append.events))
             except UNWRITABLE as why:
-                if not turn_away(self.runtime.pending, append, why):
+                if not turn_away(self.pending, append, why):
                     raise
                 logger.exception("what %s decided cannot be put on record; who asked for it is refused", append.writer)
-                self.runtime.count("unwritable")
+                self.health.count("unwritable")
                 ended.add(append.writer)
                 del self.terms[append.writer]  # what it still sends in this term is dropped
-                self.runtime.tell(append.writer, Restarted(self.name))
+                self.directory.tell(append.writer, Restarted(self.name))
             else:
                 writable.append(append)
         if not ended:
@@ -199,22 +204,23 @@ class Journal(Actor):
                     told.setdefault(audience, []).append((seq, append.at_us, event))
                 seq += len(event) if isinstance(event, Run) else 1
         for audience, facts in told.items():
-            self.runtime.tell(audience, Committed(facts))
-        self.runtime.grown(self.store.last_seq)
+            self.directory.tell(audience, Committed(facts))
+        if self.log.is_snapshot_due():
+            self.directory.tell("snapshotter", TakeSnapshot())
 
     def _sync(self, frames: list[tuple[int, list[Request]]], *, wanted: bool) -> None:
         """Sync, unless it is only `wanted` by publishers and the durability does not ask for it."""
-        if not self.unsynced or (wanted and self.runtime.tuning.durability != "fsync"):
+        if not self.unsynced or (wanted and not self.log.fsyncs):
             return
         if self.killed:  # as in `_write`
             raise ActorKilled(self.name)
         try:
             self.store.sync()
         except StoreUnavailable:
-            if self.runtime.tuning.durability == "fsync":
+            if self.log.fsyncs:
                 # What was written since the last good sync is void: only the next journal can make sure of that.
-                self.runtime.to_void = [r for last_seq, requests in frames if last_seq > self.store.synced_seq for r in requests]
-                self.runtime.void_after = self.store.synced_seq
+                self.log.to_void = [r for last_seq, requests in frames if last_seq > self.store.synced_seq for r in requests]
+                self.log.void_after = self.store.synced_seq
             raise
         self.unsynced = False
 
@@ -224,4 +230,4 @@ class Journal(Actor):
             for effect in (*append.written, *append.synced):
                 for request in waiting_on(effect):
                     if request.may_be_refused:
-                        self.runtime.pending.refuse(request, another(error))
+                        self.pending.refuse(request, another(error))

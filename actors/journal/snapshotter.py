@@ -16,7 +16,10 @@ from perdure.events.errors import FolderMoved, PerdureError, StoreUnavailable, a
 from perdure.store import Snapshot
 
 if TYPE_CHECKING:
-    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.core.actor import Home
+    from perdure.actors.core.health import Health
+    from perdure.actors.journal.log_state import LogState
+    from perdure.actors.requests.pending import PendingRequests
     from perdure.events.codec.snapshot import States
 
 __all__ = ["Snapshotter", "retire", "take"]
@@ -30,49 +33,52 @@ SPILLED_PART = 4
 """While payloads are on the disk, at least a fourth as many events as there are live messages lie between two snapshots."""
 
 
-def take(runtime: Runtime, states: States | None) -> States:
+def take(log: LogState, health: Health, states: States | None) -> States:
     """Fold on from `states` (or from the newest snapshot) to the end of what is synced, and save it.
 
     Raises:
         StoreUnavailable: it could not be written. The log is untouched, and so are the older snapshots.
         StoreCorrupt: the log could not be read.
     """
-    store = runtime.store
+    store = log.store
     # What is not synced may be voided, and its numbers given to other events: it must not get into states that are kept.
-    until = store.synced_seq if runtime.tuning.durability == "fsync" else store.last_seq
+    until = store.synced_seq if log.fsyncs else store.last_seq
     if states is None:
-        states, _ = runtime.fold(until)
+        states, _ = log.fold(until)
     else:
         advance(store, states, until)
     if states.seq:
         store.save_snapshot(Snapshot(states.seq, states.chunks))  # piece by piece, as it may not fit into memory
-        runtime.count("snapshots")
-        retire(runtime)
+        health.count("snapshots")
+        retire(log, health)
     return states
 
 
-def retire(runtime: Runtime) -> None:
+def retire(log: LogState, health: Health) -> None:
     """Have the store drop or archive what no kept snapshot needs, if it is to. A failure costs room, and is tried again."""
     try:
-        gone = runtime.store.retire_history()
+        gone = log.store.retire_history()
     except PerdureError as error:
-        runtime.count("history_failures")
+        health.count("history_failures")
         logger.warning("old history stays for now, the queue goes on and it will be tried again: %s", error)
         return
     if gone:
-        runtime.count("segments_retired", gone)
+        health.count("segments_retired", gone)
 
 
 class Snapshotter(Actor):
     """Takes a snapshot when asked; the journal asks as the log grows."""
 
-    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
-        super().__init__(runtime, name, generation)
+    def __init__(self, directory: Home, pending: PendingRequests, log: LogState, health: Health, generation: int) -> None:
+        super().__init__(directory, "snapshotter", generation)
+        self.pending = pending
+        self.log = log
+        self.health = health
         self.states: States | None = None
 
     def on_start(self) -> None:
         """Take up what the last of this name was asked."""
-        if requests := self.runtime.pending.unanswered(self.name):
+        if requests := self.pending.unanswered(self.name):
             self.on_batch(requests)
 
     def on_batch(self, messages: list[Any]) -> None:
@@ -83,23 +89,23 @@ class Snapshotter(Actor):
         if not asked and not any(isinstance(message, TakeSnapshot) for message in messages):
             return
         try:
-            self.states = take(self.runtime, self.states)
+            self.states = take(self.log, self.health, self.states)
         except Exception as error:  # no snapshot is a nuisance; a system that stops for want of one is an outage
             self.states = None
-            self.runtime.count("snapshot_failures")
+            self.health.count("snapshot_failures")
             is_told = isinstance(error, (PerdureError, OSError))  # its message says all; else it is a fault of perdure's
             level = logging.WARNING if isinstance(error, (StoreUnavailable, OSError)) else logging.ERROR
             why = "a snapshot failed, the queue goes on and it will be tried again: %s"
             logger.log(level, why, error if is_told else repr(error), exc_info=None if is_told else error)
             refusal = error if isinstance(error, PerdureError) else StoreUnavailable(f"the snapshot was not written: {error!r}")
             for request in asked:
-                self.runtime.pending.refuse(request, another(refusal))
+                self.pending.refuse(request, another(refusal))
             if isinstance(error, FolderMoved):
                 raise
             return
         for request in asked:
-            self.runtime.pending.settle(request, self.states.seq)
+            self.pending.settle(request, self.states.seq)
         if self.states.queue.spilled_bytes:  # a snapshot takes as long as its payloads: not for each few events a long one
-            self.runtime.snapshot_due = max(self.runtime.snapshot_due, self.states.seq + self.states.queue.live // SPILLED_PART)
+            self.log.snapshot_due = max(self.log.snapshot_due, self.states.seq + self.states.queue.live // SPILLED_PART)
         if self.states.queue.live > KEPT_MESSAGES_MAX or self.states.queue.spilled_bytes:
             self.states = None

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.messages import Settle, SettleAll
 from perdure.actors.queue.waiting_publishers import WaitingPublishers
+from perdure.actors.requests.answers import Settle, SettleAll
 from perdure.events.commands import DraftRun, Publish
 from perdure.events.errors import PerdureError
 
@@ -40,7 +40,7 @@ class Admission:
         """Publishes that came in a row, and are not decided about."""
         self._drafts = self._bytes = 0
         """How many drafts those are, and how large their payloads. What follows from them is measured when it is decided."""
-        self.waiting_publishers = WaitingPublishers(queue.runtime)
+        self.waiting_publishers = WaitingPublishers(queue.pending, queue.publish_timeout_s)
 
     def add(self, request: Request, now_us: int) -> None:
         """Take a publish to those that came before it in a row."""
@@ -86,7 +86,7 @@ class Admission:
             except PerdureError:
                 logger.debug("%d publishes cannot be accepted as one", len(requests))
             else:
-                queue.synced.append(SettleAll(queue.runtime.pending, requests))
+                queue.synced.append(SettleAll(queue.pending, requests))
                 queue.cut_where_full(now_us)
                 return
         for request in requests:
@@ -105,7 +105,7 @@ class Admission:
 
     def park(self, request: Request, publish: Any, now_us: int) -> None:
         """Let it wait for room; of a bundle each message by itself, as there may be room for some."""
-        pieces = self._queue.runtime.pending.split(request)
+        pieces = self._queue.pending.split(request)
         if pieces == [request]:
             self.waiting_publishers.park(request, publish, now_us)
         else:
@@ -122,7 +122,7 @@ class Admission:
 
     def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
         self._queue.decide(publish, now_us)
-        self._queue.synced.append(Settle(self._queue.runtime.pending, request, None))
+        self._queue.synced.append(Settle(self._queue.pending, request, None))
 
 
 def _together(publishes: list[Publish]) -> Publish:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING
 
-from perdure.actors.core.messages import Deliver, Pressed, Subscribe, Tell
+from perdure.actors.core.messages import Pressed, Tell
 from perdure.actors.workers.pool import Delivery
+from perdure.actors.workers.worker_messages import Deliver, Subscribe
 from perdure.events.codec.runs import LeasedRun, count
 from perdure.events.commands import ReassertLease, Subscription
 from perdure.events.queue import decisions as rules
@@ -58,7 +59,7 @@ class Deliveries:
             ready = rules.pressing(queue.state, subscription)
             if ready and self._pressed.get(subscription.type) is not subscription:  # once for each word of it
                 self._pressed[subscription.type] = subscription
-                queue.written.append(Tell(queue.runtime, "dispatcher", Pressed(subscription.type, ready)))
+                queue.written.append(Tell(queue.directory, "dispatcher", Pressed(subscription.type, ready)))
         return pace_us
 
     def _hand_out(self, leases: list[ev.Leased | LeasedRun], now_us: int) -> None:

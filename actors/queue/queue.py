@@ -11,29 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.actors.core.decider import Decider
-from perdure.actors.core.log_lines import one_line
-from perdure.actors.core.messages import (
-    Outcomes,
-    Overdue,
-    Report,
-    Restarted,
-    Settle,
-    Stop,
-    Subscribe,
-    Tell,
-    Ticks,
-    Wake,
-    WhenIdle,
-)
+from perdure.actors.core.messages import Outcomes, Overdue, Report, Restarted, Stop, Tell, Ticks, Wake, WhenIdle
+from perdure.actors.core.texts import one_line
+from perdure.actors.journal.decider import Decider
 from perdure.actors.queue import admission
 from perdure.actors.queue.admission import Admission
 from perdure.actors.queue.deliveries import Deliveries
 from perdure.actors.queue.queue_report import report_of
+from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.pending import Request
 from perdure.actors.requests.result_waiters import Awaiting
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.workers.pool import Delivery
+from perdure.actors.workers.worker_messages import Subscribe
 from perdure.events import vocabulary as ev
 from perdure.events.codec.commit_size import Size, check_commit, measure
 from perdure.events.commands import (
@@ -63,7 +53,16 @@ from perdure.events.schedules.ticks import abandoned, comes_too_early
 from perdure.events.structures.spilling import compact
 
 if TYPE_CHECKING:
+    from perdure.actors.core.actor import Home
+    from perdure.actors.core.clock import Clock
+    from perdure.actors.core.extensions import Extensions
+    from perdure.actors.journal.log_state import LogState
+    from perdure.actors.queue.queue_report import QueueFigures
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.raised_errors import Raised
+    from perdure.actors.workers.handler_pools import HandlerPools
     from perdure.events.codec.snapshot import States
+    from perdure.events.queue.decisions import Limits
 
 __all__ = ["Queue"]
 
@@ -80,12 +79,36 @@ class Queue(Decider):
 
     state: QueueState
 
+    def __init__(
+        self,
+        directory: Home,
+        pending: PendingRequests,
+        log: LogState,
+        *,
+        clock: Clock,
+        limits: Limits,
+        publish_timeout_s: float,
+        pools: HandlerPools,
+        extensions: Extensions,
+        raised: Raised,
+        figures: QueueFigures,
+        generation: int,
+    ) -> None:
+        super().__init__(directory, pending, log, "queue", generation)
+        self.clock = clock
+        self.limits = limits
+        self.publish_timeout_s = publish_timeout_s
+        self.pools = pools
+        self.extensions = extensions
+        self.raised = raised
+        self.figures = figures
+
     def begin(self) -> None:
         """Start a term; what is not in the state is told again by those who know it."""
         self.flows = Deliveries(self)
         self.admission = Admission(self)
         self.idlers: list[Request] = []
-        self.awaiting = Awaiting(self.runtime.pending)
+        self.awaiting = Awaiting(self.pending)
         self.unlived_us = 0
         """How much time was jumped over, of what the leases of manual consumers were given back."""
         self.due_at_once = False
@@ -97,23 +120,24 @@ class Queue(Decider):
     def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
         """Take the queue's part; at the start of the process, take back what died with the last one."""
         self.state = states.queue
-        now_us = self.runtime.clock.now_us()
-        self.unlived_us = self.runtime.clock.unlived_us(0, now_us)
-        if self.runtime.first_time("orphans"):
-            self.runtime.ended_before = {name: attrs.evolve(counts) for name, counts in self.state.by_type.items()}
+        now_us = self.clock.now_us()
+        self.unlived_us = self.clock.unlived_us(0, now_us)
+        if not self.figures.has_begun:
+            self.figures.has_begun = True
+            self.figures.ended_before = {name: attrs.evolve(counts) for name, counts in self.state.by_type.items()}
             for orphan in rules.orphans(self.state):
                 self.take(orphan, now_us)
             self._call_off_abandoned(now_us)
             self.cut(now_us)
-        if self.runtime.pools or self.runtime.schedules:  # an operator who looks in may not know the host's bounds
+        if self.pools.by_type or self.extensions.schedules:  # an operator who looks in may not know the host's bounds
             self._keep_bounds(now_us)
-        self.flows.reconcile(self.runtime.pools.values(), now_us)
-        self.runtime.tell("dispatcher", Restarted("queue"))
+        self.flows.reconcile(self.pools.by_type.values(), now_us)
+        self.directory.tell("dispatcher", Restarted("queue"))
 
     def _keep_bounds(self, now_us: int) -> None:
         """Drop what is kept beyond a bound that was higher before."""
         letters = len(self.state.dead)
-        while beyond := excess(self.state, self.runtime.limits, rules.TICK_MAX):
+        while beyond := excess(self.state, self.limits, rules.TICK_MAX):
             self.apply(beyond)
             self.cut_where_full(now_us)
         if letters > len(self.state.dead):
@@ -121,15 +145,15 @@ class Queue(Decider):
                 "%d of %d dead letter(s) are purged: Options.dead_letters_max is %d, and dead_letters_bytes_max %d",
                 letters - len(self.state.dead),
                 letters,
-                self.runtime.limits.dead_letters,
-                self.runtime.limits.dead_letters_bytes,
+                self.limits.dead_letters,
+                self.limits.dead_letters_bytes,
             )
 
     def _call_off_abandoned(self, now_us: int) -> None:
         """Cancel the ticks of schedules that are gone, unless nothing at all is handled here, as where an operator looks in."""
-        if not self.runtime.pools and not self.runtime.schedules:
+        if not self.pools.by_type and not self.extensions.schedules:
             return
-        gone = list(abandoned(self.state, self.runtime.pools))
+        gone = list(abandoned(self.state, self.pools.by_type))
         if gone:
             logger.warning("%d waiting tick(s) are cancelled: their schedules are not registered any more", len(gone))
         for ident in gone:
@@ -137,7 +161,7 @@ class Queue(Decider):
 
     def handle(self, messages: list[Any]) -> None:
         """One decision pass over all that was in the mailbox."""
-        now_us = self.runtime.clock.now_us()
+        now_us = self.clock.now_us()
         self._lengthen(now_us)
         self._pass_time(now_us)
         for message in messages:
@@ -165,16 +189,16 @@ class Queue(Decider):
             self._pass_time(now_us)  # who waited for room may have outlived his time too
         pace_us = self.flows.deliver(now_us)
         if self.idlers and not self.state.live:
-            self.synced += [Settle(self.runtime.pending, request, None) for request in self.idlers]
+            self.synced += [Settle(self.pending, request, None) for request in self.idlers]
             self.idlers = []
-        self.runtime.spilled_bytes = self.state.spilled_bytes
+        self.figures.spilled_bytes = self.state.spilled_bytes
         next_us = min(rules.next_deadline_us(self.state), pace_us)
         if self.state.has_spilled and compact(self.state):
             next_us = min(next_us, now_us + MOVE_ON_US)
         if waiting_publishers.parked:
             next_us = min(next_us, waiting_publishers.next_deadline_us())
         if self.due_at_once or self.flows.has_more:
-            self.runtime.tell(self.name, Wake())  # behind what has come meanwhile
+            self.directory.tell(self.name, Wake())  # behind what has come meanwhile
         elif next_us < FOREVER:
             # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
             self.wake_by(next_us if next_us > now_us else now_us + (AGAIN_US if not self.unlived_us else 10 * AGAIN_US))
@@ -184,8 +208,8 @@ class Queue(Decider):
         """Send what was decided so far: at the end of a pass, or where it is enough for one append."""
         if self.awaiting.waiting:
             self.synced += self.awaiting.answers(self.events)
-        if self.runtime.raised.kept:
-            self.runtime.raised.settle(self.events, self.state)
+        if self.raised.kept:
+            self.raised.settle(self.events, self.state)
         self.commit(now_us)
         self.size = NOTHING
 
@@ -214,7 +238,7 @@ class Queue(Decider):
             PayloadTooLarge: what follows is more than one commit takes. (And what the rules refuse.)
         """
         try:
-            events = rules.decide(self.state, command, now_us, self.runtime.limits)
+            events = rules.decide(self.state, command, now_us, self.limits)
         except PerdureError:
             raise
         except Exception as error:  # rules are pure: nothing has changed, so it is the request's error, if this is one's
@@ -236,7 +260,7 @@ class Queue(Decider):
                     self.cut_where_full(now_us)  # else who called does
             else:
                 reports = [*outcomes.done.each(), *reports]
-        state, limits, rule_for = self.state, self.runtime.limits, rules.RULES
+        state, limits, rule_for = self.state, self.limits, rules.RULES
         for report in reports:
             self.apply(rule_for[report.__class__](state, report, now_us, limits))
             self.cut_where_full(now_us)
@@ -246,7 +270,7 @@ class Queue(Decider):
     def command(self, request: Request, now_us: int) -> None:
         """Decide about one request, and answer it or refuse it."""
         command = request.command
-        pending = self.runtime.pending
+        pending = self.pending
         try:
             match command:
                 case Publish():
@@ -289,7 +313,7 @@ class Queue(Decider):
         self.cut_where_full(now_us)
 
     def _tell_when_idle(self, request: Request) -> None:
-        outstanding = self.runtime.pending.outstanding
+        outstanding = self.pending.outstanding
         if len(self.idlers) >= len(outstanding):  # some have given up waiting
             self.idlers = [idler for idler in self.idlers if idler.key in outstanding]
         self.idlers.append(request)
@@ -312,8 +336,8 @@ class Queue(Decider):
         events = self.decide(command, now_us)
         if message is not None and lease is not None and not lease.holder:
             stop = Stop(message.published.type, (message.number, message.published.id, lease.attempt))
-            self.written.append(Tell(self.runtime, "dispatcher", stop))
-        self.synced.append(Settle(self.runtime.pending, request, bool(events) or request.times > 1))
+            self.written.append(Tell(self.directory, "dispatcher", stop))
+        self.synced.append(Settle(self.pending, request, bool(events) or request.times > 1))
 
     def _of_dead_letters(self, request: Request, command: Replay | Purge, now_us: int) -> None:
         """Bring dead letters back, or remove them; the answer is how many."""
@@ -321,7 +345,7 @@ class Queue(Decider):
         if again and isinstance(command, Replay):
             command.again = True
         events = self.decide(command, now_us)
-        self.synced.append(Settle(self.runtime.pending, request, rules.done_for(self.state, command, events, again=again)))
+        self.synced.append(Settle(self.pending, request, rules.done_for(self.state, command, events, again=again)))
 
     def _report_of_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
         """Record what a manual consumer says of its delivery; it waits to hear whether it still had it."""
@@ -331,9 +355,9 @@ class Queue(Decider):
         else:  # Sent again, it may have been recorded before; but a completion only where it is one that is on record.
             refused = request.times == 1 or (isinstance(report, Done) and not rules.is_completed(self.state, report))
         if refused:
-            self.runtime.pending.refuse(request, rules.lease_lost(report.id, report.attempt))
+            self.pending.refuse(request, rules.lease_lost(report.id, report.attempt))
         else:
-            self.synced.append(Settle(self.runtime.pending, request, None))
+            self.synced.append(Settle(self.pending, request, None))
 
     def _checked_out(self, command: CheckOut) -> Delivery | None:
         number = self.state.holders.get(command.holder)
@@ -344,7 +368,7 @@ class Queue(Decider):
 
     def _lengthen(self, now_us: int) -> None:
         """Give the leases of manual consumers the time back that was jumped over; those of workers count from their start."""
-        unlived_us = self.runtime.clock.unlived_us(0, now_us)
+        unlived_us = self.clock.unlived_us(0, now_us)
         jumped_us, self.unlived_us = unlived_us - self.unlived_us, unlived_us
         if jumped_us <= 0:
             return
@@ -373,10 +397,10 @@ class Queue(Decider):
         for expire_lease in lost:
             self.take(expire_lease, now_us)
         if ask:
-            self.written.append(Tell(self.runtime, "dispatcher", Overdue(ask)))
-        unlived_us = self.runtime.clock.unlived_us if self.unlived_us else None
+            self.written.append(Tell(self.directory, "dispatcher", Overdue(ask)))
+        unlived_us = self.clock.unlived_us if self.unlived_us else None
         # What came back just now may have outlived its time.
-        due = rules.tick(self.state, now_us, self.runtime.limits, unlived_us)
+        due = rules.tick(self.state, now_us, self.limits, unlived_us)
         self.due_at_once = len(due) >= rules.TICK_MAX or len(lost) >= rules.TICK_MAX
         self.apply(due)
         self.cut_where_full(now_us)

@@ -11,7 +11,19 @@ if TYPE_CHECKING:
 
     from perdure.events.queue.state import QueueState, TypeCounts
 
-__all__ = ["QueueReport", "report_of"]
+__all__ = ["QueueFigures", "QueueReport", "report_of"]
+
+
+@attrs.define(eq=False)
+class QueueFigures:
+    """What the metrics read of the queue without asking it; it outlives the queue actor."""
+
+    has_begun: bool = False
+    """A queue has taken up its state in this run."""
+    ended_before: dict[str, TypeCounts] = attrs.field(factory=dict)
+    """By type: what had become of all messages when this run began."""
+    spilled_bytes: int = 0
+    """Bytes of payload that the queue keeps on the disk instead of in memory."""
 
 
 @attrs.frozen

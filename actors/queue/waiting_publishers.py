@@ -14,8 +14,7 @@ from perdure.events.structures.heap_set import HeapSet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.core.runtime import Runtime
-    from perdure.actors.requests.pending import Request
+    from perdure.actors.requests.pending import PendingRequests, Request
     from perdure.events.commands import Publish
 
 __all__ = ["WaitingPublishers"]
@@ -24,10 +23,11 @@ __all__ = ["WaitingPublishers"]
 class WaitingPublishers:
     """First come, first served. A pass looks at those it lets in, the first that finds no room, and those whose time is over."""
 
-    __slots__ = ("_deadlines", "_runtime", "parked")
+    __slots__ = ("_deadlines", "_pending", "_timeout_us", "parked")
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, pending: PendingRequests, timeout_s: float) -> None:
+        self._pending = pending
+        self._timeout_us = round(timeout_s * 1_000_000)
         self.parked: OrderedDict[int, tuple[Request, Publish]] = OrderedDict()
         """By the request's key."""
         self._deadlines: HeapSet[tuple[int, int]] = HeapSet()
@@ -36,7 +36,7 @@ class WaitingPublishers:
     def park(self, request: Request, publish: Publish, now_us: int) -> None:
         """Let a publish wait for room."""
         if not publish.deadline_us:  # sent a second time, it keeps its time
-            publish.deadline_us = now_us + round(self._runtime.tuning.publish_timeout_s * 1_000_000)
+            publish.deadline_us = now_us + self._timeout_us
         self.parked[request.key] = (request, publish)
         self._deadlines.add((publish.deadline_us, request.key))
 
@@ -56,7 +56,7 @@ class WaitingPublishers:
 
     def _try(self, request: Request, publish: Publish, now_us: int, let_in: Callable[[Request, Publish, int], None]) -> bool:
         """Let one in, or refuse it; False where it goes on waiting."""
-        pending = self._runtime.pending
+        pending = self._pending
         if request.key in pending.outstanding:
             try:
                 let_in(request, publish, now_us)

@@ -24,59 +24,10 @@ from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, Queu
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
 
+    from perdure.actors.core.answer import Reply
     from perdure.events.structures.id_index import IdRun
 
-__all__ = ["Answer", "PendingRequests", "Reply", "Request"]
-
-
-class Reply(Protocol):
-    """Where an answer goes. Both calls may come from any thread, and more than once: the first counts."""
-
-    def resolve(self, value: Any) -> None:
-        """Take the answer."""
-
-    def reject(self, error: BaseException) -> None:
-        """Take the refusal."""
-
-
-class Answer:
-    """A reply that one thread waits for: a lock, held until the answer is there (a tenth of a Condition's cost)."""
-
-    __slots__ = ("_error", "_lock", "_value")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-        self._value: Any = None
-        self._error: BaseException | None = None
-
-    def resolve(self, value: Any) -> None:
-        """See `Reply.resolve`."""
-        self._value = value
-        self._release()
-
-    def reject(self, error: BaseException) -> None:
-        """See `Reply.reject`."""
-        self._error = error
-        self._release()
-
-    def _release(self) -> None:
-        try:
-            self._lock.release()
-        except RuntimeError:
-            return  # answered before: a repeated answer says the same
-
-    def wait(self, timeout_s: float) -> Any:
-        """Give the answer or raise the refusal. To be called once.
-
-        Raises:
-            TimeoutError: neither came in time.
-        """
-        if not self._lock.acquire(timeout=timeout_s):
-            raise TimeoutError
-        if self._error is not None:
-            raise self._error
-        return self._value
+__all__ = ["PendingRequests", "Request"]
 
 
 class Request(msgspec.Struct, eq=False):

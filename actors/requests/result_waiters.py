@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perdure.actors.core.messages import Settle
+from perdure.actors.requests.answers import Settle
 from perdure.events.errors import UnknownMessage
 from perdure.events.vocabulary import ResultKept
 

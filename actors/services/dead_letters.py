@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.decider import Decider
 from perdure.actors.core.log_lines import tell_dead_letter
 from perdure.actors.core.messages import Committed
+from perdure.actors.journal.decider import Decider
 from perdure.actors.requests.pending import Request
 from perdure.events.errors import as_refusal
 from perdure.events.queue import dead_letters as letters
@@ -19,6 +19,10 @@ from perdure.events.vocabulary import DeadLettered
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.actors.core.actor import Home
+    from perdure.actors.core.tuning import Tuning
+    from perdure.actors.journal.log_state import LogState
+    from perdure.actors.requests.pending import PendingRequests
     from perdure.events.codec.snapshot import States
 
 __all__ = ["DeadLetters"]
@@ -28,6 +32,10 @@ class DeadLetters(Decider):
     """Folds what the journal has put on record; a notice that comes late or twice changes nothing."""
 
     state: letters.DeadLettersState
+
+    def __init__(self, directory: Home, pending: PendingRequests, log: LogState, tuning: Tuning, generation: int) -> None:
+        super().__init__(directory, pending, log, "dead_letters", generation)
+        self.tuning = tuning
 
     def term_begun(self, states: States, seq: int) -> None:
         """Take the dead letters' part."""
@@ -44,7 +52,7 @@ class DeadLetters(Decider):
                             letters.evolve(self.state, event, at_us)
                             self.folded_seq = seq
                             if isinstance(event, DeadLettered):
-                                tell_dead_letter(self.runtime.tuning, event)
+                                tell_dead_letter(self.tuning, event)
                 case Request(command=letters.Selection() as selection):
                     self._answer(message, partial(letters.select, self.state, selection))
                 case Request():
@@ -55,6 +63,6 @@ class DeadLetters(Decider):
         try:
             found = look()
         except Exception as error:  # noqa: BLE001 - see above
-            self.runtime.pending.refuse(request, as_refusal(error))
+            self.pending.refuse(request, as_refusal(error))
         else:
-            self.runtime.pending.settle(request, found)
+            self.pending.settle(request, found)

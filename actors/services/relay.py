@@ -7,7 +7,7 @@ deleted when somebody died adds nothing the second time. How a row becomes a dra
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -16,34 +16,19 @@ from perdure.events.commands import Publish
 from perdure.events.errors import DuplicateKey, InvalidMessage, NotRunning
 
 if TYPE_CHECKING:
-    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.core.actor import Home
+    from perdure.actors.core.executor import Executor
+    from perdure.actors.core.extensions import Extensions, Source
+    from perdure.actors.requests.pending import PendingRequests
     from perdure.events.commands import Draft
 
-__all__ = ["REFUSALS", "Relay", "Source"]
+__all__ = ["REFUSALS", "Relay"]
 
 logger = logging.getLogger("perdure")
 
 RETRY_MAX_S = 30.0
 REFUSALS = (DuplicateKey, InvalidMessage)
 """What is wrong with one row, and no reason why another should wait."""
-
-
-class Source(Protocol):
-    """One outbox. Both calls come from the relay's thread, and may raise whatever its database does."""
-
-    @property
-    def name(self) -> str:
-        """Under which it is known to the stage."""
-
-    @property
-    def every_s(self) -> float:
-        """How often to look."""
-
-    def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
-        """Give the oldest rows behind the one of this number, up to a bound of its own; instead of a draft, why it is none."""
-
-    def delete(self, rows: list[int]) -> None:
-        """Remove rows that are published."""
 
 
 @attrs.define(eq=False)
@@ -58,18 +43,18 @@ class _Told:
 class _ToRelay:
     """Reply that puts the queue's word into the relay's mailbox, whoever is the relay then."""
 
-    def __init__(self, runtime: Runtime, source: str, rows: list[int]) -> None:
-        self._runtime = runtime
+    def __init__(self, directory: Home, source: str, rows: list[int]) -> None:
+        self._directory = directory
         self._source = source
         self._rows = rows
 
     def resolve(self, value: Any) -> None:  # noqa: ARG002 - the protocol's name
         """See `Reply.resolve`."""
-        self._runtime.tell("relay", _Told(self._source, self._rows, None))
+        self._directory.tell("relay", _Told(self._source, self._rows, None))
 
     def reject(self, error: BaseException) -> None:
         """See `Reply.reject`."""
-        self._runtime.tell("relay", _Told(self._source, self._rows, error))
+        self._directory.tell("relay", _Told(self._source, self._rows, error))
 
 
 @attrs.define(eq=False)
@@ -97,8 +82,13 @@ class Relay(Actor):
 
     runs_host_code = True
 
-    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
-        super().__init__(runtime, name, generation)
+    def __init__(
+        self, directory: Home, pending: PendingRequests, executor: Executor, extensions: Extensions, generation: int
+    ) -> None:
+        super().__init__(directory, "relay", generation)
+        self.pending = pending
+        self.extensions = extensions
+        self.now_s = executor.monotonic_s
         self.progress: dict[str, _Progress] = {}
 
     def on_start(self) -> None:
@@ -108,7 +98,7 @@ class Relay(Actor):
     def patience_s(self) -> float | None:
         """Wait for the next look; while the queue has a batch, for its word."""
         due = [progress.next_s for progress in self.progress.values() if not progress.drafts]
-        return max(0.0, min(due) - self.runtime.executor.monotonic_s()) if due else None
+        return max(0.0, min(due) - self.now_s()) if due else None
 
     def on_idle(self) -> None:
         """It is time to look."""
@@ -125,15 +115,15 @@ class Relay(Actor):
         self._look_at_all()
 
     def _look_at_all(self) -> None:
-        sources = dict(self.runtime.outboxes)
+        sources = dict(self.extensions.outboxes)
         self.progress = {name: self.progress.get(name, _Progress()) for name in sources}
         for name, source in sources.items():
             progress = self.progress[name]
-            if not progress.drafts and progress.next_s <= self.runtime.executor.monotonic_s():
+            if not progress.drafts and progress.next_s <= self.now_s():
                 self._look(source, progress)
 
     def _look(self, source: Source, progress: _Progress) -> None:
-        now_s = self.runtime.executor.monotonic_s()
+        now_s = self.now_s()
         progress.next_s = now_s + source.every_s
         if progress.after and progress.again_s <= now_s:
             progress.after = 0
@@ -159,11 +149,11 @@ class Relay(Actor):
 
     def _publish(self, name: str, drafts: dict[int, Draft]) -> None:
         # Sent again until it is answered, whoever dies; what is known already is answered and adds nothing.
-        reply = _ToRelay(self.runtime, name, [*drafts])
-        self.runtime.pending.send("queue", Publish([*drafts.values()]), reply, from_outside=False)
+        reply = _ToRelay(self.directory, name, [*drafts])
+        self.pending.send("queue", Publish([*drafts.values()]), reply, from_outside=False)
 
     def _settle(self, told: _Told) -> None:
-        source, progress = self.runtime.outboxes.get(told.source), self.progress.get(told.source)
+        source, progress = self.extensions.outboxes.get(told.source), self.progress.get(told.source)
         if source is None or progress is None:
             return  # it was stopped meanwhile: its rows are still there, and are known when they come again
         rows = [row for row in told.rows if row in progress.drafts]
@@ -194,16 +184,16 @@ class Relay(Actor):
         if not progress.after:  # the first since it last looked from the beginning
             progress.refusals += 1
             pause_s = min(source.every_s * 2.0 ** min(progress.refusals, 10), RETRY_MAX_S)
-            progress.again_s = self.runtime.executor.monotonic_s() + pause_s
+            progress.again_s = self.now_s() + pause_s
             level = logging.WARNING
         progress.after = max(progress.after, progress.last)
-        again_s = progress.again_s - self.runtime.executor.monotonic_s()
+        again_s = progress.again_s - self.now_s()
         logger.log(level, "row %d of the outbox %s was refused, tried again in %.1f s: %s", row, source.name, again_s, error)
 
     def _failed(self, source: Source, progress: _Progress, error: BaseException) -> None:
         """Leave the rows where they are, and look again after a pause that grows."""
         progress.failures += 1
         pause_s = min(source.every_s * 2.0 ** min(progress.failures, 10), RETRY_MAX_S)
-        progress.next_s = self.runtime.executor.monotonic_s() + pause_s
+        progress.next_s = self.now_s() + pause_s
         progress.again_s = min(progress.again_s, progress.next_s)  # rows of this batch may lie in front of refused ones
         logger.warning("the outbox %s could not be relayed, tried again in %g s: %r", source.name, pause_s, error)

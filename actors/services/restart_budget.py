@@ -1,6 +1,6 @@
 """The budget of deaths: how long to wait before an actor is started again, and when the system gives up.
 
-What outlives the supervisor is on the stage, so that its own death forgives nobody. Who is started again is in `supervisor`.
+The counts are in `Health`, which outlives the supervisor, so that its own death clears none. What is restarted is in `supervisor`.
 """
 
 from __future__ import annotations
@@ -12,35 +12,47 @@ from perdure.events.errors import NotRunning
 from perdure.events.supervision.restart_policy import after_death
 
 if TYPE_CHECKING:
-    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.core.executor import Executor
+    from perdure.actors.core.health import Health
+    from perdure.actors.core.tuning import Tuning
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.workers.handler_pools import HandlerPools
 
-__all__ = ["count_death", "stop_for_good"]
+__all__ = ["RestartBudget"]
 
 logger = logging.getLogger("perdure")
 
 
-def count_death(runtime: Runtime, name: str, cause: BaseException, *, counted: bool = True) -> float:
-    """Enter a death that nobody asked for; gives the pause before the restart in seconds. Past the budget the system gives up."""
-    now = runtime.executor.monotonic_s()
-    tuning = runtime.tuning
-    decision = after_death(runtime.recent_deaths.get(name, []), now, budget=tuning.restart_budget, window_s=tuning.restart_window_s)
-    recent = runtime.recent_deaths[name] = decision.deaths_s
-    if counted and decision.exhausted:
-        stop_for_good(
-            runtime,
-            f"the system has stopped: its {name} died {len(recent)} times within {tuning.restart_window_s:g} s, last of "
-            f"{cause!r}. Nothing on record is lost; mend the cause and start the system again.",
-            cause,
-        )
-    return decision.pause_s
+class RestartBudget:
+    """Counts deaths, and stops the run for good when an actor dies too often. Safe in any thread."""
 
+    def __init__(self, executor: Executor, tuning: Tuning, health: Health, pending: PendingRequests, pools: HandlerPools) -> None:
+        self._executor = executor
+        self._tuning = tuning
+        self._health = health
+        self._pending = pending
+        self._pools = pools
 
-def stop_for_good(runtime: Runtime, why: str, cause: BaseException) -> None:
-    """Have everyone who waits, and everyone who asks from now on, hear `NotRunning` with the cause."""
-    error = NotRunning(why)
-    error.__cause__ = cause
-    logger.critical("%s", error)
-    runtime.failed = error
-    runtime.pending.abandon(error)
-    for pool in runtime.pools.values():
-        pool.closed = True
+    def count_death(self, name: str, cause: BaseException, *, counted: bool = True) -> float:
+        """Count an unwanted death; return the pause before the restart in seconds. Past the budget the run is stopped for good."""
+        now = self._executor.monotonic_s()
+        tuning, deaths = self._tuning, self._health.recent_deaths
+        decision = after_death(deaths.get(name, []), now, budget=tuning.restart_budget, window_s=tuning.restart_window_s)
+        recent = deaths[name] = decision.deaths_s
+        if counted and decision.exhausted:
+            self.stop_for_good(
+                f"the system has stopped: its {name} died {len(recent)} times within {tuning.restart_window_s:g} s, last of "
+                f"{cause!r}. Nothing on record is lost; mend the cause and start the system again.",
+                cause,
+            )
+        return decision.pause_s
+
+    def stop_for_good(self, why: str, cause: BaseException) -> None:
+        """Refuse all requests, now and from now on, with `NotRunning` and the cause."""
+        error = NotRunning(why)
+        error.__cause__ = cause
+        logger.critical("%s", error)
+        self._health.failed = error
+        self._pending.abandon(error)
+        for pool in self._pools.by_type.values():
+            pool.closed = True

@@ -7,7 +7,7 @@ next, and what of those missed while nothing ran is made up for, is in `events/s
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor
 from perdure.actors.core.messages import Restarted, Ticks, Wake, WakeAt
@@ -15,41 +15,25 @@ from perdure.events.commands import Tick
 from perdure.events.schedules.ticks import due, is_set_back
 
 if TYPE_CHECKING:
-    from perdure.actors.core.runtime import Runtime
-    from perdure.events.commands import Draft
+    from perdure.actors.core.actor import Home
+    from perdure.actors.core.clock import Clock
+    from perdure.actors.core.extensions import Extensions, Schedule
+    from perdure.actors.requests.pending import PendingRequests
 
-__all__ = ["Schedule", "Scheduler"]
+__all__ = ["Scheduler"]
 
 logger = logging.getLogger("perdure")
-
-
-class Schedule(Protocol):
-    """When, and what; given by the host."""
-
-    @property
-    def name(self) -> str:
-        """What its ticks are recorded under."""
-
-    @property
-    def missed(self) -> str:
-        """Of ticks that nothing was running for: make up for the `last`, for `all`, or for `none`."""
-
-    def after(self, at_us: int) -> int:
-        """Give the first tick after a time."""
-
-    def draft(self, due_us: int) -> Draft:
-        """Make the message of a tick."""
 
 
 class _ToScheduler:
     """Reply that puts the queue's answer into the scheduler's mailbox."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, directory: Home) -> None:
+        self._directory = directory
 
     def resolve(self, value: Any) -> None:
         """See `Reply.resolve`."""
-        self._runtime.tell("scheduler", value)
+        self._directory.tell("scheduler", value)
 
     def reject(self, error: BaseException) -> None:
         """See `Reply.reject`: only said when the system ends."""
@@ -60,8 +44,21 @@ class Scheduler(Actor):
 
     runs_host_code = True
 
-    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
-        super().__init__(runtime, name, generation)
+    def __init__(
+        self,
+        directory: Home,
+        pending: PendingRequests,
+        clock: Clock,
+        extensions: Extensions,
+        started_us: int,
+        generation: int,
+    ) -> None:
+        super().__init__(directory, "scheduler", generation)
+        self.pending = pending
+        self.clock = clock
+        self.extensions = extensions
+        self.started_us = started_us
+        """When the run began, by `clock`."""
         self.last: dict[str, int] = {}
         self.known = False
         self.begun: set[str] = set()
@@ -72,7 +69,7 @@ class Scheduler(Actor):
         self._ask()
 
     def _ask(self) -> None:
-        self.runtime.pending.send("queue", Ticks(), _ToScheduler(self.runtime), from_outside=False)
+        self.pending.send("queue", Ticks(), _ToScheduler(self.directory), from_outside=False)
 
     def on_batch(self, messages: list[Any]) -> None:
         """Deal with what is due, and be woken for what is next."""
@@ -82,20 +79,20 @@ class Scheduler(Actor):
                 self.known = True
                 self.begun.clear()
         if self.known and any(isinstance(message, (dict, Wake, Restarted)) for message in messages):
-            self._look(self.runtime.clock.wall_us())
+            self._look(self.clock.wall_us())
 
     def _look(self, now_us: int) -> None:
         """Send what is due by the wall clock, which may have been put forward or back since."""
         upcoming: list[int] = []
-        for schedule in list(self.runtime.schedules.values()):
+        for schedule in list(self.extensions.schedules.values()):
             try:
                 upcoming.append(self._advance(schedule, now_us))
             except Exception:
                 logger.exception("the schedule %s failed and is left alone until the next start", schedule.name)
-                self.runtime.drop_schedule(schedule.name)
+                self.extensions.drop_schedule(schedule.name)
         if upcoming:
             # The timer has another clock: one that never goes back, and so may be ahead of the wall clock.
-            self.runtime.tell("timer", WakeAt(self.name, self.runtime.clock.now_us() + max(0, min(upcoming) - now_us)))
+            self.directory.tell("timer", WakeAt(self.name, self.clock.now_us() + max(0, min(upcoming) - now_us)))
 
     def _advance(self, schedule: Schedule, now_us: int) -> int:
         """Send the ticks that are due; gives the time of the next one."""
@@ -119,9 +116,9 @@ class Scheduler(Actor):
 
     def _started_us(self) -> int:
         """Give when the process began, by the wall clock as it goes now."""
-        clock = self.runtime.clock
-        return self.runtime.started_us - (clock.now_us() - clock.wall_us())
+        clock = self.clock
+        return self.started_us - (clock.now_us() - clock.wall_us())
 
     def _send(self, tick: Tick) -> None:
         # Sent again until it is on record, whoever dies; the queue takes each tick once.
-        self.runtime.pending.send("queue", tick, _ToScheduler(self.runtime), from_outside=False)
+        self.pending.send("queue", tick, _ToScheduler(self.directory), from_outside=False)

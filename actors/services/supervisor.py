@@ -11,44 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.mailbox import stops
-from perdure.actors.core.messages import Append, BeginTerm, Down, OnRecord, Restarted, StartActor, TermBegun, Up, WorkerDown
-from perdure.actors.execution.event_loop import LoopClosed, loop_actor
-from perdure.actors.journal.journal import Journal
-from perdure.actors.journal.snapshotter import Snapshotter
-from perdure.actors.queue.queue import Queue
+from perdure.actors.core.messages import Append, BeginTerm, Down, OnRecord, Restarted, StartActor, TermBegun, Up
+from perdure.actors.execution.event_loop import LoopClosed
 from perdure.actors.requests.pending import Request
-from perdure.actors.services.dead_letters import DeadLetters
-from perdure.actors.services.relay import Relay
-from perdure.actors.services.restart_budget import count_death, stop_for_good
-from perdure.actors.services.scheduler import Scheduler
-from perdure.actors.services.timer import Timer
-from perdure.actors.workers.dispatcher import Dispatcher
+from perdure.actors.services.roles import ON_DEMAND, ROLES, new_worker
 from perdure.actors.workers.worker import Worker
+from perdure.actors.workers.worker_messages import StartWorker, WorkerDown
 from perdure.events import vocabulary as ev
 from perdure.events.errors import FolderMoved, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.services.runtime import Runtime
     from perdure.actors.workers.pool import Pool
 
-__all__ = ["ON_DEMAND", "ROLES", "Supervisor"]
+__all__ = ["Supervisor"]
 
 logger = logging.getLogger("perdure")
-
-ROLES: dict[str, type[Actor]] = {
-    "timer": Timer,
-    "journal": Journal,
-    "queue": Queue,
-    "dispatcher": Dispatcher,
-    "dead_letters": DeadLetters,
-    "snapshotter": Snapshotter,
-}
-"""The actors of every system but workers and supervisor, in the order they are started."""
-
-ON_DEMAND: dict[str, Callable[[Runtime, str, int], Actor]] = {"event_loop": loop_actor, "scheduler": Scheduler, "relay": Relay}
-"""The actors that only some systems need, started when something asks for them."""
 
 LOOK_AGAIN_S = 0.02
 """While somebody waits for the workers: the list of them is the dispatcher's, and changes without a word to the supervisor."""
@@ -57,8 +35,14 @@ LOOK_AGAIN_S = 0.02
 class Supervisor(Actor):
     """Restarts one for one. What depends on the dead finds out by `Restarted` and starts over by itself."""
 
-    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
-        super().__init__(runtime, name, generation)
+    def __init__(self, runtime: Runtime, generation: int) -> None:
+        super().__init__(runtime.directory, "supervisor", generation)
+        self.runtime = runtime
+        self.pending = runtime.pending
+        self.pools = runtime.pools
+        self.health = runtime.health
+        self.actors = runtime.directory.actors
+        self.executor = runtime.executor
         self.term = 0
         self.ready = False
         """The journal has answered `BeginTerm`: what it has on record of a predecessor's facts is known."""
@@ -69,36 +53,40 @@ class Supervisor(Actor):
     def on_start(self) -> None:
         """Start whoever is not there: all at first, and those who died while nobody watched."""
         for name, role in ROLES.items():
-            if name not in self.runtime.actors:
-                self.runtime.enter(role(self.runtime, name, 1))
+            if name not in self.actors:
+                self.runtime.directory.enter(role(self.runtime, 1))
         self._begin_term()
-        for name, actor in list(self.runtime.actors.items()):
-            if name != self.name and not self.runtime.executor.runs(actor):
+        for name, actor in list(self.actors.items()):
+            if name != self.name and not self.executor.runs(actor):
                 self._down(Down(name, actor, ActorKilled(name)))
         if self.generation > 1:
             for what in ("actor_deaths", "actor_restarts"):
-                self.runtime.count(what)
+                self.health.count(what)
             self._record(ev.ActorRestarted(self.name, "", self.generation - 1))
             # The predecessor may have died right after it had started somebody, in the middle of telling of that or of the journal.
             # All of it is told again: twice is harmless.
-            self.runtime.tell("dispatcher", Restarted(self.name))
-            wants_loop = self.runtime.wants_loop or any(pool.needs_loop for pool in self.runtime.pools.values())
-            wanted = {"event_loop": wants_loop, "scheduler": self.runtime.schedules, "relay": self.runtime.outboxes}
+            self.directory.tell("dispatcher", Restarted(self.name))
+            wants_loop = self.runtime.host.wants_loop or any(pool.needs_loop for pool in self.pools.by_type.values())
+            wanted = {
+                "event_loop": wants_loop,
+                "scheduler": self.runtime.extensions.schedules,
+                "relay": self.runtime.extensions.outboxes,
+            }
             for name, needed in wanted.items():
                 if needed:
-                    self._hire(name, None)  # the word for it may have been in the predecessor's mailbox
-            self.runtime.tell_all(Restarted("timer"))
-            self.waiting += self.runtime.pending.unanswered(self.name)
+                    self._start_if_missing(name, None)  # the word for it may have been in the predecessor's mailbox
+            self.runtime.directory.tell_all(Restarted("timer"))
+            self.waiting += self.pending.unanswered(self.name)
             self._journal_up()
 
     def _begin_term(self) -> None:
-        self.term = self.runtime.next_term(self.name)
+        self.term = self.runtime.log.next_term(self.name)
         self.ready = False
-        self.runtime.tell("journal", BeginTerm(self.name, self.term))
+        self.directory.tell("journal", BeginTerm(self.name, self.term))
 
     def patience_s(self) -> float | None:
         """Wait for the next restart that is due; less while somebody waits for the workers."""
-        due_s = max(0.0, self.restarts_due[0][0] - self.runtime.executor.monotonic_s()) if self.restarts_due else None
+        due_s = max(0.0, self.restarts_due[0][0] - self.executor.monotonic_s()) if self.restarts_due else None
         if not self.waiting:
             return due_s
         return LOOK_AGAIN_S if due_s is None else min(due_s, LOOK_AGAIN_S)
@@ -118,24 +106,26 @@ class Supervisor(Actor):
                     self._begin_term()
                 case TermBegun(term=term) if term == self.term:
                     self._tell_unrecorded()
-                case StartActor(name=name, pool=pool):
-                    self._hire(name, pool)
+                case StartActor(name=name):
+                    self._start_if_missing(name, None)
+                case StartWorker(name=name, pool=pool):
+                    self._start_if_missing(name, pool)
                 case Request() as request:
                     self.waiting.append(request)
                 case ev.Event() as fact:
                     self._record(fact)
-        while self.restarts_due and self.restarts_due[0][0] <= self.runtime.executor.monotonic_s():
+        while self.restarts_due and self.restarts_due[0][0] <= self.executor.monotonic_s():
             self._restart(heappop(self.restarts_due)[1])
         if self.waiting and self._is_staffed():
             waiting, self.waiting = self.waiting, []
-            self.runtime.pending.settle_all(waiting)
+            self.pending.settle_all(waiting)
         return True
 
     def _is_staffed(self) -> bool:
         """Tell whether every handler has all the workers it should have, and the event loop if its workers need it."""
-        if self.runtime.wants_loop and not self._runs("event_loop"):
+        if self.runtime.host.wants_loop and not self._runs("event_loop"):
             return False
-        for pool in list(self.runtime.pools.values()):
+        for pool in list(self.pools.by_type.values()):
             workers = dict(pool.workers)
             gone = sum(not self._runs(name) for name in workers)
             # Who was told to retire may have gone without the dispatcher having heard of it; it will say nothing when it has.
@@ -147,14 +137,14 @@ class Supervisor(Actor):
         return True
 
     def _runs(self, name: str) -> bool:
-        actor = self.runtime.actors.get(name)
-        return actor is not None and self.runtime.executor.runs(actor)
+        actor = self.actors.get(name)
+        return actor is not None and self.executor.runs(actor)
 
     # --- deaths ----------------------------------------------------------------------------------------------------------
 
     def _down(self, down: Down) -> None:
         name = down.name
-        if self.runtime.actors.get(name) is not down.actor or self.runtime.failed is not None:
+        if self.actors.get(name) is not down.actor or self.health.failed is not None:
             return
         if down.cause is None:
             self._left(down)
@@ -162,9 +152,9 @@ class Supervisor(Actor):
         if any(pending == name for _, pending in self.restarts_due):
             return
         if isinstance(down.cause, (FolderMoved, LoopClosed)):  # no try brings the folder, or the host's loop, back
-            stop_for_good(self.runtime, f"the system has stopped: {down.cause}", down.cause)
+            self.runtime.budget.stop_for_good(f"the system has stopped: {down.cause}", down.cause)
             return
-        self.runtime.count("actor_deaths")
+        self.health.count("actor_deaths")
         killed = isinstance(down.cause, ActorKilled)
         io_error = isinstance(down.cause, StoreUnavailable)
         level = logging.INFO if killed else logging.ERROR
@@ -173,81 +163,82 @@ class Supervisor(Actor):
             logger.debug("how actor %s died:", name, exc_info=down.cause)
         pause_s = 0.0
         if not killed:
-            pause_s = count_death(self.runtime, name, down.cause, counted=not io_error)
-            if self.runtime.failed is not None:
+            pause_s = self.runtime.budget.count_death(name, down.cause, counted=not io_error)
+            if self.health.failed is not None:
                 return
         if io_error and name == "journal":
-            self.runtime.count("io_errors")
+            self.health.count("io_errors")
             if pause_s:
                 # It failed again at once: nobody outside should wait for a disk that is full.
-                self.runtime.pending.close(down.cause)  # type: ignore[arg-type]
-        self.runtime.deaths[name] = self.runtime.deaths.get(name, 0) + 1
+                self.pending.close(down.cause)  # type: ignore[arg-type]
+        self.health.deaths[name] = self.health.deaths.get(name, 0) + 1
         if pause_s:
-            heappush(self.restarts_due, (self.runtime.executor.monotonic_s() + pause_s, name))
+            heappush(self.restarts_due, (self.executor.monotonic_s() + pause_s, name))
         else:
             self._restart(name)
 
     def _left(self, down: Down) -> None:
         """An actor ended in good order; for a worker that means its slot is gone."""
-        self.runtime.actors.pop(down.name, None)
+        self.actors.pop(down.name, None)
         if isinstance(down.actor, Worker):
-            self.runtime.tell("dispatcher", WorkerDown(down.actor.pool, down.name, restarted=False))
+            self.directory.tell("dispatcher", WorkerDown(down.actor.pool, down.name, restarted=False))
 
     # --- starts ----------------------------------------------------------------------------------------------------------
 
     def _restart(self, name: str) -> None:
-        old = self.runtime.actors[name]
-        self.runtime.count("actor_restarts")
+        old = self.actors[name]
+        self.health.count("actor_restarts")
         if isinstance(old, Worker):
-            self._enter(Worker(self.runtime, name, old.generation + 1, old.pool))
-            self.runtime.tell("dispatcher", WorkerDown(old.pool, name, restarted=True))
+            self._enter(new_worker(self.runtime, old.pool, name, old.generation + 1))
+            self.directory.tell("dispatcher", WorkerDown(old.pool, name, restarted=True))
         else:
             role = ROLES.get(name) or ON_DEMAND[name]
-            self._enter(role(self.runtime, name, old.generation + 1))
+            self._enter(role(self.runtime, old.generation + 1))
         if name == "timer":
-            self.runtime.tell_all(Restarted(name))
-        self._record(ev.ActorRestarted(name, "", self.runtime.deaths.get(name, 0)))
+            self.runtime.directory.tell_all(Restarted(name))
+        self._record(ev.ActorRestarted(name, "", self.health.deaths.get(name, 0)))
 
     def _journal_up(self) -> None:
         """The log is open again: whoever may have lost facts on the way starts over, with every request that has no answer."""
-        journal = self.runtime.actors["journal"]
+        journal = self.actors["journal"]
         if journal.generation == 1:
             return
-        self.runtime.pending.reopen()
-        self.runtime.tell_all(Restarted("journal"))
+        self.pending.reopen()
+        self.runtime.directory.tell_all(Restarted("journal"))
 
-    def _hire(self, name: str, pool: Pool | None) -> None:
-        if name in self.runtime.actors:
+    def _start_if_missing(self, name: str, pool: Pool | None) -> None:
+        if name in self.actors:
             return
-        self._enter(ON_DEMAND[name](self.runtime, name, 1) if pool is None else Worker(self.runtime, name, 1, pool))
+        self._enter(ON_DEMAND[name](self.runtime, 1) if pool is None else new_worker(self.runtime, pool, name, 1))
 
     def _enter(self, actor: Actor) -> None:
         """Start an actor; where the operating system gives no thread for it, try again later."""
         try:
-            self.runtime.enter(actor)
+            self.runtime.directory.enter(actor)
         except (RuntimeError, OSError, MemoryError) as error:
-            if self.runtime.executor.runs(actor):
+            if self.executor.runs(actor):
                 raise
-            pause_s = count_death(self.runtime, actor.name, error, counted=False)
-            level = logging.ERROR if self.runtime.first_time("no thread") else logging.DEBUG
+            pause_s = self.runtime.budget.count_death(actor.name, error, counted=False)
+            level = logging.DEBUG if self.health.lacks_threads else logging.ERROR
+            self.health.lacks_threads = True
             logger.log(level, "the %s cannot be started, tried again until it can: %r. Have fewer workers?", actor.name, error)
-            heappush(self.restarts_due, (self.runtime.executor.monotonic_s() + max(pause_s, LOOK_AGAIN_S), actor.name))
+            heappush(self.restarts_due, (self.executor.monotonic_s() + max(pause_s, LOOK_AGAIN_S), actor.name))
 
     def _record(self, fact: ev.Event) -> None:
         """Put a fact about the machinery on record. Nobody waits for it, but it is kept until it is there.
 
         One whose journal dies between writing it and saying so stands twice; one that a failed sync has voided is lost.
         """
-        self.runtime.unrecorded[id(fact)] = fact
+        self.health.unrecorded[id(fact)] = fact
         if self.ready:
             self._tell(fact)
 
     def _tell_unrecorded(self) -> None:
         if not self.ready:
             self.ready = True
-            for fact in list(self.runtime.unrecorded.values()):
+            for fact in list(self.health.unrecorded.values()):
                 self._tell(fact)
 
     def _tell(self, fact: ev.Event) -> None:
-        done = OnRecord(self.runtime.unrecorded, fact)
-        self.runtime.tell("journal", Append(self.name, self.term, self.runtime.clock.now_us(), [fact], [done], []))
+        done = OnRecord(self.health.unrecorded, fact)
+        self.directory.tell("journal", Append(self.name, self.term, self.runtime.clock.now_us(), [fact], [done], []))

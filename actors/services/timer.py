@@ -13,7 +13,8 @@ from perdure.actors.core.messages import Wake, WakeAt
 from perdure.events.structures.heap_set import HeapSet
 
 if TYPE_CHECKING:
-    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.core.actor import Home
+    from perdure.actors.core.clock import Clock
 
 __all__ = ["Timer"]
 
@@ -25,14 +26,15 @@ LOOK_S = 2.0
 class Timer(Actor):
     """Sends `Wake` at the time that was asked for; never earlier, and once."""
 
-    def __init__(self, runtime: Runtime, name: str, generation: int) -> None:
-        super().__init__(runtime, name, generation)
+    def __init__(self, directory: Home, clock: Clock, generation: int) -> None:
+        super().__init__(directory, "timer", generation)
+        self.clock = clock
         self.deadlines: HeapSet[tuple[int, str]] = HeapSet()
         self.asked: dict[str, int] = {}
 
     def patience_s(self) -> float | None:
         """Wait for the next deadline, and no longer than until the clock may have moved: it was corrected, or the machine slept."""
-        timeout_s = self.runtime.clock.seconds_until(self.deadlines.first[0]) if self.deadlines else None
+        timeout_s = self.clock.seconds_until(self.deadlines.first[0]) if self.deadlines else None
         return None if timeout_s is None else min(timeout_s, LOOK_S)
 
     def turn(self, items: list[Any]) -> bool:
@@ -45,7 +47,7 @@ class Timer(Actor):
                     self.deadlines.add((at_us, name))
                 case _ if stops(item):
                     return False
-        self._notify(self.runtime.clock.now_us())
+        self._notify(self.clock.now_us())
         return True
 
     def _notify(self, now_us: int) -> None:
@@ -53,4 +55,4 @@ class Timer(Actor):
             _, name = due = self.deadlines.first
             self.deadlines.discard(due)
             del self.asked[name]
-            self.runtime.tell(name, Wake())
+            self.directory.tell(name, Wake())

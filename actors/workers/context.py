@@ -9,8 +9,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+import attrs
 import msgspec
 
+from perdure.actors.core.texts import plain_text
 from perdure.events.codec.commit_size import Size, check_commit, draft_bytes
 from perdure.events.commands import Extend
 from perdure.events.errors import PayloadTooLarge
@@ -20,19 +22,21 @@ from perdure.events.seconds import checked_seconds, whole_us
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.core.clock import Clock
+    from perdure.actors.core.executor import Executor
+    from perdure.actors.core.tuning import Tuning
     from perdure.actors.execution.child_process import HandlerProcess
+    from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.pool import Delivery
+    from perdure.actors.workers.publisher import Publisher
     from perdure.events.commands import Draft
 
-__all__ = ["Batch", "BatchItem", "Context", "Interrupted", "Reject", "Retry", "check_percent", "deliveries_of", "plain_text"]
+__all__ = ["Batch", "BatchItem", "Context", "ContextServices", "Reject", "Retry", "check_percent", "deliveries_of"]
 
 ANSWER_TIMEOUT_S = 30.0
 COMPLETION_BYTES = 16 << 10
 """What a completion may take on record beside what its handler publishes and returns: its key's window, its chain."""
-TEXT_CHARS_MAX = 4_000
-"""Of a reason, a note, an exception's message."""
 
 
 class Retry(Exception):
@@ -55,14 +59,21 @@ class Reject(Exception):
         self.reason = reason
 
 
-class Interrupted(BaseException):
-    """Thrown into a handler that ran past its timeout. Not an Exception, so that a broad `except` does not swallow it."""
+@attrs.frozen(eq=False)
+class ContextServices:
+    """What the contexts of one run ask: made once, shared by all of them."""
+
+    publisher: Publisher
+    tuning: Tuning
+    clock: Clock
+    executor: Executor
+    pending: PendingRequests
 
 
 class Context(msgspec.Struct, eq=False):
     """One attempt of one message, as its handler sees it. Safe in any thread, for as long as the handler runs."""
 
-    _runtime: Runtime
+    _services: ContextServices
     _delivery: Delivery
     _handler: HandlerSpec
     drafts: list[Draft] = []
@@ -130,8 +141,8 @@ class Context(msgspec.Struct, eq=False):
         """
         if options.get("correlation_id") is None:
             options["correlation_id"] = self.correlation_id
-        draft = self._runtime.publisher.draft(message, causation_id=self.id, **options)
-        tuning = self._runtime.tuning
+        draft = self._services.publisher.draft(message, causation_id=self.id, **options)
+        tuning = self._services.tuning
         size = self.drafts_bytes + len(draft.payload)
         if len(self.drafts) >= tuning.batch_max or size > tuning.batch_bytes_max:
             msg = (
@@ -157,7 +168,7 @@ class Context(msgspec.Struct, eq=False):
         lease_us = round((lease_s or 0) * 1_000_000)
         if lease_us and timeout_s is not None:
             ends_us = self._delivery.started_us + round(timeout_s * 1_000_000)
-            lease_us = max(1, min(lease_us, ends_us - self._runtime.clock.now_us()))
+            lease_us = max(1, min(lease_us, ends_us - self._services.clock.now_us()))
         self._extend(lease_us, float(percent), plain_text(note))
 
     async def aheartbeat(self, percent: float, note: str = "") -> None:
@@ -185,16 +196,16 @@ class Context(msgspec.Struct, eq=False):
         """
         lease_us = whole_us(checked_seconds("lease", seconds, above_zero=True))
         self._extend(lease_us, None, "")
-        self._delivery.grown_until_us = self._runtime.clock.now_us() + lease_us
+        self._delivery.grown_until_us = self._services.clock.now_us() + lease_us
 
     def _extend(self, lease_us: int, percent: float | None, note: str) -> None:
         delivery = self._delivery
         number, ident, attempt = delivery.place
         if delivery.lost:
             raise lease_lost(ident, attempt)
-        answer = self._runtime.executor.answer()
+        answer = self._services.executor.answer()
         extend = Extend(number, ident, attempt, lease_us, percent, note)
-        self._runtime.pending.send("queue", extend, answer, from_outside=False)
+        self._services.pending.send("queue", extend, answer, from_outside=False)
         answer.wait(ANSWER_TIMEOUT_S)
 
 
@@ -247,11 +258,6 @@ class Batch(Sequence[BatchItem]):
     def cancelled(self) -> bool:
         """True once the lease of any of them is gone."""
         return any(item.cancelled for item in self._items)
-
-
-def plain_text(text: object, chars_max: int = TEXT_CHARS_MAX) -> str:
-    """Give a host's text so that any log can hold it: bounded (its end is kept), and with lone surrogates spelt out."""
-    return str(text)[-chars_max:].encode("utf-8", "backslashreplace").decode()
 
 
 def deliveries_of(context: Context | Batch) -> list[Delivery]:

@@ -7,29 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.decider import Decider
-from perdure.actors.core.messages import (
-    Hurry,
-    Outcomes,
-    Overdue,
-    Pace,
-    Pressed,
-    Quiesce,
-    Report,
-    Restarted,
-    Settle,
-    StartActor,
-    Stop,
-    Subscribe,
-    Wake,
-    WorkerDown,
-)
+from perdure.actors.core.messages import Hurry, Outcomes, Overdue, Pace, Pressed, Quiesce, Report, Restarted, StartActor, Stop, Wake
 from perdure.actors.execution.child_process import CANCEL_GRACE_S
 from perdure.actors.execution.invocation import interrupt
+from perdure.actors.journal.decider import Decider
+from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.pending import Request
-from perdure.actors.workers.outcome import failure
 from perdure.actors.workers.pool import Delivery, Pool, Retire
-from perdure.actors.workers.reporting import report
+from perdure.actors.workers.worker_messages import StartWorker, Subscribe, WorkerDown
 from perdure.events.codec.commit_size import check_commit, measure
 from perdure.events.commands import ExpireLease, Extend, Fail, Release, Subscription
 from perdure.events.errors import as_refusal
@@ -37,6 +22,16 @@ from perdure.events.handlers import registry as rules
 from perdure.events.handlers.overdue_lease import Attempt, End, overdue
 
 if TYPE_CHECKING:
+    from perdure.actors.core.clock import Clock
+    from perdure.actors.core.directory import Directory
+    from perdure.actors.core.health import Health
+    from perdure.actors.core.tuning import Tuning
+    from perdure.actors.execution.host_context import HostContext
+    from perdure.actors.journal.log_state import LogState
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.workers.handler_pools import HandlerPools
+    from perdure.actors.workers.outcome import Failures
+    from perdure.actors.workers.reporting import Reporter
     from perdure.events.codec.snapshot import States
 
 __all__ = ["Dispatcher"]
@@ -61,6 +56,31 @@ class Dispatcher(Decider):
 
     state: rules.HandlersState
 
+    def __init__(
+        self,
+        directory: Directory,
+        pending: PendingRequests,
+        log: LogState,
+        *,
+        clock: Clock,
+        tuning: Tuning,
+        pools: HandlerPools,
+        host: HostContext,
+        health: Health,
+        failures: Failures,
+        reporter: Reporter,
+        generation: int,
+    ) -> None:
+        super().__init__(directory, pending, log, "dispatcher", generation)
+        self.actors = directory.actors
+        self.clock = clock
+        self.tuning = tuning
+        self.pools = pools
+        self.host = host
+        self.health = health
+        self.failures = failures
+        self.reporter = reporter
+
     def begin(self) -> None:
         """Start a term."""
         self.token = object()
@@ -74,31 +94,31 @@ class Dispatcher(Decider):
     def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
         """Take the handlers' part, and bring the workers in line with it."""
         self.state = states.handlers
-        for pool in self.runtime.pools.values():
+        for pool in self.pools.by_type.values():
             if pool.type in self.state.handlers:
                 self._after_a_death(pool)
                 self._line_up(pool)
 
     def handle(self, messages: list[Any]) -> None:
         """Handle a batch."""
-        now_us = self.runtime.clock.now_us()
+        now_us = self.clock.now_us()
         for message in messages:
             match message:
                 case Request():
                     self._request(message, now_us)
                 case Restarted(name="queue"):
-                    for pool in self.runtime.pools.values():
+                    for pool in self.pools.by_type.values():
                         self._subscribe(pool)
                 case Restarted(name="supervisor"):
-                    for pool in self.runtime.pools.values():
+                    for pool in self.pools.by_type.values():
                         self._after_a_death(pool)
                 case Pace(type=type_name):
-                    self._subscribe(self.runtime.pools[type_name])
+                    self._subscribe(self.pools.by_type[type_name])
                 case Overdue(leases=leases):
                     for lease in leases:
                         self._overdue(*lease, now_us)
                 case Pressed(type=type_name, ready=ready):
-                    self._grow(self.runtime.pools[type_name], ready, now_us)
+                    self._grow(self.pools.by_type[type_name], ready, now_us)
                 case Stop():
                     self._call_off(message)
                 case WorkerDown():
@@ -118,26 +138,26 @@ class Dispatcher(Decider):
                 case Quiesce(grace_s=grace_s):
                     self.quiescing, self.given_back = request, None
                     self.quiet_by_us = now_us + round(grace_s * 1_000_000)
-                    for pool in self.runtime.pools.values():
+                    for pool in self.pools.by_type.values():
                         if pool.type in self.state.handlers:  # else its registration was refused
                             self._line_up(pool)
                         pool.end_waits()
                     self.wake_by(self.quiet_by_us)
                     return
                 case Report():
-                    self.runtime.pending.settle(request, self._report())
+                    self.pending.settle(request, self._report())
                     return
             events = rules.decide(self.state, command)
             check_commit(measure(events), type(command).__name__)
         except Exception as error:  # noqa: BLE001 - rules are pure: nothing has changed, and it is this request's error alone
-            self.runtime.pending.refuse(request, error if isinstance(error, ValueError) else as_refusal(error))
+            self.pending.refuse(request, error if isinstance(error, ValueError) else as_refusal(error))
             return
         for event in events:
             rules.evolve(self.state, event)
         self.events += events
-        self.synced.append(Settle(self.runtime.pending, request, None))
+        self.synced.append(Settle(self.pending, request, None))
         type_name = command.fact.type if isinstance(command, rules.Register) else command.type
-        for pool in self.runtime.pools.values():
+        for pool in self.pools.by_type.values():
             if type_name in ("", pool.type) and pool.type in self.state.handlers:
                 self._line_up(pool)
 
@@ -151,13 +171,13 @@ class Dispatcher(Decider):
         """Bring one handler's workers and flow in line with what is on record."""
         handler = self.state.handlers[pool.type]
         # Once the system closes, nothing that happens (a death, a backlog) may open a flow again.
-        loop = self.runtime.host_loop
-        shut = self.runtime.closing or not self.runtime.is_open or (loop is not None and pool.needs_loop and loop.is_closed())
+        loop = self.host.loop
+        shut = self.health.closing or not self.pools.is_open or (loop is not None and pool.needs_loop and loop.is_closed())
         pool.closed = shut or self.quiescing is not None or self.state.is_paused(pool.type)
         pool.handler = pool.registered.changed(handler.changes)
         pool.target = handler.parallelism
-        if pool.needs_loop and "event_loop" not in self.runtime.actors:
-            self.runtime.tell("supervisor", StartActor("event_loop"))
+        if pool.needs_loop and "event_loop" not in self.actors:
+            self.directory.tell("supervisor", StartActor("event_loop"))
         self._staff(pool)
         self._subscribe(pool)
         if pool.closed:
@@ -170,17 +190,17 @@ class Dispatcher(Decider):
         for _ in range(pool.target - staying):
             name = next(free)
             pool.workers[name] = None
-            self.runtime.tell("supervisor", StartActor(name, pool))
+            self.directory.tell("supervisor", StartWorker(name, pool))
         for name, token in list(pool.workers.items()):
             if token is None:  # hired, and perhaps forgotten with a supervisor that died
-                self.runtime.tell("supervisor", StartActor(name, pool))
+                self.directory.tell("supervisor", StartWorker(name, pool))
         for _ in range(staying - pool.target):
             pool.retiring.append(Retire())
             pool.inbox.put(pool.retiring[-1])
 
     def _subscribe(self, pool: Pool) -> None:
         """Tell the queue how much may be out with this handler's workers."""
-        tuning, handler = self.runtime.tuning, pool.handler
+        tuning, handler = self.tuning, pool.handler
         slots = pool.target * max(1, handler.batch_size)
         # What a limited rate lets go out is to start at once.
         ahead = 0 if handler.interval_us else rules.prefetch(pool.run_us, tuning.prefetch_ms * 1000, tuning.prefetch_max)
@@ -189,7 +209,7 @@ class Dispatcher(Decider):
         subscription = Subscription(
             pool.type, window, slots, handler.retries, handler.limit_us, handler.interval_us, handler.burst, elastic
         )
-        self.runtime.tell("queue", Subscribe(subscription, pool))
+        self.directory.tell("queue", Subscribe(subscription, pool))
 
     def _grow(self, pool: Pool, ready: int, now_us: int) -> None:
         """Give an elastic handler more workers."""
@@ -203,7 +223,7 @@ class Dispatcher(Decider):
     def _shrink(self, now_us: int) -> None:
         """Take workers from elastic handlers that had no use for them for a while."""
         handlers = self.state.handlers
-        elastic = [p for p in self.runtime.pools.values() if p.type in handlers and handlers[p.type].has_grown]
+        elastic = [p for p in self.pools.by_type.values() if p.type in handlers and handlers[p.type].has_grown]
         if not elastic or self.quiescing is not None:
             return
         if now_us < self.slack_since_us + SLACK_US:
@@ -225,7 +245,7 @@ class Dispatcher(Decider):
 
     def _call_off(self, message: Stop) -> None:
         """End a handler whose message was cancelled: `ctx` tells it; a coroutine is cancelled, a process killed after a grace."""
-        pool = self.runtime.pools.get(message.type)
+        pool = self.pools.by_type.get(message.type)
         delivery = None if pool is None else pool.open.get(message.place[0])
         if pool is None or delivery is None or delivery.place != message.place or delivery.outcome is not None:
             return
@@ -238,7 +258,7 @@ class Dispatcher(Decider):
         for delivery in back:
             delivery.outcome = Release(*delivery.place, "not started when its handler was stopped")
         if back:
-            report(self.runtime, pool, back)
+            self.reporter.report(pool, back)
 
     def _worker_down(self, message: WorkerDown) -> None:
         """A worker is dead: settle what was its own, let others take what it may have taken and not claimed."""
@@ -277,14 +297,14 @@ class Dispatcher(Decider):
                 delivery.outcome = ExpireLease(*place, "its worker died") if begun else Release(*place, "its worker died before it")
             settled.append(delivery)
         if settled:
-            report(self.runtime, pool, settled)
+            self.reporter.report(pool, settled)
 
     # --- time ------------------------------------------------------------------------------------------------------------
 
     def _overdue(self, number: int, ident: str, attempt: int, until_us: int, now_us: int) -> None:
         """Say what the queue cannot know of a lease that ran out: whether its handler has started, and when."""
-        pending = self.runtime.pending
-        for pool in self.runtime.pools.values():
+        pending = self.pending
+        for pool in self.pools.by_type.values():
             delivery = pool.open.get(number)
             if delivery is not None and delivery.id == ident and delivery.lease.attempt == attempt:
                 self._overdue_delivery(pool, delivery, until_us, now_us)
@@ -297,21 +317,21 @@ class Dispatcher(Decider):
             return  # it has ended; the word is on its way
         if delivery.claimed_by(self.token):
             delivery.outcome = Release(*place, "not started in time")
-            report(self.runtime, pool, [delivery])
+            self.reporter.report(pool, [delivery])
             return
-        unlived_us = self.runtime.clock.unlived_us(delivery.started_us, now_us) if delivery.started_us else 0
+        unlived_us = self.clock.unlived_us(delivery.started_us, now_us) if delivery.started_us else 0
         grown_us = delivery.grown_until_us and delivery.grown_until_us + unlived_us
         attempt = Attempt(delivery.started_us and delivery.started_us + unlived_us, delivery.lease.until_us, grown_us)
         verdict = overdue(attempt, pool.handler.patience, until_us, now_us)
         if not isinstance(verdict, End):
-            self.runtime.pending.send("queue", Extend(*place, verdict), _Nobody(), from_outside=False)
+            self.pending.send("queue", Extend(*place, verdict), _Nobody(), from_outside=False)
             return
         outcome: Fail | ExpireLease = ExpireLease(*place, verdict.value)
         if verdict is End.TIMED_OUT:
             late = TimeoutError(f"ran longer than its timeout of {pool.handler.timeout_s:g} s")
-            outcome = failure(self.runtime, pool, delivery, late)
+            outcome = self.failures.failure(pool, delivery, late)
         delivery.lost = True
-        self.runtime.pending.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
+        self.pending.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
         if verdict is End.TIMED_OUT:
             interrupt(delivery)  # after that is on its way: how the handler ends now is not what its attempt has failed of
 
@@ -319,7 +339,7 @@ class Dispatcher(Decider):
         """Answer who waits until what is out has ended, on record; at the end of the grace period, give back what still runs."""
         if self.quiescing is None:
             return
-        pools = self.runtime.pools.values()
+        pools = self.pools.by_type.values()
         if now_us < self.quiet_by_us and any(pool.is_busy for pool in pools):
             return
         if self.given_back is None:
@@ -328,22 +348,22 @@ class Dispatcher(Decider):
         if any(d.outcome is not None and not d.lost for pool in pools for d in list(pool.open.values())):
             return
         request, self.quiescing = self.quiescing, None
-        self.synced.append(Settle(self.runtime.pending, request, self.given_back))
+        self.synced.append(Settle(self.pending, request, self.given_back))
 
     def _give_back_running(self) -> int:
         """The grace period is over, or nothing is out: give back what still runs, tell what has ended; gives how many still ran."""
-        pools = self.runtime.pools.values()
+        pools = self.pools.by_type.values()
         for pool in pools:
             self._recall_unstarted(pool)  # what came since its flow was closed, and finds its workers busy
         running = [(pool, d) for pool in pools for d in pool.running()]
         for pool, delivery in running:
             delivery.lost = True
             outcome = Release(*delivery.place, "still running when the system stopped")
-            self.runtime.pending.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
+            self.pending.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
             interrupt(delivery)
             pool.confirmed([delivery])
         for pool in pools:
             # Who ended these may be busy with what was just given back, and tell nobody any more.
             if ended := [d for d in list(pool.open.values()) if d.outcome is not None and not d.lost]:
-                report(self.runtime, pool, ended)
+                self.reporter.report(pool, ended)
         return len(running)

@@ -9,17 +9,22 @@ import logging
 from typing import TYPE_CHECKING
 
 from perdure.actors.core.log_lines import tell_failure
+from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.pickling import ProcessError, kind_name
-from perdure.actors.workers.context import Reject, Retry, plain_text
+from perdure.actors.workers.context import Reject, Retry
 from perdure.events.commands import Fail
 from perdure.events.handlers.backoff import checked_delay
 
 if TYPE_CHECKING:
-    from perdure.actors.core.runtime import Runtime
+    import random
+
+    from perdure.actors.core.executor import Executor
+    from perdure.actors.core.tuning import Tuning
+    from perdure.actors.requests.raised_errors import Raised
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.pool import Delivery, Pool
 
-__all__ = ["failure", "undecodable"]
+__all__ = ["Failures"]
 
 logger = logging.getLogger("perdure")
 
@@ -30,35 +35,54 @@ FALLBACK_DELAY_S = 1.0
 """The wait before a retry where a host's own backoff failed to name one."""
 
 
-def failure(runtime: Runtime, pool: Pool, delivery: Delivery, error: BaseException) -> Fail:
-    """Describe a failed attempt: `Retry` and `Reject` say themselves what is to follow, else the handler's policy does."""
-    published, attempt = delivery.published, delivery.lease.attempt
-    reject, delay_s = None, 0.0
-    if isinstance(error, Reject):
-        reject = plain_text(error.reason)
-    elif isinstance(error, Retry):
-        delay_s = error.delay
-    else:
-        reject = _final(pool.handler, error)
-        delay_s = 0.0 if reject else _backoff_s(runtime, pool, attempt, error)
-    name = _name(error)
-    story = plain_text(runtime.executor.story(error), TRACEBACK_CHARS)
-    if published.terms is not None and published.terms.result_us and not delivery.lost:
-        runtime.raised.put(published.id, name, error)
-    delay_us = round(delay_s * 1_000_000)
-    fail = Fail(published.number, published.id, attempt, name, _text(error), story, delay_us, reject)
-    if not delivery.lost:  # else its end is decided, and told: how its handler ends then is of no interest
-        tell_failure(runtime.tuning, published, fail, error, asked=isinstance(error, Retry))
-    return fail
+class Failures:
+    """Describes failed attempts for the queue, and logs them. Safe in any thread."""
 
+    __slots__ = ("_executor", "_raised", "_rng", "_tuning")
 
-def undecodable(runtime: Runtime, delivery: Delivery, error: BaseException) -> Fail:
-    """Describe a message that no attempt can change: its payload does not fit its type. The bytes stay in the dead letter."""
-    published = delivery.published
-    reason = plain_text(f"its payload cannot be decoded: {error}")
-    fail = Fail(published.number, published.id, delivery.lease.attempt, _name(error), reason, "", 0, reason)
-    tell_failure(runtime.tuning, published, fail, None, asked=False)
-    return fail
+    def __init__(self, executor: Executor, rng: random.Random, tuning: Tuning, raised: Raised) -> None:
+        self._executor = executor
+        self._rng = rng
+        self._tuning = tuning
+        self._raised = raised
+
+    def failure(self, pool: Pool, delivery: Delivery, error: BaseException) -> Fail:
+        """Describe a failed attempt: `Retry` and `Reject` say themselves what follows, else the handler's policy does."""
+        published, attempt = delivery.published, delivery.lease.attempt
+        reject, delay_s = None, 0.0
+        if isinstance(error, Reject):
+            reject = plain_text(error.reason)
+        elif isinstance(error, Retry):
+            delay_s = error.delay
+        else:
+            reject = _final(pool.handler, error)
+            delay_s = 0.0 if reject else self._backoff_s(pool, attempt, error)
+        name = _name(error)
+        trace = plain_text(self._executor.traceback(error), TRACEBACK_CHARS)
+        if published.terms is not None and published.terms.result_us and not delivery.lost:
+            self._raised.put(published.id, name, error)
+        delay_us = round(delay_s * 1_000_000)
+        fail = Fail(published.number, published.id, attempt, name, _text(error), trace, delay_us, reject)
+        if not delivery.lost:  # else the end of the attempt is decided and logged already
+            tell_failure(self._tuning, published, fail, error, asked=isinstance(error, Retry))
+        return fail
+
+    def undecodable(self, delivery: Delivery, error: BaseException) -> Fail:
+        """Describe a message whose payload does not fit its type: no attempt can succeed. The dead letter keeps the bytes."""
+        published = delivery.published
+        reason = plain_text(f"its payload cannot be decoded: {error}")
+        fail = Fail(published.number, published.id, delivery.lease.attempt, _name(error), reason, "", 0, reason)
+        tell_failure(self._tuning, published, fail, None, asked=False)
+        return fail
+
+    def _backoff_s(self, pool: Pool, attempt: int, error: BaseException) -> float:
+        """Return the delay that the handler's backoff gives, within what a log can hold; a host's own backoff may fail."""
+        backoff = pool.handler.backoff
+        try:
+            return checked_delay(backoff(attempt, error) if callable(backoff) else backoff.delay(attempt, self._rng.random()))
+        except Exception:
+            logger.exception("the backoff of %s failed; its message is tried again in %g s", pool.type, FALLBACK_DELAY_S)
+            return FALLBACK_DELAY_S
 
 
 def _final(handler: HandlerSpec, error: BaseException) -> str | None:
@@ -78,16 +102,6 @@ def _is_one_of(error: BaseException, kinds: tuple[type[BaseException], ...]) -> 
 def _name(error: BaseException) -> str:
     name = error.kinds[0] if isinstance(error, ProcessError) and error.kinds else kind_name(type(error))
     return plain_text(name, NAME_CHARS)
-
-
-def _backoff_s(runtime: Runtime, pool: Pool, attempt: int, error: BaseException) -> float:
-    """Give what the handler's backoff says, within what a log can hold; it may be the host's own code, so it may fail."""
-    backoff = pool.handler.backoff
-    try:
-        return checked_delay(backoff(attempt, error) if callable(backoff) else backoff.delay(attempt, runtime.rng.random()))
-    except Exception:
-        logger.exception("the backoff of %s failed; its message is tried again in %g s", pool.type, FALLBACK_DELAY_S)
-        return FALLBACK_DELAY_S
 
 
 def _text(error: BaseException) -> str:

@@ -12,35 +12,45 @@ from perdure.actors.workers.pool import DONE, Delivery, Pool
 from perdure.events.commands import DoneRun
 
 if TYPE_CHECKING:
-    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.core.actor import Home
+    from perdure.actors.requests.pending import PendingRequests
 
-__all__ = ["report"]
+__all__ = ["Reporter"]
 
 
 class _Confirm:
-    """Reply to a report: its outcomes are on record, the pool can forget them."""
+    """The reply to a report: its outcomes are on record, so the pool can forget the deliveries."""
 
-    __slots__ = ("deliveries", "pool", "runtime")
+    __slots__ = ("deliveries", "directory", "pool")
 
-    def __init__(self, runtime: Runtime, pool: Pool, deliveries: list[Delivery]) -> None:
-        self.runtime = runtime
+    def __init__(self, directory: Home, pool: Pool, deliveries: list[Delivery]) -> None:
+        self.directory = directory
         self.pool = pool
         self.deliveries = deliveries
 
     def resolve(self, value: Any) -> None:  # noqa: ARG002 - the protocol's name
-        """See `Reply.resolve`; who stops the system waits for just this."""
+        """See `Reply.resolve`; a stop waits for just this."""
         self.pool.confirmed(self.deliveries)
         if self.pool.closed:
-            self.runtime.tell("dispatcher", Wake())
+            self.directory.tell("dispatcher", Wake())
 
     def reject(self, error: BaseException) -> None:  # noqa: ARG002 - the protocol's name
-        """See `Reply.reject`: nobody is left to take it; the next process takes the messages back."""
+        """See `Reply.reject`: the system has stopped; the next process takes the messages back."""
         self.pool.confirmed(self.deliveries)
 
 
-def report(runtime: Runtime, pool: Pool, deliveries: list[Delivery]) -> None:
-    """Send finished deliveries' outcomes to the queue, again and again until they are on record."""
-    done = [delivery for delivery in deliveries if delivery.outcome is DONE]
-    run = DoneRun([d.number for d in done], [d.lease for d in done]) if done else None  # type: ignore[misc]
-    outcomes = Outcomes([d.outcome for d in deliveries if d.outcome is not DONE], run)
-    runtime.pending.send("queue", outcomes, _Confirm(runtime, pool, deliveries), from_outside=False)
+class Reporter:
+    """Sends the outcomes of finished deliveries to the queue, again and again until they are on record. Safe in any thread."""
+
+    __slots__ = ("_directory", "_pending")
+
+    def __init__(self, directory: Home, pending: PendingRequests) -> None:
+        self._directory = directory
+        self._pending = pending
+
+    def report(self, pool: Pool, deliveries: list[Delivery]) -> None:
+        """Send the outcomes of these deliveries."""
+        done = [delivery for delivery in deliveries if delivery.outcome is DONE]
+        run = DoneRun([d.number for d in done], [d.lease for d in done]) if done else None  # type: ignore[misc]
+        outcomes = Outcomes([d.outcome for d in deliveries if d.outcome is not DONE], run)
+        self._pending.send("queue", outcomes, _Confirm(self._directory, pool, deliveries), from_outside=False)

@@ -8,14 +8,15 @@ from __future__ import annotations
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.messages import Pace
+from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.event_loop import LoopClosed
-from perdure.actors.execution.invocation import Caller
-from perdure.actors.workers.context import Batch, BatchItem, Context, Interrupted, plain_text
-from perdure.actors.workers.outcome import failure, undecodable
+from perdure.actors.execution.invocation import Caller, Interrupted
+from perdure.actors.workers.context import Batch, BatchItem, Context, ContextServices
 from perdure.actors.workers.pool import DONE, Delivery, Pool, Retire
-from perdure.actors.workers.reporting import report
 from perdure.events.commands import Done, Fail, Release
 from perdure.events.errors import InvalidMessage
 from perdure.events.structures.message_block import LeaseBatch
@@ -23,10 +24,15 @@ from perdure.events.structures.message_block import LeaseBatch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.core.clock import Clock
+    from perdure.actors.core.directory import Directory
+    from perdure.actors.execution.host_context import HostContext
     from perdure.actors.workers.handler_spec import HandlerSpec
+    from perdure.actors.workers.outcome import Failures
+    from perdure.actors.workers.publisher import Publisher
+    from perdure.actors.workers.reporting import Reporter
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "WorkerServices"]
 
 SHORT_US = 100.0
 """Of handlers that take less than this, the wait of only every eighth message is measured."""
@@ -38,17 +44,33 @@ REPORT_AFTER_S = 0.002
 """An outcome waits no longer than this (plus the handler call under way) for company."""
 
 
+@attrs.frozen(eq=False)
+class WorkerServices:
+    """What the workers of one run use beside their pool: made once, shared by all of them."""
+
+    contexts: ContextServices
+    host: HostContext
+    failures: Failures
+    reporter: Reporter
+
+
 class Worker(Actor):
     """Shares its mailbox with the other workers of its handler, so that none waits while another has work to spare."""
 
     runs_handlers = runs_host_code = True
 
-    def __init__(self, runtime: Runtime, name: str, generation: int, pool: Pool) -> None:
-        super().__init__(runtime, name, generation)
+    def __init__(self, directory: Directory, services: WorkerServices, pool: Pool, name: str, generation: int) -> None:
+        super().__init__(directory, name, generation)
+        contexts = services.contexts
         self.pool = pool
         self.token = object()
-        self.caller = Caller(self, pool)
-        self.now_s = runtime.executor.monotonic_s
+        self.caller = Caller(self, pool, services.host, directory, contexts.pending, contexts.executor)
+        self.contexts = contexts
+        self.publisher: Publisher = contexts.publisher
+        self.clock: Clock = contexts.clock
+        self.failures = services.failures
+        self.reporter = services.reporter
+        self.now_s = contexts.executor.monotonic_s
         self.actor_inbox = pool.inbox
         self.actor_ref.actor_inbox = pool.inbox
         self.finished: list[Delivery] = []
@@ -118,10 +140,10 @@ class Worker(Actor):
         """Give the handler as it is now, if it is of the simple kind; and look at the clock."""
         handler = self.pool.handler
         if handler is not self.loads_for:  # its messages may be of another class of that name
-            self.load = self.runtime.publisher.loader(self.pool.type)
+            self.load = self.publisher.loader(self.pool.type)
             self.loads_for = handler
             self.simple = handler if handler.is_simple and self.load is not None else None
-        self.looked_us = self.runtime.clock.now_us()
+        self.looked_us = self.clock.now_us()
         return self.simple
 
     def _handle_simply(self, delivery: Delivery) -> None:
@@ -141,7 +163,7 @@ class Worker(Actor):
             self._handle(delivery)
             return
         delivery.started_us = self.looked_us
-        context = Context(self.runtime, delivery, pool.handler)
+        context = Context(self.contexts, delivery, pool.handler)
         try:
             base = caller.base
             variables = caller.variables() if base is None else base.copy()
@@ -151,7 +173,7 @@ class Worker(Actor):
         except ActorKilled:
             raise
         except BaseException as error:  # noqa: BLE001 - as in `_attempt`
-            self._ended(delivery, failure(self.runtime, pool, delivery, error))
+            self._ended(delivery, self.failures.failure(pool, delivery, error))
         else:
             if self.killed:
                 raise ActorKilled(self.name)
@@ -203,10 +225,10 @@ class Worker(Actor):
             finished, self.finished = self.finished, []
             self.urgent = False
             pool.rate.add(len(finished), self.now_s())
-            report(self.runtime, pool, finished)
+            self.reporter.report(pool, finished)
             if not self.told_us / 2 < pool.run_us < self.told_us * 2:
                 self.told_us = pool.run_us
-                self.runtime.tell("dispatcher", Pace(pool.type, pool.run_us))
+                self.directory.tell("dispatcher", Pace(pool.type, pool.run_us))
 
     def _turned_away(self, delivery: Delivery) -> bool:
         """Give a delivery back if its handler may no longer start."""
@@ -229,16 +251,16 @@ class Worker(Actor):
         try:
             outcome = self._attempt(delivery)
         except Interrupted:
-            outcome = failure(self.runtime, self.pool, delivery, TimeoutError("interrupted by its timeout"))
+            outcome = self.failures.failure(self.pool, delivery, TimeoutError("interrupted by its timeout"))
         if self.killed:
             raise ActorKilled(self.name)
         self._ended(delivery, outcome)
         self._took((self.now_s() - begun) * 1_000_000)
 
     def _start(self, delivery: Delivery) -> None:
-        now_us = delivery.started_us = self.runtime.clock.now_us()
+        now_us = delivery.started_us = self.clock.now_us()
         if delivery.lease.attempt == 1 and (self.pool.run_us > SHORT_US or not delivery.number & 7):
-            since_us = self.runtime.publisher.since_us(delivery.published)
+            since_us = self.publisher.since_us(delivery.published)
             if since_us:
                 self.pool.waits.add(max(0, now_us - since_us))
 
@@ -256,23 +278,23 @@ class Worker(Actor):
 
     def _attempt(self, delivery: Delivery) -> Done | Fail | Release:
         """Call the handler. Whatever it raises, SystemExit and the like included, fails this attempt and nothing else."""
-        runtime, pool = self.runtime, self.pool
+        pool = self.pool
         plain = isinstance(delivery.lease, LeaseBatch)
-        context = Context(runtime, delivery, pool.handler)
+        context = Context(self.contexts, delivery, pool.handler)
         try:
-            publisher = runtime.publisher
+            publisher = self.publisher
             if plain:
                 message = publisher.load_plain(pool.type, delivery.payload, delivery.id)
             else:
                 message = publisher.load(delivery.published)
         except InvalidMessage as error:
-            return undecodable(self.runtime, delivery, error)
+            return self.failures.undecodable(delivery, error)
         result = b""
         try:
             try:
                 value = self.caller.call(message, context, [delivery])
                 if not plain and (terms := delivery.published.terms) is not None and terms.result_us:
-                    result = runtime.publisher.dump(value, delivery.id)
+                    result = self.publisher.dump(value, delivery.id)
             finally:
                 self.caller.release([delivery])
         except (ActorKilled, Interrupted):
@@ -280,7 +302,7 @@ class Worker(Actor):
         except LoopClosed as error:
             return self._close(delivery, error)
         except BaseException as error:  # noqa: BLE001 - see above
-            return failure(runtime, pool, delivery, error)
+            return self.failures.failure(pool, delivery, error)
         if plain and not context.drafts:
             return DONE  # type: ignore[no-any-return]
         return Done(*delivery.place, tuple(context.drafts), result)
@@ -288,7 +310,7 @@ class Worker(Actor):
     def _close(self, delivery: Delivery, error: LoopClosed) -> Release:
         """Give a message back that has not begun, and have no more handed out: the system is about to stop."""
         self.pool.closed = True
-        self.runtime.tell("dispatcher", Pace(self.pool.type, self.pool.run_us))
+        self.directory.tell("dispatcher", Pace(self.pool.type, self.pool.run_us))
         return Release(*delivery.place, plain_text(error))
 
     # --- batches ---------------------------------------------------------------------------------------------------------
@@ -303,11 +325,11 @@ class Worker(Actor):
         for delivery in deliveries:
             self._start(delivery)
             try:
-                message = self.runtime.publisher.load(delivery.published)
+                message = self.publisher.load(delivery.published)
             except InvalidMessage as error:
-                self._ended(delivery, undecodable(self.runtime, delivery, error))
+                self._ended(delivery, self.failures.undecodable(delivery, error))
             else:
-                items.append((delivery, BatchItem(self.runtime, delivery, self.pool.handler, message=message)))
+                items.append((delivery, BatchItem(self.contexts, delivery, self.pool.handler, message=message)))
         failed = self._try_batch(items) if items else None
         if self.killed:
             raise ActorKilled(self.name)
@@ -319,7 +341,7 @@ class Worker(Actor):
                 plain = isinstance(delivery.lease, LeaseBatch) and not item.drafts
                 self._ended(delivery, DONE if plain else Done(*delivery.place, tuple(item.drafts)))
             else:
-                self._ended(delivery, failure(self.runtime, self.pool, delivery, verdict))
+                self._ended(delivery, self.failures.failure(self.pool, delivery, verdict))
         self._took((self.now_s() - begun) * 1_000_000)
 
     def _collect(self, first: Delivery) -> list[Delivery]:

@@ -17,7 +17,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.actors.core.decider",
+                "perdure.actors.journal.decider",
                 "self.events, self.written, self.synced, size)\n",
                 "self.events, [*self.written, *self.synced], [], size)\n",
             ),
@@ -30,12 +30,12 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.actors.core.decider",
-                '            self.runtime.tell("journal", append)\n',
+                "perdure.actors.journal.decider",
+                '            self.directory.tell("journal", append)\n',
                 "            for effect in append.synced:\n"
                 "                effect.release(0)\n"
                 "            append.synced = []\n"
-                '            self.runtime.tell("journal", append)\n',
+                '            self.directory.tell("journal", append)\n',
             ),
         ),
     ),
@@ -44,7 +44,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         "journal",
         "simulation",
         SCENARIOS,
-        (Edit("perdure.actors.journal.journal", "self.store.reopen(void_after=self.runtime.void_after)", "self.store.reopen()"),),
+        (Edit("perdure.actors.journal.journal", "self.store.reopen(void_after=log.void_after)", "self.store.reopen()"),),
     ),
     Bug(
         "events of an earlier term are accepted",
@@ -100,7 +100,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.queue.queue",
-                "        due = rules.tick(self.state, now_us, self.runtime.limits, unlived_us)\n",
+                "        due = rules.tick(self.state, now_us, self.limits, unlived_us)\n",
                 "        due: list[ev.Event] = []\n",
             ),
             Edit(
@@ -111,7 +111,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
             Edit(
                 "perdure.actors.queue.queue",
                 "        self._pass_time(now_us)\n        for message in messages:",
-                "        self.apply(rules.tick(self.state, now_us, self.runtime.limits))\n"
+                "        self.apply(rules.tick(self.state, now_us, self.limits))\n"
                 "        self._pass_time(now_us)\n        for message in messages:",
             ),
         ),
@@ -124,8 +124,8 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.actors.core.decider",
-                "requests = self.runtime.pending.unanswered(self.name, self.made_before | told)",
+                "perdure.actors.journal.decider",
+                "requests = self.pending.unanswered(self.name, self.made_before | told)",
                 "requests = [m for m in self.backlog if type(m) is Request]",
             ),
         ),
@@ -137,9 +137,9 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.actors.core.decider",
-                "requests = self.runtime.pending.unanswered(self.name, self.made_before | told)",
-                "requests = self.runtime.pending.unanswered(self.name, self.made_before | told)[::-1]",
+                "perdure.actors.journal.decider",
+                "requests = self.pending.unanswered(self.name, self.made_before | told)",
+                "requests = self.pending.unanswered(self.name, self.made_before | told)[::-1]",
             ),
         ),
     ),
@@ -165,7 +165,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.services.supervisor",
-                "            self.runtime.tell_all(Restarted(name))\n        self._record",
+                "            self.runtime.directory.tell_all(Restarted(name))\n        self._record",
                 "            pass\n        self._record",
             ),
         ),
@@ -181,7 +181,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
                 "perdure.actors.workers.dispatcher", "any(pool.is_busy for pool in pools)", "any(pool.running() for pool in pools)"
             ),
             Edit(
-                "perdure.actors.workers.dispatcher", "                report(self.runtime, pool, ended)\n", "                pass\n"
+                "perdure.actors.workers.dispatcher", "                self.reporter.report(pool, ended)\n", "                pass\n"
             ),
             Edit("perdure.actors.workers.dispatcher", "if any(d.outcome is not None and not", "if any(d.outcome is None and not"),
         ),
@@ -203,7 +203,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.workers.dispatcher",
-                "        if settled:\n            report(self.runtime, pool, settled)",
+                "        if settled:\n            self.reporter.report(pool, settled)",
                 "        settled.clear()",
             ),
         ),
@@ -239,6 +239,6 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         "queue",
         "simulation",
         SCENARIOS,
-        (Edit("perdure.actors.queue.queue", 'self.written.append(Tell(self.runtime, "dispatcher", stop))', "del stop"),),
+        (Edit("perdure.actors.queue.queue", 'self.written.append(Tell(self.directory, "dispatcher", stop))', "del stop"),),
     ),
 )

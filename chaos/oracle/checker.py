@@ -51,9 +51,9 @@ RAISED = {
 
 def at_rest(system: SimulatedSystem) -> bool:
     """Tell whether nothing is left to do now, and all that was decided is on record, so that it can be compared."""
-    actors: dict[str, Any] = system.runtime.actors
+    actors: dict[str, Any] = system.runtime.directory.actors
     journal = actors.get("journal")
-    if journal is None or not system.executor.runs(journal) or journal.killed or system.runtime.failed is not None:
+    if journal is None or not system.executor.runs(journal) or journal.killed or system.runtime.health.failed is not None:
         return False
     deciders = [actors.get(name) for name in DECIDERS]
     return all(d is not None and d.ready and not d.killed and journal.terms.get(d.name) == d.term for d in deciders)
@@ -67,9 +67,9 @@ def check_state(system: SimulatedSystem) -> None:
     """
     system.admin.metrics()  # asking lets a moment pass, in which what is due just now happens: before it is counted, not after
     runtime: Any = system.runtime
-    queue, dispatcher, dead_letters = (runtime.actors[name].state for name in DECIDERS)
+    queue, dispatcher, dead_letters = (runtime.directory.actors[name].state for name in DECIDERS)
     held = (dump_queue(queue), dump_handlers(dispatcher), dump_dead_letters(dead_letters))
-    views: tuple[Any, ...] = (runtime.store, _WithoutSnapshots(runtime.store))
+    views: tuple[Any, ...] = (runtime.log.store, _WithoutSnapshots(runtime.log.store))
     for view in views:
         states, base = recover(view, finished_max=system.options.finished_max)
         folded = (dump_queue(states.queue), dump_handlers(states.handlers), dump_dead_letters(states.dead_letters))
@@ -78,7 +78,7 @@ def check_state(system: SimulatedSystem) -> None:
             raise BrokenContract(msg)
     reference_model = ReferenceModel()
     reference_model.leased_again = lambda _ident, _attempt: True  # order is looked at in the end, when all is known
-    for _, _, at_us, event in facts(runtime.store):
+    for _, _, at_us, event in facts(runtime.log.store):
         reference_model.take(at_us, event)
     _check_metrics(system, reference_model)
     _check_dead_letters(system, reference_model)

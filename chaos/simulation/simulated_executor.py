@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pykka import ActorRegistry
 
 from perdure.actors.core.actor import ActorKilled
-from perdure.actors.requests.pending import Answer
+from perdure.actors.core.answer import Answer
 from perdure.actors.workers.worker import Worker
 from perdure.chaos.disk.memory_disk import Killed
 from perdure.runtime import live_systems as living
@@ -181,8 +181,8 @@ class SimulatedExecutor:
         """See `Executor.pid`: the same in each run."""
         return 1
 
-    def story(self, error: BaseException) -> str:
-        """See `Executor.story`: modules and functions, without paths and lines, which differ between folders and Pythons."""
+    def traceback(self, error: BaseException) -> str:
+        """See `Executor.traceback`: modules and functions, without paths and lines, which differ between folders and Pythons."""
         told: list[str] = []
         seen: set[int] = set()
         following: BaseException | None = error

@@ -76,7 +76,7 @@ class SimulatedSystem(System):
         specs = self._registered.specs
         specs.update({name: self._here(spec) for name, spec in specs.items()})
         super().start()
-        runtime, tell = self.runtime, self.runtime.tell
+        runtime, tell = self.runtime, self.runtime.directory.tell
 
         def tell_at_a_point(name: str, message: Any) -> None:
             self.executor.point()
@@ -85,7 +85,7 @@ class SimulatedSystem(System):
                 self.repeats -= 1
                 tell_again(tell, name, message)
 
-        runtime.tell = runtime.pending._tell = tell_at_a_point  # type: ignore[method-assign]  # noqa: SLF001
+        runtime.directory.tell = runtime.pending._tell = tell_at_a_point  # type: ignore[method-assign]  # noqa: SLF001
 
     def step(self) -> bool:
         """Let one actor take a turn; False where none has anything to do now."""

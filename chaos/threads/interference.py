@@ -21,7 +21,7 @@ from perdure.chaos.simulation.redelivery import is_harmless_twice, tell_again
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.services.runtime import Runtime
     from perdure.actors.workers.pool import Pool
     from perdure.system import System
 
@@ -61,14 +61,14 @@ class Interference:
         runtime = self._system.runtime
         if self._repeat or self._delay:
             self._ending = False
-            tell = runtime.tell
+            tell = runtime.directory.tell
             between = partial(self._tell, tell)
-            runtime.tell = runtime.pending._tell = between  # type: ignore[method-assign]  # noqa: SLF001 - the one place where all is told
+            runtime.directory.tell = runtime.pending._tell = between  # type: ignore[method-assign]  # noqa: SLF001 - the one place where all is told
             self._undo.append(partial(self._step_aside, runtime, tell))
             self._carrier = threading.Thread(target=self._carry, args=(tell,), name="perdure-monkey-post", daemon=True)
             self._carrier.start()
         if self._stall:
-            for pool in runtime.pools.values():
+            for pool in runtime.pools.by_type.values():
                 self._slow_down(pool)
 
     def end(self) -> None:
@@ -81,7 +81,7 @@ class Interference:
         self._waiter.put(None)
         if self._carrier is not None:
             self._carrier.join()  # from here on nothing is late any more, so that order is kept
-        runtime.tell = runtime.pending._tell = tell  # type: ignore[method-assign, assignment]  # noqa: SLF001
+        runtime.directory.tell = runtime.pending._tell = tell  # type: ignore[method-assign, assignment]  # noqa: SLF001
 
     # --- messages --------------------------------------------------------------------------------------------------------
 

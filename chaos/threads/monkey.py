@@ -133,7 +133,7 @@ class Monkey:
     def kill(self, name: str) -> Kill | None:
         """Kill the actor of a name now and wait for its successor; None where there is none."""
         try:
-            before = self.system.runtime.actors[name]
+            before = self.system.runtime.directory.actors[name]
         except (KeyError, PerdureError):
             return None  # it was let go in between
         began_s = time.monotonic()
@@ -166,7 +166,7 @@ class Monkey:
         """Wait until another holds the name and has its state; a worker that was let go meanwhile is not waited for."""
         while time.monotonic() - began_s < BACK_WITHIN_S:
             try:
-                now = self.system.runtime.actors.get(name)
+                now = self.system.runtime.directory.actors.get(name)
             except PerdureError:
                 return None
             if now is None:

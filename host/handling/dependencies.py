@@ -9,9 +9,9 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.execution.invocation import finishing
 from perdure.actors.execution.returned import awaited
 from perdure.actors.workers.context import Context
+from perdure.actors.workers.finishing import finishing
 from perdure.events.errors import InvalidMessage
 from perdure.handling.signatures import label_of, read
 

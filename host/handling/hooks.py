@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.services.runtime import Runtime
 
     Hook = Callable[[], Any]
 
@@ -87,7 +87,7 @@ class Hooks:
             Whatever a hook raises; the others are not run.
         """
         for hook in self.start:
-            runtime.variables = self._run(runtime, hook, None, given_up)
+            runtime.host.variables = self._run(runtime, hook, None, given_up)
 
     def run_stop(self, runtime: Runtime, seconds: float) -> None:
         """Run the stop hooks, the last one first, within so many seconds. One that fails, which is logged, stops no other."""
@@ -100,12 +100,12 @@ class Hooks:
 
     def _run(self, runtime: Runtime, hook: Hook, seconds: float | None, given_up: Callable[[], bool]) -> Context:
         """Run one hook to its end; gives the context variables as it has left them."""
-        loop = runtime.actors.get("event_loop")
+        loop = runtime.directory.actors.get("event_loop")
         if not isinstance(loop, EventLoop):
             msg = "the event loop is not there"
             raise LoopDied(msg)
         mark = _Mark(runtime)
-        call = loop.call(in_context(hook, mark), runtime.variables)
+        call = loop.call(in_context(hook, mark), runtime.host.variables)
         begun_s = runtime.executor.monotonic_s()
         until_s = None if seconds is None else begun_s + seconds
         try:
@@ -130,7 +130,7 @@ class Hooks:
                 return variables  # type: ignore[no-any-return]
         finally:
             mark.runtime = None
-            runtime.loop_calls.discard(call)
+            runtime.host.loop_calls.discard(call)
 
 
 async def in_context(hook: Hook, mark: _Mark) -> tuple[Context, BaseException | None]:

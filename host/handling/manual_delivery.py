@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.workers.context import check_percent, plain_text
+from perdure.actors.core.texts import plain_text
+from perdure.actors.workers.context import check_percent
 from perdure.events.commands import Done, Extend, Fail
 from perdure.events.seconds import checked_seconds, whole_us
 

@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from perdure.actors.execution.child_process import packed_handler
-from perdure.actors.execution.invocation import finishing
+from perdure.actors.workers.finishing import finishing
 from perdure.actors.workers.handler_spec import HandlerSpec
 from perdure.events.errors import InvalidMessage
 from perdure.events.handlers.backoff import Exponential, Fixed

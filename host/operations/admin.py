@@ -55,7 +55,7 @@ class Admin:
         )
         progress = {ident: (percent, note) for ident, (_, percent, note) in report.progress.items()}
         runtime = self._system.runtime
-        since_start = totals(report.by_type, runtime.ended_before)
+        since_start = totals(report.by_type, runtime.figures.ended_before)
         since_ms = report.ids_forgotten_ms
         return attrs.evolve(
             counts,
@@ -64,7 +64,7 @@ class Admin:
             ids_forgotten=report.ids_forgotten,
             ids_remembered_since=moment(since_ms * 1000) if since_ms else None,
             progress=progress,
-            machinery=dict(runtime.counters),
+            machinery=dict(runtime.health.counters),
         )
 
     def handlers(self) -> dict[str, HandlerInfo]:
@@ -72,7 +72,7 @@ class Admin:
         report: QueueReport = self._system.ask("queue", Report())
         wanted: dict[str, tuple[int, bool]] = self._system.ask("dispatcher", Report())
         found = {}
-        for name, pool in self._system.runtime.pools.items():
+        for name, pool in self._system.runtime.pools.by_type.items():
             counts = report.by_type.get(name) or TypeCounts()
             parallelism, paused = wanted.get(name, (pool.target, False))
             found[name] = HandlerInfo(
@@ -151,7 +151,7 @@ class Admin:
         Raises:
             NotRunning: the system does not run; its folder can be copied as it is.
         """
-        with self._system.runtime.store.hold_history():
+        with self._system.runtime.log.store.hold_history():
             yield
 
     def _name(self, kind: str | type) -> str:
@@ -170,27 +170,27 @@ class Actors:
 
     def __getitem__(self, name: str) -> pykka.ActorRef[Any]:
         """Give the ref of the actor that holds a name now."""
-        return self._system.runtime.actors[self._find(name)].actor_ref
+        return self._system.runtime.directory.actors[self._find(name)].actor_ref
 
     def __iter__(self) -> Iterator[str]:
         """Give all names."""
-        return iter(list(self._system.runtime.actors))
+        return iter(list(self._system.runtime.directory.actors))
 
     def __len__(self) -> int:
         """Count them."""
-        return len(self._system.runtime.actors)
+        return len(self._system.runtime.directory.actors)
 
     def __contains__(self, name: object) -> bool:
         """Tell whether there is an actor of that name."""
-        return name in self._system.runtime.actors
+        return name in self._system.runtime.directory.actors
 
     def keys(self) -> list[str]:
         """Give all names."""
-        return list(self._system.runtime.actors)
+        return list(self._system.runtime.directory.actors)
 
     def items(self) -> list[tuple[str, pykka.ActorRef[Any]]]:
         """Give all names with their refs."""
-        return [(name, actor.actor_ref) for name, actor in list(self._system.runtime.actors.items())]
+        return [(name, actor.actor_ref) for name, actor in list(self._system.runtime.directory.actors.items())]
 
     def kill(self, name: str) -> None:
         """Have an actor die at once, wherever its thread is; its supervisor starts a successor. For chaos tests.
@@ -198,10 +198,10 @@ class Actors:
         Raises:
             KeyError: there is no actor of that name.
         """
-        self._system.runtime.actors[self._find(name)].kill()
+        self._system.runtime.directory.actors[self._find(name)].kill()
 
     def _find(self, name: str) -> str:
-        names = self._system.runtime.actors
+        names = self._system.runtime.directory.actors
         plain = name.lower().replace("-", "_").replace("deadletters", "dead_letters")
         for known in (name, plain):
             if known in names:

@@ -182,7 +182,7 @@ class OutboxRelay:
 
     def notify(self) -> None:
         """Look at once: for a host that has just committed."""
-        self._system.runtime.tell("relay", Wake())
+        self._system.runtime.directory.tell("relay", Wake())
 
     def start(self) -> None:
         """Begin to relay.
@@ -203,7 +203,7 @@ class OutboxRelay:
             with self._at_work:
                 self._ended = True
         if self._system.running:
-            self._system.runtime.drop_outbox(self.name)
+            self._system.runtime.extensions.drop_outbox(self.name)
 
     def __enter__(self) -> Self:
         """See `start`."""

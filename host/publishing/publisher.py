@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from perdure.actors.requests.pending import PendingRequests, Reply
-    from perdure.actors.services.relay import Source
+    from perdure.actors.core.answer import Reply
+    from perdure.actors.core.extensions import Source
+    from perdure.actors.requests.pending import PendingRequests
     from perdure.options import Options
     from perdure.publishing.drafts import Drafts
 

@@ -10,8 +10,8 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.current_actor import check_may_wait
-from perdure.actors.execution.scope import CALLER
-from perdure.actors.workers.context import plain_text
+from perdure.actors.core.texts import plain_text
+from perdure.actors.execution.invocation import CALLER
 from perdure.events.commands import AwaitResult, Cancel, Look
 from perdure.events.errors import Cancelled, HandlerFailed, UnknownMessageType
 from perdure.events.seconds import seconds_or_none, wait_seconds
@@ -44,7 +44,7 @@ class Results(Publishing):
         name = self._answered("call", message)
         self._check_may_block("call", "acall", [name])
         options.setdefault("keep_result", self.options.result_kept_s)
-        with self.runtime.waits.wait(self.runtime.pools, name):
+        with self.runtime.pools.waits.wait(self.runtime.pools.by_type, name):
             ident = self.publish(message, **options)
             return self._result_of(self._wait_or_look(ident, timeout))
 
@@ -57,8 +57,8 @@ class Results(Publishing):
         name = self.drafts.names.name(type(message))
         self._check_running()
         check_outside_hooks(self.runtime, call)
-        if name not in self.runtime.pools and name not in self._by_hand:
-            there = ", ".join(sorted(self.runtime.pools)) or "nothing"
+        if name not in self.runtime.pools.by_type and name not in self._by_hand:
+            there = ", ".join(sorted(self.runtime.pools.by_type)) or "nothing"
             msg = (
                 f"{call}: nothing here handles {name}, so it would wait for ever; there are handlers for: {there}. Register one, "
                 "check it out by hand before you call, or publish with `keep_result=` and ask for `result` later"
@@ -75,7 +75,7 @@ class Results(Publishing):
         wait_s = seconds_or_none("timeout", timeout, above_zero=False)
         name = self._answered("acall", message)
         options.setdefault("keep_result", self.options.result_kept_s)
-        with self.runtime.waits.wait(self.runtime.pools, name):
+        with self.runtime.pools.waits.wait(self.runtime.pools.by_type, name):
             ident = await self.apublish(message, **options)
             try:
                 kept = await asyncio.wait_for(self._aanswer(AwaitResult(ident), is_patient=True), wait_s)
@@ -97,7 +97,7 @@ class Results(Publishing):
         wait_s = wait_seconds("timeout", timeout)
         checked_id("id", id)
         if wait_s and CALLER.get() is not None:
-            with self.runtime.waits.wait(self.runtime.pools, self._waits_for(id)):
+            with self.runtime.pools.waits.wait(self.runtime.pools.by_type, self._waits_for(id)):
                 return self._result_of(self._wait_or_look(id, timeout))
         return self._result_of(self._wait_or_look(id, timeout))
 

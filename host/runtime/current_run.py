@@ -15,7 +15,7 @@ from perdure.runtime.engine import ASK_TIMEOUT_S
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from perdure.actors.core.runtime import Runtime
+    from perdure.actors.services.runtime import Runtime
     from perdure.runtime.engine import Engine
 
 __all__ = ["Running"]
@@ -36,7 +36,7 @@ class Running:
     def running(self) -> bool:
         """Whether it takes messages."""
         engine = self._engine
-        return engine is not None and not engine.runtime.closing and engine.runtime.failed is None
+        return engine is not None and not engine.runtime.health.closing and engine.runtime.health.failed is None
 
     @property
     def runtime(self) -> Runtime:
@@ -59,7 +59,7 @@ class Running:
 
     def _check_running(self) -> None:
         engine = self._engine
-        if engine is None or engine.runtime.closing:
+        if engine is None or engine.runtime.health.closing:
             raise self._not_running()
 
     def _not_running(self) -> NotRunning:
@@ -71,14 +71,14 @@ class Running:
         Raises:
             WouldDeadlock: it would.
         """
-        actor = self.runtime.actors.get("event_loop")
+        actor = self.runtime.directory.actors.get("event_loop")
         if not isinstance(actor, EventLoop):
             return
         try:
             here = asyncio.get_running_loop()
         except RuntimeError:
             return
-        pools = [pool for name in list(types) if (pool := self.runtime.pools.get(name)) is not None]
+        pools = [pool for name in list(types) if (pool := self.runtime.pools.by_type.get(name)) is not None]
         if here is actor.loop and any(pool.needs_loop for pool in pools):
             msg = f"{call}: it would block the event loop that its handlers run on, for ever; use `await system.{instead}(...)`"
             raise WouldDeadlock(msg)

@@ -12,14 +12,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import ActorKilled
-from perdure.actors.core.decider import Decider
 from perdure.actors.core.messages import Hurry, Quiesce, Report, StartActor, Wake, WhenStaffed
-from perdure.actors.core.runtime import Runtime
+from perdure.actors.journal.decider import Decider
 from perdure.actors.journal.journal import Journal
 from perdure.actors.journal.recovery import recover
 from perdure.actors.journal.snapshotter import retire, take
-from perdure.actors.services.restart_budget import count_death, stop_for_good
-from perdure.actors.services.supervisor import ON_DEMAND, ROLES, Supervisor
+from perdure.actors.services.roles import ON_DEMAND, ROLES
+from perdure.actors.services.runtime import Runtime
+from perdure.actors.services.supervisor import Supervisor
 from perdure.actors.workers.pool import Pool
 from perdure.actors.workers.worker import Worker
 from perdure.events import vocabulary as ev
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.actors.core.actor import Actor
+    from perdure.actors.core.answer import Answer
     from perdure.actors.core.clock import Clock
     from perdure.actors.core.executor import Executor
-    from perdure.actors.requests.pending import Answer
-    from perdure.actors.services.relay import Source
+    from perdure.actors.core.extensions import Source
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.handling.hooks import Hooks
     from perdure.handling.schedules import Schedule
@@ -118,11 +118,11 @@ class Engine:
             run=drafts.ids.one(),
             executor=executor,
         )
-        self.runtime.host_loop = host_loop
+        self.runtime.host.loop = host_loop
         self._hooks = hooks
         self._hooks_started = False
-        self.runtime.wants_loop = bool(hooks)
-        self.runtime.is_open = not hooks
+        self.runtime.host.wants_loop = bool(hooks)
+        self.runtime.pools.is_open = not hooks
 
     def start(
         self,
@@ -135,27 +135,27 @@ class Engine:
         self._calm_collector()
         runtime, states = self.runtime, self._states
         del self._states  # the actors have them from here on, and let go of them when they fold the log anew
-        runtime.snapshot_due = max(self._base, 0) + self._options.snapshot_events
+        runtime.log.snapshot_due = max(self._base, 0) + self._options.snapshot_events
         for part in ("queue", "dispatcher", "dead_letters"):
-            runtime.warm[part] = States(
+            runtime.log.warm[part] = States(
                 states.queue, states.handlers, states.dead_letters, states.seq, states.at_us, frozenset({part})
             )
         for spec in specs.values():
-            runtime.add_pool(Pool(spec))
+            runtime.pools.add(Pool(spec))
         for schedule in list(schedules.values()):
-            runtime.add_schedule(schedule)
-        runtime.on_supervisor_death = self._replace_supervisor
+            runtime.extensions.add_schedule(schedule)
+        runtime.directory.on_supervisor_death = self._replace_supervisor
         broken = contradictions(states)
         dead_before, out_before = len(states.queue.dead), len(states.queue.leased)
-        self._clock.subscribe(lambda: runtime.tell_all(Wake()))
-        runtime.enter(Supervisor(runtime, "supervisor", 1))
+        self._clock.subscribe(lambda: runtime.directory.tell_all(Wake()))
+        runtime.directory.enter(Supervisor(runtime, 1))
         report = self.ask("queue", Report())  # before there is anybody to hand out to: what waits is what was recovered
         self._open(given_up)
         for spec in specs.values():
             self.ask("dispatcher", handler_rules.Register(spec.fact()))
         self.ask("supervisor", WhenStaffed())
         if schedules:
-            runtime.tell("supervisor", StartActor("scheduler"))
+            runtime.directory.tell("supervisor", StartActor("scheduler"))
         recovery = Recovery(
             last_seq=opened.last_seq,
             snapshot_seq=self._base,
@@ -169,18 +169,18 @@ class Engine:
             contradictions=tuple(broken),
         )
         logger.log(logging.CRITICAL if broken else logging.INFO, "%s", recovery)
-        runtime.tell("supervisor", ev.Started(runtime.run, runtime.executor.pid(), _version(), recovery.plain()))
+        runtime.directory.tell("supervisor", ev.Started(runtime.run, runtime.executor.pid(), _version(), recovery.plain()))
         return recovery
 
     def _open(self, given_up: Callable[[], bool]) -> None:
         """Run the start hooks; from then on messages are handed out."""
         runtime = self.runtime
         if self._hooks:
-            runtime.tell("supervisor", StartActor("event_loop"))
+            runtime.directory.tell("supervisor", StartActor("event_loop"))
             self.ask("supervisor", WhenStaffed())
             self._hooks.run_start(runtime, given_up)
             self._hooks_started = True
-        runtime.is_open = True
+        runtime.pools.is_open = True
 
     def _run_stop_hooks(self, seconds: float) -> None:
         if self._hooks_started:
@@ -208,7 +208,7 @@ class Engine:
 
     def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         """Register a handler, or a schedule with its handler, while the actors run; returns when it is at work."""
-        pool = self.runtime.add_pool(Pool(spec))
+        pool = self.runtime.pools.add(Pool(spec))
         before, pool.registered = pool.registered, spec  # another, where it takes the place of one that runs
         try:
             self.ask("dispatcher", handler_rules.Register(spec.fact()))
@@ -221,15 +221,15 @@ class Engine:
 
     def add_schedule(self, schedule: Schedule) -> None:
         """Let a schedule begin while the actors run."""
-        self.runtime.add_schedule(schedule)
-        self.runtime.tell("supervisor", StartActor("scheduler"))
-        self.runtime.tell("scheduler", Wake())
+        self.runtime.extensions.add_schedule(schedule)
+        self.runtime.directory.tell("supervisor", StartActor("scheduler"))
+        self.runtime.directory.tell("scheduler", Wake())
 
     def add_outbox(self, source: Source) -> None:
         """Have an outbox relayed from now on."""
-        self.runtime.add_outbox(source)
-        self.runtime.tell("supervisor", StartActor("relay"))
-        self.runtime.tell("relay", Wake())
+        self.runtime.extensions.add_outbox(source)
+        self.runtime.directory.tell("supervisor", StartActor("relay"))
+        self.runtime.directory.tell("relay", Wake())
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
         """Ask an actor and wait for its answer; asked again by itself if the actor dies.
@@ -252,24 +252,24 @@ class Engine:
     def _replace_supervisor(self, dead: Actor, cause: BaseException) -> None:
         """Start another supervisor, unless it dies too often. Runs in the thread of the one that is dead."""
         runtime = self.runtime
-        if self._dismissed or runtime.failed is not None:
+        if self._dismissed or runtime.health.failed is not None:
             return
         if not isinstance(cause, ActorKilled):
             logger.error("actor supervisor died: %r", cause, exc_info=cause)
-            pause_s = count_death(runtime, "supervisor", cause)
-            if runtime.failed is not None:
+            pause_s = runtime.budget.count_death("supervisor", cause)
+            if runtime.health.failed is not None:
                 return
             runtime.executor.sleep(pause_s)
         try:
-            runtime.enter(Supervisor(runtime, "supervisor", dead.generation + 1))
+            runtime.directory.enter(Supervisor(runtime, dead.generation + 1))
         except (RuntimeError, OSError, MemoryError) as error:  # nobody would be left to notice that
-            stop_for_good(runtime, f"the system has stopped: its supervisor could not be replaced: {error!r}", error)
+            runtime.budget.stop_for_good(f"the system has stopped: its supervisor could not be replaced: {error!r}", error)
 
     def stop(self, grace_s: float, why: NotRunning) -> None:
         """Bring the handlers to rest, then let the actors go and close the store."""
         runtime = self.runtime
-        runtime.closing = True
-        failed = runtime.failed is not None
+        runtime.health.closing = True
+        failed = runtime.health.failed is not None
         runtime.pending.closed = runtime.pending.closed or why
         until_s = runtime.executor.monotonic_s() + grace_s
         try:
@@ -281,7 +281,7 @@ class Engine:
     def hurry(self) -> None:
         """End the grace period of a stop that is under way."""
         self._hurried = True
-        self.runtime.tell("dispatcher", Hurry())
+        self.runtime.directory.tell("dispatcher", Hurry())
 
     def _quiesce(self, grace_s: float) -> None:
         runtime = self.runtime
@@ -289,7 +289,7 @@ class Engine:
         runtime.pending.send("dispatcher", Quiesce(0.0 if self._hurried else grace_s), answer, from_outside=False)
         try:
             self._wait_for_rest(answer, grace_s)
-            runtime.tell("supervisor", ev.Stopped(runtime.run))
+            runtime.directory.tell("supervisor", ev.Stopped(runtime.run))
         except (TimeoutError, PerdureError) as error:
             logger.warning("the handlers could not be brought to rest, their messages will be taken back: %r", error)
 
@@ -304,20 +304,22 @@ class Engine:
             return
         until_s = self.runtime.executor.monotonic_s() + ASK_TIMEOUT_S
         while not (stuck := self._in_callbacks()) and self.runtime.executor.monotonic_s() < until_s:
-            self.runtime.tell("dispatcher", Hurry())  # its clock may stand still, or it may have died and begun the period anew
+            self.runtime.directory.tell(
+                "dispatcher", Hurry()
+            )  # its clock may stand still, or it may have died and begun the period anew
             with contextlib.suppress(TimeoutError):
                 answer.wait(LOOK_S)
                 return
         raise TimeoutError(f"a callback of a future still runs in the {stuck[0]}" if stuck else "no answer within a minute")
 
     def _in_callbacks(self) -> list[str]:
-        return [name for name in LEAVING if (actor := self.runtime.actors.get(name)) is not None and actor.in_callback]
+        return [name for name in LEAVING if (actor := self.runtime.directory.actors.get(name)) is not None and actor.in_callback]
 
     def disown(self, why: NotRunning) -> None:
         """In a forked child: none of this is here but its memory; the parent's files and locks are left alone."""
         self._dismissed = True
         self._restore_collector()
-        self.runtime.closing = True
+        self.runtime.health.closing = True
         self.runtime.pending.disown(why)
 
     def dismiss(self, why: NotRunning, seconds: float = 0.0) -> None:
@@ -327,18 +329,18 @@ class Engine:
         What the host's code holds up is left behind, as a daemon thread that can write nothing any more.
         """
         runtime = self.runtime
-        runtime.closing = self._dismissed = True
+        runtime.health.closing = self._dismissed = True
         self._restore_collector()
         left: list[str] = []
         try:
-            for pool in list(runtime.pools.values()):
+            for pool in list(runtime.pools.by_type.values()):
                 pool.closed = True
             self._run_stop_hooks(seconds)
             leave_by_s = runtime.executor.monotonic_s() + LEAVE_S
             left += [name for name in LEAVING if not self._let_go(name, leave_by_s)]
             runtime.pending.abandon(why)
             self._end_workers()
-            if runtime.failed is None and not left:
+            if runtime.health.failed is None and not left:
                 self._last_snapshot()
             self._store.close()
         except StoreUnavailable as error:
@@ -350,7 +352,7 @@ class Engine:
     def _let_go(self, name: str, leave_by_s: float) -> bool:
         """Have an actor end; False where it is left behind."""
         runtime, gone = self.runtime, None
-        while (actor := runtime.actors.get(name)) is not gone and actor is not None:  # it may just have been replaced
+        while (actor := runtime.directory.actors.get(name)) is not gone and actor is not None:  # it may just have been replaced
             if actor.actor_ref.is_alive():
                 actor.actor_ref.stop(block=False)
             until_s = runtime.executor.monotonic_s() + ASK_TIMEOUT_S
@@ -369,12 +371,12 @@ class Engine:
 
     def _end_workers(self) -> None:
         runtime = self.runtime
-        for call in list(runtime.loop_calls):
+        for call in list(runtime.host.loop_calls):
             call.give_up(NotRunning("the system stopped while this handler was on its event loop"))
-        for name, actor in list(runtime.actors.items()):
+        for name, actor in list(runtime.directory.actors.items()):
             if name not in ROLES and name not in ON_DEMAND and name != "supervisor":
                 self._abandon(actor)
-        for pool in list(runtime.pools.values()):
+        for pool in list(runtime.pools.by_type.values()):
             for process in list(pool.processes.values()):
                 process.close()
 
@@ -382,7 +384,7 @@ class Engine:
         """Say which threads go on without the system: nobody can end a thread that is in a call of the host's."""
         runtime = self.runtime
         until_s = runtime.executor.monotonic_s() + LOOK_S
-        for name, actor in list(runtime.actors.items()):
+        for name, actor in list(runtime.directory.actors.items()):
             if isinstance(actor, Worker):
                 runtime.executor.join(actor, max(0.0, until_s - runtime.executor.monotonic_s()))
                 if runtime.executor.runs(actor):
@@ -401,17 +403,17 @@ class Engine:
         hold is the fold of the whole log (law 1); else the log is folded.
         """
         runtime = self.runtime
-        journal = runtime.actors.get("journal")
-        deciders = [runtime.actors.get(name) for name in ("queue", "dispatcher", "dead_letters")]
+        journal = runtime.directory.actors.get("journal")
+        deciders = [runtime.directory.actors.get(name) for name in ("queue", "dispatcher", "dead_letters")]
         try:
             if isinstance(journal, Journal) and journal.at_rest and all(_is_on_record(d, journal) for d in deciders):
                 states: list[Any] = [getattr(actor, "state", None) for actor in deciders]
-                if runtime.store.last_seq:
-                    whole = States(states[0], states[1], states[2], runtime.store.last_seq, self._clock.now_us())
-                    runtime.store.save_snapshot(Snapshot(whole.seq, whole.chunks))
-                    retire(runtime)
+                if runtime.log.store.last_seq:
+                    whole = States(states[0], states[1], states[2], runtime.log.store.last_seq, self._clock.now_us())
+                    runtime.log.store.save_snapshot(Snapshot(whole.seq, whole.chunks))
+                    retire(runtime.log, runtime.health)
             else:
-                take(runtime, None)
+                take(runtime.log, runtime.health, None)
         except PerdureError as error:
             logger.warning("no snapshot at the end, the next start replays more: %s", error)
 

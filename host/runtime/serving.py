@@ -200,6 +200,6 @@ def _end_part(part: Part) -> None:
 
 def _check_not_given_up(engine: Engine | None) -> None:
     """Raise why the system has given up, if it has."""
-    failed = None if engine is None else engine.runtime.failed
+    failed = None if engine is None else engine.runtime.health.failed
     if isinstance(failed, NotRunning):
         raise failed

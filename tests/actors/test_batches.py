@@ -32,7 +32,7 @@ def test_a_delivery_that_is_put_back_while_its_batch_fills_is_handled_once() -> 
 
     with system:
         system.publish(Piece(1))
-        pool = system.runtime.pools["tests.Piece"]
+        pool = system.runtime.pools.by_type["tests.Piece"]
         first = _claimed(pool.open)
         pool.inbox.put(first)  # as the dispatcher does with what may have been lost, see `Dispatcher._worker_down`
         system.publish_many([Piece(2), Piece(3)])  # the batch is full

@@ -12,9 +12,10 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.core.messages import Append, Outcomes, Settle
+from perdure.actors.core.messages import Append, Outcomes
 from perdure.actors.journal import journal
 from perdure.actors.queue import admission
+from perdure.actors.requests.answers import Settle
 from perdure.chaos import SimulatedSystem
 from perdure.chaos.disk.memory_disk import Killed, MemoryDisk
 from perdure.events import vocabulary
@@ -83,7 +84,7 @@ def test_all_that_expires_at_one_instant() -> None:
         numbers = system.admin.metrics()
         assert (numbers.expired, numbers.ready) == (120, 0)
         check(batches(system, before), 20)
-        held: Any = system.runtime.actors["queue"]
+        held: Any = system.runtime.directory.actors["queue"]
         assert len(held.state.results) == 20
         assert system.publish(Job(1))
     assert not system.executor.crashes
@@ -111,7 +112,7 @@ def test_publish_is_answered_while_much_falls_due(monkeypatch: pytest.MonkeyPatc
         system.executor.clock.advance(100.0)
         future = system.submit(Child(1))
         system.executor.run_until(future.done)
-        queue: Any = system.runtime.actors["queue"]
+        queue: Any = system.runtime.directory.actors["queue"]
         assert queue.state.live > 100, "it did not wait for all of them"
         system.run_until_idle()
         assert system.admin.metrics().expired == 200
@@ -191,7 +192,7 @@ def test_results_kept_past_a_lower_bound_are_dropped_at_the_start() -> None:
     following = SimulatedSystem(disk=disk, options=perdure.Options(results_max=7))
     following.handler(Child)(lambda child: None)
     with following as system:
-        queue: Any = system.runtime.actors["queue"]
+        queue: Any = system.runtime.directory.actors["queue"]
         assert len(queue.state.results) == 7
         check(batches(system)[-20:], TICK)
         assert not system.executor.crashes
@@ -322,7 +323,7 @@ def test_journal_refuses_the_request_that_no_frame_takes_and_lives() -> None:
 @pytest.mark.usefixtures("tiny_frames")
 def test_journal_fails_the_outcome_that_no_frame_takes_and_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     system = SimulatedSystem(options=perdure.Options(restart_budget=0))
-    monkeypatch.setattr("perdure.actors.workers.worker.failure", too_long)
+    monkeypatch.setattr("perdure.actors.workers.outcome.Failures.failure", too_long)
 
     @system.handler(Job, retries=1)
     def work(job: Job) -> None:
@@ -342,7 +343,7 @@ def test_journal_fails_the_outcome_that_no_frame_takes_and_lives(monkeypatch: py
 def test_appends_are_grouped_by_their_size_before_they_are_encoded() -> None:
     """Else a hundred large ones would be encoded together, and again in halves, before the first is written."""
     with SimulatedSystem() as system:
-        queue: Any = system.runtime.actors["queue"]
+        queue: Any = system.runtime.directory.actors["queue"]
         largest = [0]
         usual = encode
 
@@ -355,7 +356,7 @@ def test_appends_are_grouped_by_their_size_before_they_are_encoded() -> None:
             patch.setattr(journal, "encode", watched)
             for n in range(100):
                 published = vocabulary.Published(1000 + n, f"m{n}", "t", b"x" * 3_000)
-                system.runtime.tell("journal", Append("queue", queue.term, 0, [published], [], []))
+                system.runtime.directory.tell("journal", Append("queue", queue.term, 0, [published], [], []))
             system.run_until_idle()
         assert 3_000 < largest[0] <= 10_000
 
@@ -377,14 +378,14 @@ def test_outcomes_are_still_one_request_each() -> None:
     told: list[Any] = []
     with system:
         system.publish_many([Job(n) for n in range(60)])
-        tell = system.runtime.tell
+        tell = system.runtime.directory.tell
 
         def listening(name: str, message: Any) -> None:
             if isinstance(message, Append):
                 told.extend(e for e in message.written if isinstance(e, Settle) and isinstance(e.request.command, Outcomes))
             tell(name, message)
 
-        system.runtime.tell = listening  # type: ignore[method-assign]
+        system.runtime.directory.tell = listening  # type: ignore[method-assign]
         system.advance(5.0)
         assert system.admin.metrics().dead_letters == 60
     keys = [effect.request.key for effect in told]

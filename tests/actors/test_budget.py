@@ -116,7 +116,7 @@ def test_no_thread_for_a_worker_is_no_end_of_the_system(monkeypatch: pytest.Monk
         assert handled == [1]
         exhausted.clear()
         until(lambda: system.admin.handlers()[f"{__name__}.Job"].workers == 20)
-        until(lambda: all(system.runtime.executor.runs(a) for a in list(system.runtime.actors.values())))
+        until(lambda: all(system.runtime.executor.runs(a) for a in list(system.runtime.directory.actors.values())))
         assert system.running
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perdure.actors.requests.pending import Answer, PendingRequests
+from perdure.actors.core.answer import Answer
+from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.requests.submit_batch import SUBMIT_BATCH_BYTES_MAX, SUBMIT_BATCH_MAX, SubmitBatch
 from perdure.events.errors import NotRunning, QueueFull
 from perdure.events.structures.id_index import IdRun

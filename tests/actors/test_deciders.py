@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from perdure.actors.core.decider import Decider
+from perdure.actors.core.answer import Answer
 from perdure.actors.core.messages import TermBegun
-from perdure.actors.requests.pending import Answer, PendingRequests
+from perdure.actors.journal.decider import Decider
+from perdure.actors.requests.pending import PendingRequests
 from perdure.events.codec.snapshot import States
 
 
@@ -22,14 +23,14 @@ class Counting(Decider):
 
 
 def decider() -> Counting:
-    runtime = SimpleNamespace(
+    directory = SimpleNamespace(tell=lambda _name, _message: None)
+    pending = PendingRequests(lambda _name, _request: None)
+    log = SimpleNamespace(
         next_term=lambda _name: 1,
-        tell=lambda _name, _message: None,
         warm_states=lambda _name: None,
         fold=lambda seq, _names: (States(seq=seq), seq),
-        pending=PendingRequests(lambda _name, _request: None),
     )
-    actor = Counting(cast("Any", runtime), "counting", 1)
+    actor = Counting(cast("Any", directory), pending, cast("Any", log), "counting", 1)
     actor.begin()
     return actor
 
@@ -53,7 +54,7 @@ def test_answer_to_an_earlier_term_is_none() -> None:
 def test_a_term_takes_up_what_has_no_answer_in_the_order_in_which_it_was_made() -> None:
     """One that its predecessor was told comes before those that it is told itself, and each once."""
     actor = decider()
-    pending = actor.runtime.pending
+    pending = actor.pending
     first = pending.send("counting", "command 0", Answer())
     actor.begin()  # as a successor's does, once it is there to be told
     second, answered = (pending.send("counting", f"command {n}", Answer()) for n in (1, 2))
@@ -68,8 +69,8 @@ def test_a_term_takes_up_what_has_no_answer_in_the_order_in_which_it_was_made() 
 def test_what_is_still_to_come_from_the_mailbox_waits_its_turn() -> None:
     """Ahead of it there may lie the notice of what was committed before it was made."""
     actor = decider()
-    early = actor.runtime.pending.send("counting", "made before it had read the log", Answer())
-    late = actor.runtime.pending.send("counting", "made meanwhile", Answer())
+    early = actor.pending.send("counting", "made before it had read the log", Answer())
+    late = actor.pending.send("counting", "made meanwhile", Answer())
     actor.on_batch([early, TermBegun(1, 7)])
     assert actor.handled == [early]
     actor.on_batch(["a notice", late])

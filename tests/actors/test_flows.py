@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from perdure.actors.core.messages import Deliver
 from perdure.actors.queue.deliveries import Deliveries
 from perdure.actors.workers.pool import DONE, Delivery, Pool
+from perdure.actors.workers.worker_messages import Deliver
 from perdure.events import vocabulary as ev
 from perdure.events.commands import CheckOut, Draft, Publish, Subscription
 from perdure.events.queue import decisions as rules

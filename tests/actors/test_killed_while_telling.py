@@ -16,7 +16,8 @@ import pytest
 
 import perdure
 from perdure.actors.core.actor import ActorKilled
-from perdure.actors.requests.pending import Answer, PendingRequests
+from perdure.actors.core.answer import Answer
+from perdure.actors.requests.pending import PendingRequests
 from perdure.chaos.threads.interference import Interference
 from perdure.events.commands import Release
 from perdure.publishing.publish_future import PublishFuture
@@ -155,7 +156,7 @@ def test_monkey_s_post_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
         post.begin()
         try:
             with killed_where_it_enters_a_condition(monkeypatch):
-                system.runtime.tell("timer", "nothing that it knows")
+                system.runtime.directory.tell("timer", "nothing that it knows")
             answered, found = in_thread(lambda: system.admin.metrics().published)
             answered.join(PATIENCE_S)
             assert found == [0]

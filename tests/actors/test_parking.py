@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from perdure.actors.queue.waiting_publishers import WaitingPublishers
@@ -42,7 +41,7 @@ class Told:
 
 def parked(count: int) -> tuple[WaitingPublishers, PendingRequests, list[Request], Told]:
     pending, told = PendingRequests(lambda *_: None), Told()
-    waiting_publishers = WaitingPublishers(SimpleNamespace(pending=pending, tuning=SimpleNamespace(publish_timeout_s=10.0)))  # type: ignore[arg-type]
+    waiting_publishers = WaitingPublishers(pending, 10.0)
     requests = []
     for n in range(count):
         request = pending.send("queue", Publish([]), told)

@@ -36,7 +36,7 @@ def test_a_report_looks_only_at_what_has_told() -> None:
         told = deliveries[3]
         assert told is not None
         told.heartbeat(40, "half-way")
-        queue: Any = system.runtime.actors["queue"]
+        queue: Any = system.runtime.directory.actors["queue"]
         assert queue.state.telling == {4}
         leased, queue.state.leased = queue.state.leased, Unread(queue.state.leased)
         try:
@@ -58,6 +58,6 @@ def test_what_is_no_longer_out_has_told_nothing(how: str) -> None:
             delivery.ack()
         else:
             getattr(delivery, how)("not now")
-        queue: Any = system.runtime.actors["queue"]
+        queue: Any = system.runtime.directory.actors["queue"]
         assert not queue.state.telling
         assert system.admin.metrics().progress == {}

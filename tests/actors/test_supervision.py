@@ -171,7 +171,7 @@ def test_whatever_a_handler_raises_fails_its_message_only(kind: type[BaseExcepti
         system.drain(timeout=PATIENCE_S)
         assert [(letter.id, letter.attempts) for letter in system.dead_letters.list()] == [(bad, 2)]
         assert system.admin.metrics().completed == 1
-        assert system.runtime.counters.get("actor_deaths", 0) == 0
+        assert system.runtime.health.counters.get("actor_deaths", 0) == 0
 
 
 def test_an_idle_worker_among_many_is_replaced_soon_after_its_death() -> None:

@@ -15,7 +15,7 @@ DAY_US = 86_400_000_000
 def test_a_deadline_that_was_changed_is_gone() -> None:
     told: list[tuple[str, Any]] = []
     clock = SimpleNamespace(now_us=lambda: DAY_US, seconds_until=lambda at_us: (at_us - DAY_US) / 1e6)
-    timer = Timer(SimpleNamespace(clock=clock, tell=lambda *what: told.append(what)), "timer", 1)  # type: ignore[arg-type]
+    timer = Timer(SimpleNamespace(tell=lambda *what: told.append(what)), clock, 1)
     for n in range(10_000):
         timer.turn([WakeAt("queue", 10 * DAY_US - n), WakeAt("dispatcher", 5 * DAY_US + n)])
     assert len(timer.deadlines) == len(timer.asked) == 2

@@ -19,7 +19,7 @@ from perdure.events.handlers import registry as handler_rules
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.core.decider import Decider
+    from perdure.actors.journal.decider import Decider
     from perdure.events.commands import Draft
 
 PATIENCE_S = 15.0
@@ -111,8 +111,8 @@ def test_change_that_cannot_be_written_is_refused() -> None:
 def test_fact_about_the_machinery_is_given_up_and_those_after_it_are_on_record() -> None:
     system = perdure.System(store=perdure.MemoryStore(), options=perdure.Options(restart_budget=0))
     with system:
-        system.runtime.tell("supervisor", ev.Stopped("\ud800"))
-        system.runtime.tell("supervisor", ev.Stopped("after"))
+        system.runtime.directory.tell("supervisor", ev.Stopped("\ud800"))
+        system.runtime.directory.tell("supervisor", ev.Stopped("after"))
         until(lambda: [record.event for record in system.audit.events(type="Stopped")] == [ev.Stopped("after")])
         machinery = system.admin.metrics().machinery
         assert machinery.get("actor_deaths", 0) == 0
@@ -123,8 +123,8 @@ def test_fact_that_nobody_asked_for_costs_one_journal() -> None:
     system = perdure.System(store=perdure.MemoryStore(), options=perdure.Options(restart_budget=1))
     system.handler(Job)(lambda job: None)
     with system:
-        term = cast("Decider", system.runtime.actors["queue"]).term
-        system.runtime.tell("journal", Append("queue", term, 0, [ev.Stopped("\ud800")], [], []))
+        term = cast("Decider", system.runtime.directory.actors["queue"]).term
+        system.runtime.directory.tell("journal", Append("queue", term, 0, [ev.Stopped("\ud800")], [], []))
         until(lambda: system.admin.metrics().machinery.get("actor_deaths", 0) == 1)
         system.publish(Job("x"))
         system.drain(timeout=PATIENCE_S)

@@ -112,8 +112,8 @@ def run(folder: Path, seed: int, kills: int, census: Census, only: str | None = 
             system.drain(timeout=DRAIN_S)
             assert load.refused == []
             assert system.running
-            live = dump_queue(system.runtime.actors["queue"].state)  # type: ignore[attr-defined]
-            replayed, _ = recover(system.runtime.store)
+            live = dump_queue(system.runtime.directory.actors["queue"].state)  # type: ignore[attr-defined]
+            replayed, _ = recover(system.runtime.log.store)
             assert live == dump_queue(replayed.queue)
         faulthandler.cancel_dump_traceback_later()
         audit = perdure.Audit(folder)
@@ -156,7 +156,7 @@ def test_every_restart_is_on_record_though_the_journal_dies_right_after(tmp_path
     with system:
         for name in ["queue", "journal", "timer", "journal", "dispatcher", "journal", "snapshotter", "journal", "dead_letters"] * 4:
             killed(system, name)
-        expected = {(name, n + 1) for name, deaths in system.runtime.deaths.items() for n in range(deaths)}
+        expected = {(name, n + 1) for name, deaths in system.runtime.health.deaths.items() for n in range(deaths)}
         assert len(expected) == 36
     assert restarts(tmp_path / "data") == expected
 

@@ -183,7 +183,7 @@ def test_a_worker_that_dies_as_it_retires_leaves_as_many_as_there_should_be() ->
     system.handler(Job, parallelism=3)(lambda job: None)
     with system:
         system.run_until_idle()
-        (pool,) = system.runtime.pools.values()
+        (pool,) = system.runtime.pools.by_type.values()
         system.admin.scale(Job, 1)
         taken = pool.inbox.get()  # as one of them, who dies before anything else
         assert type(taken) is Retire

@@ -149,7 +149,7 @@ def test_operators_options_outlive_a_backoff_with_an_address_in_its_repr(folder:
             if not run:
                 system.admin.configure(Job, retries=1)
                 system.admin.scale(Job, 3)
-            spec = next(iter(system.runtime.pools.values())).handler
+            spec = next(iter(system.runtime.pools.by_type.values())).handler
             assert spec.retries == 1
             assert next(iter(system.admin.handlers().values())).workers == 3
     records = [r for r in perdure.Audit(folder).events() if r.name == "HandlerRegistered"]
@@ -165,7 +165,7 @@ def test_operators_options_outlive_other_changes_of_the_code(folder: Path) -> No
         with system:
             if "backoff" not in options:
                 system.admin.configure(Job, retries=1, timeout=9.0)
-            spec = next(iter(system.runtime.pools.values())).handler
+            spec = next(iter(system.runtime.pools.by_type.values())).handler
             return spec.retries, spec.timeout_s
 
     assert retries_and_timeout(retries=5) == (1, 9.0)

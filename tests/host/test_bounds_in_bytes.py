@@ -40,8 +40,8 @@ def failing(disk: MemoryDisk | None = None, **options: Any) -> SimulatedSystem:
 
 def check(system: SimulatedSystem) -> None:
     """Check that the sums are those of what is kept, also after a snapshot."""
-    queue: Any = system.runtime.actors["queue"]
-    letters: Any = system.runtime.actors["dead_letters"]
+    queue: Any = system.runtime.directory.actors["queue"]
+    letters: Any = system.runtime.directory.actors["dead_letters"]
     whole = States(queue.state, dead_letters=letters.state)
     for state in (queue.state, States.decode(whole.encode()).queue):
         assert state.dead_bytes == sum(letter_bytes(letter.fact) for letter in letters.state.letters.values())
@@ -54,7 +54,7 @@ def test_dead_letters_keep_their_bound_in_bytes(full: str) -> None:
         for n in range(60):
             system.publish(Job(n))
         system.advance(10.0)
-        queue: Any = system.runtime.actors["queue"]
+        queue: Any = system.runtime.directory.actors["queue"]
         kept = sorted(letter.message.number for letter in system.dead_letters.list())
         assert 0 < len(kept) < 30
         assert kept == (list(range(60 - len(kept), 60)) if full == "drop_oldest" else list(range(len(kept))))
@@ -81,7 +81,7 @@ def test_replayed_letters_take_no_room() -> None:
         system.admin.pause(Job)
         check(system)
         system.dead_letters.replay_all()
-        queue: Any = system.runtime.actors["queue"]
+        queue: Any = system.runtime.directory.actors["queue"]
         assert queue.state.dead_bytes == 0
 
 
@@ -89,7 +89,7 @@ def test_results_keep_their_bound_in_bytes_and_the_newest_is_there() -> None:
     with failing(results_bytes_max=10_000) as system:
         ids = [system.publish(Job(n, "answer"), keep_result=60.0) for n in range(50)]
         system.advance(10.0)
-        queue: Any = system.runtime.actors["queue"]
+        queue: Any = system.runtime.directory.actors["queue"]
         assert 0 < len(queue.state.results) < 10
         assert queue.state.results_bytes <= 10_000
         assert system.result(ids[-1]) == "x" * TEXT
@@ -106,7 +106,7 @@ def test_bounds_that_were_lowered_are_kept_from_the_start() -> None:
         system.advance(10.0)
         check(system)
     with failing(disk, dead_letters_bytes_max=20_000, results_bytes_max=8_000) as system:
-        queue: Any = system.runtime.actors["queue"]
+        queue: Any = system.runtime.directory.actors["queue"]
         assert 0 < queue.state.dead_bytes <= 20_000
         assert 0 < queue.state.results_bytes <= 8_000
         check(system)

@@ -116,7 +116,7 @@ def test_a_batch_that_waits_for_more_does_not_hold_up_a_stop(folder: Path, until
     with system:
         system.publish(Job(1))
         until(lambda: system.admin.metrics().in_flight == 1)
-        until(lambda: any(d.claim for pool in system.runtime.pools.values() for d in pool.open.values()))
+        until(lambda: any(d.claim for pool in system.runtime.pools.by_type.values() for d in pool.open.values()))
         begun_s = time.monotonic()
         system.stop(grace=STUCK_S)
     assert time.monotonic() - begun_s < BOUND_S

@@ -87,7 +87,7 @@ def test_leases_that_run_out_together_are_lost_in_parts(monkeypatch: pytest.Monk
     with system:
         system.publish_many([Job(i) for i in range(23)])
         assert all(system.checkout(Job, lease=10.0) for _ in range(23))
-        queue: Any = system.runtime.actors["queue"]
+        queue: Any = system.runtime.directory.actors["queue"]
         taken: list[int] = []
         pass_time = queue_actor.Queue._pass_time
 

@@ -36,7 +36,7 @@ class Weak(Exception):
 
 def _states_of(system: perdure.System) -> list[Any]:
     gc.collect()
-    mine = {id(actor.state) for actor in system.runtime.actors.values() if hasattr(actor, "state")}
+    mine = {id(actor.state) for actor in system.runtime.directory.actors.values() if hasattr(actor, "state")}
     return [thing for thing in gc.get_objects() if isinstance(thing, STATES) and id(thing) not in mine]
 
 
@@ -49,9 +49,9 @@ def test_the_state_of_an_actor_that_died_is_gone(name: str, until: Until) -> Non
         for n in range(10):
             system.publish(Pinned(n))
         for round_ in range(3):
-            generation = system.runtime.actors[name].generation
+            generation = system.runtime.directory.actors[name].generation
             system.actors.kill(name)
-            until(lambda generation=generation: system.runtime.actors[name].generation > generation)  # type: ignore[misc]
+            until(lambda generation=generation: system.runtime.directory.actors[name].generation > generation)  # type: ignore[misc]
             system.publish(Pinned(round_))
             assert system.admin.metrics().ready == 11 + round_
         until(lambda: not [thing for thing in _states_of(system) if id(thing) not in before])
@@ -117,6 +117,6 @@ def test_who_gave_up_waiting_for_an_idle_queue_is_forgotten() -> None:
         for _ in range(20):
             with pytest.raises(TimeoutError):
                 system.drain(timeout=0.001)
-        queue: Any = system.runtime.actors["queue"]
+        queue: Any = system.runtime.directory.actors["queue"]
         system.admin.metrics()  # the queue has seen all that was asked before
         assert len(queue.idlers) <= 2

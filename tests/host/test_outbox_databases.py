@@ -168,7 +168,7 @@ def test_process_that_dies_between_commit_and_relay_publishes_once(folder: Path,
 
 
 def _is_on_for_the_first_time_since(system: perdure.System, kills: int) -> bool:
-    return "relay" in system.actors and system.runtime.actors["relay"].generation > kills
+    return "relay" in system.actors and system.runtime.directory.actors["relay"].generation > kills
 
 
 # Not SQLAlchemy on sqlite3: killed inside SQLAlchemy's pool, a thread leaves a connection behind that holds SQLite's lock on the

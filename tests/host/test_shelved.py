@@ -32,7 +32,7 @@ def bulky(i: int) -> Bulky:
 
 def spilled_bytes(system: perdure.System) -> int:
     system.admin.metrics()  # one pass of the queue later, the figure is that of all that was published before
-    return system.runtime.spilled_bytes
+    return system.runtime.figures.spilled_bytes
 
 
 def test_a_backlog_beyond_the_bound_is_handled_in_order(tmp_path: Path) -> None:

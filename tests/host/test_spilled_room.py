@@ -128,13 +128,13 @@ def test_snapshots_and_history_go_on_while_payloads_wait(folder: Path, until: Un
             system.publish_many([Passing(i, body(i)) for i in range(k * 100, k * 100 + 100)])
         until(lambda: len(seen) == 5_000)
         until(lambda: FolderReader(folder).first_seq > 6_000)
-        assert system.runtime.spilled_bytes > 800_000
+        assert system.runtime.figures.spilled_bytes > 800_000
     assert len(FolderReader(folder).segments()) < 8
     again = perdure.System(folder, options=SPILLS)
     with again:
         assert again.recovery is not None
         assert again.recovery.events_replayed < 10
-        assert again.runtime.spilled_bytes > 800_000
+        assert again.runtime.figures.spilled_bytes > 800_000
         parked = [again.checkout(Parked) for _ in range(1_500)]
         assert [delivery.message for delivery in parked if delivery is not None] == [Parked(i, body(i)) for i in range(1_500)]
 

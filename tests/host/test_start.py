@@ -56,21 +56,21 @@ def at_work(system: perdure.System) -> dict[str, int]:
 
 def _actor(system: perdure.System, name: str) -> Any:
     assert system._engine is not None
-    return system._engine.runtime.actors[name]
+    return system._engine.runtime.directory.actors[name]
 
 
 @pytest.mark.parametrize("while_running", [False, True])
 def test_start_returns_when_the_last_worker_is_up(folder: Path, monkeypatch: pytest.MonkeyPatch, while_running: bool) -> None:
     """However slow the supervisor is: each hiring gives a `start` (or `handler`) that does not wait time to return."""
     returned = threading.Event()
-    hire = Supervisor._hire
+    hire = Supervisor._start_if_missing
 
     def slowly(self: Supervisor, name: str, pool: Any) -> None:
         if name.endswith(("Job:11", "Errand:1")):
             returned.wait(HEAD_START_S)
         hire(self, name, pool)
 
-    monkeypatch.setattr(Supervisor, "_hire", slowly)
+    monkeypatch.setattr(Supervisor, "_start_if_missing", slowly)
     if while_running:
         with perdure.System(folder) as system:
             system.handler(Job, parallelism=12)(lambda message: None)
@@ -89,10 +89,12 @@ def test_start_returns_when_the_last_worker_is_up(folder: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("at", ["Job:0", "Job:7", "Errand:1", "event_loop"])
-def test_start_outlives_a_supervisor_that_dies_while_it_hires(folder: Path, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+def test_start_outlives_a_supervisor_that_dies_while_it_start_if_missings(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
     """Its successor hires the rest, the event loop included, and answers who waits."""
     struck: list[str] = []
-    hire = Supervisor._hire
+    hire = Supervisor._start_if_missing
 
     def dies_once(self: Supervisor, name: str, pool: Any) -> None:
         if name.endswith(at) and not struck:
@@ -101,7 +103,7 @@ def test_start_outlives_a_supervisor_that_dies_while_it_hires(folder: Path, monk
             raise RuntimeError(msg)
         hire(self, name, pool)
 
-    monkeypatch.setattr(Supervisor, "_hire", dies_once)
+    monkeypatch.setattr(Supervisor, "_start_if_missing", dies_once)
     with with_handlers(folder) as system:
         assert struck
         assert at_work(system) == {"Job": 12, "Errand": 2}

@@ -134,7 +134,7 @@ def test_a_full_disk_refuses_each_with_an_error_of_its_own() -> None:
 def test_what_the_queue_has_not_looked_at_when_the_system_goes_is_refused() -> None:
     system = SimulatedSystem(seed=1)
     with system:
-        system.runtime.actors["queue"].kill()
+        system.runtime.directory.actors["queue"].kill()
         futures = [system.submit(Job(n)) for n in range(3)]
         system.runtime.pending.abandon(perdure.NotRunning("gone"))
         assert [type(future.exception(timeout=0)) for future in futures] == [perdure.NotRunning] * 3

@@ -9,7 +9,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
-from perdure.actors.execution.scope import CALLER
+from perdure.actors.execution.invocation import CALLER
 from perdure.events.errors import WouldDeadlock
 
 if TYPE_CHECKING:
@@ -36,15 +36,16 @@ class Waits:
             WouldDeadlock: a handler waits, and all workers that could handle it wait for one another, this one included.
         """
         caller = CALLER.get()
-        if caller is None or pools.get(caller.pool.type) is not caller.pool:
+        if caller is None or (pool := pools.get(caller.pool.type)) is not caller.pool:
             yield
             return
+        own = pool.type
         mark = object()
         with self._lock:
-            self._waits[mark] = (caller.name, caller.pool.type, wanted)
+            self._waits[mark] = (caller.name, own, wanted)
             if wanted not in _able(list(self._waits.values()), pools):
                 del self._waits[mark]
-                raise WouldDeadlock(_told(caller.pool, wanted))
+                raise WouldDeadlock(_told(pool, wanted))
         try:
             yield
         finally:

@@ -14,7 +14,10 @@ from perdure.actors.requests.pending import Request
 from perdure.events.codec.commit_size import measure
 
 if TYPE_CHECKING:
+    from perdure.actors.core.actor import Home
     from perdure.actors.core.messages import Effect
+    from perdure.actors.journal.log_state import LogState
+    from perdure.actors.requests.pending import PendingRequests
     from perdure.events import vocabulary as ev
     from perdure.events.codec.commit_size import Size
     from perdure.events.codec.snapshot import States
@@ -28,6 +31,11 @@ class Decider(Actor):
     A new journal means a new term too: what was decided and not yet written is gone, so the state is folded anew.
     """
 
+    def __init__(self, directory: Home, pending: PendingRequests, log: LogState, name: str, generation: int) -> None:
+        super().__init__(directory, name, generation)
+        self.pending = pending
+        self.log = log
+
     term = 0
     """Counted across successors, so that nothing of a dead one can be taken for its successor's."""
 
@@ -37,7 +45,7 @@ class Decider(Actor):
 
     def begin(self) -> None:
         """Start a term."""
-        self.term = self.runtime.next_term(self.name)
+        self.term = self.log.next_term(self.name)
         self.ready = False
         vars(self).pop("state", None)  # folded anew: there is no room for both
         self.backlog: list[Any] = []
@@ -47,10 +55,10 @@ class Decider(Actor):
         self.written: list[Effect] = []
         self.synced: list[Effect] = []
         self.wake_at_us = 0
-        self.made_before = frozenset(self.runtime.pending.outstanding)
+        self.made_before = frozenset(self.pending.outstanding)
         """The requests, by key, that were made before this term: what was committed before them is in the log that it folds. All
         later ones come from the mailbox, behind the notices (`Committed`) of what was committed before they were made."""
-        self.runtime.tell("journal", BeginTerm(self.name, self.term))
+        self.directory.tell("journal", BeginTerm(self.name, self.term))
 
     def on_batch(self, messages: list[Any]) -> None:
         """Handle a batch, or keep it until the state is there."""
@@ -74,18 +82,18 @@ class Decider(Actor):
             # In the order in which they were made: one that was told to the last of this name must not come after one told to this.
             # But none that is still to come from the mailbox: what was committed before it was made may lie there ahead of it.
             told = {message.key for message in self.backlog if type(message) is Request}
-            requests = self.runtime.pending.unanswered(self.name, self.made_before | told)
+            requests = self.pending.unanswered(self.name, self.made_before | told)
             messages, self.backlog = [*(m for m in self.backlog if type(m) is not Request), *requests], []
-        outstanding = self.runtime.pending.outstanding
+        outstanding = self.pending.outstanding
         # Who was refused while his request lay here has been told that nothing will come of it.
         self.handle([m for m in messages if type(m) is not Request or m.key in outstanding])
 
     def _begin_term(self, seq: int) -> None:
-        states = self.runtime.warm_states(self.name)
+        states = self.log.warm_states(self.name)
         if states is None:
-            states, _ = self.runtime.fold(seq, frozenset({self.name}))
+            states, _ = self.log.fold(seq, frozenset({self.name}))
         else:
-            advance(self.runtime.store, states, seq)
+            advance(self.log.store, states, seq)
         self.term_begun(states, seq)
         self.ready = True
 
@@ -103,10 +111,10 @@ class Decider(Actor):
             size = measure(self.events) if self.size is None else self.size
             append = Append(self.name, self.term, now_us, self.events, self.written, self.synced, size)
             self.events, self.written, self.synced = [], [], []
-            self.runtime.tell("journal", append)
+            self.directory.tell("journal", append)
 
     def wake_by(self, at_us: int) -> None:
         """Have the timer send a `Wake` at a time, unless it will come sooner anyway."""
         if not self.wake_at_us or at_us < self.wake_at_us:
             self.wake_at_us = at_us
-            self.runtime.tell("timer", WakeAt(self.name, at_us))
+            self.directory.tell("timer", WakeAt(self.name, at_us))

@@ -1,0 +1,83 @@
+"""What a host adds to a running system: schedules and outboxes, as the actors that serve them see these.
+
+The actors are `scheduler` and `relay` in `services`; the host implements both protocols (`handling/schedules`, `outbox`).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from perdure.events.commands import Draft
+    from perdure.events.errors import InvalidMessage
+
+__all__ = ["Extensions", "Schedule", "Source"]
+
+
+class Schedule(Protocol):
+    """When to publish, and what."""
+
+    @property
+    def name(self) -> str:
+        """The name under which its ticks are recorded."""
+
+    @property
+    def missed(self) -> str:
+        """Which ticks to make up for that were missed while nothing ran: the `last`, `all`, or `none`."""
+
+    def after(self, at_us: int) -> int:
+        """Return the first tick after a time, in microseconds."""
+
+    def draft(self, due_us: int) -> Draft:
+        """Return the message of a tick."""
+
+
+class Source(Protocol):
+    """One outbox. Both methods are called in the relay's thread, and may raise whatever its database raises."""
+
+    @property
+    def name(self) -> str:
+        """The name under which it is registered."""
+
+    @property
+    def every_s(self) -> float:
+        """Seconds between two reads."""
+
+    def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
+        """Return the oldest rows behind this row number, up to a bound of its own; an error stands for a row that is no message."""
+
+    def delete(self, rows: list[int]) -> None:
+        """Remove rows that are published."""
+
+
+class Extensions:
+    """The schedules and outboxes of one run. Safe in any thread.
+
+    Neither dict is ever changed in place: a change makes another dict, so a thread that iterates is not disturbed.
+    """
+
+    def __init__(self) -> None:
+        self.schedules: dict[str, Schedule] = {}
+        self.outboxes: dict[str, Source] = {}
+        self._lock = threading.Lock()
+
+    def add_schedule(self, schedule: Schedule) -> None:
+        """Register a schedule, in place of one of the same name."""
+        with self._lock:
+            self.schedules = {**self.schedules, schedule.name: schedule}
+
+    def drop_schedule(self, name: str) -> None:
+        """Remove a schedule."""
+        with self._lock:
+            self.schedules = {known: schedule for known, schedule in self.schedules.items() if known != name}
+
+    def add_outbox(self, source: Source) -> None:
+        """Register an outbox."""
+        with self._lock:
+            self.outboxes = {**self.outboxes, source.name: source}
+
+    def drop_outbox(self, name: str) -> None:
+        """Remove an outbox."""
+        with self._lock:
+            self.outboxes = {known: source for known, source in self.outboxes.items() if known != name}

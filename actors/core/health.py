@@ -1,0 +1,37 @@
+"""How one run fares: deaths, counters, events about actors that are not on record yet, and whether it is closing or has failed.
+
+It outlives every actor, the supervisor included. What follows from a death is decided in `actors/services`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perdure.events.vocabulary import Event
+
+__all__ = ["Health"]
+
+
+class Health:
+    """What is known of the run itself; for the supervisor, the engine and the metrics."""
+
+    def __init__(self) -> None:
+        self.deaths: dict[str, int] = {}
+        """By actor: how many times it died in this run."""
+        self.recent_deaths: dict[str, list[float]] = {}
+        """By actor: the times of the deaths that count in the budget."""
+        self.counters: dict[str, int] = {}
+        """Restarts, failed snapshots, I/O errors and the like in this run."""
+        self.unrecorded: dict[int, Event] = {}
+        """By `id`: events about actors that are not known to be on record; the death of a supervisor or a journal loses none."""
+        self.failed: BaseException | None = None
+        """Why the run has stopped for good; None: it has not."""
+        self.lacks_threads = False
+        """An actor could not be started, and that was logged as an error."""
+        self.closing = False
+        """A stop has begun."""
+
+    def count(self, what: str, n: int = 1) -> None:
+        """Add to a counter."""
+        self.counters[what] = self.counters.get(what, 0) + n

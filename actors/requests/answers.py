@@ -1,0 +1,40 @@
+"""The effects that answer requests: released by the journal once what the answer tells of is on record.
+
+`Effect` and the effects that tell actors are in `actors/core/messages.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from perdure.actors.requests.pending import PendingRequests, Request
+
+__all__ = ["Settle", "SettleAll"]
+
+
+@attrs.define(eq=False)
+class Settle:
+    """Answer a request; a callable value is called with the sequence number and returns the answer."""
+
+    pending: PendingRequests
+    request: Request
+    value: Any
+
+    def release(self, seq: int) -> None:
+        """See `Effect.release`."""
+        self.pending.settle(self.request, self.value(seq) if callable(self.value) else self.value)
+
+
+@attrs.define(eq=False)
+class SettleAll:
+    """Answer many requests that they are done."""
+
+    pending: PendingRequests
+    requests: list[Request]
+
+    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
+        """See `Effect.release`."""
+        self.pending.settle_all(self.requests)

@@ -1,0 +1,76 @@
+"""The parts of one run in one hand: `Runtime`. Only the engine, which builds it, and the supervisor see all of them.
+
+Every other actor takes the parts that it uses; which these are is in `roles`. No decision is made here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.actors.core.directory import Directory
+from perdure.actors.core.executor import Threads
+from perdure.actors.core.extensions import Extensions
+from perdure.actors.core.health import Health
+from perdure.actors.execution.host_context import HostContext
+from perdure.actors.journal.log_state import LogState
+from perdure.actors.queue.queue_report import QueueFigures
+from perdure.actors.requests.pending import PendingRequests
+from perdure.actors.requests.raised_errors import Raised
+from perdure.actors.services.restart_budget import RestartBudget
+from perdure.actors.workers.context import ContextServices
+from perdure.actors.workers.handler_pools import HandlerPools
+from perdure.actors.workers.outcome import Failures
+from perdure.actors.workers.reporting import Reporter
+from perdure.actors.workers.worker import WorkerServices
+
+if TYPE_CHECKING:
+    import random
+
+    from perdure.actors.core.clock import Clock
+    from perdure.actors.core.executor import Executor
+    from perdure.actors.core.tuning import Tuning
+    from perdure.actors.workers.publisher import Publisher
+    from perdure.events.queue.decisions import Limits
+    from perdure.store import EventStore
+
+__all__ = ["Runtime"]
+
+
+class Runtime:
+    """One run: what its actors share, and what outlives each of them."""
+
+    def __init__(
+        self,
+        *,
+        store: EventStore,
+        clock: Clock,
+        rng: random.Random,
+        publisher: Publisher,
+        tuning: Tuning,
+        limits: Limits,
+        run: str,
+        host: HostContext | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        self.run = run
+        """The id of this run."""
+        self.clock = clock
+        self.started_us = clock.now_us()
+        self.executor: Executor = executor or Threads()
+        self.tuning = tuning
+        self.limits = limits
+        self.directory = Directory(self.executor)
+        self.pending = PendingRequests(self.directory.tell)
+        self.log = LogState(store, tuning)
+        self.pools = HandlerPools()
+        self.health = Health()
+        self.extensions = Extensions()
+        self.host = host or HostContext()
+        self.raised = Raised()
+        """By message id: the exception that ended a message whose result is kept, for those who wait for it in this process."""
+        self.figures = QueueFigures()
+        self.failures = Failures(self.executor, rng, tuning, self.raised)
+        self.reporter = Reporter(self.directory, self.pending)
+        contexts = ContextServices(publisher, tuning, clock, self.executor, self.pending)
+        self.worker_services = WorkerServices(contexts, self.host, self.failures, self.reporter)
+        self.budget = RestartBudget(self.executor, tuning, self.health, self.pending, self.pools)
