@@ -1,7 +1,7 @@
 """Taking in publishes: many in one decision where that can be, each on its own merits where not.
 
-Whether one is accepted is a rule (`events/queue/publishing`); waiting publishes are in `waiting_publishers`; all else, in
-`queue`.
+Which ones are decided together, and whether they are accepted, are rules (`events/queue`: `publish_groups`, `publishing`); waiting
+publishes are in `waiting_publishers`; all else, in `queue`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.queue.waiting_publishers import WaitingPublishers
 from perdure.actors.requests.answers import Settle, SettleAll
-from perdure.events.commands import DraftRun, Publish
+from perdure.events.commands import DraftRun
 from perdure.events.errors import PerdureError
+from perdure.events.queue.publish_groups import group_key, merged
 
 if TYPE_CHECKING:
     from perdure.actors.queue.queue import Queue
     from perdure.actors.requests.pending import Request
+    from perdure.events.commands import Publish
 
 __all__ = ["PASS_BYTES", "PASS_EVENTS", "Admission"]
 
@@ -25,8 +27,6 @@ logger = logging.getLogger("perdure")
 PASS_EVENTS = 20_000
 PASS_BYTES = 16 << 20
 """Events and bytes of one append, but for what is decided about last in it: a pass that decides about more is sent in several."""
-SHORT_RUN = 8
-"""Messages published together that are accepted in one with those round them, and keep their ids one by one then."""
 
 
 class Admission:
@@ -60,16 +60,13 @@ class Admission:
         came, self._came = self._came, []
         self._drafts = self._bytes = 0
         alike: list[Request] = []
-        kind: Any = None
+        kind: object = None
         for request in came:
             command = request.command
             if request.seen or request.times > 1:
                 command.fresh = False  # sent again, or told twice: its ids may be known by now
             request.seen = True
-            drafts = command.drafts
-            mine: Any = ""  # all that are not plain are alike in that each is looked at
-            if type(drafts) is DraftRun and command.fresh:
-                mine = drafts.type if len(drafts.payloads) <= SHORT_RUN else request  # a run keeps its ids in a row by itself
+            mine = group_key(command)
             if alike and mine != kind:
                 self._decide_alike(alike, now_us)
                 alike = []
@@ -82,7 +79,7 @@ class Admission:
         queue = self._queue
         if len(requests) > 1 and not self.waiting_publishers.parked:
             try:
-                queue.decide(_together([request.command for request in requests]), now_us)
+                queue.decide(merged([request.command for request in requests]), now_us)
             except PerdureError:
                 logger.debug("%d publishes cannot be accepted as one", len(requests))
             else:
@@ -123,13 +120,3 @@ class Admission:
     def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
         self._queue.decide(publish, now_us)
         self._queue.synced.append(Settle(self._queue.pending, request, None))
-
-
-def _together(publishes: list[Publish]) -> Publish:
-    """Make one command of many; plain messages stay in columns."""
-    runs: Any = [publish.drafts for publish in publishes]
-    if not publishes[0].fresh:
-        return Publish([draft for run in runs for draft in run])
-    ids = [ident for run in runs for ident in run.ids]
-    payloads = [payload for run in runs for payload in run.payloads]
-    return Publish(DraftRun(runs[0].type, ids, payloads, sum([run.payload_bytes() for run in runs])), fresh=True)

@@ -24,7 +24,6 @@ from perdure.actors.requests.result_waiters import Awaiting
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.workers.pool import Delivery
 from perdure.actors.workers.worker_messages import Subscribe
-from perdure.events import vocabulary as ev
 from perdure.events.codec.commit_size import Size, check_commit, measure
 from perdure.events.commands import (
     AwaitResult,
@@ -43,6 +42,7 @@ from perdure.events.commands import (
 )
 from perdure.events.errors import PerdureError, QueueFull, as_refusal
 from perdure.events.queue import decisions as rules
+from perdure.events.queue.consumer_reports import is_refused
 from perdure.events.queue.endings import excess
 from perdure.events.queue.folds import evolve_all
 from perdure.events.queue.lookup import stand
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.requests.raised_errors import Raised
     from perdure.actors.workers.handler_pools import HandlerPools
+    from perdure.events import vocabulary as ev
     from perdure.events.codec.snapshot import States
     from perdure.events.queue.decisions import Limits
 
@@ -350,11 +351,7 @@ class Queue(Decider):
     def _report_of_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
         """Record what a manual consumer says of its delivery; it waits to hear whether it still had it."""
         events = self.decide(report, now_us)
-        if events:
-            refused = isinstance(events[0], ev.LateResultRefused)
-        else:  # Sent again, it may have been recorded before; but a completion only where it is one that is on record.
-            refused = request.times == 1 or (isinstance(report, Done) and not rules.is_completed(self.state, report))
-        if refused:
+        if is_refused(self.state, report, events, sent_again=request.times > 1):
             self.pending.refuse(request, rules.lease_lost(report.id, report.attempt))
         else:
             self.synced.append(Settle(self.pending, request, None))

@@ -14,6 +14,7 @@ import attrs
 from perdure.actors.core.actor import Actor
 from perdure.events.commands import Publish
 from perdure.events.errors import DuplicateKey, InvalidMessage, NotRunning
+from perdure.events.schedules.outbox_polling import OutboxPolling
 
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Home
@@ -26,7 +27,6 @@ __all__ = ["REFUSALS", "Relay"]
 
 logger = logging.getLogger("perdure")
 
-RETRY_MAX_S = 30.0
 REFUSALS = (DuplicateKey, InvalidMessage)
 """What is wrong with one row, and no reason why another should wait."""
 
@@ -63,18 +63,8 @@ class _Progress:
 
     drafts: dict[int, Draft] = attrs.field(factory=dict)
     """What was read and is not settled."""
-    next_s: float = 0.0
-    """When to look again."""
-    failures: int = 0
-    """In a row."""
-    last: int = 0
-    """The last row that was read."""
-    after: int = 0
-    """Up to here rows were refused, so it looks behind them; 0: from the beginning."""
-    again_s: float = 0.0
-    """When to try the refused ones again."""
-    refusals: int = 0
-    """How many times in a row some were refused, from the beginning to the end."""
+    polling: OutboxPolling = attrs.field(factory=OutboxPolling)
+    """When and from where it is read next."""
 
 
 class Relay(Actor):
@@ -97,7 +87,7 @@ class Relay(Actor):
 
     def patience_s(self) -> float | None:
         """Wait for the next look; while the queue has a batch, for its word."""
-        due = [progress.next_s for progress in self.progress.values() if not progress.drafts]
+        due = [progress.polling.next_s for progress in self.progress.values() if not progress.drafts]
         return max(0.0, min(due) - self.now_s()) if due else None
 
     def on_idle(self) -> None:
@@ -111,7 +101,7 @@ class Relay(Actor):
                 self._settle(message)
             else:
                 for progress in self.progress.values():
-                    progress.next_s = 0.0
+                    progress.polling.hurry()
         self._look_at_all()
 
     def _look_at_all(self) -> None:
@@ -119,24 +109,20 @@ class Relay(Actor):
         self.progress = {name: self.progress.get(name, _Progress()) for name in sources}
         for name, source in sources.items():
             progress = self.progress[name]
-            if not progress.drafts and progress.next_s <= self.now_s():
+            if not progress.drafts and progress.polling.is_due(self.now_s()):
                 self._look(source, progress)
 
     def _look(self, source: Source, progress: _Progress) -> None:
-        now_s = self.now_s()
-        progress.next_s = now_s + source.every_s
-        if progress.after and progress.again_s <= now_s:
-            progress.after = 0
+        polling = progress.polling
+        after = polling.begin(self.now_s(), source.every_s)
         try:
-            read = source.read(progress.after)
+            read = source.read(after)
         except Exception as error:  # noqa: BLE001 - a database that is down is no reason for an actor to die again and again
             self._failed(source, progress, error)
             return
+        polling.found(read[-1][0] if read else 0)
         if not read:
-            if not progress.after:
-                progress.refusals = 0
             return
-        progress.last = read[-1][0]
         for row, draft in read:
             if isinstance(draft, InvalidMessage):
                 self._refused(source, progress, row, draft)
@@ -145,7 +131,7 @@ class Relay(Actor):
         if progress.drafts:
             self._publish(source.name, progress.drafts)
         else:
-            progress.next_s = 0.0
+            polling.hurry()
 
     def _publish(self, name: str, drafts: dict[int, Draft]) -> None:
         # Sent again until it is answered, whoever dies; what is known already is answered and adds nothing.
@@ -163,8 +149,7 @@ class Relay(Actor):
             except Exception as error:  # noqa: BLE001 - as above
                 self._failed(source, progress, error)
             else:
-                progress.failures = 0
-                progress.next_s = 0.0
+                progress.polling.succeed()
         elif len(told.rows) > 1 and rows and not isinstance(told.error, NotRunning):
             # One of them is in the way of the others (its key may be held): each on its own merits.
             for row in rows:
@@ -172,7 +157,7 @@ class Relay(Actor):
             return
         elif rows and isinstance(told.error, REFUSALS):
             self._refused(source, progress, rows[0], told.error)
-            progress.next_s = 0.0
+            progress.polling.hurry()
         else:
             self._failed(source, progress, told.error)
         for row in rows:
@@ -180,20 +165,12 @@ class Relay(Actor):
 
     def _refused(self, source: Source, progress: _Progress, row: int, error: BaseException) -> None:
         """Leave a row where it is and look behind it; all such are tried again together, after a pause that grows."""
-        level = logging.DEBUG
-        if not progress.after:  # the first since it last looked from the beginning
-            progress.refusals += 1
-            pause_s = min(source.every_s * 2.0 ** min(progress.refusals, 10), RETRY_MAX_S)
-            progress.again_s = self.now_s() + pause_s
-            level = logging.WARNING
-        progress.after = max(progress.after, progress.last)
-        again_s = progress.again_s - self.now_s()
+        now_s = self.now_s()
+        level = logging.WARNING if progress.polling.refuse(now_s, source.every_s) else logging.DEBUG
+        again_s = progress.polling.retry_s - now_s
         logger.log(level, "row %d of the outbox %s was refused, tried again in %.1f s: %s", row, source.name, again_s, error)
 
     def _failed(self, source: Source, progress: _Progress, error: BaseException) -> None:
         """Leave the rows where they are, and look again after a pause that grows."""
-        progress.failures += 1
-        pause_s = min(source.every_s * 2.0 ** min(progress.failures, 10), RETRY_MAX_S)
-        progress.next_s = self.now_s() + pause_s
-        progress.again_s = min(progress.again_s, progress.next_s)  # rows of this batch may lie in front of refused ones
+        pause_s = progress.polling.fail(self.now_s(), source.every_s)
         logger.warning("the outbox %s could not be relayed, tried again in %g s: %r", source.name, pause_s, error)

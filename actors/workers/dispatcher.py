@@ -18,8 +18,10 @@ from perdure.actors.workers.worker_messages import StartWorker, Subscribe, Worke
 from perdure.events.codec.commit_size import check_commit, measure
 from perdure.events.commands import ExpireLease, Extend, Fail, Release, Subscription
 from perdure.events.errors import as_refusal
+from perdure.events.handlers import elasticity
 from perdure.events.handlers import registry as rules
 from perdure.events.handlers.overdue_lease import Attempt, End, overdue
+from perdure.events.handlers.subscription_window import window
 
 if TYPE_CHECKING:
     from perdure.actors.core.clock import Clock
@@ -35,10 +37,6 @@ if TYPE_CHECKING:
     from perdure.events.codec.snapshot import States
 
 __all__ = ["Dispatcher"]
-
-
-SLACK_US = 1_000_000
-"""How often an elastic handler is looked at for workers it has no use for."""
 
 
 class _Nobody:
@@ -88,7 +86,8 @@ class Dispatcher(Decider):
         self.given_back: int | None = None
         """How many handlers still ran when the grace period of a stop was over; None until then."""
         self.quiet_by_us = 0
-        self.slack_since_us = 0
+        self.quiet_time = elasticity.QuietTime()
+        """After which elastic handlers may shrink."""
         super().begin()
 
     def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
@@ -202,12 +201,18 @@ class Dispatcher(Decider):
         """Tell the queue how much may be out with this handler's workers."""
         tuning, handler = self.tuning, pool.handler
         slots = pool.target * max(1, handler.batch_size)
-        # What a limited rate lets go out is to start at once.
-        ahead = 0 if handler.interval_us else rules.prefetch(pool.run_us, tuning.prefetch_ms * 1000, tuning.prefetch_max)
-        window = 0 if pool.closed else slots * (1 + ahead)
+        may_be_out = 0
+        if not pool.closed:
+            may_be_out = window(
+                slots,
+                pool.run_us,
+                rate_limited=handler.interval_us > 0,
+                prefetch_us=tuning.prefetch_ms * 1000,
+                prefetch_max=tuning.prefetch_max,
+            )
         elastic = not pool.closed and handler.parallelism_max > pool.target
         subscription = Subscription(
-            pool.type, window, slots, handler.retries, handler.limit_us, handler.interval_us, handler.burst, elastic
+            pool.type, may_be_out, slots, handler.retries, handler.limit_us, handler.interval_us, handler.burst, elastic
         )
         self.directory.tell("queue", Subscribe(subscription, pool))
 
@@ -216,9 +221,9 @@ class Dispatcher(Decider):
         handler = self.state.handlers.get(pool.type)
         if handler is None:
             return  # that it is there was lost with its frame, and will be told again
-        self.slack_since_us = now_us
-        self._adapt(pool, handler.grown(ready))
-        self.wake_by(now_us + SLACK_US)
+        self.quiet_time.restart(now_us)
+        self._adapt(pool, elasticity.grown(handler.parallelism, ready))
+        self.wake_by(self.quiet_time.over_us)
 
     def _shrink(self, now_us: int) -> None:
         """Take workers from elastic handlers that had no use for them for a while."""
@@ -226,14 +231,13 @@ class Dispatcher(Decider):
         elastic = [p for p in self.pools.by_type.values() if p.type in handlers and handlers[p.type].has_grown]
         if not elastic or self.quiescing is not None:
             return
-        if now_us < self.slack_since_us + SLACK_US:
-            self.wake_by(self.slack_since_us + SLACK_US)
-            return
-        self.slack_since_us = now_us
-        for pool in elastic:
-            if len(pool.open) < pool.target:
-                self._adapt(pool, handlers[pool.type].shrunk)
-        self.wake_by(now_us + SLACK_US)
+        if self.quiet_time.is_over(now_us):
+            self.quiet_time.restart(now_us)
+            for pool in elastic:
+                if elasticity.is_underused(pool.target, len(pool.open)):
+                    handler = handlers[pool.type]
+                    self._adapt(pool, elasticity.shrunk(handler.parallelism, handler.registered.parallelism))
+        self.wake_by(self.quiet_time.over_us)
 
     def _adapt(self, pool: Pool, parallelism: int) -> None:
         events = rules.decide(self.state, rules.Adapt(pool.type, parallelism))

@@ -23,7 +23,6 @@ __all__ = [
     "Scale",
     "decide",
     "evolve",
-    "prefetch",
 ]
 
 WORKERS_MAX = 10_000
@@ -50,15 +49,6 @@ class Handler:
     def has_grown(self) -> bool:
         """Whether it has more workers than its minimum because it was pressed; what an operator set stays."""
         return self.scaled is None and self.registered.parallelism < self.parallelism <= self.registered.parallelism_max
-
-    def grown(self, ready: int) -> int:
-        """Give how many workers it should have where `ready` messages wait: as many more as it has, or as there are of them."""
-        return self.parallelism + min(ready, max(1, self.parallelism))
-
-    @property
-    def shrunk(self) -> int:
-        """How many it should have where it has no use for all: half of those above the minimum less."""
-        return self.parallelism - max(1, (self.parallelism - self.registered.parallelism) // 2)
 
 
 @attrs.define
@@ -151,14 +141,6 @@ def decide(state: HandlersState, command: Register | Scale | Adapt | Configure |
             return [ev.Resumed("")] if state.paused or state.paused_types else []
         case Resume(type_name):
             return [ev.Resumed(type_name)] if type_name in state.paused_types else []
-
-
-def prefetch(run_us: float, prefetch_us: float, most: int) -> int:
-    """Tell how many messages may lie ready for a worker beside the one it has, so that it need not wait for the next.
-
-    `run_us` is how long its handler takes, 0 where nobody knows yet: then none, as it may be long.
-    """
-    return min(int(prefetch_us / run_us), most) if run_us else 0
 
 
 def _known(state: HandlersState, type_name: str) -> Handler:

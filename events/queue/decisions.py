@@ -47,7 +47,6 @@ __all__ = [
     "deliver",
     "done_for",
     "has_expired",
-    "is_completed",
     "lease_lost",
     "next_deadline_us",
     "next_pace_us",
@@ -98,11 +97,6 @@ def lease_lost(ident: str, attempt: int) -> LeaseLost:
         f"attempt {attempt} of message {ident} is no longer yours: it was settled, it expired, or a later attempt has begun. "
         "Stop working on it; its outcome is not taken."
     )
-
-
-def is_completed(state: QueueState, report: Done) -> bool:
-    """Tell whether exactly this attempt is what completed its message."""
-    return state.finished.get(report.number) == (report.id, report.attempt) and report.number not in state.dead
 
 
 def _extend(state: QueueState, command: Extend, now_us: int, _limits: Limits) -> Events:

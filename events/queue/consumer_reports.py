@@ -1,0 +1,38 @@
+"""Whether a manual consumer's report of its delivery counts, or comes after the lease was lost.
+
+Pure. What follows from a report is decided in `outcomes`; the answer is given by `actors/queue/queue`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.events import vocabulary as ev
+from perdure.events.commands import Done
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perdure.events.commands import Fail, Release
+    from perdure.events.queue.state import QueueState
+
+__all__ = ["is_refused"]
+
+
+def is_refused(state: QueueState, report: Done | Fail | Release, events: Sequence[ev.Event], *, sent_again: bool) -> bool:
+    """Tell whether the reporter had lost its lease.
+
+    Args:
+        state: the queue with `events` folded.
+        report: what the consumer reported.
+        events: what followed from the report.
+        sent_again: whether the report may have been decided before. It then counts where nothing follows from it now; a completion
+            counts only where exactly this attempt completed its message.
+    """
+    if events:
+        return isinstance(events[0], ev.LateResultRefused)
+    return not sent_again or (isinstance(report, Done) and not _has_completed(state, report))
+
+
+def _has_completed(state: QueueState, report: Done) -> bool:
+    return state.finished.get(report.number) == (report.id, report.attempt) and report.number not in state.dead
