@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import threading
 import weakref
 from contextvars import copy_context
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 from perdure.actors.core.clock import Clock, SystemClock
@@ -43,10 +41,11 @@ from perdure.runtime import live_systems as living
 from perdure.runtime import serving
 from perdure.runtime.engine import Engine
 from perdure.runtime.step_thread import Apart
-from perdure.store import EventStore, History, SegmentStore
+from perdure.store import EventStore, History, SegmentStore, canonical_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self, SupportsIndex
 
@@ -187,7 +186,7 @@ class System(Handling, Results):
     @staticmethod
     def live(folder: str | Path) -> System | None:
         """Give the System of this very process that runs in `folder`, for example one that an earlier notebook cell has started."""
-        found: System | None = living.live(Path(os.path.realpath(folder)))
+        found: System | None = living.live(canonical_address(folder))
         return found
 
     def start(self) -> None:
@@ -384,10 +383,7 @@ class System(Handling, Results):
         if self._engine is not None:
             self._engine = self._life = None
             self._why_not_running = living.why_forked(parent)
-            path = getattr(self._store, "path", None)
-            if path is not None:
-                # What the parent writes from now on is read from the folder.
-                self.audit = Audit._unread(path)  # noqa: SLF001 - the front door's own
+            self.audit = Audit(store=self._store.separate_reader())  # reads what the parent writes from now on
 
     def __enter__(self) -> Self:
         """Start; see `start`."""

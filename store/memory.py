@@ -1,4 +1,4 @@
-"""An event store in memory, for tests and for queues that need not outlive their process. Keeps the store's whole contract.
+"""An event store in memory, for tests and for queues that need not outlive their process. It keeps the whole contract of a store.
 
 It survives `close` and `open` of the same object, so a test can restart a system on it.
 """
@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.store.format import frame as fr
-from perdure.store.protocol import Frame, Recovered, Snapshot
-from perdure.store.retention_hold import Hold
+from perdure.store.protocol import Frame, LogSize, Recovered, Snapshot
+from perdure.store.retention_hold import RetentionHold
+from perdure.store.survey import Stretch, SurveyedSnapshot, WholeFrame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
 __all__ = ["MemoryStore"]
+
+STORE_ID = bytes(16)
+PLACE = "memory"
 
 
 class MemoryStore:
@@ -31,10 +35,12 @@ class MemoryStore:
         self.drop_history = drop_history
         self._frames: list[Frame] = []
         self._ends: list[int] = []
+        self._begins_after = fr.chain_after(STORE_ID)
+        """Chain hash before the first frame that is kept."""
         self._snapshots: dict[int, Snapshot] = {}
         self._open = False
         self._lock = threading.Lock()
-        self._hold = Hold(lambda: None)
+        self._hold = RetentionHold(lambda: None)
 
     def open(self) -> Recovered:
         """See `EventStore.open`."""
@@ -85,14 +91,6 @@ class MemoryStore:
         """See `EventStore.seal`: nothing rots here."""
         self._check_open()
 
-    def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
-        """See `EventStore.frames`."""
-        with self._lock:
-            frames, i = self._frames, bisect_right(self._ends, after)
-        while i < len(frames) and (until is None or frames[i].first_seq <= until):
-            yield frames[i]
-            i += 1
-
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `EventStore.save_snapshot`."""
         self._check_open()
@@ -100,13 +98,8 @@ class MemoryStore:
         with self._hold.dropping() as may_drop:
             self._snapshots = dict(kept[-self.snapshots_kept :] if may_drop else kept)
 
-    @property
-    def first_seq(self) -> int:
-        """See `EventStore.first_seq`."""
-        return self._frames[0].first_seq if self._frames else 1
-
     def retire_history(self) -> int:
-        """See `EventStore.retire_history`: a frame is the segment here."""
+        """See `EventStore.retire_history`: each frame counts as a segment."""
         self._check_open()
         kept = sorted(self._snapshots)
         if not self.drop_history or len(kept) < self.snapshots_kept:
@@ -115,26 +108,81 @@ class MemoryStore:
             if not may_drop:
                 return 0
             gone = min(bisect_right(self._ends, kept[0]), len(self._frames) - 1)  # the last one says where the log ends
-            self._frames, self._ends = self._frames[gone:], self._ends[gone:]  # new lists: who reads the old ones reads on
+            for whole in _packed(self._frames[:gone], self._begins_after):
+                self._begins_after = whole.chain
+            self._frames, self._ends = self._frames[gone:], self._ends[gone:]  # new lists: readers of the old ones go on
         return gone
 
     def hold_history(self) -> AbstractContextManager[None]:
         """See `EventStore.hold_history`."""
         return self._hold.held()
 
-    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
-        """See `EventStore.snapshots`."""
-        for seq in sorted(self._snapshots, reverse=True):
-            if at_most is None or seq <= at_most:
-                yield self._snapshots[seq]
-
     def spill(self) -> None:
         """See `EventStore.spill`: there is only memory."""
 
+    def separate_reader(self) -> MemoryStore:
+        """See `EventStore.separate_reader`: a forked child has a copy of this object."""
+        return self
+
+    # --- reading ---------------------------------------------------------------------------------------------------------
+
+    address: None = None
+    """See `LogReader.address`: no other process can read it."""
+
     @property
-    def bytes_on_disk(self) -> int:
-        """The size of all frames and snapshots in bytes, uncompressed."""
-        return sum(len(f.body) for f in self._frames) + sum(len(s.body) for s in self._snapshots.values())
+    def first_seq(self) -> int:
+        """See `LogReader.first_seq`."""
+        return self._frames[0].first_seq if self._frames else 1
+
+    def check_readable(self) -> None:
+        """See `LogReader.check_readable`: memory always is."""
+
+    def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
+        """See `LogReader.frames`."""
+        with self._lock:
+            frames, i = self._frames, bisect_right(self._ends, after)
+        while i < len(frames) and (until is None or frames[i].first_seq <= until):
+            yield frames[i]
+            i += 1
+
+    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
+        """See `LogReader.snapshots`."""
+        kept = self._snapshots
+        for seq in sorted(kept, reverse=True):
+            if at_most is None or seq <= at_most:
+                yield kept[seq]
+
+    def snapshot_seqs(self) -> list[int]:
+        """See `LogReader.snapshot_seqs`."""
+        return sorted(self._snapshots)
+
+    def size(self) -> LogSize:
+        """See `LogReader.size`: the bytes are uncompressed, and all frames are one segment."""
+        frames, snapshots = self._frames, self._snapshots
+        total = sum(len(frame.body) for frame in [*frames]) + sum(len(snapshot.body) for snapshot in snapshots.values())
+        return LogSize(total, 1, len(snapshots))
+
+    def survey(self) -> Iterator[Stretch | WholeFrame]:
+        """See `LogReader.survey`. Nothing rots in memory; the chain is made of the bytes that a segment file would hold."""
+        with self._lock:
+            frames, begins_after = [*self._frames], self._begins_after
+        first_seq = frames[0].first_seq if frames else 1
+        yield Stretch(PLACE, STORE_ID, first_seq, 1, begins_after, 0, restarts=True)
+        yield from _packed(frames, begins_after)
+
+    def survey_snapshot(self, seq: int) -> SurveyedSnapshot | None:
+        """See `LogReader.survey_snapshot`."""
+        snapshot = self._snapshots.get(seq)
+        return None if snapshot is None else SurveyedSnapshot(PLACE, seq, len(snapshot.body))
+
+    def store_id(self) -> bytes:
+        """See `LogReader.store_id`."""
+        return STORE_ID
+
+    def exposure(self) -> None:
+        """See `LogReader.exposure`: no other process can reach it."""
+
+    # --- letting go ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """See `EventStore.close`."""
@@ -148,3 +196,14 @@ class MemoryStore:
         if not self._open:
             msg = "this store in memory is not open"
             raise StoreUnavailable(msg)
+
+
+def _packed(frames: list[Frame], prev: bytes) -> Iterator[WholeFrame]:
+    """Yield frames with the bytes and the hash chain that they would have in a segment file."""
+    crc_seed, offset = fr.seed(STORE_ID), 0
+    for frame in frames:
+        raw, chain = fr.pack(
+            body=frame.body, count=frame.count, first_seq=frame.first_seq, epoch=1, unsynced=0, prev=prev, crc_seed=crc_seed
+        )
+        yield WholeFrame(PLACE, offset, raw, frame, 1, prev, chain, follows=True)
+        offset, prev = offset + len(raw), chain

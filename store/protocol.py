@@ -1,7 +1,8 @@
-"""What a store of events is: an ordered log of frames with one owner, and snapshots beside it.
+"""What a store of events is: an ordered log of frames with one owner, snapshots beside it, and readers that own nothing.
 
-Three kinds fulfil it: segment files (`folder`), memory (`memory`), and whatever else keeps this contract; `tests/store` holds
-them to it. A store knows nothing of events: a frame's body is bytes.
+Every part of the library reads and writes a log through `LogReader`, `EventStore` and `LogTarget` alone. `files` and `memory`
+implement them, and `tests/store/test_contract.py` holds each implementation to them. A store knows nothing of events: a frame's
+body is bytes.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from perdure.store.files.payload_spill import PayloadSpill
+    from perdure.events.structures.message_block import PayloadSpill
+    from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, WholeFrame
 
-__all__ = ["EventStore", "Frame", "Recovered", "Snapshot"]
+__all__ = ["EventStore", "Frame", "LogReader", "LogSize", "LogTarget", "Recovered", "Snapshot"]
 
 
 @attrs.frozen
@@ -35,7 +37,7 @@ class Frame:
 
 @attrs.frozen
 class Snapshot:
-    """The state after folding all events up to `seq`: its bytes, or how to get them piece by piece where they may be too many."""
+    """The state after folding all events up to `seq`: its bytes, or a function that yields them in pieces."""
 
     seq: int
     _body: bytes | Callable[[], Iterator[bytes]]
@@ -46,10 +48,10 @@ class Snapshot:
         return self._body if isinstance(self._body, bytes) else b"".join(self._body())
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the bytes in pieces, anew with each call.
+        """Return the bytes in pieces, from the beginning at each call.
 
         Raises:
-            StoreUnavailable: they cannot be read any more.
+            StoreUnavailable: they can no longer be read.
         """
         return iter((self._body,)) if isinstance(self._body, bytes) else self._body()
 
@@ -65,21 +67,90 @@ class Recovered:
     clean: bool = True
     """The last owner closed the log in good order."""
     cut_bytes: int = 0
-    """Bytes of a torn or voided tail that were cut off."""
+    """Bytes of a torn or void tail that were cut off."""
     cut_from_seq: int | None = None
 
 
-class EventStore(Protocol):
-    """The log and its snapshots. Unless said otherwise, methods are for the owner's one writing thread."""
+@attrs.frozen
+class LogSize:
+    """How much a log takes up."""
 
-    last_seq: int
-    """The sequence number of the last event written; 0 for none."""
-    synced_seq: int
-    """The sequence number up to which all is known to outlast a power cut."""
+    bytes: int
+    """All frames and snapshots, as they are kept."""
+    segments: int
+    """Parts that the log is kept in, such as segment files; 0 if there is no log."""
+    snapshots: int
+
+
+class LogReader(Protocol):
+    """A consistent prefix of a log, read without owning it and beside a live owner. All methods are safe in any thread."""
+
+    @property
+    def address(self) -> str | None:
+        """The text from which `open_reader` makes a reader of this log; None for a log that only this process can read."""
 
     @property
     def first_seq(self) -> int:
         """The sequence number of the first event that is still in the log: 1, unless history was dropped or archived."""
+
+    def check_readable(self) -> None:
+        """Raise unless the log can be read at all.
+
+        Raises:
+            StoreUnavailable: there is nothing at the address, or it cannot be read.
+        """
+
+    def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
+        """Yield the frames that hold events after `after` and not after `until`, in order. Reading begins near `after`.
+
+        Raises:
+            StoreCorrupt: a frame is damaged or missing; all frames before it have been yielded.
+            HistoryDropped: the owner dropped what was still to be read.
+            StoreUnavailable: the log cannot be read, or the owner took back frames that were already yielded.
+        """
+
+    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
+        """Yield the whole snapshots up to sequence number `at_most`, newest first; damaged ones are logged and skipped.
+
+        Raises:
+            StoreUnavailable: no snapshot can be read, and the log does not begin with event 1.
+        """
+
+    def snapshot_seqs(self) -> list[int]:
+        """Return the sequence numbers of all snapshots, damaged ones included, oldest first."""
+
+    def size(self) -> LogSize:
+        """Return how much the log and its snapshots take up."""
+
+    def survey(self) -> Iterator[Stretch | WholeFrame | Damage]:
+        """Yield everything that is whole in the log and everything that is not, in order, reading on behind damage.
+
+        A `Stretch` comes first. One that `restarts` means that the owner dropped what was yielded so far.
+
+        Raises:
+            StoreUnavailable: the log cannot be read, or its owner drops it faster than it can be read.
+        """
+
+    def survey_snapshot(self, seq: int) -> SurveyedSnapshot | None:
+        """Return whether the snapshot at a sequence number is whole; None if its owner has removed it."""
+
+    def store_id(self) -> bytes | None:
+        """Return the id (16 bytes) that the log and its snapshots carry; None if none can be read."""
+
+    def exposure(self) -> str | None:
+        """Return how users other than its owner could change the log; None if they could not."""
+
+
+class EventStore(LogReader, Protocol):
+    """The owner's view of a log and its snapshots.
+
+    Unless said otherwise, methods are for the owner's one writing thread. Those of `LogReader` are safe in any thread, also here.
+    """
+
+    last_seq: int
+    """The sequence number of the last event written; 0 for none."""
+    synced_seq: int
+    """The sequence number up to which all events are known to outlast a power cut."""
 
     def open(self) -> Recovered:
         """Take ownership and recover the end of the log.
@@ -93,15 +164,15 @@ class EventStore(Protocol):
     def reopen(self, *, void_after: int | None = None) -> Recovered:
         """Take over from a writer of this very object that died at any instruction; the ownership is kept throughout.
 
-        `void_after`: the last sequence number known synced when a sync failed. What was written after it must not come back
-        even if it can be read, except what the store itself has synced since (when it began another segment).
+        `void_after` is the last sequence number known synced when a sync failed. Events written after it must not come back, even
+        if they can be read, except those that the store itself has synced since (when it began another segment).
 
         Raises:
-            StoreCorrupt, StoreUnavailable: as `open`; it may be tried again.
+            StoreCorrupt, StoreUnavailable: as `open`; the call may be repeated.
         """
 
     def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
-        """Write one frame of `count` events, the first of them number `expected_seq`; all of it or, after a crash, nothing.
+        """Write one frame of `count` events, the first of them number `expected_seq`; after a crash, all of it or nothing is there.
 
         Raises:
             StoreUnavailable: it could not be written, or this is no longer the owner; the frame will not be there.
@@ -109,21 +180,14 @@ class EventStore(Protocol):
         """
 
     def sync(self) -> None:
-        """Make all that was appended outlast a power cut.
+        """Make all appended frames outlast a power cut.
 
         Raises:
-            StoreUnavailable: nobody knows what is on the disk; only `reopen` with `void_after` settles it.
+            StoreUnavailable: what is on the disk is unknown; only `reopen` with `void_after` settles it.
         """
 
     def seal(self) -> None:
         """Mark that the last frame was written whole and synced, so that later rot in it cannot pass for a torn write."""
-
-    def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
-        """Give the frames that hold events after `after` and not after `until`, in order. In any thread, beside the writer.
-
-        Raises:
-            StoreCorrupt: a frame is damaged or missing; all before it have been given.
-        """
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot beside the older ones. In any thread.
@@ -133,23 +197,59 @@ class EventStore(Protocol):
         """
 
     def retire_history(self) -> int:
-        """Drop or archive what no kept snapshot needs, if this store was told to; gives how many segments went. In any thread.
+        """Drop or archive what no kept snapshot needs, if the store was configured so; return how many segments went.
+
+        In any thread.
 
         Raises:
             StoreUnavailable, StoreCorrupt: not all of it could be done; what is left is as usable as before.
         """
 
     def hold_history(self) -> AbstractContextManager[None]:
-        """Keep all segments and snapshots while it is entered: somebody copies them. In any thread, and by several at once."""
+        """Return a context that keeps all segments and snapshots while it is entered, for a copy of them.
 
-    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
-        """Give the whole snapshots up to number `at_most`, newest first; damaged ones are logged and passed over."""
+        In any thread; several contexts may be entered at once.
+        """
 
     def spill(self) -> PayloadSpill | None:
-        """Give a place for payloads that would take too much memory while they wait; None: they take none but memory."""
+        """Return a place for payloads that would take too much memory while they wait; None if there is only memory."""
+
+    def separate_reader(self) -> LogReader:
+        """Return a reader of the same log that shares no descriptor with this owner, for a forked child. Reads nothing yet."""
 
     def close(self) -> None:
-        """Seal, sync and let go of the ownership."""
+        """Seal, sync and give up the ownership."""
 
     def abandon(self) -> None:
-        """Let go of everything, the ownership too, without another write; `open` may follow."""
+        """Release everything, the ownership included, without another write; `open` may follow."""
+
+
+class LogTarget(Protocol):
+    """An empty place that takes a copy of a log: the same sequence numbers, and frames with the same bytes. For one thread."""
+
+    def check_empty(self) -> None:
+        """Raise unless the place is free.
+
+        Raises:
+            StoreUnavailable: something is there already.
+        """
+
+    def begin(self, stretch: Stretch) -> None:
+        """Create the log, so that its first frame continues `stretch`.
+
+        Raises:
+            StoreUnavailable: it cannot be written. So do the other methods.
+        """
+
+    def put(self, frame: WholeFrame) -> None:
+        """Append a frame as it is."""
+
+    def put_snapshot(self, snapshot: Snapshot) -> None:
+        """Add a snapshot."""
+
+    def finish(self) -> Recovered:
+        """Make the copy outlast a power cut, open it as an owner would, close it, and return what the opening found.
+
+        Raises:
+            StoreCorrupt: the copy cannot be opened.
+        """

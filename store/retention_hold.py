@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["HOLD_FILE", "HOLD_FILE_S", "Hold"]
+__all__ = ["HOLD_FILE", "HOLD_FILE_S", "RetentionHold"]
 
 HOLD_FILE = "history.hold"
 """As long as a file of this name in the data folder is young, nothing is dropped: for who copies it from another process."""
@@ -21,7 +21,7 @@ HOLD_FILE_S = 3600.0
 """So young; to be touched again by a copy that takes longer. One that was forgotten fills no disk for ever."""
 
 
-class Hold:
+class RetentionHold:
     """Counts who holds a folder's history. Safe in any thread."""
 
     def __init__(self, file_modified_s: Callable[[], float | None]) -> None:
@@ -31,7 +31,7 @@ class Hold:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold it; begins when what is just being dropped is gone."""
+        """RetentionHold it; begins when what is just being dropped is gone."""
         with self._lock:
             self._count += 1
         try:

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from perdure.events.codec.wire import Batch
     from perdure.events.structures.message_block import PayloadSpill
-    from perdure.store import EventStore, FolderReader, Snapshot
-
-    Readable = EventStore | FolderReader
+    from perdure.store import LogReader, Snapshot
 
 __all__ = ["advance", "recover"]
 
@@ -34,7 +32,7 @@ KNOWN_WHOLE_MAX = 65_536
 
 
 def recover(
-    store: Readable,
+    store: LogReader,
     until: int | None = None,
     *,
     finished_max: int | None = None,
@@ -86,7 +84,7 @@ def _load(snapshot: Snapshot, parts: frozenset[str], spill: PayloadSpill | None,
         return None
 
 
-def advance(store: Readable, states: States, until: int | None = None, progress: Callable[[int], None] | None = None) -> None:
+def advance(store: LogReader, states: States, until: int | None = None, progress: Callable[[int], None] | None = None) -> None:
     """Fold what came after `states.seq`, up to `until`.
 
     Raises:
@@ -113,7 +111,7 @@ def advance(store: Readable, states: States, until: int | None = None, progress:
             progress(states.seq)
 
 
-def _begins_later(store: Readable, seq: int) -> HistoryDropped | StoreCorrupt:
+def _begins_later(store: LogReader, seq: int) -> HistoryDropped | StoreCorrupt:
     """Make the error for a state that the log does not reach back to; a snapshot of all before it shows that this is on purpose."""
     first_seq = store.first_seq
     known = [snapshot.seq for snapshot in store.snapshots() if snapshot.seq >= first_seq - 1]

@@ -204,7 +204,7 @@ class DamageCheck:
 
     def _verify(self, files: Files) -> None:
         """Verify finds it; only a log that is whole and merely shorter looks like one that never was longer."""
-        if not verify(FOLDER, disk=MemoryDisk(files)).ok:
+        if not verify(FolderReader(FOLDER, disk=MemoryDisk(files))).ok:
             self.counts["found"] += 1
             return
         self.counts["shorter, and nothing to tell it by"] += 1

@@ -65,7 +65,7 @@ def hold(open_store: Callable[[], SegmentStore], contract: Contract) -> Recovere
     finally:
         store.abandon()
         again.abandon()
-    if findings := verify(store.path, disk=store.disk).findings:
+    if findings := verify(store).findings:
         raise Lost(f"after the recovery the folder is not whole: {findings[0]}")
     if left := [name for name in store.disk.names(store.path) if name.endswith(".tmp")]:
         raise Lost(f"left behind: {left}")

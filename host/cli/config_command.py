@@ -15,7 +15,6 @@ from perdure.cli.existing_folder import existing_folder
 from perdure.cli.terminal import Terminal, one_line
 from perdure.config import load_handlers, trace
 from perdure.events.errors import PerdureError
-from perdure.store.disk.permissions import open_to_others
 
 __all__ = ["show_config"]
 
@@ -44,8 +43,7 @@ def show_config(
         table.add_row(one_line(f"{type_name}: {name}"), one_line(_shown(value)), one_line(source))
     console.print(table)
     if folder is not None:
-        reader = existing_folder(folder)
-        problem = open_to_others(reader.path)
+        problem = existing_folder(folder).exposure()
         console.print(one_line(f"folder: {problem or f'{folder} can be written by its owner alone'}"), soft_wrap=True)
         raise typer.Exit(1 if problem else 0)
 

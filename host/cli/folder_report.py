@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from perdure.events.codec.snapshot import States
     from perdure.events.queue.dead_letters import Letter
     from perdure.operations.audit import Record
-    from perdure.store import FolderReader
-    from perdure.store.maintenance.repair import Repair
+    from perdure.store import LogReader, Repair
 
 __all__ = ["DETAILS", "folder_report", "letter_report", "letters_table", "repair_report", "timeline_report"]
 
@@ -49,7 +48,7 @@ DETAILS = ("attempt", "reason", "exception", "message", "percent", "note", "hold
 """Fields of an event that its line of a timeline tells."""
 
 
-def folder_report(reader: FolderReader, states: States) -> RenderableType:
+def folder_report(reader: LogReader, states: States) -> RenderableType:
     """Tell where all messages are, what became of those that were, how fast they went, and which died of what."""
     parts: list[RenderableType] = [Text(_heading(reader, states), style="bold"), Text()]
     by_type = states.queue.by_type
@@ -67,13 +66,13 @@ def folder_report(reader: FolderReader, states: States) -> RenderableType:
     return Group(*parts)
 
 
-def _heading(reader: FolderReader, states: States) -> str:
-    size, place = reader.bytes_on_disk(), inert(reader.path)
+def _heading(reader: LogReader, states: States) -> str:
+    size, place = reader.size(), inert(reader.address or "memory")
     known = f", known from {reader.first_seq:,} on" if reader.first_seq > 1 else ""
     when = f", last at {moment(states.at_us):%Y-%m-%d %H:%M:%S} UTC" if states.seq else ""
     return (
-        f"{place}: {states.seq:,} events{known}{when}\n{size / 2**20:,.1f} MiB in {len(reader.segments())} segment(s) and "
-        f"{len(reader.snapshot_seqs())} snapshot(s)"
+        f"{place}: {states.seq:,} events{known}{when}\n{size.bytes / 2**20:,.1f} MiB in {size.segments} segment(s) and "
+        f"{size.snapshots} snapshot(s)"
     )
 
 
@@ -105,7 +104,7 @@ def _paused(states: States) -> str:
     return "every type" if states.handlers.paused else ", ".join(paused)
 
 
-def _throughput(reader: FolderReader, last_seq: int) -> list[Text]:
+def _throughput(reader: LogReader, last_seq: int) -> list[Text]:
     """Draw published and completed over the time of the newest events."""
     seen: list[tuple[int, int, int]] = []
     for frame in reader.frames(max(last_seq - THROUGHPUT_EVENTS, 0), last_seq):

@@ -32,9 +32,7 @@ from perdure.config import FILE_VARIABLE
 from perdure.demo.runner import SHIPPED, demo
 from perdure.events.errors import PerdureError
 from perdure.operations.audit import Audit
-from perdure.store.disk.permissions import open_to_others
-from perdure.store.maintenance.repair import repair
-from perdure.store.maintenance.verify import Head
+from perdure.store import Head, open_reader, open_target, repair
 from perdure.system import System
 
 __all__ = ["app", "main"]
@@ -180,7 +178,7 @@ def verify(
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
     reader = existing_folder(folder)
-    with shown_progress(console, "checking", reader.bytes_on_disk(), unit="bytes") as step:
+    with shown_progress(console, "checking", reader.size().bytes, unit="bytes") as step:
         result = Audit(folder).verify(step, head=head)
     if not result.ok:
         table = Table("file", "offset", "seq", "problem", title="Findings", title_justify="left")
@@ -199,7 +197,7 @@ def verify(
     console.print(one_line(f"head {result.head}"), soft_wrap=True)
     if head is not None and result.ok:
         console.print(one_line(f"history up to the head {head} is what it was"), soft_wrap=True)
-    exposed = open_to_others(folder)
+    exposed = reader.exposure()
     if exposed:
         console.print(one_line(f"open to others: {exposed}", "yellow"), soft_wrap=True)
     if not result.ok:
@@ -234,7 +232,7 @@ def run_repair(
     """Write a new folder with what is whole of a damaged one, and say what is not. Exit status 1 if anything was lost."""
     existing_folder(source)
     with shown_progress(console, "saving what is whole", unit="events") as step:
-        done = repair(source, target, progress=step)
+        done = repair(open_reader(source), open_target(target), progress=step)
     console.print(repair_report(source, target, done), soft_wrap=True)
     if done.lost:
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ import attrs
 from perdure.actors.journal.recovery import recover
 from perdure.events import vocabulary as ev
 from perdure.events.codec.runs import count, expand
-from perdure.events.codec.wire import decode, decode_runs
+from perdure.events.codec.wire import decode_runs
 from perdure.events.errors import HistoryDropped, InvalidMessage, UnknownMessage
 from perdure.events.seconds import shown
 from perdure.operations.dropped_history import MessageDropped, check_kept, tells_its_publication
@@ -20,16 +20,16 @@ from perdure.operations.identities import Identities
 from perdure.operations.metrics import Metrics, from_counts, moment
 from perdure.operations.moments import Point, checked_id, not_a_time, point
 from perdure.payloads.codecs import name_of
-from perdure.store import FolderReader, Verification, verify
+from perdure.store import Verification, open_reader, verify
 
 if TYPE_CHECKING:
     import datetime as dt
+    import os
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from perdure.events.codec.snapshot import States
     from perdure.operations.moments import Moment
-    from perdure.store import EventStore
+    from perdure.store import LogReader
 
 __all__ = ["Audit", "Record"]
 
@@ -65,29 +65,19 @@ class Audit:
         StoreUnavailable: the folder cannot be read.
     """
 
-    def __init__(self, folder: str | Path | None = None, *, store: EventStore | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | None = None, *, store: LogReader | None = None) -> None:
         if store is None:
             if folder is None:
                 msg = "Audit needs a folder or a store"
                 raise TypeError(msg)
-            reader = FolderReader(folder)
-            reader.check_folder()
-            self._store: EventStore | FolderReader = reader
-        else:
-            self._store = store
-        self._folder = folder
-
-    @classmethod
-    def _unread(cls, folder: Path) -> Audit:
-        """Make one of a folder that nothing is looked up in yet: whether it can be read is told by the first question."""
-        audit = cls.__new__(cls)
-        audit._store, audit._folder = FolderReader(folder), folder  # noqa: SLF001 - its own class
-        return audit
+            store = open_reader(folder)
+            store.check_readable()
+        self._log = store
 
     @property
     def first_seq(self) -> int:
         """From which sequence number on it knows: 1, unless history was dropped or archived (`Options.history`)."""
-        return self._store.first_seq
+        return self._log.first_seq
 
     def events(
         self,
@@ -128,7 +118,7 @@ class Audit:
             return Point()
         found = point(field, value)
         if found.seq is not None:
-            not_a_time(field, found.seq, self._store)
+            not_a_time(field, found.seq, self._log)
         return found
 
     def _within(
@@ -151,7 +141,7 @@ class Audit:
     def _records(self, after: int, until: int | None) -> Iterator[tuple[Record, str | None, int]]:
         """Give records, each with the type of the message it is about, and its time in microseconds since the epoch."""
         about = Identities()
-        for frame in self._store.frames(after, until):
+        for frame in self._log.frames(after, until):
             seq = frame.first_seq
             for at_us, events in decode_runs(frame.body, frame.count):
                 at = moment(at_us)
@@ -207,13 +197,13 @@ class Audit:
             StoreCorrupt: the log is damaged before that point.
         """
         at = self._point("when", when) if when is not None else point("when", None)
-        states, _ = recover(self._store, at.seq if at.at_us is None else self._seq_at(at.at_us))
+        states, _ = recover(self._log, at.seq if at.at_us is None else self._seq_at(at.at_us))
         return counts_of(states)
 
     def _seq_at(self, at_us: int) -> int:
         """Give the number of the last event at or before a moment; all are looked at, as the clock may have been put back."""
         last, earliest_us = 0, None
-        for frame in self._store.frames():
+        for frame in self._log.frames():
             seq = frame.first_seq
             for batch_us, events in decode_runs(frame.body, frame.count):
                 seq += count(events)
@@ -228,28 +218,16 @@ class Audit:
         return last
 
     def verify(self, progress: Callable[[int], None] | None = None, *, head: str | None = None) -> Verification:
-        """Check every byte of the folder; `progress` is told the bytes read so far.
+        """Check every byte of the log and return what was found; `progress` is called with the bytes read so far.
 
         With `head`, the `.head` of an earlier check, history up to there must be what it was then.
 
         Raises:
-            ValueError: `head` is none, or there is no folder to compare it with.
-            HistoryDropped: `head` is from before what is kept.
+            StoreUnavailable: the log cannot be read at all.
+            ValueError: `head` is not one.
+            HistoryDropped: `head` lies before what is kept.
         """
-        path = getattr(self._store, "path", None)
-        if path is not None:
-            # In the folder that the store has opened, whatever is under its name by now.
-            return verify(path, disk=getattr(self._store, "disk", None), progress=progress, head=head)
-        if head is not None:
-            msg = "head: a log in memory has none to compare"
-            raise ValueError(msg)
-        result = Verification()
-        for frame in self._store.frames():
-            decode(frame.body, frame.count)
-            result.frames += 1
-            result.events += frame.count
-            result.last_seq = frame.last_seq
-        return result
+        return verify(self._log, progress=progress, head=head)
 
 
 def counts_of(states: States) -> Metrics:

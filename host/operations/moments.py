@@ -14,7 +14,7 @@ from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import shown
 
 if TYPE_CHECKING:
-    from perdure.store import EventStore, FolderReader
+    from perdure.store import LogReader
 
 __all__ = ["Moment", "Point", "checked_id", "moment_us", "not_a_time", "point"]
 
@@ -82,14 +82,14 @@ def moment_us(field: str, value: Any) -> int:
     return round(value * 1_000_000)
 
 
-def not_a_time(field: str, seq: int, store: EventStore | FolderReader) -> int:
+def not_a_time(field: str, seq: int, log: LogReader) -> int:
     """Return a sequence number, unless it is a time that was taken for one: past the log's end, and a number as times have.
 
     Raises:
         InvalidMessage: it is.
     """
     for unit in (1, 10**3, 10**6, 10**9):
-        if TIMES[0] * unit < seq < TIMES[1] * unit and next(iter(store.frames(seq - 1)), None) is None:
+        if TIMES[0] * unit < seq < TIMES[1] * unit and next(iter(log.frames(seq - 1)), None) is None:
             moment = EPOCH + dt.timedelta(seconds=seq // unit)
             msg = (
                 f"{field}: an int is a sequence number, and the log ends before {seq}. If the moment {moment.isoformat()} is "

@@ -16,13 +16,14 @@ import threading
 import time
 import warnings
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.events.errors import NotRunning
+from perdure.store import canonical_address
 
 if TYPE_CHECKING:
     from perdure.runtime.engine import Engine
+    from perdure.store import EventStore
 
 __all__ = ["Run", "enter", "live", "make_known", "place_of", "settle", "why_forked"]
 
@@ -42,7 +43,7 @@ class Owner(Protocol):
 class Run:
     """One run, from before its first thread until its folder is free again."""
 
-    def __init__(self, system: Owner, engine: Engine, place: Path | None, grace_s: float) -> None:
+    def __init__(self, system: Owner, engine: Engine, place: str | None, grace_s: float) -> None:
         self.system = weakref.ref(system)
         self.engine = engine
         self.place = place
@@ -78,10 +79,9 @@ _systems: weakref.WeakSet[Owner] = weakref.WeakSet()
 """All that were made and are still there, whether they run or not: a forked child has to know them."""
 
 
-def place_of(store: Any) -> Path | None:
-    """Give what names a store's folder in this process; None for one without a folder."""
-    path = getattr(store, "path", None)
-    return None if path is None else Path(os.path.realpath(path))
+def place_of(store: EventStore) -> str | None:
+    """Return the address that all stores of one log share in this process; None for a log that only its store object can reach."""
+    return None if store.address is None else canonical_address(store.address)
 
 
 def make_known(system: Owner) -> None:
@@ -101,18 +101,18 @@ def forget(executor: object) -> None:
             run.leave()
 
 
-def live(place: Path) -> Any:
+def live(place: str) -> Any:
     """Give the System of this process that runs in a folder; None where there is none."""
     found = (run.system() for run in [*_runs] if run.place == place and not run.is_ending)
     return next((system for system in found if system is not None), None)
 
 
-def is_ending(place: Path | None, system: Owner) -> bool:
+def is_ending(place: str | None, system: Owner) -> bool:
     """Tell whether a run of a system, or another in its folder, is being stopped."""
     return any(run.is_ending for run in [*_runs] if run.system() is system or (place is not None and run.place == place))
 
 
-def settle(place: Path | None) -> None:
+def settle(place: str | None) -> None:
     """Wait for the runs in a folder that are being stopped, among them those whose System was dropped."""
     if any(run.place == place for run in [*_runs]):
         gc.collect()  # a System refers to itself: it may have been dropped, and not collected yet

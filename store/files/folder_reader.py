@@ -7,70 +7,36 @@ from __future__ import annotations
 
 import itertools
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
-from perdure.store.disk.disk import Disk
+from perdure.events.errors import HistoryDropped, StoreUnavailable
+from perdure.store.files.folder_listing import FolderListing
+from perdure.store.files.folder_survey import survey_folder, survey_snapshot
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 from perdure.store.format.frame import BadFrame
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Generator, Iterator
 
+    from perdure.store.disk.disk import Disk
     from perdure.store.files.frame_places import Places
     from perdure.store.protocol import Frame, Snapshot
+    from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, WholeFrame
 
 __all__ = ["FolderReader"]
 
 logger = logging.getLogger("perdure.store")
 
 
-class FolderReader:
-    """Reads frames and snapshots of a folder. Safe in any thread; each iteration has its own descriptors."""
+class FolderReader(FolderListing):
+    """A `LogReader` of a folder. Safe in any thread; each iteration has descriptors of its own."""
 
-    def __init__(self, folder: str | Path, *, disk: Disk | None = None) -> None:
-        self.path = Path(folder)
-        self.disk = disk or Disk()
+    def __init__(self, folder: str | os.PathLike[str], *, disk: Disk | None = None) -> None:
+        super().__init__(folder, disk=disk)
         self.places: Places | None = None
-        """What the folder's owner knows of its newest segment."""
-
-    def check_folder(self) -> None:
-        """Refuse what is no data folder.
-
-        Raises:
-            StoreUnavailable: it is not there, is a file, or cannot be read.
-        """
-        try:
-            self.disk.names(self.path)
-        except OSError as error:
-            msg = f"the data folder {self.path} cannot be read: {error.strerror}. Check the path and its permissions."
-            raise StoreUnavailable(msg) from error
-
-    def segments(self) -> list[int]:
-        """Give the first sequence numbers of all segments, in order.
-
-        Raises:
-            StoreUnavailable: the folder cannot be read.
-        """
-        return sorted(seq for name in self._names() if (seq := sg.first_seq_of(name)) is not None)
-
-    def _names(self) -> list[str]:
-        try:
-            return self.disk.names(self.path)
-        except OSError as error:
-            msg = f"the data folder {self.path} cannot be read: {error.strerror}"
-            raise StoreUnavailable(msg) from error
-
-    @property
-    def first_seq(self) -> int:
-        """The sequence number of the first event that is still in the log."""
-        return next(iter(self.segments()), 1)
-
-    def segment_path(self, first_seq: int) -> Path:
-        """Give the path of a segment."""
-        return self.path / sg.file_name(first_seq)
+        """Where some frames of the newest segment begin, as its owner has noted them."""
 
     def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
         """See `EventStore.frames`; without an owner's knowledge the log ends where the last segment has no more whole frames.
@@ -142,7 +108,7 @@ class FolderReader:
         proven = following is not None
         while True:
             began, place.problem = place.offset, ""
-            for _, frame in sg.scan(self.disk, path, header, place, last):
+            for _, frame, _ in sg.scan(self.disk, path, header, place, last):
                 if frame.count and frame.last_seq > after:
                     yield frame
             if not place.problem:
@@ -173,7 +139,7 @@ class FolderReader:
         for seq in found:
             if at_most is not None and seq > at_most:
                 continue
-            path = self.path / snapshot_file.file_name(seq)
+            path = self.snapshot_path(seq)
             try:
                 snapshot = snapshot_file.read(self.disk, path, store_id)
             except FileNotFoundError:
@@ -190,30 +156,14 @@ class FolderReader:
             )
             raise StoreUnavailable(msg) from unreadable
 
-    def store_id(self) -> bytes | None:
-        """Give the store's id, as the newest segment that can be read says."""
-        for first_seq in reversed(self.segments()):
-            try:
-                return sg.read_header(self.disk, self.segment_path(first_seq)).store_id
-            except StoreCorrupt:
-                continue
-            except OSError as error:
-                logger.warning("segment %d cannot be read, an older one tells the store's id: %s", first_seq, error)
-        return None
-
-    def snapshot_seqs(self) -> list[int]:
-        """Give the numbers of all snapshot files, oldest first."""
-        return sorted(seq for name in self._names() if (seq := snapshot_file.seq_of(name)) is not None)
-
     def whole_snapshots(self, at_most: int, count: int) -> list[int]:
         """Give the numbers of the newest `count` snapshots up to `at_most` that can be read whole, oldest first."""
         return [snapshot.seq for snapshot in itertools.islice(self.snapshots(at_most), count)][::-1]
 
-    def bytes_on_disk(self) -> int:
-        """Give the size of all segments and snapshots in bytes."""
-        paths = [
-            self.path / name
-            for name in self._names()
-            if sg.first_seq_of(name) is not None or snapshot_file.seq_of(name) is not None
-        ]
-        return sum(seen.size for path in paths if (seen := self.disk.seen(path)) is not None)  # its owner may just have dropped one
+    def survey(self) -> Iterator[Stretch | WholeFrame | Damage]:
+        """See `LogReader.survey`; a stretch is a segment file."""
+        return survey_folder(self)
+
+    def survey_snapshot(self, seq: int) -> SurveyedSnapshot | None:
+        """See `LogReader.survey_snapshot`."""
+        return survey_snapshot(self, seq)

@@ -58,7 +58,7 @@ def find_end(reader: FolderReader, path: Path, header: sg.SegmentHeader, void_af
     disk = reader.disk
     place = sg.Place(sg.HEADER_BYTES, header.first_seq, header.chain)
     frames, epoch, places = 0, 0, Places(header.first_seq)
-    for parsed, _ in sg.scan(disk, path, header, place, void_after, bodies=False):
+    for parsed, _, _ in sg.scan(disk, path, header, place, void_after, bodies=False):
         frames += 1
         epoch = parsed.epoch
         places.note(place.offset, place.seq, place.chain)

@@ -25,13 +25,14 @@ from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 from perdure.store.protocol import Recovered, Snapshot
-from perdure.store.retention_hold import HOLD_FILE, Hold
+from perdure.store.retention_hold import HOLD_FILE, RetentionHold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from perdure.store.protocol import Frame
+    from perdure.store.protocol import Frame, LogSize
+    from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, WholeFrame
 
 __all__ = ["SegmentStore"]
 
@@ -64,7 +65,7 @@ class SegmentStore:
         self._now_us = now_us
         self._lock = self.disk.lock(self.path)
         self._standing = Standing(self.disk, self.path)
-        self._hold = Hold(lambda: self.disk.modified_s(self.path / HOLD_FILE))
+        self._hold = RetentionHold(lambda: self.disk.modified_s(self.path / HOLD_FILE))
         self._fd: int | None = None
         self._store_id = b""
         self._crc_seed = 0
@@ -84,7 +85,7 @@ class SegmentStore:
             if not self._lock.held:
                 self.disk.make_folder(self.path)
                 self.disk.hold(self.path)
-            self.reader.check_folder()
+            self.reader.check_readable()
             self._take_lock()
             exposed = self.disk.open_to_others(self.path)
             if exposed:
@@ -455,15 +456,47 @@ class SegmentStore:
         """See `EventStore.hold_history`."""
         return self._hold.held()
 
-    @property
-    def first_seq(self) -> int:
-        """See `EventStore.first_seq`."""
-        return self.reader.first_seq
+    def separate_reader(self) -> FolderReader:
+        """See `EventStore.separate_reader`. It looks the folder up by its name."""
+        return FolderReader(self.path)
 
     @property
-    def bytes_on_disk(self) -> int:
-        """The size of all segments and snapshots in bytes."""
-        return self.reader.bytes_on_disk()
+    def address(self) -> str:
+        """See `LogReader.address`: the folder's path."""
+        return self.reader.address
+
+    @property
+    def first_seq(self) -> int:
+        """See `LogReader.first_seq`."""
+        return self.reader.first_seq
+
+    def check_readable(self) -> None:
+        """See `LogReader.check_readable`."""
+        self.reader.check_readable()
+
+    def snapshot_seqs(self) -> list[int]:
+        """See `LogReader.snapshot_seqs`."""
+        return self.reader.snapshot_seqs()
+
+    def size(self) -> LogSize:
+        """See `LogReader.size`."""
+        return self.reader.size()
+
+    def survey(self) -> Iterator[Stretch | WholeFrame | Damage]:
+        """See `LogReader.survey`. It reads the folder that is open, whatever its name leads to by now."""
+        return self.reader.survey()
+
+    def survey_snapshot(self, seq: int) -> SurveyedSnapshot | None:
+        """See `LogReader.survey_snapshot`."""
+        return self.reader.survey_snapshot(seq)
+
+    def store_id(self) -> bytes | None:
+        """See `LogReader.store_id`."""
+        return self.reader.store_id()
+
+    def exposure(self) -> str | None:
+        """See `LogReader.exposure`."""
+        return self.reader.exposure()
 
     # --- letting go ------------------------------------------------------------------------------------------------------
 

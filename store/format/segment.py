@@ -112,8 +112,8 @@ class Place:
 
 def scan(
     disk: Disk, path: Path, header: SegmentHeader, place: Place, until: int | None = None, *, bodies: bool = True
-) -> Iterator[tuple[fr.Header, Frame]]:
-    """Give the whole frames of a segment in order and move `place` behind each; ends before the first that is not whole.
+) -> Iterator[tuple[fr.Header, Frame, bytes]]:
+    """Yield the whole frames of a segment with their bytes, in order, and move `place` behind each; end before the first bad one.
 
     Args:
         disk: the disk.
@@ -146,10 +146,11 @@ def scan(
                 place.unfinished = isinstance(error, fr.Unfinished)
                 return
             place.offset += fr.HEADER_BYTES + parsed.stored_len
-            place.chain = fr.chain_after(head + stored)
+            raw = head + stored
+            place.chain = fr.chain_after(raw)
             place.seq += parsed.count
             place.sealed = parsed.count == 0
-            yield parsed, Frame(parsed.first_seq, parsed.count, body)
+            yield parsed, Frame(parsed.first_seq, parsed.count, body), raw
 
 
 def _proves(whole: fr.Header, at: int, missing_seq: int) -> bool:

@@ -1,4 +1,6 @@
-"""Verification and repair of a whole folder, without owning it.
+"""Verification and repair of a whole log, of any store, without owning it.
 
-`verify` reports, `repair` builds a new folder from what is whole, `survey` reads on behind damage.
+`verify` reports what is wrong, `repair` builds a new log from what is whole, `runs` finds the unbroken runs of a damaged one.
+
+Not here: how a store's bytes are read (`files`), and backup, which copies files.
 """

@@ -17,7 +17,7 @@ with atheris.instrument_imports():
     from perdure.events.codec import wire
     from perdure.events.codec.snapshot import States
     from perdure.events.errors import StoreCorrupt, StoreUnavailable
-    from perdure.store import SegmentStore, verify
+    from perdure.store import FolderReader, SegmentStore, verify
     from perdure.store.format import frame as fr
     from perdure.store.format import segment as sg
     from perdure.store.format import snapshot_file
@@ -50,7 +50,7 @@ def compressed(data: bytes) -> None:
 
 def folder(data: bytes) -> None:
     disk = MemoryDisk({sg.file_name(1): HEADER + data})
-    verify("/data", disk=disk)
+    verify(FolderReader("/data", disk=disk))
     store = SegmentStore("/data", disk=disk)
     try:
         store.open()

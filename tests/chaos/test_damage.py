@@ -18,11 +18,10 @@ from perdure.actors.journal.recovery import recover
 from perdure.chaos.disk.damage import HARMS, DamageCheck, each_flip, make_whole
 from perdure.chaos.oracle.contract import Lost
 from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers, dump_queue
-from perdure.store import FolderReader, SegmentStore, verify
+from perdure.store import FolderReader, SegmentStore, open_reader, open_target, repair, verify
 from perdure.store.files import log_end
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
-from perdure.store.maintenance.repair import repair
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,9 +83,9 @@ def test_repair_of_random_damages(tmp_path: Path) -> None:
         old.mkdir()
         for name, data in files.items():
             (old / name).write_bytes(data)
-        report = repair(old, new)
+        report = repair(open_reader(old), open_target(new))
         assert {path.name: path.read_bytes() for path in old.iterdir()} == files
-        assert verify(new).ok
+        assert verify(open_reader(new)).ok
         store = SegmentStore(new)
         last_seq = store.open().last_seq
         found = list(store.frames())
@@ -94,7 +93,7 @@ def test_repair_of_random_damages(tmp_path: Path) -> None:
         first_seq = found[0].first_seq if found else last_seq + 1
         assert [frame.body for frame in found] == whole.bodies[first_seq - 1 : last_seq], seed
         assert (report.events_kept, report.last_seq) == (len(found), last_seq)
-        assert report.findings == verify(old).findings
+        assert report.findings == verify(open_reader(old)).findings
         if report.findings and len(found) < len(whole.bodies) and set(files) == set(whole.files):
             assert report.lost, seed
             lost += 1

@@ -25,7 +25,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.codec import wire
 from perdure.events.codec.snapshot import States, fold, pack, unpack
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
-from perdure.store import SegmentStore, Snapshot, verify
+from perdure.store import FolderReader, SegmentStore, Snapshot, verify
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
@@ -138,7 +138,7 @@ def test_segments_that_nobody_wrote(data: bytes, behind: str) -> None:
         pass
     finally:
         store.abandon()
-    assert not verify("/data", disk=MemoryDisk(files)).ok
+    assert not verify(FolderReader("/data", disk=MemoryDisk(files))).ok
 
 
 def test_a_whole_frame_of_hostile_events_is_refused_by_a_start_and_by_audit(tmp_path: Path) -> None:

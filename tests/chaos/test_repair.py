@@ -13,9 +13,8 @@ import attrs
 import pytest
 
 import perdure
-from perdure.store import FolderReader, SegmentStore, Snapshot, verify
+from perdure.store import FolderReader, SegmentStore, Snapshot, open_reader, open_target, repair, verify
 from perdure.store.files.history import History
-from perdure.store.maintenance.repair import repair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,17 +95,17 @@ def test_random_damage(tmp_path: Path, harm: Callable[[bytes, random.Random], by
         (damaged / name).write_bytes(after)
         if after == before:
             continue
-        assert not verify(damaged).ok, f"{name}: {harm.__name__}"
+        assert not verify(open_reader(damaged)).ok, f"{name}: {harm.__name__}"
         untouched = contents(damaged)
         fixed = tmp_path / f"fixed{n}"
-        report = repair(damaged, fixed)
+        report = repair(open_reader(damaged), open_target(fixed))
         assert contents(damaged) == untouched
         assert report.findings
         store = SegmentStore(fixed)
         store.open()
         found = [frame.body for frame in store.frames()]
         store.close()
-        assert verify(fixed).ok
+        assert verify(open_reader(fixed)).ok
         assert found == bodies[report.first_seq - 1 : report.last_seq]
         assert report.events_kept == len(found)
         if len(found) < len(bodies) and name.endswith(".seg"):
@@ -123,15 +122,15 @@ def test_removed_segment(tmp_path: Path) -> None:
     segments = FolderReader(whole).segments()
     assert len(segments) >= 3
     (whole / f"log-{segments[1]:020d}.seg").unlink()
-    assert not verify(whole).ok
+    assert not verify(open_reader(whole)).ok
     assert not opens_whole_or_refuses(whole, bodies)
-    report = repair(whole, tmp_path / "fixed")
+    report = repair(open_reader(whole), open_target(tmp_path / "fixed"))
     # The snapshot at 10 holds what came before the last segment, so that nothing of the newest is lost.
     assert (report.first_seq, report.last_seq) == (segments[2], len(bodies)) == (11, 12)
     assert report.lost == [(1, segments[2] - 1)]
     assert report.events_left_behind == segments[1] - 1
     (whole / "snapshot-00000000000000000010.snap").unlink()
-    report = repair(whole, tmp_path / "without")
+    report = repair(open_reader(whole), open_target(tmp_path / "without"))
     assert (report.first_seq, report.last_seq) == (1, segments[1] - 1)
     assert report.lost == [(segments[1], len(bodies))]
     assert report.events_left_behind == len(bodies) - segments[2] + 1
@@ -144,7 +143,7 @@ def test_repair_of_a_log_without_its_beginning(tmp_path: Path) -> None:
     store.open()
     assert store.retire_history() == 1
     store.close()
-    report = repair(tmp_path / "old", tmp_path / "new")
+    report = repair(open_reader(tmp_path / "old"), open_target(tmp_path / "new"))
     assert (report.findings, report.lost, report.snapshots_kept) == ([], [], 2)
     assert (report.first_seq, report.last_seq) == (6, len(bodies))
     assert opens_whole_or_refuses(tmp_path / "new", bodies[5:])
@@ -162,7 +161,7 @@ def test_a_system_goes_on_with_all_that_waits_where_only_old_history_is_damaged(
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
-    report = repair(old, new)
+    report = repair(open_reader(old), open_target(new))
     assert report.findings
     assert report.lost[0][0] == 1
     with perdure.System(new) as system:
@@ -183,7 +182,7 @@ def test_repaired_system_goes_on(tmp_path: Path) -> None:
         perdure.System(old).start()
     for snapshot in old.glob("*.snap"):
         snapshot.unlink()  # with it nothing but history would be lost: see tests/host/test_repaired.py
-    report = repair(old, new)
+    report = repair(open_reader(old), open_target(new))
     assert report.lost
     with perdure.System(new) as system:
         kept = system.admin.metrics().ready
@@ -191,4 +190,4 @@ def test_repaired_system_goes_on(tmp_path: Path) -> None:
         assert system.audit.timeline(ids[0])[0].name == "Published"
         system.publish(Job(99))
     with pytest.raises(perdure.StoreUnavailable, match="not an empty folder"):
-        repair(old, new)
+        repair(open_reader(old), open_target(new))

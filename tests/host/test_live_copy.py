@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.store import History, MemoryStore, SegmentStore, Snapshot, verify
+from perdure.store import History, MemoryStore, SegmentStore, Snapshot, open_reader, verify
 from perdure.store import retention_hold as hold
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_a_copy_made_in_the_documented_order_is_usable(folder: Path, tmp_path: P
             waited = system.admin.metrics().ready
             with system.admin.hold_history():
                 copy(folder, tmp_path / f"copy{n}", system)
-            assert verify(tmp_path / f"copy{n}").ok
+            assert verify(open_reader(tmp_path / f"copy{n}")).ok
             with perdure.System(tmp_path / f"copy{n}") as restored:
                 assert restored.admin.metrics().ready >= waited
         before = system.audit.first_seq
@@ -73,7 +73,7 @@ def test_a_young_file_holds_it_too(folder: Path, tmp_path: Path) -> None:
         (folder / hold.HOLD_FILE).touch()
         copy(folder, tmp_path / "copy", system)
         assert system.audit.first_seq == first
-        assert verify(tmp_path / "copy").ok
+        assert verify(open_reader(tmp_path / "copy")).ok
         old = (folder / hold.HOLD_FILE).stat().st_mtime - 2 * hold.HOLD_FILE_S
         os.utime(folder / hold.HOLD_FILE, (old, old))
         busy(system, 3)
@@ -125,7 +125,7 @@ def test_every_store_keeps_what_is_held(store: EventStore) -> None:
 
 
 def test_who_begins_to_hold_waits_for_what_is_just_dropped() -> None:
-    one = hold.Hold(lambda: None)
+    one = hold.RetentionHold(lambda: None)
     entered = threading.Event()
 
     def take() -> None:

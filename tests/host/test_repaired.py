@@ -11,11 +11,9 @@ import attrs
 import pytest
 
 import perdure
-from perdure.store import FolderReader
+from perdure.store import FolderReader, open_reader, open_target, repair, verify
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
-from perdure.store.maintenance.repair import repair
-from perdure.store.maintenance.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +62,7 @@ def test_one_bit_of_the_only_segment(stopped: Path, tmp_path: Path, which: int |
     frames = frames_of(path)
     flip(path, 30 if which is None else frames[which][1] - 1)
     new = tmp_path / "new"
-    report = repair(stopped, new)
+    report = repair(open_reader(stopped), open_target(new))
     assert report.findings
     assert (report.messages_lost, report.events_lost, report.snapshots_kept) == (0, 0, 1)
     last_seq = frames[-1][2] - 1
@@ -86,7 +84,7 @@ def test_without_the_snapshot_what_is_lost_is_told_in_events_messages_and_bytes(
     next(stopped.glob("*.snap")).unlink()
     offset, end, seq, count = frames[25]
     flip(path, end - 1)
-    report = repair(stopped, tmp_path / "new")
+    report = repair(open_reader(stopped), open_target(tmp_path / "new"))
     assert (report.first_seq, report.last_seq, report.events_unreadable) == (1, seq - 1, count)
     assert report.bytes_unreadable == end - offset
     assert report.events_left_behind == sum(frame[3] for frame in frames[26:])
@@ -114,7 +112,7 @@ def test_two_snapshots_and_damage_between_them(tmp_path: Path) -> None:
     frames = frames_of(path)
     before = max(i for i, frame in enumerate(frames) if frame[2] <= base - 4)
     flip(path, frames[before][1] - 1)
-    report = repair(folder, tmp_path / "new")
+    report = repair(open_reader(folder), open_target(tmp_path / "new"))
     assert report.first_seq == frames[before + 1][2] <= base
     assert report.last_seq == frames[-1][2] - 1
     with perdure.System(tmp_path / "new") as system:
@@ -128,7 +126,7 @@ def test_damage_in_each_frame_is_listed(stopped: Path) -> None:
     harmed = frames[3:40:6]
     for frame in harmed:
         flip(path, frame[1] - 1)
-    findings = verify(stopped).findings
+    findings = verify(open_reader(stopped)).findings
     assert [finding.offset for finding in findings] == [frame[0] for frame in harmed]
     assert [finding.seq for finding in findings] == [frame[2] for frame in harmed]
     for finding, frame in zip(findings, harmed, strict=True):
@@ -144,5 +142,5 @@ def test_damage_behind_a_damaged_header_is_listed_too(tmp_path: Path) -> None:
     frames = frames_of(path)
     flip(path, 20)
     flip(path, frames[5][1] - 1)
-    findings = verify(folder).findings
+    findings = verify(open_reader(folder)).findings
     assert [(finding.file, finding.offset) for finding in findings] == [(path.name, 0), (path.name, frames[5][0])]

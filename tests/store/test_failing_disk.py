@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
-from perdure.store import FolderReader, Frame, SegmentStore, Snapshot, verify
+from perdure.store import FolderReader, Frame, SegmentStore, Snapshot, open_reader, verify
 from perdure.store.disk.disk import Disk
 from perdure.store.format import segment as sg
 
@@ -113,7 +113,7 @@ def test_a_write_that_fails_on_a_full_disk_leaves_nothing(tmp_path: Path, disk: 
     after = put(store, b"when there is room again")
     assert list(store.frames()) == [kept, after]
     store.close()
-    assert verify(tmp_path).findings == []
+    assert verify(open_reader(tmp_path)).findings == []
 
 
 def test_a_failed_sync_is_never_tried_again(tmp_path: Path, disk: FailingDisk) -> None:
@@ -149,7 +149,7 @@ def test_what_a_failed_sync_left_does_not_come_back(tmp_path: Path, disk: Failin
     store = opened(tmp_path, Disk())
     assert list(store.frames()) == frames
     store.close()
-    assert verify(tmp_path).findings == []
+    assert verify(open_reader(tmp_path)).findings == []
 
 
 def test_a_successor_does_not_need_the_old_file_to_be_cut(tmp_path: Path, disk: FailingDisk) -> None:
@@ -166,7 +166,7 @@ def test_a_successor_does_not_need_the_old_file_to_be_cut(tmp_path: Path, disk: 
     store = opened(tmp_path, Disk())
     assert list(store.frames()) == frames
     store.close()
-    assert verify(tmp_path).findings == []
+    assert verify(open_reader(tmp_path)).findings == []
 
 
 def test_a_successor_that_cannot_find_what_was_synced_says_so(tmp_path: Path, disk: FailingDisk) -> None:
@@ -196,7 +196,7 @@ def test_what_a_roll_synced_outlives_a_later_failed_sync(tmp_path: Path, disk: F
     frames.append(put(store, b"accepted"))
     assert list(store.frames()) == frames
     store.close()
-    assert verify(tmp_path).findings == []
+    assert verify(open_reader(tmp_path)).findings == []
 
 
 @pytest.mark.parametrize("method", ["create", "write", "sync", "rename", "sync_folder"])
@@ -216,7 +216,7 @@ def test_a_roll_that_fails_at_any_step_loses_nothing(tmp_path: Path, disk: Faili
     assert failures == 1
     assert list(store.frames()) == frames
     store.close()
-    assert verify(tmp_path).findings == []
+    assert verify(open_reader(tmp_path)).findings == []
 
 
 def test_recovery_that_fails_at_any_step_can_be_tried_again(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_recovery_that_fails_at_any_step_can_be_tried_again(tmp_path: Path) -> N
         frames.append(put(store, b"accepted"))
         assert list(store.frames()) == frames
         store.close()
-        assert verify(folder).findings == []
+        assert verify(open_reader(folder)).findings == []
 
 
 @pytest.mark.parametrize("method", ["create", "write", "sync", "rename"])
@@ -317,7 +317,7 @@ def test_a_folder_that_cannot_be_listed_is_unavailable_to_whoever_reads_it(tmp_p
         lambda: reader.first_seq,
         reader.segments,
         reader.snapshot_seqs,
-        reader.bytes_on_disk,
+        reader.size,
         reader.store_id,
     ]
     for ask in questions:

@@ -15,9 +15,8 @@ import pytest
 import perdure
 from perdure.actors.journal.recovery import recover
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
-from perdure.store import FolderReader, History, MemoryStore, SegmentStore, Snapshot, verify
+from perdure.store import FolderReader, History, MemoryStore, SegmentStore, Snapshot, open_reader, open_target, repair, verify
 from perdure.store.disk.disk import Disk
-from perdure.store.maintenance.repair import repair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +65,7 @@ def bodies(folder: Path) -> list[bytes]:
 
 def goes_on(folder: Path) -> None:
     """The folder is whole, opens, and has all that is needed since the older of two snapshots."""
-    assert verify(folder).ok, verify(folder).findings
+    assert verify(open_reader(folder)).ok, verify(open_reader(folder)).findings
     store = SegmentStore(folder, segment_bytes=400)
     assert store.open().last_seq == FRAMES
     assert [snapshot.seq for snapshot in store.snapshots()] == [30, 20]
@@ -83,14 +82,14 @@ def test_what_becomes_of_old_segments(tmp_path: Path, kind: str) -> None:
     store.close()
     assert gone == (0 if kind == "keep" else sum(following <= 21 for following in before[1:]))
     assert store.first_seq == before[gone]
-    assert verify(tmp_path / "data").first_seq == before[gone]
+    assert verify(open_reader(tmp_path / "data")).first_seq == before[gone]
     assert bodies(tmp_path / "data") == whole[before[gone] - 1 :]
     assert (tmp_path / "old").exists() == (kind == "archive")
     if kind == "archive":
         assert bodies(tmp_path / "old") == whole[: before[gone] - 1], "the archive can be read by itself"
         for path in (tmp_path / "old").iterdir():
             shutil.copy(path, tmp_path / "data")
-        assert verify(tmp_path / "data").ok
+        assert verify(open_reader(tmp_path / "data")).ok
         assert bodies(tmp_path / "data") == whole, "put together they are the whole history"
     goes_on(tmp_path / "data")
 
@@ -201,16 +200,16 @@ def test_repair_builds_on_a_snapshot_where_the_log_begins_later(tmp_path: Path) 
     whole = bodies(tmp_path / "data")
     last = store.reader.segment_path(store.reader.segments()[-2])
     last.write_bytes(last.read_bytes()[:-3])
-    done = repair(tmp_path / "data", tmp_path / "repaired")
+    done = repair(open_reader(tmp_path / "data"), open_target(tmp_path / "repaired"))
     assert done.findings
     kept = bodies(tmp_path / "repaired")
     assert kept == whole[: len(kept)]
     assert len(kept) == done.events_kept > 10
-    assert verify(tmp_path / "repaired").ok
+    assert verify(open_reader(tmp_path / "repaired")).ok
     for path in (tmp_path / "data").glob("*.snap"):
         path.write_bytes(b"rot")
     with pytest.raises(StoreCorrupt, match="no whole snapshot"):
-        repair(tmp_path / "data", tmp_path / "hopeless")
+        repair(open_reader(tmp_path / "data"), open_target(tmp_path / "hopeless"))
     assert not (tmp_path / "hopeless").exists()
 
 

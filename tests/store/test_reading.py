@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
-from perdure.store import FolderReader, Frame, History, SegmentStore, Snapshot, verify
+from perdure.store import FolderReader, Frame, History, SegmentStore, Snapshot, open_reader, verify
 from perdure.store.format import segment as sg
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def test_reading_changes_nothing(store: SegmentStore, tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert len(list(FolderReader(tmp_path).frames())) == 1
     assert list(FolderReader(tmp_path).snapshots()) == []
-    verify(tmp_path)
+    verify(open_reader(tmp_path))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -174,7 +174,7 @@ def test_only_what_no_kept_snapshot_needs_is_dropped(store: SegmentStore, tmp_pa
     assert [frame.first_seq for frame in store.frames(50)] == list(range(51, 101))
     store.close()
     assert store.open().last_seq == 100
-    assert verify(tmp_path).ok
+    assert verify(open_reader(tmp_path)).ok
     store.close()
     for path in tmp_path.glob("*.snap"):
         path.unlink()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
-from perdure.store import FolderReader, Frame, SegmentStore, Snapshot, verify
+from perdure.store import FolderReader, Frame, SegmentStore, Snapshot, open_reader, verify
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
 
@@ -58,7 +58,7 @@ def goes_on(folder: Path, frames: list[Frame]) -> None:
         assert list(store.frames()) == [*frames, Frame(recovered.last_seq + 1, 1, b"next")]
     finally:
         store.abandon()
-    assert verify(folder).findings == []
+    assert verify(open_reader(folder)).findings == []
 
 
 def test_the_last_frame_torn_at_every_byte(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import pytest
 
 from perdure.events.errors import StoreUnavailable
-from perdure.store import FolderReader, SegmentStore, Snapshot, verify
+from perdure.store import FolderReader, SegmentStore, Snapshot, open_reader, verify
 from perdure.store.disk.disk import Disk
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
@@ -52,7 +52,7 @@ def log_files(folder: Path) -> list[Path]:
 def test_a_whole_folder_is_found_whole(folder: Path) -> None:
     """Scenario 47."""
     progress: list[int] = []
-    result = verify(folder, progress=progress.append)
+    result = verify(open_reader(folder), progress=progress.append)
     assert result.ok
     assert result.findings == []
     assert (result.segments, result.snapshots, result.events, result.last_seq) == (3, 2, 18, 18)
@@ -71,10 +71,10 @@ def test_every_single_changed_byte_is_found(folder: Path) -> None:
             changed = bytearray(data)
             changed[offset] ^= 1 << offset % 8
             path.write_bytes(changed)
-            findings = verify(folder).findings
+            findings = verify(open_reader(folder)).findings
             assert any(finding.file == path.name for finding in findings), (path.name, offset)
         path.write_bytes(data)
-    assert verify(folder).ok
+    assert verify(open_reader(folder)).ok
 
 
 def test_every_single_removed_or_added_byte_is_found(folder: Path) -> None:
@@ -83,13 +83,13 @@ def test_every_single_removed_or_added_byte_is_found(folder: Path) -> None:
         data = path.read_bytes()
         for offset in range(0, len(data), 7):
             path.write_bytes(data[:offset] + data[offset + 1 :])
-            assert not verify(folder).ok, (path.name, offset)
+            assert not verify(open_reader(folder)).ok, (path.name, offset)
             path.write_bytes(data[:offset] + b"\0" + data[offset:])
-            assert not verify(folder).ok, (path.name, offset)
+            assert not verify(open_reader(folder)).ok, (path.name, offset)
         path.write_bytes(data + b"\0")
-        assert not verify(folder).ok, path.name
+        assert not verify(open_reader(folder)).ok, path.name
         path.write_bytes(data)
-    assert verify(folder).ok
+    assert verify(open_reader(folder)).ok
 
 
 def test_every_removed_doubled_or_swapped_frame_is_found(folder: Path) -> None:
@@ -99,16 +99,16 @@ def test_every_removed_doubled_or_swapped_frame_is_found(folder: Path) -> None:
         for i in range(1, len(whole)):
             is_end = path == log_files(folder)[-1] and i == len(whole) - 1
             path.write_bytes(b"".join(whole[:i] + whole[i + 1 :]))
-            assert verify(folder).ok == is_end, (path.name, "removed", i)
+            assert verify(open_reader(folder)).ok == is_end, (path.name, "removed", i)
             path.write_bytes(b"".join([*whole[:i], whole[i], *whole[i:]]))
-            assert not verify(folder).ok, (path.name, "doubled", i)
+            assert not verify(open_reader(folder)).ok, (path.name, "doubled", i)
             for j in range(i + 1, len(whole)):
                 swapped = list(whole)
                 swapped[i], swapped[j] = whole[j], whole[i]
                 path.write_bytes(b"".join(swapped))
-                assert not verify(folder).ok, (path.name, "swapped", i, j)
+                assert not verify(open_reader(folder)).ok, (path.name, "swapped", i, j)
         path.write_bytes(b"".join(whole))
-    assert verify(folder).ok
+    assert verify(open_reader(folder)).ok
 
 
 def test_history_rewritten_with_good_checksums_is_found(folder: Path) -> None:
@@ -127,7 +127,7 @@ def test_history_rewritten_with_good_checksums_is_found(folder: Path) -> None:
         crc_seed=fr.seed(store_id),
     )
     path.write_bytes(b"".join([whole[0], forged, *whole[2:]]))
-    findings = verify(folder).findings
+    findings = verify(open_reader(folder)).findings
     assert findings[0].file == path.name
     assert findings[0].offset == sg.HEADER_BYTES + len(forged)
     assert findings[0].seq == header.last_seq + 1
@@ -138,18 +138,20 @@ def test_missing_and_swapped_files_are_found(folder: Path) -> None:
     first, second, third = log_files(folder)
     aside = folder.parent / "aside"
     second.rename(aside)
-    assert any(f"the next segment begins with {sg.first_seq_of(third.name)}" in f.problem for f in verify(folder).findings)
+    assert any(
+        f"the next segment begins with {sg.first_seq_of(third.name)}" in f.problem for f in verify(open_reader(folder)).findings
+    )
     third.rename(second)
     aside.rename(third)
-    assert {finding.file for finding in verify(folder).findings} >= {second.name, third.name}
+    assert {finding.file for finding in verify(open_reader(folder)).findings} >= {second.name, third.name}
     second.rename(aside)
     third.rename(second)
     aside.rename(third)
-    assert verify(folder).ok
+    assert verify(open_reader(folder)).ok
     for snapshot in folder.glob("*.snap"):
         snapshot.unlink()
     first.rename(aside)
-    assert any("no snapshot holds what was before" in finding.problem for finding in verify(folder).findings)
+    assert any("no snapshot holds what was before" in finding.problem for finding in verify(open_reader(folder)).findings)
 
 
 def test_a_snapshot_ahead_of_the_log_is_found(folder: Path) -> None:
@@ -159,7 +161,7 @@ def test_a_snapshot_ahead_of_the_log_is_found(folder: Path) -> None:
     store.save_snapshot(Snapshot(18, b"newest"))
     store.close()
     log_files(folder)[-1].unlink()
-    findings = verify(folder).findings
+    findings = verify(open_reader(folder)).findings
     assert ["ahead of the log" in finding.problem for finding in findings] == [True]
 
 
@@ -172,7 +174,7 @@ def test_a_segment_of_another_store_is_found(folder: Path) -> None:
     other.close()
     name = log_files(folder)[1].name
     (folder / name).write_bytes((folder.parent / "other" / name).read_bytes())
-    assert any(finding.file == name for finding in verify(folder).findings)
+    assert any(finding.file == name for finding in verify(open_reader(folder)).findings)
 
 
 def test_a_newer_format_is_a_finding(folder: Path) -> None:
@@ -180,13 +182,13 @@ def test_a_newer_format_is_a_finding(folder: Path) -> None:
     data = bytearray(path.read_bytes())
     data[8] += 1
     path.write_bytes(data)
-    assert ["Upgrade perdure" in finding.problem for finding in verify(folder).findings] == [True]
+    assert ["Upgrade perdure" in finding.problem for finding in verify(open_reader(folder)).findings] == [True]
 
 
 def test_a_folder_without_a_log_is_a_finding_and_no_folder_an_error(tmp_path: Path) -> None:
-    assert [finding.problem for finding in verify(tmp_path).findings] == ["there is no log in this folder"]
+    assert [finding.problem for finding in verify(open_reader(tmp_path)).findings] == ["there is no log"]
     with pytest.raises(StoreUnavailable):
-        verify(tmp_path / "nothing")
+        verify(open_reader(tmp_path / "nothing"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -223,7 +225,7 @@ def owner(tmp_path: Path) -> Iterator[SegmentStore]:
 
 def test_what_a_live_owner_adds_meanwhile_is_no_finding(owner: SegmentStore) -> None:
     """Scenario 46: the frame that was not there when the size was looked at, and is when the file is read."""
-    result = verify(owner.path, disk=Busy(after={1: lambda: owner.append(b"second", 1, expected_seq=2)}))
+    result = verify(FolderReader(owner.path, disk=Busy(after={1: lambda: owner.append(b"second", 1, expected_seq=2)})))
     assert (result.findings, result.last_seq) == ([], 2)
     assert result.bytes == log_files(owner.path)[0].stat().st_size
 
@@ -243,14 +245,14 @@ def test_what_a_live_owner_is_writing_is_no_finding(owner: SegmentStore, ends: s
             with path.open("ab") as file:
                 file.write(frame)
 
-    result = verify(owner.path, disk=Busy(before={2: go_on}))
+    result = verify(FolderReader(owner.path, disk=Busy(before={2: go_on})))
     assert (result.findings, result.last_seq) == ([], 2 if ends == "is written" else 1)
 
 
 def test_half_of_a_frame_that_nobody_writes_is_a_finding(owner: SegmentStore) -> None:
     path = log_files(owner.path)[0]
     os.truncate(path, path.stat().st_size - 1)
-    assert [finding.seq for finding in verify(owner.path).findings] == [1]
+    assert [finding.seq for finding in verify(open_reader(owner.path)).findings] == [1]
 
 
 def test_history_that_a_live_owner_drops_meanwhile_is_no_finding(folder: Path) -> None:
@@ -263,8 +265,8 @@ def test_history_that_a_live_owner_drops_meanwhile_is_no_finding(folder: Path) -
                 first.unlink()
             return super().open_read(path)
 
-    result = verify(folder, disk=Dropping())
+    result = verify(FolderReader(folder, disk=Dropping()))
     assert (result.findings, result.last_seq) == ([], 18)
     assert result.first_seq > 1
     log_files(folder)[0].unlink()
-    assert not verify(folder).ok, "but what no snapshot holds must be there"
+    assert not verify(open_reader(folder)).ok, "but what no snapshot holds must be there"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perdure.events.errors import HistoryDropped
-from perdure.store import History, SegmentStore, Snapshot, verify
+from perdure.store import FolderReader, History, SegmentStore, Snapshot, open_reader, verify
 from perdure.store.disk.disk import Disk
 from perdure.store.format import frame as fr
 
@@ -75,7 +75,7 @@ def test_an_owner_that_drops_history_at_any_moment_of_the_check(owner: SegmentSt
     while True:
         at += 1
         disk = Meanwhile(at, lambda: write(owner, 4 * rounds))
-        result = verify(owner.path, disk=disk)
+        result = verify(FolderReader(owner.path, disk=disk))
         assert result.findings == [], at
         if disk.calls < at:
             break
@@ -94,7 +94,7 @@ def test_an_owner_that_never_rests(owner: SegmentStore) -> None:
     thread.start()
     try:
         for _ in range(40):
-            assert verify(owner.path).findings == []
+            assert verify(open_reader(owner.path)).findings == []
     finally:
         done.set()
         thread.join()
@@ -116,7 +116,7 @@ def test_a_frame_that_is_half_written_is_waited_for(tmp_path: Path) -> None:
 
     timer = threading.Timer(0.1, write_the_rest)
     timer.start()
-    result = verify(store.path)
+    result = verify(open_reader(store.path))
     timer.join()
     assert (result.findings, result.last_seq) == ([], 1)
     store.abandon()
@@ -131,7 +131,7 @@ def test_a_torn_frame_of_a_dead_owner_is_not_waited_for(tmp_path: Path, monkeypa
     os.truncate(path, path.stat().st_size - 1)
     looks: list[Any] = []
     monkeypatch.setattr("time.sleep", looks.append)
-    assert [finding.seq for finding in verify(store.path).findings] == [1]
+    assert [finding.seq for finding in verify(open_reader(store.path)).findings] == [1]
     assert looks == []
 
 
@@ -156,10 +156,10 @@ def add(store: SegmentStore, count: int, body: bytes = b"x") -> None:
 def test_a_head_stands_for_history_however_long_the_log_becomes(log: SegmentStore) -> None:
     heads = []
     for _ in range(5):
-        result = verify(log.path)
+        result = verify(open_reader(log.path))
         heads.append(result.head)
         for head in heads:
-            assert verify(log.path, head=head).ok
+            assert verify(open_reader(log.path), head=head).ok
         log.open()
         add(log, 3)
         log.close()
@@ -167,41 +167,41 @@ def test_a_head_stands_for_history_however_long_the_log_becomes(log: SegmentStor
 
 
 def test_a_seal_and_a_start_change_no_head(log: SegmentStore) -> None:
-    before = verify(log.path).head
+    before = verify(open_reader(log.path)).head
     assert before.startswith("9:")
     for _ in range(2):
         log.open()
         log.close()
-    assert verify(log.path).head == before
+    assert verify(open_reader(log.path)).head == before
     log.open()
     add(log, 1)
-    unsealed = verify(log.path).head
+    unsealed = verify(open_reader(log.path)).head
     log.seal()
-    assert verify(log.path).head == unsealed
+    assert verify(open_reader(log.path)).head == unsealed
     log.close()
 
 
 def test_the_hash_of_the_seal_is_a_head_too(log: SegmentStore) -> None:
     """It is what was printed, and noted, before heads had numbers."""
-    result = verify(log.path)
-    assert verify(log.path, head=f"{result.last_seq}:{result.chain}").ok
+    result = verify(open_reader(log.path))
+    assert verify(open_reader(log.path), head=f"{result.last_seq}:{result.chain}").ok
 
 
 def test_another_history_is_found(log: SegmentStore, tmp_path: Path) -> None:
     """Rewritten from the middle on, with a whole chain of its own."""
-    head = verify(log.path).head
+    head = verify(open_reader(log.path)).head
     shutil.copytree(log.path, tmp_path / "copy")
     for path in sorted((tmp_path / "copy").glob("*.seg"))[1:]:
         path.unlink()
     forged = SegmentStore(tmp_path / "copy", segment_bytes=300)
     forged.open()
     assert 0 < forged.last_seq < 9
-    findings = verify(forged.path, head=head).findings
+    findings = verify(open_reader(forged.path), head=head).findings
     assert ["the log ends at" in finding.problem for finding in findings] == [True]
     add(forged, 12, b"y")
     forged.close()
-    assert verify(forged.path).ok
-    findings = verify(forged.path, head=head).findings
+    assert verify(open_reader(forged.path)).ok
+    findings = verify(open_reader(forged.path), head=head).findings
     assert ["is not what it was" in finding.problem for finding in findings] == [True]
     assert findings[0].seq == 9
 
@@ -209,22 +209,22 @@ def test_another_history_is_found(log: SegmentStore, tmp_path: Path) -> None:
 def test_the_head_of_an_empty_log(tmp_path: Path) -> None:
     store = SegmentStore(tmp_path)
     store.open()
-    head = verify(tmp_path).head
+    head = verify(open_reader(tmp_path)).head
     assert head.startswith("0:")
     add(store, 3)
-    assert verify(tmp_path, head=head).ok
-    assert not verify(tmp_path, head="0:" + "0" * 32).ok
+    assert verify(open_reader(tmp_path), head=head).ok
+    assert not verify(open_reader(tmp_path), head="0:" + "0" * 32).ok
     store.close()
 
 
 def test_a_head_of_dropped_history(owner: SegmentStore) -> None:
     write(owner)
-    head = verify(owner.path).head
+    head = verify(open_reader(owner.path)).head
     for _ in range(4):
         write(owner)
     with pytest.raises(HistoryDropped, match="the head noted at 4 cannot be compared"):
-        verify(owner.path, head=head)
-    assert verify(owner.path, head=verify(owner.path).head).ok
+        verify(open_reader(owner.path), head=head)
+    assert verify(open_reader(owner.path), head=verify(open_reader(owner.path)).head).ok
 
 
 def test_a_number_within_a_frame_is_no_head(tmp_path: Path) -> None:
@@ -232,11 +232,11 @@ def test_a_number_within_a_frame_is_no_head(tmp_path: Path) -> None:
     store.open()
     store.append(b"two", 2, expected_seq=1)
     chain = fr.chain_after(b"x").hex()
-    assert ["no whole frame ends with 1" in f.problem for f in verify(tmp_path, head=f"1:{chain}").findings] == [True]
+    assert ["no whole frame ends with 1" in f.problem for f in verify(open_reader(tmp_path), head=f"1:{chain}").findings] == [True]
     store.close()
 
 
 @pytest.mark.parametrize("head", ["", "9", "9:", "x:" + "0" * 32, "9:" + "0" * 31, "9:" + "g" * 32, "-1:" + "0" * 32, "0" * 32])
 def test_what_is_no_head_is_refused(log: SegmentStore, head: str) -> None:
     with pytest.raises(ValueError, match="head: SEQ:HASH"):
-        verify(log.path, head=head)
+        verify(open_reader(log.path), head=head)

@@ -1,0 +1,118 @@
+"""A new data folder that takes a copy of a log, frame by frame, as a repair or a migration writes it.
+
+The frames keep their bytes, so the hash chain goes on as it was. What is copied is decided in `maintenance`.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perdure.events.errors import StoreUnavailable
+from perdure.store.disk.disk import Disk
+from perdure.store.files.segment_store import SegmentStore
+from perdure.store.format import segment as sg
+from perdure.store.format import snapshot_file
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from perdure.store.protocol import Recovered, Snapshot
+    from perdure.store.survey import Stretch, WholeFrame
+
+__all__ = ["FolderCopy"]
+
+WRITE_BYTES = 1 << 20
+"""Frames are gathered into writes of about this size."""
+
+
+class FolderCopy:
+    """A `LogTarget` in a folder that does not exist yet, or is empty. Segments begin anew after `segment_bytes`."""
+
+    def __init__(self, folder: str | os.PathLike[str], *, segment_bytes: int = 64 << 20, disk: Disk | None = None) -> None:
+        self.path = Path(folder)
+        self._disk = disk or Disk()
+        self._segment_bytes = segment_bytes
+        self._store_id = b""
+        self._fd: int | None = None
+        self._size = 0
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+
+    def check_empty(self) -> None:
+        """See `LogTarget.check_empty`."""
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            msg = f"{self.path} is there and not an empty folder; name another one for the copy"
+            raise StoreUnavailable(msg)
+
+    def begin(self, stretch: Stretch) -> None:
+        """See `LogTarget.begin`."""
+        self._store_id = stretch.store_id
+        with self._writing():
+            self._disk.make_folder(self.path)
+            self._begin_segment(stretch.first_seq, stretch.epoch, stretch.chain)
+
+    def put(self, frame: WholeFrame) -> None:
+        """See `LogTarget.put`."""
+        with self._writing():
+            if frame.frame.count and self._size >= self._segment_bytes:
+                self._end_segment()
+                self._begin_segment(frame.frame.first_seq, frame.epoch, frame.prev)
+            self._write(frame.raw)
+
+    def put_snapshot(self, snapshot: Snapshot) -> None:
+        """See `LogTarget.put_snapshot`."""
+        with self._writing():
+            snapshot_file.write(self._disk, self.path, self._store_id, snapshot)
+
+    def finish(self) -> Recovered:
+        """See `LogTarget.finish`."""
+        with self._writing():
+            self._end_segment()
+            self._disk.sync_folder(self.path)
+            self._disk.sync_folder(self.path.parent)
+        store = SegmentStore(self.path, disk=self._disk)
+        recovered = store.open()
+        store.close()
+        return recovered
+
+    def _begin_segment(self, first_seq: int, epoch: int, chain: bytes) -> None:
+        self._fd = self._disk.create(self.path / sg.file_name(first_seq))
+        self._size = 0
+        self._write(sg.pack_header(sg.SegmentHeader(self._store_id, first_seq, epoch, chain, time.time_ns() // 1000)))
+
+    def _write(self, data: bytes) -> None:
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        self._size += len(data)
+        if self._waiting_bytes >= WRITE_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._fd is not None and self._waiting:
+            self._disk.write(self._fd, b"".join(self._waiting))
+        self._waiting, self._waiting_bytes = [], 0
+
+    def _end_segment(self) -> None:
+        self._flush()
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            try:
+                self._disk.sync(fd)
+            finally:
+                self._disk.close(fd)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn an I/O error into one that says what to do, and release the open file."""
+        try:
+            yield
+        except OSError as error:
+            fd, self._fd = self._fd, None
+            if fd is not None:
+                self._disk.close(fd)
+            msg = f"the copy in {self.path} could not be written: {error}. Make room, or name another folder, and try again."
+            raise StoreUnavailable(msg) from error
