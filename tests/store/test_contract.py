@@ -9,8 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perdure.events.errors import StoreLocked, StoreUnavailable
-from perdure.store import EventStore, Frame, MemoryStore, SegmentStore, Snapshot
+from perdure.events.errors import HistoryDropped, StoreLocked, StoreUnavailable
+from perdure.store import (
+    EventStore,
+    Frame,
+    History,
+    MemoryStore,
+    SegmentStore,
+    Snapshot,
+    open_reader,
+    open_target,
+    repair,
+    verify,
+)
+from perdure.store.survey import Stretch, WholeFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +50,17 @@ def fill(store: EventStore, bodies: list[tuple[bytes, int]]) -> list[Frame]:
         store.append(body, count, expected_seq=store.last_seq + 1)
     store.sync()
     return frames
+
+
+@pytest.fixture(params=["files", "memory"])
+def forgetful(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStore]:
+    """An open store that drops the history that no snapshot needs."""
+    made: EventStore = MemoryStore(drop_history=True)
+    if request.param == "files":
+        made = SegmentStore(tmp_path / "log", segment_bytes=100, history=History("drop"))
+    made.open()
+    yield made
+    made.abandon()
 
 
 BODIES = [(b"one", 1), (b"", 2), (b"three" * 500, 3), (bytes(range(256)), 1), (b"PdFr" * 20, 7)]
@@ -185,6 +208,158 @@ def test_a_successor_takes_over_what_is_whole(store: EventStore) -> None:
     frames += fill(store, BODIES)
     assert store.reopen().epoch > epoch
     assert list(store.frames()) == frames
+
+
+# --- reading -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_of_its_own_sees_what_the_owner_has_written(store: EventStore) -> None:
+    store.open()
+    frames = fill(store, BODIES)
+    store.save_snapshot(Snapshot(14, b"state"))
+    reader = store.separate_reader()
+    reader.check_readable()
+    assert list(reader.frames()) == frames
+    assert [snapshot.body for snapshot in reader.snapshots()] == [b"state"]
+    assert (reader.first_seq, reader.snapshot_seqs(), reader.store_id()) == (1, [14], store.store_id())
+    assert reader.size() == store.size()
+
+
+def test_an_address_leads_to_the_same_log(store: EventStore) -> None:
+    store.open()
+    frames = fill(store, BODIES)
+    if store.address is not None:
+        reader = open_reader(store.address)
+        assert (list(reader.frames()), reader.address) == (frames, store.address)
+
+
+def test_the_size_counts_what_is_kept(store: EventStore) -> None:
+    store.open()
+    empty = store.size()
+    fill(store, BODIES)
+    store.save_snapshot(Snapshot(14, bytes(range(256))))
+    grown = store.size()
+    assert grown.bytes > empty.bytes + 256
+    assert (empty.segments, empty.snapshots, grown.snapshots) == (1, 0, 1)
+
+
+def test_a_survey_yields_each_frame_and_the_chain_between_them(store: EventStore) -> None:
+    store.open()
+    frames = fill(store, BODIES)
+    chain, found = b"", []
+    for item in store.survey():
+        assert not isinstance(item, Stretch) or item.restarts == (not found)
+        if isinstance(item, WholeFrame):
+            assert item.follows
+            assert not chain or item.prev == chain
+            chain = item.chain
+            found.append(item.frame)
+    assert found == frames
+
+
+# --- verification and repair -------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_log_is_found_whole(store: EventStore) -> None:
+    """Scenario 47."""
+    store.open()
+    frames = fill(store, BODIES)
+    store.save_snapshot(Snapshot(3, b"older"))
+    store.save_snapshot(Snapshot(14, b"newer"))
+    read: list[int] = []
+    result = verify(store, progress=read.append)
+    assert (result.findings, result.events, result.last_seq, result.snapshots) == ([], 14, 14, 2)
+    assert result.frames >= len(frames)
+    assert 0 < read[0] < read[-1] <= result.bytes
+
+
+def test_a_head_that_was_noted_proves_that_history_is_what_it_was(store: EventStore) -> None:
+    store.open()
+    fill(store, BODIES[:2])
+    noted = verify(store).head
+    fill(store, BODIES[2:])
+    assert verify(store, head=noted).ok
+    seq, _, chain = noted.partition(":")
+    edited = f"{seq}:{'0' * len(chain)}"
+    assert [finding.seq for finding in verify(store, head=edited).findings] == [int(seq)]
+    with pytest.raises(ValueError, match="SEQ:HASH"):
+        verify(store, head="no head")
+
+
+def test_a_log_that_lost_what_was_noted_is_found(store: EventStore) -> None:
+    store.open()
+    fill(store, BODIES[:2])
+    store.append(b"refused", 1, expected_seq=4)
+    noted = verify(store).head
+    store.reopen(void_after=3)
+    assert ["what came after is gone" in finding.problem for finding in verify(store, head=noted).findings] == [True]
+
+
+def test_a_repair_copies_a_whole_log_with_its_chain(store: EventStore, tmp_path: Path) -> None:
+    store.open()
+    frames = fill(store, BODIES)
+    store.save_snapshot(Snapshot(14, b"state"))
+    report = repair(store, open_target(tmp_path / "copy"))
+    assert (report.findings, report.lost, report.events_kept, report.last_seq) == ([], [], 14, 14)
+    copy = open_reader(tmp_path / "copy")
+    assert list(copy.frames()) == frames
+    assert [snapshot.body for snapshot in copy.snapshots()] == [b"state"]
+    assert verify(copy, head=verify(store).head).ok, "a head that was noted before holds for the copy, too"
+
+
+# --- where history begins ----------------------------------------------------------------------------------------------------
+
+
+def grow(store: EventStore) -> int:
+    """Write some events and a snapshot of them; return how many segments were dropped for it."""
+    for _ in range(4):
+        store.append(b"x" * 100, 1, expected_seq=store.last_seq + 1)
+        store.sync()
+    store.save_snapshot(Snapshot(store.last_seq, b"state"))
+    return store.retire_history()
+
+
+def test_history_begins_later_once_it_is_dropped(forgetful: EventStore) -> None:
+    noted = verify(forgetful).head
+    grow(forgetful)
+    early = verify(forgetful).head
+    while not grow(forgetful):
+        pass
+    while forgetful.first_seq <= 5:
+        grow(forgetful)
+    first_seq = forgetful.first_seq
+    assert next(forgetful.frames()).first_seq == first_seq
+    assert min(forgetful.snapshot_seqs()) >= first_seq - 1
+    result = verify(forgetful)
+    assert (result.findings, result.first_seq) == ([], first_seq)
+    assert verify(forgetful, head=noted).ok, "the empty log is the beginning of any"
+    with pytest.raises(HistoryDropped):
+        verify(forgetful, head=early)
+    assert verify(forgetful, head=result.head).ok
+
+
+def test_a_copy_of_a_log_whose_beginning_was_dropped(forgetful: EventStore, tmp_path: Path) -> None:
+    while not grow(forgetful):
+        pass
+    report = repair(forgetful, open_target(tmp_path / "copy"))
+    assert (report.findings, report.lost, report.first_seq) == ([], [], forgetful.first_seq)
+    copy = open_reader(tmp_path / "copy")
+    assert list(copy.frames()) == list(forgetful.frames())
+    assert copy.snapshot_seqs() == forgetful.snapshot_seqs()
+
+
+def test_nothing_is_dropped_while_history_is_held(forgetful: EventStore) -> None:
+    while not grow(forgetful):
+        pass
+    first_seq, kept = forgetful.first_seq, forgetful.snapshot_seqs()
+    with forgetful.hold_history(), forgetful.hold_history():
+        assert [grow(forgetful) for _ in range(3)] == [0, 0, 0]
+        assert forgetful.first_seq == first_seq
+        assert set(kept) <= set(forgetful.snapshot_seqs())
+    assert grow(forgetful) > 0
+
+
+# --- what only files have ----------------------------------------------------------------------------------------------------
 
 
 def test_a_journal_that_takes_over_leaves_the_snapshot_alone_that_is_being_written(tmp_path: Path) -> None:
