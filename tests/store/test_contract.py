@@ -246,7 +246,8 @@ def test_the_size_counts_what_is_kept(store: EventStore) -> None:
 def test_a_survey_yields_each_frame_and_the_chain_between_them(store: EventStore) -> None:
     store.open()
     frames = fill(store, BODIES)
-    chain, found = b"", []
+    chain = b""
+    found: list[Frame] = []
     for item in store.survey():
         assert not isinstance(item, Stretch) or item.restarts == (not found)
         if isinstance(item, WholeFrame):
