@@ -10,12 +10,10 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
-from pykka._envelope import Envelope
-from pykka.messages import _ActorStop
 
 from perdure.actors.core.async_exceptions import take_back, throw
 from perdure.actors.core.current_actor import HERE, births
-from perdure.actors.core.mailbox import Mailbox, stops
+from perdure.actors.core.mailbox import PYKKA_ITEMS, Mailbox, stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +33,8 @@ class _Wake:
     """Put into a mailbox only to end the wait for something."""
 
 
-_UNUSUAL = frozenset({_Wake, Envelope, _ActorStop})
-"""What is no message, or may be none."""
+_UNUSUAL = PYKKA_ITEMS | {_Wake}
+"""What a mailbox may hold beside messages."""
 
 
 class Home(Protocol):

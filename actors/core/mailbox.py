@@ -1,6 +1,6 @@
 """A mailbox that is emptied in one go: what Pykka calls an actor's inbox.
 
-It only holds and hands over; what a batch means is the actor's business.
+What a batch means is up to the actor. Only this file touches Pykka's private modules; pyproject.toml bounds its version.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import Any
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-__all__ = ["Mailbox", "stops"]
+__all__ = ["PYKKA_ITEMS", "Mailbox", "stops"]
+
+PYKKA_ITEMS: frozenset[type] = frozenset({Envelope, _ActorStop})
+"""The classes of what Pykka itself puts into a mailbox."""
 
 BATCH_MAX = 4096
 """Messages taken in one go: bounds the memory and the latency of one decision pass."""

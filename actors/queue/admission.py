@@ -1,32 +1,28 @@
-"""Taking in publishes: many in one decision where that can be, each on its own merits where not.
+"""Taking in publishes: many in one decision where they can be, each by itself where not.
 
-Which ones are decided together, and whether they are accepted, are rules (`events/queue`: `publish_groups`, `publishing`); waiting
-publishes are in `waiting_publishers`; all else, in `queue`.
+Which are decided together, and whether they are accepted, are rules (`events/queue`: `publish_groups`, `publishing`). Publishes
+that wait for room are in `waiting_publishers`, all other requests in `queue`.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from perdure.actors.queue import decision_pass
 from perdure.actors.queue.waiting_publishers import WaitingPublishers
 from perdure.actors.requests.answers import Settle, SettleAll
 from perdure.events.commands import DraftRun
-from perdure.events.errors import PerdureError
+from perdure.events.errors import PerdureError, QueueFull
 from perdure.events.queue.publish_groups import group_key, merged
 
 if TYPE_CHECKING:
-    from perdure.actors.queue.queue import Queue
+    from perdure.actors.queue.decision_pass import DecisionPass
     from perdure.actors.requests.pending import Request
-    from perdure.events.commands import Publish
 
-__all__ = ["PASS_BYTES", "PASS_EVENTS", "Admission"]
+__all__ = ["Admission"]
 
 logger = logging.getLogger("perdure")
-
-PASS_EVENTS = 20_000
-PASS_BYTES = 16 << 20
-"""Events and bytes of one append, but for what is decided about last in it: a pass that decides about more is sent in several."""
 
 
 class Admission:
@@ -34,13 +30,13 @@ class Admission:
 
     __slots__ = ("_bytes", "_came", "_drafts", "_queue", "waiting_publishers")
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: DecisionPass, publish_timeout_s: float) -> None:
         self._queue = queue
         self._came: list[Request] = []
         """Publishes that came in a row, and are not decided about."""
         self._drafts = self._bytes = 0
         """How many drafts those are, and how large their payloads. What follows from them is measured when it is decided."""
-        self.waiting_publishers = WaitingPublishers(queue.pending, queue.publish_timeout_s)
+        self.waiting_publishers = WaitingPublishers(queue.pending, publish_timeout_s)
 
     def add(self, request: Request, now_us: int) -> None:
         """Take a publish to those that came before it in a row."""
@@ -52,7 +48,7 @@ class Admission:
         else:
             self._drafts += len(drafts)
             self._bytes += sum([len(draft.payload) for draft in drafts])
-        if self._bytes >= PASS_BYTES or self._drafts >= PASS_EVENTS:
+        if self._bytes >= decision_pass.PASS_BYTES or self._drafts >= decision_pass.PASS_EVENTS:
             self.decide(now_us)
 
     def decide(self, now_us: int) -> None:
@@ -75,9 +71,9 @@ class Admission:
         self._decide_alike(alike, now_us)
 
     def _decide_alike(self, requests: list[Request], now_us: int) -> None:
-        """Accept many as one; where one of them cannot be, each on its own merits."""
+        """Accept many as one; where one of them cannot be accepted, each by itself."""
         queue = self._queue
-        if len(requests) > 1 and not self.waiting_publishers.parked:
+        if len(requests) > 1 and not self.waiting_publishers.waiting:
             try:
                 queue.decide(merged([request.command for request in requests]), now_us)
             except PerdureError:
@@ -87,36 +83,41 @@ class Admission:
                 queue.cut_where_full(now_us)
                 return
         for request in requests:
-            queue.command(request, now_us)
+            self._decide_one(request, now_us)
 
-    def take(self, request: Request, publish: Publish, now_us: int) -> None:
-        """Decide about one by itself; first come, first served.
+    def _decide_one(self, request: Request, now_us: int) -> None:
+        """Accept one publish, have it wait for room, or refuse it; first come, first served."""
+        if self.waiting_publishers.waiting:
+            self._have_wait(request, now_us)
+            return
+        try:
+            self._accept(request, now_us)
+        except QueueFull:
+            self._have_wait(request, now_us)
+        except PerdureError as error:
+            self._queue.pending.refuse(request, error)
+
+    def _accept(self, request: Request, now_us: int) -> None:
+        """Decide one publish, and answer it once it is synced.
 
         Raises:
-            PerdureError: it is refused, or has to wait (`QueueFull`, see `park`).
+            QueueFull: there is no room.
+            PerdureError: it is refused.
         """
-        if self.waiting_publishers.parked:
-            self.park(request, publish, now_us)
-        else:
-            self._publish(request, publish, now_us)
+        queue = self._queue
+        queue.decide(request.command, now_us)
+        queue.synced.append(Settle(queue.pending, request, None))
+        queue.cut_where_full(now_us)
 
-    def park(self, request: Request, publish: Any, now_us: int) -> None:
-        """Let it wait for room; of a bundle each message by itself, as there may be room for some."""
+    def _have_wait(self, request: Request, now_us: int) -> None:
+        """Have a publish wait for room; of a submit batch each message by itself, as there may be room for some."""
         pieces = self._queue.pending.split(request)
         if pieces == [request]:
-            self.waiting_publishers.park(request, publish, now_us)
+            self.waiting_publishers.add(request, now_us)
         else:
             for piece in pieces:
-                self._queue.command(piece, now_us)
+                self._decide_one(piece, now_us)
 
     def admit(self, now_us: int) -> None:
-        """Let in who waits for room, as far as there is some."""
-        self.waiting_publishers.admit(now_us, self._let_in)
-
-    def _let_in(self, request: Request, publish: Publish, now_us: int) -> None:
-        self._publish(request, publish, now_us)
-        self._queue.cut_where_full(now_us)
-
-    def _publish(self, request: Request, publish: Publish, now_us: int) -> None:
-        self._queue.decide(publish, now_us)
-        self._queue.synced.append(Settle(self._queue.pending, request, None))
+        """Accept the publishes that wait for room, as far as there is some."""
+        self.waiting_publishers.admit(now_us, self._accept)

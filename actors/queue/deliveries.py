@@ -22,7 +22,7 @@ from perdure.events.structures.message_block import BLOCK_MESSAGES, LeaseBatch
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from perdure.actors.queue.queue import Queue
+    from perdure.actors.queue.decision_pass import DecisionPass
     from perdure.actors.workers.pool import Pool
     from perdure.events import vocabulary as ev
 
@@ -32,7 +32,7 @@ __all__ = ["Deliveries"]
 class Deliveries:
     """All flows of one term of the queue; what is not in its state is told again by those who know it."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: DecisionPass) -> None:
         self._queue = queue
         self._flows: dict[str, tuple[Subscription, Pool]] = {}
         self._pressed: dict[str, Subscription] = {}

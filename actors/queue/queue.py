@@ -13,18 +13,15 @@ import attrs
 
 from perdure.actors.core.messages import Outcomes, Overdue, Report, Restarted, Stop, Tell, Ticks, Wake, WhenIdle
 from perdure.actors.core.texts import one_line
-from perdure.actors.journal.decider import Decider
-from perdure.actors.queue import admission
 from perdure.actors.queue.admission import Admission
+from perdure.actors.queue.decision_pass import DecisionPass
 from perdure.actors.queue.deliveries import Deliveries
 from perdure.actors.queue.queue_report import report_of
 from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.pending import Request
-from perdure.actors.requests.result_waiters import Awaiting
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.workers.pool import Delivery
 from perdure.actors.workers.worker_messages import Subscribe
-from perdure.events.codec.commit_size import Size, check_commit, measure
 from perdure.events.commands import (
     AwaitResult,
     Cancel,
@@ -40,15 +37,14 @@ from perdure.events.commands import (
     Replay,
     Tick,
 )
-from perdure.events.errors import PerdureError, QueueFull, as_refusal
+from perdure.events.errors import PerdureError
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.consumer_reports import is_refused
 from perdure.events.queue.endings import excess
-from perdure.events.queue.folds import evolve_all
 from perdure.events.queue.lookup import stand
 from perdure.events.queue.message import Message
 from perdure.events.queue.outcomes import complete_run
-from perdure.events.queue.state import FOREVER, QueueState
+from perdure.events.queue.state import FOREVER
 from perdure.events.schedules.ticks import abandoned, comes_too_early
 from perdure.events.structures.spilling import compact
 
@@ -61,7 +57,6 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.requests.raised_errors import Raised
     from perdure.actors.workers.handler_pools import HandlerPools
-    from perdure.events import vocabulary as ev
     from perdure.events.codec.snapshot import States
     from perdure.events.queue.decisions import Limits
 
@@ -72,13 +67,10 @@ logger = logging.getLogger("perdure")
 AGAIN_US = 20_000
 MOVE_ON_US = 1_000
 """What lies on the disk is moved together in steps, with time for others in between."""
-NOTHING = Size(0, 0)
 
 
-class Queue(Decider):
+class Queue(DecisionPass):
     """Holds the state of all live messages; lets facts out only through the journal."""
-
-    state: QueueState
 
     def __init__(
         self,
@@ -95,28 +87,23 @@ class Queue(Decider):
         figures: QueueFigures,
         generation: int,
     ) -> None:
-        super().__init__(directory, pending, log, "queue", generation)
+        super().__init__(directory, pending, log, limits, raised, generation)
         self.clock = clock
-        self.limits = limits
         self.publish_timeout_s = publish_timeout_s
         self.pools = pools
         self.extensions = extensions
-        self.raised = raised
         self.figures = figures
 
     def begin(self) -> None:
         """Start a term; what is not in the state is told again by those who know it."""
-        self.flows = Deliveries(self)
-        self.admission = Admission(self)
+        self.deliveries = Deliveries(self)
+        self.admission = Admission(self, self.publish_timeout_s)
         self.idlers: list[Request] = []
-        self.awaiting = Awaiting(self.pending)
         self.unlived_us = 0
         """How much time was jumped over, of what the leases of manual consumers were given back."""
         self.due_at_once = False
         """More deadlines have passed than one look at them deals with."""
         super().begin()
-        self.size: Size = NOTHING
-        """Of what was decided and is not sent to the journal."""
 
     def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
         """Take the queue's part; at the start of the process, take back what died with the last one."""
@@ -132,7 +119,7 @@ class Queue(Decider):
             self.cut(now_us)
         if self.pools.by_type or self.extensions.schedules:  # an operator who looks in may not know the host's bounds
             self._keep_bounds(now_us)
-        self.flows.reconcile(self.pools.by_type.values(), now_us)
+        self.deliveries.reconcile(self.pools.by_type.values(), now_us)
         self.directory.tell("dispatcher", Restarted("queue"))
 
     def _keep_bounds(self, now_us: int) -> None:
@@ -177,18 +164,18 @@ class Queue(Decider):
                 case Request(command=Tick() as tick) if comes_too_early(self.state, tick):
                     pass  # and will come again
                 case Request():
-                    self.command(message, now_us)
+                    self._answer(message, now_us)
                 case Subscribe():
-                    self.flows.subscribe(message)
+                    self.deliveries.subscribe(message)
                 case Wake() | Restarted(name="timer"):
                     self.wake_at_us = 0
         self.admission.decide(now_us)
         self._pass_time(now_us)
         waiting_publishers = self.admission.waiting_publishers
-        if waiting_publishers.parked:
+        if waiting_publishers.waiting:
             self.admission.admit(now_us)
             self._pass_time(now_us)  # who waited for room may have outlived his time too
-        pace_us = self.flows.deliver(now_us)
+        pace_us = self.deliveries.deliver(now_us)
         if self.idlers and not self.state.live:
             self.synced += [Settle(self.pending, request, None) for request in self.idlers]
             self.idlers = []
@@ -196,61 +183,16 @@ class Queue(Decider):
         next_us = min(rules.next_deadline_us(self.state), pace_us)
         if self.state.has_spilled and compact(self.state):
             next_us = min(next_us, now_us + MOVE_ON_US)
-        if waiting_publishers.parked:
+        if waiting_publishers.waiting:
             next_us = min(next_us, waiting_publishers.next_deadline_us())
-        if self.due_at_once or self.flows.has_more:
+        if self.due_at_once or self.deliveries.has_more:
             self.directory.tell(self.name, Wake())  # behind what has come meanwhile
         elif next_us < FOREVER:
             # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
             self.wake_by(next_us if next_us > now_us else now_us + (AGAIN_US if not self.unlived_us else 10 * AGAIN_US))
         self.cut(now_us)  # last, so that the journal has the interpreter to itself
 
-    def cut(self, now_us: int) -> None:
-        """Send what was decided so far: at the end of a pass, or where it is enough for one append."""
-        if self.awaiting.waiting:
-            self.synced += self.awaiting.answers(self.events)
-        if self.raised.kept:
-            self.raised.settle(self.events, self.state)
-        self.commit(now_us)
-        self.size = NOTHING
-
-    def cut_where_full(self, now_us: int) -> None:
-        """Send what was decided so far, if it is much; only between what must be in one frame, effects included."""
-        events, size = self.size
-        if events >= admission.PASS_EVENTS or size >= admission.PASS_BYTES:
-            self.cut(now_us)
-
-    def take(self, command: object, now_us: int) -> None:
-        """Decide about one of many commands that came together."""
-        self.decide(command, now_us)
-        self.cut_where_full(now_us)
-
-    def apply(self, events: list[ev.Event], size: Size | None = None) -> None:
-        """Fold what is decided, and keep it for the journal."""
-        evolve_all(self.state, events)
-        self.events += events
-        before, size = self.size, measure(events) if size is None else size
-        self.size = size if before is NOTHING else Size(before.events + size.events, before.bytes + size.bytes)
-
-    def decide(self, command: object, now_us: int) -> list[ev.Event]:
-        """Decide about a command, and fold what follows; gives that.
-
-        Raises:
-            PayloadTooLarge: what follows is more than one commit takes. (And what the rules refuse.)
-        """
-        try:
-            events = rules.decide(self.state, command, now_us, self.limits)
-        except PerdureError:
-            raise
-        except Exception as error:  # rules are pure: nothing has changed, so it is the request's error, if this is one's
-            logger.exception("a rule failed on %s", type(command).__name__)
-            raise as_refusal(error) from error
-        size = measure(events)
-        check_commit(size, type(command).__name__)
-        self.apply(events, size)
-        return events
-
-    def record(self, outcomes: Outcomes, now_us: int) -> None:
+    def _record(self, outcomes: Outcomes, now_us: int) -> None:
         """Decide and fold a batch of outcomes: plain completions at once where that can be, all else one after the other."""
         reports = outcomes.reports
         if outcomes.done is not None:
@@ -268,16 +210,14 @@ class Queue(Decider):
 
     # --- requests --------------------------------------------------------------------------------------------------------
 
-    def command(self, request: Request, now_us: int) -> None:
+    def _answer(self, request: Request, now_us: int) -> None:
         """Decide about one request, and answer it or refuse it."""
         command = request.command
         pending = self.pending
         try:
             match command:
-                case Publish():
-                    self.admission.take(request, command, now_us)
                 case Outcomes():
-                    self.record(command, now_us)
+                    self._record(command, now_us)
                     self.written.append(Settle(pending, request, None))
                 case CheckOut():
                     self._pass_time(now_us)  # what this pass has brought back may have outlived its time
@@ -307,8 +247,6 @@ class Queue(Decider):
                 case _:
                     events = self.decide(command, now_us)
                     self.synced.append(Settle(pending, request, len(events)))
-        except QueueFull:
-            self.admission.park(request, command, now_us)
         except PerdureError as error:
             pending.refuse(request, error)
         self.cut_where_full(now_us)
@@ -323,7 +261,7 @@ class Queue(Decider):
         """Warn where a result is waited for that no handler here will give."""
         number = self.state.ids.get(command.id) if command.waits else None
         message = self.state.look(number) if number else None
-        if message is not None and message.lease is None and message.published.type not in self.flows:
+        if message is not None and message.lease is None and message.published.type not in self.deliveries:
             logger.warning(
                 "the result of %s is waited for, and no handler here takes its type, %s: the wait ends only when it is checked out",
                 one_line(command.id),
@@ -385,7 +323,7 @@ class Queue(Decider):
             if lease is None:
                 continue
             place = (message.number, message.published.id, lease.attempt)
-            if lease.holder or message.published.type not in self.flows:
+            if lease.holder or message.published.type not in self.deliveries:
                 lost.append(ExpireLease(*place, "its lease ran out without a sign of life"))
                 if len(lost) >= rules.TICK_MAX:
                     break

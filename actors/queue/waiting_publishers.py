@@ -1,6 +1,7 @@
 """Backpressure: publishes that wait for room in the backlog, each until its time is over.
 
-How much room there is, and in which order publishes get it, are rules (`events/queue`: `publishing`, `waiting_order`).
+How much room there is, and in which order publishes get it, are rules (`events/queue`: `publishing`, `waiting_order`). How a
+publish is accepted is in `admission`.
 """
 
 from __future__ import annotations
@@ -20,30 +21,30 @@ __all__ = ["WaitingPublishers"]
 
 
 class WaitingPublishers:
-    """The publishes that wait, and the answers of those that leave."""
+    """The publishes that wait, and the refusals of those that waited in vain."""
 
-    __slots__ = ("_pending", "_timeout_us", "parked")
+    __slots__ = ("_pending", "_timeout_us", "waiting")
 
     def __init__(self, pending: PendingRequests, timeout_s: float) -> None:
         self._pending = pending
         self._timeout_us = round(timeout_s * 1_000_000)
-        self.parked: WaitingOrder[tuple[Request, Publish]] = WaitingOrder()
+        self.waiting: WaitingOrder[Request] = WaitingOrder()
 
-    def park(self, request: Request, publish: Publish, now_us: int) -> None:
-        """Let a publish wait for room."""
+    def add(self, request: Request, now_us: int) -> None:
+        """Have a publish wait for room."""
+        publish: Publish = request.command
         if not publish.deadline_us:  # sent a second time, it keeps its time
             publish.deadline_us = now_us + self._timeout_us
-        self.parked.add(request.key, publish.deadline_us, (request, publish))
+        self.waiting.add(request.key, publish.deadline_us, request)
 
-    def admit(self, now_us: int, let_in: Callable[[Request, Publish, int], None]) -> None:
-        """Let in who waits for room, as far as there is some (`let_in` says `QueueFull` where not); refuse whose time is over."""
+    def admit(self, now_us: int, accept: Callable[[Request, int], None]) -> None:
+        """Accept those that wait while there is room (else `accept` raises `QueueFull`); refuse those whose time is over."""
         pending = self._pending
 
-        def leaves(waiting: tuple[Request, Publish], is_last_try: bool) -> bool:  # noqa: FBT001 - the callback's signature
-            request, publish = waiting
+        def leaves(request: Request, is_last_try: bool) -> bool:  # noqa: FBT001 - the callback's signature
             if request.key in pending.outstanding:
                 try:
-                    let_in(request, publish, now_us)
+                    accept(request, now_us)
                 except QueueFull as error:
                     if not is_last_try:
                         return False
@@ -52,8 +53,8 @@ class WaitingPublishers:
                     pending.refuse(request, error)
             return True
 
-        self.parked.admit(now_us, leaves)
+        self.waiting.admit(now_us, leaves)
 
     def next_deadline_us(self) -> int:
-        """When the time of the first of those who wait is over; there must be one."""
-        return self.parked.next_deadline_us()
+        """Return when the time of the first of them is over; at least one must wait."""
+        return self.waiting.next_deadline_us()

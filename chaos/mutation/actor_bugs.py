@@ -86,8 +86,8 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.actors.queue.queue",
-                "if events >= admission.PASS_EVENTS or size >= admission.PASS_BYTES:",
+                "perdure.actors.queue.decision_pass",
+                "if events >= PASS_EVENTS or size >= PASS_BYTES:",
                 "if events < 0:",
             ),
         ),
@@ -228,7 +228,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.actors.queue.queue",
+                "perdure.actors.queue.decision_pass",
                 "self.synced += self.awaiting.answers(self.events)",
                 "self.written += self.awaiting.answers(self.events)",
             ),

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.journal.recovery import recover
-from perdure.actors.queue import admission
+from perdure.actors.queue import decision_pass
 from perdure.chaos.oracle.recorded_events import facts, facts_of
 from perdure.chaos.oracle.reference_model import BrokenContract, Item, ReferenceModel, demand
 from perdure.chaos.simulation.handlers import BACKOFF_S, RATE_PER_S, TYPES
@@ -225,7 +225,7 @@ ALONE = (ev.AttemptFailed, ev.LeaseExpired, ev.Returned, ev.Awakened, ev.Expired
 
 def _check_passes(store: RecordingStore) -> None:
     """Law 7: one append holds a full pass and what filled it, which is little in half of the nights."""
-    most = max(admission.PASS_EVENTS, queue_rules.TICK_MAX)
+    most = max(decision_pass.PASS_EVENTS, queue_rules.TICK_MAX)
     for frame in store.all_frames():
         for _, events in facts_of(frame.body, frame.count):
             kinds = Counter(map(type, events))

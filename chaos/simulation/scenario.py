@@ -15,7 +15,7 @@ import attrs
 
 from perdure.actors.core import mailbox
 from perdure.actors.journal import journal
-from perdure.actors.queue import admission
+from perdure.actors.queue import decision_pass
 from perdure.chaos.disk.memory_disk import Killed, MemoryDisk, PowerCut
 from perdure.chaos.oracle.checker import Sleepers, at_rest, check_history, check_state, dead_ids
 from perdure.chaos.oracle.handler_log import HandlerLog
@@ -50,8 +50,8 @@ SMALL = (
     (block, "BLOCK_MESSAGES", 3),
     (journal, "FRAME_EVENTS_MAX", 6),
     (mailbox, "BATCH_MAX", 3),
-    (admission, "PASS_EVENTS", 2),
-    (admission, "PASS_BYTES", 400),
+    (decision_pass, "PASS_EVENTS", 2),
+    (decision_pass, "PASS_BYTES", 400),
     (queue_rules, "TICK_MAX", 1),
     (queue_rules, "LEASES_MAX", 3),
 )

@@ -14,7 +14,7 @@ import pytest
 import perdure
 from perdure.actors.core.messages import Append, Outcomes
 from perdure.actors.journal import journal
-from perdure.actors.queue import admission
+from perdure.actors.queue import decision_pass
 from perdure.actors.requests.answers import Settle
 from perdure.chaos import SimulatedSystem
 from perdure.chaos.disk.memory_disk import Killed, MemoryDisk
@@ -55,7 +55,7 @@ def too_long(_runtime: Any, _pool: Any, delivery: Delivery, _error: BaseExceptio
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "PASS_EVENTS", PASS_EVENTS)
+    monkeypatch.setattr(decision_pass, "PASS_EVENTS", PASS_EVENTS)
     monkeypatch.setattr(rules, "TICK_MAX", TICK)
 
 
@@ -130,8 +130,8 @@ def test_checkout_passes_over_what_has_expired() -> None:
 
 def test_batch_that_fails_with_long_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch handler of many messages that raises an error of 4,000 characters of two bytes."""
-    monkeypatch.setattr(admission, "PASS_EVENTS", 20_000)
-    monkeypatch.setattr(admission, "PASS_BYTES", 100_000)
+    monkeypatch.setattr(decision_pass, "PASS_EVENTS", 20_000)
+    monkeypatch.setattr(decision_pass, "PASS_BYTES", 100_000)
     system = SimulatedSystem()
 
     @system.batch_handler(Job, size=40, wait=1.0, retries=0)

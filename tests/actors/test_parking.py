@@ -20,7 +20,7 @@ class Doors:
         self.knocked: list[int] = []
         self.let_in: list[int] = []
 
-    def __call__(self, request: Request, _publish: Publish, _now_us: int) -> None:
+    def __call__(self, request: Request, _now_us: int) -> None:
         self.knocked.append(request.key)
         if len(self.let_in) >= self.room:
             msg = "no room"
@@ -45,7 +45,7 @@ def parked(count: int) -> tuple[WaitingPublishers, PendingRequests, list[Request
     requests = []
     for n in range(count):
         request = pending.send("queue", Publish([]), told)
-        waiting_publishers.park(request, request.command, n)
+        waiting_publishers.add(request, n)
         requests.append(request)
     return waiting_publishers, pending, requests, told
 
@@ -57,7 +57,7 @@ def test_only_who_gets_in_and_the_next_one_are_looked_at() -> None:
     keys = [request.key for request in requests]
     assert doors.let_in == keys[:3], "first come, first served"
     assert doors.knocked == keys[:4]
-    assert len(waiting_publishers.parked) == 997
+    assert len(waiting_publishers.waiting) == 997
     assert not told.refused
 
 
@@ -69,13 +69,13 @@ def test_whose_time_is_over_is_refused_wherever_he_waits_and_leaves_nothing() ->
         pending.forget(request)
     waiting_publishers.admit(60 * SECOND_US, Doors(0))
     assert len(told.refused) == 900, "who was forgotten is told nothing"
-    assert not waiting_publishers.parked
+    assert not waiting_publishers.waiting
     assert not pending.outstanding
 
 
 def test_told_twice_waits_once() -> None:
     waiting_publishers, _, requests, _ = parked(3)
-    waiting_publishers.park(requests[1], requests[1].command, 5)
+    waiting_publishers.add(requests[1], 5)
     doors = Doors(10)
     waiting_publishers.admit(SECOND_US, doors)
     assert doors.let_in == [request.key for request in requests]
