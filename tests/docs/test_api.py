@@ -1,4 +1,4 @@
-"""docs/API.md names everything that users may call; its examples run as tests of their own."""
+"""Check that docs/API.md names each public name, method, option and field. Its examples run as doctests, not here."""
 
 from __future__ import annotations
 
@@ -21,22 +21,30 @@ if TYPE_CHECKING:
 
 API = (Path(__file__).parents[2] / "docs" / "API.md").read_text(encoding="utf-8")
 INNER = {
-    "System": {"runtime", "relay", "publish_drafts", "ask", "drafts", "options", "clock"},  # between the parts of the front door
-    "Context": {"commit_bytes", "drafts", "drafts_bytes", "facts", "process"},  # between a context and its worker
+    "System": {
+        "runtime",
+        "relay",
+        "publish_drafts",
+        "ask",
+        "drafts",
+        "options",
+        "clock",
+    },  # between its parts
+    "Context": {"commit_bytes", "drafts", "drafts_bytes", "facts", "process"},  # used by the worker
     "BatchItem": {"commit_bytes", "drafts", "drafts_bytes", "facts", "process"},
-    "OutboxRelay": {"read", "delete", "name", "every_s"},  # what the relay calls
-    "Batch": {"index", "count"},  # of every sequence
+    "OutboxRelay": {"read", "delete", "name", "every_s"},  # called by the relay actor
+    "Batch": {"index", "count"},  # every sequence has them
 }
-"""Public to our own rooms only."""
+"""Attributes without an underscore that only perdure itself uses, by class."""
 
 
-def is_told(name: str) -> bool:
+def is_documented(name: str) -> bool:
     return re.search(rf"\b{re.escape(name)}\b", API) is not None
 
 
 @pytest.mark.parametrize("name", perdure.__all__)
-def test_every_public_name_is_told(name: str) -> None:
-    assert is_told(name)
+def test_every_public_name_is_documented(name: str) -> None:
+    assert is_documented(name)
 
 
 KINDS = [
@@ -60,14 +68,14 @@ def public(kind: type) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_public_method_is_told(kind: type) -> None:
-    assert sorted(name for name in public(kind) if not is_told(name)) == []
+def test_every_public_method_is_documented(kind: type) -> None:
+    assert sorted(name for name in public(kind) if not is_documented(name)) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_public_method_has_a_docstring_and_its_class_says_in_which_thread(kind: type) -> None:
-    told = inspect.getdoc(kind) or ""
-    assert re.search(r"\bthreads?\b", told), told
+    text = inspect.getdoc(kind) or ""
+    assert re.search(r"\bthreads?\b", text), text
     methods = [name for name in public(kind) if callable(getattr(kind, name)) or isinstance(getattr(kind, name), property)]
     assert [name for name in methods if not inspect.getdoc(getattr(kind, name))] == []
 
@@ -87,8 +95,12 @@ def test_every_public_method_has_a_docstring_and_its_class_says_in_which_thread(
         DeadLetters.purge,
     ],
 )
-def test_every_option_is_told(call: Callable[..., object]) -> None:
-    names = set(inspect.signature(call).parameters) - {"self", "executor", "causation_id"}  # for chaos, and for a handler's context
+def test_every_option_is_documented(call: Callable[..., object]) -> None:
+    names = set(inspect.signature(call).parameters) - {
+        "self",
+        "executor",
+        "causation_id",
+    }  # used by perdure.chaos and by the handler's context
     assert sorted(name for name in names if not re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", API)) == []
 
 
@@ -105,8 +117,8 @@ def test_every_option_is_told(call: Callable[..., object]) -> None:
         perdure.Tick,
     ],
 )
-def test_every_field_is_told(kind: type[attrs.AttrsInstance]) -> None:
+def test_every_field_is_documented(kind: type[attrs.AttrsInstance]) -> None:
     names = {field.name for field in attrs.fields(kind)}
     if kind is perdure.HandlerInfo:
         names = {name for name in names if not re.fullmatch(r"wait_p\d\d_s", name)}  # "and the same of `wait`"
-    assert sorted(name for name in names if not is_told(name)) == []
+    assert sorted(name for name in names if not is_documented(name)) == []
