@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MemoryStore"]
 
 STORE_ID = bytes(16)
-PLACE = "memory"
+FILE = "memory"
 
 
 class MemoryStore:
@@ -167,13 +167,13 @@ class MemoryStore:
         with self._lock:
             frames, begins_after = [*self._frames], self._begins_after
         first_seq = frames[0].first_seq if frames else 1
-        yield Stretch(PLACE, STORE_ID, first_seq, 1, begins_after, 0, restarts=True)
+        yield Stretch(FILE, STORE_ID, first_seq, 1, begins_after, 0, restarts=True)
         yield from _packed(frames, begins_after)
 
     def survey_snapshot(self, seq: int) -> SurveyedSnapshot | None:
         """See `LogReader.survey_snapshot`."""
         snapshot = self._snapshots.get(seq)
-        return None if snapshot is None else SurveyedSnapshot(PLACE, seq, len(snapshot.body))
+        return None if snapshot is None else SurveyedSnapshot(FILE, seq, len(snapshot.body))
 
     def store_id(self) -> bytes:
         """See `LogReader.store_id`."""
@@ -205,5 +205,5 @@ def _packed(frames: list[Frame], prev: bytes) -> Iterator[WholeFrame]:
         raw, chain = fr.pack(
             body=frame.body, count=frame.count, first_seq=frame.first_seq, epoch=1, unsynced=0, prev=prev, crc_seed=crc_seed
         )
-        yield WholeFrame(PLACE, offset, raw, frame, 1, prev, chain, follows=True)
+        yield WholeFrame(FILE, offset, raw, frame, 1, prev, chain, follows=True)
         offset, prev = offset + len(raw), chain

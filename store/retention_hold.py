@@ -44,9 +44,9 @@ class RetentionHold:
     def dropping(self) -> Iterator[bool]:
         """Have nobody begin to hold it meanwhile; gives whether something may be dropped."""
         with self._lock:
-            yield not self._count and not self.by_file()
+            yield not self._count and not self.held_by_file()
 
-    def by_file(self) -> bool:
+    def held_by_file(self) -> bool:
         """Tell whether a young file holds it; raises OSError where nobody can say."""
         modified_s = self._file_modified_s()
         return modified_s is not None and abs(time.time() - modified_s) < HOLD_FILE_S

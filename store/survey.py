@@ -19,7 +19,7 @@ __all__ = ["Damage", "Stretch", "SurveyedSnapshot", "WholeFrame"]
 class Stretch:
     """The beginning of a part of the log: of a segment file, or of the whole log where it has no parts."""
 
-    place: str
+    file: str
     """The name of the file, or of what else holds it; for findings."""
     store_id: bytes
     first_seq: int
@@ -38,7 +38,7 @@ class Stretch:
 class WholeFrame:
     """A whole frame; one without events is a seal."""
 
-    place: str
+    file: str
     offset: int
     raw: bytes
     """Its bytes as `store/format/frame.py` lays them out."""
@@ -55,7 +55,7 @@ class WholeFrame:
 class Damage:
     """Bytes that are no whole frame, or whole frames that do not continue each other."""
 
-    place: str
+    file: str
     offset: int
     size: int
     """Bytes that belong to no whole frame; 0 where only the order is wrong."""
@@ -70,7 +70,7 @@ class Damage:
 class SurveyedSnapshot:
     """A snapshot and whether it is whole."""
 
-    place: str
+    file: str
     seq: int
     size: int
     """Bytes as it is kept."""

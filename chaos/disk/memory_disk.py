@@ -19,7 +19,7 @@ import attrs
 
 from perdure.events.errors import StoreLocked
 from perdure.store.disk.disk import Disk
-from perdure.store.disk.opened_folder import Seen
+from perdure.store.disk.opened_folder import FileStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +124,7 @@ class MemoryLock:
 class MemoryDisk(Disk):
     """One folder of files in memory. For one thread, or for actors that run one at a time."""
 
-    look_every_s = float("inf")  # what happens here depends on no clock
+    identity_check_s = float("inf")  # what happens here depends on no clock
 
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
         self.names_seen: dict[str, File] = {}
@@ -175,26 +175,26 @@ class MemoryDisk(Disk):
         """See `Disk.lock`."""
         return MemoryLock(self)
 
-    def hold(self, folder: Path) -> None:
+    def open_folder(self, folder: Path) -> None:
         """See `Disk.hold`: there is one folder."""
 
-    def problem_of_name(self, folder: Path) -> str:  # noqa: ARG002 - there is one folder
-        """See `Disk.problem_of_name`; a test says what has become of the folder."""
+    def folder_problem(self, folder: Path) -> str:  # noqa: ARG002 - there is one folder
+        """See `Disk.folder_problem`; a test says what has become of the folder."""
         return self.moved
 
-    def seen(self, path: Path) -> Seen | None:
+    def status(self, path: Path) -> FileStatus | None:
         """See `Disk.seen`."""
         file = self.names_seen.get(Path(path).name)
-        return None if file is None else Seen(0, id(file), len(file.seen))
+        return None if file is None else FileStatus(0, id(file), len(file.seen))
 
     def modified_s(self, path: Path) -> float | None:
         """See `Disk.modified_s`: files have no times here, and all are new."""
         return time.time() if Path(path).name in self.names_seen else None
 
-    def seen_open(self, fd: int) -> Seen:
-        """See `Disk.seen_open`."""
+    def open_status(self, fd: int) -> FileStatus:
+        """See `Disk.open_status`."""
         file = self._fds[fd]
-        return Seen(0, id(file), len(file.seen))
+        return FileStatus(0, id(file), len(file.seen))
 
     def is_same_folder(self, one: Path, other: Path) -> bool:
         """See `Disk.is_same_folder`."""

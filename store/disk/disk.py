@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from perdure.store.disk.folder_lock import FolderLock
-from perdure.store.disk.opened_folder import HeldFolder, Seen
+from perdure.store.disk.opened_folder import FileStatus, OpenedFolder
 from perdure.store.disk.permissions import open_to_others
 
 if TYPE_CHECKING:
@@ -27,72 +27,73 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 class Disk:
     """The real disk. All methods raise OSError as the system reports it; files are 0600, folders 0700, links not followed.
 
-    Paths in the folder that is held are looked up in that very folder, wherever it has been moved to.
+    Paths in the folder that is opened are looked up in that very folder, wherever it has been moved to.
     """
 
-    look_every_s = 0.02
+    identity_check_s = 0.02
     """How often an owner looks whether its folder has moved, while it writes frames that no sync comes between. A look takes a
     system call: little beside a sync, much beside a write alone."""
-    _held: HeldFolder | None = None
+    _opened: OpenedFolder | None = None
 
-    def hold(self, folder: Path) -> None:
+    def open_folder(self, folder: Path) -> None:
         """Open a folder, and from now on look up what lies in it relative to that."""
-        self._held = HeldFolder(folder)
+        self._opened = OpenedFolder(folder)
 
-    def let_go(self, folder: Path) -> None:
+    def release_folder(self, folder: Path) -> None:
         """Look up what lies in a folder by its name again."""
-        held = self._held
-        if held is not None and held.path == folder:
-            self._held = None
-            held.release()
+        opened = self._opened
+        if opened is not None and opened.path == folder:
+            self._opened = None
+            opened.release()
 
-    def problem_of_name(self, folder: Path) -> str:
-        """Tell why the name of the held folder does not lead to it any more; empty where it does, or nothing is held."""
-        held = self._held
-        return held.problem() if held is not None and held.path == folder else ""
+    def folder_problem(self, folder: Path) -> str:
+        """Tell why the name of the opened folder does not lead to it any more; empty where it does, or nothing is opened."""
+        opened = self._opened
+        return opened.problem() if opened is not None and opened.path == folder else ""
 
-    def seen(self, path: Path) -> Seen | None:
+    def status(self, path: Path) -> FileStatus | None:
         """Tell which file a name leads to; None for none."""
-        name, held = self._at(path)
+        name, opened = self._at(path)
         try:
-            return Seen.of(os.stat(name, dir_fd=held.fd if held else None, follow_symlinks=False))
+            return FileStatus.of(os.stat(name, dir_fd=opened.fd if opened else None, follow_symlinks=False))
         except FileNotFoundError:
             return None
 
-    def has(self, path: Path, seen: Seen, size: int) -> bool:
-        """Tell, in one system call, whether a file in the held folder is still under both names and so long; False if unsure."""
-        held = self._held
-        return held is not None and held.has(path, seen, size)
+    def is_unchanged(self, path: Path, seen: FileStatus, size: int) -> bool:
+        """Tell, in one system call, whether a file in the opened folder is still under both names and so long; False if unsure."""
+        opened = self._opened
+        return opened is not None and opened.is_unchanged(path, seen, size)
 
     def is_same_folder(self, one: Path, other: Path) -> bool:
         """Tell whether two paths lead to one folder, links followed."""
-        (name, held), (other_name, other_held) = self._at(one), self._at(other)
+        (name, opened), (other_name, other_folder) = self._at(one), self._at(other)
         return os.path.samestat(
-            os.stat(name, dir_fd=held.fd if held else None), os.stat(other_name, dir_fd=other_held.fd if other_held else None)
+            os.stat(name, dir_fd=opened.fd if opened else None),
+            os.stat(other_name, dir_fd=other_folder.fd if other_folder else None),
         )
 
     def modified_s(self, path: Path) -> float | None:
         """Tell when a file was changed last, in seconds since the epoch; None if there is none."""
-        name, held = self._at(path)
+        name, opened = self._at(path)
         try:
-            return os.stat(name, dir_fd=held.fd if held else None, follow_symlinks=False).st_mtime
+            return os.stat(name, dir_fd=opened.fd if opened else None, follow_symlinks=False).st_mtime
         except FileNotFoundError:
             return None
 
-    def seen_open(self, fd: int) -> Seen:
+    def open_status(self, fd: int) -> FileStatus:
         """Tell which file a descriptor stands for."""
-        return Seen.of(os.fstat(fd))
+        return FileStatus.of(os.fstat(fd))
 
-    def _at(self, path: Path) -> tuple[str | Path, HeldFolder | None]:
+    def _at(self, path: Path) -> tuple[str | Path, OpenedFolder | None]:
         """Give a name and the folder in which it is to be looked up (None: as it stands). It stays open while it is referred to."""
-        held = self._held
-        name = held.within(path) if held is not None else None
-        return (path, None) if name is None else (name, held)
+        opened = self._opened
+        name = opened.within(path) if opened is not None else None
+        return (path, None) if name is None else (name, opened)
 
     def open_in(self, path: Path, flags: int, mode: int = 0o600) -> int:
         """Open what a path leads to, no link."""
-        name, held = self._at(path)
-        return os.open(name, flags | _NO_FOLLOW, mode, dir_fd=held.fd if held else None)
+        name, opened = self._at(path)
+        return os.open(name, flags | _NO_FOLLOW, mode, dir_fd=opened.fd if opened else None)
 
     def lock(self, folder: Path) -> FolderLock:
         """Give the lock of a data folder, not yet taken."""
@@ -100,16 +101,16 @@ class Disk:
 
     def make_folder(self, path: Path) -> None:
         """Create a folder and its parents, for their owner alone whatever the umask; one that is there is left as it is."""
-        name, held = self._at(path)
-        if held is None:
+        name, opened = self._at(path)
+        if opened is None:
             for folder in (*reversed(path.parents), path):  # `parents=True` would give those in between the umask's mode
                 if not folder.is_dir():
                     folder.mkdir(mode=0o700, exist_ok=True)
             return
         try:
-            os.mkdir(name, 0o700, dir_fd=held.fd)
+            os.mkdir(name, 0o700, dir_fd=opened.fd)
         except FileExistsError:
-            if not stat.S_ISDIR(os.stat(name, dir_fd=held.fd).st_mode):
+            if not stat.S_ISDIR(os.stat(name, dir_fd=opened.fd).st_mode):
                 raise
 
     def open_to_others(self, folder: Path) -> str | None:
@@ -118,10 +119,10 @@ class Disk:
 
     def names(self, folder: Path) -> list[str]:
         """List a folder."""
-        name, held = self._at(folder)
+        name, opened = self._at(folder)
         while True:
             try:
-                return os.listdir(folder) if held is None else held.names(str(name))
+                return os.listdir(folder) if opened is None else opened.names(str(name))
             except InterruptedError:
                 continue  # CPython makes interrupted calls again (PEP 475), but not this one
 
@@ -135,8 +136,8 @@ class Disk:
 
     def open_read(self, path: Path) -> BinaryIO:
         """Open a regular file for buffered reading."""
-        name, held = self._at(path)
-        within = held.fd if held else None
+        name, opened = self._at(path)
+        within = opened.fd if opened else None
         seen = os.stat(name, dir_fd=within, follow_symlinks=False)
         if stat.S_ISLNK(seen.st_mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
@@ -194,19 +195,19 @@ class Disk:
 
     def rename(self, old: Path, new: Path) -> None:
         """Rename a file, over another one if need be."""
-        name, held = self._at(old)
-        new_name, new_held = self._at(new)
-        os.rename(name, new_name, src_dir_fd=held.fd if held else None, dst_dir_fd=new_held.fd if new_held else None)
+        name, opened = self._at(old)
+        new_name, new_folder = self._at(new)
+        os.rename(name, new_name, src_dir_fd=opened.fd if opened else None, dst_dir_fd=new_folder.fd if new_folder else None)
 
     def remove(self, path: Path) -> None:
         """Remove a file."""
-        name, held = self._at(path)
-        os.unlink(name, dir_fd=held.fd if held else None)
+        name, opened = self._at(path)
+        os.unlink(name, dir_fd=opened.fd if opened else None)
 
     def size(self, path: Path) -> int:
         """Give a file's size in bytes."""
-        name, held = self._at(path)
-        return os.stat(name, dir_fd=held.fd if held else None, follow_symlinks=False).st_size
+        name, opened = self._at(path)
+        return os.stat(name, dir_fd=opened.fd if opened else None, follow_symlinks=False).st_size
 
     def close(self, fd: int) -> None:
         """Close a descriptor."""

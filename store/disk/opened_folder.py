@@ -10,11 +10,11 @@ from pathlib import Path
 
 import attrs
 
-__all__ = ["HeldFolder", "Seen"]
+__all__ = ["FileStatus", "OpenedFolder"]
 
 
 @attrs.frozen
-class Seen:
+class FileStatus:
     """Which file a name leads to, or a descriptor stands for, and how long that is."""
 
     device: int
@@ -22,16 +22,16 @@ class Seen:
     size: int
 
     @classmethod
-    def of(cls, stat: os.stat_result) -> Seen:
+    def of(cls, stat: os.stat_result) -> FileStatus:
         """Take what counts from a file's status."""
         return cls(stat.st_dev, stat.st_ino, stat.st_size)
 
-    def is_same_file(self, other: Seen) -> bool:
+    def is_same_file(self, other: FileStatus) -> bool:
         """Tell whether both are one file, whatever its size is now."""
         return self.device == other.device and self.inode == other.inode
 
 
-class HeldFolder:
+class OpenedFolder:
     """An open folder. Its descriptor stays taken until the last reference is gone, so that no call can meet a reused one."""
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +71,7 @@ class HeldFolder:
             return "."
         return str(path.relative_to(self.path)) if path.is_relative_to(self.path) else None
 
-    def has(self, path: Path, seen: Seen, size: int) -> bool:
+    def is_unchanged(self, path: Path, seen: FileStatus, size: int) -> bool:
         """Tell whether this folder's own name and one in it lead to a file, and that is so long; False where nobody can say."""
         looked_at, name = self._looked_at
         if looked_at is not path:

@@ -104,7 +104,7 @@ class FolderListing:
         segments, snapshots = self.segments(), self.snapshot_seqs()
         paths = [*map(self.segment_path, segments), *map(self.snapshot_path, snapshots)]
         # The owner may just have dropped a file that was listed.
-        total = sum(status.size for path in paths if (status := self.disk.seen(path)) is not None)
+        total = sum(status.size for path in paths if (status := self.disk.status(path)) is not None)
         return LogSize(total, len(segments), len(snapshots))
 
     def exposure(self) -> str | None:

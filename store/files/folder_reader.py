@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from perdure.store.disk.disk import Disk
-    from perdure.store.files.frame_places import Places
+    from perdure.store.files.frame_index import FrameIndex
     from perdure.store.protocol import Frame, Snapshot
     from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, WholeFrame
 
@@ -35,7 +35,7 @@ class FolderReader(FolderListing):
 
     def __init__(self, folder: str | os.PathLike[str], *, disk: Disk | None = None) -> None:
         super().__init__(folder, disk=disk)
-        self.places: Places | None = None
+        self.frame_index: FrameIndex | None = None
         """Where some frames of the newest segment begin, as its owner has noted them."""
 
     def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
@@ -58,18 +58,18 @@ class FolderReader(FolderListing):
             raise StoreUnavailable(msg) from error
 
     def _frames(self, after: int, until: int | None) -> Iterator[Frame]:
-        place: sg.Place | None = None
+        position: sg.ScanPosition | None = None
         came_through = 0
         while True:
             segments = self.segments()
             if not segments:
                 return
-            start = place.seq if place is not None else max(after, 0) + 1
-            if place is not None and segments[0] > start:
+            start = position.seq if position is not None else max(after, 0) + 1
+            if position is not None and segments[0] > start:
                 msg = f"history before {segments[0]} was dropped or archived while it was read. Read again from what is there now."
                 raise HistoryDropped(msg)
             first = max((seq for seq in segments if seq <= start), default=segments[0])
-            came_from = place
+            came_from = position
             for first_seq, following in zip(segments, [*segments[1:], None], strict=True):
                 if first_seq < first:
                     continue
@@ -78,53 +78,53 @@ class FolderReader(FolderListing):
                     last = until if last is None else min(last, until)
                     if first_seq > until:
                         return
-                if place is not None and place.seq > first_seq > came_through:
+                if position is not None and position.seq > first_seq > came_through:
                     msg = f"the log in {self.path} was cut back to {first_seq - 1} while it was read. Read it again."
                     raise StoreUnavailable(msg)
-                place = yield from self._segment(first_seq, following, last, after, place)
+                position = yield from self._segment(first_seq, following, last, after, position)
                 came_through = first_seq
-            if place is None or (until is not None and place.seq > until) or self.segments() == segments:
+            if position is None or (until is not None and position.seq > until) or self.segments() == segments:
                 return
-            if came_from is not None and came_from.seq == place.seq:
+            if came_from is not None and came_from.seq == position.seq:
                 return
 
     def _segment(
-        self, first_seq: int, following: int | None, last: int | None, after: int, before: sg.Place | None
-    ) -> Generator[Frame, None, sg.Place]:
+        self, first_seq: int, following: int | None, last: int | None, after: int, before: sg.ScanPosition | None
+    ) -> Generator[Frame, None, sg.ScanPosition]:
         """Give the frames of one segment; its result is where it ended."""
         path = self.segment_path(first_seq)
         header = sg.read_header(self.disk, path)
-        beginning = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
-        known = self.places.before(first_seq, after + 1) if self.places is not None and before is None else None
-        place = beginning if known is None else known
+        beginning = sg.ScanPosition(sg.HEADER_BYTES, first_seq, header.chain)
+        known = self.frame_index.nearest(first_seq, after + 1) if self.frame_index is not None and before is None else None
+        position = beginning if known is None else known
         if before is not None:
             if before.seq == first_seq:
                 if before.chain != header.chain:
                     raise sg.damaged(path, 0, first_seq, "it does not continue the segment before it")
             elif before.seq > first_seq:
-                place = before  # this segment has grown since it was read
+                position = before  # this segment has grown since it was read
             else:
                 raise sg.damaged(path, 0, before.seq, f"the log goes on at {first_seq}, sequence {before.seq} is missing")
         proven = following is not None
         while True:
-            began, place.problem = place.offset, ""
-            for _, frame, _ in sg.scan(self.disk, path, header, place, last):
+            began, position.problem = position.offset, ""
+            for _, frame, _ in sg.scan(self.disk, path, header, position, last):
                 if frame.count and frame.last_seq > after:
                     yield frame
-            if not place.problem:
+            if not position.problem:
                 break
-            if known is not None and place.offset == began:  # the log was cut there since, and goes on in another way
-                known, place = None, beginning
+            if known is not None and position.offset == began:  # the log was cut there since, and goes on in another way
+                known, position = None, beginning
                 continue
-            if proven and place.offset == began:
-                raise sg.damaged(path, place.offset, place.seq, place.problem)
+            if proven and position.offset == began:
+                raise sg.damaged(path, position.offset, position.seq, position.problem)
             # The owner may just have been writing this frame, and be done by now: what counts is what is seen after the proof.
-            if following is None and not sg.proof_of_sync(self.disk, path, header, place):
-                return place
+            if following is None and not sg.proof_of_sync(self.disk, path, header, position):
+                return position
             proven = True
-        if following is None or last is None or place.seq > last:
-            return place
-        raise sg.damaged(path, place.offset, place.seq, f"the segment ends here, the next begins with {following}")
+        if following is None or last is None or position.seq > last:
+            return position
+        raise sg.damaged(path, position.offset, position.seq, f"the segment ends here, the next begins with {following}")
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `EventStore.snapshots`.

@@ -127,7 +127,7 @@ class _FolderSurvey:
         return self._begun(Stretch(name, header.store_id, header.first_seq, header.epoch, header.chain, sg.HEADER_BYTES))
 
     def _begun(self, stretch: Stretch) -> Stretch:
-        self._name = stretch.place
+        self._name = stretch.file
         if not self.restarts:
             return stretch
         self.restarts = False
@@ -135,16 +135,16 @@ class _FolderSurvey:
 
     def _frames(self, path: Path, header: sg.SegmentHeader, until: int | None) -> Iterator[WholeFrame | Damage]:
         """Yield the frames of a segment, and its damage up to where the following one begins."""
-        place = sg.Place(sg.HEADER_BYTES, header.first_seq, header.chain)
+        position = sg.ScanPosition(sg.HEADER_BYTES, header.first_seq, header.chain)
         damage: Damage | None = None
-        for item in survey_segment(self._disk, path, header, place, until, again=lambda place: self._goes_on(path, place, until)):
+        for item in survey_segment(self._disk, path, header, position, until, again=lambda at: self._goes_on(path, at, until)):
             if isinstance(item, Damage):
                 damage = item
             yield item
-        if place.offset < place.size and damage is None:
-            yield Damage(path.name, place.offset, 0, place.seq, "bytes after the last frame")
-        elif until is not None and place.seq <= until and not (damage is not None and damage.seq == place.seq):
-            yield Damage(path.name, place.offset, 0, place.seq, f"it ends here, and the next segment begins with {until + 1}")
+        if position.offset < position.size and damage is None:
+            yield Damage(path.name, position.offset, 0, position.seq, "bytes after the last frame")
+        elif until is not None and position.seq <= until and not (damage is not None and damage.seq == position.seq):
+            yield Damage(path.name, position.offset, 0, position.seq, f"it ends here, and the next segment begins with {until + 1}")
 
     def _behind_a_bad_header(
         self, path: Path, first_seq: int, until: int | None, problem: str
@@ -157,7 +157,7 @@ class _FolderSurvey:
             if store_id is None:
                 return
             header = sg.SegmentHeader(store_id, first_seq, 0, b"", 0)
-            for item in survey_segment(self._disk, path, header, sg.Place(sg.HEADER_BYTES, first_seq, b""), until):
+            for item in survey_segment(self._disk, path, header, sg.ScanPosition(sg.HEADER_BYTES, first_seq, b""), until):
                 if isinstance(item, WholeFrame) or item.size:  # else it is the first frame, and what it continues is unknown
                     yield item
         except FileNotFoundError:
@@ -165,15 +165,15 @@ class _FolderSurvey:
         except OSError as error:
             yield from self.unread(first_seq, error)
 
-    def _goes_on(self, path: Path, place: sg.Place, until: int | None) -> bool:
+    def _goes_on(self, path: Path, position: sg.ScanPosition, until: int | None) -> bool:
         """Return whether a live owner has continued or cut a segment since it was read; wait for an owner that is writing."""
-        if self._disk.size(path) != place.size:
+        if self._disk.size(path) != position.size:
             return True
-        if not (until is None and place.unfinished and live_owner(self._listing.path) is not None):
+        if not (until is None and position.unfinished and live_owner(self._listing.path) is not None):
             return False
         until_s = time.monotonic() + STILL_S
         while time.monotonic() < until_s:
             time.sleep(LOOK_EVERY_S)
-            if self._disk.size(path) != place.size:
+            if self._disk.size(path) != position.size:
                 return True
         return False

@@ -83,20 +83,20 @@ def _copy(disk: Disk, reader: FolderReader, folder: Path, first_seq: int, follow
         raise StoreUnavailable(msg)
     source = reader.segment_path(first_seq)
     header = sg.read_header(disk, source)
-    place = sg.Place(sg.HEADER_BYTES, first_seq, header.chain)
-    for _ in sg.scan(disk, source, header, place, following - 1):
+    position = sg.ScanPosition(sg.HEADER_BYTES, first_seq, header.chain)
+    for _ in sg.scan(disk, source, header, position, following - 1):
         pass
-    if place.problem or place.seq != following:
-        raise sg.damaged(source, place.offset, place.seq, place.problem or "the segment ends too early")
+    if position.problem or position.seq != following:
+        raise sg.damaged(source, position.offset, position.seq, position.problem or "the segment ends too early")
     target = folder / source.name
     if target.name in disk.names(folder):  # copied before a crash
-        _check_same(disk, source, target, place.offset)
+        _check_same(disk, source, target, position.offset)
         return
     beside = target.with_suffix(".tmp")
     if beside.name in disk.names(folder):
         disk.remove(beside)
     try:
-        _write_synced(disk, source, beside, place.offset)
+        _write_synced(disk, source, beside, position.offset)
         disk.rename(beside, target)
     except OSError:
         with contextlib.suppress(OSError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.events.errors import StoreCorrupt
-from perdure.store.files.frame_places import Places
+from perdure.store.files.frame_index import FrameIndex
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from perdure.store.disk.disk import Disk
     from perdure.store.files.folder_reader import FolderReader
 
-__all__ = ["LogEnd", "check_beginning", "check_joint", "find_end"]
+__all__ = ["LogEnd", "check_beginning", "check_link", "find_end"]
 
 
-JOINT_BYTES = 1 << 16
+TAIL_BYTES = 1 << 16
 """So much of a segment's end is read first to find its last frame; a larger one takes another look."""
 
 
@@ -31,7 +31,7 @@ JOINT_BYTES = 1 << 16
 class LogEnd:
     """The end of a log, in its last segment."""
 
-    place: sg.Place
+    position: sg.ScanPosition
     """Behind the last whole frame."""
     size: int
     """Of the segment in bytes, a torn end included."""
@@ -39,13 +39,13 @@ class LogEnd:
     """Whole ones in the segment."""
     epoch: int
     """The last one that wrote."""
-    places: Places
+    frame_index: FrameIndex
     """Where some of its frames begin."""
 
     @property
     def is_clean(self) -> bool:
         """Whether its owner closed it, or had not begun to write."""
-        return (self.place.sealed or not self.place.seq - 1) and not self.place.problem
+        return (self.position.sealed or not self.position.seq - 1) and not self.position.problem
 
 
 def find_end(reader: FolderReader, path: Path, header: sg.SegmentHeader, void_after: int | None) -> LogEnd:
@@ -56,20 +56,20 @@ def find_end(reader: FolderReader, path: Path, header: sg.SegmentHeader, void_af
         OSError: it cannot be read.
     """
     disk = reader.disk
-    place = sg.Place(sg.HEADER_BYTES, header.first_seq, header.chain)
-    frames, epoch, places = 0, 0, Places(header.first_seq)
-    for parsed, _, _ in sg.scan(disk, path, header, place, void_after, bodies=False):
+    position = sg.ScanPosition(sg.HEADER_BYTES, header.first_seq, header.chain)
+    frames, epoch, frame_index = 0, 0, FrameIndex(header.first_seq)
+    for parsed, _, _ in sg.scan(disk, path, header, position, void_after, bodies=False):
         frames += 1
         epoch = parsed.epoch
-        places.note(place.offset, place.seq, place.chain)
-    if void_after is not None and place.seq <= void_after:  # synced in this very process: no tear can explain it
-        raise sg.damaged(path, place.offset, place.seq, place.problem or f"synced up to {void_after}, it ends before")
-    if place.problem and sg.proof_of_sync(disk, path, header, place):
-        raise sg.damaged(path, place.offset, place.seq, place.problem)
-    return LogEnd(place, disk.size(path), frames, max(epoch, header.epoch), places)
+        frame_index.add(position.offset, position.seq, position.chain)
+    if void_after is not None and position.seq <= void_after:  # synced in this very process: no tear can explain it
+        raise sg.damaged(path, position.offset, position.seq, position.problem or f"synced up to {void_after}, it ends before")
+    if position.problem and sg.proof_of_sync(disk, path, header, position):
+        raise sg.damaged(path, position.offset, position.seq, position.problem)
+    return LogEnd(position, disk.size(path), frames, max(epoch, header.epoch), frame_index)
 
 
-def check_joint(reader: FolderReader, segments: list[int], header: sg.SegmentHeader) -> tuple[Path, int] | None:
+def check_link(reader: FolderReader, segments: list[int], header: sg.SegmentHeader) -> tuple[Path, int] | None:
     """The last segment must continue the one before it, up to that one's end; gives what of that one is void: from where.
 
     A small one is read whole, which costs nothing. Of another, what is further back is read when it is folded, as that of all
@@ -83,26 +83,26 @@ def check_joint(reader: FolderReader, segments: list[int], header: sg.SegmentHea
         return None
     before = reader.segment_path(segments[-2])
     earlier = sg.read_header(reader.disk, before)
-    is_small = reader.disk.size(before) <= JOINT_BYTES
-    end = _joint(reader.disk, before, header) if earlier.store_id == header.store_id and not is_small else None
+    is_small = reader.disk.size(before) <= TAIL_BYTES
+    end = _end_of_linked_frame(reader.disk, before, header) if earlier.store_id == header.store_id and not is_small else None
     if end is not None:
         return (before, end) if end < reader.disk.size(before) else None
-    place = sg.Place(sg.HEADER_BYTES, earlier.first_seq, earlier.chain)
-    for _ in sg.scan(reader.disk, before, earlier, place, header.first_seq - 1):
+    position = sg.ScanPosition(sg.HEADER_BYTES, earlier.first_seq, earlier.chain)
+    for _ in sg.scan(reader.disk, before, earlier, position, header.first_seq - 1):
         pass
-    if place.seq != header.first_seq:
-        raise sg.damaged(before, place.offset, place.seq, place.problem or "the segment ends too early")
-    if place.chain != header.chain:
-        raise sg.damaged(before, place.offset, place.seq, "the next segment does not continue it")
-    return (before, place.offset) if place.offset < reader.disk.size(before) else None
+    if position.seq != header.first_seq:
+        raise sg.damaged(before, position.offset, position.seq, position.problem or "the segment ends too early")
+    if position.chain != header.chain:
+        raise sg.damaged(before, position.offset, position.seq, "the next segment does not continue it")
+    return (before, position.offset) if position.offset < reader.disk.size(before) else None
 
 
-def _joint(disk: Disk, path: Path, following: sg.SegmentHeader) -> int | None:
+def _end_of_linked_frame(disk: Disk, path: Path, following: sg.SegmentHeader) -> int | None:
     """Find, from its end, the frame of a segment that the next one continues: gives where it ends, None where it is not found.
 
     The hash that the next segment's header holds stands for that frame and for all before it: bytes that give it are that frame.
     """
-    size, window = disk.size(path), JOINT_BYTES
+    size, window = disk.size(path), TAIL_BYTES
     while True:
         start = max(sg.HEADER_BYTES, size - window)
         with disk.open_read(path) as file:

@@ -16,9 +16,9 @@ from perdure.events.errors import FolderMoved, StoreCorrupt, StoreUnavailable
 from perdure.events.safe_text import inert
 from perdure.store.disk.disk import Disk
 from perdure.store.files import log_end
-from perdure.store.files.folder_identity import Standing
+from perdure.store.files.folder_identity import FolderIdentity
 from perdure.store.files.folder_reader import FolderReader
-from perdure.store.files.frame_places import Places
+from perdure.store.files.frame_index import FrameIndex
 from perdure.store.files.history import History
 from perdure.store.files.payload_spill import PayloadSpill
 from perdure.store.format import frame as fr
@@ -64,7 +64,7 @@ class SegmentStore:
         self._new_id = new_id
         self._now_us = now_us
         self._lock = self.disk.lock(self.path)
-        self._standing = Standing(self.disk, self.path)
+        self._identity = FolderIdentity(self.disk, self.path)
         self._hold = RetentionHold(lambda: self.disk.modified_s(self.path / HOLD_FILE))
         self._fd: int | None = None
         self._store_id = b""
@@ -84,7 +84,7 @@ class SegmentStore:
         try:
             if not self._lock.held:
                 self.disk.make_folder(self.path)
-                self.disk.hold(self.path)
+                self.disk.open_folder(self.path)
             self.reader.check_readable()
             self._take_lock()
             exposed = self.disk.open_to_others(self.path)
@@ -108,12 +108,12 @@ class SegmentStore:
             self._lock.take()
         finally:
             if not self._lock.held:
-                self.disk.let_go(self.path)
+                self.disk.release_folder(self.path)
 
     def reopen(self, *, void_after: int | None = None) -> Recovered:
         """See `EventStore.reopen`."""
         try:
-            self._check_standing(partial(self._standing.check_all, sizes=False))
+            self._check_identity(partial(self._identity.check_all, sizes=False))
             fd, self._fd = self._fd, None
             if fd is not None:
                 self.disk.close(fd)
@@ -143,32 +143,32 @@ class SegmentStore:
         self._store_id, self._crc_seed = header.store_id, fr.seed(header.store_id)
         self._read_from_disk(path)
         end = log_end.find_end(self.reader, path, header, void_after)
-        place = end.place
-        if place.seq <= known:
-            raise self._older(path, place.seq - 1, known)
-        if void := log_end.check_joint(self.reader, segments, header):
+        position = end.position
+        if position.seq <= known:
+            raise self._older(path, position.seq - 1, known)
+        if void := log_end.check_link(self.reader, segments, header):
             self._trim(*void)  # whoever cut it here died before it could
-        log_end.check_beginning(self.reader, segments[0], place.seq - 1)
-        self.last_seq = self.synced_seq = place.seq - 1
-        self._chain, self._sealed = place.chain, place.sealed or not end.frames
-        self.reader.places = end.places
+        log_end.check_beginning(self.reader, segments[0], position.seq - 1)
+        self.last_seq = self.synced_seq = position.seq - 1
+        self._chain, self._sealed = position.chain, position.sealed or not end.frames
+        self.reader.frame_index = end.frame_index
         self.epoch = end.epoch + 1
         self._set_aside_snapshots()
-        cut = end.size - place.offset
-        self._standing.begin([self.reader.segment_path(seq) for seq in segments[:-1]])
+        cut = end.size - position.offset
+        self._identity.reset([self.reader.segment_path(seq) for seq in segments[:-1]])
         if void:
-            self._standing.also_whole(*void)
+            self._identity.add_earlier(*void)
         if cut:
-            logger.warning("%s: %d bytes of a torn end are cut off at offset %d: %s", path, cut, place.offset, place.problem)
+            logger.warning("%s: %d bytes of a torn end are cut off at offset %d: %s", path, cut, position.offset, position.problem)
             self._begin_segment()
             if self._segment != first_seq:
-                self._standing.also_whole(path, place.offset)
-                self._trim(path, place.offset)
+                self._identity.add_earlier(path, position.offset)
+                self._trim(path, position.offset)
         else:
             self._fd, self._size, self._segment = self.disk.open_append(path), end.size, first_seq
-            self._standing.writing(path, self._fd, end.size)
+            self._identity.begin_segment(path, self._fd, end.size)
         return Recovered(
-            self.last_seq, self.epoch, len(segments), clean=end.is_clean, cut_bytes=cut, cut_from_seq=place.seq if cut else None
+            self.last_seq, self.epoch, len(segments), clean=end.is_clean, cut_bytes=cut, cut_from_seq=position.seq if cut else None
         )
 
     def _older(self, path: Path, last_seq: int, known: int) -> FolderMoved:
@@ -180,7 +180,7 @@ class SegmentStore:
         )
         return self._failed
 
-    def _check_standing(self, look: Callable[[], None]) -> None:
+    def _check_identity(self, look: Callable[[], None]) -> None:
         """Look whether the names lead to what this store has opened; it writes no more where they do not.
 
         Raises:
@@ -252,12 +252,12 @@ class SegmentStore:
             raise ValueError(msg)
         try:
             try:
-                self._standing.before_append()
+                self._identity.check_before_append()
             except FolderMoved as error:
                 self._stop_for_good(error)
                 raise
             if self._size >= self.segment_bytes:
-                self._check_standing(self._standing.check_in_turn)
+                self._check_identity(self._identity.check_some)
                 self._roll()
                 fd = self._writable()
         except OSError as error:
@@ -287,17 +287,17 @@ class SegmentStore:
             raise failure from error
         self._chain = chain
         self._size += len(frame)
-        self._standing.wrote(self._size)
-        places = self.reader.places
-        if places is not None and self._size >= places.next:
-            places.note(self._size, self.last_seq + count + 1, chain)
+        self._identity.grow_to(self._size)
+        frame_index = self.reader.frame_index
+        if frame_index is not None and self._size >= frame_index.next:
+            frame_index.add(self._size, self.last_seq + count + 1, chain)
 
     def sync(self) -> None:
         """See `EventStore.sync`."""
         fd = self._writable()
         try:
-            if not self._standing.may_sync():
-                self._check_standing(self._standing.check)
+            if not self._identity.checked_last_append():
+                self._check_identity(self._identity.check)
             self.disk.sync_data(fd)
         except OSError as error:
             raise self._fail("synced", error) from error
@@ -307,7 +307,7 @@ class SegmentStore:
         """See `EventStore.seal`. Synced at once: nothing may follow a seal that is not."""
         fd = self._writable()
         try:
-            self._check_standing(partial(self._standing.check, exactly=True))
+            self._check_identity(partial(self._identity.check, exactly=True))
         except OSError as error:
             raise self._fail("written", error) from error
         if self._sealed:
@@ -324,7 +324,7 @@ class SegmentStore:
             finally:
                 self.disk.close(fd)
             self.synced_seq = self.last_seq
-        self._standing.finished()
+        self._identity.end_segment()
         self._begin_segment()
 
     def _begin_segment(self) -> None:
@@ -342,8 +342,8 @@ class SegmentStore:
             self.disk.close(fd)
             raise
         self._fd, self._size, self._segment = fd, len(head), self.last_seq + 1
-        self._standing.writing(path, fd, len(head))
-        self.reader.places = Places(self.last_seq + 1)
+        self._identity.begin_segment(path, fd, len(head))
+        self.reader.frame_index = FrameIndex(self.last_seq + 1)
 
     def _writable(self) -> int:
         if self._failed is not None:
@@ -374,7 +374,7 @@ class SegmentStore:
             StoreCorrupt: also where the log ends before what this owner has synced: that is no torn tail.
         """
         try:
-            self._check_standing(self._standing.check)
+            self._check_identity(self._identity.check)
         except OSError as error:
             raise self._unavailable("read", error) from error
         until = self.last_seq if until is None else until
@@ -401,7 +401,7 @@ class SegmentStore:
         if not self._lock.held:
             raise self._not_open()
         try:
-            self._check_standing(self._standing.check_all)
+            self._check_identity(self._identity.check_all)
             snapshot_file.write(self.disk, self.path, self._store_id, snapshot)
             with self._hold.dropping() as may_drop:
                 for seq in self._unneeded_snapshots() if may_drop else ():
@@ -432,7 +432,7 @@ class SegmentStore:
         if not self._lock.held:
             raise self._not_open()
         try:
-            self._check_standing(self._standing.check)
+            self._check_identity(self._identity.check)
             with self._hold.dropping() as may_drop:
                 return self._retire() if may_drop else 0
         except OSError as error:
@@ -447,10 +447,10 @@ class SegmentStore:
                 self.reader,
                 synced_seq=self.synced_seq,
                 snapshots_kept=self.snapshots_kept,
-                is_held=self._hold.by_file,
+                is_held=self._hold.held_by_file,
             )
         finally:
-            self._standing.retired(self.reader.segment_path(self.first_seq))
+            self._identity.forget_before(self.reader.segment_path(self.first_seq))
 
     def hold_history(self) -> AbstractContextManager[None]:
         """See `EventStore.hold_history`."""
@@ -516,6 +516,6 @@ class SegmentStore:
         if fd is not None:
             self.disk.close(fd)
         self._lock.drop()
-        self._standing.begin([])
-        self.reader.places = None
-        self.disk.let_go(self.path)
+        self._identity.reset([])
+        self.reader.frame_index = None
+        self.disk.release_folder(self.path)

@@ -25,10 +25,10 @@ def survey_segment(
     disk: Disk,
     path: Path,
     header: sg.SegmentHeader,
-    place: sg.Place,
+    position: sg.ScanPosition,
     until: int | None = None,
     *,
-    again: Callable[[sg.Place], bool] = lambda _place: False,
+    again: Callable[[sg.ScanPosition], bool] = lambda _place: False,
 ) -> Iterator[WholeFrame | Damage]:
     """Yield all whole frames of a segment and all damage between them, in order, and move `place` behind each.
 
@@ -36,7 +36,7 @@ def survey_segment(
         disk: the disk.
         path: of the segment.
         header: of the segment.
-        place: where to begin.
+        position: where to begin.
         until: frames after this sequence number are skipped, because a later segment replaces them.
         again: called at the first bad frame; returns whether to read it again, as a live owner may just have been writing it.
 
@@ -44,29 +44,31 @@ def survey_segment(
         OSError: it cannot be read.
     """
     while True:
-        offset, prev = place.offset, place.chain
-        for parsed, frame, raw in sg.scan(disk, path, header, place, until):
-            yield WholeFrame(path.name, offset, raw, frame, parsed.epoch, prev, place.chain, follows=True)
-            offset, prev = place.offset, place.chain
-        if not place.problem:
+        offset, prev = position.offset, position.chain
+        for parsed, frame, raw in sg.scan(disk, path, header, position, until):
+            yield WholeFrame(path.name, offset, raw, frame, parsed.epoch, prev, position.chain, follows=True)
+            offset, prev = position.offset, position.chain
+        if not position.problem:
             return
-        if not again(place):
+        if not again(position):
             break
-        place.problem = ""
+        position.problem = ""
     with disk.open_read(path) as file:
-        file.seek(place.offset)
+        file.seek(position.offset)
         rest = file.read()
-    yield from _behind_damage(path.name, rest, fr.seed(header.store_id), place, until)
+    yield from _behind_damage(path.name, rest, fr.seed(header.store_id), position, until)
 
 
-def _behind_damage(name: str, rest: bytes, crc_seed: int, place: sg.Place, until: int | None) -> Iterator[WholeFrame | Damage]:
+def _behind_damage(
+    name: str, rest: bytes, crc_seed: int, position: sg.ScanPosition, until: int | None
+) -> Iterator[WholeFrame | Damage]:
     """Survey the rest of a segment, which begins with a bad frame."""
-    base, at, problem = place.offset, 0, place.problem
+    base, at, problem = position.offset, 0, position.problem
     while at < len(rest):
-        found = _next_whole(rest, at, crc_seed, place.seq, until)
+        found = _next_whole(rest, at, crc_seed, position.seq, until)
         gap_end = len(rest) if found is None else found
-        yield Damage(name, base + at, gap_end - at, place.seq, problem)
-        place.offset = base + gap_end
+        yield Damage(name, base + at, gap_end - at, position.seq, problem)
+        position.offset = base + gap_end
         if found is None:
             return
         at, problem = gap_end, ""
@@ -78,15 +80,15 @@ def _behind_damage(name: str, rest: bytes, crc_seed: int, place: sg.Place, until
                 break
             if until is not None and parsed.count and parsed.first_seq > until:
                 return
-            follows = (parsed.first_seq, parsed.prev) == (place.seq, place.chain)
+            follows = (parsed.first_seq, parsed.prev) == (position.seq, position.chain)
             if not follows and at != gap_end:
                 problem = f"it does not follow the frame before it (it says sequence {parsed.first_seq})"
                 break
-            offset = place.offset
-            place.seq, place.chain, place.sealed = parsed.first_seq + parsed.count, fr.chain_after(raw), parsed.count == 0
+            offset = position.offset
+            position.seq, position.chain, position.sealed = parsed.first_seq + parsed.count, fr.chain_after(raw), parsed.count == 0
             at += len(raw)
-            place.offset = base + at
-            yield WholeFrame(name, offset, raw, frame, parsed.epoch, parsed.prev, place.chain, follows)
+            position.offset = base + at
+            yield WholeFrame(name, offset, raw, frame, parsed.epoch, parsed.prev, position.chain, follows)
 
 
 def _next_whole(rest: bytes, start: int, crc_seed: int, seq: int, until: int | None) -> int | None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from perdure.store.disk.disk import Disk
 
-__all__ = ["HEADER_BYTES", "Place", "SegmentHeader", "file_name", "first_seq_of", "pack_header", "read_header", "scan"]
+__all__ = ["HEADER_BYTES", "ScanPosition", "SegmentHeader", "file_name", "first_seq_of", "pack_header", "read_header", "scan"]
 
 MAGIC = b"PERDURE\0"
 FORMAT = 1
@@ -67,7 +67,7 @@ def read_header(disk: Disk, path: Path) -> SegmentHeader:
     """Read a segment's header.
 
     Raises:
-        StoreCorrupt: it is damaged or belongs to another place.
+        StoreCorrupt: it is damaged or belongs to another position.
         StoreUnavailable: a newer version of perdure wrote it.
     """
     with disk.open_read(path) as file:
@@ -86,7 +86,7 @@ def read_header(disk: Disk, path: Path) -> SegmentHeader:
 
 
 def damaged(path: Path, offset: int, seq: int, problem: str) -> StoreCorrupt:
-    """Make the error for damage at one place."""
+    """Make the error for damage at one position."""
     msg = (
         f"{path.name} is damaged at offset {offset}, sequence {seq}: {problem}. Nothing was changed. `perdure verify` lists all "
         "damage; restore the folder from a backup, or read what is whole with perdure.Audit."
@@ -95,7 +95,7 @@ def damaged(path: Path, offset: int, seq: int, problem: str) -> StoreCorrupt:
 
 
 @attrs.define
-class Place:
+class ScanPosition:
     """How far a scan has come: the next frame is expected at `offset` with `seq`, after `chain`."""
 
     offset: int
@@ -111,7 +111,7 @@ class Place:
 
 
 def scan(
-    disk: Disk, path: Path, header: SegmentHeader, place: Place, until: int | None = None, *, bodies: bool = True
+    disk: Disk, path: Path, header: SegmentHeader, position: ScanPosition, until: int | None = None, *, bodies: bool = True
 ) -> Iterator[tuple[fr.Header, Frame, bytes]]:
     """Yield the whole frames of a segment with their bytes, in order, and move `place` behind each; end before the first bad one.
 
@@ -119,37 +119,37 @@ def scan(
         disk: the disk.
         path: of the segment.
         header: of the segment.
-        place: where to begin.
+        position: where to begin.
         until: frames after this sequence number are not looked at (a later segment has the word on them), but a seal is.
         bodies: they are wanted; else they are checked, and given empty.
     """
     crc_seed = fr.seed(header.store_id)
     with disk.open_read(path) as file:
-        place.size = disk.size(path)
-        file.seek(place.offset)
+        position.size = disk.size(path)
+        file.seek(position.offset)
         while True:
             head = file.read(fr.HEADER_BYTES)
             if not head:
                 return
-            beyond = until is not None and place.seq > until
+            beyond = until is not None and position.seq > until
             try:
                 parsed = fr.parse(head)
                 if beyond and parsed.count:
                     return
                 stored = file.read(parsed.stored_len)
                 fr.check(parsed, head, stored, crc_seed)
-                if parsed.first_seq != place.seq or parsed.prev != place.chain:
+                if parsed.first_seq != position.seq or parsed.prev != position.chain:
                     raise _stray(parsed)
                 body = fr.decompress(parsed, stored) if bodies else b""
             except fr.BadFrame as error:
-                place.problem = "" if beyond else str(error)
-                place.unfinished = isinstance(error, fr.Unfinished)
+                position.problem = "" if beyond else str(error)
+                position.unfinished = isinstance(error, fr.Unfinished)
                 return
-            place.offset += fr.HEADER_BYTES + parsed.stored_len
+            position.offset += fr.HEADER_BYTES + parsed.stored_len
             raw = head + stored
-            place.chain = fr.chain_after(raw)
-            place.seq += parsed.count
-            place.sealed = parsed.count == 0
+            position.chain = fr.chain_after(raw)
+            position.seq += parsed.count
+            position.sealed = parsed.count == 0
             yield parsed, Frame(parsed.first_seq, parsed.count, body), raw
 
 
@@ -161,7 +161,7 @@ def _stray(parsed: fr.Header) -> fr.BadFrame:
     return fr.BadFrame(f"it does not follow the frame before it (it says sequence {parsed.first_seq})")
 
 
-def proof_of_sync(disk: Disk, path: Path, header: SegmentHeader, place: Place) -> bool:
+def proof_of_sync(disk: Disk, path: Path, header: SegmentHeader, position: ScanPosition) -> bool:
     """Tell whether a later whole frame proves that the bad one at `place` had been synced, so that it is damage, not a tear.
 
     Writes that were not synced may reach the disk in any order, so a whole frame behind a torn one is no proof by itself; one
@@ -169,7 +169,7 @@ def proof_of_sync(disk: Disk, path: Path, header: SegmentHeader, place: Place) -
     """
     crc_seed = fr.seed(header.store_id)
     with disk.open_read(path) as file:
-        file.seek(place.offset)
+        file.seek(position.offset)
         rest = file.read()
     at = rest.find(fr.MAGIC)
     while at >= 0:
@@ -179,7 +179,7 @@ def proof_of_sync(disk: Disk, path: Path, header: SegmentHeader, place: Place) -
             fr.check(parsed, rest[at : at + fr.HEADER_BYTES], stored, crc_seed)
         except fr.BadFrame:
             parsed = None
-        if parsed is not None and _proves(parsed, at, place.seq):
+        if parsed is not None and _proves(parsed, at, position.seq):
             return True
         at = rest.find(fr.MAGIC, at + 1)
     return False

@@ -172,13 +172,13 @@ class _Check:
         result.segments += 1
         result.bytes += stretch.size
         if stretch.problem:
-            self.found(stretch.place, 0, stretch.first_seq, stretch.problem)
+            self.found(stretch.file, 0, stretch.first_seq, stretch.problem)
             self.chain = None
             return
         if self.chain is not None and self.chain != stretch.chain:
-            self.found(stretch.place, 0, stretch.first_seq, "it does not continue the segment before it")
+            self.found(stretch.file, 0, stretch.first_seq, "it does not continue the segment before it")
         if self.store_id is not None and stretch.store_id != self.store_id:
-            self.found(stretch.place, 0, stretch.first_seq, "it belongs to another store")
+            self.found(stretch.file, 0, stretch.first_seq, "it belongs to another store")
         self.store_id = stretch.store_id
         if self.begins_after is None:
             self.begins_after = stretch.chain
@@ -209,7 +209,7 @@ class _Check:
     def tell_damage(self) -> None:
         """Add the findings of the stretch that has ended."""
         for item in self.damage:
-            self.found(item.place, item.offset, item.seq, item.problem)
+            self.found(item.file, item.offset, item.seq, item.problem)
         self.damage = []
 
     def see_snapshot(self, seen: SurveyedSnapshot | None) -> None:
@@ -218,11 +218,11 @@ class _Check:
         if seen is None:
             return
         if seen.problem:
-            self.found(seen.place, 0, seen.seq, f"the snapshot is damaged: {seen.problem}")
+            self.found(seen.file, 0, seen.seq, f"the snapshot is damaged: {seen.problem}")
             return
         self.result.bytes += seen.size
         if seen.seq > self.result.last_seq:
-            self.found(seen.place, 0, seen.seq, f"the snapshot is ahead of the log, which ends at {self.result.last_seq}")
+            self.found(seen.file, 0, seen.seq, f"the snapshot is ahead of the log, which ends at {self.result.last_seq}")
 
     def compare_head(self, noted: Head) -> None:
         """Add a finding unless history up to a noted head is what it was then.

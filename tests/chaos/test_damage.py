@@ -158,7 +158,7 @@ def _no_checksum(patch: pytest.MonkeyPatch) -> None:
 
 
 def _joint_not_checked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(log_end, "check_joint", lambda *_: None)
+    patch.setattr(log_end, "check_link", lambda *_: None)
     patch.setattr(FolderReader, "frames", lambda *_: iter(()))
     patch.setattr(SegmentStore, "frames", lambda *_: iter(()))  # whose own look at where the log ends would find it
 

@@ -15,8 +15,7 @@ import perdure
 from perdure.events.errors import StoreCorrupt
 from perdure.store import SegmentStore, Snapshot
 from perdure.store.disk.disk import Disk
-from perdure.store.files import frame_places as places_module
-from perdure.store.files import log_end
+from perdure.store.files import frame_index, log_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +85,7 @@ def test_a_start_after_a_stop_reads_the_last_segment_once(folder: Path, sizes: d
     before, last = sorted(sizes)
     read = started(folder)
     assert sizes[last] <= read[last] < 1.1 * sizes[last] + 10_000
-    assert read[before] <= log_end.JOINT_BYTES + 1000
+    assert read[before] <= log_end.TAIL_BYTES + 1000
 
 
 def test_a_start_without_a_snapshot_reads_each_segment_but_to_fold_it(folder: Path, sizes: dict[str, int]) -> None:
@@ -94,13 +93,13 @@ def test_a_start_without_a_snapshot_reads_each_segment_but_to_fold_it(folder: Pa
         path.unlink()
     before, last = sorted(sizes)
     read = started(folder)
-    assert read[before] <= sizes[before] + log_end.JOINT_BYTES + 1000
+    assert read[before] <= sizes[before] + log_end.TAIL_BYTES + 1000
     assert read[last] < 2.2 * sizes[last], "once to find its end, once to fold it"
 
 
 def test_who_wants_the_newest_events_reads_no_more_than_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a snapshotter does, or an actor that comes back."""
-    monkeypatch.setattr(places_module, "APART_BYTES", 10_000)
+    monkeypatch.setattr(frame_index, "APART_BYTES", 10_000)
     disk = CountingDisk()
     store = SegmentStore(folder, disk=disk)
     store.open()
@@ -118,16 +117,16 @@ def test_who_wants_the_newest_events_reads_no_more_than_them(folder: Path, monke
 
 
 def test_a_place_that_was_cut_away_misleads_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places_module, "APART_BYTES", 1000)
+    monkeypatch.setattr(frame_index, "APART_BYTES", 1000)
     store = SegmentStore(folder)
     store.open()
     fill(store, 20)
-    known = store.reader.places
+    known = store.reader.frame_index
     store.append(b"unsynced" * 100, 1, expected_seq=21)
     store.append(b"unsynced" * 300, 1, expected_seq=22)
     store.reopen(void_after=20)
     fill(store, 3, size=1700)
-    store.reader.places = known
+    store.reader.frame_index = known
     assert [frame.first_seq for frame in store.frames(0)] == list(range(1, 24))
     assert [frame.first_seq for frame in store.frames(20)] == [21, 22, 23]
     assert [frame.first_seq for frame in store.frames(21)] == [22, 23]

@@ -17,7 +17,7 @@ import pytest
 from perdure.events.errors import FolderMoved, StoreLocked, StoreUnavailable
 from perdure.store import FolderReader, History, SegmentStore, Snapshot
 from perdure.store.disk.disk import Disk
-from perdure.store.files import folder_identity as standing
+from perdure.store.files import folder_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def look_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Disk, "look_every_s", 0.0)
+    monkeypatch.setattr(Disk, "identity_check_s", 0.0)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_successor_within_the_process_finds_it_too(store: SegmentStore, folder
 def test_nothing_is_promised_after_though_frames_in_between_are_not_looked_at(
     store: SegmentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Disk, "look_every_s", 1e9)
+    monkeypatch.setattr(Disk, "identity_check_s", 1e9)
     store.append(b"looked at", 1, expected_seq=store.last_seq + 1)
     move(folder)
     store.append(b"not looked at", 1, expected_seq=store.last_seq + 1)
@@ -183,7 +183,7 @@ def test_an_older_segment_that_was_restored_is_found_where_a_new_one_begins(
     store: SegmentStore, folder: Path, monkeypatch: pytest.MonkeyPatch, in_turn: int
 ) -> None:
     """Without a snapshot in between; one that is not looked at this time is looked at later."""
-    monkeypatch.setattr(standing, "IN_TURN", in_turn)
+    monkeypatch.setattr(folder_identity, "CHECKED_AT_ONCE", in_turn)
     oldest = sorted(folder.glob("*.seg"))[1]
     oldest.write_bytes(oldest.read_bytes()[:-1])
     begun = len(list(folder.glob("*.seg")))

@@ -9,13 +9,13 @@ from bisect import bisect_right
 
 from perdure.store.format import segment as sg
 
-__all__ = ["Places"]
+__all__ = ["FrameIndex"]
 
 APART_BYTES = 1 << 18
-"""A place is noted each time the segment has grown by so much."""
+"""A position is noted each time the segment has grown by so much."""
 
 
-class Places:
+class FrameIndex:
     """Frame boundaries of one segment, in order. Noted by its one writing thread, looked up in any."""
 
     def __init__(self, segment: int) -> None:
@@ -26,17 +26,17 @@ class Places:
         self.next = 0
         """The offset from which on another one is noted."""
 
-    def note(self, offset: int, seq: int, chain: bytes) -> None:
+    def add(self, offset: int, seq: int, chain: bytes) -> None:
         """Note where the frame with this sequence number begins or will begin, unless the last one noted is near."""
         if offset >= self.next:
             self.next = offset + APART_BYTES
             self._places.append((offset, chain))
             self._seqs.append(seq)  # last: whoever looks it up finds the other
 
-    def before(self, segment: int, seq: int) -> sg.Place | None:
-        """Give the last place noted from which on a sequence number is found; None for none."""
+    def nearest(self, segment: int, seq: int) -> sg.ScanPosition | None:
+        """Give the last position noted from which on a sequence number is found; None for none."""
         i = bisect_right(self._seqs, seq) - 1
         if segment != self.segment or i < 0:
             return None
         offset, chain = self._places[i]
-        return sg.Place(offset, self._seqs[i], chain)
+        return sg.ScanPosition(offset, self._seqs[i], chain)
