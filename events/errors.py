@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from perdure.events.public_names import public
+
 __all__ = [
     "Cancelled",
     "DuplicateKey",
@@ -35,30 +37,37 @@ __all__ = [
 E = TypeVar("E", bound=BaseException)
 
 
+@public
 class PerdureError(Exception):
     """Root of all errors that perdure raises on purpose."""
 
 
+@public
 class NotRunning(PerdureError):
     """The system takes no messages: not started, stopped, or given up (then `__cause__` says why)."""
 
 
+@public
 class QueueFull(PerdureError):
     """The backlog stayed at its bound until the publish timeout. Nothing was published."""
 
 
+@public
 class InvalidMessage(PerdureError, ValueError):
     """A message or one of its options cannot be accepted; names the field. Nothing was published."""
 
 
+@public
 class PayloadTooLarge(InvalidMessage):
     """The encoded message exceeds the limit of one message or one atomic commit. Nothing was published."""
 
 
+@public
 class UnknownMessageType(InvalidMessage, TypeError):
     """The type cannot be named so that a later run finds it again, or its name is not known here."""
 
 
+@public
 class UnknownMessage(PerdureError, KeyError):
     """No message under that id is where the operation needs it."""
 
@@ -67,6 +76,7 @@ class UnknownMessage(PerdureError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+@public
 class DuplicateKey(PerdureError):
     """A live message already holds this deduplication key; `live_id` names it. Nothing was published."""
 
@@ -79,6 +89,7 @@ class DuplicateKey(PerdureError):
         return str(self.args[0])
 
 
+@public
 class HandlerFailed(PerdureError):
     """The message whose result was waited for ended without one: its handler failed for good, or it was never handled."""
 
@@ -95,14 +106,17 @@ class HandlerFailed(PerdureError):
         return str(self.args[0])
 
 
+@public
 class Cancelled(HandlerFailed):
     """The message whose result was waited for was cancelled."""
 
 
+@public
 class LeaseLost(PerdureError):
     """The delivery is no longer this holder's: it expired, was settled, or belongs to a later attempt."""
 
 
+@public
 class StoreLocked(PerdureError):
     """Another live process owns the data folder; `pid` is its process id, where it could be read."""
 
@@ -115,10 +129,12 @@ class StoreLocked(PerdureError):
         return str(self.args[0])
 
 
+@public
 class StoreUnavailable(PerdureError):
     """The store could not be written or opened (disk full, I/O error, permissions). Nothing was published."""
 
 
+@public
 class FolderMoved(StoreUnavailable):
     """The data folder, or a file in it, is no longer under its name: moved, deleted, or replaced while a process used it.
 
@@ -126,10 +142,12 @@ class FolderMoved(StoreUnavailable):
     """
 
 
+@public
 class HistoryDropped(StoreUnavailable):
     """What is asked for lies before what the log still holds: it was dropped or archived (`Options.history`)."""
 
 
+@public
 class StoreCorrupt(PerdureError):
     """Committed history is damaged; names file, offset (bytes) and sequence. Audit still opens the folder."""
 
@@ -144,6 +162,7 @@ class StoreCorrupt(PerdureError):
         return str(self.args[0])
 
 
+@public
 class PublishTimeout(PerdureError, TimeoutError):
     """No answer came in time: the message may or may not be published; `ids` settle it when published again."""
 
@@ -156,6 +175,7 @@ class PublishTimeout(PerdureError, TimeoutError):
         return str(self.args[0])
 
 
+@public
 class WouldDeadlock(PerdureError, RuntimeError):
     """A call that waits was made where waiting can never end: in a thread that the answer itself needs. Nothing was done."""
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perdure.actors.core.clock import Clock, ManualClock, SystemClock
+    from perdure.actors.execution.child_process import ProcessDied
+    from perdure.actors.execution.event_loop import LoopDied
     from perdure.actors.workers.context import Batch, BatchItem, Context, Reject, Retry
     from perdure.events.errors import (
         Cancelled,
@@ -66,6 +68,7 @@ __all__ = [
     "InvalidMessage",
     "LeaseLost",
     "Linear",
+    "LoopDied",
     "ManualClock",
     "MemoryStore",
     "MessagePack",
@@ -78,6 +81,7 @@ __all__ = [
     "OutboxRelay",
     "PayloadTooLarge",
     "PerdureError",
+    "ProcessDied",
     "PublishTimeout",
     "QueueFull",
     "Record",
@@ -99,6 +103,8 @@ __all__ = [
 
 _MODULES = {
     "actors.core.clock": ("Clock", "ManualClock", "SystemClock"),
+    "actors.execution.child_process": ("ProcessDied",),
+    "actors.execution.event_loop": ("LoopDied",),
     "actors.workers.context": ("Batch", "BatchItem", "Context", "Reject", "Retry"),
     "operations.audit": ("Audit", "Record"),
     "handling.manual_delivery": ("Delivery",),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from perdure.events.public_names import public
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Middleware", "around_handle", "around_publish", "check_middleware"]
 
 
+@public
 class Middleware:
     """Base class; override what is needed. The first of `System(middleware=[...])` is the outermost.
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import attrs
 
+from perdure.events.public_names import public
+
 __all__ = ["COMMIT_BYTES_MAX", "Options"]
 
 
@@ -73,6 +75,7 @@ def _is_truth(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
         raise TypeError(msg)
 
 
+@public
 @attrs.frozen(kw_only=True)
 class Options:
     """Settings of one system.

@@ -24,6 +24,7 @@ from perdure.actors.execution.invocation import CALLER
 from perdure.config import load_handlers, trace
 from perdure.events.commands import CheckOut, Fail
 from perdure.events.errors import InvalidMessage, PerdureError, WouldDeadlock
+from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds, seconds_or_none, wait_seconds, whole_us
 from perdure.handling.decorators import Handling
 from perdure.handling.hooks import Hooks, check_outside_hooks
@@ -82,6 +83,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+@public
 class System(Handling, Results):
     """An embedded, durable message queue in one folder.
 

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreLocked, StoreUnavailable
+from perdure.events.public_names import public
 from perdure.store.format import frame as fr
 from perdure.store.protocol import Frame, LogSize, Recovered, Snapshot
 from perdure.store.retention_hold import RetentionHold
@@ -25,6 +26,7 @@ STORE_ID = bytes(16)
 FILE = "memory"
 
 
+@public
 class MemoryStore:
     """An `EventStore` that keeps its frames in a list."""
 

@@ -11,6 +11,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from perdure.events.public_names import public
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,6 +34,7 @@ JUMPS_MAX = 64
 """Jumps that are remembered."""
 
 
+@public
 class Clock(Protocol):
     """Gives the time, and says how long to wait for a later one."""
 
@@ -51,6 +54,7 @@ class Clock(Protocol):
         """Have `moved` called whenever the clock was moved by something else than the passing of time."""
 
 
+@public
 class SystemClock:
     """The machine's time, for moments and for lengths of time alike. Safe in any thread.
 
@@ -122,6 +126,7 @@ class SystemClock:
         """Do nothing: whoever waits looks again within seconds."""
 
 
+@public
 class ManualClock:
     """A clock that stands still until it is moved: for tests of delays, retries and leases. Safe in any thread."""
 

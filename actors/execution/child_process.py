@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from perdure.actors.core.current_actor import begin
 from perdure.actors.execution.child_log import levels, replay
 from perdure.actors.execution.pickling import CANCEL_SIGNAL, ProcessError, pack
-from perdure.events.errors import InvalidMessage
+from perdure.events.errors import InvalidMessage, PerdureError
+from perdure.events.public_names import public
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,8 @@ START_MAX_S = 30.0
 """How long a worker waits for a child that starts, before the time of its message begins to count all the same."""
 
 
-class ProcessDied(Exception):
+@public
+class ProcessDied(PerdureError):
     """The handler's process ended under it: killed, crashed, or out of memory. Only this message's attempt has failed."""
 
 

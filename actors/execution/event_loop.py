@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.mailbox import stops
 from perdure.actors.execution.loop_call import LoopCall
+from perdure.events.errors import PerdureError
+from perdure.events.public_names import public
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -30,7 +32,8 @@ TIDY_S = 0.25
 """What coroutines that are cancelled at a stop get to tidy up, beyond the grace period."""
 
 
-class LoopDied(Exception):
+@public
+class LoopDied(PerdureError):
     """The event loop died under the handler; the attempt counts and the message is tried again."""
 
 

@@ -16,6 +16,7 @@ from perdure.actors.core.texts import plain_text
 from perdure.events.codec.commit_size import Size, check_commit, draft_bytes
 from perdure.events.commands import Extend
 from perdure.events.errors import PayloadTooLarge
+from perdure.events.public_names import public
 from perdure.events.queue.decisions import lease_lost
 from perdure.events.seconds import checked_seconds, whole_us
 
@@ -39,6 +40,7 @@ COMPLETION_BYTES = 16 << 10
 """What a completion may take on record beside what its handler publishes and returns: its key's window, its chain."""
 
 
+@public
 class Retry(Exception):
     """Raised by a handler: try this message again in `delay` seconds, whatever its backoff says. Counts as an attempt."""
 
@@ -51,6 +53,7 @@ class Retry(Exception):
         return type(self), (self.delay, *self.args), self.__dict__
 
 
+@public
 class Reject(Exception):
     """Raised by a handler: this message can never be handled; it becomes a dead letter at once."""
 
@@ -70,6 +73,7 @@ class ContextServices:
     pending: PendingRequests
 
 
+@public
 class Context(msgspec.Struct, eq=False):
     """One attempt of one message, as its handler sees it. Safe in any thread, for as long as the handler runs."""
 
@@ -209,6 +213,7 @@ class Context(msgspec.Struct, eq=False):
         answer.wait(ANSWER_TIMEOUT_S)
 
 
+@public
 class BatchItem(Context):
     """One message of a batch: its context, the message itself, and a verdict of its own. For threads as `Context`."""
 
@@ -225,6 +230,7 @@ class BatchItem(Context):
         self.error = Reject(reason)
 
 
+@public
 class Batch(Sequence[BatchItem]):
     """The messages of one call of a batch handler, oldest first. Those without a verdict share the call's. Safe in any thread."""
 

@@ -40,8 +40,8 @@ RAISED = {
     "perdure.DuplicateKey",
     "perdure.Rejected",
     "perdure.Requeued",
-    "perdure.actors.workers.context.Reject",
-    "perdure.actors.workers.context.Retry",
+    "perdure.Reject",
+    "perdure.Retry",
 }
 """What handlers and consumers here say of an attempt that failed."""
 

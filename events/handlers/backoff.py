@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import attrs
 
 from perdure.events.errors import InvalidMessage
+from perdure.events.public_names import public
 from perdure.events.seconds import SECONDS_MAX, is_seconds, shown
 
 __all__ = ["Backoff", "Exponential", "Fixed", "Linear", "checked_delay"]
@@ -52,6 +53,7 @@ def checked_delay(value: Any) -> float:
     return float(min(seconds, SECONDS_MAX))
 
 
+@public
 class Backoff(Protocol):
     """The wait after each failed attempt."""
 
@@ -64,6 +66,7 @@ def _spread(seconds: float, jitter: float, rng: float) -> float:
     return seconds * (1.0 - jitter * rng)
 
 
+@public
 @attrs.frozen
 class Fixed:
     """The same wait each time, in seconds."""
@@ -76,6 +79,7 @@ class Fixed:
         return _spread(self.seconds, self.jitter, rng)
 
 
+@public
 @attrs.frozen
 class Linear:
     """`first` seconds after the first failure, `step` more after each further one, at most `maximum`."""
@@ -91,6 +95,7 @@ class Linear:
         return _spread(min(self.first + step * (attempt - 1), self.maximum), self.jitter, rng)
 
 
+@public
 @attrs.frozen
 class Exponential:
     """`first` seconds after the first failure, `factor` times more after each further one, at most `maximum`."""

@@ -14,6 +14,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.codec.commit_size import measure
 from perdure.events.commands import Death, ReplayItem
 from perdure.events.errors import UnknownMessage
+from perdure.events.public_names import with_public_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +139,9 @@ def _is_meant(letter: Letter, selection: Selection) -> bool:
         return False
     if selection.reason is None:
         return True
-    return selection.reason.casefold() in f"{why(fact)}\n{fact.reason}\n{fact.exception}\n{fact.message}".casefold()
+    recorded = f"{why(fact)}\n{fact.reason}\n{fact.exception}\n{fact.message}"
+    wanted = selection.reason.casefold()
+    return wanted in recorded.casefold() or wanted in with_public_names(recorded).casefold()
 
 
 def replay_item(letter: Letter, *, reset_retries: bool) -> ReplayItem:
@@ -167,6 +170,7 @@ def stats(state: DeadLettersState) -> Stats:
     for letter in state.letters.values():
         fact = letter.fact
         by_type[fact.published.type] = by_type.get(fact.published.type, 0) + 1
-        by_reason[fact.reason] = by_reason.get(fact.reason, 0) + 1
+        reason = with_public_names(fact.reason)
+        by_reason[reason] = by_reason.get(reason, 0) + 1
     times = [letter.failed_us for letter in state.letters.values()]
     return Stats(len(times), by_type, by_reason, min(times, default=None), max(times, default=None))

@@ -12,8 +12,9 @@ from perdure.events.queue.message import Status
 if TYPE_CHECKING:
     from perdure.events.queue.message import Message
     from perdure.events.queue.state import QueueState
+    from perdure.events.vocabulary import ResultKept
 
-__all__ = ["Standing", "stand"]
+__all__ = ["Standing", "is_fate", "stand"]
 
 LIVE = {Status.READY: "ready", Status.DELAYED: "delayed", Status.HELD: "held", Status.LEASED: "leased"}
 _LOST = "the message was "
@@ -34,6 +35,11 @@ class Standing(NamedTuple):
     """Ids of ended messages have been forgotten: an unknown one may be among them."""
 
 
+def is_fate(kept: ResultKept) -> bool:
+    """Tell whether a kept result records that its message ended unhandled, rather than what a handler raised."""
+    return kept.exception.startswith("perdure.") and kept.message.startswith(_LOST)
+
+
 def stand(state: QueueState, ident: str) -> Standing:
     """Return what the queue knows of an id."""
     kept = state.results.get(ident)
@@ -52,8 +58,7 @@ def stand(state: QueueState, ident: str) -> Standing:
         attempts = 1 if ended is None else ended[1]
         return Standing(fate, None, "" if block is None else block.type, attempts, kept is not None)
     if kept is not None:  # its id is forgotten, its result is not
-        is_fate = kept.exception.startswith("perdure.") and kept.message.startswith(_LOST)
-        status = kept.exception.removeprefix("perdure.").lower() if is_fate else "ended" if kept.exception else "completed"
+        status = kept.exception.removeprefix("perdure.").lower() if is_fate(kept) else "ended" if kept.exception else "completed"
         return Standing(status, has_result=True)
     if ident in state.past:
         return Standing("ended")

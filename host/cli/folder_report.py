@@ -18,6 +18,7 @@ from perdure.cli.sparkline import sparkline
 from perdure.cli.terminal import inert, one_line
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import decode
+from perdure.events.public_names import with_public_names
 from perdure.events.queue import dead_letters as letters
 from perdure.operations.metrics import moment
 
@@ -201,7 +202,7 @@ def letters_table(found: Iterable[Letter], total: int) -> RenderableType:
         when = f"{moment(letter.failed_us):%Y-%m-%d %H:%M:%S}"
         parts.append(Text.assemble((inert(fact.published.id), "cyan"), inert(f"  {when}  {fact.published.type}")))
         tries = "1 attempt" if fact.attempts == 1 else f"{fact.attempts} attempts"
-        parts.append(one_line(f"    {tries}: {short(letters.why(fact))}"))
+        parts.append(one_line(f"    {tries}: {short(with_public_names(letters.why(fact)))}"))
     return Group(*parts)
 
 
@@ -213,10 +214,12 @@ def letter_report(letter: Letter) -> RenderableType:
         f"type      {fact.published.type}",
         f"key       {fact.published.key or '-'}",
         f"died      {moment(letter.failed_us):%Y-%m-%d %H:%M:%S} UTC, after {fact.attempts} attempts",
-        f"reason    {fact.reason}",
+        f"reason    {with_public_names(fact.reason)}",
         f"payload   {len(fact.published.payload):,} bytes",
     ]
-    lines += [f"attempt   {f.attempt} at {moment(f.at_us):%H:%M:%S}: {f.exception}: {f.message}" for f in fact.failures]
+    for f in fact.failures:
+        exception = with_public_names(f.exception)
+        lines += [f"attempt   {f.attempt} at {moment(f.at_us):%H:%M:%S}: {exception}: {f.message}"]
     story = inert(fact.traceback.rstrip(), lines=True) or "no traceback was kept"
     return Text("\n".join([*map(inert, lines), "", story]))
 

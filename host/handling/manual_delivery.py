@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.core.texts import plain_text
 from perdure.actors.workers.context import check_percent
 from perdure.events.commands import Done, Extend, Fail
+from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds, whole_us
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Delivery"]
 
 
+@public
 class Delivery:
     """One attempt of one message, until it is settled or its lease ends. Safe in any thread.
 

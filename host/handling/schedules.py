@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.events.errors import InvalidMessage
+from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds, shown, whole_us
 from perdure.handling.zones import checked_zone
 
@@ -28,6 +29,7 @@ NEVER_US = 1 << 62
 """The time of a tick that never comes (30 February)."""
 
 
+@public
 @attrs.frozen
 class Tick:
     """The message of a schedule without one of its own."""

@@ -14,6 +14,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.codec.runs import count, expand
 from perdure.events.codec.wire import decode_runs
 from perdure.events.errors import HistoryDropped, InvalidMessage, UnknownMessage
+from perdure.events.public_names import public
 from perdure.events.seconds import shown
 from perdure.operations.dropped_history import MessageDropped, check_kept, tells_its_publication
 from perdure.operations.identities import Identities
@@ -38,6 +39,7 @@ PROGRESS_EVERY = 4_096
 EVENT_NAMES = {cls.__name__ for cls in ev.VOCABULARY.values()}
 
 
+@public
 @attrs.frozen
 class Record:
     """One fact of the log."""
@@ -56,6 +58,7 @@ class Record:
         return type(self.event).__name__
 
 
+@public
 class Audit:
     """A reader of one folder's history. Starts no actor, takes no lock, and does not disturb a live system.
 

@@ -13,6 +13,7 @@ import attrs
 from perdure.events.codec.commit_size import measure
 from perdure.events.commands import Purge, Replay
 from perdure.events.errors import DuplicateKey, InvalidMessage, PerdureError, UnknownMessage
+from perdure.events.public_names import public, with_public_names
 from perdure.events.queue.dead_letters import Letter, Selection, Stats, death, replay_item, why
 from perdure.events.seconds import checked_seconds
 from perdure.events.vocabulary import Replayed, Terms
@@ -44,6 +45,7 @@ class Failure:
     message: str
 
 
+@public
 @attrs.frozen
 class DeadLetter:
     """One dead letter. `message` is the decoded object, or the raw bytes where they can no longer be decoded."""
@@ -256,13 +258,13 @@ class DeadLetters:
             type=published.type,
             message=message,
             key=published.key,
-            reason=why(fact),
-            exception=fact.exception,
+            reason=with_public_names(why(fact)),
+            exception=with_public_names(fact.exception),
             error=fact.message,
             traceback=fact.traceback,
             attempts=fact.attempts,
             failed_at=moment(letter.failed_us),
-            failures=tuple(Failure(moment(f.at_us), f.attempt, f.exception, f.message) for f in fact.failures),
+            failures=tuple(Failure(moment(f.at_us), f.attempt, with_public_names(f.exception), f.message) for f in fact.failures),
             correlation_id=published.correlation_id or published.id,
             causation_id=published.causation_id,
             headers=dict(published.headers or {}),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from perdure.events.public_names import public
 from perdure.operations.metrics import moment
 from perdure.publishing.message_ids import made_us
 
@@ -22,6 +23,7 @@ __all__ = ["MessageState"]
 LIVE = ("ready", "delayed", "held", "leased")
 
 
+@public
 @attrs.frozen(kw_only=True)
 class MessageState:
     """Where one message is."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.events.public_names import public
+
 if TYPE_CHECKING:
     from perdure.events.queue.state import TypeCounts
 
@@ -21,6 +23,7 @@ def moment(at_us: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(at_us / 1_000_000, tz=dt.UTC)
 
 
+@public
 @attrs.frozen(kw_only=True)
 class Totals:
     """What became of messages over some time: how many were published, completed and so on; `failed` counts attempts."""
@@ -38,6 +41,7 @@ class Totals:
     cancelled: int = 0
 
 
+@public
 @attrs.frozen(kw_only=True)
 class Metrics:
     """Counts at sequence number `seq`. The first five say where messages are now, the others what became of all there ever were."""
@@ -83,6 +87,7 @@ class Metrics:
     """What happened to the actors in this run: deaths, restarts, I/O errors, snapshots; live only."""
 
 
+@public
 @attrs.frozen(kw_only=True)
 class HandlerInfo:
     """One handler as it runs now. Times are in seconds, of this run; `processed` and `failed` count this run too."""

@@ -20,6 +20,7 @@ from perdure.actors.core.messages import Wake
 from perdure.actors.services.relay import REFUSALS
 from perdure.events.commands import Draft
 from perdure.events.errors import InvalidMessage
+from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
 from perdure.events.vocabulary import Terms
 from perdure.middleware import around_publish
@@ -82,6 +83,7 @@ class _Sql:
         return self._execute(sql.replace("?", self.mark), parameters)
 
 
+@public
 class Outbox:
     """Writes messages into a transaction of the host's own database.
 
@@ -148,6 +150,7 @@ class Outbox:
         return draft.id
 
 
+@public
 class OutboxRelay:
     """Has the system's relay publish what outboxes have written, in order: `with system, OutboxRelay(system, connect): ...`.
 

@@ -13,6 +13,7 @@ import attrs
 import msgspec
 
 from perdure.events.errors import InvalidMessage, UnknownMessageType
+from perdure.events.public_names import public
 from perdure.payloads.foreign_types import decode_hook, dump_model, encode_hook, is_model, model_reader
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ VERSION_MAX = 10_000
 _encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
 
 
+@public
 def message(
     *, name: str, version: int = 1, upcasters: Mapping[int, Callable[[Any], Any]] | None = None
 ) -> Callable[[type[T]], type[T]]:
@@ -196,6 +198,7 @@ class BindingCodec(Codec, Protocol):
         """Decode what `bind` gave; raises InvalidMessage for what it cannot, or what was bound to another message."""
 
 
+@public
 class MessagePack:
     """MessagePack by msgspec; a class's fields by name, so that fields can be added with a default."""
 

@@ -14,6 +14,7 @@ import attrs
 import cloudpickle  # type: ignore[import-untyped]
 
 from perdure.events.errors import InvalidMessage, UnknownMessageType
+from perdure.events.public_names import public
 from perdure.payloads.codecs import name_of
 
 __all__ = ["CloudPickle"]
@@ -25,6 +26,7 @@ BOUND = b"PdSig2\0\0"
 """What a payload begins with whose signature holds for one message; those of earlier versions have the signature alone."""
 
 
+@public
 @attrs.frozen(kw_only=True)
 class CloudPickle:
     """Any Python object, pickled and signed with `key` (HMAC-SHA256), together with the type and the id of its message.

@@ -14,6 +14,8 @@ from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.invocation import CALLER
 from perdure.events.commands import AwaitResult, Cancel, Look
 from perdure.events.errors import Cancelled, HandlerFailed, UnknownMessageType
+from perdure.events.public_names import with_public_names
+from perdure.events.queue.lookup import is_fate
 from perdure.events.seconds import seconds_or_none, wait_seconds
 from perdure.handling.hooks import check_outside_hooks
 from perdure.operations.message_state import MessageState
@@ -158,14 +160,15 @@ class Results(Publishing):
     def _result_of(self, kept: ResultKept) -> Any:
         if not kept.exception:
             return self.drafts.load_result(kept.value, kept.id)
-        if kept.exception == "perdure.Cancelled":
+        if kept.exception == "perdure.Cancelled" and is_fate(kept):
             msg = f"message {kept.id} was cancelled"
             raise Cancelled(msg, kept.id, kept.exception, kept.message)
         raised = self.runtime.raised.get(kept.id)
         if raised is not None:
             raise _again(raised)
-        msg = f"message {kept.id} ended without a result: {kept.exception}: {kept.message}"
-        raise HandlerFailed(msg, kept.id, kept.exception, kept.message)
+        exception = with_public_names(kept.exception)
+        msg = f"message {kept.id} ended without a result: {exception}: {kept.message}"
+        raise HandlerFailed(msg, kept.id, exception, kept.message)
 
     def cancel(self, id: str, reason: str = "cancelled by the host") -> bool:  # noqa: A002 - the front door's name
         """Call a message off, waiting or running; False where it had ended already, or is not known.

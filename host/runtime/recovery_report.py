@@ -6,9 +6,12 @@ from typing import Any
 
 import attrs
 
+from perdure.events.public_names import public
+
 __all__ = ["Recovery"]
 
 
+@public
 @attrs.frozen(kw_only=True)
 class Recovery:
     """Where recovery began, what it replayed, what it cut, and what it took back from the process before."""

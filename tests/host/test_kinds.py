@@ -171,7 +171,7 @@ def test_crash_of_a_process_handler_fails_only_its_message(folder: Path) -> None
         system.drain(timeout=10.0)
         (letter,) = system.dead_letters.list()
         assert letter.id == bad
-        assert letter.exception.endswith("ProcessDied")
+        assert letter.exception == "perdure.ProcessDied"
         assert "SIGSEGV" in letter.error
 
 

@@ -76,7 +76,7 @@ def test_batches_timeouts_and_rejects_are_told(folder: Path, caplog: pytest.LogC
         system.publish_many([Job("a"), Job("b")])
         system.drain(timeout=10.0)
         system.dead_letters.list()
-    assert len(_lines(caplog, "failed: perdure.actors.workers.context.Reject: no such thing")) == 2
+    assert len(_lines(caplog, "failed: perdure.Reject: no such thing")) == 2
     assert len(_lines(caplog, "is a dead letter after 1 attempt: no such thing")) == 2
 
 
