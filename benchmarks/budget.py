@@ -162,7 +162,7 @@ class _Life:
             for held, group in groupby(run.numbers, self.state.leased.__getitem__):
                 if isinstance(held, LeaseBatch):
                     numbers, block = list(group), held.block
-                    at = block.place(numbers[0])
+                    at = block.position(numbers[0])
                     made += map(Delivery, numbers, repeat(held), block.payloads[at : at + len(numbers)])
         return made
 

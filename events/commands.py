@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from perdure.events.structures.message_block import LeaseBatch
-    from perdure.events.vocabulary import FailureNote, Leased, Published, Terms
+    from perdure.events.vocabulary import Extras, FailureNote, Leased, Published
 
 __all__ = [
     "AwaitResult",
@@ -29,7 +29,7 @@ __all__ = [
     "ExpireLease",
     "Extend",
     "Fail",
-    "Look",
+    "LookUp",
     "Orphan",
     "Publish",
     "Purge",
@@ -57,7 +57,7 @@ class Draft(NamedTuple):
     due_us: int = 0
     expires_us: int = 0
     group: str | None = None
-    terms: Terms | None = None
+    extras: Extras | None = None
 
 
 class DraftRun(msgspec.Struct, eq=False):
@@ -255,7 +255,7 @@ class AwaitResult:
 
 
 @attrs.define
-class Look:
+class LookUp:
     """Answer where a message stands; the rules do not look at it."""
 
     id: str

@@ -27,6 +27,7 @@ __all__ = [
     "DeadLettered",
     "Event",
     "Expired",
+    "Extras",
     "FailureNote",
     "HandlerRegistered",
     "KeyFreed",
@@ -50,7 +51,6 @@ __all__ = [
     "Started",
     "Stopped",
     "Superseded",
-    "Terms",
     "Ticked",
 ]
 
@@ -71,7 +71,7 @@ VOCABULARY: dict[int, type[Event]] = {}
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
-def _fact(tag: int, decider: str, version: int = 1) -> Callable[[type[E]], type[E]]:
+def _event(tag: int, decider: str, version: int = 1) -> Callable[[type[E]], type[E]]:
     """Make an attrs class of a fact and enter it in the vocabulary.
 
     Type checkers see it frozen. At run time it is not: a frozen attrs class costs three times as much to create, and these
@@ -99,7 +99,7 @@ class FailureNote(NamedTuple):
     message: str
 
 
-class Terms(NamedTuple):
+class Extras(NamedTuple):
     """What few publishers ask for, kept out of the way of the many who do not."""
 
     version: int = 1
@@ -115,7 +115,7 @@ class Terms(NamedTuple):
 # --- the life of a message: decided by the queue ------------------------------------------------------------------------
 
 
-@_fact(1, "queue")
+@_event(1, "queue")
 class Published(Event):
     """A message was accepted. `payload` is as encoded by the publisher; `type` is its stable name, never a class path."""
 
@@ -132,10 +132,10 @@ class Published(Event):
     due_us: int = 0
     expires_us: int = 0
     group: str | None = None
-    terms: Terms | None = None
+    extras: Extras | None = None
 
 
-@_fact(2, "queue")
+@_event(2, "queue")
 class Superseded(Event):
     """A newer message with the same key took this one's place (`by` is the newer one's number)."""
 
@@ -143,12 +143,12 @@ class Superseded(Event):
     by: int
 
 
-@_fact(3, "queue")
+@_event(3, "queue")
 class Leased(Event):
     """A delivery: the message is given to a holder for one attempt.
 
     `until_us` 0: in force as long as the holder's process lives. `retries` is the limit in force for this attempt, -1 for
-    none. `holder` is empty for the handler's own workers, else it names a manual consumer's request. `ahead` says that it
+    none. `holder` is empty for the handler's own workers, else it names a manual consumer's request. `prefetched` says that it
     was handed out before a worker was free for it, so that after a crash nobody can tell whether it had started.
     """
 
@@ -157,10 +157,10 @@ class Leased(Event):
     until_us: int = 0
     retries: int = 0
     holder: str = ""
-    ahead: bool = False
+    prefetched: bool = False
 
 
-@_fact(4, "queue")
+@_event(4, "queue")
 class LeaseExtended(Event):
     """The holder of this attempt keeps it until `until_us`."""
 
@@ -169,7 +169,7 @@ class LeaseExtended(Event):
     until_us: int
 
 
-@_fact(5, "queue")
+@_event(5, "queue")
 class Progressed(Event):
     """A heartbeat: the attempt is alive and `percent` (0 to 100) done; the lease runs until `until_us`."""
 
@@ -180,7 +180,7 @@ class Progressed(Event):
     until_us: int
 
 
-@_fact(6, "queue")
+@_event(6, "queue")
 class Completed(Event):
     """The attempt succeeded; what its handler published stands in the same frame."""
 
@@ -188,7 +188,7 @@ class Completed(Event):
     attempt: int
 
 
-@_fact(7, "queue")
+@_event(7, "queue")
 class AttemptFailed(Event):
     """The attempt failed. It is tried again at `due_us`; 0 means never (what became of it follows in the same frame)."""
 
@@ -201,7 +201,7 @@ class AttemptFailed(Event):
     at_us: int = 0
 
 
-@_fact(8, "queue")
+@_event(8, "queue")
 class LeaseExpired(Event):
     """The holder was lost (time ran out, worker or process died) with the attempt under way: it counts."""
 
@@ -212,27 +212,27 @@ class LeaseExpired(Event):
     at_us: int = 0
 
 
-@_fact(9, "queue")
+@_event(9, "queue")
 class Returned(Event):
     """The delivery was given back without counting as an attempt.
 
-    `singly`: its process died and nobody knows whether it had started; until it ends, it is only handed to a free worker.
+    `free_worker_only`: its process died and nobody knows whether it had started; until it ends, it is only handed to a free worker.
     """
 
     number: int
     attempt: int
     reason: str
-    singly: bool = False
+    free_worker_only: bool = False
 
 
-@_fact(10, "queue")
+@_event(10, "queue")
 class Awakened(Event):
     """A delayed message's time came: it waits in line."""
 
     number: int
 
 
-@_fact(11, "queue")
+@_event(11, "queue")
 class DeadLettered(Event):
     """The message will not be tried again. Carries all of it, because from here on it lives among the dead letters."""
 
@@ -246,7 +246,7 @@ class DeadLettered(Event):
     failures: list[FailureNote] = attrs.field(factory=list)
 
 
-@_fact(12, "queue")
+@_event(12, "queue")
 class Replayed(Event):
     """A dead letter went back to the queue, with `attempts` already counted. `edited`: an operator changed its payload."""
 
@@ -257,7 +257,7 @@ class Replayed(Event):
     edited: bool = False
 
 
-@_fact(13, "queue")
+@_event(13, "queue")
 class Purged(Event):
     """A dead letter was removed for good."""
 
@@ -265,14 +265,14 @@ class Purged(Event):
     reason: str
 
 
-@_fact(14, "queue")
+@_event(14, "queue")
 class Expired(Event):
     """The message's time to live ended before it was handled."""
 
     number: int
 
 
-@_fact(15, "queue")
+@_event(15, "queue")
 class LateResultRefused(Event):
     """A holder that no longer had the lease reported an outcome; it changed nothing but this record."""
 
@@ -283,7 +283,7 @@ class LateResultRefused(Event):
     detail: str
 
 
-@_fact(16, "queue")
+@_event(16, "queue")
 class Cancelled(Event):
     """Somebody called the message off, waiting or running."""
 
@@ -291,7 +291,7 @@ class Cancelled(Event):
     reason: str
 
 
-@_fact(17, "queue")
+@_event(17, "queue")
 class KeyHeld(Event):
     """The message that had this key is done, and its window keeps the key until `until_us`."""
 
@@ -301,7 +301,7 @@ class KeyHeld(Event):
     until_us: int
 
 
-@_fact(18, "queue")
+@_event(18, "queue")
 class KeyFreed(Event):
     """The window of a held key is over."""
 
@@ -309,7 +309,7 @@ class KeyFreed(Event):
     key: str
 
 
-@_fact(19, "queue")
+@_event(19, "queue")
 class ResultKept(Event):
     """A message somebody waits for has ended: with `value` (encoded), or, where `exception` is not empty, without one."""
 
@@ -321,14 +321,14 @@ class ResultKept(Event):
     until_us: int
 
 
-@_fact(20, "queue")
+@_event(20, "queue")
 class ResultDropped(Event):
     """A result was kept for as long as was asked."""
 
     id: str
 
 
-@_fact(21, "queue")
+@_event(21, "queue")
 class Paced(Event):
     """Deliveries of a handler with a limited rate went out; at that rate the next is due at `next_us`."""
 
@@ -336,7 +336,7 @@ class Paced(Event):
     next_us: int
 
 
-@_fact(22, "queue")
+@_event(22, "queue")
 class Ticked(Event):
     """The tick of a schedule at `due_us` is dealt with, and all before it: published in the same frame, or passed over."""
 
@@ -347,7 +347,7 @@ class Ticked(Event):
 # --- handlers and workers: decided by the dispatcher ---------------------------------------------------------------------
 
 
-@_fact(32, "dispatcher")
+@_event(32, "dispatcher")
 class HandlerRegistered(Event):
     """A host registered a handler, or registered it with other options than before."""
 
@@ -364,7 +364,7 @@ class HandlerRegistered(Event):
     """The other options that are not at their defaults."""
 
 
-@_fact(33, "dispatcher")
+@_event(33, "dispatcher")
 class Scaled(Event):
     """An operator set how many workers a handler has."""
 
@@ -372,21 +372,21 @@ class Scaled(Event):
     parallelism: int
 
 
-@_fact(34, "dispatcher")
+@_event(34, "dispatcher")
 class Paused(Event):
     """An operator stopped the deliveries of one type, or of all (`type` empty)."""
 
     type: str
 
 
-@_fact(35, "dispatcher")
+@_event(35, "dispatcher")
 class Resumed(Event):
     """An operator let deliveries of one type, or of all (`type` empty), go on."""
 
     type: str
 
 
-@_fact(36, "dispatcher")
+@_event(36, "dispatcher")
 class Reconfigured(Event):
     """An operator changed options of a handler; they stay changed until the code asks for others."""
 
@@ -394,7 +394,7 @@ class Reconfigured(Event):
     changes: dict[str, Any]
 
 
-@_fact(37, "dispatcher")
+@_event(37, "dispatcher")
 class Adapted(Event):
     """The number of workers of an elastic handler followed its backlog."""
 
@@ -405,7 +405,7 @@ class Adapted(Event):
 # --- the system itself: decided by the supervisor ------------------------------------------------------------------------
 
 
-@_fact(48, "supervisor")
+@_event(48, "supervisor")
 class Started(Event):
     """A process took the data folder and recovered it; `report` says what recovery did."""
 
@@ -415,14 +415,14 @@ class Started(Event):
     report: dict[str, Any]
 
 
-@_fact(49, "supervisor")
+@_event(49, "supervisor")
 class Stopped(Event):
     """The process let go of the data folder in good order."""
 
     run: str
 
 
-@_fact(50, "supervisor")
+@_event(50, "supervisor")
 class ActorRestarted(Event):
     """An actor died and its successor was started."""
 

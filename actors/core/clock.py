@@ -47,7 +47,7 @@ class Clock(Protocol):
     def wall_us(self) -> int:
         """Give what the wall clock shows, for schedules: it goes back where that was put back."""
 
-    def unlived_us(self, since_us: int, until_us: int) -> int:
+    def skipped_us(self, since_us: int, until_us: int) -> int:
         """Give how much of a stretch of time this process did not live through: the clock was put forward, or the machine slept."""
 
     def subscribe(self, moved: Callable[[], None]) -> None:
@@ -60,7 +60,7 @@ class SystemClock:
 
     `now_us` never goes back and follows the wall clock: where that is put forward, or has gone on while the machine slept, it is
     followed at once; where it is put back, `now_us` runs a tenth slower until they agree. So what is due at a moment is never
-    late, and what has a length is never more than a tenth too long. `unlived_us` says how much of a stretch was jumped over: a
+    late, and what has a length is never more than a tenth too long. `skipped_us` says how much of a stretch was jumped over: a
     lease or a timeout counts without it, so that no jump ends one. `wall_us` is the wall clock itself, for schedules.
     """
 
@@ -111,8 +111,8 @@ class SystemClock:
         """See `Clock.wall_us`."""
         return time.time_ns() // 1000
 
-    def unlived_us(self, since_us: int, until_us: int) -> int:
-        """See `Clock.unlived_us`."""
+    def skipped_us(self, since_us: int, until_us: int) -> int:
+        """See `Clock.skipped_us`."""
         if not self._jumps:
             return 0
         jumps = tuple(self._jumps)
@@ -147,8 +147,8 @@ class ManualClock:
         """See `Clock.wall_us`."""
         return self._now_us
 
-    def unlived_us(self, since_us: int, until_us: int) -> int:  # noqa: ARG002 - the protocol's names; a test means what it says
-        """See `Clock.unlived_us`: whoever moves it forward lets that time pass."""
+    def skipped_us(self, since_us: int, until_us: int) -> int:  # noqa: ARG002 - the protocol's names; a test means what it says
+        """See `Clock.skipped_us`: whoever moves it forward lets that time pass."""
         return 0
 
     def subscribe(self, moved: Callable[[], None]) -> None:

@@ -148,7 +148,7 @@ class Stop:
     """A delivery was cancelled while out: its handler is to end."""
 
     type: str
-    place: tuple[int, str, int]
+    attempt_ref: tuple[int, str, int]
     """Number, id and attempt."""
 
 

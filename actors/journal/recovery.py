@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from perdure.events.codec.runs import count, first_facts
+from perdure.events.codec.runs import count, first_events
 from perdure.events.codec.snapshot import ALL_PARTS, States, fold
 from perdure.events.codec.wire import decode_runs
 from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
@@ -133,5 +133,5 @@ def _up_to(batches: list[Batch], n: int) -> Iterator[Batch]:
     for at_us, events in batches:
         if n <= 0:
             return
-        yield at_us, first_facts(events, n)
+        yield at_us, first_events(events, n)
         n -= count(events)

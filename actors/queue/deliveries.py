@@ -72,7 +72,7 @@ class Deliveries:
             for held, group in groupby(numbers, leased.__getitem__):
                 if isinstance(held, LeaseBatch):
                     block, mine = held.block, list(group)
-                    i = block.place(mine[0])
+                    i = block.position(mine[0])
                     made = map(Delivery, mine, repeat(held), block.payloads[i : i + len(mine)])
                     handed.setdefault(block.type, []).extend(made)
                 elif held.lease is not None:
@@ -114,7 +114,7 @@ class Deliveries:
             # One with an outcome has ended the message, or will be refused; "lost" would let an older word deliver it again.
             if delivery.outcome is not None or leased.get(delivery.number) is delivery.lease:
                 continue  # ended, or out in the flight that it came with
-            if current(self._queue.state, *delivery.place) is None:
+            if current(self._queue.state, *delivery.attempt_ref) is None:
                 pool.revoke(delivery)
 
     def _delivery_of(self, number: int) -> Delivery:
@@ -122,7 +122,7 @@ class Deliveries:
         queue = self._queue
         held = queue.state.leased[number]
         if isinstance(held, LeaseBatch):
-            return Delivery(number, held, held.block.payloads[held.block.place(number)])
+            return Delivery(number, held, held.block.payloads[held.block.position(number)])
         if held.lease is None:
             msg = f"message {number} is out without a lease"
             raise RuntimeError(msg)

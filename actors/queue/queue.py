@@ -30,7 +30,7 @@ from perdure.events.commands import (
     ExpireLease,
     Extend,
     Fail,
-    Look,
+    LookUp,
     Publish,
     Purge,
     Release,
@@ -41,7 +41,7 @@ from perdure.events.errors import PerdureError
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.consumer_reports import is_refused
 from perdure.events.queue.endings import excess
-from perdure.events.queue.lookup import stand
+from perdure.events.queue.lookup import look_up
 from perdure.events.queue.message import Message
 from perdure.events.queue.outcomes import complete_run
 from perdure.events.queue.state import FOREVER
@@ -99,7 +99,7 @@ class Queue(DecisionPass):
         self.deliveries = Deliveries(self)
         self.admission = Admission(self, self.publish_timeout_s)
         self.idlers: list[Request] = []
-        self.unlived_us = 0
+        self.skipped_us = 0
         """How much time was jumped over, of what the leases of manual consumers were given back."""
         self.due_at_once = False
         """More deadlines have passed than one look at them deals with."""
@@ -109,7 +109,7 @@ class Queue(DecisionPass):
         """Take the queue's part; at the start of the process, take back what died with the last one."""
         self.state = states.queue
         now_us = self.clock.now_us()
-        self.unlived_us = self.clock.unlived_us(0, now_us)
+        self.skipped_us = self.clock.skipped_us(0, now_us)
         if not self.figures.has_begun:
             self.figures.has_begun = True
             self.figures.ended_before = {name: attrs.evolve(counts) for name, counts in self.state.by_type.items()}
@@ -189,7 +189,7 @@ class Queue(DecisionPass):
             self.directory.tell(self.name, Wake())  # behind what has come meanwhile
         elif next_us < FOREVER:
             # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
-            self.wake_by(next_us if next_us > now_us else now_us + (AGAIN_US if not self.unlived_us else 10 * AGAIN_US))
+            self.wake_by(next_us if next_us > now_us else now_us + (AGAIN_US if not self.skipped_us else 10 * AGAIN_US))
         self.cut(now_us)  # last, so that the journal has the interpreter to itself
 
     def _record(self, outcomes: Outcomes, now_us: int) -> None:
@@ -235,8 +235,8 @@ class Queue(DecisionPass):
                 case AwaitResult():
                     self.synced += self.awaiting.ask(self.state, request, command)
                     self._tell_if_unhandled(command)
-                case Look():
-                    self.synced.append(Settle(pending, request, stand(self.state, command.id)))
+                case LookUp():
+                    self.synced.append(Settle(pending, request, look_up(self.state, command.id)))
                 case Extend():
                     self.decide(command, now_us)
                     self.written.append(Settle(pending, request, None))
@@ -303,8 +303,8 @@ class Queue(DecisionPass):
 
     def _lengthen(self, now_us: int) -> None:
         """Give the leases of manual consumers the time back that was jumped over; those of workers count from their start."""
-        unlived_us = self.clock.unlived_us(0, now_us)
-        jumped_us, self.unlived_us = unlived_us - self.unlived_us, unlived_us
+        skipped_us = self.clock.skipped_us(0, now_us)
+        jumped_us, self.skipped_us = skipped_us - self.skipped_us, skipped_us
         if jumped_us <= 0:
             return
         for message in list(self.state.leased.values()):
@@ -322,20 +322,20 @@ class Queue(DecisionPass):
             lease = message.lease
             if lease is None:
                 continue
-            place = (message.number, message.published.id, lease.attempt)
+            attempt_ref = (message.number, message.published.id, lease.attempt)
             if lease.holder or message.published.type not in self.deliveries:
-                lost.append(ExpireLease(*place, "its lease ran out without a sign of life"))
+                lost.append(ExpireLease(*attempt_ref, "its lease ran out without a sign of life"))
                 if len(lost) >= rules.TICK_MAX:
                     break
             else:
-                ask.append((*place, message.until_us))
+                ask.append((*attempt_ref, message.until_us))
         for expire_lease in lost:
             self.take(expire_lease, now_us)
         if ask:
             self.written.append(Tell(self.directory, "dispatcher", Overdue(ask)))
-        unlived_us = self.clock.unlived_us if self.unlived_us else None
+        skipped_us = self.clock.skipped_us if self.skipped_us else None
         # What came back just now may have outlived its time.
-        due = rules.tick(self.state, now_us, self.limits, unlived_us)
+        due = rules.tick(self.state, now_us, self.limits, skipped_us)
         self.due_at_once = len(due) >= rules.TICK_MAX or len(lost) >= rules.TICK_MAX
         self.apply(due)
         self.cut_where_full(now_us)

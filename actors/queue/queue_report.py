@@ -51,7 +51,7 @@ class QueueReport:
 def report_of(state: QueueState, now_us: int) -> Callable[[int], QueueReport]:
     """Take down what the queue holds now; the sequence number is known once the facts up to here are on record."""
     by_type = {name: attrs.evolve(counts) for name, counts in state.by_type.items()}
-    telling = [state.messages[number] for number in sorted(state.telling)]
+    telling = [state.messages[number] for number in sorted(state.reporting)]
     progress = {m.published.id: (m.published.type, m.percent, m.note) for m in telling if m.percent is not None}
     dead, late, size = len(state.dead), state.late_results, state.payload_bytes
     keys, results = len(state.held_keys), len(state.results)

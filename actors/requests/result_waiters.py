@@ -42,7 +42,7 @@ class Awaiting:
         if kept is not None:
             return [Settle(self._pending, request, kept)]
         message = state.by_id(ident)
-        if message is None or message.published.terms is None or not message.published.terms.result_us:
+        if message is None or message.published.extras is None or not message.published.extras.result_us:
             msg = (
                 f"no result of message {ident} is kept: it is not known, was published without `keep_result`, its time is over, or "
                 "it made room for newer ones (Options.results_max, results_bytes_max)."

@@ -204,7 +204,7 @@ class Context(msgspec.Struct, eq=False):
 
     def _extend(self, lease_us: int, percent: float | None, note: str) -> None:
         delivery = self._delivery
-        number, ident, attempt = delivery.place
+        number, ident, attempt = delivery.attempt_ref
         if delivery.lost:
             raise lease_lost(ident, attempt)
         answer = self._services.executor.answer()

@@ -155,7 +155,7 @@ class Dispatcher(Decider):
             rules.evolve(self.state, event)
         self.events += events
         self.synced.append(Settle(self.pending, request, None))
-        type_name = command.fact.type if isinstance(command, rules.Register) else command.type
+        type_name = command.event.type if isinstance(command, rules.Register) else command.type
         for pool in self.pools.by_type.values():
             if type_name in ("", pool.type) and pool.type in self.state.handlers:
                 self._line_up(pool)
@@ -250,8 +250,8 @@ class Dispatcher(Decider):
     def _call_off(self, message: Stop) -> None:
         """End a handler whose message was cancelled: `ctx` tells it; a coroutine is cancelled, a process killed after a grace."""
         pool = self.pools.by_type.get(message.type)
-        delivery = None if pool is None else pool.open.get(message.place[0])
-        if pool is None or delivery is None or delivery.place != message.place or delivery.outcome is not None:
+        delivery = None if pool is None else pool.open.get(message.attempt_ref[0])
+        if pool is None or delivery is None or delivery.attempt_ref != message.attempt_ref or delivery.outcome is not None:
             return
         if not pool.revoke(delivery) and delivery.stop is not None:
             delivery.stop(CANCEL_GRACE_S)
@@ -260,7 +260,7 @@ class Dispatcher(Decider):
         """Give back what is out and not started."""
         back = [d for d in list(pool.open.values()) if not d.claim and d.claimed_by(self.token)]
         for delivery in back:
-            delivery.outcome = Release(*delivery.place, "not started when its handler was stopped")
+            delivery.outcome = Release(*delivery.attempt_ref, "not started when its handler was stopped")
         if back:
             self.reporter.report(pool, back)
 
@@ -296,9 +296,11 @@ class Dispatcher(Decider):
                 delivery.lost = True
                 if delivery.stop is not None:
                     delivery.stop(0.0)
-                place = delivery.place
+                attempt_ref = delivery.attempt_ref
                 begun = delivery.started_us > 0
-                delivery.outcome = ExpireLease(*place, "its worker died") if begun else Release(*place, "its worker died before it")
+                delivery.outcome = (
+                    ExpireLease(*attempt_ref, "its worker died") if begun else Release(*attempt_ref, "its worker died before it")
+                )
             settled.append(delivery)
         if settled:
             self.reporter.report(pool, settled)
@@ -316,21 +318,21 @@ class Dispatcher(Decider):
         pending.send("queue", Outcomes([ExpireLease(number, ident, attempt, "no worker has it")]), _Nobody(), from_outside=False)
 
     def _overdue_delivery(self, pool: Pool, delivery: Delivery, until_us: int, now_us: int) -> None:
-        place = delivery.place
+        attempt_ref = delivery.attempt_ref
         if delivery.outcome is not None:
             return  # it has ended; the word is on its way
         if delivery.claimed_by(self.token):
-            delivery.outcome = Release(*place, "not started in time")
+            delivery.outcome = Release(*attempt_ref, "not started in time")
             self.reporter.report(pool, [delivery])
             return
-        unlived_us = self.clock.unlived_us(delivery.started_us, now_us) if delivery.started_us else 0
-        grown_us = delivery.grown_until_us and delivery.grown_until_us + unlived_us
-        attempt = Attempt(delivery.started_us and delivery.started_us + unlived_us, delivery.lease.until_us, grown_us)
+        skipped_us = self.clock.skipped_us(delivery.started_us, now_us) if delivery.started_us else 0
+        grown_us = delivery.grown_until_us and delivery.grown_until_us + skipped_us
+        attempt = Attempt(delivery.started_us and delivery.started_us + skipped_us, delivery.lease.until_us, grown_us)
         verdict = overdue(attempt, pool.handler.patience, until_us, now_us)
         if not isinstance(verdict, End):
-            self.pending.send("queue", Extend(*place, verdict), _Nobody(), from_outside=False)
+            self.pending.send("queue", Extend(*attempt_ref, verdict), _Nobody(), from_outside=False)
             return
-        outcome: Fail | ExpireLease = ExpireLease(*place, verdict.value)
+        outcome: Fail | ExpireLease = ExpireLease(*attempt_ref, verdict.value)
         if verdict is End.TIMED_OUT:
             late = TimeoutError(f"ran longer than its timeout of {pool.handler.timeout_s:g} s")
             outcome = self.failures.failure(pool, delivery, late)
@@ -362,7 +364,7 @@ class Dispatcher(Decider):
         running = [(pool, d) for pool in pools for d in pool.running()]
         for pool, delivery in running:
             delivery.lost = True
-            outcome = Release(*delivery.place, "still running when the system stopped")
+            outcome = Release(*delivery.attempt_ref, "still running when the system stopped")
             self.pending.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
             interrupt(delivery)
             pool.confirmed([delivery])

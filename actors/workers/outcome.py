@@ -59,7 +59,7 @@ class Failures:
             delay_s = 0.0 if reject else self._backoff_s(pool, attempt, error)
         name = _name(error)
         trace = plain_text(self._executor.traceback(error), TRACEBACK_CHARS)
-        if published.terms is not None and published.terms.result_us and not delivery.lost:
+        if published.extras is not None and published.extras.result_us and not delivery.lost:
             self._raised.put(published.id, name, error)
         delay_us = round(delay_s * 1_000_000)
         fail = Fail(published.number, published.id, attempt, name, _text(error), trace, delay_us, reject)

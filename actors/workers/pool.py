@@ -110,14 +110,14 @@ class Delivery(Claimed, eq=False):
         return lease.block.type if isinstance(lease, LeaseBatch) else self.published.type
 
     @property
-    def place(self) -> tuple[int, str, int]:
+    def attempt_ref(self) -> tuple[int, str, int]:
         """Number, id and attempt: what a report of it begins with."""
         return self.number, self.id, self.lease.attempt
 
     @property
     def report(self) -> Any:
         """Its outcome, as the queue is told it one by one."""
-        return Done(*self.place) if self.outcome is DONE else self.outcome
+        return Done(*self.attempt_ref) if self.outcome is DONE else self.outcome
 
     def leased(self) -> Leased:
         """Give the fact that it was handed out."""
@@ -233,7 +233,7 @@ class Pool:
         for delivery in deliveries:
             known = self.open.get(delivery.number)
             if known is not None:
-                if known.lease is delivery.lease or (known.place == delivery.place and not known.lost):
+                if known.lease is delivery.lease or (known.attempt_ref == delivery.attempt_ref and not known.lost):
                     continue  # told twice
                 self.revoke(known)
             self.open[delivery.number] = delivery
@@ -265,7 +265,7 @@ class Pool:
     def has(self, delivery: Delivery) -> bool:
         """Tell whether the workers have this delivery; its number alone may be another message's, after frames were voided."""
         known = self.open.get(delivery.number)
-        return known is not None and known.place == delivery.place
+        return known is not None and known.attempt_ref == delivery.attempt_ref
 
     def revoke(self, delivery: Delivery) -> bool:
         """Take back a delivery whose lease is over: who runs it sees that, and who does not is not to begin; True in that case."""

@@ -178,7 +178,7 @@ class Worker(Actor):
             if self.killed:
                 raise ActorKilled(self.name)
             if context.drafts:
-                self._ended(delivery, Done(*delivery.place, tuple(context.drafts)))
+                self._ended(delivery, Done(*delivery.attempt_ref, tuple(context.drafts)))
                 return
             pool.processed += 1  # as `_ended` does
             delivery.outcome = DONE
@@ -234,7 +234,7 @@ class Worker(Actor):
         """Give a delivery back if its handler may no longer start."""
         if not self.pool.closed:
             return False
-        delivery.outcome = Release(*delivery.place, "not started when its handler was stopped")
+        delivery.outcome = Release(*delivery.attempt_ref, "not started when its handler was stopped")
         self.finished.append(delivery)
         return True
 
@@ -293,7 +293,7 @@ class Worker(Actor):
         try:
             try:
                 value = self.caller.call(message, context, [delivery])
-                if not plain and (terms := delivery.published.terms) is not None and terms.result_us:
+                if not plain and (extras := delivery.published.extras) is not None and extras.result_us:
                     result = self.publisher.dump(value, delivery.id)
             finally:
                 self.caller.release([delivery])
@@ -305,13 +305,13 @@ class Worker(Actor):
             return self.failures.failure(pool, delivery, error)
         if plain and not context.drafts:
             return DONE  # type: ignore[no-any-return]
-        return Done(*delivery.place, tuple(context.drafts), result)
+        return Done(*delivery.attempt_ref, tuple(context.drafts), result)
 
     def _close(self, delivery: Delivery, error: LoopClosed) -> Release:
         """Give a message back that has not begun, and have no more handed out: the system is about to stop."""
         self.pool.closed = True
         self.directory.tell("dispatcher", Pace(self.pool.type, self.pool.run_us))
-        return Release(*delivery.place, plain_text(error))
+        return Release(*delivery.attempt_ref, plain_text(error))
 
     # --- batches ---------------------------------------------------------------------------------------------------------
 
@@ -339,7 +339,7 @@ class Worker(Actor):
                 self._ended(delivery, self._close(delivery, verdict))
             elif verdict is None:
                 plain = isinstance(delivery.lease, LeaseBatch) and not item.drafts
-                self._ended(delivery, DONE if plain else Done(*delivery.place, tuple(item.drafts)))
+                self._ended(delivery, DONE if plain else Done(*delivery.attempt_ref, tuple(item.drafts)))
             else:
                 self._ended(delivery, self.failures.failure(self.pool, delivery, verdict))
         self._took((self.now_s() - begun) * 1_000_000)

@@ -100,7 +100,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.queue.queue",
-                "        due = rules.tick(self.state, now_us, self.limits, unlived_us)\n",
+                "        due = rules.tick(self.state, now_us, self.limits, skipped_us)\n",
                 "        due: list[ev.Event] = []\n",
             ),
             Edit(

@@ -187,8 +187,8 @@ EVENT_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.queue.folds",
-                'leave(state, message, message.attempts, "cancelled")',
-                "leave(state, message, message.attempts)",
+                'end_message(state, message, message.attempts, "cancelled")',
+                "end_message(state, message, message.attempts)",
             ),
         ),
     ),

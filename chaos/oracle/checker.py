@@ -18,7 +18,7 @@ from perdure.chaos.simulation.schedules import Ticks
 from perdure.events import vocabulary as ev
 from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers, dump_queue
 from perdure.events.queue import decisions as queue_rules
-from perdure.events.queue.lookup import stand
+from perdure.events.queue.lookup import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def check_state(system: SimulatedSystem) -> None:
 def _check_standings(queue: QueueState, reference_model: ReferenceModel) -> None:
     """Law 9: where a message is said to be is where it is; what is not remembered is not said to be known."""
     for ident, number in reference_model.ids.items():
-        item, told = reference_model.items[number], stand(queue, ident)
+        item, told = reference_model.items[number], look_up(queue, ident)
         where = {"waiting": ("ready", "held")}.get(item.place, (item.fate if item.place == "ended" else item.place,))
         forgotten = item.place == "ended" and told.status == "unknown" and told.forgets
         demand(told.status in where or forgotten, f"{ident} is said to be {told.status}, and is {' or '.join(where)}")
@@ -288,8 +288,8 @@ class _Frame:
                     child_id in self._reference_model.ids, f"{ident} is completed without {child_id}, which its handler published"
                 )
         for ident in self._ended:
-            terms = self._reference_model.items[self._reference_model.ids[ident]].published.terms
-            wanted = terms is not None and terms.result_us > 0
+            extras = self._reference_model.items[self._reference_model.ids[ident]].published.extras
+            wanted = extras is not None and extras.result_us > 0
             demand(not wanted or ident in self._results, f"{ident} has ended without the result that was asked for")
 
     def _check_key(self, item: Item) -> None:

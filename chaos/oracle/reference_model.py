@@ -151,7 +151,7 @@ class ReferenceModel:
             theirs = other.published
             if other.place != WAITING or theirs.type != published.type or (-theirs.priority, other.rank) >= mine or other.crashed:
                 continue
-            limited = theirs.terms is not None and theirs.terms.key_parallelism
+            limited = theirs.extras is not None and theirs.extras.key_parallelism
             blocked = any(
                 p.place == LEASED or (p.number < other.number and theirs.group == p.published.group) for p in self.peers(other)
             )
@@ -197,7 +197,7 @@ class ReferenceModel:
 
     def _returned(self, event: ev.Returned) -> None:
         item = self._lease_of(event)
-        item.place, item.lease, item.crashed = WAITING, None, item.crashed or event.singly
+        item.place, item.lease, item.crashed = WAITING, None, item.crashed or event.free_worker_only
 
     def _awakened(self, event: ev.Awakened) -> None:
         item = self._item(event, DELAYED)

@@ -49,8 +49,8 @@ class SimulatedClock:
         """See `Clock.wall_us`."""
         return self.now_us()
 
-    def unlived_us(self, since_us: int, until_us: int) -> int:  # noqa: ARG002 - the protocol's names; simulated time does not jump
-        """See `Clock.unlived_us`."""
+    def skipped_us(self, since_us: int, until_us: int) -> int:  # noqa: ARG002 - the protocol's names; simulated time does not jump
+        """See `Clock.skipped_us`."""
         return 0
 
     def seconds_until(self, at_us: int) -> float | None:

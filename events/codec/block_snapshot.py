@@ -7,11 +7,11 @@ from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from perdure.events.queue.plain_messages import ready_queue_of, take_off
+from perdure.events.queue.plain_messages import hand_out, ready_queue_of
 from perdure.events.structures.block_index import stretches
 from perdure.events.structures.id_index import IdRun
 from perdure.events.structures.message_block import LeaseBatch, MessageBlock
-from perdure.events.structures.spilling import put_away
+from perdure.events.structures.spilling import spill_payloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -93,7 +93,7 @@ def load_blocks(state: QueueState, rows: Iterable[list[Any]]) -> dict[int, Messa
         if not sealed:
             state.open_blocks[type_name] = block
         elif live and state.spill is not None and state.payload_bytes - state.spilled_bytes > state.resident_max:
-            put_away(state, block, [*block.payloads], waits)  # what of it is out is counted with the leases
+            spill_payloads(state, block, [*block.payloads], waits)  # what of it is out is counted with the leases
     firsts = {start: block for block in state.blocks.values() for start in stretches(block)}
     for start, block in sorted(firsts.items(), key=itemgetter(0)):
         state.block_index.add(start, block)
@@ -101,23 +101,23 @@ def load_blocks(state: QueueState, rows: Iterable[list[Any]]) -> dict[int, Messa
 
 
 def dump_lease_batches(state: QueueState) -> list[list[Any]]:
-    """Give what is out of parcels, message by message, in columns: number, until_us, retries, ahead."""
-    rows = [(n, f.until_us, f.retries, f.ahead) for n, f in sorted(state.leased.items()) if isinstance(f, LeaseBatch)]
+    """Give what is out of parcels, message by message, in columns: number, until_us, retries, prefetched."""
+    rows = [(n, f.until_us, f.retries, f.prefetched) for n, f in sorted(state.leased.items()) if isinstance(f, LeaseBatch)]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 def load_lease_batches(state: QueueState, columns: list[list[Any]]) -> None:
     """Let what was out of parcels be out again."""
     rows = zip(*columns, strict=True)
-    for (block, until_us, retries, ahead), group in groupby(rows, lambda row: (state.block_of(row[0]), *row[1:])):
+    for (block, until_us, retries, prefetched), group in groupby(rows, lambda row: (state.block_of(row[0]), *row[1:])):
         numbers = [row[0] for row in group]
         if block is None:
             raise KeyError(numbers[0])
-        take_off(state, LeaseBatch(block, until_us, retries, ahead, numbers, len(numbers)))
+        hand_out(state, LeaseBatch(block, until_us, retries, prefetched, numbers, len(numbers)))
         counts = state.counts(block.type)
         counts.in_flight += len(numbers)
         counts.out += len(numbers)
-        size = block.bytes_of(block.places(numbers))
+        size = block.bytes_of(block.positions(numbers))
         state.payload_bytes += size
         if block.is_spilled:
             block.spilled_bytes += size

@@ -16,21 +16,21 @@ from perdure.events import vocabulary as ev
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["CompletedRun", "LeasedRun", "PublishedRun", "Run", "count", "expand", "first_facts", "is_plain", "is_plain_lease"]
+__all__ = ["CompletedRun", "LeasedRun", "PublishedRun", "Run", "count", "expand", "first_events", "is_plain", "is_plain_lease"]
 
 
 class Run(ev.Event):
     """Several facts of one class."""
 
     __slots__ = ()
-    FACT: ClassVar[type[ev.Event]]
+    EVENT: ClassVar[type[ev.Event]]
     DECIDER = "queue"
 
     def __len__(self) -> int:
         """Count its facts."""
         raise NotImplementedError
 
-    def facts(self) -> Iterator[ev.Event]:
+    def events(self) -> Iterator[ev.Event]:
         """Give its facts one by one."""
         raise NotImplementedError
 
@@ -39,7 +39,7 @@ class Run(ev.Event):
 class PublishedRun(Run):
     """Messages with nothing but a payload were accepted; their numbers count up from `number`."""
 
-    FACT = ev.Published
+    EVENT = ev.Published
     number: int
     type: str
     ids: Sequence[str]
@@ -57,7 +57,7 @@ class PublishedRun(Run):
         """Count its facts."""
         return len(self.payloads)
 
-    def facts(self) -> Iterator[ev.Published]:
+    def events(self) -> Iterator[ev.Published]:
         """Give its facts one by one."""
         for i, (ident, payload) in enumerate(zip(self.ids, self.payloads, strict=True), self.number):
             yield ev.Published(i, ident, self.type, payload)
@@ -67,34 +67,34 @@ class PublishedRun(Run):
 class LeasedRun(Run):
     """Messages were handed to the workers of their handler, each for its first attempt."""
 
-    FACT = ev.Leased
+    EVENT = ev.Leased
     numbers: range
     until_us: int = 0
     retries: int = 0
-    ahead: bool = False
+    prefetched: bool = False
 
     def __len__(self) -> int:
         """Count its facts."""
         return len(self.numbers)
 
-    def facts(self) -> Iterator[ev.Leased]:
+    def events(self) -> Iterator[ev.Leased]:
         """Give its facts one by one."""
         for number in self.numbers:
-            yield ev.Leased(number, 1, self.until_us, self.retries, "", self.ahead)
+            yield ev.Leased(number, 1, self.until_us, self.retries, "", self.prefetched)
 
 
 @attrs.define(slots=True)
 class CompletedRun(Run):
     """Messages were completed at their first attempt."""
 
-    FACT = ev.Completed
+    EVENT = ev.Completed
     numbers: Sequence[int]
 
     def __len__(self) -> int:
         """Count its facts."""
         return len(self.numbers)
 
-    def facts(self) -> Iterator[ev.Completed]:
+    def events(self) -> Iterator[ev.Completed]:
         """Give its facts one by one."""
         for number in self.numbers:
             yield ev.Completed(number, 1)
@@ -107,7 +107,7 @@ def _beyond(cls: type[ev.Event], *own: str) -> tuple[Callable[[Any], Any], Any]:
 
 
 _beyond_payload, _NO_MORE = _beyond(ev.Published, "number", "id", "type", "payload")
-_beyond_lease, _NO_MORE_OF_LEASE = _beyond(ev.Leased, "number", "until_us", "retries", "ahead", "attempt")
+_beyond_lease, _NO_MORE_OF_LEASE = _beyond(ev.Leased, "number", "until_us", "retries", "prefetched", "attempt")
 
 
 def is_plain(event: ev.Published) -> bool:
@@ -129,18 +129,18 @@ def count(events: Iterable[ev.Event]) -> int:
 
 
 def expand(events: Iterable[ev.Event]) -> list[ev.Event]:
-    """Give facts one by one."""
-    facts: list[ev.Event] = []
+    """Return the events one by one: those of a run in its place."""
+    found: list[ev.Event] = []
     for event in events:
         if isinstance(event, Run):
-            facts += event.facts()
+            found += event.events()
         else:
-            facts.append(event)
-    return facts
+            found.append(event)
+    return found
 
 
-def first_facts(events: Sequence[ev.Event], n: int) -> list[ev.Event]:
-    """Give the first `n` facts, leaving runs that are within them whole."""
+def first_events(events: Sequence[ev.Event], n: int) -> list[ev.Event]:
+    """Return the first `n` events; runs that lie within them stay whole."""
     kept: list[ev.Event] = []
     for event in events:
         if n <= 0:

@@ -24,7 +24,7 @@ from perdure.events.handlers import registry as handlers
 from perdure.events.queue import dead_letters as letters
 from perdure.events.queue.folds import evolve, evolve_all
 from perdure.events.queue.message import Message, Status
-from perdure.events.queue.placement import stand_again
+from perdure.events.queue.placement import restore
 from perdure.events.queue.state import Dead, KeyHolder, KeySlots, QueueState, TypeCounts
 from perdure.events.structures.group import Group
 from perdure.events.structures.heap_set import HeapSet
@@ -43,7 +43,7 @@ FORMAT = 3
 READABLE = (1, 2, 3)
 """Format 1 knew no parcels: each message stood for itself."""
 ALL_PARTS = frozenset({"queue", "dispatcher", "dead_letters"})
-_OWN = ("number", "rank", "due_us", "attempts", "until_us", "crashes", "singly", "percent", "note", "failures", "settled")
+_OWN = ("number", "rank", "due_us", "attempts", "until_us", "crashes", "free_worker_only", "percent", "note", "failures", "settled")
 _DERIVED = ("ready", "delayed", "held", "in_flight", "out")
 _TOTALS = tuple(field.name for field in attrs.fields(TypeCounts) if field.name not in _DERIVED)
 
@@ -105,8 +105,8 @@ class States:
                 source.expect_end()
             for number, letter in buried.letters.items():
                 if number in queue.dead:
-                    size = letters.letter_bytes(letter.fact)
-                    queue.dead[number] = queue.dead[number]._replace(death=letters.death(letter.fact), bytes=size)
+                    size = letters.letter_bytes(letter.event)
+                    queue.dead[number] = queue.dead[number]._replace(death=letters.death(letter.event), bytes=size)
                     queue.dead_bytes += size
             return cls(queue, load_handlers(plain["handlers"]), buried, plain["seq"], plain["at_us"])
         except NOT_OURS as error:
@@ -349,14 +349,14 @@ def _stand_in_line(state: QueueState, messages: list[Message], leases: dict[int,
             if lease.holder:
                 state.holders[lease.holder] = message.number
             if message.percent is not None:
-                state.telling.add(message.number)
+                state.reporting.add(message.number)
             if message.until_us:
                 state.lease_ends.add((message.until_us, message.number))
             if message.number in state.quarantined:
-                state.alone.setdefault(published.type, HeapSet()).add(message.number)
+                state.isolated.setdefault(published.type, HeapSet()).add(message.number)
     for message in sorted(messages, key=lambda m: (m.rank, m.number)):
         if message.lease is None:
-            stand_again(state, message)
+            restore(state, message)
 
 
 # --- handlers and dead letters -------------------------------------------------------------------------------------------
@@ -384,12 +384,12 @@ def load_handlers(plain: dict[str, Any]) -> handlers.HandlersState:
 def dump_dead_letters(state: letters.DeadLettersState) -> dict[str, Any]:
     """Give the dead letters as plain values."""
     kept = list(state.letters.values())
-    return {"facts": encode_rows([letter.fact for letter in kept]), "failed_us": [letter.failed_us for letter in kept]}
+    return {"facts": encode_rows([letter.event for letter in kept]), "failed_us": [letter.failed_us for letter in kept]}
 
 
 def load_dead_letters(plain: dict[str, Any]) -> letters.DeadLettersState:
     """Build the dead letters from what `dump_dead_letters` gave."""
     state = letters.DeadLettersState()
-    for fact, failed_us in zip(decode_rows(plain["facts"]), plain["failed_us"], strict=True):
-        letters.evolve(state, fact, failed_us)
+    for event, failed_us in zip(decode_rows(plain["facts"]), plain["failed_us"], strict=True):
+        letters.evolve(state, event, failed_us)
     return state

@@ -61,7 +61,7 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {"published": _published_row}
 _READERS: dict[str, Callable[[Any], Any]] = {
     "published": lambda row: _published(*row),
     "failures": lambda rows: [_row(ev.FailureNote, row) for row in rows],
-    "terms": lambda row: None if row is None else _row(ev.Terms, row),
+    "extras": lambda row: None if row is None else _row(ev.Extras, row),
 }
 
 
@@ -116,17 +116,17 @@ def _columns(events: Sequence[ev.Event]) -> list[list[Any]]:
 
 def _of_run(run: Any) -> list[Any]:
     """Give the columns of a run; the same as those of its facts."""
-    fact, n = run.FACT, len(run)
+    event_class, n = run.EVENT, len(run)
     match run:
         case PublishedRun(number, type_name, ids, payloads):
             plain_ids = {2: [ids.prefix, ids.start]} if type(ids) is IdRun else ids
             own = [{1: number}, plain_ids, {0: type_name}, _column(payloads, n)]
-        case LeasedRun(numbers, until_us, retries, ahead):
-            own = [{1: numbers[0]}, {0: 1}, {0: until_us}, {0: retries}, {0: ""}, {0: ahead}]
+        case LeasedRun(numbers, until_us, retries, prefetched):
+            own = [{1: numbers[0]}, {0: 1}, {0: until_us}, {0: retries}, {0: ""}, {0: prefetched}]
         case _:
             numbers = run.numbers
             own = [_column(numbers if isinstance(numbers, list) else list(numbers), n), {0: 1}]
-    return [fact.TAG, fact.VERSION, n, *own]
+    return [event_class.TAG, event_class.VERSION, n, *own]
 
 
 def encode_rows(events: Sequence[ev.Event]) -> list[Any]:

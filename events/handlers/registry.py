@@ -68,7 +68,7 @@ class HandlersState:
 class Register:
     """A host has a handler for a type."""
 
-    fact: ev.HandlerRegistered
+    event: ev.HandlerRegistered
 
 
 @attrs.frozen
@@ -117,9 +117,9 @@ def decide(state: HandlersState, command: Register | Scale | Adapt | Configure |
         ValueError: a parallelism out of its range.
     """
     match command:
-        case Register(fact):
-            known = state.handlers.get(fact.type)
-            return [] if known is not None and known.registered == fact else [fact]
+        case Register(event):
+            known = state.handlers.get(event.type)
+            return [] if known is not None and known.registered == event else [event]
         case Scale(type_name, parallelism):
             handler = _known(state, type_name)
             if not 0 <= parallelism <= WORKERS_MAX:

@@ -26,11 +26,11 @@ __all__ = [
     "Stats",
     "death",
     "evolve",
+    "full_reason",
     "letter_bytes",
     "replay_item",
     "select",
     "stats",
-    "why",
 ]
 
 
@@ -42,7 +42,7 @@ MESSAGE_CHARS = 300
 class Letter:
     """One dead letter: the fact that made it, and the time of that."""
 
-    fact: ev.DeadLettered
+    event: ev.DeadLettered
     failed_us: int
 
 
@@ -55,23 +55,23 @@ class DeadLettersState:
     payload_bytes: int = 0
 
 
-def death(fact: ev.DeadLettered) -> Death:
+def death(event: ev.DeadLettered) -> Death:
     """Give what tells this dead letter from others of the same message: when the attempt failed that made it, and which."""
-    return Death(fact.number, fact.failures[-1].at_us if fact.failures else 0, fact.attempts)
+    return Death(event.number, event.failures[-1].at_us if event.failures else 0, event.attempts)
 
 
-def letter_bytes(fact: ev.DeadLettered) -> int:
+def letter_bytes(event: ev.DeadLettered) -> int:
     """Return what a dead letter takes, with all its texts: an upper bound of its bytes on record."""
-    return measure([fact]).bytes
+    return measure([event]).bytes
 
 
-def why(fact: ev.DeadLettered) -> str:
+def full_reason(event: ev.DeadLettered) -> str:
     """Give the reason with the last exception's message, where it does not tell that already; on one line, and bounded."""
-    message = " ".join(fact.message.split())
-    if not message or " ".join(fact.reason.split()).endswith(message):
-        return fact.reason
+    message = " ".join(event.message.split())
+    if not message or " ".join(event.reason.split()).endswith(message):
+        return event.reason
     shown = message if len(message) <= MESSAGE_CHARS else f"{message[: MESSAGE_CHARS - 1]}…"
-    return f"{fact.reason}: {shown}"
+    return f"{event.reason}: {shown}"
 
 
 def evolve(state: DeadLettersState, event: ev.Event, at_us: int) -> DeadLettersState:
@@ -84,8 +84,8 @@ def evolve(state: DeadLettersState, event: ev.Event, at_us: int) -> DeadLettersS
         case ev.Replayed() | ev.Purged():
             letter = state.letters.pop(event.number, None)
             if letter is not None:
-                state.by_id.pop(letter.fact.published.id, None)
-                state.payload_bytes -= len(letter.fact.published.payload)
+                state.by_id.pop(letter.event.published.id, None)
+                state.payload_bytes -= len(letter.event.published.payload)
     return state
 
 
@@ -123,7 +123,7 @@ def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
 
 def _candidates(state: DeadLettersState, selection: Selection) -> Iterator[Letter]:
     if selection.older_than is not None:
-        following = dropwhile(lambda letter: letter.fact.number != selection.older_than, reversed(state.letters.values()))
+        following = dropwhile(lambda letter: letter.event.number != selection.older_than, reversed(state.letters.values()))
         return islice(following, 1, None)
     if selection.id is None:
         return reversed(state.letters.values())
@@ -132,24 +132,24 @@ def _candidates(state: DeadLettersState, selection: Selection) -> Iterator[Lette
 
 
 def _is_meant(letter: Letter, selection: Selection) -> bool:
-    fact = letter.fact
-    if selection.type is not None and fact.published.type != selection.type:
+    event = letter.event
+    if selection.type is not None and event.published.type != selection.type:
         return False
     if selection.before_us is not None and letter.failed_us >= selection.before_us:
         return False
     if selection.reason is None:
         return True
-    recorded = f"{why(fact)}\n{fact.reason}\n{fact.exception}\n{fact.message}"
+    recorded = f"{full_reason(event)}\n{event.reason}\n{event.exception}\n{event.message}"
     wanted = selection.reason.casefold()
     return wanted in recorded.casefold() or wanted in with_public_names(recorded).casefold()
 
 
 def replay_item(letter: Letter, *, reset_retries: bool) -> ReplayItem:
     """Give a letter as the queue takes it back. Unless reset, its attempts stay counted: it has one more."""
-    fact = letter.fact
+    event = letter.event
     if reset_retries:
-        return ReplayItem(death(fact), fact.published, 0, [])
-    return ReplayItem(death(fact), fact.published, fact.attempts, fact.failures)
+        return ReplayItem(death(event), event.published, 0, [])
+    return ReplayItem(death(event), event.published, event.attempts, event.failures)
 
 
 @attrs.frozen
@@ -168,9 +168,9 @@ def stats(state: DeadLettersState) -> Stats:
     by_type: dict[str, int] = {}
     by_reason: dict[str, int] = {}
     for letter in state.letters.values():
-        fact = letter.fact
-        by_type[fact.published.type] = by_type.get(fact.published.type, 0) + 1
-        reason = with_public_names(fact.reason)
+        event = letter.event
+        by_type[event.published.type] = by_type.get(event.published.type, 0) + 1
+        reason = with_public_names(event.reason)
         by_reason[reason] = by_reason.get(reason, 0) + 1
     times = [letter.failed_us for letter in state.letters.values()]
     return Stats(len(times), by_type, by_reason, min(times, default=None), max(times, default=None))

@@ -83,7 +83,7 @@ def decide(state: QueueState, command: object, now_us: int, limits: Limits) -> E
 def _check_out(state: QueueState, command: CheckOut, now_us: int, _limits: Limits) -> Events:
     if command.holder in state.holders:
         return []  # asked a second time: the shell answers with the lease it has
-    line = state.lines.get(command.type)
+    line = state.ready_queues.get(command.type)
     first = line.first(1) if line is not None else []
     if not first:
         return []
@@ -112,9 +112,9 @@ def _extend(state: QueueState, command: Extend, now_us: int, _limits: Limits) ->
 def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: int) -> list[ev.Leased | LeasedRun]:
     """Lease what is ready to the handlers that have room for it. What their rates allow goes with it, see `pace`."""
     if state.quarantined:
-        alone = _suspect(state, {s.type: s for s in subscriptions if s.window > 0})
-        if alone is not None:
-            message, subscription = alone
+        isolated = _suspect(state, {s.type: s for s in subscriptions if s.window > 0})
+        if isolated is not None:
+            message, subscription = isolated
             until_us = now_us + subscription.lease_us if subscription.lease_us else 0
             lease = ev.Leased(message.number, message.attempts + 1, until_us, subscription.retries)
             waits = state.leased or (subscription.interval_us and not _allowed(state, subscription, now_us))
@@ -132,16 +132,16 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
             continue
         free = subscription.parallelism - counts.out
         until_us = now_us + subscription.lease_us if subscription.lease_us else 0
-        for turn in state.lines[subscription.type].first(min(room, counts.ready)):
+        for turn in state.ready_queues[subscription.type].first(min(room, counts.ready)):
             if isinstance(turn, range):
-                now, ahead = turn[: max(0, free)], turn[max(0, free) :]
-                leases += [LeasedRun(part, until_us, subscription.retries, part is ahead) for part in (now, ahead) if part]
+                startable, rest = turn[: max(0, free)], turn[max(0, free) :]
+                leases += [LeasedRun(part, until_us, subscription.retries, part is rest) for part in (startable, rest) if part]
                 free -= len(turn)
                 left -= len(turn)
                 continue
             if has_expired(turn.published, now_us):
                 continue
-            if free <= 0 and (turn.singly or turn.crashes):
+            if free <= 0 and (turn.free_worker_only or turn.crashes):
                 break  # handed only to a free worker, so that after a crash it is known to have started
             leases.append(ev.Leased(turn.number, turn.attempts + 1, until_us, subscription.retries, "", free <= 0))
             free -= 1
@@ -190,7 +190,7 @@ def pressing(state: QueueState, subscription: Subscription) -> int:
 
 def _suspect(state: QueueState, open_to: dict[str, Subscription]) -> tuple[Message, Subscription] | None:
     """Give the first message that must run alone and could: while there is one, nothing else starts."""
-    number = min((alone.first for name, alone in state.alone.items() if name in open_to), default=0)
+    number = min((isolated.first for name, isolated in state.isolated.items() if name in open_to), default=0)
     message = state.messages.get(number)
     return None if message is None else (message, open_to[message.published.type])
 
@@ -207,20 +207,20 @@ def _cancel(state: QueueState, command: Cancel, now_us: int, limits: Limits) -> 
 
 def next_deadline_us(state: QueueState) -> int:
     """Give the earliest time at which `tick` or `overdue` could have something to say."""
-    delayed, expiring, fading, leases = state.delayed.heap, state.expiring.heap, state.fading.heap, state.lease_ends.heap
+    delayed, expiring, retained, leases = state.delayed.heap, state.expiring.heap, state.retained.heap, state.lease_ends.heap
     return min(
         delayed[0][0] if delayed else FOREVER,
         expiring[0][0] if expiring else FOREVER,
-        fading[0][0] if fading else FOREVER,
+        retained[0][0] if retained else FOREVER,
         leases[0][0] if leases else FOREVER,
     )
 
 
-def tick(state: QueueState, now_us: int, limits: Limits = DEFAULTS, unlived_us: Callable[[int, int], int] | None = None) -> Events:
+def tick(state: QueueState, now_us: int, limits: Limits = DEFAULTS, skipped_us: Callable[[int, int], int] | None = None) -> Events:
     """Wake what was delayed until now, and end what had only until now to live; at most `TICK_MAX` of them, those due first.
 
     Where that many are decided about, more may be due: fold this, and ask again.
-    `unlived_us`: how much of a stretch of time the clock has jumped over, if it has jumped: the pause before a retry is without.
+    `skipped_us`: how much of a stretch of time the clock has jumped over, if it has jumped: the pause before a retry is without.
     """
     expired: dict[int, ev.Event] = {number: ev.Expired(number) for _, number in islice(_until(state.expiring, now_us), TICK_MAX)}
     endings = [(state.messages[number].published, without_result("Expired")) for number in expired]
@@ -228,7 +228,7 @@ def tick(state: QueueState, now_us: int, limits: Limits = DEFAULTS, unlived_us: 
     awake: dict[int, ev.Event] = {}
     for _, number in _until(state.delayed, now_us) if left else ():
         if number not in expired:
-            if unlived_us is not None and _is_hurried(state.messages[number], now_us, unlived_us):
+            if skipped_us is not None and _is_hurried(state.messages[number], now_us, skipped_us):
                 continue
             awake[number] = ev.Awakened(number)
             if len(awake) >= left:
@@ -237,7 +237,7 @@ def tick(state: QueueState, now_us: int, limits: Limits = DEFAULTS, unlived_us: 
     without = results(state, endings, now_us, limits)
     dropped = {event.id for event in without if isinstance(event, ev.ResultDropped)}
     faded: dict[tuple[str, str], ev.Event] = {}
-    for _, name, key in _until(state.fading, now_us) if left else ():
+    for _, name, key in _until(state.retained, now_us) if left else ():
         if key or name not in dropped:
             faded[name, key] = ev.KeyFreed(name, key) if key else ev.ResultDropped(name)
             if len(faded) >= left:
@@ -245,12 +245,12 @@ def tick(state: QueueState, now_us: int, limits: Limits = DEFAULTS, unlived_us: 
     return [*expired.values(), *without, *awake.values(), *faded.values()]
 
 
-def _is_hurried(message: Message, now_us: int, unlived_us: Callable[[int, int], int]) -> bool:
+def _is_hurried(message: Message, now_us: int, skipped_us: Callable[[int, int], int]) -> bool:
     """Tell whether a retry is due only because the clock has jumped: its pause is a length of time, not a moment."""
     if not message.failures:
         return False
     failed_us = message.failures[-1].at_us
-    return now_us - failed_us - unlived_us(failed_us, now_us) < message.due_us - failed_us
+    return now_us - failed_us - skipped_us(failed_us, now_us) < message.due_us - failed_us
 
 
 def _until(deadlines: HeapSet[Any], now_us: int) -> Iterator[Any]:
@@ -283,11 +283,11 @@ def orphans(state: QueueState) -> list[Orphan]:
     now on they are handed out so that it will be known.
     """
     out = list(state.out())
-    ahead = {m.published.type for m in out if m.lease is not None and m.lease.ahead}
+    prefetched = {m.published.type for m in out if m.lease is not None and m.lease.prefetched}
     # Those ahead last: they may go on record in several frames, and what is left after a crash in between must look the same.
     return [
-        Orphan(m.number, started=bool(m.lease and m.lease.holder) or m.published.type not in ahead)
-        for m in sorted(out, key=lambda m: (m.lease is not None and m.lease.ahead, m.number))
+        Orphan(m.number, started=bool(m.lease and m.lease.holder) or m.published.type not in prefetched)
+        for m in sorted(out, key=lambda m: (m.lease is not None and m.lease.prefetched, m.number))
     ]
 
 

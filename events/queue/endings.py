@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perdure.events.queue.state import QueueState
 
 __all__ = [
-    "afterwards",
+    "after_completion",
     "excess",
     "full_of_letters",
     "no_result",
@@ -38,20 +38,20 @@ Outcome: TypeAlias = "tuple[bytes, str, str]"
 """A result: its value, or, where that is empty, the exception's type and message."""
 
 
-def afterwards(state: QueueState, published: ev.Published, value: bytes, now_us: int, limits: Limits) -> list[ev.Event]:
+def after_completion(state: QueueState, published: ev.Published, value: bytes, now_us: int, limits: Limits) -> list[ev.Event]:
     """Keep what outlives a completed message: its key for the length of a window, its result for who asked for it."""
     events: list[ev.Event] = []
-    terms = published.terms
-    if terms is not None and terms.window_us and published.key is not None:
+    extras = published.extras
+    if extras is not None and extras.window_us and published.key is not None:
         if len(state.held_keys) >= limits.held_keys:
             events.append(ev.KeyFreed(*next(iter(state.held_keys))))
-        events.append(ev.KeyHeld(published.type, published.key, published.id, now_us + terms.window_us))
+        events.append(ev.KeyHeld(published.type, published.key, published.id, now_us + extras.window_us))
     return events + result(state, published, (value, "", ""), now_us, limits)
 
 
 def result(state: QueueState, published: ev.Published, outcome: Outcome, now_us: int, limits: Limits) -> list[ev.Event]:
     """Keep an ended message's (value, exception, message) where somebody asked; at the bound the oldest makes room."""
-    if published.terms is None or not published.terms.result_us:
+    if published.extras is None or not published.extras.result_us:
         return []
     return results(state, [(published, outcome)], now_us, limits)
 
@@ -63,9 +63,9 @@ def results(state: QueueState, endings: Iterable[tuple[ev.Published, Outcome]], 
     oldest = iter(state.results.values())
     new: deque[ev.ResultKept] = deque()
     for published, outcome in endings:
-        if published.terms is None or not published.terms.result_us:
+        if published.extras is None or not published.extras.result_us:
             continue
-        keeps = ev.ResultKept(published.number, published.id, *outcome, now_us + published.terms.result_us)
+        keeps = ev.ResultKept(published.number, published.id, *outcome, now_us + published.extras.result_us)
         more = result_bytes(keeps)
         for gone in range(ROOM_MAX):
             if size + more <= limits.results_bytes and (gone >= FOR_ONE or kept < limits.results):

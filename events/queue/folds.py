@@ -13,7 +13,7 @@ from perdure.events.queue import plain_messages as plain
 from perdure.events.queue.dead_letters import death, letter_bytes
 from perdure.events.queue.endings import result_bytes
 from perdure.events.queue.message import Message
-from perdure.events.queue.placement import back, enter, go_out, lease_until, leave, place, unplace
+from perdure.events.queue.placement import end_message, enter, hand_out_one, lease_until, place, requeue, unplace
 from perdure.events.queue.state import Dead, QueueState, is_quarantined
 from perdure.events.structures.message_block import LeaseBatch
 
@@ -48,16 +48,16 @@ def _published_run(state: QueueState, run: runs.PublishedRun) -> None:
 
 def _leased_run(state: QueueState, run: runs.LeasedRun) -> None:
     if state.messages.keys().isdisjoint(run.numbers):
-        plain.lease(state, run.numbers, run.until_us, run.retries, run.ahead)
+        plain.lease(state, run.numbers, run.until_us, run.retries, run.prefetched)
     else:
-        evolve_all(state, run.facts())
+        evolve_all(state, run.events())
 
 
 def _completed_run(state: QueueState, run: runs.CompletedRun) -> None:
     if state.messages.keys().isdisjoint(run.numbers):
         plain.complete(state, run.numbers)
     else:
-        evolve_all(state, run.facts())
+        evolve_all(state, run.events())
 
 
 # --- the life of a message -----------------------------------------------------------------------------------------------
@@ -77,9 +77,9 @@ def _published(state: QueueState, event: ev.Published) -> None:
 def _leased(state: QueueState, event: ev.Leased) -> None:
     number = event.number
     if number not in state.messages and runs.is_plain_lease(event):
-        plain.lease(state, range(number, number + 1), event.until_us, event.retries, event.ahead)
+        plain.lease(state, range(number, number + 1), event.until_us, event.retries, event.prefetched)
         return
-    go_out(state, plain.single(state, number), event)
+    hand_out_one(state, plain.promote(state, number), event)
 
 
 def _completed(state: QueueState, event: ev.Completed) -> None:
@@ -87,42 +87,42 @@ def _completed(state: QueueState, event: ev.Completed) -> None:
     if isinstance(state.leased.get(number), LeaseBatch) and event.attempt == 1:
         plain.complete(state, (number,))
         return
-    message = plain.single(state, number)
+    message = plain.promote(state, number)
     state.counts(message.published.type).completed += 1
-    leave(state, message, event.attempt)
+    end_message(state, message, event.attempt)
 
 
 def _superseded(state: QueueState, event: ev.Superseded) -> None:
-    message = plain.single(state, event.number)
+    message = plain.promote(state, event.number)
     state.counts(message.published.type).superseded += 1
-    leave(state, message, message.attempts, "superseded")
+    end_message(state, message, message.attempts, "superseded")
 
 
 def _expired(state: QueueState, event: ev.Expired) -> None:
-    message = plain.single(state, event.number)
+    message = plain.promote(state, event.number)
     state.counts(message.published.type).expired += 1
-    leave(state, message, message.attempts, "expired")
+    end_message(state, message, message.attempts, "expired")
 
 
 def _cancelled(state: QueueState, event: ev.Cancelled) -> None:
-    message = plain.single(state, event.number)
+    message = plain.promote(state, event.number)
     state.counts(message.published.type).cancelled += 1
-    leave(state, message, message.attempts, "cancelled")
+    end_message(state, message, message.attempts, "cancelled")
 
 
 def _lease_extended(state: QueueState, event: ev.LeaseExtended) -> None:
-    lease_until(state, plain.single(state, event.number), event.until_us)
+    lease_until(state, plain.promote(state, event.number), event.until_us)
 
 
 def _progressed(state: QueueState, event: ev.Progressed) -> None:
-    message = plain.single(state, event.number)
+    message = plain.promote(state, event.number)
     message.percent, message.note = event.percent, event.note
-    state.telling.add(event.number)
+    state.reporting.add(event.number)
     lease_until(state, message, event.until_us)
 
 
 def _attempt_failed(state: QueueState, event: ev.AttemptFailed) -> None:
-    message = plain.single(state, event.number)
+    message = plain.promote(state, event.number)
     counts = state.counts(message.published.type)
     counts.failed += 1
     if event.due_us:
@@ -130,11 +130,11 @@ def _attempt_failed(state: QueueState, event: ev.AttemptFailed) -> None:
     note = ev.FailureNote(event.at_us, event.attempt, event.exception, event.message)
     _count_attempt(state, message, event.attempt, note)
     message.due_us = event.due_us
-    back(state, message)
+    requeue(state, message)
 
 
 def _lease_expired(state: QueueState, event: ev.LeaseExpired) -> None:
-    message = plain.single(state, event.number)
+    message = plain.promote(state, event.number)
     state.counts(message.published.type).lease_expired += 1
     if event.crashed:
         message.crashes += 1
@@ -144,7 +144,7 @@ def _lease_expired(state: QueueState, event: ev.LeaseExpired) -> None:
     last_chance = message.crashes and retries >= 0 and message.attempts >= retries
     if is_quarantined(message) or last_chance:
         state.quarantined.add(event.number)
-    back(state, message)
+    requeue(state, message)
 
 
 def _count_attempt(state: QueueState, message: Message, attempt: int, note: ev.FailureNote) -> None:
@@ -154,14 +154,14 @@ def _count_attempt(state: QueueState, message: Message, attempt: int, note: ev.F
 
 
 def _returned(state: QueueState, event: ev.Returned) -> None:
-    message = plain.single(state, event.number)
+    message = plain.promote(state, event.number)
     unplace(state, message)
-    message.singly = message.singly or event.singly
-    back(state, message)
+    message.free_worker_only = message.free_worker_only or event.free_worker_only
+    requeue(state, message)
 
 
 def _awakened(state: QueueState, event: ev.Awakened) -> None:
-    message = plain.single(state, event.number)
+    message = plain.promote(state, event.number)
     unplace(state, message)
     message.due_us = 0
     place(state, message)
@@ -172,7 +172,7 @@ def _dead_lettered(state: QueueState, event: ev.DeadLettered) -> None:
     size = letter_bytes(event)
     state.dead[event.number] = Dead(event.published.id, event.published.type, death(event), size)
     state.dead_bytes += size
-    leave(state, plain.single(state, event.number), event.attempts)
+    end_message(state, plain.promote(state, event.number), event.attempts)
 
 
 def _replayed(state: QueueState, event: ev.Replayed) -> None:
@@ -200,32 +200,32 @@ def _purged(state: QueueState, event: ev.Purged) -> None:
 def _key_held(state: QueueState, event: ev.KeyHeld) -> None:
     key = (event.type, event.key)
     _, until_us = state.held_keys.get(key, ("", 0))
-    state.fading.discard((until_us, *key))
+    state.retained.discard((until_us, *key))
     state.held_keys[key] = (event.id, event.until_us)
-    state.fading.add((event.until_us, *key))
+    state.retained.add((event.until_us, *key))
 
 
 def _key_freed(state: QueueState, event: ev.KeyFreed) -> None:
     key = (event.type, event.key)
     _, until_us = state.held_keys.pop(key, ("", 0))
-    state.fading.discard((until_us, *key))
+    state.retained.discard((until_us, *key))
 
 
 def _result_kept(state: QueueState, event: ev.ResultKept) -> None:
     before = state.results.get(event.id)
     if before is not None:
-        state.fading.discard((before.until_us, event.id, ""))
+        state.retained.discard((before.until_us, event.id, ""))
         state.results_bytes -= result_bytes(before)
     state.results[event.id] = event
     state.results_bytes += result_bytes(event)
-    state.fading.add((event.until_us, event.id, ""))
+    state.retained.add((event.until_us, event.id, ""))
 
 
 def _result_dropped(state: QueueState, event: ev.ResultDropped) -> None:
     kept = state.results.pop(event.id, None)
     if kept is not None:
         state.results_bytes -= result_bytes(kept)
-        state.fading.discard((kept.until_us, event.id, ""))
+        state.retained.discard((kept.until_us, event.id, ""))
 
 
 def _paced(state: QueueState, event: ev.Paced) -> None:

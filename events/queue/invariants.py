@@ -27,7 +27,7 @@ def contradictions(states: States) -> list[str]:
 def _dead_letters(states: States) -> Iterator[str]:
     """A message is in exactly one place."""
     queue, letters = states.queue, states.dead_letters.letters
-    known = {(number, letter.fact.published.id, letter.fact.published.type) for number, letter in letters.items()}
+    known = {(number, letter.event.published.id, letter.event.published.type) for number, letter in letters.items()}
     dead = {(number, entry.id, entry.type) for number, entry in queue.dead.items()}
     if known != dead:
         differing = {number for number, *_ in known ^ dead}

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from perdure.events.queue.state import QueueState
     from perdure.events.vocabulary import ResultKept
 
-__all__ = ["Standing", "is_fate", "stand"]
+__all__ = ["Lookup", "is_fate", "look_up"]
 
 LIVE = {Status.READY: "ready", Status.DELAYED: "delayed", Status.HELD: "held", Status.LEASED: "leased"}
 _LOST = "the message was "
 """So begins what `ending_rules` keeps for those who wait for a message that was not handled to its end."""
 
 
-class Standing(NamedTuple):
+class Lookup(NamedTuple):
     """What is known of an id; `message` only of one that lives."""
 
     status: str
@@ -40,26 +40,26 @@ def is_fate(kept: ResultKept) -> bool:
     return kept.exception.startswith("perdure.") and kept.message.startswith(_LOST)
 
 
-def stand(state: QueueState, ident: str) -> Standing:
+def look_up(state: QueueState, ident: str) -> Lookup:
     """Return what the queue knows of an id."""
     kept = state.results.get(ident)
     number = state.ids.get(ident)
     message = state.look(number) if number else None
     if message is not None:
         attempts = message.attempts if message.lease is None else message.lease.attempt
-        return Standing(LIVE[message.status], message, message.published.type, attempts)
+        return Lookup(LIVE[message.status], message, message.published.type, attempts)
     dead = state.dead.get(number)
     if dead is not None:
-        return Standing("dead", None, dead.type, dead.death.attempts if dead.death is not None else 0, kept is not None)
+        return Lookup("dead", None, dead.type, dead.death.attempts if dead.death is not None else 0, kept is not None)
     if number:
         ended = state.finished.get(number)
         block = None if ended is not None else state.block_of(number)
         fate = state.fates.get(number, "completed")
         attempts = 1 if ended is None else ended[1]
-        return Standing(fate, None, "" if block is None else block.type, attempts, kept is not None)
+        return Lookup(fate, None, "" if block is None else block.type, attempts, kept is not None)
     if kept is not None:  # its id is forgotten, its result is not
         status = kept.exception.removeprefix("perdure.").lower() if is_fate(kept) else "ended" if kept.exception else "completed"
-        return Standing(status, has_result=True)
+        return Lookup(status, has_result=True)
     if ident in state.past:
-        return Standing("ended")
-    return Standing("unknown", forgets=state.past.forgotten > 0)
+        return Lookup("ended")
+    return Lookup("unknown", forgets=state.past.forgotten > 0)

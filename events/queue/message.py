@@ -13,7 +13,7 @@ import attrs
 if TYPE_CHECKING:
     from perdure.events.vocabulary import FailureNote, Leased, Published
 
-__all__ = ["Message", "Status", "Where"]
+__all__ = ["Message", "QueuePart", "Status"]
 
 
 class Status(IntEnum):
@@ -29,11 +29,11 @@ class Status(IntEnum):
     """Out with a holder."""
 
 
-class Where(IntEnum):
+class QueuePart(IntEnum):
     """Which part of a lane holds a ready message."""
 
-    NOWHERE = 0
-    ORDERLY = 1
+    NONE = 0
+    IN_ORDER = 1
     LATE = 2
 
 
@@ -47,11 +47,11 @@ class Message:
     due_us: int = 0
     attempts: int = 0
     status: Status = Status.READY
-    where: Where = Where.NOWHERE
+    queue_part: QueuePart = QueuePart.NONE
     lease: Leased | None = None
     until_us: int = 0
     crashes: int = 0
-    singly: bool = False
+    free_worker_only: bool = False
     percent: float | None = None
     note: str = ""
     failures: list[FailureNote] | None = None

@@ -14,7 +14,7 @@ from perdure.events.codec.runs import CompletedRun
 from perdure.events.commands import Done, DoneRun, ExpireLease, Fail, Orphan, ReassertLease, Release
 from perdure.events.errors import DuplicateKey, PayloadTooLarge
 from perdure.events.queue.dead_letters import letter_bytes
-from perdure.events.queue.endings import afterwards, full_of_letters, no_result, result, room_for_letter
+from perdure.events.queue.endings import after_completion, full_of_letters, no_result, result, room_for_letter
 from perdure.events.queue.publishing import accept, unknown
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def done(state: QueueState, report: Done, now_us: int, limits: Limits) -> Events
     if message is None:
         return _refuse(state, report, "completed")
     events: Events = [ev.Completed(report.number, report.attempt)]
-    if message.published.terms is not None:
-        events += afterwards(state, message.published, report.result, now_us, limits)
+    if message.published.extras is not None:
+        events += after_completion(state, message.published, report.result, now_us, limits)
     if not report.drafts:
         return events
     try:
@@ -94,7 +94,7 @@ def fail(state: QueueState, report: Fail, now_us: int, limits: Limits) -> Events
     if final:
         reason = report.reject if report.reject is not None else f"failed {attempt} times: {report.exception}"
         note = ev.FailureNote(now_us, attempt, report.exception, report.message)
-        events += _bury(state, message, reason, note, report.traceback, limits)
+        events += _dead_letter(state, message, reason, note, report.traceback, limits)
         events += result(state, message.published, (b"", report.exception, report.message), now_us, limits)
     return events
 
@@ -105,24 +105,24 @@ def expire_lease(state: QueueState, report: ExpireLease, now_us: int, limits: Li
     return [] if message is None else _expire(state, message, report.reason, now_us, limits)
 
 
-def reassert_lease(state: QueueState, told: ReassertLease, now_us: int, limits: Limits) -> Events:
+def reassert_lease(state: QueueState, claim: ReassertLease, now_us: int, limits: Limits) -> Events:
     """Put the lease of a delivery on record again, where the log has lost it: whoever runs it must be able to end it.
 
     Nothing follows where the log knows better: the message has ended, or is out under a later lease.
     """
-    message = state.look(told.number)
-    if message is None or message.published.id != told.id:
+    message = state.look(claim.number)
+    if message is None or message.published.id != claim.id:
         return []
     events: Events = []
     if message.lease is not None:
-        if message.lease.attempt >= told.lease.attempt:
+        if message.lease.attempt >= claim.lease.attempt:
             return []
         events = _expire(state, message, "how it ended was lost with its frame", now_us, limits)
         if len(events) > 1:
             return events  # it was the last one, or a newer message took its place
-    elif message.attempts >= told.lease.attempt or not message.where:
+    elif message.attempts >= claim.lease.attempt or not message.queue_part:
         return []
-    return [*events, told.lease]
+    return [*events, claim.lease]
 
 
 def _expire(state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, crashed: bool = False) -> Events:
@@ -135,7 +135,7 @@ def _expire(state: QueueState, message: Message, reason: str, now_us: int, limit
         return [*events, ev.Superseded(number, by=newer), *no_result(state, message.published, "Superseded", now_us, limits)]
     if 0 <= message.lease.retries < attempt:
         note = ev.FailureNote(now_us, attempt, "LeaseExpired", reason)
-        events += _bury(state, message, f"lost {attempt} times: {reason}", note, "", limits)
+        events += _dead_letter(state, message, f"lost {attempt} times: {reason}", note, "", limits)
         events += result(state, message.published, (b"", note.exception, reason), now_us, limits)
     return events
 
@@ -146,10 +146,12 @@ def release(state: QueueState, report: Release, now_us: int, limits: Limits) -> 
     return [] if message is None else _return(state, message, report.reason, now_us, limits)
 
 
-def _return(state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, singly: bool = False) -> Events:
+def _return(
+    state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, free_worker_only: bool = False
+) -> Events:
     if message.lease is None:
         return []
-    returned = ev.Returned(message.number, message.lease.attempt, reason, singly)
+    returned = ev.Returned(message.number, message.lease.attempt, reason, free_worker_only)
     if newer := _newer(state, message):
         superseded = ev.Superseded(message.number, by=newer)
         return [returned, superseded, *no_result(state, message.published, "Superseded", now_us, limits)]
@@ -164,17 +166,17 @@ def _newer(state: QueueState, message: Message) -> int:
     return state.keys[published.type, published.key].waiting
 
 
-def _bury(state: QueueState, message: Message, reason: str, note: ev.FailureNote, traceback: str, limits: Limits) -> Events:
+def _dead_letter(state: QueueState, message: Message, reason: str, note: ev.FailureNote, traceback: str, limits: Limits) -> Events:
     """Make a dead letter of the message; at the bound the oldest one makes room, on record."""
     failures = [*(message.failures or ()), note]
-    buried = ev.DeadLettered(
+    dead_letter = ev.DeadLettered(
         message.number, message.published, reason, note.attempt, note.exception, note.message, traceback, failures
     )
-    size = letter_bytes(buried)
+    size = letter_bytes(dead_letter)
     if limits.drop_newest:
         has_room = len(state.dead) < limits.dead_letters and state.dead_bytes + size <= limits.dead_letters_bytes
-        return [buried] if has_room else [buried, ev.Purged(message.number, full_of_letters(limits))]
-    return [*(ev.Purged(oldest, full_of_letters(limits)) for oldest in room_for_letter(state, size, limits)), buried]
+        return [dead_letter] if has_room else [dead_letter, ev.Purged(message.number, full_of_letters(limits))]
+    return [*(ev.Purged(oldest, full_of_letters(limits)) for oldest in room_for_letter(state, size, limits)), dead_letter]
 
 
 def take_back(state: QueueState, orphan: Orphan, now_us: int, limits: Limits) -> Events:
@@ -184,5 +186,5 @@ def take_back(state: QueueState, orphan: Orphan, now_us: int, limits: Limits) ->
         return []
     if not orphan.started:
         reason = "its process died before it was known to have started"
-        return _return(state, message, reason, now_us, limits, singly=True)
+        return _return(state, message, reason, now_us, limits, free_worker_only=True)
     return _expire(state, message, "its process died", now_us, limits, crashed=True)

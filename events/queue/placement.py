@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perdure.events import vocabulary as ev
     from perdure.events.queue.state import QueueState
 
-__all__ = ["back", "enter", "go_out", "lease_until", "leave", "place", "stand_again", "unplace"]
+__all__ = ["end_message", "enter", "hand_out_one", "lease_until", "place", "requeue", "restore", "unplace"]
 
 READY, DELAYED, HELD, LEASED = Status.READY, Status.DELAYED, Status.HELD, Status.LEASED
 
@@ -40,7 +40,7 @@ def enter(state: QueueState, message: Message) -> None:
             first = group.head
             group.add(number)
             if group.head != first:  # replayed: it goes back before those published after it, but for one that is out
-                _hold_back(state, state.messages[first])
+                _hold(state, state.messages[first])
     if published.key is not None and published.dedup != "append":
         holder = state.keys.setdefault((published.type, published.key), KeyHolder())
         if holder.waiting:
@@ -50,11 +50,11 @@ def enter(state: QueueState, message: Message) -> None:
     place(state, message)
 
 
-def _hold_back(state: QueueState, message: Message) -> None:
+def _hold(state: QueueState, message: Message) -> None:
     """Take out of line who is no longer first of its group."""
-    if message.where:
+    if message.queue_part:
         unplace(state, message)
-        _stand(state, message, HELD)
+        _set_status(state, message, HELD)
         _fill_slots(state, message.published)
 
 
@@ -63,30 +63,30 @@ def place(state: QueueState, message: Message) -> None:
     published = message.published
     if message.due_us:
         state.delayed.add((message.due_us, message.number))
-        _stand(state, message, DELAYED)
+        _set_status(state, message, DELAYED)
         return
     if published.group is not None and state.groups[published.group].head != message.number:
-        _stand(state, message, HELD)
+        _set_status(state, message, HELD)
         return
     if published.key is not None and published.dedup != "append":
         running = state.keys[published.type, published.key].running
         if running and running != message.number:
-            _stand(state, message, HELD)
+            _set_status(state, message, HELD)
             return
-    elif published.key is not None and published.terms is not None and not _takes_slot(state, message):
-        _stand(state, message, HELD)
+    elif published.key is not None and published.extras is not None and not _takes_slot(state, message):
+        _set_status(state, message, HELD)
         return
     message.status = READY
     state.counts(published.type).ready += 1
     ready_queue_of(state, published.type).add(message)
     if message.number in state.quarantined:
-        state.alone.setdefault(published.type, HeapSet()).add(message.number)
+        state.isolated.setdefault(published.type, HeapSet()).add(message.number)
 
 
 def _takes_slot(state: QueueState, message: Message) -> bool:
     """Give the message a slot of its key, or a place in the line for one."""
     published = message.published
-    limit = published.terms.key_parallelism if published.terms is not None else 0
+    limit = published.extras.key_parallelism if published.extras is not None else 0
     if not limit or published.key is None:
         return True
     slots = state.slots.setdefault((published.type, published.key), KeySlots())
@@ -108,9 +108,9 @@ def _fill_slots(state: QueueState, published: ev.Published) -> None:
     """Let those in line for a slot of a key have what has come free."""
     key = (published.type, published.key or "")
     slots = state.slots.get(key)
-    if slots is None or published.terms is None:
+    if slots is None or published.extras is None:
         return
-    while slots.waiting and len(slots.taken) < published.terms.key_parallelism:
+    while slots.waiting and len(slots.taken) < published.extras.key_parallelism:
         following = state.messages[slots.waiting.first[2]]
         unplace(state, following)
         place(state, following)
@@ -118,14 +118,14 @@ def _fill_slots(state: QueueState, published: ev.Published) -> None:
         del state.slots[key]
 
 
-def stand_again(state: QueueState, message: Message) -> None:
+def restore(state: QueueState, message: Message) -> None:
     """Let a waiting message of a snapshot stand where it belongs, once all that it may wait for are known."""
     if message.published.expires_us:
         state.expiring.add((message.published.expires_us, message.number))
     place(state, message)
 
 
-def _stand(state: QueueState, message: Message, status: Status) -> None:
+def _set_status(state: QueueState, message: Message, status: Status) -> None:
     message.status = status
     counts = state.counts(message.published.type)
     if status is DELAYED:
@@ -139,7 +139,7 @@ def unplace(state: QueueState, message: Message) -> None:
     published = message.published
     counts = state.counts(published.type)
     status = message.status
-    if published.terms is not None and (slots := state.slots.get((published.type, published.key or ""))) is not None:
+    if published.extras is not None and (slots := state.slots.get((published.type, published.key or ""))) is not None:
         slots.taken.discard(message.number)
         slots.waiting.discard(_turn(message))
     if message.number in state.quarantined:
@@ -155,14 +155,14 @@ def unplace(state: QueueState, message: Message) -> None:
         lease_until(state, message, 0)
         if message.percent is not None:
             message.percent, message.note = None, ""
-            state.telling.discard(message.number)
+            state.reporting.discard(message.number)
         del state.leased[message.number]
         if published.key is not None and published.dedup != "append":
             state.keys[published.type, published.key].running = 0
     elif status is READY:
         counts.ready -= 1
         message.status = HELD
-        state.lines[published.type].remove(message)
+        state.ready_queues[published.type].remove(message)
     elif status is DELAYED:
         counts.delayed -= 1
         state.delayed.discard((message.due_us, message.number))
@@ -171,11 +171,11 @@ def unplace(state: QueueState, message: Message) -> None:
 
 
 def _not_alone(state: QueueState, message: Message) -> None:
-    alone = state.alone.get(message.published.type)
-    if alone is not None:
-        alone.discard(message.number)
-        if not alone:
-            del state.alone[message.published.type]
+    isolated = state.isolated.get(message.published.type)
+    if isolated is not None:
+        isolated.discard(message.number)
+        if not isolated:
+            del state.isolated[message.published.type]
 
 
 def lease_until(state: QueueState, message: Message, until_us: int) -> None:
@@ -187,13 +187,13 @@ def lease_until(state: QueueState, message: Message, until_us: int) -> None:
         state.lease_ends.add((until_us, message.number))
 
 
-def go_out(state: QueueState, message: Message, lease: ev.Leased) -> None:
+def hand_out_one(state: QueueState, message: Message, lease: ev.Leased) -> None:
     """Hand out a message that is in line, or was singled out of it just now."""
     published, number = message.published, message.number
     counts = state.counts(published.type)
     counts.ready -= 1
     counts.in_flight += 1
-    state.lines[published.type].remove(message)
+    state.ready_queues[published.type].remove(message)
     message.status, message.lease = LEASED, lease
     if lease.holder:
         state.holders[lease.holder] = number
@@ -210,7 +210,7 @@ def go_out(state: QueueState, message: Message, lease: ev.Leased) -> None:
         holder.waiting, holder.running = 0, number
 
 
-def back(state: QueueState, message: Message) -> None:
+def requeue(state: QueueState, message: Message) -> None:
     """A message that was out waits again (unless a newer one of its key does: then its end follows in the same frame)."""
     published = message.published
     if published.expires_us:
@@ -219,20 +219,20 @@ def back(state: QueueState, message: Message) -> None:
         holder = state.keys[published.type, published.key]
         if holder.waiting:
             message.due_us = 0
-            _stand(state, message, HELD)
+            _set_status(state, message, HELD)
             return
         holder.waiting = message.number
     if published.group is not None:
         group = state.groups[published.group]
         group.take_back(message.number)
         if group.head != message.number:  # whoever was replayed before the one that was out comes before it now
-            _let_in(state, group.head)
+            _recheck(state, group.head)
     place(state, message)
-    if published.terms is not None:
+    if published.extras is not None:
         _fill_slots(state, published)
 
 
-def _let_in(state: QueueState, number: int) -> None:
+def _recheck(state: QueueState, number: int) -> None:
     """What a message was held for may be over."""
     message = state.messages[number]
     if message.status is HELD:
@@ -240,7 +240,7 @@ def _let_in(state: QueueState, number: int) -> None:
         place(state, message)
 
 
-def leave(state: QueueState, message: Message, attempt: int, fate: str = "") -> None:
+def end_message(state: QueueState, message: Message, attempt: int, fate: str = "") -> None:
     """A message ends: forget it but for its id, and let in who waited for it. It completed or died, unless a `fate` is named."""
     published, number = message.published, message.number
     unplace(state, message)
@@ -253,7 +253,7 @@ def leave(state: QueueState, message: Message, attempt: int, fate: str = "") -> 
         _free_key(state, (published.type, published.key), number)
     if published.group is not None:
         _free_group(state, published.group, number)
-    if published.terms is not None:
+    if published.extras is not None:
         _fill_slots(state, published)
     remember(state, number, published.id, attempt)
     if fate and number in state.finished:
@@ -265,7 +265,7 @@ def _free_key(state: QueueState, key: tuple[str, str], number: int) -> None:
     if holder.waiting == number:
         holder.waiting = 0
     if holder.waiting and not holder.running:
-        _let_in(state, holder.waiting)
+        _recheck(state, holder.waiting)
     elif not holder.running:
         del state.keys[key]
 
@@ -277,4 +277,4 @@ def _free_group(state: QueueState, group: str, number: int) -> None:
     if not members:
         del state.groups[group]
     elif was_head:
-        _let_in(state, members.head)
+        _recheck(state, members.head)

@@ -8,28 +8,28 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from perdure.events.queue.message import Message, Status, Where
+from perdure.events.queue.message import Message, QueuePart, Status
 from perdure.events.queue.retention import close_block
 from perdure.events.structures.id_index import RUN_PART, IdRun
 from perdure.events.structures.message_block import LeaseBatch, MessageBlock
 from perdure.events.structures.ready_queue import ReadyQueue
-from perdure.events.structures.spilling import spill_block, take_out
+from perdure.events.structures.spilling import release_payloads, spill_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from perdure.events.queue.state import QueueState
 
-__all__ = ["complete", "enter_plain", "lease", "ready_queue_of", "single", "take_off"]
+__all__ = ["complete", "enter_plain", "hand_out", "lease", "promote", "ready_queue_of"]
 
 LEASED = Status.LEASED
 
 
 def ready_queue_of(state: QueueState, type_name: str) -> ReadyQueue:
     """Give the line of a type, made at first use."""
-    line = state.lines.get(type_name)
+    line = state.ready_queues.get(type_name)
     if line is None:
-        line = state.lines[type_name] = ReadyQueue()
+        line = state.ready_queues[type_name] = ReadyQueue()
     return line
 
 
@@ -89,7 +89,7 @@ def _seal(state: QueueState, block: MessageBlock) -> None:
         spill_block(state, block)
 
 
-def single(state: QueueState, number: int) -> Message:
+def promote(state: QueueState, number: int) -> Message:
     """Give a live message to be changed; a plain one is singled out, and leaves the line if it stood there."""
     message = state.messages.get(number)
     if message is not None:
@@ -98,19 +98,19 @@ def single(state: QueueState, number: int) -> Message:
     block = state.block_of(number)
     if message is None or block is None:
         raise KeyError(number)
-    i = block.place(number)
-    take_out(state, block, (i,))  # its payload is in memory now
+    i = block.position(number)
+    release_payloads(state, block, (i,))  # its payload is in memory now
     state.messages[number] = message
     state.ids.put(message.published.id, number)
     if message.status is LEASED:
-        _land(state, state.leased[number], 1)
+        _take_from_batch(state, state.leased[number], 1)
         state.leased[number] = message
         if message.until_us:
             state.lease_ends.add((message.until_us, number))
     else:
-        message.where = Where.NOWHERE
+        message.queue_part = QueuePart.NONE
         block.leave(i)
-        state.lines[block.type].trim(block)
+        state.ready_queues[block.type].trim(block)
     block.blank((i,))
     state.plain -= 1
     block.live -= 1
@@ -119,13 +119,13 @@ def single(state: QueueState, number: int) -> Message:
     return message
 
 
-def lease(state: QueueState, numbers: range, until_us: int, retries: int, ahead: bool) -> None:  # noqa: FBT001 - hot
+def lease(state: QueueState, numbers: range, until_us: int, retries: int, prefetched: bool) -> None:  # noqa: FBT001 - hot
     """Hand out plain messages that are in line."""
     while numbers:
         block = state.block_of(numbers[0])
         if block is None:
             raise KeyError(numbers[0])
-        i = block.place(numbers[0])
+        i = block.position(numbers[0])
         n = block.row(i, len(numbers))
         here, numbers = numbers[:n], numbers[n:]
         if i == block.head:
@@ -133,15 +133,15 @@ def lease(state: QueueState, numbers: range, until_us: int, retries: int, ahead:
         else:
             for k in range(i, i + n):
                 block.leave(k)
-        take_off(state, LeaseBatch(block, until_us, retries, ahead, here, n))
+        hand_out(state, LeaseBatch(block, until_us, retries, prefetched, here, n))
         counts = state.by_type[block.type]
         counts.ready -= len(here)
         counts.in_flight += len(here)
         counts.out += len(here)
-        state.lines[block.type].trim(block)
+        state.ready_queues[block.type].trim(block)
 
 
-def take_off(state: QueueState, lease_batch: LeaseBatch) -> None:
+def hand_out(state: QueueState, lease_batch: LeaseBatch) -> None:
     """Let all of a flight be out."""
     state.leased.update(dict.fromkeys(lease_batch.numbers, lease_batch))
     if lease_batch.until_us:
@@ -150,7 +150,7 @@ def take_off(state: QueueState, lease_batch: LeaseBatch) -> None:
         state.lease_ends.add((lease_batch.until_us, -first))
 
 
-def _land(state: QueueState, lease_batch: Any, n: int) -> None:
+def _take_from_batch(state: QueueState, lease_batch: Any, n: int) -> None:
     """Of a flight, `n` are no longer out as they went."""
     lease_batch.out -= n
     if not lease_batch.out and lease_batch.until_us:
@@ -169,18 +169,18 @@ def complete(state: QueueState, numbers: Iterable[int]) -> None:
         counts.completed += n
         counts.in_flight -= n
         counts.out -= n
-        places = block.places(here)
+        positions = block.positions(here)
         payloads = block.payloads
-        if type(payloads) is list:  # as `take_out` and `MessageBlock.blank`, in one go
+        if type(payloads) is list:  # as `release_payloads` and `MessageBlock.blank`, in one go
             size = 0
-            for i in places:
+            for i in positions:
                 size += len(payloads[i])
                 payloads[i] = b""
         else:
-            size = take_out(state, block, places)
+            size = release_payloads(state, block, positions)
         state.payload_bytes -= size
         state.plain -= n
         block.live -= n
-        _land(state, lease_batch, n)
+        _take_from_batch(state, lease_batch, n)
         if block.sealed and not block.live:
             close_block(state, block)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
-from perdure.events.queue.message import Message, Status, Where
+from perdure.events.queue.message import Message, QueuePart, Status
 from perdure.events.structures.block_index import BlockIndex
 from perdure.events.structures.heap_set import HeapSet
 from perdure.events.structures.id_index import IdIndex
@@ -119,11 +119,11 @@ class QueueState:
     """How those of `finished` ended that neither completed nor died."""
     finished_count: int = 0
     """How many messages that are."""
-    lines: dict[str, ReadyQueue] = attrs.field(factory=dict)
+    ready_queues: dict[str, ReadyQueue] = attrs.field(factory=dict)
     leased: dict[int, Message | LeaseBatch] = attrs.field(factory=dict)
     holders: dict[str, int] = attrs.field(factory=dict)
     """Manual consumers' requests, and which message each has."""
-    telling: set[int] = attrs.field(factory=set)
+    reporting: set[int] = attrs.field(factory=set)
     """Messages that are out and have told how far they are."""
     lease_batches: dict[int, LeaseBatch] = attrs.field(factory=dict)
     """By first number: those with leases that end."""
@@ -137,14 +137,14 @@ class QueueState:
     groups: dict[str, Group] = attrs.field(factory=dict)
     slots: dict[tuple[str, str], KeySlots] = attrs.field(factory=dict)
     quarantined: set[int] = attrs.field(factory=set)
-    alone: dict[str, HeapSet[int]] = attrs.field(factory=dict)
+    isolated: dict[str, HeapSet[int]] = attrs.field(factory=dict)
     """By type: the suspects that are ready or out."""
     held_keys: OrderedDict[tuple[str, str], tuple[str, int]] = attrs.field(factory=OrderedDict)
     """Keys held by a window after completion: the id of who had it, and until when."""
     results: OrderedDict[str, ev.ResultKept] = attrs.field(factory=OrderedDict)
     results_bytes: int = 0
     """Of their values and texts."""
-    fading: HeapSet[tuple[int, str, str]] = attrs.field(factory=HeapSet)
+    retained: HeapSet[tuple[int, str, str]] = attrs.field(factory=HeapSet)
     """(until_us, id, "") for results and (until_us, type, key) for held keys."""
     paces: dict[str, int] = attrs.field(factory=dict)
     """Type to the time at which its rate allows the next delivery."""
@@ -190,9 +190,9 @@ class QueueState:
             published = lease_batch.block.published(number)
             return Message(published, number, number, status=Status.LEASED, lease=lease, until_us=lease_batch.until_us)
         block = self.block_of(number)
-        if block is None or block.has_left(block.place(number)):
+        if block is None or block.has_left(block.position(number)):
             return None
-        return Message(block.published(number), number, number, where=Where.ORDERLY)
+        return Message(block.published(number), number, number, queue_part=QueuePart.IN_ORDER)
 
     def by_id(self, ident: str) -> Message | None:
         """Give the live message of an id, as `look` does."""
@@ -223,7 +223,7 @@ class QueueState:
         block = self.block_of(number)
         if block is None or attempt != 1 or number in self.leased or number in self.messages or number in self.dead:
             return False
-        i = block.place(number)
+        i = block.position(number)
         return block.has_left(i) and block.id_of(i) == ident
 
 

@@ -46,7 +46,7 @@ class BlockIndex:
         """Give the parcel that a number is in."""
         i = bisect_right(self._firsts, number) - 1
         block = self._blocks[i] if i >= 0 else None
-        return block if block is not None and block.place(number) >= 0 else None
+        return block if block is not None and block.position(number) >= 0 else None
 
     def drop(self, block: MessageBlock) -> None:
         """Forget a parcel."""

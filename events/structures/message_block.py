@@ -96,7 +96,7 @@ class MessageBlock:
             size -= len(payloads[most])
         return most
 
-    def place(self, number: int) -> int:
+    def position(self, number: int) -> int:
         """Give the place of a number; -1 where it is none of this parcel's."""
         numbers = self.numbers
         if isinstance(numbers, range):
@@ -105,12 +105,12 @@ class MessageBlock:
         i = bisect_left(numbers, number)
         return i if i < self.n and numbers[i] == number else -1
 
-    def places(self, numbers: Iterable[int]) -> list[int]:
+    def positions(self, numbers: Iterable[int]) -> list[int]:
         """Give the places of numbers that are all of this parcel."""
         if isinstance(self.numbers, range):
             first = self.first
             return [number - first for number in numbers]
-        return list(map(self.place, numbers))
+        return list(map(self.position, numbers))
 
     def row(self, i: int, most: int) -> int:
         """Give how many numbers from place `i` on are in a row, up to `most`."""
@@ -149,11 +149,11 @@ class MessageBlock:
             self.numbers = array("q", self.numbers)
         self.numbers.extend(more)
 
-    def blank(self, places: Iterable[int]) -> None:
+    def blank(self, positions: Iterable[int]) -> None:
         """Let go the payloads of messages that have ended or are no longer this parcel's."""
         payloads = self.payloads
         if isinstance(payloads, list):
-            for i in places:
+            for i in positions:
                 payloads[i] = b""
 
     def id_of(self, i: int) -> str:
@@ -168,12 +168,12 @@ class MessageBlock:
         """Whether its payloads are not in memory."""
         return not isinstance(self.payloads, list)
 
-    def bytes_of(self, places: Iterable[int]) -> int:
+    def bytes_of(self, positions: Iterable[int]) -> int:
         """Give how many bytes the payloads at these places have together."""
         payloads: Any = self.payloads
         if isinstance(payloads, list):
-            return sum([len(payloads[i]) for i in places])
-        return sum(map(payloads.length, places))
+            return sum([len(payloads[i]) for i in positions])
+        return sum(map(payloads.length, positions))
 
     def has_left(self, i: int) -> bool:
         """Tell whether a message is no longer in line."""
@@ -213,7 +213,7 @@ class MessageBlock:
 
     def published(self, number: int) -> ev.Published:
         """Give the fact that a message of it was published."""
-        i = self.place(number)
+        i = self.position(number)
         return ev.Published(number, self.id_of(i), self.type, self.payloads[i])
 
 
@@ -224,7 +224,7 @@ class LeaseBatch:
     block: MessageBlock
     until_us: int
     retries: int
-    ahead: bool
+    prefetched: bool
     numbers: Sequence[int] = ()
     """All that were handed out; some may be back, or have ended."""
     out: int = 0
@@ -235,8 +235,8 @@ class LeaseBatch:
 
     def id_of(self, number: int) -> str:
         """Give a message's id."""
-        return self.block.id_of(self.block.place(number))
+        return self.block.id_of(self.block.position(number))
 
     def leased(self, number: int) -> ev.Leased:
         """Give the fact that a message of it was handed out."""
-        return ev.Leased(number, 1, self.until_us, self.retries, "", self.ahead)
+        return ev.Leased(number, 1, self.until_us, self.retries, "", self.prefetched)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, TypeAlias
 
-from perdure.events.queue.message import Message, Where
+from perdure.events.queue.message import Message, QueuePart
 from perdure.events.structures.heap_set import HeapSet
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["PriorityLevel", "ReadyQueue", "Turn"]
 Turn: TypeAlias = "Message | range"
 """Who is next: one message, or the numbers of plain messages that follow each other in one parcel."""
 
-ORDERLY, LATE = Where.ORDERLY, Where.LATE
+IN_ORDER, LATE = QueuePart.IN_ORDER, QueuePart.LATE
 
 
 class PriorityLevel:
@@ -48,10 +48,10 @@ class PriorityLevel:
         """Put a message that has become ready in its place."""
         last = self._last()
         if last is None or _is_past(last, message):
-            message.where = ORDERLY
+            message.queue_part = IN_ORDER
             self._orderly[message.number] = message
             return
-        message.where = LATE
+        message.queue_part = LATE
         self._in_late[message.number] = message
         self._late.add((message.rank, message.number))
 
@@ -64,12 +64,12 @@ class PriorityLevel:
 
     def remove(self, message: Message) -> None:
         """Take out a message that stands here."""
-        if message.where is ORDERLY:
+        if message.queue_part is IN_ORDER:
             del self._orderly[message.number]
         else:
             del self._in_late[message.number]
             self._late.discard((message.rank, message.number))
-        message.where = Where.NOWHERE
+        message.queue_part = QueuePart.NONE
 
     def trim(self, block: MessageBlock) -> None:
         """Let a parcel go that has nothing in line any more."""
@@ -110,11 +110,11 @@ def _from_block(
     for numbers in block.in_line(n):
         rest = numbers
         while comes is not None and rest and comes.rank < rest[-1] and n > 0:
-            ahead = rest[: max(0, comes.rank - rest[0])][:n]
-            if ahead:
-                found.append(ahead)
-                n -= len(ahead)
-                rest = rest[len(ahead) :]
+            prefetched = rest[: max(0, comes.rank - rest[0])][:n]
+            if prefetched:
+                found.append(prefetched)
+                n -= len(prefetched)
+                rest = rest[len(prefetched) :]
             if n > 0:
                 found.append(comes)
                 n -= 1
@@ -150,7 +150,7 @@ class ReadyQueue:
 
     def remove(self, message: Message) -> None:
         """Take out a message, if it is in line."""
-        if message.where:
+        if message.queue_part:
             priority = message.published.priority
             self.levels[priority].remove(message)
             self._tidy(priority)

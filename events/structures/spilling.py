@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from perdure.events.queue.state import QueueState
     from perdure.events.structures.message_block import MessageBlock
 
-__all__ = ["compact", "put_away", "spill_block", "spill_excess", "take_out"]
+__all__ = ["compact", "release_payloads", "spill_block", "spill_excess", "spill_payloads"]
 
 SLACK_BYTES = 1 << 20
 """The shelf may take up this much, and twice what is needed of it, before what is needed is moved together."""
@@ -25,10 +25,10 @@ def spill_block(state: QueueState, block: MessageBlock) -> None:
     """Put a parcel's payloads where they take no memory; where there is no room they stay."""
     payloads = block.payloads
     if isinstance(payloads, list):  # in which there is nothing any more of what has ended
-        put_away(state, block, payloads, sum(map(len, payloads)))
+        spill_payloads(state, block, payloads, sum(map(len, payloads)))
 
 
-def put_away(state: QueueState, block: MessageBlock, payloads: list[bytes], live_bytes: int) -> None:
+def spill_payloads(state: QueueState, block: MessageBlock, payloads: list[bytes], live_bytes: int) -> None:
     """Put payloads of a parcel on the disk, so many bytes of which are live; where there is no room they stay."""
     if state.spill is None:
         return
@@ -50,9 +50,9 @@ def spill_excess(state: QueueState) -> None:
             spill_block(state, block)
 
 
-def take_out(state: QueueState, block: MessageBlock, places: Sequence[int]) -> int:
+def release_payloads(state: QueueState, block: MessageBlock, positions: Sequence[int]) -> int:
     """Take note that messages of a parcel have ended, or left it; gives how many bytes of payload that were."""
-    size = block.bytes_of(places)
+    size = block.bytes_of(positions)
     if block.is_spilled:
         block.spilled_bytes -= size
         state.spilled_bytes -= size

@@ -198,17 +198,17 @@ def letters_table(found: Iterable[Letter], total: int) -> RenderableType:
     rows = list(found)
     parts = [Text(f"{len(rows):,} of {total:,} dead letters, newest first", style="bold")]
     for letter in rows:
-        fact = letter.fact
+        fact = letter.event
         when = f"{moment(letter.failed_us):%Y-%m-%d %H:%M:%S}"
         parts.append(Text.assemble((inert(fact.published.id), "cyan"), inert(f"  {when}  {fact.published.type}")))
         tries = "1 attempt" if fact.attempts == 1 else f"{fact.attempts} attempts"
-        parts.append(one_line(f"    {tries}: {short(with_public_names(letters.why(fact)))}"))
+        parts.append(one_line(f"    {tries}: {short(with_public_names(letters.full_reason(fact)))}"))
     return Group(*parts)
 
 
 def letter_report(letter: Letter) -> RenderableType:
     """Tell all of one dead letter: every failed attempt, and the last traceback."""
-    fact: Any = letter.fact
+    fact: Any = letter.event
     lines = [
         f"id        {fact.published.id}",
         f"type      {fact.published.type}",

@@ -14,9 +14,9 @@ from perdure.events.codec.commit_size import measure
 from perdure.events.commands import Purge, Replay
 from perdure.events.errors import DuplicateKey, InvalidMessage, PerdureError, UnknownMessage
 from perdure.events.public_names import public, with_public_names
-from perdure.events.queue.dead_letters import Letter, Selection, Stats, death, replay_item, why
+from perdure.events.queue.dead_letters import Letter, Selection, Stats, death, full_reason, replay_item
 from perdure.events.seconds import checked_seconds
-from perdure.events.vocabulary import Replayed, Terms
+from perdure.events.vocabulary import Extras, Replayed
 from perdure.handling.registration import check_whole
 from perdure.operations.metrics import moment
 from perdure.operations.moments import checked_id, moment_us
@@ -114,7 +114,7 @@ class DeadLetters:
         """
         if limit is not None:
             check_whole("limit", limit, 0)
-        older = None if before is None else self._one(before).fact.number
+        older = None if before is None else self._one(before).event.number
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), limit=limit, older_than=older))
         return [self._entry(letter) for letter in letters]
 
@@ -145,10 +145,10 @@ class DeadLetters:
             if draft.type != item.published.type:
                 msg = f"message: an edited {item.published.type} must stay one, not become a {draft.type}"
                 raise InvalidMessage(msg)
-            terms = item.published.terms
-            if terms is not None or draft.terms is not None:
-                terms = (terms or Terms())._replace(version=(draft.terms or Terms()).version)
-            published = attrs.evolve(item.published, payload=draft.payload, terms=terms)  # type: ignore[misc]
+            extras = item.published.extras
+            if extras is not None or draft.extras is not None:
+                extras = (extras or Extras())._replace(version=(draft.extras or Extras()).version)
+            published = attrs.evolve(item.published, payload=draft.payload, extras=extras)  # type: ignore[misc]
             item = item._replace(published=published, edited=True)
         self._system.ask("queue", Replay([item]))
 
@@ -221,7 +221,7 @@ class DeadLetters:
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), before_us=before_us))
         purged = 0
         for first in range(0, len(letters), PURGED_TOGETHER):
-            deaths = [death(letter.fact) for letter in letters[first : first + PURGED_TOGETHER]]
+            deaths = [death(letter.event) for letter in letters[first : first + PURGED_TOGETHER]]
             purged += self._system.ask("queue", Purge(deaths, "purged by an operator"))
         return purged
 
@@ -247,7 +247,7 @@ class DeadLetters:
         return None if kind is None else self._system.drafts.names.of(kind)
 
     def _entry(self, letter: Letter) -> DeadLetter:
-        fact = letter.fact
+        fact = letter.event
         published = fact.published
         try:
             message = self._system.drafts.load(published)
@@ -258,7 +258,7 @@ class DeadLetters:
             type=published.type,
             message=message,
             key=published.key,
-            reason=with_public_names(why(fact)),
+            reason=with_public_names(full_reason(fact)),
             exception=with_public_names(fact.exception),
             error=fact.message,
             traceback=fact.traceback,

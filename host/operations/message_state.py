@@ -16,7 +16,7 @@ from perdure.publishing.message_ids import made_us
 if TYPE_CHECKING:
     import datetime as dt
 
-    from perdure.events.queue.lookup import Standing
+    from perdure.events.queue.lookup import Lookup
 
 __all__ = ["MessageState"]
 
@@ -65,7 +65,7 @@ class MessageState:
         return self.status not in ("unknown", "forgotten")
 
     @classmethod
-    def of(cls, ident: str, standing: Standing) -> MessageState:
+    def of(cls, ident: str, standing: Lookup) -> MessageState:
         """Make it of what the queue knows."""
         message = standing.message
         if message is None:

@@ -22,11 +22,11 @@ from perdure.events.commands import Draft
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
-from perdure.events.vocabulary import Terms
+from perdure.events.vocabulary import Extras
 from perdure.middleware import around_publish
 from perdure.options import Options
 from perdure.payloads.codecs import Codec, MessagePack, TypeNames
-from perdure.publishing.drafts import PLAIN_POLICY, PLAIN_TERMS, Drafts
+from perdure.publishing.drafts import PLAIN_EXTRAS, PLAIN_POLICY, Drafts
 from perdure.publishing.message_ids import Ids
 
 if TYPE_CHECKING:
@@ -290,15 +290,15 @@ class OutboxRelay:
     def _under_policy(self, draft: Draft) -> Draft:
         """Give a draft with a key what its handler's policy says, but for what was named when it was written."""
         policy, window_us, key_parallelism = self._system.drafts.policies.get(draft.type, PLAIN_POLICY)
-        dedup, terms = draft.dedup or policy, draft.terms or PLAIN_TERMS
+        dedup, extras = draft.dedup or policy, draft.extras or PLAIN_EXTRAS
         is_label = dedup == "append"
-        terms = terms._replace(
-            window_us=0 if is_label else terms.window_us or window_us, key_parallelism=key_parallelism if is_label else 0
+        extras = extras._replace(
+            window_us=0 if is_label else extras.window_us or window_us, key_parallelism=key_parallelism if is_label else 0
         )
-        return draft._replace(dedup=dedup, terms=None if terms == PLAIN_TERMS else terms)
+        return draft._replace(dedup=dedup, extras=None if extras == PLAIN_EXTRAS else extras)
 
 
 def _read_draft(body: bytes) -> Draft:
     fields = msgspec.msgpack.decode(body)
     draft = Draft(*fields[:-1])
-    return draft if fields[-1] is None else draft._replace(terms=Terms(*fields[-1]))
+    return draft if fields[-1] is None else draft._replace(extras=Extras(*fields[-1]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.events.commands import Draft, DraftRun
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessageType
 from perdure.events.seconds import SECONDS_MAX, checked_seconds, whole_us
-from perdure.events.vocabulary import Terms
+from perdure.events.vocabulary import Extras
 from perdure.middleware import around_publish
 from perdure.operations.moments import moment_us
 from perdure.payloads.codecs import BindingCodec, MessagePack, name_of, upcast, version_of
@@ -40,7 +40,7 @@ DEDUP = ("replace", "reject", "append")
 PLAIN_POLICY = ("replace", 0, 0)
 
 
-PLAIN_TERMS = Terms()
+PLAIN_EXTRAS = Extras()
 
 
 class Drafts:
@@ -127,9 +127,9 @@ class Drafts:
             _label("key", key)
         if debounce is not None:
             delay, dedup = _debounced(key, debounce, delay, at, dedup), "replace"
-        policy, terms = None, None
+        policy, extras = None, None
         if key is not None or keep_result is not None or type_name in self.names.versions:
-            policy, terms = self._terms(type_name, key, dedup, dedup_window, keep_result)
+            policy, extras = self._extras(type_name, key, dedup, dedup_window, keep_result)
         elif dedup is not None or dedup_window is not None:
             msg = "dedup, dedup_window: they say what becomes of a message's key; give a key too"
             raise InvalidMessage(msg)
@@ -158,7 +158,7 @@ class Drafts:
             due_us,
             expires_us,
             group,
-            terms,
+            extras,
         )
 
     def bound(self, payload: bytes, type_name: str, ident: str) -> bytes:
@@ -183,9 +183,9 @@ class Drafts:
             msg = f"a payload of {len(payload)} bytes cannot be decoded as {type_name}: {error!r:.500}"
             raise InvalidMessage(msg) from error
 
-    def _terms(
+    def _extras(
         self, type_name: str, key: str | None, dedup: str | None, window: float | None, keep_result: float | None
-    ) -> tuple[str | None, Terms | None]:
+    ) -> tuple[str | None, Extras | None]:
         """Give the deduplication policy, and what goes beyond what nearly all messages have."""
         policy, window_us, key_parallelism = self.policies.get(type_name, PLAIN_POLICY)
         if dedup is not None:
@@ -198,8 +198,8 @@ class Drafts:
         if key is None or policy == "append":
             window_us = 0
         result_us = 0 if keep_result is None else max(1, whole_us(checked_seconds("keep_result", keep_result)))
-        terms = Terms(self.names.versions.get(type_name, 1), window_us, key_parallelism if key is not None else 0, result_us)
-        return None if key is None else policy, None if terms == PLAIN_TERMS else terms
+        extras = Extras(self.names.versions.get(type_name, 1), window_us, key_parallelism if key is not None else 0, result_us)
+        return None if key is None else policy, None if extras == PLAIN_EXTRAS else extras
 
     def encoded(self, message: Any) -> tuple[str, bytes] | None:
         """Check and encode a message without any option: its type's name and its payload; None where it takes more than these.
@@ -274,7 +274,7 @@ class Drafts:
             InvalidMessage: it cannot be decoded, or is of a version from which there is no way to today's.
         """
         cls = self.names.find(published.type)
-        version = 1 if published.terms is None else published.terms.version
+        version = 1 if published.extras is None else published.extras.version
         today = version_of(cls)
         if version == today or cls is None:
             return self._decode(published.payload, cls, published.type, published.id)

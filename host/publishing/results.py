@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.core.current_actor import check_may_wait
 from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.invocation import CALLER
-from perdure.events.commands import AwaitResult, Cancel, Look
+from perdure.events.commands import AwaitResult, Cancel, LookUp
 from perdure.events.errors import Cancelled, HandlerFailed, UnknownMessageType
 from perdure.events.public_names import with_public_names
 from perdure.events.queue.lookup import is_fate
@@ -105,7 +105,7 @@ class Results(Publishing):
 
     def _waits_for(self, ident: str) -> str:
         """Return the type of a message that is not ended; empty, which nothing waits for, where it is."""
-        looked = self.ask("queue", Look(ident))
+        looked = self.ask("queue", LookUp(ident))
         return "" if looked.message is None else str(looked.type)
 
     def _wait_or_look(self, ident: str, timeout: float | None) -> ResultKept:
@@ -147,7 +147,7 @@ class Results(Publishing):
             NotRunning, StoreUnavailable: as `publish`.
             InvalidMessage: it is no id.
         """
-        return MessageState.of(id, self.ask("queue", Look(checked_id("id", id))))
+        return MessageState.of(id, self.ask("queue", LookUp(checked_id("id", id))))
 
     async def astate(self, id: str) -> MessageState:  # noqa: A002 - the front door's name
         """As `state`, from a coroutine; does not block the event loop.
@@ -155,7 +155,7 @@ class Results(Publishing):
         Raises:
             As `state`.
         """
-        return MessageState.of(id, await self._aanswer(Look(checked_id("id", id))))
+        return MessageState.of(id, await self._aanswer(LookUp(checked_id("id", id))))
 
     def _result_of(self, kept: ResultKept) -> Any:
         if not kept.exception:

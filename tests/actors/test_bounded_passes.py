@@ -49,7 +49,7 @@ class Child:
 
 
 def too_long(_runtime: Any, _pool: Any, delivery: Delivery, _error: BaseException) -> Fail:
-    number, ident, attempt = delivery.place
+    number, ident, attempt = delivery.attempt_ref
     return Fail(number, ident, attempt, "E", "x" * 30_000, "", 0)
 
 

@@ -37,14 +37,14 @@ def test_a_report_looks_only_at_what_has_told() -> None:
         assert told is not None
         told.heartbeat(40, "half-way")
         queue: Any = system.runtime.directory.actors["queue"]
-        assert queue.state.telling == {4}
+        assert queue.state.reporting == {4}
         leased, queue.state.leased = queue.state.leased, Unread(queue.state.leased)
         try:
             report = report_of(queue.state, 1)(1)
         finally:
             queue.state.leased = leased
         assert report.progress == {told.id: (f"{__name__}.Job", 40.0, "half-way")}
-        assert States.decode(States(queue.state).encode()).queue.telling == {4}
+        assert States.decode(States(queue.state).encode()).queue.reporting == {4}
 
 
 @pytest.mark.parametrize("how", ["ack", "requeue", "reject"])
@@ -59,5 +59,5 @@ def test_what_is_no_longer_out_has_told_nothing(how: str) -> None:
         else:
             getattr(delivery, how)("not now")
         queue: Any = system.runtime.directory.actors["queue"]
-        assert not queue.state.telling
+        assert not queue.state.reporting
         assert system.admin.metrics().progress == {}

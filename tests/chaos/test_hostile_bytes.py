@@ -41,7 +41,7 @@ fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[H
 SEED = fr.seed(b"i" * 16)
 ROOM_BYTES = 512 << 20
 
-MESSAGE = ev.Published(1, "a", "t", b"payload", key="k", headers={"h": "v"}, terms=ev.Terms(window_us=5, result_us=9))
+MESSAGE = ev.Published(1, "a", "t", b"payload", key="k", headers={"h": "v"}, extras=ev.Extras(window_us=5, result_us=9))
 FACTS: list[ev.Event] = [
     MESSAGE,
     *[ev.Published(n, f"id{n}", "t", b"%d" % n, group="g") for n in range(2, 6)],

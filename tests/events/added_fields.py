@@ -12,7 +12,7 @@ from typing import Any
 
 GROWN = {"perdure.events.vocabulary": None, "perdure.events.commands": {"Draft"}}
 """The modules, and which classes of them; None: every event class, and the rows that stand in their fields."""
-ROWS = {"FailureNote", "Terms"}
+ROWS = {"FailureNote", "Extras"}
 
 
 def grow(source: str, only: set[str] | None) -> ast.Module:
@@ -21,8 +21,8 @@ def grow(source: str, only: set[str] | None) -> ast.Module:
     for node in tree.body:
         if not isinstance(node, ast.ClassDef):
             continue
-        is_fact = any(isinstance(d, ast.Call) and getattr(d.func, "id", "") == "_fact" for d in node.decorator_list)
-        if node.name in only if only is not None else is_fact or node.name in ROWS:
+        is_event = any(isinstance(d, ast.Call) and getattr(d.func, "id", "") == "_event" for d in node.decorator_list)
+        if node.name in only if only is not None else is_event or node.name in ROWS:
             node.body += ast.parse("extra: str | None = None").body
     return ast.fix_missing_locations(tree)
 

@@ -84,10 +84,10 @@ def _on_the_wire() -> Iterator[tuple[str, bool]]:
         ("plain messages", [published(n) for n in range(1, 6)]),
         ("plain leases", [ev.Leased(n, 1, extra=EXTRA) for n in range(1, 6)]),  # type: ignore[call-arg]
         ("plain completions", [ev.Completed(n, 1, extra=EXTRA) for n in range(1, 6)]),  # type: ignore[call-arg]
-        ("terms", [published(terms=ev.Terms(extra=EXTRA))]),  # type: ignore[call-arg]
+        ("extras", [published(extras=ev.Extras(extra=EXTRA))]),  # type: ignore[call-arg]
     ]
     note = ev.FailureNote(1, 1, "E", "m", extra=EXTRA)  # type: ignore[call-arg]
-    inner = published(terms=ev.Terms(extra=EXTRA))  # type: ignore[call-arg]
+    inner = published(extras=ev.Extras(extra=EXTRA))  # type: ignore[call-arg]
     several += [
         ("within DeadLettered", [ev.DeadLettered(1, inner, "r", 1, "E", "m", "", [note])]),
         ("within Replayed", [ev.Replayed(1, inner, 1, [note])]),
@@ -141,7 +141,7 @@ def _in_snapshots() -> Iterator[tuple[str, bool]]:
     events: list[Any] = [
         published(1, key="k", dedup="replace"),
         published(2),
-        published(3, terms=ev.Terms(result_us=5, extra=EXTRA)),  # type: ignore[call-arg]
+        published(3, extras=ev.Extras(result_us=5, extra=EXTRA)),  # type: ignore[call-arg]
         published(9),
         ev.Leased(2, 1, extra=EXTRA),  # type: ignore[call-arg]
         letter,
@@ -151,9 +151,9 @@ def _in_snapshots() -> Iterator[tuple[str, bool]]:
     found = States.decode(states.encode())
     messages = found.queue.messages
     yield "waiting messages in a snapshot", has(messages[1].published, messages[2].published, messages[3].published)
-    yield "terms in a snapshot", has(messages[3].published.terms)
+    yield "extras in a snapshot", has(messages[3].published.extras)
     yield "leases in a snapshot", has(messages[2].lease)
     yield "results in a snapshot", has(found.queue.results["m8"])
-    kept = found.dead_letters.letters[9].fact
+    kept = found.dead_letters.letters[9].event
     yield "dead letters in a snapshot", has(kept.published, *kept.failures)
     yield "handlers in a snapshot", has(found.handlers.handlers[handler.type].registered)

@@ -68,7 +68,7 @@ def test_text_counts_in_bytes_wherever_it_stands(one: str, two: str, three: str)
         ev.Reconfigured(one, {two: [three, {one: two}]}),
     ):
         assert written([event]) <= measure([event]).bytes + 16
-    draft = Draft(one, two, b"x", three, headers={one: two}, terms=ev.Terms(result_us=1))
+    draft = Draft(one, two, b"x", three, headers={one: two}, extras=ev.Extras(result_us=1))
     assert measure([ev.Published(2**40, *draft)]).bytes <= draft_bytes(draft)
 
 

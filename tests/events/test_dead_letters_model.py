@@ -90,7 +90,7 @@ class Letters(RuleBasedStateMachine):
             if passed and meant and (before_us is None or at_us < before_us):
                 expected.append((fact.number, at_us))
             passed = passed or fact.number == after
-        assert [(letter.fact.number, letter.failed_us) for letter in found] == expected[:limit]
+        assert [(letter.event.number, letter.failed_us) for letter in found] == expected[:limit]
 
     @rule(size=st.integers(1, 3))
     def page_through(self, size: int) -> None:
@@ -98,7 +98,7 @@ class Letters(RuleBasedStateMachine):
         seen: list[int] = []
         page = letters.select(self.state, letters.Selection(limit=size))
         while page:
-            seen += [letter.fact.number for letter in page]
+            seen += [letter.event.number for letter in page]
             page = letters.select(self.state, letters.Selection(limit=size, older_than=seen[-1]))
         assert seen == [fact.number for fact, _ in reversed(self.plain)]
 
@@ -110,11 +110,11 @@ class Letters(RuleBasedStateMachine):
 
     @invariant()
     def they_agree(self) -> None:
-        assert [(letter.fact, letter.failed_us) for letter in self.state.letters.values()] == self.plain
+        assert [(letter.event, letter.failed_us) for letter in self.state.letters.values()] == self.plain
         assert self.state.payload_bytes == sum(len(fact.published.payload) for fact, _ in self.plain)
         for fact, _ in self.plain:
             (found,) = letters.select(self.state, letters.Selection(id=fact.published.id))
-            assert found.fact == fact
+            assert found.event == fact
         for gone in (*self.risen, None):
             ident = "nobody" if gone is None else gone.published.id
             assert letters.select(self.state, letters.Selection(id=ident)) == []

@@ -13,7 +13,7 @@ from perdure.events.queue import decisions as rules
 from perdure.events.queue.endings import excess
 from perdure.events.queue.folds import evolve_all
 from perdure.events.queue.state import QueueState
-from perdure.events.vocabulary import Terms
+from perdure.events.vocabulary import Extras
 
 RESULTS = 5
 LIMITS = rules.Limits(results=RESULTS, held_keys=4)
@@ -58,7 +58,7 @@ def test_what_is_due_ends_in_bounded_looks_whatever_comes_together(messages: lis
         publish(
             state,
             [
-                Draft(f"m{n}", "t", b"x", due_us=due, expires_us=expires, priority=1, terms=Terms(result_us=20) if kept else None)
+                Draft(f"m{n}", "t", b"x", due_us=due, expires_us=expires, priority=1, extras=Extras(result_us=20) if kept else None)
                 for n, (due, expires, kept) in enumerate(messages)
             ],
         )
@@ -89,7 +89,7 @@ def test_nothing_wakes_or_goes_out_before_all_that_has_expired_is_known() -> Non
 
 def test_results_keep_their_bound_where_many_messages_end_in_one_commit() -> None:
     state = QueueState()
-    drafts = [Draft(f"m{n}", "t", b"", key=f"k{n}", dedup="replace", terms=Terms(result_us=20)) for n in range(20)]
+    drafts = [Draft(f"m{n}", "t", b"", key=f"k{n}", dedup="replace", extras=Extras(result_us=20)) for n in range(20)]
     publish(state, drafts)
     events = publish(state, [draft._replace(id=f"newer {draft.id}") for draft in drafts])
     kept = [event.id for event in events if isinstance(event, ev.ResultKept)]
@@ -116,7 +116,7 @@ def test_orphans_on_record_in_part_are_taken_for_the_same_after_another_crash() 
     """Where more was out than had workers, nobody knows what had started: not after half of them are on record either."""
     state = QueueState()
     publish(state, [Draft(f"m{n}", "t", b"", priority=1) for n in range(6)])
-    evolve_all(state, [ev.Leased(n, 1, 0, 5, "", ahead=n in {1, 2}) for n in range(1, 7)])
+    evolve_all(state, [ev.Leased(n, 1, 0, 5, "", prefetched=n in {1, 2}) for n in range(1, 7)])
     for _ in range(6):
         first = rules.orphans(state)[0]
         assert not first.started

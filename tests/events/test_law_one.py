@@ -175,18 +175,18 @@ class QueueMachine(RuleBasedStateMachine):
                 st.sampled_from([0, 0, 80]),
                 st.sampled_from([None, None, "g"]),
                 st.booleans(),
-                st.sampled_from([None, None, ev.Terms(result_us=90), ev.Terms(window_us=70), ev.Terms(key_parallelism=1)]),
+                st.sampled_from([None, None, ev.Extras(result_us=90), ev.Extras(window_us=70), ev.Extras(key_parallelism=1)]),
             ),
             min_size=1,
             max_size=4,
         )
     )
-    def publish(self, data: list[tuple[str, str | None, str, int, int, int, str | None, bool, ev.Terms | None]]) -> None:
+    def publish(self, data: list[tuple[str, str | None, str, int, int, int, str | None, bool, ev.Extras | None]]) -> None:
         drafts = []
-        for kind, key, dedup, priority, delay, ttl, group, again, terms in data:
-            bound_to_key = terms is not None and bool(terms.window_us or terms.key_parallelism)
-            if terms is not None and ((bound_to_key and key is None) or (terms.key_parallelism and dedup != "append")):
-                terms = None  # noqa: PLW2901 - the front door lets no such message in
+        for kind, key, dedup, priority, delay, ttl, group, again, extras in data:
+            bound_to_key = extras is not None and bool(extras.window_us or extras.key_parallelism)
+            if extras is not None and ((bound_to_key and key is None) or (extras.key_parallelism and dedup != "append")):
+                extras = None  # noqa: PLW2901 - the front door lets no such message in
             self.serial += not (again and self.serial)
             drafts.append(
                 Draft(
@@ -199,10 +199,10 @@ class QueueMachine(RuleBasedStateMachine):
                     due_us=self.now_us + delay if delay else 0,
                     expires_us=self.now_us + ttl if ttl else 0,
                     group=group,
-                    terms=terms,
+                    extras=extras,
                 )
             )
-            if terms is not None and terms.result_us:
+            if extras is not None and extras.result_us:
                 self.asked.add(f"id{self.serial}")
         before = dump_queue(self.live)
         try:
@@ -368,8 +368,9 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.in_runs.by_type == self.live.by_type
         assert self.in_runs.payload_bytes == self.live.payload_bytes
         assert {m.number: m.status for m in self.in_runs.living()} == {m.number: m.status for m in self.live.living()}
-        if not self.restarted:  # how a line is kept is no part of the state; that its order is the same is
-            assert {n: m.where for n, m in self.in_runs.messages.items()} == {n: m.where for n, m in self.live.messages.items()}
+        if not self.restarted:  # how a ready queue is kept is no part of the state; its order is
+            in_runs, live = ({n: m.queue_part for n, m in s.messages.items()} for s in (self.in_runs, self.live))
+            assert in_runs == live
         for kind in TYPES:
             everything = [Subscription(kind, 1_000, 1_000, RETRIES, 0)]
             next_out = expand(rules.deliver(self.live, everything, self.now_us))
@@ -435,7 +436,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert len(keys) == len(set(keys))
         assert len(groups) == len(set(groups))
         limited = [
-            (m.published.type, m.published.key) for m in self.out() if m.published.terms and m.published.terms.key_parallelism
+            (m.published.type, m.published.key) for m in self.out() if m.published.extras and m.published.extras.key_parallelism
         ]
         assert len(limited) == len(set(limited)), "a key limited to one has one out"
 

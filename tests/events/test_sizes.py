@@ -182,25 +182,25 @@ def delay(bench: Bench) -> None:
 
 
 def window(bench: Bench) -> None:
-    bench.publish("work", key=f"k{bench.serial}", dedup="replace", terms=ev.Terms(window_us=DAY_US))
-    bench.publish("work", key=f"k{bench.serial}", dedup="replace", terms=ev.Terms(window_us=SOON_US))
+    bench.publish("work", key=f"k{bench.serial}", dedup="replace", extras=ev.Extras(window_us=DAY_US))
+    bench.publish("work", key=f"k{bench.serial}", dedup="replace", extras=ev.Extras(window_us=SOON_US))
     bench.finish(bench.deliver())
     bench.time_passes(SOON_US)
 
 
 def results(bench: Bench) -> None:
-    bench.publish("work", terms=ev.Terms(result_us=DAY_US))
-    bench.publish("work", terms=ev.Terms(result_us=SOON_US))
+    bench.publish("work", extras=ev.Extras(result_us=DAY_US))
+    bench.publish("work", extras=ev.Extras(result_us=SOON_US))
     bench.finish(bench.deliver())
     bench.time_passes(SOON_US)
 
 
 def slots(bench: Bench) -> None:
-    terms = ev.Terms(key_parallelism=1)
-    bench.cancel(bench.publish("work", key="busy", dedup="append", terms=terms))
-    bench.cancel(bench.publish("work", key="busy", dedup="append", terms=terms, due_us=bench.now_us + DAY_US))
-    bench.publish("work", key=f"k{bench.serial}", dedup="append", terms=terms)
-    bench.publish("work", key=f"k{bench.serial}", dedup="append", terms=terms)
+    extras = ev.Extras(key_parallelism=1)
+    bench.cancel(bench.publish("work", key="busy", dedup="append", extras=extras))
+    bench.cancel(bench.publish("work", key="busy", dedup="append", extras=extras, due_us=bench.now_us + DAY_US))
+    bench.publish("work", key=f"k{bench.serial}", dedup="append", extras=extras)
+    bench.publish("work", key=f"k{bench.serial}", dedup="append", extras=extras)
     bench.finish(bench.deliver())
     bench.finish(bench.deliver())
 
@@ -268,7 +268,7 @@ def purged_letters(bench: Bench) -> None:
     (place,) = bench.deliver()
     bench.do(Fail(*place, "E", "m", "t", 0, "never"))
     if len(bench.letters.letters) > 3:
-        bench.do(Purge([death(letter.fact) for letter in bench.letters.letters.values()], "all"))
+        bench.do(Purge([death(letter.event) for letter in bench.letters.letters.values()], "all"))
 
 
 def quarantined(bench: Bench) -> None:
@@ -347,7 +347,7 @@ def heads() -> Bench:
     for draft in (
         Draft("head", "work", b"h", None, None),
         Draft("head of group", "work", b"h", None, None, group="busy"),
-        Draft("head of key", "work", b"h", "busy", "append", terms=ev.Terms(key_parallelism=1)),
+        Draft("head of key", "work", b"h", "busy", "append", extras=ev.Extras(key_parallelism=1)),
         Draft("head of shop", "shop", b"h", None, None),
     ):
         bench.do(Publish([draft]))

@@ -26,7 +26,7 @@ FEW, MANY = 100, 3_000
 TIMES = 20
 """A command is run so often: now and then one tidies up after many."""
 LONG_US = 10**12
-SLOT = ev.Terms(key_parallelism=1)
+SLOT = ev.Extras(key_parallelism=1)
 
 Scenario = tuple["Callable[[int], dict[str, Any]]", "Callable[[Bench, int], None]"]
 
@@ -55,8 +55,8 @@ class Bench:
     def deliver(self, kind: str = "t") -> list[tuple[int, str, int]]:
         leases = rules.deliver(self.state, [Subscription(kind, 1, 1, 5, 0)], self.now_us)
         evolve_all(self.state, leases)
-        singly: list[Any] = expand(leases)
-        return [(lease.number, self.state.look(lease.number).published.id, lease.attempt) for lease in singly]  # type: ignore[union-attr]
+        free_worker_only: list[Any] = expand(leases)
+        return [(lease.number, self.state.look(lease.number).published.id, lease.attempt) for lease in free_worker_only]  # type: ignore[union-attr]
 
     def handle(self, kind: str = "t") -> None:
         for place in self.deliver(kind):
@@ -136,8 +136,8 @@ SCENARIOS: dict[str, Scenario] = {
     "plain and keyed": (lambda n: {"key": f"k{n}", "dedup": "append"} if n % 2 else {"type": "t"}, publish_and_handle),
     "keyed": (lambda n: {"key": f"k{n}", "dedup": "replace"}, replace_one),
     "one key": (lambda _: {"key": "k", "dedup": "append"}, publish_and_handle),
-    "slots": (lambda _: {"key": "k", "dedup": "append", "terms": SLOT}, publish_and_handle),
-    "slots, called off": (lambda _: {"key": "k", "dedup": "append", "terms": SLOT}, cancel_the_last),
+    "slots": (lambda _: {"key": "k", "dedup": "append", "extras": SLOT}, publish_and_handle),
+    "slots, called off": (lambda _: {"key": "k", "dedup": "append", "extras": SLOT}, cancel_the_last),
     "group": (lambda _: {"group": "g"}, publish_and_handle),
     "group, called off": (lambda _: {"group": "g"}, cancel_the_last),
     "group, replayed": (lambda _: {"group": "g"}, die_and_replay),
@@ -147,8 +147,8 @@ SCENARIOS: dict[str, Scenario] = {
     "delay": (lambda n: {"due_us": 1_000 + n}, let_time_pass_and_handle),
     "retries": (lambda n: {"headers": {"n": str(n)}}, fail_and_try_again),
     "letters": (lambda _: {"type": "t"}, die_for_good),
-    "results": (lambda _: {"terms": ev.Terms(result_us=LONG_US)}, publish_and_handle),
-    "windows": (lambda n: {"key": f"k{n}", "dedup": "replace", "terms": ev.Terms(window_us=LONG_US)}, publish_and_handle),
+    "results": (lambda _: {"extras": ev.Extras(result_us=LONG_US)}, publish_and_handle),
+    "windows": (lambda n: {"key": f"k{n}", "dedup": "replace", "extras": ev.Extras(window_us=LONG_US)}, publish_and_handle),
     "consumers": (lambda _: {"type": "t"}, check_out_and_extend),
 }
 
@@ -209,5 +209,6 @@ def test_types_in_turns_share_as_few_parcels_as_one_type_alone() -> None:
     assert len(bench.state.blocks) == 3
     assert sum(block.n for block in bench.state.blocks.values()) == MANY
     for kind in range(3):
-        numbers = [number for turn in bench.state.lines[f"t{kind}"].first(MANY) if isinstance(turn, range) for number in turn]
+        turns = bench.state.ready_queues[f"t{kind}"].first(MANY)
+        numbers = [number for turn in turns if isinstance(turn, range) for number in turn]
         assert numbers == [n for n in range(1, MANY + 1) if n % 3 == kind]

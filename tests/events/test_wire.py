@@ -80,8 +80,8 @@ def of(cls: Any) -> st.SearchStrategy[Any]:
     return st.builds(cls, **{name: by_type(getattr(hints[name], "__forward_arg__", hints[name])) for name in cls._fields})
 
 
-notes, terms = of(ev.FailureNote), of(ev.Terms)
-BY_TYPE["Terms"] = terms
+notes, extras = of(ev.FailureNote), of(ev.Extras)
+BY_TYPE["Extras"] = extras
 BY_TYPE["list[FailureNote]"] = st.lists(notes, max_size=3)
 published = of(ev.Published)
 BY_TYPE["Published"] = published

@@ -44,7 +44,7 @@ def check(system: SimulatedSystem) -> None:
     letters: Any = system.runtime.directory.actors["dead_letters"]
     whole = States(queue.state, dead_letters=letters.state)
     for state in (queue.state, States.decode(whole.encode()).queue):
-        assert state.dead_bytes == sum(letter_bytes(letter.fact) for letter in letters.state.letters.values())
+        assert state.dead_bytes == sum(letter_bytes(letter.event) for letter in letters.state.letters.values())
         assert state.results_bytes == sum(map(result_bytes, queue.state.results.values()))
 
 

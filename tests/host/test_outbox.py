@@ -137,7 +137,7 @@ def test_all_of_the_handlers_policy_holds_for_the_outbox(folder: Path, database:
     with system:
         perdure.OutboxRelay(system, lambda: sqlite3.connect(database)).relay_once()
         published: list[Any] = [record.event for record in system.audit.events(type="Published")]
-    policies = {e.id: (e.dedup, e.terms and (e.terms.window_us, e.terms.key_parallelism)) for e in published}
+    policies = {e.id: (e.dedup, e.extras and (e.extras.window_us, e.extras.key_parallelism)) for e in published}
     assert policies == {
         "limited": ("append", (0, 1)),
         "replacing": ("replace", None),

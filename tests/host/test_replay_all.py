@@ -124,7 +124,7 @@ def test_purge_counts_what_it_removed(monkeypatch: pytest.MonkeyPatch) -> None:
         def select(selection: Any) -> Any:
             found = letters(selection)
             monkeypatch.undo()
-            system.dead_letters.replay(found[0].fact.published.id)
+            system.dead_letters.replay(found[0].event.published.id)
             return found
 
         monkeypatch.setattr(system.dead_letters, "_select", select)

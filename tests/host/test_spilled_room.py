@@ -191,7 +191,7 @@ def test_what_is_needed_of_sparse_files_is_moved_in_bounded_steps(tmp_path: Path
     assert state.spill is not None
     assert state.spill.size == state.spilled_bytes == 20_000 * 300
     for k in range(20):
-        lease(state, range(k * 1_000 + 2, k * 1_000 + 1_001), 0, 5, ahead=False)
+        lease(state, range(k * 1_000 + 2, k * 1_000 + 1_001), 0, 5, prefetched=False)
         complete(state, range(k * 1_000 + 2, k * 1_000 + 1_001))
     assert state.spilled_bytes == 20 * 300
     steps = 1
@@ -210,7 +210,7 @@ def test_what_is_needed_of_sparse_files_is_moved_in_bounded_steps(tmp_path: Path
 
 
 def complete_one_in_line(state: QueueState, number: int) -> None:
-    lease(state, range(number, number + 1), 0, 5, ahead=False)
+    lease(state, range(number, number + 1), 0, 5, prefetched=False)
     complete(state, (number,))
 
 
@@ -219,7 +219,7 @@ def test_a_full_disk_leaves_what_is_to_be_moved_where_it_is(tmp_path: Path, monk
     spill = PayloadSpill(tmp_path)
     state = QueueState(spill=spill, resident_max=0)
     enter_plain(state, 1, "t", [f"{i}" for i in range(1_000)], [body(i) for i in range(1_000)])
-    lease(state, range(1, 900), 0, 5, ahead=False)
+    lease(state, range(1, 900), 0, 5, prefetched=False)
     complete(state, range(1, 900))
 
     def full(_payloads: list[bytes]) -> list[bytes]:

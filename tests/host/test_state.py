@@ -14,7 +14,7 @@ from perdure.events.commands import Cancel, Draft, Publish
 from perdure.events.limits import Limits
 from perdure.events.queue import decisions as queue_rules
 from perdure.events.queue.folds import evolve_all
-from perdure.events.queue.lookup import stand
+from perdure.events.queue.lookup import look_up
 from perdure.events.queue.state import QueueState
 
 if TYPE_CHECKING:
@@ -119,8 +119,8 @@ def test_how_a_message_ended_is_forgotten_with_its_id() -> None:
         for command in (Publish([Draft(f"m{n}", "t", b"")]), Cancel(f"m{n}", "")):
             evolve_all(state, queue_rules.decide(state, command, 1, Limits()))
     assert len(state.fates) == 3
-    assert [stand(state, f"m{n}").status for n in (0, 6, 7, 9)] == ["unknown", "unknown", "cancelled", "cancelled"]
+    assert [look_up(state, f"m{n}").status for n in (0, 6, 7, 9)] == ["unknown", "unknown", "cancelled", "cancelled"]
     plain = dump_queue(state)
-    assert stand(load_queue(plain), "m9").status == "cancelled"
+    assert look_up(load_queue(plain), "m9").status == "cancelled"
     del plain["fates"]
-    assert stand(load_queue(plain), "m9").status == "ended"
+    assert look_up(load_queue(plain), "m9").status == "ended"
