@@ -38,10 +38,9 @@ from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 from perdure.publishing.publish_future import PublishFuture
 from perdure.publishing.results import Results
-from perdure.runtime import live_systems as living
-from perdure.runtime import serving
+from perdure.runtime import live_systems, serving
 from perdure.runtime.engine import Engine
-from perdure.runtime.step_thread import Apart
+from perdure.runtime.step_thread import StepThread
 from perdure.store import EventStore, History, SegmentStore, canonical_address
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class _Beginning:
     """Nobody waits for it any more: what it has begun is to be ended."""
     refused = False
     """It has failed by itself, and left nothing."""
-    run: living.Run | None = None
+    run: live_systems.Run | None = None
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -140,12 +139,12 @@ class System(Handling, Results):
         self._beginning = _Beginning()
         """The last start."""
         self._hooks = Hooks()
-        self._by_hand = set()
+        self._checked_out_types = set()
         self._store = store or self._folder_store(folder)
         self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers(path=config))
         self._lifecycle = threading.Lock()
         """Held while a start or a stop is made, by the thread that makes it, never by one that waits for that."""
-        self._life: living.Run | None = None
+        self._live_run: live_systems.Run | None = None
         self._parts: list[Callable[[], Part | None]] = []
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
@@ -153,7 +152,7 @@ class System(Handling, Results):
         self.audit = Audit(store=self._store)
         self.recovery: Recovery | None = None
         """What the last start did to recover; None before the first."""
-        living.make_known(self)
+        live_systems.remember_system(self)
 
     def _folder_store(self, folder: str | Path | None) -> EventStore:
         if folder is None:
@@ -188,7 +187,7 @@ class System(Handling, Results):
     @staticmethod
     def live(folder: str | Path) -> System | None:
         """Give the System of this very process that runs in `folder`, for example one that an earlier notebook cell has started."""
-        found: System | None = living.live(canonical_address(folder))
+        found: System | None = live_systems.live(canonical_address(folder))
         return found
 
     def start(self) -> None:
@@ -207,7 +206,9 @@ class System(Handling, Results):
         if loop is not None and loop is self._loop and self._hooks:
             msg = "start: its hooks run on this very event loop, which a start would block; use `async with system:`"
             raise PerdureError(msg)
-        if (HERE.actor is not None or CALLER.get() is not None) and living.is_ending(living.place_of(self._store), self):
+        if (HERE.actor is not None or CALLER.get() is not None) and live_systems.is_ending(
+            live_systems.address_of(self._store), self
+        ):
             msg = "start: it waits until the system has stopped, and that waits for the handler (or callback) that calls it"
             raise WouldDeadlock(msg)
         if self._engine is not None:
@@ -222,9 +223,9 @@ class System(Handling, Results):
             raise
 
     def _apart(self, step: Callable[[], None], name: str) -> None:
-        apart = Apart(self._executor, step, name)
-        apart.begin()
-        apart.wait()
+        step_thread = StepThread(self._executor, step, name)
+        step_thread.begin()
+        step_thread.wait()
 
     def _start(self, beginning: _Beginning) -> None:
         with self._lifecycle:
@@ -245,8 +246,8 @@ class System(Handling, Results):
         logger.info("%s", self._configuration)
         self._registered.check_processes()
         self._registered.tell_unused()
-        place = living.place_of(self._store)
-        living.settle(place)
+        address = live_systems.address_of(self._store)
+        live_systems.wait_until_stopped(address)
         opened = self._store.open()
         try:
             self.drafts.ids.begin(opened.epoch)
@@ -256,8 +257,8 @@ class System(Handling, Results):
         except BaseException:
             self._store.abandon()
             raise
-        beginning.run = self._life = living.Run(self, engine, place, self.options.grace_s)
-        living.enter(self._life)
+        beginning.run = self._live_run = live_systems.Run(self, engine, address, self.options.grace_s)
+        live_systems.remember_run(self._live_run)
         self._engine = engine
         try:
             specs, schedules = dict(self._registered.specs), dict(self._registered.schedules)
@@ -269,10 +270,10 @@ class System(Handling, Results):
         except BaseException:
             self._engine = None
             try:
-                engine.dismiss(self._not_running())
+                engine.shut_down(self._not_running())
             finally:
-                self._life.leave()
-                self._life = None  # a stop that waits for this start finds nothing to end
+                self._live_run.leave()
+                self._live_run = None  # a stop that waits for this start finds nothing to end
             raise
 
     def _host_loop(self) -> asyncio.AbstractEventLoop | None:
@@ -294,12 +295,12 @@ class System(Handling, Results):
         In a handler, in a callback of a future, or on the event loop that the handlers run on, it only begins to stop and returns
         at once: the handler has its grace to end. Any other call of `stop` waits for it.
         """
-        stopping: Apart | None = None
+        stopping: StepThread | None = None
         try:
             grace_s = self.options.grace_s if grace is None else checked_seconds("grace", grace)
             if self._engine is None and not self._lifecycle.locked():
                 return
-            stopping = Apart(self._executor, lambda: self._stop(grace_s, None), "stop")
+            stopping = StepThread(self._executor, lambda: self._stop(grace_s, None), "stop")
             stopping.begin()
             if HERE.actor is None and CALLER.get() is None and not self._is_on_its_loop():
                 stopping.wait()
@@ -307,8 +308,8 @@ class System(Handling, Results):
             raise
         except BaseException:
             if (engine := self._engine) is not None:
-                engine.hurry()
-            stopping = stopping or Apart(self._executor, lambda: self._stop(0.0, None), "stop")
+                engine.end_grace()
+            stopping = stopping or StepThread(self._executor, lambda: self._stop(0.0, None), "stop")
             stopping.begin()
             stopping.wait()
             raise
@@ -322,19 +323,19 @@ class System(Handling, Results):
         except RuntimeError:
             return False
 
-    def _stop(self, grace_s: float, only: living.Run | None) -> None:
+    def _stop(self, grace_s: float, only: live_systems.Run | None) -> None:
         """Stop what runs; with `only`, nothing but that run."""
         with self._lifecycle:
-            run = self._life
+            run = self._live_run
             if run is not None and (only is None or only is run):
                 self._end(grace_s, run)
 
-    def _end(self, grace_s: float, run: living.Run) -> None:
+    def _end(self, grace_s: float, run: live_systems.Run) -> None:
         self._why_not_running = "it was stopped. Start it again to publish, with `with system:`, `start()` or `serve()`"
         try:
             run.end(grace_s, self._not_running())
         finally:
-            self._engine = self._life = None
+            self._engine = self._live_run = None
 
     def serve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
         """Run until SIGTERM or SIGINT comes, then stop in good order; for a process that does nothing else. In the main thread.
@@ -377,24 +378,24 @@ class System(Handling, Results):
         return list(dict.fromkeys(part for part in found if part is not None))
 
     def _in_a_forked_child(self, parent: int) -> None:
-        """Take note, in a forked child, that the threads have stayed with the parent. For `living`."""
+        """Take note, in a forked child, that the threads have stayed with the parent. For `live_systems`."""
         self._lifecycle = threading.Lock()  # a thread that is gone may have held it
         if self._seed is None:
             self._rng.seed()
             self.drafts.ids.begin_anew(self._rng)
         if self._engine is not None:
-            self._engine = self._life = None
-            self._why_not_running = living.why_forked(parent)
+            self._engine = self._live_run = None
+            self._why_not_running = live_systems.why_forked(parent)
             self.audit = Audit(store=self._store.separate_reader())  # reads what the parent writes from now on
 
     def __enter__(self) -> Self:
         """Start; see `start`."""
-        before = self._life
+        before = self._live_run
         try:
             self.start()
             return self  # noqa: TRY300 - what strikes after the start, and before the block begins, must not leave it running
         except BaseException:
-            if self._life is not before:
+            if self._live_run is not before:
                 self.stop(0.0)
             raise
 
@@ -453,7 +454,7 @@ class System(Handling, Results):
         """
         lease = checked_seconds("lease", lease, above_zero=True)
         name = self.drafts.handled(type)
-        self._by_hand.add(name)
+        self._checked_out_types.add(name)
         spec = self._registered.specs.get(name)
         if retries is None:
             retries = self.options.retries if spec is None else spec.retries

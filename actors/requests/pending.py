@@ -308,7 +308,7 @@ class PendingRequests:
         """Let those outside ask again."""
         self.closed = None
 
-    def disown(self, error: NotRunning) -> None:
+    def discard_after_fork(self, error: NotRunning) -> None:
         """In a forked child: what waits here is the parent's, and is answered there; whoever asks here is refused."""
         self.closed = error
         outstanding, self.outstanding = self.outstanding, {}

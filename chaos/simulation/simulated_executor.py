@@ -17,7 +17,7 @@ from perdure.actors.core.actor import ActorKilled
 from perdure.actors.core.answer import Answer
 from perdure.actors.workers.worker import Worker
 from perdure.chaos.disk.memory_disk import Killed
-from perdure.runtime import live_systems as living
+from perdure.runtime import live_systems
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,7 +204,7 @@ class SimulatedExecutor:
             ActorRegistry.unregister(seat.actor.actor_ref)
         self._seats.clear()
         self.current = None
-        living.forget(self)
+        live_systems.forget(self)
 
     def point(self) -> None:
         """Something is being done that an actor, or the process, may die before: a message told, a file written."""

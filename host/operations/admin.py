@@ -64,7 +64,7 @@ class Admin:
             ids_forgotten=report.ids_forgotten,
             ids_remembered_since=moment(since_ms * 1000) if since_ms else None,
             progress=progress,
-            machinery=dict(runtime.health.counters),
+            runtime_counters=dict(runtime.health.counters),
         )
 
     def handlers(self) -> dict[str, HandlerInfo]:

@@ -83,7 +83,7 @@ class Metrics:
     Live only."""
     progress: dict[str, tuple[float, str]] = attrs.field(factory=dict, eq=False)
     """Id to (percent, note) of what is running and has told; live only."""
-    machinery: dict[str, int] = attrs.field(factory=dict, eq=False)
+    runtime_counters: dict[str, int] = attrs.field(factory=dict, eq=False)
     """What happened to the actors in this run: deaths, restarts, I/O errors, snapshots; live only."""
 
 

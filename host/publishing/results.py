@@ -59,7 +59,7 @@ class Results(Publishing):
         name = self.drafts.names.name(type(message))
         self._check_running()
         check_outside_hooks(self.runtime, call)
-        if name not in self.runtime.pools.by_type and name not in self._by_hand:
+        if name not in self.runtime.pools.by_type and name not in self._checked_out_types:
             there = ", ".join(sorted(self.runtime.pools.by_type)) or "nothing"
             msg = (
                 f"{call}: nothing here handles {name}, so it would wait for ever; there are handlers for: {there}. Register one, "

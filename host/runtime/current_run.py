@@ -25,7 +25,7 @@ class Running:
     """The part of `System` that all others stand on."""
 
     _engine: Engine | None = None
-    _by_hand: set[str]
+    _checked_out_types: set[str]
     """The types of which a message was checked out by hand, or tried to be: somebody consumes them here."""
     _why_not_running = (
         "it was not started. Use `with system:` or `async with system:`, or call `start()`; a process that does nothing else calls "

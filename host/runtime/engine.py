@@ -89,7 +89,7 @@ class Engine:
         self._store = store
         self._clock = clock
         self._options = options
-        self._dismissed = self._hurried = False
+        self._is_shut_down = self._hurried = False
         self._switching: tuple[float, float] | None = None
         self._collector: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None
         self._states, self._base = recover(
@@ -252,7 +252,7 @@ class Engine:
     def _replace_supervisor(self, dead: Actor, cause: BaseException) -> None:
         """Start another supervisor, unless it dies too often. Runs in the thread of the one that is dead."""
         runtime = self.runtime
-        if self._dismissed or runtime.health.failed is not None:
+        if self._is_shut_down or runtime.health.failed is not None:
             return
         if not isinstance(cause, ActorKilled):
             logger.error("actor supervisor died: %r", cause, exc_info=cause)
@@ -276,9 +276,9 @@ class Engine:
             if not failed:
                 self._quiesce(grace_s)
         finally:
-            self.dismiss(why, until_s - runtime.executor.monotonic_s())
+            self.shut_down(why, until_s - runtime.executor.monotonic_s())
 
-    def hurry(self) -> None:
+    def end_grace(self) -> None:
         """End the grace period of a stop that is under way."""
         self._hurried = True
         self.runtime.directory.tell("dispatcher", Hurry())
@@ -315,21 +315,21 @@ class Engine:
     def _in_callbacks(self) -> list[str]:
         return [name for name in LEAVING if (actor := self.runtime.directory.actors.get(name)) is not None and actor.in_callback]
 
-    def disown(self, why: NotRunning) -> None:
+    def discard_after_fork(self, why: NotRunning) -> None:
         """In a forked child: none of this is here but its memory; the parent's files and locks are left alone."""
-        self._dismissed = True
+        self._is_shut_down = True
         self._restore_collector()
         self.runtime.health.closing = True
-        self.runtime.pending.disown(why)
+        self.runtime.pending.discard_after_fork(why)
 
-    def dismiss(self, why: NotRunning, seconds: float = 0.0) -> None:
+    def shut_down(self, why: NotRunning, seconds: float = 0.0) -> None:
         """Run the stop hooks, within so many seconds, and let the actors go; the journal closes the store.
 
         They go in the order in which they still tell each other something.
         What the host's code holds up is left behind, as a daemon thread that can write nothing any more.
         """
         runtime = self.runtime
-        runtime.health.closing = self._dismissed = True
+        runtime.health.closing = self._is_shut_down = True
         self._restore_collector()
         left: list[str] = []
         try:

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from perdure.runtime.engine import Engine
     from perdure.store import EventStore
 
-__all__ = ["Run", "enter", "live", "make_known", "place_of", "settle", "why_forked"]
+__all__ = ["Run", "address_of", "live", "remember_run", "remember_system", "wait_until_stopped", "why_forked"]
 
 logger = logging.getLogger("perdure")
 
-LET_GO_S = 10.0
+STOP_WAIT_S = 10.0
 """How long a start waits for a run of this very process that is being stopped, beyond the grace period of that."""
 
 
@@ -43,10 +43,10 @@ class Owner(Protocol):
 class Run:
     """One run, from before its first thread until its folder is free again."""
 
-    def __init__(self, system: Owner, engine: Engine, place: str | None, grace_s: float) -> None:
+    def __init__(self, system: Owner, engine: Engine, address: str | None, grace_s: float) -> None:
         self.system = weakref.ref(system)
         self.engine = engine
-        self.place = place
+        self.address = address
         self.grace_s = grace_s
         self.is_ending = False
         self.ended = threading.Event()
@@ -79,17 +79,17 @@ _systems: weakref.WeakSet[Owner] = weakref.WeakSet()
 """All that were made and are still there, whether they run or not: a forked child has to know them."""
 
 
-def place_of(store: EventStore) -> str | None:
+def address_of(store: EventStore) -> str | None:
     """Return the address that all stores of one log share in this process; None for a log that only its store object can reach."""
     return None if store.address is None else canonical_address(store.address)
 
 
-def make_known(system: Owner) -> None:
+def remember_system(system: Owner) -> None:
     """Take note of a System that was made."""
     _systems.add(system)
 
 
-def enter(run: Run) -> None:
+def remember_run(run: Run) -> None:
     """Take note of a run that begins."""
     _runs.append(run)
 
@@ -101,24 +101,24 @@ def forget(executor: object) -> None:
             run.leave()
 
 
-def live(place: str) -> Any:
+def live(address: str) -> Any:
     """Give the System of this process that runs in a folder; None where there is none."""
-    found = (run.system() for run in [*_runs] if run.place == place and not run.is_ending)
+    found = (run.system() for run in [*_runs] if run.address == address and not run.is_ending)
     return next((system for system in found if system is not None), None)
 
 
-def is_ending(place: str | None, system: Owner) -> bool:
+def is_ending(address: str | None, system: Owner) -> bool:
     """Tell whether a run of a system, or another in its folder, is being stopped."""
-    return any(run.is_ending for run in [*_runs] if run.system() is system or (place is not None and run.place == place))
+    return any(run.is_ending for run in [*_runs] if run.system() is system or (address is not None and run.address == address))
 
 
-def settle(place: str | None) -> None:
+def wait_until_stopped(address: str | None) -> None:
     """Wait for the runs in a folder that are being stopped, among them those whose System was dropped."""
-    if any(run.place == place for run in [*_runs]):
+    if any(run.address == address for run in [*_runs]):
         gc.collect()  # a System refers to itself: it may have been dropped, and not collected yet
-    until_s = time.monotonic() + LET_GO_S
+    until_s = time.monotonic() + STOP_WAIT_S
     for run in [*_runs]:
-        if run.place == place and run.is_ending:
+        if run.address == address and run.is_ending:
             run.ended.wait(max(0.0, until_s + run.grace_s - time.monotonic()))
 
 
@@ -132,7 +132,7 @@ def _dropped(run: Run) -> None:
     run.is_ending = True
     _thread.start_new_thread(_end, (run, "its System was dropped without `stop()`"))
     msg = (
-        f"the System in {run.place or 'memory'} was dropped without `stop()`; it is being stopped. Use `with system:`, or call "
+        f"the System in {run.address or 'memory'} was dropped without `stop()`; it is being stopped. Use `with system:`, or call "
         "`stop()`, and keep a reference to it for as long as it is to run."
     )
     warnings.warn(msg, ResourceWarning, stacklevel=2)
@@ -140,10 +140,10 @@ def _dropped(run: Run) -> None:
 
 def _end(run: Run, why: str) -> None:
     try:
-        logger.warning("the system in %s is stopped: %s", run.place or "memory", why)
+        logger.warning("the system in %s is stopped: %s", run.address or "memory", why)
         run.end(run.grace_s, NotRunning(f"the system takes no messages: {why}"))
     except Exception:
-        logger.exception("the system in %s could not be stopped in good order; the next start recovers it", run.place or "memory")
+        logger.exception("the system in %s could not be stopped in good order; the next start recovers it", run.address or "memory")
 
 
 @atexit.register
@@ -162,7 +162,7 @@ def _in_a_forked_child() -> None:
     parent = os.getppid()
     for run in runs:
         run._dropped.detach()  # noqa: SLF001 - this module's own
-        run.engine.disown(forked(parent))
+        run.engine.discard_after_fork(forked(parent))
     for system in list(_systems):
         system._in_a_forked_child(parent)  # noqa: SLF001 - the front door's own
 

@@ -73,7 +73,7 @@ class _Asked:
         self._queue.put(number)
         engine = self._system._engine  # noqa: SLF001 - the front door's own
         if self._times > 1 and engine is not None:
-            engine.hurry()
+            engine.end_grace()
 
     def within(self, timeout_s: float) -> bool:
         try:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.executor import Executor
 
-__all__ = ["Apart"]
+__all__ = ["StepThread"]
 
 LOOK_S = 0.1
 
 
-class Apart:
+class StepThread:
     """A step that is begun once, by whichever call asks first, and can be waited for by any number of threads."""
 
     def __init__(self, executor: Executor, step: Callable[[], None], name: str) -> None:

@@ -317,7 +317,7 @@ def test_journal_refuses_the_request_that_no_frame_takes_and_lives() -> None:
             system.ask("queue", Publish([Draft("big", name, b"x" * 30_000)]))
         assert system.publish(Job(1))
         numbers = system.admin.metrics()
-        assert (numbers.published, numbers.machinery.get("actor_deaths", 0)) == (1, 0)
+        assert (numbers.published, numbers.runtime_counters.get("actor_deaths", 0)) == (1, 0)
 
 
 @pytest.mark.usefixtures("tiny_frames")
@@ -336,7 +336,7 @@ def test_journal_fails_the_outcome_that_no_frame_takes_and_lives(monkeypatch: py
         (letter,) = system.dead_letters.list()
         assert letter.exception == "perdure.InvalidMessage"
         numbers = system.admin.metrics()
-        assert (numbers.completed, numbers.machinery.get("actor_deaths", 0)) == (5, 0)
+        assert (numbers.completed, numbers.runtime_counters.get("actor_deaths", 0)) == (5, 0)
 
 
 @pytest.mark.usefixtures("tiny_frames")

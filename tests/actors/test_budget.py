@@ -138,7 +138,7 @@ def test_a_snapshot_of_a_damaged_log_is_that_requests_error(tmp_path: Path) -> N
                 system.admin.snapshot()
         assert system.running
         assert system.publish(Job(11))
-        assert system.admin.metrics().machinery.get("actor_deaths", 0) == 0
+        assert system.admin.metrics().runtime_counters.get("actor_deaths", 0) == 0
 
 
 NOTHING: dict[str, object] = {}
@@ -171,4 +171,4 @@ def test_whatever_fails_in_a_request_is_that_requests_error(monkeypatch: pytest.
                 call(system)
         call(system)
         assert system.running
-        assert system.admin.metrics().machinery.get("actor_deaths", 0) == 0
+        assert system.admin.metrics().runtime_counters.get("actor_deaths", 0) == 0

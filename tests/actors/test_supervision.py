@@ -184,4 +184,4 @@ def test_an_idle_worker_among_many_is_replaced_soon_after_its_death() -> None:
             victim = system.actors[name]
             system.actors.kill(name)
             until(lambda name=name, victim=victim: system.actors[name] is not victim)  # type: ignore[misc]
-        assert system.admin.metrics().machinery["actor_restarts"] == 4
+        assert system.admin.metrics().runtime_counters["actor_restarts"] == 4

@@ -60,8 +60,8 @@ def test_publish_that_cannot_be_written_is_refused_alone() -> None:
         assert len({future.result(timeout=PATIENCE_S) for future in futures}) == 300
         system.drain(timeout=PATIENCE_S)
         numbers = system.admin.metrics()
-        assert (numbers.published, numbers.completed, numbers.machinery.get("actor_deaths", 0)) == (300, 300, 0)
-        assert numbers.machinery["unwritable"] >= 1
+        assert (numbers.published, numbers.completed, numbers.runtime_counters.get("actor_deaths", 0)) == (300, 300, 0)
+        assert numbers.runtime_counters["unwritable"] >= 1
         assert sorted(handled) == sorted([str(n) for n in range(100)] + [f"{n}.{i}" for n in range(20) for i in range(10)])
         assert not system.runtime.pending.outstanding, "nothing is sent again for ever"
 
@@ -90,7 +90,7 @@ def test_outcome_that_cannot_be_written_fails_its_attempt(monkeypatch: pytest.Mo
         assert (letter.id, letter.attempts, letter.exception) == (ids[1], 2, "perdure.InvalidMessage")
         assert "cannot be put on record" in letter.error
         numbers = system.admin.metrics()
-        assert (numbers.ready, numbers.published, numbers.machinery.get("actor_deaths", 0)) == (2, 5, 0), "two children wait"
+        assert (numbers.ready, numbers.published, numbers.runtime_counters.get("actor_deaths", 0)) == (2, 5, 0), "two children wait"
         assert handled.count("bad") == 2
 
 
@@ -105,7 +105,7 @@ def test_change_that_cannot_be_written_is_refused() -> None:
         assert system.admin.handlers()[name].parallelism == 3
         system.publish(Job("x"))
         system.drain(timeout=PATIENCE_S)
-        assert system.admin.metrics().machinery.get("actor_deaths", 0) == 0
+        assert system.admin.metrics().runtime_counters.get("actor_deaths", 0) == 0
 
 
 def test_fact_about_the_machinery_is_given_up_and_those_after_it_are_on_record() -> None:
@@ -114,9 +114,9 @@ def test_fact_about_the_machinery_is_given_up_and_those_after_it_are_on_record()
         system.runtime.directory.tell("supervisor", ev.Stopped("\ud800"))
         system.runtime.directory.tell("supervisor", ev.Stopped("after"))
         until(lambda: [record.event for record in system.audit.events(type="Stopped")] == [ev.Stopped("after")])
-        machinery = system.admin.metrics().machinery
-        assert machinery.get("actor_deaths", 0) == 0
-        assert machinery["unwritable"] == 1
+        counters = system.admin.metrics().runtime_counters
+        assert counters.get("actor_deaths", 0) == 0
+        assert counters["unwritable"] == 1
 
 
 def test_fact_that_nobody_asked_for_costs_one_journal() -> None:
@@ -125,7 +125,7 @@ def test_fact_that_nobody_asked_for_costs_one_journal() -> None:
     with system:
         term = cast("Decider", system.runtime.directory.actors["queue"]).term
         system.runtime.directory.tell("journal", Append("queue", term, 0, [ev.Stopped("\ud800")], [], []))
-        until(lambda: system.admin.metrics().machinery.get("actor_deaths", 0) == 1)
+        until(lambda: system.admin.metrics().runtime_counters.get("actor_deaths", 0) == 1)
         system.publish(Job("x"))
         system.drain(timeout=PATIENCE_S)
         assert system.admin.metrics().completed == 1

@@ -167,5 +167,5 @@ def test_the_death_of_the_supervisor_is_on_record_and_counted(tmp_path: Path) ->
     with system:
         for n in (1, 2, 3):
             killed(system, "supervisor")
-            until(lambda n=n: system.admin.metrics().machinery.get("actor_restarts", 0) == n)  # type: ignore[misc]
+            until(lambda n=n: system.admin.metrics().runtime_counters.get("actor_restarts", 0) == n)  # type: ignore[misc]
     assert restarts(tmp_path / "data") == {("supervisor", 1), ("supervisor", 2), ("supervisor", 3)}

@@ -68,7 +68,7 @@ def work(folder: Path, tell: Tell, make_room: Callable[[], None]) -> None:
             number += 1
             assert publish(system, number, tell)
         system.drain(timeout=PATIENCE_S)
-        tell(f"io_errors {system.admin.metrics().machinery['io_errors']}")
+        tell(f"io_errors {system.admin.metrics().runtime_counters['io_errors']}")
 
 
 def hold(folder: Path, told: list[str], census: Census) -> None:

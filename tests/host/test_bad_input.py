@@ -191,7 +191,7 @@ def test_operator_who_asks_for_what_cannot_be(folder: Path, wrong: Callable[[Any
             wrong(system)
         system.publish(Note("goes on"))
         system.drain(timeout=10.0)
-        assert "actor_deaths" not in system.admin.metrics().machinery
+        assert "actor_deaths" not in system.admin.metrics().runtime_counters
 
 
 def test_batch_over_its_bounds(folder: Path) -> None:

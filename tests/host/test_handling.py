@@ -290,5 +290,5 @@ def test_no_exception_of_a_handler_reaches_further(folder: Path, collected: Coll
         assert (letter.id, letter.attempts) == (bad, 2)
         assert letter.exception.rpartition(".")[2] == kind.__name__
         assert {name: ref.actor_urn for name, ref in system.actors.items()} == before
-        assert system.admin.metrics().machinery == {}
+        assert system.admin.metrics().runtime_counters == {}
     assert collected.items == ["good"]

@@ -106,7 +106,7 @@ def test_what_is_no_id_is_refused_by_name(system: perdure.System, value: Any) ->
     if value is not None:
         with pytest.raises(perdure.InvalidMessage, match=r"^message_id: "):
             system.audit.events(message_id=value)
-    assert system.admin.metrics().machinery.get("deaths", 0) == 0
+    assert system.admin.metrics().runtime_counters.get("deaths", 0) == 0
 
 
 @given(st.datetimes(EPOCH.replace(tzinfo=None), timezones=st.just(dt.UTC)))

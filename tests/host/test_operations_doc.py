@@ -64,7 +64,7 @@ def test_every_command_stands_there() -> None:
         assert f"`perdure {name}" in DOC, name
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r'machinery(?:`?\[|\[)"(\w+)"\]', DOC))))
-def test_every_count_of_the_machinery_is_counted_somewhere(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(set(re.findall(r'runtime_counters(?:`?\[|\[)"(\w+)"\]', DOC))))
+def test_every_runtime_counter_is_counted_somewhere(name: str) -> None:
     rooms = Path(__file__).parents[2]
     assert any(f'count("{name}"' in path.read_text(encoding="utf-8") for path in (rooms / "actors").rglob("*.py")), name

@@ -191,7 +191,7 @@ def test_relay_that_is_killed_again_and_again_publishes_each_row_once(folder: Pa
         until(lambda: rows(connect) == 0)
         system.drain(timeout=PATIENCE_S)
         assert system.admin.metrics().published == len(expected)
-        assert system.admin.metrics().machinery["actor_restarts"] >= 30 - 1  # the last may have come too late
+        assert system.admin.metrics().runtime_counters["actor_restarts"] >= 30 - 1  # the last may have come too late
     assert handled.keys() == set(expected)
 
 

@@ -192,7 +192,7 @@ def test_handler_that_its_process_cannot_load_fails_only_its_messages(folder: Pa
                 with pytest.raises(ModuleNotFoundError, match="gone_tomorrow"):
                     system.call(Job(number), timeout=60.0)
             assert system.running
-            assert system.admin.metrics().machinery == {}
+            assert system.admin.metrics().runtime_counters == {}
     finally:
         sys.path.remove(str(tmp_path))
         sys.modules.pop("gone_tomorrow", None)

@@ -242,7 +242,7 @@ def test_failing_disk_is_told_and_work_goes_on(code: int, only: str, until: Unti
         assert sorted(published.values()) == sorted([*acknowledged, 99])
         assert completed == set(published)
         assert set(handled) >= set(published.values())
-        assert system.admin.metrics().machinery["io_errors"] >= 1
+        assert system.admin.metrics().runtime_counters["io_errors"] >= 1
 
 
 DYING = """

@@ -92,7 +92,7 @@ def test_a_callback_that_would_wait_is_told_at_once(system: perdure.System, name
     assert isinstance(said, perdure.WouldDeadlock), said
     assert "submit" in str(said)
     assert system.publish(Job(2))  # nothing is held up
-    assert system.admin.metrics().machinery.get("actor_deaths", 0) == 0
+    assert system.admin.metrics().runtime_counters.get("actor_deaths", 0) == 0
 
 
 def test_what_does_not_wait_is_allowed_in_a_callback(system: perdure.System) -> None:

@@ -243,7 +243,7 @@ def test_audit_says_from_where_it_knows(tmp_path: Path, caplog: pytest.LogCaptur
                     system.publish({"text": f"{run}.{n} " * 20}, id=f"{run}-{n}")
                     if n % 20 == 19:
                         known.append(system.admin.snapshot())
-                counted = system.admin.metrics().machinery.get("segments_retired", 0)
+                counted = system.admin.metrics().runtime_counters.get("segments_retired", 0)
     assert counted > 0
     assert not caplog.records
     audit = perdure.Audit(folder)
