@@ -74,7 +74,7 @@ class Parent:
 
 def _shapes(system: perdure.System, n: int) -> None:
     """Let `n` messages of mixed shape be live, some of them out with a manual consumer."""
-    shapes: tuple[Callable[[int], dict[str, object]], ...] = (
+    shapes: tuple[Callable[[int], dict[str, Any]], ...] = (
         lambda _i: {},
         lambda i: {"priority": i % 5},
         lambda i: {"key": f"k{i}"},
@@ -143,7 +143,7 @@ def measured(folder: Path, n: int) -> list[float]:
 
 
 def _commands(system: perdure.System, ids: list[str]) -> list[Callable[[int], object]]:
-    def delivery() -> perdure.Delivery:
+    def delivery() -> perdure.Delivery[Any]:
         found = system.checkout(Waiting, lease=FAR_S)
         if found is None:
             msg = "nothing is ready"
@@ -156,10 +156,10 @@ def _commands(system: perdure.System, ids: list[str]) -> list[Callable[[int], ob
         held.heartbeat(50, "half")
         held.requeue("again")
 
-    def published(i: int, **options: object) -> None:
+    def published(i: int, **options: Any) -> None:
         ids.append(system.publish(Other(i), **options))
 
-    def passed(i: int, status: str, **options: object) -> None:
+    def passed(i: int, status: str, **options: Any) -> None:
         ident = system.publish(Waiting(i), **options)
         _wait(lambda: system.state(ident).status == status)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from threading import Barrier
 
     from benchmarks.effort import Effort
+    from perdure.handling.handler_options import Isolation
 
 __all__ = ["BARE", "PROCESSES", "THREADS", "loads", "work"]
 
@@ -42,7 +43,7 @@ def work(seed: int) -> int:
     return x
 
 
-def handled(folder: Path, calls: int, isolation: str) -> Sequence[float]:
+def handled(folder: Path, calls: int, isolation: Isolation) -> Sequence[float]:
     """Publish all calls at once to as many workers as there are cores; gives calls a second until the last is completed.
 
     After that the microseconds of processor time that a call took of this process.

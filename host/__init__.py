@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from perdure.options import Options
     from perdure.outbox.sql_outbox import Outbox, OutboxRelay
     from perdure.payloads.codecs import MessagePack, message
+    from perdure.payloads.returns import Returns
     from perdure.payloads.signed_pickle import CloudPickle
     from perdure.runtime.recovery_report import Recovery
     from perdure.store import MemoryStore
@@ -88,6 +89,7 @@ __all__ = [
     "Recovery",
     "Reject",
     "Retry",
+    "Returns",
     "StoreCorrupt",
     "StoreLocked",
     "StoreUnavailable",
@@ -135,6 +137,7 @@ _MODULES = {
     "options": ("Options",),
     "outbox.sql_outbox": ("Outbox", "OutboxRelay"),
     "payloads.codecs": ("MessagePack", "message"),
+    "payloads.returns": ("Returns",),
     "payloads.signed_pickle": ("CloudPickle",),
     "runtime.recovery_report": ("Recovery",),
     "handling.schedules": ("Tick",),

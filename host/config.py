@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.handling.handler_options import HandlerOptions
+from perdure.events.errors import InvalidMessage
+from perdure.handling.handler_options import SETTINGS
 from perdure.options import Options
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ MISSPELT = 0.8
 """From this likeness on, `difflib`'s, a variable that sets nothing is taken for a misspelt one."""
 _SIZES = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 _FIELDS = {field.name: field for field in attrs.fields(Options)}
-_HANDLER_FIELDS = [field.name for field in attrs.fields(HandlerOptions)]
 
 
 def load(code: Options | None = None, *, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Options:
@@ -103,27 +103,25 @@ def trace(code: Options | None = None, *, path: str | Path | None = None, enviro
 class HandlerSettings:
     """What is set for handlers from outside the code, by message type."""
 
-    def __init__(self, file: Path | None, tables: dict[str, HandlerOptions], variables: dict[str, tuple[str, str, str]]) -> None:
+    def __init__(self, file: Path | None, tables: dict[str, dict[str, Any]], variables: dict[str, tuple[str, str, str]]) -> None:
         self._file = file
         self._tables = tables
         self._variables = variables
         """By variable: the type's name as environment variables can spell it, the option and its text."""
 
-    def of(self, type_name: str) -> HandlerOptions:
-        """Give what is set for one type; nothing, as a rule."""
-        options = self._tables.get(type_name, HandlerOptions())
+    def of(self, type_name: str) -> dict[str, Any]:
+        """Return what is set for one type, by the names that `System.handler` has for its options."""
+        settings = dict(self._tables.get(type_name, {}))
         for variable, (spelt, name, text) in self._variables.items():
             if spelt == _spell(type_name):
-                options = _set_handler(options, name, text, f"environment variable {variable}")
-        return options
+                settings[name] = _handler_setting(name, text, f"environment variable {variable}")
+        return {SETTINGS[name][0]: value for name, value in settings.items()}
 
     def sources(self) -> Iterator[tuple[str, str, Any, str]]:
         """Give what is set: the type (as it is spelt there), the option, its value and where."""
-        for type_name, options in self._tables.items():
-            for name in _HANDLER_FIELDS:
-                value = getattr(options, name)
-                if value is not None:
-                    yield type_name, name, value, f'{self._file}, table [handlers."{type_name}"]'
+        for type_name, settings in self._tables.items():
+            for name, value in settings.items():
+                yield type_name, name, value, f'{self._file}, table [handlers."{type_name}"]'
         for variable, (spelt, name, text) in self._variables.items():
             yield spelt, name, text, f"environment variable {variable}"
 
@@ -148,21 +146,18 @@ def load_handlers(*, path: str | Path | None = None, environ: Mapping[str, str] 
     """
     environ = os.environ if environ is None else environ
     file, whole = _file(path, environ)
-    tables: dict[str, HandlerOptions] = {}
+    tables: dict[str, dict[str, Any]] = {}
     for type_name, values in _table(whole, "handlers", file).items():
         where = f'{file}, table [handlers."{type_name}"]'
         if not isinstance(values, dict):
             msg = f'{where}: is to be a table; a name with dots needs quotes: [handlers."shop.OrderPlaced"]'
             raise ValueError(msg)  # noqa: TRY004 - a wrong file is a wrong value
-        options = HandlerOptions()
-        for name, value in values.items():
-            options = _set_handler(options, name, value, where)
-        tables[type_name] = options
+        tables[type_name] = {name: _handler_setting(name, value, where) for name, value in values.items()}
     variables: dict[str, tuple[str, str, str]] = {}
     for variable, text in sorted(environ.items()):
         if variable.startswith(HANDLER_PREFIX):
             spelt, _, name = variable.removeprefix(HANDLER_PREFIX).rpartition("__")
-            _set_handler(HandlerOptions(), name.lower(), text, f"environment variable {variable}")  # told now, not at a handler
+            _handler_setting(name.lower(), text, f"environment variable {variable}")  # an error here, not at the first handler
             variables[variable] = (spelt, name.lower(), text)
     return HandlerSettings(file, tables, variables)
 
@@ -172,14 +167,15 @@ def _spell(type_name: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", type_name.upper())
 
 
-def _set_handler(options: HandlerOptions, name: str, value: Any, where: str) -> HandlerOptions:
-    if name not in _HANDLER_FIELDS:
-        msg = f"{where}: there is no option {name!r}; {_hint(name, _HANDLER_FIELDS)}"
+def _handler_setting(name: str, text: Any, where: str) -> Any:
+    """Return the value of one setting of a handler, read and checked."""
+    if name not in SETTINGS:
+        msg = f"{where}: there is no option {name!r}; {_hint(name, SETTINGS)}"
         raise ValueError(msg)
     try:
-        return attrs.evolve(options, **{name: value})
-    except (TypeError, ValueError) as error:
-        msg = f"{where}: {name} = {value!r} cannot be: {error}"
+        return SETTINGS[name][1].value(text)
+    except InvalidMessage as error:
+        msg = f"{where}: {name} = {text!r} cannot be: {error}"
         raise ValueError(msg) from error
 
 

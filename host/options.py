@@ -6,7 +6,7 @@ Defaults are chosen to be safe; docs/OPERATIONS.md says when to change which.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -15,6 +15,9 @@ from perdure.events.public_names import public
 __all__ = ["COMMIT_BYTES_MAX", "Options"]
 
 
+Durability: TypeAlias = Literal["fsync", "os"]
+DeadLettersFull: TypeAlias = Literal["drop_oldest", "drop_newest"]
+HistoryPolicy: TypeAlias = Literal["keep", "drop", "archive"]
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 COMMIT_BYTES_MAX = 32 << 20
 """What is committed together must fit into a frame, with room for all that is said of it."""
@@ -84,7 +87,7 @@ class Options:
         ValueError, TypeError: an option is out of its range or of the wrong type; names it, its value and what is allowed.
     """
 
-    durability: str = attrs.field(default="fsync", validator=_one_of("fsync", "os"))
+    durability: Durability = attrs.field(default="fsync", validator=_one_of(*get_args(Durability)))
     """`fsync`: a publish returns once the disk has it. `os`: once the operating system has it (lost in a power cut)."""
     publish_timeout_s: float = attrs.field(default=30.0, validator=_seconds(0.0))
     """How long a publish waits for room in the backlog."""
@@ -110,7 +113,7 @@ class Options:
     """Dead letters kept."""
     dead_letters_bytes_max: int = attrs.field(default=1 << 30, validator=_count(1))
     """Bytes of dead letters kept, with all their texts: where one more passes it, as many of the oldest go as make room."""
-    dead_letters_full: str = attrs.field(default="drop_oldest", validator=_one_of("drop_oldest", "drop_newest"))
+    dead_letters_full: DeadLettersFull = attrs.field(default="drop_oldest", validator=_one_of(*get_args(DeadLettersFull)))
     """What happens at that bound, on record either way: `drop_oldest` or `drop_newest` is purged."""
     results_max: int = attrs.field(default=100_000, validator=_count(1))
     """Results kept for those who ask (`call`, `keep_result`); at the bound the oldest is dropped, on record."""
@@ -133,7 +136,7 @@ class Options:
     """Events between two snapshots."""
     snapshots_kept: int = attrs.field(default=2, validator=_count(2))
     """Snapshots kept."""
-    history: str = attrs.field(default="keep", validator=_one_of("keep", "drop", "archive"))
+    history: HistoryPolicy = attrs.field(default="keep", validator=_one_of(*get_args(HistoryPolicy)))
     """What becomes of log segments that no kept snapshot needs: `keep`, `drop` (audit then knows less), or `archive`."""
     history_folder: str | Path | None = attrs.field(default=None, validator=_is_path)
     """Where `archive` moves them: a folder for this log alone; `archive` in the data folder unless given."""

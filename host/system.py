@@ -12,7 +12,7 @@ import random
 import threading
 import weakref
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
 
 from perdure.actors.core.clock import Clock, SystemClock
 from perdure.actors.core.current_actor import HERE, check_is_outside, check_may_wait
@@ -29,7 +29,8 @@ from perdure.events.seconds import checked_seconds, seconds_or_none, wait_second
 from perdure.handling.decorators import Handling
 from perdure.handling.hooks import Hooks, check_outside_hooks
 from perdure.handling.manual_delivery import Delivery
-from perdure.handling.registration import Registration, check_whole
+from perdure.handling.option_checks import check_whole
+from perdure.handling.registration import Registration
 from perdure.operations.admin import Actors, Admin
 from perdure.operations.audit import Audit
 from perdure.operations.dead_letters import DeadLetters
@@ -61,6 +62,7 @@ __all__ = ["System"]
 
 logger = logging.getLogger("perdure")
 
+M = TypeVar("M")
 P = TypeVar("P", bound="Part")
 
 
@@ -438,7 +440,19 @@ class System(Handling, Results):
 
     # --- consuming by hand -----------------------------------------------------------------------------------------------
 
-    def checkout(self, type: type | str, *, lease: float = 30.0, retries: int | None = None) -> Delivery | None:  # noqa: A002
+    @overload
+    def checkout(self, type: type[M], *, lease: float = 30.0, retries: int | None = None) -> Delivery[M] | None: ...
+
+    @overload
+    def checkout(self, type: str, *, lease: float = 30.0, retries: int | None = None) -> Delivery[Any] | None: ...
+
+    def checkout(
+        self,
+        type: type | str,  # noqa: A002 - the front door's name
+        *,
+        lease: float = 30.0,
+        retries: int | None = None,
+    ) -> Delivery[Any] | None:
         """Take the next ready message of a type by hand, for `lease` seconds; None if there is none.
 
         Args:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import attrs
 import msgspec
@@ -16,12 +16,15 @@ from perdure.actors.core.texts import plain_text
 from perdure.events.codec.commit_size import Size, check_commit, draft_bytes
 from perdure.events.commands import Extend
 from perdure.events.errors import PayloadTooLarge
+from perdure.events.keyword_options import shows
 from perdure.events.public_names import public
+from perdure.events.publish_options import DEFAULTS, PublishOptions
 from perdure.events.queue.decisions import lease_lost
 from perdure.events.seconds import checked_seconds, whole_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Unpack
 
     from perdure.actors.core.clock import Clock
     from perdure.actors.core.executor import Executor
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "BatchItem", "Context", "ContextServices", "Reject", "Retry", "check_percent", "deliveries_of"]
 
+M = TypeVar("M")
 ANSWER_TIMEOUT_S = 30.0
 COMPLETION_BYTES = 16 << 10
 """What a completion may take on record beside what its handler publishes and returns: its key's window, its chain."""
@@ -133,7 +137,8 @@ class Context(msgspec.Struct, eq=False):
         names = ("id", "attempt", "key", "correlation_id", "causation_id")
         return {**{name: getattr(self, name) for name in names}, "headers": dict(self.headers)}
 
-    def publish(self, message: Any, **options: Any) -> str:
+    @shows(PublishOptions, defaults=DEFAULTS)
+    def publish(self, message: Any, **options: Unpack[PublishOptions]) -> str:
         """Publish with this message's completion: both are on record together, or neither is. Gives the new id.
 
         Takes the options of `System.publish`. The chain is kept: this message's correlation id passes on unless another is
@@ -214,10 +219,10 @@ class Context(msgspec.Struct, eq=False):
 
 
 @public
-class BatchItem(Context):
+class BatchItem(Context, Generic[M]):
     """One message of a batch: its context, the message itself, and a verdict of its own. For threads as `Context`."""
 
-    message: Any = None
+    message: M = None  # type: ignore[assignment]  # the worker gives it
     error: BaseException | None = None
 
     def fail(self, error: BaseException | str, delay: float | None = None) -> None:
@@ -231,19 +236,19 @@ class BatchItem(Context):
 
 
 @public
-class Batch(Sequence[BatchItem]):
+class Batch(Sequence[BatchItem[M]]):
     """The messages of one call of a batch handler, oldest first. Those without a verdict share the call's. Safe in any thread."""
 
-    def __init__(self, items: Sequence[BatchItem]) -> None:
+    def __init__(self, items: Sequence[BatchItem[M]]) -> None:
         self._items = tuple(items)
 
     @overload
-    def __getitem__(self, index: int) -> BatchItem: ...
+    def __getitem__(self, index: int) -> BatchItem[M]: ...
 
     @overload
-    def __getitem__(self, index: slice) -> Sequence[BatchItem]: ...
+    def __getitem__(self, index: slice) -> Sequence[BatchItem[M]]: ...
 
-    def __getitem__(self, index: int | slice) -> BatchItem | Sequence[BatchItem]:
+    def __getitem__(self, index: int | slice) -> BatchItem[M] | Sequence[BatchItem[M]]:
         """Give one item, or some."""
         return self._items[index]
 
@@ -251,12 +256,12 @@ class Batch(Sequence[BatchItem]):
         """Count the items."""
         return len(self._items)
 
-    def __iter__(self) -> Iterator[BatchItem]:
+    def __iter__(self) -> Iterator[BatchItem[M]]:
         """Give the items, oldest first."""
         return iter(self._items)
 
     @property
-    def messages(self) -> list[Any]:
+    def messages(self) -> list[M]:
         """The messages alone."""
         return [item.message for item in self._items]
 
@@ -266,7 +271,7 @@ class Batch(Sequence[BatchItem]):
         return any(item.cancelled for item in self._items)
 
 
-def deliveries_of(context: Context | Batch) -> list[Delivery]:
+def deliveries_of(context: Context | Batch[Any]) -> list[Delivery]:
     """Return what a worker has in hand, by what its handler sees of it; for the worker."""
     return [context._delivery] if isinstance(context, Context) else [item._delivery for item in context]  # noqa: SLF001
 

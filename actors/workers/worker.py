@@ -321,7 +321,7 @@ class Worker(Actor):
         if not deliveries:
             return
         begun = self.now_s()
-        items: list[tuple[Delivery, BatchItem]] = []
+        items: list[tuple[Delivery, BatchItem[Any]]] = []
         for delivery in deliveries:
             self._start(delivery)
             try:
@@ -362,7 +362,7 @@ class Worker(Actor):
                 break
         return batch
 
-    def _try_batch(self, items: list[tuple[Delivery, BatchItem]]) -> BaseException | None:
+    def _try_batch(self, items: list[tuple[Delivery, BatchItem[Any]]]) -> BaseException | None:
         """Call the handler; gives what it raised."""
         deliveries = [delivery for delivery, _ in items]
         batch = Batch([item for _, item in items])

@@ -183,7 +183,7 @@ def register(scenario: Scenario, system: SimulatedSystem, workers: int) -> None:
         system.every(step_s, name=name, missed=missed, retries=RETRIES, backoff=Fixed(BACKOFF_S))(ticked)
 
     @system.batch_handler(Bulk, size=4, wait=0.5, retries=RETRIES, backoff=Fixed(BACKOFF_S), lease=LEASE_S, renew=False)
-    def bulk(batch: Batch) -> None:
+    def bulk(batch: Batch[Any]) -> None:
         calls = [scenario.begun(item.message, item) for item in batch]
         try:
             for item in batch:

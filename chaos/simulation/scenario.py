@@ -92,7 +92,7 @@ class Scenario(HandlerLog):
         self.executor = SimulatedExecutor(self.plan.executor)
         self.executor.steps_max = TURNS_MAX
         self.disk = MemoryDisk()
-        self.held: list[Delivery] = []
+        self.held: list[Delivery[Any]] = []
         self.leased_again: set[tuple[str, int]] = set()
         self.cut_in = self.cut_seed = 0
         self.sleepers = Sleepers()
@@ -238,7 +238,7 @@ class Scenario(HandlerLog):
         self.paused.clear()
         self.system.admin.resume()
 
-    def checked_out(self, delivery: Delivery) -> None:
+    def checked_out(self, delivery: Delivery[Any]) -> None:
         """Take a delivery in hand."""
         if not self.store.leases[delivery.id, delivery.attempt]:
             self.break_contract(f"{delivery.id} was checked out without a lease on record")
@@ -264,7 +264,7 @@ class Scenario(HandlerLog):
 
     # --- looking ---------------------------------------------------------------------------------------------------------
 
-    def dead_letters(self) -> list[DeadLetter]:
+    def dead_letters(self) -> list[DeadLetter[Any]]:
         """Ask for the dead letters: all that were on record when they were asked for are told, unless they have left since."""
         store, openings, before = self.store, self.store.openings, dead_ids(self.store)
         told = self.system.dead_letters.list()

@@ -16,9 +16,11 @@ from perdure.events.schedules.ticks import is_set_back
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from perdure.handling.schedules import Missed
+
 __all__ = ["SCHEDULES", "Ticks"]
 
-SCHEDULES: dict[str, tuple[str, float]] = {
+SCHEDULES: dict[str, tuple[Missed, float]] = {
     "night.each": ("all", 1_500.0),
     "night.latest": ("last", 1_100.0),
     "night.punctual": ("none", 1_900.0),

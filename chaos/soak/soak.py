@@ -19,7 +19,7 @@ from perdure.chaos.soak.readings import InUse, Reading, Table, growing, take
 from perdure.chaos.threads.monkey import Monkey
 from perdure.events.errors import PerdureError
 from perdure.events.handlers.backoff import Fixed
-from perdure.options import Options
+from perdure.options import HistoryPolicy, Options
 from perdure.payloads.codecs import message
 from perdure.system import System
 
@@ -89,7 +89,7 @@ class Soak:
     seconds: float
     interval_s: float = 300.0
     seed: int = 0
-    history: str = "drop"
+    history: HistoryPolicy = "drop"
     kills_per_s: float = 1.0
     table: Path | None = None
     """Where to write the readings as CSV."""

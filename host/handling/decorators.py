@@ -1,6 +1,7 @@
 """Registering: which function handles which message type, alone or in batches, and what is published at regular times.
 
-Options are checked and put together in `registration`; who runs the handlers is the actors' business.
+Options are checked in `handler_options`, and put together with the function in `registration`. Workers run the handlers
+(`perdure.actors.workers`).
 """
 
 from __future__ import annotations
@@ -8,8 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from perdure.events.errors import InvalidMessage
+from perdure.events.keyword_options import shows
+from perdure.events.publish_options import DEFAULTS as PUBLISH_DEFAULTS
+from perdure.events.publish_options import ScheduledOptions
 from perdure.events.seconds import checked_seconds
-from perdure.handling.registration import DEFAULT_BACKOFF, Registration, check_whole, tick_type
+from perdure.handling.handler_options import DEFAULTS, BatchHandlerKeywords, HandlerKeywords
+from perdure.handling.option_checks import check_whole
+from perdure.handling.registration import Registration, tick_type
 from perdure.handling.schedules import Schedule, Tick
 from perdure.handling.signatures import label_of
 from perdure.runtime.current_run import Running
@@ -17,16 +23,20 @@ from perdure.runtime.current_run import Running
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
+    from typing import Unpack
 
+    from perdure.actors.workers.context import Batch
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.events.handlers.backoff import Backoff
+    from perdure.handling.handler_types import HandlerDecorator
     from perdure.handling.hooks import Hooks
+    from perdure.handling.schedules import Missed
     from perdure.publishing.drafts import Drafts
 
 __all__ = ["Handling"]
 
-H = TypeVar("H", bound="Callable[..., Any]")
+M = TypeVar("M")
 K = TypeVar("K", bound="Callable[[], Any]")
+BATCH_SIZE_MAX = 10_000
 
 
 class Handling(Running):
@@ -36,26 +46,14 @@ class Handling(Running):
     _registered: Registration
     _hooks: Hooks
 
+    @shows(HandlerKeywords, defaults=DEFAULTS)
     def handler(
         self,
-        type: type,  # noqa: A002 - the front door's name
+        type: type[M],  # noqa: A002 - the front door's name
         *,
-        parallelism: int | tuple[int, int] = 1,
-        timeout: float | None = None,
-        lease: float | None = None,
-        renew: bool | None = None,
-        retries: float | None = None,
-        backoff: Backoff | Callable[[int, BaseException], float] | float = DEFAULT_BACKOFF,
-        retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
-        dead_letter_on: type[BaseException] | tuple[type[BaseException], ...] = (),
-        dedup: str = "replace",
-        dedup_window: float | None = None,
-        key_parallelism: int | None = None,
-        rate: float | str | None = None,
-        isolation: str = "thread",
-        memory_limit: int | None = None,
         replace: bool = False,
-    ) -> Callable[[H], H]:
+        **options: Unpack[HandlerKeywords],
+    ) -> HandlerDecorator[M]:
         """Register a handler for a message type; to be used as a decorator.
 
         The handler is a function `(message, context)`, plain or `async def` (those run on one event loop); or a class with a
@@ -87,23 +85,25 @@ class Handling(Running):
             InvalidMessage: an option is out of its range, or the type has a handler.
             UnknownMessageType: the type cannot be named.
         """
-        options = dict(locals())
-        fields = self._registered.check(self.drafts.handled_class(type), options)
+        name = self.drafts.handled_class(type)
+        checked = self._registered.check("handler", name, options)
 
-        def register(handler: H) -> H:
-            self._enter(self._registered.make(handler, fields, isolation, cls=type, replace=replace))
+        def register(handler: Any) -> Any:
+            self._enter(self._registered.make(handler, name, checked, cls=type, replace=replace))
             return handler
 
         return register
 
+    @shows(BatchHandlerKeywords, defaults=DEFAULTS)
     def batch_handler(
         self,
-        type: type,  # noqa: A002 - the front door's name
+        type: type[M],  # noqa: A002 - the front door's name
         *,
         size: int = 100,
-        wait: float = 0.0,
-        **options: Any,
-    ) -> Callable[[H], H]:
+        wait: float | dt.timedelta = 0.0,
+        replace: bool = False,
+        **options: Unpack[BatchHandlerKeywords],
+    ) -> HandlerDecorator[Batch[M]]:
         """Register a handler that takes many messages in one call: a function of one `Batch`, plain or `async def`.
 
         Each message ends for itself: those the handler called `item.fail(...)` or `item.reject(...)` on as it said, all others
@@ -113,21 +113,21 @@ class Handling(Running):
             type: the message class.
             size: how many messages a call takes at most.
             wait: seconds for which a call that is not full waits for more.
+            replace: as `handler`.
             options: those of `handler`, but for `isolation` and `memory_limit`.
 
         Raises:
             InvalidMessage, UnknownMessageType: as `handler`.
         """
-        fields = self._registered.check(self.drafts.handled_class(type), _with_defaults("batch_handler", options))
+        name = self.drafts.handled_class(type)
+        checked = self._registered.check("batch_handler", name, options)
         if options.keys() & {"isolation", "memory_limit"}:
             msg = "isolation, memory_limit: batches are handled in threads, or on the event loop"
             raise InvalidMessage(msg)
-        fields["batch_size"] = check_whole("size", size, 1, 10_000)
-        fields["batch_wait_s"] = checked_seconds("wait", wait)
-        replace = bool(options.get("replace"))
+        batch = {"batch_size": check_whole("size", size, 1, BATCH_SIZE_MAX), "batch_wait_s": checked_seconds("wait", wait)}
 
-        def register(handler: H) -> H:
-            self._enter(self._registered.make(handler, fields, "thread", cls=type, takes=1, replace=replace))
+        def register(handler: Any) -> Any:
+            self._enter(self._registered.make(handler, name, checked, cls=type, takes=1, replace=replace, batch=batch))
             return handler
 
         return register
@@ -139,11 +139,11 @@ class Handling(Running):
         *,
         message: None = None,
         name: str | None = None,
-        missed: str = "last",
+        missed: Missed = "last",
         replace: bool = False,
         zone: str | dt.tzinfo | None = None,
-        **options: Any,
-    ) -> Callable[[H], H]: ...
+        **options: Unpack[HandlerKeywords],
+    ) -> HandlerDecorator[Tick]: ...
 
     @overload
     def every(
@@ -152,23 +152,24 @@ class Handling(Running):
         *,
         message: Any,
         name: str | None = None,
-        missed: str = "last",
+        missed: Missed = "last",
         replace: bool = False,
         zone: str | dt.tzinfo | None = None,
-        **options: Any,
+        **options: Unpack[ScheduledOptions],
     ) -> None: ...
 
+    @shows(HandlerKeywords, ScheduledOptions, defaults=DEFAULTS | PUBLISH_DEFAULTS)
     def every(
         self,
         when: str | float | dt.timedelta,
         *,
         message: Any = None,
         name: str | None = None,
-        missed: str = "last",
+        missed: Missed = "last",
         replace: bool = False,
         zone: str | dt.tzinfo | None = None,
         **options: Any,
-    ) -> Callable[[H], H] | None:
+    ) -> HandlerDecorator[Tick] | None:
         """Publish at regular times, each time once, whatever dies in between.
 
         As a decorator it registers a handler of `(tick, context)`; with a `message` it is called by itself, and publishes that.
@@ -195,18 +196,17 @@ class Handling(Running):
                 self._engine.add_schedule(made)
             return None
 
-        def register(handler: H) -> H:
+        def register(handler: Any) -> Any:
             label = name or (getattr(handler, "__qualname__", None) and f"{handler.__module__}.{handler.__qualname__}")
             if not label:
                 msg = f"every: {label_of(handler)} has no name of its own; give its ticks one: every(..., name=...)"
                 raise InvalidMessage(msg)
-            defaults = _with_defaults("every", options)
             self.drafts.names.name(Tick)
-            fields = self._registered.check(tick_type(label), defaults)
+            checked = self._registered.check("every", tick_type(label), options)
             schedule = self._registered.schedule(
                 when, name=label, message=None, missed=missed, zone=zone, options={}, replace=replace
             )
-            spec = self._registered.make(handler, fields, defaults["isolation"], cls=Tick, replace=replace)
+            spec = self._registered.make(handler, tick_type(label), checked, cls=Tick, replace=replace)
             self.drafts.names.add(tick_type(label), Tick)
             self._enter(spec, schedule)
             return handler
@@ -253,12 +253,3 @@ class Handling(Running):
     def _add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         if self._engine is not None:
             self._engine.add(spec, schedule)
-
-
-def _with_defaults(call: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Give a handler's options with those that were not given; an unknown one is an error, as Python's own would be."""
-    defaults: dict[str, Any] = Handling.handler.__kwdefaults__ or {}
-    if unknown := options.keys() - defaults.keys():
-        msg = f"{call}: unknown options: {', '.join(sorted(unknown))}"
-        raise TypeError(msg)
-    return {**defaults, **options}

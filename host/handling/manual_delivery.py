@@ -5,7 +5,7 @@ Every call asks the queue and waits for its word; nothing is kept here but whose
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from perdure.actors.core.texts import plain_text
 from perdure.actors.workers.context import check_percent
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery"]
 
+M = TypeVar("M")
+
 
 @public
-class Delivery:
+class Delivery(Generic[M]):
     """One attempt of one message, until it is settled or its lease ends. Safe in any thread.
 
     Raises:
@@ -30,12 +32,12 @@ class Delivery:
         NotRunning, StoreUnavailable: as `System.publish`.
     """
 
-    def __init__(self, handed: Handed, message: Any, lease_s: float, ask: Callable[[Any], Any]) -> None:
+    def __init__(self, handed: Handed, message: M, lease_s: float, ask: Callable[[Any], Any]) -> None:
         self._published = handed.published
         self._attempt = handed.lease.attempt
         self._lease_us = whole_us(lease_s)
         self._ask = ask
-        self.message = message
+        self.message: M = message
 
     @property
     def id(self) -> str:

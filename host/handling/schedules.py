@@ -6,7 +6,7 @@ That each tick is published once is the queue's business, and when the scheduler
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from perdure.events.commands import Draft
 
-__all__ = ["Schedule", "Tick", "following"]
+__all__ = ["Missed", "Schedule", "Tick", "following"]
 
-MISSED = ("last", "all", "none")
+Missed: TypeAlias = Literal["last", "all", "none"]
+"""Which ticks are made up for that came due while nothing ran."""
+MISSED: tuple[Missed, ...] = get_args(Missed)
 STEP_MIN_S = 0.001
 STEP_MAX_S = 1e9
 NEVER_US = 1 << 62

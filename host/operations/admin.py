@@ -12,12 +12,15 @@ import attrs
 
 from perdure.actors.core.messages import Report, TakeSnapshot
 from perdure.events.handlers import registry as rules
+from perdure.events.keyword_options import shows
 from perdure.events.queue.state import TypeCounts
-from perdure.handling.registration import WORKERS_MAX, check_changes, check_whole
+from perdure.handling.handler_options import ChangeableKeywords, check_changes
+from perdure.handling.option_checks import check_whole
 from perdure.operations.metrics import HandlerInfo, Metrics, from_counts, moment, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Unpack
 
     import pykka
 
@@ -100,9 +103,10 @@ class Admin:
             UnknownMessageType: there is no handler for that type.
             ValueError: no whole number from 0 to 10,000.
         """
-        self._system.ask("dispatcher", rules.Scale(self._name(type), check_whole("parallelism", n, 0, WORKERS_MAX)))
+        self._system.ask("dispatcher", rules.Scale(self._name(type), check_whole("parallelism", n, 0, rules.WORKERS_MAX)))
 
-    def configure(self, type: str | type, **options: Any) -> None:  # noqa: A002 - the front door's name
+    @shows(ChangeableKeywords, defaults={})
+    def configure(self, type: str | type, **options: Unpack[ChangeableKeywords]) -> None:  # noqa: A002 - the front door's name
         """Change `timeout`, `lease`, `renew`, `retries` or `rate` of a handler, as in `System.handler`, from its next delivery on.
 
         On record, and outlives restarts, until the code registers the handler with other options than before.

@@ -6,7 +6,7 @@ Which message dies, and whether one may come back, is the queue's rule; here it 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import attrs
 
@@ -17,7 +17,7 @@ from perdure.events.public_names import public, with_public_names
 from perdure.events.queue.dead_letters import Letter, Selection, Stats, death, full_reason, replay_item
 from perdure.events.seconds import checked_seconds
 from perdure.events.vocabulary import Extras, Replayed
-from perdure.handling.registration import check_whole
+from perdure.handling.option_checks import check_whole
 from perdure.operations.metrics import moment
 from perdure.operations.moments import checked_id, moment_us
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeadLetter", "DeadLetterStats", "DeadLetters", "Failure"]
 
+M = TypeVar("M")
 PURGED_TOGETHER = 10_000
 TOGETHER = 1_000
 TOGETHER_BYTES = 8 << 20
@@ -47,12 +48,12 @@ class Failure:
 
 @public
 @attrs.frozen
-class DeadLetter:
+class DeadLetter(Generic[M]):
     """One dead letter. `message` is the decoded object, or the raw bytes where they can no longer be decoded."""
 
     id: str
     type: str
-    message: Any
+    message: M
     key: str | None
     reason: str
     """Why it died, in one line, with the beginning of the last exception's message."""
@@ -92,6 +93,16 @@ class DeadLetters:
     def __init__(self, system: System) -> None:
         self._system = system
 
+    @overload
+    def list(
+        self, *, type: type[M], reason: str | None = None, limit: int | None = None, before: str | None = None
+    ) -> list[DeadLetter[M | bytes]]: ...
+
+    @overload
+    def list(
+        self, *, type: str | None = None, reason: str | None = None, limit: int | None = None, before: str | None = None
+    ) -> list[DeadLetter[Any]]: ...
+
     def list(
         self,
         *,
@@ -99,7 +110,7 @@ class DeadLetters:
         reason: str | None = None,
         limit: int | None = None,
         before: str | None = None,
-    ) -> list[DeadLetter]:
+    ) -> list[DeadLetter[Any]]:
         """Give dead letters, newest first.
 
         Args:
@@ -118,7 +129,7 @@ class DeadLetters:
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), limit=limit, older_than=older))
         return [self._entry(letter) for letter in letters]
 
-    def get(self, id: str) -> DeadLetter:  # noqa: A002 - the front door's name
+    def get(self, id: str) -> DeadLetter[Any]:  # noqa: A002 - the front door's name
         """Give one dead letter.
 
         Raises:
@@ -246,7 +257,7 @@ class DeadLetters:
     def _type_name(self, kind: str | type | None) -> str | None:
         return None if kind is None else self._system.drafts.names.of(kind)
 
-    def _entry(self, letter: Letter) -> DeadLetter:
+    def _entry(self, letter: Letter) -> DeadLetter[Any]:
         fact = letter.event
         published = fact.published
         try:

@@ -20,7 +20,9 @@ from perdure.actors.core.messages import Wake
 from perdure.actors.services.relay import REFUSALS
 from perdure.events.commands import Draft
 from perdure.events.errors import InvalidMessage
+from perdure.events.keyword_options import shows
 from perdure.events.public_names import public
+from perdure.events.publish_options import DEFAULTS, PublishOptions
 from perdure.events.seconds import checked_seconds
 from perdure.events.vocabulary import Extras
 from perdure.middleware import around_publish
@@ -32,7 +34,7 @@ from perdure.publishing.message_ids import Ids
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
     from perdure.middleware import Middleware
     from perdure.system import System
@@ -137,7 +139,8 @@ class Outbox:
         blob = "BLOB" if self._sql.is_sqlite else "BYTEA"
         self._sql.run(f"CREATE TABLE IF NOT EXISTS {TABLE} (seq {kind}, id TEXT NOT NULL, draft {blob} NOT NULL)")
 
-    def publish(self, message: Any, **options: Any) -> str:
+    @shows(PublishOptions, defaults=DEFAULTS)
+    def publish(self, message: Any, **options: Unpack[PublishOptions]) -> str:
         """Write a message; it is published after the host's commit, and never if it rolls back. Gives its id.
 
         Takes the options of `System.publish`. A message that could not be published is refused here and now.

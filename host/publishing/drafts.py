@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.events.commands import Draft, DraftRun
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessageType
+from perdure.events.publish_options import DEDUP
 from perdure.events.seconds import SECONDS_MAX, checked_seconds, whole_us
 from perdure.events.vocabulary import Extras
 from perdure.middleware import around_publish
@@ -36,7 +37,6 @@ HEADER_CHARS_MAX = 8192
 PRIORITY_MAX = 1000
 RESULT = "result of "
 """Before the name of a result's type, where its payload is bound: a result is no message."""
-DEDUP = ("replace", "reject", "append")
 PLAIN_POLICY = ("replace", 0, 0)
 
 

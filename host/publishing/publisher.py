@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.core.current_actor import check_may_wait
 from perdure.events.commands import Draft, DraftRun, Publish
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, PublishTimeout
+from perdure.events.keyword_options import shows
+from perdure.events.publish_options import DEFAULTS, PublishManyOptions, PublishOptions
 from perdure.operations.moments import WrongType
 from perdure.publishing.publish_future import PublishFuture
 from perdure.runtime.current_run import Running
@@ -20,6 +22,7 @@ from perdure.runtime.current_run import Running
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
+    from typing import Unpack
 
     from perdure.actors.core.answer import Reply
     from perdure.actors.core.extensions import Source
@@ -39,7 +42,8 @@ class Publishing(Running):
     options: Options
     drafts: Drafts
 
-    def publish(self, message: Any, **options: Any) -> str:
+    @shows(PublishOptions, defaults=DEFAULTS)
+    def publish(self, message: Any, **options: Unpack[PublishOptions]) -> str:
         """Publish one message; returns its id once it is on disk (to the durability in `Options.durability`).
 
         Keyword options: `key` (deduplication), `correlation_id`, `id` (makes publishing idempotent), `delay` (seconds) or `at` (an
@@ -59,13 +63,14 @@ class Publishing(Running):
         self._publish(publish)
         return ident
 
+    @shows(PublishManyOptions, defaults=DEFAULTS)
     def publish_many(
         self,
         messages: Iterable[Any],
         *,
         keys: Iterable[str | None] | None = None,
         ids: Iterable[str | None] | None = None,
-        **options: Any,
+        **options: Unpack[PublishManyOptions],
     ) -> list[str]:
         """Publish messages in one atomic commit, all or none; gives their ids in order.
 
@@ -104,7 +109,8 @@ class Publishing(Running):
             self._publish(Publish(drafts))
         return [draft.id for draft in drafts]
 
-    def submit(self, message: Any, **options: Any) -> Future[str]:
+    @shows(PublishOptions, defaults=DEFAULTS)
+    def submit(self, message: Any, **options: Unpack[PublishOptions]) -> Future[str]:
         """Publish without waiting: the future gives the id once it is on disk, or raises what `publish` would.
 
         Waits while `Options.pipeline_max` publishes are under way. The future's callbacks run in a thread of the system, and
@@ -115,7 +121,7 @@ class Publishing(Running):
         """
         return self._submit(message, options, may_block=True)
 
-    def _submit(self, message: Any, options: dict[str, Any], *, may_block: bool) -> PublishFuture[str]:
+    def _submit(self, message: Any, options: PublishOptions, *, may_block: bool) -> PublishFuture[str]:
         self._check_running()
         plain = None if options else self.drafts.encoded(message)
         future: PublishFuture[str]
@@ -136,7 +142,8 @@ class Publishing(Running):
             pending.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
         return pending
 
-    async def apublish(self, message: Any, **options: Any) -> str:
+    @shows(PublishOptions, defaults=DEFAULTS)
+    async def apublish(self, message: Any, **options: Unpack[PublishOptions]) -> str:
         """Publish from a coroutine; does not block the event loop.
 
         Raises:
@@ -144,7 +151,8 @@ class Publishing(Running):
         """
         return await (await self.asubmit(message, **options))
 
-    async def asubmit(self, message: Any, **options: Any) -> asyncio.Future[str]:
+    @shows(PublishOptions, defaults=DEFAULTS)
+    async def asubmit(self, message: Any, **options: Unpack[PublishOptions]) -> asyncio.Future[str]:
         """Publish without waiting, from a coroutine; awaiting the future gives the id. Does not block the event loop.
 
         Raises:
@@ -172,7 +180,7 @@ class Publishing(Running):
         self._check_running()
         self._run.add_outbox(source)
 
-    def _command(self, message: Any, options: dict[str, Any]) -> tuple[str, Publish]:
+    def _command(self, message: Any, options: PublishOptions) -> tuple[str, Publish]:
         """Make the command that publishes one message; gives its id too."""
         if options:
             draft = self._draft(message, options)
@@ -183,7 +191,7 @@ class Publishing(Running):
             return drafts.ids[0], Publish(drafts, fresh=True)
         return drafts[0].id, Publish(drafts)
 
-    def _draft(self, message: Any, options: dict[str, Any]) -> Draft:
+    def _draft(self, message: Any, options: Mapping[str, Any]) -> Draft:
         self._check_running()
         try:
             return self.drafts.draft(message, **options)
@@ -225,7 +233,7 @@ def _in_order(name: str, what: str, given: Any) -> list[Any]:
     return list(given)
 
 
-def _one_each(count: int, options: dict[str, Any], lists: dict[str, Iterable[str | None] | None]) -> list[dict[str, Any]] | None:
+def _one_each(count: int, options: Mapping[str, Any], lists: dict[str, Iterable[str | None] | None]) -> list[dict[str, Any]] | None:
     """Give for each message the options that are its own; None where there are none.
 
     Raises:

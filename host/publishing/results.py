@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from perdure.actors.core.current_actor import check_may_wait
 from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.invocation import CALLER
 from perdure.events.commands import AwaitResult, Cancel, LookUp
 from perdure.events.errors import Cancelled, HandlerFailed, UnknownMessageType
+from perdure.events.keyword_options import shows
 from perdure.events.public_names import with_public_names
+from perdure.events.publish_options import DEFAULTS, PublishOptions
 from perdure.events.queue.lookup import is_fate
 from perdure.events.seconds import seconds_or_none, wait_seconds
 from perdure.handling.hooks import check_outside_hooks
@@ -24,15 +26,27 @@ from perdure.publishing.publish_future import PublishFuture
 from perdure.publishing.publisher import Publishing
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from perdure.events.vocabulary import ResultKept
+    from perdure.payloads.returns import Returns
 
 __all__ = ["Results"]
+
+R = TypeVar("R")
 
 
 class Results(Publishing):
     """The part of `System` that waits for results; `call` publishes as well, so it stands on that part."""
 
-    def call(self, message: Any, *, timeout: float | None = None, **options: Any) -> Any:
+    @overload
+    def call(self, message: Returns[R], *, timeout: float | None = None, **options: Unpack[PublishOptions]) -> R: ...
+
+    @overload
+    def call(self, message: object, *, timeout: float | None = None, **options: Unpack[PublishOptions]) -> Any: ...
+
+    @shows(PublishOptions, defaults=DEFAULTS)
+    def call(self, message: Any, *, timeout: float | None = None, **options: Unpack[PublishOptions]) -> Any:
         """Publish a message and wait for what its handler returns; raises what the handler raised when it failed for good.
 
         Raises:
@@ -68,7 +82,20 @@ class Results(Publishing):
             raise UnknownMessageType(msg)
         return name
 
-    async def acall(self, message: Any, *, timeout: float | None = None, **options: Any) -> Any:  # noqa: ASYNC109 - as `call`
+    @overload
+    async def acall(self, message: Returns[R], *, timeout: float | None = None, **options: Unpack[PublishOptions]) -> R: ...  # noqa: ASYNC109 - as `call`
+
+    @overload
+    async def acall(self, message: object, *, timeout: float | None = None, **options: Unpack[PublishOptions]) -> Any: ...  # noqa: ASYNC109 - as `call`
+
+    @shows(PublishOptions, defaults=DEFAULTS)
+    async def acall(
+        self,
+        message: Any,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - as `call`
+        **options: Unpack[PublishOptions],
+    ) -> Any:
         """As `call`, from a coroutine. A cancelled await leaves the message to its handler.
 
         Raises:

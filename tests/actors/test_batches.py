@@ -27,7 +27,7 @@ def test_a_delivery_that_is_put_back_while_its_batch_fills_is_handled_once() -> 
     batches: list[list[int]] = []
 
     @system.batch_handler(Piece, size=3, wait=PATIENCE_S)
-    def handle(batch: perdure.Batch) -> None:
+    def handle(batch: perdure.Batch[Piece]) -> None:
         batches.append([item.message.number for item in batch])
 
     with system:

@@ -135,7 +135,7 @@ def test_batch_that_fails_with_long_texts(monkeypatch: pytest.MonkeyPatch) -> No
     system = SimulatedSystem()
 
     @system.batch_handler(Job, size=40, wait=1.0, retries=0)
-    def fail(batch: perdure.Batch) -> None:
+    def fail(batch: perdure.Batch[Job]) -> None:
         raise ValueError("\u00e9" * 4_000)
 
     with system:

@@ -93,7 +93,7 @@ def test_batches_wait_for_company_in_virtual_time() -> None:
     batches: list[list[int]] = []
 
     @system.batch_handler(Job, size=3, wait=10.0)
-    def work(batch: perdure.Batch) -> None:
+    def work(batch: perdure.Batch[Job]) -> None:
         batches.append([item.message.number for item in batch])
 
     with system:

@@ -101,7 +101,7 @@ def test_ten_thousand_calls_stop_no_publish(folder: Path) -> None:
     gate = threading.Event()
 
     @system.batch_handler(Ping, size=1000)
-    def handle(_batch: perdure.Batch) -> None:
+    def handle(_batch: perdure.Batch[Ping]) -> None:
         gate.wait(60.0)
 
     async def main() -> None:

@@ -71,7 +71,7 @@ def test_a_class_whose_handle_is_no_method_is_refused_for_that() -> None:
         handle = 3
 
     with pytest.raises(perdure.InvalidMessage, match=r"`handle` of the class .*Handler is 3; make it a method"):
-        SimulatedSystem().handler(Job)(Handler)
+        SimulatedSystem().handler(Job)(Handler)  # type: ignore[call-overload]
 
 
 def test_an_async_process_handler_is_told_what_to_write_instead() -> None:

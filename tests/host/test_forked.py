@@ -53,7 +53,7 @@ def in_a_child(work: Callable[[], Any]) -> Any:
         child.kill()
 
 
-def calls_of(system: perdure.System, ident: str, delivery: perdure.Delivery) -> dict[str, Callable[[], Any]]:
+def calls_of(system: perdure.System, ident: str, delivery: perdure.Delivery[Any]) -> dict[str, Callable[[], Any]]:
     async def apublish() -> None:
         await system.apublish(Job(1))
 

@@ -303,7 +303,7 @@ def test_each_message_of_a_batch_ends_for_itself(folder: Path, collected: Collec
     system = perdure.System(folder)
 
     @system.batch_handler(Job, size=10, wait=0.05, retries=1, backoff=0)
-    def store(batch: perdure.Batch) -> None:
+    def store(batch: perdure.Batch[Job]) -> None:
         collected.add([item.message.number for item in batch])
         for item in batch:
             if item.message.number == 3 and item.attempt == 1:
@@ -328,7 +328,7 @@ def test_raising_batch_handler_fails_all_without_a_verdict(folder: Path) -> None
     system = perdure.System(folder)
 
     @system.batch_handler(Job, size=5, wait=0.05, retries=0)
-    async def store(batch: perdure.Batch) -> None:
+    async def store(batch: perdure.Batch[Job]) -> None:
         batch[0].reject("this one")
         message = "all others"
         raise RuntimeError(message)

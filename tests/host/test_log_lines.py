@@ -68,7 +68,7 @@ def test_batches_timeouts_and_rejects_are_told(folder: Path, caplog: pytest.LogC
     system = perdure.System(folder)
 
     @system.batch_handler(Job, retries=0)
-    def reject(batch: perdure.Batch) -> None:
+    def reject(batch: perdure.Batch[Job]) -> None:
         for item in batch:
             item.reject("no such thing")
 

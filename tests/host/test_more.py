@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from perdure.options import DeadLettersFull
     from tests.host.conftest import Collected, Until
 
 
@@ -155,7 +156,7 @@ def test_rate_of_a_batch_handler_counts_messages(
     system = perdure.System(folder, clock=clock)
 
     @system.batch_handler(Job, size=10, rate="2/s")
-    def store(batch: perdure.Batch) -> None:
+    def store(batch: perdure.Batch[Job]) -> None:
         for item in batch:
             collected.add(item.message.number)
 
@@ -416,7 +417,7 @@ def test_options_changed_at_run_time_last(folder: Path, collected: Collected) ->
         system.drain(timeout=10.0)
         assert collected.items == [1, 2]
         with pytest.raises(perdure.InvalidMessage, match="parallelism"):
-            system.admin.configure(Job, parallelism=3)
+            system.admin.configure(Job, parallelism=3)  # type: ignore[call-arg]
         with pytest.raises(perdure.UnknownMessageType):
             system.admin.configure(Report, retries=1)
     with make(retries=5) as system:
@@ -490,7 +491,7 @@ def test_middleware_goes_round_publish_and_handle(folder: Path, kind: str) -> No
     if kind == "async":
         system.handler(Job)(coroutine)
     else:
-        system.handler(Job, isolation=kind)(plain)
+        system.handler(Job, isolation="process" if kind == "process" else "thread")(plain)
     with system:
         with pytest.raises(perdure.InvalidMessage, match="13 is refused"):
             system.publish_many([Job(1), Job(13)])
@@ -630,7 +631,7 @@ def test_pages_dry_runs_and_partial_purges(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("full", "kept"), [("drop_oldest", [7, 6, 5]), ("drop_newest", [2, 1, 0])])
-def test_what_happens_at_the_bound_is_an_option(folder: Path, full: str, kept: list[int]) -> None:
+def test_what_happens_at_the_bound_is_an_option(folder: Path, full: DeadLettersFull, kept: list[int]) -> None:
     """Scenario 27: either way it is on record and in the metrics."""
     system = perdure.System(folder, options=perdure.Options(dead_letters_max=3, dead_letters_full=full))
     system.handler(Job, retries=0)(lambda job: [][job.number])

@@ -32,7 +32,7 @@ def test_message_of_a_batch_has_no_result_but_an_end(folder: Path) -> None:
     system = perdure.System(folder)
 
     @system.batch_handler(Job, size=10, retries=0)
-    def store(batch: perdure.Batch) -> str:
+    def store(batch: perdure.Batch[Job]) -> str:
         for item in batch:
             if item.message.number < 0:
                 item.reject("a negative number")

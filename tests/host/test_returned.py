@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
+    from perdure.handling.handler_options import Isolation
     from tests.host.conftest import Collected
 
 
@@ -184,7 +185,7 @@ async def _counts_async(job: Job) -> AsyncIterator[int]:
     yield job.number
 
 
-NEVER_RAN: dict[str, Callable[[Job], Any]] = {
+NEVER_RAN: dict[str, Callable[..., Any]] = {
     "generator": lambda job: _counts(job),
     "async generator": lambda job: _counts_async(job),
     "map": lambda job: map(print, [job]),
@@ -195,7 +196,7 @@ NEVER_RAN: dict[str, Callable[[Job], Any]] = {
 
 
 @pytest.mark.parametrize(("kind", "isolation"), [*((kind, "thread") for kind in NEVER_RAN), ("generator", "process")])
-def test_what_never_ran_is_no_completion(folder: Path, kind: str, isolation: str) -> None:
+def test_what_never_ran_is_no_completion(folder: Path, kind: str, isolation: Isolation) -> None:
     system = perdure.System(folder)
     system.handler(Job, retries=0, isolation=isolation)(NEVER_RAN[kind])
     with system:
@@ -247,7 +248,7 @@ def test_process_handler_that_gives_a_coroutine(folder: Path) -> None:
 
 
 def test_batch_handler_that_gives_a_coroutine(folder: Path, collected: Collected) -> None:
-    async def note(batch: perdure.Batch) -> None:
+    async def note(batch: perdure.Batch[Any]) -> None:
         await asyncio.sleep(0)
         for job in batch.messages:
             collected.add(job.number)

@@ -16,6 +16,7 @@ import perdure
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from perdure.handling.schedules import Missed
     from tests.host.conftest import Until
 
 MINUTE_S = 60.0
@@ -39,7 +40,7 @@ def _ticks(system: perdure.System) -> int:
     [("last", 1, 1), ("last", 3, 1), ("all", 1, 1), ("all", 3, 3), ("none", 1, 0), ("none", 3, 0)],
 )
 def test_missed_ticks_by_policy(
-    folder: Path, clock: perdure.ManualClock, until: Until, missed: str, while_nothing_ran: int, made_up_for: int
+    folder: Path, clock: perdure.ManualClock, until: Until, missed: Missed, while_nothing_ran: int, made_up_for: int
 ) -> None:
     """A single missed tick is a missed one too; the next that falls due while it runs is published whatever the policy."""
 

@@ -151,7 +151,7 @@ def test_refused_options_have_no_effect(folder: Path) -> None:
     with pytest.raises(perdure.InvalidMessage, match="backoff"):
         system.handler(Order, dedup="reject", backoff=-1.0)
     with pytest.raises(perdure.InvalidMessage, match="handler"):
-        system.every(1.0, name="often")(nothing)
+        system.every(1.0, name="often")(nothing)  # type: ignore[call-overload]
     system.every(1.0, name="often")(lambda tick: None)
     with system:
         system.publish(Order(1), key="one", delay=60.0)
@@ -161,7 +161,7 @@ def test_refused_options_have_no_effect(folder: Path) -> None:
 def test_refusal_while_running_has_no_effect(folder: Path) -> None:
     with perdure.System(folder) as system:
         with pytest.raises(perdure.InvalidMessage):
-            system.handler(Order)(swapped)
+            system.handler(Order)(swapped)  # type: ignore[call-overload]
         assert system.admin.handlers() == {}
         system.handler(Order)(lambda order: order.number)
         assert system.call(Order(3), timeout=10.0) == 3
@@ -323,7 +323,7 @@ def test_what_fits_is_called_as_it_asks(folder: Path, handler: Any) -> None:
 def messages_of(batch: list[Order]) -> None: ...
 
 
-def batch_and_more(batch: perdure.Batch, ctx: Any) -> None: ...
+def batch_and_more(batch: perdure.Batch[Any], ctx: Any) -> None: ...
 
 
 @pytest.mark.parametrize(("handler", "told"), [(messages_of, "perdure.Batch"), (batch_and_more, "'ctx'"), (nothing, "batch")])

@@ -38,7 +38,7 @@ def test_state_tells_where_a_message_is(folder: Path, clock: perdure.ManualClock
     with system:
         want: dict[str, str] = {}
 
-        def took(ident: str) -> perdure.Delivery:
+        def took(ident: str) -> perdure.Delivery[Job]:
             delivery = system.checkout(Job, lease=30.0)
             assert delivery is not None
             assert delivery.id == ident

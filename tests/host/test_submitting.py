@@ -62,7 +62,7 @@ def test_submitted_messages_keep_the_order_of_their_thread_whatever_their_kind()
         futures: list[Future[str]] = []
         for n in range(20):
             futures.append(system.submit(Job(n)))
-            futures.append(system.submit(Job(n), **({"key": f"k{n}"} if n % 3 == 0 else {})))
+            futures.append(system.submit(Job(n), key=f"k{n}") if n % 3 == 0 else system.submit(Job(n)))
             futures.append(system.submit(Other(n)) if n % 4 == 0 else system.submit(Job(n), priority=n % 5))
         system.run_until_idle()
         assert published(system.audit) == [future.result(timeout=0) for future in futures]

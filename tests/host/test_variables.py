@@ -80,7 +80,7 @@ def test_short_handlers_have_contexts_of_their_own_too(folder: Path) -> None:
 
 
 def test_batches_have_contexts_of_their_own(folder: Path, collected: Collected) -> None:
-    def note(batch: perdure.Batch) -> None:
+    def note(batch: perdure.Batch[Any]) -> None:
         collected.add(_look(batch.messages[0]))
 
     system = perdure.System(folder)

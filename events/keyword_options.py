@@ -1,0 +1,61 @@
+"""Keyword options that are declared once, as a `TypedDict`, and shown by every function that takes them.
+
+Type checkers and editors read `**options: Unpack[...]`; `help()` and `inspect.signature` read what `shows` puts beside it. Nothing
+is added to a call. The options of a publish are in `publish_options`, those of a handler in `perdure.handling.handler_options`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["shows"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+FIRST = ("key", "id", "parallelism")
+"""Shown first, as they are used most; all others in the order of their declaration."""
+
+
+class _Annotation(str):
+    """The text of an annotation, which a signature shows without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def shows(*options: Any, defaults: Mapping[str, Any]) -> Callable[[F], F]:
+    """Return a decorator that lists keyword options by name in a function's signature, in place of its `**options`.
+
+    Args:
+        options: the `TypedDict` that the function unpacks; several, where overloads take different ones.
+        defaults: by option, where it is not None.
+    """
+    kinds = {name: kind for declared in reversed(options) for name, kind in declared.__annotations__.items()}
+    named = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=_text(kind))
+        for name, kind in kinds.items()
+    ]
+    named.sort(key=lambda parameter: FIRST.index(parameter.name) if parameter.name in FIRST else len(FIRST))
+
+    def show(function: F) -> F:
+        own = inspect.signature(function)
+        kept = [
+            parameter.replace(annotation=_text(parameter.annotation))
+            for parameter in own.parameters.values()
+            if parameter.kind is not parameter.VAR_KEYWORD
+        ]
+        shown: Any = function
+        shown.__signature__ = own.replace(parameters=[*kept, *named], return_annotation=_text(own.return_annotation))
+        return function
+
+    return show
+
+
+def _text(annotation: Any) -> Any:
+    text = getattr(annotation, "__forward_arg__", annotation)
+    return _Annotation(text) if isinstance(text, str) else text

@@ -1,0 +1,128 @@
+"""Checks of single values that a host passes: whole numbers, choices, rates, backoffs, numbers of workers, exception classes.
+
+Each returns the value as it is used from there on, and raises `InvalidMessage` that names the field and what is allowed. Lengths of
+time are checked in `perdure.events.seconds`, moments in `perdure.operations.moments`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
+from perdure.events.errors import InvalidMessage
+from perdure.events.handlers.backoff import Fixed
+from perdure.events.handlers.registry import WORKERS_MAX
+from perdure.events.seconds import shown
+from perdure.handling.signatures import label_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.events.handlers.backoff import Backoff
+
+__all__ = [
+    "check_backoff",
+    "check_exceptions",
+    "check_one_of",
+    "check_parallelism",
+    "check_rate",
+    "check_retries",
+    "check_truth",
+    "check_whole",
+]
+
+RATE_MAX = 1e6
+_PERIODS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def check_whole(field: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+    """Return a whole number within these bounds; a bool is none."""
+    if type(value) is not int or value < minimum or (maximum is not None and value > maximum):
+        upper = "" if maximum is None else f" and at most {maximum:,}"
+        msg = f"{field}: a whole number of {minimum} or more{upper}, not {value!r}"
+        raise InvalidMessage(msg)
+    return value
+
+
+def check_truth(field: str, value: Any) -> bool | None:
+    """Return True, False or None."""
+    if value is not None and not isinstance(value, bool):
+        msg = f"{field}: true or false, not {value!r}"
+        raise InvalidMessage(msg)
+    return value
+
+
+def check_one_of(field: str, value: Any, allowed: tuple[str, ...]) -> Any:
+    """Return a value that is one of these."""
+    if value not in allowed:
+        msg = f"{field}: {', '.join(map(repr, allowed[:-1]))} or {allowed[-1]!r}, not {value!r}"
+        raise InvalidMessage(msg)
+    return value
+
+
+def check_retries(field: str, value: Any) -> float:
+    """Return a number of retries; infinity means for ever."""
+    return float("inf") if value == float("inf") else check_whole(field, value, 0)
+
+
+def check_parallelism(_field: str, value: Any) -> tuple[int, int]:
+    """Return the least and the most workers of a number, or of a pair. No workers at all are for an operator to choose."""
+    if value == 0 and value is not False:
+        msg = (
+            "parallelism: 0 would never handle a message. Use 1 or more; to stop deliveries for a while, "
+            "`system.admin.pause(Type)` or `system.admin.scale(Type, 0)`; for workers while there is work, a pair such as (0, 4)"
+        )
+        raise InvalidMessage(msg)
+    if isinstance(value, tuple) and len(value) == 2:  # noqa: PLR2004 - a minimum and a maximum
+        low = check_whole("parallelism, minimum", value[0], 0, WORKERS_MAX)
+        return low, check_whole("parallelism, maximum", value[1], max(low, 1), WORKERS_MAX)
+    workers = check_whole("parallelism", value, 1, WORKERS_MAX)
+    return workers, workers
+
+
+def check_rate(field: str, value: Any) -> float | None:
+    """Return deliveries a second, of a number or of text such as `100/s`, `30/m`, `1/h`; None for no limit."""
+    if value is None:
+        return None
+    count: Any = value
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*/\s*([smhd])\w*\s*", value)
+        count = float(found[1]) / _PERIODS_S[found[2]] if found else None
+    if isinstance(count, bool) or not isinstance(count, (int, float)) or not 0 < count <= RATE_MAX:
+        msg = f"{field}: a number a second up to a million, or text such as '100/s', '30/m', '1/h', not {value!r}"
+        raise InvalidMessage(msg)
+    return float(count)
+
+
+def check_exceptions(field: str, value: Any) -> tuple[type[BaseException], ...]:
+    """Return a tuple of exception classes, of one class or of several."""
+    kinds = value if isinstance(value, (tuple, list)) else (value,)
+    if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
+        msg = f"{field}: an exception class, or a tuple of them, not {value!r}"
+        raise InvalidMessage(msg)
+    return tuple(kinds)
+
+
+def check_backoff(_field: str, value: Any) -> Backoff | Callable[[int, BaseException], float]:
+    """Return a backoff: an object with `delay`, a function of (attempt, error), or `Fixed` for a length of time."""
+    if isinstance(value, (int, float, dt.timedelta)) and not isinstance(value, bool):
+        try:
+            return Fixed(value)
+        except ValueError as error:
+            msg = f"backoff: {error}"
+            raise InvalidMessage(msg) from error
+    asked = value if callable(value) else getattr(value, "delay", None)
+    if not callable(asked) or isinstance(value, type) or inspect.iscoroutinefunction(asked):
+        made = f"; it is a class: make an object of it, {value.__name__}(...)" if isinstance(value, type) else ""
+        msg = f"backoff: Fixed, Linear, Exponential, seconds, or a plain function of (attempt, error), not {shown(value)}{made}"
+        raise InvalidMessage(msg)
+    try:
+        inspect.signature(asked).bind(1, 0.5)
+    except TypeError as error:
+        msg = f"backoff: {label_of(asked)} cannot be called with (attempt, {'error' if asked is value else 'chance'}): {error}"
+        raise InvalidMessage(msg) from error
+    except ValueError:
+        return value  # type: ignore[no-any-return]  # some callables of C have no signature
+    return value  # type: ignore[no-any-return]
