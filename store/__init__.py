@@ -1,6 +1,9 @@
 """Where events are kept: the protocol of stores and readers, segment files and memory, verification and repair.
 
-Knows nothing of what the events mean: bodies are bytes here. `EventStore` and `LogReader` are what other rooms use.
+Other rooms use `EventStore` (the owner) and `LogReader` (reads without owning), and never ask which store it is. Folders, from the
+top: `maintenance` (verification, repair), `files` (a log in a folder), `format` (the layout of bytes), `disk` (system calls).
+
+Not here: what events mean (`events`); a frame's body is bytes.
 """
 
 from perdure.store.addresses import canonical_address, open_reader, open_target
@@ -10,7 +13,8 @@ from perdure.store.files.segment_store import SegmentStore
 from perdure.store.maintenance.repair import Repair, repair
 from perdure.store.maintenance.verify import Finding, Head, Verification, verify
 from perdure.store.memory import MemoryStore
-from perdure.store.protocol import EventStore, Frame, LogReader, LogSize, LogTarget, Recovered, Snapshot
+from perdure.store.protocol import EventStore, LogReader, LogTarget
+from perdure.store.values import Frame, LogSize, Recovered, Snapshot
 
 __all__ = [
     "EventStore",

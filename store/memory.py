@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.events.public_names import public
 from perdure.store.format import frame as fr
-from perdure.store.protocol import Frame, LogSize, Recovered, Snapshot
 from perdure.store.retention_hold import RetentionHold
 from perdure.store.survey import Stretch, SurveyedSnapshot, WholeFrame
+from perdure.store.values import Frame, LogSize, Recovered, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

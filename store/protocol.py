@@ -9,77 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import attrs
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from perdure.events.structures.message_block import PayloadSpill
     from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, WholeFrame
+    from perdure.store.values import Frame, LogSize, Recovered, Snapshot
 
-__all__ = ["EventStore", "Frame", "LogReader", "LogSize", "LogTarget", "Recovered", "Snapshot"]
-
-
-@attrs.frozen
-class Frame:
-    """Events that were committed together; `body` is uncompressed."""
-
-    first_seq: int
-    count: int
-    body: bytes
-
-    @property
-    def last_seq(self) -> int:
-        """The sequence number of its last event."""
-        return self.first_seq + self.count - 1
-
-
-@attrs.frozen
-class Snapshot:
-    """The state after folding all events up to `seq`: its bytes, or a function that yields them in pieces."""
-
-    seq: int
-    _body: bytes | Callable[[], Iterator[bytes]]
-
-    @property
-    def body(self) -> bytes:
-        """All bytes at once."""
-        return self._body if isinstance(self._body, bytes) else b"".join(self._body())
-
-    def chunks(self) -> Iterator[bytes]:
-        """Return the bytes in pieces, from the beginning at each call.
-
-        Raises:
-            StoreUnavailable: they can no longer be read.
-        """
-        return iter((self._body,)) if isinstance(self._body, bytes) else self._body()
-
-
-@attrs.frozen
-class Recovered:
-    """What opening the store found and did."""
-
-    last_seq: int
-    epoch: int
-    segments: int
-    created: bool = False
-    clean: bool = True
-    """The last owner closed the log in good order."""
-    cut_bytes: int = 0
-    """Bytes of a torn or void tail that were cut off."""
-    cut_from_seq: int | None = None
-
-
-@attrs.frozen
-class LogSize:
-    """How much a log takes up."""
-
-    bytes: int
-    """All frames and snapshots, as they are kept."""
-    segments: int
-    """Parts that the log is kept in, such as segment files; 0 if there is no log."""
-    snapshots: int
+__all__ = ["EventStore", "LogReader", "LogTarget"]
 
 
 class LogReader(Protocol):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from perdure.store.protocol import Frame
+    from perdure.store.values import Frame
 
 __all__ = ["Damage", "Stretch", "SurveyedSnapshot", "WholeFrame"]
 

@@ -15,14 +15,14 @@ STORE_BUGS: tuple[Bug, ...] = (
         "store",
         "crash states",
         OPERATIONS,
-        (Edit("perdure.store.files.segment_store", "            self.disk.sync_data(fd)\n", "            pass\n"),),
+        (Edit("perdure.store.files.segment_writer", "            self.disk.sync_data(fd)\n", "            pass\n"),),
     ),
     Bug(
         "no fsync, seen through the whole system",
         "store",
         "simulation",
         SCENARIOS,
-        (Edit("perdure.store.files.segment_store", "            self.disk.sync_data(fd)\n", "            pass\n"),),
+        (Edit("perdure.store.files.segment_writer", "            self.disk.sync_data(fd)\n", "            pass\n"),),
     ),
     Bug(
         "a new segment's name is not synced",
@@ -31,7 +31,7 @@ STORE_BUGS: tuple[Bug, ...] = (
         OPERATIONS,
         (
             Edit(
-                "perdure.store.files.segment_store",
+                "perdure.store.files.segment_writer",
                 "            self.disk.rename(beside, path)\n            self.disk.sync_folder(self.path)\n",
                 "            self.disk.rename(beside, path)\n",
             ),

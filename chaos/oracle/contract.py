@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.store import SegmentStore
-    from perdure.store.protocol import Frame, Recovered
+    from perdure.store.values import Frame, Recovered
 
 __all__ = ["Contract", "Lost", "hold", "snapshot_body"]
 

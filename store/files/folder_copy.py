@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    from perdure.store.protocol import Recovered, Snapshot
     from perdure.store.survey import Stretch, WholeFrame
+    from perdure.store.values import Recovered, Snapshot
 
 __all__ = ["FolderCopy"]
 

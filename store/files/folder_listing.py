@@ -11,7 +11,7 @@ from perdure.store.disk.disk import Disk
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 from perdure.store.format.frame import BadFrame
-from perdure.store.protocol import LogSize
+from perdure.store.values import LogSize
 
 if TYPE_CHECKING:
     import os

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from perdure.store.disk.disk import Disk
     from perdure.store.files.frame_index import FrameIndex
-    from perdure.store.protocol import Frame, Snapshot
     from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, WholeFrame
+    from perdure.store.values import Frame, Snapshot
 
 __all__ = ["FolderReader"]
 

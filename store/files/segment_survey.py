@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
-from perdure.store.protocol import Frame
 from perdure.store.survey import Damage, WholeFrame
+from perdure.store.values import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,7 +18,7 @@ import attrs
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store.format import frame as fr
-from perdure.store.protocol import Frame
+from perdure.store.values import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

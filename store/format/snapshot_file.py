@@ -18,7 +18,7 @@ import zstandard
 
 from perdure.events.errors import StoreUnavailable
 from perdure.store.format.frame import WINDOW_MAX, BadFrame, inflate
-from perdure.store.protocol import Snapshot
+from perdure.store.values import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

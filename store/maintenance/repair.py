@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from perdure.store.maintenance.runs import Runs
-    from perdure.store.protocol import Frame, LogReader, LogTarget, Recovered
+    from perdure.store.protocol import LogReader, LogTarget
     from perdure.store.survey import SurveyedSnapshot
+    from perdure.store.values import Frame, Recovered
 
 __all__ = ["Repair", "repair"]
 
