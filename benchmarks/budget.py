@@ -62,7 +62,7 @@ SUBMIT_STEPS = (
     "submit: encode the payload",
     "submit: check",
     "submit: make the future",
-    "submit: put it into the bundle under way",
+    "submit: add it to the open submit batch",
 )
 SMALL_BATCH = 100
 THREADS = ("producer", "queue", "journal", "workers", "others")
