@@ -1,6 +1,6 @@
-"""Fixtures for those who test their own handlers: a simulated system, one on a temporary folder, a monkey.
+"""Pytest fixtures for tests of handlers: a simulated system, systems on a temporary folder, and monkeys.
 
-Loaded by pytest through its entry point, and with it perdure itself (about a tenth of a second).
+pytest loads this module through its entry point in every run; perdure itself is imported when a fixture is first used.
 """
 
 from __future__ import annotations
@@ -9,26 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perdure.chaos.simulation.simulated_system import SimulatedSystem
-from perdure.chaos.threads.monkey import Monkey
-from perdure.system import System
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from perdure.chaos import Monkey, SimulatedSystem
+    from perdure.system import System
 
 __all__ = ["perdure_monkey", "perdure_simulated", "perdure_system"]
 
 
 @pytest.fixture
 def perdure_simulated() -> SimulatedSystem:
-    """Give a system in memory, not started yet, whose time only moves when told to: `.advance(seconds)`, `.run_until_idle()`."""
+    """Return a system in memory that is not started. `.advance(seconds)` moves its time, `.run_until_idle()` runs its actors."""
+    from perdure.chaos import SimulatedSystem  # noqa: PLC0415 - see the module's docstring
+
     return SimulatedSystem(seed=0)
 
 
 @pytest.fixture
 def perdure_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
-    """Make systems on one temporary folder: a second one, after the first has stopped, recovers what it left."""
+    """Return a function that makes systems on one temporary folder. One made after another has stopped recovers from it."""
+    from perdure.system import System  # noqa: PLC0415
+
     made: list[System] = []
 
     def make(**options: Any) -> System:
@@ -42,7 +45,9 @@ def perdure_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
 
 @pytest.fixture
 def perdure_monkey() -> Iterator[Callable[..., Monkey]]:
-    """Make monkeys (`perdure_monkey(system, seed=1)`) that stop with the test at the latest."""
+    """Return a function that makes monkeys (`perdure_monkey(system, seed=1)`). They stop at the end of the test at the latest."""
+    from perdure.chaos import Monkey  # noqa: PLC0415
+
     made: list[Monkey] = []
 
     def make(system: System, **options: Any) -> Monkey:

@@ -1,4 +1,7 @@
-"""`perdure chaos ...`: the tools of this room on the command line. What they do is in the modules they call."""
+"""`perdure chaos ...` and `perdure soak`: the app, and the commands that fit no other module.
+
+The work is in the modules that they call; the other commands are in `fault_commands` and `simulation_commands`.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from perdure.chaos.cli import fault_commands
-from perdure.chaos.cli import simulation_commands as night_commands
-from perdure.chaos.disk.crash_states import CrashCheck, Lost, appends
+from perdure.chaos.cli import fault_commands, simulation_commands
+from perdure.chaos.disk.crash_states import CrashCheck, appends
+from perdure.chaos.disk.store_contract import Lost
 from perdure.chaos.soak import view as soak_view
 from perdure.chaos.soak.soak import Soak
 from perdure.cli.progress import shown_progress
@@ -22,20 +25,20 @@ from perdure.cli.terminal import Terminal, one_line
 
 __all__ = ["app", "soak"]
 
-app = typer.Typer(no_args_is_help=True, help="Break it on purpose.")
+app = typer.Typer(no_args_is_help=True, help="Test perdure with faults: simulation, kills, power cuts, damage, planted bugs.")
 console = Terminal()
 fault_commands.add_to(app)
-night_commands.add_to(app)
-ENOUGH = 10
-"""With so many readings, the part that is judged has as many as a trend needs."""
-TOO_SHORT = Text("the counts add up; too few readings to tell whether anything grows", "yellow")
+simulation_commands.add_to(app)
+READINGS_ENOUGH = 10
+"""With so many readings the judged part has as many as a trend needs."""
+TOO_SHORT = Text("the counts add up; too few readings to judge growth", "yellow")
 
 
 @app.command()
 def crash_states(
-    seeds: Annotated[int, typer.Option(min=1, help="How often, each with other samples.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="How many rounds, each with other samples.")] = 3,
 ) -> None:
-    """Open the store on every disk state that a power cut could leave; exit status 1 if a promise is broken."""
+    """Open the store on every disk state that a power cut could leave; exit status 1 if the contract is broken."""
     table = Table("workload", "stops", "states", "recoveries", "states a second")
     workloads = {
         "one by one": appends(10),
@@ -63,24 +66,32 @@ def crash_states(
 
 @app.command(hidden=True)
 def soak(
-    hours: Annotated[float, typer.Option(min=0.0, help="How long.")] = 24.0,
+    hours: Annotated[float, typer.Option(min=0.0, help="Hours to run.")] = 24.0,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two readings.")] = 300.0,
     folder: Annotated[Path | None, typer.Option(help="A new folder; temporary unless given.")] = None,
-    table: Annotated[Path | None, typer.Option(help="Write the readings here, as CSV.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the run here: .png, .svg or .pdf. Needs matplotlib.")] = None,
-    history: Annotated[Literal["drop", "keep", "archive"], typer.Option(help="As Options.history.")] = "drop",
+    table: Annotated[Path | None, typer.Option(help="Write the readings to this CSV file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Plot the run to this .png, .svg or .pdf file. Needs matplotlib.")] = None,
+    history: Annotated[Literal["drop", "keep", "archive"], typer.Option(help="As `Options.history`.")] = "drop",
     kills: Annotated[float, typer.Option(min=0.001, help="Actors killed a second.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the kills and of what fails.")] = 0,
+    seed: Annotated[int, typer.Option(help="The seed of the kills and of the failing work.")] = 0,
 ) -> None:
-    """Work for hours with failing handlers, kills, snapshots and retention; exit status 1 if anything does not add up or grows."""
+    """Work for hours with failures, kills, snapshots and retention; exit status 1 if counts do not add up or anything grows."""
     if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise typer.BadParameter(f"{folder} is there and not an empty folder; name another one")
+        raise typer.BadParameter(f"{folder} exists and is not an empty folder; name another one")
     if plot is not None:
         soak_view.check_plot(plot)
     work = folder or Path(tempfile.mkdtemp(prefix="perdure-soak-"))
     view = soak_view.SoakView(console, hours * 3600)
     run = Soak(
-        work / "data", hours * 3600, interval, seed, history=history, kills_per_s=kills, table=table, tell=view.tell, tick=view.tick
+        work / "data",
+        hours * 3600,
+        interval,
+        seed,
+        history=history,
+        kills_per_s=kills,
+        table=table,
+        on_reading=view.add,
+        tick=view.tick,
     )
     try:
         with view:
@@ -95,8 +106,8 @@ def soak(
     for line in wrong:
         console.print(one_line(line, "red"), soft_wrap=True)
     if not wrong:
-        console.print(Text("the counts add up, and nothing grew", "green") if len(run.readings) > ENOUGH else TOO_SHORT)
+        console.print(Text("the counts add up, and nothing grew", "green") if len(run.readings) > READINGS_ENOUGH else TOO_SHORT)
     if run.interrupted:
-        console.print("interrupted: judged by what was there until then")
+        console.print("interrupted: judged by the readings until then")
         raise typer.Exit(130)
     raise typer.Exit(1 if wrong else 0)

@@ -1,6 +1,6 @@
-"""`perdure chaos kill-calls`, `kill-lines`, `fail-calls`, `power-cuts`, `damage`: a store broken on this machine's own disk.
+"""`perdure chaos kill-calls`, `kill-lines`, `fail-calls`, `power-cuts` and `damage`: faults of a store by itself.
 
-What they do is in the modules they call; the other commands of this room are in `commands`.
+The work is in the modules that they call; the other commands of this room are in `commands` and `simulation_commands`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from rich.table import Table
 from perdure.chaos.disk.damage import DamageCheck, each_flip, make_whole
 from perdure.chaos.disk.mounts import LoopFolder, why_no_loop
 from perdure.chaos.disk.power_cuts import PowerCutSweep
-from perdure.chaos.oracle.contract import Lost
+from perdure.chaos.disk.store_contract import Lost
 from perdure.chaos.processes.sweep import Sweep
-from perdure.chaos.processes.syscalls import why_not
+from perdure.chaos.processes.syscalls import why_no_strace
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 
@@ -34,20 +34,22 @@ __all__ = ["add_to"]
 
 console = Terminal()
 
-Within = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="A folder on the disk to try; else temporary.")]
-Frames = Annotated[int, typer.Option(min=6, help="How long the workload is.")]
-Most = Annotated[int, typer.Option(min=0, help="At most so many points, evenly spread; 0: all.")]
+Within = Annotated[
+    Path | None, typer.Option(exists=True, file_okay=False, help="A folder on the disk to test; temporary unless given.")
+]
+Frames = Annotated[int, typer.Option(min=6, help="Frames that the workload writes.")]
+Most = Annotated[int, typer.Option(min=0, help="Visit at most so many points, evenly spread; 0: all.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands to those of the room."""
+    """Add the commands of this module to an app."""
     for command in (kill_calls, kill_lines, fail_calls, power_cuts, damage):
         app.command()(command)
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[Step]:
-    """Show progress; what is lost is told, and is exit status 1. The store's warnings are left out: there would be thousands."""
+def _reported(what: str) -> Iterator[Step]:
+    """Show progress and the outcome; a loss is exit status 1. The store's warnings are disabled: there would be thousands."""
     logging.getLogger("perdure.store").disabled = True
     began_s = time.monotonic()
     done = 0
@@ -65,12 +67,12 @@ def _told(what: str) -> Iterator[Step]:
         raise typer.Exit(1) from error
     finally:
         logging.getLogger("perdure.store").disabled = False
-    console.print(f"{what}: {done:,} in {time.monotonic() - began_s:,.1f} s, every promise held")
+    console.print(f"{what}: {done:,} in {time.monotonic() - began_s:,.1f} s, every promise was kept")
 
 
 def _needs(reason: str) -> None:
     if reason:
-        console.print(one_line(f"not possible here: {reason}", "red"), soft_wrap=True)
+        console.print(one_line(f"not possible on this machine: {reason}", "red"), soft_wrap=True)
         raise typer.Exit(2)
 
 
@@ -81,9 +83,9 @@ def _sweep(within: Path | None, frames: int) -> Iterator[Sweep]:
 
 
 def kill_calls(within: Within = None, most: Most = 0, frames: Frames = 16) -> None:
-    """SIGKILL a process that works on a store at its N-th system call, for every N, and recover each time. Needs strace."""
-    _needs(why_not())
-    with _sweep(within, frames) as sweep, _told("kills at system calls") as step:
+    """Kill a process that works on a store before its N-th system call, for every N, and recover each time. Needs strace."""
+    _needs(why_no_strace())
+    with _sweep(within, frames) as sweep, _reported("kills at system calls") as step:
         sweep.kill_at_calls(most, step)
 
 
@@ -91,24 +93,24 @@ def kill_lines(
     within: Within = None,
     most: Most = 0,
     frames: Frames = 16,
-    opcodes: Annotated[bool, typer.Option(help="At each bytecode, not at each line.")] = False,  # noqa: FBT002 - a flag
+    opcodes: Annotated[bool, typer.Option(help="At each bytecode instead of each line.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """SIGKILL a process that works on a store at its N-th executed line of the store, for every N, and recover each time."""
-    with _sweep(within, frames) as sweep, _told("kills at bytecodes" if opcodes else "kills at lines") as step:
+    """Kill a process that works on a store at its N-th executed line of the store, for every N, and recover each time."""
+    with _sweep(within, frames) as sweep, _reported("kills at bytecodes" if opcodes else "kills at lines") as step:
         sweep.kill_at_lines(most, step, opcodes=opcodes)
 
 
 def fail_calls(
     within: Within = None,
     most: Most = 0,
-    onward: Annotated[bool, typer.Option(help="Let all later calls of the kind fail, too.")] = False,  # noqa: FBT002 - a flag
+    onward: Annotated[bool, typer.Option(help="Let all later calls of the same kind fail too.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Let each system call of a process that works on a store fail in each way, one after another. Needs strace."""
-    _needs(why_not())
+    """Let the N-th system call of a process that works on a store fail in each way, for every N. Needs strace."""
+    _needs(why_no_strace())
     with _sweep(within, 16) as sweep:
-        with _told("kinds of failing calls") as step:
+        with _reported("kinds of failing calls") as step:
             sweep.fail_calls(most, step, onward=onward)
-        console.print(f"{sweep.points:,} failures, {sweep.errors_told:,} errors told")
+        console.print(f"{sweep.points:,} failures, {sweep.errors_reported:,} errors reported")
 
 
 def power_cuts(
@@ -116,19 +118,19 @@ def power_cuts(
     most: Most = 0,
     frames: Frames = 16,
 ) -> None:
-    """Cut the power of a real file system in an image file at each operation of a store. Needs root."""
+    """Cut the power of a real file system in an image file before each operation of a store. Needs root."""
     _needs(why_no_loop(filesystem) if filesystem in ("ext4", "xfs") else f"{filesystem} is neither ext4 nor xfs")
-    with LoopFolder(filesystem) as place, _told(f"power cuts on {filesystem}") as step:
-        PowerCutSweep(place, frames=frames).run(most, step)
+    with LoopFolder(filesystem) as mount, _reported(f"power cuts on {filesystem}") as step:
+        PowerCutSweep(mount, frames=frames).run(most, step)
 
 
 def damage(seeds: Annotated[int, typer.Option(min=1, help="Random damages to each of the larger logs.")] = 5000) -> None:
-    """Flip each bit of small logs and damage larger ones at random: found, and refused or run with everything."""
+    """Flip each bit of small logs and damage larger ones at random: each must be found, and refused or run without loss."""
     small = [make_whole(5, body_bytes=120, segment_bytes=300, snapshots=(1, 3), end=end) for end in ("close", "seal", "crash")]
     larger = [make_whole(30, snapshots=(8, 20), end=end) for end in ("close", "seal", "crash")]
     flips, random = Counter[str](), Counter[str]()
     total = sum(8 * sum(map(len, whole.files.values())) for whole in small) + seeds * len(larger)
-    with _told("damages") as step:
+    with _reported("damages") as step:
         for whole in small:
             check = DamageCheck(whole, counts=flips)
             for what, files in each_flip(whole.files):

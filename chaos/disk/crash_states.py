@@ -1,7 +1,7 @@
-"""Power cuts: which states of a disk one could leave, and whether a store comes back from each of them with its promises kept.
+"""All states of a disk that a power cut could leave, and the check that a store recovers from each of them.
 
-`CrashCheck` runs a workload of a store on a memory disk and stops at every operation; from each stop `PowerCuts` builds the states
-that a cut right there could leave, and the store is opened on each. The model of the disk is in `memory_disk`.
+`CrashCheck` runs a workload on a memory disk and stops at every operation. At each stop `PowerCuts` builds the states that a power
+cut could leave there, and the store is opened on each. The model of the disk is in `memory_disk`, the check in `store_contract`.
 """
 
 from __future__ import annotations
@@ -16,40 +16,36 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from perdure.chaos.disk.memory_disk import Change, Fault, File, Killed, Link, MemoryDisk, PowerCut, apply, follow
-from perdure.chaos.oracle.contract import Contract, Lost, hold, snapshot_body
+from perdure.chaos.disk.store_contract import Contract, Lost, check_recovery, snapshot_body
 from perdure.events.errors import PerdureError, StoreUnavailable
 from perdure.store import SegmentStore, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = [
-    "Contract",
-    "CrashCheck",
-    "Lost",
-    "PowerCuts",
-    "appends",
-    "appends_through_a_kill",
-    "appends_through_faults",
-    "snapshot_body",
-]
+__all__ = ["CrashCheck", "PowerCuts", "appends", "appends_through_a_kill", "appends_through_faults"]
 
 SECTOR = 512
 EXHAUSTIVE = 6
-"""So many pending operations are tried in every combination; of more, prefixes and samples."""
+"""Up to so many pending operations are tried in every combination; of more, prefixes and samples."""
 
 T = TypeVar("T")
 
 
 class PowerCuts:
-    """The states that a power cut at one moment could leave, each a new disk that has forgotten what was not synced."""
+    """The states that a power cut could leave at one moment.
+
+    Args:
+        rng: chooses samples where there are too many states.
+        samples: how many samples of many pending operations.
+    """
 
     def __init__(self, rng: random.Random, samples: int = 4) -> None:
         self._rng = rng
         self._samples = samples
 
     def states(self, disk: MemoryDisk) -> Iterator[MemoryDisk]:
-        """Give disks as they may be found after the cut; the given one is left as it is."""
+        """Yield the disks that may be found after a cut. The given disk is not changed."""
         files = {id(file): file for file in (*disk.names_seen.values(), *disk.names_durable.values())}
         for link in disk.names_pending:
             files.update((id(file), file) for _, file in link.names if file is not None)
@@ -63,7 +59,7 @@ class PowerCuts:
                     yield self._state(disk, kept, (torn, part))
 
     def _choices(self, pending: Sequence[T]) -> Iterator[list[T]]:
-        """Give which of the pending operations reached the disk: every combination of few, samples of many."""
+        """Yield sets of pending operations that reached the disk: every combination of few, samples of many."""
         n = len(pending)
         if n <= EXHAUSTIVE:
             for mask in range(1 << n):
@@ -75,15 +71,15 @@ class PowerCuts:
             yield [p for p in pending if self._rng.random() < 0.5]  # noqa: PLR2004 - each as likely as not
 
     def _tears(self, change: Change) -> Iterator[Change]:
-        """Give what may be left of the last write: a part up to a sector or any byte, with nothing, zeros or garbage behind it."""
+        """Yield what may be left of the last write: a part up to a sector or any byte, followed by nothing, zeros or garbage."""
         data = change.data or b""
         sectors = range(SECTOR - change.offset % SECTOR, len(data), SECTOR)
-        places = {*itertools.islice(sectors, 3), self._rng.randrange(len(data)), len(data) - 1}
-        for place in sorted(p for p in places if 0 <= p < len(data)):
-            yield Change(change.offset, data[:place])
-            yield Change(change.offset, data[:place] + bytes(len(data) - place))
-        place = self._rng.randrange(len(data))
-        yield Change(change.offset, data[:place] + self._rng.randbytes(len(data) - place))
+        ends = {*itertools.islice(sectors, 3), self._rng.randrange(len(data)), len(data) - 1}
+        for end in sorted(end for end in ends if 0 <= end < len(data)):
+            yield Change(change.offset, data[:end])
+            yield Change(change.offset, data[:end] + bytes(len(data) - end))
+        end = self._rng.randrange(len(data))
+        yield Change(change.offset, data[:end] + self._rng.randbytes(len(data) - end))
 
     def _state(
         self,
@@ -108,7 +104,7 @@ class PowerCuts:
 class CrashCheck:
     """Runs workloads of a store and cuts the power at every operation.
 
-    `open_store` makes a store on a disk; a test gives one with a bug in it, to see that it is found.
+    `open_store` makes a store on a disk. A test can pass a store with a bug, to see that the check finds it.
     """
 
     seed: int = 0
@@ -122,14 +118,14 @@ class CrashCheck:
     recoveries: int = 0
 
     def run(self, workload: Callable[[SegmentStore, Contract], None], disk: MemoryDisk | None = None) -> None:
-        """Run a workload to its end, and check every state on the way.
+        """Run a workload to its end and check every state on the way.
 
         Raises:
-            Lost: a promise was broken; says at which operation.
+            Lost: the contract was broken; says at which operation.
         """
         disk = disk or MemoryDisk()
         contract = Contract()
-        rng = random.Random(self.seed)  # noqa: S311 - a seed is to be repeated
+        rng = random.Random(self.seed)  # noqa: S311 - to be repeated
         cuts = PowerCuts(rng)
 
         def stop(name: str) -> None:
@@ -143,7 +139,7 @@ class CrashCheck:
                     raise Lost(msg) from error
 
         disk.before_each = stop
-        logging.getLogger("perdure.store").disabled = True  # each torn tail would be told, thousands of times
+        logging.getLogger("perdure.store").disabled = True  # thousands of torn tails would be logged
         try:
             workload(self.open_store(disk), contract)
             stop("end")
@@ -151,14 +147,19 @@ class CrashCheck:
             logging.getLogger("perdure.store").disabled = False
 
     def check(self, state: MemoryDisk, contract: Contract, rng: random.Random, depth: int = 1) -> None:
-        """Open a store on what a cut left: all that was acknowledged, nothing invented, the order kept, and it goes on."""
+        """Open a store on a state that a cut left, and check its contract. Some recoveries are cut themselves, up to `depth` times.
+
+        Raises:
+            Lost: the contract was broken.
+            PerdureError: the store could not be opened.
+        """
         if depth and rng.random() < self.nested:
             self._check_cut_recovery(state, contract, rng)
         self.recoveries += 1
-        hold(lambda: self.open_store(state), contract)
+        check_recovery(lambda: self.open_store(state), contract)
 
     def _check_cut_recovery(self, state: MemoryDisk, contract: Contract, rng: random.Random) -> None:
-        """Cut the recovery itself at each of its operations, and recover from that."""
+        """Cut the recovery at each of its operations, and recover again."""
         cuts = PowerCuts(rng, samples=1)
         for at in itertools.count(1):
             disk = MemoryDisk(state.contents())
@@ -181,12 +182,12 @@ class CrashCheck:
 
 
 def appends_through_faults(count: int, fault: Fault) -> Callable[[SegmentStore, Contract], None]:
-    """Make a workload as a journal does it: after any I/O error open the log anew, void what was not synced, and go on."""
+    """Return a workload with a fault. As a journal does, it opens the log anew after an I/O error and voids what was not synced."""
 
     def workload(store: SegmentStore, contract: Contract) -> None:
         disk = store.disk
         if not isinstance(disk, MemoryDisk):
-            msg = "faults need a memory disk"
+            msg = "a fault needs a memory disk"
             raise TypeError(msg)
         disk.faults = [fault]
         _until_it_works(store.open)
@@ -205,38 +206,38 @@ def appends_through_faults(count: int, fault: Fault) -> Callable[[SegmentStore, 
                 void_after = contract.acknowledged
                 _until_it_works(partial(store.reopen, void_after=void_after))
                 if store.last_seq > void_after:
-                    msg = f"{store.last_seq - void_after} events that were refused after a failed sync have come back"
+                    msg = f"{store.last_seq - void_after} events that were refused after a failed sync are in the log again"
                     raise Lost(msg) from None
                 del contract.sent[store.last_seq :]
-        with contextlib.suppress(StoreUnavailable):  # told, and nothing was promised
+        with contextlib.suppress(StoreUnavailable):  # reported, and nothing was promised
             store.close()
 
     return workload
 
 
 def appends_through_a_kill(count: int, at: int) -> Callable[[SegmentStore, Contract], None]:
-    """Make a workload whose process is killed at an operation; another goes on in the same folder, on a machine that stays on."""
+    """Return a workload whose process is killed at an operation. Another one goes on in its folder, on a machine that stays on."""
 
     def workload(store: SegmentStore, contract: Contract) -> None:
         disk = store.disk
         if not isinstance(disk, MemoryDisk):
-            msg = "kills need a memory disk"
+            msg = "a kill needs a memory disk"
             raise TypeError(msg)
         disk.kill_at = at
-        heir = type(store)("/data", disk=disk, segment_bytes=store.segment_bytes, new_id=lambda: b"i" * 16, now_us=lambda: 1)
+        successor = type(store)("/data", disk=disk, segment_bytes=store.segment_bytes, new_id=lambda: b"i" * 16, now_us=lambda: 1)
         try:
             appends(count, size=1500, snapshot_every=2)(store, contract)
         except Killed:
             disk.owner = None
             contract.acknowledged = min(contract.acknowledged, len(contract.sent))
-            heir.open()
-            del contract.sent[heir.last_seq :]
+            successor.open()
+            del contract.sent[successor.last_seq :]
             for _ in range(count):
-                contract.sent.append(b"heir" + bytes(900))
-                heir.append(contract.sent[-1], 1, expected_seq=heir.last_seq + 1)
-                heir.sync()
+                contract.sent.append(b"more" + bytes(900))
+                successor.append(contract.sent[-1], 1, expected_seq=successor.last_seq + 1)
+                successor.sync()
                 contract.acknowledged = len(contract.sent)
-            heir.close()
+            successor.close()
 
     return workload
 
@@ -255,9 +256,9 @@ def _until_it_works(call: Callable[[], object], tries: int = 20) -> None:
 def appends(
     count: int, *, each: int = 1, size: int = 600, snapshot_every: int = 0, sync_every: int = 1
 ) -> Callable[[SegmentStore, Contract], None]:
-    """Make a workload: open, append `count` times `each` frames of up to `size` bytes, syncs and snapshots between, close.
+    """Return a workload: open, append `count` times `each` frames of up to `size` bytes with syncs and snapshots between, close.
 
-    After each snapshot the store deals with its history as it was told to.
+    After each snapshot the store keeps, drops or archives old history, as it was made to.
     """
 
     def workload(store: SegmentStore, contract: Contract) -> None:

@@ -1,6 +1,6 @@
-"""Damage to the files of a store, as rot, bad copies and bad hands leave it, and the check that no start runs on it unseen.
+"""Damage to the files of a store, as decay, bad copies and bad edits leave it, and the check that it is always noticed.
 
-Damage is done to whole files in memory. What a power cut leaves, which is no damage, is in `crash`.
+The files are in memory. What a power cut leaves is no damage: see `crash_states`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.chaos.disk.memory_disk import MemoryDisk
-from perdure.chaos.oracle.contract import Lost
+from perdure.chaos.disk.store_contract import Lost
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store import FolderReader, SegmentStore, Snapshot, verify
 from perdure.store.format import frame as fr
@@ -31,7 +31,7 @@ FOLDER = "/data"
 
 @attrs.frozen
 class Whole:
-    """A folder before it was damaged, and the bodies of its frames: one event each, each synced before the next."""
+    """A folder before the damage, and the bodies of its frames: one event each, each synced before the next."""
 
     files: Files
     bodies: list[bytes]
@@ -40,7 +40,7 @@ class Whole:
 def make_whole(
     frames: int, *, body_bytes: int = 300, segment_bytes: int = 2048, snapshots: tuple[int, ...] = (), end: str = "close"
 ) -> Whole:
-    """Write a store; at its `end` it is let go (`close`), or its process dies when idle (`seal`) or busy (`crash`)."""
+    """Return the files of a new store. `end`: it is closed (`close`), or its process dies when idle (`seal`) or busy (`crash`)."""
     disk = MemoryDisk()
     store = SegmentStore(FOLDER, disk=disk, segment_bytes=segment_bytes, new_id=lambda: b"i" * 16, now_us=lambda: 1)
     store.open()
@@ -58,7 +58,7 @@ def make_whole(
 
 
 def frames_in(segment: bytes) -> list[bytes]:
-    """Split a whole segment: its header, then frame by frame."""
+    """Return the header of an undamaged segment, then each of its frames."""
     parts, at = [segment[: sg.HEADER_BYTES]], sg.HEADER_BYTES
     while at < len(segment):
         size = fr.HEADER_BYTES + fr.parse(segment[at : at + fr.HEADER_BYTES]).stored_len
@@ -68,7 +68,7 @@ def frames_in(segment: bytes) -> list[bytes]:
 
 
 def each_flip(files: Files, bits: range = range(8)) -> Iterator[tuple[str, Files]]:
-    """Give the files with one bit flipped, for each byte of each; `bits`: which of a byte's, counted on from its place."""
+    """Yield the files with one bit flipped, for each byte of each file. `bits`: which bits of a byte, counted from its offset."""
     for name, data in files.items():
         for at in range(len(data)):
             for bit in bits:
@@ -77,7 +77,7 @@ def each_flip(files: Files, bits: range = range(8)) -> Iterator[tuple[str, Files
                 yield f"{name} at {at}", {**files, name: bytes(changed)}
 
 
-# --- what may happen to files -----------------------------------------------------------------------------------------------
+# --- kinds of damage --------------------------------------------------------------------------------------------------------
 
 
 def _in_a_file(harm: Callable[[bytes, random.Random], bytes]) -> Callable[[Files, random.Random], Files]:
@@ -171,14 +171,14 @@ HARMS: dict[str, Callable[[Files, random.Random], Files]] = {
 }
 
 
-# --- what must hold ---------------------------------------------------------------------------------------------------------
+# --- the check --------------------------------------------------------------------------------------------------------------
 
 
 @attrs.define
 class DamageCheck:
-    """Opens and verifies damaged files, and counts how it went.
+    """Opens and verifies damaged files, and counts the outcomes.
 
-    `open_store` makes the store; a test gives one with a bug in it, to see that it is found.
+    `open_store` makes the store. A test can pass a store with a bug, to see that the check finds it.
     """
 
     whole: Whole
@@ -186,10 +186,10 @@ class DamageCheck:
     counts: Counter[str] = attrs.field(factory=Counter)
 
     def check(self, what: str, files: Files) -> None:
-        """Hold one damage against the promises.
+        """Check one damage. `what` describes it.
 
         Raises:
-            Lost: it was not found, it was run on, or something other than the documented errors came out.
+            Lost: the damage was not found, a store ran on it, or an undocumented error was raised.
         """
         if files == self.whole.files:
             return
@@ -199,21 +199,21 @@ class DamageCheck:
             self._open(files)
         except Lost as error:
             raise Lost(f"{what}: {error}") from error
-        except Exception as error:  # whatever it is, it is not documented
+        except Exception as error:  # any other error is undocumented
             raise Lost(f"{what}: {error!r}") from error
 
     def _verify(self, files: Files) -> None:
-        """Verify finds it; only a log that is whole and merely shorter looks like one that never was longer."""
+        """`verify` must find it. Only a shorter but undamaged log cannot be told from one that never was longer."""
         if not verify(FolderReader(FOLDER, disk=MemoryDisk(files))).ok:
             self.counts["found"] += 1
             return
-        self.counts["shorter, and nothing to tell it by"] += 1
+        self.counts["shorter, and undetectable"] += 1
         for name, data in files.items():
             before = self.whole.files[name]
             if data == before:
                 continue
             if sg.first_seq_of(name) is None or data not in itertools.accumulate(frames_in(before)):
-                raise Lost(f"verify does not find what happened to {name}")
+                raise Lost(f"verify does not find the damage of {name}")
 
     def _open(self, files: Files) -> None:
         disk = MemoryDisk(files)
@@ -223,7 +223,7 @@ class DamageCheck:
             found = list(store.frames())
             for snapshot in store.snapshots():
                 if snapshot.body != b"state of %d " % snapshot.seq * 3:
-                    raise Lost(f"a snapshot at {snapshot.seq} that nobody can have made")
+                    raise Lost(f"the snapshot at {snapshot.seq} was never saved")
         except (StoreCorrupt, StoreUnavailable):
             self.counts["refused"] += 1
             return
@@ -231,17 +231,17 @@ class DamageCheck:
             store.abandon()
         first_seq = found[0].first_seq if found else recovered.last_seq + 1
         if [frame.body for frame in found] != self.whole.bodies[first_seq - 1 : recovered.last_seq]:
-            raise Lost(f"it runs on {len(found)} frames from {first_seq} on that are not those that were written")
+            raise Lost(f"the store runs on {len(found)} frames from {first_seq} on that are not those that were written")
         if first_seq > 1 and not any(first_seq - 1 <= seq for seq in FolderReader(FOLDER, disk=disk).snapshot_seqs()):
-            raise Lost(f"it runs on a log that begins with {first_seq}, and no snapshot holds what was before")
+            raise Lost(f"the store runs on a log from {first_seq} on, and no snapshot contains what was before")
         if recovered.last_seq == len(self.whole.bodies):
             self.counts["ran, with everything"] += 1
             return
         self.counts["ran, with a shorter end"] += 1
-        self._may_be_shorter(files, recovered.last_seq)
+        self._check_shorter_end(files, recovered.last_seq)
 
-    def _may_be_shorter(self, files: Files, last_seq: int) -> None:
-        """As after a crash; but not where any frame that came later is still there: it shows that the missing had been synced."""
+    def _check_shorter_end(self, files: Files, last_seq: int) -> None:
+        """Allow a shorter end, as after a crash, unless a later frame is there: it proves that the missing ones were synced."""
         later = [
             frame
             for name, data in self.whole.files.items()
@@ -251,10 +251,16 @@ class DamageCheck:
         ]
         for name, data in files.items():
             if sg.first_seq_of(name) is not None and any(frame in data for frame in later):
-                raise Lost(f"it runs on {last_seq} of {len(self.whole.bodies)} events, though {name} shows that there were more")
+                raise Lost(
+                    f"the store runs on {last_seq} of {len(self.whole.bodies)} events, though {name} shows that there were more"
+                )
 
     def random(self, seed: int) -> None:
-        """Do one random damage."""
+        """Check one random damage.
+
+        Raises:
+            Lost: as `check`.
+        """
         rng = random.Random(seed)  # noqa: S311 - to be repeated
         harm = rng.choice(sorted(HARMS))
         self.check(f"seed {seed} ({harm})", HARMS[harm](self.whole.files, rng))

@@ -1,9 +1,9 @@
-"""A disk in memory that remembers what a power cut would forget, and fails when told to.
+"""A disk in memory that knows what a power cut would lose, and that fails on request.
 
-It stands in for `perdure.store.disk.disk.Disk`. The model is the one of ALICE (Pillai et al., OSDI 2014) and of the fsync studies
-(Rebello et al., ATC 2020), at its most forgetful: each write stays independent until its file is synced; a name is durable only
-after its folder is synced; after a failed sync nobody ever knows which of its writes are there. Which states a cut may leave is
-in `crash`.
+It takes the place of the real `Disk`. The model is that of ALICE (Pillai et al., OSDI 2014) and of the fsync studies (Rebello et
+al., ATC 2020), in its most forgetful form. Each write is independent until its file is synced. A name is durable only after its
+folder is synced. After a failed sync it is unknown which of the writes are on the disk. The states that a power cut may leave are
+in `crash_states`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ __all__ = ["Change", "Fault", "File", "Killed", "Link", "MemoryDisk", "MemoryLoc
 
 
 class Killed(BaseException):
-    """The process is dead, the machine is on: what was written is still to be seen, and still not synced."""
+    """The process is dead, the machine is on, and what was written can be read. Not an Exception: nothing may handle it."""
 
 
 class PowerCut(BaseException):
-    """The machine is off. Not an Exception: nothing that runs may handle it."""
+    """The machine is off. Not an Exception: nothing may handle it."""
 
 
 @attrs.frozen
 class Change:
-    """A write or a truncation that is not synced: at `offset`, `data`; with `data` None the file ends there."""
+    """A write of `data` at `offset` that is not synced. If `data` is None: a truncation at `offset`."""
 
     offset: int
     data: bytes | None
@@ -45,21 +45,21 @@ class Change:
 
 @attrs.define(eq=False)
 class File:
-    """One file: what a reader sees, what the disk surely has, and what it may have of the rest."""
+    """One file: what a reader sees, what is certainly on the disk, and the changes that may be."""
 
     seen: bytearray = attrs.field(factory=bytearray)
     durable: bytes = b""
     pending: list[Change] = attrs.field(factory=list)
     undecided: list[Change] = attrs.field(factory=list)
-    """Of failed syncs: no later sync makes them durable."""
+    """Changes of failed syncs: no later sync makes them durable."""
 
     def apply(self, change: Change) -> None:
-        """Let readers see a change."""
+        """Make a change visible to readers."""
         apply(self.seen, change)
         self.pending.append(change)
 
     def sync(self) -> None:
-        """Make all pending changes durable; over what is undecided nobody has any power."""
+        """Make all pending changes durable. The undecided ones stay undecided."""
         whole = bytearray(self.durable)
         for change in self.pending:
             apply(whole, change)
@@ -67,7 +67,7 @@ class File:
 
 
 def apply(content: bytearray, change: Change) -> None:
-    """Make a change in a file's content."""
+    """Apply a change to a file's content."""
     if change.data is None:
         del content[change.offset :]
         content.extend(bytes(change.offset - len(content)))
@@ -80,16 +80,21 @@ def apply(content: bytearray, change: Change) -> None:
 
 @attrs.frozen
 class Link:
-    """A change of names that is not synced: these names now stand for these files (None: for none). All of it, or nothing."""
+    """A change of names that is not synced: each name now refers to this file (None: to none). It is atomic."""
 
     names: tuple[tuple[str, File | None], ...]
 
 
 @attrs.define
 class Fault:
-    """An operation that fails: the `at`-th from now (1: the next), with `code`; of a write, `part` bytes get through first.
+    """An operation that fails.
 
-    `times`: how many operations in a row fail. `only`: count none but operations of this name.
+    Args:
+        at: the `at`-th operation from now; 1: the next.
+        code: the errno, such as `errno.EIO`.
+        part: of a failing write, so many bytes are written first.
+        times: how many operations in a row fail.
+        only: count only operations of this name (`write`, `sync`, ...); all that change something unless given.
     """
 
     at: int
@@ -109,7 +114,7 @@ class MemoryLock:
     def take(self) -> None:
         """See `FolderLock.take`."""
         if self._disk.owner is not None:
-            msg = "the folder in memory has an owner already"
+            msg = "the folder in memory has an owner"
             raise StoreLocked(msg, os.getpid())
         self._disk.owner = self
         self.held = True
@@ -122,9 +127,9 @@ class MemoryLock:
 
 
 class MemoryDisk(Disk):
-    """One folder of files in memory. For one thread, or for actors that run one at a time."""
+    """One folder of files in memory. For use by one thread, or by actors that run one at a time."""
 
-    identity_check_s = float("inf")  # what happens here depends on no clock
+    identity_check_s = float("inf")  # nothing here depends on a clock
 
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
         self.names_seen: dict[str, File] = {}
@@ -134,23 +139,28 @@ class MemoryDisk(Disk):
         self.names_pending: list[Link] = []
         self.owner: MemoryLock | None = None
         self.operations = 0
-        """How many there were so far that change something."""
+        """How many operations so far changed something."""
         self.moved = ""
-        """What has become of the folder while it was in use; empty: nothing."""
+        """What happened to the folder while it was in use; empty: nothing."""
         self.kill_at = 0
         """The number of the operation at which the process is killed; 0: none."""
         self.faults: list[Fault] = []
         self.before_each: Callable[[str], None] = lambda _name: None
-        """Called with the name of each operation that changes something, before it; may raise `PowerCut`."""
+        """Called before each operation that changes something, with its name. It may raise `PowerCut`."""
         self._fds: dict[int, File] = {}
         self._next_fd = 1000
 
     def contents(self) -> dict[str, bytes]:
-        """Give all files as a reader sees them."""
+        """Return all files as a reader sees them."""
         return {name: bytes(file.seen) for name, file in self.names_seen.items()}
 
     def _step(self, name: str) -> int | None:
-        """Count an operation; gives the bytes that a failing write lets through, None where all is well."""
+        """Count an operation. Return the bytes that a failing write still writes; None if it does not fail.
+
+        Raises:
+            OSError: the operation fails.
+            Killed: the process is killed at this operation.
+        """
         self.operations += 1
         self.before_each(name)
         if self.operations == self.kill_at:
@@ -176,19 +186,19 @@ class MemoryDisk(Disk):
         return MemoryLock(self)
 
     def open_folder(self, folder: Path) -> None:
-        """See `Disk.hold`: there is one folder."""
+        """See `Disk.open_folder`: there is one folder."""
 
     def folder_problem(self, folder: Path) -> str:  # noqa: ARG002 - there is one folder
-        """See `Disk.folder_problem`; a test says what has become of the folder."""
+        """See `Disk.folder_problem`: a test sets `moved`."""
         return self.moved
 
     def status(self, path: Path) -> FileStatus | None:
-        """See `Disk.seen`."""
+        """See `Disk.status`."""
         file = self.names_seen.get(Path(path).name)
         return None if file is None else FileStatus(0, id(file), len(file.seen))
 
     def modified_s(self, path: Path) -> float | None:
-        """See `Disk.modified_s`: files have no times here, and all are new."""
+        """See `Disk.modified_s`: files have no times here, so all are new."""
         return time.time() if Path(path).name in self.names_seen else None
 
     def open_status(self, fd: int) -> FileStatus:
@@ -204,7 +214,7 @@ class MemoryDisk(Disk):
         """See `Disk.make_folder`."""
 
     def open_to_others(self, folder: Path) -> None:
-        """See `Disk.open_to_others`: there is none but this process."""
+        """See `Disk.open_to_others`: there is only this process."""
 
     def names(self, folder: Path) -> list[str]:  # noqa: ARG002 - there is one folder
         """See `Disk.names`."""
@@ -234,7 +244,7 @@ class MemoryDisk(Disk):
         if part is None:
             file.apply(Change(len(file.seen), data))
             return
-        if part:  # never all of it: a write that wrote everything does not fail
+        if part:  # never all bytes: a write that wrote everything does not fail
             file.apply(Change(len(file.seen), data[: min(part, len(data) - 1)]))
         raise OSError(errno.ENOSPC if part else errno.EIO, os.strerror(errno.ENOSPC if part else errno.EIO))
 
@@ -243,7 +253,7 @@ class MemoryDisk(Disk):
         self.sync(fd)
 
     def sync(self, fd: int) -> None:
-        """See `Disk.sync`. After a failure the pages are clean, and on the disk or not."""
+        """See `Disk.sync`. After a failure the pages are clean, and it is undecided whether they are on the disk."""
         file = self._fds[fd]
         try:
             self._step("sync")
@@ -255,13 +265,13 @@ class MemoryDisk(Disk):
 
     def sync_folder(self, path: Path) -> None:  # noqa: ARG002 - there is one folder
         """See `Disk.sync_folder`."""
-        self._step("sync_folder")  # after a failure the names stay pending: they are the journal's, not the page cache's
+        self._step("sync_folder")  # after a failure names stay pending: the file system's journal has them, not the page cache
         for link in self.names_pending:
             follow(self.names_durable, link)
         self.names_pending = []
 
     def forget_cached(self, fd: int) -> None:
-        """See `Disk.forget_cached`: what a failed sync left undecided is decided now, one way or the other."""
+        """See `Disk.forget_cached`: what a failed sync left undecided is decided now, either way."""
         file = self._fds[fd]
         if file.undecided:
             whole = bytearray(file.durable)
@@ -322,7 +332,7 @@ class MemoryDisk(Disk):
 
 
 def follow(names: dict[str, File], link: Link) -> None:
-    """Make a change of names."""
+    """Apply a change of names."""
     for name, file in link.names:
         if file is None:
             names.pop(name, None)

@@ -1,6 +1,6 @@
-"""File systems of their own to break: ext4 or xfs in an image file, with a power switch, and a small one in memory. Needs root.
+"""Mounted file systems to break: ext4 or xfs in an image file whose power can be cut, and a small tmpfs. Needs root.
 
-What is done on them is in `power` and in the tests.
+They are used by `power_cuts` and by tests.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _run(*command: str) -> None:
     """Run a system tool.
 
     Raises:
-        OSError: it failed; says what it said.
+        OSError: it failed; with its output.
     """
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed names, our own paths
     if done.returncode:
@@ -36,7 +36,11 @@ def _run(*command: str) -> None:
 
 
 def _unmount(path: Path) -> None:
-    """Unmount; where a file is still open, take it out of sight at once, gone with the last descriptor, and say so."""
+    """Unmount. If a file is still open, detach the mount, which ends with the last descriptor.
+
+    Raises:
+        OSError: a file was still open.
+    """
     try:
         _run("umount", str(path))
     except OSError:
@@ -46,16 +50,16 @@ def _unmount(path: Path) -> None:
 
 @attrs.define
 class Tmpfs:
-    """A file system in memory of a given size, mounted while this is entered."""
+    """A tmpfs of a given size, mounted inside the `with` block."""
 
     size_bytes: int
     path: Path = Path()
 
     def __enter__(self) -> Self:
-        """Make and mount it.
+        """Mount it.
 
         Raises:
-            OSError: it cannot be.
+            OSError: it cannot be mounted.
         """
         self.path = Path(tempfile.mkdtemp(prefix="perdure-tmpfs-"))
         try:
@@ -66,22 +70,22 @@ class Tmpfs:
         return self
 
     def resize(self, size_bytes: int) -> None:
-        """Make it larger or smaller."""
+        """Change its size."""
         _run("mount", "-o", f"remount,size={size_bytes}", str(self.path))
 
     def __exit__(self, *_: object) -> None:
-        """Unmount it, and remove all of it."""
+        """Unmount and remove it."""
         _unmount(self.path)
         self.path.rmdir()
 
 
 @attrs.define
 class LoopFolder:
-    """A folder on a file system of its own in an image file, mounted while this is entered."""
+    """A folder on a file system in an image file, mounted inside the `with` block."""
 
     filesystem: str = "ext4"
     within: Path | None = None
-    """Where the image lies; temporary unless given."""
+    """The folder of the image; temporary unless given."""
     path: Path = Path()
     _image: Path = Path()
     _work: Path = Path()
@@ -91,7 +95,7 @@ class LoopFolder:
         """Make, format and mount it.
 
         Raises:
-            OSError: it cannot be.
+            OSError: it cannot be made or mounted.
         """
         self._work = Path(tempfile.mkdtemp(prefix="perdure-loop-"))
         self._image = (self.within or self._work) / "image"
@@ -108,17 +112,17 @@ class LoopFolder:
         return self
 
     def mount(self) -> None:
-        """Mount it; its own journal is replayed."""
+        """Mount it. The file system replays its journal."""
         _run("mount", "-o", "loop", str(self._image), str(self.path))
         self._mounted = True
 
     def unmount(self) -> None:
-        """Unmount it, also with its power off."""
+        """Unmount it, also after `cut`."""
         self._mounted = False
         _unmount(self.path)
 
     def cut(self) -> None:
-        """Take the power away: from here on every call on it fails, and what was not synced is gone."""
+        """Cut the power: every later call on it fails, and what was not synced is lost."""
         fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.ioctl(fd, _FS_IOC_SHUTDOWN, _NO_LOG_FLUSH)
@@ -126,7 +130,7 @@ class LoopFolder:
             os.close(fd)
 
     def __exit__(self, *_: object) -> None:
-        """Unmount it, and remove all of it."""
+        """Unmount and remove it."""
         if self._mounted:
             self.unmount()
         shutil.rmtree(self._work)
@@ -135,21 +139,21 @@ class LoopFolder:
 
 
 def why_no_loop(filesystem: str) -> str:
-    """Say why such a file system cannot be mounted from an image here; empty if it can."""
+    """Return why such a file system cannot be mounted from an image here; empty if it can."""
     if os.geteuid() != 0:
         return "loop mounts need root"
     if shutil.which(f"mkfs.{filesystem}") is None:
         return f"mkfs.{filesystem} is not installed"
     try:
-        with LoopFolder(filesystem) as place:
-            place.cut()
+        with LoopFolder(filesystem) as mount:
+            mount.cut()
     except OSError as error:
         return str(error)
     return ""
 
 
 def why_no_tmpfs() -> str:
-    """Say why a file system in memory cannot be mounted here; empty if it can."""
+    """Return why a tmpfs cannot be mounted here; empty if it can."""
     if os.geteuid() != 0:
         return "mounting a tmpfs needs root"
     try:

@@ -5,10 +5,11 @@ Planting is in `planted`; running one bug after another is in `mutants`.
 
 from __future__ import annotations
 
-from perdure.chaos.disk.crash_states import CrashCheck, Lost, appends, appends_through_a_kill, appends_through_faults
+from perdure.chaos.disk.crash_states import CrashCheck, appends, appends_through_a_kill, appends_through_faults
 from perdure.chaos.disk.memory_disk import Fault
-from perdure.chaos.simulation.plan import draw
-from perdure.chaos.simulation.shrink import failure_of
+from perdure.chaos.disk.store_contract import Lost
+from perdure.chaos.scenarios.plan import draw
+from perdure.chaos.scenarios.shrink import failure_of
 
 __all__ = ["run_tool"]
 

@@ -1,101 +1,118 @@
-"""How handlers were called in a night: each call is held against what is on record in that moment, and beside which others it runs.
+"""The handler log of a scenario: each call of a handler, compared with the log of events at the moment the call begins.
 
-What handlers then do is in `night_work`; what publishers were told, in `publisher_log`.
+What the handlers then do is in `scenarios.handlers`; what publishers were told is in `publisher_log`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.chaos.oracle.publisher_log import PublisherLog
-from perdure.chaos.simulation.handlers import CROWD_MAX, Call, Crowd
-from perdure.events.errors import PerdureError
-
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from perdure.actors.workers.context import Context
+    from perdure.chaos.oracle.recording_system import RecordingSystem
 
-__all__ = ["HandlerLog"]
+__all__ = ["Call", "HandlerLog"]
 
 
-@attrs.define(eq=False, slots=False, kw_only=True)
-class HandlerLog(PublisherLog):
-    """The part of a night that handlers know."""
+@attrs.define(eq=False)
+class Call:
+    """One call of a handler for one attempt of one message, as the handler saw it."""
 
-    paused: set[type[Any]] = attrs.field(factory=set)
-    calls: dict[tuple[str, int], Call] = attrs.field(factory=dict)
-    calls_here: dict[tuple[str, int], Call] = attrs.field(factory=dict)
+    type: str
+    context: Context = attrs.field(repr=False)
+    key: str | None
+    """The key whose messages must not be handled beside each other; None if they may."""
+    group: str | None
+    children: list[str] = attrs.field(factory=list)
+    """Ids of the messages that the handler published."""
+    ended: bool = False
+    id: str = attrs.field(init=False)
+    attempt: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Note the message and the attempt: the context may change later."""
+        self.id, self.attempt = self.context.id, self.context.attempt
+
+
+@attrs.define(eq=False)
+class HandlerLog:
+    """The calls of handlers, over all processes of a scenario."""
+
+    violations: list[str]
+    """Shared with the other logs: violations found where raising would only fail a handler."""
+    options: Mapping[str, Mapping[str, Any]]
+    """By id: how the messages are published."""
+    parallelism_max: Mapping[type[Any], int]
+    """By type: how many of its messages may be handled at once; checked for these types only."""
+    system: RecordingSystem = attrs.field(init=False)
+    """The process that runs now."""
+    paused: set[type[Any]] = attrs.field(factory=set, init=False)
+    calls: dict[tuple[str, int], Call] = attrs.field(factory=dict, init=False)
+    """By (id, attempt): all calls."""
+    calls_here: dict[tuple[str, int], Call] = attrs.field(factory=dict, init=False)
     """Those of the process that runs now."""
-    running: list[Call] = attrs.field(factory=list)
+    running: list[Call] = attrs.field(factory=list, init=False)
 
-    deaths: Counter[str] = attrs.field(factory=Counter)
-
-    def count(self, what: str) -> None:
-        """Count a trouble."""
-        self.deaths[what] += 1
+    def replace_process(self, system: RecordingSystem) -> None:
+        """Go on with another process: the calls of the last one are over."""
+        self.system = system
+        self.calls_here.clear()
+        self.running.clear()
 
     def name_of(self, kind: type[Any]) -> str:
-        """Give the name under which a type is on record."""
+        """Return the recorded name of a type."""
         return self.system.drafts.names.name(kind)
 
-    def begun(self, what: Any, ctx: Context) -> Call:
-        """A handler is called: hold that against what is on record at this moment."""
+    def begin(self, message: Any, ctx: Context) -> Call:
+        """Enter a call that begins. Its lease must be recorded, its type not paused, its key, group and message not busy."""
+        recording = self.system.recording
         options = self.options.get(ctx.id, {})
         key = None if options.get("dedup") == "append" or ctx.id not in self.options else ctx.key
-        call = Call(self.name_of(type(what)), ctx, key, options.get("group"))
-        if not self.store.leases[ctx.id, ctx.attempt]:
-            self.break_contract(f"the handler of {ctx.id} was called before its lease was on record")
-        if type(what) in self.paused:
-            self.break_contract(f"the handler of {ctx.id} was called while it was paused")
+        call = Call(self.name_of(type(message)), ctx, key, options.get("group"))
+        if not recording.leases[ctx.id, ctx.attempt]:
+            self.violations.append(f"the handler of {ctx.id} was called before its lease was recorded")
+        if type(message) in self.paused:
+            self.violations.append(f"the handler of {ctx.id} was called while it was paused")
         self.running = [other for other in self.running if not other.ended]
         for other in self.running:
             same_key = call.key is not None and (other.type, other.key) == (call.type, call.key)
             same_group = call.group is not None and other.group == call.group
-            if (other.id, other.attempt) in self.store.revived and not self.is_in_force(call):
-                # It was let go when the other had ended; then the disk lost that, and its own lease with it. Nobody can call back
-                # what is about to begin; the next term of the queue deals with both.
+            if (other.id, other.attempt) in recording.revived and not self.is_in_force(call):
+                # The call was released when the other had ended. Then the disk lost that end, and this call's lease with it. A call
+                # that is about to begin cannot be taken back; the queue's next term deals with both.
                 continue
             beside = same_key or same_group or other.id == call.id
             if beside and self.is_in_force(other) and not other.context.cancelled:
-                self.break_contract(f"{call} began beside {other}, whose lease is in force")
+                self.violations.append(f"{call} began beside {other}, whose lease is in force")
         self.running.append(call)
-        if isinstance(what, Crowd):
-            self._check_crowd()
+        if type(message) in self.parallelism_max:
+            self._check_parallelism(call.type, self.parallelism_max[type(message)])
         self.calls[call.id, call.attempt] = self.calls_here[call.id, call.attempt] = call
         return call
 
     def is_in_force(self, call: Call) -> bool:
-        """Tell whether a call has its message's lease, as far as the record tells, and is not over."""
-        return not call.ended and self.store.in_force.get(call.id) == call.attempt
+        """Tell whether a call is not over and holds its message's lease, as far as is recorded."""
+        return not call.ended and self.system.recording.in_force.get(call.id) == call.attempt
 
-    def cancel_running(self, by: Call) -> None:
-        """From inside a handler, call off one that runs: the one it runs beside, or itself. No outcome of it is taken then."""
-        call = next((other for other in self.running if other is not by and self.is_in_force(other)), by)
-        try:
-            if not self.system.cancel(call.id):
-                return  # it has lost its lease and ended otherwise, or has never had it as far as the log that is left tells
-        except (PerdureError, TimeoutError):
-            return
-        self.count("cancelled while it ran")
-        if self.is_in_force(call):
-            self.break_contract(f"{call} is told to be cancelled, and its lease is in force")
-        self.wait(1.0)
-        if not call.ended and not call.context.cancelled:
-            self.break_contract(f"{call} is cancelled, and its handler is not told")
-
-    def _check_crowd(self) -> None:
-        name = self.name_of(Crowd)
-        beside = [call for call in self.running if call.type == name and self.is_in_force(call)]
-        if len(beside) > CROWD_MAX:
-            self.break_contract(f"{len(beside)} handlers of {name} run at once, where {CROWD_MAX} may")
+    def check_stop(self) -> None:
+        """Scenario 49: after an orderly stop, each call that had ended is recorded, or its message would be handled again."""
+        recording = self.system.recording
+        for ident, attempt in recording.in_force.items():
+            call = self.calls_here.get((ident, attempt))
+            lost = (ident, attempt) in recording.ended  # written, and lost with a failed sync: that costs a redelivery
+            if call is not None and call.ended and not lost:
+                self.violations.append(f"{call} had ended when the system stopped, and that is not recorded")
 
     def children(self, ident: str, attempt: int) -> list[str]:
-        """Give what the handler of an attempt published."""
+        """Return the ids of what the handler of an attempt published."""
         call = self.calls.get((ident, attempt))
         return [] if call is None else call.children
 
-    def wait(self, seconds: float) -> None:
-        """Let a handler take its time, while the world goes on."""
-        self.executor.run_until(lambda: False, seconds)
+    def _check_parallelism(self, name: str, most: int) -> None:
+        beside = [call for call in self.running if call.type == name and self.is_in_force(call)]
+        if len(beside) > most:
+            self.violations.append(f"{len(beside)} handlers of {name} run at once, where {most} may")

@@ -1,6 +1,6 @@
-"""What publishers and consumers were told in a night: acknowledged, refused, left in doubt; the checker holds it against the log.
+"""The publisher log of a scenario: what publishers and consumers were told, compared with the disk at the moment they are told it.
 
-Each word is held against the disk in the moment in which it is given. Who asks for what is in `doings`.
+What is published is in `scenarios.actions`. `history_checks` compares the log with the whole history at the end.
 """
 
 from __future__ import annotations
@@ -9,100 +9,96 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.chaos.oracle.checker import at_rest
-from perdure.chaos.oracle.reference_model import demand
+from perdure.chaos.oracle.reference_model import require
+from perdure.chaos.oracle.state_checks import is_at_rest
 from perdure.events.errors import PerdureError, PublishTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from perdure.chaos.disk.memory_disk import MemoryDisk
-    from perdure.chaos.oracle.recording_store import RecordingStore
-    from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
-    from perdure.chaos.simulation.simulated_system import SimulatedSystem
+    from perdure.chaos.oracle.recording_system import RecordingSystem
 
 __all__ = ["PublisherLog"]
 
 
-@attrs.define(eq=False, slots=False, kw_only=True)
+@attrs.define(eq=False)
 class PublisherLog:
-    """The part of a night that takes down what was said."""
+    """What was asked for and what was answered, over all processes of a scenario."""
 
-    acknowledged: set[str] = attrs.field(factory=set)
+    violations: list[str]
+    """Shared with the other logs: violations found where raising would only fail a handler or a future."""
+    system: RecordingSystem = attrs.field(init=False)
+    """The process that runs now."""
+    acknowledged: set[str] = attrs.field(factory=set, init=False)
     """Ids that a publish returned."""
-    uncertain: set[str] = attrs.field(factory=set)
+    uncertain: set[str] = attrs.field(factory=set, init=False)
     """Ids of publishes that ended in doubt, or with the process."""
-    refused: set[str] = attrs.field(factory=set)
-    """Ids of publishes that were refused: they must not be there."""
-    wanted: set[str] = attrs.field(factory=set)
+    refused: set[str] = attrs.field(factory=set, init=False)
+    """Ids of publishes that were refused: they must not be in the log."""
+    with_result: set[str] = attrs.field(factory=set, init=False)
     """Ids whose result is to be kept."""
-    acked: set[tuple[str, int]] = attrs.field(factory=set)
-    """(id, attempt) of what manual consumers were told is completed."""
-    sent: dict[str, Any] = attrs.field(factory=dict)
+    acked: set[tuple[str, int]] = attrs.field(factory=set, init=False)
+    """(id, attempt) of deliveries that manual consumers acknowledged."""
+    messages: dict[str, Any] = attrs.field(factory=dict, init=False)
     """By id: the messages that were made."""
-    options: dict[str, dict[str, Any]] = attrs.field(factory=dict)
-    """By id: how they were published."""
-    asked: list[str] = attrs.field(factory=list)
-    """Ids in the order in which they were asked for, as far as they were known then; all by one thread."""
-    unanswered: list[tuple[str, Future[str]]] = attrs.field(factory=list)
-    broken: list[str] = attrs.field(factory=list)
+    options: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
+    """By id: how they are published."""
+    order: list[str] = attrs.field(factory=list, init=False)
+    """Ids in the order of their requests, as far as they were known then. One thread makes all requests."""
+    futures: list[tuple[str, Future[str]]] = attrs.field(factory=list, init=False)
+    """What this process has submitted."""
 
-    if TYPE_CHECKING:
-        system: SimulatedSystem
-        executor: SimulatedExecutor
-        disk: MemoryDisk
-
-        @property
-        def store(self) -> RecordingStore:
-            """The store of the process that runs now."""
-
-    def break_contract(self, what: str) -> None:
-        """Take note of a broken promise where raising would only fail a handler; the step raises it."""
-        self.broken.append(what)
-
-    def new(self, kind: type[Any], how: str, options: dict[str, Any]) -> tuple[Any, str]:
+    def new_message(self, kind: type[Any], how: str, options: dict[str, Any]) -> tuple[Any, str]:
         """Make a message and its id."""
-        number = len(self.sent) + 1
+        number = len(self.messages) + 1
         ident = f"m{number}"
-        self.sent[ident] = kind(number, how)
+        self.messages[ident] = kind(number, how)
         self.options[ident] = options
         if "keep_result" in options:
-            self.wanted.add(ident)
-        return self.sent[ident], ident
+            self.with_result.add(ident)
+        return self.messages[ident], ident
 
     def publish(self, idents: list[str], call: Callable[[], Any]) -> None:
-        """Publish, and write down what was said."""
-        self.asked += idents
-        self.uncertain.update(idents)  # until it is known: the process may die in the middle
+        """Publish by `call`, and note what it answers.
+
+        Raises:
+            PerdureError: as `call`.
+        """
+        self.order += idents
+        self.uncertain.update(idents)  # until the answer is known: the process may die in the middle
         try:
             answer = call()
         except PublishTimeout as error:
             self.uncertain.update(error.ids)
-            if self.system.running and not self.disk.faults and at_rest(self.system):
-                self.break_contract(f"{idents} got no answer, though everybody is there and has nothing to do")
+            if self.system.running and not self.system.disk.faults and is_at_rest(self.system):
+                self.violations.append(f"{idents} got no answer, though every actor is there and has nothing to do")
             raise
         except PerdureError:
             self.uncertain.difference_update(idents)
             self.refused.update(idents)
             raise
         for ident in answer if isinstance(answer, list) else [answer]:
-            self._heard(ident)
+            self._acknowledge(ident)
 
     def submit(self, known: str | None, call: Callable[[], Future[str]]) -> None:
-        """Publish without waiting, under a `known` id or one of the system's; what is said is written down when it is said."""
+        """Submit by `call`, under a `known` id or one of the system's. The answer is noted when it comes.
+
+        Raises:
+            PerdureError: as `call`.
+        """
         system = self.system
         ident = known or ""
         if known:
-            self.asked.append(known)
+            self.order.append(known)
             self.uncertain.add(known)
 
-        def publisher_log(future: Future[str]) -> None:
-            if self.system is not system or self.executor.dead is not None:
-                return  # said by a process that is dead
+        def note_answer(future: Future[str]) -> None:
+            if self.system is not system or system.executor.dead is not None:
+                return  # the answer of a process that is dead
             error = future.exception()
             if error is None:
-                self._heard(ident)
+                self._acknowledge(ident)
             elif not isinstance(error, PublishTimeout):
                 self.uncertain.discard(ident)
                 self.refused.add(ident)
@@ -110,24 +106,48 @@ class PublisherLog:
         try:
             future = call()
             if known is None:
-                ident = self._id_to_come()
-                self.asked.append(ident)
+                ident = self._id_of_newest()
+                self.order.append(ident)
                 self.uncertain.add(ident)
-            self.unanswered.append((ident, future))
-            future.add_done_callback(publisher_log)
+            self.futures.append((ident, future))
+            future.add_done_callback(note_answer)
         except PerdureError:
             self.uncertain.discard(ident)
             self.refused.add(ident)
             raise
 
-    def _id_to_come(self) -> str:
-        """Give the id of what was just submitted, before anybody has answered."""
+    def check_result(self, ident: str, ask: Callable[[], Any]) -> str:
+        """Check a result: it must be what the handler returned, and be on the disk. Return the name of the handler's error, or "".
+
+        Raises:
+            PerdureError: as `ask`.
+            TimeoutError: as `ask`.
+        """
+        recording = self.system.recording
+        try:
+            value = ask()
+        except (PerdureError, TimeoutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the handler's own error, handed over
+            return type(error).__name__
+        finally:
+            if ident in recording.published and recording.is_durable(ident):
+                self.uncertain.discard(ident)
+                self.acknowledged.add(ident)
+        if value not in (self.messages[ident].number, None):
+            self.violations.append(f"the result of {ident} is {value!r}")
+        if not recording.is_result_durable(ident):
+            self.violations.append(f"the result of {ident} was given before it was on the disk")
+        return ""
+
+    def _id_of_newest(self) -> str:
+        """Return the id of the message that was just submitted, before it is answered."""
         submit_batch = self.system.runtime.pending.submit_batch()
-        demand(submit_batch is not None, "what was just submitted travels in no bundle")
+        require(submit_batch is not None, "the message that was just submitted is in no submit batch")
         return submit_batch.newest_id  # type: ignore[union-attr]
 
-    def _heard(self, ident: str) -> None:
-        if not self.store.is_durable(ident):
-            self.break_contract(f"{ident} was acknowledged before it was on the disk")
+    def _acknowledge(self, ident: str) -> None:
+        if not self.system.recording.is_durable(ident):
+            self.violations.append(f"{ident} was acknowledged before it was on the disk")
         self.acknowledged.add(ident)
         self.uncertain.discard(ident)

@@ -1,6 +1,6 @@
-"""Facts as they are on record, one by one, with their place and time, for those who hold them against what was promised.
+"""Recorded events one by one, with their place and time in the log.
 
-What they mean is looked at by `reference_model` and `checker`, and, in the moment in which they are written, by `recording_store`.
+What they mean is judged by `reference_model` and the checks, and by `recording_store` at the moment they are written.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from typing import TYPE_CHECKING
 from perdure.events.codec.wire import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from perdure.chaos.oracle.recording_store import RecordingStore
     from perdure.events import vocabulary as ev
     from perdure.events.codec.wire import Batch
+    from perdure.store import Frame
 
-__all__ = ["facts", "facts_of"]
+__all__ = ["decoded", "recorded_events"]
 
 FRAMES_KEPT = 4096
-"""A night has some hundreds of frames and reads each of them dozens of times: after each death, and for each look at the whole."""
+"""A scenario has some hundreds of frames and reads each of them dozens of times: after each death, and for each check."""
 
 
 @lru_cache(maxsize=FRAMES_KEPT)
-def facts_of(body: bytes, count: int) -> list[Batch]:
-    """Decode a frame's body. Facts cannot be changed, so the same bytes need not be decoded twice; leave the lists as they are."""
+def decoded(body: bytes, count: int) -> list[Batch]:
+    """Return the decoded body of a frame. Events are immutable, so equal bytes are decoded once; do not change the lists."""
     return decode(body, count)
 
 
-def facts(store: RecordingStore, after: int = 0) -> Iterator[tuple[int, int, int, ev.Event]]:
-    """Give every fact on record after a sequence number: (number of its frame here, sequence number, time, fact)."""
-    for n, frame in enumerate(store.all_frames(after)):
+def recorded_events(frames: Iterable[Frame], after: int = 0) -> Iterator[tuple[int, int, int, ev.Event]]:
+    """Yield each event after a sequence number: (index of its frame, sequence number, microseconds, event)."""
+    for n, frame in enumerate(frames):
         seq = frame.first_seq
-        for at_us, events in facts_of(frame.body, frame.count):
+        for at_us, events in decoded(frame.body, frame.count):
             for event in events:
                 if seq > after:
                     yield n, seq, at_us, event

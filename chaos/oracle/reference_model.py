@@ -1,7 +1,7 @@
-"""The books: an independent, plain record of where each message is, kept from the facts alone, one after the other.
+"""The reference model: an independent, plain account of where each message is, derived from the recorded events alone.
 
-They know nothing of the queue's own state, lines or rules; what they refuse is a broken promise. What must hold at the end of a
-history, and what publishers were told, is in `checker`.
+It shares nothing with the queue's state, ready queues or rules. An event that does not fit is a broken contract. What must hold at
+the end of a history is in `history_checks`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from perdure.events import vocabulary as ev
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["BrokenContract", "Item", "ReferenceModel"]
+__all__ = ["BrokenContract", "Item", "ReferenceModel", "require"]
 
 WAITING, DELAYED, LEASED, DEAD, ENDED = "waiting", "delayed", "leased", "dead", "ended"
 FAILURES_MAX = 32
 
 
 class BrokenContract(AssertionError):
-    """A history that breaks what perdure promises."""
+    """A history in which perdure broke its contract."""
 
 
 @attrs.define(eq=False)
@@ -41,33 +41,33 @@ class Item:
     failures: list[int] = attrs.field(factory=list)
     letter: ev.DeadLettered | None = None
     fate: str = ""
-    """Of an ended one: how it ended."""
+    """How it ended; empty while it is live."""
 
     @property
     def number(self) -> int:
-        """What the facts call it."""
+        """Its number in events."""
         return self.published.number
 
     @property
     def is_live(self) -> bool:
-        """Whether it is neither ended nor dead."""
+        """Whether it is neither ended nor a dead letter."""
         return self.place in (WAITING, DELAYED, LEASED)
 
     @property
     def key(self) -> tuple[str, str] | None:
-        """The key that makes it one of a kind; None without."""
+        """(type, key) for deduplication; None if it has no key or appends."""
         published = self.published
         return None if published.key is None or published.dedup == "append" else (published.type, published.key)
 
 
-def demand(holds: object, what: str | Callable[[], str]) -> None:
-    """Raise `BrokenContract` unless something holds; `what` can be a function where the words cost more than the question."""
-    if not holds:
-        raise BrokenContract(what if isinstance(what, str) else what())
+def require(condition: object, message: str | Callable[[], str]) -> None:
+    """Raise `BrokenContract` unless a condition is true. Pass `message` as a function where it costs more than the condition."""
+    if not condition:
+        raise BrokenContract(message if isinstance(message, str) else message())
 
 
 class ReferenceModel:
-    """Takes facts in the order of the log; raises `BrokenContract` at the first that should not be."""
+    """Takes events in the order of the log. Raises `BrokenContract` at the first that does not fit."""
 
     def __init__(self) -> None:
         self.items: dict[int, Item] = {}
@@ -77,47 +77,53 @@ class ReferenceModel:
         self.held_keys: dict[tuple[str, str], int] = {}
         self.at_us = 0
         self.leased_again: Callable[[str, int], bool] = lambda _ident, _attempt: False
-        """Tells of a lease whether it has been written more than once: the first was lost with a frame, and it ran on."""
+        """Whether a lease (id, attempt) was written more than once: its first frame was lost while the attempt ran on."""
 
     def take(self, at_us: int, event: ev.Event) -> None:
-        """Enter one fact."""
+        """Follow one event.
+
+        Raises:
+            BrokenContract: the event does not fit.
+        """
         self.at_us = at_us
-        entry = ENTRIES.get(type(event))
-        if entry is not None:
-            entry(self, event)
+        transition = TRANSITIONS.get(type(event))
+        if transition is not None:
+            transition(self, event)
 
     def peers(self, item: Item) -> Iterator[Item]:
-        """Give the other live messages of its key, and of its group."""
+        """Yield the other live messages of its key or group."""
         key, group = item.key, item.published.group
         for other in self.live.values():
             if other is not item and ((key is not None and other.key == key) or (group and other.published.group == group)):
                 yield other
 
-    # --- entries, one for each kind of fact ------------------------------------------------------------------------------
+    # --- one transition for each kind of event ---------------------------------------------------------------------------
 
     def _item(self, event: Any, *places: str) -> Item:
         item = self.items.get(event.number)
         if item is None:
             msg = f"{event} of a message that was never published"
             raise BrokenContract(msg)
-        demand(item.place in places, lambda: f"{event} of a message that is {item.place}")
+        require(item.place in places, lambda: f"{event} of a message that is {item.place}")
         return item
 
     def _lease_of(self, event: Any) -> Item:
         item = self._item(event, LEASED)
-        demand(item.lease is not None and item.lease.attempt == event.attempt, lambda: f"{event} by who does not hold the lease")
+        require(item.lease is not None and item.lease.attempt == event.attempt, lambda: f"{event} without the lease")
         return item
 
     def _published(self, event: ev.Published) -> None:
         self.counts["published"] += 1
-        demand(event.number not in self.items, f"the number of {event.id} is given twice")
-        demand(event.id not in self.ids, f"message {event.id} is there twice")
+        require(event.number not in self.items, f"the number of {event.id} is taken")
+        require(event.id not in self.ids, f"message {event.id} is published twice")
         item = Item(event, event.number)
         self.ids[event.id] = event.number
         if item.key is not None:
-            demand(self.held_keys.get(item.key, 0) <= self.at_us, f"{event.id} was accepted while a window held its key")
+            require(
+                self.held_keys.get(item.key, 0) <= self.at_us, f"{event.id} was accepted in the deduplication window of its key"
+            )
         older = [other for other in self.live.values() if item.key is not None and other.key == item.key]
-        demand(not (older and event.dedup == "reject"), f"{event.id} was accepted beside a live message of its key")
+        require(not (older and event.dedup == "reject"), f"{event.id} was accepted beside a live message of its key")
         for other in older:
             if other.place != LEASED and other.published.priority == event.priority:
                 item.rank = other.rank
@@ -130,22 +136,22 @@ class ReferenceModel:
     def _leased(self, event: ev.Leased) -> None:
         item = self._item(event, WAITING)
         published = item.published
-        demand(event.attempt > item.attempts, lambda: f"{event} counts an attempt that has been")
+        require(event.attempt > item.attempts, lambda: f"{event} repeats an earlier attempt")
         for other in self.peers(item):
-            demand(other.place != LEASED, f"{published.id} was delivered beside {other.published.id}, of its key or group")
+            require(other.place != LEASED, f"{published.id} was delivered beside {other.published.id}, of its key or group")
             if published.group and other.published.group == published.group:
-                demand(other.number > item.number, f"{published.id} overtook {other.published.id} in its group")
+                require(other.number > item.number, f"{published.id} overtook {other.published.id} in its group")
         if not self.leased_again(published.id, event.attempt):
-            self._in_time_and_order(item)
+            self._check_time_and_order(item)
         item.place, item.lease, item.until_us = LEASED, event, event.until_us
 
-    def _in_time_and_order(self, item: Item) -> None:
+    def _check_time_and_order(self, item: Item) -> None:
         published = item.published
-        demand(
+        require(
             not published.expires_us or self.at_us < published.expires_us, f"{published.id} was delivered after its time to live"
         )
         if item.crashed:
-            return  # what may have killed its process runs alone, and before all others
+            return  # a message that may have killed its process runs alone, before all others
         mine = (-published.priority, item.rank)
         for other in self.live.values():
             theirs = other.published
@@ -155,7 +161,7 @@ class ReferenceModel:
             blocked = any(
                 p.place == LEASED or (p.number < other.number and theirs.group == p.published.group) for p in self.peers(other)
             )
-            demand(limited or blocked, f"{published.id} was delivered before {theirs.id}, whose turn it was")
+            require(limited or blocked, f"{published.id} was delivered before {theirs.id}, whose turn it was")
 
     def _extended(self, event: ev.LeaseExtended | ev.Progressed) -> None:
         self._lease_of(event).until_us = event.until_us
@@ -174,8 +180,8 @@ class ReferenceModel:
         self.counts["failed"] += 1
         self.counts["retried"] += bool(event.due_us)
         item = self._lease_of(event)
-        demand(not event.due_us or event.due_us >= self.at_us, lambda: f"{event} is to be tried again before it failed")
-        self._count(item, event.attempt, retried=bool(event.due_us))
+        require(not event.due_us or event.due_us >= self.at_us, lambda: f"{event} is due again before it failed")
+        self._end_attempt(item, event.attempt, retried=bool(event.due_us))
         item.due_us = event.due_us
         item.place = DELAYED if event.due_us else WAITING
 
@@ -183,14 +189,14 @@ class ReferenceModel:
         self.counts["lease_expired"] += 1
         item = self._lease_of(event)
         item.crashed = item.crashed or event.crashed
-        self._count(item, event.attempt, retried=False)
+        self._end_attempt(item, event.attempt, retried=False)
         item.place = WAITING
 
-    def _count(self, item: Item, attempt: int, *, retried: bool) -> None:
+    def _end_attempt(self, item: Item, attempt: int, *, retried: bool) -> None:
         retries = item.lease.retries if item.lease is not None else 0
-        demand(
+        require(
             not (retried and 0 <= retries < attempt),
-            f"{item.published.id} is tried again after {attempt} of {retries + 1} attempts",
+            f"{item.published.id} is retried after attempt {attempt} of {retries + 1}",
         )
         item.attempts, item.lease = attempt, None
         item.failures = [*item.failures, attempt][-FAILURES_MAX:]
@@ -201,17 +207,17 @@ class ReferenceModel:
 
     def _awakened(self, event: ev.Awakened) -> None:
         item = self._item(event, DELAYED)
-        demand(self.at_us >= item.due_us, f"{item.published.id} was woken {item.due_us - self.at_us} us before it was due")
+        require(self.at_us >= item.due_us, f"{item.published.id} was woken {item.due_us - self.at_us} us before it was due")
         item.place, item.due_us = WAITING, 0
 
     def _dead_lettered(self, event: ev.DeadLettered) -> None:
         self.counts["dead_lettered"] += 1
         item = self._item(event, WAITING)
-        demand(
+        require(
             event.attempts == item.attempts, f"dead letter {item.published.id} has {item.attempts} attempts, not {event.attempts}"
         )
-        told = [note.attempt for note in event.failures]
-        demand(told == item.failures, f"dead letter {item.published.id} tells of failures {told}, not {item.failures}")
+        failures = [note.attempt for note in event.failures]
+        require(failures == item.failures, f"dead letter {item.published.id} lists failures {failures}, not {item.failures}")
         item.letter = event
         self._end(item, "dead", DEAD)
 
@@ -219,9 +225,9 @@ class ReferenceModel:
         self.counts["replayed"] += 1
         item = self._item(event, DEAD)
         again = Item(event.published, event.number, attempts=event.attempts, failures=[n.attempt for n in event.failures])
-        demand(event.attempts in (0, item.attempts), f"{event.published.id} is replayed with {event.attempts} attempts")
+        require(event.attempts in (0, item.attempts), f"{event.published.id} is replayed with {event.attempts} attempts")
         busy = [other for other in self.live.values() if again.key is not None and other.key == again.key]
-        demand(not busy, f"{event.published.id} was replayed beside a live message of its key")
+        require(not busy, f"{event.published.id} was replayed beside a live message of its key")
         self._enter(again, 0)
 
     def _purged(self, event: ev.Purged) -> None:
@@ -232,14 +238,14 @@ class ReferenceModel:
     def _superseded(self, event: ev.Superseded) -> None:
         self.counts["superseded"] += 1
         item, newer = self._item(event, WAITING, DELAYED), self.items.get(event.by)
-        demand(newer is not None and newer.key == item.key, f"{event} by one that is not of its key")
-        demand(newer is not None and newer.number != item.number, f"{event} by itself")
+        require(newer is not None and newer.key == item.key, f"{event} by a message of another key")
+        require(newer is not None and newer.number != item.number, f"{event} by itself")
         self._end(item, "superseded")
 
     def _expired(self, event: ev.Expired) -> None:
         self.counts["expired"] += 1
         item = self._item(event, WAITING, DELAYED)
-        demand(0 < item.published.expires_us <= self.at_us, f"{item.published.id} was ended before its time")
+        require(0 < item.published.expires_us <= self.at_us, f"{item.published.id} expired before its time to live ended")
         self._end(item, "expired")
 
     def _cancelled(self, event: ev.Cancelled) -> None:
@@ -250,7 +256,7 @@ class ReferenceModel:
         self.counts["late_results"] += 1
         item = self.items.get(event.number)
         holds = item is not None and item.lease is not None and (item.published.id, item.lease.attempt) == (event.id, event.attempt)
-        demand(not holds, f"{event} though the lease was in force")
+        require(not holds, f"{event} though the lease was in force")
 
     def _key_held(self, event: ev.KeyHeld) -> None:
         self.held_keys[event.type, event.key] = event.until_us
@@ -259,7 +265,7 @@ class ReferenceModel:
         self.held_keys.pop((event.type, event.key), None)
 
 
-ENTRIES: dict[type[ev.Event], Callable[[ReferenceModel, Any], None]] = {
+TRANSITIONS: dict[type[ev.Event], Callable[[ReferenceModel, Any], None]] = {
     ev.Published: ReferenceModel._published,  # noqa: SLF001 - its own table
     ev.Leased: ReferenceModel._leased,  # noqa: SLF001
     ev.LeaseExtended: ReferenceModel._extended,  # noqa: SLF001

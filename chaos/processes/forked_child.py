@@ -1,6 +1,6 @@
-"""A forked child that works on a store, tells over a socket what it does, and may die at any point of it.
+"""A forked child that works on a store, reports its steps over a socket, and may die at any point.
 
-What kills it, or makes its system calls fail, is in `syscalls` and `lines`; what it works on is in `workload`.
+What kills it or makes its system calls fail is in `syscalls` and `kill_lines`; its work is in `disk.workload`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Tell = Callable[[str], None]
-    Work = Callable[[Tell], None]
+    Report = Callable[[str], None]
+    Work = Callable[[Report], None]
 
 __all__ = ["Child", "Ended", "Stuck", "forked"]
 
-PATIENCE_S = 30.0
+CHILD_TIMEOUT_S = 30.0
 _PR_SET_PTRACER = 0x59616D61
 _PR_SET_PTRACER_ANY = ctypes.c_ulong(-1)
 
@@ -36,11 +36,11 @@ class Stuck(AssertionError):
 
 @attrs.frozen
 class Ended:
-    """How a child ended, and what it told until then."""
+    """How a child ended, and what it reported until then."""
 
-    told: list[str]
+    reports: list[str]
     status: int
-    """Its exit status; negative: the signal that killed it."""
+    """Its exit status; if negative, the signal that killed it."""
 
     @property
     def killed(self) -> bool:
@@ -50,7 +50,7 @@ class Ended:
 
 @attrs.define
 class Child:
-    """The parent's side: the child waits for `go`, so that it can be traced from its first step on."""
+    """A child seen from its parent. It waits for `go`, so that it can be traced from its first step on."""
 
     pid: int
     _socket: socket.socket
@@ -61,30 +61,32 @@ class Child:
         self._socket.sendall(b"go\n")
 
     def wait(self) -> Ended:
-        """Hear all that it tells until it ends.
+        """Wait until it ends, and return its reports.
 
         Raises:
-            Stuck: it did not end.
+            Stuck: it did not end within `CHILD_TIMEOUT_S`.
         """
-        heard = bytearray()
-        until_s = time.monotonic() + PATIENCE_S
+        received = bytearray()
+        until_s = time.monotonic() + CHILD_TIMEOUT_S
         try:
             while True:
                 self._socket.settimeout(max(until_s - time.monotonic(), 0.001))
                 part = self._socket.recv(1 << 16)
                 if not part:
                     break
-                heard += part
+                received += part
         except ConnectionResetError:
-            pass  # it died with a word of ours unread
+            pass  # it died before it read what we sent
         except TimeoutError:
-            raise Stuck(f"the child did not end within {PATIENCE_S:.0f} s; it last told {heard.decode()[-500:]!r}") from None
+            raise Stuck(
+                f"the child did not end within {CHILD_TIMEOUT_S:.0f} s; last reports: {received.decode()[-500:]!r}"
+            ) from None
         _, status = os.waitpid(self.pid, 0)
         self._reaped = True
-        return Ended(heard.decode().splitlines(), os.waitstatus_to_exitcode(status))
+        return Ended(received.decode().splitlines(), os.waitstatus_to_exitcode(status))
 
     def close(self) -> None:
-        """Let nothing of it stay behind."""
+        """Close the socket; kill and reap the child if it has not ended."""
         self._socket.close()
         if not self._reaped:
             with contextlib.suppress(ProcessLookupError):
@@ -95,9 +97,9 @@ class Child:
 
 @contextlib.contextmanager
 def forked(work: Work) -> Iterator[Child]:
-    """Fork a child that does `work` once it is let go. Not from a process with other threads: they are not in the child.
+    """Fork a child that does `work` after `go`. Do not call it in a process with other threads: the child would not have them.
 
-    An exception of the work is told as a line that begins with `crash`, and is exit status 1.
+    An exception of the work is reported as a line that begins with `crash`, and gives exit status 1.
     """
     ours, theirs = socket.socketpair()
     pid = os.fork()
@@ -112,41 +114,41 @@ def forked(work: Work) -> Iterator[Child]:
         child.close()
 
 
-class _Telling(logging.Handler):
-    """Tells the parent what the store warns of."""
+class _WarningReports(logging.Handler):
+    """Reports the store's warnings to the parent."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, report: Report) -> None:
         super().__init__(logging.WARNING)
-        self._tell = tell
+        self._report = report
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell(f"warning {record.getMessage()}")
+        self._report(f"warning {record.getMessage()}")
 
 
-def _tell_warnings(tell: Tell) -> None:
+def _report_warnings(report: Report) -> None:
     logging.disable(logging.NOTSET)
     logger = logging.getLogger("perdure.store")
-    logger.handlers, logger.propagate, logger.disabled = [_Telling(tell)], False, False
+    logger.handlers, logger.propagate, logger.disabled = [_WarningReports(report)], False, False
 
 
 def _be_child(work: Work, parent: socket.socket) -> None:
-    """Never returns: a child must not go on in the parent's code."""
+    """Do the work and end the process. Never returns: a child must not go on in the parent's code."""
     status = 1
     try:
-        # Where only ancestors may trace (Yama), a strace that is the parent's other child may not, unless told so.
+        # Under Yama only ancestors may trace, and strace is a sibling of this process: it needs this permission.
         ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _PR_SET_PTRACER_ANY, 0, 0, 0)
 
-        def tell(line: str) -> None:
+        def report(line: str) -> None:
             parent.send(f"{line}\n".encode())
 
-        _tell_warnings(tell)
+        _report_warnings(report)
 
         if not parent.recv(3):
-            return  # the parent is gone
+            return  # the parent has ended
         try:
-            work(tell)
+            work(report)
             status = 0
-        except BaseException:  # noqa: BLE001 - whatever it is, the parent is to hear of it
-            tell("crash " + traceback.format_exc().replace("\n", " | "))
+        except BaseException:  # noqa: BLE001 - the parent must know of any failure
+            report("crash " + traceback.format_exc().replace("\n", " | "))
     finally:
         os._exit(status)

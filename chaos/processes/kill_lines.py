@@ -1,6 +1,6 @@
-"""SIGKILL at the N-th executed line, or bytecode, of the store: a forked child counts what it executes, and kills itself.
+"""SIGKILL at the N-th executed line or bytecode of the store: a forked child counts its steps and kills itself.
 
-What the child does is in `workload`, and what must hold afterwards in `contract`.
+Its work is in `disk.workload`; what must hold afterwards is in `disk.store_contract`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from perdure.chaos.processes.forked_child import Ended, forked
 if TYPE_CHECKING:
     from types import FrameType
 
-    from perdure.chaos.processes.forked_child import Tell, Work
+    from perdure.chaos.processes.forked_child import Report, Work
 
 __all__ = ["Lines"]
 
@@ -30,28 +30,28 @@ STORE = str(Path(perdure.store.__file__).parent)
 class Lines:
     """Runs work in children that count their steps in the code of one folder."""
 
-    room: str = STORE
+    folder: str = STORE
     opcodes: bool = False
-    """Count bytecodes, not lines."""
+    """Count bytecodes instead of lines."""
 
     def run(self, work: Work, kill_at: int) -> Ended:
-        """Do the work in a child that dies at a step."""
-        with forked(lambda tell: self._counted(work, tell, kill_at)) as child:
+        """Do the work in a child that dies at a step; 0: at none."""
+        with forked(lambda report: self._count_steps(work, report, kill_at)) as child:
             child.go()
             return child.wait()
 
     def count(self, work: Work) -> int:
-        """Count the steps of untouched work.
+        """Return the number of steps of undisturbed work.
 
         Raises:
-            AssertionError: it failed all by itself.
+            AssertionError: it failed.
         """
         ended = self.run(work, 0)
         if ended.status != 0:
-            raise AssertionError(f"the work fails untouched: {ended}")
-        return int(ended.told[-1].removeprefix("steps "))
+            raise AssertionError(f"the work fails undisturbed: {ended}")
+        return int(ended.reports[-1].removeprefix("steps "))
 
-    def _counted(self, work: Work, tell: Tell, kill_at: int) -> None:
+    def _count_steps(self, work: Work, report: Report, kill_at: int) -> None:
         steps, counted = 0, "opcode" if self.opcodes else "line"
 
         def within(_frame: FrameType, event: str, _arg: Any) -> Any:
@@ -63,14 +63,14 @@ class Lines:
             return within
 
         def enter(frame: FrameType, _event: str, _arg: Any) -> Any:
-            if not frame.f_code.co_filename.startswith(self.room):
+            if not frame.f_code.co_filename.startswith(self.folder):
                 return None
             frame.f_trace_opcodes, frame.f_trace_lines = self.opcodes, not self.opcodes
             return within
 
         sys.settrace(enter)
         try:
-            work(tell)
+            work(report)
         finally:
             sys.settrace(None)
-        tell(f"steps {steps}")
+        report(f"steps {steps}")

@@ -1,7 +1,7 @@
-"""The system calls of a real process: SIGKILL at the N-th of each kind, or an error in its place, by strace.
+"""SIGKILL at the N-th system call of each kind of a real process, or an error in its place, by strace.
 
-strace is attached to a forked child that waits, so each run counts from the first call of its work. What the child does is in
-`workload`, and what must hold afterwards in `contract`.
+strace attaches to a forked child that waits, so each run counts from the first call of its work. The work is in `disk.workload`;
+what must hold afterwards is in `disk.store_contract`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from perdure.chaos.processes.forked_child import Ended, forked
 if TYPE_CHECKING:
     from perdure.chaos.processes.forked_child import Work
 
-__all__ = ["CALLS", "Injection", "Strace", "why_not"]
+__all__ = ["CALLS", "Injection", "Strace", "why_no_strace"]
 
 CALLS = (
     "openat",
@@ -39,24 +39,24 @@ CALLS = (
     "mkdir",
     "sendto",
 )
-"""What changes a disk, what opens it, and (`sendto`) the child's word to its parent. Which of two kindred calls the C library makes
-depends on the machine; those that it never makes have no points."""
+"""The calls that change or open files, and `sendto`, by which the child reports. Which of two similar calls the C library makes
+depends on the machine; calls that are never made have no points."""
 
 _CALL = re.compile(r"^(\w+)\(")
 
 
 @attrs.frozen
 class Injection:
-    """What happens instead of the `at`-th `call` (and each later one, if `onward`)."""
+    """What happens instead of the `at`-th call of a name, and of each later one if `onward`."""
 
     call: str
     what: str
-    """In strace's words: `signal=KILL`, `error=EIO`, `retval=0`."""
+    """In strace's syntax: `signal=KILL`, `error=EIO`, `retval=0`."""
     at: int
     onward: bool = False
 
     def __str__(self) -> str:
-        """Give it as strace wants it."""
+        """Return it in strace's syntax."""
         return f"{self.call}:{self.what}:when={self.at}{'+' if self.onward else ''}"
 
 
@@ -67,14 +67,19 @@ class Strace:
     calls: tuple[str, ...] = CALLS
 
     def run(self, work: Work, injection: Injection | None = None) -> tuple[Ended, list[str]]:
-        """Do the work in a child; gives how that ended, and its calls as strace wrote them."""
-        # A question mark: not every machine has every call.
+        """Do the work in a child. Return how it ended, and its calls as strace printed them.
+
+        Raises:
+            OSError: strace could not attach.
+            Stuck: the child did not end.
+        """
+        # The question mark: not every machine has every call.
         options = ["-e", "signal=none", "-e", f"trace={','.join('?' + call for call in self.calls)}"]
         if injection is not None:
             options += ["-e", f"inject={injection}"]
         with tempfile.NamedTemporaryFile(prefix="perdure-strace-") as log, forked(work) as child:
             command = ["strace", *options, "-o", log.name, "-p", str(child.pid)]
-            with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:  # noqa: S603 - our own words
+            with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:  # noqa: S603 - fixed options
                 try:
                     attached = strace.stderr.readline() if strace.stderr is not None else ""
                     if "attached" not in attached:
@@ -88,19 +93,19 @@ class Strace:
             return ended, Path(log.name).read_text(encoding="utf-8", errors="replace").splitlines()
 
     def count(self, work: Work) -> Counter[str]:
-        """Count the calls of untouched work, by name.
+        """Return the number of calls of undisturbed work, by name.
 
         Raises:
-            AssertionError: it failed all by itself.
+            AssertionError: it failed.
         """
         ended, calls = self.run(work)
         if ended.status != 0:
-            raise AssertionError(f"the work fails untouched: {ended}")
+            raise AssertionError(f"the work fails undisturbed: {ended}")
         return Counter(match[1] for line in calls if (match := _CALL.match(line)))
 
 
-def why_not() -> str:
-    """Say why children cannot be run under strace here; empty if they can."""
+def why_no_strace() -> str:
+    """Return why children cannot run under strace here; empty if they can."""
     if shutil.which("strace") is None:
         return "strace is not installed"
     try:

@@ -1,7 +1,7 @@
-"""The deterministic simulation: the real actors on a seeded executor, a disk in memory, and scenarios of actions and faults.
+"""The deterministic simulation: the real actors on a seeded executor, a virtual clock and a disk in memory.
 
-`scenario` carries a `plan` out, `actions` and `faults` are its steps, `campaign` runs many, `shrink` shortens one that fails.
-`simulated_system` is for users' own tests.
+`simulated_system` is the entrance, also for users' own tests. `simulated_executor` chooses whose turn it is, `simulated_clock`
+is the time, `simulated_loop` runs coroutines, and `redelivery` says which messages may arrive twice.
 
-Not here: what must hold (`oracle`), and the disk (`disk`).
+Not here: scenarios of random work, faults and power cuts (`scenarios`), and what must hold (`oracle`).
 """

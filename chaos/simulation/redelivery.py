@@ -1,6 +1,6 @@
-"""Which messages between actors may come twice without harm, as the design says, and how one is told again.
+"""Which messages between actors may arrive twice without harm, and how one is sent again.
 
-Who tells them twice, and when, is up to the simulated world and to the monkey.
+The simulated system and the monkey (`threads`) decide when that happens.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from perdure.actors.requests.pending import Request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HARMLESS_TWICE", "is_harmless_twice", "tell_again"]
+__all__ = ["REDELIVERABLE", "is_redeliverable", "redeliver"]
 
-HARMLESS_TWICE = (Request, TermBegun, Committed, Restarted, Wake, WakeAt, Down, Up, StartActor)
-"""Requests count once by what they name, notices by their sequence number, terms by their count, deaths by who has died. Not here:
-`Append` (a fact told twice is two facts), `WorkerDown` (it counts who retires), `Subscribe` (it carries what is out now)."""
-
-
-def is_harmless_twice(message: Any) -> bool:
-    """Tell whether a message may be told twice."""
-    return isinstance(message, HARMLESS_TWICE)
+REDELIVERABLE = (Request, TermBegun, Committed, Restarted, Wake, WakeAt, Down, Up, StartActor)
+"""Receivers recognize a repeated request by its ids, a notice by its sequence number, a term by its count, a death by its actor.
+Not here: `Append` (it would record its events twice), `WorkerDown` (it counts retired workers), `Subscribe` (it contains what is
+in flight at the moment)."""
 
 
-def tell_again(tell: Callable[[str, Any], None], name: str, message: Any) -> None:
-    """Tell a message a second time, as whoever waits for its answer would."""
+def is_redeliverable(message: Any) -> bool:
+    """Tell whether a message may arrive twice."""
+    return isinstance(message, REDELIVERABLE)
+
+
+def redeliver(tell: Callable[[str, Any], None], name: str, message: Any) -> None:
+    """Send a message a second time, as its sender does when no answer comes."""
     if isinstance(message, Request):
-        message.times += 1  # as `PendingRequests.unanswered` does: the receiver can know that it may have had it before
+        message.times += 1  # as `PendingRequests.unanswered` does: the receiver can see that it may know the request
     tell(name, message)

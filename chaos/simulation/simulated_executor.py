@@ -1,7 +1,6 @@
-"""A simulated world: the real actors, one at a time in a seeded order, on a clock that moves only when nothing else can.
+"""The simulated executor: the real actors take turns, one at a time, in a seeded order and in virtual time.
 
-The same seed gives the same history, byte for byte. A system in such a world is in `simulated`; what is done to it at night, in
-`scenario`.
+The same seed gives the same history, byte for byte. The clock is in `simulated_clock`, a whole system in `simulated_system`.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from perdure.actors.core.actor import ActorKilled
 from perdure.actors.core.answer import Answer
 from perdure.actors.workers.worker import Worker
 from perdure.chaos.disk.memory_disk import Killed
+from perdure.chaos.simulation.simulated_clock import SimulatedClock
 from perdure.runtime import live_systems
 
 if TYPE_CHECKING:
@@ -24,77 +24,35 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.actor import Actor
 
-__all__ = ["START_US", "SimulatedClock", "SimulatedExecutor", "Stuck"]
-
-START_US = 1_700_000_000_000_000
+__all__ = ["SimulatedExecutor", "Stuck"]
 
 
 class Stuck(AssertionError):
-    """Somebody waits for what can never come: no actor has anything to do, and no time is near at which one would."""
-
-
-class SimulatedClock:
-    """Virtual time. It moves when nothing can be done at the present moment, or when told to."""
-
-    def __init__(self, start_us: int = START_US) -> None:
-        self._now_us = start_us
-        self.passed_us = 0
-        """How much time has passed since the beginning of the world; unlike the time of day, it never goes back."""
-
-    def now_us(self) -> int:
-        """See `Clock.now_us`."""
-        return self._now_us
-
-    def wall_us(self) -> int:
-        """See `Clock.wall_us`."""
-        return self.now_us()
-
-    def skipped_us(self, since_us: int, until_us: int) -> int:  # noqa: ARG002 - the protocol's names; simulated time does not jump
-        """See `Clock.skipped_us`."""
-        return 0
-
-    def seconds_until(self, at_us: int) -> float | None:
-        """See `Clock.seconds_until`."""
-        return max(0.0, (at_us - self._now_us) / 1_000_000)
-
-    def subscribe(self, callback: Callable[[], None]) -> None:
-        """See `Clock.subscribe`; the world looks at the time itself."""
-
-    def advance(self, seconds: float) -> None:
-        """Move the time; what falls due meanwhile happens when the world runs on."""
-        if seconds < 0:
-            msg = f"time does not go back: {seconds}"
-            raise ValueError(msg)
-        self._now_us += round(seconds * 1_000_000)
-        self.passed_us += round(seconds * 1_000_000)
-
-    def set_back(self, seconds: float) -> None:
-        """Correct the time of day. Only between two processes: within one, `Clock.now_us` never goes back."""
-        self._now_us -= round(seconds * 1_000_000)
+    """A wait that can never end: no actor has anything to do, now or at any later time."""
 
 
 class _SimulatedAnswer(Answer):
-    """An answer whose waiting lets the world go on."""
+    """An answer whose wait runs the other actors."""
 
-    __slots__ = ("_executor", "_here")
+    __slots__ = ("_executor", "_is_here")
 
     def __init__(self, executor: SimulatedExecutor) -> None:
         super().__init__()
         self._executor = executor
-        self._here = False
+        self._is_here = False
 
     def _release(self) -> None:
-        self._here = True
+        self._is_here = True
         super()._release()
 
     def wait(self, timeout_s: float) -> Any:
         """See `Answer.wait`; the time is virtual."""
-        self._executor.run_until(lambda: self._here, None if timeout_s < 0 else timeout_s)
+        self._executor.run_until(lambda: self._is_here, None if timeout_s < 0 else timeout_s)
         return super().wait(0)
 
 
 class _Seat:
-    """An actor's place in the world."""
+    """One actor and the state of its turns."""
 
     __slots__ = ("actor", "begun", "busy", "is_empty", "waits_from_s")
 
@@ -103,54 +61,54 @@ class _Seat:
         self.is_empty: Callable[[], bool] = actor.actor_inbox.empty
         self.begun = False
         self.busy = False
-        """It is in the middle of a turn, which lets the world go on because it waits for something."""
+        """It is in the middle of a turn that waits, while other actors take theirs."""
         self.waits_from_s = 0.0
 
     def waits_no_longer(self, now_s: float) -> bool:
-        """Tell whether it takes a turn now without having been told anything."""
+        """Tell whether its wait for a message has timed out, so that it takes a turn without one."""
         patience_s = self.actor.patience_s()
         return patience_s is not None and self.waits_from_s + patience_s <= now_s
 
 
 class SimulatedExecutor:
-    """See `perdure.actors.core.executor.Executor`. For one thread."""
+    """See `perdure.actors.core.executor.Executor`. For use by one thread."""
 
     def __init__(self, seed: int = 0) -> None:
         self.rng = random.Random(seed)  # noqa: S311 - to be repeated
         self.clock = SimulatedClock()
         self.steps = 0
         self.steps_max = 1 << 62
-        """After so many turns the world is taken to go round in circles."""
+        """After so many turns the actors are taken to be in an endless loop."""
         self.current: Actor | None = None
-        """Whose turn it is."""
+        """The actor whose turn it is."""
         self.kill_after = 0
-        """If not 0, the actor whose turn it is then dies at the so-many-th thing that an actor does from now on."""
+        """If not 0: after so many points (see `point`) the actor whose turn it is dies."""
         self.die_after = 0
-        """If not 0, the whole process dies there."""
+        """If not 0: after so many points the whole process dies."""
         self.dead: BaseException | None = None
-        """How the process died; from then on nothing is done any more, until `forget_all`."""
+        """How the process died. From then on nothing runs until `forget_all`."""
         self.stalled: dict[str, int] = {}
-        """Actors who get no turn until so many steps have been taken (or nobody else has anything to do)."""
+        """By actor: it gets no turn until so many turns have been taken, or no other actor has anything to do."""
         self.crashes: list[tuple[str, Exception]] = []
-        """Actors that died without being killed, and of what."""
+        """(actor, exception) of each death that was no kill."""
         self._seats: list[_Seat] = []
 
     # --- the interface of `Executor` ----------------------------------------------------------------------------------------
 
     def start(self, actor: Actor) -> None:
-        """See `Executor.start`: it begins when its turn comes."""
+        """See `Executor.start`. The actor begins when its turn comes."""
         self.point()
         self._seats.append(_Seat(actor))
         if isinstance(actor, Worker):
-            self._let_it_wait(actor)
+            self._wait_in_virtual_time(actor)
 
-    def _let_it_wait(self, worker: Worker) -> None:
-        """Have a worker that waits for more in the middle of its turn (to fill a batch) wait in virtual time."""
+    def _wait_in_virtual_time(self, worker: Worker) -> None:
+        """Let a worker that waits in the middle of its turn, to fill a batch, wait in virtual time."""
         inbox: Any = worker.actor_inbox
 
         def within(timeout_s: float) -> Any:
             self.run_until(lambda: not inbox.empty(), timeout_s)
-            return inbox._get_nowait()  # noqa: SLF001 - what there is, or Empty
+            return inbox._get_nowait()  # noqa: SLF001 - an item, or Empty
 
         inbox.within = within
 
@@ -163,7 +121,7 @@ class SimulatedExecutor:
         return any(seat.actor is actor for seat in self._seats)
 
     def beside(self, work: Callable[[], None], name: str) -> None:  # noqa: ARG002 - the protocol's name
-        """See `Executor.beside`: nothing interrupts anybody here."""
+        """See `Executor.beside`. Nothing is interrupted here, so the work is done at once."""
         work()
 
     def answer(self) -> Answer:
@@ -175,29 +133,29 @@ class SimulatedExecutor:
         return self.clock.passed_us / 1_000_000
 
     def sleep(self, seconds: float) -> None:
-        """See `Executor.sleep`: who pauses is dead, and nobody's turn depends on it."""
+        """See `Executor.sleep`. Only a dead actor pauses, and no turn depends on it, so it takes no time."""
 
     def pid(self) -> int:
-        """See `Executor.pid`: the same in each run."""
+        """See `Executor.pid`. The same in each run."""
         return 1
 
     def traceback(self, error: BaseException) -> str:
-        """See `Executor.traceback`: modules and functions, without paths and lines, which differ between folders and Pythons."""
-        told: list[str] = []
+        """See `Executor.traceback`. Modules and functions, without paths and lines, which differ between folders and Pythons."""
+        parts: list[str] = []
         seen: set[int] = set()
         following: BaseException | None = error
         while following is not None and id(following) not in seen:
             seen.add(id(following))
-            way = traceback.walk_tb(following.__traceback__)
-            lines = [f"  in {frame.f_globals.get('__name__', '?')}: {frame.f_code.co_qualname}\n" for frame, _ in way]
-            told.append("".join(["Traceback:\n", *lines, *traceback.format_exception_only(following)]))
+            frames = traceback.walk_tb(following.__traceback__)
+            lines = [f"  in {frame.f_globals.get('__name__', '?')}: {frame.f_code.co_qualname}\n" for frame, _ in frames]
+            parts.append("".join(["Traceback:\n", *lines, *traceback.format_exception_only(following)]))
             following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
-        return "\n".join(reversed(told))
+        return "\n".join(reversed(parts))
 
     # --- running ---------------------------------------------------------------------------------------------------------
 
     def forget_all(self) -> None:
-        """The process is dead: none of its actors does anything any more."""
+        """Remove all actors of a dead process."""
         self.dead, self.kill_after, self.die_after = None, 0, 0
         self.stalled.clear()
         for seat in self._seats:
@@ -207,7 +165,7 @@ class SimulatedExecutor:
         live_systems.forget(self)
 
     def point(self) -> None:
-        """Something is being done that an actor, or the process, may die before: a message told, a file written."""
+        """Mark a point at which an actor or the process may die: before a message is sent or a file is changed."""
         if self.dead is not None:
             raise self.dead
         if self.die_after:
@@ -221,19 +179,23 @@ class SimulatedExecutor:
                 raise ActorKilled(self.current.name)
 
     def die(self, how: BaseException) -> NoReturn:
-        """Let the whole process die, here and now; `how` goes up through everything, to whoever runs the world."""
+        """Let the whole process die now: raise `how` through all actors to the caller that runs the simulation."""
         self.dead = how
         raise how
 
     def step(self) -> bool:
-        """Let one actor, drawn from those that have something to do, take its turn; False where none has."""
+        """Let one actor take its turn, drawn from those that have something to do. Return False if none has.
+
+        Raises:
+            Stuck: the actors took more than `steps_max` turns.
+        """
         if self.dead is not None:
             raise self.dead
         if self.steps >= self.steps_max:
             msg = f"the actors do not come to rest: {self.steps:,} turns"
             raise Stuck(msg)
         now_s = self.monotonic_s()
-        able = [  # looked at for each seat before each turn, so without a call where that can be
+        able = [  # evaluated for each seat before each turn, so calls are avoided
             seat
             for seat in self._seats
             if not seat.busy and (not seat.is_empty() or not seat.begun or seat.actor.killed or seat.waits_no_longer(now_s))
@@ -249,10 +211,10 @@ class SimulatedExecutor:
         return True
 
     def run_until(self, condition: Callable[[], bool], timeout_s: float | None = None) -> None:
-        """Let the world go on until a condition holds, or the time is over.
+        """Run the actors until a condition is true or the time is over.
 
         Raises:
-            Stuck: it never will.
+            Stuck: the condition can never become true.
         """
         clock = self.clock
         until_us = None if timeout_s is None else clock.passed_us + round(timeout_s * 1_000_000)
@@ -265,24 +227,24 @@ class SimulatedExecutor:
                 if not self.step():
                     return
             elif next_us is None:
-                msg = "somebody waits for what can never come: no actor has anything to do"
+                msg = "this wait can never end: no actor has anything to do, now or later"
                 raise Stuck(msg)
             else:
                 clock.advance(max(0, next_us - clock.passed_us) / 1_000_000)
 
     def run_until_idle(self) -> None:
-        """Let the world go on until nothing is left to do at the present moment."""
+        """Run the actors until nothing is left to do at the present moment."""
         while self.step():
             pass
 
     def _next_us(self) -> int | None:
-        """Give the next time at which an actor would not wait any longer."""
+        """Return the next time at which an actor's wait times out; None if none does."""
         times = []
         for seat in self._seats:
             patience_s = seat.actor.patience_s() if seat.begun and not seat.busy else None
             if patience_s is not None:
                 times.append(seat.waits_from_s + patience_s)
-        return None if not times else round(min(times) * 1_000_000) + 1  # one more, so that rounding never stops the time
+        return None if not times else round(min(times) * 1_000_000) + 1  # + 1, so that rounding never stops the time
 
     def _take_turn(self, seat: _Seat) -> None:
         self.steps += 1
@@ -303,7 +265,7 @@ class SimulatedExecutor:
             seat.waits_from_s = self.monotonic_s()
         except Stuck:
             raise
-        except Exception as error:  # noqa: BLE001 - its supervisor is told; power cuts and the like are for who runs the world
+        except Exception as error:  # noqa: BLE001 - its supervisor is informed; power cuts and the like go to the caller
             cause, going_on = error, False
             self.crashes.append((actor.name, error))
         except ActorKilled as error:
@@ -313,7 +275,7 @@ class SimulatedExecutor:
             self.current = before
         if not going_on and seat in self._seats:
             self._seats.remove(seat)
-            self.current = None  # a death is told by the dead one's own thread and by its undertaker: whose turn it is has no part
+            self.current = None  # in production the dead actor's thread and the reaper report a death: it belongs to no turn
             try:
                 actor.end(cause)
             finally:
@@ -324,6 +286,6 @@ class SimulatedExecutor:
         if not isinstance(actor, Worker):
             return inbox.drain(0) if not inbox.empty() else []
         try:
-            return [inbox.get(block=False)]  # one at a time: its mailbox is shared with other workers
+            return [inbox.get(block=False)]  # one at a time: workers share their mailbox
         except Empty:
             return []

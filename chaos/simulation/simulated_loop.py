@@ -1,6 +1,6 @@
-"""Coroutine handlers in a simulated world: an asyncio loop whose waiting lets the world go on, in virtual time.
+"""An asyncio loop for coroutine handlers in a simulation: its waits run the other actors and take virtual time.
 
-A loop for one coroutine, in the thread that runs the world. Real input and output still take real time.
+The loop runs one coroutine in the thread of the simulation. Real input and output still take real time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["run_coroutine"]
 
 
 class _Selector(selectors.DefaultSelector):
-    """Waits by letting the world go on."""
+    """A selector whose waits run the other actors."""
 
     executor: SimulatedExecutor
 
@@ -27,9 +27,9 @@ class _Selector(selectors.DefaultSelector):
         if ready or timeout == 0:
             return ready
         if timeout is None:
-            return super().select(None)  # for something real: nothing here will ever end it
-        running = asyncio._get_running_loop()  # noqa: SLF001 - these three are documented for those who write loops
-        asyncio._set_running_loop(None)  # noqa: SLF001 - another handler may begin meanwhile, on a loop of its own
+            return super().select(None)  # for real input or output: nothing in the simulation ends this wait
+        running = asyncio._get_running_loop()  # noqa: SLF001 - these three are documented for authors of event loops
+        asyncio._set_running_loop(None)  # noqa: SLF001 - another handler may begin meanwhile on its own loop
         try:
             self.executor.run_until(lambda: False, timeout)
         finally:
@@ -45,12 +45,12 @@ class _Loop(asyncio.SelectorEventLoop):
         super().__init__(selector)
 
     def time(self) -> float:
-        """Give the world's time."""
+        """Return the simulation's time."""
         return self._executor.monotonic_s()
 
 
 def run_coroutine(executor: SimulatedExecutor, coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine to its end; gives what it returned, or raises what it raised."""
+    """Run a coroutine to its end. Return what it returned, or raise what it raised."""
     loop = _Loop(executor)
     try:
         return loop.run_until_complete(coroutine)

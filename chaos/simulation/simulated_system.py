@@ -1,6 +1,6 @@
-"""A `System` in a simulated world and on a disk in memory: for tests of one's own handlers that need neither time nor luck.
+"""A `System` on a simulated executor and a disk in memory, for deterministic tests of handlers.
 
-How its world goes round is in `simulated_world`.
+The order of turns and the virtual time are in `simulated_executor`; random scenarios are in `scenarios`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.chaos.disk.memory_disk import MemoryDisk
-from perdure.chaos.simulation.redelivery import is_harmless_twice, tell_again
+from perdure.chaos.simulation.redelivery import is_redeliverable, redeliver
 from perdure.chaos.simulation.simulated_executor import SimulatedExecutor, Stuck
 from perdure.chaos.simulation.simulated_loop import run_coroutine
 from perdure.options import Options
@@ -25,18 +25,20 @@ __all__ = ["SimulatedSystem", "Stuck"]
 
 
 class SimulatedSystem(System):
-    """A `System` in memory, in a simulated world: for tests of one's own handlers that need neither time nor luck.
+    """A `System` in memory and in virtual time, for tests of handlers. The same seed gives the same run.
 
-    Whatever waits (`publish`, `drain`, `call`, ...) lets the world go on until it is answered; beyond that, nothing happens by
-    itself. All handlers run in the caller's thread, batches too. A coroutine runs on a loop in virtual time (`asyncio.sleep` takes
-    none; what asks the system from another thread, such as `asyncio.to_thread`, has no place here). A process handler runs as a
-    plain function: what only a child process gives (an end by force at the timeout, a limit of memory, a crash of its own) needs
-    the real world, and so does a `timeout` that interrupts a thread.
+    A call that waits (`publish`, `drain`, `call`, ...) runs the actors until it is answered. Otherwise nothing happens until
+    `step`, `run_until_idle` or `advance` is called.
+
+    All handlers run in the caller's thread, batches too. A coroutine runs on a loop in virtual time: `asyncio.sleep` takes no real
+    time, and other threads (`asyncio.to_thread`) must not use the system. A process handler runs as a plain function. These need a
+    real `System`: a `timeout` that interrupts a thread, and the forced end, memory limit and crash of a child process.
 
     Args:
-        seed: of all chance: who gets the next turn, jitter, ids.
-        disk: where it is kept; a new one unless given. Hand the same disk to another system to see it recover.
-        options, ...: as `System`.
+        seed: of everything random: the order of turns, jitter, ids.
+        disk: the disk to run on; a new one unless given. Pass the disk of another system to see this one recover from it.
+        options: as `System`.
+        others: as `System`.
     """
 
     store_class: type[SegmentStore] = SegmentStore
@@ -56,14 +58,14 @@ class SimulatedSystem(System):
         )
         seed = self.executor.rng.getrandbits(64)
         self.repeats = 0
-        """So many of the next messages between actors are told twice, of those that may be."""
+        """So many of the next messages between actors that may arrive twice do."""
         super().__init__(store=store, options=options, clock=self.executor.clock, seed=seed, executor=self.executor, **others)
 
     def _add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
-        super()._add(self._here(spec), schedule)
+        super()._add(self._in_this_thread(spec), schedule)
 
-    def _here(self, spec: HandlerSpec) -> HandlerSpec:
-        """Give a handler as it runs in this thread."""
+    def _in_this_thread(self, spec: HandlerSpec) -> HandlerSpec:
+        """Return a handler changed to run in this thread."""
         if spec.kind == "async":
             made = spec.call
             return attrs.evolve(spec, kind="thread", call=lambda *args: run_coroutine(self.executor, made(*args)))
@@ -72,30 +74,30 @@ class SimulatedSystem(System):
         return spec
 
     def start(self) -> None:
-        """See `System.start`; from then on an actor can also be killed between any two messages that it tells."""
+        """See `System.start`. From then on a fault can also kill an actor between any two messages that it sends."""
         specs = self._registered.specs
-        specs.update({name: self._here(spec) for name, spec in specs.items()})
+        specs.update({name: self._in_this_thread(spec) for name, spec in specs.items()})
         super().start()
         runtime, tell = self.runtime, self.runtime.directory.tell
 
         def tell_at_a_point(name: str, message: Any) -> None:
             self.executor.point()
             tell(name, message)
-            if self.repeats and is_harmless_twice(message):
+            if self.repeats and is_redeliverable(message):
                 self.repeats -= 1
-                tell_again(tell, name, message)
+                redeliver(tell, name, message)
 
         runtime.directory.tell = runtime.pending._tell = tell_at_a_point  # type: ignore[method-assign]  # noqa: SLF001
 
     def step(self) -> bool:
-        """Let one actor take a turn; False where none has anything to do now."""
+        """Let one actor take a turn. Return False if none has anything to do now."""
         return self.executor.step()
 
     def run_until_idle(self) -> None:
-        """Let everything happen that can happen now."""
+        """Run the actors until nothing is left to do at the present moment."""
         self.executor.run_until_idle()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and everything happen that falls due meanwhile."""
+        """Let time pass, and run everything that falls due meanwhile."""
         self.executor.run_until(lambda: False, seconds)
         self.executor.run_until_idle()

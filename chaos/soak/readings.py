@@ -1,4 +1,7 @@
-"""What a soak reads off at an interval: counts of the queue, and what its process and its folder take. With the CSV of it."""
+"""The readings of a soak: counts of the queue, and the memory, files, threads and disk space of its process. Also as CSV.
+
+Whether a series grows is decided in `trend`; the run is in `soak`.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,16 @@ if TYPE_CHECKING:
 
     from perdure.operations.metrics import Metrics
 
-__all__ = ["BOUNDS", "Bound", "InUse", "Reading", "Table", "growing", "settled", "take"]
+__all__ = ["BOUNDS", "Bound", "InUse", "Reading", "Table", "growth_of", "judged", "take"]
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SETTLING = 1 / 3
-"""The first part of a run, in which caches and the like fill, is not judged."""
+"""The first part of a run, in which caches fill, is not judged."""
 
 
 @attrs.frozen
 class Reading:
-    """One line of the CSV. Times in seconds of the run, kills since the beginning."""
+    """One line of the CSV. Times are seconds of the run; counts are from its beginning."""
 
     at_s: float
     published: int
@@ -44,34 +47,34 @@ class Reading:
     segments_retired: int
     rss_mib: float
     blocks: int
-    """Blocks of memory that Python has given out since the run began: what is in use, whatever holes the heap has."""
+    """Python's memory blocks in use, without what was in use when the run began. Holes in the heap do not count."""
     native_mib: float
-    """The same of the C library's heap, which libraries hold, and what is large in Python. 0 where it cannot be told."""
+    """The same for the C library's heap: memory of libraries, and large objects of Python. 0 if it cannot be measured."""
     files: int
     threads: int
     disk_mib: float
     """All files of the data folder."""
     beside_log_mib: float
-    """The same without the segments of the log: with history kept, only the log may grow."""
+    """The same without the segments of the log. If history is kept, only the log may grow."""
 
 
 @attrs.frozen
 class InUse:
-    """What a process has in use of its memory."""
+    """The memory that a process has in use."""
 
     blocks: int
     native_bytes: int
 
     @classmethod
     def now(cls) -> InUse:
-        """Look."""
+        """Return the memory in use now."""
         return cls(sys.getallocatedblocks(), _native_bytes())
 
 
 def take(folder: Path, numbers: Metrics, kills: int, at_s: float, before: InUse) -> Reading:
-    """Read off how things are now; `before`: when the run began, whose process may have held more than the run will take."""
+    """Return a reading of now. `before` is the memory in use when the run began."""
     gc.collect()
-    _give_back_free_memory()
+    _release_free_memory()
     sizes = {entry.name: _size(entry) for entry in os.scandir(folder)}
     used = InUse.now()
     log = sum(size for name, size in sizes.items() if name.endswith(".seg"))
@@ -91,20 +94,20 @@ def take(folder: Path, numbers: Metrics, kills: int, at_s: float, before: InUse)
         rss_mib=round(int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES / 2**20, 1),
         blocks=used.blocks - before.blocks,
         native_mib=round((used.native_bytes - before.native_bytes) / 2**20, 2),
-        files=len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - names are all that is wanted
+        files=len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - only the number of names matters
         threads=threading.active_count(),
         disk_mib=round(whole / 2**20, 3),
         beside_log_mib=round((whole - log) / 2**20, 3),
     )
 
 
-def _give_back_free_memory() -> None:
-    """Have glibc give back what is free, so that what is measured is in use.
+def _release_free_memory() -> None:
+    """Let glibc return free memory to the system, so that resident memory is what is in use.
 
-    Each successor of a dead actor takes memory for a moment that grows with what it recalls (dead letters, above all); the holes
-    that it leaves between longer-lived blocks climb for an hour, and would hide a small leak beneath them.
+    The successor of a dead actor needs memory for a moment while it recovers, above all for dead letters. The holes that this
+    leaves between longer-lived blocks add up for an hour and would hide a small leak.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # another C library has no such thing
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
     if trim is not None:
         trim(0)
 
@@ -126,23 +129,23 @@ def _native_bytes() -> int:
     if mallinfo2 is None:
         return 0
     mallinfo2.restype = _Mallinfo2
-    told = mallinfo2()
-    return int(told.uordblks + told.hblkhd)  # on the heaps, and mapped by itself
+    info = mallinfo2()
+    return int(info.uordblks + info.hblkhd)  # on the heaps, and mapped directly
 
 
 def _size(entry: os.DirEntry[str]) -> int:
     try:
         return entry.stat().st_size if entry.is_file() else 0
     except FileNotFoundError:
-        return 0  # dropped in between
+        return 0  # removed in between
 
 
 @attrs.frozen
 class Bound:
-    """How much growth over a run is borne: a share of the median, and so much beside it."""
+    """How much growth over a run is allowed: a share of the median plus an amount."""
 
     share: float
-    beside: float
+    amount: float
 
 
 BOUNDS = {
@@ -156,24 +159,24 @@ BOUNDS = {
 }
 
 
-def settled(readings: Sequence[Reading]) -> Sequence[Reading]:
-    """Give the readings that are judged."""
+def judged(readings: Sequence[Reading]) -> Sequence[Reading]:
+    """Return the readings after the first part of a run."""
     return readings[int(len(readings) * SETTLING) :]
 
 
-def growing(readings: Sequence[Reading], name: str) -> str | None:
-    """Tell how something grew beyond its bound in the part that is judged; None where it did not, or nothing can be said."""
-    judged = settled(readings)
-    found = trend([reading.at_s for reading in judged], [getattr(reading, name) for reading in judged])
+def growth_of(readings: Sequence[Reading], name: str) -> str | None:
+    """Return a sentence if a series grew beyond its bound in the judged part; None if it did not, or has too few readings."""
+    part = judged(readings)
+    found = trend([reading.at_s for reading in part], [getattr(reading, name) for reading in part])
     bound = BOUNDS[name]
-    if found is None or not found.grows(bound.share * max(0.0, found.median) + bound.beside):
+    if found is None or not found.grows(bound.share * max(0.0, found.median) + bound.amount):
         return None
-    within_s = judged[-1].at_s - judged[0].at_s
+    within_s = part[-1].at_s - part[0].at_s
     return f"{name} grew by {found.growth:.1f} within {within_s:.0f} s (median {found.median:.1f}, z {found.z:.1f})"
 
 
 class Table:
-    """The CSV file, begun anew; each reading is in it as soon as it is made."""
+    """A new CSV file. Each reading is written at once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -182,6 +185,6 @@ class Table:
             csv.writer(file).writerow(self._names)
 
     def add(self, reading: Reading) -> None:
-        """Write one."""
+        """Write a reading."""
         with self._path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._names).writerow(attrs.asdict(reading))

@@ -1,6 +1,6 @@
-"""Soak: hours of ordinary work with ordinary failures and regular kills, and counts that must add up at the end.
+"""One soak: hours of ordinary work with ordinary failures and regular kills, and counts that must add up at the end.
 
-What is read off on the way, and what counts as flat, is in `readings`; how it is shown is in `soak_view`.
+Measurements and their bounds are in `readings`, the output in `view`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.chaos.soak.readings import InUse, Reading, Table, growing, take
+from perdure.chaos.soak.readings import InUse, Reading, Table, growth_of, take
 from perdure.chaos.threads.monkey import Monkey
 from perdure.events.errors import PerdureError
 from perdure.events.handlers.backoff import Fixed
@@ -35,12 +35,12 @@ PRODUCERS = 5
 FAILING = 0.05
 PER_PRODUCER_S = 40.0
 CYCLE = 1_000
-"""Which of so many numbers fail is drawn once."""
+"""Which of so many consecutive numbers fail is drawn once, then repeated."""
 DEAD_LETTER_KEPT_S = 3600.0
 REPLAYED_EACH_READING = 3
 DRAIN_S = 300.0
 HEAP_SETTLES_S = 900.0
-REFUSALS_TOLD = 3
+REFUSALS_LISTED = 3
 TICK_S = 1.0
 M_ARENA_MAX = -8
 ARENAS = 2
@@ -49,31 +49,32 @@ ARENAS = 2
 @message(name="soak.work")
 @attrs.frozen
 class Work:
-    """A piece of work of one producer, numbered from 1."""
+    """One piece of work of a producer, numbered from 1."""
 
     producer: int
     number: int
 
 
 def _bound_arenas() -> None:
-    """Have glibc keep few heaps, as docs/OPERATIONS.md advises: a kill makes a thread, and each may fill a heap of its own.
+    """Let glibc keep few heaps, as docs/OPERATIONS.md advises.
 
-    Resident memory would climb for half an hour towards the sum of all their peaks, and hide a small leak beneath it.
+    Each kill makes a thread, and each thread may fill a heap of its own. Resident memory would rise for half an hour towards the
+    sum of their peaks and hide a small leak.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # another C library has no such thing
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
     if mallopt is not None:
         mallopt(M_ARENA_MAX, ARENAS)
 
 
 @attrs.define
 class Seen:
-    """Which numbers have been seen at least once: all up to `floor`, and a few beyond. Stays small while the gaps do."""
+    """The numbers that were seen at least once: all up to `floor`, and those in `beyond`. It stays small while the gaps do."""
 
     floor: int = 0
     beyond: set[int] = attrs.field(factory=set)
 
     def add(self, number: int) -> None:
-        """See one."""
+        """Add a number."""
         if number > self.floor:
             self.beyond.add(number)
             while self.floor + 1 in self.beyond:
@@ -83,7 +84,7 @@ class Seen:
 
 @attrs.define
 class Soak:
-    """One run. `run` gives what did not add up or grew; nothing, if all is well."""
+    """One run, on a new folder."""
 
     folder: Path
     seconds: float
@@ -92,13 +93,14 @@ class Soak:
     history: HistoryPolicy = "drop"
     kills_per_s: float = 1.0
     table: Path | None = None
-    """Where to write the readings as CSV."""
-    tell: Callable[[Reading], None] = lambda _reading: None
+    """The CSV file for the readings; None for none."""
+    on_reading: Callable[[Reading], None] = lambda _reading: None
+    """Called with each reading."""
     tick: Callable[[float], None] = lambda _at_s: None
-    """Told every second how far it is."""
+    """Called every second with the seconds since the run began."""
     readings: list[Reading] = attrs.field(factory=list)
     killed: Counter[str] = attrs.field(factory=Counter)
-    """By role."""
+    """Kills by role."""
     slowest_return_s: float = 0.0
     interrupted: bool = False
     _seen: list[Seen] = attrs.field(factory=lambda: [Seen() for _ in range(PRODUCERS)], init=False)
@@ -109,11 +111,11 @@ class Soak:
     _guard: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def run(self) -> list[str]:
-        """Work for so long, then let everything be handled, and count."""
+        """Work for `seconds`, let everything be handled, and count. Return what did not add up or grew; empty if all is well."""
         table = None if self.table is None else Table(self.table)
         _bound_arenas()
         self._before = InUse.now()
-        gc.freeze()  # each reading collects garbage: what was here before needs no look, and may be much
+        gc.freeze()  # each reading collects garbage, and need not search what existed before the run
         try:
             return self._run(table)
         finally:
@@ -153,9 +155,9 @@ class Soak:
                         thread.join()
                 system.drain(timeout=DRAIN_S)
                 self._read(system, monkey, began_s, table)
-                return self._wrong(system.admin.metrics())
+                return self._problems(system.admin.metrics())
             except (PerdureError, TimeoutError) as error:
-                return [*self._refused[:REFUSALS_TOLD], f"the run broke off: {error!r}"]
+                return [*self._refused[:REFUSALS_LISTED], f"the run broke off: {error!r}"]
             finally:
                 self._ended.set()
 
@@ -169,7 +171,7 @@ class Soak:
             self._sent[producer] += 1
 
     def _watch(self, system: System, monkey: Monkey, began_s: float, table: Table | None) -> None:
-        """Read off at the interval, as an operator would: takes a snapshot, replays some dead letters, purges old ones."""
+        """At each interval do what an operator would (snapshot, replay some dead letters, purge old ones), and take a reading."""
         due_s = self.interval_s
         try:
             while (at_s := time.monotonic() - began_s) < self.seconds and not self._refused:
@@ -188,7 +190,7 @@ class Soak:
 
     def _read(self, system: System, monkey: Monkey, began_s: float, table: Table | None) -> None:
         kills = monkey.kills[:]
-        del monkey.kills[: len(kills)]  # hours of them would themselves look like a leak
+        del monkey.kills[: len(kills)]  # hours of kills would themselves look like a leak
         self.killed.update(kill.actor.partition(":")[0] for kill in kills)
         self.slowest_return_s = max([self.slowest_return_s, *(kill.back_after_s or 0.0 for kill in kills)])
         at_s = time.monotonic() - began_s
@@ -196,15 +198,15 @@ class Soak:
         self.readings.append(reading)
         if table is not None:
             table.add(reading)
-        self.tell(reading)
+        self.on_reading(reading)
 
-    def _wrong(self, now: Metrics) -> list[str]:
-        """Tell what does not add up in the end, and what grew."""
-        wrong = self._refused[:REFUSALS_TOLD]
+    def _problems(self, now: Metrics) -> list[str]:
+        """Return what does not add up at the end, and what grew."""
+        problems = self._refused[:REFUSALS_LISTED]
         sent = sum(self._sent)
         unseen = [f"{n}: {self._sent[n] - seen.floor}" for n, seen in enumerate(self._seen) if seen.floor < self._sent[n]]
         if unseen:
-            wrong.append(f"published and never seen by a handler, by producer: {', '.join(unseen)}")
+            problems.append(f"published and never seen by a handler, by producer: {', '.join(unseen)}")
         for name, left, right in (
             ("published = acknowledged", now.published, sent),
             ("completed + dead-lettered - replayed = published", now.completed + now.dead_lettered - now.replayed, now.published),
@@ -212,11 +214,11 @@ class Soak:
             ("waiting = 0", now.ready + now.delayed + now.held + now.in_flight, 0),
         ):
             if left != right:
-                wrong.append(f"{name} does not hold: {left:,} and {right:,}")
-        return wrong + [grown for name in self.judged if (grown := growing(self.readings[:-1], name)) is not None]
+                problems.append(f"{name} does not hold: {left:,} and {right:,}")
+        return problems + [grown for name in self.judged if (grown := growth_of(self.readings[:-1], name)) is not None]
 
     @property
     def judged(self) -> tuple[str, ...]:
-        """What must be flat. In the first minutes resident memory still climbs towards its peaks: there only what is in use is."""
+        """The readings that must not grow. Resident memory is one only after the first minutes, in which the heaps still grow."""
         resident = ("rss_mib",) if self.readings and self.readings[-1].at_s >= HEAP_SETTLES_S else ()
         return (*resident, "blocks", "native_mib", "files", "threads", "beside_log_mib" if self.history == "keep" else "disk_mib")

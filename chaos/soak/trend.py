@@ -1,6 +1,6 @@
-"""Whether something grew over a run: a slope that outliers cannot bend, and whether chance alone could have made it.
+"""Decide whether a series of numbers grew: its slope, robust against outliers, and whether chance could explain it.
 
-Only numbers; what was measured, and how much growth is borne, is the caller's to say (`soak`).
+What is measured and how much growth is allowed is in `readings`.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ SIGNIFICANT_Z = 1.96
 
 @attrs.frozen
 class Trend:
-    """How a series went."""
+    """The trend of a series."""
 
     growth: float
-    """The slope times the time it was seen for: how much more there was at the end than at the beginning."""
+    """The slope times the length of the series: how much it grew from beginning to end."""
     z: float
-    """Of Mann and Kendall: how far the order of the values is from one that chance makes, in standard deviations."""
+    """The statistic of Mann and Kendall: how far the order of the values is from a random one, in standard deviations."""
     median: float
 
     def grows(self, allowed: float) -> bool:
-        """Tell whether it grew by more than is allowed, and not by chance."""
+        """Tell whether it grew by more than `allowed`, and not by chance."""
         return self.growth > allowed and self.z > SIGNIFICANT_Z
 
 
 def trend(times: Sequence[float], values: Sequence[float]) -> Trend | None:
-    """Fit the slope of Theil and Sen (the median of the slopes between all pairs); None for too few readings."""
+    """Return the trend with the slope of Theil and Sen, the median of the slopes between all pairs; None for too few readings."""
     if len(values) < READINGS_MIN:
         return None
     stride = -(-len(values) // READINGS_MAX)

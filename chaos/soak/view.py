@@ -1,4 +1,7 @@
-"""How a soak is shown: live while it runs, a table at its end, and a plot. Nothing is measured or judged here."""
+"""The output of a soak: progress while it runs, a table at its end, and a plot.
+
+Measuring is in `readings`, judging in `trend`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from perdure.chaos.soak.readings import settled
+from perdure.chaos.soak.readings import judged as judged_part
 from perdure.chaos.soak.trend import trend
 from perdure.cli.sparkline import sparkline
 
@@ -41,7 +44,7 @@ PLOTS = (".png", ".svg", ".pdf")
 
 
 class SoakView:
-    """A progress bar and a table that grow with the run; in a file or a pipe, a line for each reading."""
+    """A progress bar and a table on a terminal; in a file or a pipe, a line for each reading."""
 
     def __init__(self, console: Console, seconds: float) -> None:
         self._console = console
@@ -51,20 +54,20 @@ class SoakView:
         self._live = Live(self._draw(), console=console, refresh_per_second=1, transient=True)
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Start the live display, if there is a terminal."""
         if self._console.is_terminal:
             self._live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """End it."""
+        """Stop the live display."""
         self._live.stop()
 
     def tick(self, at_s: float) -> None:
-        """Show how far it is."""
+        """Move the progress bar to so many seconds."""
         self._progress.update(self._task, completed=at_s)
 
-    def tell(self, reading: Reading) -> None:
+    def add(self, reading: Reading) -> None:
         """Show a reading."""
         self._readings.append(reading)
         if self._console.is_terminal:
@@ -97,7 +100,7 @@ def _table(title: str, readings: Sequence[Reading], judged: Sequence[str] = ()) 
         values = [getattr(reading, name) for reading in readings]
         row = [label, sparkline(values, width=SPARK_CHARS), *(f"{value:,.9g}" for value in (min(values), max(values), values[-1]))]
         if judged:
-            part = settled(readings)
+            part = judged_part(readings)
             found = trend([r.at_s for r in part], [getattr(r, name) for r in part]) if name in judged else None
             row.append("" if name not in judged else "too short" if found is None else f"{found.growth:+.1f}")
         table.add_row(*row)
@@ -105,7 +108,7 @@ def _table(title: str, readings: Sequence[Reading], judged: Sequence[str] = ()) 
 
 
 def summary(soak: Soak) -> Table:
-    """Give the table of a run that is over."""
+    """Return the table of a finished run."""
     last = soak.readings[-1]
     title = (
         f"{last.at_s:,.0f} s: {last.published:,} published, {last.completed:,} completed, {last.dead_lettered:,} dead-lettered, "
@@ -116,16 +119,16 @@ def summary(soak: Soak) -> Table:
 
 
 def check_plot(path: Path) -> None:
-    """Refuse a plot that could not be made, before hours have gone into it.
+    """Check before a long run that its plot can be made.
 
     Raises:
-        typer.BadParameter: matplotlib is missing, or the name says no format.
+        typer.BadParameter: matplotlib or the folder is missing, or the suffix is no known format.
     """
     if path.suffix not in PLOTS:
         msg = f"{path}: name a file that ends in {', '.join(PLOTS)}"
         raise typer.BadParameter(msg)
     if not path.absolute().parent.is_dir():
-        msg = f"{path}: its folder is not there"
+        msg = f"{path}: its folder does not exist"
         raise typer.BadParameter(msg)
     try:
         import_module("matplotlib")
@@ -135,7 +138,7 @@ def check_plot(path: Path) -> None:
 
 
 def plot(readings: Sequence[Reading], path: Path) -> None:
-    """Draw the run: work done above, what it took below, over one axis of time."""
+    """Plot the run: the work done above, the resources used below, over one time axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 

@@ -1,4 +1,6 @@
-"""Chaos in a live system with real threads: the monkey, late and repeated messages, times of recovery.
+"""Faults in a live system with real threads.
 
-Not here: what a simulation does with the same faults (`simulation`).
+`monkey` kills actors, `interference` delays and repeats messages and stalls handlers, `recovery_times` measures successors.
+
+Not here: the same faults in virtual time (`scenarios`), and kills of whole processes (`processes`).
 """

@@ -1,7 +1,7 @@
-"""The monkey: kills actors, stalls handlers, and delays and repeats what actors tell each other, while a host's own work goes on.
+"""The monkey: it kills actors, stalls handlers, and delays and repeats messages between actors while a host's own work goes on.
 
-All of it from a seeded schedule. What must hold meanwhile is the host's to check. A whole simulated world is in `simulated`; how
-long a successor takes beside a given backlog is measured in `recovery`.
+The schedule comes from a seed. The host checks what must hold meanwhile. `interference` has all faults but the kills; a whole
+system in virtual time is in `simulation`; recovery times beside a given backlog are measured in `recovery_times`.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ if TYPE_CHECKING:
 __all__ = ["Kill", "Monkey", "Recovered"]
 
 BACK_WITHIN_S = 30.0
-LOOK_EACH_S = 0.001
+POLL_S = 0.001
 
 
 @attrs.frozen
 class Kill:
-    """One kill: who, and how long it took until a successor had taken its place and its state (None: not within 30 s)."""
+    """One kill."""
 
     actor: str
     back_after_s: float | None
+    """Seconds until a successor had its state; None if none had within 30 s."""
 
 
 @attrs.frozen
 class Recovered:
-    """How long one role took to come back: kills, and the median and the 99th percentile in seconds."""
+    """How long one role took to come back, over so many kills: the median and the 99th percentile in seconds."""
 
     kills: int
     median_s: float
@@ -48,18 +49,21 @@ class Recovered:
 
 
 class Monkey:
-    """Troubles a running system from a thread of its own: `with Monkey(system, seed=1): ...`.
+    """Disturbs a running system from a thread of its own: `with Monkey(system, seed=1): ...`.
 
     Args:
-        system: whose actors; it must be running for as long as the monkey is.
-        seed: of the schedule: who dies, after which pause, which messages come late or twice. (When exactly a thread dies is the
-            machine's to say.)
-        rate: kills a second, on average; a kill waits until the one before has been recovered from. 0: none.
-        targets: names or beginnings of names (`worker`); all unless given. Whom it kills, and whose messages it delays or repeats.
-        repeat: the share of the messages between actors that are told twice, of those that the design calls harmless.
-        delay: the share of the messages between actors that come late, and all that follow them to the same actor with them.
+        system: the system to disturb; it must run for as long as the monkey does.
+        seed: of the schedule: which actors die, after which pauses, which messages arrive late or twice. The exact moment of a
+            death depends on the machine.
+        rate: kills a second, on average; 0: none. A kill waits until the system has recovered from the one before.
+        targets: names of actors or their beginnings (`worker`), to kill and to delay or repeat messages for; all unless given.
+        repeat: the share of messages between actors that arrive twice, of those for which that is harmless.
+        delay: the share of messages between actors that arrive late. Later messages to the same actor wait behind them.
         stall: the share of handler calls that begin late.
-        late_s: how late, at most.
+        late_s: the longest delay in seconds.
+
+    Raises:
+        ValueError: `rate` is negative, or a share is not from 0 to 1.
     """
 
     def __init__(
@@ -97,11 +101,11 @@ class Monkey:
         """Begin.
 
         Raises:
-            RuntimeError: it has begun already.
+            RuntimeError: it runs already.
             NotRunning: the system does not run.
         """
         if self._thread is not None:
-            msg = "this monkey is at work already"
+            msg = "this monkey runs already"
             raise RuntimeError(msg)
         self.interference.begin()
         self._ended.clear()
@@ -109,7 +113,7 @@ class Monkey:
         self._thread.start()
 
     def stop(self) -> None:
-        """Trouble nobody any more; returns when the last one killed has come back, and all that was late has arrived."""
+        """End. Returns when the last killed actor has come back and all late messages have arrived."""
         self._ended.set()
         thread, self._thread = self._thread, None
         if thread is not None:
@@ -126,16 +130,16 @@ class Monkey:
         self.stop()
 
     def kill_one(self) -> Kill | None:
-        """Kill one target now and wait for its successor; None where there is no target."""
+        """Kill one target now and wait for its successor. Return None if there is no target."""
         names = sorted(name for name in self.system.actors if not self.targets or name.startswith(self.targets))
         return self.kill(self._rng.choice(names)) if names else None
 
     def kill(self, name: str) -> Kill | None:
-        """Kill the actor of a name now and wait for its successor; None where there is none."""
+        """Kill the actor of a name now and wait for its successor. Return None if no actor has that name."""
         try:
             before = self.system.runtime.directory.actors[name]
         except (KeyError, PerdureError):
-            return None  # it was let go in between
+            return None  # it has ended in between
         began_s = time.monotonic()
         before.kill()
         kill = Kill(name, self._wait_for_successor(name, before, began_s))
@@ -143,7 +147,7 @@ class Monkey:
         return kill
 
     def report(self) -> dict[str, Recovered]:
-        """Give how long each role took to come back."""
+        """Return by role how long its actors took to come back."""
         by_role: dict[str, list[float]] = {}
         for kill in self.kills:
             if kill.back_after_s is not None:
@@ -163,7 +167,7 @@ class Monkey:
             self.kill_one()
 
     def _wait_for_successor(self, name: str, before: Actor, began_s: float) -> float | None:
-        """Wait until another holds the name and has its state; a worker that was let go meanwhile is not waited for."""
+        """Wait until another actor has the name and its state. Return None at once if the name is gone, as for a retired worker."""
         while time.monotonic() - began_s < BACK_WITHIN_S:
             try:
                 now = self.system.runtime.directory.actors.get(name)
@@ -173,5 +177,5 @@ class Monkey:
                 return None
             if now is not before and now.in_loop and getattr(now, "ready", True):
                 return time.monotonic() - began_s
-            time.sleep(LOOK_EACH_S)
+            time.sleep(POLL_S)
         return None

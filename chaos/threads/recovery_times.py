@@ -1,6 +1,6 @@
-"""How long each actor's successor takes to be at work again, beside a backlog of a given size: with real threads and files.
+"""Measure how long the successor of each actor takes to be ready beside a backlog of a given size, with real threads and files.
 
-Whoever dies holds the backlog in its state, or nothing at all; that is what makes the difference.
+Some actors recover the whole backlog as their state, others have no state; the times differ accordingly.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Job:
 
 
 def measure_recovery(backlog: int, kills: int, seed: int = 0) -> dict[str, Recovered]:
-    """Kill each actor `kills` times while `backlog` messages wait (and nothing is handled); gives what it took, by role."""
+    """Kill each actor `kills` times while `backlog` messages wait and none is handled. Return the recovery times by role."""
     with tempfile.TemporaryDirectory(prefix="perdure-recovery-") as folder:
         system = System(Path(folder) / "data", options=Options(backlog_max=max(1, 2 * backlog)), seed=seed)
         system.handler(Job)(lambda _job, _ctx: None)

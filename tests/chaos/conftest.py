@@ -1,6 +1,6 @@
-"""What the chaos tests share: a census that compares what publishers were told with what the log holds.
+"""A census for the chaos tests: it compares what publishers and handlers saw with the log.
 
-No load and no kill lives here.
+Loads and kills are in the tests.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ def _census(audit: perdure.Audit, sent: Iterable[str], acknowledged: Iterable[st
         elif name in {"Completed", "DeadLettered"}:
             ended[str(record.message_id)] += 1
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs))), "sequence numbers repeat or have a gap"
-    assert not set(acknowledged) - set(published), "acknowledged, but not on record"
-    assert not set(published) - set(sent), "on record, but nobody published it"
+    assert not set(acknowledged) - set(published), "acknowledged, but not recorded"
+    assert not set(published) - set(sent), "recorded, but never published"
     assert [ident for ident, times in published.items() if times > 1] == []
     assert [ident for ident, times in ended.items() if times > 1] == []
     assert not set(acknowledged) - set(ended), "acknowledged, and neither handled nor dead-lettered after the drain"
-    assert not set(ended) - set(handled), "ended without its handler having seen it"
+    assert not set(ended) - set(handled), "ended, and its handler never saw it"
 
 
 @pytest.fixture
 def census() -> Census:
-    """Check a drained log: nothing lost, nothing twice, nothing that nobody sent, no sequence number twice."""
+    """Return a check of a drained log: nothing is lost, repeated or invented, and no sequence number occurs twice."""
     return _census

@@ -1,7 +1,7 @@
-"""A coverage-guided fuzzer for everything that reads bytes of a store, run by hand.
+"""A coverage-guided fuzzer for everything that reads bytes of a store. Run it by hand.
 
-`pip install atheris`, then `python tests/chaos/fuzz.py [-max_total_time=600] [CORPUS]`. It stops at whatever is no documented
-error. In CI, Hypothesis does the same without looking at coverage (`test_hostile_bytes`).
+`pip install atheris`, then `python tests/chaos/fuzz.py [-max_total_time=600] [CORPUS]`. It stops at the first undocumented error.
+In CI, Hypothesis does the same without coverage (`test_hostile_bytes`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-import atheris  # type: ignore[import-untyped]  # no dependency
+import atheris  # type: ignore[import-untyped]  # not a dependency
 
 with atheris.instrument_imports():
     from perdure.chaos.disk.memory_disk import MemoryDisk
@@ -22,7 +22,7 @@ with atheris.instrument_imports():
     from perdure.store.format import segment as sg
     from perdure.store.format import snapshot_file
 
-ROOM_BYTES = 1 << 20
+SIZE_MAX = 1 << 20
 HEADER = sg.pack_header(sg.SegmentHeader(b"i" * 16, 1, 1, b"c" * 16, 1))
 
 
@@ -45,7 +45,7 @@ def frame(data: bytes) -> None:
 
 
 def compressed(data: bytes) -> None:
-    assert len(fr.inflate(data[4:], int.from_bytes(data[:4], "little") % ROOM_BYTES)) < ROOM_BYTES
+    assert len(fr.inflate(data[4:], int.from_bytes(data[:4], "little") % SIZE_MAX)) < SIZE_MAX
 
 
 def folder(data: bytes) -> None:
@@ -63,7 +63,7 @@ TARGETS = (events, snapshot, snapshot_in_file, frame, compressed, folder)
 
 
 def one(data: bytes) -> None:
-    """The first byte chooses what reads the others."""
+    """Let the reader that the first byte selects read the others."""
     if len(data) > 1:
         with contextlib.suppress(StoreCorrupt, StoreUnavailable, fr.BadFrame):
             TARGETS[data[0] % len(TARGETS)](data[1:])

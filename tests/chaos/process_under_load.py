@@ -1,6 +1,6 @@
-"""A process that is there to be killed: publishes from several threads, handles, and notes what it did in files.
+"""A process to be killed: it publishes from several threads, handles messages, and notes in files what it did.
 
-Arguments: data folder, notes folder, run number, seconds to publish (0: only drain). The checks are in test_process_kills.
+Arguments: data folder, notes folder, run number, seconds to publish (0: only drain). The checks are in `test_process_kills`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Poison:
 
 
 def note(fd: int, ident: str) -> None:
-    """Append a line with one write: it is in the file however the process ends."""
+    """Append a line with one write, so that it is in the file however the process ends."""
     line = f"{ident}\n".encode()
     if os.write(fd, line) != len(line):
         raise OSError("a short write to the notes")

@@ -1,6 +1,6 @@
-"""Killing single actors under load, from seeded schedules: nothing is lost, nothing is there twice, the host goes on.
+"""Kills of single actors under load, from seeded schedules: nothing is lost, nothing is there twice, the host goes on.
 
-Deaths that nobody asked for (failing disks, broken rules) are in tests/actors.
+Deaths by errors (failing disks, broken rules) are in tests/actors.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Child:
 
 
 class Load:
-    """Publishers that go on until told to stop, and what they, and the handlers, have seen. Appending is atomic."""
+    """Publishers that run until `stop` is set, and what they and the handlers have seen. Appending to a list is atomic."""
 
     def __init__(self, system: perdure.System, seed: int) -> None:
         self.system = system
@@ -83,7 +83,7 @@ class Load:
 def until(condition: Callable[[], object]) -> None:
     deadline_s = time.monotonic() + DRAIN_S
     while not condition():
-        assert time.monotonic() < deadline_s, "the condition did not come to hold"
+        assert time.monotonic() < deadline_s, "the condition did not become true"
         time.sleep(0.001)
 
 
@@ -103,12 +103,12 @@ def run(folder: Path, seed: int, kills: int, census: Census, only: str | None = 
                     try:
                         system.actors.kill(rng.choice(names))
                     except KeyError:
-                        continue  # it was let go between the look and the kill
-                time.sleep(rng.random() * 0.01)  # the schedule itself, not a wait for something
+                        continue  # it ended just before the kill
+                time.sleep(rng.random() * 0.01)  # the schedule itself, not a wait
             load.stop.set()
             for thread in load.threads:
                 thread.join(DRAIN_S)
-                assert not thread.is_alive(), "a publisher waits for an answer that never comes"
+                assert not thread.is_alive(), "a publisher is never answered"
             system.drain(timeout=DRAIN_S)
             assert load.refused == []
             assert system.running
@@ -128,13 +128,13 @@ def run(folder: Path, seed: int, kills: int, census: Census, only: str | None = 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_any_actor_dies_at_any_moment(tmp_path: Path, census: Census, seed: int) -> None:
-    """Scenario 39 and 42: hundreds of kills of random actors; the host never restarts anything."""
+    """Scenarios 39 and 42: hundreds of kills of random actors; the host restarts nothing."""
     run(tmp_path / "data", seed, KILLS, census)
 
 
 @pytest.mark.parametrize("name", ["queue", "journal", "dispatcher", "dead_letters", "timer", "supervisor", "worker:"])
 def test_one_kind_of_actor_dies_again_and_again(tmp_path: Path, census: Census, name: str) -> None:
-    """Scenario 39: one role only, so that a failure names it."""
+    """Scenario 39: one role at a time, so that a failure names it."""
     run(tmp_path / "data", 11, KILLS // 5, census, only=name)
 
 
@@ -150,8 +150,8 @@ def restarts(folder: Path) -> set[tuple[str, int]]:
     return {(event.actor, event.deaths) for event in events if isinstance(event, ev.ActorRestarted)}
 
 
-def test_every_restart_is_on_record_though_the_journal_dies_right_after(tmp_path: Path) -> None:
-    """Scenario 39 and law 1: what the supervisor tells a journal that is dead, or still opening the log, waits for the next one."""
+def test_every_restart_is_recorded_though_the_journal_dies_just_after(tmp_path: Path) -> None:
+    """Scenario 39 and law 1: what the supervisor sends to a journal that is dead or not yet open waits for the next one."""
     system = perdure.System(tmp_path / "data", options=perdure.Options(durability="os"))
     with system:
         for name in ["queue", "journal", "timer", "journal", "dispatcher", "journal", "snapshotter", "journal", "dead_letters"] * 4:
@@ -161,8 +161,8 @@ def test_every_restart_is_on_record_though_the_journal_dies_right_after(tmp_path
     assert restarts(tmp_path / "data") == expected
 
 
-def test_the_death_of_the_supervisor_is_on_record_and_counted(tmp_path: Path) -> None:
-    """Law 1: who restarts all others is restarted too, and says so itself."""
+def test_the_death_of_the_supervisor_is_recorded_and_counted(tmp_path: Path) -> None:
+    """Law 1: a restarted supervisor records its own restart."""
     system = perdure.System(tmp_path / "data")
     with system:
         for n in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""The commands of chaos/ as a person calls them: what they show, what they refuse, and their exit status."""
+"""The commands of chaos/ on the command line: their output, what they refuse, and their exit status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from perdure.chaos.cli import commands
 from perdure.chaos.cli.commands import app, soak
 from perdure.chaos.soak import view as soak_view
-from perdure.chaos.soak.readings import growing
+from perdure.chaos.soak.readings import growth_of
 from perdure.chaos.soak.soak import Soak
 
 if TYPE_CHECKING:
@@ -44,18 +44,18 @@ def test_soak_shows_readings_a_summary_and_a_plot(tmp_path: Path) -> None:
     assert list((tmp_path / "kept" / "data").glob("log-*.seg"))
 
 
-def test_soak_tells_failure_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_soak_has_exit_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "perdure.chaos.soak.soak.growing", lambda readings, name: f"{name} grew, says a test" if name == "files" else None
+        "perdure.chaos.soak.soak.growth_of", lambda readings, name: f"{name} grew in a test" if name == "files" else None
     )
     done = CliRunner().invoke(alone, SHORT)
     assert done.exit_code == 1
-    assert "files grew, says a test" in done.output
+    assert "files grew in a test" in done.output
     assert "nothing grew" not in done.output
-    assert growing([], "files") is None
+    assert growth_of([], "files") is None
 
 
-def test_soak_that_is_interrupted_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_soak_is_still_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[float] = []
 
     def interrupt(_: object, at_s: float) -> None:
@@ -70,33 +70,33 @@ def test_soak_that_is_interrupted_still_counts(monkeypatch: pytest.MonkeyPatch) 
     assert "published" in done.output
 
 
-def test_soak_refuses_at_once_what_would_fail_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_soak_refuses_at_once_options_that_would_fail_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("mine")
     monkeypatch.setattr(Soak, "run", lambda _soak: pytest.fail("it ran"))
     refused = [
         (["--folder", str(tmp_path / "full")], "not an empty folder"),
         (["--plot", str(tmp_path / "plot.txt")], "ends in .png"),
-        (["--plot", str(tmp_path / "absent" / "plot.png")], "its folder is not there"),
+        (["--plot", str(tmp_path / "absent" / "plot.png")], "its folder does not exist"),
     ]
-    for args, told in refused:
+    for args, error in refused:
         done = CliRunner().invoke(alone, args)
         assert done.exit_code == 2
-        assert told in " ".join(done.output.replace("│", " ").split())
+        assert error in " ".join(done.output.replace("│", " ").split())
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = CliRunner().invoke(alone, ["--plot", str(tmp_path / "plot.png")])
     assert (done.exit_code, "needs matplotlib" in done.output) == (2, True)
 
 
 @pytest.mark.long
-def test_simulate_and_crash_states_show_what_they_did() -> None:
+def test_simulate_and_crash_states_print_their_totals() -> None:
     done = CliRunner().invoke(app, ["simulate", "--seeds", "2"])
     assert (done.exit_code, "turns a second" in done.output) == (0, True), done.output
     done = CliRunner().invoke(app, ["crash-states", "--seeds", "1"])
     assert (done.exit_code, "with snapshots" in done.output) == (0, True), done.output
 
 
-def test_commands_of_chaos_need_nothing_that_only_developers_have(tmp_path: Path) -> None:
+def test_commands_of_chaos_need_no_development_packages(tmp_path: Path) -> None:
     blocked = (
         "import sys; sys.modules.update(dict.fromkeys(['pytest', 'hypothesis', 'matplotlib', 'sqlalchemy', 'cronsim', 'svcs'])); "
     )

@@ -1,6 +1,6 @@
-"""Power cuts at every operation of the store, and failing operations one after another: what was acknowledged is there.
+"""Power cuts at every operation of the store, and failing operations: everything acknowledged is still there.
 
-The last part plants bugs, to see that these checks would have found them. PERDURE_STATES multiplies the number of seeds.
+The last part plants bugs that these checks must find. PERDURE_STATES multiplies the number of seeds.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perdure.chaos.disk.crash_states import CrashCheck, Lost, appends, appends_through_a_kill, appends_through_faults
+from perdure.chaos.disk.crash_states import CrashCheck, appends, appends_through_a_kill, appends_through_faults
 from perdure.chaos.disk.memory_disk import Fault, MemoryDisk
+from perdure.chaos.disk.store_contract import Lost
 from perdure.events.errors import StoreUnavailable
 from perdure.store import History, SegmentStore, Snapshot
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from perdure.chaos.disk.crash_states import Contract
+    from perdure.chaos.disk.store_contract import Contract
     from perdure.store.disk.disk import Disk
 
     Workload = Callable[[SegmentStore, Contract], None]
@@ -42,7 +43,7 @@ WORKLOADS = {
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name == "one by one" else pytest.mark.long) for name in WORKLOADS])
 def test_every_state_that_a_power_cut_leaves(name: str) -> None:
-    """Scenarios 29, 32 and 36 for the store: acknowledged is recovered, nothing is invented, the order and the numbers hold."""
+    """Scenarios 29, 32 and 36 for the store: what was acknowledged is recovered in order, and nothing else."""
     states = 0
     for seed in range(2 * TIMES):
         check = CrashCheck(seed=seed, nested=0.05)
@@ -56,7 +57,7 @@ def test_every_state_that_a_power_cut_leaves(name: str) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 def test_each_operation_failing_once_and_the_power_cut_after_it(code: int) -> None:
-    """Scenario 34 for the store: the error at the first operation, then at the second, until the workload passes untouched."""
+    """Scenario 34 for the store: the first operation fails, then the second, until the workload ends before the failure."""
     states = 0
     for at in range(1, 1000):
         disk = MemoryDisk()
@@ -64,7 +65,7 @@ def test_each_operation_failing_once_and_the_power_cut_after_it(code: int) -> No
         check = CrashCheck(seed=at, nested=0.0)
         check.run(appends_through_faults(7, fault), disk)
         states += check.states
-        if fault.at > 0:  # it was never reached
+        if fault.at > 0:  # the workload ended before it
             break
     else:
         pytest.fail("the workload never ended")
@@ -82,7 +83,7 @@ def test_operations_failing_in_a_row(times: int) -> None:
 
 @pytest.mark.long
 def test_process_killed_at_each_operation_and_the_power_cut_later() -> None:
-    """Scenario 29 with both deaths: what the dead process left unsynced must not take what its heir acknowledged with it."""
+    """Scenario 29 with both: what the dead process left unsynced must not destroy what its successor acknowledged."""
     for at in range(1, 400):
         disk = MemoryDisk()
         CrashCheck(seed=at, nested=0.0).run(appends_through_a_kill(4, at), disk)
@@ -109,7 +110,7 @@ DROPPING = {
 @pytest.mark.long
 @pytest.mark.parametrize("name", DROPPING)
 def test_every_state_that_a_power_cut_leaves_while_history_is_dropped(name: str) -> None:
-    """Scenarios 29 and 30: whatever was dropped, two snapshots hold it, and the log has no gap."""
+    """Scenarios 29 and 30: two snapshots contain whatever was dropped, and the log has no gap."""
     disk = MemoryDisk()
     states = 0
     for seed in range(TIMES):
@@ -126,7 +127,7 @@ def test_every_state_that_a_power_cut_leaves_while_history_is_dropped(name: str)
 
 
 class _Without:
-    """Does nothing where a method of the disk should do something, for as long as it is entered."""
+    """Disables a method of the disk inside the `with` block."""
 
     def __init__(self, disk: Disk, method: str) -> None:
         self.disk, self.method = disk, method
@@ -200,14 +201,14 @@ class LeavesItsTraces(SegmentStore):
 
 
 class RecoversWithoutSync(SegmentStore):
-    """Reads what a failed sync left in the cache, and takes it for what is on the disk."""
+    """Takes what a failed sync left in the cache for what is on the disk."""
 
     def _read_from_disk(self, path: Path) -> None:
         return
 
 
 class DropsAllAtOnce(SegmentStore):
-    """Syncs once after all removals, so that a power cut may bring some of them back."""
+    """Syncs once after all removals, so that a power cut may undo some of them."""
 
     def retire_history(self) -> int:
         real, calls = self.disk.sync_folder, []
@@ -228,7 +229,7 @@ class DropsAllAtOnce(SegmentStore):
 
 
 class DropsForUnsyncedSnapshots(SegmentStore):
-    """Takes a snapshot for safe whose events a power cut can take, and removes the older ones."""
+    """Relies on a snapshot whose events a power cut can still remove, and removes the older ones."""
 
     def retire_history(self) -> int:
         synced, self.synced_seq = self.synced_seq, self.last_seq
@@ -242,7 +243,7 @@ class DropsForUnsyncedSnapshots(SegmentStore):
 
 
 class DropsUpToTheNewestSnapshot(SegmentStore):
-    """One snapshot is then all there is."""
+    """Keeps a single snapshot."""
 
     def retire_history(self) -> int:
         kept, self.snapshots_kept = self.snapshots_kept, 1

@@ -1,6 +1,6 @@
-"""Every bit of small folders flipped, random damage to larger ones: found, refused, or run with everything; repaired beside.
+"""Each bit of small folders flipped, and random damage to larger ones: found, and refused or run without loss; and repaired.
 
-PERDURE_DAMAGES multiplies the random ones. Bytes that never were a store's are in `tests/store/test_hostile_bytes.py`.
+PERDURE_DAMAGES multiplies the random damages. Bytes that no store wrote are in `test_hostile_bytes`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 import perdure
 from perdure.actors.journal.recovery import recover
 from perdure.chaos.disk.damage import HARMS, DamageCheck, each_flip, make_whole
-from perdure.chaos.oracle.contract import Lost
+from perdure.chaos.disk.store_contract import Lost
 from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers, dump_queue
 from perdure.store import FolderReader, SegmentStore, open_reader, open_target, repair, verify
 from perdure.store.files import log_end
@@ -48,7 +48,7 @@ LARGER: dict[str, dict[str, Any]] = {
     "name", [pytest.param(name, marks=[] if name == "closed" else pytest.mark.long(seconds=15)) for name in SMALL]
 )
 def test_each_bit_flipped(name: str) -> None:
-    """Scenarios 33 and 47: verify finds each of them, and a start has everything, or refuses; only an unproven end may be cut."""
+    """Scenarios 33 and 47: verify finds each flip, and a start has everything or refuses; only an unproven end may be cut."""
     whole = make_whole(5, **{"body_bytes": 120, "segment_bytes": 300, **SMALL[name]})
     check = DamageCheck(whole)
     for what, files in each_flip(whole.files):
@@ -62,7 +62,7 @@ def test_each_bit_flipped(name: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", LARGER)
 def test_random_damages(name: str) -> None:
-    """Scenarios 31, 33 and 47, for frames and files that were removed, doubled, swapped, cut, filled with anything."""
+    """Scenarios 31, 33 and 47 for frames and files that were removed, doubled, swapped, cut or filled with garbage."""
     check = DamageCheck(make_whole(**LARGER[name]))
     for seed in range((500 if name == "large" else 5000) * TIMES):
         check.random(seed)
@@ -73,7 +73,7 @@ def test_random_damages(name: str) -> None:
 
 @pytest.mark.long
 def test_repair_of_random_damages(tmp_path: Path) -> None:
-    """A new folder that is whole and runs, a report of what is not in it, and not a byte of the old one changed."""
+    """Repair makes a whole folder that runs, reports what is not in it, and changes no byte of the old one."""
     whole = make_whole(30, snapshots=(8, 20))
     lost = 0
     for seed in range(150 * TIMES):
@@ -108,7 +108,7 @@ class Job:
 
 
 def test_systems_on_random_damages(tmp_path: Path) -> None:
-    """Scenarios 31 and 33 through the front door: a start refuses, or its state is a fold of what was written."""
+    """Scenarios 31 and 33 for a whole system: a start refuses, or its state is the fold of what was written."""
     folder = tmp_path / "whole"
     with perdure.System(folder, options=perdure.Options(segment_bytes=4096)) as system:
         system.handler(Job, parallelism=2)(lambda job: None)
@@ -134,7 +134,7 @@ def test_systems_on_random_damages(tmp_path: Path) -> None:
             assert system.recovery is not None
             last_seq = system.recovery.last_seq
             system.stop()
-            # What it recovered is what the undamaged log gives at that number.
+            # The recovered state must be that of the undamaged log at that sequence number.
             now, _ = recover(FolderReader(damaged), last_seq)
             wanted, _ = recover(FolderReader(folder), last_seq)
             for dump, part in ((dump_queue, "queue"), (dump_handlers, "handlers"), (dump_dead_letters, "dead_letters")):
@@ -160,7 +160,7 @@ def _no_checksum(patch: pytest.MonkeyPatch) -> None:
 def _joint_not_checked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(log_end, "check_link", lambda *_: None)
     patch.setattr(FolderReader, "frames", lambda *_: iter(()))
-    patch.setattr(SegmentStore, "frames", lambda *_: iter(()))  # whose own look at where the log ends would find it
+    patch.setattr(SegmentStore, "frames", lambda *_: iter(()))  # its own check of where the log ends would find it
 
 
 @pytest.mark.parametrize("plant", [_cut_at_the_first_bad_frame, _no_checksum, _joint_not_checked])

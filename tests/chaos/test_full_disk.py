@@ -1,6 +1,6 @@
-"""A disk that is really full, through the front door: the publisher is told, nothing is lost, and work goes on once there is room.
+"""A whole system on a full disk: publishers get an error, nothing is lost, and work goes on when there is room.
 
-On a small tmpfs where that can be mounted (root), and everywhere by RLIMIT_FSIZE, which lets part of a write through and then none.
+On a small tmpfs if it can be mounted (root), and everywhere by RLIMIT_FSIZE, which allows part of a write and then none.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from perdure.chaos.processes.forked_child import Tell
+    from perdure.chaos.processes.forked_child import Report
     from tests.chaos.conftest import Census
 
 BLOB_BYTES = 3_000
 AFTERWARDS = 20
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 
 
 @perdure.message(name="full_disk.Job")
@@ -36,43 +36,43 @@ class Job:
     blob: bytes
 
 
-def publish(system: perdure.System, number: int, tell: Tell) -> bool:
-    tell(f"sent {number}")
+def publish(system: perdure.System, number: int, report: Report) -> bool:
+    report(f"sent {number}")
     try:
         system.publish(Job(number, random.Random(number).randbytes(BLOB_BYTES)), id=str(number))  # noqa: S311 - no secret
     except perdure.StoreUnavailable:
-        tell(f"refused {number}")
+        report(f"refused {number}")
         return False
-    tell(f"acknowledged {number}")
+    report(f"acknowledged {number}")
     return True
 
 
-def work(folder: Path, tell: Tell, make_room: Callable[[], None]) -> None:
-    """Publish until the disk is full and a few times more, have room made, and go on, all in one system."""
+def work(folder: Path, report: Report, make_room: Callable[[], None]) -> None:
+    """Publish until the disk is full and a few times more, make room, and go on, all in one system."""
     system = perdure.System(folder)
-    system.handler(Job, parallelism=2, retries=100)(lambda job, ctx: tell(f"handled {ctx.id}"))
+    system.handler(Job, parallelism=2, retries=100)(lambda job, ctx: report(f"handled {ctx.id}"))
     with system:
         number = 0
-        while publish(system, number, tell):
+        while publish(system, number, report):
             number += 1
         for _ in range(3):
             number += 1
-            publish(system, number, tell)
+            publish(system, number, report)
         make_room()
-        until_s = time.monotonic() + PATIENCE_S
+        until_s = time.monotonic() + TIMEOUT_S
         number += 1
-        while not publish(system, number, tell):
-            assert time.monotonic() < until_s, "there is room, and it does not go on"
+        while not publish(system, number, report):
+            assert time.monotonic() < until_s, "there is room, and publishing still fails"
             number += 1
         for _ in range(AFTERWARDS):
             number += 1
-            assert publish(system, number, tell)
-        system.drain(timeout=PATIENCE_S)
-        tell(f"io_errors {system.admin.metrics().runtime_counters['io_errors']}")
+            assert publish(system, number, report)
+        system.drain(timeout=TIMEOUT_S)
+        report(f"io_errors {system.admin.metrics().runtime_counters['io_errors']}")
 
 
-def hold(folder: Path, told: list[str], census: Census) -> None:
-    words = [line.split() for line in told]
+def check(folder: Path, reports: list[str], census: Census) -> None:
+    words = [line.split() for line in reports]
     noted = {what: [word[1] for word in words if word[0] == what] for what in ("sent", "refused", "acknowledged", "handled")}
     assert noted["refused"]
     assert len(noted["acknowledged"]) > AFTERWARDS + 10
@@ -87,18 +87,18 @@ def hold(folder: Path, told: list[str], census: Census) -> None:
 
 
 def test_quota(tmp_path: Path, census: Census) -> None:
-    """Scenarios 34 and 56, where no file may grow beyond 200 kB."""
+    """Scenarios 34 and 56 where no file may grow beyond 200 kB."""
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def limited(tell: Tell) -> None:
+    def limited(report: Report) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, most))
-        work(tmp_path / "data", tell, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
+        work(tmp_path / "data", report, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
 
     with forked(limited) as child:
         child.go()
         ended = child.wait()
-    assert ended.status == 0, ended.told[-3:]
-    hold(tmp_path / "data", ended.told, census)
+    assert ended.status == 0, ended.reports[-3:]
+    check(tmp_path / "data", ended.reports, census)
 
 
 def test_small_tmpfs(census: Census) -> None:
@@ -108,8 +108,8 @@ def test_small_tmpfs(census: Census) -> None:
     with Tmpfs(1 << 20) as disk:
         ballast = disk.path / "ballast"
         ballast.write_bytes(bytes(1 << 19))
-        with forked(lambda tell: work(disk.path / "data", tell, ballast.unlink)) as child:
+        with forked(lambda report: work(disk.path / "data", report, ballast.unlink)) as child:
             child.go()
             ended = child.wait()
-        assert ended.status == 0, ended.told[-3:]
-        hold(disk.path / "data", ended.told, census)
+        assert ended.status == 0, ended.reports[-3:]
+        check(disk.path / "data", ended.reports, census)

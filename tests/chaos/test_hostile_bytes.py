@@ -1,6 +1,6 @@
-"""Bytes that no store wrote, down to the events: the documented errors come out and nothing else, and memory stays bounded.
+"""Bytes that no store wrote raise only documented errors, from frames down to events, and need bounded memory.
 
-Damage to whole folders is in `test_damage`. PERDURE_EXAMPLES multiplies what Hypothesis tries; `fuzz.py` here is for atheris.
+Damage to whole folders is in `test_damage`. PERDURE_EXAMPLES multiplies the examples of Hypothesis; `fuzz.py` is for atheris.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from perdure.store.format import snapshot_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.chaos.processes.forked_child import Tell
+    from perdure.chaos.processes.forked_child import Report
 
 DOCUMENTED = (StoreCorrupt, StoreUnavailable)
 EXAMPLES = 500 * int(os.environ.get("PERDURE_EXAMPLES", "1"))
 fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SEED = fr.seed(b"i" * 16)
-ROOM_BYTES = 512 << 20
+MEMORY_BYTES = 512 << 20
 
 MESSAGE = ev.Published(1, "a", "t", b"payload", key="k", headers={"h": "v"}, extras=ev.Extras(window_us=5, result_us=9))
-FACTS: list[ev.Event] = [
+EVENTS: list[ev.Event] = [
     MESSAGE,
     *[ev.Published(n, f"id{n}", "t", b"%d" % n, group="g") for n in range(2, 6)],
     ev.Completed(1, 1),
@@ -52,7 +52,7 @@ FACTS: list[ev.Event] = [
 
 def states() -> States:
     made = States()
-    fold(made, [(5, [fact for fact in FACTS if not isinstance(fact, ev.Completed)])], 1)
+    fold(made, [(5, [event for event in EVENTS if not isinstance(event, ev.Completed)])], 1)
     return made
 
 
@@ -62,7 +62,7 @@ def hostile_leaves() -> st.SearchStrategy[Any]:
 
 
 def _replaced(plain: Any, at: list[int], leaf: Any) -> Any:
-    """Give a structure with one node replaced, found by going down as `at` says."""
+    """Return a structure with one node replaced, at the path `at`."""
     if not at or not isinstance(plain, (list, dict)) or not plain:
         return leaf
     if isinstance(plain, list):
@@ -73,7 +73,7 @@ def _replaced(plain: Any, at: list[int], leaf: Any) -> Any:
 
 
 def mutations(plain: Any, encode: Callable[[Any], bytes] = msgspec.msgpack.encode) -> st.SearchStrategy[bytes]:
-    """Give encodings of what is nearly right."""
+    """Return encodings of slightly changed structures."""
     paths = st.lists(st.tuples(st.lists(st.integers(0, 40), max_size=9), hostile_leaves()), min_size=1, max_size=3)
 
     def mutate(changes: list[tuple[list[int], Any]]) -> bytes:
@@ -82,7 +82,7 @@ def mutations(plain: Any, encode: Callable[[Any], bytes] = msgspec.msgpack.encod
             changed = _replaced(changed, at, leaf)
         try:
             return encode(changed)
-        except (TypeError, KeyError):  # not even its outer shape is left
+        except (TypeError, KeyError):  # its outer shape is gone
             return msgspec.msgpack.encode(changed)
 
     return paths.map(mutate)
@@ -95,25 +95,25 @@ def only_documented(call: Callable[[], object]) -> None:
         return
 
 
-ENCODED = wire.encode([(7, FACTS)])
+ENCODED = wire.encode([(7, EVENTS)])
 
 
 @fuzzed
 @given(mutations(msgspec.msgpack.decode(ENCODED)) | st.binary(max_size=300), st.integers(0, 10))
-def test_events_that_nobody_wrote(body: bytes, count: int) -> None:
+def test_hostile_events(body: bytes, count: int) -> None:
     only_documented(lambda: wire.decode(body, count))
-    only_documented(lambda: wire.decode(body, len(FACTS)))
+    only_documented(lambda: wire.decode(body, len(EVENTS)))
 
 
 @fuzzed
 @given(mutations(unpack(states().encode()), pack) | st.binary(max_size=300))
-def test_snapshots_that_nobody_wrote(body: bytes) -> None:
+def test_hostile_snapshots(body: bytes) -> None:
     only_documented(lambda: States.decode(body))
 
 
 @fuzzed
 @given(st.binary(max_size=400), st.integers(0, 2**32))
-def test_frames_that_nobody_wrote(data: bytes, raw_len: int) -> None:
+def test_hostile_frames(data: bytes, raw_len: int) -> None:
     frame = fr.MAGIC + b"\1\1\0\0" + data
 
     def read() -> None:
@@ -127,8 +127,8 @@ def test_frames_that_nobody_wrote(data: bytes, raw_len: int) -> None:
 
 @fuzzed
 @given(st.binary(max_size=300), st.sampled_from(["header", "frames"]))
-def test_segments_that_nobody_wrote(data: bytes, behind: str) -> None:
-    """Whatever is in the files: a start and a check say so, or find nothing there that could have been a frame."""
+def test_hostile_segments(data: bytes, behind: str) -> None:
+    """A start raises a documented error or finds no frame, and verify finds the damage."""
     head = sg.pack_header(sg.SegmentHeader(b"i" * 16, 1, 1, b"c" * 16, 1)) if behind == "header" else b""
     files = {sg.file_name(1): head + data, snapshot_file.file_name(1): data}
     store = SegmentStore("/data", disk=MemoryDisk(files))
@@ -141,8 +141,8 @@ def test_segments_that_nobody_wrote(data: bytes, behind: str) -> None:
     assert not verify(FolderReader("/data", disk=MemoryDisk(files))).ok
 
 
-def test_a_whole_frame_of_hostile_events_is_refused_by_a_start_and_by_audit(tmp_path: Path) -> None:
-    """Checksum and chain are right, as of somebody who can write into the folder: what reads the events says `StoreCorrupt`."""
+def test_valid_frame_of_hostile_events_is_refused_by_a_start_and_by_audit(tmp_path: Path) -> None:
+    """Checksum and chain are valid, as written by an attacker with access to the folder; reading raises `StoreCorrupt`."""
     import perdure  # noqa: PLC0415 - the front door, only here
 
     for n, body in enumerate((b"\x91" * 5_000, b"", b"\xdd\xff\xff\xff\xff", msgspec.msgpack.encode([[1, [[1, 1, 1]]]]))):
@@ -162,22 +162,22 @@ def test_a_whole_frame_of_hostile_events_is_refused_by_a_start_and_by_audit(tmp_
 
 
 def in_little_memory(work: Callable[[], object]) -> str:
-    """Do something in a child that may take half a gigabyte more than it has; gives the name of what it raised."""
+    """Run `work` in a child with at most half a gigabyte of additional memory. Return what it raised."""
 
-    def limited(tell: Tell) -> None:
+    def limited(report: Report) -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + ROOM_BYTES
+        limit = pages * resource.getpagesize() + MEMORY_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         try:
             work()
         except Exception as error:  # noqa: BLE001 - its name is the result
-            tell(f"raised {type(error).__name__}")
+            report(f"raised {type(error).__name__}")
 
     with forked(limited) as child:
         child.go()
         ended = child.wait()
     assert ended.status == 0, ended
-    return ended.told[-1] if ended.told else "nothing raised"
+    return ended.reports[-1] if ended.reports else "nothing raised"
 
 
 def a_snapshot_of(**parts: Any) -> bytes:
@@ -199,11 +199,11 @@ HOSTILE: dict[str, Callable[[], object]] = {
     "a constant column of 1 T": lambda: wire.decode(msgspec.msgpack.encode([[1, [[6, 1, HUGE, {0: 1}, {0: 1}]]]]), 1),
     "a snapshot with a constant column": lambda: States.decode(a_snapshot_of(results=[6, 1, HUGE, {0: 1}, {0: 1}])),
     "a snapshot with a counting column": lambda: States.decode(a_snapshot_of(leases=[6, 1, HUGE, {1: 1}, {0: 1}])),
-    "a snapshot with an open parcel of 1 T": lambda: States.decode(
-        a_snapshot_of(parcels=[[1, "t", [["01234567-89ab-7000-8000-", 1, HUGE]], [], 0, 0, [], 0, False]])
+    "a snapshot with an open message block of 1 T": lambda: States.decode(
+        a_snapshot_of(blocks=[[1, "t", [["01234567-89ab-7000-8000-", 1, HUGE]], [], 0, 0, [], 0, False]])
     ),
-    "a snapshot with a sealed parcel of 1 T that lives": lambda: States.decode(
-        a_snapshot_of(parcels=[[1, "t", [["01234567-89ab-7000-8000-", 1, HUGE]], [b""], 0, 0, [], 1, True]])
+    "a snapshot with a sealed, live message block of 1 T": lambda: States.decode(
+        a_snapshot_of(blocks=[[1, "t", [["01234567-89ab-7000-8000-", 1, HUGE]], [b""], 0, 0, [], 1, True]])
     ),
     "a snapshot of one message, often": lambda: States.decode(
         a_snapshot_of(published=[1, 1, HUGE, {1: 1}, {0: "a"}, {0: "t"}, {0: b""}])
@@ -222,7 +222,7 @@ def _with_crc(magic_head: bytes, stored: bytes) -> bytes:
 
 @pytest.mark.parametrize("claim", [1_000, 1 << 30, 1 << 36, 1 << 62])
 def test_a_snapshot_that_is_a_bomb(claim: int) -> None:
-    """A small file with the right checksum that claims, or holds, a gigabyte."""
+    """A small file with a valid checksum that claims or contains a gigabyte."""
     stored = zstandard.ZstdCompressor().compress(bytes(1 << 30) if claim == 1 << 30 else bytes(1 << 20))
     head = struct.pack("<8sHH16sQQQI", b"PDSNAP\0\0", 1, 0, b"i" * 16, 1, claim, len(stored), 0)
     disk = MemoryDisk({snapshot_file.file_name(1): _with_crc(head, stored)})
@@ -235,7 +235,7 @@ def test_a_snapshot_that_is_a_bomb(claim: int) -> None:
 
 @pytest.mark.parametrize("stored_len", [1, 1 << 20, fr.FRAME_BYTES_MAX, 2**32 - 1])
 def test_a_frame_that_claims_more_than_there_is(stored_len: int) -> None:
-    """A start takes no more memory than the file is long, and two buffers."""
+    """A start takes no more memory than the length of the file and two buffers."""
     head = sg.pack_header(sg.SegmentHeader(b"i" * 16, 1, 1, b"c" * 16, 1))
     claim = struct.pack("<4sBBHIQIIII16sI", fr.MAGIC, 1, 0, 0, 1, 1, 1, stored_len, stored_len, 0, b"c" * 16, 0)
     disk = MemoryDisk({sg.file_name(1): head + claim + b"x" * 1000})

@@ -1,7 +1,7 @@
-"""Scenario 39, each kill point by itself: an actor dies right before the append, after it, after the sync, and in a handler.
+"""Scenario 39 at single points: an actor dies just before the append, after it, after the sync, and in a handler.
 
-The kill comes from within, at that very instruction; kills from outside, at any instruction, are in test_actor_kills. PERDURE_KILLS
-asks for more of them.
+The kill comes from within, at that instruction. Kills from outside, at any instruction, are in `test_actor_kills`. PERDURE_KILLS
+sets their number.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Child:
 
 
 class DyingStore(SegmentStore):
-    """A store in which its writer dies at every so-many-th passage of one point, a number of times."""
+    """A store whose writer dies at every `EVERY`-th passage of one point, `left` times."""
 
     point = ""
     left = 0
@@ -86,7 +86,7 @@ def test_worker_dies_while_its_handler_runs(tmp_path: Path, census: Census) -> N
 
 
 def run(system: perdure.System, folder: Path, census: Census, arm: Any, enough: Any, in_handler: Any = lambda: None) -> None:
-    """Publish until there were enough deaths; then nothing may be lost, twice or invented."""
+    """Publish until there were enough deaths; then nothing may be lost, repeated or invented."""
     sent: list[str] = []
     handled: list[str] = []
 
@@ -104,7 +104,7 @@ def run(system: perdure.System, folder: Path, census: Census, arm: Any, enough: 
         arm()
         while not enough():
             sent.append(system.publish(Parent(len(sent)), id=f"p{len(sent)}"))
-            assert len(sent) < 100 * KILLS * EVERY, "the kill point is never passed"
+            assert len(sent) < 100 * KILLS * EVERY, "the kill point is never reached"
         system.drain(timeout=120.0)
     children = [f"{ident}-child" for ident in sent]
     census(perdure.Audit(folder / "data"), [*sent, *children], [*sent, *children], handled)

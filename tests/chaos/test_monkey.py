@@ -1,4 +1,4 @@
-"""The monkey and the fixtures for users: scenario 39 through the front door, with every actor as a target."""
+"""Scenario 39 with the monkey and the pytest fixtures: every actor is killed, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Job:
 
 
 def test_every_role_comes_back_and_nothing_is_lost(tmp_path: Path) -> None:
-    """Scenario 39: kills of all roles from a seed, while messages go through; none is lost, none completes twice."""
+    """Scenario 39: actors of all roles are killed while messages pass; none is lost, none completes twice."""
     system = perdure.System(tmp_path / "data")
     system.handler(Job, parallelism=2, retries=1000, backoff=0)(lambda job: None)
     with system:
@@ -45,7 +45,7 @@ def test_every_role_comes_back_and_nothing_is_lost(tmp_path: Path) -> None:
             print(f"{role}: {back.kills} kills, back after {back.median_s * 1000:.1f} ms, p99 {back.p99_s * 1000:.1f} ms")  # noqa: T201
 
 
-def test_monkey_works_beside_its_host(perdure_system: Callable[..., perdure.System], perdure_monkey: Callable[..., Monkey]) -> None:
+def test_monkey_beside_a_host(perdure_system: Callable[..., perdure.System], perdure_monkey: Callable[..., Monkey]) -> None:
     system = perdure_system()
     system.handler(Job, retries=1000, backoff=0)(lambda job: None)
     with system:
@@ -69,7 +69,7 @@ def test_wrong_rate_is_refused(perdure_system: Callable[..., perdure.System]) ->
 def test_messages_come_late_and_twice_and_handlers_begin_late(
     perdure_system: Callable[..., perdure.System], perdure_monkey: Callable[..., Monkey]
 ) -> None:
-    """Scenario 39: what the design calls harmless is: nothing is lost, nothing completes twice, nothing runs beside itself."""
+    """Scenario 39: late and repeated messages are harmless: nothing is lost, completes twice, or runs beside itself."""
     system = perdure_system()
     running: set[str] = set()
     beside: list[str] = []
@@ -94,13 +94,13 @@ def test_messages_come_late_and_twice_and_handlers_begin_late(
         assert monkey.interference.repeated > 0
         assert monkey.interference.delayed > 0
         assert monkey.interference.stalled > 0
-        system.publish(Job(1))  # it has stepped aside
+        system.publish(Job(1))  # without the monkey
         system.drain(timeout=60.0)
     assert system.audit.verify().ok
 
 
-def test_all_troubles_at_once(perdure_system: Callable[..., perdure.System], perdure_monkey: Callable[..., Monkey]) -> None:
-    """Scenario 39 once more, with late and repeated messages between the kills."""
+def test_all_faults_at_once(perdure_system: Callable[..., perdure.System], perdure_monkey: Callable[..., Monkey]) -> None:
+    """Scenario 39 with late and repeated messages between the kills."""
     system = perdure_system()
     system.handler(Job, parallelism=2, retries=1000, backoff=0)(lambda job: None)
     with system:
@@ -112,13 +112,13 @@ def test_all_troubles_at_once(perdure_system: Callable[..., perdure.System], per
         assert now.completed == now.published > 0
 
 
-def test_recovery_times_are_told_for_every_actor() -> None:
+def test_recovery_times_are_measured_for_every_actor() -> None:
     measured = measure_recovery(backlog=200, kills=2)
     assert set(measured) == set(ROLES)
     assert all(0 < back.median_s <= back.p99_s for back in measured.values())
 
 
-def test_simulated_fixture_needs_no_time(perdure_simulated: SimulatedSystem) -> None:
+def test_simulated_fixture_has_virtual_time(perdure_simulated: SimulatedSystem) -> None:
     seen: list[int] = []
     perdure_simulated.handler(Job)(lambda job: seen.append(job.number))
     with perdure_simulated as system:

@@ -1,6 +1,6 @@
-"""Real power cuts and real failed syncs, on file systems in image files. Root only; PERDURE_CUTS=all cuts at each operation.
+"""Real power cuts and real failed syncs on file systems in image files. Root only; PERDURE_CUTS=all cuts at each operation.
 
-What a cut could leave in theory is enumerated in `test_crash_states`.
+The states that a cut could leave in theory are visited in `test_crash_states`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 
 from perdure.chaos.disk.mounts import LoopFolder, Tmpfs, why_no_loop
 from perdure.chaos.disk.power_cuts import PowerCutSweep
-from perdure.chaos.oracle.contract import Contract, Lost, hold
+from perdure.chaos.disk.store_contract import Contract, Lost, check_recovery
 from perdure.events.errors import StoreUnavailable
 from perdure.store import SegmentStore
 
@@ -26,48 +26,48 @@ MOST = 0 if os.environ.get("PERDURE_CUTS") == "all" else 16
 
 
 @pytest.fixture(scope="module", params=["ext4", "xfs"])
-def place(request: pytest.FixtureRequest) -> Iterator[LoopFolder]:
-    """A folder on a file system of its own."""
+def mount(request: pytest.FixtureRequest) -> Iterator[LoopFolder]:
+    """A file system in an image file."""
     if reason := why_no_loop(request.param):
         pytest.skip(reason)
     with LoopFolder(request.param) as made:
         yield made
 
 
-def test_power_cuts(place: LoopFolder) -> None:
+def test_power_cuts(mount: LoopFolder) -> None:
     """Scenarios 29 and 32 on real file systems: all that was acknowledged is there when the power is back."""
-    sweep = PowerCutSweep(place)
+    sweep = PowerCutSweep(mount)
     sweep.run(MOST)
     assert sweep.cuts >= 16
-    print(f"{place.filesystem}: {sweep.cuts} power cuts")  # noqa: T201 - shown on request (-s), for docs/RELIABILITY.md
+    print(f"{mount.filesystem}: {sweep.cuts} power cuts")  # noqa: T201 - shown on request (-s), for docs/RELIABILITY.md
 
 
 class AcknowledgesUnsynced(SegmentStore):
-    """Says `synced` without a sync."""
+    """Acknowledges without a sync."""
 
     def sync(self) -> None:
         self._writable()
         self.synced_seq = self.last_seq
 
 
-def test_a_planted_missing_sync_is_found(place: LoopFolder) -> None:
+def test_a_planted_missing_sync_is_found(mount: LoopFolder) -> None:
     def with_bug(folder: Path, disk: Disk | None) -> SegmentStore:
         return AcknowledgesUnsynced(folder, segment_bytes=2048, disk=disk)
 
     with pytest.raises(Lost, match="acknowledged"):
-        PowerCutSweep(place, with_bug).run(MOST)
+        PowerCutSweep(mount, with_bug).run(MOST)
 
 
 def test_a_sync_that_really_fails() -> None:
-    """Scenario 34 with a disk that is smaller than it says: told, nothing acknowledged is lost, and it goes on once there is room.
+    """Scenario 34 on a disk smaller than it reports: there is an error, nothing acknowledged is lost, and the store goes on later.
 
-    On ext4 a second sync of the same file would say that all is well. Where the file system's own journal met the end of the disk,
-    too, it has made itself read-only, and must be mounted again.
+    On ext4 a second sync of the same file would succeed. If the file system's own journal also met the end of the disk, the file
+    system is read-only and must be mounted again.
     """
     if reason := why_no_loop("ext4"):
         pytest.skip(reason)
-    with Tmpfs(14 << 20) as disk, LoopFolder("ext4", within=disk.path) as place:
-        folder = place.path / "data"
+    with Tmpfs(14 << 20) as disk, LoopFolder("ext4", within=disk.path) as mount:
+        folder = mount.path / "data"
         store = SegmentStore(folder, segment_bytes=4 << 20)
         store.open()
         contract = Contract()
@@ -76,14 +76,14 @@ def test_a_sync_that_really_fails() -> None:
                 fill(store, contract, 10_000)
             assert contract.acknowledged > 10
             with pytest.raises(StoreUnavailable):
-                store.sync()  # it never tries that file again
+                store.sync()  # it never syncs that file again
             disk.resize(60 << 20)
             try:
                 store.reopen(void_after=contract.acknowledged)
             except StoreUnavailable:
                 store.abandon()
-                place.unmount()
-                place.mount()
+                mount.unmount()
+                mount.mount()
                 store.open()
             assert store.last_seq >= contract.acknowledged
             del contract.sent[store.last_seq :]
@@ -91,9 +91,9 @@ def test_a_sync_that_really_fails() -> None:
             store.close()
         finally:
             store.abandon()
-        place.unmount()
-        place.mount()
-        recovered = hold(lambda: SegmentStore(folder, segment_bytes=4 << 20), contract)
+        mount.unmount()
+        mount.mount()
+        recovered = check_recovery(lambda: SegmentStore(folder, segment_bytes=4 << 20), contract)
         assert recovered.last_seq == contract.acknowledged == len(contract.sent)
 
 

@@ -1,6 +1,6 @@
-"""Killing the whole process with SIGKILL, at seeded moments under load, and by its own handler; then the books are checked.
+"""SIGKILL of a whole process at seeded moments under load and by its own handler, and the check of what is left.
 
-The process itself is `process_under_load.py`. Kills of single actors are in `test_actor_kills`.
+The process is `process_under_load.py`. Kills of single actors are in `test_actor_kills`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROUNDS = int(os.environ.get("PERDURE_ROUNDS", "20"))
 SCRIPT = Path(__file__).with_name("process_under_load.py")
 SIGKILLED = -9
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 
 @attrs.frozen
@@ -40,39 +40,39 @@ def start(folder: Path, run: str, seconds: float) -> subprocess.Popen[str]:
 def finish(folder: Path, run: str = "last") -> int:
     with start(folder, run, 0.0) as child:
         try:
-            child.communicate(timeout=PATIENCE_S)
+            child.communicate(timeout=TIMEOUT_S)
         finally:
             child.kill()
     return child.returncode
 
 
-def noted(folder: Path, name: str) -> list[str]:
+def notes(folder: Path, name: str) -> list[str]:
     return (folder / name).read_text().split()
 
 
 @pytest.mark.long
-def test_the_process_is_killed_at_random_moments(tmp_path: Path, census: Census) -> None:
-    """Scenarios 29 and 36: what `publish` returned is there after any number of kills; nothing twice, no number twice."""
+def test_process_is_killed_at_random_moments(tmp_path: Path, census: Census) -> None:
+    """Scenarios 29 and 36: what `publish` returned survives any number of kills; no message and no number is there twice."""
     rng = random.Random(29)  # noqa: S311 - a schedule, no secret
     for n in range(ROUNDS):
-        with start(tmp_path, str(n), PATIENCE_S) as child:
+        with start(tmp_path, str(n), TIMEOUT_S) as child:
             assert child.stdout is not None
-            # Every fourth is killed somewhere in its recovery, the others under load.
+            # Every fourth process is killed during its recovery, the others under load.
             if n % 4:
                 assert child.stdout.readline().startswith("started")
             time.sleep(rng.random() * 0.4)  # the schedule itself
-            assert child.poll() is None, "it ended by itself"
+            assert child.poll() is None, "the process ended by itself"
             child.kill()
     assert finish(tmp_path) == 0
     audit = perdure.Audit(tmp_path / "data")
     assert audit.verify().ok
-    acknowledged = noted(tmp_path, "ack")
+    acknowledged = notes(tmp_path, "ack")
     assert len(acknowledged) > ROUNDS
-    census(audit, noted(tmp_path, "sent"), acknowledged, noted(tmp_path, "handled"))
+    census(audit, notes(tmp_path, "sent"), acknowledged, notes(tmp_path, "handled"))
 
 
 def test_a_message_that_kills_its_process_is_dead_lettered(tmp_path: Path, census: Census) -> None:
-    """Scenario 51: three attempts, each the death of a process; then a dead letter, and the others get done."""
+    """Scenario 51: each of three attempts kills its process; then the message is a dead letter, and the others are done."""
     deaths = 0
     for run in ("poison", "again", "again", "again", "again"):
         code = finish(tmp_path, run)
@@ -86,15 +86,15 @@ def test_a_message_that_kills_its_process_is_dead_lettered(tmp_path: Path, censu
         assert (letter.id, letter.attempts) == ("poison", 3)
         assert [failure.message for failure in letter.failures] == ["its process died"] * 3
         assert system.admin.metrics().completed == 20
-    handled = noted(tmp_path, "handled")
+    handled = notes(tmp_path, "handled")
     assert handled.count("poison") == 3
     assert {f"beside-{n}" for n in range(20)} < set(handled)
-    census(perdure.Audit(tmp_path / "data"), noted(tmp_path, "sent"), noted(tmp_path, "ack"), handled)
+    census(perdure.Audit(tmp_path / "data"), notes(tmp_path, "sent"), notes(tmp_path, "ack"), handled)
 
 
 def test_a_second_process_is_refused_and_a_dead_owner_is_not(tmp_path: Path) -> None:
-    """Scenarios 37 and 55: `StoreLocked` names the owner's pid; after kill -9 nothing blocks the next."""
-    with start(tmp_path, "owner", PATIENCE_S) as child:
+    """Scenarios 37 and 55: `StoreLocked` names the owner's pid; after kill -9 nothing blocks the next process."""
+    with start(tmp_path, "owner", TIMEOUT_S) as child:
         assert child.stdout is not None
         assert child.stdout.readline().startswith("started")
         with pytest.raises(perdure.StoreLocked, match=str(child.pid)):
@@ -115,7 +115,7 @@ def waiting(folder: Path, count: int) -> perdure.System:
 
 
 def test_close_and_open_again(tmp_path: Path) -> None:
-    """Scenarios 28 and 57: ready and delayed are as before; recovery says that the snapshot was enough."""
+    """Scenarios 28 and 57: ready and delayed messages are as before; recovery reports that the snapshot was enough."""
     waiting(tmp_path / "data", 6)
     with perdure.System(tmp_path / "data") as system:
         now = system.admin.metrics()
@@ -124,14 +124,14 @@ def test_close_and_open_again(tmp_path: Path) -> None:
         assert report is not None
         assert (report.waiting, report.in_flight_taken_back, report.cut_bytes) == (6, 0, 0)
         assert report.snapshot_seq > 0
-        # The key is still held by the message that waits: the newer takes its place (replace).
+        # The waiting message still has the key: the newer one replaces it.
         newer = system.publish(Task("newer"), key="key-0")
         assert [type(r.event).__name__ for r in system.audit.events(message_id="0")][-1] == "Superseded", newer
 
 
 @pytest.mark.parametrize("harm", ["truncated", "zeroed", "flipped"])
 def test_a_bad_snapshot_gives_the_same_state(tmp_path: Path, harm: str) -> None:
-    """Scenarios 30 and 31: from an older snapshot, or none, the state is what replaying everything gives."""
+    """Scenarios 30 and 31: from an older snapshot, or none, the state is that of a replay of the whole log."""
     folder = tmp_path / "data"
     waiting(folder, 6)
     newest = max(folder.rglob("*.snap*"), key=lambda path: path.name)
@@ -151,7 +151,7 @@ def test_a_bad_snapshot_gives_the_same_state(tmp_path: Path, harm: str) -> None:
 
 
 def test_a_torn_end_is_cut_and_a_flip_in_the_middle_is_not(tmp_path: Path) -> None:
-    """Scenarios 32 and 33: a torn last frame is cut off; damage in the middle keeps the system from running."""
+    """Scenarios 32 and 33: a torn last frame is cut off; on damage in the middle the system does not start."""
     folder = tmp_path / "data"
     waiting(folder, 6)
     segment = max(folder.rglob("*.seg*"), key=lambda path: path.name)

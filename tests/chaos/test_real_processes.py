@@ -1,6 +1,6 @@
-"""A real process that dies at each system call and each line of the store, or whose calls fail: what it was promised holds.
+"""A real process dies at each system call and each line of the store, or its calls fail: the store keeps its contract.
 
-Whole sweeps of the longer ones on request: PERDURE_SWEEP=all, and PERDURE_SWEEP=opcodes for each bytecode.
+PERDURE_SWEEP=all visits every point of the longer sweeps, PERDURE_SWEEP=opcodes each bytecode.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perdure.chaos.oracle.contract import Lost
+from perdure.chaos.disk.store_contract import Lost
+from perdure.chaos.disk.workload import StoreWork, spread
 from perdure.chaos.processes.kill_lines import Lines
-from perdure.chaos.processes.sweep import Sweep, spread
-from perdure.chaos.processes.syscalls import Injection, Strace, why_not
-from perdure.chaos.processes.workload import StoreWork
+from perdure.chaos.processes.sweep import Sweep
+from perdure.chaos.processes.syscalls import Injection, Strace, why_no_strace
 from perdure.events.errors import StoreUnavailable
 from perdure.store import SegmentStore
 from perdure.store.format import segment as sg
@@ -26,17 +26,17 @@ from perdure.store.format import segment as sg
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perdure.chaos.processes.forked_child import Tell
+    from perdure.chaos.processes.forked_child import Report
     from perdure.store import Snapshot
 
 SHM = Path("/dev/shm")  # noqa: S108 - only where it is a file system in memory; its names are temporary folders
 WHOLE = os.environ.get("PERDURE_SWEEP", "")
-NO_STRACE = why_not()
+NO_STRACE = why_no_strace()
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: a killed process loses nothing from the page cache, and this is many times faster."""
+    """A folder in memory if there is one. A killed process loses nothing from the page cache, and memory is many times faster."""
     if not os.access(SHM, os.W_OK):
         yield tmp_path
         return
@@ -44,11 +44,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(made)
 
 
-def done_in_a_fresh_process(request: pytest.FixtureRequest) -> bool:
-    """Run a test again in an interpreter of its own, and say so; False if it is that one.
+def ran_in_new_process(request: pytest.FixtureRequest) -> bool:
+    """Run a test again in a new interpreter and return True; return False in that interpreter.
 
-    CPython 3.11 can spin for ever in a forked child that sets a trace function, if its parent once had busy threads, as earlier
-    tests have.
+    CPython 3.11 can loop for ever in a forked child that sets a trace function, if its parent once had busy threads, as after other
+    tests.
     """
     if os.environ.get("PERDURE_FRESH"):
         return False
@@ -77,7 +77,7 @@ def test_killed_at_each_system_call(folder: Path) -> None:
 @pytest.mark.long
 def test_killed_at_lines_of_the_store(folder: Path, request: pytest.FixtureRequest) -> None:
     """Scenario 29 for the store, between any two lines."""
-    if done_in_a_fresh_process(request):
+    if ran_in_new_process(request):
         return
     sweep = Sweep(folder)
     sweep.kill_at_lines(0 if WHOLE else 500, opcodes=WHOLE == "opcodes")
@@ -88,48 +88,48 @@ def test_killed_at_lines_of_the_store(folder: Path, request: pytest.FixtureReque
 @pytest.mark.long
 @under_strace
 def test_each_call_failing(folder: Path) -> None:
-    """Scenario 34 for the store: the first call, then the second; told, nothing acknowledged is lost, and it goes on by itself."""
+    """Scenario 34 for the store: each call fails once; that is reported, nothing acknowledged is lost, and the store goes on."""
     sweep = Sweep(folder)
     sweep.fail_calls(0 if WHOLE else 100)
     assert sweep.points >= 100
-    assert sweep.errors_told > 50
-    print(f"{sweep.points:,} failing calls, {sweep.errors_told:,} errors told")  # noqa: T201 - as above
+    assert sweep.errors_reported > 50
+    print(f"{sweep.points:,} failing calls, {sweep.errors_reported:,} errors reported")  # noqa: T201 - as above
 
 
 @pytest.mark.long
 @under_strace
 def test_each_call_failing_for_good(folder: Path) -> None:
-    """Scenario 34 for the store: it gives up with `StoreUnavailable`, and a later process has all that was acknowledged."""
+    """Scenario 34 for the store: it gives up with `StoreUnavailable`, and a later process finds all that was acknowledged."""
     sweep = Sweep(folder)
     sweep.fail_calls(0 if WHOLE else 40, onward=True)
     assert sweep.points >= 40
-    assert sweep.errors_told > 100
-    print(f"{sweep.points:,} calls failing for good, {sweep.errors_told:,} errors told")  # noqa: T201 - as above
+    assert sweep.errors_reported > 100
+    print(f"{sweep.points:,} calls failing for good, {sweep.errors_reported:,} errors reported")  # noqa: T201 - as above
 
 
 def test_files_that_may_not_grow(folder: Path) -> None:
-    """Scenario 34 for the store: real short writes by RLIMIT_FSIZE at one size after another, then EFBIG, then there is room."""
+    """Scenario 34 for the store: real short writes by RLIMIT_FSIZE at one size after another, then EFBIG, then room again."""
     sweep = Sweep(folder)
     sweep.limit_file_size(1 if WHOLE else 29)
     assert sweep.points > 80
-    assert sweep.errors_told >= sweep.points - 2  # the first and the last one need not meet the limit
-    print(f"{sweep.points:,} limits, {sweep.errors_told:,} errors told")  # noqa: T201 - as above
+    assert sweep.errors_reported >= sweep.points - 2  # the first and the last limit may have no effect
+    print(f"{sweep.points:,} limits, {sweep.errors_reported:,} errors reported")  # noqa: T201 - as above
 
 
 @under_strace
 @pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "openat"])
-def test_an_interrupted_call_is_made_again(folder: Path, call: str) -> None:
-    """EINTR: CPython repeats the call (PEP 475), so the same call follows it, and the work never hears of it."""
+def test_an_interrupted_call_is_repeated(folder: Path, call: str) -> None:
+    """EINTR: CPython repeats the call (PEP 475), so the same call follows, and no error is reported."""
     made, works = 0, 0
     for at in range(1, 4):
         data = folder / str(at)
 
-        def work(tell: Tell, data: Path = data) -> None:
-            StoreWork(data, tell).run()
+        def work(report: Report, data: Path = data) -> None:
+            StoreWork(data, report).run()
 
         ended, calls = Strace((call,)).run(work, Injection(call, "error=EINTR", at))
         assert ended.status == 0
-        assert not [line for line in ended.told if line.startswith(("error", "warning"))]
+        assert not [line for line in ended.reports if line.startswith(("error", "warning"))]
         interrupted = next(n for n, line in enumerate(calls) if "EINTR" in line and "INJECTED" in line)
         made += calls[interrupted + 1].split(" = ")[0] == calls[interrupted].split(" = ")[0]
         works += 1
@@ -145,12 +145,12 @@ def test_spread() -> None:
 
 @pytest.mark.long
 def test_lines_are_counted_and_reached(folder: Path, request: pytest.FixtureRequest) -> None:
-    """The tool itself: the same work has the same number of lines each time, more bytecodes, and dies at the last of them."""
-    if done_in_a_fresh_process(request):
+    """The tool itself: equal work has the same number of lines each time, more bytecodes, and dies at the last of them."""
+    if ran_in_new_process(request):
         return
 
-    def work(tell: Tell) -> None:
-        StoreWork(folder / str(os.getpid()), tell, 6).run()
+    def work(report: Report) -> None:
+        StoreWork(folder / str(os.getpid()), report, 6).run()
 
     StoreWork(folder / "warm", lambda _: None, 6).run()
     count = Lines().count(work)
@@ -158,7 +158,7 @@ def test_lines_are_counted_and_reached(folder: Path, request: pytest.FixtureRequ
     assert Lines(opcodes=True).count(work) > 3 * count
     last = Lines().run(work, count)
     assert last.killed
-    assert last.told[-1] == "ack 6"
+    assert last.reports[-1] == "ack 6"
     assert Lines().run(work, count + 1).status == 0
 
 
@@ -166,7 +166,7 @@ def test_lines_are_counted_and_reached(folder: Path, request: pytest.FixtureRequ
 
 
 class SegmentInPlace(SegmentStore):
-    """Begins a segment under its own name, before its header is written."""
+    """Creates a segment under its final name, before its header is written."""
 
     def _begin_segment(self) -> None:
         path = self.reader.segment_path(self.last_seq + 1)
@@ -178,7 +178,7 @@ class SegmentInPlace(SegmentStore):
 
 
 class DropsBeforeTheSnapshot(SegmentStore):
-    """Removes old segments when a snapshot is asked for, not once it is there."""
+    """Removes old segments before the new snapshot is saved."""
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         for first_seq in self.reader.segments()[:-1]:
@@ -213,7 +213,7 @@ def test_planted_bug_is_found_by_kills(folder: Path, bug: type[SegmentStore]) ->
 @pytest.mark.long
 @pytest.mark.parametrize("bug", [SegmentInPlace])
 def test_planted_bug_is_found_by_kills_at_lines(folder: Path, bug: type[SegmentStore], request: pytest.FixtureRequest) -> None:
-    if done_in_a_fresh_process(request):
+    if ran_in_new_process(request):
         return
     with pytest.raises(Lost, match="step"):
         planted(bug, folder).kill_at_lines(1000)
@@ -223,5 +223,5 @@ def test_planted_bug_is_found_by_kills_at_lines(folder: Path, bug: type[SegmentS
 @under_strace
 @pytest.mark.parametrize("bug", [SwallowsTheError])
 def test_planted_bug_is_found_by_failing_calls(folder: Path, bug: type[SegmentStore]) -> None:
-    with pytest.raises(Lost, match="nobody was told"):
+    with pytest.raises(Lost, match="was not reported"):
         planted(bug, folder).fail_calls(100)

@@ -1,6 +1,6 @@
-"""Damage to real files: opening never runs on it, verify finds it, repair saves what is whole and says what is not.
+"""Damage to real files: no store runs on it, verify finds it, repair saves what is whole and reports the rest.
 
-Each bit flipped, and tens of thousands of damages, are in `test_damage`, on a disk in memory.
+Flips of each bit and tens of thousands of damages are in `test_damage`, on a disk in memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Job:
 
 
 def make(folder: Path, frames: int = 12) -> list[bytes]:
-    """Write a sealed log of several segments with snapshots between; gives the frames' bodies."""
+    """Write a sealed log of several segments with snapshots. Return the bodies of its frames."""
     store = SegmentStore(folder, segment_bytes=4096)
     store.open()
     bodies = [b"%d:" % n + random.Random(n).randbytes(900) for n in range(frames)]  # noqa: S311 - the same each time
@@ -45,7 +45,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def opens_whole_or_refuses(folder: Path, bodies: list[bytes], at_least: int | None = None) -> bool:
-    """Open a folder; True if it ran, and then it must have everything, or `at_least` so many where only its end was harmed."""
+    """Open a folder. Return whether it ran; then it must have all frames, or `at_least` so many if only its end was damaged."""
     store = SegmentStore(folder, segment_bytes=4096)
     try:
         store.open()
@@ -55,7 +55,9 @@ def opens_whole_or_refuses(folder: Path, bodies: list[bytes], at_least: int | No
     finally:
         store.abandon()
     assert found == bodies[: len(found)]
-    assert len(found) >= (len(bodies) if at_least is None else at_least), f"it runs with {len(found)} of {len(bodies)} frames"
+    assert len(found) >= (len(bodies) if at_least is None else at_least), (
+        f"the store runs with {len(found)} of {len(bodies)} frames"
+    )
     return True
 
 
@@ -82,7 +84,7 @@ def _repeat(data: bytes, rng: random.Random) -> bytes:
 
 @pytest.mark.parametrize("harm", [_zero, _cut, _swap, _repeat])
 def test_random_damage(tmp_path: Path, harm: Callable[[bytes, random.Random], bytes]) -> None:
-    """Opening raises the documented errors or has everything; repair gives a folder that runs, and leaves the old one as it is."""
+    """Opening raises documented errors or has everything; repair makes a folder that runs, and does not change the old one."""
     whole = tmp_path / "whole"
     bodies = make(whole)
     rng = random.Random(harm.__name__)  # noqa: S311 - to be repeated
@@ -110,7 +112,7 @@ def test_random_damage(tmp_path: Path, harm: Callable[[bytes, random.Random], by
         assert report.events_kept == len(found)
         if len(found) < len(bodies) and name.endswith(".seg"):
             assert report.lost
-        # A last segment that ends too early cannot be told from one that a crash tore: it goes on from where it is whole.
+        # A last segment that ends too early looks like one that a crash tore: the store goes on from its last whole frame.
         last = FolderReader(whole).segments()[-1]
         torn = name == f"log-{last:020d}.seg" and harm in (_cut, _zero)
         opens_whole_or_refuses(damaged, bodies, last - 1 if torn else None)
@@ -125,7 +127,7 @@ def test_removed_segment(tmp_path: Path) -> None:
     assert not verify(open_reader(whole)).ok
     assert not opens_whole_or_refuses(whole, bodies)
     report = repair(open_reader(whole), open_target(tmp_path / "fixed"))
-    # The snapshot at 10 holds what came before the last segment, so that nothing of the newest is lost.
+    # The snapshot at 10 contains what came before the last segment, so nothing of the newest state is lost.
     assert (report.first_seq, report.last_seq) == (segments[2], len(bodies)) == (11, 12)
     assert report.lost == [(1, segments[2] - 1)]
     assert report.events_left_behind == segments[1] - 1
@@ -137,7 +139,7 @@ def test_removed_segment(tmp_path: Path) -> None:
 
 
 def test_repair_of_a_log_without_its_beginning(tmp_path: Path) -> None:
-    """Segments that were dropped are not damage: a folder that is whole comes out as it was."""
+    """Dropped segments are not damage: an undamaged folder is copied as it is."""
     bodies = make(tmp_path / "old")
     store = SegmentStore(tmp_path / "old", segment_bytes=4096, history=History("drop"))
     store.open()
@@ -149,8 +151,8 @@ def test_repair_of_a_log_without_its_beginning(tmp_path: Path) -> None:
     assert opens_whole_or_refuses(tmp_path / "new", bodies[5:])
 
 
-def test_a_system_goes_on_with_all_that_waits_where_only_old_history_is_damaged(tmp_path: Path) -> None:
-    """Found by repairing random damages: all that came after the damage was left behind, although a snapshot reached past it."""
+def test_damage_in_old_history_costs_no_waiting_message(tmp_path: Path) -> None:
+    """Repair once left behind all that came after the damage, although a snapshot contained it. Found by random damages."""
     old, new = tmp_path / "old", tmp_path / "new"
     with perdure.System(old, options=perdure.Options(segment_bytes=4096)) as system:
         for n in range(100):
@@ -170,7 +172,7 @@ def test_a_system_goes_on_with_all_that_waits_where_only_old_history_is_damaged(
 
 
 def test_repaired_system_goes_on(tmp_path: Path) -> None:
-    """From the front door: damage, refusal, repair, and the system runs on what is left."""
+    """A damaged system does not start; after a repair it runs on what is left."""
     old, new = tmp_path / "old", tmp_path / "new"
     with perdure.System(old) as system:
         ids = [system.publish(Job(n)) for n in range(20)]
@@ -181,7 +183,7 @@ def test_repaired_system_goes_on(tmp_path: Path) -> None:
     with pytest.raises(perdure.StoreCorrupt):
         perdure.System(old).start()
     for snapshot in old.glob("*.snap"):
-        snapshot.unlink()  # with it nothing but history would be lost: see tests/host/test_repaired.py
+        snapshot.unlink()  # with a snapshot only history would be lost: see tests/host/test_repaired.py
     report = repair(open_reader(old), open_target(new))
     assert report.lost
     with perdure.System(new) as system:

@@ -1,4 +1,4 @@
-"""The simulated system that users test their own handlers with: every kind of handler, step by step, without time or threads."""
+"""The simulated system for tests of handlers: every kind of handler runs step by step, without threads and in virtual time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 
 import perdure
 from perdure.actors.workers.pool import Retire
-from perdure.chaos import SimulatedSystem
-from perdure.chaos.simulation.simulated_system import Stuck
+from perdure.chaos import SimulatedSystem, Stuck
 
 
 @attrs.frozen
@@ -20,7 +19,7 @@ class Job:
 
 
 def test_simulated_system_runs_step_by_step() -> None:
-    """Retries, delays and time itself, without a thread and without waiting."""
+    """Retries and delays take no real time and no thread."""
     system = SimulatedSystem(seed=3)
     seen: list[tuple[int, int]] = []
 
@@ -48,8 +47,8 @@ def test_simulated_system_runs_step_by_step() -> None:
         assert again.admin.metrics().ready == 1
 
 
-def test_elastic_handler_that_is_paused_stays_as_it_is() -> None:
-    """Found by swarm seed 900947 of the simulation: it grew and shrank every second, on record each time."""
+def test_paused_elastic_handler_keeps_its_workers() -> None:
+    """It once grew and shrank every second, and recorded each change. Found by seed 900947 of the simulation."""
     system = SimulatedSystem(seed=1)
     done: list[int] = []
 
@@ -64,7 +63,7 @@ def test_elastic_handler_that_is_paused_stays_as_it_is() -> None:
         assert [record for record in system.audit.events() if type(record.event).__name__ == "Adapted"] == []
         system.admin.resume(Job)
         system.drain(timeout=10.0)
-        assert sorted(done) == [0, 1, 2], "and grows once it goes on"
+        assert sorted(done) == [0, 1, 2], "it grows after it is resumed"
 
 
 def test_coroutines_sleep_in_virtual_time_beside_each_other() -> None:
@@ -88,7 +87,7 @@ def test_coroutines_sleep_in_virtual_time_beside_each_other() -> None:
         assert [system.result(ident) for ident in ids] == [1, 2]
 
 
-def test_batches_wait_for_company_in_virtual_time() -> None:
+def test_batches_fill_in_virtual_time() -> None:
     system = SimulatedSystem(seed=1)
     batches: list[list[int]] = []
 
@@ -103,7 +102,7 @@ def test_batches_wait_for_company_in_virtual_time() -> None:
         assert batches == [[0, 1, 2], [3]]
 
 
-def test_process_handlers_run_here() -> None:
+def test_process_handlers_run_in_the_calling_thread() -> None:
     system = SimulatedSystem(seed=1)
     threads: list[threading.Thread] = []
 
@@ -117,8 +116,8 @@ def test_process_handlers_run_here() -> None:
     assert threads == [threading.main_thread()]
 
 
-def test_elastic_handler_that_an_operator_scaled_wakes_nobody() -> None:
-    """It woke the dispatcher every second, for ever. Found by simulation."""
+def test_scaled_elastic_handler_does_not_wake_the_dispatcher() -> None:
+    """It once woke the dispatcher every second, for ever. Found by simulation."""
     system = SimulatedSystem(seed=1)
     system.handler(Job, parallelism=(1, 4))(lambda job, ctx: None)
     with system:
@@ -131,7 +130,7 @@ def test_elastic_handler_that_an_operator_scaled_wakes_nobody() -> None:
 
 
 def test_expired_message_is_not_checked_out() -> None:
-    """Its lease ran out in the same pass as its time to live. Found by simulation."""
+    """Its lease and its time to live once ended in the same pass. Found by simulation."""
     system = SimulatedSystem(seed=1)
     with system:
         system.publish(Job(1), ttl=5.0)
@@ -140,8 +139,8 @@ def test_expired_message_is_not_checked_out() -> None:
         assert system.checkout(Job) is None
 
 
-def test_clock_set_back_holds_up_no_limited_rate() -> None:
-    """A handler with a rate waited for as long as the clock had been set back. Found by thinking about the simulation."""
+def test_clock_set_back_does_not_block_a_limited_rate() -> None:
+    """A handler with a rate once waited for as long as the clock had been set back. Found by review of the simulation."""
     first = SimulatedSystem(seed=1)
     first.handler(Job, rate="1/m")(lambda job, ctx: None)
     with first:
@@ -155,8 +154,8 @@ def test_clock_set_back_holds_up_no_limited_rate() -> None:
         second.drain(timeout=120.0)
 
 
-def test_rate_made_faster_holds_at_once() -> None:
-    """What was used up at the slower rate held up the faster one. Found as above."""
+def test_raised_rate_applies_at_once() -> None:
+    """What was used up at the slower rate once delayed the faster one. Found as above."""
     system = SimulatedSystem(seed=1)
     system.handler(Job, rate="1/h")(lambda job, ctx: None)
     with system:
@@ -166,8 +165,8 @@ def test_rate_made_faster_holds_at_once() -> None:
         system.drain(timeout=10.0)
 
 
-def test_result_of_one_superseded_in_its_own_commit_is_told() -> None:
-    """It was said to be unknown. Found by simulation."""
+def test_result_of_a_message_superseded_in_its_own_commit() -> None:
+    """It was once reported as unknown. Found by simulation."""
     system = SimulatedSystem(seed=1)
     with system:
         futures = [system.submit(Job(n), id=f"j{n}", key="k", keep_result=60.0) for n in (1, 2)]
@@ -177,22 +176,22 @@ def test_result_of_one_superseded_in_its_own_commit_is_told() -> None:
             system.result("j1", timeout=1.0)
 
 
-def test_a_worker_that_dies_as_it_retires_leaves_as_many_as_there_should_be() -> None:
-    """Found by seed 879 of the simulation: what told it to go went with it, and its successor stayed for good."""
+def test_death_of_a_retiring_worker_leaves_the_right_number() -> None:
+    """Its order to retire was once lost with it, and its successor stayed for good. Found by seed 879 of the simulation."""
     system = SimulatedSystem(seed=1)
     system.handler(Job, parallelism=3)(lambda job: None)
     with system:
         system.run_until_idle()
         (pool,) = system.runtime.pools.by_type.values()
         system.admin.scale(Job, 1)
-        taken = pool.inbox.get()  # as one of them, who dies before anything else
+        taken = pool.inbox.get()  # as a worker does that dies at once
         assert type(taken) is Retire
         system.actors.kill(next(name for name in system.actors if name.startswith("worker:")))
         system.run_until_idle()
         assert (len(pool.workers), pool.retiring) == (1, [])
         assert sum(name.startswith("worker:") for name in system.actors) == 1
         taken.claim[0] = object()
-        pool.inbox.put(taken)  # told again, it is nobody's business any more
+        pool.inbox.put(taken)  # a repeated order has no effect
         system.publish(Job(1))
         system.drain(timeout=10.0)
         assert len(pool.workers) == 1

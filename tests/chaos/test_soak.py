@@ -1,4 +1,4 @@
-"""Scenario 50: soak, in its short form, and that it can fail; hours are `perdure soak --hours 24`."""
+"""Scenario 50: a short soak passes, and a leak or a lost message makes it fail. `perdure soak --hours 24` runs for hours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
-from perdure.chaos.soak.readings import growing
+from perdure.chaos.soak.readings import growth_of
 from perdure.chaos.soak.soak import Seen, Soak
 from perdure.chaos.soak.trend import trend
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.long(seconds=120)
 def test_soak(tmp_path: Path) -> None:
-    """Two minutes in CI, a quarter of one on a developer's machine; PERDURE_SOAK_S asks for another time."""
+    """Two minutes in CI, 15 seconds on a developer's machine; PERDURE_SOAK_S sets another time."""
     seconds = float(os.environ.get("PERDURE_SOAK_S", "120" if os.environ.get("CI") else "15"))
     soak = Soak(tmp_path / "data", seconds, interval_s=seconds / 15, seed=3, table=tmp_path / "soak.csv")
     assert soak.run() == []
@@ -32,35 +32,35 @@ def test_soak(tmp_path: Path) -> None:
     assert int(rows[-1]["published"]) == last.published > 100
     assert last.kills > 2
     assert min(last.dead_letters, last.replayed, last.purged, last.snapshots) > 0
-    assert last.segments_retired > 0, "retention had nothing to do"
+    assert last.segments_retired > 0, "no segment was retired"
 
 
 @pytest.mark.long
 def test_soak_finds_a_leak_and_a_lost_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leaked: list[BinaryIO] = []
-    kept: list[object] = [bytearray(512 << 20)]  # beside what the process held before, a leak is seen all the same
+    kept: list[object] = [bytearray(512 << 20)]  # a leak is found beside memory that the process already has
     add = Seen.add
     monkeypatch.setattr(Seen, "add", lambda seen, number: None if number == 7 else add(seen, number))
     soak = Soak(tmp_path / "data", 120.0, interval_s=0.3, history="keep")
 
     def leak(_: object) -> None:
         if len(soak.readings) >= 14:
-            soak.seconds = 0.0  # enough to judge by, however long it took
+            soak.seconds = 0.0  # enough readings to judge
         leaked.extend((tmp_path / "leak").open("wb") for _ in range(3))
         kept.extend(([object() for _ in range(20_000)], bytearray(1 << 20)))
 
-    soak.tell = leak
+    soak.on_reading = leak
     try:
-        wrong = soak.run()
+        problems = soak.run()
     finally:
         for file in leaked:
             file.close()
-    assert [text.partition(" ")[0] for text in wrong] == ["published", "blocks", "native_mib", "files"], wrong
-    assert "never seen" in wrong[0]
-    assert growing(soak.readings, "threads") is None
+    assert [text.partition(" ")[0] for text in problems] == ["published", "blocks", "native_mib", "files"], problems
+    assert "never seen" in problems[0]
+    assert growth_of(soak.readings, "threads") is None
 
 
-def test_numbers_seen_out_of_order_leave_nothing_behind() -> None:
+def test_numbers_seen_out_of_order_take_no_memory() -> None:
     seen = Seen()
     numbers = [*range(1, 500), *range(1, 500, 3)]
     random.Random(1).shuffle(numbers)  # noqa: S311 - the same each time
@@ -88,7 +88,7 @@ LEAKS: Series = {
 
 @pytest.mark.parametrize("n", [30, 60, 2_000])
 @pytest.mark.parametrize("name", [*SERIES, *LEAKS])
-def test_a_leak_is_told_from_what_only_moves(name: str, n: int) -> None:
+def test_a_leak_is_distinguished_from_noise(name: str, n: int) -> None:
     rng = random.Random(4)  # noqa: S311 - the same each time
     series = (SERIES | LEAKS)[name]
     times = [600.0 * i / n for i in range(n)]
@@ -97,5 +97,5 @@ def test_a_leak_is_told_from_what_only_moves(name: str, n: int) -> None:
     assert found.grows(15.0) == (name in LEAKS), found
 
 
-def test_of_few_readings_nothing_is_said() -> None:
+def test_few_readings_have_no_trend() -> None:
     assert trend([1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0]) is None

@@ -1,4 +1,4 @@
-"""docs/TESTING.md runs as written: its files are written down, and their tests are run by the plugin's fixtures."""
+"""docs/TESTING.md runs as written: the test extracts its files and runs their tests with the plugin's fixtures."""
 
 from __future__ import annotations
 

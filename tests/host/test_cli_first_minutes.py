@@ -77,17 +77,17 @@ def test_host_that_cannot_be_imported_is_one_line_with_its_place(tmp_path: Path,
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_simulation_that_is_stopped_early_shows_what_it_has_done(tmp_path: Path, number: signal.Signals, status: int) -> None:
     code = (
-        "import sys; from perdure.cli import main as cli, progress; from perdure.chaos.simulation import campaign; "
+        "import sys; from perdure.cli import main as cli, progress; from perdure.chaos.scenarios import campaign; "
         "progress.LINE_EVERY_S = 0.0; campaign.PART = 1; "
         "sys.argv = ['perdure', 'chaos', 'simulate', '--seeds', '1000000', '--processes', '1']; cli.main()"
     )
     with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as run:
         assert run.stdout is not None
-        assert "simulated nights: " in run.stdout.readline()
+        assert "simulated scenarios: " in run.stdout.readline()
         run.send_signal(number)
         rest, _ = run.communicate(timeout=60)
     assert run.returncode == status
-    assert "interrupted: simulated nights: " in rest
+    assert "interrupted: simulated scenarios: " in rest
     assert "turns a second" in rest
 
 

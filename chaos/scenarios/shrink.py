@@ -1,6 +1,6 @@
-"""Shrinking: of a night that fails, a shorter one that fails too, so that its story can be read.
+"""Shorten the plan of a scenario that fails to one that still fails and is easy to read.
 
-Delta debugging (Zeller, Hildebrandt 2002) over the steps of a plan, then over the options of what they publish; with a bound.
+Delta debugging (Zeller, Hildebrandt 2002) over the steps of a plan, then over the options of their messages, with a bound on runs.
 """
 
 from __future__ import annotations
@@ -9,38 +9,39 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.chaos.simulation.plan import Step
-from perdure.chaos.simulation.scenario import Scenario
+from perdure.chaos.scenarios.plan import Step
+from perdure.chaos.scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perdure.chaos.simulation.plan import Plan
+    from perdure.chaos.scenarios.plan import Plan
 
 __all__ = ["Failure", "failure_of", "shrink"]
 
 
 @attrs.frozen
 class Failure:
-    """A plan that fails, how, and the story of it."""
+    """A plan that fails."""
 
     plan: Plan
     error: str
-    story: list[str]
+    trace: list[str]
+    """Its steps, what came of them, and the error."""
 
 
 def failure_of(plan: Plan) -> Failure | None:
-    """Run a plan; None where nothing is wrong."""
+    """Run a plan. Return its failure, or None if the contract held."""
     scenario = Scenario(plan)
     try:
         scenario.run()
-    except Exception as error:  # noqa: BLE001 - any failure of a night is one to tell
-        return Failure(plan, repr(error), [*scenario.story, f"=> {error!r}"])
+    except Exception as error:  # noqa: BLE001 - any failure of a scenario is reported
+        return Failure(plan, repr(error), [*scenario.trace, f"=> {error!r}"])
     return None
 
 
 def shrink(plan: Plan, runs_max: int = 400) -> Failure | None:
-    """Find a shorter plan that fails, in at most so many runs; None where this one does not fail at all."""
+    """Return the shortest failing plan found in at most `runs_max` runs; None if this plan does not fail."""
     best = failure_of(plan)
     if best is None:
         return None
@@ -60,7 +61,7 @@ def shrink(plan: Plan, runs_max: int = 400) -> Failure | None:
 
 
 def _candidates(plan: Plan) -> Iterator[Plan]:
-    """Give shorter plans, those that leave most out first; then the same steps with fewer options, and one process's settings."""
+    """Yield shorter plans, the shortest first; then the same steps with fewer options; then one process's settings for all."""
     steps = plan.steps
     size = len(steps) // 2
     while size:
@@ -78,7 +79,7 @@ def _plainer(step: Step) -> Iterator[Step]:
     how = step.how
     for name in how.get("options", {}):
         if name in {"dedup", "dedup_window"} or (name == "key" and "dedup" in how["options"]):
-            continue  # those go with the key
+            continue  # they are removed with the key
         yield Step(step.do, {**how, "options": {k: v for k, v in how["options"].items() if k != name}})
     if "key" in how.get("options", {}):
         without = {k: v for k, v in how["options"].items() if k not in {"key", "dedup", "dedup_window"}}
@@ -86,6 +87,6 @@ def _plainer(step: Step) -> Iterator[Step]:
     if "how" in how and "kind" in how and how["how"] != "done":
         yield Step(step.do, {**how, "how": "done"})
     messages = how.get("messages")
-    if isinstance(messages, list) and len(messages) > 1:  # of `repeat` it is a number
+    if isinstance(messages, list) and len(messages) > 1:  # of `redeliver` it is a number
         for i in range(len(messages)):
             yield Step(step.do, {**how, "messages": [*messages[:i], *messages[i + 1 :]]})

@@ -1,6 +1,6 @@
-"""The plan of a night: everything that is drawn before it begins, as plain data that can be kept, edited and shortened.
+"""The plan of a scenario: all that is drawn before it begins, as plain data that can be kept, edited and shortened.
 
-A night is its plan and the seed of the world it happens in. What each step does is in `doings` and `faults`.
+A plan contains the seed of its executor, so it determines the whole history. What each step does is in `actions` and `faults`.
 """
 
 from __future__ import annotations
@@ -11,40 +11,42 @@ from typing import Any
 import attrs
 import msgspec
 
-from perdure.chaos.simulation.actions import ACTIONS, Action
-from perdure.chaos.simulation.faults import FAULTS
+from perdure.chaos.scenarios.actions import ACTIONS, Action
+from perdure.chaos.scenarios.faults import FAULTS
 
-__all__ = ["Plan", "Step", "draw"]
+__all__ = ["TABLE", "Plan", "Step", "draw"]
 
 TABLE: dict[str, Action] = {**ACTIONS, **FAULTS}
 
 
 @attrs.frozen
 class Step:
-    """One thing that is done, and how."""
+    """One action or fault, and its keywords."""
 
     do: str
     how: dict[str, Any] = attrs.field(factory=dict)
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return it as one line."""
         return f"{self.do}({', '.join(f'{name}={value!r}' for name, value in self.how.items())})"
 
 
 @attrs.frozen
 class Plan:
-    """A whole night: `executor` is the seed of who gets the next turn; `processes` are the settings of each process in turn."""
+    """A whole scenario."""
 
-    executor: int
+    executor_seed: int
+    """The seed of the order in which actors take turns."""
     processes: list[dict[str, Any]]
+    """The settings of each process in turn."""
     steps: list[Step]
     small: bool = False
-    """Bounds of the machinery that a night would never come to are small."""
+    """Whether perdure's internal bounds are small, so that the scenario reaches them."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return the plan as plain data."""
         return {
-            "world": self.executor,
+            "executor_seed": self.executor_seed,
             "processes": self.processes,
             "small": self.small,
             "steps": [[s.do, s.how] for s in self.steps],
@@ -52,26 +54,26 @@ class Plan:
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Plan:
-        """Read what `to_json` gave.
+        """Return the plan of what `to_json` returned.
 
         Raises:
-            ValueError: a step that this version does not know.
+            ValueError: the plan has a step that this version does not know.
         """
         steps = [Step(do, how) for do, how in plain["steps"]]
         if unknown := {step.do for step in steps} - TABLE.keys():
             msg = f"no such step: {', '.join(sorted(unknown))}"
             raise ValueError(msg)
-        return cls(plain["world"], plain["processes"], steps, plain["small"])
+        return cls(plain["executor_seed"], plain["processes"], steps, plain["small"])
 
     def encode(self) -> bytes:
-        """Give it as JSON."""
+        """Return the plan as JSON."""
         return msgspec.json.encode(self.to_json())
 
 
-def draw(seed: int, steps: int = 30, *, trouble: bool = True) -> Plan:
-    """Draw a night from a seed."""
+def draw(seed: int, steps: int = 30, *, faults: bool = True) -> Plan:
+    """Return the plan of a seed, with or without faults."""
     rng = random.Random(seed)  # noqa: S311 - to be repeated
-    names = [name for name, action in TABLE.items() for _ in range(action.weight) if trouble or name not in FAULTS]
+    names = [name for name, action in TABLE.items() for _ in range(action.weight) if faults or name not in FAULTS]
     processes = [
         {
             "snapshot_events": rng.choice((40, 1_000_000)),

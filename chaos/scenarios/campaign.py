@@ -1,6 +1,6 @@
-"""Many nights, on all processors: each in a process that runs many, in no order; what a night is, is in `scenario`.
+"""Run many scenarios on all processors.
 
-The work is handed out in small parts, so that the first failure ends it soon.
+Seeds are handed out in small parts, so that the first failure soon ends the campaign. One scenario is in `scenario`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.chaos.simulation.plan import draw
-from perdure.chaos.simulation.scenario import Scenario
+from perdure.chaos.scenarios.plan import draw
+from perdure.chaos.scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,17 +28,17 @@ PART = 8
 
 @attrs.define
 class Tally:
-    """What some nights came to."""
+    """The totals of some scenarios."""
 
     scenarios: int = 0
     turns: int = 0
     simulated_s: float = 0.0
     faults: dict[str, int] = attrs.field(factory=dict)
     failed: list[tuple[int, str]] = attrs.field(factory=list)
-    """(seed, error) of each night that broke a promise."""
+    """(seed, error) of each scenario that broke the contract."""
 
     def add(self, other: Tally) -> None:
-        """Add another's numbers."""
+        """Add another tally to this one."""
         self.scenarios += other.scenarios
         self.turns += other.turns
         self.simulated_s += other.simulated_s
@@ -48,11 +48,11 @@ class Tally:
 
 
 _asked_to_stop: Event | None = None
-"""Shared by the processes of one run: set when it is interrupted."""
+"""Shared by the processes of one campaign: set when it is interrupted."""
 
 
 def run_part(seeds: list[int]) -> Tally:
-    """Run some nights, up to the first that fails or an interrupt. Runs in a process of its own."""
+    """Run some scenarios up to the first failure or an interrupt. Called in a process of its own."""
     tally = Tally()
     for seed in seeds:
         if _asked_to_stop is not None and _asked_to_stop.is_set():
@@ -60,9 +60,9 @@ def run_part(seeds: list[int]) -> Tally:
         scenario = Scenario(draw(seed))
         try:
             scenario.run()
-        except Exception as error:  # noqa: BLE001 - any failure of a night is one to tell
+        except Exception as error:  # noqa: BLE001 - any failure of a scenario is reported
             tally.failed.append((seed, repr(error)))
-        tally.add(Tally(1, scenario.steps, scenario.simulated_s, dict(scenario.deaths)))
+        tally.add(Tally(1, scenario.steps, scenario.simulated_s, dict(scenario.sut.fault_counts)))
         if tally.failed:
             break
     return tally
@@ -73,17 +73,20 @@ def run_campaign(
     *,
     processes: int | None = None,
     seconds: float | None = None,
-    told: Callable[[int], None] = lambda _nights: None,
+    on_progress: Callable[[int], None] = lambda _scenarios: None,
     total: Tally | None = None,
 ) -> Tally:
-    """Run nights until all are done, one has failed, or (after the first part) the time is over.
+    """Run scenarios until all are done, one has failed, or (after the first part) the time is over. Return the totals.
 
     Args:
-        seeds: of the nights; may be endless where there is a time.
-        processes: how many at once; as many as there are processors unless given.
-        seconds: begin no more nights after so long.
-        told: called with the number of nights whenever some are done.
-        total: counts what was done so far, also where the caller is interrupted; made new unless given.
+        seeds: one for each scenario; may be endless if `seconds` is given.
+        processes: how many run at once; the number of processors unless given.
+        seconds: start no further part after so long.
+        on_progress: called with the number of scenarios whenever some are done.
+        total: the tally to add to, which is right also when the caller is interrupted; new unless given.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; each process ends the scenario that it runs.
     """
     count = processes or os.cpu_count() or 1
     parts = _parts(iter(seeds))
@@ -98,12 +101,12 @@ def run_campaign(
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             except KeyboardInterrupt:
                 asked.set()
-                pool.shutdown(wait=False, cancel_futures=True)  # the night that each process is in, it ends
+                pool.shutdown(wait=False, cancel_futures=True)  # each process ends the scenario that it runs
                 raise
             for future in done:
                 tally = future.result()
                 total.add(tally)
-                told(tally.scenarios)
+                on_progress(tally.scenarios)
             over = total.failed or (until_s is not None and time.monotonic() > until_s)
             if over:
                 under_way = {future for future in under_way if not future.cancel()}
@@ -113,8 +116,8 @@ def run_campaign(
 
 
 def _begin_process(asked_to_stop: Event) -> None:
-    """Leave Ctrl-C to the parent: a terminal sends it to all processes, and the parent ends these."""
-    global _asked_to_stop  # noqa: PLW0603 - what a process of the pool is given, it keeps
+    """Ignore Ctrl-C, which a terminal sends to all processes: the parent ends this one."""
+    global _asked_to_stop  # noqa: PLW0603 - the state of a process of the pool
     _asked_to_stop = asked_to_stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

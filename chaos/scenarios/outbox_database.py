@@ -1,0 +1,124 @@
+"""The host's own database in a scenario: its rows are published if and only if their transaction committed, by the real relay.
+
+The database outlives processes and power cuts. Its failures are one of the `faults`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from perdure.outbox.sql_outbox import Outbox, OutboxRelay
+
+if TYPE_CHECKING:
+    from perdure.chaos.oracle.publisher_log import PublisherLog
+    from perdure.chaos.oracle.recording_system import RecordingSystem
+    from perdure.events.commands import Draft
+    from perdure.events.errors import InvalidMessage
+
+__all__ = ["HostDatabase"]
+
+EVERY_S = 300.0
+
+
+class HostDatabase:
+    """An SQLite database in memory with an outbox in it."""
+
+    def __init__(self, log: PublisherLog) -> None:
+        self._log = log
+        self._connection = sqlite3.connect(":memory:", factory=_SharedConnection)
+        Outbox(self._connection).create_table()
+        self.failures = 0
+        """So many of the relay's next reads and deletions fail."""
+        self.committed: set[str] = set()
+        """Ids of messages whose transaction committed: each must be published once."""
+
+    def attach(self, system: RecordingSystem) -> None:
+        """Start a relay of the outbox in a new process. What the last process did not commit is rolled back."""
+        self._connection.rollback()
+        self.relay = _Relay(system, self)
+        self.relay.start()
+
+    def write(self, messages: list[tuple[Any, str, dict[str, Any]]], *, commit: bool) -> None:
+        """Write messages in one transaction of the host, which then commits or rolls back."""
+        outbox = Outbox(self._connection)
+        for content, ident, options in messages:
+            outbox.publish(content, id=ident, **options)
+        idents = {ident for _, ident, _ in messages}
+        if commit:
+            self._connection.commit()
+            self.committed |= idents
+        else:
+            self._connection.rollback()
+            self._log.refused |= idents
+
+    def rows(self) -> int:
+        """Return the number of rows that wait."""
+        return int(self._connection.execute("SELECT count(*) FROM perdure_outbox").fetchone()[0])
+
+    def ids(self, rows: list[int]) -> list[str]:
+        """Return the message ids of those of the rows that are still in the outbox."""
+        return [
+            ident
+            for row in rows
+            for (ident,) in self._connection.execute("SELECT id FROM perdure_outbox WHERE seq = ?", (row,)).fetchall()
+        ]
+
+    def check_deletion(self, rows: list[int]) -> None:
+        """Note a violation for each row whose message is not on the disk yet."""
+        recording = self._log.system.recording
+        for ident in self.ids(rows):
+            if not recording.is_durable(ident):
+                self._log.violations.append(f"the outbox's row of {ident} was deleted before its message was on the disk")
+
+    def connect(self) -> sqlite3.Connection:
+        """Return the relay's connection."""
+        return self._connection
+
+    def fail_if_due(self) -> None:
+        """Use up one of the failures, if any are left.
+
+        Raises:
+            sqlite3.OperationalError: one was left.
+        """
+        if self.failures:
+            self.failures -= 1
+            msg = "the host's database is not reachable"
+            raise sqlite3.OperationalError(msg)
+
+    def end(self) -> None:
+        """Close the database."""
+        self._connection.end()
+
+
+class _SharedConnection(sqlite3.Connection):
+    """A connection that survives the relay's `close`: a database in memory ends with its connection."""
+
+    def close(self) -> None:
+        """Stay open."""
+
+    def end(self) -> None:
+        """Close the connection."""
+        super().close()
+
+
+class _Relay(OutboxRelay):
+    """The real relay, on a database that can fail and that checks what is deleted."""
+
+    def __init__(self, system: RecordingSystem, database: HostDatabase) -> None:
+        super().__init__(system, database.connect, every_s=EVERY_S)
+        self.name = "outbox"  # the usual name differs from run to run
+        self._database = database
+
+    def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
+        """See `Source.read`."""
+        self._database.fail_if_due()
+        return super().read(after)
+
+    def delete(self, rows: list[int]) -> None:
+        """See `Source.delete`. A failure comes before the deletion or, as when an answer is lost, after it."""
+        self._database.check_deletion(rows)
+        if self._database.failures % 2:
+            super().delete(rows)
+        self._database.fail_if_due()
+        super().delete(rows)

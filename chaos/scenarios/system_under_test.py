@@ -1,0 +1,196 @@
+"""The system that a scenario acts on: one simulated process after another on one disk, with its host's database and the logs.
+
+What is done to it is in `actions` and `faults`; their order is in `scenario`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from perdure.chaos.disk.crash_states import PowerCuts
+from perdure.chaos.disk.memory_disk import MemoryDisk, PowerCut
+from perdure.chaos.oracle.handler_log import HandlerLog
+from perdure.chaos.oracle.history_checks import History
+from perdure.chaos.oracle.publisher_log import PublisherLog
+from perdure.chaos.oracle.recording_system import RecordingSystem
+from perdure.chaos.oracle.reference_model import BrokenContract
+from perdure.chaos.oracle.state_checks import check_state, dead_letter_ids, is_at_rest
+from perdure.chaos.scenarios.handlers import Handlers
+from perdure.chaos.scenarios.messages import BACKOFF_S, CROWD_MAX, RATE_PER_S, SCHEDULES, Crowd, Metered
+from perdure.chaos.scenarios.outbox_database import HostDatabase
+from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
+from perdure.events.errors import StoreUnavailable
+from perdure.options import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from perdure.handling.manual_delivery import Delivery
+    from perdure.operations.dead_letters import DeadLetter
+    from perdure.store import Frame
+
+__all__ = ["SystemUnderTest", "disk_after_power_cut"]
+
+START_TRIES = 50
+TURNS_MAX = 60_000
+CRASH_STATES_MAX = 64
+
+
+def disk_after_power_cut(disk: MemoryDisk, seed: int) -> MemoryDisk:
+    """Return one of the disks that a power cut at this moment could leave."""
+    rng = random.Random(seed)  # noqa: S311 - to be repeated
+    return rng.choice(list(itertools.islice(PowerCuts(rng, samples=2).states(disk), CRASH_STATES_MAX)))
+
+
+class SystemUnderTest:
+    """The state of a running scenario.
+
+    Args:
+        seed: of the executor.
+        processes: the settings of each process in turn; they are repeated as often as needed.
+    """
+
+    def __init__(self, seed: int, processes: Iterable[dict[str, Any]]) -> None:
+        self.executor = SimulatedExecutor(seed)
+        self.executor.steps_max = TURNS_MAX
+        self.disk = MemoryDisk()
+        self.trace: list[str] = []
+        """The steps so far, and what came of them."""
+        self.violations: list[str] = []
+        """Broken promises found where raising would only have failed a handler."""
+        self.fault_counts: Counter[str] = Counter()
+        self.publisher_log = PublisherLog(self.violations)
+        self.handler_log = HandlerLog(self.violations, self.publisher_log.options, {Crowd: CROWD_MAX})
+        self.database = HostDatabase(self.publisher_log)
+        self.deliveries: list[Delivery[Any]] = []
+        """Deliveries that a manual consumer has checked out and not settled."""
+        self.leased_again: set[tuple[str, int]] = set()
+        self.cut_in = self.cut_seed = 0
+        """The power is cut at the `cut_in`-th disk operation from now; 0: not at all."""
+        self.set_back_s = 0.0
+        self.starts_us: list[int] = []
+        """When processes began, and when each was running."""
+        self.dropped: list[Frame] = []
+        """Frames whose segments were dropped with old history; the checks still read them."""
+        self._processes = itertools.cycle(processes)
+        self.system = self._new_system()
+
+    # --- processes -------------------------------------------------------------------------------------------------------
+
+    def _new_system(self) -> RecordingSystem:
+        settings = dict(next(self._processes))
+        workers = settings.pop("workers")
+        quiet: dict[str, Any] = {"log_failures": None, "log_dead_letters": None}  # a scenario makes thousands of both
+        options = Options(dead_letters_max=8, retries=2, backlog_max=60, **quiet, **settings)
+        self.disk.before_each = self._before_operation
+        system = RecordingSystem(executor=self.executor, disk=self.disk, options=options)
+        system.keep_dropped(self.dropped)
+        self.publisher_log.system = system
+        self.handler_log.replace_process(system)
+        Handlers(system, self.handler_log, self.fault_counts).register(workers)
+        return system
+
+    def _before_operation(self, _name: str) -> None:
+        self.executor.point()
+        if self.cut_in:
+            self.cut_in -= 1
+            if not self.cut_in:
+                self.executor.die(PowerCut())
+
+    def start(self) -> None:
+        """Start the process, again after each I/O error.
+
+        Raises:
+            BrokenContract: it does not start in `START_TRIES` tries.
+        """
+        for _ in range(START_TRIES):
+            try:
+                self.starts_us.append(self.executor.clock.now_us())
+                self.system.start()
+                self.starts_us.append(self.executor.clock.now_us())
+                self.database.attach(self.system)
+            except StoreUnavailable:
+                continue
+            return
+        msg = "the system does not start, though the disk works again"
+        raise BrokenContract(msg)
+
+    def restart(self, grace: float) -> None:
+        """Stop in good order, and start a new process."""
+        undisturbed = not (self.disk.faults or self.cut_in or self.executor.kill_after or self.executor.die_after)
+        self.system.stop(grace=grace)
+        if undisturbed:
+            self.handler_log.check_stop()
+        self.end_process()
+        self.system = self._new_system()
+        self.start()
+
+    def start_successor(self, disk: MemoryDisk) -> None:
+        """Start a new process on what a dead one left on its disk."""
+        self.cut_in = 0
+        self.executor.forget_all()
+        self.end_process()
+        disk.owner, disk.faults = None, []
+        self.disk = disk
+        self.system = self._new_system()
+        self.start()
+
+    def end_process(self) -> None:
+        """Forget what ends with a process: deliveries, and answers that have not come."""
+        self.leased_again |= {lease for lease, times in self.system.recording.leases.items() if times > 1}
+        self.deliveries.clear()
+        self.publisher_log.futures.clear()
+
+    # --- requests whose answers are checked ------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Resume all handlers."""
+        self.handler_log.paused.clear()
+        self.system.admin.resume()
+
+    def take_delivery(self, delivery: Delivery[Any]) -> None:
+        """Keep a delivery that was checked out; its lease must be recorded."""
+        if not self.system.recording.leases[delivery.id, delivery.attempt]:
+            self.violations.append(f"{delivery.id} was checked out before its lease was recorded")
+        self.deliveries.append(delivery)
+
+    def check_result(self, ident: str, ask: Callable[[], Any]) -> None:
+        """Ask for a result and check it. A handler's error is part of the trace."""
+        error = self.publisher_log.check_result(ident, ask)
+        if error:
+            self.trace.append(f"-> {error}")
+
+    def dead_letters(self) -> list[DeadLetter[Any]]:
+        """Return the dead letters. All that were recorded at the request must be among them, unless they have left since."""
+        system, recording = self.system, self.system.recording
+        openings, before = recording.openings, dead_letter_ids(recording)
+        reported = system.dead_letters.list()
+        if system is self.system and openings == recording.openings:
+            missing = (before & dead_letter_ids(recording)) - {letter.id for letter in reported}
+            if missing:
+                self.violations.append(f"recorded dead letters are not listed: {sorted(missing)}")
+        return reported
+
+    def check_state(self) -> None:
+        """Let everything happen that can happen now; then compare live state and log, if the disk works and nothing is pending."""
+        self.system.run_until_idle()
+        if self.system.running and not self.disk.faults and is_at_rest(self.system):
+            check_state(self.system)
+
+    def history(self) -> History:
+        """Return all that the final check needs."""
+        return History(
+            store=self.system.recording,
+            publisher_log=self.publisher_log,
+            handler_log=self.handler_log,
+            leased_again=self.leased_again,
+            committed=self.database.committed,
+            starts_us=self.starts_us,
+            now_us=self.executor.clock.now_us(),
+            schedules=SCHEDULES,
+            rates_per_s={self.handler_log.name_of(Metered): RATE_PER_S},
+            backoff_us=round(BACKOFF_S * 1_000_000),
+        )
