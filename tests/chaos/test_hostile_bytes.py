@@ -200,10 +200,10 @@ HOSTILE: dict[str, Callable[[], object]] = {
     "a snapshot with a constant column": lambda: States.decode(a_snapshot_of(results=[6, 1, HUGE, {0: 1}, {0: 1}])),
     "a snapshot with a counting column": lambda: States.decode(a_snapshot_of(leases=[6, 1, HUGE, {1: 1}, {0: 1}])),
     "a snapshot with an open message block of 1 T": lambda: States.decode(
-        a_snapshot_of(blocks=[[1, "t", [["01234567-89ab-7000-8000-", 1, HUGE]], [], 0, 0, [], 0, False]])
+        a_snapshot_of(parcels=[[1, "t", [["01234567-89ab-7000-8000-", 1, HUGE]], [], 0, 0, [], 0, False]])
     ),
     "a snapshot with a sealed, live message block of 1 T": lambda: States.decode(
-        a_snapshot_of(blocks=[[1, "t", [["01234567-89ab-7000-8000-", 1, HUGE]], [b""], 0, 0, [], 1, True]])
+        a_snapshot_of(parcels=[[1, "t", [["01234567-89ab-7000-8000-", 1, HUGE]], [b""], 0, 0, [], 1, True]])
     ),
     "a snapshot of one message, often": lambda: States.decode(
         a_snapshot_of(published=[1, 1, HUGE, {1: 1}, {0: "a"}, {0: "t"}, {0: b""}])
