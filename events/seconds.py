@@ -1,6 +1,6 @@
 """The one validator of seconds: delays, times to live, leases, timeouts, pauses, waits.
 
-Pure. Moments (a datetime, "since when") are not lengths of time; the host checks those in `perdure.operations.moments`.
+Pure. Moments (a datetime, "since when") are not lengths of time; the host checks those in `perdure.arguments.moments`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import Any
 
 from perdure.events.errors import InvalidMessage
 
-__all__ = ["SECONDS_MAX", "checked_seconds", "is_seconds", "seconds_or_none", "shown", "wait_seconds", "whole_us"]
+__all__ = ["LONGEST", "SECONDS_MAX", "checked_seconds", "is_seconds", "seconds_or_none", "shown", "wait_seconds", "whole_us"]
 
 SECONDS_MAX = 100 * 365 * 86_400.0
-"""A hundred years: the longest delay, lease or wait, so that every time fits into the log and into the system calls that wait."""
+"""`LONGEST`: the longest delay, lease or wait, so that every time fits into the log and into the system calls that wait."""
+LONGEST = "a hundred years"
 SHOWN_CHARS_MAX = 200
 
 
@@ -33,7 +34,7 @@ def checked_seconds(field: str, value: Any, *, above_zero: bool = False, least: 
     seconds = value.total_seconds() if isinstance(value, dt.timedelta) else value
     if not is_seconds(seconds, least, most) or (above_zero and not seconds):
         lower = "above 0" if above_zero and not least else f"from {least:g}"
-        upper = "a hundred years" if most == SECONDS_MAX else f"{most:g}"
+        upper = LONGEST if most == SECONDS_MAX else f"{most:g}"
         msg = f"{field}: seconds {lower} to {upper}, as a number or a timedelta, not {shown(value)}"
         raise InvalidMessage(msg)
     return float(seconds)

@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from perdure.middleware import Middleware
     from perdure.operations.audit import Audit, Record
     from perdure.operations.dead_letters import DeadLetter
-    from perdure.operations.message_state import MessageState
     from perdure.operations.metrics import HandlerInfo, Metrics, Totals
     from perdure.options import Options
     from perdure.outbox.sql_outbox import Outbox, OutboxRelay
     from perdure.payloads.codecs import MessagePack, message
     from perdure.payloads.returns import Returns
     from perdure.payloads.signed_pickle import CloudPickle
+    from perdure.publishing.message_state import MessageState
     from perdure.runtime.recovery_report import Recovery
     from perdure.store import MemoryStore
     from perdure.system import System
@@ -141,7 +141,7 @@ _MODULES = {
     "payloads.signed_pickle": ("CloudPickle",),
     "runtime.recovery_report": ("Recovery",),
     "handling.schedules": ("Tick",),
-    "operations.message_state": ("MessageState",),
+    "publishing.message_state": ("MessageState",),
     "store": ("MemoryStore",),
     "system": ("System",),
 }

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import attrs
 
 from perdure.events.public_names import public
+from perdure.events.seconds import SECONDS_MAX, is_seconds
 
 __all__ = ["COMMIT_BYTES_MAX", "Options"]
 
@@ -23,16 +24,14 @@ COMMIT_BYTES_MAX = 32 << 20
 """What is committed together must fit into a frame, with room for all that is said of it."""
 BATCH_MAX = 200_000
 """Messages of one commit: each may bring some events with it, and a frame takes a million."""
-SECONDS_MAX = 1e9
-"""About thirty years; the system's own calls that wait take no more than a few times that."""
 
 
-def _seconds(minimum: float, maximum: float = SECONDS_MAX) -> Any:
+def _seconds(minimum: float) -> Any:
     def check(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
-        allowed = f"{field.name} must be a number >= {minimum:g} and <= {maximum:g}, not {value!r}"
+        allowed = f"{field.name} must be a number >= {minimum:g} and <= {SECONDS_MAX:g}, not {value!r}"
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError(allowed)
-        if not minimum <= value <= maximum:
+        if not is_seconds(value, minimum):
             raise ValueError(allowed)
 
     return check

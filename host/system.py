@@ -21,15 +21,15 @@ from perdure.actors.core.messages import WhenIdle
 from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.event_loop import CLOSED
 from perdure.actors.execution.invocation import CALLER
+from perdure.arguments.choices import check_whole
 from perdure.config import load_handlers, trace
 from perdure.events.commands import CheckOut, Fail
 from perdure.events.errors import InvalidMessage, PerdureError, WouldDeadlock
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds, seconds_or_none, wait_seconds, whole_us
 from perdure.handling.decorators import Handling
-from perdure.handling.hooks import Hooks, check_outside_hooks
+from perdure.handling.hooks import Hooks
 from perdure.handling.manual_delivery import Delivery
-from perdure.handling.option_checks import check_whole
 from perdure.handling.registration import Registration
 from perdure.operations.admin import Actors, Admin
 from perdure.operations.audit import Audit
@@ -41,6 +41,7 @@ from perdure.publishing.publish_future import PublishFuture
 from perdure.publishing.results import Results
 from perdure.runtime import live_systems, serving
 from perdure.runtime.engine import Engine
+from perdure.runtime.hook_mark import check_outside_hooks
 from perdure.runtime.step_thread import StepThread
 from perdure.store import EventStore, History, SegmentStore, canonical_address
 
@@ -254,7 +255,15 @@ class System(Handling, Results):
         try:
             self.drafts.ids.begin(opened.epoch)
             engine = Engine(
-                self._store, self.clock, self._rng, self.drafts, self.options, self._executor, self._hooks, self._host_loop()
+                self._store,
+                self.clock,
+                self._rng,
+                self.drafts,
+                self.options,
+                self._executor,
+                self._hooks,
+                run=self.drafts.ids.one(),
+                host_loop=self._host_loop(),
             )
         except BaseException:
             self._store.abandon()

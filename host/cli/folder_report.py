@@ -14,13 +14,13 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from perdure.arguments.moments import moment
 from perdure.cli.sparkline import sparkline
 from perdure.cli.terminal import inert, one_line
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import decode
 from perdure.events.public_names import with_public_names
 from perdure.events.queue import dead_letters as letters
-from perdure.operations.metrics import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

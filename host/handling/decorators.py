@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from perdure.arguments.choices import check_whole
 from perdure.events.errors import InvalidMessage
 from perdure.events.keyword_options import shows
 from perdure.events.publish_options import DEFAULTS as PUBLISH_DEFAULTS
 from perdure.events.publish_options import ScheduledOptions
 from perdure.events.seconds import checked_seconds
 from perdure.handling.handler_options import DEFAULTS, BatchHandlerKeywords, HandlerKeywords
-from perdure.handling.option_checks import check_whole
 from perdure.handling.registration import Registration, tick_type
 from perdure.handling.schedules import Schedule, Tick
 from perdure.handling.signatures import label_of

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
 import attrs
 
+from perdure.arguments.choices import check_one_of, check_truth, check_whole
 from perdure.events.errors import InvalidMessage
 from perdure.events.handlers.backoff import Exponential
 from perdure.events.publish_options import DEDUP, Dedup
@@ -19,12 +20,9 @@ from perdure.events.seconds import seconds_or_none
 from perdure.handling.option_checks import (
     check_backoff,
     check_exceptions,
-    check_one_of,
     check_parallelism,
     check_rate,
     check_retries,
-    check_truth,
-    check_whole,
 )
 
 if TYPE_CHECKING:

@@ -1,18 +1,20 @@
 """Start and stop hooks: the host's functions on the event loop of its handlers, before the first delivery and after the last.
 
-Which loop that is, and who runs it, is in `perdure.actors.execution.event_loop`; when they run is the business of `engine`.
+The loop is in `perdure.actors.execution.event_loop`. `perdure.runtime.engine` decides when hooks run; what they may not call is in
+`perdure.runtime.hook_mark`.
 """
 
 from __future__ import annotations
 
 import logging
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.execution.event_loop import EventLoop, LoopDied
 from perdure.actors.execution.returned import awaited
-from perdure.events.errors import PerdureError, WouldDeadlock
+from perdure.events.errors import PerdureError
 from perdure.handling.signatures import check_hook, label_of
+from perdure.runtime.hook_mark import MARK, HookMark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     Hook = Callable[[], Any]
 
-__all__ = ["Hooks", "check_outside_hooks"]
+__all__ = ["Hooks"]
 
 logger = logging.getLogger("perdure")
 
@@ -32,32 +34,6 @@ LOOP_PATIENCE_S = 5.0
 """How long a start waits for a loop of the host's that nothing runs: another thread may be about to."""
 STOP_LEAST_S = 1.0
 """What stop hooks have at least, also where the handlers have used up the grace period."""
-
-
-class _Mark:
-    """That a hook runs: on which stage, and whether it still does. Tasks that it leaves behind keep the mark."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime: Runtime | None = runtime
-
-
-_MARK: ContextVar[_Mark | None] = ContextVar("perdure.handling.hooks.mark", default=None)
-
-
-def check_outside_hooks(runtime: Runtime, call: str) -> None:
-    """Refuse what waits for the start or stop of this stage in one of its hooks, for whose end that start or stop waits.
-
-    Raises:
-        WouldDeadlock: a hook of it calls.
-    """
-    mark = _MARK.get()
-    if mark is not None and mark.runtime is runtime:
-        msg = (
-            f"{call}: a start or stop hook calls it, for whose end the system waits before it hands out any message, so it would "
-            "never end. Do it after the start, or leave it to a task or thread that the hook does not wait for; `publish` is "
-            "allowed in a start hook."
-        )
-        raise WouldDeadlock(msg)
 
 
 class Hooks:
@@ -104,7 +80,7 @@ class Hooks:
         if not isinstance(loop, EventLoop):
             msg = "the event loop is not there"
             raise LoopDied(msg)
-        mark = _Mark(runtime)
+        mark = HookMark(runtime)
         call = loop.call(in_context(hook, mark), runtime.host.variables)
         begun_s = runtime.executor.monotonic_s()
         until_s = None if seconds is None else begun_s + seconds
@@ -133,16 +109,16 @@ class Hooks:
             runtime.host.loop_calls.discard(call)
 
 
-async def in_context(hook: Hook, mark: _Mark) -> tuple[Context, BaseException | None]:
+async def in_context(hook: Hook, mark: HookMark) -> tuple[Context, BaseException | None]:
     """Call a hook and wait for what it returns; gives the context variables as it has left them, and what it raised.
 
     Runs on the event loop, whose own use of exceptions (cancelling, SystemExit) a hook's must not be taken for.
     """
     error: BaseException | None = None
-    marked = _MARK.set(mark)
+    marked = MARK.set(mark)
     try:
         await awaited(hook())
     except BaseException as raised:  # noqa: BLE001 - it is raised by whoever waits for the hook
         error = raised
-    _MARK.reset(marked)
+    MARK.reset(marked)
     return copy_context(), error

@@ -1,7 +1,7 @@
-"""Checks of single values that a host passes: whole numbers, choices, rates, backoffs, numbers of workers, exception classes.
+"""Checks of single options of a handler: numbers of workers and retries, rates, backoffs, exception classes.
 
-Each returns the value as it is used from there on, and raises `InvalidMessage` that names the field and what is allowed. Lengths of
-time are checked in `perdure.events.seconds`, moments in `perdure.operations.moments`.
+Each returns the value as it is used from there on, and raises `InvalidMessage` that names the field and what is allowed. Checks of
+any argument are in `perdure.arguments`; lengths of time are checked in `perdure.events.seconds`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
+from perdure.arguments.choices import check_whole
 from perdure.events.errors import InvalidMessage
 from perdure.events.handlers.backoff import Fixed
 from perdure.events.handlers.registry import WORKERS_MAX
@@ -25,41 +26,13 @@ if TYPE_CHECKING:
 __all__ = [
     "check_backoff",
     "check_exceptions",
-    "check_one_of",
     "check_parallelism",
     "check_rate",
     "check_retries",
-    "check_truth",
-    "check_whole",
 ]
 
 RATE_MAX = 1e6
 _PERIODS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def check_whole(field: str, value: Any, minimum: int, maximum: int | None = None) -> int:
-    """Return a whole number within these bounds; a bool is none."""
-    if type(value) is not int or value < minimum or (maximum is not None and value > maximum):
-        upper = "" if maximum is None else f" and at most {maximum:,}"
-        msg = f"{field}: a whole number of {minimum} or more{upper}, not {value!r}"
-        raise InvalidMessage(msg)
-    return value
-
-
-def check_truth(field: str, value: Any) -> bool | None:
-    """Return True, False or None."""
-    if value is not None and not isinstance(value, bool):
-        msg = f"{field}: true or false, not {value!r}"
-        raise InvalidMessage(msg)
-    return value
-
-
-def check_one_of(field: str, value: Any, allowed: tuple[str, ...]) -> Any:
-    """Return a value that is one of these."""
-    if value not in allowed:
-        msg = f"{field}: {', '.join(map(repr, allowed[:-1]))} or {allowed[-1]!r}, not {value!r}"
-        raise InvalidMessage(msg)
-    return value
 
 
 def check_retries(field: str, value: Any) -> float:

@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from perdure.actors.execution.child_process import packed_handler
 from perdure.actors.workers.finishing import finishing
 from perdure.actors.workers.handler_spec import HandlerSpec
+from perdure.arguments.choices import check_one_of
+from perdure.arguments.moments import moment
 from perdure.events.errors import InvalidMessage
 from perdure.events.schedules.ticks import TICK_PREFIX
 from perdure.handling.dependencies import adapt
 from perdure.handling.handler_options import DEFAULTS, HandlerOptions
-from perdure.handling.option_checks import check_one_of
 from perdure.handling.schedules import MISSED, Schedule, Tick, following
 from perdure.handling.signatures import label_of
 from perdure.middleware import around_handle, check_middleware
-from perdure.operations.metrics import moment
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import svcs
 
-    from perdure.config import HandlerSettings
     from perdure.middleware import Middleware
     from perdure.options import Options
     from perdure.publishing.drafts import Drafts
@@ -39,6 +38,16 @@ __all__ = ["Registration", "tick_type"]
 V = TypeVar("V")
 
 logger = logging.getLogger("perdure")
+
+
+class HandlerSettings(Protocol):
+    """What an operator has set for handlers; `perdure.config` implements it."""
+
+    def of(self, type_name: str) -> Mapping[str, Any]:
+        """Return what is set for one type, by the names that `System.handler` has for its options."""
+
+    def unused(self, type_names: Collection[str]) -> Iterable[tuple[str, str]]:
+        """Return the places of settings for other types than these, each with a hint."""
 
 
 class Registration:

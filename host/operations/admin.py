@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.actors.core.messages import Report, TakeSnapshot
+from perdure.arguments.choices import check_whole
+from perdure.arguments.moments import moment
 from perdure.events.handlers import registry as rules
 from perdure.events.keyword_options import shows
 from perdure.events.queue.state import TypeCounts
 from perdure.handling.handler_options import ChangeableKeywords, check_changes
-from perdure.handling.option_checks import check_whole
-from perdure.operations.metrics import HandlerInfo, Metrics, from_counts, moment, totals
+from perdure.operations.metrics import HandlerInfo, Metrics, from_counts, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.queue.queue_report import QueueReport
     from perdure.actors.workers.pool import RunTimes
-    from perdure.system import System
+    from perdure.operations.running_system import RunningSystem
 
 __all__ = ["Actors", "Admin"]
 
@@ -40,7 +41,7 @@ class Admin:
         NotRunning, StoreUnavailable: as `System.publish`, all of them.
     """
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: RunningSystem) -> None:
         self._system = system
 
     def metrics(self) -> Metrics:
@@ -169,7 +170,7 @@ def _percentiles(of: str, times: RunTimes) -> dict[str, float]:
 class Actors:
     """The live actors by name, for those who look under the bonnet, and for chaos. Safe in any thread."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: RunningSystem) -> None:
         self._system = system
 
     def __getitem__(self, name: str) -> pykka.ActorRef[Any]:

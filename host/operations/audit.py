@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.actors.journal.recovery import recover
+from perdure.arguments.moments import Point, checked_id, moment, not_a_time, point
 from perdure.events import vocabulary as ev
 from perdure.events.codec.runs import count, expand
 from perdure.events.codec.wire import decode_runs
@@ -18,8 +19,7 @@ from perdure.events.public_names import public
 from perdure.events.seconds import shown
 from perdure.operations.dropped_history import MessageDropped, check_kept, tells_its_publication
 from perdure.operations.identities import Identities
-from perdure.operations.metrics import Metrics, from_counts, moment
-from perdure.operations.moments import Point, checked_id, not_a_time, point
+from perdure.operations.metrics import Metrics, from_counts
 from perdure.payloads.codecs import name_of
 from perdure.store import Verification, open_reader, verify
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
 
+    from perdure.arguments.moments import Moment
     from perdure.events.codec.snapshot import States
-    from perdure.operations.moments import Moment
     from perdure.store import LogReader
 
 __all__ = ["Audit", "Record"]

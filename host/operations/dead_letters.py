@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import attrs
 
+from perdure.arguments.choices import check_whole
+from perdure.arguments.moments import checked_id, moment, moment_us
 from perdure.events.codec.commit_size import measure
 from perdure.events.commands import Purge, Replay
 from perdure.events.errors import DuplicateKey, InvalidMessage, PerdureError, UnknownMessage
@@ -17,15 +19,12 @@ from perdure.events.public_names import public, with_public_names
 from perdure.events.queue.dead_letters import Letter, Selection, Stats, death, full_reason, replay_item
 from perdure.events.seconds import checked_seconds
 from perdure.events.vocabulary import Extras, Replayed
-from perdure.handling.option_checks import check_whole
-from perdure.operations.metrics import moment
-from perdure.operations.moments import checked_id, moment_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from perdure.events.commands import ReplayItem
-    from perdure.system import System
+    from perdure.operations.running_system import RunningSystem
 
 __all__ = ["DeadLetter", "DeadLetterStats", "DeadLetters", "Failure"]
 
@@ -90,7 +89,7 @@ class DeadLetters:
         NotRunning, StoreUnavailable: as `System.publish`, all of them.
     """
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: RunningSystem) -> None:
         self._system = system
 
     @overload

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perdure.arguments.moments import moment
 from perdure.events import vocabulary as ev
 from perdure.events.errors import HistoryDropped, UnknownMessage
-from perdure.operations.metrics import moment
 
 if TYPE_CHECKING:
-    from perdure.operations.moments import Point
+    from perdure.arguments.moments import Point
 
 __all__ = ["MessageDropped", "check_kept", "tells_its_publication"]
 

@@ -5,22 +5,18 @@ How they are asked for is in `admin` and `audit`.
 
 from __future__ import annotations
 
-import datetime as dt
+import datetime as dt  # noqa: TC003 - `public` reads the annotations at run time
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.arguments.moments import moment
 from perdure.events.public_names import public
 
 if TYPE_CHECKING:
     from perdure.events.queue.state import TypeCounts
 
-__all__ = ["HandlerInfo", "Metrics", "Totals", "from_counts", "moment", "totals"]
-
-
-def moment(at_us: int) -> dt.datetime:
-    """Give microseconds since the epoch as an aware datetime in UTC."""
-    return dt.datetime.fromtimestamp(at_us / 1_000_000, tz=dt.UTC)
+__all__ = ["HandlerInfo", "Metrics", "Totals", "from_counts", "totals"]
 
 
 @public

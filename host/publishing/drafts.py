@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perdure.arguments.moments import moment_us
 from perdure.events.commands import Draft, DraftRun
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessageType
 from perdure.events.publish_options import DEDUP
-from perdure.events.seconds import SECONDS_MAX, checked_seconds, whole_us
+from perdure.events.seconds import LONGEST, SECONDS_MAX, checked_seconds, whole_us
 from perdure.events.vocabulary import Extras
 from perdure.middleware import around_publish
-from perdure.operations.moments import moment_us
 from perdure.payloads.codecs import BindingCodec, MessagePack, name_of, upcast, version_of
 from perdure.payloads.fidelity import Fidelity
 from perdure.publishing.message_ids import made_us
@@ -261,7 +261,7 @@ class Drafts:
         due_us = moment_us("at", at)
         now_us = self.clock.now_us()
         if due_us > now_us + SECONDS_MAX * 1_000_000:
-            msg = f"at: at most a hundred years ahead, not {at!r}"
+            msg = f"at: at most {LONGEST} ahead, not {at!r}"
             raise InvalidMessage(msg)
         # Where the wall clock was put back, the queue's is still ahead of it: a message may be late by that, never early.
         due_us += max(0, now_us - self.clock.wall_us())

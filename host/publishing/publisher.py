@@ -11,11 +11,11 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.current_actor import check_may_wait
+from perdure.arguments.moments import WrongType
 from perdure.events.commands import Draft, DraftRun, Publish
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, PublishTimeout
 from perdure.events.keyword_options import shows
 from perdure.events.publish_options import DEFAULTS, PublishManyOptions, PublishOptions
-from perdure.operations.moments import WrongType
 from perdure.publishing.publish_future import PublishFuture
 from perdure.runtime.current_run import Running
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from perdure.actors.core.current_actor import check_may_wait
 from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.invocation import CALLER
+from perdure.arguments.moments import checked_id
 from perdure.events.commands import AwaitResult, Cancel, LookUp
 from perdure.events.errors import Cancelled, HandlerFailed, UnknownMessageType
 from perdure.events.keyword_options import shows
@@ -19,11 +20,10 @@ from perdure.events.public_names import with_public_names
 from perdure.events.publish_options import DEFAULTS, PublishOptions
 from perdure.events.queue.lookup import is_fate
 from perdure.events.seconds import seconds_or_none, wait_seconds
-from perdure.handling.hooks import check_outside_hooks
-from perdure.operations.message_state import MessageState
-from perdure.operations.moments import checked_id
+from perdure.publishing.message_state import MessageState
 from perdure.publishing.publish_future import PublishFuture
 from perdure.publishing.publisher import Publishing
+from perdure.runtime.hook_mark import check_outside_hooks
 
 if TYPE_CHECKING:
     from typing import Unpack

@@ -9,7 +9,7 @@ import contextlib
 import gc
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.actors.core.actor import ActorKilled
 from perdure.actors.core.messages import Hurry, Quiesce, Report, StartActor, Wake, WhenStaffed
@@ -34,18 +34,16 @@ from perdure.store import Recovered, Snapshot
 if TYPE_CHECKING:
     import asyncio
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from perdure.actors.core.actor import Actor
     from perdure.actors.core.answer import Answer
     from perdure.actors.core.clock import Clock
     from perdure.actors.core.executor import Executor
-    from perdure.actors.core.extensions import Source
+    from perdure.actors.core.extensions import Schedule, Source
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.handling.hooks import Hooks
-    from perdure.handling.schedules import Schedule
+    from perdure.actors.workers.publisher import Publisher
     from perdure.options import Options
-    from perdure.publishing.drafts import Drafts
     from perdure.store import EventStore
 
 __all__ = ["ASK_TIMEOUT_S", "Engine"]
@@ -72,6 +70,23 @@ LEAVING = (
 """In this order, each still finds those it has something to tell."""
 
 
+class Hooks(Protocol):
+    """The host's start and stop hooks; `perdure.handling.hooks` implements it."""
+
+    def __bool__(self) -> bool:
+        """Return whether there are any."""
+
+    def run_start(self, runtime: Runtime, given_up: Callable[[], bool]) -> None:
+        """Run the start hooks.
+
+        Raises:
+            Whatever a hook raises.
+        """
+
+    def run_stop(self, runtime: Runtime, seconds: float) -> None:
+        """Run the stop hooks within so many seconds."""
+
+
 class Engine:
     """One run of the actors on an open store. Made and used under the system's lifecycle lock, but for `ask` and `add`."""
 
@@ -80,10 +95,12 @@ class Engine:
         store: EventStore,
         clock: Clock,
         rng: random.Random,
-        drafts: Drafts,
+        publisher: Publisher,
         options: Options,
         executor: Executor,
         hooks: Hooks,
+        *,
+        run: str,
         host_loop: asyncio.AbstractEventLoop | None,
     ) -> None:
         self._store = store
@@ -112,10 +129,10 @@ class Engine:
             store=store,
             clock=clock,
             rng=rng,
-            publisher=drafts,
+            publisher=publisher,
             tuning=options,
             limits=limits,
-            run=drafts.ids.one(),
+            run=run,
             executor=executor,
         )
         self.runtime.host.loop = host_loop
@@ -128,7 +145,7 @@ class Engine:
         self,
         opened: Recovered,
         specs: dict[str, HandlerSpec],
-        schedules: dict[str, Schedule],
+        schedules: Mapping[str, Schedule],
         given_up: Callable[[], bool] = lambda: False,
     ) -> Recovery:
         """Start the actors; returns when every handler has all its workers, with what recovery did."""

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import perdure
-from perdure.operations.moments import EPOCH, Point, moment_us, point
+from perdure.arguments.moments import EPOCH, Point, moment_us, point
 from perdure.store import MemoryStore
 
 if TYPE_CHECKING:

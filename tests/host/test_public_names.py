@@ -15,11 +15,11 @@ import pytest
 
 import perdure
 from perdure.actors.execution.pickling import kind_name, pack
+from perdure.arguments.moments import WrongType
 from perdure.events import errors
 from perdure.events import vocabulary as ev
 from perdure.events.public_names import with_public_names
 from perdure.events.queue.dead_letters import DeadLettersState, Selection, evolve, select, stats
-from perdure.operations.moments import WrongType
 
 ERRORS = [name for name in perdure.__all__ if isinstance(kind := getattr(perdure, name), type) and issubclass(kind, BaseException)]
 

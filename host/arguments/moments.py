@@ -16,7 +16,7 @@ from perdure.events.seconds import shown
 if TYPE_CHECKING:
     from perdure.store import LogReader
 
-__all__ = ["Moment", "Point", "checked_id", "moment_us", "not_a_time", "point"]
+__all__ = ["Moment", "Point", "checked_id", "moment", "moment_us", "not_a_time", "point"]
 
 Moment: TypeAlias = "int | float | dt.datetime"
 
@@ -27,6 +27,11 @@ SECONDS_END = 253_402_300_800
 TIMES = (10**9, 41 * 10**8)
 """Seconds since the epoch from 2001 to 2099: a number between these, or a power of a thousand of it, looks like a time."""
 AWARE = "datetime.now(datetime.UTC), say; a naive one becomes aware by .replace(tzinfo=datetime.UTC) or, local, by .astimezone()"
+
+
+def moment(at_us: int) -> dt.datetime:
+    """Return microseconds since the epoch as an aware datetime in UTC."""
+    return dt.datetime.fromtimestamp(at_us / 1_000_000, tz=dt.UTC)
 
 
 class WrongType(InvalidMessage, TypeError):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from perdure.arguments.moments import moment
 from perdure.events.public_names import public
-from perdure.operations.metrics import moment
 from perdure.publishing.message_ids import made_us
 
 if TYPE_CHECKING:

@@ -1,0 +1,6 @@
+"""Checks of single arguments that a host or an operator passes, wherever the front door takes them.
+
+`moments` reads points in time, sequence numbers and ids; `choices` whole numbers, truth values and words.
+
+Not here: lengths of time (`perdure.events.seconds`), the options of a publish (`publishing/drafts`) and of a handler (`handling`).
+"""

@@ -1,0 +1,42 @@
+"""The mark of a start or stop hook while it runs, so that a call that would wait for the hook's own end is refused.
+
+The hooks themselves are in `perdure.handling.hooks`.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from perdure.events.errors import WouldDeadlock
+
+if TYPE_CHECKING:
+    from perdure.actors.services.runtime import Runtime
+
+__all__ = ["MARK", "HookMark", "check_outside_hooks"]
+
+
+class HookMark:
+    """Which runtime's hook runs; None once it has ended. Tasks that a hook leaves behind keep the mark."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime: Runtime | None = runtime
+
+
+MARK: ContextVar[HookMark | None] = ContextVar("perdure.runtime.hook_mark", default=None)
+
+
+def check_outside_hooks(runtime: Runtime, call: str) -> None:
+    """Refuse a call that waits for a start or a stop, inside a hook that this start or stop waits for.
+
+    Raises:
+        WouldDeadlock: a hook of this runtime calls.
+    """
+    mark = MARK.get()
+    if mark is not None and mark.runtime is runtime:
+        msg = (
+            f"{call}: a start or stop hook calls it, and the system hands out no message before that hook has ended, so it would "
+            "never end. Do it after the start, or leave it to a task or thread that the hook does not wait for; `publish` is "
+            "allowed in a start hook."
+        )
+        raise WouldDeadlock(msg)
