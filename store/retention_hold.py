@@ -1,6 +1,6 @@
-"""Whether old segments and snapshots must stay for now, because somebody copies the folder: held in this process, or by a file.
+"""Holds on history: while one is in force, in this process or by a file, old segments and snapshots stay for a copy of them.
 
-What is dropped when nothing holds it is in `history` and `folder`.
+What is dropped when there is none is decided in `files/history` and by the stores.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["HOLD_FILE", "HOLD_FILE_S", "RetentionHold"]
 
 HOLD_FILE = "history.hold"
-"""As long as a file of this name in the data folder is young, nothing is dropped: for who copies it from another process."""
+"""While a file of this name in the data folder is young, nothing is dropped. For copies made by another process."""
 HOLD_FILE_S = 3600.0
-"""So young; to be touched again by a copy that takes longer. One that was forgotten fills no disk for ever."""
+"""The age, in seconds, up to which it counts as young. A longer copy touches it again; a forgotten one fills no disk."""
 
 
 class RetentionHold:
-    """Counts who holds a folder's history. Safe in any thread."""
+    """Counts the holds on one log's history. Safe in any thread."""
 
     def __init__(self, file_modified_s: Callable[[], float | None]) -> None:
         self._file_modified_s = file_modified_s
@@ -31,7 +31,7 @@ class RetentionHold:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """RetentionHold it; begins when what is just being dropped is gone."""
+        """Hold history while the context is entered. Entering waits for a removal that is under way."""
         with self._lock:
             self._count += 1
         try:
@@ -42,11 +42,11 @@ class RetentionHold:
 
     @contextmanager
     def dropping(self) -> Iterator[bool]:
-        """Have nobody begin to hold it meanwhile; gives whether something may be dropped."""
+        """Yield whether something may be dropped; no hold begins while the context is entered."""
         with self._lock:
             yield not self._count and not self.held_by_file()
 
     def held_by_file(self) -> bool:
-        """Tell whether a young file holds it; raises OSError where nobody can say."""
+        """Return whether a young file holds history. Raises OSError if that is unknown."""
         modified_s = self._file_modified_s()
         return modified_s is not None and abs(time.time() - modified_s) < HOLD_FILE_S

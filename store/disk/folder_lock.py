@@ -1,7 +1,8 @@
-"""Who owns a data folder: operating-system locks on the folder itself and on a file in it, with the owner's pid and boot inside.
+"""The lock of a data folder: operating-system locks on the folder and on a file in it that names the owner's pid and boot id.
 
-The locks are the system's and die with their process; what stands in the file is for the error message. The folder's own lock holds
-where the file was removed or replaced; the file's holds where folders cannot be locked, and against older versions of perdure.
+The operating system releases the locks when their process dies; the file's content is for the error message. The lock on the folder
+still holds if the file was removed or replaced. The lock on the file holds on file systems that cannot lock folders, and against
+older versions of perdure.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _guard = threading.Lock()
 
 
 class FolderLock:
-    """The lock on one folder. A forked child does not keep it."""
+    """The lock of one folder. A forked child does not keep it. Safe in any thread."""
 
     def __init__(self, folder: Path, open_in: Callable[[Path, int], int]) -> None:
         self.path = folder / "owner.lock"
@@ -42,7 +43,7 @@ class FolderLock:
         """Take the lock without waiting.
 
         Raises:
-            StoreLocked: another process or another store object has it; names the pid.
+            StoreLocked: another process or another store object holds it; the error names the pid.
             StoreUnavailable: the file cannot be opened.
         """
         fds: list[int] = []
@@ -68,7 +69,7 @@ class FolderLock:
             _held.add(self)
 
     def drop(self) -> None:
-        """Let the lock go, where it is held."""
+        """Release the lock if it is held."""
         with _guard:
             fd, self._fd = self._fd, None
             folder_fd, self._folder_fd = self._folder_fd, None
@@ -77,7 +78,7 @@ class FolderLock:
             try:
                 os.ftruncate(fd, 0)  # no process has it now: see `live_owner`
             except OSError as error:
-                logger.warning("%s is let go, but still names this process: %s", self.path, error)
+                logger.warning("%s is released, but still names this process: %s", self.path, error)
             os.close(fd)
         if folder_fd is not None:
             os.close(folder_fd)
@@ -88,15 +89,15 @@ class FolderLock:
         return self._fd is not None
 
     def forget(self) -> None:
-        """In a forked child: close the descriptors, which leaves the parent's locks as they are."""
+        """Close the descriptors in a forked child, which leaves the parent's locks as they are."""
         fds, self._fd, self._folder_fd = (self._fd, self._folder_fd), None, None
         _close([fd for fd in fds if fd is not None])
 
 
 def live_owner(folder: Path) -> int | None:
-    """Give the pid of the process that seems to own a folder, without touching its lock; None where none is to be seen.
+    """Return the pid of the process that seems to own a folder, without touching its lock; None if there seems to be none.
 
-    For readers, which only want to know whether to look again: one in another container, say, is not seen.
+    For readers, which only decide whether to read again. An owner in another container, for example, is not visible.
     """
     try:
         noted = json.loads((folder / "owner.lock").read_bytes())
@@ -115,7 +116,7 @@ def live_owner(folder: Path) -> int | None:
 
 
 def _lock_folder(fd: int) -> bool:
-    """Lock a folder itself; False where another has it. Some file systems cannot: there the file's lock is all there is."""
+    """Lock a folder itself; return False if another process holds it. Some file systems cannot: there only the file is locked."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -126,7 +127,7 @@ def _lock_folder(fd: int) -> bool:
 
 
 def _lock_file(fd: int) -> bool:
-    """Lock a file; False where another has it."""
+    """Lock a file; return False if another process holds it."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -144,39 +145,39 @@ def _boot_id() -> str:
 
 
 def _in_use(folder: Path, pid: int | None) -> str:
-    """Say who has a folder, and all the ways out."""
+    """Return the error text: which process uses the folder, and what to do."""
     reading = "To only read it, use perdure.Audit or `perdure stats`, which take no lock."
     if pid == os.getpid():
         return (
-            f"the data folder {folder} is in use by this very process. perdure.System.live({str(folder)!r}) gives the System that "
-            "runs in it (started by an earlier notebook cell, perhaps): go on with that one, whose handlers can be registered anew "
+            f"the data folder {folder} is in use by this very process. perdure.System.live({str(folder)!r}) is the System that "
+            "runs in it (started by an earlier notebook cell, perhaps): use that one, whose handlers can be registered again "
             f"with replace=True, or call its stop() and start another. {reading}"
         )
     whose = f"process {pid}" if pid else "another process"
     return (
         f"the data folder {folder} is in use by {whose}. Publish in that process, or stop it and try again (the folder is free as "
-        f"soon as it has ended, whatever ended it), or use another folder, or hand messages over through an Outbox. {reading}"
+        f"soon as it has ended, however it ends), or use another folder, or hand messages over through an Outbox. {reading}"
     )
 
 
 def _note_owner(fd: int, path: Path) -> None:
-    """Write who has the lock. A full disk does not undo it: only the message of `StoreLocked` will be poorer."""
+    """Write this process's pid into the lock file. If that fails, the lock holds; `StoreLocked` lacks the pid."""
     try:
-        os.ftruncate(fd, 0)  # before all else, so that no dead owner is ever named
+        os.ftruncate(fd, 0)  # first, so that no dead owner is ever named
         os.pwrite(fd, json.dumps({"pid": os.getpid(), "boot_id": _boot_id()}).encode(), 0)
     except OSError as error:
-        logger.warning("%s is locked, but who has it could not be written into it: %s", path, error)
+        logger.warning("%s is locked, but the pid could not be written into it: %s", path, error)
 
 
 def _owner(fd: int) -> int | None:
     try:
         return int(json.loads(os.pread(fd, 4096, 0))["pid"])
     except (ValueError, KeyError, TypeError, OSError):
-        return None  # the owner is just writing it, or could not
+        return None  # the owner is just writing it, or could not write it
 
 
 def _after_fork() -> None:
-    global _guard  # noqa: PLW0603 - a thread that is gone may have held it
+    global _guard  # noqa: PLW0603 - a thread that the child lacks may have held it
     _guard = threading.Lock()
     for lock in list(_held):
         lock.forget()

@@ -1,6 +1,6 @@
-"""Who else could change a data folder: what its permissions, and those of the folders above it, allow.
+"""How users other than its owner could change a data folder, by its permissions and those of the folders above it.
 
-Only looked at; nothing is changed here. How folders are made is in `disk`.
+Nothing is changed here. How folders are created is in `disk`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ __all__ = ["open_to_others"]
 
 
 def open_to_others(folder: Path) -> str | None:
-    """Tell how others than its owner could write a folder, or replace it through one above; None where they could not."""
+    """Return how others than its owner could write a folder, or replace it through one above it; None if they could not."""
     me = os.getuid() if hasattr(os, "getuid") else None
     if me is None:
         return None  # no such permissions here
     whole = folder.resolve()
-    for place in (whole, *whole.parents):
-        seen = place.stat()
+    for part in (whole, *whole.parents):
+        seen = part.stat()
         if seen.st_uid not in (me, 0):
-            return f"{place} belongs to user {seen.st_uid}, who can change what is in it"
-        if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and (place == whole or not seen.st_mode & stat.S_ISVTX):
+            return f"{part} belongs to user {seen.st_uid}, who can change what is in it"
+        if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and (part == whole or not seen.st_mode & stat.S_ISVTX):
             others = "anybody" if seen.st_mode & stat.S_IWOTH else f"group {seen.st_gid}"
-            return f"{place} can be written by {others} (mode {stat.S_IMODE(seen.st_mode):04o}): chmod go-w {place}"
+            return f"{part} can be written by {others} (mode {stat.S_IMODE(seen.st_mode):04o}): chmod go-w {part}"
     return None

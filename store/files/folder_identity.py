@@ -1,7 +1,7 @@
-"""Whether the names of a folder and of its segments still lead to what the owner has opened and written.
+"""Checks that the names of a folder and of its segments still lead to the files that the owner has opened and written.
 
-A folder that was moved, deleted or replaced, and files that were restored over newer ones, are no I/O errors that may pass: the
-owner stops. Only looks and says so; looking up names is in `held_folder`.
+A folder that was moved, deleted or replaced, and files that were restored over newer ones, are not I/O errors that may pass: the
+owner must stop. This module only checks; names are looked up in `disk/opened_folder`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["FolderIdentity"]
 
 
 CHECKED_AT_ONCE = 64
-"""So many earlier segments are looked at where a new one begins."""
+"""How many earlier segments are checked when a new one begins."""
 
 
 @attrs.define
@@ -35,11 +35,11 @@ class _Open:
     fd: int
     status: FileStatus
     size: int
-    """How much has been written, told after it was: the file is never shorter."""
+    """How many bytes have been written. It is set after each write, so the file is never shorter."""
 
 
 class FolderIdentity:
-    """What an owner has opened in its folder. Notes are taken by its one writing thread; the checks are for any."""
+    """The files that an owner has opened and written in its folder. The writing thread updates it; any thread may check."""
 
     def __init__(self, disk: Disk, folder: Path) -> None:
         self._disk = disk
@@ -47,79 +47,79 @@ class FolderIdentity:
         self._open: _Open | None = None
         self._checked_at_s = 0.0
         self._appended = False
-        """Since the last sync."""
+        """A frame was appended since the last sync."""
         self._checked = False
-        """Right before the last frame."""
+        """A check came right before the last frame."""
         self._earlier: dict[Path, FileStatus] = {}
-        """Earlier segments; `size`: up to where they are part of the log."""
-        self._turn = 0
-        """Which of them are looked at next."""
+        """The segments before the one that is written. `size` is how far they are part of the log."""
+        self._next = 0
+        """Index of the earlier segment that is checked next."""
 
-    def reset(self, whole: list[Path]) -> None:
-        """Take note of the segments before the one that is written; all that was noted before is forgotten."""
+    def reset(self, earlier: list[Path]) -> None:
+        """Forget everything and record the segments before the one that is written."""
         self._open = None
-        self._earlier = {path: status for path in whole if (status := self._disk.status(path)) is not None}
+        self._earlier = {path: status for path in earlier if (status := self._disk.status(path)) is not None}
 
     def begin_segment(self, path: Path, fd: int, size: int) -> None:
-        """Take note of the segment that is written from now on."""
+        """Record the segment that is written from now on."""
         self._open = _Open(path, fd, self._disk.open_status(fd), size)
-        self._earlier.pop(path, None)  # one without events has given way to another of its name
+        self._earlier.pop(path, None)  # a segment without events was replaced by one of the same name
 
     def grow_to(self, size: int) -> None:
-        """Take note of how long it has become."""
+        """Record the new size of the segment that is written."""
         if self._open is not None:
             self._open.size = size
 
     def end_segment(self) -> None:
-        """Take note that it is written no more."""
+        """Record that the segment is complete."""
         if self._open is not None:
             self._earlier[self._open.path] = attrs.evolve(self._open.status, size=self._open.size)
             self._open = None
 
     def add_earlier(self, path: Path, size: int) -> None:
-        """Take note of an earlier segment and of how much of it is part of the log."""
+        """Record an earlier segment and how many of its bytes are part of the log."""
         status = self._disk.status(path)
         if status is not None:
             self._earlier[path] = attrs.evolve(status, size=size)
 
     def forget_before(self, first_path: Path) -> None:
-        """Forget the segments before one: the owner itself has dropped them."""
+        """Forget the segments before one, because the owner itself has dropped them."""
         self._earlier = {path: status for path, status in self._earlier.items() if path.name >= first_path.name}
 
     def check_before_append(self) -> None:
-        """As `check`, of what must be as long as it was written; not at each of many frames that no sync comes between.
+        """Check as `check(exactly=True)`; between two syncs, only every `Disk.identity_check_s` seconds.
 
-        The time is the machine's own: nothing follows from it but how late a moved folder is found.
+        The time comes from the machine's clock, because it affects only how late a moved folder is noticed.
 
         Raises:
-            As `check`.
+            FolderMoved, OSError: as `check`.
         """
         now_s = time.monotonic()
         self._checked = not self._appended or now_s - self._checked_at_s >= self._disk.identity_check_s
         self._appended = True
         if self._checked:
             opened = self._open
-            # A file that both names lead to is the one that is written, whatever else may be told of the folder.
+            # A file that both names lead to is the one that is written, so the longer check is needed only otherwise.
             if opened is None or not self._disk.is_unchanged(opened.path, opened.status, opened.size):
                 self.check(exactly=True)
             self._checked_at_s = now_s
 
     def checked_last_append(self) -> bool:
-        """Tell whether the last frame was looked at; else look before a sync: nothing is promised in a folder that is elsewhere."""
-        looked = self._checked
+        """Return whether the last frame was checked; if not, a check must come before the sync that acknowledges it."""
+        checked = self._checked
         self._checked = self._appended = False
-        return looked
+        return checked
 
     def check(self, *, sizes: bool = True, exactly: bool = False) -> None:
-        """Look whether the folder's name and that of the segment being written lead here, and how long that is.
+        """Check that the names of the folder and of the segment being written lead to what is open, and the segment's size.
 
         Args:
-            sizes: it must not be shorter than what was written, which holds as long as no sync has failed.
-            exactly: nor longer, which holds for its writer as long as no write has failed.
+            sizes: the segment must not be shorter than what was written; true as long as no sync has failed.
+            exactly: nor may it be longer; true for its writer as long as no write has failed.
 
         Raises:
-            FolderMoved: they do not, or the segment has another size.
-            OSError: nobody can say.
+            FolderMoved: the names lead elsewhere, or the segment has another size.
+            OSError: the names cannot be looked up.
         """
         if problem := self._disk.folder_problem(self._folder):
             raise self._moved(f"the data folder {self._folder} was moved or replaced while this process used it: {problem}")
@@ -140,30 +140,30 @@ class FolderIdentity:
             )
 
     def check_all(self, *, sizes: bool = True) -> None:
-        """As `check`, and look at the earlier segments, too.
+        """Check as `check`, and all earlier segments.
 
         Raises:
-            As `check`.
+            FolderMoved, OSError: as `check`.
         """
         self.check(sizes=sizes)
         self._check_earlier(list(self._earlier.items()))
 
     def check_some(self) -> None:
-        """As `check`, and look at some of the earlier segments, each time at the next ones: it costs the same for any number.
+        """Check as `check`, and the next `CHECKED_AT_ONCE` earlier segments: the cost does not grow with their number.
 
         Raises:
-            As `check`.
+            FolderMoved, OSError: as `check`.
         """
         self.check()
-        whole = list(self._earlier.items())
-        at = self._turn if self._turn < len(whole) else 0
-        self._turn = at + CHECKED_AT_ONCE
-        self._check_earlier(whole[at : at + CHECKED_AT_ONCE])
+        earlier = list(self._earlier.items())
+        at = self._next if self._next < len(earlier) else 0
+        self._next = at + CHECKED_AT_ONCE
+        self._check_earlier(earlier[at : at + CHECKED_AT_ONCE])
 
     def _check_earlier(self, segments: list[tuple[Path, FileStatus]]) -> None:
         for path, noted in segments:
             now = self._disk.status(path)
-            if now is not None and (not now.is_same_file(noted) or now.size < noted.size):  # a missing one is told by who reads it
+            if now is not None and (not now.is_same_file(noted) or now.size < noted.size):  # reading reports a missing one
                 what = "cut off" if now.is_same_file(noted) else "replaced"
                 raise self._moved(
                     f"{path.name} in {self._folder} was {what} while this process used the folder (an older copy put over it?). "

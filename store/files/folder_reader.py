@@ -1,6 +1,6 @@
-"""Reading a data folder without owning it: a consistent prefix of the log, also beside a live writer.
+"""The `LogReader` of a data folder: reads a consistent prefix of the log, also beside a live owner.
 
-Takes no lock and changes nothing. `folder` (the owner) and `verify` read through it too.
+It takes no lock and changes nothing. The owner (`segment_store`) reads through it too. Surveys are in `folder_survey`.
 """
 
 from __future__ import annotations
@@ -39,19 +39,17 @@ class FolderReader(FolderListing):
         """Where some frames of the newest segment begin, as its owner has noted them."""
 
     def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
-        """See `EventStore.frames`; without an owner's knowledge the log ends where the last segment has no more whole frames.
+        """See `LogReader.frames`. The log ends where the last segment has no more whole frames.
 
         Raises:
-            StoreCorrupt: a frame is damaged or missing; all before it have been given.
-            HistoryDropped: its owner dropped what was still to be read.
-            StoreUnavailable: the folder cannot be read, or its owner took back what had been read.
+            StoreCorrupt: a frame is damaged or missing; all frames before it have been yielded.
+            HistoryDropped: the owner dropped what was still to be read.
+            StoreUnavailable: the folder cannot be read, or its owner took back frames that were already yielded.
         """
         try:
             yield from self._frames(after, until)
         except FileNotFoundError as error:
-            msg = (
-                f"{error.filename} went while it was read: its history was dropped or archived. Read again from what is there now."
-            )
+            msg = f"{error.filename} was removed while it was read: history was dropped or archived. Read again from what is there."
             raise HistoryDropped(msg) from error
         except OSError as error:
             msg = f"the log in {self.path} cannot be read: {error}. Check the files and their permissions, then read again."
@@ -91,7 +89,7 @@ class FolderReader(FolderListing):
     def _segment(
         self, first_seq: int, following: int | None, last: int | None, after: int, before: sg.ScanPosition | None
     ) -> Generator[Frame, None, sg.ScanPosition]:
-        """Give the frames of one segment; its result is where it ended."""
+        """Yield the frames of one segment; return where it ended."""
         path = self.segment_path(first_seq)
         header = sg.read_header(self.disk, path)
         beginning = sg.ScanPosition(sg.HEADER_BYTES, first_seq, header.chain)
@@ -102,7 +100,7 @@ class FolderReader(FolderListing):
                 if before.chain != header.chain:
                     raise sg.damaged(path, 0, first_seq, "it does not continue the segment before it")
             elif before.seq > first_seq:
-                position = before  # this segment has grown since it was read
+                position = before  # the segment has grown since it was read
             else:
                 raise sg.damaged(path, 0, before.seq, f"the log goes on at {first_seq}, sequence {before.seq} is missing")
         proven = following is not None
@@ -113,12 +111,12 @@ class FolderReader(FolderListing):
                     yield frame
             if not position.problem:
                 break
-            if known is not None and position.offset == began:  # the log was cut there since, and goes on in another way
+            if known is not None and position.offset == began:  # the log was cut there meanwhile, and continues differently
                 known, position = None, beginning
                 continue
             if proven and position.offset == began:
                 raise sg.damaged(path, position.offset, position.seq, position.problem)
-            # The owner may just have been writing this frame, and be done by now: what counts is what is seen after the proof.
+            # The owner may have been writing this frame and be done by now: only what is read after the proof counts.
             if following is None and not sg.proof_of_sync(self.disk, path, header, position):
                 return position
             proven = True
@@ -127,10 +125,11 @@ class FolderReader(FolderListing):
         raise sg.damaged(path, position.offset, position.seq, f"the segment ends here, the next begins with {following}")
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
-        """See `EventStore.snapshots`.
+        """See `LogReader.snapshots`.
 
         Raises:
-            StoreUnavailable: none could be read for an I/O error, and the log cannot do without; or the folder cannot be read.
+            StoreUnavailable: an I/O error prevented reading any, and the log does not begin with event 1; or the folder cannot be
+                read.
         """
         found = self.snapshot_seqs()[::-1]
         store_id = self.store_id()
@@ -143,10 +142,10 @@ class FolderReader(FolderListing):
             try:
                 snapshot = snapshot_file.read(self.disk, path, store_id)
             except FileNotFoundError:
-                continue  # pruned by the owner in between
+                continue  # the owner has removed it meanwhile
             except (BadFrame, OSError) as error:
                 unreadable = error if isinstance(error, OSError) else unreadable
-                logger.warning("snapshot %s is passed over, an older one is used: %s", path.name, error)
+                logger.warning("snapshot %s is skipped, an older one is used: %s", path.name, error)
             else:
                 given = True
                 yield snapshot
@@ -157,7 +156,7 @@ class FolderReader(FolderListing):
             raise StoreUnavailable(msg) from unreadable
 
     def whole_snapshots(self, at_most: int, count: int) -> list[int]:
-        """Give the numbers of the newest `count` snapshots up to `at_most` that can be read whole, oldest first."""
+        """Return the sequence numbers of the newest `count` whole snapshots up to `at_most`, oldest first."""
         return [snapshot.seq for snapshot in itertools.islice(self.snapshots(at_most), count)][::-1]
 
     def survey(self) -> Iterator[Stretch | WholeFrame | Damage]:

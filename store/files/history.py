@@ -1,7 +1,7 @@
-"""What becomes of segments that no kept snapshot needs: kept, dropped, or moved to an archive.
+"""Retention: segments that no kept snapshot needs are kept, dropped, or moved to an archive.
 
-Written so that a crash at any point is harmless: segments go oldest first, each removal is synced before the next, and an archived
-copy is on its disk, name included, before the original is removed. When to do it is the snapshotter's business.
+A crash at any point is harmless: segments go oldest first, each removal is synced before the next, and an archived copy is on its
+disk, name included, before the original is removed. The snapshotter decides when retention runs.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ __all__ = ["ARCHIVE", "KINDS", "History"]
 
 KINDS = ("keep", "drop", "archive")
 ARCHIVE = "archive"
-"""Where old segments go, in the data folder itself, unless another folder is named."""
+"""The archive's name in the data folder, unless another folder is given."""
 CHUNK_BYTES = 1 << 20
 
 
 @attrs.frozen
 class History:
-    """`keep`: old segments stay. `drop`: they are removed. `archive`: they are moved to `folder`."""
+    """What happens to old segments: `keep` leaves them, `drop` removes them, `archive` moves them to `folder`."""
 
     kind: str = attrs.field(default="keep", validator=v.in_(KINDS))
     folder: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
-    """The archive; the folder `archive` in the data folder unless given. For one log only."""
+    """The archive of this one log; by default the folder `archive` in the data folder."""
 
     def retire(
         self, disk: Disk, reader: FolderReader, *, synced_seq: int, snapshots_kept: int, is_held: Callable[[], bool] = lambda: False
     ) -> int:
-        """Deal with the segments that end before the oldest of the kept snapshots; gives how many have gone.
+        """Drop or archive the segments that end before the oldest of the kept snapshots; return how many went.
 
-        A snapshot counts only if it can be read whole now and if a power cut cannot take what it folded: else the log might one day
-        begin after all that can be loaded. No more goes once somebody holds the history (`is_held`).
+        A snapshot counts only if it is whole now and its events are synced: otherwise the log might later begin after everything
+        that can be loaded. Nothing more goes once history is held (`is_held`).
 
         Raises:
-            OSError: a file could not be copied or removed. Those that are older have gone, the others are as they were.
+            OSError: a file could not be copied or removed. Older ones have gone, the others are as they were.
             StoreCorrupt: a segment to be archived is damaged; it stays.
             StoreUnavailable: the archive holds another segment of that name, or is the data folder itself.
         """
@@ -58,25 +58,25 @@ class History:
             return 0
         named = [seq for seq in reader.snapshot_seqs() if seq <= synced_seq]
         if len(named) < snapshots_kept or segments[1] > named[-snapshots_kept] + 1:
-            return 0  # told from names alone: snapshots are large
+            return 0  # decided by names alone, because snapshots are large
         whole = reader.whole_snapshots(synced_seq, snapshots_kept)
         if len(whole) < snapshots_kept:
             return 0
         gone = [(first, following) for first, following in itertools.pairwise(segments) if following <= whole[0] + 1]
         if gone:
-            disk.sync_folder(reader.path)  # older snapshots may just have been removed: none may come back without its segments
+            disk.sync_folder(reader.path)  # removed snapshots must not come back without their segments
         for done, (first_seq, following) in enumerate(gone):
             if is_held():
                 return done
             if self.kind == "archive":
                 _copy(disk, reader, self.folder or reader.path / ARCHIVE, first_seq, following)
             disk.remove(reader.segment_path(first_seq))
-            disk.sync_folder(reader.path)  # now, so that a power cut leaves no gap
+            disk.sync_folder(reader.path)  # before the next removal, so that a power cut leaves no gap
         return len(gone)
 
 
 def _copy(disk: Disk, reader: FolderReader, folder: Path, first_seq: int, following: int) -> None:
-    """Have a whole copy of a segment in the archive, up to where the next segment goes on."""
+    """Copy a segment to the archive, up to where the next segment begins, checking every frame."""
     disk.make_folder(folder)
     if disk.is_same_folder(folder, reader.path):
         msg = f"the archive of old segments is the data folder itself: {folder}. Name another one in `Options.history_folder`."
@@ -100,7 +100,7 @@ def _copy(disk: Disk, reader: FolderReader, folder: Path, first_seq: int, follow
         disk.rename(beside, target)
     except OSError:
         with contextlib.suppress(OSError):
-            disk.remove(beside)  # on a full disk, each failed try would leave it fuller
+            disk.remove(beside)  # otherwise each failed attempt would fill a full disk further
         raise
     disk.sync_folder(folder)
     disk.sync_folder(folder.parent)
@@ -128,7 +128,7 @@ def _check_same(disk: Disk, source: Path, target: Path, size: int) -> None:
             size -= len(chunk)
     if not same:
         msg = (
-            f"{target} is there already, and is not the segment that was to be archived. An archive is for one log only: name "
+            f"{target} exists already and is not the segment that was to be archived. An archive is for one log only: name "
             "another folder in `Options.history_folder`."
         )
         raise StoreUnavailable(msg)

@@ -1,6 +1,6 @@
-"""Where a log ends: the last whole frame of its last segment, and whether what comes before and after it may be as it is.
+"""Where a log ends: the last whole frame of its last segment, and whether the bytes before and after it prove damage.
 
-Only looks. What is done about a torn end, and everything else that the owner of a folder does, is in `folder`.
+Nothing is changed here. What the owner does about a torn end is in `segment_recovery`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["LogEnd", "check_beginning", "check_link", "find_end"]
 
 
 TAIL_BYTES = 1 << 16
-"""So much of a segment's end is read first to find its last frame; a larger one takes another look."""
+"""How many bytes of a segment's end are read first to find its last frame; a larger frame takes another read."""
 
 
 @attrs.frozen
@@ -32,27 +32,27 @@ class LogEnd:
     """The end of a log, in its last segment."""
 
     position: sg.ScanPosition
-    """Behind the last whole frame."""
+    """The position behind the last whole frame."""
     size: int
-    """Of the segment in bytes, a torn end included."""
+    """Bytes of the segment, a torn end included."""
     frames: int
-    """Whole ones in the segment."""
+    """How many whole frames the segment has."""
     epoch: int
-    """The last one that wrote."""
+    """The epoch of the last owner that wrote."""
     frame_index: FrameIndex
-    """Where some of its frames begin."""
+    """The index of the segment."""
 
     @property
     def is_clean(self) -> bool:
-        """Whether its owner closed it, or had not begun to write."""
+        """Whether the last owner closed the log, or wrote nothing."""
         return (self.position.sealed or not self.position.seq - 1) and not self.position.problem
 
 
 def find_end(reader: FolderReader, path: Path, header: sg.SegmentHeader, void_after: int | None) -> LogEnd:
-    """Read the last segment up to where it is whole, or to where it is void.
+    """Return where the last segment ceases to be whole, or becomes void.
 
     Raises:
-        StoreCorrupt: something that was synced is not there as it was.
+        StoreCorrupt: a frame that was synced is missing or changed.
         OSError: it cannot be read.
     """
     disk = reader.disk
@@ -62,7 +62,7 @@ def find_end(reader: FolderReader, path: Path, header: sg.SegmentHeader, void_af
         frames += 1
         epoch = parsed.epoch
         frame_index.add(position.offset, position.seq, position.chain)
-    if void_after is not None and position.seq <= void_after:  # synced in this very process: no tear can explain it
+    if void_after is not None and position.seq <= void_after:  # synced by this process, so it cannot be torn
         raise sg.damaged(path, position.offset, position.seq, position.problem or f"synced up to {void_after}, it ends before")
     if position.problem and sg.proof_of_sync(disk, path, header, position):
         raise sg.damaged(path, position.offset, position.seq, position.problem)
@@ -70,16 +70,16 @@ def find_end(reader: FolderReader, path: Path, header: sg.SegmentHeader, void_af
 
 
 def check_link(reader: FolderReader, segments: list[int], header: sg.SegmentHeader) -> tuple[Path, int] | None:
-    """The last segment must continue the one before it, up to that one's end; gives what of that one is void: from where.
+    """Check that the last segment continues the one before it; return the path and offset where that one becomes void, if it does.
 
-    A small one is read whole, which costs nothing. Of another, what is further back is read when it is folded, as that of all
-    earlier segments.
+    A small segment is read whole, which costs little. Of a larger one only the end is read; the rest is checked when it is folded,
+    as in all earlier segments.
 
     Raises:
-        StoreCorrupt: it does not.
-        OSError: one cannot be read.
+        StoreCorrupt: the last segment does not continue the one before it.
+        OSError: one of them cannot be read.
     """
-    if len(segments) < 2:  # noqa: PLR2004 - there is no joint in fewer than two
+    if len(segments) < 2:  # noqa: PLR2004 - a link takes two
         return None
     before = reader.segment_path(segments[-2])
     earlier = sg.read_header(reader.disk, before)
@@ -98,9 +98,10 @@ def check_link(reader: FolderReader, segments: list[int], header: sg.SegmentHead
 
 
 def _end_of_linked_frame(disk: Disk, path: Path, following: sg.SegmentHeader) -> int | None:
-    """Find, from its end, the frame of a segment that the next one continues: gives where it ends, None where it is not found.
+    """Return the offset at which the frame ends that the next segment continues; None if it is not found.
 
-    The hash that the next segment's header holds stands for that frame and for all before it: bytes that give it are that frame.
+    The search begins at the segment's end. The next segment's header holds the chain hash of that frame, which covers all frames
+    before it: bytes with that hash are the frame.
     """
     size, window = disk.size(path), TAIL_BYTES
     while True:
@@ -125,10 +126,10 @@ def _end_of_linked_frame(disk: Disk, path: Path, following: sg.SegmentHeader) ->
 
 
 def check_beginning(reader: FolderReader, first_seq: int, last_seq: int) -> None:
-    """A log that does not begin with the first event needs a snapshot of what was before.
+    """Check that a whole snapshot holds what was before the beginning of the log.
 
     Raises:
-        StoreCorrupt: there is none.
+        StoreCorrupt: there is none, and the log does not begin with event 1.
     """
     if first_seq > 1 and max(reader.whole_snapshots(last_seq, 1), default=0) < first_seq - 1:
         msg = (

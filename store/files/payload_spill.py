@@ -1,6 +1,6 @@
-"""Payloads that wait on the disk instead of in memory. No history: the log has them too, and a crash leaves nothing of this behind.
+"""Payloads that wait on the disk instead of in memory. The log has them too; a crash leaves nothing of these files behind.
 
-What is shelved, and when it is taken down, is the business of who folds the queue (`perdure.events.queue.plain_messages`).
+Which payloads are spilled, and when, is decided in `perdure.events.queue.plain_messages`.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 __all__ = ["PayloadSpill", "Spilled"]
 
 FILE_BYTES = 16 << 20
-"""A file takes no more once it has this size, or a part of all there is, so that there are never many; it goes when all that lies
-in it is gone."""
+"""A file is full at this size, or at a part (`FILE_PART`) of all spilled bytes if that is more, so that there are never many. It is
+removed with the last payload in it."""
 FILE_PART = 16
 
 
 class _File:
-    """A file without a name, which the system removes when it is closed."""
+    """A file without a name, which the operating system removes when it is closed."""
 
     def __init__(self, folder: Path, gone: deque[int]) -> None:
         self.size = 0
         self._gone = gone
-        self.file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with its last payload, by `__del__`
+        self.file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with its last payload
 
     def __del__(self) -> None:
-        """Tell how much room there is again."""
+        """Report the bytes that are free again."""
         self._gone.append(self.size)
 
     def append(self, data: bytes) -> int:
-        """Write at the end; gives where it begins."""
+        """Write at the end; return the offset at which the data begins."""
         at, view = self.size, memoryview(data)
         while view:
             view = view[os.pwrite(self.file.fileno(), view, at + len(data) - len(view)) :]
@@ -46,16 +46,16 @@ class _File:
         return at
 
     def read(self, size: int, at: int) -> bytes:
-        """Read what was written."""
+        """Return bytes that were written."""
         data = os.pread(self.file.fileno(), size, at)
         if len(data) != size:
-            msg = f"{len(data)} bytes of shelved payloads where {size} were written"
+            msg = f"{len(data)} bytes of spilled payloads where {size} were written"
             raise OSError(msg)
         return data
 
 
 class Spilled(Sequence[bytes]):
-    """Payloads on the shelf: read anew each time they are asked for. Raises OSError where that fails."""
+    """Spilled payloads: each access reads them from the file. Raises OSError if that fails."""
 
     __slots__ = ("_at", "_ends", "_file")
 
@@ -66,7 +66,7 @@ class Spilled(Sequence[bytes]):
         self._ends = array("I" if ends[-1] < 1 << 32 else "Q", ends)
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return how many there are."""
         return len(self._ends) - 1
 
     @overload
@@ -76,7 +76,7 @@ class Spilled(Sequence[bytes]):
     def __getitem__(self, index: slice) -> list[bytes]: ...
 
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
-        """Read one payload, or those of a slice at once."""
+        """Return one payload, or those of a slice with one read."""
         if isinstance(index, int):
             index = range(len(self))[index]
             return self._file.read(self._ends[index + 1] - self._ends[index], self._at + self._ends[index])
@@ -90,17 +90,17 @@ class Spilled(Sequence[bytes]):
         return [data[a - base : b - base] for a, b in pairwise(self._ends[start : stop + 1])]
 
     def length(self, index: int) -> int:
-        """Give a payload's size without reading it."""
+        """Return a payload's size in bytes without reading it."""
         return self._ends[index + 1] - self._ends[index]
 
     @property
     def file(self) -> _File:
-        """Where they are."""
+        """The file that holds them."""
         return self._file
 
 
 class PayloadSpill:
-    """Where payloads are put; for one thread that puts, and any that read."""
+    """A place for payloads: one thread puts, any thread reads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -108,19 +108,19 @@ class PayloadSpill:
         self._lock = threading.Lock()
         self._written = 0
         self._gone: deque[int] = deque()
-        """Sizes of files that have gone, which may be told by any thread, at any instruction."""
+        """Sizes of files that were removed; any thread may append, at any instruction."""
 
     @property
     def size(self) -> int:
-        """Bytes that the files take up, with what nobody needs any more; for the thread that puts."""
+        """Bytes that the files take up, payloads included that are no longer needed. For the thread that puts."""
         while self._gone:
             self._written -= self._gone.popleft()
         return self._written
 
     def sparse(self, live: Sequence[tuple[Sequence[bytes], int]]) -> list[bool]:
-        """Tell which of all that was put, each with the bytes of it still needed, lie in files of which most is not.
+        """Return which payloads, each given with its bytes that are still needed, lie in files that are mostly unneeded.
 
-        What is put from now on goes to another file than those.
+        Payloads that are put from now on go to another file.
         """
         needed: Counter[int] = Counter()
         for spilled, size in live:
@@ -130,10 +130,10 @@ class PayloadSpill:
         return [isinstance(spilled, Spilled) and needed[id(spilled.file)] * 2 < spilled.file.size for spilled, _ in live]
 
     def put(self, payloads: list[bytes]) -> Spilled:
-        """Write payloads to the disk and give what stands for them.
+        """Write payloads to the disk and return a sequence that reads them.
 
         Raises:
-            OSError: there is no room, or the disk fails; they are better kept where they are.
+            OSError: the disk is full or fails; the caller keeps them in memory.
         """
         data = b"".join(payloads)
         with self._lock:

@@ -1,4 +1,4 @@
-"""A frame's bytes: header, checksum, hash chain, compression. Where frames lie is `segment`'s business.
+"""The bytes of a frame: header, checksum, hash chain, compression. How frames follow each other in a file is in `segment`.
 
 Frame header, 56 bytes, little endian:
 
@@ -17,7 +17,7 @@ Frame header, 56 bytes, little endian:
         52     4  CRC-32 (zlib) of the 52 bytes before and the stored body, started from the CRC-32 of the store's id
 
 The chain hash of a frame is BLAKE2b with 16 bytes of output (RFC 7693) over header and stored body; as the header holds the
-chain hash of the frame before, each one stands for all of history up to it.
+chain hash of the frame before, each one covers all of history up to it.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ _LAYOUT = struct.Struct("<4sBBHIQIIII16sI")
 HEADER_BYTES = _LAYOUT.size
 _CRC = struct.Struct("<I")
 _COMPRESS_FROM = 384
-"""Smaller bodies hold a message or two: compressing them costs microseconds and saves nothing."""
+"""Bytes from which on a body is compressed. Smaller ones hold a message or two: compressing them costs time and saves nothing."""
 WINDOW_MAX = 1 << 27
 
 _local = threading.local()
 
 
 class BadFrame(Exception):
-    """These bytes are no whole frame; says why."""
+    """The bytes are not a whole frame; the message says why."""
 
 
 class Unfinished(BadFrame):
-    """The bytes end before the frame does: it was torn, or is just being written."""
+    """The bytes end before the frame does: it was torn, or is being written."""
 
 
 @attrs.frozen
@@ -85,7 +85,7 @@ class Header:
 
     @property
     def last_seq(self) -> int:
-        """The sequence number of its last event; for a seal that of the event before it."""
+        """The sequence number of its last event; for a seal, that of the event before it."""
         return self.first_seq + self.count - 1
 
     @property
@@ -95,12 +95,12 @@ class Header:
 
 
 def seed(store_id: bytes) -> int:
-    """Give the start value of a store's checksums, so that a frame of another store is none here."""
+    """Return the start value of a store's checksums, which makes a frame of another store invalid here."""
     return zlib.crc32(store_id)
 
 
 def pack(*, body: bytes, count: int, first_seq: int, epoch: int, unsynced: int, prev: bytes, crc_seed: int) -> tuple[bytes, bytes]:
-    """Give a frame's bytes and its chain hash."""
+    """Return a frame's bytes and its chain hash."""
     flags, stored = 0, body
     if len(body) >= _COMPRESS_FROM:
         compressed = _compressor().compress(body)
@@ -113,15 +113,16 @@ def pack(*, body: bytes, count: int, first_seq: int, epoch: int, unsynced: int, 
 
 
 def chain_after(frame: bytes) -> bytes:
-    """Give the chain hash of a frame's bytes."""
+    """Return the chain hash of a frame's bytes."""
     return blake2b(frame, digest_size=16).digest()
 
 
 def parse(head: bytes) -> Header:
-    """Read a header; nothing it claims is believed before it is within bounds.
+    """Return the header that bytes begin with, once all its values are within bounds.
 
     Raises:
-        BadFrame: it is none, or claims what no frame may have.
+        BadFrame: it is not a header, or a value is out of bounds.
+        Unfinished: the bytes are too few.
     """
     if len(head) < HEADER_BYTES:
         msg = f"{len(head)} bytes where a header of {HEADER_BYTES} should be"
@@ -141,7 +142,8 @@ def check(header: Header, head: bytes, stored: bytes, crc_seed: int) -> None:
     """Check a frame's bytes against its checksum.
 
     Raises:
-        BadFrame: they do not fit.
+        BadFrame: the checksum does not match.
+        Unfinished: the bytes are too few.
     """
     if len(stored) < header.stored_len:
         msg = f"{len(stored)} bytes where a body of {header.stored_len} should be"
@@ -152,9 +154,9 @@ def check(header: Header, head: bytes, stored: bytes, crc_seed: int) -> None:
 
 
 def decompress(header: Header, stored: bytes) -> bytes:
-    """Give a frame's body.
+    """Return a frame's body, decompressed.
 
-    zstandard ignores a limit on the output where the data claims a size, so the claim is checked first.
+    zstandard ignores a limit on the output if the data claims a size, so the claim is checked first.
 
     Raises:
         BadFrame: it is not what the header says.
@@ -168,7 +170,7 @@ def decompress(header: Header, stored: bytes) -> bytes:
 
 
 def inflate(stored: bytes, raw_len: int) -> bytes:
-    """Decompress to exactly `raw_len` bytes.
+    """Return the decompressed data, exactly `raw_len` bytes.
 
     Raises:
         BadFrame: the data claims or holds another size, or needs a larger window than is allowed.
@@ -189,7 +191,7 @@ def inflate(stored: bytes, raw_len: int) -> bytes:
 
 
 def _compressor() -> zstandard.ZstdCompressor:
-    """Give this thread's compressor: they are dear to make, and not to be shared."""
+    """Return this thread's compressor: making one is expensive, and threads must not share one."""
     made: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
     if made is None:
         made = _local.compressor = zstandard.ZstdCompressor(level=1)
@@ -197,6 +199,7 @@ def _compressor() -> zstandard.ZstdCompressor:
 
 
 def _decompressor() -> zstandard.ZstdDecompressor:
+    """Return this thread's decompressor."""
     made: zstandard.ZstdDecompressor | None = getattr(_local, "decompressor", None)
     if made is None:
         made = _local.decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_MAX)

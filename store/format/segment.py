@@ -1,10 +1,10 @@
-r"""A segment file: its name, its header, and reading its frames one after another. Writing is the owner's (`folder`).
+r"""A segment file: its name, its header, and reading its frames one after another. Writing is in `files/segment_writer`.
 
 Segment header, 68 bytes, little endian: magic `PERDURE\0` (8), format version (2), reserved (2), the store's id (16), sequence
 number of its first event (8), epoch of the owner that began it (4), chain hash before its first frame (16), time of creation
 in microseconds since the Unix epoch (8), CRC-32 of the 64 bytes before (4).
 
-A later segment is the word on what an earlier one holds: frames from its first sequence number on are void in the earlier.
+Where segments overlap, the later one wins: in an earlier segment, frames from its first sequence number on are void.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NAME = re.compile(r"log-(\d{20})\.seg")
 
 @attrs.frozen
 class SegmentHeader:
-    """What a segment says of itself."""
+    """The header of a segment."""
 
     store_id: bytes
     first_seq: int
@@ -47,27 +47,27 @@ class SegmentHeader:
 
 
 def file_name(first_seq: int) -> str:
-    """Give the name of the segment that begins with this event."""
+    """Return the name of the segment that begins with an event."""
     return f"log-{first_seq:020d}.seg"
 
 
 def first_seq_of(name: str) -> int | None:
-    """Give the first sequence number of a segment by its file name; None for any other file."""
+    """Return the first sequence number of a segment, from its file name; None for any other file."""
     match = _NAME.fullmatch(name)
     return int(match[1]) if match else None
 
 
 def pack_header(header: SegmentHeader) -> bytes:
-    """Give a segment header's bytes."""
+    """Return a segment header's bytes."""
     head = _LAYOUT.pack(MAGIC, FORMAT, 0, header.store_id, header.first_seq, header.epoch, header.chain, header.created_us, 0)[:-4]
     return head + struct.pack("<I", zlib.crc32(head))
 
 
 def read_header(disk: Disk, path: Path) -> SegmentHeader:
-    """Read a segment's header.
+    """Return a segment's header.
 
     Raises:
-        StoreCorrupt: it is damaged or belongs to another position.
+        StoreCorrupt: it is damaged, or the file has another segment's name.
         StoreUnavailable: a newer version of perdure wrote it.
     """
     with disk.open_read(path) as file:
@@ -86,7 +86,7 @@ def read_header(disk: Disk, path: Path) -> SegmentHeader:
 
 
 def damaged(path: Path, offset: int, seq: int, problem: str) -> StoreCorrupt:
-    """Make the error for damage at one position."""
+    """Return the error for damage at one position."""
     msg = (
         f"{path.name} is damaged at offset {offset}, sequence {seq}: {problem}. Nothing was changed. `perdure verify` lists all "
         "damage; restore the folder from a backup, or read what is whole with perdure.Audit."
@@ -96,7 +96,7 @@ def damaged(path: Path, offset: int, seq: int, problem: str) -> StoreCorrupt:
 
 @attrs.define
 class ScanPosition:
-    """How far a scan has come: the next frame is expected at `offset` with `seq`, after `chain`."""
+    """How far a scan has read: the next frame is expected at `offset` with `seq`, after the chain hash `chain`."""
 
     offset: int
     seq: int
@@ -104,10 +104,11 @@ class ScanPosition:
     sealed: bool = False
     """The last frame read was a seal."""
     problem: str = ""
-    """Why the scan ended before the end of the file; empty if it did not."""
+    """Why the scan ended before the end of the file; empty if it reached the end."""
     unfinished: bool = False
-    """That is because the file ends before the frame does."""
+    """The problem is that the file ends before the frame does."""
     size: int = 0
+    """Bytes of the file when the scan began."""
 
 
 def scan(
@@ -120,8 +121,8 @@ def scan(
         path: of the segment.
         header: of the segment.
         position: where to begin.
-        until: frames after this sequence number are not looked at (a later segment has the word on them), but a seal is.
-        bodies: they are wanted; else they are checked, and given empty.
+        until: frames after this sequence number are skipped because a later segment replaces them; a seal is still read.
+        bodies: whether frames have their bodies; otherwise these are checked, and empty in the result.
     """
     crc_seed = fr.seed(header.store_id)
     with disk.open_read(path) as file:
@@ -154,18 +155,20 @@ def scan(
 
 
 def _proves(whole: fr.Header, at: int, missing_seq: int) -> bool:
+    """Return whether a whole frame, `at` bytes behind the bad one, proves that the bad one was synced."""
     return whole.first_seq >= missing_seq and (at == 0 or whole.first_seq == missing_seq or whole.synced_before > missing_seq)
 
 
 def _stray(parsed: fr.Header) -> fr.BadFrame:
+    """Return the error for a whole frame that does not continue the one before it."""
     return fr.BadFrame(f"it does not follow the frame before it (it says sequence {parsed.first_seq})")
 
 
 def proof_of_sync(disk: Disk, path: Path, header: SegmentHeader, position: ScanPosition) -> bool:
-    """Tell whether a later whole frame proves that the bad one at `place` had been synced, so that it is damage, not a tear.
+    """Return whether a later whole frame proves that the bad frame at `position` had been synced, and so is damaged, not torn.
 
-    Writes that were not synced may reach the disk in any order, so a whole frame behind a torn one is no proof by itself; one
-    that was written after a sync is. A frame that is whole but does not follow is damage in any case.
+    Unsynced writes may reach the disk in any order, so a whole frame behind a torn one proves nothing by itself; a frame that was
+    written after a sync does. A frame that is whole but does not follow is damage in any case.
     """
     crc_seed = fr.seed(header.store_id)
     with disk.open_read(path) as file:

@@ -1,9 +1,9 @@
-r"""A snapshot's file: written beside, renamed into place, checked when read. What a snapshot means is not known here.
+r"""A snapshot's file: written under another name, renamed into place, checked when read. Its body is `events/codec`'s.
 
 Header, 60 bytes, little endian: magic `PDSNAP\0\0` (8), format version (2), reserved (2), the store's id (16), sequence number
 (8), body length before compression (8), stored length (8), reserved (4), CRC-32 (4). In version 1 the CRC covers the 56 bytes
-before it and the stored body. In version 2, written piece by piece, both lengths are 0 and the CRC covers the 56 bytes; behind the
-body are, in 20 bytes, the two lengths (8 each) and the CRC-32 of all that is before.
+before it and the stored body. In version 2, which is written piece by piece, both lengths are 0 and the CRC covers the 56 bytes. A
+trailer of 20 bytes behind the body holds the two lengths (8 each) and the CRC-32 of all bytes before.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ READABLE = (1, 2)
 TRAILER_BYTES = 20
 PIECE_BYTES = 1 << 20
 KEPT_BYTES = 4 << 20
-"""A body of up to this size is kept in memory when its file is read; a larger one is read again when it is asked for."""
+"""A body of up to this many bytes stays in memory when its file is read; a larger one is read again at each access."""
 SNAPSHOT_BYTES_MAX = 1 << 42
 _LAYOUT = struct.Struct("<8sHH16sQQQII")
 _LENGTHS = struct.Struct("<QQ")
@@ -43,32 +43,32 @@ _NAME = re.compile(r"snapshot-(\d{20})\.snap")
 
 
 def file_name(seq: int) -> str:
-    """Give the name of the snapshot at a sequence number."""
+    """Return the name of the snapshot at a sequence number."""
     return f"snapshot-{seq:020d}.snap"
 
 
 def seq_of(name: str) -> int | None:
-    """Give the sequence number of a snapshot by its file name; None for any other file."""
+    """Return the sequence number of a snapshot, from its file name; None for any other file."""
     match = _NAME.fullmatch(name)
     return int(match[1]) if match else None
 
 
 def is_unfinished(name: str) -> bool:
-    """Tell whether a file is a snapshot that is being written, or that somebody died over."""
+    """Return whether a name is that of a snapshot that is being written, or whose writer died."""
     return name.endswith(".tmp") and seq_of(name.removesuffix(".tmp") + ".snap") is not None
 
 
 def write(disk: Disk, folder: Path, store_id: bytes, snapshot: Snapshot) -> None:
-    """Write a snapshot so that it is there whole or not at all, whatever happens. It is never whole in memory. Raises OSError."""
+    """Write a snapshot so that it exists whole or not at all. It is never whole in memory. Raises OSError."""
     path = folder / file_name(snapshot.seq)
     beside = path.with_suffix(".tmp")
     for name in disk.names(folder):
-        if is_unfinished(name):  # there is one writer at a time: whoever left this is dead
+        if is_unfinished(name):  # there is one writer at a time, so its writer is dead
             disk.remove(folder / name)
     try:
         fd = disk.create(beside)
         try:
-            for piece in _gathered(_packed(store_id, snapshot)):
+            for piece in _joined(_packed(store_id, snapshot)):
                 disk.write(fd, piece)
             disk.sync(fd)
         finally:
@@ -76,13 +76,13 @@ def write(disk: Disk, folder: Path, store_id: bytes, snapshot: Snapshot) -> None
         disk.rename(beside, path)
     except OSError:
         with contextlib.suppress(OSError):
-            disk.remove(beside)  # on a full disk, each failed try would leave it fuller
+            disk.remove(beside)  # otherwise each failed attempt would fill a full disk further
         raise
     disk.sync_folder(folder)
 
 
 def _packed(store_id: bytes, snapshot: Snapshot) -> Iterator[bytes]:
-    """Give the bytes of a snapshot's file, in pieces of any size."""
+    """Yield the bytes of a snapshot's file, in pieces of any size."""
     head = _LAYOUT.pack(MAGIC, FORMAT, 0, store_id, snapshot.seq, 0, 0, 0, 0)[:-4]
     head += struct.pack("<I", zlib.crc32(head))
     yield head
@@ -98,8 +98,8 @@ def _packed(store_id: bytes, snapshot: Snapshot) -> Iterator[bytes]:
     yield stored + lengths + struct.pack("<I", zlib.crc32(lengths, zlib.crc32(stored, crc)))
 
 
-def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Join small pieces, so that each write is worth its call."""
+def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in pieces of at least `PIECE_BYTES`, but for the last, so that there are few writes."""
     waiting: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -112,10 +112,10 @@ def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def store_id_of(disk: Disk, path: Path) -> bytes:
-    """Give the id of the store that a snapshot says it belongs to.
+    """Return the id of the store that a snapshot names.
 
     Raises:
-        BadFrame: it is too short.
+        BadFrame: the file is too short.
         OSError: it cannot be read.
     """
     with disk.open_read(path) as file:
@@ -128,10 +128,10 @@ def store_id_of(disk: Disk, path: Path) -> bytes:
 
 
 def read(disk: Disk, path: Path, store_id: bytes | None) -> Snapshot:
-    """Read a snapshot; nothing it claims is believed before it is checked.
+    """Return a snapshot after a check of all its bytes; with a `store_id`, it must belong to that store.
 
     Raises:
-        BadFrame: it is damaged.
+        BadFrame: it is damaged or belongs elsewhere.
         OSError: it cannot be read.
     """
     with disk.open_read(path) as file:
@@ -148,26 +148,26 @@ def read(disk: Disk, path: Path, store_id: bytes | None) -> Snapshot:
             size -= TRAILER_BYTES
             raw_len, stored_len = _check_pieces(file, head, size)
         if stored_len != size or raw_len > SNAPSHOT_BYTES_MAX:
-            msg = "its size is not what it says"
+            msg = "its size is not the one that it states"
             raise BadFrame(msg)
         stored = file.read(stored_len) if version != FORMAT else b""
     if version != FORMAT and zlib.crc32(stored, zlib.crc32(head[:-4])) != crc:
-        msg = "its checksum does not fit"
+        msg = "its checksum does not match"
         raise BadFrame(msg)
     if seq != seq_of(path.name) or (store_id is not None and written_by != store_id):
-        msg = "it belongs to another place or another store"
+        msg = "it belongs to another sequence number or another store"
         raise BadFrame(msg)
     if version == FORMAT:
-        return _looked_through(disk, path, seq, raw_len, stored_len)
+        return _checked(disk, path, seq, raw_len, stored_len)
     try:
         return Snapshot(seq, inflate(stored, raw_len))
-    except MemoryError as error:  # asked for in one piece, so nothing was taken yet: an older one may be smaller, or honest
-        msg = f"it says that it needs {raw_len} bytes of memory, and they are not to be had"
+    except MemoryError as error:  # asked for in one piece, so nothing was allocated; an older one may be smaller
+        msg = f"it needs {raw_len} bytes of memory, more than there are"
         raise BadFrame(msg) from error
 
 
 def _check_pieces(file: BinaryIO, head: bytes, stored_len: int) -> tuple[int, int]:
-    """Read a file of version 2 from behind its header to its end, and compare checksums; gives the two lengths."""
+    """Read a file of version 2 behind its header and compare checksums; return the raw and the stored length."""
     crc = zlib.crc32(head)
     left = stored_len + _LENGTHS.size
     lengths = b""
@@ -176,14 +176,14 @@ def _check_pieces(file: BinaryIO, head: bytes, stored_len: int) -> tuple[int, in
         crc = zlib.crc32(piece, crc)
         lengths = (lengths + piece)[-_LENGTHS.size :]
     if left or file.read(4) != struct.pack("<I", crc) or len(lengths) < _LENGTHS.size:
-        msg = "its checksum does not fit"
+        msg = "its checksum does not match"
         raise BadFrame(msg)
     raw_len, claimed = _LENGTHS.unpack(lengths)
     return raw_len, claimed
 
 
-def _looked_through(disk: Disk, path: Path, seq: int, raw_len: int, stored_len: int) -> Snapshot:
-    """Give a snapshot of version 2 after a look at all of its body; one that is not small is not kept in memory."""
+def _checked(disk: Disk, path: Path, seq: int, raw_len: int, stored_len: int) -> Snapshot:
+    """Return a snapshot of version 2 after a check of its whole body, which stays in memory only if it is small."""
     if raw_len <= KEPT_BYTES:
         return Snapshot(seq, b"".join(_pieces(disk, path, raw_len, stored_len)))
     for _ in _pieces(disk, path, raw_len, stored_len):
@@ -192,7 +192,7 @@ def _looked_through(disk: Disk, path: Path, seq: int, raw_len: int, stored_len: 
     def again() -> Iterator[bytes]:
         try:
             yield from _pieces(disk, path, raw_len, stored_len)
-        except (BadFrame, OSError) as error:  # it was whole a moment ago: it has been removed, or replaced
+        except (BadFrame, OSError) as error:  # it was whole a moment ago, so it has been removed or replaced
             msg = f"the snapshot {path} can no longer be read: {error}. Read again from what is there now."
             raise StoreUnavailable(msg) from error
 
@@ -200,16 +200,16 @@ def _looked_through(disk: Disk, path: Path, seq: int, raw_len: int, stored_len: 
 
 
 def _pieces(disk: Disk, path: Path, raw_len: int, stored_len: int) -> Iterator[bytes]:
-    """Decompress a body piece by piece, in little memory, whatever it claims.
+    """Yield the decompressed body in pieces, in little memory whatever the data claims.
 
     Raises:
-        BadFrame: it is not as long as told, or not compressed data at all.
+        BadFrame: it has another length than stated, or is not compressed data.
         OSError: it cannot be read.
     """
     total = 0
     with disk.open_read(path) as file:
         file.seek(_LAYOUT.size)
-        part: Any = _Part(file, stored_len)
+        part: Any = _FilePart(file, stored_len)
         try:
             with zstandard.ZstdDecompressor(max_window_size=WINDOW_MAX).stream_reader(part, read_size=PIECE_BYTES) as reader:
                 while piece := reader.read(PIECE_BYTES):
@@ -225,8 +225,8 @@ def _pieces(disk: Disk, path: Path, raw_len: int, stored_len: int) -> Iterator[b
         raise BadFrame(msg)
 
 
-class _Part:
-    """The next so many bytes of a file, as a file."""
+class _FilePart:
+    """A number of bytes of a file, readable like a file."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file

@@ -99,7 +99,7 @@ def test_a_start_without_a_snapshot_reads_each_segment_but_to_fold_it(folder: Pa
 
 def test_who_wants_the_newest_events_reads_no_more_than_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a snapshotter does, or an actor that comes back."""
-    monkeypatch.setattr(frame_index, "APART_BYTES", 10_000)
+    monkeypatch.setattr(frame_index, "INTERVAL_BYTES", 10_000)
     disk = CountingDisk()
     store = SegmentStore(folder, disk=disk)
     store.open()
@@ -117,7 +117,7 @@ def test_who_wants_the_newest_events_reads_no_more_than_them(folder: Path, monke
 
 
 def test_a_place_that_was_cut_away_misleads_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame_index, "APART_BYTES", 1000)
+    monkeypatch.setattr(frame_index, "INTERVAL_BYTES", 1000)
     store = SegmentStore(folder)
     store.open()
     fill(store, 20)

@@ -197,7 +197,7 @@ def test_an_owner_that_cannot_be_noted_still_owns_and_can_let_go(
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing)
         store.open()
-    assert "owner.lock is locked, but who has it" in caplog.text
+    assert "owner.lock is locked, but the pid" in caplog.text
     with pytest.raises(StoreLocked, match="another process") as caught:
         SegmentStore(tmp_path).open()
     assert caught.value.pid is None
