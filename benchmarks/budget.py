@@ -20,13 +20,13 @@ from perdure.actors.requests.pending import PendingRequests, Request
 from perdure.actors.workers.context import Context
 from perdure.actors.workers.pool import Delivery
 from perdure.events.codec import wire
-from perdure.events.codec.runs import LeasedRun, count
 from perdure.events.commands import DoneRun, Publish, Subscription
 from perdure.events.limits import Limits
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.folds import evolve_all
 from perdure.events.queue.outcomes import complete_run
 from perdure.events.queue.state import QueueState
+from perdure.events.runs import LeasedRun, count
 from perdure.events.structures.message_block import LeaseBatch
 from perdure.publishing.publish_future import PublishFuture
 from perdure.store import SegmentStore

@@ -13,8 +13,8 @@ import attrs
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Home
     from perdure.events import vocabulary as ev
-    from perdure.events.codec.commit_size import Size
     from perdure.events.commands import DoneRun
+    from perdure.events.commit_size import Size
 
 
 class Effect(Protocol):

@@ -11,7 +11,7 @@ from perdure.actors.core.actor import Actor
 from perdure.actors.core.messages import Append, BeginTerm, Committed, Restarted, TermBegun, WakeAt
 from perdure.actors.journal.recovery import advance
 from perdure.actors.requests.pending import Request
-from perdure.events.codec.commit_size import measure
+from perdure.events.commit_size import measure
 
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Home
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from perdure.actors.journal.log_state import LogState
     from perdure.actors.requests.pending import PendingRequests
     from perdure.events import vocabulary as ev
-    from perdure.events.codec.commit_size import Size
     from perdure.events.codec.snapshot import States
+    from perdure.events.commit_size import Size
 
 __all__ = ["Decider"]
 

@@ -13,10 +13,10 @@ from perdure.actors.core.messages import Append, BeginTerm, Committed, Restarted
 from perdure.actors.journal.encoding_errors import UNWRITABLE, turn_away
 from perdure.actors.requests.answers import Settle, SettleAll
 from perdure.events import vocabulary as ev
-from perdure.events.codec.commit_size import measure
-from perdure.events.codec.runs import Run, count
 from perdure.events.codec.wire import encode
+from perdure.events.commit_size import measure
 from perdure.events.errors import StoreUnavailable, another
+from perdure.events.runs import Run, count
 from perdure.store.format import frame as store_frame
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ FRAME_BYTES_MAX = 32 << 20
 
 
 def _check_frame(body: bytes, events: int) -> None:
-    """Raise ValueError if no store takes this as one frame; deciders keep within that bound (`events/codec/commit_size`)."""
+    """Raise ValueError if no store takes this as one frame; deciders keep within that bound (`events/commit_size`)."""
     if len(body) > store_frame.FRAME_BYTES_MAX or events > store_frame.COUNT_MAX:
         msg = (
             f"{events:,} events of {len(body):,} bytes are more than one frame takes ({store_frame.COUNT_MAX:,} events, "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from perdure.actors.journal.decider import Decider
 from perdure.actors.requests.result_waiters import Awaiting
-from perdure.events.codec.commit_size import Size, check_commit, measure
+from perdure.events.commit_size import Size, check_commit, measure
 from perdure.events.errors import PerdureError, as_refusal
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.folds import evolve_all

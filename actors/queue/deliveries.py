@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from perdure.actors.core.messages import Pressed, Tell
 from perdure.actors.workers.pool import Delivery
 from perdure.actors.workers.worker_messages import Deliver, Subscribe
-from perdure.events.codec.runs import LeasedRun, count
 from perdure.events.commands import ReassertLease, Subscription
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.outcomes import current
 from perdure.events.queue.state import FOREVER
+from perdure.events.runs import LeasedRun, count
 from perdure.events.structures.message_block import BLOCK_MESSAGES, LeaseBatch
 
 if TYPE_CHECKING:

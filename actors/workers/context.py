@@ -13,8 +13,8 @@ import attrs
 import msgspec
 
 from perdure.actors.core.texts import plain_text
-from perdure.events.codec.commit_size import Size, check_commit, draft_bytes
 from perdure.events.commands import Extend
+from perdure.events.commit_size import Size, check_commit, draft_bytes
 from perdure.events.errors import PayloadTooLarge
 from perdure.events.keyword_options import shows
 from perdure.events.public_names import public

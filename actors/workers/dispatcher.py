@@ -15,8 +15,8 @@ from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.pending import Request
 from perdure.actors.workers.pool import Delivery, Pool, Retire
 from perdure.actors.workers.worker_messages import StartWorker, Subscribe, WorkerDown
-from perdure.events.codec.commit_size import check_commit, measure
 from perdure.events.commands import ExpireLease, Extend, Fail, Release, Subscription
+from perdure.events.commit_size import check_commit, measure
 from perdure.events.errors import as_refusal
 from perdure.events.handlers import elasticity
 from perdure.events.handlers import registry as rules

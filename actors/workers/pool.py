@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.execution.child_process import HandlerProcess
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.events.queue.message import Message
+    from perdure.events.structures.message import Message
     from perdure.events.vocabulary import FailureNote, Leased
 
 __all__ = ["DONE", "Delivery", "Pool", "Rate", "Retire", "RunTimes"]

@@ -48,7 +48,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         "snapshot",
         "simulation",
         SCENARIOS,
-        (Edit("perdure.events.codec.snapshot", "**rest))", '**{**rest, "attempts": 0}))'),),
+        (Edit("perdure.events.codec.queue_snapshot", "**rest))", '**{**rest, "attempts": 0}))'),),
     ),
     Bug(
         "a group delivers its next message while one is in flight",
@@ -157,7 +157,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         "snapshot",
         "simulation",
         SCENARIOS,
-        (Edit("perdure.events.codec.snapshot", 'dict(plain.get("ticks", {}))', "{}"),),
+        (Edit("perdure.events.codec.queue_snapshot", 'dict(plain.get("ticks", {}))', "{}"),),
     ),
     Bug(
         "an elastic handler grows past its bound",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.journal.recovery import recover
 from perdure.chaos.oracle.reference_model import BrokenContract, ReferenceModel, require
 from perdure.events import vocabulary as ev
-from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers, dump_queue
+from perdure.events.codec.queue_snapshot import dump_queue
+from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers
 from perdure.events.queue.lookup import look_up
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from perdure.events.queue.plain_messages import hand_out, ready_queue_of
+from perdure.events.queue.spilling import spill_payloads
 from perdure.events.structures.block_index import stretches
 from perdure.events.structures.id_index import IdRun
 from perdure.events.structures.message_block import LeaseBatch, MessageBlock
-from perdure.events.structures.spilling import spill_payloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

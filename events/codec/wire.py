@@ -20,9 +20,9 @@ import attrs
 import msgspec
 
 from perdure.events import vocabulary as ev
-from perdure.events.codec.runs import CompletedRun, LeasedRun, PublishedRun, Run, expand
 from perdure.events.codec.upcast import OLD_FIELDS, upcast
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
+from perdure.events.runs import CompletedRun, LeasedRun, PublishedRun, Run, expand
 from perdure.events.structures.id_index import IdRun
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.events import vocabulary as ev
-from perdure.events.codec.commit_size import measure
 from perdure.events.commands import Death, ReplayItem
+from perdure.events.commit_size import measure
 from perdure.events.errors import UnknownMessage
 from perdure.events.public_names import with_public_names
 

@@ -9,7 +9,6 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perdure.events import vocabulary as ev
-from perdure.events.codec.runs import LeasedRun
 from perdure.events.commands import (
     Cancel,
     CheckOut,
@@ -32,12 +31,13 @@ from perdure.events.limits import Limits
 from perdure.events.queue import outcomes, publishing
 from perdure.events.queue.endings import no_result, results, without_result
 from perdure.events.queue.state import FOREVER, QueueState
+from perdure.events.runs import LeasedRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from perdure.events.queue.message import Message
     from perdure.events.structures.heap_set import HeapSet
+    from perdure.events.structures.message import Message
 
 __all__ = [
     "LEASES_MAX",

@@ -13,20 +13,23 @@ from perdure.events.queue.endings import result_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perdure.events.codec.snapshot import States
+    from perdure.events.queue.dead_letters import DeadLettersState
     from perdure.events.queue.state import QueueState
 
 __all__ = ["contradictions"]
 
 
-def contradictions(states: States) -> list[str]:
-    """List in what the states contradict each other or themselves; costs by leases, dead letters and results, not the backlog."""
-    return [*_dead_letters(states), *_counts(states.queue), *_one_at_a_time(states.queue)]
+def contradictions(queue: QueueState, dead_letters: DeadLettersState) -> list[str]:
+    """Return in what the recovered states contradict each other or themselves.
+
+    Takes time by the number of leases, dead letters and results, not of waiting messages.
+    """
+    return [*_dead_letters(queue, dead_letters), *_counts(queue), *_one_at_a_time(queue)]
 
 
-def _dead_letters(states: States) -> Iterator[str]:
+def _dead_letters(queue: QueueState, dead_letters: DeadLettersState) -> Iterator[str]:
     """A message is in exactly one place."""
-    queue, letters = states.queue, states.dead_letters.letters
+    letters = dead_letters.letters
     known = {(number, letter.event.published.id, letter.event.published.type) for number, letter in letters.items()}
     dead = {(number, entry.id, entry.type) for number, entry in queue.dead.items()}
     if known != dead:

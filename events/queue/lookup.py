@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from perdure.events.queue.message import Status
+from perdure.events.structures.message import Status
 
 if TYPE_CHECKING:
-    from perdure.events.queue.message import Message
     from perdure.events.queue.state import QueueState
+    from perdure.events.structures.message import Message
     from perdure.events.vocabulary import ResultKept
 
 __all__ = ["Lookup", "is_fate", "look_up"]

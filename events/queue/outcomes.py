@@ -9,18 +9,18 @@ from operator import is_
 from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.events import vocabulary as ev
-from perdure.events.codec.commit_size import check_commit, measure
-from perdure.events.codec.runs import CompletedRun
 from perdure.events.commands import Done, DoneRun, ExpireLease, Fail, Orphan, ReassertLease, Release
+from perdure.events.commit_size import check_commit, measure
 from perdure.events.errors import DuplicateKey, PayloadTooLarge
 from perdure.events.queue.dead_letters import letter_bytes
 from perdure.events.queue.endings import after_completion, full_of_letters, no_result, result, room_for_letter
 from perdure.events.queue.publishing import accept, unknown
+from perdure.events.runs import CompletedRun
 
 if TYPE_CHECKING:
     from perdure.events.limits import Limits
-    from perdure.events.queue.message import Message
     from perdure.events.queue.state import QueueState
+    from perdure.events.structures.message import Message
 
 __all__ = ["complete_run", "current", "done", "expire_lease", "fail", "reassert_lease", "release", "take_back"]
 

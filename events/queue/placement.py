@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perdure.events.queue.message import Message, Status
 from perdure.events.queue.plain_messages import ready_queue_of
 from perdure.events.queue.retention import remember
 from perdure.events.queue.state import KeyHolder, KeySlots
 from perdure.events.structures.group import Group
 from perdure.events.structures.heap_set import HeapSet
+from perdure.events.structures.message import Message, Status
 
 if TYPE_CHECKING:
     from perdure.events import vocabulary as ev

@@ -10,10 +10,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from perdure.events import vocabulary as ev
-from perdure.events.codec.runs import PublishedRun
 from perdure.events.commands import DraftRun
 from perdure.events.errors import DuplicateKey, PublishTimeout, QueueFull
 from perdure.events.queue.endings import results, without_result
+from perdure.events.runs import PublishedRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
-from perdure.events.queue.message import Message, QueuePart, Status
 from perdure.events.structures.block_index import BlockIndex
 from perdure.events.structures.heap_set import HeapSet
 from perdure.events.structures.id_index import IdIndex
+from perdure.events.structures.message import Message, QueuePart, Status
 from perdure.events.structures.message_block import LeaseBatch, MessageBlock
 from perdure.events.structures.past_ids import PastIds
 

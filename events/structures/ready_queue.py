@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, TypeAlias
 
-from perdure.events.queue.message import Message, QueuePart
 from perdure.events.structures.heap_set import HeapSet
+from perdure.events.structures.message import Message, QueuePart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

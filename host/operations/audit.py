@@ -12,10 +12,10 @@ import attrs
 from perdure.actors.journal.recovery import recover
 from perdure.arguments.moments import Point, checked_id, moment, not_a_time, point
 from perdure.events import vocabulary as ev
-from perdure.events.codec.runs import count, expand
 from perdure.events.codec.wire import decode_runs
 from perdure.events.errors import HistoryDropped, InvalidMessage, UnknownMessage
 from perdure.events.public_names import public
+from perdure.events.runs import count, expand
 from perdure.events.seconds import shown
 from perdure.operations.dropped_history import MessageDropped, check_kept, tells_its_publication
 from perdure.operations.identities import Identities

@@ -12,8 +12,8 @@ import attrs
 
 from perdure.arguments.choices import check_whole
 from perdure.arguments.moments import checked_id, moment, moment_us
-from perdure.events.codec.commit_size import measure
 from perdure.events.commands import Purge, Replay
+from perdure.events.commit_size import measure
 from perdure.events.errors import DuplicateKey, InvalidMessage, PerdureError, UnknownMessage
 from perdure.events.public_names import public, with_public_names
 from perdure.events.queue.dead_letters import Letter, Selection, Stats, death, full_reason, replay_item

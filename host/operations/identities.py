@@ -9,7 +9,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from perdure.events import vocabulary as ev
-from perdure.events.codec.runs import CompletedRun, PublishedRun
+from perdure.events.runs import CompletedRun, PublishedRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

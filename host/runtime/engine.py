@@ -162,7 +162,7 @@ class Engine:
         for schedule in list(schedules.values()):
             runtime.extensions.add_schedule(schedule)
         runtime.directory.on_supervisor_death = self._replace_supervisor
-        broken = contradictions(states)
+        broken = contradictions(states.queue, states.dead_letters)
         dead_before, out_before = len(states.queue.dead), len(states.queue.leased)
         self._clock.subscribe(lambda: runtime.directory.tell_all(Wake()))
         runtime.directory.enter(Supervisor(runtime, 1))

@@ -18,8 +18,7 @@ from perdure.actors.queue import decision_pass
 from perdure.actors.requests.answers import Settle
 from perdure.chaos import SimulatedSystem
 from perdure.chaos.disk.memory_disk import Killed, MemoryDisk
-from perdure.events import vocabulary
-from perdure.events.codec import commit_size
+from perdure.events import commit_size, vocabulary
 from perdure.events.codec.wire import decode, encode
 from perdure.events.commands import Draft, Fail, Publish, Replay
 from perdure.events.handlers import registry as handler_rules

@@ -18,7 +18,7 @@ import pytest
 import perdure
 from perdure.actors.journal.recovery import recover
 from perdure.events import vocabulary as ev
-from perdure.events.codec.snapshot import dump_queue
+from perdure.events.codec.queue_snapshot import dump_queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,8 @@ import perdure
 from perdure.actors.journal.recovery import recover
 from perdure.chaos.disk.damage import HARMS, DamageCheck, each_flip, make_whole
 from perdure.chaos.disk.store_contract import Lost
-from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers, dump_queue
+from perdure.events.codec.queue_snapshot import dump_queue
+from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers
 from perdure.store import FolderReader, SegmentStore, open_reader, open_target, repair, verify
 from perdure.store.files import log_end
 from perdure.store.format import frame as fr

@@ -23,7 +23,8 @@ from perdure.chaos.disk.memory_disk import MemoryDisk
 from perdure.chaos.processes.forked_child import forked
 from perdure.events import vocabulary as ev
 from perdure.events.codec import wire
-from perdure.events.codec.snapshot import States, fold, pack, unpack
+from perdure.events.codec.snapshot import States, fold
+from perdure.events.codec.snapshot_framing import pack, unpack
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store import FolderReader, SegmentStore, Snapshot, verify
 from perdure.store.format import frame as fr

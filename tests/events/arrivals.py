@@ -13,10 +13,9 @@ from hypothesis import Phase, find, settings
 
 from perdure.events import vocabulary as ev
 from perdure.events.codec import wire
-from perdure.events.codec.commit_size import draft_bytes, measure
-from perdure.events.codec.runs import expand
 from perdure.events.codec.snapshot import States, fold
 from perdure.events.commands import Draft, Fail, Publish, Subscription
+from perdure.events.commit_size import draft_bytes, measure
 from perdure.events.errors import StoreUnavailable
 from perdure.events.handlers.registry import Handler, HandlersState
 from perdure.events.queue import decisions as rules
@@ -24,6 +23,7 @@ from perdure.events.queue.dead_letters import DeadLettersState, replay_item
 from perdure.events.queue.dead_letters import evolve as bury
 from perdure.events.queue.folds import evolve_all
 from perdure.events.queue.state import QueueState
+from perdure.events.runs import expand
 from tests.events import test_wire as strategies
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import Any
 import attrs
 
 from perdure.events import vocabulary as ev
-from perdure.events.codec.snapshot import _OWN
+from perdure.events.codec.queue_snapshot import _OWN
 from perdure.events.commands import Draft
-from perdure.events.queue.message import Message
+from perdure.events.structures.message import Message
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from perdure.events import vocabulary as ev
 from perdure.events.codec import commit_size, wire
-from perdure.events.codec.commit_size import Size, draft_bytes, measure
-from perdure.events.codec.runs import CompletedRun, LeasedRun, PublishedRun, count
 from perdure.events.commands import Done, Draft, Publish, Subscription
+from perdure.events.commit_size import Size, draft_bytes, measure
 from perdure.events.errors import PayloadTooLarge
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.folds import evolve_all
 from perdure.events.queue.state import QueueState
+from perdure.events.runs import CompletedRun, LeasedRun, PublishedRun, count
 from perdure.events.structures.id_index import IdRun
 from perdure.store.format import frame
 from tests.events import test_wire as strategies

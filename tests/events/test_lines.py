@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from perdure.events import vocabulary as ev
-from perdure.events.codec.runs import expand
 from perdure.events.commands import CheckOut, Death, Draft, Fail, Publish, Release, Replay, ReplayItem, Subscription
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.folds import evolve
 from perdure.events.queue.state import QueueState
+from perdure.events.runs import expand
 
 LIMITS = rules.Limits()
 

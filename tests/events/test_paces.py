@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from perdure.events import vocabulary as ev
-from perdure.events.codec.runs import expand
 from perdure.events.commands import Draft, Orphan, Publish, Subscription
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.folds import evolve, evolve_all
 from perdure.events.queue.state import FOREVER, QueueState
+from perdure.events.runs import expand
 
 LIMITS = rules.Limits()
 PACED = Subscription("paced", 4, 4, 5, 0, interval_us=100)

@@ -15,7 +15,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from perdure.events import vocabulary as ev
 from perdure.events.codec import wire
-from perdure.events.codec.runs import count, expand
 from perdure.events.codec.snapshot import States, fold
 from perdure.events.commands import (
     Cancel,
@@ -39,10 +38,11 @@ from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
 from perdure.events.queue import dead_letters as letters
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.folds import evolve_all
-from perdure.events.queue.message import Status
 from perdure.events.queue.outcomes import complete_run
 from perdure.events.queue.state import QueueState
+from perdure.events.runs import count, expand
 from perdure.events.structures import message_block as block
+from perdure.events.structures.message import Status
 from perdure.events.structures.message_block import LeaseBatch
 from tests.events.plain_queue import Plain, PlainQueue
 

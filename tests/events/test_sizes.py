@@ -14,7 +14,6 @@ import attrs
 import pytest
 
 from perdure.events import vocabulary as ev
-from perdure.events.codec.runs import LeasedRun, expand
 from perdure.events.codec.snapshot import States
 from perdure.events.commands import (
     Cancel,
@@ -39,6 +38,7 @@ from perdure.events.queue.dead_letters import DeadLettersState, death, replay_it
 from perdure.events.queue.folds import evolve
 from perdure.events.queue.outcomes import complete_run
 from perdure.events.queue.state import QueueState
+from perdure.events.runs import LeasedRun, expand
 from perdure.events.structures import message_block as block
 from perdure.events.structures.heap_set import HeapSet
 from perdure.events.structures.id_index import IdRun

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perdure.events import vocabulary as ev
-from perdure.events.codec.runs import expand
 from perdure.events.commands import Cancel, CheckOut, Done, Draft, Extend, Fail, Publish, Replay, ReplayItem, Subscription
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.dead_letters import death
 from perdure.events.queue.folds import evolve_all
 from perdure.events.queue.state import QueueState
+from perdure.events.runs import expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable

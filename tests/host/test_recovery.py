@@ -17,7 +17,8 @@ import pytest
 import perdure
 from perdure.actors.journal.recovery import recover
 from perdure.chaos import Fault, MemoryDisk
-from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers, dump_queue
+from perdure.events.codec.queue_snapshot import dump_queue
+from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers
 from perdure.store import FolderReader, SegmentStore
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def test_report_of_a_start(folder: Path, collected: Collected, caplog: pytest.Lo
 
 def test_broken_invariants_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Scenario 57: loudly, and for the host to look at; the log itself is whole, so the system runs."""
-    monkeypatch.setattr("perdure.runtime.engine.contradictions", lambda states: ["two and two are five"])
+    monkeypatch.setattr("perdure.runtime.engine.contradictions", lambda queue, dead_letters: ["two and two are five"])
     with perdure.System(folder) as system:
         assert system.recovery is not None
         assert system.recovery.contradictions == ("two and two are five",)

@@ -15,11 +15,13 @@ import msgspec
 import pytest
 
 import perdure
-from perdure.events.codec.snapshot import States, dump_queue, unpack
+from perdure.events.codec.queue_snapshot import dump_queue
+from perdure.events.codec.snapshot import States
+from perdure.events.codec.snapshot_framing import unpack
+from perdure.events.queue import spilling
 from perdure.events.queue.plain_messages import complete, enter_plain, lease
+from perdure.events.queue.spilling import compact
 from perdure.events.queue.state import QueueState
-from perdure.events.structures import spilling
-from perdure.events.structures.spilling import compact
 from perdure.store import FolderReader
 from perdure.store.files.payload_spill import PayloadSpill
 from perdure.store.format import snapshot_file

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.events.codec.snapshot import dump_queue, load_queue
+from perdure.events.codec.queue_snapshot import dump_queue, load_queue
 from perdure.events.commands import Cancel, Draft, Publish
 from perdure.events.limits import Limits
 from perdure.events.queue import decisions as queue_rules

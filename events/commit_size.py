@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 
 from perdure.events import vocabulary as ev
-from perdure.events.codec.runs import CompletedRun, LeasedRun, PublishedRun
 from perdure.events.errors import PayloadTooLarge
+from perdure.events.runs import CompletedRun, LeasedRun, PublishedRun
 from perdure.events.structures.id_index import IdRun
 
 if TYPE_CHECKING:
