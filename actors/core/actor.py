@@ -113,14 +113,18 @@ class Actor(pykka.ThreadingActor):
 
     def run(self) -> None:
         """Take turns until told to stop."""
-        inbox: Mailbox = self.actor_inbox  # type: ignore[assignment]
         while True:
-            items = inbox.drain(self.patience_s())
+            items = self.receive()
             if self.killed:
                 raise ActorKilled(self.name)
             if not self.turn(items):
                 return
             del items  # or the last of them would stay for as long as nothing comes: a dead actor, a payload
+
+    def receive(self) -> list[Any]:
+        """Wait for messages, no longer than `patience_s`; return all that are there."""
+        inbox: Mailbox = self.actor_inbox  # type: ignore[assignment]
+        return inbox.drain(self.patience_s())
 
     def patience_s(self) -> float | None:
         """Give how long to wait for messages before a turn without any; None: as long as it takes."""

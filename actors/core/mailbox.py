@@ -29,7 +29,7 @@ class Mailbox:
     Our own messages lie in it as they are; Pykka's calls put them in envelopes, which are opened on the way out.
     """
 
-    __slots__ = ("_get_nowait", "_waiters", "empty", "get", "put", "qsize", "within")
+    __slots__ = ("_waiters", "empty", "get", "get_nowait", "put", "qsize", "within")
 
     def __init__(self) -> None:
         # SimpleQueue is written in C and its put is safe even inside a signal handler; ten times faster than Queue.
@@ -38,7 +38,7 @@ class Mailbox:
         self.get = queue.get
         self.empty = queue.empty
         self.qsize = queue.qsize
-        self._get_nowait = queue.get_nowait
+        self.get_nowait = queue.get_nowait
         self.within = self._within
         self._waiters: list[threading.Lock] = []
         """Of those who wait `within` a time; each is a lock held by who waits, and let go by who rings."""
@@ -60,9 +60,9 @@ class Mailbox:
             while rung:
                 self._waiters.append(waiter)  # first known, then a look: who puts and rings does it the other way round
                 with contextlib.suppress(Empty):
-                    return self._get_nowait()
+                    return self.get_nowait()
                 rung = waiter.acquire(timeout=max(0.0, until_s - time.monotonic()))
-            return self._get_nowait()
+            return self.get_nowait()
         finally:
             with contextlib.suppress(ValueError):
                 self._waiters.remove(waiter)
@@ -82,7 +82,7 @@ class Mailbox:
             batch = [self.get(timeout=timeout_s)]
         except Empty:
             return []
-        get_nowait = self._get_nowait
+        get_nowait = self.get_nowait
         try:
             while len(batch) < BATCH_MAX:
                 batch.append(get_nowait())

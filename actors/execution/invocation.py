@@ -9,6 +9,7 @@ import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
+from perdure.actors.core.actor import ActorKilled
 from perdure.actors.core.async_exceptions import take_back, throw
 from perdure.actors.core.messages import StartActor, WhenStaffed
 from perdure.actors.execution.child_process import HandlerProcess
@@ -135,22 +136,63 @@ class Caller:
             self.base = base
         return base.copy()
 
-    def call(self, message: Any, context: Any, deliveries: Sequence[Interruptible]) -> Any:
-        """Call the handler; until `release`, these deliveries can be interrupted. Gives what it returns, raises what it raises."""
-        handler = self._pool.handler
-        variables = self.variables()
-        if handler.kind == "async":
-            return self._await_on_loop(variables.run(handler.call, message, context), variables, deliveries)
+    def call(
+        self, message: Any, context: Any, deliveries: Sequence[Interruptible]
+    ) -> tuple[Any, None] | tuple[None, BaseException]:
+        """Call the handler, here and nowhere else; return (what it returned, None), or (None, what it raised).
+
+        Whatever it raises, SystemExit and the like included, is its own failure and no other's. While it runs, these deliveries can
+        be interrupted.
+
+        Raises:
+            ActorKilled: the worker is to die.
+        """
+        handler, base = self._pool.handler, self.base
+        try:
+            variables = self.variables() if base is None else base.copy()
+            if handler.kind == "thread" and handler.timeout_s is None:  # nothing can interrupt it
+                value = variables.run(handler.call, message, context)
+                if value is not None:
+                    value = self._finish_and_release(value, variables, deliveries)
+            else:
+                value = self._call_stoppable(handler, message, context, variables, deliveries)
+        except ActorKilled:
+            raise
+        except Interrupted:
+            return None, TimeoutError("interrupted by its timeout")
+        except BaseException as error:  # noqa: BLE001 - see above
+            return None, error
+        if self._worker.killed:
+            raise ActorKilled(self._worker.name)
+        return value, None
+
+    def _call_stoppable(
+        self, handler: Callee, message: Any, context: Any, variables: Variables, deliveries: Sequence[Interruptible]
+    ) -> Any:
+        try:
+            self._make_stoppable(handler, context, deliveries)
+            value = variables.run(handler.call, message, context)
+            if handler.kind == "async":
+                return self._await_on_loop(value, variables, deliveries)
+            return value if value is None else self.finish(value, variables, deliveries)
+        finally:
+            self._release(deliveries)
+
+    def _finish_and_release(self, value: Any, variables: Variables, deliveries: Sequence[Interruptible]) -> Any:
+        try:
+            return self.finish(value, variables, deliveries)
+        finally:
+            self._release(deliveries)
+
+    def _make_stoppable(self, handler: Callee, context: Any, deliveries: Sequence[Interruptible]) -> None:
         if handler.kind == "process":
             process = context.process = self.process()
-            _stoppable(deliveries, process.stopper())
-        elif handler.timeout_s is not None:
+            _have_stopped_by(deliveries, process.stopper())
+        elif handler.kind == "thread":
             guard = threading.Lock()  # one for a batch: its deliveries share the thread that is interrupted
             for delivery in deliveries:
                 delivery.guard = guard
                 delivery.thread_id = threading.get_ident()
-        value = variables.run(handler.call, message, context)
-        return value if value is None else self.finish(value, variables, deliveries)
 
     def finish(self, value: Any, variables: Variables, deliveries: Sequence[Interruptible]) -> Any:
         """Return what a plain handler gave in the end: what can be awaited is awaited on the event loop.
@@ -186,14 +228,14 @@ class Caller:
         except LoopDied:
             _close(coroutine, value)
             raise
-        _stoppable(deliveries, lambda _grace_s: running.cancel())
+        _have_stopped_by(deliveries, lambda _grace_s: running.cancel())
         try:
             return running.wait()
         finally:
             self._host.loop_calls.discard(running)
 
-    def release(self, deliveries: Sequence[Interruptible]) -> None:
-        """From here on nobody interrupts this thread; what was thrown and has not struck yet is called back."""
+    def _release(self, deliveries: Sequence[Interruptible]) -> None:
+        """End the time in which this thread can be interrupted; take back an exception that was thrown and is not raised yet."""
         for delivery in deliveries:
             delivery.stop = None
             if delivery.guard is None:
@@ -238,7 +280,7 @@ def _close(*coroutines: Any) -> None:
             coroutine.close()
 
 
-def _stoppable(deliveries: Sequence[Interruptible], stop: Callable[[float], None]) -> None:
+def _have_stopped_by(deliveries: Sequence[Interruptible], stop: Callable[[float], None]) -> None:
     for delivery in deliveries:
         delivery.stop = stop
     if any(delivery.lost for delivery in deliveries):

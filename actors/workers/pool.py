@@ -249,7 +249,7 @@ class Pool:
         still = []
         with contextlib.suppress(Empty):
             while True:
-                item: Any = self.inbox._get_nowait()  # noqa: SLF001 - as the workers
+                item: Any = self.inbox.get_nowait()
                 if not (isinstance(item, Claimed) and item.claim):
                     still.append(item)
         for item in still:

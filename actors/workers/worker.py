@@ -14,7 +14,7 @@ from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.messages import Pace
 from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.event_loop import LoopClosed
-from perdure.actors.execution.invocation import Caller, Interrupted
+from perdure.actors.execution.invocation import Caller
 from perdure.actors.workers.context import Batch, BatchItem, Context, ContextServices
 from perdure.actors.workers.pool import DONE, Delivery, Pool, Retire
 from perdure.events.commands import Done, Fail, Release
@@ -73,11 +73,16 @@ class Worker(Actor):
         self.now_s = contexts.executor.monotonic_s
         self.actor_inbox = pool.inbox
         self.actor_ref.actor_inbox = pool.inbox
+        self.take_next: Callable[[], Any] = pool.inbox.get_nowait
+        """Returns what lies behind the item that was received, or raises Empty."""
         self.finished: list[Delivery] = []
+        """Deliveries whose outcome is not reported yet."""
         self.urgent = False
-        """Somebody may wait for what is finished: it published, or failed, or its result is asked for."""
-        self.told_us = 0.0
+        """One of them may be waited for: it published, or failed, or its result is asked for."""
+        self.reported_us = 0.0
+        """How long a handler call takes, as the dispatcher was told last."""
         self.looked_us = 0
+        """The time when the clock was read last."""
         self.load: Callable[[bytes], Any] | None = None
         self.loads_for: HandlerSpec | None = None
         """The handler with which the loader was asked for."""
@@ -94,50 +99,66 @@ class Worker(Actor):
     def on_start(self) -> None:
         """End the process that a predecessor may have left; find out how messages are decoded."""
         self.caller.end_process()
-        self._simple()  # here, where an error is this worker's death, nobody else's
+        self._refresh()  # here, where an error is the death of this worker alone
 
-    def run(self) -> None:
-        """Take deliveries one by one, or in batches, as fast as they come."""
-        pool = self.pool
-        inbox = pool.inbox
-        take = inbox._get_nowait  # noqa: SLF001 - the hot path
-        since = self.now_s()
-        simple = self._simple()
+    def receive(self) -> list[Any]:
+        """Wait for one item, as the others in the mailbox are for any worker; for a moment only while completions linger."""
+        patience_s = self.patience_s()
+        if patience_s is None:
+            return [self.pool.inbox.get()]
+        try:
+            return [self.pool.inbox.within(patience_s)]
+        except Empty:
+            return []
+
+    def patience_s(self) -> float | None:
+        """See `Actor.patience_s`: completions that linger are reported together with those that come soon."""
+        return LINGER_S if self.finished else None
+
+    def turn(self, items: list[Any]) -> bool:
+        """Handle what was received and what lies in the mailbox behind it; return False when told to retire.
+
+        Outcomes are reported at the end, or earlier where they are many or old. Plain completions of a short handler linger.
+        """
+        simple = self._refresh()
+        if not items:
+            self._report()
+            return True
+        pool, take_next, now_s = self.pool, self.take_next, self.now_s
+        item = items[0]
+        since = now_s()
         while True:
-            try:
-                item: Any = take()
-            except Empty:
-                item = None  # what was handled last does not stay for as long as nothing comes
-                item = self._wait(simple)
-                since = self.now_s()
-                simple = self._simple()
-            if self.killed:
-                raise ActorKilled(self.name)
-            if not self._step(item, simple):
-                return
-            now = self.now_s()
+            if type(item) is Delivery:
+                is_short = pool.handler is simple and item.number & 7 and 0.0 < pool.run_us < SHORT_US
+                if not (is_short and self._handle_simply(item)):
+                    self._handle(item)
+            elif type(item) is Retire and item.claimed_by(self.token):
+                self._report()
+                self.caller.end_process()
+                return False
+            now = now_s()
             if len(self.finished) >= REPORT_MAX or now - since > REPORT_AFTER_S or pool.closed:
                 self._report()
                 since = now
-                simple = self._simple()
-
-    def _wait(self, simple: HandlerSpec | None) -> Any:
-        """Wait for something to do; first for a moment with what is finished, so that it need not be put on record by itself."""
-        if self._lingers(simple):
+                simple = self._refresh()
             try:
-                return self.pool.inbox.within(LINGER_S)
+                item = take_next()
             except Empty:
-                pass
-        self._report()
-        return self.pool.inbox.get()
+                item = None  # what was handled last is not kept for as long as nothing comes
+                break
+            if self.killed:
+                raise ActorKilled(self.name)
+        if not self._lingers(simple):
+            self._report()
+        return True
 
     def _lingers(self, simple: HandlerSpec | None) -> bool:
         pool = self.pool
-        worth = pool.handler is simple and 0.0 < pool.run_us < SHORT_US
-        return bool(self.finished) and worth and not self.urgent and not pool.closed
+        is_short = pool.handler is simple and 0.0 < pool.run_us < SHORT_US
+        return bool(self.finished) and is_short and not self.urgent and not pool.closed
 
-    def _simple(self) -> HandlerSpec | None:
-        """Give the handler as it is now, if it is of the simple kind; and look at the clock."""
+    def _refresh(self) -> HandlerSpec | None:
+        """Read the clock, and take the handler as it is now; return it if it is a simple one."""
         handler = self.pool.handler
         if handler is not self.loads_for:  # its messages may be of another class of that name
             self.load = self.publisher.loader(self.pool.type)
@@ -145,78 +166,6 @@ class Worker(Actor):
             self.simple = handler if handler.is_simple and self.load is not None else None
         self.looked_us = self.clock.now_us()
         return self.simple
-
-    def _handle_simply(self, delivery: Delivery) -> None:
-        """As `_take`, for a plain message and a short handler of which nothing but its outcome is of interest.
-
-        How long it waited and ran is known from every eighth of them, which go the long way.
-        """
-        load, pool, caller = self.load, self.pool, self.caller
-        if type(delivery.lease) is not LeaseBatch or load is None or pool.closed:
-            self._take(delivery)
-            return
-        if delivery.claim.setdefault(0, self.token) is not self.token or delivery.outcome is not None:
-            return
-        try:
-            message = load(delivery.payload)
-        except Exception:  # noqa: BLE001 - the long way says what is wrong with it
-            self._handle(delivery)
-            return
-        delivery.started_us = self.looked_us
-        context = Context(self.contexts, delivery, pool.handler)
-        try:
-            base = caller.base
-            variables = caller.variables() if base is None else base.copy()
-            value = variables.run(pool.handler.call, message, context)
-            if value is not None:
-                caller.finish(value, variables, [delivery])
-        except ActorKilled:
-            raise
-        except BaseException as error:  # noqa: BLE001 - as in `_attempt`
-            self._ended(delivery, self.failures.failure(pool, delivery, error))
-        else:
-            if self.killed:
-                raise ActorKilled(self.name)
-            if context.drafts:
-                self._ended(delivery, Done(*delivery.attempt_ref, tuple(context.drafts)))
-                return
-            pool.processed += 1  # as `_ended` does
-            delivery.outcome = DONE
-            self.finished.append(delivery)
-
-    def turn(self, items: list[Any]) -> bool:
-        """Take what there is, and report unless company may come; how a world without threads runs it, instead of `run`."""
-        simple = self._simple()
-        going_on = all(self._step(item, simple) for item in items)
-        if not (items and going_on and self._lingers(simple)):
-            self._report()
-        return going_on
-
-    def patience_s(self) -> float | None:
-        """See `Actor.patience_s`; for a world without threads."""
-        return LINGER_S if self.finished else None
-
-    def _step(self, item: Any, simple: HandlerSpec | None) -> bool:
-        """Take one thing, the short way where it may be; False when told to retire."""
-        pool = self.pool
-        if pool.handler is simple and type(item) is Delivery and item.number & 7 and 0.0 < pool.run_us < SHORT_US:
-            self._handle_simply(item)
-            return True
-        return self._take(item)
-
-    def _take(self, item: Any) -> bool:
-        """Handle one delivery, if no other worker has it; False when told to retire."""
-        if type(item) is Delivery:
-            if item.claimed_by(self.token) and item.outcome is None:
-                if self.pool.handler.batch_size:
-                    self._handle_batch(item)
-                else:
-                    self._handle(item)
-        elif type(item) is Retire and item.claimed_by(self.token):
-            self._report()
-            self.caller.end_process()
-            return False
-        return True
 
     def _report(self) -> None:
         """Tell the queue what became of what was handled, and the dispatcher how fast it goes."""
@@ -226,36 +175,19 @@ class Worker(Actor):
             self.urgent = False
             pool.rate.add(len(finished), self.now_s())
             self.reporter.report(pool, finished)
-            if not self.told_us / 2 < pool.run_us < self.told_us * 2:
-                self.told_us = pool.run_us
+            if not self.reported_us / 2 < pool.run_us < self.reported_us * 2:
+                self.reported_us = pool.run_us
                 self.directory.tell("dispatcher", Pace(pool.type, pool.run_us))
 
-    def _turned_away(self, delivery: Delivery) -> bool:
-        """Give a delivery back if its handler may no longer start."""
+    # --- beginning and end of an attempt -----------------------------------------------------------------------------------
+
+    def _give_back_if_closed(self, delivery: Delivery) -> bool:
+        """Give a delivery back if its handler may no longer start; return whether that is so."""
         if not self.pool.closed:
             return False
         delivery.outcome = Release(*delivery.attempt_ref, "not started when its handler was stopped")
         self.finished.append(delivery)
         return True
-
-    # --- one message at a time -------------------------------------------------------------------------------------------
-
-    def _handle(self, delivery: Delivery) -> None:
-        if self._turned_away(delivery):
-            return
-        begun = self.now_s()
-        if self.pool.handler.kind == "process":
-            self.caller.process().warm()
-        self._start(delivery)
-        outcome: Done | Fail | Release
-        try:
-            outcome = self._attempt(delivery)
-        except Interrupted:
-            outcome = self.failures.failure(self.pool, delivery, TimeoutError("interrupted by its timeout"))
-        if self.killed:
-            raise ActorKilled(self.name)
-        self._ended(delivery, outcome)
-        self._took((self.now_s() - begun) * 1_000_000)
 
     def _start(self, delivery: Delivery) -> None:
         now_us = delivery.started_us = self.clock.now_us()
@@ -264,60 +196,104 @@ class Worker(Actor):
             if since_us:
                 self.pool.waits.add(max(0, now_us - since_us))
 
-    def _ended(self, delivery: Delivery, outcome: Done | Fail | Release) -> None:
+    def _end(self, delivery: Delivery, outcome: Done | Fail | Release) -> None:
         self.pool.processed += 1
         self.pool.failed += type(outcome) is Fail
         delivery.outcome = outcome
         self.urgent = self.urgent or outcome is not DONE
         self.finished.append(delivery)
 
-    def _took(self, run_us: float) -> None:
+    def _measure(self, run_us: float) -> None:
         pool = self.pool
         pool.run_us = run_us if not pool.run_us else pool.run_us + (run_us - pool.run_us) / 8
         pool.runs.add(run_us)
 
-    def _attempt(self, delivery: Delivery) -> Done | Fail | Release:
-        """Call the handler. Whatever it raises, SystemExit and the like included, fails this attempt and nothing else."""
-        pool = self.pool
-        plain = isinstance(delivery.lease, LeaseBatch)
-        context = Context(self.contexts, delivery, pool.handler)
-        try:
-            publisher = self.publisher
-            if plain:
-                message = publisher.load_plain(pool.type, delivery.payload, delivery.id)
-            else:
-                message = publisher.load(delivery.published)
-        except InvalidMessage as error:
-            return self.failures.undecodable(delivery, error)
-        result = b""
-        try:
-            try:
-                value = self.caller.call(message, context, [delivery])
-                if not plain and (extras := delivery.published.extras) is not None and extras.result_us:
-                    result = self.publisher.dump(value, delivery.id)
-            finally:
-                self.caller.release([delivery])
-        except (ActorKilled, Interrupted):
-            raise
-        except LoopClosed as error:
-            return self._close(delivery, error)
-        except BaseException as error:  # noqa: BLE001 - see above
-            return self.failures.failure(pool, delivery, error)
-        if plain and not context.drafts:
-            return DONE  # type: ignore[no-any-return]
-        return Done(*delivery.attempt_ref, tuple(context.drafts), result)
-
-    def _close(self, delivery: Delivery, error: LoopClosed) -> Release:
-        """Give a message back that has not begun, and have no more handed out: the system is about to stop."""
+    def _failed(self, delivery: Delivery, error: BaseException) -> Fail | Release:
+        """Return the outcome of an attempt that raised; where the host's loop is closed, no later one can begin either."""
+        if not isinstance(error, LoopClosed):
+            return self.failures.failure(self.pool, delivery, error)
         self.pool.closed = True
         self.directory.tell("dispatcher", Pace(self.pool.type, self.pool.run_us))
         return Release(*delivery.attempt_ref, plain_text(error))
 
+    # --- one message at a time -------------------------------------------------------------------------------------------
+
+    def _handle_simply(self, delivery: Delivery) -> bool:
+        """Handle a plain message of a short handler, of which only the outcome is of interest; return False where `_handle` must.
+
+        How long such messages wait and run is known from every eighth of them, which `_handle` takes.
+        """
+        load, pool = self.load, self.pool
+        if type(delivery.lease) is not LeaseBatch or load is None or pool.closed:
+            return False
+        if delivery.claim.setdefault(0, self.token) is not self.token or delivery.outcome is not None:
+            return True
+        try:
+            message = load(delivery.payload)
+        except Exception:  # noqa: BLE001 - `_handle` finds out what is wrong with it
+            return False
+        delivery.started_us = self.looked_us
+        context = Context(self.contexts, delivery, pool.handler)
+        _, error = self.caller.call(message, context, (delivery,))
+        if error is not None:
+            self._end(delivery, self.failures.failure(pool, delivery, error))
+        elif context.drafts:
+            self._end(delivery, Done(*delivery.attempt_ref, tuple(context.drafts)))
+        else:
+            pool.processed += 1  # as `_end` does
+            delivery.outcome = DONE
+            self.finished.append(delivery)
+        return True
+
+    def _handle(self, delivery: Delivery) -> None:
+        """Handle a delivery, with others where they are handled in batches; unless another worker has claimed it."""
+        if not delivery.claimed_by(self.token) or delivery.outcome is not None:
+            return
+        if self.pool.handler.batch_size:
+            self._handle_batch(delivery)
+            return
+        if self._give_back_if_closed(delivery):
+            return
+        begun = self.now_s()
+        if self.pool.handler.kind == "process":
+            self.caller.process().warm()
+        self._start(delivery)
+        self._end(delivery, self._attempt(delivery))
+        self._measure((self.now_s() - begun) * 1_000_000)
+
+    def _attempt(self, delivery: Delivery) -> Done | Fail | Release:
+        """Decode a message, have it handled and encode the result; return the outcome."""
+        pool, publisher = self.pool, self.publisher
+        plain = isinstance(delivery.lease, LeaseBatch)
+        context = Context(self.contexts, delivery, pool.handler)
+        try:
+            if plain:
+                message = publisher.load_plain(pool.type, delivery.payload, delivery.id)
+            else:
+                message = publisher.load(delivery.published)
+        except InvalidMessage as undecodable:
+            return self.failures.undecodable(delivery, undecodable)
+        value, error = self.caller.call(message, context, (delivery,))
+        if error is not None:
+            return self._failed(delivery, error)
+        if plain:
+            return Done(*delivery.attempt_ref, tuple(context.drafts)) if context.drafts else DONE
+        result = b""
+        extras = delivery.published.extras
+        if extras is not None and extras.result_us:
+            try:
+                result = publisher.dump(value, delivery.id)
+            except ActorKilled:
+                raise
+            except BaseException as unfit:  # noqa: BLE001 - the host's own types may raise anything
+                return self.failures.failure(pool, delivery, unfit)
+        return Done(*delivery.attempt_ref, tuple(context.drafts), result)
+
     # --- batches ---------------------------------------------------------------------------------------------------------
 
     def _handle_batch(self, first: Delivery) -> None:
-        """Collect company for the first, call the handler once, and settle each message by itself."""
-        deliveries = [d for d in self._collect(first) if not self._turned_away(d)]
+        """Collect more messages for the first, call the handler once, and settle each message by itself."""
+        deliveries = [d for d in self._collect(first) if not self._give_back_if_closed(d)]
         if not deliveries:
             return
         begun = self.now_s()
@@ -326,23 +302,22 @@ class Worker(Actor):
             self._start(delivery)
             try:
                 message = self.publisher.load(delivery.published)
-            except InvalidMessage as error:
-                self._ended(delivery, self.failures.undecodable(delivery, error))
+            except InvalidMessage as undecodable:
+                self._end(delivery, self.failures.undecodable(delivery, undecodable))
             else:
                 items.append((delivery, BatchItem(self.contexts, delivery, self.pool.handler, message=message)))
-        failed = self._try_batch(items) if items else None
-        if self.killed:
-            raise ActorKilled(self.name)
+        failed: BaseException | None = None
+        if items:
+            batch = Batch([item for _, item in items])
+            _, failed = self.caller.call(batch, batch, [delivery for delivery, _ in items])
         for delivery, item in items:
-            verdict = item.error or failed
-            if isinstance(verdict, LoopClosed):
-                self._ended(delivery, self._close(delivery, verdict))
-            elif verdict is None:
-                plain = isinstance(delivery.lease, LeaseBatch) and not item.drafts
-                self._ended(delivery, DONE if plain else Done(*delivery.attempt_ref, tuple(item.drafts)))
+            error = item.error or failed
+            if error is not None:
+                self._end(delivery, self._failed(delivery, error))
             else:
-                self._ended(delivery, self.failures.failure(self.pool, delivery, verdict))
-        self._took((self.now_s() - begun) * 1_000_000)
+                plain = isinstance(delivery.lease, LeaseBatch) and not item.drafts
+                self._end(delivery, DONE if plain else Done(*delivery.attempt_ref, tuple(item.drafts)))
+        self._measure((self.now_s() - begun) * 1_000_000)
 
     def _collect(self, first: Delivery) -> list[Delivery]:
         handler, inbox = self.pool.handler, self.pool.inbox
@@ -361,20 +336,3 @@ class Worker(Actor):
                 inbox.put(item)  # for whoever is free next, perhaps this one
                 break
         return batch
-
-    def _try_batch(self, items: list[tuple[Delivery, BatchItem[Any]]]) -> BaseException | None:
-        """Call the handler; gives what it raised."""
-        deliveries = [delivery for delivery, _ in items]
-        batch = Batch([item for _, item in items])
-        try:
-            try:
-                self.caller.call(batch, batch, deliveries)
-            finally:
-                self.caller.release(deliveries)
-        except ActorKilled:
-            raise
-        except Interrupted:
-            return TimeoutError("interrupted by its timeout")
-        except BaseException as error:  # noqa: BLE001 - see `_attempt`
-            return error
-        return None

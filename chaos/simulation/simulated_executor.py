@@ -70,6 +70,10 @@ class _Seat:
         return patience_s is not None and self.waits_from_s + patience_s <= now_s
 
 
+def _nothing_more() -> NoReturn:
+    raise Empty
+
+
 class SimulatedExecutor:
     """See `perdure.actors.core.executor.Executor`. For use by one thread."""
 
@@ -108,9 +112,10 @@ class SimulatedExecutor:
 
         def within(timeout_s: float) -> Any:
             self.run_until(lambda: not inbox.empty(), timeout_s)
-            return inbox._get_nowait()  # noqa: SLF001 - an item, or Empty
+            return inbox.get_nowait()
 
         inbox.within = within
+        worker.take_next = _nothing_more  # one item a turn, as the mailbox is shared with other workers
 
     def join(self, actor: Actor, timeout_s: float) -> None:
         """See `Executor.join`."""
