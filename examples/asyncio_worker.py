@@ -1,4 +1,4 @@
-"""An asyncio program that publishes and handles on event loops: a thousand greetings, fifty at a time.
+"""Publish and handle in an asyncio program: a thousand greetings, fifty at a time.
 
 python asyncio_worker.py DATA
 """
@@ -14,18 +14,18 @@ import perdure
 @perdure.message(name="greetings.Greet")
 @attrs.frozen
 class Greet:
-    """Somebody to greet."""
+    """A person to greet."""
 
     name: str
 
 
 async def main(folder: str, count: int = 1000) -> int:
-    """Greet; gives how many were."""
+    """Greet all; return how many messages were completed."""
     system = perdure.System(folder)
 
     @system.handler(Greet, parallelism=50, timeout=10.0)
     async def greet(message: Greet) -> str:
-        await asyncio.sleep(0.001)  # stands for a call over the network
+        await asyncio.sleep(0.001)  # in place of a call over the network
         return f"hello, {message.name}"
 
     async with system:

@@ -1,4 +1,4 @@
-"""A batch job that can be killed at any time: it counts the words of files, and the next run goes on where the last one died.
+"""Count the words of files in a batch job that can be killed at any time: the next run continues where the last one ended.
 
 python batch_job.py DATA FILE...
 """
@@ -14,13 +14,13 @@ import perdure
 @perdure.message(name="words.CountFile")
 @attrs.frozen
 class CountFile:
-    """A file whose words are to be counted."""
+    """A file whose words are counted."""
 
     path: str
 
 
 def main(folder: str, paths: list[str]) -> int:
-    """Count; gives the exit status."""
+    """Count and print; return the exit status."""
     system = perdure.System(folder)
 
     @system.handler(CountFile, parallelism=4, retries=0)
@@ -28,7 +28,7 @@ def main(folder: str, paths: list[str]) -> int:
         return len(Path(task.path).read_text(encoding="utf-8").split())
 
     with system:
-        # The path is the message's id: whatever an earlier run has published already adds nothing.
+        # The path is the message's id: publishing it again after an earlier run adds nothing.
         ids = [system.publish(CountFile(path), id=path, keep_result=3600.0) for path in paths]
         status = 0
         for ident in ids:

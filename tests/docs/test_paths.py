@@ -1,4 +1,4 @@
-"""The docs name files, folders and modules that exist, and every event with its wire tag. What they say is for people to read."""
+"""Check that files, folders and modules named in the docs exist, and that ARCHITECTURE.md lists each event with its wire tag."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def exists(path: str) -> bool:
 
 
 def is_importable(name: str) -> bool:
-    """Find a module, or an attribute of one."""
+    """Return whether a dotted name is a module, or an attribute of one."""
     try:
         if importlib.util.find_spec(name):
             return True
@@ -32,18 +32,18 @@ def is_importable(name: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_path_that_a_page_names_exists(page: Path) -> None:
+def test_each_path_of_a_page_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert [path for path in PATH.findall(text) if not exists(path)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_module_that_a_page_names_exists(page: Path) -> None:
+def test_each_module_of_a_page_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert [name for name in MODULE.findall(text) if not is_importable(name)] == []
 
 
-def test_a_path_that_is_gone_is_noticed() -> None:
+def test_missing_path_is_reported() -> None:
     assert not exists("actors/stage.py")
     assert not is_importable("perdure.actors.stage")
 

@@ -1,6 +1,6 @@
-"""Each scenario that must hold has tests that name it, and docs/SCENARIOS.md says which.
+"""Check that each scenario has tests that name it, and that the tests listed in docs/SCENARIOS.md exist.
 
-`python tests/docs/test_scenarios.py` writes the table anew.
+`python tests/docs/test_scenarios.py` writes the table again.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs" / "SCENARIOS.md"
 HEAD = """# Scenarios and their tests
 
-What must hold, by number, and the tests that prove it: those that name the number in the docstring of the test or of its file.
-Written by `python tests/docs/test_scenarios.py`; a test checks that what it names is there.
+Each row is a scenario that must hold, and the tests that check it. A test belongs to a scenario if its docstring,
+or that of its file, names the number. `python tests/docs/test_scenarios.py` writes this table; a test checks that each listed test
+exists.
 
 | scenario | tests |
 | --- | --- |
@@ -24,7 +25,7 @@ _NAMED = re.compile(r"[Ss]cenarios?\s+((?:\d+(?:,\s*|\s+and\s+|\s+to\s+|\s)?)+)"
 
 
 def numbers(docstring: str) -> set[int]:
-    """Give the scenarios that a docstring names: `Scenarios 3, 5 and 7 to 9`."""
+    """Return the scenarios that a docstring names, for example `Scenarios 3, 5 and 7 to 9`."""
     found: set[int] = set()
     for listed in _NAMED.findall(docstring):
         for first, last in re.findall(r"(\d+)(?:\s+to\s+(\d+))?", listed):
@@ -33,7 +34,7 @@ def numbers(docstring: str) -> set[int]:
 
 
 def by_scenario() -> dict[int, list[str]]:
-    """Give the tests (or whole files) that name each scenario."""
+    """Return the tests (or whole files) that name each scenario."""
     found: dict[int, list[str]] = {number: [] for number in range(1, COUNT + 1)}
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
         path = file.relative_to(ROOT).as_posix()
@@ -62,15 +63,15 @@ def test_each_scenario_has_a_test() -> None:
     assert [number for number, names in by_scenario().items() if not names] == []
 
 
-def test_table_tells_no_tale() -> None:
-    """It may lag behind a new test, and names none that is not there."""
+def test_table_lists_only_tests_that_exist() -> None:
+    """The table may lack a new test, but each test in it exists and names its scenario."""
     rows = re.findall(r"^\| (\d+) \| (.+) \|$", TABLE.read_text(encoding="utf-8"), re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, COUNT + 1))
     found = by_scenario()
     for number, cell in rows:
-        told = re.findall(r"`([^`]+)`", cell)
-        assert told
-        assert set(told) <= set(found[int(number)]), "run: python tests/docs/test_scenarios.py"
+        listed = re.findall(r"`([^`]+)`", cell)
+        assert listed
+        assert set(listed) <= set(found[int(number)]), "run: python tests/docs/test_scenarios.py"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""docs/SECURITY.md: each command of its deployment checklist runs, and says what the page says of a folder that perdure made."""
+"""Run each command of the deployment checklist in docs/SECURITY.md on a folder that perdure made, and compare its output."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a line of the page as a person would, with this interpreter's perdure."""
+    """Run a command of the page with the perdure of this interpreter."""
     words = shlex.split(command.replace("FOLDER", str(folder)))
     if words[0] == "perdure":
         words[:1] = [sys.executable, "-m", "perdure"]
@@ -39,14 +39,14 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_each_line_of_the_checklist_has_a_command() -> None:
-    assert len(COMMANDS) == CHECKLIST.count("\n| ") - 2, "a row without a command, or one that this test does not read"
+    assert len(COMMANDS) == CHECKLIST.count("\n| ") - 2, "a row has no command, or this test cannot read it"
 
 
 OF_THE_FOLDER = [check for check, (command, _) in COMMANDS.items() if "FOLDER" in command]
 
 
 @pytest.mark.parametrize("check", OF_THE_FOLDER)
-def test_command_of_the_checklist_runs_on_a_folder_that_perdure_made(folder: Path, check: str) -> None:
+def test_command_of_the_checklist_runs(folder: Path, check: str) -> None:
     command, expected = COMMANDS[check]
     done = run(command, folder)
     assert done.returncode == 0, done.stderr
@@ -54,8 +54,8 @@ def test_command_of_the_checklist_runs_on_a_folder_that_perdure_made(folder: Pat
         assert done.stdout == ""
 
 
-def test_folder_that_perdure_made_is_its_owners_alone(folder: Path) -> None:
+def test_new_folder_is_private(folder: Path) -> None:
     assert run("stat -c '%a %U' FOLDER", folder).stdout.split()[0] == "700"
     (folder / "note").write_text("x")
     (folder / "note").chmod(0o644)
-    assert run("find FOLDER -perm /077 -type f", folder).stdout.strip().endswith("note"), "the command would tell"
+    assert run("find FOLDER -perm /077 -type f", folder).stdout.strip().endswith("note"), "the command finds an open file"

@@ -1,4 +1,4 @@
-"""The examples do what they say."""
+"""Run each program of examples/ and check its output."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Writes the small folder of the current format that tests/golden/ keeps: same clock, seed and store id, so same history.
+"""Write the small folder of the current format that tests/golden/ keeps: same clock, seed and store id, so the same history.
 
-Run it only for a new format version; a folder that is checked in is never written again.
+Run it only for a new format version. A folder that is checked in is never written again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def make(folder: Path) -> None:
         failed.requeue("broken")
         system.publish(Order("later"), id="later", delay=3600.0)
         system.publish(Order("waits"), id="waits", headers={"a": "b"})
-        system.publish_many([Order(f"plain-{i}") for i in range(4)])  # since format 2: in a parcel, with ids in a row
+        system.publish_many([Order(f"plain-{i}") for i in range(4)])  # since format 2: one message block, with ids in a row
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Folders that older versions wrote, one for each format version: they open, and tell the same history.
+"""Open folders that older versions wrote, one for each format version, and compare their history.
 
-How they were written is in `make.py`.
+They were written by `make.py`.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ HISTORY_1 = [
 
 
 HISTORY_2 = [*HISTORY_1[:-1], *[("Published", "plain")] * 4, ("Stopped", None)]
-"""Format 2 writes plain messages in columns, ids in a row as one, and keeps them in parcels in its snapshot."""
+"""Format 2 writes plain messages in columns, ids in a row as one value, and message blocks in its snapshot."""
 
 
-def test_format_2_tells_its_history() -> None:
-    """Scenario 38: as format 1, and the plain messages one by one."""
+def test_format_2_has_its_history() -> None:
+    """Scenario 38: the events are those of format 1 and one for each plain message."""
     audit = perdure.Audit(FORMAT_2)
     found = [(type(r.event).__name__, r.message_id) for r in audit.events()]
     plain = [ident for _, ident in found[-5:-1]]
@@ -48,8 +48,8 @@ def test_format_2_tells_its_history() -> None:
     assert (then.ready, then.delayed, then.dead_letters, then.completed, then.superseded) == (5, 1, 1, 1, 1)
 
 
-def test_format_1_tells_its_history() -> None:
-    """Scenario 38: names and order of facts, and the state at the end, are pinned."""
+def test_format_1_has_its_history() -> None:
+    """Scenario 38: names and order of the events, and the state at the end, are fixed."""
     audit = perdure.Audit(FORMAT_1)
     assert [(type(r.event).__name__, r.message_id) for r in audit.events()] == HISTORY_1
     assert audit.verify().ok
@@ -58,8 +58,8 @@ def test_format_1_tells_its_history() -> None:
 
 
 @pytest.mark.parametrize(("golden", "ready"), [(FORMAT_1, 1), (FORMAT_2, 5)])
-def test_each_format_runs(tmp_path: Path, golden: Path, ready: int) -> None:
-    """Scenario 38: with its snapshot, and from its events alone, a system opens it with the same messages."""
+def test_system_starts_on_each_format(tmp_path: Path, golden: Path, ready: int) -> None:
+    """Scenario 38: a system starts with the same messages from the snapshot, and from the events alone."""
     for name in ("with", "without"):
         folder = shutil.copytree(golden, tmp_path / name)
         if name == "without":

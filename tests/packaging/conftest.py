@@ -1,6 +1,6 @@
-"""The wheel that the packaging tests look at: built once a session, from a copy of the checkout.
+"""Build the wheel for the packaging tests, once a session, from a copy of the checkout.
 
-What it must hold is in test_wheel.py; which room may import which is in test_import_arrows.py.
+test_wheel.py checks what it holds, test_import_arrows.py which room may import which.
 """
 
 from __future__ import annotations

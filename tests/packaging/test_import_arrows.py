@@ -1,6 +1,6 @@
-"""The arrows between the rooms hold, and the contracts that guard them (in pyproject.toml) do notice a wrong one.
+"""Check the import arrows between the rooms, and that the contracts in pyproject.toml notice a wrong one.
 
-import-linter needs the rooms as one tree on disk, which is what the unpacked wheel is.
+import-linter needs the rooms as one tree on disk. The unpacked wheel is such a tree.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def test_import_arrows(tree: Path) -> None:
         ("", "perdure.chaos", "chaos"),
     ],
 )
-def test_a_wrong_arrow_is_noticed(tree: Path, importer: str, imported: str, contract: str) -> None:
-    """`perdure.newcomer` is a module that host/ does not have yet: the contracts must cover it unasked."""
+def test_wrong_arrow_is_reported(tree: Path, importer: str, imported: str, contract: str) -> None:
+    """A contract covers a module that host/ does not have yet (`perdure.newcomer`) without a line of its own."""
     (tree / "perdure" / "newcomer.py").write_text("", encoding="utf-8")
     (tree / "perdure" / importer / "intruder.py").write_text(f"import {imported}\n", encoding="utf-8")
     result = lint(tree, "--contract", contract)
@@ -68,7 +68,7 @@ def test_a_wrong_arrow_is_noticed(tree: Path, importer: str, imported: str, cont
     ("importer", "imported"),
     [("store", "events"), ("actors", "events"), ("actors", "store"), ("", "actors"), ("chaos", "newcomer")],
 )
-def test_a_right_arrow_is_let_through(tree: Path, importer: str, imported: str) -> None:
+def test_right_arrow_is_accepted(tree: Path, importer: str, imported: str) -> None:
     (tree / "perdure" / "newcomer.py").write_text("", encoding="utf-8")
     (tree / "perdure" / importer / "intruder.py").write_text(f"import perdure.{imported}\n", encoding="utf-8")
     result = lint(tree)

@@ -1,6 +1,6 @@
-"""What a user gets from the wheel: the rooms as one package, typed, licensed, with its command, and nothing else.
+"""Check what the wheel holds: the rooms as one typed package, the licence, the commands, and nothing else.
 
-How the wheel is built is in conftest.py.
+conftest.py builds the wheel.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("wheel")  # built once: where processes share the tests, by one of them
+pytestmark = pytest.mark.xdist_group("wheel")  # one process runs all of these, so the wheel is built once
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROOMS = {"host": "", "actors": "actors/", "chaos": "chaos/", "events": "events/", "store": "store/"}
 
@@ -36,8 +36,8 @@ def test_wheel_installs_only_perdure(names: set[str]) -> None:
     assert {name.split("/")[0] for name in names} == {"perdure", f"perdure-{version}.dist-info"}
 
 
-def test_wheel_holds_each_file_of_each_room_and_no_more(names: set[str], sources: Path) -> None:
-    """A module or data file that works in a checkout and is missing from the wheel is the oldest of packaging bugs."""
+def test_wheel_holds_exactly_the_files_of_the_rooms(names: set[str], sources: Path) -> None:
+    """No module or data file of the checkout is missing from the wheel, and none is added."""
     expected = {
         f"perdure/{prefix}{path.relative_to(sources / folder).as_posix()}"
         for folder, prefix in ROOMS.items()
@@ -47,16 +47,16 @@ def test_wheel_holds_each_file_of_each_room_and_no_more(names: set[str], sources
     assert {name for name in names if name.startswith("perdure/")} == expected
 
 
-def test_wheel_says_that_it_is_typed(names: set[str]) -> None:
+def test_wheel_is_marked_as_typed(names: set[str]) -> None:
     assert "perdure/py.typed" in names
 
 
-def test_wheel_carries_the_licence(wheel: Path) -> None:
+def test_wheel_holds_the_licence(wheel: Path) -> None:
     assert Parser().parsestr(metadata(wheel, "METADATA")).get_all("License-File") == ["LICENSE"]
     assert metadata(wheel, "licenses/LICENSE") == (CHECKOUT / "LICENSE").read_text(encoding="utf-8")
 
 
-def test_wheel_installs_the_command(wheel: Path) -> None:
+def test_wheel_installs_the_commands(wheel: Path) -> None:
     entry_points = ConfigParser()
     entry_points.read_string(metadata(wheel, "entry_points.txt"))
     assert entry_points["console_scripts"]["perdure"] == "perdure.cli.main:main"
@@ -64,6 +64,6 @@ def test_wheel_installs_the_command(wheel: Path) -> None:
     assert entry_points["pytest11"]["perdure"] == "perdure.chaos.pytest_plugin"
 
 
-def test_wheel_carries_the_orders_of_the_demo(wheel: Path) -> None:
+def test_wheel_holds_the_orders_of_the_demo(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         assert archive.read("perdure/demo/orders.jsonl") == (CHECKOUT / "host" / "demo" / "orders.jsonl").read_bytes()
