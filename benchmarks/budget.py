@@ -23,6 +23,7 @@ from perdure.events.codec import wire
 from perdure.events.commands import DoneRun, Publish, Subscription
 from perdure.events.limits import Limits
 from perdure.events.queue import decisions as rules
+from perdure.events.queue import leasing
 from perdure.events.queue.folds import evolve_all
 from perdure.events.queue.outcomes import complete_run
 from perdure.events.queue.state import QueueState
@@ -131,7 +132,7 @@ class _Life:
         lap()
         self.store.sync()
         lap()
-        leased = rules.deliver(state, [self.subscription], now_us)
+        leased = leasing.deliver(state, [self.subscription], now_us)
         evolve_all(state, leased)
         lap()
         self._append(wire.encode([(now_us, [*leased])]), count(leased))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.requests.raised_errors import Raised
     from perdure.events import vocabulary as ev
-    from perdure.events.queue.decisions import Limits
+    from perdure.events.limits import Limits
     from perdure.events.queue.state import QueueState
 
 __all__ = ["PASS_BYTES", "PASS_EVENTS", "DecisionPass"]

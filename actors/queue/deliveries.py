@@ -13,7 +13,7 @@ from perdure.actors.core.messages import Pressed, Tell
 from perdure.actors.workers.pool import Delivery
 from perdure.actors.workers.worker_messages import Deliver, Subscribe
 from perdure.events.commands import ReassertLease, Subscription
-from perdure.events.queue import decisions as rules
+from perdure.events.queue import leasing
 from perdure.events.queue.outcomes import current
 from perdure.events.queue.state import FOREVER
 from perdure.events.runs import LeasedRun, count
@@ -47,16 +47,16 @@ class Deliveries:
         """Hand out what is ready; gives the time at which a limited rate allows more."""
         queue = self._queue
         subscriptions = [s for s, _ in self._flows.values()]
-        leases = rules.deliver(queue.state, subscriptions, now_us)
+        leases = leasing.deliver(queue.state, subscriptions, now_us)
         # No run is longer than a parcel.
-        self.has_more = len(leases) * BLOCK_MESSAGES >= rules.LEASES_MAX and count(leases) >= rules.LEASES_MAX
+        self.has_more = len(leases) * BLOCK_MESSAGES >= leasing.LEASES_MAX and count(leases) >= leasing.LEASES_MAX
         if leases:
             self._hand_out(leases, now_us)
         pace_us = FOREVER
         for subscription in subscriptions:
             if subscription.interval_us:
-                pace_us = min(pace_us, rules.next_pace_us(queue.state, subscription, now_us))
-            ready = rules.pressing(queue.state, subscription)
+                pace_us = min(pace_us, leasing.next_pace_us(queue.state, subscription, now_us))
+            ready = leasing.pressing(queue.state, subscription)
             if ready and self._pressed.get(subscription.type) is not subscription:  # once for each word of it
                 self._pressed[subscription.type] = subscription
                 queue.written.append(Tell(queue.directory, "dispatcher", Pressed(subscription.type, ready)))
@@ -81,7 +81,7 @@ class Deliveries:
             subscription, pool = self._flows[type_name]
             queue.written.append(Deliver(pool, deliveries))
             if subscription.interval_us:
-                queue.apply([rules.pace(queue.state, subscription, len(deliveries), now_us)])
+                queue.apply([leasing.pace(queue.state, subscription, len(deliveries), now_us)])
 
     def subscribe(self, message: Subscribe) -> None:
         """Open, change or close a flow; who dispatches may be new, and know nothing of what its predecessor was to stop."""

@@ -38,6 +38,7 @@ from perdure.events.commands import (
     Tick,
 )
 from perdure.events.errors import PerdureError
+from perdure.events.queue import deadlines, leasing, replays
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.consumer_reports import is_refused
 from perdure.events.queue.endings import excess
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from perdure.actors.requests.raised_errors import Raised
     from perdure.actors.workers.handler_pools import HandlerPools
     from perdure.events.codec.snapshot import States
-    from perdure.events.queue.decisions import Limits
+    from perdure.events.limits import Limits
 
 __all__ = ["Queue"]
 
@@ -113,7 +114,7 @@ class Queue(DecisionPass):
         if not self.figures.has_begun:
             self.figures.has_begun = True
             self.figures.ended_before = {name: attrs.evolve(counts) for name, counts in self.state.by_type.items()}
-            for orphan in rules.orphans(self.state):
+            for orphan in deadlines.orphans(self.state):
                 self.take(orphan, now_us)
             self._call_off_abandoned(now_us)
             self.cut(now_us)
@@ -125,7 +126,7 @@ class Queue(DecisionPass):
     def _keep_bounds(self, now_us: int) -> None:
         """Drop what is kept beyond a bound that was higher before."""
         letters = len(self.state.dead)
-        while beyond := excess(self.state, self.limits, rules.TICK_MAX):
+        while beyond := excess(self.state, self.limits, deadlines.TICK_MAX):
             self.apply(beyond)
             self.cut_where_full(now_us)
         if letters > len(self.state.dead):
@@ -180,7 +181,7 @@ class Queue(DecisionPass):
             self.synced += [Settle(self.pending, request, None) for request in self.idlers]
             self.idlers = []
         self.figures.spilled_bytes = self.state.spilled_bytes
-        next_us = min(rules.next_deadline_us(self.state), pace_us)
+        next_us = min(deadlines.next_deadline_us(self.state), pace_us)
         if self.state.has_spilled and compact(self.state):
             next_us = min(next_us, now_us + MOVE_ON_US)
         if waiting_publishers.waiting:
@@ -284,13 +285,13 @@ class Queue(DecisionPass):
         if again and isinstance(command, Replay):
             command.again = True
         events = self.decide(command, now_us)
-        self.synced.append(Settle(self.pending, request, rules.done_for(self.state, command, events, again=again)))
+        self.synced.append(Settle(self.pending, request, replays.done_for(self.state, command, events, again=again)))
 
     def _report_of_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
         """Record what a manual consumer says of its delivery; it waits to hear whether it still had it."""
         events = self.decide(report, now_us)
         if is_refused(self.state, report, events, sent_again=request.times > 1):
-            self.pending.refuse(request, rules.lease_lost(report.id, report.attempt))
+            self.pending.refuse(request, leasing.lease_lost(report.id, report.attempt))
         else:
             self.synced.append(Settle(self.pending, request, None))
 
@@ -314,18 +315,18 @@ class Queue(DecisionPass):
 
     def _pass_time(self, now_us: int) -> None:
         self.due_at_once = False
-        if rules.next_deadline_us(self.state) > now_us:
+        if deadlines.next_deadline_us(self.state) > now_us:
             return
         ask: list[tuple[int, str, int, int]] = []
         lost: list[ExpireLease] = []
-        for message in rules.overdue(self.state, now_us):
+        for message in deadlines.overdue(self.state, now_us):
             lease = message.lease
             if lease is None:
                 continue
             attempt_ref = (message.number, message.published.id, lease.attempt)
             if lease.holder or message.published.type not in self.deliveries:
                 lost.append(ExpireLease(*attempt_ref, "its lease ran out without a sign of life"))
-                if len(lost) >= rules.TICK_MAX:
+                if len(lost) >= deadlines.TICK_MAX:
                     break
             else:
                 ask.append((*attempt_ref, message.until_us))
@@ -335,7 +336,7 @@ class Queue(DecisionPass):
             self.written.append(Tell(self.directory, "dispatcher", Overdue(ask)))
         skipped_us = self.clock.skipped_us if self.skipped_us else None
         # What came back just now may have outlived its time.
-        due = rules.tick(self.state, now_us, self.limits, skipped_us)
-        self.due_at_once = len(due) >= rules.TICK_MAX or len(lost) >= rules.TICK_MAX
+        due = deadlines.tick(self.state, now_us, self.limits, skipped_us)
+        self.due_at_once = len(due) >= deadlines.TICK_MAX or len(lost) >= deadlines.TICK_MAX
         self.apply(due)
         self.cut_where_full(now_us)

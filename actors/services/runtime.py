@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.executor import Executor
     from perdure.actors.core.tuning import Tuning
     from perdure.actors.workers.publisher import Publisher
-    from perdure.events.queue.decisions import Limits
+    from perdure.events.limits import Limits
     from perdure.store import EventStore
 
 __all__ = ["Runtime"]

@@ -19,7 +19,7 @@ from perdure.events.errors import PayloadTooLarge
 from perdure.events.keyword_options import shows
 from perdure.events.public_names import public
 from perdure.events.publish_options import DEFAULTS, PublishOptions
-from perdure.events.queue.decisions import lease_lost
+from perdure.events.queue.leasing import lease_lost
 from perdure.events.seconds import checked_seconds, whole_us
 
 if TYPE_CHECKING:

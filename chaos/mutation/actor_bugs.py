@@ -100,18 +100,18 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.queue.queue",
-                "        due = rules.tick(self.state, now_us, self.limits, skipped_us)\n",
+                "        due = deadlines.tick(self.state, now_us, self.limits, skipped_us)\n",
                 "        due: list[ev.Event] = []\n",
             ),
             Edit(
-                "perdure.events.queue.decisions",
+                "perdure.events.queue.leasing",
                 "            if has_expired(turn.published, now_us):\n                continue\n",
                 "",
             ),
             Edit(
                 "perdure.actors.queue.queue",
                 "        self._pass_time(now_us)\n        for message in messages:",
-                "        self.apply(rules.tick(self.state, now_us, self.limits))\n"
+                "        self.apply(deadlines.tick(self.state, now_us, self.limits))\n"
                 "        self._pass_time(now_us)\n        for message in messages:",
             ),
         ),

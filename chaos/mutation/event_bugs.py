@@ -83,7 +83,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.events.queue.decisions",
+                "perdure.events.queue.deadlines",
                 "for _, number in _until(state.delayed, now_us) if left",
                 "for _, number in _until(state.delayed, now_us + 1_000_000) if left",
             ),
@@ -94,7 +94,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         "rules",
         "simulation",
         SCENARIOS,
-        (Edit("perdure.events.queue.decisions", "            if len(awake) >= left:\n                break\n", ""),),
+        (Edit("perdure.events.queue.deadlines", "            if len(awake) >= left:\n                break\n", ""),),
     ),
     Bug(
         "the lowest priority is delivered first",
@@ -132,7 +132,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.events.queue.decisions",
+                "perdure.events.queue.leasing",
                 "waits = state.leased or (subscription.interval_us and not _allowed(state, subscription, now_us))",
                 "waits = state.leased",
             ),

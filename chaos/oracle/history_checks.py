@@ -18,7 +18,7 @@ from perdure.chaos.oracle.recorded_events import decoded
 from perdure.chaos.oracle.reference_model import BrokenContract, ReferenceModel, require
 from perdure.chaos.oracle.ticks import Ticks
 from perdure.events import vocabulary as ev
-from perdure.events.queue import decisions as queue_rules
+from perdure.events.queue import deadlines, leasing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,14 +93,14 @@ ONE_EACH = (ev.AttemptFailed, ev.LeaseExpired, ev.Returned, ev.Awakened, ev.Expi
 
 def _check_appends(store: RecordingStore) -> None:
     """Law 7: one append contains at most a full pass and what filled it. In half of all scenarios a full pass is small."""
-    most = max(decision_pass.PASS_EVENTS, queue_rules.TICK_MAX)
+    most = max(decision_pass.PASS_EVENTS, deadlines.TICK_MAX)
     for frame in store.all_frames():
         for _, events in decoded(frame.body, frame.count):
             kinds = Counter(map(type, events))
             ends = sum(kinds[kind] for kind in ONE_EACH)
             require(ends <= most, f"one append handles {ends} attempts and deadlines, where {most} are a full pass")
             leases = kinds[ev.Leased]
-            require(leases <= most + queue_rules.LEASES_MAX, f"one append delivers {leases} messages")
+            require(leases <= most + leasing.LEASES_MAX, f"one append delivers {leases} messages")
 
 
 class _RateLimit:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from perdure.actors.core import mailbox
 from perdure.actors.journal import journal
 from perdure.actors.queue import decision_pass
-from perdure.events.queue import decisions as queue_rules
+from perdure.events.queue import deadlines, leasing
 from perdure.events.structures import message_block
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ SMALL = (
     (mailbox, "BATCH_MAX", 3),
     (decision_pass, "PASS_EVENTS", 2),
     (decision_pass, "PASS_BYTES", 400),
-    (queue_rules, "TICK_MAX", 1),
-    (queue_rules, "LEASES_MAX", 3),
+    (deadlines, "TICK_MAX", 1),
+    (leasing, "LEASES_MAX", 3),
 )
 
 

@@ -22,7 +22,7 @@ from perdure.events import commit_size, vocabulary
 from perdure.events.codec.wire import decode, encode
 from perdure.events.commands import Draft, Fail, Publish, Replay
 from perdure.events.handlers import registry as handler_rules
-from perdure.events.queue import decisions as rules
+from perdure.events.queue import deadlines
 from perdure.events.queue.dead_letters import Selection, replay_item
 from perdure.store import SegmentStore
 from perdure.store.format import frame as store_frame
@@ -55,7 +55,7 @@ def too_long(_runtime: Any, _pool: Any, delivery: Delivery, _error: BaseExceptio
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decision_pass, "PASS_EVENTS", PASS_EVENTS)
-    monkeypatch.setattr(rules, "TICK_MAX", TICK)
+    monkeypatch.setattr(deadlines, "TICK_MAX", TICK)
 
 
 def batches(system: SimulatedSystem, after: int = 0) -> list[list[ev.Event]]:
@@ -104,7 +104,7 @@ def test_all_that_wakes_at_one_instant_comes_out_in_order() -> None:
 
 
 def test_publish_is_answered_while_much_falls_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "TICK_MAX", 1)
+    monkeypatch.setattr(deadlines, "TICK_MAX", 1)
     system = SimulatedSystem()
     with system:
         system.publish_many([Job(n) for n in range(200)], ttl=60.0)

@@ -11,6 +11,7 @@ from perdure.actors.workers.worker_messages import Deliver
 from perdure.events import vocabulary as ev
 from perdure.events.commands import CheckOut, Draft, Publish, Subscription
 from perdure.events.queue import decisions as rules
+from perdure.events.queue import leasing
 from perdure.events.queue.folds import evolve, evolve_all
 from perdure.events.queue.state import QueueState
 
@@ -39,7 +40,7 @@ class Term:
         self.decide(command, now_us)
 
     def lease(self) -> list[ev.Leased]:
-        leases = rules.deliver(self.state, [Subscription("t", 10, 10, 5, 0)], 1)
+        leases = leasing.deliver(self.state, [Subscription("t", 10, 10, 5, 0)], 1)
         evolve_all(self.state, leases)
         return [lease for lease in leases if isinstance(lease, ev.Leased)]
 

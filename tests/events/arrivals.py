@@ -19,6 +19,7 @@ from perdure.events.commit_size import draft_bytes, measure
 from perdure.events.errors import StoreUnavailable
 from perdure.events.handlers.registry import Handler, HandlersState
 from perdure.events.queue import decisions as rules
+from perdure.events.queue import leasing
 from perdure.events.queue.dead_letters import DeadLettersState, replay_item
 from perdure.events.queue.dead_letters import evolve as bury
 from perdure.events.queue.folds import evolve_all
@@ -118,7 +119,7 @@ def _in_the_queue() -> Iterator[tuple[str, bool]]:
         yield f"{name}: from a draft", has(accepted[0])
         message = state.by_id("m1")
         yield f"{name}: in the queue", message is not None and has(message.published)
-        do(list(rules.deliver(state, [Subscription("t", 5, 5, 0, 0)], 1)))
+        do(list(leasing.deliver(state, [Subscription("t", 5, 5, 0, 0)], 1)))
         ended = do(rules.decide(state, Fail(1, "m1", 1, "E", "m", "", 0), 2, LIMITS))
         letter = next(event for event in ended if isinstance(event, ev.DeadLettered))
         yield f"{name}: in its dead letter", has(letter.published)

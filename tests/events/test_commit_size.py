@@ -14,6 +14,7 @@ from perdure.events.commands import Done, Draft, Publish, Subscription
 from perdure.events.commit_size import Size, draft_bytes, measure
 from perdure.events.errors import PayloadTooLarge
 from perdure.events.queue import decisions as rules
+from perdure.events.queue import leasing
 from perdure.events.queue.folds import evolve_all
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import CompletedRun, LeasedRun, PublishedRun, count
@@ -83,7 +84,7 @@ def test_completion_that_is_more_than_a_commit_takes_fails_its_attempt(monkeypat
     state = QueueState()
     limits = rules.Limits()
     evolve_all(state, rules.decide(state, Publish([Draft("one", "t", b"", headers={"h": "x"})]), 1, limits))
-    evolve_all(state, rules.deliver(state, [Subscription("t", 5, 5, 0, 0)], 2))
+    evolve_all(state, leasing.deliver(state, [Subscription("t", 5, 5, 0, 0)], 2))
     children = tuple(Draft(f"child {n}", "t", b"", headers={"h": "\u20ac" * 100}) for n in range(7))
     events = rules.decide(state, Done(1, "one", 1, children), 3, limits)
     assert [type(event) for event in events] == [ev.AttemptFailed, ev.DeadLettered]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from perdure.events import vocabulary as ev
 from perdure.events.codec.snapshot import States
 from perdure.events.commands import Draft, Publish, Subscription
+from perdure.events.queue import deadlines, leasing
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.endings import excess
 from perdure.events.queue.folds import evolve_all
@@ -23,7 +24,7 @@ EVENTS_EACH = 4
 
 @pytest.fixture(autouse=True)
 def few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "TICK_MAX", 3)
+    monkeypatch.setattr(deadlines, "TICK_MAX", 3)
 
 
 def publish(state: QueueState, drafts: list[Draft], now_us: int = 1) -> list[ev.Event]:
@@ -34,8 +35,8 @@ def publish(state: QueueState, drafts: list[Draft], now_us: int = 1) -> list[ev.
 
 def pass_time(state: QueueState, now_us: int) -> list[list[ev.Event]]:
     looks = []
-    while rules.next_deadline_us(state) <= now_us:
-        decided = rules.tick(state, now_us, LIMITS)
+    while deadlines.next_deadline_us(state) <= now_us:
+        decided = deadlines.tick(state, now_us, LIMITS)
         evolve_all(state, decided)
         looks.append(decided)
         assert len(looks) < 1_000, "each look must come further"
@@ -53,7 +54,7 @@ message = st.tuples(
 @given(st.lists(message, min_size=1, max_size=40))
 def test_what_is_due_ends_in_bounded_looks_whatever_comes_together(messages: list[tuple[int, int, bool]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rules, "TICK_MAX", 3)
+        patch.setattr(deadlines, "TICK_MAX", 3)
         state = QueueState()
         publish(
             state,
@@ -67,7 +68,7 @@ def test_what_is_due_ends_in_bounded_looks_whatever_comes_together(messages: lis
             assert all(0 < len(decided) <= 3 * EVENTS_EACH for decided in looks if decided)
             assert len(state.results) <= RESULTS
             for found in state.messages.values():
-                assert not rules.has_expired(found.published, now_us)
+                assert not leasing.has_expired(found.published, now_us)
                 assert found.due_us == 0 or found.due_us > now_us
         assert sum(counts.expired for counts in state.by_type.values()) == sum(expires > 0 for _, expires, _ in messages)
         assert not state.results, "each was kept for 20 us after its end"
@@ -79,11 +80,11 @@ def test_nothing_wakes_or_goes_out_before_all_that_has_expired_is_known() -> Non
     publish(state, [Draft(f"w{n}", "t", b"", expires_us=5) for n in range(10)])
     publish(state, [Draft("lives", "t", b"", expires_us=50)])
     subscriptions = [Subscription("t", 30, 30, 5, 0)]
-    while rules.next_deadline_us(state) <= 5:
-        assert not any(isinstance(event, ev.Awakened) for event in rules.tick(state, 5, LIMITS))
-        handed = [lease.number for lease in rules.deliver(state, subscriptions, 5) if isinstance(lease, ev.Leased)]
+    while deadlines.next_deadline_us(state) <= 5:
+        assert not any(isinstance(event, ev.Awakened) for event in deadlines.tick(state, 5, LIMITS))
+        handed = [lease.number for lease in leasing.deliver(state, subscriptions, 5) if isinstance(lease, ev.Leased)]
         assert handed == [21], "only what has time left"
-        evolve_all(state, rules.tick(state, 5, LIMITS))
+        evolve_all(state, deadlines.tick(state, 5, LIMITS))
     assert state.live == 1
 
 
@@ -118,23 +119,23 @@ def test_orphans_on_record_in_part_are_taken_for_the_same_after_another_crash() 
     publish(state, [Draft(f"m{n}", "t", b"", priority=1) for n in range(6)])
     evolve_all(state, [ev.Leased(n, 1, 0, 5, "", prefetched=n in {1, 2}) for n in range(1, 7)])
     for _ in range(6):
-        first = rules.orphans(state)[0]
+        first = deadlines.orphans(state)[0]
         assert not first.started
         evolve_all(state, rules.decide(state, first, 9, LIMITS))
-    assert not rules.orphans(state)
+    assert not deadlines.orphans(state)
     assert all(found.attempts == 0 for found in state.messages.values())
 
 
 @pytest.mark.parametrize("most", [1, 4, 100])
 def test_leases_are_given_some_at_a_time(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    monkeypatch.setattr(rules, "LEASES_MAX", most)
+    monkeypatch.setattr(leasing, "LEASES_MAX", most)
     state = QueueState()
     for kind in ("a", "b"):
         publish(state, [Draft(f"{kind}{n}", kind, b"") for n in range(5)])
         publish(state, [Draft(f"{kind}p{n}", kind, b"", priority=1) for n in range(5)])
     out = 0
     subscriptions = [Subscription(kind, 8, 8, 5, 0) for kind in ("a", "b")]
-    while leases := rules.deliver(state, subscriptions, 1):
+    while leases := leasing.deliver(state, subscriptions, 1):
         evolve_all(state, leases)
         assert 0 < len(state.leased) - out <= most
         out = len(state.leased)

@@ -8,9 +8,11 @@ from perdure.events import vocabulary as ev
 from perdure.events.commands import Draft, Publish, Subscription
 from perdure.events.handlers import registry as rules
 from perdure.events.handlers.elasticity import QUIET_US, QuietTime, grown, is_underused, shrunk
-from perdure.events.queue.decisions import Limits, decide, deliver
-from perdure.events.queue.decisions import pressing as pressed_by
+from perdure.events.limits import Limits
+from perdure.events.queue.decisions import decide
 from perdure.events.queue.folds import evolve, evolve_all
+from perdure.events.queue.leasing import deliver
+from perdure.events.queue.leasing import pressing as pressed_by
 from perdure.events.queue.state import QueueState
 
 

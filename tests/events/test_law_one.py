@@ -38,6 +38,7 @@ from perdure.events.commands import (
     Tick,
 )
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
+from perdure.events.queue import deadlines, leasing
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.dead_letters import death
 from perdure.events.queue.folds import evolve, evolve_all
@@ -245,14 +246,14 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def deliver(self) -> None:
-        decided = rules.deliver(self.live, self.subscribed, self.now_us)
+        decided = leasing.deliver(self.live, self.subscribed, self.now_us)
         leases = [lease for lease in expand(decided) if isinstance(lease, ev.Leased)]
         assert len({lease.number for lease in leases}) == len(leases)
         limited = [lease for lease in leases if (m := self.live.look(lease.number)) is not None and m.published.type == "b"]
         assert len(limited) <= 2, "a burst is bounded"
         self.take([*decided])
         if limited:
-            self.take([rules.pace(self.live, self.subscribed[1], len(limited), self.now_us)])
+            self.take([leasing.pace(self.live, self.subscribed[1], len(limited), self.now_us)])
 
     @precondition(lambda self: self.live.leased)
     @rule()
@@ -328,16 +329,16 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(step=st.sampled_from([1, 40, 200]))
     def time_passes(self, step: int) -> None:
         self.now_us += step
-        self.take(rules.tick(self.live, self.now_us))
-        for message in list(rules.overdue(self.live, self.now_us)):
+        self.take(deadlines.tick(self.live, self.now_us))
+        for message in list(deadlines.overdue(self.live, self.now_us)):
             assert message.lease is not None
             self.do(ExpireLease(message.number, message.published.id, message.lease.attempt, "overdue"))
-        self.take(rules.tick(self.live, self.now_us))  # what came back may have outlived its time
-        assert rules.next_deadline_us(self.live) > self.now_us
+        self.take(deadlines.tick(self.live, self.now_us))  # what came back may have outlived its time
+        assert deadlines.next_deadline_us(self.live) > self.now_us
 
     @rule()
     def process_dies(self) -> None:
-        for orphan in rules.orphans(self.live):
+        for orphan in deadlines.orphans(self.live):
             self.do(orphan)
         assert not self.live.leased
 
@@ -374,8 +375,8 @@ class QueueMachine(RuleBasedStateMachine):
             assert in_runs == live
         for kind in TYPES:
             everything = [Subscription(kind, 1_000, 1_000, RETRIES, 0)]
-            next_out = expand(rules.deliver(self.live, everything, self.now_us))
-            assert expand(rules.deliver(self.in_runs, everything, self.now_us)) == next_out
+            next_out = expand(leasing.deliver(self.live, everything, self.now_us))
+            assert expand(leasing.deliver(self.in_runs, everything, self.now_us)) == next_out
 
     @invariant()
     def nothing_contradicts_itself(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from perdure.events import vocabulary as ev
 from perdure.events.commands import CheckOut, Death, Draft, Fail, Publish, Release, Replay, ReplayItem, Subscription
 from perdure.events.queue import decisions as rules
+from perdure.events.queue import leasing
 from perdure.events.queue.folds import evolve
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import expand
@@ -31,5 +32,5 @@ def test_replayed_message_is_in_line_though_its_former_entry_was_never_removed()
     buried = state.messages[2].published
     do(state, Fail(2, "b", 1, "E", "m", "", 0, "never"))
     do(state, Replay([ReplayItem(Death(2, 1, 1), buried, 0, [])]))
-    leases = expand(rules.deliver(state, [Subscription("t", 10, 10, 5, 0)], 1))
+    leases = expand(leasing.deliver(state, [Subscription("t", 10, 10, 5, 0)], 1))
     assert [lease.number for lease in leases if isinstance(lease, ev.Leased)] == [1, 2, 3]

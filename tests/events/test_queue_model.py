@@ -36,6 +36,7 @@ from perdure.events.commands import (
 )
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
 from perdure.events.queue import dead_letters as letters
+from perdure.events.queue import deadlines, leasing
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.folds import evolve_all
 from perdure.events.queue.outcomes import complete_run
@@ -193,7 +194,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
 
     @rule(window=st.integers(0, 4), lease=st.sampled_from([0, 60]))
     def deliver(self, window: int, lease: int) -> None:
-        decided = rules.deliver(self.state, [Subscription(kind, window, 2, RETRIES, lease) for kind in TYPES], self.now_us)
+        decided = leasing.deliver(self.state, [Subscription(kind, window, 2, RETRIES, lease) for kind in TYPES], self.now_us)
         leases = [fact for fact in expand(decided) if isinstance(fact, ev.Leased)]
         expected = []
         for kind in TYPES:
@@ -332,7 +333,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         self.now_us += step
         self.settle()
         late = [m for m in self.plain.out() if m.until_us and m.until_us <= self.now_us]
-        assert sorted(m.number for m in rules.overdue(self.state, self.now_us)) == [m.number for m in late]
+        assert sorted(m.number for m in deadlines.overdue(self.state, self.now_us)) == [m.number for m in late]
         for message in sorted(late, key=lambda m: m.number):
             self.do(ExpireLease(*self.place(message), "its lease ran out"))
             self.plain.fail(message, 0, LETTERS)
@@ -340,7 +341,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
 
     def settle(self) -> None:
         """Have the queue look at the clock, as its actor does after each pass."""
-        self.take(rules.tick(self.state, self.now_us, LIMITS))
+        self.take(deadlines.tick(self.state, self.now_us, LIMITS))
         self.plain.time_passes(self.now_us)
 
     # --- agreement -------------------------------------------------------------------------------------------------------
@@ -362,7 +363,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
     def they_agree_on_the_order(self) -> None:
         for kind in TYPES:
             everything = Subscription(kind, 1_000, 1_000, RETRIES, 0)
-            leases = expand(rules.deliver(self.state, [everything], self.now_us))
+            leases = expand(leasing.deliver(self.state, [everything], self.now_us))
             found = [lease.number for lease in leases if isinstance(lease, ev.Leased)]
             assert found == [m.number for m in self.plain.line(kind, self.now_us)]
 
@@ -382,7 +383,9 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         dues = [m.due_us for m in self.plain.live() if m.state == "waiting" and m.due_us > self.now_us]
         ends = [m.expires_us for m in self.plain.live() if m.state == "waiting" and m.expires_us]
         leases = [m.until_us for m in self.plain.out() if m.until_us]
-        assert rules.next_deadline_us(self.state) <= min([*dues, *ends, *leases], default=rules.next_deadline_us(self.state))
+        assert deadlines.next_deadline_us(self.state) <= min(
+            [*dues, *ends, *leases], default=deadlines.next_deadline_us(self.state)
+        )
 
 
 AgainstThePlainQueue.TestCase.settings = settings(

@@ -32,7 +32,7 @@ from perdure.events.commands import (
     Subscription,
     Tick,
 )
-from perdure.events.queue import dead_letters
+from perdure.events.queue import dead_letters, deadlines, leasing
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.dead_letters import DeadLettersState, death, replay_item
 from perdure.events.queue.folds import evolve
@@ -121,10 +121,10 @@ class Bench:
 
     def deliver(self, kind: str = "work", *, lease_us: int = 0, window: int = 3, interval_us: int = 0) -> list[Place]:
         subscription = Subscription(kind, window, window, 1, lease_us, interval_us, 5 if interval_us else 1)
-        leases: Any = rules.deliver(self.queue, [subscription], self.now_us)
+        leases: Any = leasing.deliver(self.queue, [subscription], self.now_us)
         self.take([*leases])
         if leases and interval_us:
-            self.take([rules.pace(self.queue, subscription, 1, self.now_us)])
+            self.take([leasing.pace(self.queue, subscription, 1, self.now_us)])
         places = []
         for lease in expand(leases):
             assert isinstance(lease, ev.Leased)
@@ -135,11 +135,11 @@ class Bench:
 
     def time_passes(self, us: int) -> None:
         self.now_us += us
-        for late in rules.overdue(self.queue, self.now_us):
+        for late in deadlines.overdue(self.queue, self.now_us):
             assert late.lease is not None
             if late.published.id != "head":
                 self.do(ExpireLease(late.number, late.published.id, late.lease.attempt, "late"))
-        self.take(rules.tick(self.queue, self.now_us, LIMITS))
+        self.take(deadlines.tick(self.queue, self.now_us, LIMITS))
 
     def cancel(self, ident: str) -> None:
         assert self.do(Cancel(ident, "off"))
@@ -300,7 +300,7 @@ def plain_runs(bench: Bench) -> None:
         ids = IdRun("01234567-89ab-7000-8000-", bench.serial + 1, 5)
         bench.serial += 5
         bench.do(Publish(DraftRun(kind, ids, [b"r" * PAYLOAD] * 5), fresh=True))
-        leases = rules.deliver(bench.queue, [Subscription(kind, 50, 50, 1, DAY_US)], bench.now_us)
+        leases = leasing.deliver(bench.queue, [Subscription(kind, 50, 50, 1, DAY_US)], bench.now_us)
         bench.take([*leases])
         numbers = [number for lease in leases if isinstance(lease, LeasedRun) for number in lease.numbers]
         completed = complete_run(bench.queue, DoneRun(numbers, [bench.queue.leased[number] for number in numbers]))  # type: ignore[misc]

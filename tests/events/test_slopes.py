@@ -12,6 +12,7 @@ import pytest
 
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Cancel, CheckOut, Done, Draft, Extend, Fail, Publish, Replay, ReplayItem, Subscription
+from perdure.events.queue import deadlines, leasing
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.dead_letters import death
 from perdure.events.queue.folds import evolve_all
@@ -53,7 +54,7 @@ class Bench:
         return f"id{self.n}"
 
     def deliver(self, kind: str = "t") -> list[tuple[int, str, int]]:
-        leases = rules.deliver(self.state, [Subscription(kind, 1, 1, 5, 0)], self.now_us)
+        leases = leasing.deliver(self.state, [Subscription(kind, 1, 1, 5, 0)], self.now_us)
         evolve_all(self.state, leases)
         free_worker_only: list[Any] = expand(leases)
         return [(lease.number, self.state.look(lease.number).published.id, lease.attempt) for lease in free_worker_only]  # type: ignore[union-attr]
@@ -64,9 +65,9 @@ class Bench:
 
     def passes(self, us: int) -> None:
         self.now_us += us
-        rules.next_deadline_us(self.state)
-        evolve_all(self.state, rules.tick(self.state, self.now_us, self.limits))
-        rules.overdue(self.state, self.now_us)
+        deadlines.next_deadline_us(self.state)
+        evolve_all(self.state, deadlines.tick(self.state, self.now_us, self.limits))
+        deadlines.overdue(self.state, self.now_us)
 
 
 def publish_and_handle(bench: Bench, _: int) -> None:
@@ -194,7 +195,7 @@ def test_suspects_that_wait_do_not_slow_a_pass_down() -> None:
         bench = Bench(lambda _: {"type": "t"}, TIMES, rules.Limits())
         for _ in range(waiting):
             bench.publish(type="paused", headers={"a": "b"})
-        leases = rules.deliver(bench.state, [Subscription("paused", waiting, waiting, 5, 0)], 1)
+        leases = leasing.deliver(bench.state, [Subscription("paused", waiting, waiting, 5, 0)], 1)
         evolve_all(bench.state, leases)
         lost: list[Any] = [ev.LeaseExpired(lease.number, 1, "dead", True, 1) for lease in expand(leases)]  # type: ignore[attr-defined]
         evolve_all(bench.state, [*lost, *(ev.Leased(event.number, 2) for event in lost)])

@@ -7,6 +7,7 @@ import pytest
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Done, Draft, DraftRun, ExpireLease, Publish, ReassertLease, Release, Subscription
 from perdure.events.queue import decisions as rules
+from perdure.events.queue import leasing
 from perdure.events.queue.folds import evolve, evolve_all
 from perdure.events.queue.state import QueueState
 
@@ -33,7 +34,7 @@ def lease(attempt: int) -> ev.Leased:
 
 
 def hand_out(state: QueueState) -> None:
-    evolve_all(state, [*rules.deliver(state, [Subscription("t", 10, 10, RETRIES, 0)], 1)])
+    evolve_all(state, [*leasing.deliver(state, [Subscription("t", 10, 10, RETRIES, 0)], 1)])
     assert list(state.leased) == [1]
 
 

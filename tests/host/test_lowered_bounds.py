@@ -12,7 +12,7 @@ import perdure
 from perdure.actors.queue import queue as queue_actor
 from perdure.chaos import SimulatedSystem
 from perdure.chaos.disk.memory_disk import MemoryDisk
-from perdure.events.queue import decisions as rules
+from perdure.events.queue import deadlines
 
 
 @attrs.frozen
@@ -82,7 +82,7 @@ def test_without_handlers_each_death_takes_two_away_until_the_bound_is_kept() ->
 
 
 def test_leases_that_run_out_together_are_lost_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "TICK_MAX", 5)
+    monkeypatch.setattr(deadlines, "TICK_MAX", 5)
     system = SimulatedSystem()
     with system:
         system.publish_many([Job(i) for i in range(23)])

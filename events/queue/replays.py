@@ -1,0 +1,80 @@
+"""Dead letters that are replayed to the queue or purged.
+
+Pure. How a message becomes a dead letter is in `outcomes`; which dead letters are meant is searched in `dead_letters`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from perdure.events import vocabulary as ev
+from perdure.events.commands import Purge
+from perdure.events.errors import DuplicateKey, UnknownMessage
+from perdure.events.queue import publishing
+
+if TYPE_CHECKING:
+    from perdure.events.commands import Death, Replay
+    from perdure.events.limits import Limits
+    from perdure.events.queue.state import QueueState
+
+__all__ = ["done_for", "purge", "replay"]
+
+Events: TypeAlias = list[ev.Event]
+
+
+def _is_dead(state: QueueState, death: Death) -> bool:
+    """Tell whether a message is still this dead letter, and not one that was replayed and died again."""
+    dead = state.dead.get(death.number)
+    return dead is not None and dead.death == death
+
+
+def replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) -> Events:
+    """Bring all dead letters of the command back, or none.
+
+    Raises:
+        UnknownMessage: one of them was replayed or purged since.
+        DuplicateKey: the key of one of them is held by a live message.
+    """
+    events: Events = []
+    keys: set[tuple[str, str]] = set()
+    for item in command.items:
+        published = item.published
+        if not _is_dead(state, item.death):
+            if command.again or command.skips:
+                continue
+            msg = (
+                f"message {published.id} is not the dead letter that was meant any more: it was replayed or purged since. "
+                "`dead_letters.list()` shows those that there are."
+            )
+            raise UnknownMessage(msg)
+        if published.key is not None and published.dedup != "append":
+            key = (published.type, published.key)
+            waits, running = publishing.live(state, key)
+            if waits or running or key in keys:
+                live_id = running or (state.messages[waits].published.id if waits else published.id)
+                msg = (
+                    f"message {published.id} cannot be replayed: its key {published.key!r} is held by the newer message "
+                    f"{live_id}. Replay it when that one has ended, or purge it."
+                )
+                raise DuplicateKey(msg, live_id)
+            keys.add(key)
+        events.append(ev.Replayed(item.death.number, published, item.attempts, item.failures, item.edited))
+    return events
+
+
+def done_for(state: QueueState, command: Replay | Purge, events: Events, *, again: bool) -> int:
+    """Return for how many dead letters the command is done.
+
+    A command that is sent again may have been done before. So a dead letter that no longer exists counts, except that a replay of
+    one that is known to be purged does not.
+    """
+    if not again:
+        return len(events)
+    if isinstance(command, Purge):
+        return len(command.deaths)
+    return sum(state.fates.get(item.death.number) != "purged" for item in command.items)
+
+
+def purge(state: QueueState, command: Purge, _now_us: int, _limits: Limits) -> Events:
+    """Remove those dead letters of the command that still exist."""
+    return [ev.Purged(death.number, command.reason) for death in command.deaths if _is_dead(state, death)]
