@@ -1,4 +1,4 @@
-"""The contract of an event store, held against every kind of it: what goes in comes out, in order, with one owner.
+"""The contract of an event store, run against each implementation: what goes in comes out, in order, with one owner.
 
 What only files can suffer (tears, rot, full disks) is in the other files of this folder.
 """
@@ -101,7 +101,7 @@ def test_an_empty_store_that_was_closed_opens_clean(store: EventStore) -> None:
 
 
 @pytest.mark.parametrize("after", range(15))
-def test_frames_are_those_that_hold_what_is_asked_for(store: EventStore, after: int) -> None:
+def test_frames_are_those_within_the_range(store: EventStore, after: int) -> None:
     store.open()
     frames = fill(store, BODIES)
     assert list(store.frames(after)) == [frame for frame in frames if frame.last_seq > after]
@@ -127,7 +127,7 @@ def test_a_frame_without_events_is_refused(store: EventStore) -> None:
     assert store.last_seq == 0
 
 
-def test_a_seal_is_not_seen_and_changes_no_number(store: EventStore) -> None:
+def test_a_seal_is_no_frame_and_changes_no_number(store: EventStore) -> None:
     store.open()
     frames = fill(store, BODIES[:2])
     store.seal()
@@ -145,7 +145,7 @@ def test_a_second_open_is_refused(store: EventStore) -> None:
 
 
 @pytest.mark.parametrize("way", ["close", "abandon"])
-def test_who_let_go_writes_no_more(store: EventStore, way: str) -> None:
+def test_a_released_store_writes_no_more(store: EventStore, way: str) -> None:
     store.open()
     fill(store, BODIES)
     getattr(store, way)()
@@ -184,7 +184,7 @@ def test_a_snapshot_may_be_empty_and_may_be_made_again(store: EventStore) -> Non
 
 
 def test_what_a_failed_sync_left_is_void_for_the_successor(store: EventStore) -> None:
-    """Scenario 34: refused to its publishers, so it must not come back, nor may a snapshot that folded it."""
+    """Scenario 34: publishers were told that it failed, so neither the frame nor a snapshot that folded it may come back."""
     store.open()
     frames = fill(store, BODIES[:2])
     store.save_snapshot(Snapshot(3, b"kept"))
@@ -213,7 +213,7 @@ def test_a_successor_takes_over_what_is_whole(store: EventStore) -> None:
 # --- reading -----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_reader_of_its_own_sees_what_the_owner_has_written(store: EventStore) -> None:
+def test_a_separate_reader_sees_what_the_owner_has_written(store: EventStore) -> None:
     store.open()
     frames = fill(store, BODIES)
     store.save_snapshot(Snapshot(14, b"state"))
@@ -363,8 +363,8 @@ def test_nothing_is_dropped_while_history_is_held(forgetful: EventStore) -> None
 # --- what only files have ----------------------------------------------------------------------------------------------------
 
 
-def test_a_journal_that_takes_over_leaves_the_snapshot_alone_that_is_being_written(tmp_path: Path) -> None:
-    """Scenario 39, found by the soak: the successor took the unfinished file for what a dead process had left."""
+def test_a_reopen_leaves_a_snapshot_that_is_being_written_alone(tmp_path: Path) -> None:
+    """Scenario 39, found by the soak: the successor took the unfinished file for one that a dead process had left."""
     store = SegmentStore(tmp_path)
     store.open()
     fill(store, BODIES)

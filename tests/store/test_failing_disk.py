@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class FailingDisk(Disk):
-    """Fails the n-th call (from 1) of one method from now on; keeps a list of all calls on descriptors."""
+    """A disk whose n-th call (from 1) of one method fails; it lists all calls on descriptors."""
 
     def __init__(self) -> None:
         self.failing: dict[str, int] = {}
@@ -133,7 +133,7 @@ def test_a_failed_sync_is_never_tried_again(tmp_path: Path, disk: FailingDisk) -
 
 
 def test_what_a_failed_sync_left_does_not_come_back(tmp_path: Path, disk: FailingDisk) -> None:
-    """Scenario 34: the frame can be read from the cache, and is void all the same; it never shows again."""
+    """Scenario 34: the frame can still be read from the cache, but it is void and never shows again."""
     store = opened(tmp_path, disk)
     frames = [put(store, b"kept")]
     disk.failing = {"sync_data": 1}
@@ -153,7 +153,7 @@ def test_what_a_failed_sync_left_does_not_come_back(tmp_path: Path, disk: Failin
 
 
 def test_a_successor_does_not_need_the_old_file_to_be_cut(tmp_path: Path, disk: FailingDisk) -> None:
-    """Scenario 34: a file whose sync failed may fail again when it is cut; the new segment has the word, so nothing is lost."""
+    """Scenario 34: a file whose sync failed may fail again when it is cut; the later segment wins, so nothing is lost."""
     store = opened(tmp_path, disk)
     frames = [put(store, b"kept")]
     disk.failing = {"sync_data": 1, "truncate": 1}
@@ -169,8 +169,8 @@ def test_a_successor_does_not_need_the_old_file_to_be_cut(tmp_path: Path, disk: 
     assert verify(open_reader(tmp_path)).findings == []
 
 
-def test_a_successor_that_cannot_find_what_was_synced_says_so(tmp_path: Path, disk: FailingDisk) -> None:
-    """Scenario 33: within one process it is known what was synced, so its loss cannot pass for a tear."""
+def test_a_successor_that_cannot_find_what_was_synced_reports_damage(tmp_path: Path, disk: FailingDisk) -> None:
+    """Scenario 33: within one process it is known what was synced, so its loss cannot pass for a torn tail."""
     store = opened(tmp_path, disk)
     put(store, b"acknowledged")
     disk.failing = {"sync_data": 1}
@@ -202,7 +202,7 @@ def test_what_a_roll_synced_outlives_a_later_failed_sync(tmp_path: Path, disk: F
 @pytest.mark.parametrize("method", ["create", "write", "sync", "rename", "sync_folder"])
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_roll_that_fails_at_any_step_loses_nothing(tmp_path: Path, disk: FailingDisk, method: str, nth: int) -> None:
-    """Scenario 34: each step of beginning a segment fails once; what was acknowledged stays, what was refused does not come."""
+    """Scenario 34: each step of beginning a segment fails once; acknowledged events stay, refused ones do not appear."""
     store = opened(tmp_path, disk, segment_bytes=1)
     frames = [put(store, b"1")]
     disk.failing = {method: nth}
@@ -242,7 +242,7 @@ def test_recovery_that_fails_at_any_step_can_be_tried_again(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("method", ["create", "write", "sync", "rename"])
 def test_a_snapshot_that_fails_leaves_the_older_ones_and_no_litter(tmp_path: Path, disk: FailingDisk, method: str) -> None:
-    """Scenario 35, the store's part: on a full disk each failed try must not leave it fuller."""
+    """Scenario 35, the store's part: on a full disk a failed attempt must not leave it fuller."""
     store = opened(tmp_path, disk)
     frame = put(store, b"x")
     store.save_snapshot(Snapshot(1, b"older"))
@@ -283,7 +283,7 @@ print("ack", store.last_seq, flush=True)
 
 
 def test_a_real_limit_on_file_size(tmp_path: Path) -> None:
-    """Scenario 34: the system writes part of a frame, then refuses; work goes on in the same process when there is room."""
+    """Scenario 34: the system writes part of a frame, then refuses; the same process goes on once there is room."""
     ran = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True)
     lines = ran.stdout.splitlines()
     acknowledged = [int(line.split()[1]) for line in lines if line.startswith("ack")]
@@ -296,8 +296,8 @@ def test_a_real_limit_on_file_size(tmp_path: Path) -> None:
     assert bodies == [*(b"%d" % n * 10 for n in range(len(acknowledged) - 1)), b"room again"]
 
 
-def test_a_folder_that_cannot_be_listed_is_unavailable_to_whoever_reads_it(tmp_path: Path) -> None:
-    """No descriptor is left (EMFILE), perhaps: that passes, and must not count as a fault of who reads."""
+def test_a_folder_that_cannot_be_listed_is_unavailable_to_each_reader(tmp_path: Path) -> None:
+    """For example because no descriptor is left (EMFILE): that passes, and must not count as a fault of the reader."""
 
     class Unlisted(Disk):
         def names(self, folder: Path) -> list[str]:

@@ -51,7 +51,7 @@ def test_what_is_packed_is_read_back(body: bytes, count: int, first_seq: int, ep
 
 @pytest.mark.parametrize("body", [b"", b"short", b"long " * 100])
 def test_every_single_flipped_bit_is_seen(body: bytes) -> None:
-    """Scenario 47, of one frame."""
+    """Scenario 47, for one frame."""
     frame = pack(body)
     for i in range(len(frame)):
         for bit in range(8):

@@ -26,11 +26,11 @@ FRAMES = 40
 
 
 class Died(BaseException):
-    """The process is gone, in the middle of it."""
+    """The process dies in the middle of an operation."""
 
 
 class RecordingDisk(Disk):
-    """Notes what changes names or syncs, and dies before the operation of a given number."""
+    """A disk that logs changes of names and syncs, and dies before the operation of a given number."""
 
     def __init__(self, die_at: int = 0) -> None:
         self.log: list[str] = []
@@ -48,7 +48,7 @@ class RecordingDisk(Disk):
 
 
 def filled(folder: Path, history: History, disk: Disk | None = None) -> SegmentStore:
-    """Give an open store of many segments whose snapshots were made without anything being retired."""
+    """Return an open store of many segments and snapshots from which nothing was retired yet."""
     store = SegmentStore(folder, segment_bytes=400, history=history, disk=disk)
     store.open()
     for n in range(FRAMES):
@@ -64,7 +64,7 @@ def bodies(folder: Path) -> list[bytes]:
 
 
 def goes_on(folder: Path) -> None:
-    """The folder is whole, opens, and has all that is needed since the older of two snapshots."""
+    """Check that the folder is whole, opens, and has all events since the older of two snapshots."""
     assert verify(open_reader(folder)).ok, verify(open_reader(folder)).findings
     store = SegmentStore(folder, segment_bytes=400)
     assert store.open().last_seq == FRAMES
@@ -74,7 +74,7 @@ def goes_on(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["keep", "drop", "archive"])
-def test_what_becomes_of_old_segments(tmp_path: Path, kind: str) -> None:
+def test_old_segments_are_kept_dropped_or_archived(tmp_path: Path, kind: str) -> None:
     store = filled(tmp_path / "data", History(kind, tmp_path / "old"))
     whole = bodies(tmp_path / "data")
     before = store.reader.segments()
@@ -90,7 +90,7 @@ def test_what_becomes_of_old_segments(tmp_path: Path, kind: str) -> None:
         for path in (tmp_path / "old").iterdir():
             shutil.copy(path, tmp_path / "data")
         assert verify(open_reader(tmp_path / "data")).ok
-        assert bodies(tmp_path / "data") == whole, "put together they are the whole history"
+        assert bodies(tmp_path / "data") == whole, "together they are the whole history"
     goes_on(tmp_path / "data")
 
 
@@ -113,7 +113,7 @@ def test_two_snapshots_must_be_whole_and_synced(tmp_path: Path) -> None:
     assert [snapshot.seq for snapshot in store.snapshots()] == [42, 41]
 
 
-def test_where_history_is_gone_a_rotten_snapshot_takes_no_good_one_with_it(tmp_path: Path) -> None:
+def test_a_rotten_snapshot_does_not_replace_a_good_one_that_history_needs(tmp_path: Path) -> None:
     store = filled(tmp_path / "data", History("drop"))
     store.retire_history()
     rotten = tmp_path / "data" / "snapshot-00000000000000000030.snap"
@@ -224,13 +224,13 @@ def test_in_memory_too() -> None:
     assert store.retire_history() == 0
     store.save_snapshot(Snapshot(8, b""))
     assert store.retire_history() == 4
-    assert [frame.first_seq for frame in reading] == list(range(2, 11)), "who was reading reads on"
+    assert [frame.first_seq for frame in reading] == list(range(2, 11)), "a reader that had begun goes on"
     assert [frame.first_seq for frame in store.frames(3)] == list(range(5, 11))
     assert store.first_seq == 5
 
 
-def test_audit_says_from_where_it_knows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Scenarios 28 and 30 with history dropped: the system goes on as before, and audit never invents what it cannot know."""
+def test_audit_reports_where_history_begins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Scenarios 28 and 30 with history dropped: the system goes on as before, and audit answers only what it knows."""
     options = perdure.Options(segment_bytes=4096, history="drop")
     folder = tmp_path / "data"
     known: list[int] = []
@@ -267,7 +267,7 @@ def test_audit_says_from_where_it_knows(tmp_path: Path, caplog: pytest.LogCaptur
 
 @pytest.fixture
 def dropped(tmp_path: Path) -> Path:
-    """A folder whose early history is gone, with two snapshots and 180 messages waiting."""
+    """A folder without its early history, with two snapshots and 180 messages waiting."""
     with perdure.System(tmp_path / "data", options=perdure.Options(segment_bytes=4096, history="drop")) as system:
         for n in range(180):
             system.publish({"text": f"{n} " * 40})
@@ -300,9 +300,9 @@ def test_without_any_whole_snapshot_it_refuses_to_run(dropped: Path) -> None:
         perdure.Audit(dropped).state_at(10**9)
 
 
-def test_who_was_folding_what_is_dropped_begins_again_from_the_newer_snapshot(dropped: Path) -> None:
+def test_a_fold_of_dropped_history_begins_again_from_the_newer_snapshot(dropped: Path) -> None:
     class Late:
-        """A store as one sees it who has looked for snapshots just before they were made and the log was cut."""
+        """A store as a reader sees it that looked for snapshots just before they were made and history was dropped."""
 
         def __init__(self) -> None:
             self.reader = FolderReader(dropped)

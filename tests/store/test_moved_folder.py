@@ -1,4 +1,4 @@
-"""A folder that is moved, deleted or replaced under its owner, and files put over newer ones: the owner stops, and mixes nothing.
+"""A folder that is moved, deleted or replaced under its owner, and files restored over newer ones: the owner stops writing.
 
 What a whole system does then is in `tests/host/test_moved_folder`.
 """
@@ -144,7 +144,7 @@ def test_a_successor_within_the_process_finds_it_too(store: SegmentStore, folder
         store.reopen()
 
 
-def test_nothing_is_promised_after_though_frames_in_between_are_not_looked_at(
+def test_nothing_is_acknowledged_after_a_move_though_not_every_frame_is_checked(
     store: SegmentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Disk, "identity_check_s", 1e9)
@@ -182,7 +182,7 @@ def test_an_older_segment_that_was_restored_is_found_at_the_next_snapshot(store:
 def test_an_older_segment_that_was_restored_is_found_where_a_new_one_begins(
     store: SegmentStore, folder: Path, monkeypatch: pytest.MonkeyPatch, in_turn: int
 ) -> None:
-    """Without a snapshot in between; one that is not looked at this time is looked at later."""
+    """Without a snapshot in between. A segment that is not checked this time is checked later."""
     monkeypatch.setattr(folder_identity, "CHECKED_AT_ONCE", in_turn)
     oldest = sorted(folder.glob("*.seg"))[1]
     oldest.write_bytes(oldest.read_bytes()[:-1])
@@ -244,7 +244,7 @@ def test_a_folder_is_opened_by_a_link_and_stops_where_the_link_leads_elsewhere(t
 
 
 def test_another_working_directory_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that was named relative to where the process was at its start."""
+    """The folder was named relative to the working directory at the start."""
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     store = SegmentStore("data", segment_bytes=100, history=History("archive"))
@@ -261,7 +261,7 @@ def test_another_working_directory_changes_nothing(tmp_path: Path, monkeypatch: 
     assert bodies(tmp_path / "data")[-1] == b"x" * 50
 
 
-def test_what_its_owner_drops_is_no_harm(tmp_path: Path) -> None:
+def test_segments_that_the_owner_drops_are_no_harm(tmp_path: Path) -> None:
     store = SegmentStore(tmp_path, segment_bytes=100, history=History("drop"))
     store.open()
     for _ in range(12):
@@ -275,7 +275,7 @@ def test_what_its_owner_drops_is_no_harm(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [replace, delete, remove_newest])
 def test_nothing_is_read_of_what_is_not_the_log(store: SegmentStore, folder: Path, harm: Callable[[Path], None]) -> None:
-    """An actor that recovered from it would believe that less had happened."""
+    """An actor that recovered from it would lack events."""
     harm(folder)
     with pytest.raises(FolderMoved):
         list(store.frames())
@@ -296,7 +296,7 @@ def test_the_lock_outlasts_its_file(store: SegmentStore, folder: Path, harm: str
     add(store, b"later")
 
 
-def test_a_copy_of_a_folder_is_nobody_elses(store: SegmentStore, folder: Path) -> None:
+def test_a_copy_of_a_folder_has_no_owner(store: SegmentStore, folder: Path) -> None:
     replace_by_a_copy(folder)
     other = SegmentStore(folder)
     other.open()
@@ -308,7 +308,7 @@ def test_a_copy_of_a_folder_is_nobody_elses(store: SegmentStore, folder: Path) -
 
 
 def test_a_folder_swapped_while_it_is_opened_is_refused(folder: Path) -> None:
-    """Between the look at its name and the lock."""
+    """Between the lookup of its name and the lock."""
     folder.mkdir()
     store = SegmentStore(folder)
     take = store._lock.take
@@ -341,7 +341,7 @@ store.close()
 
 
 def test_two_processes_never_write_into_one_folder(store: SegmentStore, folder: Path) -> None:
-    """The folder is moved and made anew by another process, while this one goes on."""
+    """The folder is moved and created again by another process, while this one goes on."""
     mine = bodies(folder)
     move(folder)
     subprocess.run([sys.executable, "-c", OTHER, str(folder)], check=True)
@@ -351,8 +351,8 @@ def test_two_processes_never_write_into_one_folder(store: SegmentStore, folder: 
     assert bodies(folder.with_name("moved")) == mine
 
 
-def test_abandoned_folder_is_let_go_while_its_error_is_still_held(store: SegmentStore, folder: Path) -> None:
-    """A traceback refers to the open folder; a host that keeps it could not unmount the file system."""
+def test_an_abandoned_folder_is_closed_while_its_error_is_still_referenced(store: SegmentStore, folder: Path) -> None:
+    """A traceback refers to the open folder; a host that keeps one could not unmount the file system."""
     with pytest.raises(FileNotFoundError) as failed:
         store.disk.open_append(folder / "absent")
     store.abandon()

@@ -1,4 +1,4 @@
-"""Who may write: one process, known by its pid, for as long as it lives and not a moment longer; and with which permissions.
+"""Ownership: one process may write, named by its pid, exactly as long as it lives; and the permissions of its files.
 
 Two stores within one process are in `test_contract`.
 """
@@ -50,7 +50,7 @@ def owner(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_second_process_is_refused_and_told_who_owns_it(owner: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_second_process_is_refused_and_told_the_owners_pid(owner: subprocess.Popen[str], tmp_path: Path) -> None:
     """Scenario 37."""
     with pytest.raises(StoreLocked, match=f"in use by process {owner.pid}") as caught:
         SegmentStore(tmp_path).open()
@@ -58,8 +58,8 @@ def test_a_second_process_is_refused_and_told_who_owns_it(owner: subprocess.Pope
     assert [frame.body for frame in FolderReader(tmp_path).frames()] == [b"of the owner"]  # reading takes no lock
 
 
-def test_a_killed_owner_blocks_nobody(owner: subprocess.Popen[str], tmp_path: Path) -> None:
-    """Scenario 37: it opens at once, and numbers go on (scenario 36)."""
+def test_a_killed_owner_does_not_block_the_next(owner: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Scenario 37: the next owner opens at once, and numbers go on (scenario 36)."""
     owner.send_signal(signal.SIGKILL)
     owner.wait(10)
     store = SegmentStore(tmp_path)
@@ -70,7 +70,7 @@ def test_a_killed_owner_blocks_nobody(owner: subprocess.Popen[str], tmp_path: Pa
 
 
 def test_a_forked_child_neither_keeps_the_lock_nor_writes(tmp_path: Path) -> None:
-    """Scenario 37: the child outlives its parent's ownership without holding on to it."""
+    """Scenario 37: the child outlives its parent's ownership without keeping it."""
     store = SegmentStore(tmp_path)
     store.open()
     store.append(b"of the parent", 1, expected_seq=1)
@@ -88,9 +88,9 @@ def test_a_forked_child_neither_keeps_the_lock_nor_writes(tmp_path: Path) -> Non
     try:
         assert os.read(from_child[0], 2) == b"ok"
         with pytest.raises(StoreLocked):
-            SegmentStore(tmp_path).open()  # the child's closing it did not take it from the parent
+            SegmentStore(tmp_path).open()  # that the child closed the lock did not release the parent's
         store.close()
-        store.open()  # the child is alive, and does not hold it
+        store.open()  # the child is alive and does not hold the lock
         assert list(store.frames()) == [Frame(1, 1, b"of the parent")]
         store.close()
     finally:
@@ -101,7 +101,7 @@ def test_a_forked_child_neither_keeps_the_lock_nor_writes(tmp_path: Path) -> Non
 
 
 def test_an_unreadable_owner_is_another_process(tmp_path: Path) -> None:
-    """Scenario 37: what stands in the lock file is only for the message."""
+    """Scenario 37: the content of the lock file is only for the message."""
     store = SegmentStore(tmp_path)
     store.open()
     (tmp_path / "owner.lock").write_bytes(b"\xff{]")
@@ -111,7 +111,7 @@ def test_an_unreadable_owner_is_another_process(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_store_that_could_not_open_lets_go_of_the_lock(tmp_path: Path) -> None:
+def test_a_store_that_could_not_open_releases_the_lock(tmp_path: Path) -> None:
     (tmp_path / sg.file_name(1)).mkdir()
     with pytest.raises(StoreUnavailable):
         SegmentStore(tmp_path).open()
@@ -149,7 +149,7 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_may_not_be_written() -> None:
-    """Root may write everywhere, and so becomes somebody else for that moment."""
+    """Root may write everywhere, so the test switches to another user."""
     root, nobody = os.geteuid() == 0, 65534
     with tempfile.TemporaryDirectory() as top:  # not pytest's: only its owner may enter that
         Path(top).chmod(0o755)
@@ -185,10 +185,10 @@ def test_links_are_not_followed(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["ftruncate", "pwrite"])
-def test_an_owner_that_cannot_be_noted_still_owns_and_can_let_go(
+def test_an_owner_whose_pid_cannot_be_written_owns_and_can_release(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Scenario 34 for the lock: found by failing each system call; the lock file's descriptor was left behind, locked for ever."""
+    """Scenario 34 for the lock, found by failing each system call: the lock file's descriptor leaked, locked for ever."""
 
     def failing(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -206,19 +206,19 @@ def test_an_owner_that_cannot_be_noted_still_owns_and_can_let_go(
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # that is what closes it
-def test_who_is_killed_while_opening_leaves_no_descriptor_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scenario 39: a kill strikes right behind a system call; a soak had lost a descriptor in 350 kills."""
+def test_a_kill_while_a_file_is_opened_leaks_no_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenario 39: a kill right behind a system call; a soak had lost a descriptor in 350 kills."""
     path = tmp_path / "file"
     path.write_bytes(b"content")
     open_before = os.listdir("/proc/self/fd")  # noqa: PTH208 - names are all that is wanted
     killed = []
 
-    def strike(fd: int) -> None:
+    def kill(fd: int) -> None:
         killed.append(fd)
         raise ActorKilled(path.name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fstat", strike)  # the first thing that is done with what was opened
+        patch.setattr(os, "fstat", kill)  # the first call on an opened file
         with pytest.raises(ActorKilled):
             Disk().open_read(path)
     assert len(killed) == 1

@@ -1,4 +1,4 @@
-"""Payloads on the shelf come back as they were, in any order, and take no room on the disk once nobody has them."""
+"""Spilled payloads come back as they were, in any order, and take no space on the disk once they are dropped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.store.files import payload_spill as shelves
+from perdure.store.files import payload_spill
 from perdure.store.files.payload_spill import PayloadSpill
 
 
@@ -31,8 +31,8 @@ def test_what_was_put_comes_back(tmp_path: Path) -> None:
         spilled[0][len(boxes[0])]
 
 
-def test_it_leaves_no_names_and_gives_back_its_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelves, "FILE_BYTES", 10_000)
+def test_files_have_no_names_and_free_their_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload_spill, "FILE_BYTES", 10_000)
     spill = PayloadSpill(tmp_path)
     before = _open_files()
     spilled = [spill.put([bytes(6000)]) for _ in range(6)]

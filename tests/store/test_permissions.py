@@ -1,4 +1,4 @@
-"""Folders are made for their owner alone, whatever the umask; one that others could change is warned about."""
+"""Folders are created for their owner alone, whatever the umask; one that others could change causes a warning."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_created_folders_and_files_are_for_their_owner_alone(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("which", "bits"), [("own", 0o777), ("own", 0o770), ("own", 0o1777), ("above", 0o777), ("above", 0o775)])
-def test_folder_that_others_can_change_is_warned_about(
+def test_a_folder_that_others_can_change_causes_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, which: str, bits: int
 ) -> None:
     folder = tmp_path / "above" / "data"
@@ -62,8 +62,8 @@ def test_folder_that_others_can_change_is_warned_about(
     (folder if which == "own" else folder.parent).chmod(0o700)
 
 
-def test_private_folder_and_one_in_a_sticky_folder_are_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """As /tmp is: others can make entries there, and neither rename nor remove those of other users."""
+def test_a_private_folder_and_one_in_a_sticky_folder_cause_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In a sticky folder such as /tmp, users can neither rename nor remove the entries of others."""
     above = tmp_path / "above"
     above.mkdir()
     above.chmod(0o1777)

@@ -1,4 +1,4 @@
-"""Reading beside the owner: a consistent prefix at every moment, no lock, bounded memory; and what the owner may drop.
+"""Reading beside the owner: a consistent prefix at every moment, no lock, bounded memory; and which history the owner drops.
 
 Reading of damaged logs is in `test_torn_and_rotten`.
 """
@@ -107,8 +107,8 @@ def test_a_reader_goes_on_into_a_segment_begun_meanwhile(store: SegmentStore, tm
     assert read == frames
 
 
-def test_a_reader_whose_frames_were_taken_back_is_told(tmp_path: Path) -> None:
-    """Scenario 48: what a failed sync made void must not stand in one reading with what came in its place."""
+def test_a_reader_whose_frames_were_taken_back_gets_an_error(tmp_path: Path) -> None:
+    """Scenario 48: one reading must not hold both frames that a failed sync made void and those that replaced them."""
     store = SegmentStore(tmp_path)
     store.open()
     put(store, b"kept")
@@ -124,7 +124,7 @@ def test_a_reader_whose_frames_were_taken_back_is_told(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_log_rolls_and_reads_as_one(store: SegmentStore, tmp_path: Path) -> None:
+def test_several_segments_read_as_one_log(store: SegmentStore, tmp_path: Path) -> None:
     frames = [put(store, b"%d" % n * 30) for n in range(100)]
     store.close()
     segments = FolderReader(tmp_path).segments()
@@ -166,7 +166,7 @@ def test_only_what_no_kept_snapshot_needs_is_dropped(store: SegmentStore, tmp_pa
     segments = store.reader.segments()
     store.save_snapshot(Snapshot(50, b"older"))
     store.save_snapshot(Snapshot(95, b"newer"))
-    assert store.retire_history() == 0, "history is kept unless something else is said"
+    assert store.retire_history() == 0, "history is kept by default"
     store.history = History("drop")
     dropped = store.retire_history()
     assert dropped == sum(seq <= 51 for seq in segments) - 1

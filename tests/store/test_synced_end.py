@@ -1,4 +1,4 @@
-"""What an owner has synced and cannot read any more is damage to that owner, where a stranger could take it for a torn tail."""
+"""Bytes that an owner has synced and can no longer read are damage, where another process could take them for a torn tail."""
 
 from __future__ import annotations
 

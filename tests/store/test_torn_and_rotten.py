@@ -1,4 +1,4 @@
-"""A log whose last write was torn goes on; a log that was damaged refuses to run and says where.
+"""A log whose last write was torn goes on; a damaged log refuses to run, and the error says where.
 
 Damage is done here to real files; what the whole-folder check makes of it is in `test_verify`.
 """
@@ -22,7 +22,7 @@ Ends = list[tuple[int, Frame]]
 
 
 def write(folder: Path, bodies: list[bytes], *, seal: bool = False, sync_each: bool = True) -> Ends:
-    """Write one frame of two events for each body; gives where each frame ends in the first segment."""
+    """Write one frame of two events for each body; return where each frame ends in the first segment."""
     store = SegmentStore(folder)
     store.open()
     ends = []
@@ -129,7 +129,7 @@ def test_a_flipped_byte_in_the_middle_is_damage(tmp_path: Path, spot: str) -> No
 
 
 def test_every_flipped_byte_of_a_sealed_log_is_damage(tmp_path: Path) -> None:
-    """Scenario 33: a seal proves that the last frame was synced, so rot in it cannot pass for a tear."""
+    """Scenario 33: a seal proves that the last frame was synced, so rot in it cannot pass for a torn write."""
     ends = write(tmp_path, [b"one", b"two"], seal=True)
     path = tmp_path / sg.file_name(1)
     data = path.read_bytes()
@@ -143,7 +143,7 @@ def test_every_flipped_byte_of_a_sealed_log_is_damage(tmp_path: Path) -> None:
 
 
 def test_a_rotten_seal_costs_nothing(tmp_path: Path) -> None:
-    """Scenario 33: whatever becomes of the seal itself, all frames are there."""
+    """Scenario 33: whatever happens to the seal itself, all frames are there."""
     ends = write(tmp_path, [b"one", b"two"], seal=True)
     flip(tmp_path / sg.file_name(1), ends[-1][0] + 20)
     goes_on(tmp_path, [frame for _, frame in ends])

@@ -1,4 +1,4 @@
-"""The check of a whole folder finds any one byte or frame that was changed, removed or swapped, and nothing in a whole one.
+"""Verification finds any byte or frame that was changed, removed or swapped, and nothing in a whole folder.
 
 What the owner does about damage is in `test_torn_and_rotten`.
 """
@@ -93,7 +93,7 @@ def test_every_single_removed_or_added_byte_is_found(folder: Path) -> None:
 
 
 def test_every_removed_doubled_or_swapped_frame_is_found(folder: Path) -> None:
-    """Scenario 47: frames that are whole each for itself; only the seal at the very end may go, for it holds nothing."""
+    """Scenario 47: each frame is whole by itself. Only the seal at the very end may be missing, because it holds nothing."""
     for path in log_files(folder):
         whole = parts(path)
         for i in range(1, len(whole)):
@@ -112,7 +112,7 @@ def test_every_removed_doubled_or_swapped_frame_is_found(folder: Path) -> None:
 
 
 def test_history_rewritten_with_good_checksums_is_found(folder: Path) -> None:
-    """Scenario 47: whoever edits a frame can compute its checksum, but not without changing the chain after it."""
+    """Scenario 47: an editor of a frame can compute its checksum, but not without changing the chain after it."""
     path = log_files(folder)[0]
     whole = parts(path)
     header = fr.parse(whole[1][: fr.HEADER_BYTES])
@@ -155,7 +155,7 @@ def test_missing_and_swapped_files_are_found(folder: Path) -> None:
 
 
 def test_a_snapshot_ahead_of_the_log_is_found(folder: Path) -> None:
-    """Scenario 47: the end of the log was taken away whole, which no checksum can show."""
+    """Scenario 47: the whole end of the log was removed, which no checksum can show."""
     store = SegmentStore(folder)
     store.open()
     store.save_snapshot(Snapshot(18, b"newest"))
@@ -196,7 +196,7 @@ NOTHING: dict[int, Callable[[], object]] = {}
 
 
 class Busy(Disk):
-    """The real disk; what its owner does between two looks at the size of a segment is given by the number of the look."""
+    """The real disk, with an action of the owner before or after the n-th time a segment's size is read."""
 
     def __init__(
         self, *, before: dict[int, Callable[[], object]] = NOTHING, after: dict[int, Callable[[], object]] = NOTHING
@@ -224,7 +224,7 @@ def owner(tmp_path: Path) -> Iterator[SegmentStore]:
 
 
 def test_what_a_live_owner_adds_meanwhile_is_no_finding(owner: SegmentStore) -> None:
-    """Scenario 46: the frame that was not there when the size was looked at, and is when the file is read."""
+    """Scenario 46: a frame that was not there when the size was read, and is when the file is read."""
     result = verify(FolderReader(owner.path, disk=Busy(after={1: lambda: owner.append(b"second", 1, expected_seq=2)})))
     assert (result.findings, result.last_seq) == ([], 2)
     assert result.bytes == log_files(owner.path)[0].stat().st_size
@@ -232,7 +232,7 @@ def test_what_a_live_owner_adds_meanwhile_is_no_finding(owner: SegmentStore) -> 
 
 @pytest.mark.parametrize("ends", ["is written", "is cut off"])
 def test_what_a_live_owner_is_writing_is_no_finding(owner: SegmentStore, ends: str) -> None:
-    """Scenario 46: half of a frame, when it is looked at first."""
+    """Scenario 46: half of a frame at the first read."""
     path = log_files(owner.path)[0]
     whole = path.stat().st_size
     owner.append(b"second", 1, expected_seq=2)
@@ -249,7 +249,7 @@ def test_what_a_live_owner_is_writing_is_no_finding(owner: SegmentStore, ends: s
     assert (result.findings, result.last_seq) == ([], 2 if ends == "is written" else 1)
 
 
-def test_half_of_a_frame_that_nobody_writes_is_a_finding(owner: SegmentStore) -> None:
+def test_half_of_a_frame_that_is_not_being_written_is_a_finding(owner: SegmentStore) -> None:
     path = log_files(owner.path)[0]
     os.truncate(path, path.stat().st_size - 1)
     assert [finding.seq for finding in verify(open_reader(owner.path)).findings] == [1]

@@ -1,4 +1,4 @@
-"""The check beside a live owner that writes, rolls, takes snapshots and drops history; and the comparison with a noted head.
+"""Verification beside a live owner that writes, rolls, takes snapshots and drops history; and the comparison with a noted head.
 
 Damage is in `test_verify`.
 """
@@ -32,7 +32,7 @@ def owner(tmp_path: Path) -> Iterator[SegmentStore]:
 
 
 def write(store: SegmentStore, frames: int = 4) -> None:
-    """Do what an owner does between two snapshots, and drop what they make superfluous."""
+    """Append, save a snapshot, and drop the history that it makes superfluous."""
     for n in range(1, frames + 1):
         store.append(b"x" * 100, 1, expected_seq=store.last_seq + 1)
         store.sync()
@@ -42,7 +42,7 @@ def write(store: SegmentStore, frames: int = 4) -> None:
 
 
 class Meanwhile(Disk):
-    """The real disk; at the n-th call of any method that reads, something happens before it."""
+    """The real disk, with an action before the n-th call of any method that reads."""
 
     def __init__(self, at: int, happens: Callable[[], object]) -> None:
         self.at, self.happens = at, happens
@@ -68,7 +68,7 @@ class Meanwhile(Disk):
 
 @pytest.mark.parametrize("rounds", [1, 3, 12])
 def test_an_owner_that_drops_history_at_any_moment_of_the_check(owner: SegmentStore, rounds: int) -> None:
-    """Each call of the check in turn is the one before which the owner goes on; no answer is damage, none is an error."""
+    """The owner goes on before each call of the check in turn; no result is damage, and none is an error."""
     for _ in range(4):
         write(owner)
     at = 0
@@ -83,7 +83,7 @@ def test_an_owner_that_drops_history_at_any_moment_of_the_check(owner: SegmentSt
     assert at > 15
 
 
-def test_an_owner_that_never_rests(owner: SegmentStore) -> None:
+def test_an_owner_that_writes_all_the_time(owner: SegmentStore) -> None:
     done = threading.Event()
 
     def work() -> None:
@@ -182,7 +182,7 @@ def test_a_seal_and_a_start_change_no_head(log: SegmentStore) -> None:
 
 
 def test_the_hash_of_the_seal_is_a_head_too(log: SegmentStore) -> None:
-    """It is what was printed, and noted, before heads had numbers."""
+    """Users noted it before heads had sequence numbers."""
     result = verify(open_reader(log.path))
     assert verify(open_reader(log.path), head=f"{result.last_seq}:{result.chain}").ok
 
