@@ -1,4 +1,4 @@
-"""The command: measures groups of loads, prints their tables and the targets, and writes JSON, plots and the docs' tables."""
+"""Measure groups of loads; print their tables and the targets; write JSON, plots and the tables of the docs on request."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ WIDTH = 160
 
 
 def main() -> None:
-    """Measure, print, keep. The exit status says that it was measured, whatever came out."""
+    """Run the command. Exit status 0 means that the loads were measured, not that they were fast."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("group", nargs="*", help=f"which to run; all unless given: {', '.join(GROUPS)}")
+    parser.add_argument("group", nargs="*", help=f"groups to run; all unless given: {', '.join(GROUPS)}")
     parser.add_argument(
-        "--folder", type=Path, default=Path.cwd(), help="on which disk to measure; the current folder's unless given"
+        "--folder", type=Path, default=Path.cwd(), help="a folder on the disk to measure; the current folder unless given"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the value of every round to this file")
-    parser.add_argument("--docs", action="store_true", help="keep the results in docs/, draw its plots, and fill in its tables")
+    parser.add_argument("--docs", action="store_true", help="keep the results in docs/, draw its plots and fill in its tables")
     effort = parser.add_mutually_exclusive_group()
-    effort.add_argument("--quick", dest="effort", action="store_const", const="quick", help="to see that it works, not to quote")
+    effort.add_argument("--quick", dest="effort", action="store_const", const="quick", help="one short round, to see that it works")
     effort.add_argument("--full", dest="effort", action="store_const", const="full", help="more rounds, and logs of 10 M events")
     arguments = parser.parse_args()
     unknown = set(arguments.group) - set(GROUPS)
@@ -48,7 +48,7 @@ def main() -> None:
             progress.console.print(rich_table(title, *rows(report)))
     verdicts = [verdict for verdict in judge(reports) if verdict.group in reports]
     if verdicts:
-        console.print(rich_table("targets, of what was measured in this run", *target_rows(verdicts)))
+        console.print(rich_table("targets of the groups in this run", *target_rows(verdicts)))
     if arguments.json is not None:
         arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(reports)) + b"\n")
     if arguments.docs:

@@ -1,7 +1,7 @@
-"""Where the microseconds go: the stages of one message's life, timed one after the other; and the threads' real share.
+"""Where the microseconds go: the stages of a message's life timed one after another, and the processor time of each thread.
 
-Calls the functions that the actors call, in their order, for batches of 500; what the stages leave of the whole trip is the
-passing on between threads. The only module here that looks behind the front door of `perdure`.
+It calls the functions that the actors call, in their order, for batches of 500. The difference to the whole trip is the hand-over
+between threads. This is the only benchmark that uses perdure's internals.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ DRAIN_S = 120.0
 
 
 class _Stopwatch:
-    """Adds up the time between calls, by stage, in the order of the stages."""
+    """Adds up the time between calls by stage, in the order of the stages."""
 
     def __init__(self) -> None:
         self.total_s = [0.0] * len(STAGES)
@@ -80,21 +80,21 @@ class _Stopwatch:
 
     def start(self) -> None:
         """Begin with the first stage."""
-        self._runtime = 0
+        self._stage = 0
         self._since_s = time.perf_counter()
 
     def lap(self) -> None:
-        """End a stage, and begin the next."""
+        """End a stage and begin the next."""
         now_s = time.perf_counter()
-        self.total_s[self._runtime] += now_s - self._since_s
-        self._runtime, self._since_s = self._runtime + 1, time.perf_counter()
+        self.total_s[self._stage] += now_s - self._since_s
+        self._stage, self._since_s = self._stage + 1, time.perf_counter()
 
 
 class _Life:
-    """A batch of messages, from the host's objects to their completion on disk, with no thread but this."""
+    """A batch of messages, from the host's objects to their completion on disk, in one thread."""
 
     def __init__(self, folder: Path) -> None:
-        self.drafts = perdure.System(store=perdure.MemoryStore()).drafts  # not started: only what makes and reads payloads
+        self.drafts = perdure.System(store=perdure.MemoryStore()).drafts  # not started: only to encode and decode payloads
         self.messages = [job(i) for i in range(BATCH)]
         self.state = QueueState()
         self.limits = Limits()
@@ -103,13 +103,13 @@ class _Life:
         self.store = SegmentStore(folder)
         self.store.open()
         self.nothing: Any = None
-        """In place of the stage and the handler's options, which a context only keeps."""
+        """In place of the worker's parts and the handler's options, which a context only stores."""
 
     def _append(self, body: bytes, size: int) -> None:
         self.store.append(body, size, expected_seq=self.store.last_seq + 1)
 
     def run(self, watch: _Stopwatch, handle: Callable[[Job, Any], None]) -> None:
-        """Live through all stages once."""
+        """Run all stages once."""
         now_us = time.time_ns() // 1000
         state, lap = self.state, watch.lap
         encode, load = self.drafts.codec.encode, self.drafts.loader(self.type)
@@ -120,7 +120,7 @@ class _Life:
         for message in self.messages:
             encode(message)
         lap()
-        drafts = self.drafts.plain(self.messages)  # encodes once more: `stages` takes that off
+        drafts = self.drafts.plain(self.messages)  # encodes once more: `stages` subtracts that
         lap()
         published = rules.decide(state, Publish(drafts, fresh=True), now_us, self.limits)
         lap()
@@ -154,7 +154,7 @@ class _Life:
         lap()
 
     def _deliveries(self, leased: Sequence[object]) -> list[Delivery]:
-        """Make what the queue hands to the workers."""
+        """Return the deliveries that the queue sends to the workers."""
         made: list[Delivery] = []
         for run in leased:
             if not isinstance(run, LeasedRun):
@@ -169,14 +169,14 @@ class _Life:
 
 
 def stages(folder: Path, seconds: float) -> list[float]:
-    """Time each stage; gives microseconds a message, and their sum at the end."""
+    """Return the microseconds of each stage a message, and last their sum."""
 
     def handle(_message: Job, _ctx: Any) -> None:
         """Take a message."""
 
-    gc.set_threshold(perdure.Options().gc_threshold)  # as while a system runs
+    gc.set_threshold(perdure.Options().gc_threshold)  # as in a running system
     life, watch, batches = _Life(folder), _Stopwatch(), 0
-    life.run(_Stopwatch(), handle)  # what the first batch costs once is not a message's
+    life.run(_Stopwatch(), handle)  # one-time costs of the first batch do not count
     began = time.perf_counter()
     while time.perf_counter() - began < seconds or not batches:
         life.run(watch, handle)
@@ -188,8 +188,8 @@ def stages(folder: Path, seconds: float) -> list[float]:
 
 
 def submit_steps(seconds: float) -> list[float]:
-    """Time what the publisher's thread does for a message that is submitted while the queue is busy."""
-    drafts = perdure.System(store=perdure.MemoryStore()).drafts  # not started: only what makes payloads
+    """Return the microseconds of the publisher's thread for a message submitted while the queue is busy, by step."""
+    drafts = perdure.System(store=perdure.MemoryStore()).drafts  # not started: only to encode payloads
     messages = [job(i) for i in range(BATCH)]
     sent: list[Request] = []
     pending = PendingRequests(lambda _name, request: sent.append(request))
@@ -218,7 +218,7 @@ def submit_steps(seconds: float) -> list[float]:
 
 
 def threads(folder: Path, seconds: float, size: int) -> list[float]:
-    """Make the real trip, in batches of `size`; gives the processor's microseconds a message, by thread."""
+    """Make the real trip in batches of `size`. Return the microseconds of processor time a message, by thread."""
     system = perdure.System(folder)
 
     @system.handler(Job)
@@ -230,7 +230,7 @@ def threads(folder: Path, seconds: float, size: int) -> list[float]:
 
 
 def publishing_threads(folder: Path, seconds: float, *, pipelined: bool) -> list[float]:
-    """Publish one message after another, waiting for each or for none; gives the same, of messages that nobody handles."""
+    """Publish one message after another, waiting for each or for none, without a handler. Return as `threads`."""
     system = perdure.System(folder)
     publish: Callable[[Job], object] = system.submit if pipelined else system.publish
     messages = [job(i) for i in range(BATCH)]
@@ -243,7 +243,7 @@ def _shares(system: perdure.System, seconds: float, go_on: Callable[[], object],
         began = time.perf_counter()
         while time.perf_counter() - began < seconds:
             go_on()
-        system.publish(job(BATCH))  # in order behind all that was submitted
+        system.publish(job(BATCH))  # in order after all that was submitted
         if "workers" in kinds:
             system.drain(DRAIN_S)
         after = _cpu_s()
@@ -252,7 +252,7 @@ def _shares(system: perdure.System, seconds: float, go_on: Callable[[], object],
 
 
 def _cpu_s() -> dict[str, float]:
-    """Give the processor's time that each kind of thread has taken."""
+    """Return the processor time of each kind of thread so far."""
     taken = dict.fromkeys(THREADS, 0.0)
     for thread in threading.enumerate():
         if thread.ident is not None:
@@ -270,7 +270,7 @@ def _kind(thread: threading.Thread) -> str:
 
 
 def loads(effort: Effort) -> Sequence[Load]:
-    """Give the loads of this group."""
+    """Return the loads of this group."""
     timed = tuple(Measure(name, "us", HAND_OFF) for name in (*STAGES, WHOLE))
     steps = tuple(Measure(name, "us", HAND_OFF) for name in SUBMIT_STEPS)
     shares = tuple(Measure(f"processor, {kind}", "us", HAND_OFF) for kind in THREADS)

@@ -1,4 +1,4 @@
-"""One run of one load, in this process: what `rounds` starts for each, so that no run inherits the heap of another."""
+"""One run of one load, in this process. `rounds` starts a process for each, so that no run inherits the heap of another."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["Outcome"]
 
 
 class Outcome(msgspec.Struct):
-    """What a run gave: a value for each measure, or the reason why there is none."""
+    """The result of a run: a value for each measure, or the reason why there is none."""
 
     values: list[float] = []
     missing: str = ""
 
 
 def main() -> None:
-    """Run what the arguments name, and write its outcome to a file."""
+    """Run the load that the arguments name, and write its outcome to a file."""
     match sys.argv[1:]:
         case ["prepare", kind, size, folder]:
             folders.make(Prepared(kind, int(size)), Path(folder))
@@ -35,7 +35,7 @@ def main() -> None:
                 made = Outcome(missing=str(error))
             Path(outcome).write_bytes(msgspec.json.encode(made))
         case arguments:
-            msg = f"child: not understood: {arguments}"
+            msg = f"child: unknown arguments: {arguments}"
             raise SystemExit(msg)
 
 

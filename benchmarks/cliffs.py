@@ -1,6 +1,6 @@
-"""Whether a message costs more because others wait: each command beside 1,000, 10,000 and 100,000 live messages of mixed shape.
+"""Whether a command costs more because other messages wait: each beside 1,000, 10,000 and 100,000 live messages of mixed shape.
 
-What counts is this process's time on the processors: a disk, and others on the machine, change that least.
+It counts the processor time of this process, which the disk and other processes change least.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ __all__ = ["SIZES", "beside", "loads", "measured"]
 
 SIZES = (1_000, 10_000, 100_000)
 TIMES = 200
-"""How often each command is given."""
+"""How often each command runs."""
 BATCH = 500
 FAR_S = 86_400.0
 DRAIN_S = 600.0
-LOOK_S = 0.005
-"""Between two looks at what is waited for; each takes processor time too."""
+POLL_S = 0.005
+"""Between two checks of a condition; each takes processor time too."""
 
 
 @perdure.message(name="benchmark.Waiting")
 @attrs.frozen
 class Waiting:
-    """A message that stays: no handler takes it."""
+    """A message that stays: it has no handler."""
 
     number: int
 
@@ -43,7 +43,7 @@ class Waiting:
 @perdure.message(name="benchmark.Other")
 @attrs.frozen
 class Other:
-    """Another one, so that two types lie in turns."""
+    """Another such message, so that two types alternate."""
 
     number: int
 
@@ -73,7 +73,7 @@ class Parent:
 
 
 def _shapes(system: perdure.System, n: int) -> None:
-    """Let `n` messages of mixed shape be live, some of them out with a manual consumer."""
+    """Publish `n` messages of mixed shape, and check out some of them."""
     shapes: tuple[Callable[[int], dict[str, Any]], ...] = (
         lambda _i: {},
         lambda i: {"priority": i % 5},
@@ -126,7 +126,7 @@ def _system(folder: Path, n: int) -> perdure.System:
 
 
 def measured(folder: Path, n: int) -> list[float]:
-    """Give how often a second each command is done beside `n` live messages, in the order of `COMMANDS`."""
+    """Return how often a second each command runs beside `n` live messages, in the order of `COMMANDS`."""
     system = _system(folder, n)
     with system:
         _shapes(system, n)
@@ -171,12 +171,12 @@ def _commands(system: perdure.System, ids: list[str]) -> list[Callable[[int], ob
         lambda i: system.publish(job(i)),
         lambda i: system.publish_many([job(i + k) for k in range(100)]),
         lambda i: published(i, key=f"new{i}"),
-        lambda i: published(i, key=f"new{i}"),  # takes the place of the one before
+        lambda i: published(i, key=f"new{i}"),  # replaces the one before
         lambda i: published(i, key=f"kept{i}", dedup="append"),
         lambda i: published(i, ttl=FAR_S, delay=FAR_S / 2),
         lambda i: published(i, group="one"),
         lambda i: system.state(ids[-1 - i]),
-        lambda i: system.cancel(ids[-1 - i]),  # from the end of that group
+        lambda i: system.cancel(ids[-1 - i]),  # at the end of that group
         lambda _i: delivery().ack(),
         lambda _i: kept(),
         lambda i: passed(i, "expired", ttl=0.001),
@@ -195,7 +195,7 @@ def _wait(condition: Callable[[], bool]) -> None:
         if time.monotonic() > until:
             msg = f"not done within {DRAIN_S:g} s"
             raise TimeoutError(msg)
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
 
 
 def _dead(system: perdure.System, n: int, **options: Any) -> float:
@@ -263,12 +263,12 @@ COMMANDS = (
 
 
 def beside(command: str, n: int) -> str:
-    """Name a command's figure beside so many live messages."""
+    """Return the name of a command's figure beside so many live messages."""
     return f"{command}, beside {n:,}"
 
 
 def loads(_effort: Effort) -> Sequence[Load]:
-    """Give the loads of this group."""
+    """Return the loads of this group."""
     return [
         Load(
             f"beside {n:,}",

@@ -1,4 +1,4 @@
-"""Consuming by hand: checkout, lease extension and ack, one after another and from ten consumers."""
+"""Manual consumers: checkout, lease extension and ack, from one consumer and from ten."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ EXTENDED = "checkout, extend and ack, one consumer"
 CONSUMERS_10 = "checkout and ack, 10 consumers"
 BATCH = 5_000
 PER_SECOND = 40_000
-"""Messages laid in for each second of work: more than any consumer takes."""
+"""Messages published for each second of work: more than any consumer takes."""
 
 
 def consumed(folder: Path, seconds: float, *, consumers: int = 1, extend: bool = False, ack: bool = True) -> float:
-    """Take what was published before, for a time; gives deliveries a second."""
+    """Consume messages published before, for some seconds. Return deliveries a second."""
     with perdure.System(folder) as system:
         for _ in range(0, round(PER_SECOND * seconds), BATCH):
             system.publish_many([job(i) for i in range(BATCH)])
@@ -35,7 +35,7 @@ def consumed(folder: Path, seconds: float, *, consumers: int = 1, extend: bool =
         def consume(_: int) -> int:
             delivery = system.checkout(Job, lease=60.0)
             if delivery is None:
-                msg = "the consumers took all messages before their time was up; lay in more"
+                msg = "the consumers took all messages before their time was over; publish more"
                 raise RuntimeError(msg)
             if extend:
                 delivery.extend(120.0)
@@ -47,7 +47,7 @@ def consumed(folder: Path, seconds: float, *, consumers: int = 1, extend: bool =
 
 
 def loads(effort: Effort) -> Sequence[Load]:
-    """Give the loads of this group."""
+    """Return the loads of this group."""
     seconds, unit = effort.seconds, "deliveries/s"
     return [
         Load(CHECKOUT, (Measure(CHECKOUT, unit, SYNC),), lambda folder: consumed(folder, seconds, ack=False)),

@@ -1,7 +1,7 @@
-"""Process handlers against thread handlers on work that holds the interpreter: do they use both cores?
+"""Process handlers against thread handlers on work that holds the interpreter's lock: do they use all cores?
 
-Beside them, what the same work gives in as many bare processes as there are cores, with no queue at all: two cores that share
-caches, a clock rate or a power budget are seldom worth twice one.
+Beside them, the same work in as many bare processes as there are cores, without a queue: two cores that share caches, a clock rate
+or a power budget are seldom twice as fast as one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DRAIN_S = 300.0
 
 
 def work(seed: int) -> int:
-    """Compute for some milliseconds in pure Python: it holds the interpreter's lock throughout."""
+    """Compute for some milliseconds in pure Python, which holds the interpreter's lock."""
     x = seed | 1
     for _ in range(ROUNDS_OF_WORK):
         x = (x * 1_103_515_245 + 12_345) & 0x7FFF_FFFF
@@ -44,9 +44,9 @@ def work(seed: int) -> int:
 
 
 def handled(folder: Path, calls: int, isolation: Isolation) -> Sequence[float]:
-    """Publish all calls at once to as many workers as there are cores; gives calls a second until the last is completed.
+    """Publish all calls at once, to as many workers as there are cores.
 
-    After that the microseconds of processor time that a call took of this process.
+    Return calls a second until the last is completed, and the microseconds of this process's processor time a call.
     """
     system = perdure.System(folder)
 
@@ -56,7 +56,7 @@ def handled(folder: Path, calls: int, isolation: Isolation) -> Sequence[float]:
 
     with system:
         system.publish_many([job(i) for i in range(2 * CORES)])
-        system.drain(DRAIN_S)  # each worker's process is there before the clock starts
+        system.drain(DRAIN_S)  # each worker's process has started before the clock
         began, host_s = time.perf_counter(), time.process_time()
         system.publish_many([job(i) for i in range(calls)])
         system.drain(DRAIN_S)
@@ -72,7 +72,7 @@ def _meet_at(barrier: Barrier) -> None:
 
 
 def _plain_calls(calls: int) -> tuple[float, float]:
-    """Call the work in a loop, once all others are ready too; gives when it began and ended, by the clock of the machine."""
+    """Call the work in a loop, after all processes are ready. Return when it began and ended, by the machine's clock."""
     _together[0].wait()
     began = time.perf_counter()
     for i in range(calls):
@@ -81,7 +81,7 @@ def _plain_calls(calls: int) -> tuple[float, float]:
 
 
 def bare(calls: int) -> float:
-    """Make the calls in as many processes as there are cores; gives calls a second from the first's begin to the last's end."""
+    """Make the calls in as many processes as there are cores. Return calls a second, from the first beginning to the last end."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(CORES, mp_context=context, initializer=_meet_at, initargs=(context.Barrier(CORES),)) as pool:
         spans = list(pool.map(_plain_calls, [calls // CORES] * CORES))
@@ -89,7 +89,7 @@ def bare(calls: int) -> float:
 
 
 def loads(effort: Effort) -> Sequence[Load]:
-    """Give the loads of this group."""
+    """Return the loads of this group."""
     floor, calls = "plain loop of calls", effort.cpu_calls
     processes = Measure(PROCESSES, "calls/s", floor), Measure(HOST, "us", floor)
     return [

@@ -1,4 +1,4 @@
-"""Fills in the tables of docs/PERFORMANCE.md, between markers, from the results kept beside it. `python -m benchmarks.document`."""
+"""Fill in the tables of docs/PERFORMANCE.md between markers, from the kept results: `python -m benchmarks.document`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGE = results.FOLDER.parent / "PERFORMANCE.md"
 
 
 def between_markers(text: str, blocks: Mapping[str, str]) -> str:
-    """Put each block between `<!-- figures: NAME -->` and `<!-- end -->`; one without a block stays as it is."""
+    """Return the text with each block between `<!-- figures: NAME -->` and `<!-- end -->`; parts without a block stay."""
 
     def replace(found: re.Match[str]) -> str:
         block = blocks.get(found["name"])
@@ -32,7 +32,7 @@ def between_markers(text: str, blocks: Mapping[str, str]) -> str:
 
 
 def fill(reports: Mapping[str, Report], page: Path = PAGE) -> None:
-    """Bring the page's tables and plots up to date."""
+    """Update the page's tables and plots."""
     blocks = {"targets": markdown(*target_rows(judge(reports)))}
     for group, report in reports.items():
         made_by = f"`python -m benchmarks {group}`: {report.rounds} rounds; {report.on}."

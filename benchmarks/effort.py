@@ -1,4 +1,4 @@
-"""How much work a run does: seconds, rounds and sizes. What the work is, the loads say."""
+"""How much work a run does: seconds, rounds and sizes. The work itself is in the loads."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["EFFORTS", "ORDINARY", "Effort"]
 
 @attrs.frozen(kw_only=True)
 class Effort:
-    """One of three: quick to see that it works, ordinary to quote, full for the biggest logs."""
+    """The amount of work: quick to see that it works, ordinary to quote, full for the largest logs."""
 
     seconds: float
-    """How long a load that is not given by a size works."""
+    """How long a load runs that has no size."""
     peer_seconds: float
-    """The same for peers, whose starting up takes longer than a run."""
+    """The same for peers, whose start takes longer than a run."""
     rounds: int
     idle_samples: int
     backlogs: tuple[int, ...]
@@ -25,7 +25,7 @@ class Effort:
     """Messages whose bytes in memory and on disk are counted."""
     cpu_calls: int
     spilled: int
-    """Messages of 1 kB that wait, nearly all of their payloads on disk."""
+    """Waiting messages of 1 kB, nearly all of their payloads on disk."""
 
 
 ORDINARY = Effort(

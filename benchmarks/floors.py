@@ -1,6 +1,6 @@
-"""What no durable queue in Python can beat: a bare synced write, a hand-off between threads, a copy of the bytes, the bytes.
+"""The floors, which no durable queue in Python can beat: a bare synced write, a hand-off between threads, a copy, the bytes.
 
-Each is measured right before and right after every load that is set against it.
+Each is measured just before and just after every load that is compared with it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HAND_OFF_BATCH = 1_000
 
 
 def bare_sync(folder: Path, seconds: float) -> float:
-    """Write 200 B and `fdatasync`, over and over, to one growing file."""
+    """Append 200 B to one file and `fdatasync`, repeatedly. Return writes a second."""
     fd = os.open(folder / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     data = os.urandom(WRITE_BYTES)
     n, began = 0, time.perf_counter()
@@ -50,11 +50,11 @@ def bare_sync(folder: Path, seconds: float) -> float:
 
 
 def hand_off(seconds: float) -> float:
-    """Hand plain integers from one thread to another through an unbounded `queue.Queue`; counted until the last is got."""
-    line: queue.Queue[int] = queue.Queue()
+    """Pass integers from one thread to another through an unbounded `queue.Queue`. Return items a second."""
+    items: queue.Queue[int] = queue.Queue()
 
     def take() -> None:
-        while line.get() >= 0:
+        while items.get() >= 0:
             pass
 
     taker = threading.Thread(target=take)
@@ -62,15 +62,15 @@ def hand_off(seconds: float) -> float:
     n, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds:
         for _ in range(HAND_OFF_BATCH):
-            line.put(n)
+            items.put(n)
         n += HAND_OFF_BATCH
-    line.put(-1)
+    items.put(-1)
     taker.join()
     return n / (time.perf_counter() - began)
 
 
 def memory_copy(seconds: float) -> float:
-    """Copy 64 MiB to another place, over and over; gives MB a second."""
+    """Copy 64 MiB repeatedly. Return MB a second."""
     source, target = memoryview(bytearray(os.urandom(COPY_BYTES))), memoryview(bytearray(COPY_BYTES))
     n, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds:
@@ -80,7 +80,7 @@ def memory_copy(seconds: float) -> float:
 
 
 def plain_calls(calls: int) -> float:
-    """Call the CPU-bound function of the `cores` loads in a loop: one core, and no queue at all."""
+    """Call the CPU-bound function of the `cpu` loads in a loop, on one core and without a queue. Return calls a second."""
     began = time.perf_counter()
     for i in range(calls):
         work(i)
@@ -88,7 +88,7 @@ def plain_calls(calls: int) -> float:
 
 
 def loads(effort: Effort) -> Sequence[Load]:
-    """Give all floors."""
+    """Return all floors."""
     seconds = effort.seconds / 3  # run before and after each load
     return [
         Load(SYNC, (Measure(SYNC, "writes/s"),), lambda folder: bare_sync(folder, seconds)),

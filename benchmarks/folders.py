@@ -1,4 +1,4 @@
-"""Data folders made once for several runs: a backlog that waits, and a log of messages that have ended."""
+"""Data folders that several runs share: a waiting backlog, and a log of messages that have ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DRAIN_S = 900.0
 
 
 def roomy(backlog: int) -> perdure.Options:
-    """Give options with room for a backlog and as much again."""
+    """Return options with room for a backlog and as much again."""
     return perdure.Options(backlog_max=2 * backlog + 100_000, backlog_bytes=8 << 30)
 
 
@@ -33,13 +33,13 @@ def publish(system: perdure.System, count: int) -> None:
 
 
 def waiting(folder: Path, size: int) -> None:
-    """Make a folder in which `size` messages wait; its snapshot holds them all."""
+    """Make a folder in which `size` messages wait, all of them in its snapshot."""
     with perdure.System(folder, options=roomy(size)) as system:
         publish(system, size)
 
 
 def ended(folder: Path, size: int) -> None:
-    """Make a folder whose log has about `size` events, of messages that were all handled."""
+    """Make a folder whose log has about `size` events of handled messages."""
     system = perdure.System(folder, options=roomy(size))
 
     @system.handler(Job)
@@ -57,13 +57,13 @@ def make(prepared: Prepared, folder: Path) -> None:
 
 
 def forget_snapshots(folder: Path) -> None:
-    """Remove all snapshots of a folder whose log is whole, so that the next start replays it from the first event."""
+    """Remove all snapshots, so that the next start replays the log from its first event."""
     for snapshot in folder.glob("snapshot-*.snap"):
         snapshot.unlink()
 
 
 def log_bytes(folder: Path) -> int:
-    """Give the bytes of the log's segments."""
+    """Return the bytes of the log's segments."""
     return sum(segment.stat().st_size for segment in folder.glob("log-*.seg"))
 
 

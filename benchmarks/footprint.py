@@ -1,4 +1,4 @@
-"""What a message takes: memory while it waits, and bytes on disk when its whole life is over and the system has stopped."""
+"""The footprint of a message: memory while it waits, and bytes on disk when it has ended and the system has stopped."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ DRAIN_S = 300.0
 
 
 def beyond_payload(before: int, count: int) -> float:
-    """Give by how much memory grew since `before`, a message, without the payloads' own bytes."""
+    """Return the memory a message since `before`, without the payload's own bytes."""
     gc.collect()
     payload = len(MessagePack().encode(job(count // 2)))
     return (resident_bytes() - before) / count - payload
 
 
 def published(folder: Path, count: int) -> float:
-    """Let messages wait that this process published."""
+    """Return the memory of waiting messages that this process published."""
     with perdure.System(folder, options=folders.roomy(count)) as system:
-        folders.publish(system, folders.BATCH)  # what the first batch costs once is not a message's
+        folders.publish(system, folders.BATCH)  # one-time costs of the first batch do not count
         gc.collect()
         before = resident_bytes()
         folders.publish(system, count)
@@ -46,7 +46,7 @@ def published(folder: Path, count: int) -> float:
 
 
 def opened(folder: Path, count: int) -> float:
-    """Let messages wait that this process found in a snapshot."""
+    """Return the memory of waiting messages that this process read from a snapshot."""
     gc.collect()
     before = resident_bytes()
     with perdure.System(folder, options=folders.roomy(count)):
@@ -54,7 +54,7 @@ def opened(folder: Path, count: int) -> float:
 
 
 def on_disk(folder: Path, count: int, publish: Callable[[perdure.System, int], None]) -> tuple[float, float]:
-    """Publish and handle messages, stop; gives the bytes a message in the log, and in all files, snapshots included."""
+    """Publish and handle messages, and stop. Return the bytes a message in the log, and in all files with snapshots."""
     system = perdure.System(folder)
 
     @system.handler(Job)
@@ -75,7 +75,7 @@ def one_by_one(system: perdure.System, count: int) -> None:
 
 
 def loads(effort: Effort) -> Sequence[Load]:
-    """Give the loads of this group."""
+    """Return the loads of this group."""
     count, few, backlog = effort.footprint, effort.footprint // 40, effort.backlogs[-1]
 
     def disk(name: str, run: Callable[[Path], tuple[float, float]]) -> Load:

@@ -1,4 +1,4 @@
-"""Which groups of loads there are, by the name they are asked for. What is in one, its own module says."""
+"""The groups of loads by name. Each is in a module of its own."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ GROUPS: dict[str, Callable[[Effort], Sequence[Load]]] = {
 
 
 def floors_of(loads: Sequence[Load], effort: Effort) -> list[Load]:
-    """Give the floors that the loads are set against."""
+    """Return the floors of the loads."""
     wanted = {measure.floor for load in loads for measure in load.measures}
     return [floor for floor in floors.loads(effort) if floor.name in wanted]
 
 
 def find(group: str, name: str, effort: Effort) -> Load:
-    """Give a load, or a floor, by its name.
+    """Return a load or a floor by its name.
 
     Raises:
         LookupError: there is none.

@@ -1,4 +1,4 @@
-"""What growth costs: throughput beside a backlog, the start of a long log, and how long a snapshot keeps publishers waiting."""
+"""What growth costs: throughput beside a backlog, the start of a long log, and how long a snapshot delays a publish."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ __all__ = ["STALL", "STALL_BEFORE", "loads", "opening", "replaying", "trip_besid
 STALL = "longest publish during a snapshot of the largest backlog"
 STALL_BEFORE = "longest publish in the second before that"
 STEP_MAX = 250
-"""Messages that are published whenever as many have been handled, so that the backlog stays what it is."""
+"""So many messages are published whenever as many were handled, so that the backlog keeps its size."""
 STUCK_S = 60.0
 
 
 def trip_beside(backlog: int) -> str:
-    """Name the throughput with a backlog of so many."""
+    """Return the name of the throughput with a backlog."""
     return f"whole trip with {backlog:,} waiting"
 
 
 def opening(backlog: int) -> str:
-    """Name the opening of a backlog of so many."""
+    """Return the name of the opening of a backlog."""
     return f"open {backlog:,} waiting from a snapshot"
 
 
 def replaying(events: int) -> str:
-    """Name the replay of a log of so many."""
+    """Return the name of the replay of a log."""
     return f"replay a log of {events:,} events"
 
 
 def steady(folder: Path, seconds: float, backlog: int) -> float:
-    """Publish as fast as messages are handled, so that about `backlog` of them always wait; gives messages handled a second."""
+    """Publish as fast as messages are handled, so that about `backlog` of them always wait. Return messages handled a second."""
     system = perdure.System(folder, options=folders.roomy(backlog))
     room = threading.Semaphore(0)
-    handled, step = 0, min(STEP_MAX, backlog // 4)  # so that no backlog is used up before more comes
+    handled, step = 0, min(STEP_MAX, backlog // 4)  # no backlog may be used up before more comes
 
     @system.handler(Job)
     def handle(_job: Job, _ctx: perdure.Context) -> None:
@@ -62,7 +62,7 @@ def steady(folder: Path, seconds: float, backlog: int) -> float:
         began = time.perf_counter()
         warm_s, warm = 0.0, 0
         while (now_s := time.perf_counter() - began) < 1.5 * seconds:
-            if not warm_s and now_s > seconds / 2:  # the first third is for getting under way
+            if not warm_s and now_s > seconds / 2:  # the first third does not count
                 warm_s, warm = now_s, handled
             if not room.acquire(timeout=STUCK_S):
                 msg = f"no {step} messages were handled within {STUCK_S:g} s"
@@ -74,7 +74,7 @@ def steady(folder: Path, seconds: float, backlog: int) -> float:
 
 
 def stall(folder: Path, backlog: int) -> tuple[float, float]:
-    """Publish one by one before and during a snapshot; gives the longest publish of each time, in ms."""
+    """Publish one by one before and during a snapshot. Return the longest publish during and before it, in ms."""
     longest_ms = {False: 0.0, True: 0.0}
     during = threading.Event()
     over = threading.Event()
@@ -88,11 +88,11 @@ def stall(folder: Path, backlog: int) -> tuple[float, float]:
                     began, under_way = time.perf_counter(), during.is_set()
                     system.publish(job(i))
                     took_ms = (time.perf_counter() - began) * 1000
-                    # A publish that the snapshot's beginning or end falls into counts as one during it.
+                    # A publish that overlaps the beginning or end of the snapshot counts as one during it.
                     under_way = under_way or during.is_set()
                     longest_ms[under_way] = max(longest_ms[under_way], took_ms)
                     i += 1
-            except Exception as error:  # noqa: BLE001 - told to the thread that waits
+            except Exception as error:  # noqa: BLE001 - raised in the waiting thread
                 errors.append(error)
 
         publisher = threading.Thread(target=publish)
@@ -109,7 +109,7 @@ def stall(folder: Path, backlog: int) -> tuple[float, float]:
 
 
 def loads(effort: Effort) -> Sequence[Load]:
-    """Give the loads of this group."""
+    """Return the loads of this group."""
     largest = effort.backlogs[-1]
     made: list[Load] = []
     for backlog in effort.backlogs:

@@ -1,4 +1,4 @@
-"""A load: work that is run and timed, and what it gives. What the loads are, each group's module says."""
+"""What a load is: work that is run and timed, and its message. The loads are in the modules of their groups."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class Job:
 
 CUSTOMERS = ("Ada Lovelace", "Grace Hopper", "Alan Turing", "Edsger Dijkstra", "Barbara Liskov", "Tony Hoare", "Leslie Lamport")
 JOBS = tuple(Job(f"ORD-{i}", CUSTOMERS[i * 5 % 7], i * 7_919 % 100_000 / 100, i % 9) for i in range(10_000))
-"""Made beforehand, as it is not the making of messages that is measured; no two alike, as no two orders are."""
+"""Made beforehand, because their making is not measured. No two are alike, as with real orders."""
 
 
 def job(i: int) -> Job:
-    """Give a message."""
+    """Return a message."""
     return JOBS[i % len(JOBS)]
 
 
 class Missing(Exception):
-    """A load cannot be run here; says why. It is shown in the table, not left out."""
+    """A load cannot be run here, with the reason. The table shows it."""
 
 
 @attrs.frozen
 class Prepared:
-    """A folder made once, of which each run that needs it gets a copy; how it is made is in `folders`."""
+    """A folder that is made once, by `folders`; each run that needs it gets a copy."""
 
     kind: str
     size: int
@@ -54,20 +54,21 @@ class Prepared:
 
 @attrs.frozen
 class Load:
-    """One thing that is run, in a process of its own: `run` works in an empty folder, or a copy of a prepared one."""
+    """One load. It runs in a process of its own, in an empty folder or a copy of a prepared one."""
 
     name: str
     measures: tuple[Measure, ...]
     run: Callable[[Path], float | Sequence[float]]
-    """Gives a value for each measure, in their order."""
+    """Takes the folder and returns a value for each measure, in their order."""
     prepared: Prepared | None = None
     note: str = ""
 
 
 def together(producers: int, seconds: float, publish: Callable[[int], int]) -> float:
-    """Let producers publish side by side for a time; gives messages a second. An error of one is an error of all.
+    """Let producers publish in parallel for some seconds. Return messages a second.
 
-    `publish` is told a number that no other call is told, and says how many messages it published.
+    `publish` gets a number that no other call gets, and returns how many messages it published. An error of one producer is raised
+    here.
     """
     totals: list[int] = []
     errors: list[BaseException] = []
@@ -80,7 +81,7 @@ def together(producers: int, seconds: float, publish: Callable[[int], int]) -> f
             while time.perf_counter() < ends:
                 total += publish(turn)
                 turn += producers
-        except BaseException as error:  # noqa: BLE001 - told to the thread that waits
+        except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
             errors.append(error)
         totals.append(total)
 

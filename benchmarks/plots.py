@@ -1,4 +1,4 @@
-"""Three plots for the docs: perdure beside its peers, what growth costs, where the microseconds go. matplotlib only here."""
+"""Three plots for the docs: perdure beside its peers, what growth costs, where the microseconds go. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ LENGTHS = EFFORTS["full"].logs
 
 
 def draw(reports: Mapping[str, Report], folder: Path) -> None:
-    """Draw what there are reports for."""
+    """Draw the plots for which there are reports."""
     pyplot: Any = importlib.import_module("matplotlib.pyplot")
     pyplot.rcParams.update(
         {
-            "svg.hashsalt": "perdure",  # the same figures give the same file
+            "svg.hashsalt": "perdure",  # equal figures give an equal file
             "svg.fonttype": "none",
             "font.family": "sans-serif",
             "font.size": 9,
@@ -50,7 +50,7 @@ def _found(figures: Sequence[Figure | None]) -> list[Figure]:
 
 
 def peers(pyplot: Any, report: Report) -> Any:
-    """Draw a bar for each, with the spread of the rounds."""
+    """Draw a bar for each queue, with the spread of the rounds."""
     figures = sorted(_found([report.find(f.measure.name) for f in report.figures]), key=lambda f: f.median)
     drawn, axes = pyplot.subplots(figsize=(7, 0.36 * len(figures) + 0.8))
     names = [f.measure.name for f in figures]

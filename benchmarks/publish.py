@@ -1,4 +1,4 @@
-"""Publishing: what it costs until a message is on disk, one by one, side by side, pipelined and in batches. Nothing is handled."""
+"""Publishing until a message is on disk: one by one, in parallel, pipelined and in batches. Nothing is handled."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ BATCHES_100 = "publish_many of 100, one producer"
 BATCHES_500 = "publish_many of 500, one producer"
 KEYS = 100
 BACKLOG_MAX = 10_000_000
-"""Nothing is handled, and some seconds of batches are more than the default lets wait."""
+"""Nothing is handled, and some seconds of batches exceed the default bound."""
 
 
 def one_by_one(folder: Path, seconds: float, *, producers: int = 1, key: Callable[[int], str | None] = lambda _: None) -> float:
-    """Publish, waiting for the disk each time."""
+    """Publish and wait for the disk each time. Return messages a second."""
     with perdure.System(folder) as system:
 
         def publish(i: int) -> int:
@@ -48,7 +48,7 @@ def one_by_one(folder: Path, seconds: float, *, producers: int = 1, key: Callabl
 
 
 def pipelined(folder: Path, seconds: float) -> float:
-    """Submit as fast as `Options.pipeline_max` lets; the clock stops when the last future has its id."""
+    """Submit as fast as `Options.pipeline_max` allows. Return messages a second, until the last future has its id."""
     with perdure.System(folder) as system:
         futures: list[Future[str]] = []
         began = time.perf_counter()
@@ -64,14 +64,14 @@ def pipelined(folder: Path, seconds: float) -> float:
 
 
 def publish_batches(folder: Path, seconds: float, size: int) -> float:
-    """Publish batches, waiting for each."""
+    """Publish batches and wait for each. Return messages a second."""
     with perdure.System(folder, options=perdure.Options(backlog_max=BACKLOG_MAX)) as system:
         messages = [job(i) for i in range(size)]
         return together(1, seconds, lambda _: len(system.publish_many(messages)))
 
 
 def loads(effort: Effort) -> Sequence[Load]:
-    """Give the loads of this group."""
+    """Return the loads of this group."""
     seconds = effort.seconds
 
     def load(name: str, floor: str, run: Callable[[Path], float]) -> Load:

@@ -1,4 +1,4 @@
-"""The newest report of each group, as JSON beside the docs that quote it."""
+"""The newest report of each group, as JSON in docs/performance."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FOLDER = Path(__file__).resolve().parent.parent / "docs" / "performance"
 
 
 def keep(reports: Mapping[str, Report]) -> None:
-    """Write each report in the place of its group's last one."""
+    """Write each report over its group's last one."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for group, report in reports.items():
         (FOLDER / f"{group}.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
 
 
 def load() -> dict[str, Report]:
-    """Read the reports of all groups that were ever kept."""
+    """Return all kept reports, by group."""
     reports = [msgspec.json.decode(file.read_bytes(), type=Report) for file in sorted(FOLDER.glob("*.json"))]
     return {report.group: report for report in reports}

@@ -1,7 +1,7 @@
-"""Runs a group's loads in turn, several times over, each in a process of its own, and shows how far it is.
+"""Run a group's loads in turn, several times, each in a process of its own, and show progress.
 
-In turn, so that a slow moment of the machine does not fall on one load alone; and each between two runs of its floors, as what a
-disk does in one minute says nothing of the next.
+They take turns, so that a slow moment of the machine does not fall on one load alone. Each runs between two runs of its floors,
+because a disk changes from minute to minute.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ __all__ = ["Session", "measure"]
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_S_MAX = 1_800.0
-TOLD_CHARS = 300
+ERROR_CHARS_MAX = 300
 
 
 class Failed(Exception):
-    """A child did not do what it was started for; says what it said."""
+    """A child process failed, with its last line of output."""
 
 
 def measure(group: str, effort_name: str, effort: Effort, beside: Path, progress: Progress) -> Report:
-    """Measure one group. Data lies in folders made under `beside` and removed again."""
+    """Measure one group. Its data is in temporary folders under `beside`."""
     loads = GROUPS[group](effort)
     floors = floors_of(loads, effort)
     with tempfile.TemporaryDirectory(dir=beside, prefix="benchmark-") as root:
@@ -74,7 +74,7 @@ def measure(group: str, effort_name: str, effort: Effort, beside: Path, progress
 
 
 def _keep(load: Load, runs: list[Outcome], own: list[Load], figures: dict[str, Figure]) -> None:
-    """Enter one run's values, each with its ratio to the mean of its floor right before and right after."""
+    """Add one run's values, each with its ratio to the mean of its floor just before and after."""
     around: dict[str, list[float]] = {}
     for floor, outcome in zip((*own, *own), (*runs[: len(own)], *runs[len(own) + 1 :]), strict=True):
         for measure, value in _entered(floor, outcome, figures):
@@ -85,7 +85,7 @@ def _keep(load: Load, runs: list[Outcome], own: list[Load], figures: dict[str, F
 
 
 def _entered(load: Load, outcome: Outcome, figures: dict[str, Figure]) -> list[tuple[Measure, float]]:
-    """Enter what a run gave, or why it gave nothing; gives what it gave."""
+    """Add the values of a run, or the reason why it has none. Return the values."""
     if outcome.missing:
         for measure in load.measures:
             figures[measure.name] = attrs.evolve(figures[measure.name], missing=outcome.missing)
@@ -96,7 +96,7 @@ def _entered(load: Load, outcome: Outcome, figures: dict[str, Figure]) -> list[t
 
 
 class Session:
-    """Starts the children, and keeps the folders that were prepared for several of them."""
+    """Starts the child processes, and keeps the folders that several of them share."""
 
     def __init__(self, group: str, effort_name: str, root: Path) -> None:
         self.group = group
@@ -113,7 +113,7 @@ class Session:
                 folder.mkdir()
             else:
                 shutil.copytree(self._prepared(load.prepared), folder)
-            os.sync()  # what was written before is not charged to this run
+            os.sync()  # earlier writes must not slow this run
             _child("run", self.group, load.name, self.effort_name, str(folder), str(outcome))
             return msgspec.json.decode(outcome.read_bytes(), type=Outcome)
         except Failed as error:
@@ -132,51 +132,55 @@ class Session:
 
 
 def _child(*arguments: str) -> None:
-    """Start a child, and end it with all that it started, whatever happens."""
+    """Run a child process. End it and all that it started in any case.
+
+    Raises:
+        Failed: it failed, or did not end in time.
+    """
     command = [sys.executable, "-m", "benchmarks.child", *arguments]
     child = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     )
     try:
-        _, said = child.communicate(timeout=RUN_S_MAX)
+        _, output = child.communicate(timeout=RUN_S_MAX)
     except subprocess.TimeoutExpired:
         msg = f"not done within {RUN_S_MAX:g} s"
         raise Failed(msg) from None
     finally:
         _end_group(child)
     if child.returncode:
-        lines = said.decode(errors="replace").strip().splitlines() or [f"status {child.returncode}"]
-        raise Failed(lines[-1][:TOLD_CHARS])
+        lines = output.decode(errors="replace").strip().splitlines() or [f"status {child.returncode}"]
+        raise Failed(lines[-1][:ERROR_CHARS_MAX])
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):  # it and all that it started have ended
+    with contextlib.suppress(ProcessLookupError):  # all of them have ended
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
 
 
 def _processor_s() -> tuple[float, float, float]:
-    """Give the processors' time so far: all of it, what was used, and what this process and its ended children used of that."""
+    """Return the processors' time so far: the whole, the used part, and the part that this process and its ended children used."""
     user, nice, system, idle, iowait, irq, softirq, steal, *_ = map(
         int, Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
     )
     tick = os.sysconf("SC_CLK_TCK")
     busy = user + nice + system + irq + softirq + steal
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return (busy + idle + iowait) / tick, busy / tick, sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _others_share(before: tuple[float, float, float], after: tuple[float, float, float]) -> float:
-    """Give the share of the processors' time between two readings that neither we nor our children used."""
+    """Return the share of the processors' time between two readings that other processes used."""
     everything, used, ours = (b - a for a, b in zip(before, after, strict=True))
     return max(0.0, used - ours) / everything if everything else 0.0
 
 
 def _file_system(folder: Path) -> str:
-    """Name the kind of file system that a folder lies on."""
+    """Return the kind of the file system of a folder."""
     kinds: dict[str, str] = {}
     for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
-        _, place, kind, *_ = line.split()
-        kinds[place] = kind
+        _, mounted_at, kind, *_ = line.split()
+        kinds[mounted_at] = kind
     resolved = folder.resolve()
-    return next((kinds[str(place)] for place in (resolved, *resolved.parents) if str(place) in kinds), "unknown file system")
+    return next((kinds[str(path)] for path in (resolved, *resolved.parents) if str(path) in kinds), "unknown file system")

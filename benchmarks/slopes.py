@@ -1,4 +1,4 @@
-"""What a thing costs beside ever more live messages, and whether that is a cliff: the table of the group `cliffs`."""
+"""The table of the group `cliffs`: the cost of a command beside ever more live messages, and whether it is a cliff."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 __all__ = ["CLIFF", "slope", "slope_rows"]
 
 CLIFF = 1.5
-"""A cost that grows by more than this from the fewest to the most live messages, a hundred times as many, is shown as a cliff."""
+"""A cost that grows by more than this factor beside a hundred times as many live messages is shown as a cliff."""
 
 
 def slope(figures: list[Figure]) -> float | None:
-    """Return how many times as much the last costs as the first; None where a value is missing."""
+    """Return how many times as much the last costs as the first; None if a value is missing."""
     if not figures[0].values or not figures[-1].values:
         return None
     return max(figures[0].values) / max(figures[-1].values)
@@ -26,7 +26,7 @@ def slope(figures: list[Figure]) -> float | None:
 def slope_rows(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return headings and rows: microseconds of processor time each beside each number of live messages, and the slope.
 
-    The best round counts, as nothing but the work itself is in all of them.
+    The best round counts: it has the least disturbance.
     """
     headings = ("us each", *(f"beside {n:,}" for n in SIZES), f"{SIZES[-1]:,} to {SIZES[0]:,}", "")
     by_name = {figure.measure.name: figure for figure in report.figures}

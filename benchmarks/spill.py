@@ -1,4 +1,4 @@
-"""A backlog whose payloads do not fit into memory: what it takes there, and how fast it drains beside one that fits."""
+"""A backlog whose payloads do not fit into memory: its memory, and how fast it drains compared with one that fits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DRAIN_MEMORY = "drain messages of 1 kB, payloads in memory"
 BODY_BYTES = 1_000
 BATCH = 500
 RESIDENT_A_MESSAGE = 20
-"""Bytes that may stay in memory for each message: one payload in fifty, whatever the size of the backlog."""
+"""Bytes of payload that stay in memory for each message: one payload in fifty, at any size of the backlog."""
 DRAIN_S = 1_500.0
 
 
@@ -42,7 +42,7 @@ class Document:
 
 
 def drained(folder: Path, count: int, resident_max: int) -> tuple[float, float]:
-    """Let messages wait, and drain them; gives the bytes of memory a waiting message, payload and all, and messages a second."""
+    """Let messages wait, and drain them. Return the bytes of memory a waiting message with its payload, and messages a second."""
     rng = random.Random(1)
     documents = [Document(rng.randbytes(BODY_BYTES)) for _ in range(BATCH)]
     options = perdure.Options(backlog_max=count + BATCH, backlog_bytes=16 << 30, resident_payload_bytes=resident_max)
@@ -72,7 +72,7 @@ def drained(folder: Path, count: int, resident_max: int) -> tuple[float, float]:
 
 
 def loads(effort: Effort) -> Sequence[Load]:
-    """Give the loads of this group."""
+    """Return the loads of this group."""
     count = effort.spilled
     unit = "messages/s"
     return [
@@ -84,7 +84,7 @@ def loads(effort: Effort) -> Sequence[Load]:
         Load(
             "resident",
             (Measure("memory a waiting message of 1 kB, payloads in memory", "B"), Measure(DRAIN_MEMORY, unit, HAND_OFF)),
-            # What fits into memory of a backlog of any size: the rate does not depend on it, see `growth`.
+            # A size that fits into memory: the rate does not depend on the size, see `growth`.
             lambda folder: drained(folder, min(count, 200_000), 16 << 30),
         ),
     ]

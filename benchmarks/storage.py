@@ -1,4 +1,4 @@
-"""The log itself: appending frames, taking a snapshot, opening a folder from one, replaying the log without."""
+"""The log itself: appending frames, taking a snapshot, opening from a snapshot, and replaying without one."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ PAGE_BYTES = 4096
 
 
 def resident_bytes() -> int:
-    """Give how much of this process lies in memory."""
+    """Return the resident memory of this process, in bytes."""
     with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - a file of the kernel
         return int(statm.read().split()[1]) * PAGE_BYTES
 
 
 def append(folder: Path, seconds: float, *, messages: int, sync: bool) -> tuple[float, float]:
-    """Append frames as a queue writes them, with the sync of each or with none; gives frames and MB (uncompressed) a second."""
+    """Append frames as a queue writes them, and sync each or none. Return frames and MB (uncompressed) a second."""
     with perdure.System(folder / "source") as system:
         for _ in range(20):
             system.publish_many([job(i) for i in range(messages)])
@@ -59,7 +59,7 @@ def append(folder: Path, seconds: float, *, messages: int, sync: bool) -> tuple[
 
 
 def opened(folder: Path, size: int) -> float:
-    """Open a folder in which `size` messages wait; gives messages a second."""
+    """Open a folder in which `size` messages wait. Return messages a second."""
     system = perdure.System(folder, options=folders.roomy(size))
     began = time.perf_counter()
     with system:
@@ -72,7 +72,7 @@ def opened(folder: Path, size: int) -> float:
 
 
 def replayed(folder: Path) -> tuple[float, float]:
-    """Open a folder that has no snapshot; gives events and MB of log a second."""
+    """Open a folder without a snapshot. Return events and MB of log a second."""
     folders.forget_snapshots(folder)
     size = folders.log_bytes(folder)
     system = perdure.System(folder)
@@ -87,7 +87,7 @@ def replayed(folder: Path) -> tuple[float, float]:
 
 
 def folded(folder: Path) -> float:
-    """Ask audit for the state at the end of a log that has no snapshot; gives events a second."""
+    """Let audit compute the state at the end of a log without a snapshot. Return events a second."""
     folders.forget_snapshots(folder)
     last_seq = max(frame.last_seq for frame in FolderReader(folder).frames())
     began = time.perf_counter()
@@ -96,7 +96,7 @@ def folded(folder: Path) -> float:
 
 
 def streamed(folder: Path) -> tuple[float, float]:
-    """Read every fact through audit; gives events a second, and by how many bytes memory grew after the first tenth."""
+    """Read every event through audit. Return events a second, and the bytes by which memory grew after the first tenth."""
     total = sum(frame.count for frame in FolderReader(folder).frames())
     n, early, most = 0, 0, 0
     began = time.perf_counter()
@@ -110,7 +110,7 @@ def streamed(folder: Path) -> tuple[float, float]:
 
 
 def snapshot(folder: Path, size: int) -> tuple[float, float]:
-    """Take a snapshot while `size` messages wait; gives messages a second, and MB of snapshot a second."""
+    """Take a snapshot while `size` messages wait. Return messages and MB of snapshot a second."""
     system = perdure.System(folder, options=folders.roomy(size))
     with system:
         system.publish(job(0))
@@ -122,7 +122,7 @@ def snapshot(folder: Path, size: int) -> tuple[float, float]:
 
 
 def loads(effort: Effort) -> Sequence[Load]:
-    """Give the loads of this group."""
+    """Return the loads of this group."""
     seconds, backlog, log = effort.seconds, effort.backlogs[-1], Prepared("ended", effort.logs[-1])
     waiting = Prepared("waiting", backlog)
 

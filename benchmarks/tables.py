@@ -1,4 +1,4 @@
-"""Figures as tables: for a terminal, and as Markdown for the docs. Nothing is computed here but how a number is written."""
+"""Figures as tables, for a terminal and as Markdown for the docs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["figure_rows", "markdown", "number", "rich_table", "target_rows"]
 
 FIGURE_HEADINGS = ("load", "median", "low to high", "unit", "ratio", "low to high", "set against")
-TARGET_HEADINGS = ("to reach", "asked", "measured", "low to high", "met")
+TARGET_HEADINGS = ("target", "required", "measured", "low to high", "met")
 
 
 def number(value: float) -> str:
-    """Write a number with three digits that count."""
+    """Return a number with three significant digits."""
     if not value:
         return "0"
     if abs(value) >= 100:
@@ -43,7 +43,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
 
 
 def figure_rows(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Give the headings and rows of a group's table, floors first; a column of notes where there are any."""
+    """Return headings and rows of a group's table, floors first, with a column of notes if there are any."""
     figures = [*report.floors, *report.figures]
     notes = [_note(figure) for figure in figures]
     if not any(notes):
@@ -52,29 +52,29 @@ def figure_rows(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
 def _note(figure: Figure) -> str:
-    """Give a figure's note, and what went wrong in a round where others gave a value."""
+    """Return a figure's note, and the error of a round that failed if others did not."""
     failed = f"not in each round: {figure.missing}" if figure.missing and figure.values else ""
     return "; ".join(part for part in (figure.note, failed) if part)
 
 
 def target_rows(verdicts: Sequence[Verdict]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Give the headings and rows of the table of targets."""
+    """Return headings and rows of the table of targets."""
     rows: list[tuple[str, ...]] = []
     for verdict in verdicts:
-        asked = f"{'≥' if verdict.at_least else '≤'} {verdict.asked:g}{verdict.unit}"
+        required = f"{'≥' if verdict.at_least else '≤'} {verdict.required:g}{verdict.unit}"
         if verdict.values:
             measured = f"{number(verdict.median)}{verdict.unit}"
-            rows.append((verdict.text, asked, measured, _spread(verdict.values), verdict.word))
+            rows.append((verdict.text, required, measured, _spread(verdict.values), verdict.word))
         else:
-            rows.append((verdict.text, asked, "not measured", "", "-"))
+            rows.append((verdict.text, required, "not measured", "", "-"))
     return TARGET_HEADINGS, rows
 
 
 def rich_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Lay a table out for a terminal."""
+    """Return a table for a terminal."""
     table = Table(title=title, title_justify="left")
     for i, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if heading in ("load", "to reach", "unit", "set against", "how") else "right")
+        table.add_column(heading, justify="left" if heading in ("load", "target", "unit", "set against", "how") else "right")
         table.columns[i].overflow = "fold"
     for row in rows:
         table.add_row(*(cell.replace("**", "") for cell in row))
@@ -82,6 +82,6 @@ def rich_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay a table out as Markdown."""
+    """Return a table as Markdown."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

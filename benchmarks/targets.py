@@ -1,4 +1,4 @@
-"""What is to be reached, as ratios within one run: asked, measured, met or not. A report, never a gate."""
+"""Performance targets, mostly as ratios within one run: required, measured, met or not. They are a report, not a gate."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ __all__ = ["Verdict", "judge"]
 
 @attrs.frozen
 class Verdict:
-    """One target, and what the rounds gave; no values where something was not measured."""
+    """One target and the values of the rounds; no values if something was not measured."""
 
     text: str
-    asked: float
+    required: float
     at_least: bool
     unit: str
     values: list[float]
     group: str
-    """Which group measures it."""
+    """The group that measures it."""
 
     @property
     def median(self) -> float:
-        """The value that counts."""
+        """The median of the rounds."""
         return statistics.median(self.values)
 
     @property
     def met(self) -> bool:
-        """Tell whether the median does what is asked."""
-        return self._does(self.median)
+        """Whether the median meets the target."""
+        return self._meets(self.median)
 
-    def _does(self, value: float) -> bool:
-        return value >= self.asked if self.at_least else value <= self.asked
+    def _meets(self, value: float) -> bool:
+        return value >= self.required if self.at_least else value <= self.required
 
     @property
     def word(self) -> str:
-        """Say it in words; a median is no proof where the rounds disagree."""
-        rounds = {self._does(value) for value in self.values}
+        """The verdict in words, which also say whether the rounds disagree."""
+        rounds = {self._meets(value) for value in self.values}
         if self.met:
             return "yes" if rounds == {True} else "yes, not in each round"
         return "**no**" if rounds == {False} else "**no**, in some rounds"
@@ -55,12 +55,12 @@ class Verdict:
 @attrs.frozen
 class _Target:
     text: str
-    asked: float
+    required: float
     group: str
     names: tuple[str, ...]
-    """The measures it is about; all must have a value."""
+    """The measures that it needs; all must have a value."""
     values: Callable[..., list[float]]
-    """From their figures, in that order, a value for each round."""
+    """Returns a value for each round from their figures, in that order."""
     at_least: bool = True
     unit: str = ""
 
@@ -75,7 +75,7 @@ def _plain(figure: Figure) -> list[float]:
 
 def _quotient(over: Figure, under: Figure) -> list[float]:
     if len(over.values) != len(under.values):
-        return []  # one failed in some round, and nobody knows which belongs to which
+        return []  # one of them failed in some round, so the rounds cannot be matched
     return [a / b for a, b in zip(over.values, under.values, strict=True)]
 
 
@@ -87,8 +87,8 @@ def _thousands(figure: Figure) -> list[float]:
     return [rate / 1000 for rate in figure.values]
 
 
-def _times_peer(text: str, asked: float, peer: str) -> _Target:
-    return _Target(text, asked, "peers", (peers.PERDURE_100, peer), _quotient, unit=" x")
+def _times_peer(text: str, required: float, peer: str) -> _Target:
+    return _Target(text, required, "peers", (peers.PERDURE_100, peer), _quotient, unit=" x")
 
 
 MILLION = 1_000_000
@@ -174,7 +174,7 @@ TARGETS = (
 
 
 def judge(reports: Mapping[str, Report]) -> Sequence[Verdict]:
-    """Hold each target against the newest report of its group."""
+    """Return the verdict on each target from the newest report of its group."""
     verdicts = []
     for target in TARGETS:
         report = reports.get(target.group)
@@ -182,5 +182,5 @@ def judge(reports: Mapping[str, Report]) -> Sequence[Verdict]:
         figures = [figure for figure in found if figure is not None]
         whole = bool(figures) and len(figures) == len(target.names)
         values = target.values(*figures) if whole else []
-        verdicts.append(Verdict(target.text, target.asked, target.at_least, target.unit, values, target.group))
+        verdicts.append(Verdict(target.text, target.required, target.at_least, target.unit, values, target.group))
     return verdicts

@@ -1,4 +1,4 @@
-"""The whole trip: published, delivered, handled by one call a message, completed, nothing left; and how soon an idle one starts."""
+"""The whole trip: published, delivered, handled by one call a message, and completed. Also how soon an idle system starts one."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ PAUSE_S = (0.001, 0.005)
 def trip(
     folder: Path, seconds: float, publish: Callable[[perdure.System, int], int], *, producers: int = 1, workers: int = 1
 ) -> float:
-    """Publish for a time and wait until all is completed; gives messages a second, first publish to last completion."""
+    """Publish for some seconds and wait until all is completed. Return messages a second, first publish to last completion."""
     system = perdure.System(folder)
     seen: list[int] = []
 
     @system.handler(Job, parallelism=workers)
     def handle(message: Job, _ctx: perdure.Context) -> None:
-        seen.append(message.quantity)  # one operation of the interpreter, so that workers side by side lose no count
+        seen.append(message.quantity)  # atomic, so that parallel workers lose no count
 
     with system:
         began = time.perf_counter()
@@ -56,7 +56,7 @@ def trip(
 
 
 def batches_of(size: int) -> Callable[[perdure.System, int], int]:
-    """Give a producer of batches."""
+    """Return a producer of batches."""
     messages = [job(i) for i in range(size)]
     return lambda system, _: len(system.publish_many(messages))
 
@@ -68,7 +68,7 @@ def single(system: perdure.System, i: int) -> int:
 
 
 def submitted(folder: Path, seconds: float) -> float:
-    """Make the trip with pipelined publishing; each future is asked for its id in the end."""
+    """Make the trip with pipelined publishing, and read each future's id at the end."""
     futures: list[Future[str]] = []
 
     def submit(system: perdure.System, i: int) -> int:
@@ -77,12 +77,12 @@ def submitted(folder: Path, seconds: float) -> float:
 
     rate = trip(folder, seconds, submit)
     for future in futures:
-        future.result(timeout=0)  # drained: each has been answered
+        future.result(timeout=0)  # drained, so each is done
     return rate
 
 
 def idle(folder: Path, samples: int) -> tuple[float, float, float]:
-    """Publish to a worker that has had nothing to do for some milliseconds; gives ms from `publish` to the handler."""
+    """Publish to a worker that was idle for some milliseconds. Return ms from `publish` to the handler: median, p99, p99.9."""
     system = perdure.System(folder)
     starts: queue.SimpleQueue[float] = queue.SimpleQueue()
 
@@ -103,7 +103,7 @@ def idle(folder: Path, samples: int) -> tuple[float, float, float]:
 
 
 def loads(effort: Effort) -> Sequence[Load]:
-    """Give the loads of this group."""
+    """Return the loads of this group."""
     seconds = effort.seconds
 
     def load(name: str, floor: str, run: Callable[[Path], float]) -> Load:

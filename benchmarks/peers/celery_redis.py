@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 
 def run(folder: Path, seconds: float) -> float:
-    """Make the trip."""
+    """Make the trip. Return messages a second."""
     need("celery", "celery[redis]")
     with redis_server(folder) as port:
         os.environ[BROKER] = broker = f"redis://127.0.0.1:{port}/0"

@@ -17,7 +17,7 @@ OPEN = "SELECT count(*) FROM workflow_status WHERE status IN ('ENQUEUED', 'PENDI
 
 
 def run(folder: Path, seconds: float) -> float:
-    """Make the trip."""
+    """Make the trip. Return messages a second."""
     dbos = need("dbos", "dbos").DBOS
     file = folder / "dbos.sqlite"
     dbos(config={"name": "benchmark", "system_database_url": f"sqlite:///{file}", "log_level": "ERROR", "run_admin_server": False})

@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 
 def run(folder: Path, seconds: float) -> float:
-    """Make the trip."""
+    """Make the trip. Return messages a second."""
     os.environ[BROKER] = broker = str(folder / "huey.db")
     need("huey", "huey")
     app = need("benchmarks.peers.huey_app", "huey")

@@ -1,4 +1,4 @@
-"""The peers and perdure, whole trip of the same small dict, each with a word on how durable it is here."""
+"""The loads of the peers and of perdure: the whole trip of the same small dict, each with a note on its durability."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REDIS = "appendonly, appendfsync always"
 
 
 def loads(effort: Effort) -> Sequence[Load]:
-    """Give perdure's loads of this group, and a load for each peer."""
+    """Return perdure's loads of this group and a load for each peer."""
     seconds = effort.peer_seconds
 
     def load(name: str, note: str, run: Callable[[Path, float], float], floor: str = HAND_OFF) -> Load:

@@ -30,7 +30,7 @@ def _config(folder: Path, port: int, *, sync_always: bool) -> str:
 
 @functools.cache
 def _knows_sync_always() -> bool:
-    """Tell whether the server here has the setting; older ones (Debian 12 has 2.9) refuse it."""
+    """Tell whether this server has the setting; older ones (Debian 12 has 2.9) refuse it."""
     if shutil.which("nats-server") is None:
         return True
     with tempfile.TemporaryDirectory() as folder:
@@ -40,14 +40,14 @@ def _knows_sync_always() -> bool:
 
 
 def durability() -> str:
-    """Say what the server here can promise."""
+    """Return how durable this server is."""
     if _knows_sync_always():
         return "file storage, synced at each message; acks: at least once"
     return "**not synced**: file storage; the server of this package has no `sync_interval: always`, and syncs every two minutes"
 
 
 def run(folder: Path, seconds: float) -> float:
-    """Make the trip."""
+    """Make the trip. Return messages a second."""
     nats = need("nats", "nats-py")
     port = free_port()
     config = folder / "nats.conf"

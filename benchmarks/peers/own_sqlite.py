@@ -1,4 +1,4 @@
-"""What a user would write instead: a table in SQLite (WAL, synchronous full), filled and emptied in batches by one thread each."""
+"""What a user could write instead: a table in SQLite (WAL, synchronous full), filled and emptied in batches by a thread each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _work(path: Path, batch: int, ended: threading.Event) -> None:
-    """Take the oldest rows, handle them, and delete them in one transaction: at least once."""
+    """Read the oldest rows, handle them, and delete them in one transaction: at least once."""
     connection = _connect(path)
     while not ended.is_set():
         rows = connection.execute("SELECT id, body FROM queue ORDER BY id LIMIT ?", (batch,)).fetchall()
@@ -40,7 +40,7 @@ def _work(path: Path, batch: int, ended: threading.Event) -> None:
 
 
 def run(folder: Path, seconds: float, batch: int) -> float:
-    """Make the trip, so many messages in each transaction."""
+    """Make the trip with so many messages in each transaction. Return messages a second."""
     path = folder / "queue.db"
     connection = _connect(path)
     connection.execute("CREATE TABLE queue (id INTEGER PRIMARY KEY, body TEXT NOT NULL)")

@@ -15,9 +15,9 @@ __all__ = ["run"]
 
 
 def run(folder: Path, seconds: float) -> float:
-    """Make the trip within this process."""
+    """Make the trip within this process. Return messages a second."""
     persistqueue = need("persistqueue", "persist-queue")
-    line = persistqueue.SQLiteAckQueue(str(folder), multithreading=True)
+    queue = persistqueue.SQLiteAckQueue(str(folder), multithreading=True)
     over = threading.Event()
     put = acked = 0
 
@@ -25,15 +25,15 @@ def run(folder: Path, seconds: float) -> float:
         nonlocal acked
         while not over.is_set():
             try:
-                item = line.get(timeout=0.2)
+                item = queue.get(timeout=0.2)
             except persistqueue.Empty:
                 continue
-            line.ack(item)
+            queue.ack(item)
             acked += 1
 
     def send(i: int) -> int:
         nonlocal put
-        line.put(small_dict(i))
+        queue.put(small_dict(i))
         put += 1
         return 1
 
@@ -44,4 +44,4 @@ def run(folder: Path, seconds: float) -> float:
     finally:
         over.set()
         consumer.join()
-        line.close()
+        queue.close()

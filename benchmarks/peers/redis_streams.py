@@ -19,7 +19,7 @@ STREAM, GROUP, BATCH = "jobs", "workers", 100
 
 
 def run(folder: Path, seconds: float) -> float:
-    """Make the trip."""
+    """Make the trip. Return messages a second."""
     redis = need("redis", "redis")
     with redis_server(folder) as port:
         client = redis.Redis(port=port)

@@ -1,4 +1,4 @@
-"""Servers and workers of peers: started on loopback, on a free port, in a temporary folder; always stopped."""
+"""Servers and workers of peers, on loopback, on a free port and in a temporary folder; they are always stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["BROKER", "need", "process", "redis_server", "server", "worker"]
 
 BROKER = "BENCHMARK_BROKER"
-"""The environment variable that tells workers where the broker is."""
+"""The environment variable with the address of the broker, for workers."""
 START_S = 30.0
 STOP_S = 10.0
 
@@ -69,7 +69,7 @@ def worker(module: str, *arguments: str, broker: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def server(program: str, package: str, arguments: Sequence[str], port: int) -> Iterator[None]:
-    """Run a server, and wait until it takes connections.
+    """Run a server, and wait until it accepts connections.
 
     Raises:
         Missing: it is not installed, or does not start.
@@ -93,7 +93,7 @@ def server(program: str, package: str, arguments: Sequence[str], port: int) -> I
 
 
 def free_port() -> int:
-    """Give a port of loopback that nobody listens on."""
+    """Return a free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -101,7 +101,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def redis_server(folder: Path) -> Iterator[int]:
-    """Run Redis, synced at each write, without snapshots; gives its port."""
+    """Run Redis, synced at each write, without snapshots. Yields its port."""
     port = free_port()
     settings = {
         "bind": "127.0.0.1",

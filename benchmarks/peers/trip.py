@@ -1,4 +1,4 @@
-"""A peer's whole trip, the same for all: send for a time, workers at work beside, and wait until nothing is left."""
+"""The whole trip of a peer, the same for all: send for some seconds while workers run, and wait until nothing is left."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 __all__ = ["small_dict", "trip"]
 
 WARM_S = 60.0
-PATIENCE_S = 20.0
-LOOK_S = 0.005
+BEHIND_S = 20.0
+POLL_S = 0.005
 
 
 def small_dict(i: int) -> dict[str, object]:
-    """Give the message of all loads as the plain dict that peers carry."""
+    """Return the message of all loads as a plain dict."""
     return attrs.asdict(job(i))
 
 
 def trip(send: Callable[[int], int], left: Callable[[], int], seconds: float) -> float:
-    """Send for a time, then wait until `left` says that nothing is; gives messages a second, first sending to last completion.
+    """Send for some seconds, then wait until `left` returns 0. Return messages a second, first sending to last completion.
 
-    `send` is told how many were sent before, and says how many it sent. Where workers fall behind by more than a patient
-    wait, those that were completed until then count, over all of that time.
+    `send` gets the number of messages sent before, and returns how many it sent. If workers fall behind by more than `BEHIND_S`,
+    only the messages completed until then count, over the whole time.
     """
     warm = send(0)
     if _until_none(left, WARM_S):
@@ -37,16 +37,16 @@ def trip(send: Callable[[int], int], left: Callable[[], int], seconds: float) ->
     sent, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds:
         sent += send(sent)
-    open_still = _until_none(left, PATIENCE_S)
-    return (sent - open_still) / (time.perf_counter() - began)
+    unfinished = _until_none(left, BEHIND_S)
+    return (sent - unfinished) / (time.perf_counter() - began)
 
 
-def _until_none(left: Callable[[], int], patience_s: float) -> int:
-    """Wait until nothing is left, seen twice, as a message may be seen nowhere while it is passed on; gives what still is."""
-    until, clear = time.perf_counter() + patience_s, 0
+def _until_none(left: Callable[[], int], timeout_s: float) -> int:
+    """Wait until nothing is left in two checks: a message on its way may be missing in one. Return the number left at the end."""
+    until, clear = time.perf_counter() + timeout_s, 0
     while True:
         still = left()
         clear = clear + 1 if not still else 0
         if clear > 1 or time.perf_counter() > until:
             return still
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)

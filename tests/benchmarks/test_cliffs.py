@@ -1,4 +1,4 @@
-"""The benchmark of cliffs does each of its commands, and names a figure for each."""
+"""The benchmark of cliffs runs each of its commands and has a figure for each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_each_command_has_its_figure(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def report(cost: float) -> Report:
-    """Return a report in which everything costs `cost` times as much beside the most as beside the fewest."""
+    """Return a report in which each command costs `cost` times as much beside the most messages as beside the fewest."""
     figures = []
     for command in cliffs.COMMANDS:
         for n, times in zip(cliffs.SIZES, (1.0, 1.0, cost), strict=True):
@@ -33,7 +33,7 @@ def report(cost: float) -> Report:
     return Report(group="cliffs", effort="quick", rounds=1, on="", floors=[], figures=figures)
 
 
-def test_a_slope_that_is_a_cliff_is_shown() -> None:
+def test_steep_slope_is_shown_as_a_cliff() -> None:
     headings, rows = slope_rows(report(2.0))
     assert len(rows) == len(cliffs.COMMANDS)
     assert all(len(row) == len(headings) for row in rows)
@@ -41,11 +41,11 @@ def test_a_slope_that_is_a_cliff_is_shown() -> None:
     assert [row[-1] for row in slope_rows(report(1.4))[1]] == [""] * len(rows)
 
 
-def test_what_could_not_be_measured_has_no_slope() -> None:
+def test_missing_figure_has_no_slope() -> None:
     lacking = report(1.0)
     lacking.figures[2] = Figure(lacking.figures[2].measure, "publish", missing="failed")
     assert slope_rows(lacking)[1][0] == ("publish", "1.00", "1.00", "missing: failed", "", "")
 
 
-def test_the_queue_by_hand_makes_its_trip(tmp_path: Path) -> None:
+def test_own_sqlite_queue_makes_its_trip(tmp_path: Path) -> None:
     assert own_sqlite.run(tmp_path, 0.05, 100) > 0

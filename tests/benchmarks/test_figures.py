@@ -1,4 +1,4 @@
-"""How values become ratios, verdicts and tables. Nothing is timed here."""
+"""Values become ratios, verdicts and tables. Nothing is timed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def figure(name: str, unit: str, values: list[float], ratios: list[float], *, fl
     [
         ("messages/s", 500.0, 1000.0, 0.5),
         ("B", 30.0, 60.0, 0.5),
-        ("ms", 2.0, 1000.0, 2.0),  # two of what takes a millisecond
+        ("ms", 2.0, 1000.0, 2.0),  # twice the floor's millisecond
         ("us", 5.0, 200_000.0, 1.0),
     ],
 )
-def test_a_rate_is_a_share_of_its_floor_and_a_time_a_number_of_them(unit: str, value: float, floor: float, ratio: float) -> None:
+def test_ratio_of_a_value_to_its_floor(unit: str, value: float, floor: float, ratio: float) -> None:
     assert ratio_of(Measure("x", unit, "floor"), value, floor) == pytest.approx(ratio)
 
 
@@ -40,7 +40,7 @@ def test_the_median_round_counts_and_the_spread_is_shown() -> None:
     assert row == ("x", "200", "100 to 300", "messages/s", "0.20", "0.10 to 0.30", SYNC)
 
 
-def test_what_could_not_be_run_is_shown_with_the_reason() -> None:
+def test_missing_load_is_shown_with_its_reason() -> None:
     _, (row,) = figure_rows(report(figure("a peer", "messages/s", [], [], missing="not installed")))
     assert row[:3] == ("a peer", "missing", "not installed")
 
@@ -60,14 +60,14 @@ def test_a_note_has_a_column_of_its_own() -> None:
         ([0.1, 0.2, 0.49], "**no**"),
     ],
 )
-def test_a_target_is_met_or_not_by_the_median_and_it_is_told_where_rounds_disagree(ratios: list[float], met: str) -> None:
+def test_verdict_follows_the_median_and_says_if_rounds_disagree(ratios: list[float], met: str) -> None:
     made = figure(publish.ONE_BY_ONE, "messages/s", [1.0] * 3, ratios)
     verdict = next(v for v in judge({"publish": report(made)}) if "one by one, of a bare" in v.text)
     _, (row,) = target_rows([verdict])
     assert (row[1], row[4]) == ("≥ 0.5", met)
 
 
-def test_a_target_that_was_not_measured_is_neither_met_nor_left_out() -> None:
+def test_unmeasured_target_is_shown_without_a_verdict() -> None:
     verdicts = judge({})
     _, rows = target_rows(verdicts)
     assert len(rows) == len(verdicts) > 20
@@ -89,7 +89,7 @@ def test_a_target_of_two_figures_needs_both() -> None:
     assert next(v for v in both if v.text == text).values == [2.0, 6.0]
 
 
-def test_tables_go_between_their_own_markers_and_all_else_stays() -> None:
+def test_tables_replace_only_the_text_between_their_markers() -> None:
     page = "a\n<!-- figures: one -->\nold\n<!-- end -->\nb\n<!-- figures: two -->\nkept\n<!-- end -->\nc\n"
     filled = between_markers(page, {"one": "new \\1"})
     assert filled == "a\n<!-- figures: one -->\n\nnew \\1\n\n<!-- end -->\nb\n<!-- figures: two -->\nkept\n<!-- end -->\nc\n"
@@ -103,18 +103,18 @@ def test_a_cell_cannot_break_its_table() -> None:
 @pytest.mark.parametrize(
     ("value", "written"), [(123_456.7, "123,457"), (12.34, "12.3"), (1.234, "1.23"), (0.0123, "0.012"), (0.0, "0")]
 )
-def test_three_digits_count(value: float, written: str) -> None:
+def test_numbers_have_three_significant_digits(value: float, written: str) -> None:
     assert number(value) == written
 
 
-def test_a_round_that_failed_beside_others_is_told() -> None:
+def test_failed_round_beside_others_is_noted() -> None:
     made = figure("a peer", "messages/s", [10.0], [0.1], missing="failed: a time-out")
     headings, (row,) = figure_rows(report(made))
     assert row[:2] == ("a peer", "10.0")
     assert (headings[-1], row[-1]) == ("how", "not in each round: failed: a time-out")
 
 
-def test_a_quotient_of_rounds_that_do_not_belong_together_is_none() -> None:
+def test_unequal_rounds_have_no_quotient() -> None:
     some = figure(publish.WAITING_50, "messages/s", [10.0, 30.0], [1.0, 1.0], missing="failed")
     verdicts = judge({"publish": report(some, figure(publish.ONE_BY_ONE, "messages/s", [5.0] * 3, [1.0] * 3))})
     assert next(v for v in verdicts if v.text == "50 producers waiting, of one").values == []

@@ -1,6 +1,6 @@
 """A guard against a hot path that has become several times slower: ratios within one run, with margins that noise does not reach.
 
-What is fast enough is not decided here but in benchmarks/; these margins are far below what docs/PERFORMANCE.md quotes.
+The targets are in benchmarks/; these margins are far below what docs/PERFORMANCE.md quotes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ATTEMPTS = 6
 
 
 def best_ratio(folder: Path, enough: float, load: Callable[[Path], float], floor: Callable[[Path], float]) -> float:
-    """Measure load and floor side by side until one attempt is good enough: a busy moment must not fail it, a slow path must."""
+    """Measure load and floor repeatedly until one ratio is good enough, so that a busy moment does not fail the test."""
     best = 0.0
     for attempt in range(ATTEMPTS):
         beside = folder / f"floor-{attempt}"
@@ -53,7 +53,7 @@ MARGINS: dict[str, tuple[float, Callable[[Path], float], Callable[[Path], float]
 
 
 @pytest.mark.parametrize("what", MARGINS)
-def test_a_durable_message_costs_no_more_than_a_known_multiple(what: str, tmp_path: Path) -> None:
+def test_durable_message_costs_at_most_a_known_multiple_of_its_floor(what: str, tmp_path: Path) -> None:
     enough, load, floor = MARGINS[what]
     assert best_ratio(tmp_path, enough, load, floor) >= enough
 

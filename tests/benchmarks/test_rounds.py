@@ -1,4 +1,4 @@
-"""Loads run in processes of their own, and what goes wrong there is told. Also keeps `budget` in step with the rules it calls."""
+"""Loads run in processes of their own, and their errors are reported. Also checks that `budget` still fits the rules it calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.long
-def test_a_group_is_measured_in_processes_of_its_own_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_group_is_measured_in_its_own_processes_and_leaves_no_files(tmp_path: Path) -> None:
     report = rounds.measure("budget", "quick", EFFORTS["quick"], tmp_path, Progress(disable=True))
     assert [f.measure.name for f in report.figures if f.missing or len(f.values) != 1] == []
     assert all(figure.ratios for figure in report.figures)
@@ -27,13 +27,13 @@ def test_a_group_is_measured_in_processes_of_its_own_and_leaves_nothing_behind(t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_fails_is_missing_with_what_it_said(tmp_path: Path) -> None:
+def test_failed_run_is_missing_with_its_error(tmp_path: Path) -> None:
     outcome = rounds.Session("publish", "quick", tmp_path).run(Load("no such load", (Measure("x", "B"),), lambda _: 0.0))
     assert outcome.values == []
     assert "no such load" in outcome.missing
 
 
-def test_no_two_loads_and_no_two_measures_of_a_group_have_one_name() -> None:
+def test_names_of_loads_and_measures_are_unique_in_a_group() -> None:
     for effort in EFFORTS.values():
         for name, loads in GROUPS.items():
             made = loads(effort)
