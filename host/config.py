@@ -1,7 +1,7 @@
-"""Options from code, from the file that the host names and from the environment, each stronger than the one before.
+"""Options from the code, from a file that the host names and from the environment; each overrides the one before.
 
-What an option means and which values it takes is in `options` and `handler_options`; here it is only found, read and told where
-it came from.
+This module finds and reads settings, and remembers where each came from. What an option means and which values it takes is in
+`options` and `handling/handler_options`.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ __all__ = ["HandlerSettings", "Traced", "load", "load_handlers", "trace"]
 logger = logging.getLogger("perdure")
 
 FILE = "perdure.toml"
-"""What such a file is usually called. It is read where it is named, never because it lies where a command is typed."""
+"""The usual name of such a file. A file is read only if it is named, never because it lies in the working directory."""
 DEFAULT = "default"
 CODE = "code"
 PREFIX = "PERDURE_"
 FILE_VARIABLE = "PERDURE_CONFIG"
 HANDLER_PREFIX = "PERDURE_HANDLER_"
 MISSPELT = 0.8
-"""From this likeness on, `difflib`'s, a variable that sets nothing is taken for a misspelt one."""
+"""A variable that sets nothing, with at least this `difflib` likeness to one that does, counts as misspelt."""
 _SIZES = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 _FIELDS = {field.name: field for field in attrs.fields(Options)}
 
 
 def load(code: Options | None = None, *, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Options:
-    """Give the options that hold, see `trace`.
+    """Return the options in force; see `trace`.
 
     Raises:
         ValueError, OSError: as `trace`.
@@ -51,7 +51,7 @@ def load(code: Options | None = None, *, path: str | Path | None = None, environ
 
 @attrs.frozen
 class Traced:
-    """The options that hold, and from where."""
+    """The options in force, and where each was set."""
 
     options: Options
     file: Path | None
@@ -60,23 +60,25 @@ class Traced:
     """By option: `default`, `code`, the file with its table, or the environment variable."""
 
     def __str__(self) -> str:
-        """Tell what is not as by default, with its source, on one line."""
-        told = [f"{name}={getattr(self.options, name)!r} ({source})" for name, source in self.sources.items() if source != DEFAULT]
+        """Return one line with each option that is not its default, and its source."""
+        changed = [
+            f"{name}={getattr(self.options, name)!r} ({source})" for name, source in self.sources.items() if source != DEFAULT
+        ]
         file = "no configuration file" if self.file is None else f"configuration file {self.file}"
-        return f"options: {', '.join(told) or 'all as by default'}; {file}"
+        return f"options: {', '.join(changed) or 'all as by default'}; {file}"
 
 
 def trace(code: Options | None = None, *, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Traced:
-    """Give the options that hold: those of the code, changed by the file's table `[perdure]`, changed by the environment.
+    """Return the options in force: those of the code, overridden by the file's table `[perdure]`, overridden by the environment.
 
     Args:
-        code: what the host's code says; the defaults unless given.
-        path: the file; what `PERDURE_CONFIG` names unless given, and none where that is not set. A named one must be there.
+        code: the options in the host's code; the defaults unless given.
+        path: the file; what `PERDURE_CONFIG` names unless given, and none where that is not set. A file that is named must exist.
         environ: the environment; the process's own unless given. `PERDURE_BACKLOG_MAX=5000` sets `backlog_max`.
 
     Raises:
-        ValueError: an option is unknown or out of its range; names it, its value, what is allowed, and where it was set.
-        OSError: the file that was named cannot be read.
+        ValueError: an option is unknown or out of its range; the error names it, its value, what is allowed, and where it was set.
+        OSError: the named file cannot be read.
     """
     environ = os.environ if environ is None else environ
     options = code or Options()
@@ -95,13 +97,13 @@ def trace(code: Options | None = None, *, path: str | Path | None = None, enviro
             options = _set(options, name, text, f"environment variable {variable}")
             sources[name] = f"environment variable {variable}"
         elif close := difflib.get_close_matches(name, _FIELDS, n=1, cutoff=MISSPELT):
-            # Other programs may have variables of this prefix too, so it is no error.
+            # No error, as other programs may have variables with this prefix too.
             logger.warning("environment variable %s sets nothing; did you mean %s%s?", variable, PREFIX, close[0].upper())
     return Traced(options, file, sources)
 
 
 class HandlerSettings:
-    """What is set for handlers from outside the code, by message type."""
+    """Settings of handlers from a file and the environment, by message type."""
 
     def __init__(self, file: Path | None, tables: dict[str, dict[str, Any]], variables: dict[str, tuple[str, str, str]]) -> None:
         self._file = file
@@ -118,7 +120,7 @@ class HandlerSettings:
         return {SETTINGS[name][0]: value for name, value in settings.items()}
 
     def sources(self) -> Iterator[tuple[str, str, Any, str]]:
-        """Give what is set: the type (as it is spelt there), the option, its value and where."""
+        """Yield each setting: the type (as it is spelt there), the option, its value and where it was set."""
         for type_name, settings in self._tables.items():
             for name, value in settings.items():
                 yield type_name, name, value, f'{self._file}, table [handlers."{type_name}"]'
@@ -126,7 +128,7 @@ class HandlerSettings:
             yield spelt, name, text, f"environment variable {variable}"
 
     def unused(self, type_names: Collection[str]) -> Iterator[tuple[str, str]]:
-        """Give the places of settings for other types than these, each with a hint."""
+        """Yield the place of each setting for a type that is not among these, with a hint."""
         for name in self._tables.keys() - set(type_names):
             yield f'{self._file}, table [handlers."{name}"]', _hint(name, type_names)
         spelt_names = [_spell(name) for name in type_names]
@@ -136,10 +138,10 @@ class HandlerSettings:
 
 
 def load_handlers(*, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> HandlerSettings:
-    """Give what the file's tables `[handlers."TYPE"]` and the environment set for handlers.
+    """Return what the file's tables `[handlers."TYPE"]` and the environment set for handlers.
 
-    In a variable the type's name is spelt in capitals, with an underscore for whatever is no letter or digit, and two before the
-    option: `PERDURE_HANDLER_SHOP_ORDERPLACED__TIMEOUT_S=5` for `shop.OrderPlaced`.
+    A variable spells the type's name in capitals, with an underscore for each other character than letters and digits, and two
+    underscores before the option: `PERDURE_HANDLER_SHOP_ORDERPLACED__TIMEOUT_S=5` for `shop.OrderPlaced`.
 
     Raises:
         ValueError, OSError: as `load`.
@@ -163,7 +165,7 @@ def load_handlers(*, path: str | Path | None = None, environ: Mapping[str, str] 
 
 
 def _spell(type_name: str) -> str:
-    """Give a type's name as environment variables can spell it."""
+    """Return a type's name as environment variables spell it."""
     return re.sub(r"[^A-Z0-9]", "_", type_name.upper())
 
 
@@ -189,7 +191,7 @@ def _named(path: str | Path | None, environ: Mapping[str, str]) -> str | Path | 
 
 
 def _file(path: str | Path | None, environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
-    """Give the file that is named and what it holds; nothing, where none is."""
+    """Return the named file and its content; None and nothing where no file is named."""
     named = _named(path, environ)
     if named is None:
         return None, {}
@@ -229,7 +231,7 @@ def _set(options: Options, name: str, value: Any, where: str) -> Options:
 
 
 def _read(value: Any, kind: type) -> Any:
-    """Read a text as an option's type: `5000`, `5_000`, `0.5`, `64 MiB`; what is no text is taken as it is."""
+    """Return a text as a value of an option's type: `5000`, `5_000`, `0.5`, `64 MiB`; any other value as it is."""
     if isinstance(value, str) and kind is int:
         found = re.fullmatch(r"\s*(-?[\d_]+)\s*(\w*)\s*", value)
         if found is None or found[2].upper() not in _SIZES:

@@ -1,6 +1,7 @@
-"""Middleware: small parts round every publish and every handler call, all with one interface.
+"""Middleware: small parts around each publish and each handler call, all with one interface.
 
-What a message is and when it is handled is not theirs; they see it pass, and may change, refuse, time or log it.
+A part sees each message pass, and may change, refuse, time or log it. When a message is handled is decided elsewhere
+(`perdure.events`).
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ class Middleware:
 
         Args:
             message: what is published.
-            options: the keyword options of `publish`, to be changed at will.
-            call_next: goes on, and gives the message's id. Raising instead refuses the message.
+            options: the keyword options of `publish`; may be changed.
+            call_next: continues, and returns the message's id, which this method returns too. To refuse the message, raise instead.
         """
         return call_next(message, options)
 
     def handle(self, message: Any, context: Context, call_next: Callable[[Any, Any], Any]) -> Any:
-        """Wrap one call of a plain or process handler. Runs in the worker's thread; gives what the handler returns.
+        """Wrap one call of a plain or process handler, and return what the handler returns. Runs in the worker's thread.
 
         Args:
             message: the decoded message; of a batch handler, the `Batch`.
             context: its context; of a batch handler, the `Batch` again.
-            call_next: goes on. What it raises fails the attempt, unless caught here.
+            call_next: continues. An exception that it raises fails the attempt, unless it is caught here.
         """
         return call_next(message, context)
 
@@ -55,10 +56,10 @@ class Middleware:
 
 
 def check_middleware(parts: Sequence[Middleware]) -> None:
-    """Refuse parts whose methods could not be called as they are.
+    """Check that the methods of all parts can be called.
 
     Raises:
-        TypeError: a plain method was written as a coroutine function: nothing would await it.
+        TypeError: a plain method is a coroutine function, which nothing would await.
     """
     for part in parts:
         for name in ("publish", "handle"):
@@ -69,9 +70,9 @@ def check_middleware(parts: Sequence[Middleware]) -> None:
 
 
 def around_publish(parts: Sequence[Middleware], make: MakeDraft) -> MakeDraft:
-    """Put the parts that care round the making of drafts."""
-    caring = [part for part in parts if type(part).publish is not Middleware.publish]
-    if not caring:
+    """Return `make` with the `publish` methods of these parts around it."""
+    overriding = [part for part in parts if type(part).publish is not Middleware.publish]
+    if not overriding:
         return make
 
     def made(message: Any, **options: Any) -> Draft:
@@ -82,7 +83,7 @@ def around_publish(parts: Sequence[Middleware], make: MakeDraft) -> MakeDraft:
             return drafts[-1].id
 
         call: Callable[[Any, dict[str, Any]], str] = innermost
-        for part in reversed(caring):
+        for part in reversed(overriding):
             call = _bound(part.publish, call)
         ident = call(message, options)
         if not drafts or drafts[-1].id != ident:
@@ -94,7 +95,7 @@ def around_publish(parts: Sequence[Middleware], make: MakeDraft) -> MakeDraft:
 
 
 def around_handle(parts: Sequence[Middleware], handle: Handle, *, is_async: bool) -> Handle:
-    """Put the parts that care round a handler."""
+    """Return `handle` with the `handle` or `ahandle` methods of these parts around it."""
     method = "ahandle" if is_async else "handle"
     for part in reversed(parts):
         if getattr(type(part), method) is not getattr(Middleware, method):

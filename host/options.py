@@ -1,6 +1,7 @@
-"""What a host can set: one attrs class, checked when it is made, units in the names.
+"""The options of a system: one attrs class, checked when it is made, with units in the names.
 
-Defaults are chosen to be safe; docs/OPERATIONS.md says when to change which.
+The defaults are safe; docs/OPERATIONS.md says when to change which. Options of one handler are in `handling/handler_options`; files
+and environment variables that override options are read in `config`.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ DeadLettersFull: TypeAlias = Literal["drop_oldest", "drop_newest"]
 HistoryPolicy: TypeAlias = Literal["keep", "drop", "archive"]
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 COMMIT_BYTES_MAX = 32 << 20
-"""What is committed together must fit into a frame, with room for all that is said of it."""
+"""Payloads of one commit; they must fit into one frame together with their metadata."""
 BATCH_MAX = 200_000
-"""Messages of one commit: each may bring some events with it, and a frame takes a million."""
+"""Messages of one commit: each may need some events, and a frame takes a million."""
 
 
 def _seconds(minimum: float) -> Any:
@@ -83,7 +84,8 @@ class Options:
     """Settings of one system.
 
     Raises:
-        ValueError, TypeError: an option is out of its range or of the wrong type; names it, its value and what is allowed.
+        ValueError, TypeError: an option is out of its range or of the wrong type; the error names it, its value and what is
+        allowed.
     """
 
     durability: Durability = attrs.field(default="fsync", validator=_one_of(*get_args(Durability)))
@@ -95,13 +97,13 @@ class Options:
     backlog_bytes: int = attrs.field(default=1 << 30, validator=_count(1))
     """Bytes of payload that may wait."""
     resident_payload_bytes: int = attrs.field(default=1 << 30, validator=_count(0))
-    """Bytes of waiting payloads kept in memory. Plain messages beyond that leave theirs on the disk until their turn. What they
-    take there is at most twice what waits, and 1 MiB."""
+    """Bytes of waiting payloads kept in memory. Payloads of plain messages beyond that stay on the disk until their turn; they take
+    at most twice their size there, plus 1 MiB."""
     payload_bytes_max: int = attrs.field(default=1 << 20, validator=_count(1, COMMIT_BYTES_MAX))
     """Bytes of one encoded message."""
     check_messages: bool = attrs.field(default=True, validator=_is_truth)
-    """Whether a publish refuses a message that its handler would be given changed, or could not be given at all: a wrong value in
-    a field, say. Of flat types it costs a few hundredths of a publish; what their types do not tell is decoded and compared."""
+    """Whether a publish refuses a message that would not reach its handler, or not unchanged: with a wrong value in a field, say.
+    For flat types this costs a few hundredths of a publish; where the types prove nothing, the payload is decoded and compared."""
     batch_max: int = attrs.field(default=50_000, validator=_count(1, BATCH_MAX))
     """Messages of one `publish_many`."""
     batch_bytes_max: int = attrs.field(default=16 << 20, validator=_count(1, COMMIT_BYTES_MAX))
@@ -111,46 +113,47 @@ class Options:
     dead_letters_max: int = attrs.field(default=100_000, validator=_count(1))
     """Dead letters kept."""
     dead_letters_bytes_max: int = attrs.field(default=1 << 30, validator=_count(1))
-    """Bytes of dead letters kept, with all their texts: where one more passes it, as many of the oldest go as make room."""
+    """Bytes of dead letters kept, with all their texts. One more that passes the bound removes as many of the oldest as make
+    room."""
     dead_letters_full: DeadLettersFull = attrs.field(default="drop_oldest", validator=_one_of(*get_args(DeadLettersFull)))
-    """What happens at that bound, on record either way: `drop_oldest` or `drop_newest` is purged."""
+    """Which dead letter is purged at these bounds, on record: `drop_oldest` or `drop_newest`."""
     results_max: int = attrs.field(default=100_000, validator=_count(1))
-    """Results kept for those who ask (`call`, `keep_result`); at the bound the oldest is dropped, on record."""
+    """Results kept for `call` and `result`; at the bound the oldest is dropped, on record."""
     results_bytes_max: int = attrs.field(default=256 << 20, validator=_count(1))
     """Bytes of those results; at the bound the oldest are dropped, on record."""
     result_kept_s: float = attrs.field(default=300.0, validator=_seconds(0.001))
-    """How long `call` has a result kept, so that it can still be asked for after a restart."""
+    """Seconds for which the result of a `call` is kept, so that `result` finds it even after a restart."""
     held_keys_max: int = attrs.field(default=1_000_000, validator=_count(1))
     """Keys held after completion by a deduplication window; at the bound the oldest is freed, on record."""
     finished_max: int = attrs.field(default=1_000_000, validator=_count(1))
-    """Ended messages whose ids are remembered, so that publishing one again adds nothing; the last 65,536 of them with how they
-    ended. An id of the host's takes 30 bytes or so, one of perdure's next to nothing. `Metrics.ids_remembered` tells how many."""
+    """Ended messages whose ids are remembered, so that publishing one again adds nothing; for the last 65,536, how they ended too.
+    An id of the host takes about 30 bytes, an id of perdure next to nothing. `Metrics.ids_remembered` is their number."""
     retries: int = attrs.field(default=5, validator=_count(0))
-    """Retries of a handler, or of a manual consumer, that names no number of its own."""
+    """Retries of a handler or manual consumer that sets no number itself."""
     grace_s: float = attrs.field(default=10.0, validator=_seconds(0.0))
-    """How long stopping waits for handlers in flight."""
+    """Seconds that a stop waits for handlers in flight."""
     segment_bytes: int = attrs.field(default=64 << 20, validator=_count(4096))
-    """Size at which a log segment is closed and the next one begun."""
+    """Size at which a log segment is closed and the next one begins."""
     snapshot_events: int = attrs.field(default=1_000_000, validator=_count(1))
     """Events between two snapshots."""
     snapshots_kept: int = attrs.field(default=2, validator=_count(2))
     """Snapshots kept."""
     history: HistoryPolicy = attrs.field(default="keep", validator=_one_of(*get_args(HistoryPolicy)))
-    """What becomes of log segments that no kept snapshot needs: `keep`, `drop` (audit then knows less), or `archive`."""
+    """What happens to log segments that no kept snapshot needs: `keep`, `drop` (audit then knows less), or `archive`."""
     history_folder: str | Path | None = attrs.field(default=None, validator=_is_path)
-    """Where `archive` moves them: a folder for this log alone; `archive` in the data folder unless given."""
+    """Where `archive` moves them: a folder for this log alone. `archive` in the data folder unless given."""
     prefetch_ms: float = attrs.field(default=10.0, validator=_seconds(0.0))
-    """How much work may lie ready for a worker beside what it has, in milliseconds of handler time, so that it need not wait."""
+    """Milliseconds of handler time that are prefetched for a worker beside what it has in hand, so that it need not wait."""
     prefetch_max: int = attrs.field(default=256, validator=_count(1))
-    """Deliveries that may lie ready for a worker."""
+    """Deliveries that are prefetched for a worker at most."""
     gc_threshold: int = attrs.field(default=50_000, validator=_count(0))
-    """While it runs, Python's garbage collector looks at young objects after so many allocations, instead of 700: a queue makes
-    many objects and no cycles, and looking so often costs a third of its throughput. For the whole process; 0: left alone."""
+    """Allocations after which Python's garbage collector looks at young objects while the system runs, instead of 700. A queue
+    makes many objects and no cycles, and the default costs a third of its throughput. For the whole process; 0: unchanged."""
     switch_interval_s: float | None = attrs.field(default=None, validator=attrs.validators.optional(_seconds(0.000_001)))
-    """While it runs, a thread that computes lets others go on after so long (`sys.setswitchinterval`), instead of Python's 0.005.
+    """Seconds after which a computing thread lets others run while the system runs (`sys.setswitchinterval`), instead of 0.005.
     Beside one busy thread of the host a publish takes 12 times as long as alone; with 0.0005, twice. For the whole process."""
     restart_budget: int = attrs.field(default=8, validator=_count(0))
-    """Deaths of one actor within `restart_window_s` after which the system gives up; kills on purpose do not count."""
+    """Deaths of one actor within `restart_window_s` after which the system gives up; deliberate kills do not count."""
     restart_window_s: float = attrs.field(default=60.0, validator=_seconds(0.0))
     log_failures: str | None = attrs.field(default="WARNING", converter=_level, validator=_one_of(*LEVELS, None))
     """The logging level of a line for each failed attempt (logger `perdure`), its traceback at DEBUG; None (`off`): no line."""

@@ -1,7 +1,7 @@
 """The front door: one `System` owns one data folder, starts and stops the actors, and takes what the host publishes.
 
-It decides nothing about messages. Here is its life, and consuming by hand; what else users call is in the parts it is made of:
-`handling`, `publishing` and `results`, which stand on `running`.
+Starting, stopping and consuming by hand are here. Its base classes have the rest: `handling/decorators`, `publishing/publisher` and
+`publishing/results`, on `runtime/current_run`. Rules about messages are in `perdure.events`.
 """
 
 from __future__ import annotations
@@ -68,17 +68,17 @@ P = TypeVar("P", bound="Part")
 
 
 class _Beginning:
-    """What a start and the thread that waits for it know of each other."""
+    """The state that a start shares with the thread that waits for it."""
 
     given_up = False
-    """Nobody waits for it any more: what it has begun is to be ended."""
+    """No thread waits for this start any more; whatever it has begun must be stopped."""
     refused = False
-    """It has failed by itself, and left nothing."""
+    """The start has failed and cleaned up after itself."""
     run: live_systems.Run | None = None
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
-    """Give the event loop that runs in this thread; None where there is none."""
+    """Return the event loop that runs in this thread, or None."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -90,19 +90,19 @@ class System(Handling, Results):
     """An embedded, durable message queue in one folder.
 
     Args:
-        folder: where the log and its snapshots are kept; made if it is not there. One process at a time owns it.
-        options: settings; see `Options`. The file of `config` and the environment are stronger, see `perdure.config`.
+        folder: where the log and its snapshots are kept; created where it does not exist. One process at a time owns it.
+        options: settings; see `Options`. The file of `config` and the environment override them, see `perdure.config`.
         store: another `EventStore` instead of a folder, for example `MemoryStore()`.
         codec: how objects become payloads; `MessagePack()` unless given.
-        clock: where time comes from; a `ManualClock` lets a test decide.
-        seed: seed of all chance (jitter, ids); random unless given.
+        clock: the source of time; a `ManualClock` lets a test decide.
+        seed: seed of the random generator (jitter, ids); random unless given.
         middleware: parts round every publish and handler call, outermost first; see `Middleware`.
-        config: a TOML file with options that are stronger than the code; what `PERDURE_CONFIG` names unless given, else none.
-        registry: a `svcs.Registry` that handlers get their services from.
-        loop: the host's event loop, for coroutine handlers and hooks to run on, so that clients and pools made there can be used in
-            them. Unless given, the loop that `async with system:` runs on, or one of the system's own where it is started in any
-            other way; `"own"`: always one of its own.
-        world: what the actors run on; threads unless given. For `perdure.chaos`.
+        config: a TOML file with options that override the code; what `PERDURE_CONFIG` names unless given, else none.
+        registry: the `svcs.Registry` from which handlers get their services.
+        loop: the host's event loop. Coroutine handlers and hooks run on it, so they can use clients and pools that were made there.
+            Unless given, the loop that `async with system:` runs on, or the system's own where it is started in any other way.
+            `"own"`: always the system's own.
+        executor: what the actors run on; threads unless given. For `perdure.chaos`.
 
     All methods may be called in any thread unless they say otherwise.
     """
@@ -146,7 +146,7 @@ class System(Handling, Results):
         self._store = store or self._folder_store(folder)
         self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers(path=config))
         self._lifecycle = threading.Lock()
-        """Held while a start or a stop is made, by the thread that makes it, never by one that waits for that."""
+        """Held by the thread that makes a start or a stop, never by a thread that waits for one."""
         self._live_run: live_systems.Run | None = None
         self._parts: list[Callable[[], Part | None]] = []
         self.dead_letters = DeadLetters(self)
@@ -154,7 +154,7 @@ class System(Handling, Results):
         self.actors = Actors(self)
         self.audit = Audit(store=self._store)
         self.recovery: Recovery | None = None
-        """What the last start did to recover; None before the first."""
+        """What the last start did to recover; None before the first start."""
         live_systems.remember_system(self)
 
     def _folder_store(self, folder: str | Path | None) -> EventStore:
@@ -189,21 +189,21 @@ class System(Handling, Results):
 
     @staticmethod
     def live(folder: str | Path) -> System | None:
-        """Give the System of this very process that runs in `folder`, for example one that an earlier notebook cell has started."""
+        """Return the System of this process that runs in `folder`, or None. An earlier notebook cell may have started it, say."""
         found: System | None = live_systems.live(canonical_address(folder))
         return found
 
     def start(self) -> None:
-        """Recover the folder and start the actors; returns when the handlers are at work.
+        """Recover the folder and start the actors; return when the handlers are at work.
 
-        Where this raises, KeyboardInterrupt included, nothing runs and the folder is free. A stop of the same folder that is under
-        way in this process is waited for.
+        If this raises, KeyboardInterrupt included, nothing runs and the folder is free. If this process is still stopping a system
+        on the same folder, this waits for that stop.
 
         Raises:
-            StoreLocked: another live process owns the folder.
+            StoreLocked: another process that is alive owns the folder.
             StoreCorrupt: committed history is damaged; nothing was changed.
             StoreUnavailable: the folder cannot be read or written, or a newer version wrote it.
-            PerdureError: it is running already.
+            PerdureError: the system runs already.
         """
         loop = _running_loop()
         if loop is not None and loop is self._loop and self._hooks:
@@ -221,7 +221,7 @@ class System(Handling, Results):
             self._apart(lambda: self._start(beginning), "start")
         except BaseException:
             beginning.given_up = True
-            if not beginning.refused:  # struck while it waited: whatever has begun meanwhile is ended
+            if not beginning.refused:  # an exception interrupted the wait: stop what has begun meanwhile
                 self._apart(lambda: self._stop(0.0, beginning.run), "stop")
             raise
 
@@ -274,7 +274,7 @@ class System(Handling, Results):
         try:
             specs, schedules = dict(self._registered.specs), dict(self._registered.schedules)
             self.recovery = engine.start(opened, specs, schedules, lambda: beginning.given_up)
-            # Those that another thread registered while the engine started.
+            # Handlers that another thread registered while the engine started.
             for spec in [*self._registered.specs.values()]:
                 if spec.type not in engine.runtime.pools.by_type:
                     engine.add(spec)
@@ -296,15 +296,15 @@ class System(Handling, Results):
         return loop
 
     def stop(self, grace: float | None = None) -> None:
-        """Stop in good order.
+        """Stop in good order, and return when the folder is free.
 
-        Handlers in flight get `grace` seconds (`Options.grace_s` unless given), then their messages go back, not counted;
-        then a snapshot is taken. Stopping what does not run does nothing. What does not end in its grace is left behind, which the
-        log says, and the folder is free all the same. KeyboardInterrupt while it waits ends the grace period, and is raised once
-        the folder is free.
+        Handlers in flight get `grace` seconds (`Options.grace_s` unless given). Then their messages go back to the queue, and the
+        attempt does not count. Then a snapshot is taken. A handler that does not end in its grace is left behind, with a line in
+        the log, and the folder is free all the same. KeyboardInterrupt ends the grace period, and is raised once the folder is
+        free. Stopping a system that does not run does nothing.
 
-        In a handler, in a callback of a future, or on the event loop that the handlers run on, it only begins to stop and returns
-        at once: the handler has its grace to end. Any other call of `stop` waits for it.
+        In a handler, in a callback of a future, or on the event loop that the handlers run on, this only begins to stop and returns
+        at once, so that the handler has its grace to end in. Any other call of `stop` waits.
         """
         stopping: StepThread | None = None
         try:
@@ -326,7 +326,7 @@ class System(Handling, Results):
             raise
 
     def _is_on_its_loop(self) -> bool:
-        """Tell whether the caller runs on the host's event loop, which the handlers and hooks need to end."""
+        """Return whether the caller runs on the host's event loop; handlers and hooks need that loop in order to end."""
         engine = self._engine
         loop = None if engine is None else engine.runtime.host.loop
         try:
@@ -335,7 +335,7 @@ class System(Handling, Results):
             return False
 
     def _stop(self, grace_s: float, only: live_systems.Run | None) -> None:
-        """Stop what runs; with `only`, nothing but that run."""
+        """Stop the run there is; with `only`, only if it is that one."""
         with self._lifecycle:
             run = self._live_run
             if run is not None and (only is None or only is run):
@@ -349,17 +349,17 @@ class System(Handling, Results):
             self._engine = self._live_run = None
 
     def serve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
-        """Run until SIGTERM or SIGINT comes, then stop in good order; for a process that does nothing else. In the main thread.
+        """Run until SIGTERM or SIGINT, then stop in good order; for a process that does nothing else. Only in the main thread.
 
-        Starts the system unless it runs, and the parts that belong to it (`OutboxRelay`s made for it, what `include` was given);
-        calls `started`; stops all of it at the end. A second signal ends the grace period. Returns as well once anybody stops it.
+        Starts the system unless it runs, and its parts (each `OutboxRelay` made for it, and what was passed to `include`); calls
+        `started`; stops all of them at the end. A second signal ends the grace period. Also returns when the system is stopped.
 
         Args:
             grace: as `stop`.
-            started: called once all of it is at work.
+            started: called once all of them are at work.
 
         Raises:
-            NotRunning: it has given up; `__cause__` says why.
+            NotRunning: the system has given up; `__cause__` says why.
             PerdureError: this is not the main thread.
             Others as `start`.
         """
@@ -374,17 +374,17 @@ class System(Handling, Results):
         await serving.aserve(self, grace, started)
 
     def include(self, part: P) -> P:
-        """Let a part with `start()` and `stop()` belong to this system, so that `serve` starts and stops it; gives it back."""
+        """Return the part, which has `start()` and `stop()`; from now on `serve` starts and stops it with this system."""
         self._parts.append(lambda: part)
         return part
 
     def belongs(self, part: Part) -> None:
-        """As `include`, of a part that is forgotten when the host forgets it; for `OutboxRelay`."""
+        """As `include`, with a weak reference: a part that the host no longer holds is dropped. For `OutboxRelay`."""
         self._parts = [*(made for made in self._parts if made() is not None), weakref.ref(part)]
 
     @property
     def parts(self) -> list[Part]:
-        """What belongs to this system, in the order in which it was made."""
+        """The parts of this system, in the order in which they were made."""
         found = [made() for made in list(self._parts)]
         return list(dict.fromkeys(part for part in found if part is not None))
 
@@ -404,7 +404,7 @@ class System(Handling, Results):
         before = self._live_run
         try:
             self.start()
-            return self  # noqa: TRY300 - what strikes after the start, and before the block begins, must not leave it running
+            return self  # noqa: TRY300 - an interrupt after the start, before the block begins, must not leave it running
         except BaseException:
             if self._live_run is not before:
                 self.stop(0.0)
@@ -417,7 +417,7 @@ class System(Handling, Results):
     async def __aenter__(self) -> Self:
         """Start without blocking the event loop; see `start`. If the await is cancelled, nothing runs.
 
-        Coroutine handlers and hooks run on this loop, unless the system was told another; see `loop`.
+        Coroutine handlers and hooks run on this loop, unless the system was given another; see `loop`.
         """
         cancelled = threading.Event()
 
@@ -462,18 +462,18 @@ class System(Handling, Results):
         lease: float = 30.0,
         retries: int | None = None,
     ) -> Delivery[Any] | None:
-        """Take the next ready message of a type by hand, for `lease` seconds; None if there is none.
+        """Return the next ready message of a type, leased to the caller for `lease` seconds; None if there is none.
 
         Args:
-            type: the message class, or its name: of a class that is gone, messages come as plain data, to be rejected, say.
-            lease: seconds until it goes back, unless they are extended or a heartbeat comes.
-            retries: how often it is tried again; its handler's, or `Options.retries`, unless given.
+            type: the message class, or its name. Messages of a class that no longer exists come as plain data, to be rejected, say.
+            lease: seconds until the message goes back, unless the lease is extended or a heartbeat renews it.
+            retries: how often the message is tried again; as its handler, or as `Options.retries`, unless given.
 
         Raises:
             NotRunning, StoreUnavailable: as `publish`.
             UnknownMessageType: the class has no name.
-            InvalidMessage: no message of the class could be decoded.
-            ValueError: a lease of not more than 0 seconds, retries that are no whole number of 0 or more.
+            InvalidMessage: messages of this class cannot be decoded.
+            ValueError: the lease is not above 0 seconds, or `retries` is not a whole number of 0 or more.
         """
         lease = checked_seconds("lease", lease, above_zero=True)
         name = self.drafts.handled(type)
@@ -493,16 +493,16 @@ class System(Handling, Results):
                 published, attempt = handed.published, handed.lease.attempt
                 reason = plain_text(f"its payload cannot be decoded: {error}")
                 self.ask("queue", Fail(published.number, published.id, attempt, "InvalidMessage", reason, "", 0, reason))
-                continue  # a dead letter now; the next one may be whole
+                continue  # this one is a dead letter now; the next one may be readable
             return Delivery(handed, message, lease, lambda command: self.ask("queue", command))
 
     def drain(self, timeout: float | None = None) -> None:
         """Wait until no message is ready, delayed or in flight.
 
         Raises:
-            TimeoutError: some still were after `timeout` seconds; says how many.
+            TimeoutError: some still were after `timeout` seconds; the error says how many.
             NotRunning: the system does not run, or stopped meanwhile.
-            WouldDeadlock: a handler calls it, whose own message is in flight for as long as it waits.
+            WouldDeadlock: a handler calls; its own message is in flight for as long as it waits.
         """
         check_is_outside("drain")
         wait_s = wait_seconds("timeout", timeout)

@@ -44,7 +44,7 @@ class Hooks:
         self.stop: list[Hook] = []
 
     def __bool__(self) -> bool:
-        """Tell whether there are any."""
+        """Return whether there are any."""
         return bool(self.start or self.stop)
 
     def add(self, which: list[Hook], hook: Any) -> None:

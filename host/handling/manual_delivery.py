@@ -103,5 +103,5 @@ class Delivery(Generic[M]):
         return self._published.number, self._published.id, self._attempt
 
     def __repr__(self) -> str:
-        """Say which message and attempt."""
+        """Show which message and attempt."""
         return f"<Delivery {self.id} of {self._published.type}, attempt {self.attempt}>"

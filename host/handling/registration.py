@@ -206,7 +206,7 @@ class Registration:
 
 
 def _is_being_defined(handler: Any) -> bool:
-    """Tell whether a decorated function is not in its module yet: it is pickled as its name there, once it has one."""
+    """Return whether a decorated function is not in its module yet: it is pickled as its name there, once it has one."""
     module, name = getattr(handler, "__module__", None), getattr(handler, "__qualname__", "<")
     return (
         module in sys.modules and module != "__main__" and "<" not in name and not hasattr(sys.modules[module], name.split(".")[0])
@@ -221,5 +221,5 @@ def _put(table: dict[str, V], name: str, value: V) -> Callable[[], object]:
 
 
 def tick_type(schedule: str) -> str:
-    """Give the type name of a schedule's own messages."""
+    """Return the type name of a schedule's own messages."""
     return f"{TICK_PREFIX}{schedule}"

@@ -52,7 +52,7 @@ class Schedule:
 
 
 def following(when: str | float | dt.timedelta, zone: str | dt.tzinfo | None) -> Callable[[int], int]:
-    """Give the function from a time to the next tick after it, both in microseconds since the epoch.
+    """Return the function from a time to the next tick after it, both in microseconds since the epoch.
 
     Args:
         when: a cron expression, or the time between two ticks (seconds or timedelta), counted from the epoch.

@@ -270,7 +270,7 @@ def _choices(wanted: Any) -> tuple[Any, ...]:
 
 
 def _is_context(wanted: Any) -> bool:
-    """Tell whether an annotation names the context and nothing else."""
+    """Return whether an annotation names the context and nothing else."""
     kinds = [kind for kind in _choices(wanted) if kind is not type(None)]
     return bool(kinds) and all(isinstance(kind, type) and issubclass(kind, Context) for kind in kinds)
 
@@ -284,7 +284,7 @@ def _fits(wanted: Any, expected: type) -> bool:
 
 
 def _takes(kind: Any, expected: type) -> bool:
-    """Tell whether an annotation may stand for an object of this class; where that cannot be told, it may."""
+    """Return whether an annotation may stand for an object of this class; where that cannot be told, it may."""
     if kind is Any:
         return True  # a class in Python 3.11
     if kind is type(None) or kind is None:
@@ -301,7 +301,7 @@ def _takes(kind: Any, expected: type) -> bool:
 
 
 def _same_name(one: type, other: type) -> bool:
-    """Tell whether two classes are one class loaded twice, as by a notebook."""
+    """Return whether two classes are one class loaded twice, as by a notebook."""
     try:
         return name_of(one) == name_of(other)
     except InvalidMessage:

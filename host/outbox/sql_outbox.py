@@ -291,7 +291,7 @@ class OutboxRelay:
         return draft if draft.key is None else self._under_policy(draft)
 
     def _under_policy(self, draft: Draft) -> Draft:
-        """Give a draft with a key what its handler's policy says, but for what was named when it was written."""
+        """Return a draft with a key what its handler's policy says, but for what was named when it was written."""
         policy, window_us, key_parallelism = self._system.drafts.policies.get(draft.type, PLAIN_POLICY)
         dedup, extras = draft.dedup or policy, draft.extras or PLAIN_EXTRAS
         is_label = dedup == "append"

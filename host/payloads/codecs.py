@@ -32,7 +32,7 @@ _encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
 def message(
     *, name: str, version: int = 1, upcasters: Mapping[int, Callable[[Any], Any]] | None = None
 ) -> Callable[[type[T]], type[T]]:
-    """Give a message class a stable name, so that it can be moved, renamed, or defined inside a function.
+    """Return a message class a stable name, so that it can be moved, renamed, or defined inside a function.
 
     Args:
         name: what the log calls it.
@@ -73,7 +73,7 @@ def message(
 
 
 def name_of(cls: type) -> str:
-    """Give the stable name of a message class.
+    """Return the stable name of a message class.
 
     Raises:
         UnknownMessageType: it is defined inside a function and was not named, so no later run could find it.
@@ -91,7 +91,7 @@ def name_of(cls: type) -> str:
 
 
 def version_of(cls: type | None) -> int:
-    """Give the version of a message class's fields."""
+    """Return the version of a message class's fields."""
     return int(cls.__dict__.get(VERSION_ATTRIBUTE, (1,))[0]) if cls is not None else 1
 
 
@@ -130,7 +130,7 @@ class TypeNames:
         """The versions of the types that have more than one."""
 
     def of(self, kind: str | type) -> str:
-        """Give the name of what is meant: a class, or its name itself.
+        """Return the name of what is meant: a class, or its name itself.
 
         Raises:
             UnknownMessageType: as `name`.
@@ -138,7 +138,7 @@ class TypeNames:
         return kind if isinstance(kind, str) else self.name(kind)
 
     def name(self, cls: type) -> str:
-        """Give a class's name, and remember the class.
+        """Return a class's name, and remember the class.
 
         Raises:
             UnknownMessageType: it is no class, it has no stable name, or another class has the same one.
@@ -160,7 +160,7 @@ class TypeNames:
         return name
 
     def find(self, name: str) -> type | None:
-        """Give the class behind a name: one that was used here, or one of a module that is loaded."""
+        """Return the class behind a name: one that was used here, or one of a module that is loaded."""
         known = self._classes.get(name)
         if known is not None:
             return known
@@ -173,7 +173,7 @@ class TypeNames:
         self._classes[name] = cls
 
     def known(self) -> list[str]:
-        """Give all names used here, sorted."""
+        """Return all names used here, sorted."""
         return sorted(self._classes)
 
 
@@ -218,7 +218,7 @@ class MessagePack:
             raise InvalidMessage(msg) from error
 
     def encoder(self, cls: type) -> Callable[[Any], bytes]:
-        """Give the function that encodes objects of a class, made at first use. It raises whatever it likes."""
+        """Return the function that encodes objects of a class, made at first use. It raises whatever it likes."""
         known = self._encoders.get(cls)
         if known is None:
             known = self._encoders[cls] = _make_encoder(cls)
@@ -234,7 +234,7 @@ class MessagePack:
             raise InvalidMessage(msg) from error
 
     def decoder(self, cls: type) -> Callable[[bytes], Any]:
-        """Give the function that decodes a class, made at first use.
+        """Return the function that decodes a class, made at first use.
 
         Raises:
             TypeError, NameError: there is none for that class.

@@ -34,7 +34,7 @@ class Difference(NamedTuple):
     becomes: Any
 
     def __str__(self) -> str:
-        """Give it as the end of a sentence."""
+        """Return it as the end of a sentence."""
         where = self.path.removeprefix(".") or "it"
         was, becomes = _shown(self.was), _shown(self.becomes)
         if was == becomes:
@@ -68,7 +68,7 @@ def difference(a: Any, b: Any, path: str = "") -> Difference | None:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]] | None:
-    """Give an object's fields, each with what finds it in another object of the class; None where it has none."""
+    """Return an object's fields, each with what finds it in another object of the class; None where it has none."""
     cls = type(value)
     fields: Iterable[str]
     if attrs.has(cls):

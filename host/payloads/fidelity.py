@@ -159,7 +159,7 @@ def _undecodable(cls: type, path: str, kind: Any, why: str) -> InvalidMessage:
 
 
 def _culprit(cls: type, error: Exception) -> tuple[str, Any, str]:
-    """Give the field that is to blame, its type, and what is wrong with it; no field where that cannot be told."""
+    """Return the field that is to blame, its type, and what is wrong with it; no field where that cannot be told."""
     hints = _hints(cls)
     if attrs.has(cls) and (bare := [field.name for field in attrs.fields(cls) if field.name not in hints]):
         return bare[0], "unknown", "it has no annotation"
@@ -182,7 +182,7 @@ def _culprit(cls: type, error: Exception) -> tuple[str, Any, str]:
 
 
 def _hints(cls: type) -> dict[str, Any]:
-    """Give the annotations of a class's fields; for one that cannot be evaluated, the error."""
+    """Return the annotations of a class's fields; for one that cannot be evaluated, the error."""
     hints: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         for name, annotation in inspect.get_annotations(base).items():

@@ -22,7 +22,7 @@ PLAIN = (dict, list, str, int, float, bool, bytes, type(None))
 
 
 def is_model(cls: Any) -> bool:
-    """Tell whether a class is one of pydantic's models."""
+    """Return whether a class is one of pydantic's models."""
     return hasattr(cls, "model_validate") and hasattr(cls, "model_dump")
 
 
@@ -38,7 +38,7 @@ def dump_model(model: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def _reads_names(cls: Any) -> bool:
-    """Tell whether a model can be made of its fields' own names, whatever its aliases: from pydantic 2.11 on."""
+    """Return whether a model can be made of its fields' own names, whatever its aliases: from pydantic 2.11 on."""
     return "by_name" in inspect.signature(cls.model_validate).parameters
 
 
@@ -102,7 +102,7 @@ def decode_hook(cls: type, plain: Any) -> Any:
 
 
 def _can_be(cls: Any) -> bool:
-    """Tell whether some data can become an object of a class that msgspec does not know."""
+    """Return whether some data can become an object of a class that msgspec does not know."""
     try:
         return issubclass(cls, PurePath) or is_model(cls) or any(issubclass(kind, cls) for kind in PLAIN)
     except TypeError:
@@ -110,7 +110,7 @@ def _can_be(cls: Any) -> bool:
 
 
 def undecodable_parts(cls: type) -> Iterator[tuple[str, Any]]:
-    """Give the parts of a class that no data can become: where each stands, and its type."""
+    """Return the parts of a class that no data can become: where each stands, and its type."""
     if not is_model(cls):
         yield from _walk(msgspec.inspect.type_info(cls), "", set())
 

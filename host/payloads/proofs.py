@@ -74,7 +74,7 @@ class _Prover:
         return self._function(" and ".join(parts))
 
     def _of(self, hint: Any, value: str) -> str | None:
-        """Give the expression for what is annotated so; None where there is none."""
+        """Return the expression for what is annotated so; None where there is none."""
         while isinstance(hint, typing.NewType):
             hint = hint.__supertype__
         origin = typing.get_origin(hint)
@@ -134,7 +134,7 @@ class _Prover:
 
 
 def _fields(cls: type) -> list[str] | None:
-    """Give the names of a class's fields, where each is encoded as it is, and decoded into just that field."""
+    """Return the names of a class's fields, where each is encoded as it is, and decoded into just that field."""
     if any(hasattr(cls, hook) for hook in _HOOKS):
         return None
     if attrs.has(cls):

@@ -79,7 +79,7 @@ class Drafts:
         return self.handled(cls) if isinstance(cls, type) else self.names.name(cls)
 
     def handled(self, kind: type | str) -> str:
-        """Give the name of a type that is to be handled or checked out; the class itself, or its name.
+        """Return the name of a type that is to be handled or checked out; the class itself, or its name.
 
         Raises:
             UnknownMessageType: as `TypeNames.name`.
@@ -167,7 +167,7 @@ class Drafts:
         return codec.bind(payload, type_name, ident) if self._binds else payload
 
     def renamed(self, draft: Draft, type_name: str) -> Draft:
-        """Give a draft another type's name; what is bound to the one is bound to the other instead."""
+        """Return a draft another type's name; what is bound to the one is bound to the other instead."""
         if not self._binds:
             return draft._replace(type=type_name)
         message = self._decode(draft.payload, None, draft.type, draft.id)
@@ -186,7 +186,7 @@ class Drafts:
     def _extras(
         self, type_name: str, key: str | None, dedup: str | None, window: float | None, keep_result: float | None
     ) -> tuple[str | None, Extras | None]:
-        """Give the deduplication policy, and what goes beyond what nearly all messages have."""
+        """Return the deduplication policy, and what goes beyond what nearly all messages have."""
         policy, window_us, key_parallelism = self.policies.get(type_name, PLAIN_POLICY)
         if dedup is not None:
             if dedup not in DEDUP:
@@ -284,7 +284,7 @@ class Drafts:
         return upcast(self._decode(published.payload, None, published.type, published.id), version, cls)
 
     def loader(self, type_name: str) -> Callable[[bytes], Any] | None:
-        """Give the function that decodes plain messages of a type, where there is one that does it alone.
+        """Return the function that decodes plain messages of a type, where there is one that does it alone.
 
         It raises whatever it likes; `load_plain` then says what is wrong.
         """
@@ -344,7 +344,7 @@ class Drafts:
 
 
 def _debounced(key: str | None, debounce: float, delay: float | None, at: Any, dedup: str | None) -> float:
-    """Give the delay of a message that only the last of a burst survives: each newer one of its key starts it anew."""
+    """Return the delay of a message that only the last of a burst survives: each newer one of its key starts it anew."""
     if key is None or delay is not None or at is not None or dedup not in (None, "replace"):
         msg = "debounce: needs a key, and goes without delay, at, or another dedup than 'replace'"
         raise InvalidMessage(msg)

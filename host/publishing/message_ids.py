@@ -20,7 +20,7 @@ __all__ = ["Ids", "made_us"]
 
 
 def made_us(ident: str) -> int:
-    """Give the time at which an id was made, in microseconds since the epoch, to the millisecond; 0 for what is no such id."""
+    """Return the time at which an id was made, in microseconds since the epoch, to the millisecond; 0 for what is no such id."""
     try:
         return int(ident[:8] + ident[9:13], 16) * 1000 if len(ident) == 36 and ident[14] == "7" else 0  # noqa: PLR2004
     except ValueError:

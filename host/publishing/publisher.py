@@ -136,7 +136,7 @@ class Publishing(Running):
         return future
 
     def _room(self, may_block: bool) -> PendingRequests:  # noqa: FBT001 - hot
-        """Give the desk, once it has room for another message; who may not block has seen to that."""
+        """Return the desk, once it has room for another message; who may not block has seen to that."""
         pending = self.runtime.pending
         if may_block:
             pending.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
@@ -181,7 +181,7 @@ class Publishing(Running):
         self._run.add_outbox(source)
 
     def _command(self, message: Any, options: PublishOptions) -> tuple[str, Publish]:
-        """Make the command that publishes one message; gives its id too."""
+        """Make the command that publishes one message and its id."""
         if options:
             draft = self._draft(message, options)
             return draft.id, Publish([draft])
@@ -222,7 +222,7 @@ class Publishing(Running):
 
 
 def _in_order(name: str, what: str, given: Any) -> list[Any]:
-    """Give a list of what there are several of.
+    """Return a list of what there are several of.
 
     Raises:
         WrongType: there are not several, or they have no order.
@@ -234,7 +234,7 @@ def _in_order(name: str, what: str, given: Any) -> list[Any]:
 
 
 def _one_each(count: int, options: Mapping[str, Any], lists: dict[str, Iterable[str | None] | None]) -> list[dict[str, Any]] | None:
-    """Give for each message the options that are its own; None where there are none.
+    """Return for each message the options that are its own; None where there are none.
 
     Raises:
         InvalidMessage: there are more or fewer than messages, one is given for all, or they have no order.

@@ -113,7 +113,7 @@ class Results(Publishing):
         return self._result_of(kept)
 
     def result(self, id: str, *, timeout: float | None = None) -> Any:  # noqa: A002 - the front door's name
-        """Give what the handler of a message returned that was published with `keep_result`; waits until it has ended.
+        """Return what the handler of a message returned that was published with `keep_result`; waits until it has ended.
 
         It may be asked for again, with the same answer, for as long as the result is kept. `timeout=0` is one look.
 
@@ -168,7 +168,7 @@ class Results(Publishing):
             raise
 
     def state(self, id: str) -> MessageState:  # noqa: A002 - the front door's name
-        """Give where a message is now, in one look and without waiting. An id that is not known is no error: its state says so.
+        """Return where a message is now, in one look and without waiting. An id that is not known is no error: its state says so.
 
         Raises:
             NotRunning, StoreUnavailable: as `publish`.
