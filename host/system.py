@@ -248,7 +248,7 @@ class System(Handling, Results):
             raise PerdureError(msg)
         logger.info("%s", self._configuration)
         self._registered.check_processes()
-        self._registered.tell_unused()
+        self._registered.warn_of_unused()
         address = live_systems.address_of(self._store)
         live_systems.wait_until_stopped(address)
         opened = self._store.open()

@@ -1,4 +1,4 @@
-"""Registering: which function handles which message type, alone or in batches, and what is published at regular times.
+"""The decorators `handler`, `batch_handler` and `every`, and the start and stop hooks.
 
 Options are checked in `handler_options`, and put together with the function in `registration`. Workers run the handlers
 (`perdure.actors.workers`).
@@ -54,32 +54,33 @@ class Handling(Running):
         replace: bool = False,
         **options: Unpack[HandlerKeywords],
     ) -> HandlerDecorator[M]:
-        """Register a handler for a message type; to be used as a decorator.
+        """Return a decorator that registers a handler for a message type.
 
-        The handler is a function `(message, context)`, plain or `async def` (those run on one event loop); or a class with a
-        method `handle(message, context)`, made anew for each message. Further parameters are services, see `registry`.
+        The handler is a function `(message, context)`, plain or `async def`; or a class with a method `handle(message, context)`,
+        of which each message gets a new object. Coroutine functions run on one event loop. The context may be left out; further
+        parameters are services, see `registry`. Before a start or while the system runs.
 
         Args:
             type: the message class.
             parallelism: how many run at once; a pair is a minimum and a maximum between which it follows the backlog.
-            timeout: seconds after which an attempt has failed; the handler sees `ctx.cancelled`. A thread is interrupted as
-                soon as the interpreter can, a coroutine is cancelled, a process is killed. None: no limit.
-            lease: seconds without a heartbeat after which the message is given to another. None: as long as it runs.
-            renew: renew that lease by itself for as long as the handler runs, without heartbeats. Unless said, where there is no
-                timeout: nobody else would end a handler that is alive.
+            timeout: seconds after which an attempt fails, and the handler sees `ctx.cancelled`. A thread is interrupted as soon as
+                the interpreter can, a coroutine is cancelled, a process is killed. None: no limit.
+            lease: seconds without a heartbeat after which another worker gets the message. None: as long as the handler runs.
+            renew: whether the lease renews itself for as long as the handler runs, without heartbeats. Unless given, it does where
+                there is no timeout.
             retries: how often a failed message is tried again; `Options.retries` unless given, `math.inf` for ever.
-            backoff: how long to wait before each retry: `Fixed`, `Linear`, `Exponential`, seconds, or a function of (attempt,
-                error) that gives seconds.
-            retry_on: if given, any other exception makes a dead letter at once.
+            backoff: the wait before each retry: `Fixed`, `Linear`, `Exponential`, seconds, or a function of (attempt, error) that
+                returns seconds.
+            retry_on: exceptions that are retried; if given, any other makes a dead letter at once.
             dead_letter_on: exceptions that make a dead letter at once.
-            dedup: what happens when a message with the key of a live one is published: `replace`, `reject` or `append`.
-            dedup_window: seconds for which a key is held after its message has completed; publishing it raises `DuplicateKey`.
+            dedup: what happens when a message is published with the key of a live one: `replace`, `reject` or `append`.
+            dedup_window: seconds for which a key is held after its message has completed; a publish with it raises `DuplicateKey`.
             key_parallelism: with `append`, how many messages of one key may be handled at once.
             rate: deliveries a second, or text such as `100/s`, `30/m`, `1/h`.
             isolation: `thread`, or `process`: a child process of its own for each worker.
             memory_limit: bytes that such a child may take above what it has when its handler is loaded.
-            replace: take the place of the type's handler, if it has one, from the next message on: in a notebook, where a cell is
-                run again. A message that is being handled ends with the old one.
+            replace: whether to replace the type's handler, if it has one, from the next message on; for a notebook cell that is run
+                again. A message in flight ends with the old handler.
 
         Raises:
             InvalidMessage: an option is out of its range, or the type has a handler.
@@ -104,17 +105,17 @@ class Handling(Running):
         replace: bool = False,
         **options: Unpack[BatchHandlerKeywords],
     ) -> HandlerDecorator[Batch[M]]:
-        """Register a handler that takes many messages in one call: a function of one `Batch`, plain or `async def`.
+        """Return a decorator that registers a handler of many messages at once: a function of one `Batch`, plain or `async def`.
 
-        Each message ends for itself: those the handler called `item.fail(...)` or `item.reject(...)` on as it said, all others
-        complete; if the handler raises, they fail.
+        Each message ends on its own: after `item.fail(...)` or `item.reject(...)` as these say; all others complete, or fail if the
+        handler raises.
 
         Args:
             type: the message class.
-            size: how many messages a call takes at most.
-            wait: seconds for which a call that is not full waits for more.
+            size: how many messages a call takes at most, up to 10,000.
+            wait: seconds for which a call that is not full waits for more messages.
             replace: as `handler`.
-            options: those of `handler`, but for `isolation` and `memory_limit`.
+            options: those of `handler`, except `isolation` and `memory_limit`.
 
         Raises:
             InvalidMessage, UnknownMessageType: as `handler`.
@@ -170,18 +171,18 @@ class Handling(Running):
         zone: str | dt.tzinfo | None = None,
         **options: Any,
     ) -> HandlerDecorator[Tick] | None:
-        """Publish at regular times, each time once, whatever dies in between.
+        """Publish at regular times; each tick is published once, also across crashes.
 
-        As a decorator it registers a handler of `(tick, context)`; with a `message` it is called by itself, and publishes that.
+        As a decorator, it registers a handler of `(tick, context)`. With a `message`, it is called directly, and publishes that.
 
         Args:
             when: a cron expression (`"*/5 * * * *"`), or the time between two ticks (seconds or timedelta).
             message: what to publish; a `Tick` for the decorated function unless given.
-            name: what its ticks are recorded under; the function's or the message type's name unless given.
-            missed: of ticks during which nothing ran, make up for the `last`, for `all` (at most 1,000) or for `none`.
+            name: the name under which ticks are recorded; that of the function or of the message type unless given.
+            missed: which ticks to make up for that came due while nothing ran: the `last`, `all` (at most 1,000), or `none`.
             zone: time zone of the cron expression, as a name ("Europe/Berlin") or a tzinfo; the machine's own unless given.
-            replace: take the place of the schedule of that name, and of its handler, if there are such.
-            options: those of `publish` where there is a message, else those of `handler`.
+            replace: whether to replace the schedule of that name and its handler, if there are such.
+            options: with a message those of `publish`, else those of `handler`.
 
         Raises:
             InvalidMessage: an option is out of its range, the name is taken, or no such time zone is known here.
@@ -216,9 +217,9 @@ class Handling(Running):
     def on_start(self, hook: K) -> K:
         """Register a function that runs at each start, before the first delivery; to be used as a decorator.
 
-        It takes no parameters, and may be `async def`. Either kind runs on the event loop that coroutine handlers run on, so that
-        clients and pools can be made there; context variables that it sets are seen by all handlers. If it raises, the start fails
-        with that, and the folder is free.
+        It takes no parameters, and may be `async def`. Either kind runs on the event loop of the coroutine handlers, so that it can
+        make their clients and pools. All handlers see the context variables that it sets. If it raises, the start fails with that
+        exception, and the folder is free.
 
         Raises:
             InvalidMessage: it takes parameters, or the system runs already.
@@ -232,8 +233,8 @@ class Handling(Running):
     def on_stop(self, hook: K) -> K:
         """Register a function that runs at each stop, after the last handler has ended; to be used as a decorator.
 
-        As `on_start`; the last one registered runs first. They have as long as the handlers had left of their grace, and at least
-        a second. One that raises is logged, and the stop goes on.
+        As `on_start`; the last hook registered runs first. Stop hooks have what the handlers left of the grace period, and at least
+        a second. If one raises, the exception is logged, and the stop goes on.
 
         Raises:
             InvalidMessage: it takes parameters.
@@ -242,7 +243,7 @@ class Handling(Running):
         return hook
 
     def _enter(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
-        """Take a handler that has been checked; one that the running system cannot take leaves nothing behind."""
+        """Add a checked handler; if the running system cannot take it, nothing is left behind."""
         undo = self._registered.enter(spec, schedule)
         try:
             self._add(spec, schedule)

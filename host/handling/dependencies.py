@@ -1,7 +1,7 @@
-"""What a handler asks for beyond message and context, taken from the host's svcs registry, once for each message.
+"""Services: what a handler asks for beyond message and context, taken from the host's svcs registry for each message.
 
-A container is opened for each call and closed after it, whatever became of the call. The registry is the host's own; svcs is
-only imported where one is given.
+A container is opened for each call and closed after it, also when the call fails. svcs is only imported where a registry is given.
+Which services a handler asks for is read in `signatures`.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ __all__ = ["adapt"]
 def adapt(
     handler: Any, registry: svcs.Registry | None, *, takes: int = 2, message_type: type | None = None
 ) -> tuple[Handle, bool, bool]:
-    """Make `(message, context)` of a function or a class with a `handle` method.
+    """Return a function of `(message, context)` for a handler that is a function or a class with a `handle` method.
 
     Args:
-        handler: takes the message, the context if it wants it, and whatever services it names by annotation; a class takes its
-            services in `__init__`, and a new instance handles each message.
-        registry: where services come from.
-        takes: how many of the arguments are the system's: 2, or 1 for a batch.
-        message_type: what it is registered for.
+        handler: takes the message, the context if it wants it, and services by annotation. A class takes its services in
+            `__init__`, and a new object handles each message.
+        registry: the source of services.
+        takes: how many arguments the system passes: 2, or 1 for a batch.
+        message_type: the type for which it is registered.
 
     Returns:
-        what to call, whether it is a coroutine function, and whether it gets services.
+        the function, whether it is a coroutine function, and whether it gets services.
 
     Raises:
-        InvalidMessage: it cannot be called so, it takes something that is no service, or there is no registry.
+        InvalidMessage: the handler cannot be called so, takes something that is not a service, or there is no registry.
     """
     signature = read(handler, takes, message_type)
     needs = signature.services
     make = _method(handler) if inspect.isclass(handler) else lambda services: _with(handler, services)
     if not inspect.isclass(handler) and not needs and signature.arguments == takes == 2:  # noqa: PLR2004
-        return handler, signature.is_async, False  # it is called as it is
+        return handler, signature.is_async, False  # called as it is
     plain = _made(make, signature.arguments, signature.context_name)
     if not needs:
         return (lambda message, context: plain({}, message, context)), signature.is_async, False
@@ -75,7 +75,7 @@ def _made(make: Callable[[Mapping[str, Any]], Callable[..., Any]], arguments: in
 
 
 def _in_scope(registry: svcs.Registry, needs: Mapping[str, type], plain: Callable[..., Any]) -> Handle:
-    import svcs  # noqa: PLC0415 - an extra; whoever gives a registry has it
+    import svcs  # noqa: PLC0415 - an extra; a host with a registry has it installed
 
     def handle(message: Any, context: Any) -> Any:
         with svcs.Container(registry) as container:

@@ -169,7 +169,7 @@ def _option(
 
 @attrs.frozen(kw_only=True)
 class HandlerOptions:
-    """What is set for one handler, checked. `System.handler` tells what each option means.
+    """The checked options of one handler. `System.handler` says what each option means.
 
     Raises:
         InvalidMessage: an option is out of its range, or two do not go together; names them and what is allowed.

@@ -29,11 +29,11 @@ __all__ = ["Hooks"]
 logger = logging.getLogger("perdure")
 
 LOOK_S = 0.1
-"""How often the wait for a start hook looks whether the start was given up."""
+"""Seconds between two looks of a waiting start at whether it was given up."""
 LOOP_PATIENCE_S = 5.0
-"""How long a start waits for a loop of the host's that nothing runs: another thread may be about to."""
+"""Seconds that a start waits for a host's loop that does not run yet; another thread may be about to run it."""
 STOP_LEAST_S = 1.0
-"""What stop hooks have at least, also where the handlers have used up the grace period."""
+"""Seconds that stop hooks have at least, even if the handlers have used up the grace period."""
 
 
 class Hooks:
@@ -48,25 +48,25 @@ class Hooks:
         return bool(self.start or self.stop)
 
     def add(self, which: list[Hook], hook: Any) -> None:
-        """Take a hook.
+        """Add a hook to the start hooks or the stop hooks.
 
         Raises:
-            InvalidMessage: it cannot be called without arguments.
+            InvalidMessage: the hook cannot be called without arguments.
         """
         check_hook(hook)
         which.append(hook)
 
     def run_start(self, runtime: Runtime, given_up: Callable[[], bool]) -> None:
-        """Run the start hooks, in the order in which they were registered; what they set in context variables, handlers see.
+        """Run the start hooks in the order of their registration; handlers see the context variables that they set.
 
         Raises:
-            Whatever a hook raises; the others are not run.
+            Whatever a hook raises; later hooks are not run.
         """
         for hook in self.start:
             runtime.host.variables = self._run(runtime, hook, None, given_up)
 
     def run_stop(self, runtime: Runtime, seconds: float) -> None:
-        """Run the stop hooks, the last one first, within so many seconds. One that fails, which is logged, stops no other."""
+        """Run the stop hooks, the last one first, within so many seconds. A hook that fails is logged, and the others still run."""
         until_s = runtime.executor.monotonic_s() + max(seconds, STOP_LEAST_S)
         for hook in reversed(self.stop):
             try:
@@ -75,7 +75,7 @@ class Hooks:
                 logger.exception("the stop hook %s failed", label_of(hook))
 
     def _run(self, runtime: Runtime, hook: Hook, seconds: float | None, given_up: Callable[[], bool]) -> Context:
-        """Run one hook to its end; gives the context variables as it has left them."""
+        """Run one hook to its end; return the context variables as it left them."""
         loop = runtime.directory.actors.get("event_loop")
         if not isinstance(loop, EventLoop):
             msg = "the event loop is not there"
@@ -110,15 +110,16 @@ class Hooks:
 
 
 async def in_context(hook: Hook, mark: HookMark) -> tuple[Context, BaseException | None]:
-    """Call a hook and wait for what it returns; gives the context variables as it has left them, and what it raised.
+    """Call a hook and await what it returns; return the context variables as it left them, and what it raised.
 
-    Runs on the event loop, whose own use of exceptions (cancelling, SystemExit) a hook's must not be taken for.
+    Runs on the event loop. The exception is returned, so that the loop does not take a hook's CancelledError or SystemExit for its
+    own.
     """
     error: BaseException | None = None
     marked = MARK.set(mark)
     try:
         await awaited(hook())
-    except BaseException as raised:  # noqa: BLE001 - it is raised by whoever waits for the hook
+    except BaseException as raised:  # noqa: BLE001 - raised again in the thread that waits for the hook
         error = raised
     MARK.reset(marked)
     return copy_context(), error

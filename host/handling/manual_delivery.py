@@ -1,6 +1,6 @@
-"""A delivery in the hands of a manual consumer: checked out by the host itself, settled by it.
+"""`Delivery`: a message that the host itself has checked out, and settles.
 
-Every call asks the queue and waits for its word; nothing is kept here but whose delivery it is.
+Each method asks the queue and waits for its answer. Not here: deliveries to handlers (`perdure.actors.workers`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Delivery(Generic[M]):
     """One attempt of one message, until it is settled or its lease ends. Safe in any thread.
 
     Raises:
-        LeaseLost: every method, once the delivery is no longer this consumer's.
+        LeaseLost: each method, once this consumer no longer has the lease.
         NotRunning, StoreUnavailable: as `System.publish`.
     """
 
@@ -56,7 +56,7 @@ class Delivery(Generic[M]):
 
     @property
     def correlation_id(self) -> str:
-        """What all messages of one chain share."""
+        """The id that all messages of one chain share."""
         return self._published.correlation_id or self._published.id
 
     @property
@@ -66,15 +66,15 @@ class Delivery(Generic[M]):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What the publisher gave along."""
+        """The headers that the publisher gave."""
         return self._published.headers or {}
 
     def ack(self) -> None:
-        """Complete the message; returns once that is on disk."""
+        """Complete the message; return once that is on disk."""
         self._ask(Done(*self._place))
 
     def requeue(self, reason: str = "requeued") -> None:
-        """Put the message back at once. The attempt counts: past its retries the message becomes a dead letter."""
+        """Put the message back at once. The attempt counts; past its retries the message becomes a dead letter."""
         self._ask(Fail(*self._place, "perdure.Requeued", plain_text(reason), "", 0))
 
     def reject(self, reason: str) -> None:
@@ -85,15 +85,15 @@ class Delivery(Generic[M]):
         """Keep the lease for `seconds` from now on.
 
         Raises:
-            ValueError: not more than 0 seconds.
+            ValueError: `seconds` is not above 0.
         """
         self._ask(Extend(*self._place, whole_us(checked_seconds("lease", seconds, above_zero=True))))
 
     def heartbeat(self, percent: float, note: str = "") -> None:
-        """Tell how far the work is; renews the lease for its usual time.
+        """Report how far the work is, and renew the lease for its usual time.
 
         Raises:
-            ValueError: a percent outside 0 to 100.
+            ValueError: `percent` is outside 0 to 100.
         """
         check_percent(percent)
         self._ask(Extend(*self._place, self._lease_us, float(percent), plain_text(note)))

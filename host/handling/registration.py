@@ -71,14 +71,14 @@ class Registration:
         self.schedules: dict[str, Schedule] = {}
 
     def check(self, call: str, name: str, options: Mapping[str, Any]) -> HandlerOptions:
-        """Check a handler's options before its function is there, so that the error points at them.
+        """Return a handler's options, checked before its function is there, so that an error points at them.
 
-        What the operator has set for the handler is stronger than these.
+        What the operator has set for the handler overrides them.
 
         Args:
-            call: what the host called, for the error.
+            call: the name of the call that takes them, for the error.
             name: the message type's name.
-            options: what the code says.
+            options: the options in the code.
 
         Raises:
             InvalidMessage: an option is out of its range.
@@ -95,8 +95,8 @@ class Registration:
                 error.add_note(f"set from outside the code for {name}: {changes}")
             raise
 
-    def tell_unused(self) -> None:
-        """Tell of settings for types without a handler: a misspelt name must not be passed over in silence."""
+    def warn_of_unused(self) -> None:
+        """Log a warning for each setting of a type without a handler; its name may be misspelt."""
         for place, hint in self._settings.unused(self.specs):
             logger.warning("%s is for no handler of this system; %s", place, hint)
 
@@ -111,10 +111,10 @@ class Registration:
         replace: bool = False,
         batch: Mapping[str, Any] | None = None,
     ) -> HandlerSpec:
-        """Make a spec of a function or class and checked options; nothing is entered yet, see `enter`.
+        """Return the spec of a handler, of a function or class and checked options. `enter` adds it to the system.
 
         Raises:
-            InvalidMessage: the type has a handler, or this one cannot be called as one.
+            InvalidMessage: the type has a handler already, or this one cannot be called as a handler.
         """
         if name in self.specs and not replace:
             msg = (
@@ -147,7 +147,9 @@ class Registration:
         return HandlerSpec(type=name, call=around, kind=kind, function=function, label=label_of(handler), **fields)
 
     def check_processes(self) -> None:
-        """Check that all process handlers can travel, before a start: those that were being defined when they were registered too.
+        """Check before a start that all process handlers can be pickled.
+
+        A decorated function is not in its module yet when it is registered, so it is checked here for the first time.
 
         Raises:
             InvalidMessage: one cannot be pickled.
@@ -157,9 +159,9 @@ class Registration:
                 packed_handler(spec.function, spec.label)
 
     def enter(self, spec: HandlerSpec, schedule: Schedule | None = None) -> Callable[[], None]:
-        """Take a handler, and its schedule, into those of the system: the last step, after everything has been checked.
+        """Add a handler, and its schedule, to those of the system; the last step, after all checks.
 
-        Gives what undoes it, where the running system could not take the handler.
+        Returns a function that undoes it, for a running system that cannot take the handler.
         """
         window_us = round((spec.dedup_window_s or 0) * 1_000_000)
         policy = (spec.dedup, window_us, spec.key_parallelism or 0)
@@ -184,7 +186,7 @@ class Registration:
         options: dict[str, Any],
         replace: bool = False,
     ) -> Schedule:
-        """Make a schedule; nothing is entered yet.
+        """Return a schedule; `enter` adds it to the system.
 
         Raises:
             InvalidMessage: the name is taken, or an option is out of its range.
@@ -201,12 +203,12 @@ class Registration:
                 return drafts.draft(message, id=ident, **options)
             return drafts.renamed(drafts.draft(Tick(name, moment(due_us)), id=ident, **options), tick_type(name))
 
-        draft(0)  # a message or option that cannot be published is told now, not at the first tick
+        draft(0)  # a message or option that cannot be published raises here, not at the first tick
         return Schedule(name, missed, after, draft)
 
 
 def _is_being_defined(handler: Any) -> bool:
-    """Return whether a decorated function is not in its module yet: it is pickled as its name there, once it has one."""
+    """Return whether a function is still being decorated: its module, by whose name it is pickled, does not have it yet."""
     module, name = getattr(handler, "__module__", None), getattr(handler, "__qualname__", "<")
     return (
         module in sys.modules and module != "__main__" and "<" not in name and not hasattr(sys.modules[module], name.split(".")[0])
@@ -214,7 +216,7 @@ def _is_being_defined(handler: Any) -> bool:
 
 
 def _put(table: dict[str, V], name: str, value: V) -> Callable[[], object]:
-    """Put something under a name; gives what undoes that."""
+    """Put a value under a name; return a function that undoes that."""
     before = table.get(name)
     table[name] = value
     return (lambda: table.pop(name, None)) if before is None else (lambda: table.update({name: before}))

@@ -1,6 +1,7 @@
 """Recurring messages: when the next tick of a schedule is, and which message it publishes.
 
-That each tick is published once is the queue's business, and when the scheduler's (`perdure.actors.services.scheduler`).
+The scheduler (`perdure.actors.services.scheduler`) publishes the ticks; `perdure.events.schedules` has the rule that each counts
+once.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ MISSED: tuple[Missed, ...] = get_args(Missed)
 STEP_MIN_S = 0.001
 STEP_MAX_S = 1e9
 NEVER_US = 1 << 62
-"""The time of a tick that never comes (30 February)."""
+"""The time of a tick that never comes, as on 30 February."""
 
 
 @public
 @attrs.frozen
 class Tick:
-    """The message of a schedule without one of its own."""
+    """The message of a schedule that has no message of its own."""
 
     schedule: str
     due: dt.datetime
-    """The time it was meant for; it may run later."""
+    """When it was due; its handler may run later."""
 
 
 @attrs.frozen
 class Schedule:
-    """One schedule as the scheduler needs it."""
+    """One schedule, as the scheduler uses it."""
 
     name: str
     missed: str
@@ -52,14 +53,14 @@ class Schedule:
 
 
 def following(when: str | float | dt.timedelta, zone: str | dt.tzinfo | None) -> Callable[[int], int]:
-    """Return the function from a time to the next tick after it, both in microseconds since the epoch.
+    """Return a function from a time to the next tick after it, both in microseconds since the epoch.
 
     Args:
         when: a cron expression, or the time between two ticks (seconds or timedelta), counted from the epoch.
         zone: the time zone of the cron expression, by name or as a tzinfo; the machine's own where None.
 
     Raises:
-        InvalidMessage: it says no times.
+        InvalidMessage: `when` or `zone` is not valid.
     """
     if isinstance(when, str):
         return _cron(when, checked_zone(zone))
@@ -76,18 +77,18 @@ def following(when: str | float | dt.timedelta, zone: str | dt.tzinfo | None) ->
 
 def _cron(expression: str, zone: dt.tzinfo) -> Callable[[int], int]:
     try:
-        from cronsim import CronSim, CronSimError  # noqa: PLC0415 - an extra, for those who use it
+        from cronsim import CronSim, CronSimError  # noqa: PLC0415 - an extra
     except ImportError as error:
         msg = 'every: cron expressions need the package cronsim: pip install "perdure[cron]"'
         raise InvalidMessage(msg) from error
 
     def after(at_us: int) -> int:
-        # Whole seconds: cron knows nothing finer, and CronSim looks for times strictly after the one given.
+        # Whole seconds: cron has nothing finer, and CronSim looks for times strictly after the given one.
         if at_us >= NEVER_US:
             return at_us + NEVER_US
         at_s = at_us // 1_000_000
         for moment in CronSim(expression, dt.datetime.fromtimestamp(at_s, tz=zone)):
-            # Of a repeated hour CronSim gives the first one for a job at a fixed time: from within the second, that is the past.
+            # In an hour that comes twice, CronSim gives the first of both for a job at a fixed time; in the second, that is past.
             due_s = round(moment.timestamp())
             if due_s > at_s:
                 return due_s * 1_000_000

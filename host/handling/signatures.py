@@ -1,6 +1,6 @@
-"""How a handler is to be called, read from its signature when it is registered: what could not be called is refused there.
+"""How a handler is called, read from its signature when it is registered; a handler that could not be called is refused there.
 
-Nothing is called here; putting message, context and services together is done by `dependencies`.
+Nothing is called here. `dependencies` puts message, context and services together for a call.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CONTEXT_NAMES = frozenset({"ctx", "context"})
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _NONE = inspect.Parameter.empty
 _UNKNOWN: Any = object()
-"""An annotation that there is none of, or that cannot be found here."""
+"""Stands for an annotation that is missing or cannot be evaluated."""
 
 
 @attrs.frozen
@@ -34,17 +34,17 @@ class Signature:
     """How to call a handler."""
 
     is_async: bool
-    """It is known to be a coroutine function. One that is not may still return something to be awaited."""
+    """Whether it is known to be a coroutine function. Another function may still return an awaitable."""
     arguments: int
-    """How many of (message, context) are given by their place."""
+    """How many of (message, context) are passed by position."""
     context_name: str | None
-    """The keyword that the context is given by, if it is not given by its place."""
+    """The keyword for the context, if it is not passed by position."""
     services: dict[str, type]
-    """What else it asks for, by keyword."""
+    """The services that it asks for, by keyword."""
 
 
 def label_of(handler: Any) -> str:
-    """Return a handler's name for people: module and qualified name of what the host gave."""
+    """Return a handler's name for people: its module and qualified name."""
     if isinstance(handler, functools.partial):
         return f"functools.partial of {label_of(handler.func)}"
     name = getattr(handler, "__qualname__", None)
@@ -59,12 +59,12 @@ def read(handler: Any, takes: int, message_type: type | None) -> Signature:
     """Return how to call a handler: a function, a bound method, an object with `__call__`, or a class with a method `handle`.
 
     Args:
-        handler: what the host registers.
+        handler: the function, object or class that the host registers.
         takes: 2 for (message, context), 1 for a batch alone.
-        message_type: what it is registered for.
+        message_type: the type for which it is registered.
 
     Raises:
-        InvalidMessage: it could not be called, or not with what it expects; says which parameter is wrong, and what to write.
+        InvalidMessage: it could not be called with what the system passes; names the parameter that is wrong, and what to write.
     """
     if not callable(handler):
         msg = f"handler: a function or a class, not {handler!r}"
@@ -90,7 +90,7 @@ def check_hook(hook: Any) -> None:
     """Check that a start or stop hook can be called without arguments.
 
     Raises:
-        InvalidMessage: it cannot, or its code would not run.
+        InvalidMessage: it takes parameters, or calling it would not run its code.
     """
     label = label_of(hook)
     if not callable(hook):
@@ -119,12 +119,12 @@ def _own(handler: Any, label: str) -> tuple[Any, list[inspect.Parameter]]:
 
 
 def _parameters(call: Any, unknown: tuple[str, ...] = ("message", "context")) -> list[inspect.Parameter]:
-    """Return a callable's parameters; of a decorated one its own, unless it passes on whatever it is given."""
+    """Return a callable's parameters; those of a decorator's wrapper, unless the wrapper takes `*args` and passes them on."""
     try:
         own = list(inspect.signature(call, follow_wrapped=False).parameters.values())
         if hasattr(call, "__wrapped__") and any(p.kind is p.VAR_POSITIONAL for p in own):
             return list(inspect.signature(call).parameters.values())
-    except (TypeError, ValueError):  # some callables of C have no signature; they get what handlers get
+    except (TypeError, ValueError):  # some callables written in C have no signature; they get message and context
         return [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in unknown]
     return own
 
@@ -156,7 +156,7 @@ def _check_runs(call: Any, label: str) -> None:
 
 
 class _Shape:
-    """The parameters of one callable, and what is wrong with them."""
+    """The parameters of one callable, and the checks of them."""
 
     def __init__(self, label: str, wanted: str, call: Any, parameters: list[inspect.Parameter]) -> None:
         self.label = label
@@ -182,7 +182,7 @@ class _Shape:
         return _UNKNOWN if wanted is _NONE else wanted
 
     def check_first(self, expected: type | None, takes: int) -> None:
-        """Refuse a handler whose first parameter is not for what it gets first."""
+        """Refuse a handler whose first parameter cannot take the message, or the batch."""
         if not self.positional:
             if self.takes_any:
                 return
@@ -203,7 +203,7 @@ class _Shape:
             raise self.error(msg)
 
     def context(self, takes: int, handler: Any) -> tuple[int, str | None, set[str]]:
-        """Tell how many arguments are given by place, by which keyword the context is, and which parameters that fills."""
+        """Return how many arguments go by position, the keyword of the context, and the names of the parameters so filled."""
         first = {p.name for p in self.positional[:1]}
         if takes == 1:
             return 1, None, first
@@ -230,13 +230,13 @@ class _Shape:
         return _is_context(wanted) or (_is_context_name(parameter.name) and (wanted is _UNKNOWN or _may_be_context(wanted)))
 
     def refuse(self, parameters: Iterable[inspect.Parameter]) -> None:
-        """Refuse parameters that nothing fills."""
+        """Refuse parameters that no argument fills."""
         for parameter in parameters:
             msg = f"takes {parameter.name!r}, which nothing gives it (services go to the class's `__init__`)"
             raise self.error(msg)
 
     def services(self, parameters: Iterable[inspect.Parameter]) -> dict[str, type]:
-        """Return the services that parameters without a default ask for, by name."""
+        """Return the services for which parameters without a default ask, by name."""
         needs: dict[str, type] = {}
         for parameter in parameters:
             if parameter.default is not _NONE or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
@@ -260,7 +260,7 @@ def _is_context_name(name: str) -> bool:
 
 
 def _choices(wanted: Any) -> tuple[Any, ...]:
-    """Return what an annotation allows: the members of a union, what `Annotated` is about, else itself."""
+    """Return the types that an annotation allows: the members of a union, the type inside `Annotated`, else itself."""
     origin = typing.get_origin(wanted)
     if origin is typing.Annotated:
         return _choices(typing.get_args(wanted)[0])
@@ -284,7 +284,7 @@ def _fits(wanted: Any, expected: type) -> bool:
 
 
 def _takes(kind: Any, expected: type) -> bool:
-    """Return whether an annotation may stand for an object of this class; where that cannot be told, it may."""
+    """Return whether an annotation allows an object of this class; True where that cannot be decided."""
     if kind is Any:
         return True  # a class in Python 3.11
     if kind is type(None) or kind is None:
@@ -301,7 +301,7 @@ def _takes(kind: Any, expected: type) -> bool:
 
 
 def _same_name(one: type, other: type) -> bool:
-    """Return whether two classes are one class loaded twice, as by a notebook."""
+    """Return whether two classes are one class loaded twice, as in a notebook."""
     try:
         return name_of(one) == name_of(other)
     except InvalidMessage:

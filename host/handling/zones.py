@@ -1,6 +1,6 @@
 """Time zones of schedules: by name, as a tzinfo, or the machine's own with all its changes to and from summer time.
 
-When a cron expression is due in one is in `schedules`.
+`schedules` reads cron expressions in them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ __all__ = ["MachineZone", "checked_zone"]
 
 
 class MachineZone(dt.tzinfo):
-    """The machine's zone, as the system's library tells it for each moment; a plain `astimezone()` would fix today's offset."""
+    """The machine's zone, with the offset of each moment from the C library; a plain `astimezone()` would fix today's offset."""
 
     def utcoffset(self, moment: dt.datetime | None) -> dt.timedelta | None:
         """See `tzinfo`."""
         return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
 
     def dst(self, moment: dt.datetime | None) -> dt.timedelta | None:  # noqa: ARG002 - the base's name
-        """See `tzinfo`: the library does not tell it apart, and nothing here needs it."""
+        """See `tzinfo`; unknown, and nothing here needs it."""
         return None
 
     def tzname(self, moment: dt.datetime | None) -> str | None:
@@ -31,13 +31,13 @@ class MachineZone(dt.tzinfo):
         return "local time" if moment is None else moment.replace(tzinfo=None).astimezone().tzname()
 
     def fromutc(self, moment: dt.datetime) -> dt.datetime:
-        """See `tzinfo`; of a repeated hour, says which of the two."""
-        told = moment.replace(tzinfo=dt.UTC).astimezone()
-        here = told.replace(tzinfo=self, fold=0)
-        return here if here.utcoffset() == told.utcoffset() else here.replace(fold=1)
+        """See `tzinfo`; in an hour that comes twice, `fold` says which of both it is."""
+        local = moment.replace(tzinfo=dt.UTC).astimezone()
+        here = local.replace(tzinfo=self, fold=0)
+        return here if here.utcoffset() == local.utcoffset() else here.replace(fold=1)
 
     def __repr__(self) -> str:
-        """Say what it is."""
+        """Show that it is the machine's."""
         return "the machine's own zone"
 
 

@@ -1,7 +1,7 @@
-"""The outbox: messages written into the host's own SQL transaction, and read from there once that has committed.
+"""`Outbox` writes messages into the host's SQL transaction; `OutboxRelay` publishes them once that has committed.
 
-A row is there exactly if the host's transaction committed. It is published by its id and deleted afterwards, by an actor
-(`perdure.actors.services.relay`); whoever dies in between, the same ids are published again, which adds nothing: each message once.
+A row exists if and only if the host's transaction committed. An actor (`perdure.actors.services.relay`) publishes it under its id,
+then deletes it. After a crash in between the same ids are published again, which adds nothing: each message arrives once.
 """
 
 from __future__ import annotations
@@ -87,21 +87,20 @@ class _Sql:
 
 @public
 class Outbox:
-    """Writes messages into a transaction of the host's own database.
+    """Writes messages into a transaction of the host's database. Use it in the connection's thread.
 
     Args:
         connection: a sqlite3 or psycopg connection, Django's `connection` (inside `transaction.atomic()`), or a SQLAlchemy
             connection or session. The host begins and commits.
-        system: the system that will publish the messages, running or not: its codec, options, clock and middleware hold here too.
-        codec: where the system is in another process: as its codec.
-        options: as its options.
-        middleware: as its middleware, outermost first; only `publish` is called, and its messages' own policies are kept.
+        system: the system that will publish the messages, running or not; its codec, options, clock and middleware apply here too.
+        codec: the system's codec, where the system is in another process.
+        options: the system's options, where it is in another process.
+        middleware: the system's middleware, outermost first, where it is in another process. Only `publish` is called, and the
+            policies that messages name themselves are kept.
 
     Raises:
-        TypeError: it is no such connection; or both a system and what it would say were given.
-        ValueError: its database is neither SQLite nor PostgreSQL.
-
-    Belongs to the thread that the connection belongs to.
+        TypeError: `connection` is not such a connection; or a system was given together with a codec, options or middleware.
+        ValueError: the database is neither SQLite nor PostgreSQL.
     """
 
     def __init__(
@@ -128,22 +127,22 @@ class Outbox:
         self._draft = around_publish(middleware, self._make)
 
     def _make(self, message: Any, **options: Any) -> Draft:
-        """Make a draft; without a policy of its own it gets that of its handler, which only the publishing system knows."""
+        """Return a draft; without a policy of its own it has none, as only the publishing system knows its handler's policy."""
         draft = self._drafts.make(message, **options)
         named = options.get("dedup") is not None or options.get("debounce") is not None
         return draft if named else draft._replace(dedup=None)
 
     def create_table(self) -> None:
-        """Create the table `perdure_outbox` where it is not there. For migrations, its only index is its key."""
+        """Create the table `perdure_outbox` if it does not exist. Its only index is its primary key."""
         kind = "INTEGER PRIMARY KEY AUTOINCREMENT" if self._sql.is_sqlite else "BIGSERIAL PRIMARY KEY"
         blob = "BLOB" if self._sql.is_sqlite else "BYTEA"
         self._sql.run(f"CREATE TABLE IF NOT EXISTS {TABLE} (seq {kind}, id TEXT NOT NULL, draft {blob} NOT NULL)")
 
     @shows(PublishOptions, defaults=DEFAULTS)
     def publish(self, message: Any, **options: Unpack[PublishOptions]) -> str:
-        """Write a message; it is published after the host's commit, and never if it rolls back. Gives its id.
+        """Write a message and return its id; it is published after the host's commit, and never after a rollback.
 
-        Takes the options of `System.publish`. A message that could not be published is refused here and now.
+        Takes the options of `System.publish`. A message that cannot be published is refused here, at once.
 
         Raises:
             InvalidMessage, PayloadTooLarge, UnknownMessageType: as `System.publish`.
@@ -155,19 +154,19 @@ class Outbox:
 
 @public
 class OutboxRelay:
-    """Has the system's relay publish what outboxes have written, in order: `with system, OutboxRelay(system, connect): ...`.
+    """Publishes what outboxes have written, in order: `with system, OutboxRelay(system, connect): ...`.
 
     Args:
-        system: what publishes; it must be running.
-        connect: makes a connection of the relay's own, as `Outbox` takes them (with `commit` and `close`); for Django
+        system: the system that publishes; it must run.
+        connect: returns a new connection for the relay, as `Outbox` takes them (with `commit` and `close`); for Django
             `lambda: django.db.connections.create_connection("default")`.
-        every_s: how often to look, in seconds; `notify` makes it look at once.
+        every_s: seconds between two reads; `notify` makes it read at once.
 
     Two relays on one table are harmless. A row that is refused (its key is held, and its policy is `reject`) stays and is tried
-    again, after pauses that grow up to half a minute, and holds nobody up, however many such rows there are. While there are
-    some, a row that a slower transaction commits in front of them is seen when they are tried again.
+    again, after pauses that grow up to half a minute. It delays no other row, however many such rows there are. While there are
+    some, a row that a slower transaction commits in front of them is read when they are tried again.
 
-    All methods may be called in any thread; `connect` is called in the relay's, or in that of who calls `relay_once`.
+    All methods may be called in any thread. `connect` is called in the relay's thread, or in the thread that calls `relay_once`.
     """
 
     _names = itertools.count(1)
@@ -178,16 +177,16 @@ class OutboxRelay:
         self.every_s = checked_seconds("every_s", every_s, above_zero=True)
         self.name = f"outbox-{next(self._names)}"
         self._at_work = threading.Lock()
-        """Held while the database is used: `stop` returns with no statement under way."""
+        """Held while the database is used, so that no statement is under way when `stop` returns."""
         self._ended = True
         self._pid = os.getpid()
-        """Of the process that relays: in a forked child of it, the lock may be held by a thread that is not there."""
+        """The process that relays. In a forked child, a thread that does not exist there may hold the lock."""
         self.published = 0
-        """How many rows it has published and deleted."""
+        """Rows published and deleted so far."""
         system.belongs(self)
 
     def notify(self) -> None:
-        """Look at once: for a host that has just committed."""
+        """Read the table at once; for a host that has just committed."""
         self._system.runtime.directory.tell("relay", Wake())
 
     def start(self) -> None:
@@ -204,7 +203,7 @@ class OutboxRelay:
             raise
 
     def stop(self) -> None:
-        """Relay no more. What was read and not deleted stays, and is known by its ids when it is read again."""
+        """Stop relaying. A row that was read but not deleted stays; its id is known when it is read again."""
         if self._pid == os.getpid():
             with self._at_work:
                 self._ended = True
@@ -221,12 +220,12 @@ class OutboxRelay:
         self.stop()
 
     def relay_once(self) -> int:
-        """Publish what is there now, in the caller's thread; gives how many.
+        """Publish the rows that are there now, in the caller's thread; return how many.
 
-        What fails is raised, and nothing is deleted that was not published.
+        No row is deleted that was not published.
 
         Raises:
-            DuplicateKey, InvalidMessage: some row was refused; the first such error, once all others are published.
+            DuplicateKey, InvalidMessage: some row was refused; the first such error, once all other rows are published.
             Others as `System.publish`, at once; and whatever the database raises.
         """
         count, after = 0, 0
@@ -242,7 +241,7 @@ class OutboxRelay:
         return count
 
     def _publish(self, rows: list[tuple[int, Draft | InvalidMessage]]) -> dict[int, Exception]:
-        """Publish rows in one commit, or, where one is in the way of the others, each on its own; gives those that were refused."""
+        """Publish rows in one commit, or each in its own if one is refused; return the refused ones with their errors."""
         drafts = [draft for _, draft in rows if isinstance(draft, Draft)]
         if len(drafts) == len(rows):
             with contextlib.suppress(*REFUSALS):
@@ -286,12 +285,12 @@ class OutboxRelay:
         try:
             draft = _read_draft(body)
         except (msgspec.DecodeError, TypeError, IndexError) as error:
-            # In the way of nobody: it may be from a newer version, whose relay will come.
+            # Delays no other row: a newer version may have written it, and that version's relay will read it.
             return InvalidMessage(f"row {row} of {TABLE} is no draft that this version can read: {error}")
         return draft if draft.key is None else self._under_policy(draft)
 
     def _under_policy(self, draft: Draft) -> Draft:
-        """Return a draft with a key what its handler's policy says, but for what was named when it was written."""
+        """Return a draft with a key under its handler's policy; what was named when it was written is kept."""
         policy, window_us, key_parallelism = self._system.drafts.policies.get(draft.type, PLAIN_POLICY)
         dedup, extras = draft.dedup or policy, draft.extras or PLAIN_EXTRAS
         is_label = dedup == "append"

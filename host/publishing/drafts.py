@@ -1,6 +1,6 @@
-"""From what a host passes to `publish` to a checked draft: every bound is kept here, before anything is sent.
+"""From a message and its options to a checked, encoded draft. Each bound is checked here, before anything is sent.
 
-What becomes of a draft is the queue's business.
+Drafts also decode payloads. Whether the queue accepts a draft is decided in `perdure.events.queue.publishing`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HEADERS_MAX = 64
 HEADER_CHARS_MAX = 8192
 PRIORITY_MAX = 1000
 RESULT = "result of "
-"""Before the name of a result's type, where its payload is bound: a result is no message."""
+"""Prefix of a result's type where its payload is bound, so that no result can pass for a message."""
 PLAIN_POLICY = ("replace", 0, 0)
 
 
@@ -44,7 +44,7 @@ PLAIN_EXTRAS = Extras()
 
 
 class Drafts:
-    """Makes drafts and reads payloads; shared by the front door and the workers. Safe in any thread."""
+    """Encodes messages as drafts, and decodes payloads; the front door and the workers share it. Safe in any thread."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class Drafts:
         self._binds = isinstance(codec, BindingCodec)
         self.fidelity = Fidelity(codec, checks_values=options.check_messages)
         self.policies: dict[str, tuple[str, int, int]] = {}
-        """By type: what happens to messages with a key; (dedup, window in microseconds, messages of one key at once)."""
+        """By type, for messages with a key: deduplication policy, window in microseconds, messages of one key at once."""
         self.draft: Callable[..., Draft] = around_publish(middleware, self.make)
-        """Check and encode one message with its options, by way of the middleware."""
+        """Check and encode one message with its options, through the middleware."""
         self.has_middleware = self.draft != self.make
         self.middleware = tuple(middleware)
 
@@ -73,23 +73,23 @@ class Drafts:
         """Return the name of a class that is to have a handler.
 
         Raises:
-            UnknownMessageType: it is no class, or has no stable name.
+            UnknownMessageType: it is not a class, or has no stable name.
             InvalidMessage: as `handled`.
         """
         return self.handled(cls) if isinstance(cls, type) else self.names.name(cls)
 
     def handled(self, kind: type | str) -> str:
-        """Return the name of a type that is to be handled or checked out; the class itself, or its name.
+        """Return the name of a type that a handler or a manual consumer takes; `kind` is the class, or its name.
 
         Raises:
             UnknownMessageType: as `TypeNames.name`.
-            InvalidMessage: its messages could not be decoded, and each would become a dead letter; names the field and its type.
+            InvalidMessage: its messages cannot be decoded, so each would become a dead letter; names the field and its type.
         """
         cls = self.names.find(kind) if isinstance(kind, str) else kind
         if isinstance(cls, type):
             if not isinstance(kind, str):
                 name_of(cls)
-            self.fidelity.check_type(cls)  # before the name is taken: what is refused leaves nothing behind
+            self.fidelity.check_type(cls)  # before the name is taken, so that a refused class leaves nothing behind
         return self.names.of(kind)
 
     def make(
@@ -111,10 +111,10 @@ class Drafts:
         debounce: float | None = None,
         keep_result: float | None = None,
     ) -> Draft:
-        """Check and encode one message.
+        """Return one message, checked and encoded.
 
         Raises:
-            InvalidMessage, PayloadTooLarge, UnknownMessageType: says which field is wrong, and what is allowed.
+            InvalidMessage, PayloadTooLarge, UnknownMessageType: names the field that is wrong, and what is allowed.
         """
         type_name = self.names.name(type(message))
         ident = self.ids.one() if id is None else _label("id", id)
@@ -162,12 +162,12 @@ class Drafts:
         )
 
     def bound(self, payload: bytes, type_name: str, ident: str) -> bytes:
-        """Bind what was encoded to its message, where the codec does that."""
+        """Return a payload that is bound to its message, where the codec binds payloads."""
         codec: Any = self.codec
         return codec.bind(payload, type_name, ident) if self._binds else payload
 
     def renamed(self, draft: Draft, type_name: str) -> Draft:
-        """Return a draft another type's name; what is bound to the one is bound to the other instead."""
+        """Return a draft under another type's name; a payload that is bound to the one type is bound to the other instead."""
         if not self._binds:
             return draft._replace(type=type_name)
         message = self._decode(draft.payload, None, draft.type, draft.id)
@@ -186,7 +186,7 @@ class Drafts:
     def _extras(
         self, type_name: str, key: str | None, dedup: str | None, window: float | None, keep_result: float | None
     ) -> tuple[str | None, Extras | None]:
-        """Return the deduplication policy, and what goes beyond what nearly all messages have."""
+        """Return the deduplication policy, and the extras that few messages have."""
         policy, window_us, key_parallelism = self.policies.get(type_name, PLAIN_POLICY)
         if dedup is not None:
             if dedup not in DEDUP:
@@ -202,7 +202,7 @@ class Drafts:
         return None if key is None else policy, None if extras == PLAIN_EXTRAS else extras
 
     def encoded(self, message: Any) -> tuple[str, bytes] | None:
-        """Check and encode a message without any option: its type's name and its payload; None where it takes more than these.
+        """Return the type's name and the payload of a message without options; None where its draft needs more than these.
 
         Raises:
             As `draft`.
@@ -216,7 +216,7 @@ class Drafts:
         return type_name, payload
 
     def one(self, message: Any) -> Sequence[Draft] | DraftRun:
-        """Check and encode a message without any option; the fast path of single messages.
+        """Return the draft of a message without options; the fast path of single messages.
 
         Raises:
             As `draft`.
@@ -225,7 +225,7 @@ class Drafts:
         return [self.draft(message)] if plain is None else DraftRun(plain[0], [self.ids.one()], [plain[1]], len(plain[1]))
 
     def plain(self, messages: list[Any]) -> Sequence[Draft] | DraftRun:
-        """Check and encode messages without any option; the fast path of batches.
+        """Return the drafts of messages without options; the fast path of batches.
 
         Raises:
             As `draft`.
@@ -263,15 +263,15 @@ class Drafts:
         if due_us > now_us + SECONDS_MAX * 1_000_000:
             msg = f"at: at most {LONGEST} ahead, not {at!r}"
             raise InvalidMessage(msg)
-        # Where the wall clock was put back, the queue's is still ahead of it: a message may be late by that, never early.
+        # After the wall clock was set back, the queue's clock is ahead of it: a message may be late by that time, never early.
         due_us += max(0, now_us - self.clock.wall_us())
         return due_us if due_us > now_us else 0
 
     def load(self, published: Published) -> Any:
-        """Decode a message as its type, or as plain data where no class of that name is known.
+        """Return a message as an object of its class, or as plain data where no class of that name is known.
 
         Raises:
-            InvalidMessage: it cannot be decoded, or is of a version from which there is no way to today's.
+            InvalidMessage: it cannot be decoded, or no upcasters lead from its version to today's.
         """
         cls = self.names.find(published.type)
         version = 1 if published.extras is None else published.extras.version
@@ -284,20 +284,20 @@ class Drafts:
         return upcast(self._decode(published.payload, None, published.type, published.id), version, cls)
 
     def loader(self, type_name: str) -> Callable[[bytes], Any] | None:
-        """Return the function that decodes plain messages of a type, where there is one that does it alone.
+        """Return the function that decodes plain messages of a type; None where one function alone cannot.
 
-        It raises whatever it likes; `load_plain` then says what is wrong.
+        It may raise any exception; `load_plain` then raises one that says what is wrong.
         """
         cls = self.names.find(type_name)
         if cls is None or version_of(cls) > 1 or type(self.codec) is not MessagePack:
             return None
         try:
             return self.codec.decoder(cls)
-        except Exception:  # noqa: BLE001 - `load_plain` says what is wrong with the type, message by message
+        except Exception:  # noqa: BLE001 - `load_plain` reports what is wrong with the type, for each message
             return None
 
     def load_plain(self, type_name: str, payload: bytes, ident: str) -> Any:
-        """As `load`, of a message in the first version of its type.
+        """As `load`, for a message in the first version of its type.
 
         Raises:
             As `load`.
@@ -308,15 +308,15 @@ class Drafts:
         return upcast(self._decode(payload, None, type_name, ident), 1, cls)
 
     def dump(self, value: Any, ident: str) -> bytes:
-        """Encode what the handler of a message returned, with its type's name where it has one.
+        """Return what a message's handler returned, encoded, with its type's name where it has one.
 
         Raises:
-            InvalidMessage, PayloadTooLarge: it cannot be kept.
+            InvalidMessage, PayloadTooLarge: the result cannot be kept.
         """
         try:
             name = self.names.name(type(value))
         except UnknownMessageType:
-            name = "object"  # a class that cannot be found again comes back as plain data
+            name = "object"  # an object of a class without a stable name comes back as plain data
         try:
             encoded = self.codec.encode(value)
         except InvalidMessage as error:
@@ -327,7 +327,7 @@ class Drafts:
         return name.encode() + b"\0" + payload
 
     def load_result(self, body: bytes, ident: str) -> Any:
-        """Decode what `dump` gave; None for no bytes, as of messages that a batch handler or a consumer by hand has completed.
+        """Return the result that `dump` encoded; None for no bytes, as batch handlers and manual consumers have no result.
 
         Raises:
             InvalidMessage: it cannot be decoded.
@@ -339,12 +339,12 @@ class Drafts:
         return self._decode(payload, self.names.find(kind), f"{RESULT}{kind}", ident)
 
     def since_us(self, published: Published) -> int:
-        """Tell since when a message could have been handled: from its id, if perdure made it, or its delay; else 0."""
+        """Return since when a message could have been handled: from its id, if perdure made it, or its delay; else 0."""
         return max(made_us(published.id), published.due_us)
 
 
 def _debounced(key: str | None, debounce: float, delay: float | None, at: Any, dedup: str | None) -> float:
-    """Return the delay of a message that only the last of a burst survives: each newer one of its key starts it anew."""
+    """Return the delay of a debounced message: each newer message of its key replaces it and starts the delay again."""
     if key is None or delay is not None or at is not None or dedup not in (None, "replace"):
         msg = "debounce: needs a key, and goes without delay, at, or another dedup than 'replace'"
         raise InvalidMessage(msg)

@@ -1,4 +1,4 @@
-"""Message ids: UUID version 7 (RFC 9562), so that they sort by time, made from the system's clock and chance.
+"""Message ids: UUID version 7 (RFC 9562), so that they sort by time, made from the system's clock and random generator.
 
 Layout: 48 bits of milliseconds, version, 12 bits fixed for the run, variant, 14 bits fixed for the run, and a 48-bit counter
 that starts anywhere and only goes up (the RFC's method 1, with the counter in rand_b), so ids of one millisecond sort too.
@@ -20,7 +20,7 @@ __all__ = ["Ids", "made_us"]
 
 
 def made_us(ident: str) -> int:
-    """Return the time at which an id was made, in microseconds since the epoch, to the millisecond; 0 for what is no such id."""
+    """Return when an id was made, in microseconds since the epoch, precise to the millisecond; 0 for other ids."""
     try:
         return int(ident[:8] + ident[9:13], 16) * 1000 if len(ident) == 36 and ident[14] == "7" else 0  # noqa: PLR2004
     except ValueError:
@@ -35,7 +35,7 @@ class Ids:
         self.begin_anew(rng)
 
     def begin_anew(self, rng: random.Random) -> None:
-        """Begin as if just made: for a forked child, whose ids must not be those of its parent or siblings."""
+        """Begin as a new object does; for a forked child, whose ids must differ from those of its parent and siblings."""
         # The counter's top bit starts at 0, so that a run would have to make 2**47 ids before it wraps.
         self._next = rng.getrandbits(47)
         self._lock = threading.Lock()
@@ -43,14 +43,14 @@ class Ids:
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
-        """Begin the ids of another run of the system: two runs with one seed, in one millisecond, make no id twice."""
+        """Begin the ids of another run: two runs with one seed, in one millisecond, make no id twice."""
         a, b = self._rng
         self._run = f"7{a:03x}-{0x8000 | (b + epoch) & 0x3FFF:04x}"
         self._made = (-1, "")
-        """The last millisecond and its prefix; replaced as one, so that no thread sees half of it."""
+        """The last millisecond and its prefix, replaced together, so that no thread sees one without the other."""
 
     def one(self) -> str:
-        """Make an id."""
+        """Return another id."""
         with self._lock:
             self._next = counter = self._next + 1
         ms = self._now_us() // 1000
@@ -58,7 +58,7 @@ class Ids:
         return f"{prefix if ms == made_ms else self._prefix(ms)}{counter:012x}"
 
     def run(self, n: int) -> IdRun:
-        """Make `n` ids of one moment, in order."""
+        """Return `n` ids of one moment, in order."""
         with self._lock:
             counter = self._next + 1
             self._next += n

@@ -1,6 +1,6 @@
-"""Where a message is: what `System.state` gives, in one look and without waiting.
+"""`MessageState`: where a message is now, as `System.state` returns it.
 
-What the queue knows of an id is a rule (`events/queue/lookup`); the whole story of a message is `audit.timeline`.
+What the queue knows of an id is a rule in `perdure.events.queue.lookup`. All events of a message are in `Audit.timeline`.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ class MessageState:
 
     id: str
     status: str
-    """Of a live one: `ready`, `delayed` (until `due`), `held` (by its key or group), `leased` (a handler or consumer has it).
+    """Of a live message: `ready`, `delayed` (until `due`), `held` (by its key or group), `leased` (a handler or consumer has it).
 
-    Of one that has ended: `completed`, `dead` (a dead letter), `cancelled`, `expired`, `superseded`, `purged`, or `ended` where how
-    is not remembered. `forgotten`: perdure made the id, and does not remember it: its message ended long ago, or never was.
-    `unknown`: no message of that id is remembered, since none was published here, or it ended long ago."""
+    Of a message that has ended: `completed`, `dead` (a dead letter), `cancelled`, `expired`, `superseded`, `purged`, or `ended`
+    where it is not remembered how. `forgotten`: perdure made the id and does not remember it; its message ended long ago, or never
+    existed. `unknown`: no message with that id is remembered; none was published here, or it ended long ago."""
     type: str = ""
-    """Its type's name; empty where that is not remembered."""
+    """The name of its type; empty where that is not remembered."""
     key: str | None = None
     group: str | None = None
     priority: int = 0
     attempts: int = 0
-    """How many have begun."""
+    """Attempts that have begun."""
     due: dt.datetime | None = None
-    """Of a delayed one: until when."""
+    """The end of its delay, where it is delayed."""
     expires: dt.datetime | None = None
-    """Of a live one that has a time to live: when that ends."""
+    """The end of its time to live, where it is live and has one."""
     lease_until: dt.datetime | None = None
-    """Of a leased one whose lease runs out: when."""
+    """The end of its lease, where it is leased and the lease has an end."""
     percent: float | None = None
-    """Its last heartbeat's."""
+    """From its last heartbeat, as `note`."""
     note: str = ""
     has_result: bool = False
-    """`result` gives what became of it, at once."""
+    """Whether `System.result` answers at once."""
 
     @property
     def live(self) -> bool:
-        """Whether it is still to be handled to its end."""
+        """Whether it has not ended yet."""
         return self.status in LIVE
 
     @property
@@ -66,7 +66,7 @@ class MessageState:
 
     @classmethod
     def of(cls, ident: str, standing: Lookup) -> MessageState:
-        """Make it of what the queue knows."""
+        """Return the state of a message from what the queue knows of it."""
         message = standing.message
         if message is None:
             status = standing.status

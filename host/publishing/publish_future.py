@@ -1,7 +1,7 @@
-"""The future of a publish: a `concurrent.futures.Future` that costs a tenth of it, until somebody has to wait.
+"""The future of a publish: a `concurrent.futures.Future` that costs a tenth of the standard one until a thread waits for it.
 
-The standard one makes a Condition at once, which is a third of what submitting a message costs; this one makes it when it is first
-needed. What it gives, and to whom, is as the standard library says, `wait`, `as_completed` and asyncio's `wrap_future` included.
+The standard future makes a Condition at once, which is a third of the cost of submitting a message; this one makes it when it is
+first needed. It behaves as the standard library says, with `wait`, `as_completed` and asyncio's `wrap_future` too.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ __all__ = ["PublishFuture"]
 
 T = TypeVar("T")
 PENDING, CANCELLED, FINISHED = "PENDING", "CANCELLED_AND_NOTIFIED", "FINISHED"
-"""States as the standard library spells them, whose functions look at them."""
+"""States as the standard library spells them, because its functions read them."""
 
 logger = logging.getLogger("perdure")
 
 
 class _Condition(threading.Condition):
-    """With its lock at hand: an actor that is killed while it enters a Condition keeps it for ever, who takes a lock does not."""
+    """A condition whose lock can be taken alone: an actor killed while it enters a Condition would hold that for ever."""
 
     def __init__(self) -> None:
         self.mutex = threading.RLock()
         super().__init__(self.mutex)
 
 
-_MADE_LATE: dict[str, Callable[[], Any]] = {"_condition": _Condition, "_waiters": list, "_done_callbacks": list, "_told": list}
-"""`_told`: those of the waiters who know."""
+_MADE_LATE: dict[str, Callable[[], Any]] = {"_condition": _Condition, "_waiters": list, "_done_callbacks": list, "_notified": list}
+"""Attributes that are made when they are first needed. `_notified`: the waiters that have been notified."""
 
 
 class PublishFuture(Future[T]):
     """Resolves to `value` once its message is on disk; without a value, to the answer itself.
 
-    It is also a `Reply`: `resolve` and `reject` may come from any thread, and more than once; the first counts. Whoever looks
-    without the lock that the standard one takes sees the same: each step below is a single operation of a dict or a list.
+    It is also a `Reply`: `resolve` and `reject` may come from any thread, and more than once; the first call counts. Each step
+    below is a single operation of a dict or a list, so a reader without the standard future's lock sees a consistent state.
     """
 
     _state = PENDING
@@ -49,11 +49,11 @@ class PublishFuture(Future[T]):
     _exception = None
 
     def __init__(self, value: T | None = None) -> None:
-        # Not the standard one's `__init__`: what it makes is made in `__getattr__`.
+        # The standard future's `__init__` is not called: `__getattr__` makes its attributes when they are needed.
         self._value = value
 
     def __getattr__(self, name: str) -> Any:
-        """Make what only those need who wait, for the first of them."""
+        """Make an attribute that only waiting needs, when it is first read."""
         make = _MADE_LATE.get(name)
         if make is None:
             raise AttributeError(name)
@@ -62,37 +62,37 @@ class PublishFuture(Future[T]):
     def resolve(self, value: Any) -> None:
         """See `Reply.resolve`."""
         own = self.__dict__
-        # Whichever word is the first is kept in one step, so that who is killed on the way is made up for by who comes again.
+        # One step keeps the first outcome, so that if this thread is killed on the way, a repeated call completes it.
         outcome = (FINISHED, value if self._value is None else self._value, None)
         state, own["_result"], own["_exception"] = own.setdefault("_outcome", outcome)
         own["_state"] = state
         if "_condition" in own or "_done_callbacks" in own:
-            self._tell()
+            self._notify()
 
     def reject(self, error: BaseException) -> None:
         """See `Reply.reject`."""
         self._end((FINISHED, None, error))
 
     def cancel(self) -> bool:
-        """Stop waiting; what was published stays so."""
+        """Cancel the wait, not the message; return whether the future is cancelled now."""
         self._end((CANCELLED, None, None))
         return self._state == CANCELLED
 
     def _end(self, outcome: tuple[str, Any, BaseException | None]) -> None:
         state, self._result, self._exception = self.__dict__.setdefault("_outcome", outcome)
         self._state = state
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
-        # First the state, then a look for who waits; who begins to wait does it the other way round. So nobody waits in vain.
+    def _notify(self) -> None:
+        # The state is set before the waiters are read; a new waiter registers before it reads the state. So no waiter is missed.
         condition = self.__dict__.get("_condition")
         if condition is not None:
             with condition.mutex:
                 for waiter in self._waiters:
-                    if waiter not in self._told:
-                        tell = waiter.add_cancelled if self._state == CANCELLED else waiter.add_result
-                        (tell if self._exception is None else waiter.add_exception)(self)
-                        self._told.append(waiter)
+                    if waiter not in self._notified:
+                        add = waiter.add_cancelled if self._state == CANCELLED else waiter.add_result
+                        (add if self._exception is None else waiter.add_exception)(self)
+                        self._notified.append(waiter)
                 condition.notify_all()
         if "_done_callbacks" in self.__dict__:
             self._call_back()
@@ -103,7 +103,7 @@ class PublishFuture(Future[T]):
             try:
                 callback = callbacks.pop(0)
             except IndexError:
-                return  # another thread took the last one
+                return  # another thread took the last callback
             actor = HERE.actor
             if actor is not None:
                 actor.in_callback = True
@@ -112,7 +112,9 @@ class PublishFuture(Future[T]):
             except Exception:
                 logger.exception("a callback of the future of a publish failed")
             except BaseException:
-                callbacks.insert(0, callback)  # whose thread was killed in it: who ends this again calls it again
+                callbacks.insert(
+                    0, callback
+                )  # this thread was killed in the callback: the next call that ends the future repeats it
                 raise
             finally:
                 if actor is not None:
@@ -133,7 +135,7 @@ class PublishFuture(Future[T]):
         return self._state == CANCELLED
 
     def running(self) -> bool:
-        """See `Future.running`: nobody can tell, and it cannot be stopped."""
+        """See `Future.running`: False, as a publish cannot be observed under way."""
         return False
 
     def result(self, timeout: float | None = None) -> T:
@@ -151,7 +153,7 @@ class PublishFuture(Future[T]):
         return self._exception if self._state == FINISHED else super().exception(timeout)
 
     def orphan(self, error: BaseException) -> None:
-        """Fail in a forked child, where nobody else is left to wait: without the locks and callbacks of the parent's threads."""
+        """Fail in a forked child without the locks and callbacks of the parent's threads, which do not exist there."""
         own = self.__dict__
         own.pop("_condition", None)
         own["_done_callbacks"] = []

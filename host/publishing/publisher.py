@@ -1,6 +1,6 @@
 """Publishing: one message or many, waiting for the disk or not, from a thread or a coroutine.
 
-What a message becomes on its way is in `drafts`; whether it is taken is the queue's rule. Here it is sent, and waited for.
+`drafts` checks and encodes a message first. The queue decides whether to accept it (`perdure.events.queue.publishing`).
 """
 
 from __future__ import annotations
@@ -33,23 +33,36 @@ if TYPE_CHECKING:
 __all__ = ["Publishing"]
 
 SLACK_S = 5.0
-"""How much longer than the queue lets it wait for room a publish waits for its answer."""
+"""Seconds that a publish waits for its answer beyond the time that it may wait for room in the backlog."""
 
 
 class Publishing(Running):
-    """The part of `System` that takes messages."""
+    """The part of `System` that publishes messages."""
 
     options: Options
     drafts: Drafts
 
     @shows(PublishOptions, defaults=DEFAULTS)
     def publish(self, message: Any, **options: Unpack[PublishOptions]) -> str:
-        """Publish one message; returns its id once it is on disk (to the durability in `Options.durability`).
+        """Publish one message; return its id once it is on disk (as durable as `Options.durability` says).
 
-        Keyword options: `key` (deduplication), `correlation_id`, `id` (makes publishing idempotent), `delay` (seconds) or `at` (an
-        aware datetime or seconds since the epoch), `priority` (higher first), `ttl` (seconds), `group` (strict order, one in
-        flight), `headers` (strings), `dedup` and `dedup_window` (as `handler`, for this message), `debounce` (seconds: of a burst
-        with one key only the last is handled), `keep_result` (seconds for which what the handler returns is kept, see `result`).
+        Waits while the backlog is full, at most `Options.publish_timeout_s`.
+
+        Args:
+            message: an object of a message class.
+            options:
+                key: deduplicates: a live message with the same type and key is replaced, unless `dedup` says otherwise.
+                id: makes publishing idempotent: a message with a known id adds nothing.
+                correlation_id: what all messages of one chain share; the message's id unless given.
+                delay: seconds until the message may be handled. Or `at`: an aware datetime, or seconds since the epoch.
+                priority: from -1000 to 1000; higher comes first.
+                ttl: seconds after which a message that still waits expires.
+                group: messages of one group are handled in order, one at a time.
+                headers: text by text, for the handler's context.
+                dedup: `replace`, `reject` or `append`, as `handler`, for this message. Needs a key.
+                dedup_window: seconds for which the key is held after completion, as `handler`, for this message. Needs a key.
+                debounce: seconds; of a burst of messages with one key only the last is handled, so long after it. Needs a key.
+                keep_result: seconds for which what the handler returns is kept for `result`.
 
         Raises:
             NotRunning: before start or after stop; nothing was published.
@@ -57,7 +70,7 @@ class Publishing(Running):
             DuplicateKey: the key is held and its policy is `reject`; nothing was published.
             QueueFull: the backlog stayed at its bound; nothing was published.
             StoreUnavailable: the disk does not take it; nothing was published.
-            PublishTimeout: no answer in time; it may have been published, and publishing the same `id` again settles it.
+            PublishTimeout: no answer in time. The message may have been published; publish the same `id` again to settle it.
         """
         ident, publish = self._command(message, options)
         self._publish(publish)
@@ -72,17 +85,17 @@ class Publishing(Running):
         ids: Iterable[str | None] | None = None,
         **options: Unpack[PublishManyOptions],
     ) -> list[str]:
-        """Publish messages in one atomic commit, all or none; gives their ids in order.
+        """Publish messages in one atomic commit, all or none; return their ids in order.
 
         Args:
             messages: any number that fits into `Options.batch_max` and `batch_bytes_max`.
             keys: a key for each message, in order; None for one without.
-            ids: an id for each message, in order; None for one that perdure is to name. One that is known adds nothing, and of
-                messages with the same id the first counts.
-            options: those of `publish`, but for `key` and `id`; they apply to each.
+            ids: an id for each message, in order; None where perdure shall make one. A known id adds nothing, and of messages with
+                the same id the first counts.
+            options: those of `publish`, except `key` and `id`; they apply to each message.
 
         Raises:
-            As `publish`; WrongType for what is no list, or has no order.
+            As `publish`; WrongType for an argument that is not a list, or has no order.
         """
         batch = _in_order("messages", "messages; `publish` takes a single one", messages)
         each = _one_each(len(batch), options, {"key": keys, "id": ids})
@@ -111,13 +124,13 @@ class Publishing(Running):
 
     @shows(PublishOptions, defaults=DEFAULTS)
     def submit(self, message: Any, **options: Unpack[PublishOptions]) -> Future[str]:
-        """Publish without waiting: the future gives the id once it is on disk, or raises what `publish` would.
+        """Publish without waiting for the disk; return a future of the id, which raises what `publish` would.
 
-        Waits while `Options.pipeline_max` publishes are under way. The future's callbacks run in a thread of the system, and
-        must be quick. Cancelling it does not take the message back.
+        Takes the options of `publish`. Waits only while `Options.pipeline_max` publishes are under way. The future's callbacks run
+        in a thread of the system, and must be quick. Cancelling the future does not take the message back.
 
         Raises:
-            NotRunning, InvalidMessage and its kind: as `publish`, at once.
+            NotRunning, InvalidMessage and its subclasses: as `publish`, at once.
         """
         return self._submit(message, options, may_block=True)
 
@@ -136,7 +149,7 @@ class Publishing(Running):
         return future
 
     def _room(self, may_block: bool) -> PendingRequests:  # noqa: FBT001 - hot
-        """Return the desk, once it has room for another message; who may not block has seen to that."""
+        """Return the pending requests once they have room for another; a caller that may not block has awaited the room before."""
         pending = self.runtime.pending
         if may_block:
             pending.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
@@ -144,7 +157,7 @@ class Publishing(Running):
 
     @shows(PublishOptions, defaults=DEFAULTS)
     async def apublish(self, message: Any, **options: Unpack[PublishOptions]) -> str:
-        """Publish from a coroutine; does not block the event loop.
+        """As `publish`, from a coroutine; does not block the event loop.
 
         Raises:
             As `publish`. A cancelled await may have published.
@@ -153,7 +166,7 @@ class Publishing(Running):
 
     @shows(PublishOptions, defaults=DEFAULTS)
     async def asubmit(self, message: Any, **options: Unpack[PublishOptions]) -> asyncio.Future[str]:
-        """Publish without waiting, from a coroutine; awaiting the future gives the id. Does not block the event loop.
+        """As `submit`, from a coroutine; return a future to await for the id. Does not block the event loop.
 
         Raises:
             As `submit`.
@@ -163,7 +176,7 @@ class Publishing(Running):
         return asyncio.wrap_future(self._submit(message, options, may_block=False))
 
     def publish_drafts(self, drafts: list[Draft]) -> None:
-        """Publish what was checked and encoded before, in one commit; for the outbox.
+        """Publish drafts in one commit; for the outbox, whose messages were checked and encoded before.
 
         Raises:
             As `publish`.
@@ -172,7 +185,7 @@ class Publishing(Running):
         self._publish(Publish(drafts))
 
     def relay(self, source: Source) -> None:
-        """Have an outbox relayed for as long as this run lasts; for `OutboxRelay`.
+        """Relay an outbox for as long as this run lasts; for `OutboxRelay`.
 
         Raises:
             NotRunning: the system does not run.
@@ -210,7 +223,7 @@ class Publishing(Running):
         try:
             answer.wait(self.options.publish_timeout_s + SLACK_S)
         except PublishTimeout:
-            raise  # an answer too: nobody is left who could say more
+            raise  # the queue's own answer: there is nothing more to learn
         except TimeoutError:
             self.runtime.pending.forget(request)
             ids = tuple(draft.id for draft in publish.drafts)
@@ -222,10 +235,10 @@ class Publishing(Running):
 
 
 def _in_order(name: str, what: str, given: Any) -> list[Any]:
-    """Return a list of what there are several of.
+    """Return a list of the given items.
 
     Raises:
-        WrongType: there are not several, or they have no order.
+        WrongType: it is a single item, or a collection without order.
     """
     if isinstance(given, (str, bytes, Mapping, AbstractSet)) or not isinstance(given, Iterable):
         msg = f"{name}: a list of {what}, not {given!r:.200}"
@@ -234,10 +247,10 @@ def _in_order(name: str, what: str, given: Any) -> list[Any]:
 
 
 def _one_each(count: int, options: Mapping[str, Any], lists: dict[str, Iterable[str | None] | None]) -> list[dict[str, Any]] | None:
-    """Return for each message the options that are its own; None where there are none.
+    """Return the options that belong to single messages, for each message; None where there are none.
 
     Raises:
-        InvalidMessage: there are more or fewer than messages, one is given for all, or they have no order.
+        InvalidMessage: a list is longer or shorter than the messages or has no order, or one value is given for all messages.
     """
     for name in lists:
         if options.get(name) is not None:

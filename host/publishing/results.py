@@ -1,6 +1,6 @@
-"""Results: what became of a published message, waited for by whoever asks, or seen at one look; and calling it off.
+"""Results and states of published messages: waiting for a result, looking at a state, cancelling.
 
-Which results are kept and for how long is the queue's rule.
+The rules of which results are kept, and for how long, are in `perdure.events.queue.retention`.
 """
 
 from __future__ import annotations
@@ -47,14 +47,22 @@ class Results(Publishing):
 
     @shows(PublishOptions, defaults=DEFAULTS)
     def call(self, message: Any, *, timeout: float | None = None, **options: Unpack[PublishOptions]) -> Any:
-        """Publish a message and wait for what its handler returns; raises what the handler raised when it failed for good.
+        """Publish a message and return what its handler returns; raise what the handler raised if it failed for good.
+
+        The result has the type that the message class declares with `Returns`, and is None where a batch handler or a manual
+        consumer completed the message.
+
+        Args:
+            message: an object of a message class that something in this system handles.
+            timeout: seconds to wait for the result; None waits as long as it takes.
+            options: those of `publish`.
 
         Raises:
             HandlerFailed: as `result`.
             TimeoutError: no result within `timeout` seconds; the message is handled all the same.
             UnknownMessageType: nothing here handles that type; nothing was published.
-            WouldDeadlock: a handler calls, and no worker is left that could answer it; nothing was published.
-            NotRunning, InvalidMessage and its kind: as `publish`.
+            WouldDeadlock: a handler calls, and no worker is left to answer; nothing was published.
+            NotRunning, InvalidMessage and its subclasses: as `publish`.
         """
         wait_seconds("timeout", timeout)  # refused before anything is published
         name = self._answered("call", message)
@@ -68,7 +76,7 @@ class Results(Publishing):
         """Return the name of a message's type, where something here handles it.
 
         Raises:
-            UnknownMessageType: nothing does: nobody would answer.
+            UnknownMessageType: nothing handles it, so no answer would come.
         """
         name = self.drafts.names.name(type(message))
         self._check_running()
@@ -113,15 +121,15 @@ class Results(Publishing):
         return self._result_of(kept)
 
     def result(self, id: str, *, timeout: float | None = None) -> Any:  # noqa: A002 - the front door's name
-        """Return what the handler of a message returned that was published with `keep_result`; waits until it has ended.
+        """Return what the handler of a message returned, once the message has ended; for messages published with `keep_result`.
 
-        It may be asked for again, with the same answer, for as long as the result is kept. `timeout=0` is one look.
+        Asking again gives the same answer for as long as the result is kept. `timeout=0` looks once, without waiting.
 
         Raises:
-            HandlerFailed: it ended without a result. In the process that ran the handler, its own exception is raised instead.
-            Cancelled: it was cancelled.
+            HandlerFailed: the message ended without a result. In the process that ran the handler, its own exception is raised.
+            Cancelled: the message was cancelled.
             UnknownMessage: no result is kept for that id.
-            TimeoutError: it has not ended within `timeout` seconds.
+            TimeoutError: the message has not ended within `timeout` seconds.
         """
         wait_s = wait_seconds("timeout", timeout)
         checked_id("id", id)
@@ -131,14 +139,14 @@ class Results(Publishing):
         return self._result_of(self._wait_or_look(id, timeout))
 
     def _waits_for(self, ident: str) -> str:
-        """Return the type of a message that is not ended; empty, which nothing waits for, where it is."""
+        """Return the type of a message that has not ended; empty, which no handler waits for, where it has."""
         looked = self.ask("queue", LookUp(ident))
         return "" if looked.message is None else str(looked.type)
 
     def _wait_or_look(self, ident: str, timeout: float | None) -> ResultKept:
         wait_s = wait_seconds("timeout", timeout)
         kept = None if wait_s == 0 else self._wait_for_result(ident, wait_s)
-        if kept is None:  # time is up; a look tells whether that is for want of a result
+        if kept is None:  # time is up: one look without waiting
             kept = self.ask("queue", AwaitResult(ident, waits=False))
         if kept is None:
             raise _not_ended(ident, timeout)
@@ -168,11 +176,11 @@ class Results(Publishing):
             raise
 
     def state(self, id: str) -> MessageState:  # noqa: A002 - the front door's name
-        """Return where a message is now, in one look and without waiting. An id that is not known is no error: its state says so.
+        """Return where a message is now, without waiting. An unknown id is no error: the state has `known` False.
 
         Raises:
             NotRunning, StoreUnavailable: as `publish`.
-            InvalidMessage: it is no id.
+            InvalidMessage: `id` is not an id.
         """
         return MessageState.of(id, self.ask("queue", LookUp(checked_id("id", id))))
 
@@ -198,10 +206,10 @@ class Results(Publishing):
         raise HandlerFailed(msg, kept.id, exception, kept.message)
 
     def cancel(self, id: str, reason: str = "cancelled by the host") -> bool:  # noqa: A002 - the front door's name
-        """Call a message off, waiting or running; False where it had ended already, or is not known.
+        """Cancel a message that waits or runs; return False where it had ended already, or is unknown.
 
-        A handler that runs sees `ctx.cancelled`; a coroutine is cancelled, a process killed if it has not ended within a second.
-        Its result is not taken.
+        A running handler sees `ctx.cancelled`; a coroutine is cancelled; a process is killed if it has not ended within a second.
+        The handler's result is not taken.
 
         Raises:
             NotRunning, StoreUnavailable: as `publish`.
@@ -216,12 +224,12 @@ def _not_ended(ident: str, timeout_s: float | None) -> TimeoutError:
 
 
 def _again(error: BaseException) -> BaseException:
-    """Make another exception like a handler's own, so that tracebacks do not mix; give it itself where none can be made."""
+    """Return a copy of a handler's exception, so that tracebacks do not mix; the exception itself where it cannot be copied."""
     try:
         made = copy.copy(error)
         if type(made) is not type(error) or made.args != error.args:
             return error
-    except Exception:  # noqa: BLE001 - a class whose objects cannot be copied may say so in any way
+    except Exception:  # noqa: BLE001 - copying an object of a foreign class may raise anything
         return error
     made.__cause__, made.__context__ = error.__cause__, error.__context__
     made.__suppress_context__ = error.__suppress_context__

@@ -111,7 +111,7 @@ def test_who_waits_for_a_future_is_woken(monkeypatch: pytest.MonkeyPatch, end: s
     with killed_where_it_enters_a_condition(monkeypatch):
         tell()
     with monkeypatch.context() as patch:
-        patch.setattr(future, "_tell", lambda: (_ for _ in ()).throw(ActorKilled))
+        patch.setattr(future, "_notify", lambda: (_ for _ in ()).throw(ActorKilled))
         with pytest.raises(ActorKilled):
             tell()
     tell()
