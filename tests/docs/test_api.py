@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -122,3 +123,35 @@ def test_every_field_is_documented(kind: type[attrs.AttrsInstance]) -> None:
     if kind is perdure.HandlerInfo:
         names = {name for name in names if not re.fullmatch(r"wait_p\d\d_s", name)}  # "and the same of `wait`"
     assert sorted(name for name in names if not is_documented(name)) == []
+
+
+def defaults(section: str) -> dict[str, str]:
+    """Return the cell `default` of each option in the first table of a section."""
+    text = API.partition(f"\n{section}\n")[2]
+    rows = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert rows is not None, section
+    found = {}
+    for line in rows[0].splitlines()[2:]:
+        names, _, default, _ = re.split(r"(?<!\\) \| ", line.strip("| "), maxsplit=3)
+        found.update(dict.fromkeys(re.findall(r"`(\w+)`", names), default.strip("`")))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("section", "call"),
+    [("### Handler options", perdure.System.handler), ("## System", perdure.System), ("### Schedules", perdure.System.every)],
+)
+def test_documented_defaults_are_those_of_the_signature(section: str, call: Callable[..., object]) -> None:
+    """A default that is a literal on the page equals the one in the code; others are described in words."""
+    parameters = inspect.signature(call).parameters
+    compared = 0
+    for name, text in defaults(section).items():
+        if name not in parameters:
+            continue
+        try:
+            value = ast.literal_eval(text)
+        except (SyntaxError, ValueError):
+            continue
+        assert value == parameters[name].default, name
+        compared += 1
+    assert compared > 1, "the table is not read"
