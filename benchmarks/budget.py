@@ -18,7 +18,7 @@ from benchmarks.floors import HAND_OFF
 from benchmarks.load import Job, Load, job
 from perdure.actors.requests.pending import PendingRequests, Request
 from perdure.actors.workers.context import Context
-from perdure.actors.workers.pool import Delivery
+from perdure.actors.workers.pool import WorkerDelivery
 from perdure.events.codec import wire
 from perdure.events.commands import DoneRun, Publish, Subscription
 from perdure.events.limits import Limits
@@ -153,9 +153,9 @@ class _Life:
         self._append(wire.encode([(now_us, completed)]), count(completed))
         lap()
 
-    def _deliveries(self, leased: Sequence[object]) -> list[Delivery]:
+    def _deliveries(self, leased: Sequence[object]) -> list[WorkerDelivery]:
         """Return the deliveries that the queue sends to the workers."""
-        made: list[Delivery] = []
+        made: list[WorkerDelivery] = []
         for run in leased:
             if not isinstance(run, LeasedRun):
                 msg = "plain messages should be leased in runs"
@@ -164,7 +164,7 @@ class _Life:
                 if isinstance(held, LeaseBatch):
                     numbers, block = list(group), held.block
                     at = block.position(numbers[0])
-                    made += map(Delivery, numbers, repeat(held), block.payloads[at : at + len(numbers)])
+                    made += map(WorkerDelivery, numbers, repeat(held), block.payloads[at : at + len(numbers)])
         return made
 
 

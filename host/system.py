@@ -15,7 +15,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
 
 from perdure.actors.core.clock import Clock, SystemClock
-from perdure.actors.core.current_actor import HERE, check_is_outside, check_may_wait
+from perdure.actors.core.current_actor import CURRENT, check_is_outside, check_may_wait
 from perdure.actors.core.executor import Threads
 from perdure.actors.core.messages import WhenIdle
 from perdure.actors.core.texts import plain_text
@@ -209,7 +209,7 @@ class System(Handling, Results):
         if loop is not None and loop is self._loop and self._hooks:
             msg = "start: its hooks run on this very event loop, which a start would block; use `async with system:`"
             raise PerdureError(msg)
-        if (HERE.actor is not None or CALLER.get() is not None) and live_systems.is_ending(
+        if (CURRENT.actor is not None or CALLER.get() is not None) and live_systems.is_ending(
             live_systems.address_of(self._store), self
         ):
             msg = "start: it waits until the system has stopped, and that waits for the handler (or callback) that calls it"
@@ -313,7 +313,7 @@ class System(Handling, Results):
                 return
             stopping = StepThread(self._executor, lambda: self._stop(grace_s, None), "stop")
             stopping.begin()
-            if HERE.actor is None and CALLER.get() is None and not self._is_on_its_loop():
+            if CURRENT.actor is None and CALLER.get() is None and not self._is_on_its_loop():
                 stopping.wait()
         except Exception:
             raise
@@ -509,7 +509,7 @@ class System(Handling, Results):
         self._check_may_block("drain", "adrain", self.runtime.pools.by_type)
         pending = self.runtime.pending
         answer = self.runtime.executor.answer()
-        request = pending.send("queue", WhenIdle(), answer, is_patient=True)
+        request = pending.send("queue", WhenIdle(), answer, is_long_wait=True)
         try:
             answer.wait(wait_s)
         except TimeoutError:
@@ -533,7 +533,7 @@ class System(Handling, Results):
         check_may_wait()
         pending = self.runtime.pending
         reply: PublishFuture[None] = PublishFuture()
-        request = pending.send("queue", WhenIdle(), reply, is_patient=True)
+        request = pending.send("queue", WhenIdle(), reply, is_long_wait=True)
         try:
             await asyncio.wait_for(asyncio.wrap_future(reply), wait_s)
         except TimeoutError:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pykka
 
 from perdure.actors.core.async_exceptions import take_back, throw
-from perdure.actors.core.current_actor import HERE, births
+from perdure.actors.core.current_actor import CURRENT, thread_starts
 from perdure.actors.core.mailbox import PYKKA_ITEMS, Mailbox, stops
 
 if TYPE_CHECKING:
@@ -82,13 +82,13 @@ class Actor(pykka.ThreadingActor):
     def start_thread(self) -> None:
         """Run in a thread of its own."""
         thread = threading.Thread(target=self._actor_loop, name=f"perdure-{self.name}", daemon=True)
-        with births.lock:
+        with thread_starts.lock:
             thread.start()
             self.thread = thread
 
     def _actor_loop(self) -> None:
         cause: BaseException | None = None
-        HERE.actor = self
+        CURRENT.actor = self
         try:
             with self._life:
                 self.in_loop = not self.killed
@@ -161,7 +161,7 @@ class Actor(pykka.ThreadingActor):
 
         A thread inside a C call (a sleep, a system call) dies when that returns.
         """
-        with births.lock, self._life:
+        with thread_starts.lock, self._life:
             if self.killed:
                 return  # a second exception could strike whoever gets the thread's id next
             self.killed = True
@@ -171,13 +171,13 @@ class Actor(pykka.ThreadingActor):
             throw(thread.ident or 0, ActorKilled)
         self.rouse()
         # The exception may strike in the very lines that report a death, so somebody else must be there to report it.
-        threading.Thread(target=self._undertake, args=(thread,), name=f"perdure-undertaker-{self.name}", daemon=True).start()
+        threading.Thread(target=self._reap, args=(thread,), name=f"perdure-undertaker-{self.name}", daemon=True).start()
 
     def rouse(self) -> None:
         """End the wait at the mailbox."""
         self.actor_inbox.put(_Wake())  # type: ignore[arg-type]  # our mailbox takes messages without envelopes
 
-    def _undertake(self, thread: threading.Thread) -> None:
+    def _reap(self, thread: threading.Thread) -> None:
         pause_s = ROUSE_FIRST_S
         thread.join(pause_s)
         while thread.is_alive():

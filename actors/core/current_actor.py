@@ -11,7 +11,7 @@ from typing import Protocol
 
 from perdure.events.errors import WouldDeadlock
 
-__all__ = ["HERE", "begin", "births", "check_is_outside", "check_may_wait"]
+__all__ = ["CURRENT", "begin", "check_is_outside", "check_may_wait", "thread_starts"]
 
 
 class _Actor(Protocol):
@@ -22,17 +22,17 @@ class _Actor(Protocol):
     in_callback: bool
 
 
-class _Here(threading.local):
+class _Current(threading.local):
     """What each thread has for itself."""
 
     actor: _Actor | None = None
     """The actor whose thread it is."""
 
 
-HERE = _Here()
+CURRENT = _Current()
 
 
-class _Births:
+class _ThreadStarts:
     """The lock that is held while an actor starts a thread, and while an exception is thrown into an actor's thread.
 
     Until a new thread runs, CPython files it under the id of the thread that starts it, so that an exception aimed at the parent
@@ -43,15 +43,15 @@ class _Births:
         self.lock = threading.Lock()
 
 
-births = _Births()
+thread_starts = _ThreadStarts()
 
 
 def begin(thread: threading.Thread) -> None:
     """Start a thread; the way to do so wherever the caller may be an actor."""
-    if HERE.actor is None:
+    if CURRENT.actor is None:
         thread.start()  # no exception is thrown into a thread that is no actor's; and no lock is left behind by one that is
         return
-    with births.lock:
+    with thread_starts.lock:
         thread.start()
 
 
@@ -61,7 +61,7 @@ def check_may_wait() -> None:
     Raises:
         WouldDeadlock: this is such a thread: a callback of a future that `submit` gave runs here.
     """
-    actor = HERE.actor
+    actor = CURRENT.actor
     if actor is not None and not actor.runs_handlers:
         msg = (
             f"this is the thread of the system's own {actor.name}, which is needed for the answer, so waiting for one here would "
@@ -77,7 +77,7 @@ def check_is_outside(call: str) -> None:
     Raises:
         WouldDeadlock: a handler runs in this thread.
     """
-    actor = HERE.actor
+    actor = CURRENT.actor
     if actor is not None and actor.runs_handlers:
         msg = (
             f"{call}() waits until no message is in flight, and the handler that calls it has one for as long as it waits. Call it "
@@ -87,8 +87,8 @@ def check_is_outside(call: str) -> None:
 
 
 def _in_a_forked_child() -> None:
-    HERE.__dict__.clear()  # the thread goes on, but no actor lives in it
-    births.lock = threading.Lock()  # a thread that is gone may have held it
+    CURRENT.__dict__.clear()  # the thread goes on, but no actor lives in it
+    thread_starts.lock = threading.Lock()  # a thread that is gone may have held it
 
 
 os.register_at_fork(after_in_child=_in_a_forked_child)

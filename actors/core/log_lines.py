@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from perdure.events.commands import Fail
     from perdure.events.vocabulary import DeadLettered, Published
 
-__all__ = ["tell_dead_letter", "tell_failure"]
+__all__ = ["log_dead_letter", "log_failure"]
 
 logger = logging.getLogger("perdure")
 
 
-def tell_failure(tuning: Tuning, published: Published, fail: Fail, error: BaseException | None, *, asked: bool) -> None:
+def log_failure(tuning: Tuning, published: Published, fail: Fail, error: BaseException | None, *, asked: bool) -> None:
     """Log a failed attempt at `Options.log_failures`, and its traceback at DEBUG; `asked`: the handler asked for the retry."""
     if tuning.log_failures is None:
         return
@@ -32,7 +32,7 @@ def tell_failure(tuning: Tuning, published: Published, fail: Fail, error: BaseEx
         logger.debug("how attempt %d of %s failed:", fail.attempt, _named(published), exc_info=error)
 
 
-def tell_dead_letter(tuning: Tuning, letter: DeadLettered) -> None:
+def log_dead_letter(tuning: Tuning, letter: DeadLettered) -> None:
     """Log a dead letter at `Options.log_dead_letters`."""
     if tuning.log_dead_letters is None:
         return

@@ -83,7 +83,7 @@ class TermBegun:
 class Committed:
     """Facts that an actor folds but did not decide: (sequence number, time, fact)."""
 
-    facts: list[tuple[int, int, ev.Event]]
+    events: list[tuple[int, int, ev.Event]]
 
 
 @attrs.define(eq=False)
@@ -129,14 +129,14 @@ class Outcomes:
 
 
 @attrs.define(eq=False)
-class Overdue:
+class LeasesOverdue:
     """Leases of a handler's workers that have run out: (number, id, attempt, until_us)."""
 
     leases: list[tuple[int, str, int, int]]
 
 
 @attrs.define(eq=False)
-class Pressed:
+class BacklogGrew:
     """The queue tells that more is ready for an elastic handler than its workers can take."""
 
     type: str
@@ -144,7 +144,7 @@ class Pressed:
 
 
 @attrs.define(eq=False)
-class Stop:
+class StopHandler:
     """A delivery was cancelled while out: its handler is to end."""
 
     type: str
@@ -158,7 +158,7 @@ class Ticks:
 
 
 @attrs.define(eq=False)
-class Pace:
+class PaceChanged:
     """A worker tells how long one handler call of its type takes."""
 
     type: str
@@ -197,7 +197,7 @@ class Quiesce:
 
 
 @attrs.define(eq=False)
-class Hurry:
+class EndGrace:
     """Tell the dispatcher that the grace period of a stop is over, whatever its clock says."""
 
 

@@ -1,10 +1,10 @@
-"""The other side of a process handler: a child that runs one handler call at a time, and nothing of the system beside it.
+"""The child's end of a process handler: it runs one handler call at a time, and nothing of the system beside it.
 
-Talks to its worker (see `process`) over one socket with pickled tuples. In come `("handler", pickled function, levels)` once, which
-is answered by `("ready",)`, or by `("broken", ...)` where it cannot be loaded, and `("call", pickled (message, facts))` for each
-attempt. Out go `("ask", method, args, kwargs)`, which is answered by `("answer", ok, value)`, `("log", attributes of a record)`,
-and at the end `("done", pickled value)` or `("failed", pickled exception, traceback, text, names of its classes)`. Only a parent
-and the child it started speak this; nothing of it is stored.
+It talks to its worker (`child_process`) over one socket with pickled tuples. The worker sends `("handler", pickled function,
+levels)` once, which is answered by `("ready",)`, or by `("broken", ...)` where the handler cannot be loaded; and for each attempt
+`("call", pickled (message, attributes))`. The child sends `("ask", method, args, kwargs)`, which is answered by
+`("answer", ok, value)`; `("log", attributes of a record)`; and at the end `("done", pickled value)` or `("failed", pickled
+exception, traceback, text, names of its classes)`. Only a parent and the child that it started speak this; nothing of it is stored.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ PR_SET_PDEATHSIG = 1
 class RemoteContext:
     """What a process handler sees of its message: as `perdure.Context`, each call answered by the parent."""
 
-    def __init__(self, line: ParentConnection, facts: Mapping[str, Any]) -> None:
+    def __init__(self, line: ParentConnection, attributes: Mapping[str, Any]) -> None:
         self._line = line
-        self.__dict__.update(facts)
+        self.__dict__.update(attributes)
 
     cancelled = False
     """Its message was cancelled: it is killed soon. (For any other reason it is killed at once.)"""
@@ -79,10 +79,10 @@ def _failed(word: str, error: BaseException) -> bytes:
         text = str(error)
     except Exception as second:  # noqa: BLE001 - the handler's exception is foreign code
         text = f"(no message: its __str__ raised {type(second).__name__})"
-    return pack((word, _travelling(error), story, text, kinds))
+    return pack((word, _picklable(error), story, text, kinds))
 
 
-def _travelling(error: BaseException) -> bytes:
+def _picklable(error: BaseException) -> bytes:
     """Return the pickled exception, of its own class: made again without its `__init__` where need be; or none."""
     state = {name: sendable(value) for name, value in vars(error).items()}
     again = (rebuilt, (type(error), tuple(map(sendable, error.args)), state))
@@ -180,8 +180,8 @@ def main(fd: int, memory_bytes: int) -> None:
         out_of_memory = False
         forwarding.begin()
         try:
-            message, facts = pickle.loads(body)  # noqa: S301 - as above
-            context = RemoteContext(line, facts)
+            message, attributes = pickle.loads(body)  # noqa: S301 - as above
+            context = RemoteContext(line, attributes)
             answer = _done(copy_context().run(_finished, handler, message, context))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is this message's failure
             out_of_memory = isinstance(error, MemoryError)

@@ -52,7 +52,7 @@ class Attempt(Protocol):
     def cancelled(self) -> bool:
         """The outcome will not be taken."""
 
-    def facts(self) -> dict[str, Any]:
+    def for_child(self) -> dict[str, Any]:
         """Return what the child may know of this attempt."""
 
 
@@ -64,7 +64,7 @@ class HandlerProcess:
         self._label = label
         self._memory_bytes = memory_bytes or 0
         self._child: subprocess.Popen[bytes] | None = None
-        self._greeted = False
+        self._is_ready = False
         self._connection: Connection | None = None
         self._lock = threading.Lock()
         """Held while a call ends, and while one is stopped: a child is never killed under another call than was meant."""
@@ -82,30 +82,30 @@ class HandlerProcess:
             numbers = (str(theirs.fileno()), str(self._memory_bytes))
             command = [sys.executable, "-P", "-c", BOOT, *numbers, *_import_path()]
             self._child = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603
-        self._connection, self._greeted, self._broken = Connection(ours.detach()), False, None
+        self._connection, self._is_ready, self._broken = Connection(ours.detach()), False, None
         self._connection.send_bytes(handler)
         return self._connection
 
-    def warm(self) -> None:
+    def ensure_started(self) -> None:
         """Have a child that is ready for a call, or takes too long to be; its start counts against no message's timeout."""
         try:
             connection = self._connection or self._start()
             until_s = time.monotonic() + START_MAX_S
-            while not self._greeted and connection.poll(max(0.0, until_s - time.monotonic())):
-                self._hear(connection)
+            while not self._is_ready and connection.poll(max(0.0, until_s - time.monotonic())):
+                self._receive(connection)
         except Exception:  # noqa: BLE001 - the call starts another, and tells what is wrong
             self.close()
 
-    def _hear(self, connection: Connection) -> tuple[Any, ...]:
+    def _receive(self, connection: Connection) -> tuple[Any, ...]:
         """Take what the child says; log records and its greeting are dealt with."""
-        said: tuple[Any, ...] = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the child we started
-        if said[0] == "log":
-            replay(said[1])
-        elif said[0] == "ready":
-            self._greeted = True
-        elif said[0] == "broken":
-            self._greeted, self._broken = True, said
-        return said
+        reply: tuple[Any, ...] = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the child we started
+        if reply[0] == "log":
+            replay(reply[1])
+        elif reply[0] == "ready":
+            self._is_ready = True
+        elif reply[0] == "broken":
+            self._is_ready, self._broken = True, reply
+        return reply
 
     def stopper(self) -> Callable[[float], None]:
         """Give the function that ends the next call, and no other: after as many seconds, in which its handler may end by itself.
@@ -135,9 +135,9 @@ class HandlerProcess:
         Raises:
             ProcessDied: the child ended first.
         """
-        call = pickle.dumps(("call", pack((message, context.facts()))))
+        call = pickle.dumps(("call", pack((message, context.for_child()))))
         try:
-            kind, *rest = self._converse(call, context)
+            kind, *rest = self._exchange(call, context)
         except (EOFError, OSError) as error:
             raise ProcessDied(self._ending()) from error
         except BaseException:
@@ -165,7 +165,7 @@ class HandlerProcess:
             msg = f"what {self._label} returned in its process cannot be read here ({error!r}); return plain data, or None"
             raise TypeError(msg) from error
 
-    def _converse(self, call: bytes, context: Attempt) -> tuple[Any, ...]:
+    def _exchange(self, call: bytes, context: Attempt) -> tuple[Any, ...]:
         """Send a call, answer what its handler asks, and give its last word."""
         connection = self._connection or self._start()
         if self._broken is not None:
@@ -174,11 +174,11 @@ class HandlerProcess:
             self.kill()  # whoever decided that may have found no child to kill yet
         connection.send_bytes(call)
         while True:
-            said = self._hear(connection)
-            if said[0] == "ask":
-                connection.send_bytes(self._answer(context, *said[1:]))
-            elif said[0] not in ("ready", "log"):
-                return said
+            reply = self._receive(connection)
+            if reply[0] == "ask":
+                connection.send_bytes(self._answer(context, *reply[1:]))
+            elif reply[0] not in ("ready", "log"):
+                return reply
 
     def _answer(self, context: Attempt, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor
 from perdure.actors.core.messages import Append, BeginTerm, Committed, Restarted, TermBegun, WakeAt
-from perdure.actors.journal.recovery import advance
+from perdure.actors.journal.log_fold import advance
 from perdure.actors.requests.pending import Request
 from perdure.events.commit_size import measure
 
@@ -89,7 +89,7 @@ class Decider(Actor):
         self.handle([m for m in messages if type(m) is not Request or m.key in outstanding])
 
     def _begin_term(self, seq: int) -> None:
-        states = self.log.warm_states(self.name)
+        states = self.log.take_start_states(self.name)
         if states is None:
             states, _ = self.log.fold(seq, frozenset({self.name}))
         else:

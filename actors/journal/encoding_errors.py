@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from perdure.actors.core.messages import Append
     from perdure.actors.requests.pending import PendingRequests, Request
 
-__all__ = ["UNWRITABLE", "turn_away"]
+__all__ = ["ENCODING_ERRORS", "refuse_unwritable"]
 
-UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+ENCODING_ERRORS = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 """What encoding raises for a value that MessagePack cannot hold."""
 
 RETRY_US = 1_000_000
@@ -32,7 +32,7 @@ RETRY_US = 1_000_000
 _encoder = msgspec.msgpack.Encoder()
 
 
-def turn_away(pending: PendingRequests, append: Append, why: BaseException) -> bool:
+def refuse_unwritable(pending: PendingRequests, append: Append, why: BaseException) -> bool:
     """Answer the requests that an append cannot be written for, so that they are not sent again; False where nobody would notice.
 
     A fact about the machinery, which nobody asked for, is given up.
@@ -43,13 +43,13 @@ def turn_away(pending: PendingRequests, append: Append, why: BaseException) -> b
     effects = (*append.written, *append.synced)
     requests = [effect.request for effect in effects if isinstance(effect, Settle)]
     requests += [request for effect in effects if isinstance(effect, SettleAll) for request in effect.requests]
-    facts = [effect for effect in effects if isinstance(effect, OnRecord)]
-    for fact in facts:
-        fact.release(0)
+    recorded = [effect for effect in effects if isinstance(effect, OnRecord)]
+    for effect in recorded:
+        effect.release(0)
     blamed = [request for request in requests if not _is_writable(request.command)] or requests
     for request in blamed:
         _answer(pending, request, plain_text(f"cannot be put on record: {why}"))
-    return bool(blamed or facts)
+    return bool(blamed or recorded)
 
 
 def _is_writable(command: Any) -> bool:
@@ -63,7 +63,7 @@ def _is_writable(command: Any) -> bool:
     try:
         # Commands are attrs classes and named tuples, as facts are.
         return len(_encoder.encode(values)) <= store_frame.FRAME_BYTES_MAX // 2
-    except UNWRITABLE:
+    except ENCODING_ERRORS:
         return False
 
 

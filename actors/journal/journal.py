@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.messages import Append, BeginTerm, Committed, Restarted, TakeSnapshot, TermBegun, Up
-from perdure.actors.journal.encoding_errors import UNWRITABLE, turn_away
+from perdure.actors.journal.encoding_errors import ENCODING_ERRORS, refuse_unwritable
 from perdure.actors.requests.answers import Settle, SettleAll
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import encode
@@ -135,7 +135,7 @@ class Journal(Actor):
                     body = encode([(append.at_us, append.events) for append in frame if append.events])
                     if len(frame) == 1 and (len(body) > FRAME_BYTES_MAX or events > FRAME_EVENTS_MAX):
                         _check_frame(body, events)
-                except UNWRITABLE:
+                except ENCODING_ERRORS:
                     appends[start:] = self._writable(appends[start:])
                     continue
                 if len(body) > FRAME_BYTES_MAX and len(frame) > 1:
@@ -174,8 +174,8 @@ class Journal(Actor):
                 continue
             try:
                 _check_frame(encode([(append.at_us, append.events)]), count(append.events))
-            except UNWRITABLE as why:
-                if not turn_away(self.pending, append, why):
+            except ENCODING_ERRORS as why:
+                if not refuse_unwritable(self.pending, append, why):
                     raise
                 logger.exception("what %s decided cannot be put on record; who asked for it is refused", append.writer)
                 self.health.count("unwritable")
@@ -196,15 +196,15 @@ class Journal(Actor):
         self.store.append(body, events_count, expected_seq=first_seq)
         self.unsynced = True
         seq = first_seq
-        told: dict[str, list[tuple[int, int, ev.Event]]] = {}
+        notices: dict[str, list[tuple[int, int, ev.Event]]] = {}
         for append in frame:
             for event in append.events:
                 audience = AUDIENCE.get(event.__class__)
                 if audience is not None:
-                    told.setdefault(audience, []).append((seq, append.at_us, event))
+                    notices.setdefault(audience, []).append((seq, append.at_us, event))
                 seq += len(event) if isinstance(event, Run) else 1
-        for audience, facts in told.items():
-            self.directory.tell(audience, Committed(facts))
+        for audience, notice in notices.items():
+            self.directory.tell(audience, Committed(notice))
         if self.log.is_snapshot_due():
             self.directory.tell("snapshotter", TakeSnapshot())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from perdure.actors.journal.recovery import recover
+from perdure.actors.journal.log_fold import fold_log
 from perdure.events.codec.snapshot import ALL_PARTS
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class LogState:
         self._tuning = tuning
         self.fsyncs = tuning.durability == "fsync"
         """A publish is answered after the sync, not after the write."""
-        self.warm: dict[str, States] = {}
+        self.start_states: dict[str, States] = {}
         """By decider: its part of the states as folded at the start, so that three deciders do not fold the log three times."""
         self.snapshot_due = tuning.snapshot_events
         """The sequence number at which the next snapshot is taken."""
@@ -40,9 +40,9 @@ class LogState:
         self._lock = threading.Lock()
 
     def fold(self, until: int | None, parts: frozenset[str] = ALL_PARTS) -> tuple[States, int]:
-        """Fold the log up to a sequence number, within the bounds of this run; see `recover`."""
+        """Fold the log up to a sequence number, within the bounds of this run; see `fold_log`."""
         tuning = self._tuning
-        return recover(
+        return fold_log(
             self.store,
             until,
             finished_max=tuning.finished_max,
@@ -51,9 +51,9 @@ class LogState:
             resident_max=tuning.resident_payload_bytes,
         )
 
-    def warm_states(self, name: str) -> States | None:
+    def take_start_states(self, name: str) -> States | None:
         """Return, once, a decider's part of the states as folded at the start."""
-        return self.warm.pop(name, None)
+        return self.start_states.pop(name, None)
 
     def next_term(self, name: str) -> int:
         """Begin and return a decider's next term."""

@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from perdure.actors.journal.decider import Decider
-from perdure.actors.requests.result_waiters import Awaiting
+from perdure.actors.requests.result_waiters import ResultWaiters
 from perdure.events.commit_size import Size, check_commit, measure
 from perdure.events.errors import PerdureError, as_refusal
 from perdure.events.queue import decisions as rules
@@ -54,7 +54,7 @@ class DecisionPass(Decider):
 
     def begin(self) -> None:
         """Start a term."""
-        self.awaiting = Awaiting(self.pending)
+        self.awaiting = ResultWaiters(self.pending)
         super().begin()
         self.size: Size = NOTHING
         """Of what was decided and is not sent to the journal yet."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING
 
-from perdure.actors.core.messages import Pressed, Tell
-from perdure.actors.workers.pool import Delivery
+from perdure.actors.core.messages import BacklogGrew, Tell
+from perdure.actors.workers.pool import WorkerDelivery
 from perdure.actors.workers.worker_messages import Deliver, Subscribe
 from perdure.events.commands import ReassertLease, Subscription
 from perdure.events.queue import leasing
@@ -35,7 +35,7 @@ class Deliveries:
     def __init__(self, queue: DecisionPass) -> None:
         self._queue = queue
         self._flows: dict[str, tuple[Subscription, Pool]] = {}
-        self._pressed: dict[str, Subscription] = {}
+        self._backlog_grew: dict[str, Subscription] = {}
         self.has_more = False
         """More may be handed out than was at once."""
 
@@ -57,26 +57,26 @@ class Deliveries:
             if subscription.interval_us:
                 pace_us = min(pace_us, leasing.next_pace_us(queue.state, subscription, now_us))
             ready = leasing.pressing(queue.state, subscription)
-            if ready and self._pressed.get(subscription.type) is not subscription:  # once for each word of it
-                self._pressed[subscription.type] = subscription
-                queue.written.append(Tell(queue.directory, "dispatcher", Pressed(subscription.type, ready)))
+            if ready and self._backlog_grew.get(subscription.type) is not subscription:  # once for each word of it
+                self._backlog_grew[subscription.type] = subscription
+                queue.written.append(Tell(queue.directory, "dispatcher", BacklogGrew(subscription.type, ready)))
         return pace_us
 
     def _hand_out(self, leases: list[ev.Leased | LeasedRun], now_us: int) -> None:
         queue = self._queue
         queue.apply([*leases])
         leased = queue.state.leased
-        handed: dict[str, list[Delivery]] = {}
+        handed: dict[str, list[WorkerDelivery]] = {}
         for lease in leases:
             numbers = lease.numbers if isinstance(lease, LeasedRun) else (lease.number,)
             for held, group in groupby(numbers, leased.__getitem__):
                 if isinstance(held, LeaseBatch):
                     block, mine = held.block, list(group)
                     i = block.position(mine[0])
-                    made = map(Delivery, mine, repeat(held), block.payloads[i : i + len(mine)])
+                    made = map(WorkerDelivery, mine, repeat(held), block.payloads[i : i + len(mine)])
                     handed.setdefault(block.type, []).extend(made)
                 elif held.lease is not None:
-                    handed.setdefault(held.published.type, []).append(Delivery.of(held, held.lease))
+                    handed.setdefault(held.published.type, []).append(WorkerDelivery.of(held, held.lease))
         for type_name, deliveries in handed.items():
             subscription, pool = self._flows[type_name]
             queue.written.append(Deliver(pool, deliveries))
@@ -100,7 +100,7 @@ class Deliveries:
             for delivery in list(pool.open.values()):
                 queue.take(ReassertLease(delivery.number, delivery.id, delivery.leased()), now_us)
             self._revoke(pool)
-        missing: dict[str, list[Delivery]] = {}
+        missing: dict[str, list[WorkerDelivery]] = {}
         for delivery in map(self._delivery_of, queue.state.leased):
             pool_of_it = by_type.get(delivery.type)
             if pool_of_it is not None and not delivery.lease.holder and not pool_of_it.has(delivery):
@@ -117,13 +117,13 @@ class Deliveries:
             if current(self._queue.state, *delivery.attempt_ref) is None:
                 pool.revoke(delivery)
 
-    def _delivery_of(self, number: int) -> Delivery:
+    def _delivery_of(self, number: int) -> WorkerDelivery:
         """Make the delivery of a message that is out."""
         queue = self._queue
         held = queue.state.leased[number]
         if isinstance(held, LeaseBatch):
-            return Delivery(number, held, held.block.payloads[held.block.position(number)])
+            return WorkerDelivery(number, held, held.block.payloads[held.block.position(number)])
         if held.lease is None:
             msg = f"message {number} is out without a lease"
             raise RuntimeError(msg)
-        return Delivery.of(held, held.lease)
+        return WorkerDelivery.of(held, held.lease)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.actors.core.messages import Outcomes, Overdue, Report, Restarted, Stop, Tell, Ticks, Wake, WhenIdle
+from perdure.actors.core.messages import LeasesOverdue, Outcomes, Report, Restarted, StopHandler, Tell, Ticks, Wake, WhenIdle
 from perdure.actors.core.texts import one_line
 from perdure.actors.queue.admission import Admission
 from perdure.actors.queue.decision_pass import DecisionPass
@@ -20,7 +20,7 @@ from perdure.actors.queue.queue_report import report_of
 from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.pending import Request
 from perdure.actors.requests.submit_batch import SubmitBatch
-from perdure.actors.workers.pool import Delivery
+from perdure.actors.workers.pool import WorkerDelivery
 from perdure.actors.workers.worker_messages import Subscribe
 from perdure.events.commands import (
     AwaitResult,
@@ -99,10 +99,10 @@ class Queue(DecisionPass):
         """Start a term; what is not in the state is told again by those who know it."""
         self.deliveries = Deliveries(self)
         self.admission = Admission(self, self.publish_timeout_s)
-        self.idlers: list[Request] = []
+        self.idle_waiters: list[Request] = []
         self.skipped_us = 0
         """How much time was jumped over, of what the leases of manual consumers were given back."""
-        self.due_at_once = False
+        self.more_is_due = False
         """More deadlines have passed than one look at them deals with."""
         super().begin()
 
@@ -116,14 +116,14 @@ class Queue(DecisionPass):
             self.figures.ended_before = {name: attrs.evolve(counts) for name, counts in self.state.by_type.items()}
             for orphan in deadlines.orphans(self.state):
                 self.take(orphan, now_us)
-            self._call_off_abandoned(now_us)
+            self._cancel_abandoned_ticks(now_us)
             self.cut(now_us)
         if self.pools.by_type or self.extensions.schedules:  # an operator who looks in may not know the host's bounds
-            self._keep_bounds(now_us)
+            self._enforce_bounds(now_us)
         self.deliveries.reconcile(self.pools.by_type.values(), now_us)
         self.directory.tell("dispatcher", Restarted("queue"))
 
-    def _keep_bounds(self, now_us: int) -> None:
+    def _enforce_bounds(self, now_us: int) -> None:
         """Drop what is kept beyond a bound that was higher before."""
         letters = len(self.state.dead)
         while beyond := excess(self.state, self.limits, deadlines.TICK_MAX):
@@ -138,7 +138,7 @@ class Queue(DecisionPass):
                 self.limits.dead_letters_bytes,
             )
 
-    def _call_off_abandoned(self, now_us: int) -> None:
+    def _cancel_abandoned_ticks(self, now_us: int) -> None:
         """Cancel the ticks of schedules that are gone, unless nothing at all is handled here, as where an operator looks in."""
         if not self.pools.by_type and not self.extensions.schedules:
             return
@@ -177,16 +177,16 @@ class Queue(DecisionPass):
             self.admission.admit(now_us)
             self._pass_time(now_us)  # who waited for room may have outlived his time too
         pace_us = self.deliveries.deliver(now_us)
-        if self.idlers and not self.state.live:
-            self.synced += [Settle(self.pending, request, None) for request in self.idlers]
-            self.idlers = []
+        if self.idle_waiters and not self.state.live:
+            self.synced += [Settle(self.pending, request, None) for request in self.idle_waiters]
+            self.idle_waiters = []
         self.figures.spilled_bytes = self.state.spilled_bytes
         next_us = min(deadlines.next_deadline_us(self.state), pace_us)
         if self.state.has_spilled and compact(self.state):
             next_us = min(next_us, now_us + MOVE_ON_US)
         if waiting_publishers.waiting:
             next_us = min(next_us, waiting_publishers.next_deadline_us())
-        if self.due_at_once or self.deliveries.has_more:
+        if self.more_is_due or self.deliveries.has_more:
             self.directory.tell(self.name, Wake())  # behind what has come meanwhile
         elif next_us < FOREVER:
             # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
@@ -222,7 +222,7 @@ class Queue(DecisionPass):
                     self.written.append(Settle(pending, request, None))
                 case CheckOut():
                     self._pass_time(now_us)  # what this pass has brought back may have outlived its time
-                    while self.due_at_once:  # all of it: there may be many in front of one that has time left
+                    while self.more_is_due:  # all of it: there may be many in front of one that has time left
                         self._pass_time(now_us)
                     self.decide(command, now_us)
                     self.written.append(Settle(pending, request, self._checked_out(command)))
@@ -230,21 +230,21 @@ class Queue(DecisionPass):
                     answer = report_of(self.state, now_us) if isinstance(command, Report) else dict(self.state.ticks)
                     self.written.append(Settle(pending, request, answer))
                 case WhenIdle():
-                    self._tell_when_idle(request)
+                    self._answer_when_idle(request)
                 case Cancel():
                     self._cancel(request, command, now_us)
                 case AwaitResult():
                     self.synced += self.awaiting.ask(self.state, request, command)
-                    self._tell_if_unhandled(command)
+                    self._warn_if_unhandled(command)
                 case LookUp():
                     self.synced.append(Settle(pending, request, look_up(self.state, command.id)))
                 case Extend():
                     self.decide(command, now_us)
                     self.written.append(Settle(pending, request, None))
                 case Done() | Fail() | Release():
-                    self._report_of_consumer(request, command, now_us)
+                    self._answer_consumer(request, command, now_us)
                 case Replay() | Purge():
-                    self._of_dead_letters(request, command, now_us)
+                    self._answer_about_dead_letters(request, command, now_us)
                 case _:
                     events = self.decide(command, now_us)
                     self.synced.append(Settle(pending, request, len(events)))
@@ -252,13 +252,13 @@ class Queue(DecisionPass):
             pending.refuse(request, error)
         self.cut_where_full(now_us)
 
-    def _tell_when_idle(self, request: Request) -> None:
+    def _answer_when_idle(self, request: Request) -> None:
         outstanding = self.pending.outstanding
-        if len(self.idlers) >= len(outstanding):  # some have given up waiting
-            self.idlers = [idler for idler in self.idlers if idler.key in outstanding]
-        self.idlers.append(request)
+        if len(self.idle_waiters) >= len(outstanding):  # some have given up waiting
+            self.idle_waiters = [idler for idler in self.idle_waiters if idler.key in outstanding]
+        self.idle_waiters.append(request)
 
-    def _tell_if_unhandled(self, command: AwaitResult) -> None:
+    def _warn_if_unhandled(self, command: AwaitResult) -> None:
         """Warn where a result is waited for that no handler here will give."""
         number = self.state.ids.get(command.id) if command.waits else None
         message = self.state.look(number) if number else None
@@ -275,11 +275,11 @@ class Queue(DecisionPass):
         lease = None if message is None else message.lease
         events = self.decide(command, now_us)
         if message is not None and lease is not None and not lease.holder:
-            stop = Stop(message.published.type, (message.number, message.published.id, lease.attempt))
+            stop = StopHandler(message.published.type, (message.number, message.published.id, lease.attempt))
             self.written.append(Tell(self.directory, "dispatcher", stop))
         self.synced.append(Settle(self.pending, request, bool(events) or request.times > 1))
 
-    def _of_dead_letters(self, request: Request, command: Replay | Purge, now_us: int) -> None:
+    def _answer_about_dead_letters(self, request: Request, command: Replay | Purge, now_us: int) -> None:
         """Bring dead letters back, or remove them; the answer is how many."""
         again = request.times > 1
         if again and isinstance(command, Replay):
@@ -287,7 +287,7 @@ class Queue(DecisionPass):
         events = self.decide(command, now_us)
         self.synced.append(Settle(self.pending, request, replays.done_for(self.state, command, events, again=again)))
 
-    def _report_of_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
+    def _answer_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
         """Record what a manual consumer says of its delivery; it waits to hear whether it still had it."""
         events = self.decide(report, now_us)
         if is_refused(self.state, report, events, sent_again=request.times > 1):
@@ -295,10 +295,10 @@ class Queue(DecisionPass):
         else:
             self.synced.append(Settle(self.pending, request, None))
 
-    def _checked_out(self, command: CheckOut) -> Delivery | None:
+    def _checked_out(self, command: CheckOut) -> WorkerDelivery | None:
         number = self.state.holders.get(command.holder)
         message = None if number is None else self.state.messages[number]
-        return None if message is None or message.lease is None else Delivery.of(message, message.lease)
+        return None if message is None or message.lease is None else WorkerDelivery.of(message, message.lease)
 
     # --- time ------------------------------------------------------------------------------------------------------------
 
@@ -314,7 +314,7 @@ class Queue(DecisionPass):
                 self.take(Extend(message.number, message.published.id, message.lease.attempt, left_us), now_us)
 
     def _pass_time(self, now_us: int) -> None:
-        self.due_at_once = False
+        self.more_is_due = False
         if deadlines.next_deadline_us(self.state) > now_us:
             return
         ask: list[tuple[int, str, int, int]] = []
@@ -333,10 +333,10 @@ class Queue(DecisionPass):
         for expire_lease in lost:
             self.take(expire_lease, now_us)
         if ask:
-            self.written.append(Tell(self.directory, "dispatcher", Overdue(ask)))
+            self.written.append(Tell(self.directory, "dispatcher", LeasesOverdue(ask)))
         skipped_us = self.clock.skipped_us if self.skipped_us else None
         # What came back just now may have outlived its time.
         due = deadlines.tick(self.state, now_us, self.limits, skipped_us)
-        self.due_at_once = len(due) >= deadlines.TICK_MAX or len(lost) >= deadlines.TICK_MAX
+        self.more_is_due = len(due) >= deadlines.TICK_MAX or len(lost) >= deadlines.TICK_MAX
         self.apply(due)
         self.cut_where_full(now_us)

@@ -65,21 +65,21 @@ class _LoopWaiter:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._event = asyncio.Event()
-        self._is_rung = False
+        self._is_notified = False
         self.waiting = 0
 
     def release(self) -> None:
         """See `Waiter.release`."""
-        if not self._is_rung:
-            self._is_rung = True
+        if not self._is_notified:
+            self._is_notified = True
             self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
-        self._is_rung = False
+        self._is_notified = False
         event, self._event = self._event, asyncio.Event()
         event.set()
 
-    async def heard(self) -> None:
+    async def wait_for_notify(self) -> None:
         """Wait until it is rung the next time."""
         await self._event.wait()
 
@@ -99,21 +99,21 @@ class PendingRequests:
         self._keys = itertools.count(1, 1 + SUBMIT_BATCH_MAX)  # with a place in between for each message of a bundle
         self._own = _Own()
         self.outstanding: dict[int, Request] = {}
-        self.company: list[None] = []
+        self.extra_pending: list[None] = []
         """An entry for each message in a bundle beside the first: a list counts without a lock. Whoever dies between two steps may
         leave one too many or too few, until nothing is outstanding."""
-        self._patient: set[int] = set()
+        self._long_waits: set[int] = set()
         """The keys of those that wait for something else than an answer: `under_way` does not count them."""
         self._waiters: list[Waiter] = []
         """Of those who wait for room; each is a lock held by who waits, and let go by who rings. No Condition: an actor that is
         killed while it enters one keeps it locked for ever."""
-        self._loop_bells: dict[asyncio.AbstractEventLoop, _LoopWaiter] = {}
+        self._loop_waiters: dict[asyncio.AbstractEventLoop, _LoopWaiter] = {}
         """Those of `_waiters` that ring for coroutines; each is touched by its own loop's thread alone."""
-        self._enough = 0
+        self._notify_at = 0
         self.closed: PerdureError | None = None
         """While set, whoever asks from outside is refused with this."""
 
-    def send(self, target: str, command: Any, reply: Reply, *, from_outside: bool = True, is_patient: bool = False) -> Request:
+    def send(self, target: str, command: Any, reply: Reply, *, from_outside: bool = True, is_long_wait: bool = False) -> Request:
         """Send a command to the actor `target`; its answer goes to `reply`.
 
         A patient one waits for something that may never happen, and takes no room from those that are only to be answered.
@@ -128,8 +128,8 @@ class PendingRequests:
         request = Request(next(self._keys), target, command, reply, from_outside)
         # Entered first, told second: if the actor is replaced in between, its successor finds it among the `unanswered`.
         self.outstanding[request.key] = request
-        if is_patient:
-            self._patient.add(request.key)
+        if is_long_wait:
+            self._long_waits.add(request.key)
         self._tell(target, request)
         return request
 
@@ -143,10 +143,10 @@ class PendingRequests:
             raise another(self.closed)
         submit_batch = self._own.submit_batch()
         if submit_batch is not None and submit_batch.type == type_name:
-            self.company.append(None)  # first, so that whoever settles the bundle finds it
+            self.extra_pending.append(None)  # first, so that whoever settles the bundle finds it
             if submit_batch.add(payload, reply):
                 return
-            del self.company[-1:]
+            del self.extra_pending[-1:]
         submit_batch = SubmitBatch(type_name, ids(SUBMIT_BATCH_MAX))
         submit_batch.add(payload, reply)
         self.send("queue", submit_batch, submit_batch)
@@ -166,16 +166,16 @@ class PendingRequests:
             for key, part in enumerate(submit_batch.split(), request.key + 1):
                 piece = msgspec.structs.replace(request, key=key, command=part.publish(), reply=part)
                 pieces.append(self.outstanding.setdefault(key, piece))  # there already: who began this before has died
-            self._strike_off(request)
+            self._remove(request)
         return pieces
 
     @property
     def under_way(self) -> int:
         """How many messages and other requests have no answer yet, but for those that wait for results and the like."""
         if not self.outstanding:
-            self.company.clear()
-            self._patient.clear()
-        return len(self.outstanding) + len(self.company) - len(self._patient)
+            self.extra_pending.clear()
+            self._long_waits.clear()
+        return len(self.outstanding) + len(self.extra_pending) - len(self._long_waits)
 
     def wait_for_room(self, most: int, timeout_s: float) -> None:
         """Wait while `most` or more are under way: a publisher that is too fast is held up here.
@@ -189,7 +189,7 @@ class PendingRequests:
         check_may_wait()
         until_s = time.monotonic() + timeout_s
         # Woken when a quarter is done, not at each one: who is woken for one place fills it and waits again.
-        self._enough = most - most // 4
+        self._notify_at = most - most // 4
         waiter = threading.Lock()
         waiter.acquire()
         self._waiters.append(waiter)  # first known, then a look: who strikes off and rings does it the other way round
@@ -208,49 +208,49 @@ class PendingRequests:
         """
         if self.under_way < most:
             return
-        self._enough = most - most // 4
+        self._notify_at = most - most // 4
         loop = asyncio.get_running_loop()
-        waiter = self._loop_bells.get(loop)
+        waiter = self._loop_waiters.get(loop)
         if waiter is None:
-            waiter = self._loop_bells[loop] = _LoopWaiter(loop)
+            waiter = self._loop_waiters[loop] = _LoopWaiter(loop)
             self._waiters.append(waiter)
         waiter.waiting += 1
         try:
             async with asyncio.timeout(timeout_s):
                 while self.under_way >= most:
-                    await waiter.heard()
+                    await waiter.wait_for_notify()
         except TimeoutError:
             raise _no_room(most, timeout_s) from None
         finally:
             waiter.waiting -= 1
             if not waiter.waiting:
                 self._waiters.remove(waiter)
-                del self._loop_bells[loop]
+                del self._loop_waiters[loop]
 
     def _notify(self) -> None:
         """Wake who waits for room, if there is enough."""
-        if self._waiters and self.under_way <= self._enough:
+        if self._waiters and self.under_way <= self._notify_at:
             for waiter in list(self._waiters):
                 with contextlib.suppress(RuntimeError):  # rung before, and not heard yet
                     waiter.release()
 
-    def _strike_off(self, request: Request) -> None:
+    def _remove(self, request: Request) -> None:
         self._leave(request)
         self._notify()
 
     def _leave(self, request: Request) -> None:
-        if type(request.reply) is SubmitBatch and (company := request.reply.count() - 1):
-            del self.company[-company:]
+        if type(request.reply) is SubmitBatch and (extra_pending := request.reply.count() - 1):
+            del self.extra_pending[-extra_pending:]
         self.outstanding.pop(request.key, None)
-        if self._patient:
-            self._patient.discard(request.key)
+        if self._long_waits:
+            self._long_waits.discard(request.key)
 
     def settle(self, request: Request, value: Any) -> None:
         """Give a request its answer."""
         # Answered first, struck off second: who dies in between leaves it to be asked and answered again, never unanswered.
         if request.key in self.outstanding:
             request.reply.resolve(value)
-            self._strike_off(request)
+            self._remove(request)
 
     def settle_all(self, requests: Iterable[Request]) -> None:
         """Give many requests the answer that they are done."""
@@ -265,12 +265,12 @@ class PendingRequests:
         """Give a request its refusal."""
         if request.key in self.outstanding:
             request.reply.reject(error)
-            self._strike_off(request)
+            self._remove(request)
 
     def forget(self, request: Request) -> bool:
         """Stop waiting for an answer; False where it has come already."""
         was_there = request.key in self.outstanding
-        self._strike_off(request)
+        self._remove(request)
         return was_there
 
     def void(self, requests: Iterable[Request]) -> None:

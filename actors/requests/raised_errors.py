@@ -56,7 +56,7 @@ class Raised:
                 case ev.ResultKept(id=ident, exception=exception):
                     name, error = self.kept.get(ident, ("", None))
                     if error is not None and name == exception:
-                        _let_variables_go(error)
+                        _clear_frames(error)
                     else:
                         self.kept.pop(ident, None)
                 case ev.ResultDropped(id=ident) | ev.LateResultRefused(id=ident):
@@ -70,7 +70,7 @@ class Raised:
                 return
 
 
-def _let_variables_go(error: BaseException) -> None:
+def _clear_frames(error: BaseException) -> None:
     """Clear the frames that exceptions of a chain went through, and those that called these; one that still runs stays."""
     for one in _chain(error):
         trace = one.__traceback__

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from perdure.events.queue.state import QueueState
     from perdure.events.vocabulary import Event
 
-__all__ = ["Awaiting"]
+__all__ = ["ResultWaiters"]
 
 
-class Awaiting:
+class ResultWaiters:
     """Requests by the id of the message whose result they wait for. Its answers must not be seen before the sync."""
 
     __slots__ = ("_pending", "waiting")

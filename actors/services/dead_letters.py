@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.log_lines import tell_dead_letter
+from perdure.actors.core.log_lines import log_dead_letter
 from perdure.actors.core.messages import Committed
 from perdure.actors.journal.decider import Decider
 from perdure.actors.requests.pending import Request
@@ -46,13 +46,13 @@ class DeadLetters(Decider):
         """Fold notices and answer questions, in the order they came."""
         for message in messages:
             match message:
-                case Committed(facts=facts):
-                    for seq, at_us, event in facts:
+                case Committed(events=events):
+                    for seq, at_us, event in events:
                         if seq > self.folded_seq:
                             letters.evolve(self.state, event, at_us)
                             self.folded_seq = seq
                             if isinstance(event, DeadLettered):
-                                tell_dead_letter(self.tuning, event)
+                                log_dead_letter(self.tuning, event)
                 case Request(command=letters.Selection() as selection):
                     self._answer(message, partial(letters.select, self.state, selection))
                 case Request():

@@ -32,7 +32,7 @@ REFUSALS = (DuplicateKey, InvalidMessage)
 
 
 @attrs.define(eq=False)
-class _Told:
+class _QueueAnswer:
     """The queue's word on some rows; `error` None: they are published."""
 
     source: str
@@ -40,7 +40,7 @@ class _Told:
     error: BaseException | None
 
 
-class _ToRelay:
+class _RelayReply:
     """Reply that puts the queue's word into the relay's mailbox, whoever is the relay then."""
 
     def __init__(self, directory: Home, source: str, rows: list[int]) -> None:
@@ -50,11 +50,11 @@ class _ToRelay:
 
     def resolve(self, value: Any) -> None:  # noqa: ARG002 - the protocol's name
         """See `Reply.resolve`."""
-        self._directory.tell("relay", _Told(self._source, self._rows, None))
+        self._directory.tell("relay", _QueueAnswer(self._source, self._rows, None))
 
     def reject(self, error: BaseException) -> None:
         """See `Reply.reject`."""
-        self._directory.tell("relay", _Told(self._source, self._rows, error))
+        self._directory.tell("relay", _QueueAnswer(self._source, self._rows, error))
 
 
 @attrs.define(eq=False)
@@ -97,7 +97,7 @@ class Relay(Actor):
     def on_batch(self, messages: list[Any]) -> None:
         """Settle what the queue has had its word on; whatever else comes means: look now."""
         for message in messages:
-            if isinstance(message, _Told):
+            if isinstance(message, _QueueAnswer):
                 self._settle(message)
             else:
                 for progress in self.progress.values():
@@ -135,10 +135,10 @@ class Relay(Actor):
 
     def _publish(self, name: str, drafts: dict[int, Draft]) -> None:
         # Sent again until it is answered, whoever dies; what is known already is answered and adds nothing.
-        reply = _ToRelay(self.directory, name, [*drafts])
+        reply = _RelayReply(self.directory, name, [*drafts])
         self.pending.send("queue", Publish([*drafts.values()]), reply, from_outside=False)
 
-    def _settle(self, told: _Told) -> None:
+    def _settle(self, told: _QueueAnswer) -> None:
         source, progress = self.extensions.outboxes.get(told.source), self.progress.get(told.source)
         if source is None or progress is None:
             return  # it was stopped meanwhile: its rows are still there, and are known when they come again

@@ -25,7 +25,7 @@ __all__ = ["Scheduler"]
 logger = logging.getLogger("perdure")
 
 
-class _ToScheduler:
+class _SchedulerReply:
     """Reply that puts the queue's answer into the scheduler's mailbox."""
 
     def __init__(self, directory: Home) -> None:
@@ -69,7 +69,7 @@ class Scheduler(Actor):
         self._ask()
 
     def _ask(self) -> None:
-        self.pending.send("queue", Ticks(), _ToScheduler(self.directory), from_outside=False)
+        self.pending.send("queue", Ticks(), _SchedulerReply(self.directory), from_outside=False)
 
     def on_batch(self, messages: list[Any]) -> None:
         """Deal with what is due, and be woken for what is next."""
@@ -121,4 +121,4 @@ class Scheduler(Actor):
 
     def _send(self, tick: Tick) -> None:
         # Sent again until it is on record, whoever dies; the queue takes each tick once.
-        self.pending.send("queue", tick, _ToScheduler(self.directory), from_outside=False)
+        self.pending.send("queue", tick, _SchedulerReply(self.directory), from_outside=False)

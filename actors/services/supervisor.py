@@ -58,7 +58,7 @@ class Supervisor(Actor):
         self._begin_term()
         for name, actor in list(self.actors.items()):
             if name != self.name and not self.executor.runs(actor):
-                self._down(Down(name, actor, ActorKilled(name)))
+                self._on_death(Down(name, actor, ActorKilled(name)))
         if self.generation > 1:
             for what in ("actor_deaths", "actor_restarts"):
                 self.health.count(what)
@@ -96,16 +96,16 @@ class Supervisor(Actor):
         for item in items:
             match item:
                 case _ if stops(item):
-                    self._tell_unrecorded()  # with the answer to come, nobody would be here to tell it
+                    self._send_unrecorded()  # with the answer to come, nobody would be here to tell it
                     return False
                 case Down() as down:
-                    self._down(down)
+                    self._on_death(down)
                 case Up():
                     self._journal_up()
                 case Restarted(name="journal"):
                     self._begin_term()
                 case TermBegun(term=term) if term == self.term:
-                    self._tell_unrecorded()
+                    self._send_unrecorded()
                 case StartActor(name=name):
                     self._start_if_missing(name, None)
                 case StartWorker(name=name, pool=pool):
@@ -142,12 +142,12 @@ class Supervisor(Actor):
 
     # --- deaths ----------------------------------------------------------------------------------------------------------
 
-    def _down(self, down: Down) -> None:
+    def _on_death(self, down: Down) -> None:
         name = down.name
         if self.actors.get(name) is not down.actor or self.health.failed is not None:
             return
         if down.cause is None:
-            self._left(down)
+            self._ended(down)
             return
         if any(pending == name for _, pending in self.restarts_due):
             return
@@ -177,7 +177,7 @@ class Supervisor(Actor):
         else:
             self._restart(name)
 
-    def _left(self, down: Down) -> None:
+    def _ended(self, down: Down) -> None:
         """An actor ended in good order; for a worker that means its slot is gone."""
         self.actors.pop(down.name, None)
         if isinstance(down.actor, Worker):
@@ -233,7 +233,7 @@ class Supervisor(Actor):
         if self.ready:
             self._tell(fact)
 
-    def _tell_unrecorded(self) -> None:
+    def _send_unrecorded(self) -> None:
         if not self.ready:
             self.ready = True
             for fact in list(self.health.unrecorded.values()):

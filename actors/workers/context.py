@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from perdure.actors.execution.child_process import HandlerProcess
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.actors.workers.pool import Delivery
+    from perdure.actors.workers.pool import WorkerDelivery
     from perdure.actors.workers.publisher import Publisher
     from perdure.events.commands import Draft
 
@@ -82,7 +82,7 @@ class Context(msgspec.Struct, eq=False):
     """One attempt of one message, as its handler sees it. Safe in any thread, for as long as the handler runs."""
 
     _services: ContextServices
-    _delivery: Delivery
+    _delivery: WorkerDelivery
     _handler: HandlerSpec
     drafts: list[Draft] = []
     process: HandlerProcess | None = None
@@ -132,7 +132,7 @@ class Context(msgspec.Struct, eq=False):
         """True once the lease is gone (timeout, expiry, shutdown, cancelled): stop working, the outcome will not be taken."""
         return self._delivery.lost
 
-    def facts(self) -> dict[str, Any]:
+    def for_child(self) -> dict[str, Any]:
         """Give what a handler in another process may know of this attempt."""
         names = ("id", "attempt", "key", "correlation_id", "causation_id")
         return {**{name: getattr(self, name) for name in names}, "headers": dict(self.headers)}
@@ -205,7 +205,7 @@ class Context(msgspec.Struct, eq=False):
         """
         lease_us = whole_us(checked_seconds("lease", seconds, above_zero=True))
         self._extend(lease_us, None, "")
-        self._delivery.grown_until_us = self._services.clock.now_us() + lease_us
+        self._delivery.extended_until_us = self._services.clock.now_us() + lease_us
 
     def _extend(self, lease_us: int, percent: float | None, note: str) -> None:
         delivery = self._delivery
@@ -271,7 +271,7 @@ class Batch(Sequence[BatchItem[M]]):
         return any(item.cancelled for item in self._items)
 
 
-def deliveries_of(context: Context | Batch[Any]) -> list[Delivery]:
+def deliveries_of(context: Context | Batch[Any]) -> list[WorkerDelivery]:
     """Return what a worker has in hand, by what its handler sees of it; for the worker."""
     return [context._delivery] if isinstance(context, Context) else [item._delivery for item in context]  # noqa: SLF001
 

@@ -7,13 +7,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.messages import Hurry, Outcomes, Overdue, Pace, Pressed, Quiesce, Report, Restarted, StartActor, Stop, Wake
+from perdure.actors.core.messages import (
+    BacklogGrew,
+    EndGrace,
+    LeasesOverdue,
+    Outcomes,
+    PaceChanged,
+    Quiesce,
+    Report,
+    Restarted,
+    StartActor,
+    StopHandler,
+    Wake,
+)
 from perdure.actors.execution.child_process import CANCEL_GRACE_S
 from perdure.actors.execution.invocation import interrupt
 from perdure.actors.journal.decider import Decider
 from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.pending import Request
-from perdure.actors.workers.pool import Delivery, Pool, Retire
+from perdure.actors.workers.pool import Pool, Retire, WorkerDelivery
 from perdure.actors.workers.worker_messages import StartWorker, Subscribe, WorkerDown
 from perdure.events.commands import ExpireLease, Extend, Fail, Release, Subscription
 from perdure.events.commit_size import check_commit, measure
@@ -39,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["Dispatcher"]
 
 
-class _Nobody:
+class _IgnoredReply:
     """Reply for what is sent again until it is on record, and then of no interest."""
 
     def resolve(self, value: Any) -> None:
@@ -82,10 +94,10 @@ class Dispatcher(Decider):
     def begin(self) -> None:
         """Start a term."""
         self.token = object()
-        self.quiescing: Request | None = None
+        self.quiesce_request: Request | None = None
         self.given_back: int | None = None
         """How many handlers still ran when the grace period of a stop was over; None until then."""
-        self.quiet_by_us = 0
+        self.grace_ends_us = 0
         self.quiet_time = elasticity.QuietTime()
         """After which elastic handlers may shrink."""
         super().begin()
@@ -96,7 +108,7 @@ class Dispatcher(Decider):
         for pool in self.pools.by_type.values():
             if pool.type in self.state.handlers:
                 self._after_a_death(pool)
-                self._line_up(pool)
+                self._apply_options(pool)
 
     def handle(self, messages: list[Any]) -> None:
         """Handle a batch."""
@@ -111,22 +123,22 @@ class Dispatcher(Decider):
                 case Restarted(name="supervisor"):
                     for pool in self.pools.by_type.values():
                         self._after_a_death(pool)
-                case Pace(type=type_name):
+                case PaceChanged(type=type_name):
                     self._subscribe(self.pools.by_type[type_name])
-                case Overdue(leases=leases):
+                case LeasesOverdue(leases=leases):
                     for lease in leases:
                         self._overdue(*lease, now_us)
-                case Pressed(type=type_name, ready=ready):
+                case BacklogGrew(type=type_name, ready=ready):
                     self._grow(self.pools.by_type[type_name], ready, now_us)
-                case Stop():
-                    self._call_off(message)
+                case StopHandler():
+                    self._cancel_running(message)
                 case WorkerDown():
                     self._worker_down(message)
-                case Hurry():
-                    self.quiet_by_us = 0
+                case EndGrace():
+                    self.grace_ends_us = 0
                 case Wake():
                     self.wake_at_us = 0
-        self._look_whether_quiet(now_us)
+        self._finish_quiesce(now_us)
         self._shrink(now_us)
         self.commit(now_us)
 
@@ -135,13 +147,13 @@ class Dispatcher(Decider):
         try:
             match command:
                 case Quiesce(grace_s=grace_s):
-                    self.quiescing, self.given_back = request, None
-                    self.quiet_by_us = now_us + round(grace_s * 1_000_000)
+                    self.quiesce_request, self.given_back = request, None
+                    self.grace_ends_us = now_us + round(grace_s * 1_000_000)
                     for pool in self.pools.by_type.values():
                         if pool.type in self.state.handlers:  # else its registration was refused
-                            self._line_up(pool)
+                            self._apply_options(pool)
                         pool.end_waits()
-                    self.wake_by(self.quiet_by_us)
+                    self.wake_by(self.grace_ends_us)
                     return
                 case Report():
                     self.pending.settle(request, self._report())
@@ -158,7 +170,7 @@ class Dispatcher(Decider):
         type_name = command.event.type if isinstance(command, rules.Register) else command.type
         for pool in self.pools.by_type.values():
             if type_name in ("", pool.type) and pool.type in self.state.handlers:
-                self._line_up(pool)
+                self._apply_options(pool)
 
     def _report(self) -> dict[str, tuple[int, bool]]:
         """Give (wanted workers, paused) by type."""
@@ -166,23 +178,23 @@ class Dispatcher(Decider):
 
     # --- workers and flow ------------------------------------------------------------------------------------------------
 
-    def _line_up(self, pool: Pool) -> None:
+    def _apply_options(self, pool: Pool) -> None:
         """Bring one handler's workers and flow in line with what is on record."""
         handler = self.state.handlers[pool.type]
         # Once the system closes, nothing that happens (a death, a backlog) may open a flow again.
         loop = self.host.loop
         shut = self.health.closing or not self.pools.is_open or (loop is not None and pool.needs_loop and loop.is_closed())
-        pool.closed = shut or self.quiescing is not None or self.state.is_paused(pool.type)
+        pool.closed = shut or self.quiesce_request is not None or self.state.is_paused(pool.type)
         pool.handler = pool.registered.changed(handler.changes)
         pool.target = handler.parallelism
         if pool.needs_loop and "event_loop" not in self.actors:
             self.directory.tell("supervisor", StartActor("event_loop"))
-        self._staff(pool)
+        self._adjust_workers(pool)
         self._subscribe(pool)
         if pool.closed:
-            self._recall_unstarted(pool)
+            self._give_back_unstarted(pool)
 
-    def _staff(self, pool: Pool) -> None:
+    def _adjust_workers(self, pool: Pool) -> None:
         """Hire who is missing, let go who is too many."""
         staying = len(pool.workers) - len(pool.retiring)
         free = (name for i in range(1_000_000) if (name := f"worker:{pool.type}:{i}") not in pool.workers)
@@ -229,7 +241,7 @@ class Dispatcher(Decider):
         """Take workers from elastic handlers that had no use for them for a while."""
         handlers = self.state.handlers
         elastic = [p for p in self.pools.by_type.values() if p.type in handlers and handlers[p.type].has_grown]
-        if not elastic or self.quiescing is not None:
+        if not elastic or self.quiesce_request is not None:
             return
         if self.quiet_time.is_over(now_us):
             self.quiet_time.restart(now_us)
@@ -245,9 +257,9 @@ class Dispatcher(Decider):
             rules.evolve(self.state, event)
         self.events += events
         if events:
-            self._line_up(pool)
+            self._apply_options(pool)
 
-    def _call_off(self, message: Stop) -> None:
+    def _cancel_running(self, message: StopHandler) -> None:
         """End a handler whose message was cancelled: `ctx` tells it; a coroutine is cancelled, a process killed after a grace."""
         pool = self.pools.by_type.get(message.type)
         delivery = None if pool is None else pool.open.get(message.attempt_ref[0])
@@ -256,7 +268,7 @@ class Dispatcher(Decider):
         if not pool.revoke(delivery) and delivery.stop is not None:
             delivery.stop(CANCEL_GRACE_S)
 
-    def _recall_unstarted(self, pool: Pool) -> None:
+    def _give_back_unstarted(self, pool: Pool) -> None:
         """Give back what is out and not started."""
         back = [d for d in list(pool.open.values()) if not d.claim and d.claimed_by(self.token)]
         for delivery in back:
@@ -274,7 +286,7 @@ class Dispatcher(Decider):
 
     def _after_a_death(self, pool: Pool) -> None:
         """Some worker may have died: settle what was its own, hand out again what it may have taken, see to its successor."""
-        self._sweep(pool)
+        self._settle_dead(pool)
         for delivery in list(pool.open.values()):
             if not delivery.claim:
                 pool.inbox.put(delivery)  # where it lies there already, the claim sorts it out
@@ -283,9 +295,9 @@ class Dispatcher(Decider):
             if id(retire.owner) not in living:
                 retire.claim.clear()
                 pool.inbox.put(retire)
-        self._staff(pool)
+        self._adjust_workers(pool)
 
-    def _sweep(self, pool: Pool) -> None:
+    def _settle_dead(self, pool: Pool) -> None:
         """Settle what the dead had claimed: report what was finished, take back what was begun, return what was not."""
         living = {id(token) for token in pool.workers.values()} | {id(self.token)}
         settled = []
@@ -315,9 +327,11 @@ class Dispatcher(Decider):
             if delivery is not None and delivery.id == ident and delivery.lease.attempt == attempt:
                 self._overdue_delivery(pool, delivery, until_us, now_us)
                 return
-        pending.send("queue", Outcomes([ExpireLease(number, ident, attempt, "no worker has it")]), _Nobody(), from_outside=False)
+        pending.send(
+            "queue", Outcomes([ExpireLease(number, ident, attempt, "no worker has it")]), _IgnoredReply(), from_outside=False
+        )
 
-    def _overdue_delivery(self, pool: Pool, delivery: Delivery, until_us: int, now_us: int) -> None:
+    def _overdue_delivery(self, pool: Pool, delivery: WorkerDelivery, until_us: int, now_us: int) -> None:
         attempt_ref = delivery.attempt_ref
         if delivery.outcome is not None:
             return  # it has ended; the word is on its way
@@ -326,46 +340,46 @@ class Dispatcher(Decider):
             self.reporter.report(pool, [delivery])
             return
         skipped_us = self.clock.skipped_us(delivery.started_us, now_us) if delivery.started_us else 0
-        grown_us = delivery.grown_until_us and delivery.grown_until_us + skipped_us
+        grown_us = delivery.extended_until_us and delivery.extended_until_us + skipped_us
         attempt = Attempt(delivery.started_us and delivery.started_us + skipped_us, delivery.lease.until_us, grown_us)
-        verdict = overdue(attempt, pool.handler.patience, until_us, now_us)
+        verdict = overdue(attempt, pool.handler.attempt_limits, until_us, now_us)
         if not isinstance(verdict, End):
-            self.pending.send("queue", Extend(*attempt_ref, verdict), _Nobody(), from_outside=False)
+            self.pending.send("queue", Extend(*attempt_ref, verdict), _IgnoredReply(), from_outside=False)
             return
         outcome: Fail | ExpireLease = ExpireLease(*attempt_ref, verdict.value)
         if verdict is End.TIMED_OUT:
             late = TimeoutError(f"ran longer than its timeout of {pool.handler.timeout_s:g} s")
             outcome = self.failures.failure(pool, delivery, late)
         delivery.lost = True
-        self.pending.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
+        self.pending.send("queue", Outcomes([outcome]), _IgnoredReply(), from_outside=False)
         if verdict is End.TIMED_OUT:
             interrupt(delivery)  # after that is on its way: how the handler ends now is not what its attempt has failed of
 
-    def _look_whether_quiet(self, now_us: int) -> None:
+    def _finish_quiesce(self, now_us: int) -> None:
         """Answer who waits until what is out has ended, on record; at the end of the grace period, give back what still runs."""
-        if self.quiescing is None:
+        if self.quiesce_request is None:
             return
         pools = self.pools.by_type.values()
-        if now_us < self.quiet_by_us and any(pool.is_busy for pool in pools):
+        if now_us < self.grace_ends_us and any(pool.is_busy for pool in pools):
             return
         if self.given_back is None:
             self.given_back = self._give_back_running()
         # What has ended must be on record: a queue that is only recalling its state drops what lies in its mailbox when it goes.
         if any(d.outcome is not None and not d.lost for pool in pools for d in list(pool.open.values())):
             return
-        request, self.quiescing = self.quiescing, None
+        request, self.quiesce_request = self.quiesce_request, None
         self.synced.append(Settle(self.pending, request, self.given_back))
 
     def _give_back_running(self) -> int:
         """The grace period is over, or nothing is out: give back what still runs, tell what has ended; gives how many still ran."""
         pools = self.pools.by_type.values()
         for pool in pools:
-            self._recall_unstarted(pool)  # what came since its flow was closed, and finds its workers busy
+            self._give_back_unstarted(pool)  # what came since its flow was closed, and finds its workers busy
         running = [(pool, d) for pool in pools for d in pool.running()]
         for pool, delivery in running:
             delivery.lost = True
             outcome = Release(*delivery.attempt_ref, "still running when the system stopped")
-            self.pending.send("queue", Outcomes([outcome]), _Nobody(), from_outside=False)
+            self.pending.send("queue", Outcomes([outcome]), _IgnoredReply(), from_outside=False)
             interrupt(delivery)
             pool.confirmed([delivery])
         for pool in pools:

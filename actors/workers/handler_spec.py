@@ -88,14 +88,14 @@ class HandlerSpec:
         return self.lease_s is not None and (self.timeout_s is None if self.renew is None else self.renew)
 
     @property
-    def patience(self) -> AttemptLimits:
+    def attempt_limits(self) -> AttemptLimits:
         """How long one attempt may take."""
         return AttemptLimits(whole_us(self.timeout_s or 0), whole_us(self.lease_s or 0), self.renews)
 
     @property
     def limit_us(self) -> int:
         """How long one attempt may take from its start without a sign of life, in microseconds; 0: as long as it likes."""
-        return self.patience.limit_us
+        return self.attempt_limits.limit_us
 
     @property
     def interval_us(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from perdure.actors.core.log_lines import tell_failure
+from perdure.actors.core.log_lines import log_failure
 from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.pickling import ProcessError, kind_name
 from perdure.actors.workers.context import Reject, Retry
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.tuning import Tuning
     from perdure.actors.requests.raised_errors import Raised
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.actors.workers.pool import Delivery, Pool
+    from perdure.actors.workers.pool import Pool, WorkerDelivery
 
 __all__ = ["Failures"]
 
@@ -46,7 +46,7 @@ class Failures:
         self._tuning = tuning
         self._raised = raised
 
-    def failure(self, pool: Pool, delivery: Delivery, error: BaseException) -> Fail:
+    def failure(self, pool: Pool, delivery: WorkerDelivery, error: BaseException) -> Fail:
         """Describe a failed attempt: `Retry` and `Reject` say themselves what follows, else the handler's policy does."""
         published, attempt = delivery.published, delivery.lease.attempt
         reject, delay_s = None, 0.0
@@ -64,15 +64,15 @@ class Failures:
         delay_us = round(delay_s * 1_000_000)
         fail = Fail(published.number, published.id, attempt, name, _text(error), trace, delay_us, reject)
         if not delivery.lost:  # else the end of the attempt is decided and logged already
-            tell_failure(self._tuning, published, fail, error, asked=isinstance(error, Retry))
+            log_failure(self._tuning, published, fail, error, asked=isinstance(error, Retry))
         return fail
 
-    def undecodable(self, delivery: Delivery, error: BaseException) -> Fail:
+    def undecodable(self, delivery: WorkerDelivery, error: BaseException) -> Fail:
         """Describe a message whose payload does not fit its type: no attempt can succeed. The dead letter keeps the bytes."""
         published = delivery.published
         reason = plain_text(f"its payload cannot be decoded: {error}")
         fail = Fail(published.number, published.id, delivery.lease.attempt, _name(error), reason, "", 0, reason)
-        tell_failure(self._tuning, published, fail, None, asked=False)
+        log_failure(self._tuning, published, fail, None, asked=False)
         return fail
 
     def _backoff_s(self, pool: Pool, attempt: int, error: BaseException) -> float:

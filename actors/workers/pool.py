@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from perdure.events.structures.message import Message
     from perdure.events.vocabulary import FailureNote, Leased
 
-__all__ = ["DONE", "Delivery", "Pool", "Rate", "Retire", "RunTimes"]
+__all__ = ["DONE", "Pool", "Rate", "Retire", "RunTimes", "WorkerDelivery"]
 
 SLACK = 64
 """What may lie in a mailbox that was withdrawn, beyond as much as is out."""
@@ -37,7 +37,7 @@ DONE: Any = type("Done", (), {"__repr__": lambda _: "DONE"})()
 """The outcome of a plain message that was handled, and published nothing: there is nothing more to say."""
 
 
-LOOK_UP: Any = type("LookUp", (), {"__repr__": lambda _: "LOOK_UP"})()
+CHECK_AGAIN: Any = type("LookUp", (), {"__repr__": lambda _: "CHECK_AGAIN"})()
 """Means nothing to the worker that finds it in its mailbox, but that it looks there."""
 
 
@@ -61,7 +61,7 @@ class Retire(Claimed, eq=False):
     """Tells the worker that claims it to end in good order."""
 
 
-class Delivery(Claimed, eq=False):
+class WorkerDelivery(Claimed, eq=False):
     """One attempt of one message, on its way to a worker and back; a Struct, as these are made faster than other classes."""
 
     number: int
@@ -72,7 +72,7 @@ class Delivery(Claimed, eq=False):
     failures: list[FailureNote] | None = None
     outcome: Any = None
     started_us: int = 0
-    grown_until_us: int = 0
+    extended_until_us: int = 0
     """If not 0, the holder asked for more time than its handler's usual."""
     lost: bool = False
     """The lease is gone; what the handler still does will not count."""
@@ -84,7 +84,7 @@ class Delivery(Claimed, eq=False):
     can be told first, so that it may end by itself."""
 
     @classmethod
-    def of(cls, message: Message, lease: Leased) -> Delivery:
+    def of(cls, message: Message, lease: Leased) -> WorkerDelivery:
         """Make the delivery of a message that is no plain one."""
         return cls(message.number, lease, message.published.payload, message.published, message.failures)
 
@@ -185,7 +185,7 @@ class Pool:
         self.handler = handler
         """With what an operator changed since."""
         self.inbox = Mailbox()
-        self.open: dict[int, Delivery] = {}
+        self.open: dict[int, WorkerDelivery] = {}
         """By message number: from the moment it may reach a worker until its outcome is on record."""
         self.workers: dict[str, object] = {}
         """Name to the token of the worker that holds it now."""
@@ -218,7 +218,7 @@ class Pool:
         """Whether its handler runs on the event loop."""
         return self.awaits or self.handler.kind == "async"
 
-    def deliver(self, deliveries: list[Delivery]) -> None:
+    def deliver(self, deliveries: list[WorkerDelivery]) -> None:
         """Let the workers have these. Runs in the journal's thread, once their leases are written."""
         put = self.inbox.put
         if self.inbox.qsize() > 2 * len(self.open) + SLACK:
@@ -259,15 +259,15 @@ class Pool:
         """Have workers that wait for more messages of a batch look up: the pool may have been closed."""
         if self.handler.batch_size:
             for _ in self.workers:
-                self.inbox.put(LOOK_UP)
+                self.inbox.put(CHECK_AGAIN)
             self.inbox.notify()
 
-    def has(self, delivery: Delivery) -> bool:
+    def has(self, delivery: WorkerDelivery) -> bool:
         """Tell whether the workers have this delivery; its number alone may be another message's, after frames were voided."""
         known = self.open.get(delivery.number)
         return known is not None and known.attempt_ref == delivery.attempt_ref
 
-    def revoke(self, delivery: Delivery) -> bool:
+    def revoke(self, delivery: WorkerDelivery) -> bool:
         """Take back a delivery whose lease is over: who runs it sees that, and who does not is not to begin; True in that case."""
         delivery.lost = True
         unstarted = delivery.claimed_by(self)
@@ -275,7 +275,7 @@ class Pool:
             self.confirmed([delivery])
         return unstarted
 
-    def confirmed(self, deliveries: list[Delivery]) -> None:
+    def confirmed(self, deliveries: list[WorkerDelivery]) -> None:
         """Forget deliveries whose outcome is on record."""
         numbers = [delivery.number for delivery in deliveries]
         current = map(is_, map(self.open.get, numbers), deliveries)
@@ -287,6 +287,6 @@ class Pool:
         """Whether anything that is out has no outcome on record yet."""
         return any(not delivery.lost for delivery in list(self.open.values()))
 
-    def running(self) -> list[Delivery]:
+    def running(self) -> list[WorkerDelivery]:
         """Give the deliveries that a worker has claimed and not finished."""
         return [d for d in list(self.open.values()) if d.claim and d.outcome is None and not d.lost]

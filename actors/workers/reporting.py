@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.messages import Outcomes, Wake
-from perdure.actors.workers.pool import DONE, Delivery, Pool
+from perdure.actors.workers.pool import DONE, Pool, WorkerDelivery
 from perdure.events.commands import DoneRun
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class _Confirm:
 
     __slots__ = ("deliveries", "directory", "pool")
 
-    def __init__(self, directory: Home, pool: Pool, deliveries: list[Delivery]) -> None:
+    def __init__(self, directory: Home, pool: Pool, deliveries: list[WorkerDelivery]) -> None:
         self.directory = directory
         self.pool = pool
         self.deliveries = deliveries
@@ -48,7 +48,7 @@ class Reporter:
         self._directory = directory
         self._pending = pending
 
-    def report(self, pool: Pool, deliveries: list[Delivery]) -> None:
+    def report(self, pool: Pool, deliveries: list[WorkerDelivery]) -> None:
         """Send the outcomes of these deliveries."""
         done = [delivery for delivery in deliveries if delivery.outcome is DONE]
         run = DoneRun([d.number for d in done], [d.lease for d in done]) if done else None  # type: ignore[misc]

@@ -43,16 +43,16 @@ class Waits:
         mark = object()
         with self._lock:
             self._waits[mark] = (caller.name, own, wanted)
-            if wanted not in _able(list(self._waits.values()), pools):
+            if wanted not in _types_with_progress(list(self._waits.values()), pools):
                 del self._waits[mark]
-                raise WouldDeadlock(_told(pool, wanted))
+                raise WouldDeadlock(_deadlock_message(pool, wanted))
         try:
             yield
         finally:
             del self._waits[mark]
 
 
-def _able(waits: list[tuple[str, str, str]], pools: Mapping[str, Pool]) -> set[str]:
+def _types_with_progress(waits: list[tuple[str, str, str]], pools: Mapping[str, Pool]) -> set[str]:
     """Return the types of which some message can still be handled: a worker is free, or waits for a type that can."""
     waiting: dict[str, set[str]] = {}
     for worker, own, _ in waits:
@@ -71,7 +71,7 @@ def _workers(pool: Pool) -> int:
     return max(pool.target, pool.handler.parallelism_max)
 
 
-def _told(own: Pool, wanted: str) -> str:
+def _deadlock_message(own: Pool, wanted: str) -> str:
     round_about = "of its own type" if wanted == own.type else "whose handlers wait for this one's"
     return (
         f"the handler of {own.type} waits for the result of a {wanted}, {round_about}, and no worker is left to handle it: "

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.actors.core.actor import Actor, ActorKilled
-from perdure.actors.core.messages import Pace
+from perdure.actors.core.messages import PaceChanged
 from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.event_loop import LoopClosed
 from perdure.actors.execution.invocation import Caller
 from perdure.actors.workers.context import Batch, BatchItem, Context, ContextServices
-from perdure.actors.workers.pool import DONE, Delivery, Pool, Retire
+from perdure.actors.workers.pool import DONE, Pool, Retire, WorkerDelivery
 from perdure.events.commands import Done, Fail, Release
 from perdure.events.errors import InvalidMessage
 from perdure.events.structures.message_block import LeaseBatch
@@ -75,7 +75,7 @@ class Worker(Actor):
         self.actor_ref.actor_inbox = pool.inbox
         self.take_next: Callable[[], Any] = pool.inbox.get_nowait
         """Returns what lies behind the item that was received, or raises Empty."""
-        self.finished: list[Delivery] = []
+        self.finished: list[WorkerDelivery] = []
         """Deliveries whose outcome is not reported yet."""
         self.urgent = False
         """One of them may be waited for: it published, or failed, or its result is asked for."""
@@ -128,7 +128,7 @@ class Worker(Actor):
         item = items[0]
         since = now_s()
         while True:
-            if type(item) is Delivery:
+            if type(item) is WorkerDelivery:
                 is_short = pool.handler is simple and item.number & 7 and 0.0 < pool.run_us < SHORT_US
                 if not (is_short and self._handle_simply(item)):
                     self._handle(item)
@@ -177,11 +177,11 @@ class Worker(Actor):
             self.reporter.report(pool, finished)
             if not self.reported_us / 2 < pool.run_us < self.reported_us * 2:
                 self.reported_us = pool.run_us
-                self.directory.tell("dispatcher", Pace(pool.type, pool.run_us))
+                self.directory.tell("dispatcher", PaceChanged(pool.type, pool.run_us))
 
     # --- beginning and end of an attempt -----------------------------------------------------------------------------------
 
-    def _give_back_if_closed(self, delivery: Delivery) -> bool:
+    def _give_back_if_closed(self, delivery: WorkerDelivery) -> bool:
         """Give a delivery back if its handler may no longer start; return whether that is so."""
         if not self.pool.closed:
             return False
@@ -189,14 +189,14 @@ class Worker(Actor):
         self.finished.append(delivery)
         return True
 
-    def _start(self, delivery: Delivery) -> None:
+    def _start(self, delivery: WorkerDelivery) -> None:
         now_us = delivery.started_us = self.clock.now_us()
         if delivery.lease.attempt == 1 and (self.pool.run_us > SHORT_US or not delivery.number & 7):
             since_us = self.publisher.since_us(delivery.published)
             if since_us:
                 self.pool.waits.add(max(0, now_us - since_us))
 
-    def _end(self, delivery: Delivery, outcome: Done | Fail | Release) -> None:
+    def _end(self, delivery: WorkerDelivery, outcome: Done | Fail | Release) -> None:
         self.pool.processed += 1
         self.pool.failed += type(outcome) is Fail
         delivery.outcome = outcome
@@ -208,17 +208,17 @@ class Worker(Actor):
         pool.run_us = run_us if not pool.run_us else pool.run_us + (run_us - pool.run_us) / 8
         pool.runs.add(run_us)
 
-    def _failed(self, delivery: Delivery, error: BaseException) -> Fail | Release:
+    def _failed(self, delivery: WorkerDelivery, error: BaseException) -> Fail | Release:
         """Return the outcome of an attempt that raised; where the host's loop is closed, no later one can begin either."""
         if not isinstance(error, LoopClosed):
             return self.failures.failure(self.pool, delivery, error)
         self.pool.closed = True
-        self.directory.tell("dispatcher", Pace(self.pool.type, self.pool.run_us))
+        self.directory.tell("dispatcher", PaceChanged(self.pool.type, self.pool.run_us))
         return Release(*delivery.attempt_ref, plain_text(error))
 
     # --- one message at a time -------------------------------------------------------------------------------------------
 
-    def _handle_simply(self, delivery: Delivery) -> bool:
+    def _handle_simply(self, delivery: WorkerDelivery) -> bool:
         """Handle a plain message of a short handler, of which only the outcome is of interest; return False where `_handle` must.
 
         How long such messages wait and run is known from every eighth of them, which `_handle` takes.
@@ -245,7 +245,7 @@ class Worker(Actor):
             self.finished.append(delivery)
         return True
 
-    def _handle(self, delivery: Delivery) -> None:
+    def _handle(self, delivery: WorkerDelivery) -> None:
         """Handle a delivery, with others where they are handled in batches; unless another worker has claimed it."""
         if not delivery.claimed_by(self.token) or delivery.outcome is not None:
             return
@@ -256,12 +256,12 @@ class Worker(Actor):
             return
         begun = self.now_s()
         if self.pool.handler.kind == "process":
-            self.caller.process().warm()
+            self.caller.process().ensure_started()
         self._start(delivery)
         self._end(delivery, self._attempt(delivery))
         self._measure((self.now_s() - begun) * 1_000_000)
 
-    def _attempt(self, delivery: Delivery) -> Done | Fail | Release:
+    def _attempt(self, delivery: WorkerDelivery) -> Done | Fail | Release:
         """Decode a message, have it handled and encode the result; return the outcome."""
         pool, publisher = self.pool, self.publisher
         plain = isinstance(delivery.lease, LeaseBatch)
@@ -291,13 +291,13 @@ class Worker(Actor):
 
     # --- batches ---------------------------------------------------------------------------------------------------------
 
-    def _handle_batch(self, first: Delivery) -> None:
+    def _handle_batch(self, first: WorkerDelivery) -> None:
         """Collect more messages for the first, call the handler once, and settle each message by itself."""
         deliveries = [d for d in self._collect(first) if not self._give_back_if_closed(d)]
         if not deliveries:
             return
         begun = self.now_s()
-        items: list[tuple[Delivery, BatchItem[Any]]] = []
+        items: list[tuple[WorkerDelivery, BatchItem[Any]]] = []
         for delivery in deliveries:
             self._start(delivery)
             try:
@@ -319,7 +319,7 @@ class Worker(Actor):
                 self._end(delivery, DONE if plain else Done(*delivery.attempt_ref, tuple(item.drafts)))
         self._measure((self.now_s() - begun) * 1_000_000)
 
-    def _collect(self, first: Delivery) -> list[Delivery]:
+    def _collect(self, first: WorkerDelivery) -> list[WorkerDelivery]:
         handler, inbox = self.pool.handler, self.pool.inbox
         batch = [first]
         until = self.now_s() + handler.batch_wait_s
@@ -328,7 +328,7 @@ class Worker(Actor):
                 item: Any = inbox.within(max(0.0, until - self.now_s()))
             except Empty:
                 break
-            if type(item) is Delivery:
+            if type(item) is WorkerDelivery:
                 # After a death near by it may lie there twice, and its second copy is this worker's own already.
                 if not item.claim and item.claimed_by(self.token) and item.outcome is None:
                     batch.append(item)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from perdure.actors.workers.pool import Delivery, Pool
+    from perdure.actors.workers.pool import Pool, WorkerDelivery
     from perdure.events.commands import Subscription
 
 __all__ = ["Deliver", "StartWorker", "Subscribe", "WorkerDown"]
@@ -21,7 +21,7 @@ class Deliver:
     """The effect that hands deliveries to the workers of one handler."""
 
     pool: Pool
-    deliveries: list[Delivery]
+    deliveries: list[WorkerDelivery]
 
     def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
         """See `Effect.release`."""

@@ -77,7 +77,7 @@ def _needs(reason: str) -> None:
 
 
 @contextlib.contextmanager
-def _sweep(within: Path | None, frames: int) -> Iterator[Sweep]:
+def _settle_dead(within: Path | None, frames: int) -> Iterator[Sweep]:
     with tempfile.TemporaryDirectory(prefix="perdure-sweep-", dir=within) as folder:
         yield Sweep(Path(folder), frames=frames)
 
@@ -85,7 +85,7 @@ def _sweep(within: Path | None, frames: int) -> Iterator[Sweep]:
 def kill_calls(within: Within = None, most: Most = 0, frames: Frames = 16) -> None:
     """Kill a process that works on a store before its N-th system call, for every N, and recover each time. Needs strace."""
     _needs(why_no_strace())
-    with _sweep(within, frames) as sweep, _reported("kills at system calls") as step:
+    with _settle_dead(within, frames) as sweep, _reported("kills at system calls") as step:
         sweep.kill_at_calls(most, step)
 
 
@@ -96,7 +96,7 @@ def kill_lines(
     opcodes: Annotated[bool, typer.Option(help="At each bytecode instead of each line.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Kill a process that works on a store at its N-th executed line of the store, for every N, and recover each time."""
-    with _sweep(within, frames) as sweep, _reported("kills at bytecodes" if opcodes else "kills at lines") as step:
+    with _settle_dead(within, frames) as sweep, _reported("kills at bytecodes" if opcodes else "kills at lines") as step:
         sweep.kill_at_lines(most, step, opcodes=opcodes)
 
 
@@ -107,7 +107,7 @@ def fail_calls(
 ) -> None:
     """Let the N-th system call of a process that works on a store fail in each way, for every N. Needs strace."""
     _needs(why_no_strace())
-    with _sweep(within, 16) as sweep:
+    with _settle_dead(within, 16) as sweep:
         with _reported("kinds of failing calls") as step:
             sweep.fail_calls(most, step, onward=onward)
         console.print(f"{sweep.points:,} failures, {sweep.errors_reported:,} errors reported")

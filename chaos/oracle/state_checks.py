@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.journal.recovery import recover
+from perdure.actors.journal.log_fold import fold_log
 from perdure.chaos.oracle.reference_model import BrokenContract, ReferenceModel, require
 from perdure.events import vocabulary as ev
 from perdure.events.codec.queue_snapshot import dump_queue
@@ -50,7 +50,7 @@ def check_state(system: RecordingSystem) -> None:
     live = (dump_queue(queue), dump_handlers(dispatcher), dump_dead_letters(dead_letters))
     views: tuple[Any, ...] = (runtime.log.store, _WithoutSnapshots(runtime.log.store))
     for view in views:
-        states, base = recover(view, finished_max=system.options.finished_max)
+        states, base = fold_log(view, finished_max=system.options.finished_max)
         folded = (dump_queue(states.queue), dump_handlers(states.handlers), dump_dead_letters(states.dead_letters))
         if folded != live:
             msg = f"live state is not the fold of the log from {base}: {_difference(folded, live)}"

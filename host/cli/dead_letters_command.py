@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from perdure.actors.journal.recovery import recover
+from perdure.actors.journal.log_fold import fold_log
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.folder_report import letter_report, letters_table
 from perdure.cli.progress import shown_progress
@@ -42,7 +42,7 @@ class BadChoice(PerdureError):
 def _letters(folder: Path, selection: Selection) -> tuple[list[Letter], int]:
     reader = existing_folder(folder)
     with shown_progress(console, "folding the log", unit="events") as step:
-        states, _ = recover(reader, progress=step)
+        states, _ = fold_log(reader, progress=step)
     return select(states.dead_letters, selection), len(states.dead_letters.letters)
 
 

@@ -1,6 +1,6 @@
 """What `perdure stats`, `timeline` and `dead-letters` show of a folder: tables of what its log says.
 
-Only shapes; the folding is in `perdure.actors.journal.recovery`, what the commands take is in `cli` and `cli_dead_letters`.
+Only shapes; the folding is in `perdure.actors.journal.log_fold`, what the commands take is in `cli` and `cli_dead_letters`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from perdure.actors.journal.recovery import recover
+from perdure.actors.journal.log_fold import fold_log
 from perdure.cli.config_command import show_config
 from perdure.cli.dead_letters_command import app as dead_letters_app
 from perdure.cli.existing_folder import existing_folder
@@ -219,7 +219,7 @@ def stats(folder: Folder) -> None:
     """Show where all messages are, by type, how fast they went, and what the dead letters died of."""
     reader = existing_folder(folder)
     with shown_progress(console, "folding the log", unit="events") as step:
-        states, _ = recover(reader, progress=step)
+        states, _ = fold_log(reader, progress=step)
     report = folder_report(reader, states)
     console.print(report)
 

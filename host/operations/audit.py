@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.actors.journal.recovery import recover
+from perdure.actors.journal.log_fold import fold_log
 from perdure.arguments.moments import Point, checked_id, moment, not_a_time, point
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import decode_runs
@@ -200,7 +200,7 @@ class Audit:
             StoreCorrupt: the log is damaged before that point.
         """
         at = self._point("when", when) if when is not None else point("when", None)
-        states, _ = recover(self._log, at.seq if at.at_us is None else self._seq_at(at.at_us))
+        states, _ = fold_log(self._log, at.seq if at.at_us is None else self._seq_at(at.at_us))
         return counts_of(states)
 
     def _seq_at(self, at_us: int) -> int:

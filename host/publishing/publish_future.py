@@ -11,7 +11,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from perdure.actors.core.current_actor import HERE, check_may_wait
+from perdure.actors.core.current_actor import CURRENT, check_may_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +104,7 @@ class PublishFuture(Future[T]):
                 callback = callbacks.pop(0)
             except IndexError:
                 return  # another thread took the last callback
-            actor = HERE.actor
+            actor = CURRENT.actor
             if actor is not None:
                 actor.in_callback = True
             try:

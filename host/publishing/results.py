@@ -115,7 +115,7 @@ class Results(Publishing):
         with self.runtime.pools.waits.wait(self.runtime.pools.by_type, name):
             ident = await self.apublish(message, **options)
             try:
-                kept = await asyncio.wait_for(self._aanswer(AwaitResult(ident), is_patient=True), wait_s)
+                kept = await asyncio.wait_for(self._aanswer(AwaitResult(ident), is_long_wait=True), wait_s)
             except TimeoutError:
                 raise _not_ended(ident, timeout) from None
         return self._result_of(kept)
@@ -155,7 +155,7 @@ class Results(Publishing):
     def _wait_for_result(self, ident: str, wait_s: float) -> ResultKept | None:
         pending = self.runtime.pending
         answer = self.runtime.executor.answer()
-        request = pending.send("queue", AwaitResult(ident), answer, is_patient=True)
+        request = pending.send("queue", AwaitResult(ident), answer, is_long_wait=True)
         try:
             kept: ResultKept = answer.wait(wait_s)
         except TimeoutError:
@@ -163,12 +163,12 @@ class Results(Publishing):
             return None
         return kept
 
-    async def _aanswer(self, command: object, *, is_patient: bool = False) -> Any:
+    async def _aanswer(self, command: object, *, is_long_wait: bool = False) -> Any:
         """Ask the queue from a coroutine. Who stops waiting is forgotten."""
         check_may_wait()
         pending = self.runtime.pending
         reply: PublishFuture[Any] = PublishFuture()
-        request = pending.send("queue", command, reply, is_patient=is_patient)
+        request = pending.send("queue", command, reply, is_long_wait=is_long_wait)
         try:
             return await asyncio.wrap_future(reply)
         except asyncio.CancelledError:

@@ -12,10 +12,10 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.actors.core.actor import ActorKilled
-from perdure.actors.core.messages import Hurry, Quiesce, Report, StartActor, Wake, WhenStaffed
+from perdure.actors.core.messages import EndGrace, Quiesce, Report, StartActor, Wake, WhenStaffed
 from perdure.actors.journal.decider import Decider
 from perdure.actors.journal.journal import Journal
-from perdure.actors.journal.recovery import recover
+from perdure.actors.journal.log_fold import fold_log
 from perdure.actors.journal.snapshotter import retire, take
 from perdure.actors.services.roles import ON_DEMAND, ROLES
 from perdure.actors.services.runtime import Runtime
@@ -109,7 +109,7 @@ class Engine:
         self._is_shut_down = self._hurried = False
         self._switching: tuple[float, float] | None = None
         self._collector: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None
-        self._states, self._base = recover(
+        self._states, self._base = fold_log(
             store,
             finished_max=options.finished_max,
             spill=store.spill(),
@@ -154,7 +154,7 @@ class Engine:
         del self._states  # the actors have them from here on, and let go of them when they fold the log anew
         runtime.log.snapshot_due = max(self._base, 0) + self._options.snapshot_events
         for part in ("queue", "dispatcher", "dead_letters"):
-            runtime.log.warm[part] = States(
+            runtime.log.start_states[part] = States(
                 states.queue, states.handlers, states.dead_letters, states.seq, states.at_us, frozenset({part})
             )
         for spec in specs.values():
@@ -298,7 +298,7 @@ class Engine:
     def end_grace(self) -> None:
         """End the grace period of a stop that is under way."""
         self._hurried = True
-        self.runtime.directory.tell("dispatcher", Hurry())
+        self.runtime.directory.tell("dispatcher", EndGrace())
 
     def _quiesce(self, grace_s: float) -> None:
         runtime = self.runtime
@@ -322,7 +322,7 @@ class Engine:
         until_s = self.runtime.executor.monotonic_s() + ASK_TIMEOUT_S
         while not (stuck := self._in_callbacks()) and self.runtime.executor.monotonic_s() < until_s:
             self.runtime.directory.tell(
-                "dispatcher", Hurry()
+                "dispatcher", EndGrace()
             )  # its clock may stand still, or it may have died and begun the period anew
             with contextlib.suppress(TimeoutError):
                 answer.wait(LOOK_S)

@@ -1,4 +1,4 @@
-"""What a start did to recover, for logs and for the host. How it is done is in `perdure.actors.journal.recovery`."""
+"""What a start did to recover, for logs and for the host. How it is done is in `perdure.actors.journal.log_fold`."""
 
 from __future__ import annotations
 

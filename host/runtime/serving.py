@@ -126,7 +126,7 @@ async def aserve(system: Served, grace: float | None, started: Callable[[], obje
         ask.set()
 
     before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
-    heard: list[signal.Signals] = []
+    wait_for_notify: list[signal.Signals] = []
     try:
         for number in SIGNALS:
             try:
@@ -137,7 +137,7 @@ async def aserve(system: Served, grace: float | None, started: Callable[[], obje
                     "kind of loop). There, use it; elsewhere use `async with system:`, and have the host end the block."
                 )
                 raise PerdureError(msg) from error
-            heard.append(number)
+            wait_for_notify.append(number)
         if system._engine is None:  # noqa: SLF001 - the front door's own
             await system.__aenter__()  # type: ignore[attr-defined]  # a System
         engine = system._engine  # noqa: SLF001 - as above
@@ -155,7 +155,7 @@ async def aserve(system: Served, grace: float | None, started: Callable[[], obje
             await _to_its_end(lambda: _end(system, begun, grace))
         _check_not_given_up(engine)
     finally:
-        for heard_number in heard:
+        for heard_number in wait_for_notify:
             loop.remove_signal_handler(heard_number)
             signal.signal(heard_number, before[heard_number])
 

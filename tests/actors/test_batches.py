@@ -11,7 +11,7 @@ import perdure
 from perdure.store import MemoryStore
 
 if TYPE_CHECKING:
-    from perdure.actors.workers.pool import Delivery
+    from perdure.actors.workers.pool import WorkerDelivery
 
 PATIENCE_S = 30.0
 
@@ -41,7 +41,7 @@ def test_a_delivery_that_is_put_back_while_its_batch_fills_is_handled_once() -> 
     assert batches == [[1, 2, 3]]
 
 
-def _claimed(deliveries: dict[int, Delivery]) -> Delivery:
+def _claimed(deliveries: dict[int, WorkerDelivery]) -> WorkerDelivery:
     """Wait until the worker has the delivery."""
     pause = threading.Event()
     for _ in range(3000):

@@ -30,7 +30,7 @@ from perdure.store.format import frame as store_frame
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perdure.actors.workers.pool import Delivery
+    from perdure.actors.workers.pool import WorkerDelivery
     from perdure.events import vocabulary as ev
 
 PASS_EVENTS = 6
@@ -47,7 +47,7 @@ class Child:
     number: int
 
 
-def too_long(_runtime: Any, _pool: Any, delivery: Delivery, _error: BaseException) -> Fail:
+def too_long(_runtime: Any, _pool: Any, delivery: WorkerDelivery, _error: BaseException) -> Fail:
     number, ident, attempt = delivery.attempt_ref
     return Fail(number, ident, attempt, "E", "x" * 30_000, "", 0)
 

@@ -171,7 +171,7 @@ def test_messages_travel_together_until_somebody_looks() -> None:
     place.settle(told[0], None)
     assert (place.under_way, list(map(len, replies))) == (1, [1, 1, 1, 0])
     place.settle_all([told[1]])
-    assert (place.under_way, place.company, len(replies[3])) == (0, [], 1)
+    assert (place.under_way, place.extra_pending, len(replies[3])) == (0, [], 1)
 
 
 def test_nothing_overtakes_what_its_thread_sent_before() -> None:
@@ -243,7 +243,7 @@ def test_who_is_left_in_doubt_is_told_of_his_own_message() -> None:
 
 def test_company_that_a_dead_thread_left_is_forgotten_when_nothing_is_under_way() -> None:
     place, told, submit = pending()
-    place.company += [None] * 5
+    place.extra_pending += [None] * 5
     submit("t")
     assert place.under_way == 6
     place.settle(told[0], None)

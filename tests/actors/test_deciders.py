@@ -27,7 +27,7 @@ def decider() -> Counting:
     pending = PendingRequests(lambda _name, _request: None)
     log = SimpleNamespace(
         next_term=lambda _name: 1,
-        warm_states=lambda _name: None,
+        take_start_states=lambda _name: None,
         fold=lambda seq, _names: (States(seq=seq), seq),
     )
     actor = Counting(cast("Any", directory), pending, cast("Any", log), "counting", 1)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from perdure.actors.queue.deliveries import Deliveries
-from perdure.actors.workers.pool import DONE, Delivery, Pool
+from perdure.actors.workers.pool import DONE, Pool, WorkerDelivery
 from perdure.actors.workers.worker_messages import Deliver
 from perdure.events import vocabulary as ev
 from perdure.events.commands import CheckOut, Draft, Publish, Subscription
@@ -44,10 +44,10 @@ class Term:
         evolve_all(self.state, leases)
         return [lease for lease in leases if isinstance(lease, ev.Leased)]
 
-    def has(self, number: int, attempt: int) -> Delivery:
+    def has(self, number: int, attempt: int) -> WorkerDelivery:
         """A worker's pool has this delivery, from a term before."""
         published = self.state.messages[number].published
-        delivery = Delivery(number, ev.Leased(number, attempt, 0, 5), b"", published)
+        delivery = WorkerDelivery(number, ev.Leased(number, attempt, 0, 5), b"", published)
         self.pool.deliver([delivery])
         return delivery
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from perdure.actors.workers.pool import DONE, SLACK, Delivery, Pool, Retire
+from perdure.actors.workers.pool import DONE, SLACK, Pool, Retire, WorkerDelivery
 from perdure.events import vocabulary as ev
 
 WORKER = object()
@@ -15,10 +15,10 @@ def lease(attempt: int) -> ev.Leased:
     return ev.Leased(1, attempt, 0, 5)
 
 
-def given(*leases: ev.Leased, lost: bool = False) -> tuple[Pool, list[Delivery]]:
+def given(*leases: ev.Leased, lost: bool = False) -> tuple[Pool, list[WorkerDelivery]]:
     """Deliver message 1 under each of these leases in turn, with the first `lost` before the second comes."""
     pool = Pool(cast("Any", SimpleNamespace(type="t")))
-    deliveries = [Delivery(1, held, b"", ev.Published(1, "a", "t", b"")) for held in leases]
+    deliveries = [WorkerDelivery(1, held, b"", ev.Published(1, "a", "t", b"")) for held in leases]
     for delivery in deliveries:
         pool.deliver([delivery])
         deliveries[0].lost = deliveries[0].lost or lost
@@ -37,7 +37,7 @@ def test_delivery_that_is_told_twice_counts_once() -> None:
 def test_delivery_of_another_message_with_the_same_number_is_not_the_same_told_twice() -> None:
     """Found by seed 6000006564 of the simulation: numbers are given anew where the frames that gave them were voided."""
     pool = Pool(cast("Any", SimpleNamespace(type="t")))
-    before, after = (Delivery(1, lease(1), b"", ev.Published(1, ident, "t", b"")) for ident in ("a", "b"))
+    before, after = (WorkerDelivery(1, lease(1), b"", ev.Published(1, ident, "t", b"")) for ident in ("a", "b"))
     pool.deliver([before])
     before.claimed_by(WORKER)
     before.outcome = DONE  # and nobody has been told of it
@@ -63,7 +63,7 @@ def test_whose_lease_is_over_sees_it_or_does_not_begin() -> None:
 
 def test_what_is_withdrawn_does_not_pile_up_behind_a_handler_that_never_ends() -> None:
     pool = Pool(cast("Any", SimpleNamespace(type="t")))
-    made = [Delivery(n, ev.Leased(n, 1, 0, 5), b"", ev.Published(n, f"id{n}", "t", b"")) for n in range(1, 2_001)]
+    made = [WorkerDelivery(n, ev.Leased(n, 1, 0, 5), b"", ev.Published(n, f"id{n}", "t", b"")) for n in range(1, 2_001)]
     pool.deliver(made[:3])
     endless = pool.inbox.get()
     endless.claimed_by(WORKER)
@@ -73,7 +73,7 @@ def test_what_is_withdrawn_does_not_pile_up_behind_a_handler_that_never_ends() -
         pool.deliver([delivery])
         assert pool.revoke(delivery)
         assert pool.inbox.qsize() <= 2 * len(pool.open) + SLACK + 2
-    last = Delivery(3_000, ev.Leased(3_000, 1, 0, 5), b"", ev.Published(3_000, "last", "t", b""))
+    last = WorkerDelivery(3_000, ev.Leased(3_000, 1, 0, 5), b"", ev.Published(3_000, "last", "t", b""))
     pool.deliver([last])
     taken = []
     while not pool.inbox.empty():

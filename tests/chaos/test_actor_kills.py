@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.journal.recovery import recover
+from perdure.actors.journal.log_fold import fold_log
 from perdure.events import vocabulary as ev
 from perdure.events.codec.queue_snapshot import dump_queue
 
@@ -113,7 +113,7 @@ def run(folder: Path, seed: int, kills: int, census: Census, only: str | None = 
             assert load.refused == []
             assert system.running
             live = dump_queue(system.runtime.directory.actors["queue"].state)  # type: ignore[attr-defined]
-            replayed, _ = recover(system.runtime.log.store)
+            replayed, _ = fold_log(system.runtime.log.store)
             assert live == dump_queue(replayed.queue)
         faulthandler.cancel_dump_traceback_later()
         audit = perdure.Audit(folder)

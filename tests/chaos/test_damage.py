@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.journal.recovery import recover
+from perdure.actors.journal.log_fold import fold_log
 from perdure.chaos.disk.damage import HARMS, DamageCheck, each_flip, make_whole
 from perdure.chaos.disk.store_contract import Lost
 from perdure.events.codec.queue_snapshot import dump_queue
@@ -136,8 +136,8 @@ def test_systems_on_random_damages(tmp_path: Path) -> None:
             last_seq = system.recovery.last_seq
             system.stop()
             # The recovered state must be that of the undamaged log at that sequence number.
-            now, _ = recover(FolderReader(damaged), last_seq)
-            wanted, _ = recover(FolderReader(folder), last_seq)
+            now, _ = fold_log(FolderReader(damaged), last_seq)
+            wanted, _ = fold_log(FolderReader(folder), last_seq)
             for dump, part in ((dump_queue, "queue"), (dump_handlers, "handlers"), (dump_dead_letters, "dead_letters")):
                 assert dump(getattr(now, part)) == dump(getattr(wanted, part)), seed
             ran += 1

@@ -306,7 +306,7 @@ print(hits)
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError, MemoryError])
 @pytest.mark.parametrize(
-    "where", ["perdure.system.Engine.__init__", "perdure.system.Engine.start", "perdure.runtime.engine.recover"]
+    "where", ["perdure.system.Engine.__init__", "perdure.system.Engine.start", "perdure.runtime.engine.fold_log"]
 )
 def test_whatever_a_start_dies_of_leaves_the_folder_free(
     folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: type[BaseException]

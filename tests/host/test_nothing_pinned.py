@@ -119,4 +119,4 @@ def test_who_gave_up_waiting_for_an_idle_queue_is_forgotten() -> None:
                 system.drain(timeout=0.001)
         queue: Any = system.runtime.directory.actors["queue"]
         system.admin.metrics()  # the queue has seen all that was asked before
-        assert len(queue.idlers) <= 2
+        assert len(queue.idle_waiters) <= 2

@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.journal.recovery import recover
+from perdure.actors.journal.log_fold import fold_log
 from perdure.chaos import Fault, MemoryDisk
 from perdure.events.codec.queue_snapshot import dump_queue
 from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers
@@ -103,7 +103,7 @@ def test_snapshot_and_what_came_after_equals_all_from_the_first_event(folder: Pa
     reader = FolderReader(crashed)
     newest = max(crashed.glob("*.snap"))
     whole = newest.read_bytes()
-    every, base = recover(_Without(reader))  # type: ignore[arg-type]
+    every, base = fold_log(_Without(reader))  # type: ignore[arg-type]
     assert base == 0
     wanted = (dump_queue(every.queue), dump_handlers(every.handlers), dump_dead_letters(every.dead_letters))
     harms = [whole, whole[: len(whole) // 2], b"", bytes(len(whole)), whole[:70] + b"?" + whole[71:], None]
@@ -112,7 +112,7 @@ def test_snapshot_and_what_came_after_equals_all_from_the_first_event(folder: Pa
         newest.unlink(missing_ok=True)
         if harm is not None:
             newest.write_bytes(harm)
-        states, base = recover(reader)
+        states, base = fold_log(reader)
         bases.append(base)
         assert (dump_queue(states.queue), dump_handlers(states.handlers), dump_dead_letters(states.dead_letters)) == wanted
     assert bases[0] > bases[1] > 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import perdure
-from perdure.actors.journal.recovery import recover
+from perdure.actors.journal.log_fold import fold_log
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store import FolderReader, History, MemoryStore, SegmentStore, Snapshot, open_reader, open_target, repair, verify
 from perdure.store.disk.disk import Disk
@@ -314,7 +314,7 @@ def test_a_fold_of_dropped_history_begins_again_from_the_newer_snapshot(dropped:
             return iter(()) if self.looks == 1 else self.reader.snapshots(at_most)
 
     view: Any = Late()
-    states, base = recover(view)
+    states, base = fold_log(view)
     assert view.looks > 1
     assert base > 0
     assert sum(counts.ready for counts in states.queue.by_type.values()) == 180

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perdure.events.structures.message_block import PayloadSpill
     from perdure.store import LogReader, Snapshot
 
-__all__ = ["advance", "recover"]
+__all__ = ["advance", "fold_log"]
 
 logger = logging.getLogger("perdure")
 
@@ -31,7 +31,7 @@ KNOWN_WHOLE_MAX = 65_536
 """So many ended messages are remembered with how they ended, all others that are by their ids alone."""
 
 
-def recover(
+def fold_log(
     store: LogReader,
     until: int | None = None,
     *,
