@@ -2,7 +2,7 @@
 
 `python -m benchmarks` runs all groups, `python -m benchmarks GROUP` one. docs/PERFORMANCE.md explains the figures.
 
-Groups of loads: `publish`, `consume`, `trips`, `storage`, `footprint`, `growth`, `cliffs`, `spill`, `cpu`, `budget` and `peers/`.
-`floors` are the limits beside them. `load` and `figure` are the data. `rounds`, `child` and `folders` run loads. `tables`,
-`slopes`, `targets`, `plots`, `results` and `document` present the results.
+`loads/` has a module for each group of loads, and the floors; `peers/` has the loads of other queues. `load`, `figure` and `effort`
+are the data. `groups` lists the groups, `rounds` runs them in child processes (`child`) on prepared folders (`folders`), and
+`report/` presents the results.
 """

@@ -9,13 +9,13 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import document, results
 from benchmarks.effort import EFFORTS
 from benchmarks.groups import GROUPS
+from benchmarks.report import document, results
+from benchmarks.report.slopes import slope_rows
+from benchmarks.report.tables import figure_rows, rich_table, target_rows
+from benchmarks.report.targets import judge
 from benchmarks.rounds import measure
-from benchmarks.slopes import slope_rows
-from benchmarks.tables import figure_rows, rich_table, target_rows
-from benchmarks.targets import judge
 
 WIDTH = 160
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import budget, cliffs, consume, cpu, floors, footprint, growth, publish, spill, storage, trips
-from benchmarks.peers import loads as peers
+from benchmarks.loads import budget, cliffs, consume, cpu, floors, footprint, growth, publish, spill, storage, trips
+from benchmarks.peers import peer_loads as peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -203,7 +203,7 @@ class DamageCheck:
             raise Lost(f"{what}: {error!r}") from error
 
     def _verify(self, files: Files) -> None:
-        """`verify` must find it. Only a shorter but undamaged log cannot be told from one that never was longer."""
+        """`verify` must find it, unless the log is undamaged and only shorter: it looks like one that never was longer."""
         if not verify(FolderReader(FOLDER, disk=MemoryDisk(files))).ok:
             self.counts["found"] += 1
             return

@@ -255,8 +255,10 @@ class ReferenceModel:
     def _late(self, event: ev.LateResultRefused) -> None:
         self.counts["late_results"] += 1
         item = self.items.get(event.number)
-        holds = item is not None and item.lease is not None and (item.published.id, item.lease.attempt) == (event.id, event.attempt)
-        require(not holds, f"{event} though the lease was in force")
+        in_force = (
+            item is not None and item.lease is not None and (item.published.id, item.lease.attempt) == (event.id, event.attempt)
+        )
+        require(not in_force, f"{event} though the lease was in force")
 
     def _key_held(self, event: ev.KeyHeld) -> None:
         self.held_keys[event.type, event.key] = event.until_us

@@ -51,7 +51,7 @@ class _SimulatedAnswer(Answer):
         return super().wait(0)
 
 
-class _Seat:
+class _Scheduled:
     """One actor and the state of its turns."""
 
     __slots__ = ("actor", "begun", "busy", "is_empty", "waits_from_s")
@@ -95,14 +95,14 @@ class SimulatedExecutor:
         """By actor: it gets no turn until so many turns have been taken, or no other actor has anything to do."""
         self.crashes: list[tuple[str, Exception]] = []
         """(actor, exception) of each death that was no kill."""
-        self._seats: list[_Seat] = []
+        self._scheduled: list[_Scheduled] = []
 
     # --- the interface of `Executor` ----------------------------------------------------------------------------------------
 
     def start(self, actor: Actor) -> None:
         """See `Executor.start`. The actor begins when its turn comes."""
         self.point()
-        self._seats.append(_Seat(actor))
+        self._scheduled.append(_Scheduled(actor))
         if isinstance(actor, Worker):
             self._wait_in_virtual_time(actor)
 
@@ -123,7 +123,7 @@ class SimulatedExecutor:
 
     def runs(self, actor: Actor) -> bool:
         """See `Executor.runs`."""
-        return any(seat.actor is actor for seat in self._seats)
+        return any(entry.actor is actor for entry in self._scheduled)
 
     def beside(self, work: Callable[[], None], name: str) -> None:  # noqa: ARG002 - the protocol's name
         """See `Executor.beside`. Nothing is interrupted here, so the work is done at once."""
@@ -163,9 +163,9 @@ class SimulatedExecutor:
         """Remove all actors of a dead process."""
         self.dead, self.kill_after, self.die_after = None, 0, 0
         self.stalled.clear()
-        for seat in self._seats:
-            ActorRegistry.unregister(seat.actor.actor_ref)
-        self._seats.clear()
+        for entry in self._scheduled:
+            ActorRegistry.unregister(entry.actor.actor_ref)
+        self._scheduled.clear()
         self.current = None
         live_systems.forget(self)
 
@@ -200,13 +200,13 @@ class SimulatedExecutor:
             msg = f"the actors do not come to rest: {self.steps:,} turns"
             raise Stuck(msg)
         now_s = self.monotonic_s()
-        able = [  # evaluated for each seat before each turn, so calls are avoided
-            seat
-            for seat in self._seats
-            if not seat.busy and (not seat.is_empty() or not seat.begun or seat.actor.killed or seat.waits_no_longer(now_s))
+        able = [  # evaluated for each entry before each turn, so calls are avoided
+            entry
+            for entry in self._scheduled
+            if not entry.busy and (not entry.is_empty() or not entry.begun or entry.actor.killed or entry.waits_no_longer(now_s))
         ]
         if self.stalled:
-            going = [seat for seat in able if self.stalled.get(seat.actor.name, 0) <= self.steps]
+            going = [entry for entry in able if self.stalled.get(entry.actor.name, 0) <= self.steps]
             if not going:
                 self.stalled.clear()
             able = going or able
@@ -245,29 +245,29 @@ class SimulatedExecutor:
     def _next_us(self) -> int | None:
         """Return the next time at which an actor's wait times out; None if none does."""
         times = []
-        for seat in self._seats:
-            patience_s = seat.actor.patience_s() if seat.begun and not seat.busy else None
+        for entry in self._scheduled:
+            patience_s = entry.actor.patience_s() if entry.begun and not entry.busy else None
             if patience_s is not None:
-                times.append(seat.waits_from_s + patience_s)
+                times.append(entry.waits_from_s + patience_s)
         return None if not times else round(min(times) * 1_000_000) + 1  # + 1, so that rounding never stops the time
 
-    def _take_turn(self, seat: _Seat) -> None:
+    def _take_turn(self, entry: _Scheduled) -> None:
         self.steps += 1
-        actor = seat.actor
+        actor = entry.actor
         before, self.current = self.current, actor
-        seat.busy = True
+        entry.busy = True
         cause: BaseException | None = None
         going_on = False
         try:
             if actor.killed:
                 raise ActorKilled(actor.name)  # noqa: TRY301 - as it would in a thread
-            if not seat.begun:
-                seat.begun = True
+            if not entry.begun:
+                entry.begun = True
                 actor.on_start()
                 going_on = True
             else:
                 going_on = actor.turn(self._items(actor))
-            seat.waits_from_s = self.monotonic_s()
+            entry.waits_from_s = self.monotonic_s()
         except Stuck:
             raise
         except Exception as error:  # noqa: BLE001 - its supervisor is informed; power cuts and the like go to the caller
@@ -276,10 +276,10 @@ class SimulatedExecutor:
         except ActorKilled as error:
             cause, going_on = error, False
         finally:
-            seat.busy = False
+            entry.busy = False
             self.current = before
-        if not going_on and seat in self._seats:
-            self._seats.remove(seat)
+        if not going_on and entry in self._scheduled:
+            self._scheduled.remove(entry)
             self.current = None  # in production the dead actor's thread and the reaper report a death: it belongs to no turn
             try:
                 actor.end(cause)

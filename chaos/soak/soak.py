@@ -214,7 +214,7 @@ class Soak:
             ("waiting = 0", now.ready + now.delayed + now.held + now.in_flight, 0),
         ):
             if left != right:
-                problems.append(f"{name} does not hold: {left:,} and {right:,}")
+                problems.append(f"not equal, {name}: {left:,} and {right:,}")
         return problems + [grown for name in self.judged if (grown := growth_of(self.readings[:-1], name)) is not None]
 
     @property

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Trend", "trend"]
 
 READINGS_MIN = 6
-"""Of fewer nothing can be said."""
+"""Fewer readings have no trend."""
 READINGS_MAX = 500
 """Of more only every so many are looked at: their pairs would be too many."""
 SIGNIFICANT_Z = 1.96

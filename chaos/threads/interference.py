@@ -50,7 +50,7 @@ class Interference:
         """By target: each waiting message, with the time at which it may arrive."""
         self._ending = False
         self._undo: list[Callable[[], None]] = []
-        self._carrier: threading.Thread | None = None
+        self._late_thread: threading.Thread | None = None
 
     def begin(self) -> None:
         """Begin.
@@ -65,8 +65,8 @@ class Interference:
             between = partial(self._tell, tell)
             runtime.directory.tell = runtime.pending._tell = between  # type: ignore[method-assign]  # noqa: SLF001 - all messages pass here
             self._undo.append(partial(self._restore_tell, runtime, tell))
-            self._carrier = threading.Thread(target=self._deliver_late, args=(tell,), name="perdure-monkey-late", daemon=True)
-            self._carrier.start()
+            self._late_thread = threading.Thread(target=self._deliver_late, args=(tell,), name="perdure-monkey-late", daemon=True)
+            self._late_thread.start()
         if self._stall:
             for pool in runtime.pools.by_type.values():
                 self._stall_calls(pool)
@@ -79,8 +79,8 @@ class Interference:
     def _restore_tell(self, runtime: Runtime, tell: Callable[[str, Any], None]) -> None:
         self._ending = True
         self._waiter.put(None)
-        if self._carrier is not None:
-            self._carrier.join()  # from here on no message is late, so order is kept
+        if self._late_thread is not None:
+            self._late_thread.join()  # from here on no message is late, so order is kept
         runtime.directory.tell = runtime.pending._tell = tell  # type: ignore[method-assign, assignment]  # noqa: SLF001
 
     # --- messages --------------------------------------------------------------------------------------------------------

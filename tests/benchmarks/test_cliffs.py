@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import cliffs
 from benchmarks.effort import ORDINARY
 from benchmarks.figure import Figure, Measure, Report
+from benchmarks.loads import cliffs
 from benchmarks.peers import own_sqlite
-from benchmarks.slopes import slope_rows
+from benchmarks.report.slopes import slope_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

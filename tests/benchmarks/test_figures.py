@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import publish
-from benchmarks.document import between_markers
 from benchmarks.figure import Figure, Measure, Report, ratio_of
-from benchmarks.floors import SYNC
-from benchmarks.tables import figure_rows, markdown, number, target_rows
-from benchmarks.targets import judge
+from benchmarks.loads import publish
+from benchmarks.loads.floors import SYNC
+from benchmarks.report.document import between_markers
+from benchmarks.report.tables import figure_rows, markdown, number, target_rows
+from benchmarks.report.targets import judge
 
 
 def report(*figures: Figure, floors: tuple[Figure, ...] = ()) -> Report:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import floors, publish, trips
+from benchmarks.loads import floors, publish, trips
 
 if TYPE_CHECKING:
     from collections.abc import Callable

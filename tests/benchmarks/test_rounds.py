@@ -8,11 +8,11 @@ import pytest
 from rich.progress import Progress
 
 from benchmarks import rounds
-from benchmarks.budget import STAGES
 from benchmarks.effort import EFFORTS
 from benchmarks.figure import Measure
 from benchmarks.groups import GROUPS
 from benchmarks.load import Load
+from benchmarks.loads.budget import STAGES
 
 if TYPE_CHECKING:
     from pathlib import Path

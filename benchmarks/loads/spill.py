@@ -11,9 +11,9 @@ import attrs
 
 import perdure
 from benchmarks.figure import Measure
-from benchmarks.floors import HAND_OFF
 from benchmarks.load import Load
-from benchmarks.storage import resident_bytes
+from benchmarks.loads.floors import HAND_OFF
+from benchmarks.loads.storage import resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.cpu import work
 from benchmarks.figure import Measure
 from benchmarks.load import Load, job
+from benchmarks.loads.cpu import work
 from perdure import MessagePack
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import perdure
 from benchmarks.figure import Measure
-from benchmarks.floors import HAND_OFF, SYNC
 from benchmarks.load import Load, job, together
+from benchmarks.loads.floors import HAND_OFF, SYNC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

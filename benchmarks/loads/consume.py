@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import perdure
 from benchmarks.figure import Measure
-from benchmarks.floors import SYNC
 from benchmarks.load import Job, Load, job, together
+from benchmarks.loads.floors import SYNC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import budget, growth
 from benchmarks.effort import EFFORTS
+from benchmarks.loads import budget, growth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,10 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 import perdure
-from benchmarks import folders, storage
+from benchmarks import folders
 from benchmarks.figure import Measure
-from benchmarks.floors import HAND_OFF, SYNC
 from benchmarks.load import Job, Load, Prepared, job
+from benchmarks.loads import storage
+from benchmarks.loads.floors import HAND_OFF, SYNC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,14 +1,14 @@
-"""Fill in the tables of docs/PERFORMANCE.md between markers, from the kept results: `python -m benchmarks.document`."""
+"""Fill in the tables of docs/PERFORMANCE.md between markers, from the kept results: `python -m benchmarks.report.document`."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from benchmarks import plots, results
-from benchmarks.slopes import slope_rows
-from benchmarks.tables import figure_rows, markdown, target_rows
-from benchmarks.targets import judge
+from benchmarks.report import plots, results
+from benchmarks.report.slopes import slope_rows
+from benchmarks.report.tables import figure_rows, markdown, target_rows
+from benchmarks.report.targets import judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

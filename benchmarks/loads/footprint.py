@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import perdure
 from benchmarks import folders
 from benchmarks.figure import Measure
-from benchmarks.floors import PAYLOAD
 from benchmarks.load import Job, Load, Prepared, job
-from benchmarks.storage import resident_bytes
+from benchmarks.loads.floors import PAYLOAD
+from benchmarks.loads.storage import resident_bytes
 from perdure import MessagePack
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from benchmarks import cpu, footprint, growth, publish, spill, storage, trips
-from benchmarks.peers import loads as peers
+from benchmarks.loads import cpu, footprint, growth, publish, spill, storage, trips
+from benchmarks.peers import peer_loads as peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import perdure
 from benchmarks import folders
 from benchmarks.figure import Measure
-from benchmarks.floors import COPY, HAND_OFF, SYNC
 from benchmarks.load import Load, Prepared, job
+from benchmarks.loads.floors import COPY, HAND_OFF, SYNC
 from perdure.store import FolderReader, SegmentStore
 
 if TYPE_CHECKING:

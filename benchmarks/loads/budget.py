@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import perdure
 from benchmarks.figure import Measure
-from benchmarks.floors import HAND_OFF
 from benchmarks.load import Job, Load, job
+from benchmarks.loads.floors import HAND_OFF
 from perdure.actors.requests.pending import PendingRequests, Request
 from perdure.actors.workers.context import Context
 from perdure.actors.workers.pool import WorkerDelivery

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FOLDER", "keep", "load"]
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "performance"
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "performance"
 
 
 def keep(reports: Mapping[str, Report]) -> None:

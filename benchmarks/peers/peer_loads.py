@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import trips
 from benchmarks.figure import Measure
-from benchmarks.floors import HAND_OFF, SYNC
 from benchmarks.load import Load
+from benchmarks.loads import trips
+from benchmarks.loads.floors import HAND_OFF, SYNC
 from benchmarks.peers import (
     celery_redis,
     dbos_sqlite,

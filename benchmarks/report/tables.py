@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.figure import Figure, Report
-    from benchmarks.targets import Verdict
+    from benchmarks.report.targets import Verdict
 
 __all__ = ["figure_rows", "markdown", "number", "rich_table", "target_rows"]
 

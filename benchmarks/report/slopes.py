@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.cliffs import COMMANDS, SIZES, beside
-from benchmarks.tables import number
+from benchmarks.loads.cliffs import COMMANDS, SIZES, beside
+from benchmarks.report.tables import number
 
 if TYPE_CHECKING:
     from benchmarks.figure import Figure, Report
