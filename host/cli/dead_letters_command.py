@@ -6,7 +6,6 @@ record as always, and nothing is delivered.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,7 +25,7 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Look at dead letters; replay or purge them while nobody runs on the folder.")
 console = Terminal()
 
-Folder = Annotated[Path, typer.Argument(help="A data folder.", show_default=False)]
+Folder = Annotated[str, typer.Argument(help="A data folder.", show_default=False)]
 Type = Annotated[str | None, typer.Option("--type", help="Only those of this message type.")]
 Reason = Annotated[str | None, typer.Option(help="Only those with this text in reason or exception.")]
 
@@ -39,14 +38,14 @@ class BadChoice(PerdureError):
     """What was asked for does not fit together."""
 
 
-def _letters(folder: Path, selection: Selection) -> tuple[list[Letter], int]:
+def _letters(folder: str, selection: Selection) -> tuple[list[Letter], int]:
     reader = existing_folder(folder)
     with shown_progress(console, "folding the log", unit="events") as step:
         states, _ = fold_log(reader, progress=step)
     return select(states.dead_letters, selection), len(states.dead_letters.letters)
 
 
-def _existing(folder: Path) -> System:
+def _existing(folder: str) -> System:
     """Give a system on a folder that is there: a mistyped name must not make a new one."""
     existing_folder(folder)
     try:

@@ -8,21 +8,21 @@ from perdure.events.errors import StoreUnavailable
 from perdure.store import open_reader
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
 
     from perdure.store import LogReader
 
 __all__ = ["existing_folder"]
 
 
-def existing_folder(folder: Path) -> LogReader:
+def existing_folder(address: str | os.PathLike[str]) -> LogReader:
     """Return a reader of a data folder. Takes no lock.
 
     Raises:
         StoreUnavailable: the folder cannot be read or holds no log, so no System ever ran in it.
     """
-    reader = open_reader(folder)
+    reader = open_reader(address)
     reader.check_readable()
     if not reader.size().segments and not reader.snapshot_seqs():  # snapshots alone are damage, which `verify` reports
-        raise StoreUnavailable(f"{folder} holds no log; name the folder that a System was given")
+        raise StoreUnavailable(f"{address} holds no log; name the folder that a System was given")
     return reader

@@ -24,7 +24,6 @@ from perdure.events.queue import dead_letters as letters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from rich.console import RenderableType
 
@@ -224,7 +223,7 @@ def letter_report(letter: Letter) -> RenderableType:
     return Text("\n".join([*map(inert, lines), "", story]))
 
 
-def repair_report(source: Path, target: Path, done: Repair) -> RenderableType:
+def repair_report(source: str, target: str, done: Repair) -> RenderableType:
     """Tell what a repair has saved, and what is lost, in events, messages and bytes."""
     table = Table("what", "how much", title=one_line(f"{source} to {target}"), title_justify="left")
     table.add_row("damage found", f"{len(done.findings):,}")

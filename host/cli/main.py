@@ -45,7 +45,7 @@ app = typer.Typer(
 app.add_typer(dead_letters_app, name="dead-letters")
 app.command("config")(show_config)
 console = Terminal()
-Folder = Annotated[Path, typer.Argument(help="A data folder.", show_default=False)]
+Folder = Annotated[str, typer.Argument(help="A data folder.", show_default=False)]
 
 
 class BadTarget(PerdureError):
@@ -226,8 +226,8 @@ def stats(folder: Folder) -> None:
 
 @app.command("repair")
 def run_repair(
-    source: Annotated[Path, typer.Argument(help="The damaged folder; it is only read.")],
-    target: Annotated[Path, typer.Argument(help="A new folder for what is whole.")],
+    source: Annotated[str, typer.Argument(help="The damaged folder; it is only read.")],
+    target: Annotated[str, typer.Argument(help="A new folder for what is whole.")],
 ) -> None:
     """Write a new folder with what is whole of a damaged one, and say what is not. Exit status 1 if anything was lost."""
     existing_folder(source)
