@@ -1,4 +1,4 @@
-"""docs/OPERATIONS.md against the code: each option with its default, each error, each command; nothing that is not there."""
+"""Compare docs/OPERATIONS.md with the code: each option with its default, each error, each command, each runtime counter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 def table(title: str) -> list[list[str]]:
-    """Give the cells of the first table whose head begins with a title."""
+    """Return the cells of the first table whose header begins with a title."""
     lines = DOC.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith(f"| {title} |"))
     rows = []
@@ -39,32 +39,32 @@ def value_of(text: str) -> object:
     return int(number) * SIZES[unit] if unit in SIZES else float(number) if re.fullmatch(r"[\d.]+", number) else text
 
 
-def test_every_option_stands_there_with_its_default() -> None:
-    told: dict[str, object] = {}
+def test_each_option_is_listed_with_its_default() -> None:
+    listed: dict[str, object] = {}
     for names, defaults, _ in table("option"):
         named = re.findall(r"`(\w+)`", names)
-        told.update(zip(named, map(value_of, defaults.split("; ")), strict=True))
+        listed.update(zip(named, map(value_of, defaults.split("; ")), strict=True))
     options = {field.name: field.default for field in attrs.fields(perdure.Options)}
-    assert set(told) == set(options)
-    folder = told.pop("history_folder")
+    assert set(listed) == set(options)
+    folder = listed.pop("history_folder")
     assert folder == "`archive` in the data folder"
-    assert told == {name: default for name, default in options.items() if name != "history_folder"}
+    assert listed == {name: default for name, default in options.items() if name != "history_folder"}
 
 
-def test_every_error_stands_there_with_what_to_do() -> None:
-    told = {name for row in table("error") for name in re.findall(r"`(\w+)`", row[0])}
+def test_each_error_is_listed_with_what_to_do() -> None:
+    listed = {name for row in table("error") for name in re.findall(r"`(\w+)`", row[0])}
     errors = {name for name in perdure.__all__ if isinstance(getattr(perdure, name), type)}
     errors = {name for name in errors if issubclass(getattr(perdure, name), perdure.PerdureError)}
-    assert told == errors - {"PerdureError"}
+    assert listed == errors - {"PerdureError"}
     assert all(row[2] for row in table("error"))
 
 
-def test_every_command_stands_there() -> None:
+def test_each_command_is_listed() -> None:
     for name in typer.main.get_command(cli.app).commands:  # type: ignore[attr-defined]
         assert f"`perdure {name}" in DOC, name
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r'runtime_counters(?:`?\[|\[)"(\w+)"\]', DOC))))
-def test_every_runtime_counter_is_counted_somewhere(name: str) -> None:
+def test_each_runtime_counter_of_the_page_exists(name: str) -> None:
     rooms = Path(__file__).parents[2]
     assert any(f'count("{name}"' in path.read_text(encoding="utf-8") for path in (rooms / "actors").rglob("*.py")), name
