@@ -1,4 +1,8 @@
-"""What happened: the vocabulary of facts, the pure rules that decide and fold them, and their wire format.
+"""The events of the log, and the pure rules that decide and fold them.
 
-No thread, clock, file, random number or log line lives in this room, and it imports nothing of ours.
+- The door: `vocabulary` (events), `commands`, `errors`, `limits`, `runs` (events of plain messages in columns), `commit_size` (the
+  room that events take), `seconds` (the validator of lengths of time), `safe_text`, and the names and options that users know.
+- `queue`, `handlers`, `schedules`, `supervision`: the rules. `structures`: the data structures below them. `codec`: their bytes.
+
+No thread, clock, file, random number or log line lives in this room, and it imports no other room.
 """

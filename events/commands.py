@@ -1,7 +1,7 @@
-"""What the queue can be asked for: one class for each command and each outcome that a holder reports.
+"""The commands of the queue: one class for each request, and for each outcome that a holder reports.
 
-Commands are wishes and may be refused; facts are in `vocabulary`. Nothing here is ever stored. (What every publish makes is a
-msgspec Struct or a named tuple: they are made faster than other classes.)
+A command may be refused, and is never stored. Events are in `vocabulary`. (Classes that every publish creates are msgspec Structs
+or named tuples, which are created faster than others.)
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 
 
 class Draft(NamedTuple):
-    """A message on its way in: all of `Published` but the number, in the same order."""
+    """A message before it is accepted: all fields of `Published` but the number, in the same order."""
 
     id: str
     type: str
@@ -61,7 +61,7 @@ class Draft(NamedTuple):
 
 
 class DraftRun(msgspec.Struct, eq=False):
-    """Drafts of one type with nothing but a payload each, in columns."""
+    """Drafts of one type that have only a payload each, in columns."""
 
     type: str
     ids: Sequence[str]
@@ -70,7 +70,7 @@ class DraftRun(msgspec.Struct, eq=False):
     """Bytes of all payloads; below 0: not added up yet."""
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return how many there are."""
         return len(self.payloads)
 
     def payload_bytes(self) -> int:
@@ -80,18 +80,18 @@ class DraftRun(msgspec.Struct, eq=False):
         return self.size
 
     def __iter__(self) -> Iterator[Draft]:
-        """Give them one by one."""
+        """Return the drafts one by one."""
         return (Draft(ident, self.type, payload) for ident, payload in zip(self.ids, self.payloads, strict=True))
 
 
 class Publish(msgspec.Struct):
-    """Accept all drafts or none. An id that is already known is answered with itself and adds nothing."""
+    """Accept all drafts or none. A draft whose id is known adds nothing."""
 
     drafts: Sequence[Draft] | DraftRun
     fresh: bool = False
-    """All ids were just made for this command, which is sent for the first time: none can be known."""
+    """All ids were made for this command, which is sent for the first time: none of them can be known."""
     deadline_us: int = 0
-    """Until when it waits for room in the backlog, set when it begins to; the rules do not look at it."""
+    """Until when it waits for room in the backlog; set when the wait begins, and not read by the rules."""
 
 
 @attrs.define
@@ -105,7 +105,7 @@ class CheckOut:
 
 
 class Done(NamedTuple):
-    """The attempt succeeded; `drafts` is what its handler published, `result` what it returned, if anybody asked."""
+    """The attempt succeeded. `drafts` is what its handler published; `result` what it returned, if a result is kept."""
 
     number: int
     id: str
@@ -115,20 +115,20 @@ class Done(NamedTuple):
 
 
 class DoneRun(NamedTuple):
-    """Many attempts succeeded, of plain messages: their numbers, and what each was handed out with."""
+    """Attempts of plain messages succeeded: their numbers, and the lease batch of each."""
 
     numbers: list[int]
     lease_batches: list[LeaseBatch]
 
     def each(self) -> Iterator[Done]:
-        """Give them one by one."""
+        """Return the drafts one by one."""
         return (
             Done(number, lease_batch.id_of(number), 1) for number, lease_batch in zip(self.numbers, self.lease_batches, strict=True)
         )
 
 
 class Fail(NamedTuple):
-    """The attempt failed; wait `delay_us`, then try again if retries are left. `reject` gives the reason not to."""
+    """The attempt failed; try again after `delay_us` if retries are left. `reject` is the reason not to try again."""
 
     number: int
     id: str
@@ -141,7 +141,7 @@ class Fail(NamedTuple):
 
 
 class Release(NamedTuple):
-    """The attempt had not started and will not; it does not count."""
+    """Return a delivery that has not started; the attempt does not count."""
 
     number: int
     id: str
@@ -150,7 +150,7 @@ class Release(NamedTuple):
 
 
 class ExpireLease(NamedTuple):
-    """The holder is gone with the attempt under way; it counts."""
+    """End the attempt of a holder that is gone or silent; it counts."""
 
     number: int
     id: str
@@ -159,7 +159,7 @@ class ExpireLease(NamedTuple):
 
 
 class ReassertLease(NamedTuple):
-    """Workers have this, whatever the log says: it may have lost the lease, or how the one before it ended, with a frame."""
+    """Record a lease that workers hold: the log may have lost it, or the end of the attempt before it, with a frame."""
 
     number: int
     id: str
@@ -167,7 +167,7 @@ class ReassertLease(NamedTuple):
 
 
 class Orphan(NamedTuple):
-    """What was out when its process died; `started`: it is known to have been under way."""
+    """Take back a message that was out when its process died; `started`: the attempt is known to have started."""
 
     number: int
     started: bool
@@ -185,7 +185,7 @@ class Extend(NamedTuple):
 
 
 class Death(NamedTuple):
-    """Which dead letter is meant: who asks has seen that one, and the message may have been back and died again since."""
+    """The identity of one death of a message, which may have been replayed and died again since."""
 
     number: int
     at_us: int
@@ -193,7 +193,7 @@ class Death(NamedTuple):
 
 
 class ReplayItem(NamedTuple):
-    """One dead letter to bring back, as the dead letters hold it."""
+    """One dead letter to replay."""
 
     death: Death
     published: Published
@@ -204,12 +204,12 @@ class ReplayItem(NamedTuple):
 
 @attrs.define
 class Replay:
-    """Bring dead letters back, all or none. `again`: sent a second time, so one that is back already is no error."""
+    """Replay dead letters, all or none. `again`: the command was sent before, so one that is back already is no error."""
 
     items: list[ReplayItem]
     again: bool = False
     skips: bool = False
-    """One that is no longer the dead letter that was meant is passed over."""
+    """Pass over what is no longer the dead letter that was meant."""
 
 
 @attrs.define
@@ -222,7 +222,7 @@ class Purge:
 
 @attrs.frozen
 class Subscription:
-    """What the dispatcher lets flow to one handler: at most `window` deliveries out, `parallelism` of them running."""
+    """How many deliveries of one handler may be out: at most `window`, of which `parallelism` run and the rest are prefetched."""
 
     type: str
     window: int
@@ -230,16 +230,16 @@ class Subscription:
     retries: int
     lease_us: int
     interval_us: int = 0
-    """With a limited rate: the time between two deliveries; 0: no limit."""
+    """The time between two deliveries at a limited rate, in microseconds; 0: no limit."""
     burst: int = 1
-    """With a limited rate: how many may go out at once after a quiet time."""
+    """How many deliveries a limited rate allows at once after a quiet time."""
     elastic: bool = False
-    """There could be more workers, if there was more work than these can take."""
+    """The handler could have more workers."""
 
 
 @attrs.define
 class Cancel:
-    """Call a message off, wherever it is. One that has ended, or never was, is no error."""
+    """Cancel a message, waiting or running. One that has ended or is unknown is no error."""
 
     id: str
     reason: str
@@ -247,28 +247,28 @@ class Cancel:
 
 @attrs.define
 class AwaitResult:
-    """Answer once the message has ended and its result is kept; the rules do not look at it."""
+    """Answer once the message has ended and its result is kept. No rule decides it."""
 
     id: str
     waits: bool = True
-    """Where not, the answer is None if there is none yet."""
+    """If False, answer None at once where there is no result yet."""
 
 
 @attrs.define
 class LookUp:
-    """Answer where a message stands; the rules do not look at it."""
+    """Answer where a message stands. No rule decides it."""
 
     id: str
 
 
 @attrs.define
 class Tick:
-    """A schedule is due: publish `draft` for it (None: pass over), once for each `due_us`."""
+    """Publish `draft` for a tick of a schedule (None: pass the tick over), once for each `due_us`."""
 
     schedule: str
     due_us: int
     draft: Draft | None
     after_us: int = 0
-    """The tick that was sent before it; 0: the schedule begins with this one."""
+    """The due time of the tick before; 0: the schedule begins with this one."""
     anew: bool = False
-    """The clock was put back by hours since that one, and the schedule goes on from the new time."""
+    """The clock was put back by hours since then, and the schedule goes on from the new time."""

@@ -1,6 +1,6 @@
-"""How much room events take on record, and how much one commit may take: measured before anything is folded or written.
+"""How much room events take on record, and how much one commit may take; measured before anything is folded or written.
 
-What is decided together is written together or refused; who cuts a long pass into several commits is in `actors/queue/queue`.
+Events that are decided together are written together or refused. A long pass is cut into commits in `actors/queue`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ COMMIT_BYTES_MAX = 60 << 20
 """Bytes of one commit, before compression; a store takes 64 MiB in a frame."""
 
 EVENT_BYTES = 24
-"""Of an event beside its fields: its tag, version and count, and the heads of its columns."""
+"""Bytes of an event beside its fields: its tag, version and count, and the heads of its columns."""
 NUMBER_BYTES = 9
 LENGTH_BYTES = 5
 
 
 class Size(NamedTuple):
-    """How many events, and an upper bound of the bytes that they take on record."""
+    """The number of events, and an upper bound of their bytes on record."""
 
     events: int
     bytes: int
@@ -46,7 +46,7 @@ _make = tuple.__new__
 
 
 def measure(events: Sequence[ev.Event]) -> Size:
-    """Return how much room events take, with every field that they carry."""
+    """Return the size of events, with every field of each."""
     if not events:
         return NOTHING
     n = size = 0
@@ -58,7 +58,7 @@ def measure(events: Sequence[ev.Event]) -> Size:
 
 
 def check_commit(size: Size, what: str) -> None:
-    """Raise PayloadTooLarge where no store takes so much in one commit; `what` names who asked for it."""
+    """Raise PayloadTooLarge where a commit of this size is more than any store takes; `what` names the command."""
     if size.events > COMMIT_EVENTS_MAX or size.bytes > COMMIT_BYTES_MAX:
         msg = (
             f"{what}: {size.events:,} events of {size.bytes:,} bytes, with all texts, keys and headers, are more than one commit "
@@ -68,7 +68,7 @@ def check_commit(size: Size, what: str) -> None:
 
 
 def draft_bytes(draft: Draft) -> int:
-    """Return an upper bound of what a draft takes on record."""
+    """Return an upper bound of the bytes that a draft takes on record."""
     return EVENT_BYTES + NUMBER_BYTES + 2 * len(draft) + 1 + sum([_value(value) for value in draft if value is not None])
 
 
@@ -96,13 +96,13 @@ def _value(value: Any) -> int:
         return measure([value]).bytes
     if isinstance(value, (list, tuple)):
         return LENGTH_BYTES + sum(map(_value, value))
-    return _text(str(value))  # what a host's own option may hold; where it cannot be written, the journal says so
+    return _text(str(value))  # a value of a host's own option; where it cannot be written, the journal refuses it
 
 
 # --- events --------------------------------------------------------------------------------------------------------------
 
 _FIXED = {"int": NUMBER_BYTES, "float": NUMBER_BYTES, "float | None": NUMBER_BYTES, "bool": 1}
-"""By annotation: what a field takes whatever its value."""
+"""By annotation: the bytes of a field, whatever its value."""
 
 
 def _measure_of(cls: type[ev.Event]) -> Callable[[Any], tuple[int, int]]:
@@ -120,7 +120,7 @@ def _measure_of(cls: type[ev.Event]) -> Callable[[Any], tuple[int, int]]:
 
 _PUBLISHED = _measure_of(ev.Published)
 _PUBLISHED_BYTES = _PUBLISHED(ev.Published(0, "", "", b""))[1] - 3 * LENGTH_BYTES
-"""Of all that has no text in it."""
+"""The bytes of all its fields that are not text."""
 _TYPES = {field.name: str(field.type) for field in attrs.fields(ev.Published)}  # type: ignore[arg-type]
 _texts_of = attrgetter(*(name for name, kind in _TYPES.items() if kind in {"str", "str | None"}))
 _rest_of = attrgetter(*(name for name, kind in _TYPES.items() if kind not in {"str", "str | None", "bytes", *_FIXED}))
@@ -137,9 +137,9 @@ def _published(event: ev.Published) -> tuple[int, int]:
 
 def _published_run(run: PublishedRun) -> tuple[int, int]:
     n, size = len(run.payloads), run.size if run.size >= 0 else run.payload_bytes()
-    # Of ids in a row no more than the first is written; others are joined, which is faster than a look at each.
+    # Of an `IdRun` only the first id is written; other ids are joined, which is faster than measuring each.
     ids = run.ids[0] if type(run.ids) is IdRun else "".join(run.ids)
-    if n == 1:  # as below, for those that are published one by one
+    if n == 1:  # as below, faster for one message
         return 1, EVENT_BYTES + 5 * NUMBER_BYTES + 4 * LENGTH_BYTES + size + 4 * (len(run.type) + len(ids))
     return n, EVENT_BYTES + 5 * NUMBER_BYTES + 2 * LENGTH_BYTES * n + size + _text(run.type) + _text(ids)
 

@@ -1,7 +1,6 @@
 """The one tree of errors that perdure raises on purpose; each says what happened and what to do next.
 
-The rules raise some of them (a rule is where a refusal is decided), so they live in the lowest room.
-`perdure` re-exports all of them; no behaviour lives here.
+The rules raise some of them, so they live in the lowest room. `perdure` exports all of them.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ class UnknownMessage(PerdureError, KeyError):
     """No message under that id is where the operation needs it."""
 
     def __str__(self) -> str:
-        """Give the sentence itself; `KeyError` would quote it."""
+        """Return the message; `KeyError` would quote it."""
         return str(self.args[0]) if self.args else ""
 
 
@@ -85,13 +84,13 @@ class DuplicateKey(PerdureError):
         self.live_id = live_id
 
     def __str__(self) -> str:
-        """Give the sentence alone; `live_id` is an attribute."""
+        """Return the message alone; `live_id` is an attribute."""
         return str(self.args[0])
 
 
 @public
 class HandlerFailed(PerdureError):
-    """The message whose result was waited for ended without one: its handler failed for good, or it was never handled."""
+    """The awaited message ended without a result: its handler failed for the last time, or it was never handled."""
 
     def __init__(self, message: str, id: str = "", exception: str = "", error: str = "") -> None:  # noqa: A002 - as everywhere
         super().__init__(message, id, exception, error)
@@ -102,18 +101,18 @@ class HandlerFailed(PerdureError):
         """The last exception's message."""
 
     def __str__(self) -> str:
-        """Give the sentence alone; the parts are attributes."""
+        """Return the message alone; the parts are attributes."""
         return str(self.args[0])
 
 
 @public
 class Cancelled(HandlerFailed):
-    """The message whose result was waited for was cancelled."""
+    """The awaited message was cancelled."""
 
 
 @public
 class LeaseLost(PerdureError):
-    """The delivery is no longer this holder's: it expired, was settled, or belongs to a later attempt."""
+    """The delivery is no longer this holder's: its lease expired, it was settled, or a later attempt has begun."""
 
 
 @public
@@ -125,7 +124,7 @@ class StoreLocked(PerdureError):
         self.pid = pid
 
     def __str__(self) -> str:
-        """Give the sentence alone; `pid` is an attribute."""
+        """Return the message alone; `pid` is an attribute."""
         return str(self.args[0])
 
 
@@ -138,13 +137,13 @@ class StoreUnavailable(PerdureError):
 class FolderMoved(StoreUnavailable):
     """The data folder, or a file in it, is no longer under its name: moved, deleted, or replaced while a process used it.
 
-    The system stops at once; the error says where what was acknowledged is. Nothing was published by what was refused.
+    The system stops at once. The error says where the acknowledged messages are. Nothing was published by a refused request.
     """
 
 
 @public
 class HistoryDropped(StoreUnavailable):
-    """What is asked for lies before what the log still holds: it was dropped or archived (`Options.history`)."""
+    """The history asked for was dropped or archived (`Options.history`): it lies before the first event of the log."""
 
 
 @public
@@ -158,7 +157,7 @@ class StoreCorrupt(PerdureError):
         self.seq = seq
 
     def __str__(self) -> str:
-        """Give the sentence alone; the place is in the attributes."""
+        """Return the message alone; the place is in the attributes."""
         return str(self.args[0])
 
 
@@ -171,26 +170,28 @@ class PublishTimeout(PerdureError, TimeoutError):
         self.ids = ids
 
     def __str__(self) -> str:
-        """Give the sentence alone; `ids` is an attribute."""
+        """Return the message alone; `ids` is an attribute."""
         return str(self.args[0])
 
 
 @public
 class WouldDeadlock(PerdureError, RuntimeError):
-    """A call that waits was made where waiting can never end: in a thread that the answer itself needs. Nothing was done."""
+    """A waiting call was made in a thread that its own answer needs, so the wait could never end. Nothing was done."""
 
 
 def another(error: E) -> E:
-    """Make an error like this one, for who else gets it, so that their tracebacks do not mix; the cause is kept."""
+    """Return a copy of an error with its cause, so that the tracebacks of several receivers do not mix."""
     copy = type(error)(*error.args)
     copy.__cause__ = error.__cause__
     return copy
 
 
 def as_refusal(error: Exception) -> PerdureError:
-    """Give the error of a request that a rule could not decide: what the rule raised on purpose, or the news of a fault in it."""
+    """Return the error for a request on which a rule raised: the same error if it was on purpose, else one that reports a fault."""
     if isinstance(error, PerdureError):
         return error
-    refusal = PerdureError(f"the request could not be decided, and changed nothing: {error!r}. This is a fault of perdure's own.")
+    refusal = PerdureError(
+        f"the request could not be decided, and changed nothing: {error!r}. This is a bug in perdure; please report it."
+    )
     refusal.__cause__ = error
     return refusal

@@ -1,7 +1,7 @@
-"""Facts of plain messages in columns: one object for a whole run of `Published`, `Leased` or `Completed`.
+"""Events of plain messages in columns: one object for a whole run of `Published`, `Leased` or `Completed`.
 
-On record, a run is what its facts are one by one (`expand`); it only costs less to decide, fold, write and read. Runs are told
-from single facts by `Run`; how they become bytes is in `wire`.
+On record, a run is the same as its events one by one (`expand`); it takes less time to decide, fold, write and read. The base class
+`Run` tells runs from single events. Their bytes are in `codec/wire`.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ __all__ = ["CompletedRun", "LeasedRun", "PublishedRun", "Run", "count", "expand"
 
 
 class Run(ev.Event):
-    """Several facts of one class."""
+    """Several events of one class, which `EVENT` names."""
 
     __slots__ = ()
     EVENT: ClassVar[type[ev.Event]]
     DECIDER = "queue"
 
     def __len__(self) -> int:
-        """Count its facts."""
+        """Return the number of events."""
         raise NotImplementedError
 
     def events(self) -> Iterator[ev.Event]:
-        """Give its facts one by one."""
+        """Return the events one by one."""
         raise NotImplementedError
 
 
 @attrs.define(slots=True)
 class PublishedRun(Run):
-    """Messages with nothing but a payload were accepted; their numbers count up from `number`."""
+    """Plain messages were accepted; their numbers count up from `number`."""
 
     EVENT = ev.Published
     number: int
@@ -45,7 +45,7 @@ class PublishedRun(Run):
     ids: Sequence[str]
     payloads: list[bytes]
     size: int = attrs.field(default=-1, eq=False)
-    """Bytes of all payloads; below 0: not added up yet. It is no part of the fact."""
+    """Bytes of all payloads; below 0: not added up yet. It is no part of the event."""
 
     def payload_bytes(self) -> int:
         """Return the bytes of all payloads, added up once."""
@@ -54,18 +54,18 @@ class PublishedRun(Run):
         return self.size
 
     def __len__(self) -> int:
-        """Count its facts."""
+        """Return the number of events."""
         return len(self.payloads)
 
     def events(self) -> Iterator[ev.Published]:
-        """Give its facts one by one."""
+        """Return the events one by one."""
         for i, (ident, payload) in enumerate(zip(self.ids, self.payloads, strict=True), self.number):
             yield ev.Published(i, ident, self.type, payload)
 
 
 @attrs.define(slots=True)
 class LeasedRun(Run):
-    """Messages were handed to the workers of their handler, each for its first attempt."""
+    """Plain messages were leased to the workers of their handler, each for its first attempt."""
 
     EVENT = ev.Leased
     numbers: range
@@ -74,34 +74,34 @@ class LeasedRun(Run):
     prefetched: bool = False
 
     def __len__(self) -> int:
-        """Count its facts."""
+        """Return the number of events."""
         return len(self.numbers)
 
     def events(self) -> Iterator[ev.Leased]:
-        """Give its facts one by one."""
+        """Return the events one by one."""
         for number in self.numbers:
             yield ev.Leased(number, 1, self.until_us, self.retries, "", self.prefetched)
 
 
 @attrs.define(slots=True)
 class CompletedRun(Run):
-    """Messages were completed at their first attempt."""
+    """Plain messages were completed at their first attempt."""
 
     EVENT = ev.Completed
     numbers: Sequence[int]
 
     def __len__(self) -> int:
-        """Count its facts."""
+        """Return the number of events."""
         return len(self.numbers)
 
     def events(self) -> Iterator[ev.Completed]:
-        """Give its facts one by one."""
+        """Return the events one by one."""
         for number in self.numbers:
             yield ev.Completed(number, 1)
 
 
 def _beyond(cls: type[ev.Event], *own: str) -> tuple[Callable[[Any], Any], Any]:
-    """Return how to look at the fields of a class that a run has no column for, whichever they are, and what they are as a rule."""
+    """Return a getter of the fields of a class that a run has no column for, and the value of these fields in a run."""
     get = attrgetter(*(field.name for field in attrs.fields(cls) if field.name not in own))  # type: ignore[arg-type]
     return get, get(cls(*(field.default for field in attrs.fields(cls))))  # type: ignore[arg-type]
 
@@ -111,17 +111,17 @@ _beyond_lease, _NO_MORE_OF_LEASE = _beyond(ev.Leased, "number", "until_us", "ret
 
 
 def is_plain(event: ev.Published) -> bool:
-    """Tell whether a message has nothing but a payload."""
+    """Tell whether a message has only a payload."""
     return event.key is None and bool(_beyond_payload(event) == _NO_MORE)
 
 
 def is_plain_lease(event: ev.Leased) -> bool:
-    """Tell whether a lease is as those of plain messages are: of the first attempt, by a worker of the handler."""
+    """Tell whether a lease is one of a plain message: of the first attempt, by a worker of the handler."""
     return event.attempt == 1 and bool(_beyond_lease(event) == _NO_MORE_OF_LEASE)
 
 
 def count(events: Iterable[ev.Event]) -> int:
-    """Count facts, each of a run for itself."""
+    """Return the number of events, with each event of a run."""
     n = 0
     for event in events:
         n += len(event) if isinstance(event, Run) else 1

@@ -1,4 +1,4 @@
-"""Text from outside as it may be shown: nothing in it drives a terminal, turns the order of what is read, or begins a new line.
+"""Text from outside made safe to show: it cannot control a terminal, reverse the reading order, or begin a new line.
 
 Pure. How the command line prints is in `perdure.cli.terminal`.
 """
@@ -11,7 +11,7 @@ import unicodedata
 __all__ = ["inert"]
 
 _JOINERS = "\u200c\u200d"
-"""Invisible, and part of words and signs in some scripts; they change no order."""
+"""Invisible parts of words and signs in some scripts, which are kept: they do not change the reading order."""
 _MAYBE = re.compile(r"[^ -~]")
 _KEPT = "\n\t"
 

@@ -1,4 +1,4 @@
-"""The one validator of seconds: delays, times to live, leases, timeouts, pauses, waits.
+"""The validator of lengths of time: delays, times to live, leases, timeouts, pauses, waits.
 
 Pure. Moments (a datetime, "since when") are not lengths of time; the host checks those in `perdure.arguments.moments`.
 """

@@ -1,9 +1,9 @@
-"""What can happen: one class for each fact that the log may hold, with its stable wire tag and its one decider.
+"""The events that the log may hold: one class each, with its stable wire tag and its one decider.
 
-No rule lives here (see `queue_rules`, `handlers`, `dead_letters`) and no bytes (see `wire`).
+Not here: rules (`queue`, `handlers`) and bytes (`codec`).
 
-Times are integer microseconds since the Unix epoch (`_us`); 0 stands for "none". A message is called by its `number`, which
-the queue counts up from 1 and never gives twice; `Published` ties the number to the id that users see.
+Times are integer microseconds since the Unix epoch (`_us`); 0 means "none". Events name a message by its `number`. The
+queue counts numbers up from 1 and gives none twice; `Published` ties a number to the id that users see.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ E = TypeVar("E")
 
 
 class Event:
-    """Root of all facts; gives each its wire tag, its version and the actor that decides it."""
+    """Root of all events. Each class has a wire tag, a version, and the one actor that decides it."""
 
     __slots__ = ()
     TAG: ClassVar[int]
@@ -67,15 +67,15 @@ class Event:
 
 
 VOCABULARY: dict[int, type[Event]] = {}
-"""Every event class by its wire tag. A tag is never given to another class."""
+"""Every event class by its wire tag. A tag is never reused for another class."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
 def _event(tag: int, decider: str, version: int = 1) -> Callable[[type[E]], type[E]]:
-    """Make an attrs class of a fact and enter it in the vocabulary.
+    """Return a decorator that makes an attrs class of an event and enters it in the vocabulary.
 
-    Type checkers see it frozen. At run time it is not: a frozen attrs class costs three times as much to create, and these
-    are created several times for every message.
+    Type checkers see the class frozen. At run time it is not: a frozen attrs instance takes three times as long to create, and
+    several are created for every message.
     """
 
     def enter(cls: type[E]) -> type[E]:
@@ -91,7 +91,7 @@ def _event(tag: int, decider: str, version: int = 1) -> Callable[[type[E]], type
 
 
 class FailureNote(NamedTuple):
-    """One failed attempt, as a message carries it along until it ends."""
+    """One failed attempt. A message keeps its notes until it ends."""
 
     at_us: int
     attempt: int
@@ -100,16 +100,16 @@ class FailureNote(NamedTuple):
 
 
 class Extras(NamedTuple):
-    """What few publishers ask for, kept out of the way of the many who do not."""
+    """Options of a publish that few messages have, apart from the others, so that most messages carry a single None for them."""
 
     version: int = 1
     """The version of the payload's schema."""
     window_us: int = 0
-    """How long the key stays held after completion."""
+    """How long the key stays held after completion, in microseconds."""
     key_parallelism: int = 0
-    """How many messages of the same key may be out at once, where keys are labels; 0: any number."""
+    """How many messages of one key may be out at once, where keys are labels (`dedup="append"`); 0: any number."""
     result_us: int = 0
-    """How long the handler's result is kept; 0: not at all."""
+    """How long the handler's result is kept, in microseconds; 0: not at all."""
 
 
 # --- the life of a message: decided by the queue ------------------------------------------------------------------------
@@ -117,7 +117,7 @@ class Extras(NamedTuple):
 
 @_event(1, "queue")
 class Published(Event):
-    """A message was accepted. `payload` is as encoded by the publisher; `type` is its stable name, never a class path."""
+    """A message was accepted. `payload` is as the publisher encoded it; `type` is the stable name, never a class path."""
 
     number: int
     id: str
@@ -145,11 +145,11 @@ class Superseded(Event):
 
 @_event(3, "queue")
 class Leased(Event):
-    """A delivery: the message is given to a holder for one attempt.
+    """The message was leased to a holder for one attempt.
 
-    `until_us` 0: in force as long as the holder's process lives. `retries` is the limit in force for this attempt, -1 for
-    none. `holder` is empty for the handler's own workers, else it names a manual consumer's request. `prefetched` says that it
-    was handed out before a worker was free for it, so that after a crash nobody can tell whether it had started.
+    `until_us` 0: in force as long as the holder's process lives. `retries` is the limit for this attempt, -1 for none. `holder` is
+    empty for the handler's own workers, else it names a manual consumer's request. `prefetched`: it was delivered before a worker
+    was free for it, so after a crash it is unknown whether it had started.
     """
 
     number: int
@@ -190,7 +190,7 @@ class Completed(Event):
 
 @_event(7, "queue")
 class AttemptFailed(Event):
-    """The attempt failed. It is tried again at `due_us`; 0 means never (what became of it follows in the same frame)."""
+    """The attempt failed. It is tried again at `due_us`; 0: never, and another event of the same frame ends the message."""
 
     number: int
     attempt: int
@@ -203,7 +203,7 @@ class AttemptFailed(Event):
 
 @_event(8, "queue")
 class LeaseExpired(Event):
-    """The holder was lost (time ran out, worker or process died) with the attempt under way: it counts."""
+    """The attempt ended without a report: its time ran out, or its worker or process died. It counts."""
 
     number: int
     attempt: int
@@ -214,9 +214,9 @@ class LeaseExpired(Event):
 
 @_event(9, "queue")
 class Returned(Event):
-    """The delivery was given back without counting as an attempt.
+    """The delivery was returned to the queue and does not count as an attempt.
 
-    `free_worker_only`: its process died and nobody knows whether it had started; until it ends, it is only handed to a free worker.
+    `free_worker_only`: its process died, and it is unknown whether it had started. From then on it is never prefetched.
     """
 
     number: int
@@ -227,14 +227,14 @@ class Returned(Event):
 
 @_event(10, "queue")
 class Awakened(Event):
-    """A delayed message's time came: it waits in line."""
+    """The due time of a delayed message came; it is ready, or held."""
 
     number: int
 
 
 @_event(11, "queue")
 class DeadLettered(Event):
-    """The message will not be tried again. Carries all of it, because from here on it lives among the dead letters."""
+    """The message will not be tried again. Carries the whole message, which from then on is a dead letter."""
 
     number: int
     published: Published
@@ -274,7 +274,7 @@ class Expired(Event):
 
 @_event(15, "queue")
 class LateResultRefused(Event):
-    """A holder that no longer had the lease reported an outcome; it changed nothing but this record."""
+    """A holder that no longer had the lease reported an outcome, which changed nothing."""
 
     number: int
     id: str
@@ -285,7 +285,7 @@ class LateResultRefused(Event):
 
 @_event(16, "queue")
 class Cancelled(Event):
-    """Somebody called the message off, waiting or running."""
+    """The message was cancelled, waiting or running."""
 
     number: int
     reason: str
@@ -293,7 +293,7 @@ class Cancelled(Event):
 
 @_event(17, "queue")
 class KeyHeld(Event):
-    """The message that had this key is done, and its window keeps the key until `until_us`."""
+    """The message with this key is completed, and its window holds the key until `until_us`."""
 
     type: str
     key: str
@@ -311,7 +311,7 @@ class KeyFreed(Event):
 
 @_event(19, "queue")
 class ResultKept(Event):
-    """A message somebody waits for has ended: with `value` (encoded), or, where `exception` is not empty, without one."""
+    """The result of an ended message is kept: `value` (encoded), or, where `exception` is not empty, why there is none."""
 
     number: int
     id: str
@@ -323,14 +323,14 @@ class ResultKept(Event):
 
 @_event(20, "queue")
 class ResultDropped(Event):
-    """A result was kept for as long as was asked."""
+    """The time to keep a result is over, or a newer one needed its room."""
 
     id: str
 
 
 @_event(21, "queue")
 class Paced(Event):
-    """Deliveries of a handler with a limited rate went out; at that rate the next is due at `next_us`."""
+    """Deliveries of a handler with a limited rate went out; its rate is used up until `next_us`."""
 
     type: str
     next_us: int
@@ -338,7 +338,7 @@ class Paced(Event):
 
 @_event(22, "queue")
 class Ticked(Event):
-    """The tick of a schedule at `due_us` is dealt with, and all before it: published in the same frame, or passed over."""
+    """The tick of a schedule at `due_us`, and all before it, are done: published in the same frame, or passed over."""
 
     schedule: str
     due_us: int
@@ -407,7 +407,7 @@ class Adapted(Event):
 
 @_event(48, "supervisor")
 class Started(Event):
-    """A process took the data folder and recovered it; `report` says what recovery did."""
+    """A process opened and recovered the data folder; `report` says what recovery did."""
 
     run: str
     pid: int
@@ -417,7 +417,7 @@ class Started(Event):
 
 @_event(49, "supervisor")
 class Stopped(Event):
-    """The process let go of the data folder in good order."""
+    """The process closed the data folder in good order."""
 
     run: str
 
@@ -432,4 +432,4 @@ class ActorRestarted(Event):
 
 
 DECIDERS: dict[type[Event], str] = {cls: cls.DECIDER for cls in VOCABULARY.values()}
-"""Law 2: one decider per fact."""
+"""Law 2: one decider per event."""

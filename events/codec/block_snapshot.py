@@ -1,4 +1,4 @@
-"""Parcels and flights as plain values for a snapshot, and back. All else of a snapshot is in `snapshot`."""
+"""Message blocks and lease batches as plain values for a snapshot, and back. All else of a snapshot is in `snapshot`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from perdure.events.queue.state import QueueState
 
 OPEN_MAX = 1 << 16
-"""A parcel that is over, or holds nothing yet that is live, has no more messages than this."""
+"""A block without live messages has no more messages than this; more are refused before memory is taken."""
 
 __all__ = ["dump_blocks", "dump_lease_batches", "load_blocks", "load_lease_batches"]
 
 
 def dump_blocks(state: QueueState) -> Iterator[list[Any]]:
-    """Give all parcels, one after the other; payloads only of what has not ended."""
+    """Return all blocks one after the other, with payloads only of messages that have not ended."""
     return (_dump(state, block) for block in state.blocks.values())
 
 
@@ -33,7 +33,7 @@ def _dump(state: QueueState, block: MessageBlock) -> list[Any]:
     ids = [[ids.prefix, ids.start, ids.n] if isinstance(ids, IdRun) else list(ids) for _, ids in block.chunks]
     payloads: list[bytes | None] = []
     if block.live:
-        payloads = [*block.payloads[:]]  # those on the disk are read at once
+        payloads = [*block.payloads[:]]  # reads spilled ones all together
         for i in {*range(block.head), *block.gone}:
             number = block.numbers[i]
             if number not in state.leased or number in state.messages:
@@ -43,7 +43,7 @@ def _dump(state: QueueState, block: MessageBlock) -> list[Any]:
 
 
 def _gaps(numbers: Sequence[int]) -> list[int]:
-    """Give how far each number is from the one before it."""
+    """Return the distance of each number from the one before it."""
     return [number - before for before, number in pairwise(numbers)]
 
 
@@ -52,15 +52,15 @@ def _numbers(first: int, n: int, gaps: list[int]) -> range | array[int]:
         return range(first, first + n)
     numbers = array("q", accumulate(gaps, initial=first))
     if len(numbers) != n or min(gaps) < 1:
-        msg = f"a parcel of {n} messages with {len(numbers)} numbers, which must count up"
+        msg = f"a message block of {n} messages with {len(numbers)} numbers, which must count up"
         raise ValueError(msg)
     return numbers
 
 
 def load_blocks(state: QueueState, rows: Iterable[list[Any]]) -> dict[int, MessageBlock]:
-    """Enter parcels into a state that has nothing but counts yet; those in line stand in line. Gives them by first number.
+    """Add blocks to a state that has only counts yet, and return them by first number; their ready messages are in ready queues.
 
-    What is too much for the memory goes to the disk at once.
+    Payloads beyond the bound of the memory are spilled as they come.
     """
     for first, type_name, ids, payloads, size, head, gone, live, sealed, *gaps in rows:
         block = MessageBlock(first, type_name, size=size, head=head, gone=set(gone), live=live, sealed=sealed)
@@ -77,23 +77,23 @@ def load_blocks(state: QueueState, rows: Iterable[list[Any]]) -> dict[int, Messa
                 for number, ident in zip(block.numbers[offset:], own, strict=False):
                     state.ids.put(ident, number)
         if len(payloads) != block.n and (live or block.n > OPEN_MAX):
-            msg = f"a parcel of {block.n} messages with {len(payloads)} payloads"
+            msg = f"a message block of {block.n} messages with {len(payloads)} payloads"
             raise ValueError(msg)
-        if not (sealed and not live):  # of what is over, no payload is there; else each keeps its place
+        if not (sealed and not live):  # a block that is over has no payloads; in others each keeps its position
             block.payloads = [payload or b"" for payload in payloads] or [b""] * block.n
         state.blocks[first] = block
         state.plain += live
         counts = state.counts(type_name)
-        in_line = block.n - head - len(block.gone)
-        counts.ready += in_line
+        ready = block.n - head - len(block.gone)
+        counts.ready += ready
         waits = block.bytes_of([i for i in range(head, block.n) if i not in block.gone])
-        if in_line:
+        if ready:
             ready_queue_of(state, type_name).level(0).add_block(block)
             state.payload_bytes += waits
         if not sealed:
             state.open_blocks[type_name] = block
         elif live and state.spill is not None and state.payload_bytes - state.spilled_bytes > state.resident_max:
-            spill_payloads(state, block, [*block.payloads], waits)  # what of it is out is counted with the leases
+            spill_payloads(state, block, [*block.payloads], waits)  # payloads that are out are counted with the leases
     firsts = {start: block for block in state.blocks.values() for start in stretches(block)}
     for start, block in sorted(firsts.items(), key=itemgetter(0)):
         state.block_index.add(start, block)
@@ -101,13 +101,13 @@ def load_blocks(state: QueueState, rows: Iterable[list[Any]]) -> dict[int, Messa
 
 
 def dump_lease_batches(state: QueueState) -> list[list[Any]]:
-    """Give what is out of parcels, message by message, in columns: number, until_us, retries, prefetched."""
+    """Return the plain messages that are out, in columns: number, until_us, retries, prefetched."""
     rows = [(n, f.until_us, f.retries, f.prefetched) for n, f in sorted(state.leased.items()) if isinstance(f, LeaseBatch)]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 def load_lease_batches(state: QueueState, columns: list[list[Any]]) -> None:
-    """Let what was out of parcels be out again."""
+    """Enter plain messages that were out as out again."""
     rows = zip(*columns, strict=True)
     for (block, until_us, retries, prefetched), group in groupby(rows, lambda row: (state.block_of(row[0]), *row[1:])):
         numbers = [row[0] for row in group]

@@ -28,12 +28,12 @@ _TOTALS = tuple(field.name for field in attrs.fields(TypeCounts) if field.name n
 
 
 def dump_queue(state: QueueState) -> dict[str, Any]:
-    """Give the queue's state as plain values; two states are equal exactly when these are."""
+    """Return the queue's state as plain values; two states are equal exactly when these are."""
     return dump_queue_with(state, list(dump_blocks(state)))
 
 
 def dump_queue_with(state: QueueState, blocks: Any) -> dict[str, Any]:
-    """Give the queue's state as plain values, with what is to stand for the parcels."""
+    """Return the queue's state as plain values, with `blocks` in the place of the blocks."""
     messages = sorted(state.messages.values(), key=lambda m: m.number)
     return {
         "next_number": state.next_number,
@@ -63,7 +63,7 @@ def dump_queue_with(state: QueueState, blocks: Any) -> dict[str, Any]:
 
 
 def load_queue(plain: dict[str, Any], state: QueueState | None = None) -> QueueState:
-    """Build the queue's state from what `dump_queue` gave; `state`: a new one that knows where payloads go."""
+    """Return the queue's state from what `dump_queue` returned. `state`: an empty one that knows where payloads go."""
     state = state or QueueState()
     state.finished_max, state.next_number = plain["finished_max"], plain["next_number"]
     state.past.kept_max = plain.get("ids_remembered", 0)
@@ -84,7 +84,7 @@ def load_queue(plain: dict[str, Any], state: QueueState | None = None) -> QueueS
         if ident is not None:
             state.finished[number] = (ident, attempt)
             state.ids.put(ident, number)
-    # A snapshot of an older version does not tell how they ended.
+    # A snapshot of an older version lacks how they ended.
     state.fates = plain["fates"] if "fates" in plain else dict.fromkeys(state.finished, "ended")
     for number, ident, type_name in plain["dead"]:
         state.dead[number] = Dead(ident, type_name)
@@ -115,7 +115,7 @@ def load_queue(plain: dict[str, Any], state: QueueState | None = None) -> QueueS
 
 
 def _restore_messages(state: QueueState, messages: list[Message], leases: dict[int, ev.Leased]) -> None:
-    """Let every message stand where it belongs: first all that others may wait for, then those that may have to wait."""
+    """Put every message where it belongs: first those that others may wait for, then those that may have to wait."""
     for message in messages:
         published = message.published
         state.messages[message.number] = message

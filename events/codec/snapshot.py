@@ -31,13 +31,13 @@ __all__ = ["ALL_PARTS", "States", "dump_dead_letters", "dump_handlers", "fold"]
 
 FORMAT = 3
 READABLE = (1, 2, 3)
-"""Format 1 knew no parcels: each message stood for itself."""
+"""Format 1 knew no blocks: each message stood for itself."""
 ALL_PARTS = frozenset({"queue", "dispatcher", "dead_letters"})
 
 
 @attrs.define(eq=False)
 class States:
-    """The whole system's state at one point of the log: the fold of all events up to `seq`."""
+    """The state of the whole system at one point of the log: the fold of all events up to `seq`."""
 
     queue: QueueState = attrs.field(factory=QueueState)
     handlers: handlers.HandlersState = attrs.field(factory=handlers.HandlersState)
@@ -45,14 +45,14 @@ class States:
     seq: int = 0
     at_us: int = 0
     parts: frozenset[str] = ALL_PARTS
-    """Which of the states are kept up to date; an actor folds only its own."""
+    """The actors whose states are kept up to date; an actor folds only its own."""
 
     def encode(self) -> bytes:
-        """Give the snapshot's bytes."""
+        """Return the snapshot's bytes."""
         return b"".join(self.chunks())
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the snapshot's bytes piece by piece, which takes little more memory than the largest piece; the states must rest."""
+        """Return the snapshot's bytes in pieces, with little more memory than the largest. The states must not change meanwhile."""
         plain = {
             "format": FORMAT,
             "seq": self.seq,
@@ -72,12 +72,12 @@ class States:
         spill: PayloadSpill | None = None,
         resident_max: int = 0,
     ) -> States:
-        """Build the states from a snapshot's bytes, or from pieces of them; without the queue's where that is not among the parts.
+        """Return the states from a snapshot's bytes or pieces of them; the queue's is empty where it is not among the parts.
 
-        With a `spill`, payloads beyond `resident_max` bytes go there as they come.
+        With a `spill`, payloads beyond `resident_max` bytes are spilled as they come.
 
         Raises:
-            StoreCorrupt: the bytes are not what `encode` gives.
+            StoreCorrupt: the bytes are not what `encode` returns.
         """
         try:
             source = Source(iter((body,)) if isinstance(body, bytes) else iter(body))
@@ -86,25 +86,25 @@ class States:
                 msg = f"a snapshot of format {plain['format']}; this version of perdure reads format {FORMAT}"
                 raise StoreCorrupt(msg)
             _check_lengths(plain, size)
-            queue, buried = QueueState(spill=spill, resident_max=resident_max), load_dead_letters(plain["dead_letters"])
+            queue, dead_letters = QueueState(spill=spill, resident_max=resident_max), load_dead_letters(plain["dead_letters"])
             if "queue" in parts:
                 load_queue(plain["queue"], queue)
                 source.expect_end()
-            for number, letter in buried.letters.items():
+            for number, letter in dead_letters.letters.items():
                 if number in queue.dead:
                     size = letters.letter_bytes(letter.event)
                     queue.dead[number] = queue.dead[number]._replace(death=letters.death(letter.event), bytes=size)
                     queue.dead_bytes += size
-            return cls(queue, load_handlers(plain["handlers"]), buried, plain["seq"], plain["at_us"])
+            return cls(queue, load_handlers(plain["handlers"]), dead_letters, plain["seq"], plain["at_us"])
         except NOT_OURS as error:
             msg = f"a snapshot cannot be decoded: {error!r}"
             raise StoreCorrupt(msg) from error
 
 
 def _check_lengths(plain: dict[str, Any], body_bytes: int) -> None:
-    """Refuse runs that claim more rows than the body has bytes, before a row is built.
+    """Raise ValueError where a run claims more rows than the body has bytes, before a row is built.
 
-    A constant column takes a few bytes, whatever its length claims to be; but of each message a snapshot holds at least one.
+    A constant column takes a few bytes, whatever length it claims; but a snapshot holds at least one byte for each message.
     """
     queue = plain["queue"]
     runs = [queue["published"], queue["leases"], queue.get("results", []), plain["dead_letters"]["facts"]]
@@ -115,7 +115,7 @@ def _check_lengths(plain: dict[str, Any], body_bytes: int) -> None:
 
 
 def fold(states: States, batches: list[Batch], first_seq: int) -> States:
-    """Fold the events of one frame into all states; those at or before `states.seq` are skipped."""
+    """Fold the events of one frame into the states in place, and return them; events up to `states.seq` are skipped."""
     seq = first_seq
     with_queue, with_handlers, with_letters = (part in states.parts for part in ("queue", "dispatcher", "dead_letters"))
     for at_us, events in batches:
@@ -129,7 +129,7 @@ def fold(states: States, batches: list[Batch], first_seq: int) -> States:
         if with_handlers or with_letters:
             for event in fresh:
                 if isinstance(event, Run):
-                    continue  # of plain messages, which are neither handlers nor dead letters
+                    continue  # plain messages are neither handlers nor dead letters
                 if with_handlers:
                     handlers.evolve(states.handlers, event)
                 if with_letters:
@@ -143,7 +143,7 @@ def fold(states: States, batches: list[Batch], first_seq: int) -> States:
 
 
 def dump_handlers(state: handlers.HandlersState) -> dict[str, Any]:
-    """Give the handlers' state as plain values."""
+    """Return the handlers' state as plain values."""
     return {
         "handlers": [[encode_rows([h.registered]), h.scaled, h.adapted, h.changes] for _, h in sorted(state.handlers.items())],
         "paused": state.paused,
@@ -152,7 +152,7 @@ def dump_handlers(state: handlers.HandlersState) -> dict[str, Any]:
 
 
 def load_handlers(plain: dict[str, Any]) -> handlers.HandlersState:
-    """Build the handlers' state from what `dump_handlers` gave."""
+    """Return the handlers' state from what `dump_handlers` returned."""
     known: dict[str, handlers.Handler] = {}
     for rows, scaled, *later in plain["handlers"]:
         (registered,) = decode_rows(rows)
@@ -162,13 +162,13 @@ def load_handlers(plain: dict[str, Any]) -> handlers.HandlersState:
 
 
 def dump_dead_letters(state: letters.DeadLettersState) -> dict[str, Any]:
-    """Give the dead letters as plain values."""
+    """Return the dead letters as plain values."""
     kept = list(state.letters.values())
     return {"facts": encode_rows([letter.event for letter in kept]), "failed_us": [letter.failed_us for letter in kept]}
 
 
 def load_dead_letters(plain: dict[str, Any]) -> letters.DeadLettersState:
-    """Build the dead letters from what `dump_dead_letters` gave."""
+    """Return the dead letters from what `dump_dead_letters` returned."""
     state = letters.DeadLettersState()
     for event, failed_us in zip(decode_rows(plain["facts"]), plain["failed_us"], strict=True):
         letters.evolve(state, event, failed_us)

@@ -25,7 +25,7 @@ LENGTH = 8
 
 
 def pack(plain: dict[str, Any]) -> bytes:
-    """Give the bytes of a snapshot's plain values, in today's format."""
+    """Return the bytes of a snapshot's plain values, in today's format."""
     blocks = plain["queue"]["parcels"]
     return b"".join(packed({**plain, "queue": {**plain["queue"], "parcels": len(blocks)}}, blocks))
 
@@ -40,7 +40,7 @@ def packed(plain: dict[str, Any], blocks: Iterable[list[Any]]) -> Iterator[bytes
 
 
 def unpack(body: bytes) -> dict[str, Any]:
-    """Give a snapshot's plain values, whatever its format. Of hostile bytes it may raise what `decode` turns into StoreCorrupt."""
+    """Return a snapshot's plain values, whatever its format; hostile bytes raise one of `wire.NOT_OURS`."""
     source = Source(iter((body,)))
     plain, _ = unpacked(source)
     plain["queue"]["parcels"] = list(plain["queue"]["parcels"])
@@ -49,7 +49,7 @@ def unpack(body: bytes) -> dict[str, Any]:
 
 
 def unpacked(source: Source) -> tuple[dict[str, Any], int]:
-    """Give a snapshot's plain values, its parcels still to be read from the source, and the size of all else."""
+    """Return a snapshot's plain values, with blocks that are read from the source on demand, and the size of all else."""
     magic = source.take(len(MAGIC))
     if magic not in (MAGIC, MAGIC_2):
         body = magic + source.rest()
@@ -72,7 +72,7 @@ class Source:
         self._piece = memoryview(b"")
 
     def take(self, size: int) -> bytes:
-        """Give the next `size` bytes. Raises ValueError where there are fewer, after taking no more memory than there are bytes."""
+        """Return the next `size` bytes. Raises ValueError where there are fewer, and takes no more memory than there are bytes."""
         taken: list[memoryview] = []
         left = size
         while left > 0:
@@ -88,17 +88,17 @@ class Source:
         return b"".join(taken)
 
     def length(self) -> int:
-        """Give a length that stands next."""
+        """Return the next length."""
         return int.from_bytes(self.take(LENGTH), "little")
 
     def rest(self) -> bytes:
-        """Give all that is left."""
+        """Return all bytes that are left."""
         rest = b"".join((self._piece, *self._pieces))
         self._piece = memoryview(b"")
         return rest
 
     def expect_end(self) -> None:
-        """Raise ValueError where there is more."""
+        """Raise ValueError where bytes are left."""
         if self.rest():
-            msg = "there is more behind the last parcel"
+            msg = "there is more behind the last message block"
             raise ValueError(msg)

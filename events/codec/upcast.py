@@ -1,6 +1,6 @@
-"""How facts written by an older version of the vocabulary become today's: one small function per step.
+"""How events of an older version of the vocabulary become today's: one small function for each step.
 
-Only rows of plain values are seen here; the codec (`wire`) calls this before it builds event objects.
+Rows here are plain values; `wire` calls `upcast` before it builds event objects.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Upcaster = Callable[[Row], Row]
 
 UPCASTERS: dict[tuple[int, int], Upcaster] = {}
-"""(wire tag, version it reads) to the function that gives the fields of the next version.
+"""(wire tag, version) to the function that returns the fields of the next version.
 
 A field added at the end with a default needs no entry here and no new version: shorter rows are filled from the defaults.
 """
@@ -24,7 +24,7 @@ OLD_FIELDS: dict[tuple[int, int], tuple[str, ...]] = {}
 
 
 def upcast(tag: int, version: int, today: int, row: Row) -> Row:
-    """Bring one row of event `tag` from `version` up to version `today`, step by step.
+    """Return one row of event `tag` as of version `today`, step by step from `version`.
 
     Raises:
         KeyError: no upcaster is known for one of the steps.

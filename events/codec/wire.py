@@ -1,12 +1,12 @@
-"""How facts become bytes and come back: MessagePack, a column for each field, a stable tag for each event class.
+"""The bytes of events: MessagePack, a column for each field, a stable tag for each event class.
 
-No compression, no checksum, no file: those belong to the store. No class path is ever written or looked up.
+Not here: compression, checksums and files (`store/format`). No class path is ever written or looked up.
 
 A frame's body is an array of batches, one for each decision pass: `[at_us, [run, ...]]`. A run holds consecutive events of
-one class: `[tag, version, n, column, ...]`, columns in the order of the class's fields; those at the end that hold nothing but
+one class: `[tag, version, n, column, ...]`, columns in the order of the class's fields; last columns that hold only
 defaults are left out. A column is an array of n values, or `{0: value}` for n equal ones, or `{1: start}` for start, start + 1,
-..., or `{2: [prefix, start]}` for ids in a row. Columns are what makes this fast in Python (each is gathered and spread by C
-code) and small once compressed; the facts of plain messages are never anything else (`runs`). Rows of an older version go
+..., or `{2: [prefix, start]}` for ids in a row. Columns are fast in Python (C code gathers and
+spreads each) and small once compressed; the events of plain messages are never anything else (`runs`). Rows of an older version go
 through `upcast`.
 """
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["NOT_OURS", "Batch", "decode", "decode_rows", "decode_runs", "encode", "encode_rows"]
 
 Batch = tuple[int, list[ev.Event]]
-"""What one decision pass decided, and when (`at_us`)."""
+"""(at_us, events): when one decision pass decided which events."""
 
 NOT_OURS = (
     msgspec.DecodeError,
@@ -43,7 +43,7 @@ NOT_OURS = (
     OverflowError,
     RecursionError,
 )
-"""What reading bytes that `encode` did not write may raise."""
+"""What may be raised while bytes are read that `encode` did not write."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
@@ -56,7 +56,7 @@ def _fields(cls: type) -> tuple[str, ...]:
 _PUBLISHED_FIELDS = _fields(ev.Published)
 _published_row = attrgetter(*_PUBLISHED_FIELDS)
 
-# How a field that is no plain value is written and read back.
+# How fields that are not plain values are written and read.
 _WRITERS: dict[str, Callable[[Any], Any]] = {"published": _published_row}
 _READERS: dict[str, Callable[[Any], Any]] = {
     "published": lambda row: _published(*row),
@@ -82,7 +82,7 @@ _GATHER = {cls: _gatherers(cls) for cls in ev.VOCABULARY.values()}
 _SPREAD = {cls: [_READERS.get(name) for name in _fields(cls)] for cls in ev.VOCABULARY.values()}
 _PUBLISHED_READS = [(i, read) for i, read in enumerate(_SPREAD[ev.Published]) if read is not None]
 _FIRST_READ = min(i for i, _ in _PUBLISHED_READS)
-"""Of a `Published` within another event: the few fields that are not written as they are, by place, and the first of them."""
+"""Of a `Published` within another event: the position of the first field that is not written as it is."""
 
 
 _TRAILING = {
@@ -95,11 +95,11 @@ _TRAILING = {
     ]
     for cls in ev.VOCABULARY.values()
 }
-"""The defaults of a class's last fields, last first."""
+"""By class: the defaults of its last fields, in reverse order."""
 
 
 def encode(batches: Sequence[Batch]) -> bytes:
-    """Encode the batches of one frame."""
+    """Return the bytes of the batches of one frame."""
     return _encoder.encode([[at_us, _columns(events)] for at_us, events in batches])
 
 
@@ -115,7 +115,7 @@ def _columns(events: Sequence[ev.Event]) -> list[list[Any]]:
 
 
 def _of_run(run: Any) -> list[Any]:
-    """Give the columns of a run; the same as those of its facts."""
+    """Return the columns of a run, which are those of its events."""
     event_class, n = run.EVENT, len(run)
     match run:
         case PublishedRun(number, type_name, ids, payloads):
@@ -130,7 +130,7 @@ def _of_run(run: Any) -> list[Any]:
 
 
 def encode_rows(events: Sequence[ev.Event]) -> list[Any]:
-    """Give events of one class as one run of plain values, for a snapshot."""
+    """Return events of one class as one run of plain values, for a snapshot."""
     return _run(type(events[0]), list(events)) if events else []
 
 
@@ -154,7 +154,7 @@ def _column(values: list[Any], n: int) -> Any:
 
 
 def decode(body: bytes, events_count: int) -> list[Batch]:
-    """Decode a frame's body that must hold exactly so many events; gives them one by one.
+    """Return the batches of a frame's body, which must hold exactly `events_count` events, one by one.
 
     Raises:
         As `decode_runs`.
@@ -163,15 +163,15 @@ def decode(body: bytes, events_count: int) -> list[Batch]:
 
 
 def decode_runs(body: bytes, events_count: int) -> list[Batch]:
-    """Decode a frame's body that must hold exactly so many events; facts of plain messages come in runs.
+    """Return the batches of a frame's body, which must hold exactly `events_count` events; those of plain messages come in runs.
 
     Raises:
         StoreCorrupt: the body is not what `encode` writes; memory taken stays within a small multiple of the body.
-        StoreUnavailable: it holds facts that only a newer perdure knows.
+        StoreUnavailable: it holds events of a newer perdure.
     """
     try:
         batches = _decoder.decode(body)
-        # Counted before anything is built: a constant column takes a few bytes, whatever its length claims to be.
+        # Counted before anything is built: a constant column takes a few bytes, whatever length it claims.
         claimed = sum(run[2] for _, runs in batches for run in runs)
         if claimed != events_count or any(run[2] < 1 for _, runs in batches for run in runs):
             msg = f"the frame claims {events_count} events and its body {claimed}"
@@ -204,7 +204,7 @@ def _read_run(run: list[Any]) -> list[ev.Event]:
 
 def _id_run(column: dict[int, Any], n: int) -> Sequence[str]:
     ((kind, value),) = column.items()
-    if kind == 2:  # noqa: PLR2004 - see the top of this file
+    if kind == 2:  # noqa: PLR2004 - see the docstring of this module
         prefix, start = value
         if type(prefix) is str and type(start) is int and start >= 0:
             return IdRun(prefix, start, n)
@@ -212,7 +212,7 @@ def _id_run(column: dict[int, Any], n: int) -> Sequence[str]:
 
 
 def decode_rows(run: list[Any]) -> list[ev.Event]:
-    """Build the events of one run.
+    """Return the events of one run.
 
     Raises:
         StoreUnavailable: its tag or version belongs to a newer perdure.
@@ -245,7 +245,7 @@ def _newer(what: str) -> StoreUnavailable:
 
 
 def _row(cls: Any, row: Sequence[Any]) -> Any:
-    """Build what stands in a field of an event as a row of its own; one that has more fields than are known here is refused."""
+    """Return a value that is a row of its own within an event. Raises StoreUnavailable where it has more fields than are known."""
     if len(row) > len(cls._fields):
         raise _newer(f"{cls.__name__} of {len(row)} fields")
     return cls(*row)
@@ -286,7 +286,7 @@ def _values(column: Any, n: int) -> Any:
         return repeat(value, n)
     if kind == 1:
         return range(value, value + n)
-    if kind == 2:  # noqa: PLR2004 - see the top of this file
+    if kind == 2:  # noqa: PLR2004 - see the docstring of this module
         return IdRun(str(value[0]), int(value[1]), n)
     msg = f"a column of the unknown kind {kind!r}"
     raise ValueError(msg)

@@ -1,6 +1,6 @@
-"""How long a failed message waits before its next attempt: fixed, linear or exponential, with jitter and a cap.
+"""How long a failed message waits before its next attempt: fixed, linear or exponential, with jitter and a maximum.
 
-Pure: chance comes in as a number from 0 to 1, drawn by whoever asks.
+Pure: the caller passes in a random number.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _FACTOR = _bounds(1.0, _FLOAT_MAX, "a finite number of 1 or more")
 
 
 def checked_delay(value: Any) -> float:
-    """Return what a backoff gave, in seconds; more than a hundred years is a hundred years.
+    """Return the seconds that a backoff returned, at most a hundred years.
 
     Raises:
-        InvalidMessage: it is no number, NaN, infinite or negative: no time at which to try again.
+        InvalidMessage: the value is not a number, or is NaN, infinite or negative.
     """
     seconds = _plain(value)
     if not isinstance(seconds, (bool, str)) and hasattr(seconds, "__float__"):
-        seconds = float(seconds)  # a Decimal, a number of numpy's
+        seconds = float(seconds)  # a Decimal, a numpy number
     if not is_seconds(seconds, 0.0, _FLOAT_MAX):
-        msg = f"backoff: it gave {shown(value)}, which is no time to wait: seconds of 0 or more, finite"
+        msg = f"backoff: it returned {shown(value)}, which is not a time to wait; return finite seconds of 0 or more"
         raise InvalidMessage(msg)
     return float(min(seconds, SECONDS_MAX))
 
@@ -58,11 +58,11 @@ class Backoff(Protocol):
     """The wait after each failed attempt."""
 
     def delay(self, attempt: int, rng: float) -> float:
-        """Give the seconds to wait after failed attempt number `attempt` (from 1); `rng` is uniform in [0, 1)."""
+        """Return the seconds to wait after failed attempt number `attempt` (from 1); `rng` is uniform in [0, 1)."""
 
 
 def _spread(seconds: float, jitter: float, rng: float) -> float:
-    """Shorten a wait by up to the share `jitter`, so that what failed together does not come back together."""
+    """Return a wait shortened by up to the share `jitter`, so that messages that failed together do not return together."""
     return seconds * (1.0 - jitter * rng)
 
 

@@ -1,6 +1,6 @@
 """Which handlers exist, how many workers each has and which are paused: the dispatcher's rules and their fold.
 
-Who runs on which thread is the actor's business; how messages are matched to workers is in `queue_rules.deliver`.
+Pure. Workers are started in `actors/workers`; how messages are matched to workers is in `events/queue/leasing`.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Handler:
 
     @property
     def parallelism(self) -> int:
-        """How many workers it should have."""
+        """How many workers the handler should have."""
         if self.scaled is not None:
             return self.scaled
         return self.registered.parallelism if self.adapted is None else self.adapted
 
     @property
     def has_grown(self) -> bool:
-        """Whether it has more workers than its minimum because it was pressed; what an operator set stays."""
+        """Whether it has grown above its minimum; a number that an operator set stays."""
         return self.scaled is None and self.registered.parallelism < self.parallelism <= self.registered.parallelism_max
 
 
@@ -66,14 +66,14 @@ class HandlersState:
 
 @attrs.frozen
 class Register:
-    """A host has a handler for a type."""
+    """Register a handler of the host."""
 
     event: ev.HandlerRegistered
 
 
 @attrs.frozen
 class Scale:
-    """Give a handler `parallelism` workers."""
+    """Set the number of workers of a handler."""
 
     type: str
     parallelism: int
@@ -81,7 +81,7 @@ class Scale:
 
 @attrs.frozen
 class Adapt:
-    """Let the number of an elastic handler's workers follow its backlog."""
+    """Set the number of workers of an elastic handler to follow its backlog."""
 
     type: str
     parallelism: int
@@ -89,7 +89,7 @@ class Adapt:
 
 @attrs.frozen
 class Configure:
-    """Change options of a handler; the host has checked them."""
+    """Change options of a handler, which the host has checked."""
 
     type: str
     changes: dict[str, Any]
@@ -104,13 +104,13 @@ class Pause:
 
 @attrs.frozen
 class Resume:
-    """Let deliveries of a type go on; of all where `type` is empty."""
+    """Resume deliveries of a type; of all where `type` is empty."""
 
     type: str
 
 
 def decide(state: HandlersState, command: Register | Scale | Adapt | Configure | Pause | Resume) -> list[ev.Event]:
-    """Give the facts that follow from one command; none where it changes nothing.
+    """Return the events that follow from one command; none where the command changes nothing.
 
     Raises:
         UnknownMessageType: no handler for the type to scale.
@@ -152,12 +152,12 @@ def _known(state: HandlersState, type_name: str) -> Handler:
 
 
 def _still_changed(known: Handler, event: ev.HandlerRegistered) -> dict[str, Any]:
-    """Return the operator's changes of those options that the code asks for as before."""
+    """Return the operator's changes of those options whose value in the code is the same as before."""
     return {name: value for name, value in known.changes.items() if _asked(known.registered, name) == _asked(event, name)}
 
 
 def _asked(registered: ev.HandlerRegistered, option: str) -> Any:
-    """Return what the code asked for, of an option that an operator can change."""
+    """Return the value in the code of an option that an operator can change."""
     match option:
         case "timeout_s":
             return registered.timeout_us
@@ -170,7 +170,7 @@ def _asked(registered: ev.HandlerRegistered, option: str) -> Any:
 
 
 def evolve(state: HandlersState, event: ev.Event) -> HandlersState:
-    """Fold one fact into the state (in place) and give it back."""
+    """Fold one event into the state in place, and return the state."""
     match event:
         case ev.HandlerRegistered():
             known = state.handlers.get(event.type)

@@ -1,6 +1,6 @@
-"""The dead letters as the fold of the queue's facts, and how they are searched.
+"""The dead letters as the fold of the queue's events, and the search in them.
 
-What becomes a dead letter, and what comes back, the queue decides (`queue_rules`); nothing is decided here.
+No decision is made here: what becomes a dead letter is in `outcomes`, what is replayed or purged in `replays`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ __all__ = [
 
 
 MESSAGE_CHARS = 300
-"""Of an exception's message, in a reason; all of it is beside it."""
+"""How much of an exception's message a reason shows; the record has all of it."""
 
 
 @attrs.define(eq=False)
 class Letter:
-    """One dead letter: the fact that made it, and the time of that."""
+    """One dead letter: the event that made it, and when that was decided."""
 
     event: ev.DeadLettered
     failed_us: int
@@ -56,17 +56,17 @@ class DeadLettersState:
 
 
 def death(event: ev.DeadLettered) -> Death:
-    """Give what tells this dead letter from others of the same message: when the attempt failed that made it, and which."""
+    """Return the identity of this death of the message: the attempt that failed, and when."""
     return Death(event.number, event.failures[-1].at_us if event.failures else 0, event.attempts)
 
 
 def letter_bytes(event: ev.DeadLettered) -> int:
-    """Return what a dead letter takes, with all its texts: an upper bound of its bytes on record."""
+    """Return an upper bound of the bytes that a dead letter takes on record, with all its texts."""
     return measure([event]).bytes
 
 
 def full_reason(event: ev.DeadLettered) -> str:
-    """Give the reason with the last exception's message, where it does not tell that already; on one line, and bounded."""
+    """Return the reason on one line, with the last exception's message where the reason lacks it, up to a bound."""
     message = " ".join(event.message.split())
     if not message or " ".join(event.reason.split()).endswith(message):
         return event.reason
@@ -75,7 +75,7 @@ def full_reason(event: ev.DeadLettered) -> str:
 
 
 def evolve(state: DeadLettersState, event: ev.Event, at_us: int) -> DeadLettersState:
-    """Fold one fact into the state (in place) and give it back. `at_us` is when the fact was decided."""
+    """Fold one event into the state in place, and return the state. `at_us`: when the event was decided."""
     match event:
         case ev.DeadLettered():
             state.letters[event.number] = Letter(event, at_us)
@@ -91,23 +91,23 @@ def evolve(state: DeadLettersState, event: ev.Event, at_us: int) -> DeadLettersS
 
 @attrs.frozen
 class Selection:
-    """Which dead letters are meant; all conditions that are given must hold."""
+    """Which dead letters are meant: those for which all given conditions hold."""
 
     id: str | None = None
     type: str | None = None
     reason: str | None = None
-    """Found anywhere in the reason or the exception's type or message, whatever the case."""
+    """Text found anywhere in the reason or the exception's type or message; upper and lower case are equal."""
     before_us: int | None = None
     older_than: int | None = None
-    """Only those that died before the dead letter of this number."""
+    """Only dead letters older than the one of this number."""
     limit: int | None = None
 
 
 def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
-    """Give the dead letters that are meant, newest first.
+    """Return the dead letters that are meant, newest first.
 
     Raises:
-        UnknownMessage: there is none of the number `older_than`, any more: who pages must not be given the first page again.
+        UnknownMessage: the dead letter `older_than` no longer exists; without this error, a pager would get the first page again.
     """
     if selection.older_than is not None and selection.older_than not in state.letters:
         msg = f"dead letter {selection.older_than} is no longer there, it was replayed or purged; begin again with the first page."
@@ -145,7 +145,7 @@ def _is_meant(letter: Letter, selection: Selection) -> bool:
 
 
 def replay_item(letter: Letter, *, reset_retries: bool) -> ReplayItem:
-    """Give a letter as the queue takes it back. Unless reset, its attempts stay counted: it has one more."""
+    """Return the item of a `Replay`. Unless reset, the attempts stay counted, and the message has one more."""
     event = letter.event
     if reset_retries:
         return ReplayItem(death(event), event.published, 0, [])
@@ -154,7 +154,7 @@ def replay_item(letter: Letter, *, reset_retries: bool) -> ReplayItem:
 
 @attrs.frozen
 class Stats:
-    """How many dead letters there are, of what and since when."""
+    """How many dead letters there are, by type and reason, and since when."""
 
     total: int
     by_type: dict[str, int]

@@ -1,6 +1,6 @@
-"""What outlives a message that has ended: its key for the length of a window, its result for who asked.
+"""What outlives a message that has ended: its key for the length of a window, and its result.
 
-Part of the queue's rules, and pure like them.
+Pure. Which attempt ends a message is in `outcomes`.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ __all__ = [
 
 T = TypeVar("T")
 FOR_ONE = 2
-"""So many go for one that comes, by number, so that what was once beyond the bound comes back within it."""
+"""How many are dropped for a new one at the bound by number: two, so that a lowered bound is reached again."""
 ROOM_MAX = 1_000
-"""So many make room for one at most, so that what is decided together stays bounded; those that come next make the rest."""
+"""How many are dropped for a new one at most, so that one decision stays bounded; later ones drop the rest."""
 Outcome: TypeAlias = "tuple[bytes, str, str]"
-"""A result: its value, or, where that is empty, the exception's type and message."""
+"""A result: its value, the exception's type, the exception's message. The last two are empty where there is a value."""
 
 
 def after_completion(state: QueueState, published: ev.Published, value: bytes, now_us: int, limits: Limits) -> list[ev.Event]:
-    """Keep what outlives a completed message: its key for the length of a window, its result for who asked for it."""
+    """Keep what outlives a completed message: its key for the length of a window, and its result if it was asked for."""
     events: list[ev.Event] = []
     extras = published.extras
     if extras is not None and extras.window_us and published.key is not None:
@@ -50,14 +50,14 @@ def after_completion(state: QueueState, published: ev.Published, value: bytes, n
 
 
 def result(state: QueueState, published: ev.Published, outcome: Outcome, now_us: int, limits: Limits) -> list[ev.Event]:
-    """Keep an ended message's (value, exception, message) where somebody asked; at the bound the oldest makes room."""
+    """Keep the result of an ended message if it was asked for; at a bound, the oldest results are dropped for it."""
     if published.extras is None or not published.extras.result_us:
         return []
     return results(state, [(published, outcome)], now_us, limits)
 
 
 def results(state: QueueState, endings: Iterable[tuple[ev.Published, Outcome]], now_us: int, limits: Limits) -> list[ev.Event]:
-    """As `result`, of messages that end together: each takes its room from the oldest that is kept then."""
+    """Keep the results of messages that end together, as `result` does for each in turn."""
     events: list[ev.Event] = []
     kept, size = len(state.results), state.results_bytes
     oldest = iter(state.results.values())
@@ -84,19 +84,19 @@ def results(state: QueueState, endings: Iterable[tuple[ev.Published, Outcome]], 
 
 
 def no_result(state: QueueState, published: ev.Published, fate: str, now_us: int, limits: Limits) -> list[ev.Event]:
-    """Tell who waits for its result that a message ended without being handled to the end."""
+    """Keep, as its result, that a message ended without being completed."""
     return result(state, published, without_result(fate), now_us, limits)
 
 
 def without_result(fate: str) -> Outcome:
-    """Give the outcome of a message that ended without being handled to the end."""
+    """Return the result of a message that ended without being completed."""
     return b"", f"perdure.{fate}", f"the message was {fate.lower()}"
 
 
 def excess(state: QueueState, limits: Limits, at_most: int) -> list[ev.Event]:
-    """Drop, some at a time, what is kept beyond a bound that was higher before, or was once passed.
+    """Drop up to `at_most` of what is kept beyond a bound: the bound was lowered.
 
-    The oldest go first; of dead letters the newest, where it is the newest that has no room.
+    The oldest are dropped first; with `drop_newest`, the newest dead letters.
     """
     n, size = len(state.results) - limits.results, state.results_bytes - limits.results_bytes
     sizes: Iterable[tuple[Any, int]] = ((ident, result_bytes(kept)) for ident, kept in state.results.items())
@@ -110,7 +110,7 @@ def excess(state: QueueState, limits: Limits, at_most: int) -> list[ev.Event]:
 
 
 def _beyond(kept: Iterable[tuple[T, int]], n: int, size: int, at_most: int) -> Iterator[T]:
-    """Give what must go so that `n` and `size` bytes are gone, some of it."""
+    """Return what to drop so that `n` items and `size` bytes are gone, up to `at_most`."""
     for item, took in islice(kept, max(0, at_most)):
         if n <= 0 and size <= 0:
             return

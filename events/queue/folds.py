@@ -1,6 +1,6 @@
-"""How each fact changes what the queue knows: `evolve`, one small function a fact.
+"""How each event changes the queue's state: `evolve`, one small function for each event class.
 
-No decision is made here: every fact is taken as given and cannot be refused. Decisions are in `queue_rules`.
+An event cannot be refused. Decisions are in `decisions`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["evolve", "evolve_all"]
 
 
 def evolve(state: QueueState, event: ev.Event) -> QueueState:
-    """Fold one fact, or a run of them, into the state (in place) and give it back. Facts of others change nothing here."""
+    """Fold one event, or a run, into the state in place, and return the state. Events of other actors change nothing."""
     fold = _FOLDS.get(event.__class__)
     if fold is not None:
         fold(state, event)
@@ -32,7 +32,7 @@ def evolve(state: QueueState, event: ev.Event) -> QueueState:
 
 
 def evolve_all(state: QueueState, events: Iterable[ev.Event]) -> None:
-    """Fold facts in order."""
+    """Fold events in order, in place."""
     for event in events:
         fold = _FOLDS.get(event.__class__)
         if fold is not None:
@@ -150,7 +150,10 @@ def _lease_expired(state: QueueState, event: ev.LeaseExpired) -> None:
 def _count_attempt(state: QueueState, message: Message, attempt: int, note: ev.FailureNote) -> None:
     unplace(state, message)
     message.attempts = message.settled = attempt
-    message.failures = [*(message.failures or ())[-31:], note]  # the last 32: a message retried for ever stays small
+    message.failures = [
+        *(message.failures or ())[-31:],
+        note,
+    ]  # the last 32, so that a message that is retried for ever stays small
 
 
 def _returned(state: QueueState, event: ev.Returned) -> None:

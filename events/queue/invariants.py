@@ -1,6 +1,6 @@
-"""What must be true of every recovered state, whatever happened before: looked at once, at each start.
+"""What must be true of every recovered state, whatever happened before; checked once at each start.
 
-That the state is the fold of the log is no business of this: it is how it came about. Nothing is mended here.
+The check sees the states alone, not the log. It repairs nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def contradictions(queue: QueueState, dead_letters: DeadLettersState) -> list[st
 
 
 def _dead_letters(queue: QueueState, dead_letters: DeadLettersState) -> Iterator[str]:
-    """A message is in exactly one place."""
+    """A message is live or dead, not both, and both states agree which."""
     letters = dead_letters.letters
     known = {(number, letter.event.published.id, letter.event.published.type) for number, letter in letters.items()}
     dead = {(number, entry.id, entry.type) for number, entry in queue.dead.items()}
@@ -40,7 +40,7 @@ def _dead_letters(queue: QueueState, dead_letters: DeadLettersState) -> Iterator
 
 
 def _counts(queue: QueueState) -> Iterator[str]:
-    """What was published is live, dead or ended; what is counted as out has a lease."""
+    """Every published message is live, dead or ended; every message that is counted as out has a lease."""
     total: Counter[str] = Counter()
     for counts in queue.by_type.values():
         total["published"] += counts.published
@@ -65,7 +65,7 @@ def _counts(queue: QueueState) -> Iterator[str]:
 
 
 def _one_at_a_time(queue: QueueState) -> Iterator[str]:
-    """One message of a key, and of a group, is out."""
+    """At most one message of a key, and of a group, is out."""
     keys: Counter[tuple[str, str]] = Counter()
     groups: Counter[str] = Counter()
     for message in queue.out():

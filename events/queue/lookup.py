@@ -1,6 +1,6 @@
-"""Where a message stands: what the queue knows of an id, alive or ended, at one look.
+"""Where a message stands: what the queue knows of an id, live or ended.
 
-Part of the queue's rules, and pure like them. How ids are remembered is in `remembering`.
+Pure. How ids are remembered is in `retention`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ __all__ = ["Lookup", "is_fate", "look_up"]
 
 LIVE = {Status.READY: "ready", Status.DELAYED: "delayed", Status.HELD: "held", Status.LEASED: "leased"}
 _LOST = "the message was "
-"""So begins what `ending_rules` keeps for those who wait for a message that was not handled to its end."""
+"""The result that `endings` keeps of a message that was not completed begins with this."""
 
 
 class Lookup(NamedTuple):
-    """What is known of an id; `message` only of one that lives."""
+    """What is known of an id; `message` only of a live one."""
 
     status: str
-    """One of `LIVE`, or `completed`, `dead`, `cancelled`, `expired`, `superseded`, `purged`, `ended` (nobody knows how), or
+    """One of `LIVE`, or `completed`, `dead`, `cancelled`, `expired`, `superseded`, `purged`, `ended` (it is unknown how), or
     `unknown`."""
     message: Message | None = None
     type: str = ""
     attempts: int = 0
     has_result: bool = False
     forgets: bool = False
-    """Ids of ended messages have been forgotten: an unknown one may be among them."""
+    """Some ids are forgotten: an unknown id may be one of them."""
 
 
 def is_fate(kept: ResultKept) -> bool:

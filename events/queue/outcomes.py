@@ -1,6 +1,6 @@
-"""What follows from what a holder reports: done, failed, given back, lost. Part of the queue's rules; pure like them.
+"""What follows from a holder's report: completed, failed, released, lost.
 
-Who gets a message, and when a lease has run out, is in `queue_rules`.
+Pure. Which messages are leased is in `leasing`, which leases have run out in `deadlines`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Events: TypeAlias = list[ev.Event]
 
 
 def current(state: QueueState, number: int, ident: str, attempt: int) -> Message | None:
-    """Give the message if exactly this attempt of it is out; the fencing check."""
+    """Return the message if exactly this attempt of it is out, else None: the fencing check."""
     if number not in state.leased:
         return None
     message = state.look(number)
@@ -38,7 +38,7 @@ def current(state: QueueState, number: int, ident: str, attempt: int) -> Message
 
 
 def _refuse(state: QueueState, report: Done | Fail, outcome: str) -> Events:
-    """A holder reports on a lease it no longer has: harmless if it was recorded before, else kept on record."""
+    """Return what follows from a report for a lease that is over: nothing if it was recorded before, else its refusal."""
     number, ident, attempt = report[:3]
     if state.has_ended(number, ident, attempt):
         return []
@@ -50,7 +50,7 @@ def _refuse(state: QueueState, report: Done | Fail, outcome: str) -> Events:
 
 
 def done(state: QueueState, report: Done, now_us: int, limits: Limits) -> Events:
-    """Complete the message, with what its handler published; a holder without the lease is refused on record."""
+    """Complete the message, and publish what its handler published; a report for a lease that is over is refused, on record."""
     message = current(state, report.number, report.id, report.attempt)
     if message is None:
         return _refuse(state, report, "completed")
@@ -63,14 +63,14 @@ def done(state: QueueState, report: Done, now_us: int, limits: Limits) -> Events
         events = [*accept(state, unknown(state, report.drafts), now_us, limits), *events]
         check_commit(measure(events), f"what message {report.id} completes with")
     except (DuplicateKey, PayloadTooLarge) as error:
-        # The completion and its messages are one; as they cannot be accepted, the attempt has failed.
+        # The completion and its messages are one commit. These cannot be accepted, so the attempt has failed.
         failure = Fail(report.number, report.id, report.attempt, f"perdure.{type(error).__name__}", str(error), "", 0)
         return fail(state, failure, now_us, limits)
     return events
 
 
 def complete_run(state: QueueState, run: DoneRun) -> Events | None:
-    """Complete many plain messages at once, if all are still out as they were handed out; else each needs a look of its own."""
+    """Complete plain messages at once if all are out under the leases reported; else return None, and each is decided alone."""
     numbers = run.numbers
     if all(map(is_, map(state.leased.get, numbers), run.lease_batches)) and len(set(numbers)) == len(numbers):
         return [CompletedRun(numbers)]
@@ -78,7 +78,7 @@ def complete_run(state: QueueState, run: DoneRun) -> Events | None:
 
 
 def fail(state: QueueState, report: Fail, now_us: int, limits: Limits) -> Events:
-    """Try the message again later, or bury it where that was the last time."""
+    """Try the message again later, or make it a dead letter after its last attempt."""
     message = current(state, report.number, report.id, report.attempt)
     if message is None or message.lease is None:
         return _refuse(state, report, "failed")
@@ -100,15 +100,15 @@ def fail(state: QueueState, report: Fail, now_us: int, limits: Limits) -> Events
 
 
 def expire_lease(state: QueueState, report: ExpireLease, now_us: int, limits: Limits) -> Events:
-    """Count an attempt whose holder is gone."""
+    """Count an attempt whose holder is gone; nothing follows where its lease is over."""
     message = current(state, report.number, report.id, report.attempt)
     return [] if message is None else _expire(state, message, report.reason, now_us, limits)
 
 
 def reassert_lease(state: QueueState, claim: ReassertLease, now_us: int, limits: Limits) -> Events:
-    """Put the lease of a delivery on record again, where the log has lost it: whoever runs it must be able to end it.
+    """Put the lease of a delivery on record again where the log has lost it, so that the report of its worker counts.
 
-    Nothing follows where the log knows better: the message has ended, or is out under a later lease.
+    Nothing follows where the message has ended, or is out under this lease or a later one.
     """
     message = state.look(claim.number)
     if message is None or message.published.id != claim.id:
@@ -119,14 +119,14 @@ def reassert_lease(state: QueueState, claim: ReassertLease, now_us: int, limits:
             return []
         events = _expire(state, message, "how it ended was lost with its frame", now_us, limits)
         if len(events) > 1:
-            return events  # it was the last one, or a newer message took its place
+            return events  # that was its last attempt, or a newer message took its place
     elif message.attempts >= claim.lease.attempt or not message.queue_part:
         return []
     return [*events, claim.lease]
 
 
 def _expire(state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, crashed: bool = False) -> Events:
-    """The attempt under way is lost and counts: back in line, or buried if that was the last."""
+    """Count the attempt as lost: the message is ready again, or a dead letter after its last attempt."""
     if message.lease is None:
         return []
     number, attempt = message.number, message.lease.attempt
@@ -141,7 +141,7 @@ def _expire(state: QueueState, message: Message, reason: str, now_us: int, limit
 
 
 def release(state: QueueState, report: Release, now_us: int, limits: Limits) -> Events:
-    """Put back what had not started."""
+    """Return a delivery that had not started to the queue; nothing follows where its lease is over."""
     message = current(state, report.number, report.id, report.attempt)
     return [] if message is None else _return(state, message, report.reason, now_us, limits)
 
@@ -159,7 +159,7 @@ def _return(
 
 
 def _newer(state: QueueState, message: Message) -> int:
-    """Give the number of the message that waits to take the place of this one, which is out; 0 for none."""
+    """Return the number of the waiting message that is to replace this one, which is out; 0: there is none."""
     published = message.published
     if published.key is None or published.dedup == "append":
         return 0
@@ -167,7 +167,7 @@ def _newer(state: QueueState, message: Message) -> int:
 
 
 def _dead_letter(state: QueueState, message: Message, reason: str, note: ev.FailureNote, traceback: str, limits: Limits) -> Events:
-    """Make a dead letter of the message; at the bound the oldest one makes room, on record."""
+    """Make a dead letter of the message; at a bound, others are purged for it, or the new one itself is."""
     failures = [*(message.failures or ()), note]
     dead_letter = ev.DeadLettered(
         message.number, message.published, reason, note.attempt, note.exception, note.message, traceback, failures
@@ -180,7 +180,7 @@ def _dead_letter(state: QueueState, message: Message, reason: str, note: ev.Fail
 
 
 def take_back(state: QueueState, orphan: Orphan, now_us: int, limits: Limits) -> Events:
-    """Take back what was out when its process died."""
+    """Take back a message that was out when its process died."""
     message = state.look(orphan.number) if orphan.number in state.leased else None
     if message is None:
         return []

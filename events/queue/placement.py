@@ -1,6 +1,6 @@
-"""Where a live message stands, and what its coming and going means for those that wait for it: keys, groups, slots.
+"""Where a live message stands: ready, delayed, held or leased; and which messages its end lets go on (keys, groups, slots).
 
-Called only while a fact is folded (`queue_folds`); nothing is decided here. Plain messages have it easier, see `plain`.
+Called only while an event is folded (`folds`); no decision is made here. Plain messages are in `plain_messages`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ READY, DELAYED, HELD, LEASED = Status.READY, Status.DELAYED, Status.HELD, Status
 
 
 def enter(state: QueueState, message: Message) -> None:
-    """Let a message in that is not plain, or comes back from the dead letters."""
+    """Add a message that is not plain, or is replayed."""
     published, number = message.published, message.number
     state.messages[number] = message
     state.ids.put(published.id, number)
@@ -39,7 +39,7 @@ def enter(state: QueueState, message: Message) -> None:
         else:
             first = group.head
             group.add(number)
-            if group.head != first:  # replayed: it goes back before those published after it, but for one that is out
+            if group.head != first:  # replayed: it stands before those published after it, but behind one that is out
                 _hold(state, state.messages[first])
     if published.key is not None and published.dedup != "append":
         holder = state.keys.setdefault((published.type, published.key), KeyHolder())
@@ -51,7 +51,7 @@ def enter(state: QueueState, message: Message) -> None:
 
 
 def _hold(state: QueueState, message: Message) -> None:
-    """Take out of line who is no longer first of its group."""
+    """Hold a ready message that is no longer the first of its group."""
     if message.queue_part:
         unplace(state, message)
         _set_status(state, message, HELD)
@@ -59,7 +59,7 @@ def _hold(state: QueueState, message: Message) -> None:
 
 
 def place(state: QueueState, message: Message) -> None:
-    """Let a waiting message stand where it belongs now."""
+    """Put a waiting message where it belongs now: delayed, held or ready."""
     published = message.published
     if message.due_us:
         state.delayed.add((message.due_us, message.number))
@@ -84,7 +84,7 @@ def place(state: QueueState, message: Message) -> None:
 
 
 def _takes_slot(state: QueueState, message: Message) -> bool:
-    """Give the message a slot of its key, or a place in the line for one."""
+    """Tell whether the message has a slot of its key; if not, it waits for one."""
     published = message.published
     limit = published.extras.key_parallelism if published.extras is not None else 0
     if not limit or published.key is None:
@@ -100,12 +100,12 @@ def _takes_slot(state: QueueState, message: Message) -> bool:
 
 
 def _turn(message: Message) -> tuple[int, int, int]:
-    """Give a message's place among those that wait for a slot."""
+    """Return the order of a message among those that wait for a slot."""
     return -message.published.priority, message.rank, message.number
 
 
 def _fill_slots(state: QueueState, published: ev.Published) -> None:
-    """Let those in line for a slot of a key have what has come free."""
+    """Give the free slots of a key to the messages that wait for them."""
     key = (published.type, published.key or "")
     slots = state.slots.get(key)
     if slots is None or published.extras is None:
@@ -119,7 +119,7 @@ def _fill_slots(state: QueueState, published: ev.Published) -> None:
 
 
 def restore(state: QueueState, message: Message) -> None:
-    """Let a waiting message of a snapshot stand where it belongs, once all that it may wait for are known."""
+    """Put a waiting message of a snapshot where it belongs, once all messages that it may wait for are known."""
     if message.published.expires_us:
         state.expiring.add((message.published.expires_us, message.number))
     place(state, message)
@@ -135,7 +135,7 @@ def _set_status(state: QueueState, message: Message, status: Status) -> None:
 
 
 def unplace(state: QueueState, message: Message) -> None:
-    """Take a message from where it stands, whatever that is."""
+    """Remove a message from where it stands, and from the counts and indexes of that status."""
     published = message.published
     counts = state.counts(published.type)
     status = message.status
@@ -179,7 +179,7 @@ def _not_alone(state: QueueState, message: Message) -> None:
 
 
 def lease_until(state: QueueState, message: Message, until_us: int) -> None:
-    """Let a message's lease end at a time; 0: at none, or it is over."""
+    """Set the time at which a message's lease ends; 0: it has no end, or is over."""
     if message.until_us:
         state.lease_ends.discard((message.until_us, message.number))
     message.until_us = until_us
@@ -188,7 +188,7 @@ def lease_until(state: QueueState, message: Message, until_us: int) -> None:
 
 
 def hand_out_one(state: QueueState, message: Message, lease: ev.Leased) -> None:
-    """Hand out a message that is in line, or was singled out of it just now."""
+    """Lease a message that is ready, or was promoted just now."""
     published, number = message.published, message.number
     counts = state.counts(published.type)
     counts.ready -= 1
@@ -211,7 +211,7 @@ def hand_out_one(state: QueueState, message: Message, lease: ev.Leased) -> None:
 
 
 def requeue(state: QueueState, message: Message) -> None:
-    """A message that was out waits again (unless a newer one of its key does: then its end follows in the same frame)."""
+    """Let a message that was out wait again; it is held where a newer one of its key waits, and then ends in the same frame."""
     published = message.published
     if published.expires_us:
         state.expiring.add((published.expires_us, message.number))
@@ -225,7 +225,7 @@ def requeue(state: QueueState, message: Message) -> None:
     if published.group is not None:
         group = state.groups[published.group]
         group.take_back(message.number)
-        if group.head != message.number:  # whoever was replayed before the one that was out comes before it now
+        if group.head != message.number:  # a message that was replayed while this one was out stands before it now
             _recheck(state, group.head)
     place(state, message)
     if published.extras is not None:
@@ -233,7 +233,7 @@ def requeue(state: QueueState, message: Message) -> None:
 
 
 def _recheck(state: QueueState, number: int) -> None:
-    """What a message was held for may be over."""
+    """Place a held message again: what it was held for may be over."""
     message = state.messages[number]
     if message.status is HELD:
         unplace(state, message)
@@ -241,7 +241,7 @@ def _recheck(state: QueueState, number: int) -> None:
 
 
 def end_message(state: QueueState, message: Message, attempt: int, fate: str = "") -> None:
-    """A message ends: forget it but for its id, and let in who waited for it. It completed or died, unless a `fate` is named."""
+    """End a message: keep only its id, and place messages that waited for it. `fate`: how it ended; empty: completed or dead."""
     published, number = message.published, message.number
     unplace(state, message)
     del state.messages[number]

@@ -1,6 +1,6 @@
-"""What happens to plain messages while facts are folded: many enter, are handed out and end at a time.
+"""Folds of plain messages, many at a time: they enter, are leased, and end.
 
-A plain message that becomes special is singled out here, and is `placing`'s from then on.
+A plain message that becomes special is promoted to a `Message` here; from then on it is handled in `placement`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ LEASED = Status.LEASED
 
 
 def ready_queue_of(state: QueueState, type_name: str) -> ReadyQueue:
-    """Give the line of a type, made at first use."""
-    line = state.ready_queues.get(type_name)
-    if line is None:
-        line = state.ready_queues[type_name] = ReadyQueue()
-    return line
+    """Return the ready queue of a type, created at first use."""
+    ready_queue = state.ready_queues.get(type_name)
+    if ready_queue is None:
+        ready_queue = state.ready_queues[type_name] = ReadyQueue()
+    return ready_queue
 
 
 def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str], payloads: list[bytes], size: int = -1) -> None:
-    """Let plain messages stand at the end of their line; `size`: bytes of all payloads, where they have been added up."""
+    """Add plain messages at the end of their ready queue. `size`: bytes of all payloads; below 0: not added up yet."""
     if size < 0:
         size = sum(map(len, payloads))
     n = len(payloads)
@@ -63,7 +63,7 @@ def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str
         if took < n:
             rest = rest[:took]
             size = sum(map(len, rest))
-        # A run of one is no run: so it does not matter whether it was read from the log by itself.
+        # A run of one id is stored as a plain id, so that it does not matter how the log was read.
         piece = [ids[done]] if took == 1 else ids if took == n else ids[done : done + took]
         state.ids.put_all(piece, first + done)
         block.add(first + done, piece, rest, size)
@@ -80,7 +80,7 @@ def _begin_block(state: QueueState, type_name: str, first: int) -> MessageBlock:
 
 
 def _seal(state: QueueState, block: MessageBlock) -> None:
-    """It takes no more; if nothing in it is live, it is over."""
+    """Close a block for new messages; if nothing in it is live, it is over."""
     del state.open_blocks[block.type]
     block.sealed = True
     if not block.live:
@@ -90,7 +90,7 @@ def _seal(state: QueueState, block: MessageBlock) -> None:
 
 
 def promote(state: QueueState, number: int) -> Message:
-    """Give a live message to be changed; a plain one is singled out, and leaves the line if it stood there."""
+    """Return a live message to be changed. A plain one becomes a `Message`, and leaves the ready queue if it was ready."""
     message = state.messages.get(number)
     if message is not None:
         return message
@@ -120,7 +120,7 @@ def promote(state: QueueState, number: int) -> Message:
 
 
 def lease(state: QueueState, numbers: range, until_us: int, retries: int, prefetched: bool) -> None:  # noqa: FBT001 - hot
-    """Hand out plain messages that are in line."""
+    """Lease plain messages that are ready."""
     while numbers:
         block = state.block_of(numbers[0])
         if block is None:
@@ -142,7 +142,7 @@ def lease(state: QueueState, numbers: range, until_us: int, retries: int, prefet
 
 
 def hand_out(state: QueueState, lease_batch: LeaseBatch) -> None:
-    """Let all of a flight be out."""
+    """Enter a lease batch as out."""
     state.leased.update(dict.fromkeys(lease_batch.numbers, lease_batch))
     if lease_batch.until_us:
         first = lease_batch.numbers[0]
@@ -151,7 +151,7 @@ def hand_out(state: QueueState, lease_batch: LeaseBatch) -> None:
 
 
 def _take_from_batch(state: QueueState, lease_batch: Any, n: int) -> None:
-    """Of a flight, `n` are no longer out as they went."""
+    """Take `n` messages out of a lease batch; the last one ends its deadline."""
     lease_batch.out -= n
     if not lease_batch.out and lease_batch.until_us:
         first = lease_batch.numbers[0]

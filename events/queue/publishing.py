@@ -1,6 +1,6 @@
-"""What follows from publishing: numbers, keys and their policies, bounds. Part of the queue's rules; pure like them.
+"""What follows from a publish: numbers, keys and their policies, bounds.
 
-What becomes of a message once it was accepted is in `outcome_rules`.
+Pure. Which publishes are decided together is in `publish_groups`; what ends a message is in `outcomes`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _key_of = attrgetter("key")
 
 
 def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) -> list[ev.Event]:
-    """Accept all drafts or none, within the bounds; an id that is known adds nothing."""
+    """Accept all drafts or none, within the bounds; a draft whose id is known adds nothing."""
     drafts = command.drafts
     if type(drafts) is DraftRun and command.fresh:
         size = drafts.size if drafts.size >= 0 else drafts.payload_bytes()
@@ -44,7 +44,7 @@ def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) ->
 
 
 def unknown(state: QueueState, drafts: Iterable[Draft]) -> list[Draft]:
-    """Give those whose id is not known, the first of each id."""
+    """Return the drafts whose id is unknown; where an id comes twice, the first."""
     ids = state.ids
     fresh = [draft for draft in drafts if draft.id not in ids]
     if state.past.count:
@@ -55,7 +55,7 @@ def unknown(state: QueueState, drafts: Iterable[Draft]) -> list[Draft]:
 
 
 def _check_doubt(state: QueueState, drafts: list[Draft]) -> None:
-    """Refuse what may have been published, handled and forgotten: ids that this system made before others that it has forgotten."""
+    """Refuse ids that may have been published, completed and forgotten: older than an id of the same run that is forgotten."""
     doubtful = tuple(draft.id for draft in drafts if state.past.may_have_been(draft.id))
     if doubtful:
         msg = (
@@ -84,7 +84,7 @@ def _check_room(state: QueueState, count: int, size: int, limits: Limits) -> Non
 
 
 def accept(state: QueueState, drafts: Sequence[Draft], now_us: int, limits: Limits) -> list[ev.Event]:
-    """Number the drafts and let newer messages take the place of waiting ones with the same key."""
+    """Number the drafts; a newer message supersedes a waiting one with the same key."""
     number = state.next_number
     if not any(map(_key_of, drafts)):
         return [ev.Published(n, *draft) for n, draft in enumerate(drafts, number)]
@@ -132,7 +132,7 @@ def _check_held(state: QueueState, draft: Draft, now_us: int) -> None:
 
 
 def live(state: QueueState, key: tuple[str, str]) -> tuple[int, str]:
-    """Give the number that waits under a key (or 0) and the id of the one that is out (or an empty string)."""
+    """Return the number of the message that waits under a key (or 0), and the id of the one that is out (or an empty string)."""
     holder = state.keys.get(key)
     if holder is None:
         return 0, ""

@@ -1,6 +1,6 @@
-"""How long the queue remembers what has ended: the last `finished_max` messages with how they ended, many more by their ids alone.
+"""How long the queue remembers ended messages: the last `finished_max` with how they ended, many more by their ids alone.
 
-So what is repeated is recognised. Called only while a fact is folded. A parcel is remembered, and forgotten, as one.
+So a repeated publish or report is recognised. Called only while an event is folded. A block is remembered and forgotten as a whole.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["close_block", "remember"]
 
 
 def remember(state: QueueState, number: int, ident: str, attempt: int) -> None:
-    """Keep an ended message's id for as long as there is room."""
+    """Remember an ended message; the oldest one makes room."""
     state.finished[number] = (ident, attempt)
     state.finished_order.append(number)
     state.finished_count += 1
@@ -25,7 +25,7 @@ def remember(state: QueueState, number: int, ident: str, attempt: int) -> None:
 
 
 def close_block(state: QueueState, block: MessageBlock) -> None:
-    """Of a parcel that is over, only the ids are still of use."""
+    """Drop the payloads of a block whose messages have all ended; its ids are remembered."""
     block.payloads = []
     state.finished_order.append(block)
     state.finished_count += block.n
@@ -58,7 +58,7 @@ def _forget(state: QueueState, number: int) -> None:
 def _forget_block(state: QueueState, block: MessageBlock) -> None:
     del state.blocks[block.first]
     state.block_index.drop(block)
-    # Those that were singled out are remembered by themselves.
+    # Promoted messages are remembered one by one.
     known = (state.messages, state.finished, state.dead)
     apart = {number for number in block.numbers if any(number in those for those in known)}
     state.past.add([ids for _, ids in block.chunks], block.n - len(apart))

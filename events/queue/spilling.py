@@ -1,6 +1,6 @@
-"""Payloads of plain messages that wait on the disk: which go there, which come back, and that little else is kept there.
+"""Payloads of plain messages on disk: which are spilled, which come back, and how little else the files keep.
 
-It changes no meaning: a state is the same wherever its payloads are. Files are the shelf's (`perdure.store.files.payload_spill`).
+Two states are equal wherever their payloads are. The files are in `store/files/payload_spill`.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 __all__ = ["compact", "release_payloads", "spill_block", "spill_excess", "spill_payloads"]
 
 SLACK_BYTES = 1 << 20
-"""The shelf may take up this much, and twice what is needed of it, before what is needed is moved together."""
+"""The files may take this much and twice the live bytes before the live payloads are moved together."""
 STEP_BYTES = 4 << 20
-"""So much is moved at a time."""
+"""Bytes that are moved in one step."""
 
 
 def spill_block(state: QueueState, block: MessageBlock) -> None:
-    """Put a parcel's payloads where they take no memory; where there is no room they stay."""
+    """Spill a block's payloads; where the disk has no room they stay in memory."""
     payloads = block.payloads
-    if isinstance(payloads, list):  # in which there is nothing any more of what has ended
+    if isinstance(payloads, list):  # the payloads of ended messages are gone from it already
         spill_payloads(state, block, payloads, sum(map(len, payloads)))
 
 
 def spill_payloads(state: QueueState, block: MessageBlock, payloads: list[bytes], live_bytes: int) -> None:
-    """Put payloads of a parcel on the disk, so many bytes of which are live; where there is no room they stay."""
+    """Spill payloads of a block, of which `live_bytes` are live; where the disk has no room they stay in memory."""
     if state.spill is None:
         return
     try:
@@ -42,7 +42,7 @@ def spill_payloads(state: QueueState, block: MessageBlock, payloads: list[bytes]
 
 
 def spill_excess(state: QueueState) -> None:
-    """Put on the shelf what is over the bound, those that come last first."""
+    """Spill payloads until those in memory are within the bound; the messages that are due last go first."""
     for block in reversed(state.blocks.values()):
         if state.payload_bytes - state.spilled_bytes <= state.resident_max:
             return
@@ -51,7 +51,7 @@ def spill_excess(state: QueueState) -> None:
 
 
 def release_payloads(state: QueueState, block: MessageBlock, positions: Sequence[int]) -> int:
-    """Take note that messages of a parcel have ended, or left it; gives how many bytes of payload that were."""
+    """Return the payload bytes of messages that end or leave a block, and take them off the count of spilled bytes."""
     size = block.bytes_of(positions)
     if block.is_spilled:
         block.spilled_bytes -= size
@@ -60,10 +60,10 @@ def release_payloads(state: QueueState, block: MessageBlock, positions: Sequence
 
 
 def compact(state: QueueState) -> bool:
-    """Where most of what is on the disk has ended, move on what has not, in a bounded step; tells whether there is more to move.
+    """Move live payloads together where most of the spilled ones have ended, one bounded step; return whether more is to be moved.
 
-    What fits into memory comes back there, up to half of what may be there, so that it need not go at once. Each byte is moved at
-    most once for a byte that has ended.
+    Payloads come back to memory up to half of its bound, so that they are not spilled again at once. Each byte is moved at most
+    once for each byte that has ended.
     """
     spill, moving = state.spill, state.moving
     if spill is None or spill.size <= 2 * state.spilled_bytes + SLACK_BYTES:
@@ -82,7 +82,7 @@ def compact(state: QueueState) -> bool:
             try:
                 _move(state, block)
             except OSError:
-                moving.clear()  # no room for it now: it stays where it is, and is tried again
+                moving.clear()  # the disk has no room now: the block stays where it is, and a later step tries again
                 return False
     return bool(moving)
 
@@ -101,7 +101,7 @@ def _move(state: QueueState, block: MessageBlock) -> None:
 
 
 def _live(state: QueueState, block: MessageBlock) -> list[bytes]:
-    """Give a parcel's payloads, in place of those that are not needed any more nothing."""
+    """Return a block's payloads, with empty bytes for those that are no longer needed."""
     if not block.head and not block.gone:
         return list(block.payloads[:])
     head, gone, leased, messages = block.head, block.gone, state.leased, state.messages

@@ -1,6 +1,6 @@
-"""What the queue knows: `QueueState`, and how to look something up in it.
+"""The state of the queue: `QueueState`, and how to find a message in it.
 
-How facts change it is in `queue_folds` (and, for where a message stands, in `placing`); decisions are in `queue_rules`.
+Only folds change it: see `folds`, `placement` and `plain_messages`. Decisions are in `decisions`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class KeyHolder:
 
 @attrs.define(eq=False)
 class KeySlots:
-    """The messages of one key whose type limits how many of a key may be out: who has a slot, and who waits for one."""
+    """The messages of one key of which a limited number may be out: those that have a slot, and those that wait for one."""
 
     taken: set[int] = attrs.field(factory=set)
     waiting: HeapSet[tuple[int, int, int]] = attrs.field(factory=HeapSet)
@@ -49,26 +49,26 @@ class KeySlots:
 
 
 class Dead(NamedTuple):
-    """What the queue knows of a dead letter."""
+    """What the queue keeps of a dead letter; the letter itself is in `dead_letters`."""
 
     id: str
     type: str
     death: Death | None = None
-    """Which of its deaths that was; None only while a snapshot is loaded, as its letter tells that."""
+    """Which of its deaths this is; None only while a snapshot is loaded."""
     bytes: int = 0
-    """What it takes on record; its letter tells that too."""
+    """The bytes that it takes on record."""
 
 
 @attrs.define
 class TypeCounts:
-    """How many live messages of one type stand where, and what became of all there ever were."""
+    """How many live messages of one type have each status, and how many of all that ever were ended in each way."""
 
     ready: int = 0
     delayed: int = 0
     held: int = 0
     in_flight: int = 0
     out: int = 0
-    """Of those in flight, the ones with the handler's own workers."""
+    """Messages in flight with the handler's own workers; the others are with manual consumers."""
     published: int = 0
     completed: int = 0
     failed: int = 0
@@ -84,75 +84,75 @@ class TypeCounts:
 
 @attrs.define(eq=False)
 class QueueState:
-    """The queue as the fold of its facts. Everything but what bounds its memory follows from the events alone."""
+    """The queue as the fold of its events. Everything but the bounds of its memory follows from the events alone."""
 
     finished_max: int = 65_536
-    """How many ended messages are remembered with how they ended, so that a repeated report of one is recognised."""
+    """How many ended messages are remembered with how they ended, so that a repeated report is recognised."""
     past: PastIds = attrs.field(factory=PastIds)
-    """The ids of those that ended before them, so that a repeated publish is."""
+    """The ids of messages that ended before those, so that a repeated publish is recognised."""
 
     spill: PayloadSpill | None = None
     resident_max: int = 0
-    """With a shelf: bytes of payload that are kept in memory. What is beyond waits on the shelf, which changes no meaning."""
+    """With a spill: bytes of payload that are kept in memory. Others wait on disk, which changes no meaning."""
     spilled_bytes: int = 0
-    """Bytes of live payloads that wait there ..."""
+    """Bytes of live payloads on disk."""
     has_spilled: bool = False
     """Some were put there."""
     moving: deque[MessageBlock] = attrs.field(factory=deque)
-    """... and the parcels whose payloads are to be moved on, so that little else is kept there (see `spilling`)."""
+    """Blocks on disk whose payloads are to be moved, so that the files keep little else (see `spilling`)."""
 
     next_number: int = 1
     messages: dict[int, Message] = attrs.field(factory=dict)
-    """Live messages that are not plain, or not any more."""
+    """Live messages that are not plain, or no longer."""
     blocks: dict[int, MessageBlock] = attrs.field(factory=dict)
-    """All others, and those of them that ended of late: by the first number of each parcel, in that order."""
+    """All other live messages, and plain ones that ended lately: by the first number of each block, in that order."""
     block_index: BlockIndex = attrs.field(factory=BlockIndex)
     open_blocks: dict[str, MessageBlock] = attrs.field(factory=dict)
-    """By type: the parcel that takes what is published next."""
+    """By type: the block that takes the next plain message."""
     plain: int = 0
-    """How many live messages are in parcels."""
+    """How many live messages are in blocks."""
     ids: IdIndex = attrs.field(factory=IdIndex)
     finished: dict[int, tuple[str, int]] = attrs.field(factory=dict)
     finished_order: deque[int | MessageBlock] = attrs.field(factory=deque)
-    """What has ended, in order: the numbers of single messages, and parcels of which all have."""
+    """What has ended, in order: numbers of messages, and blocks of which all messages have ended."""
     fates: dict[int, str] = attrs.field(factory=dict)
-    """How those of `finished` ended that neither completed nor died."""
+    """How messages of `finished` ended that neither completed nor became dead letters."""
     finished_count: int = 0
-    """How many messages that are."""
+    """How many messages `finished_order` stands for."""
     ready_queues: dict[str, ReadyQueue] = attrs.field(factory=dict)
     leased: dict[int, Message | LeaseBatch] = attrs.field(factory=dict)
     holders: dict[str, int] = attrs.field(factory=dict)
-    """Manual consumers' requests, and which message each has."""
+    """Request of a manual consumer to the number of its message."""
     reporting: set[int] = attrs.field(factory=set)
-    """Messages that are out and have told how far they are."""
+    """Numbers of messages that are out and have reported progress."""
     lease_batches: dict[int, LeaseBatch] = attrs.field(factory=dict)
-    """By first number: those with leases that end."""
+    """By first number: the lease batches whose leases end."""
     lease_ends: HeapSet[tuple[int, int]] = attrs.field(factory=HeapSet)
-    """(until_us, number) of each single message whose lease ends, (until_us, -first number) of each flight."""
+    """(until_us, number) of each `Message` whose lease ends, (until_us, -first number) of each lease batch."""
     delayed: HeapSet[tuple[int, int]] = attrs.field(factory=HeapSet)
     """(due_us, number)."""
     expiring: HeapSet[tuple[int, int]] = attrs.field(factory=HeapSet)
-    """(expires_us, number) of those that are not out."""
+    """(expires_us, number) of messages that are not out."""
     keys: dict[tuple[str, str], KeyHolder] = attrs.field(factory=dict)
     groups: dict[str, Group] = attrs.field(factory=dict)
     slots: dict[tuple[str, str], KeySlots] = attrs.field(factory=dict)
     quarantined: set[int] = attrs.field(factory=set)
     isolated: dict[str, HeapSet[int]] = attrs.field(factory=dict)
-    """By type: the suspects that are ready or out."""
+    """By type: the quarantined messages that are ready or out."""
     held_keys: OrderedDict[tuple[str, str], tuple[str, int]] = attrs.field(factory=OrderedDict)
-    """Keys held by a window after completion: the id of who had it, and until when."""
+    """Keys held by a window after completion: (id of the completed message, until_us)."""
     results: OrderedDict[str, ev.ResultKept] = attrs.field(factory=OrderedDict)
     results_bytes: int = 0
-    """Of their values and texts."""
+    """Bytes of the values and texts of all results."""
     retained: HeapSet[tuple[int, str, str]] = attrs.field(factory=HeapSet)
     """(until_us, id, "") for results and (until_us, type, key) for held keys."""
     paces: dict[str, int] = attrs.field(factory=dict)
-    """Type to the time at which its rate allows the next delivery."""
+    """Type to the time up to which its rate is used up."""
     ticks: dict[str, int] = attrs.field(factory=dict)
-    """Schedule to its last tick that is dealt with."""
+    """Schedule to the due time of its last tick that is done."""
     dead: OrderedDict[int, Dead] = attrs.field(factory=OrderedDict)
-    """By number, the oldest first; the letters themselves are with `dead_letters`. What gives up its oldest at a bound is an
-    OrderedDict: a dict finds its first only by passing all that were removed before it."""
+    """By number, the oldest first. What drops its oldest at a bound is an OrderedDict: a dict finds its first entry only by passing
+    all that were removed before it."""
     dead_bytes: int = 0
     by_type: dict[str, TypeCounts] = attrs.field(factory=dict)
     late_results: int = 0
@@ -160,27 +160,27 @@ class QueueState:
 
     @property
     def live(self) -> int:
-        """Messages that have not ended."""
+        """How many messages have not ended."""
         return len(self.messages) + self.plain
 
     @property
     def waiting(self) -> int:
-        """Live messages that are not out with a holder."""
+        """How many live messages are not out."""
         return len(self.messages) + self.plain - len(self.leased)
 
     def counts(self, type_name: str) -> TypeCounts:
-        """Give the counts of a type, made at first use."""
+        """Return the counts of a type, created at first use."""
         counts = self.by_type.get(type_name)
         if counts is None:
             counts = self.by_type[type_name] = TypeCounts()
         return counts
 
     def block_of(self, number: int) -> MessageBlock | None:
-        """Give the parcel in which a message is, or was."""
+        """Return the block that holds, or held, a message; None where there is none."""
         return self.block_index.get(number)
 
     def look(self, number: int) -> Message | None:
-        """Give a live message; of a plain one a copy, made up for who looks."""
+        """Return a live message, or None; of a plain one, a `Message` made for this call, which must not be changed."""
         message = self.messages.get(number)
         if message is not None:
             return message
@@ -195,12 +195,12 @@ class QueueState:
         return Message(block.published(number), number, number, queue_part=QueuePart.IN_ORDER)
 
     def by_id(self, ident: str) -> Message | None:
-        """Give the live message of an id, as `look` does."""
+        """Return the live message of an id, or None, as `look` does."""
         number = self.ids.get(ident)
         return self.look(number) if number else None
 
     def out(self) -> Iterator[Message]:
-        """Give all messages that are out, as `look` does, in the order they went."""
+        """Return all messages that are out, as `look` does, in the order they were leased."""
         for number, held in self.leased.items():
             if isinstance(held, Message):
                 yield held
@@ -208,7 +208,7 @@ class QueueState:
                 yield message
 
     def living(self) -> Iterator[Message]:
-        """Give all live messages, as `look` does, in no particular order."""
+        """Return all live messages, as `look` does, in no particular order."""
         yield from self.messages.values()
         for block in self.blocks.values():
             for number in block.numbers:
@@ -216,7 +216,7 @@ class QueueState:
                     yield message
 
     def has_ended(self, number: int, ident: str, attempt: int) -> bool:
-        """Tell whether it is remembered that exactly this attempt ended a message."""
+        """Tell whether exactly this attempt is remembered as the end of a message."""
         ended = self.finished.get(number)
         if ended is not None:
             return ended == (ident, attempt)
@@ -228,5 +228,5 @@ class QueueState:
 
 
 def is_quarantined(message: Message) -> bool:
-    """Tell whether a message may be what kills the process, so that it must run with nothing beside it."""
-    return message.crashes >= 2  # noqa: PLR2004 - one crash can be chance; who was there twice is watched
+    """Tell whether a message may be what kills its process, so that it must run alone."""
+    return message.crashes >= 2  # noqa: PLR2004 - one crash can be chance

@@ -1,6 +1,6 @@
-"""Which ticks of a schedule are due, and which of them are published: rules, pure like all here.
+"""Which ticks of a schedule are due, and which of them are published.
 
-When the next one comes is the schedule's own business (`after`); that each counts once is the queue's rule (`Tick`).
+Pure. The function `after` of a schedule returns its next tick; the queue decides that each tick counts once (`Tick`).
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 __all__ = ["MISSED_MAX", "TICK_PREFIX", "Due", "abandoned", "comes_too_early", "due", "is_set_back"]
 
 TICK_PREFIX = "every:"
-"""What the type of a schedule's own messages begins with; the schedule's name follows."""
+"""The message type of a schedule is this and the name of the schedule."""
 MISSED_MAX = 1_000
-"""Ticks made up for at once, where the policy is to make up for all; those before are passed over."""
+"""How many missed ticks are published at most where the policy is `all`; earlier ones are passed over."""
 SET_BACK_US = 3 * 3600 * 1_000_000
-"""By so much a clock may be put back, as at a wrong change to winter time, for a schedule to wait for the old time."""
+"""A schedule waits for the old time where its clock is put back by up to this, as by a wrong change to winter time."""
 WALK_MAX = 4 * MISSED_MAX
-"""Ticks looked at in one go; a schedule may be far denser at one time than at another."""
+"""How many ticks are looked at in one go; a schedule may be far denser at one time than at another."""
 
 
 @attrs.frozen
 class Due:
-    """One tick that is due; `publish`: with its message, else it is only passed over."""
+    """One tick that is due; `publish`: whether its message is published, or the tick is passed over."""
 
     due_us: int
     publish: bool
 
 
 def due(after: Callable[[int], int], last_us: int, now_us: int, *, missed: str, started_us: int) -> tuple[list[Due], int]:
-    """Give the ticks that are due, in their order, and the time of the next one.
+    """Return the due ticks in order, and the time of the next tick.
 
     Args:
-        after: gives the first tick after a time.
-        last_us: the last one that is dealt with.
+        after: returns the first tick after a time.
+        last_us: the last tick that is done.
         now_us: the time.
-        missed: of ticks that nothing was running for, publish the `last`, `all` or `none`.
-        started_us: when the process began: one tick alone may be just late, unless it was due before that.
+        missed: of the ticks during which nothing ran, publish the `last`, `all` or `none`.
+        started_us: when the process began. A single tick that was due since then is late, not missed.
     """
     times, next_us = _latest(after, last_us, now_us)
     if len(times) == 1 and times[0] >= started_us:
@@ -52,9 +52,9 @@ def due(after: Callable[[int], int], last_us: int, now_us: int, *, missed: str, 
 
 
 def _latest(after: Callable[[int], int], last_us: int, now_us: int) -> tuple[list[int], int]:
-    """Give the last ticks up to now, at most `MISSED_MAX`, and the next one; what it costs does not grow with how many there were.
+    """Return the last ticks up to now, at most `MISSED_MAX`, and the next one, in a time that does not grow with their number.
 
-    Where to begin is guessed by the gap between the next two ticks, and looked for where the schedule is uneven.
+    The start is estimated from the gap between the next two ticks, and searched where the schedule is uneven.
     """
     next_us = after(max(last_us, now_us))
     if last_us >= now_us:
@@ -78,7 +78,7 @@ def _latest(after: Callable[[int], int], last_us: int, now_us: int) -> tuple[lis
 
 
 def _walk(after: Callable[[int], int], start_us: int, now_us: int) -> list[int] | None:
-    """Give the ticks after a time up to now; None where there are more than are worth looking at."""
+    """Return the ticks after a time up to now; None where there are more than `WALK_MAX`."""
     times: list[int] = []
     tick_us = after(start_us)
     while tick_us <= now_us:
@@ -90,7 +90,7 @@ def _walk(after: Callable[[int], int], start_us: int, now_us: int) -> list[int] 
 
 
 def abandoned(state: QueueState, handled: Collection[str]) -> Iterator[str]:
-    """Give the ids of live ticks whose schedule has no handler any more: nothing would ever take them."""
+    """Return the ids of live ticks whose schedule has no handler any more, so that nothing would ever handle them."""
     types = {name for name, counts in state.by_type.items() if name.startswith(TICK_PREFIX) and _waiting(counts)}
     types -= set(handled)
     if not types:
@@ -111,10 +111,10 @@ def _waiting(counts: TypeCounts) -> int:
 
 
 def is_set_back(last_us: int, now_us: int) -> bool:
-    """Tell whether a schedule goes on from now, as cron does from three hours on; else it waits for its last tick."""
+    """Tell whether a schedule goes on from now, as cron does where its clock is put back by three hours or more."""
     return last_us - now_us > SET_BACK_US
 
 
 def comes_too_early(state: QueueState, tick: Tick) -> bool:
-    """Tell whether the tick before this one is not dealt with: it was lost with a journal, and both will be sent again in order."""
+    """Tell whether the tick before this one is not done: a journal lost it, and both will be sent again in order."""
     return state.ticks.get(tick.schedule, 0) < tick.after_us

@@ -1,5 +1,8 @@
-"""Data structures of the queue's state, each of which knows nothing of rules.
+"""Data structures of the queue's state. None of them knows a rule.
 
-`ready_queue` orders ready messages, `message_block` keeps plain messages together, `block_index` finds a block, `heap_set` holds
-deadlines, `group` and `id_index` find messages, `past_ids` remembers ids that ended, `spilling` moves payloads to disk and back.
+`message` is one live message, `message_block` keeps plain messages together, `ready_queue` orders ready messages. `block_index` and
+`id_index` find messages by number and by id, `past_ids` remembers ids of ended messages, `group` holds the messages of a group,
+`heap_set` holds deadlines.
+
+Not here: when any of these changes (`queue/folds`).
 """

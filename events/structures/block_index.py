@@ -1,7 +1,7 @@
-"""Which parcel a number is in: `BlockIndex`.
+"""The block that a message number is in: `BlockIndex`.
 
-A data structure only. Parcels of several types interleave, as numbers are given to all types in turn; each stretch of one costs a
-few bytes, and those of parcels that are gone take no room for long.
+Blocks of several types interleave, as all types share one count of numbers. Each stretch of a block takes a few bytes, and those
+of removed blocks are dropped soon.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["BlockIndex", "stretches"]
 
 SLACK = 16
-"""Stretches of parcels that are gone, beyond as many as there are others."""
+"""How many more stretches of removed blocks are kept than of others."""
 
 
 class BlockIndex:
-    """Stretches of numbers in order, and whose each is; what lies within one and is not its parcel's is nobody's."""
+    """Stretches of numbers in order, and the block of each. A number within a stretch may belong to no block."""
 
     __slots__ = ("_blocks", "_firsts", "_stale")
 
@@ -33,23 +33,23 @@ class BlockIndex:
         self._stale = 0
 
     def __len__(self) -> int:
-        """Count the stretches, those of parcels that are gone included."""
+        """Return the number of stretches, with those of removed blocks."""
         return len(self._blocks)
 
     def add(self, first: int, block: MessageBlock) -> None:
-        """Enter a stretch of a parcel, from a number on that is above all that were entered."""
+        """Add a stretch of a block; `first` is above all numbers added before."""
         if not self._blocks or self._blocks[-1] is not block:
             self._firsts.append(first)
             self._blocks.append(block)
 
     def get(self, number: int) -> MessageBlock | None:
-        """Give the parcel that a number is in."""
+        """Return the block that a number is in, or None."""
         i = bisect_right(self._firsts, number) - 1
         block = self._blocks[i] if i >= 0 else None
         return block if block is not None and block.position(number) >= 0 else None
 
     def drop(self, block: MessageBlock) -> None:
-        """Forget a parcel."""
+        """Remove a block."""
         for first in stretches(block):
             i = bisect_right(self._firsts, first) - 1
             if i >= 0 and self._blocks[i] is block:
@@ -63,7 +63,7 @@ class BlockIndex:
 
 
 def stretches(block: MessageBlock) -> Iterator[int]:
-    """Give the first number of each row of numbers in a parcel."""
+    """Return the first number of each stretch of consecutive numbers in a block."""
     yield block.first
     if not isinstance(block.numbers, range):
         yield from (number for before, number in pairwise(block.numbers) if number != before + 1)

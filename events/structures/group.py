@@ -1,6 +1,6 @@
-"""The live messages of one group: in the order of their numbers, but for the one that is out, which is first.
+"""The live messages of one group: the one that is out comes first, the others in the order of their numbers.
 
-A data structure only; what stands where because of it is in `placing`.
+Which messages are held because of it is in `queue/placement`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Group"]
 
 
 class Group:
-    """Whose turn it is costs nothing to tell, and to come or go O(log n), from wherever."""
+    """The message whose turn it is, in constant time; adding or removing any message takes O(log n)."""
 
     __slots__ = ("_rest", "out")
 
@@ -26,37 +26,37 @@ class Group:
         self._rest: HeapSet[int] = HeapSet()
 
     def __len__(self) -> int:
-        """Count its messages."""
+        """Return the number of messages."""
         return len(self._rest) + (self.out != 0)
 
     def __iter__(self) -> Iterator[int]:
-        """Give the numbers of all, in their order."""
+        """Return all numbers in order."""
         if self.out:
             yield self.out
         yield from self._rest
 
     @property
     def head(self) -> int:
-        """The one whose turn it is. Raises IndexError where there is none."""
+        """The message whose turn it is. Raises IndexError where there is none."""
         return self.out or self._rest.first
 
     def add(self, number: int) -> None:
-        """Let a message in that is not out."""
+        """Add a message that is not out."""
         self._rest.add(number)
 
     def let_out(self, number: int) -> None:
-        """A message of it goes out."""
+        """Mark a message as out."""
         self._rest.discard(number)
         self.out = number
 
     def take_back(self, number: int) -> None:
-        """A message of it that was out waits again."""
+        """Let a message that was out wait again."""
         if self.out == number:
             self.out = 0
         self._rest.add(number)
 
     def remove(self, number: int) -> None:
-        """A message of it has ended."""
+        """Remove a message that has ended."""
         if self.out == number:
             self.out = 0
         else:

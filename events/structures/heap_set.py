@@ -1,6 +1,6 @@
-"""A set that knows its smallest member: `HeapSet`, for deadlines and for whatever leaves in an order other than it came.
+"""A set that knows its smallest member: `HeapSet`, for deadlines and for other members that leave out of order.
 
-A data structure only. What is discarded takes no room: stale entries never outnumber the members by more than `SLACK`.
+Discarded members take little room: stale entries never outnumber the members by more than `SLACK`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ __all__ = ["SLACK", "HeapSet"]
 T = TypeVar("T")
 
 SLACK = 32
-"""Stale entries that are left in the heap however few members there are."""
+"""How many stale entries may stay in the heap, however few members there are."""
 
 
 class HeapSet(Generic[T]):
-    """Members that can be compared with each other; adding and discarding one costs O(log n), wherever it stands."""
+    """Members that can be compared with each other; adding or discarding any of them takes O(log n)."""
 
     __slots__ = ("_members", "heap")
 
     def __init__(self) -> None:
         self._members: set[T] = set()
         self.heap: list[Any] = []
-        """All members, and stale entries, of which the first is none: the least member is always in front. Only to be looked at."""
+        """All members and some stale entries; the first entry is the least member, never a stale one. To be read only."""
 
     def __len__(self) -> int:
-        """Count the members."""
+        """Return the number of members."""
         return len(self._members)
 
     def __contains__(self, member: T) -> bool:
@@ -38,7 +38,7 @@ class HeapSet(Generic[T]):
         return member in self._members
 
     def __iter__(self) -> Iterator[T]:
-        """Give all members, the least first."""
+        """Return all members, the least first."""
         return iter(sorted(self._members))  # type: ignore[type-var]
 
     @property
@@ -48,7 +48,7 @@ class HeapSet(Generic[T]):
         return least
 
     def add(self, member: T) -> None:
-        """Enter a member; one that is there already stays as it is."""
+        """Add a member; nothing changes where it is one already."""
         if member not in self._members:
             self._members.add(member)
             heappush(self.heap, member)
@@ -66,13 +66,13 @@ class HeapSet(Generic[T]):
             heapify(heap)
 
     def ascending(self) -> Iterator[T]:
-        """Give the members in order without sorting them all: the first n cost O(n log n). Not to be changed meanwhile."""
+        """Return the members in order without sorting all: the first n take O(n log n). The set must not change meanwhile."""
         heap, members = self.heap, self._members
         frontier = [(heap[0], 0)] if heap else []
         before: Any = None
         while frontier:
             entry, i = heappop(frontier)
-            # One that was discarded and came back stands there twice; equal entries follow each other.
+            # A member that was discarded and added again has two entries; equal entries follow each other.
             if entry in members and (before is None or entry != before):
                 before = entry
                 yield entry

@@ -1,6 +1,6 @@
-"""Which number a message's id stands for: one by one for ids of any kind, in runs for those that perdure made in a row.
+"""The number that a message id stands for: single entries for ids of any kind, runs for ids that perdure made in a row.
 
-A data structure only; how ids are made is in `perdure.publishing.message_ids`, how long they are remembered a rule of the queue.
+Not here: how ids are made (`perdure.publishing.message_ids`) and how long they are remembered (`queue/retention`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["IdIndex", "IdRun"]
 
 PREFIX_CHARS = 24
-"""Of a UUID's 36 characters: all but the last group, which counts up."""
+"""Of a UUID's 36 characters: all but the last group, which is the counter."""
 RUN_PART = slice(14, 23)
-"""What all ids of one run of a system share."""
+"""The characters that all ids of one run of a system share."""
 
 
 class IdRun(Sequence[str]):
-    """Ids of one moment that count up from `start`: `prefix` and twelve hexadecimal digits each."""
+    """Ids made at one moment that count up from `start`: each is `prefix` and twelve hexadecimal digits."""
 
     __slots__ = ("n", "prefix", "start")
 
@@ -31,7 +31,7 @@ class IdRun(Sequence[str]):
         self.n = n
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return the number of ids."""
         return self.n
 
     @overload
@@ -41,7 +41,7 @@ class IdRun(Sequence[str]):
     def __getitem__(self, index: slice) -> IdRun: ...
 
     def __getitem__(self, index: int | slice) -> str | IdRun:
-        """Give one id, or a part of the run."""
+        """Return one id, or a part of the run."""
         if isinstance(index, slice):
             start, stop, _ = index.indices(self.n)
             return IdRun(self.prefix, self.start + start, max(0, stop - start))
@@ -50,31 +50,31 @@ class IdRun(Sequence[str]):
         return f"{self.prefix}{self.start + index:012x}"
 
     def __iter__(self) -> Iterator[str]:
-        """Give the ids in order."""
+        """Return the ids in order."""
         return iter(self.strings())
 
     def strings(self) -> list[str]:
-        """Give all ids as strings."""
+        """Return all ids as strings."""
         prefix = self.prefix
         return [f"{prefix}{i:012x}" for i in range(self.start, self.start + self.n)]
 
     def goes_on_with(self, other: Sequence[str]) -> bool:
-        """Tell whether `other` is the rest of a longer run."""
+        """Tell whether `other` continues this run."""
         return type(other) is IdRun and other.prefix == self.prefix and other.start == self.start + self.n
 
 
 class IdIndex:
-    """Ids to numbers. A run costs as much as one id, however long it is."""
+    """Ids to numbers. A run takes as much room as one id, however long it is."""
 
     __slots__ = ("_runs", "_single")
 
     def __init__(self) -> None:
         self._single: dict[str, int] = {}
         self._runs: dict[str, tuple[list[int], list[tuple[IdRun, int]]]] = {}
-        """By what their ids share: the counters at which runs start, in order, and beside each the run and its first number."""
+        """By the characters that ids share: the counters at which runs start, in order; beside each, its run and first number."""
 
     def get(self, ident: str) -> int:
-        """Give the number of an id; 0 where it is not known."""
+        """Return the number of an id; 0 where it is unknown."""
         number = self._single.get(ident, 0)
         return number or (self._in_runs(ident) if self._runs else 0)
 
@@ -98,12 +98,12 @@ class IdIndex:
         return number + offset if offset < run.n and run[offset] == ident else 0
 
     def put(self, ident: str, number: int) -> None:
-        """Enter one id."""
+        """Add one id."""
         self._single[ident] = number
 
     def put_all(self, ids: Sequence[str], first: int) -> None:
-        """Enter ids whose numbers count up from `first`."""
-        if type(ids) is not IdRun:  # quicker than to ask whether it is an instance, as sequences are abstract
+        """Add ids whose numbers count up from `first`."""
+        if type(ids) is not IdRun:  # faster than isinstance, as Sequence is abstract
             self._single.update(zip(ids, range(first, first + len(ids)), strict=True))
             return
         starts, runs = self._runs.setdefault(ids.prefix[RUN_PART], ([], []))
@@ -112,12 +112,12 @@ class IdIndex:
         runs.insert(i, (ids, first))
 
     def drop(self, ident: str, number: int) -> None:
-        """Forget one id, unless it stands for another message by now."""
+        """Remove one id, unless it stands for another message by now."""
         if self._single.get(ident) == number:
             del self._single[ident]
 
     def drop_run(self, ids: IdRun, first: int) -> None:
-        """Forget a run that was entered as such, or piece by piece. Those of its ids that were also entered one by one are kept."""
+        """Remove a run that was added whole or in pieces. Ids of it that were also added one by one stay."""
         part = ids.prefix[RUN_PART]
         starts, runs = self._runs.get(part, ([], []))
         i, end = bisect_left(starts, ids.start), bisect_left(starts, ids.start + ids.n)

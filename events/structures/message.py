@@ -1,6 +1,6 @@
-"""A live message as the queue holds it: what was published, plus what happened to it since.
+"""A live message as the queue holds it: what was published, and what happened to it since.
 
-Only data lives here; `queue_state` changes it, and only while folding an event.
+Only folds change it (`queue/folds`, `queue/placement`).
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ __all__ = ["Message", "QueuePart", "Status"]
 
 
 class Status(IntEnum):
-    """Where a live message stands."""
+    """The status of a live message."""
 
     READY = 0
-    """In line for its handler."""
+    """In the ready queue of its type."""
     DELAYED = 1
-    """Waits for a time: a delay, a schedule or a retry."""
+    """Waits for its due time: a delay or a retry."""
     HELD = 2
     """Waits for another message to end: of its key, or before it in its group."""
     LEASED = 3
-    """Out with a holder."""
+    """Out: leased to a worker or a manual consumer."""
 
 
 class QueuePart(IntEnum):
-    """Which part of a lane holds a ready message."""
+    """Which part of a priority level holds a ready message."""
 
     NONE = 0
     IN_ORDER = 1
@@ -39,7 +39,7 @@ class QueuePart(IntEnum):
 
 @attrs.define(eq=False, slots=True)
 class Message:
-    """One live message. `rank` is its place among those of equal priority: its number, or that of the one it replaced."""
+    """One live message. `rank` orders messages of equal priority: its number, or the rank of the message that it superseded."""
 
     published: Published
     number: int
@@ -56,4 +56,4 @@ class Message:
     note: str = ""
     failures: list[FailureNote] | None = None
     settled: int = 0
-    """The last attempt whose outcome is recorded: a repeated report of it is harmless."""
+    """The last attempt whose outcome is recorded; a repeated report of it changes nothing."""

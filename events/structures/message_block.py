@@ -1,8 +1,8 @@
-"""Plain messages of one type, kept together: `MessageBlock`; and those of them that were handed out together: `LeaseBatch`.
+"""Plain messages of one type, kept together: `MessageBlock`; and those that were leased together: `LeaseBatch`.
 
-Nearly all messages have no key, group, time or priority of their own and end at their first attempt. In parcels they cost a
-few bytes each, and are folded many at a time. As soon as one of them is special it is singled out (`singling`) and lives on as
-a `Message`. Only data lives here; folding changes it.
+Nearly all messages have no key, group, time or priority of their own and end at their first attempt. In blocks they take a
+few bytes each, and are folded many at a time. A plain message that becomes special is promoted to a `Message`
+(`queue/plain_messages`). Only folds change these classes.
 """
 
 from __future__ import annotations
@@ -25,52 +25,52 @@ Payloads: TypeAlias = "list[bytes] | Sequence[bytes]"
 
 
 class PayloadSpill(Protocol):
-    """Where payloads wait that would take too much memory; reading them again is its business."""
+    """Where payloads are put that would take too much memory."""
 
     @property
     def size(self) -> int:
-        """Bytes that it takes up on the disk, with what is no longer needed and lies beside what is."""
+        """Bytes that it takes on disk, with payloads that are no longer needed."""
 
     def put(self, payloads: list[bytes]) -> Sequence[bytes]:
-        """Take payloads, and give what stands for them. Raises OSError where it cannot."""
+        """Store payloads, and return a sequence that reads them. Raises OSError where the disk has no room."""
 
     def sparse(self, live: Sequence[tuple[Payloads, int]]) -> list[bool]:
-        """Tell which of all that was put, each with the bytes of it still needed, lie where most is not.
+        """Tell which of the stored sequences lie in files of which most is no longer needed.
 
-        What is put later lies elsewhere.
+        `live` has all stored sequences, each with the bytes of it that are still needed. Later ones go to other files.
         """
 
 
 BLOCK_MESSAGES = 1000
-"""A parcel takes no more messages than this ..."""
+"""How many messages a block takes at most."""
 BLOCK_BYTES = 1 << 20
-"""... and none once its payloads have this size. Both depend on the facts alone, not on how many are folded at a time."""
+"""A block takes no more once its payloads have this size. Where it ends depends on the events alone, not on how they are folded."""
 
 
 @attrs.define(eq=False, slots=True)
 class MessageBlock:
-    """Plain messages in the order of their numbers: those of other types, or that are not plain, may have numbers in between."""
+    """Plain messages in the order of their numbers. Messages of other types, or special ones, may have numbers in between."""
 
     first: int
     type: str
     numbers: range | array[int] = range(0)
-    """A range for as long as they are in a row."""
+    """A range for as long as they are consecutive."""
     payloads: Payloads = attrs.field(factory=list)
     chunks: list[tuple[int, Sequence[str]]] = attrs.field(factory=list)
-    """The ids: pieces of the row, each with the place of its first."""
+    """The ids in pieces, each with the position of its first."""
     size: int = 0
-    """Bytes of all payloads that were ever in it."""
+    """Bytes of all payloads that were ever added."""
     head: int = 0
-    """All before this place have left the line ..."""
+    """All messages before this position have left the ready queue."""
     gone: set[int] = attrs.field(factory=set)
-    """... and of those behind it, these."""
+    """The positions from `head` on whose messages have left it."""
     live: int = 0
-    """How many have not ended and were not singled out."""
+    """How many have not ended and were not promoted."""
     n: int = 0
     sealed: bool = False
-    """It takes no more."""
+    """It takes no more messages."""
     spilled_bytes: int = 0
-    """Bytes of live payloads that are on the shelf."""
+    """Bytes of live payloads that are on disk."""
 
     @property
     def end(self) -> int:
@@ -79,16 +79,16 @@ class MessageBlock:
 
     @property
     def rank(self) -> int:
-        """The number of the first that is still in line."""
+        """The number of the first message that is still in the ready queue."""
         return self.numbers[self.head]
 
     @property
     def full(self) -> bool:
-        """Whether it can take no more."""
+        """Whether it can take no more messages."""
         return self.n >= BLOCK_MESSAGES or self.size >= BLOCK_BYTES
 
     def room(self, payloads: list[bytes]) -> int:
-        """Give how many of these fit in."""
+        """Return how many of these payloads fit in."""
         most = min(BLOCK_MESSAGES - self.n, len(payloads))
         size = self.size + sum(map(len, payloads[:most]))
         while most > 1 and size - len(payloads[most - 1]) >= BLOCK_BYTES:
@@ -97,7 +97,7 @@ class MessageBlock:
         return most
 
     def position(self, number: int) -> int:
-        """Give the place of a number; -1 where it is none of this parcel's."""
+        """Return the position of a number; -1 where the number is not in this block."""
         numbers = self.numbers
         if isinstance(numbers, range):
             i = number - self.first
@@ -106,14 +106,14 @@ class MessageBlock:
         return i if i < self.n and numbers[i] == number else -1
 
     def positions(self, numbers: Iterable[int]) -> list[int]:
-        """Give the places of numbers that are all of this parcel."""
+        """Return the positions of numbers, all of which are in this block."""
         if isinstance(self.numbers, range):
             first = self.first
             return [number - first for number in numbers]
         return list(map(self.position, numbers))
 
     def row(self, i: int, most: int) -> int:
-        """Give how many numbers from place `i` on are in a row, up to `most`."""
+        """Return how many numbers from position `i` on are consecutive, up to `most`."""
         numbers = self.numbers
         most = min(most, self.n - i)
         if isinstance(numbers, range) or numbers[i + most - 1] - numbers[i] == most - 1:
@@ -122,7 +122,7 @@ class MessageBlock:
         return next(k for k in range(1, most) if numbers[i + k] != first + k)
 
     def add(self, first: int, ids: Sequence[str], payloads: list[bytes], size: int) -> None:
-        """Put messages at the end, whose numbers are in a row from `first` on, and whose payloads have this size together."""
+        """Add messages at the end: their numbers count up from `first`, and their payloads have `size` bytes together."""
         offset, last = self.chunks[-1] if self.chunks else (0, ())
         numbers, n = self.numbers, len(payloads)
         in_a_row = not self.n or first == numbers[-1] + 1
@@ -150,14 +150,14 @@ class MessageBlock:
         self.numbers.extend(more)
 
     def blank(self, positions: Iterable[int]) -> None:
-        """Let go the payloads of messages that have ended or are no longer this parcel's."""
+        """Drop the payloads of messages that have ended or were promoted."""
         payloads = self.payloads
         if isinstance(payloads, list):
             for i in positions:
                 payloads[i] = b""
 
     def id_of(self, i: int) -> str:
-        """Give a message's id."""
+        """Return the id of a message."""
         for offset, ids in reversed(self.chunks):
             if i >= offset:
                 return ids[i - offset]
@@ -169,25 +169,25 @@ class MessageBlock:
         return not isinstance(self.payloads, list)
 
     def bytes_of(self, positions: Iterable[int]) -> int:
-        """Give how many bytes the payloads at these places have together."""
+        """Return the bytes of the payloads at these positions."""
         payloads: Any = self.payloads
         if isinstance(payloads, list):
             return sum([len(payloads[i]) for i in positions])
         return sum(map(payloads.length, positions))
 
     def has_left(self, i: int) -> bool:
-        """Tell whether a message is no longer in line."""
+        """Tell whether a message has left the ready queue."""
         return i < self.head or i in self.gone
 
     def leave(self, i: int) -> None:
-        """Take a message out of line."""
+        """Let a message leave the ready queue."""
         if i == self.head:
             self.advance(1)
         else:
             self.gone.add(i)
 
     def advance(self, count: int) -> None:
-        """Take the first `count` out of line (none of which has left), and skip those that have left before."""
+        """Let the first `count` messages leave the ready queue, none of which has left, and skip those that left before."""
         head = self.head + count
         while head in self.gone:
             self.gone.discard(head)
@@ -195,7 +195,7 @@ class MessageBlock:
         self.head = head
 
     def in_line(self, count: int) -> Iterable[range]:
-        """Give the first `count` numbers in line as ranges, leaving them where they are."""
+        """Return the first `count` numbers in the ready queue as ranges; nothing is changed."""
         if not self.gone and type(self.numbers) is range:
             return (self.numbers[self.head : self.head + count],)
         return self._pieces(count)
@@ -212,31 +212,31 @@ class MessageBlock:
             i += n or 1
 
     def published(self, number: int) -> ev.Published:
-        """Give the fact that a message of it was published."""
+        """Return the event by which a message was published."""
         i = self.position(number)
         return ev.Published(number, self.id_of(i), self.type, self.payloads[i])
 
 
 @attrs.define(eq=False, slots=True)
 class LeaseBatch:
-    """Plain messages that were handed out together, at their first attempt: what their leases have in common."""
+    """Plain messages that were leased together for their first attempt, and what their leases have in common."""
 
     block: MessageBlock
     until_us: int
     retries: int
     prefetched: bool
     numbers: Sequence[int] = ()
-    """All that were handed out; some may be back, or have ended."""
+    """All that were leased together; some may have ended or been promoted."""
     out: int = 0
-    """How many are still out as they went."""
+    """How many are still out under this batch."""
 
     attempt = 1
     holder = ""
 
     def id_of(self, number: int) -> str:
-        """Give a message's id."""
+        """Return the id of a message."""
         return self.block.id_of(self.block.position(number))
 
     def leased(self, number: int) -> ev.Leased:
-        """Give the fact that a message of it was handed out."""
+        """Return the event by which a message was leased."""
         return ev.Leased(number, 1, self.until_us, self.retries, "", self.prefetched)

@@ -1,7 +1,7 @@
-"""Ids of messages that ended long ago: `PastIds`, so many that what is repeated is known, in a few bytes each.
+"""Ids of messages that ended long ago: `PastIds`, in a few bytes each, so that a repeated publish is recognised.
 
-A data structure only: what comes here, and when, is in `remembering`. Ids that perdure made count up in each run of a system, and
-are kept as stretches of that count; of an id that a host chose 16 bytes of a hash are kept, of which no two will ever be the same.
+Ids that perdure made count up in each run of a system, and are kept as stretches of that count. Of an id that a host chose, 16
+bytes of a hash are kept; two ids with the same hash are not to be expected. When ids come here is in `queue/retention`.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 __all__ = ["PastIds"]
 
 GENERATIONS = 8
-"""Ids are forgotten by generations: an eighth of all at a time, the oldest."""
+"""Ids are forgotten by generations: the oldest eighth at a time."""
 RUNS_MAX = 65_536
-"""So many runs of a system are known by their ids; of older ones all that ended is forgotten without a trace."""
+"""How many runs of a system are known by their ids; ids of older runs are treated as unknown."""
 DIGEST = 16
 EMPTY = bytes(DIGEST)
 PAGES = 256
 SLOTS_MIN = 16
 ID_CHARS = 36
 NEAR = 1 << 20
-"""Counts that one run of a system made lie so near when they are published. Other makers of such ids draw theirs: they lie far
-apart, and two do not share what all ids of a run do."""
+"""Counts of one run that are published one after the other are closer than this. Other makers of such ids draw random counts, which
+lie far apart, and share no prefix."""
 
 
 def made_ms(prefix: str) -> int:
-    """Return the time at which an id of perdure's was made, in milliseconds since the epoch."""
+    """Return when perdure made an id, in milliseconds since the epoch."""
     return int(prefix[:8] + prefix[9:13], 16)
 
 
@@ -56,7 +56,7 @@ class _Digests:
             raise ValueError(msg)
 
     def add(self, digest: bytes) -> None:
-        """Add one, unless it is there."""
+        """Add a hash, unless it is there."""
         k = digest[0]
         page = self.pages[k]
         if len(page) * 2 < (self.counts[k] + 1) * 3 * DIGEST:
@@ -85,7 +85,7 @@ class _Digests:
 
 
 def _slot(page: bytearray, digest: bytes) -> int:
-    """Return the place where a hash is in a page, or where it would be put; a third of a page is always empty."""
+    """Return the offset of a hash in a page, or of the slot where it would be put; a third of a page is always empty."""
     size = len(page)
     at = int.from_bytes(digest[8:], "little") % (size // DIGEST) * DIGEST
     while True:
@@ -126,14 +126,14 @@ class _Stretches:
             column[i:j] = array("Q", (value,))
 
     def has(self, counter: int, ms: int) -> bool:
-        """Tell whether an id is in."""
+        """Tell whether an id is among them."""
         i = bisect_right(self.starts, counter) - 1
         return i >= 0 and counter < self.ends[i] and self.since[i] <= ms <= self.until[i]
 
 
 @attrs.define(eq=False)
 class _Generation:
-    """Ids that ended one after the other."""
+    """Ids of messages that ended one after the other."""
 
     count: int = 0
     runs: dict[str, _Stretches] = attrs.field(factory=dict)
@@ -142,35 +142,35 @@ class _Generation:
 
 @attrs.define(eq=False)
 class PastIds:
-    """At least the last `kept_max` ids that were added, and at most a generation more; 0: none."""
+    """The last `kept_max` ids that were added, and up to a generation more; 0: none."""
 
     kept_max: int = 0
     count: int = 0
     own: dict[str, int] = attrs.field(factory=dict)
-    """The runs of this system that are known by their ids, and up to which count ids of each may have been forgotten."""
+    """The runs of this system that are known by their ids, and the count up to which ids of each may be forgotten."""
     last: str = ""
     """The id that was published last."""
     forgotten_ms: int = 0
-    """When the newest id of perdure's that was forgotten had been made; 0: none was."""
+    """When perdure made the newest of its ids that is forgotten, in milliseconds since the epoch; 0: none is."""
     forgotten: int = 0
-    """How many were forgotten."""
+    """How many ids are forgotten."""
     _generations: deque[_Generation] = attrs.field(factory=deque)
 
     def see(self, ident: str) -> None:
-        """Take note of an id that was published: two one after the other with near counts were made by one run of the system."""
+        """Note an id that was published. Two in a row with near counts were made by one run of the system."""
         run = ident[RUN_PART]
         if run not in self.own and self.last[RUN_PART] == run and _are_near(ident, self.last):
             self.begin_run(run)
         self.last = ident
 
     def see_run(self, ids: IdRun) -> None:
-        """Take note of ids in a row, as `see` does of each."""
+        """Note the ids of a run, as `see` does for each."""
         if ids.prefix[RUN_PART] not in self.own:
             self.begin_run(ids.prefix[RUN_PART])
         self.last = ids[ids.n - 1]
 
     def begin_run(self, run: str) -> None:
-        """Know a run of the system from now on."""
+        """Recognise a run of the system from now on."""
         self.own[run] = 0
         while len(self.own) > RUNS_MAX:
             del self.own[next(iter(self.own))]
@@ -195,9 +195,9 @@ class PastIds:
     def _split(
         self, generation: _Generation | None, pieces: Iterable[Sequence[str]]
     ) -> dict[str, tuple[list[tuple[int, int]], int, int]]:
-        """Give the stretches of each run that the ids have, with their times; those of hosts go to the generation as hashes.
+        """Return the stretches of each run in the ids, with their times; ids of hosts go to the generation as hashes.
 
-        Which times the stretches get depends on which ids come together, not on the pieces they come in.
+        The times of the stretches depend on which ids come together, not on their pieces.
         """
         own: dict[str, tuple[list[tuple[int, int]], int, int]] = {}
 
@@ -256,7 +256,7 @@ class PastIds:
         return any(digest in digests for digests in with_hashes)
 
     def may_have_been(self, ident: str) -> bool:
-        """Tell whether an id that is not known was made by this system so long ago that it may have been forgotten."""
+        """Tell whether an unknown id was made by this system so long ago that it may be forgotten."""
         counter = self._counter(ident)
         return counter >= 0 and counter < self.own[ident[RUN_PART]]
 

@@ -1,6 +1,6 @@
-"""Ready messages of one type in the order they are due to leave: by priority, then by rank.
+"""Ready messages of one type in the order of delivery: by priority, then by rank.
 
-A data structure only: which message may leave when is a rule (`queue_rules`).
+Which of them are delivered, and when, is decided in `queue/leasing`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["PriorityLevel", "ReadyQueue", "Turn"]
 
 Turn: TypeAlias = "Message | range"
-"""Who is next: one message, or the numbers of plain messages that follow each other in one parcel."""
+"""What is delivered next: one message, or consecutive numbers of plain messages in one block."""
 
 IN_ORDER, LATE = QueuePart.IN_ORDER, QueuePart.LATE
 
@@ -27,25 +27,25 @@ IN_ORDER, LATE = QueuePart.IN_ORDER, QueuePart.LATE
 class PriorityLevel:
     """Ready messages of one type and one priority.
 
-    Nearly all arrive in order and go to the end of a row, plain ones in parcels; the few that come back (retries, replays), or
-    that come between two of a parcel, go to a heap. What leaves is gone at once, from wherever it leaves.
+    Nearly all arrive in order and are added at the end, plain ones in blocks. The few that come back (retries, replays), or come
+    between two of a block, go to a heap. A message can leave from anywhere.
     """
 
     __slots__ = ("_in_late", "_late", "_orderly")
 
     def __init__(self) -> None:
         self._orderly: OrderedDict[int, Message | MessageBlock] = OrderedDict()
-        """By number; parcels by their first number, negative, as that one may be back as a message of its own."""
+        """By number; blocks by their negative first number, as that number may also stand for a promoted message."""
         self._late: HeapSet[tuple[int, int]] = HeapSet()
-        """Rank and number."""
+        """(rank, number)."""
         self._in_late: dict[int, Message] = {}
 
     def __bool__(self) -> bool:
-        """Tell whether anything stands here."""
+        """Tell whether there is any message."""
         return bool(self._orderly) or bool(self._in_late)
 
     def add(self, message: Message) -> None:
-        """Put a message that has become ready in its place."""
+        """Add a message that has become ready."""
         last = self._last()
         if last is None or _is_past(last, message):
             message.queue_part = IN_ORDER
@@ -59,11 +59,11 @@ class PriorityLevel:
         return next(reversed(self._orderly.values())) if self._orderly else None
 
     def add_block(self, block: MessageBlock) -> None:
-        """Let a parcel stand at the end, where it does not yet: what is new in it was published last."""
+        """Add a block at the end, unless it is there: its new messages were published last."""
         self._orderly[-block.first] = block
 
     def remove(self, message: Message) -> None:
-        """Take out a message that stands here."""
+        """Remove a message of this level."""
         if message.queue_part is IN_ORDER:
             del self._orderly[message.number]
         else:
@@ -72,12 +72,12 @@ class PriorityLevel:
         message.queue_part = QueuePart.NONE
 
     def trim(self, block: MessageBlock) -> None:
-        """Let a parcel go that has nothing in line any more."""
+        """Remove a block without ready messages."""
         if block.head >= block.n:
             self._orderly.pop(-block.first, None)
 
     def first(self, n: int) -> list[Turn]:
-        """Give the first `n` in order, leaving them where they are."""
+        """Return the first `n` in order; nothing is changed."""
         found: list[Turn] = []
         late: Iterator[Message] = iter(())
         if self._in_late:
@@ -106,15 +106,15 @@ class PriorityLevel:
 def _from_block(
     block: MessageBlock, n: int, comes: Message | None, late: Iterator[Message], found: list[Turn]
 ) -> tuple[int, Message | None]:
-    """Take up to `n` from a parcel, and those that come late and whose place is among them."""
+    """Add up to `n` messages of a block to `found`, with late ones among them; return the rest of `n` and the next late one."""
     for numbers in block.in_line(n):
         rest = numbers
         while comes is not None and rest and comes.rank < rest[-1] and n > 0:
-            prefetched = rest[: max(0, comes.rank - rest[0])][:n]
-            if prefetched:
-                found.append(prefetched)
-                n -= len(prefetched)
-                rest = rest[len(prefetched) :]
+            before = rest[: max(0, comes.rank - rest[0])][:n]
+            if before:
+                found.append(before)
+                n -= len(before)
+                rest = rest[len(before) :]
             if n > 0:
                 found.append(comes)
                 n -= 1
@@ -128,7 +128,7 @@ def _from_block(
 
 
 class ReadyQueue:
-    """Ready messages of one type: a lane for each priority in use, highest first."""
+    """Ready messages of one type: a level for each priority in use, highest first."""
 
     __slots__ = ("levels", "priorities")
 
@@ -137,11 +137,11 @@ class ReadyQueue:
         self.priorities: list[int] = []
 
     def add(self, message: Message) -> None:
-        """Put a message that has become ready in its place."""
+        """Add a message that has become ready."""
         self.level(message.published.priority).add(message)
 
     def level(self, priority: int) -> PriorityLevel:
-        """Give the lane of a priority, made at first use."""
+        """Return the level of a priority, created at first use."""
         level = self.levels.get(priority)
         if level is None:
             level = self.levels[priority] = PriorityLevel()
@@ -149,14 +149,14 @@ class ReadyQueue:
         return level
 
     def remove(self, message: Message) -> None:
-        """Take out a message, if it is in line."""
+        """Remove a message, if it is in the queue."""
         if message.queue_part:
             priority = message.published.priority
             self.levels[priority].remove(message)
             self._tidy(priority)
 
     def trim(self, block: MessageBlock) -> None:
-        """Let a parcel go that has nothing in line any more."""
+        """Remove a block without ready messages."""
         level = self.levels.get(0)
         if level is not None:
             level.trim(block)
@@ -169,7 +169,7 @@ class ReadyQueue:
             self.priorities.remove(priority)
 
     def first(self, n: int) -> list[Turn]:
-        """Give the first `n` in order, leaving them where they are."""
+        """Return the first `n` in order; nothing is changed."""
         found: list[Turn] = []
         for priority in self.priorities:
             turns = self.levels[priority].first(n)
@@ -181,7 +181,7 @@ class ReadyQueue:
 
 
 def _is_past(last: Message | MessageBlock, message: Message) -> bool:
-    """Tell whether a message comes after all that `last` is or will ever hold."""
+    """Tell whether a message comes after `last` and everything that it will ever hold."""
     if isinstance(last, Message):
         return last.rank < message.rank
     return last.sealed and last.end <= message.rank

@@ -16,7 +16,7 @@ ROWS = {"FailureNote", "Extras"}
 
 
 def grow(source: str, only: set[str] | None) -> ast.Module:
-    """Give each class a last field, `extra`."""
+    """Return the tree of a module whose event classes have one more field, `extra`."""
     tree = ast.parse(source)
     for node in tree.body:
         if not isinstance(node, ast.ClassDef):

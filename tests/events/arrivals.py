@@ -37,7 +37,7 @@ FIRST = settings(phases=[Phase.generate], database=None, deadline=None, max_exam
 
 
 def example(cls: Any) -> Any:
-    """Give an event with the field set."""
+    """Return an event with the field set."""
     return attrs.evolve(find(strategies.of(cls), lambda _: True, settings=FIRST), extra=EXTRA)
 
 
@@ -46,7 +46,7 @@ def published(number: int = 1, **more: Any) -> Any:
 
 
 def through(events: list[Any]) -> list[ev.Event]:
-    """Give events as they are read from the log, by what reads many at once."""
+    """Return events as they are read from the log, by what reads many at once."""
     body = wire.encode([(1, events)])
     found = [event for _, batch in wire.decode_runs(body, len(events)) for event in expand(batch)]
     assert found == [event for _, batch in wire.decode(body, len(events)) for event in batch]
@@ -58,7 +58,7 @@ def has(*things: Any) -> bool:
 
 
 def places() -> Iterator[tuple[str, bool]]:
-    """Give each place, and whether the field arrives there."""
+    """Return each place, and whether the field arrives there."""
     yield from _on_the_wire()
     yield from _in_the_queue()
     yield from _in_snapshots()

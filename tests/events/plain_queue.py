@@ -1,6 +1,6 @@
 """The queue as one would explain it on a napkin: a list of messages, looked through from end to end at every question.
 
-No index, no heap, no line; nothing of `queue_state` is used. Process deaths, windows, results and rates are not in it.
+No index, no heap, no line; nothing of `state` is used. Process deaths, windows, results and rates are not in it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class PlainQueue:
         return [m for m in self.all if m.state == "out"]
 
     def of_key(self, kind: str, key: str | None, state: str) -> Plain | None:
-        """Give the message that waits or is out under a key; there is one at most."""
+        """Return the message that waits or is out under a key; there is one at most."""
         if key is None:
             return None
         return next((m for m in self.all if (m.type, m.key, m.state) == (kind, key, state)), None)
@@ -68,7 +68,7 @@ class PlainQueue:
         return "ready"
 
     def line(self, kind: str, now_us: int) -> list[Plain]:
-        """Give the ready messages of a type in the order they will leave."""
+        """Return the ready messages of a type in the order they will leave."""
         ready = [m for m in self.all if m.type == kind and m.state == "waiting" and self.standing(m, now_us) == "ready"]
         return sorted(ready, key=lambda m: (-m.priority, m.place, m.number))
 

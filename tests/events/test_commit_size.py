@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perdure.events import commit_size
 from perdure.events import vocabulary as ev
-from perdure.events.codec import commit_size, wire
+from perdure.events.codec import wire
 from perdure.events.commands import Done, Draft, Publish, Subscription
 from perdure.events.commit_size import Size, draft_bytes, measure
 from perdure.events.errors import PayloadTooLarge

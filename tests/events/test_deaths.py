@@ -33,7 +33,7 @@ def die(state: QueueState, attempt: int, now_us: int) -> ev.DeadLettered:
 
 
 def twice_dead(*, reset_retries: bool) -> tuple[QueueState, Replay, ev.DeadLettered]:
-    """Give a message that was replayed and died again, the replay that did it, and the second death."""
+    """Return a message that was replayed and died again, the replay that did it, and the second death."""
     state = QueueState()
     do(state, Publish([Draft("a", "t", b"")]), 1)
     replay = Replay([replay_item(Letter(die(state, 1, 2), 2), reset_retries=reset_retries)])

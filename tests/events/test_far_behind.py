@@ -22,7 +22,7 @@ class Every:
         self.asked = 0
 
     def __call__(self, at_us: int) -> int:
-        """Give the first tick after a time."""
+        """Return the first tick after a time."""
         self.asked += 1
         return (at_us // self.step_us + 1) * self.step_us
 

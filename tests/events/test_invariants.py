@@ -22,7 +22,7 @@ NOW_US = 1_000
 
 
 def history() -> States:
-    """Give states with one message out of a key and a group, one waiting, one dead."""
+    """Return states with one message out of a key and a group, one waiting, one dead."""
     states = States()
 
     def do(command: object) -> None:

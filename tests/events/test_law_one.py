@@ -64,7 +64,7 @@ RETRIES = 2
 
 
 def _plainly(state: QueueState) -> dict[str, Any]:
-    """Give a state as plain values, the ids of parcels one by one: in how many pieces they came is of no meaning."""
+    """Return a state as plain values, the ids of blocks one by one: in how many pieces they came is of no meaning."""
     dump = dump_queue(state)
     for row in dump["parcels"]:
         row[2] = [ident for chunk in row[2] for ident in (IdRun(*chunk) if isinstance(chunk[-1], int) else chunk)]
@@ -93,9 +93,9 @@ class _PayloadSpill:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """All commands, moving time, process deaths; all foldings of the same facts must agree.
+    """All commands, moving time, process deaths; all foldings of the same events must agree.
 
-    One by one; in runs, with a shelf for payloads; from bytes, and on from snapshots.
+    One by one; in runs, with a spill for payloads; from bytes, and on from snapshots.
     """
 
     def __init__(self) -> None:

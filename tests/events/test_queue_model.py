@@ -249,7 +249,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
 
     @rule()
     def complete_together(self) -> None:
-        """All that went out in flights ends at once."""
+        """All that went out in lease batches ends at once."""
         lease_batches = {number: held for number, held in self.state.leased.items() if isinstance(held, LeaseBatch)}
         completed = complete_run(self.state, DoneRun([*lease_batches], [*lease_batches.values()])) if lease_batches else []
         assert completed is not None

@@ -365,7 +365,7 @@ def heads() -> Bench:
 def test_what_is_held_follows_what_is_alive(
     feature: Callable[[Bench], None], restarts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block, "BLOCK_MESSAGES", 8)  # or what shares a parcel with a head would fill one of a thousand first
+    monkeypatch.setattr(block, "BLOCK_MESSAGES", 8)  # or what shares a block with a head would fill one of a thousand first
     bench = heads()
 
     def rounds(n: int) -> tuple[int, int, int]:

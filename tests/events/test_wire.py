@@ -1,4 +1,4 @@
-"""The wire codec: every fact comes back as it was, tags never change, older versions are brought up, hostile bytes are refused."""
+"""The wire codec: every event comes back as it was, tags never change, older versions are brought up, hostile bytes are refused."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
 
 
 def by_type(annotation: str) -> st.SearchStrategy[Any]:
-    """Give values of a field, by its annotation; one that is not known here is an error, so that no field is passed over."""
+    """Return values of a field, by its annotation; one that is not known here is an error, so that no field is passed over."""
     kind, _, rest = annotation.partition(" | None")
     assert not rest
     return st.none() | BY_TYPE[kind] if kind != annotation else BY_TYPE[kind]
 
 
 def of(cls: Any) -> st.SearchStrategy[Any]:
-    """Give events of a class, or rows within one: by name, with every field it has."""
+    """Return events of a class, or rows within one: by name, with every field it has."""
     if attrs.has(cls):
         return st.builds(cls, **{field.name: by_type(str(field.type)) for field in attrs.fields(cls)})
     hints = cls.__annotations__
