@@ -38,6 +38,9 @@ class FolderCopy:
         self._segment_bytes = segment_bytes
         self._store_id = b""
         self._fd: int | None = None
+        """The segment that is written."""
+        self._segment = 0
+        """Its first sequence number."""
         self._size = 0
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
@@ -58,9 +61,10 @@ class FolderCopy:
     def put(self, frame: WholeFrame) -> None:
         """See `LogTarget.put`."""
         with self._writing():
-            if frame.frame.count and self._size >= self._segment_bytes:
+            first_seq = frame.frame.first_seq
+            if frame.frame.count and self._size >= self._segment_bytes and first_seq > self._segment:
                 self._end_segment()
-                self._begin_segment(frame.frame.first_seq, frame.epoch, frame.prev)
+                self._begin_segment(first_seq, frame.epoch, frame.prev)
             self._write(frame.raw)
 
     def put_snapshot(self, snapshot: Snapshot) -> None:
@@ -81,7 +85,7 @@ class FolderCopy:
 
     def _begin_segment(self, first_seq: int, epoch: int, chain: bytes) -> None:
         self._fd = self._disk.create(self.path / sg.file_name(first_seq))
-        self._size = 0
+        self._segment, self._size = first_seq, 0
         self._write(sg.pack_header(sg.SegmentHeader(self._store_id, first_seq, epoch, chain, time.time_ns() // 1000)))
 
     def _write(self, data: bytes) -> None:
