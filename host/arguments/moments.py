@@ -1,6 +1,6 @@
-"""The one checked way to name a moment, a sequence number, or a message: every query and every `at=` goes through here.
+"""Validation of moments, sequence numbers and message ids, for every query and every `at=`.
 
-Lengths of time are checked in `perdure.events.seconds`.
+Not here: lengths of time, which `perdure.events.seconds` validates.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ MICROSECOND = dt.timedelta(microseconds=1)
 SECONDS_END = 253_402_300_800
 """The end of the year 9999, in seconds since the epoch."""
 TIMES = (10**9, 41 * 10**8)
-"""Seconds since the epoch from 2001 to 2099: a number between these, or a power of a thousand of it, looks like a time."""
-AWARE = "datetime.now(datetime.UTC), say; a naive one becomes aware by .replace(tzinfo=datetime.UTC) or, local, by .astimezone()"
+"""Seconds since the epoch from 2001 to 2099: a number between these, or that times a power of 1,000, looks like a time."""
+AWARE = "for example datetime.now(datetime.UTC); .replace(tzinfo=datetime.UTC) makes a naive UTC one aware, .astimezone() a local"
 
 
 def moment(at_us: int) -> dt.datetime:
@@ -35,22 +35,23 @@ def moment(at_us: int) -> dt.datetime:
 
 
 class WrongType(InvalidMessage, TypeError):
-    """What was given is of a type that cannot be meant; names the argument."""
+    """An argument has a wrong type; the text names the argument."""
 
 
 @attrs.frozen
 class Point:
-    """A place in the log: a sequence number, or else a moment in microseconds since the epoch."""
+    """A position in the log: a sequence number, or a moment in microseconds since the epoch."""
 
     seq: int | None = None
     at_us: int | None = None
 
 
 def point(field: str, value: Any) -> Point:
-    """Return the place in the log that is named: an int is a sequence number, an aware datetime or a float (epoch) a moment.
+    """Return the position that a value names: an int is a sequence number, an aware datetime or a float (epoch) a moment.
 
     Raises:
-        InvalidMessage: it names none; says which argument, and what it may be. A TypeError too, where its type cannot be meant.
+        InvalidMessage: the value names no position; the text names the argument and what it may be. Also a TypeError where the
+            type is wrong.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
@@ -67,7 +68,7 @@ def moment_us(field: str, value: Any) -> int:
     """Return a moment, an aware datetime or seconds since the epoch, in microseconds since the epoch.
 
     Raises:
-        InvalidMessage: it is naive, not finite, before 1970, or after 9999. A TypeError too, where its type cannot be meant.
+        InvalidMessage: it is naive, not finite, before 1970, or after 9999. Also a TypeError where the type is wrong.
     """
     if isinstance(value, dt.datetime):
         if value.utcoffset() is None:
@@ -88,10 +89,10 @@ def moment_us(field: str, value: Any) -> int:
 
 
 def not_a_time(field: str, seq: int, log: LogReader) -> int:
-    """Return a sequence number, unless it is a time that was taken for one: past the log's end, and a number as times have.
+    """Return a sequence number.
 
     Raises:
-        InvalidMessage: it is.
+        InvalidMessage: the number lies past the log's end and looks like a time.
     """
     for unit in (1, 10**3, 10**6, 10**9):
         if TIMES[0] * unit < seq < TIMES[1] * unit and next(iter(log.frames(seq - 1)), None) is None:
@@ -108,12 +109,12 @@ def checked_id(field: str, value: Any) -> str:
     """Return a message's id.
 
     Raises:
-        InvalidMessage: it is no text, or empty. A TypeError too, where it is no text.
+        InvalidMessage: it is empty or not a string. Also a TypeError where it is not a string.
     """
     if not isinstance(value, str):
-        msg = f"{field}: the id of a message, as `publish` gives it, not {shown(value)}"
+        msg = f"{field}: the id of a message, as `publish` returns it, not {shown(value)}"
         raise WrongType(msg)
     if not value:
-        msg = f"{field}: the id of a message, as `publish` gives it, not an empty text"
+        msg = f"{field}: the id of a message, as `publish` returns it, not an empty string"
         raise InvalidMessage(msg)
     return value

@@ -1,7 +1,8 @@
 """What an operator asks and does: metrics, audit, dead letters, administration.
 
-`admin`, `dead_letters` and `audit` are attributes of a System; `metrics` and `message_state` are their answers; `moments` checks
-each time or sequence number that a query names; `dropped_history` refuses what a shortened log cannot answer.
+`admin`, `dead_letters` and `audit` are attributes of a System. `metrics` and `message_state` define their answers. `moments` checks
+each time or sequence number in a query. `dropped_history` refuses a query that a shortened log cannot answer. `identities` finds
+the message that an event is about.
 
-Not here: how they are printed (`cli`), and what the answers follow from (`events`).
+Not here: how answers are printed (`cli`), and the rules that they follow from (`events`).
 """

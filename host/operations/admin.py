@@ -1,6 +1,6 @@
-"""The operator's levers: numbers, workers, pauses, snapshots.
+"""Administration of a running system: metrics, number of workers, pauses, snapshots.
 
-Each lever is a command to the actor that decides it; nothing is decided here.
+Each method sends a command to the actor that decides it. Not here: the decisions, which are rules in `events`.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ SNAPSHOT_TIMEOUT_S = 600.0
 
 
 class Admin:
-    """All methods may be called in any thread; those that change something return once it is on disk.
+    """Reads metrics and changes handlers. Safe in any thread; a method that changes something returns once it is on disk.
 
     Raises:
-        NotRunning, StoreUnavailable: as `System.publish`, all of them.
+        NotRunning, StoreUnavailable: every method, as `System.publish`.
     """
 
     def __init__(self, system: RunningSystem) -> None:
         self._system = system
 
     def metrics(self) -> Metrics:
-        """Give the counts as they are on record now."""
+        """Return the counts as the log records them now."""
         report: QueueReport = self._system.ask("queue", Report())
         counts = from_counts(
             seq=report.seq,
@@ -72,7 +72,7 @@ class Admin:
         )
 
     def handlers(self) -> dict[str, HandlerInfo]:
-        """Give each handler's workers, counts and latencies, by type name."""
+        """Return the workers, counts and latencies of each handler, by type name."""
         report: QueueReport = self._system.ask("queue", Report())
         wanted: dict[str, tuple[int, bool]] = self._system.ask("dispatcher", Report())
         found = {}
@@ -98,11 +98,11 @@ class Admin:
         return found
 
     def scale(self, type: str | type, n: int) -> None:  # noqa: A002 - the front door's name
-        """Give a handler `n` workers; running work is not cut off. Outlives restarts.
+        """Set the number of workers of a handler; running work is not interrupted. The setting outlives restarts.
 
         Raises:
-            UnknownMessageType: there is no handler for that type.
-            ValueError: no whole number from 0 to 10,000.
+            UnknownMessageType: no handler is registered for that type.
+            ValueError: `n` is not a whole number from 0 to 10,000.
         """
         self._system.ask("dispatcher", rules.Scale(self._name(type), check_whole("parallelism", n, 0, rules.WORKERS_MAX)))
 
@@ -110,18 +110,19 @@ class Admin:
     def configure(self, type: str | type, **options: Unpack[ChangeableKeywords]) -> None:  # noqa: A002 - the front door's name
         """Change `timeout`, `lease`, `renew`, `retries` or `rate` of a handler, as in `System.handler`, from its next delivery on.
 
-        On record, and outlives restarts, until the code registers the handler with other options than before.
+        The log records the change. It outlives restarts until the code registers the handler with other options than before.
 
         Raises:
-            UnknownMessageType: there is no handler for that type.
+            UnknownMessageType: no handler is registered for that type.
             InvalidMessage: an option is out of its range, or cannot be changed.
         """
         self._system.ask("dispatcher", rules.Configure(self._name(type), check_changes(options)))
 
     def pause(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
-        """Start no more deliveries of a type, or of all; what runs goes on, publishing too. Outlives restarts.
+        """Start no more deliveries of a type, or of all types. Running handlers and publishing go on. A pause outlives restarts.
 
-        A type needs no handler yet: it is a class, or a name.
+        Args:
+            type: a message class or a type name, with or without a handler; all types unless given.
 
         Raises:
             UnknownMessageType: the class has no name.
@@ -129,7 +130,7 @@ class Admin:
         self._system.ask("dispatcher", rules.Pause("" if type is None else self._name(type)))
 
     def resume(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
-        """Let deliveries of a type, or of all, go on; of all ends the pauses of single types too.
+        """Continue deliveries of a type, or of all types, which also ends the pauses of single types.
 
         Raises:
             UnknownMessageType: the class has no name.
@@ -137,21 +138,21 @@ class Admin:
         self._system.ask("dispatcher", rules.Resume("" if type is None else self._name(type)))
 
     def snapshot(self) -> int:
-        """Take a snapshot now; gives the sequence number that it holds everything up to.
+        """Take a snapshot now and return the sequence number of the last event in it.
 
         Raises:
-            StoreUnavailable: it could not be written; nothing else is affected.
+            StoreUnavailable: the snapshot could not be written; nothing else is affected.
         """
         seq: int = self._system.ask("snapshotter", TakeSnapshot(), timeout_s=SNAPSHOT_TIMEOUT_S)
         return seq
 
     @contextmanager
     def hold_history(self) -> Iterator[None]:
-        """Keep all segments and snapshots as long as this is entered: for a copy of the folder while the system runs.
+        """Keep all segments and snapshots while the block runs, so that the folder of a running system can be copied.
 
-        Entered once what was just being dropped is gone. Copy the snapshots first, then the segments in ascending order. What
-        `history` says is done at the next snapshot after it. From another process a young file does the same: see
-        docs/OPERATIONS.md, Backup.
+        Entering waits until a removal that is under way is done. Copy the snapshots first, then the segments in ascending order.
+        The next snapshot after the block applies `Options.history` again. Another process does the same with a recently modified
+        file; see docs/OPERATIONS.md, Backup.
 
         Raises:
             NotRunning: the system does not run; its folder can be copied as it is.
@@ -168,40 +169,40 @@ def _percentiles(of: str, times: RunTimes) -> dict[str, float]:
 
 
 class Actors:
-    """The live actors by name, for those who look under the bonnet, and for chaos. Safe in any thread."""
+    """The live actors by name, for debugging and chaos tests. Safe in any thread."""
 
     def __init__(self, system: RunningSystem) -> None:
         self._system = system
 
     def __getitem__(self, name: str) -> pykka.ActorRef[Any]:
-        """Give the ref of the actor that holds a name now."""
+        """Return the reference of the actor that has this name now."""
         return self._system.runtime.directory.actors[self._find(name)].actor_ref
 
     def __iter__(self) -> Iterator[str]:
-        """Give all names."""
+        """Return all names."""
         return iter(list(self._system.runtime.directory.actors))
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return the number of live actors."""
         return len(self._system.runtime.directory.actors)
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether there is an actor of that name."""
+        """Return whether an actor has that name."""
         return name in self._system.runtime.directory.actors
 
     def keys(self) -> list[str]:
-        """Give all names."""
+        """Return all names."""
         return list(self._system.runtime.directory.actors)
 
     def items(self) -> list[tuple[str, pykka.ActorRef[Any]]]:
-        """Give all names with their refs."""
+        """Return all names with their references."""
         return [(name, actor.actor_ref) for name, actor in list(self._system.runtime.directory.actors.items())]
 
     def kill(self, name: str) -> None:
-        """Have an actor die at once, wherever its thread is; its supervisor starts a successor. For chaos tests.
+        """Kill an actor at once, wherever its thread is; the supervisor starts a successor. For chaos tests.
 
         Raises:
-            KeyError: there is no actor of that name.
+            KeyError: no actor has that name.
         """
         self._system.runtime.directory.actors[self._find(name)].kill()
 
@@ -211,5 +212,5 @@ class Actors:
         for known in (name, plain):
             if known in names:
                 return known
-        msg = f"no actor is named {name!r}; there are: {', '.join(names)}"
+        msg = f"no actor is named {name!r}; the names are: {', '.join(names)}"
         raise KeyError(msg)

@@ -1,6 +1,7 @@
-"""Asking the log: what happened to a message, what the queue looked like at any moment, whether history is whole.
+"""Queries of the log: what happened to a message, what the counts were at any moment, whether history is undamaged.
 
-Reads only; also opens the folder of a live system, or of one that refuses to run.
+It only reads, and also opens the folder of a live system, or a damaged one that no system can run on. Not here: how a log is read
+(`store`) and folded (`perdure.actors.journal.recovery`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from perdure.events.errors import HistoryDropped, InvalidMessage, UnknownMessage
 from perdure.events.public_names import public
 from perdure.events.runs import count, expand
 from perdure.events.seconds import shown
-from perdure.operations.dropped_history import MessageDropped, check_kept, tells_its_publication
+from perdure.operations.dropped_history import MessageDropped, check_kept, is_publication
 from perdure.operations.identities import Identities
 from perdure.operations.metrics import Metrics, from_counts
 from perdure.payloads.codecs import name_of
@@ -42,15 +43,15 @@ EVENT_NAMES = {cls.__name__ for cls in ev.VOCABULARY.values()}
 @public
 @attrs.frozen
 class Record:
-    """One fact of the log."""
+    """One event of the log."""
 
     seq: int
     at: dt.datetime
     actor: str
-    """Who decided it."""
+    """The actor that decided it."""
     event: ev.Event
     message_id: str | None = None
-    """The id of the message it is about, where it is about one and its publication is in the log."""
+    """The id of the message that the event is about; None where there is none, or its publication is not in the log."""
 
     @property
     def name(self) -> str:
@@ -79,7 +80,7 @@ class Audit:
 
     @property
     def first_seq(self) -> int:
-        """From which sequence number on it knows: 1, unless history was dropped or archived (`Options.history`)."""
+        """The first sequence number in the log: 1, unless history was dropped or archived (`Options.history`)."""
         return self._log.first_seq
 
     def events(
@@ -90,17 +91,23 @@ class Audit:
         type: str | type | None = None,  # noqa: A002 - the front door's name
         message_id: str | None = None,
     ) -> Iterator[Record]:
-        """Give the facts in order, one record each.
+        """Return an iterator over the events in the order of the log, one record each.
 
-        `since` and `until` (both inclusive) are sequence numbers (int) or moments (an aware datetime, or float seconds since the
-        epoch); `type` is an event class or its name, or a message type or its name. Moments are those on record: where the clock
-        was put back between two runs, all that lies within them is given, in the order of the log.
+        Args:
+            since: the first sequence number (int) or moment (an aware datetime, or float seconds since the epoch); inclusive.
+                Without it, the iterator begins with the first event that is kept.
+            until: the last sequence number or moment; inclusive.
+            type: only events of this class or with this name, or about messages of this type or type name.
+            message_id: only events about this message.
+
+        Moments are compared with the times in the log: where the clock was put back between two runs, all events with a time
+            between
+        the two moments are yielded.
 
         Raises:
-            InvalidMessage: an argument names no place in the log (a naive datetime, a time given as an int), type or id.
-            HistoryDropped: `since` or `until` lies before what is kept (see `first_seq`), or the publication of `message_id` does.
-                Without `since`, what is known is given.
-            StoreCorrupt: from here on the log is damaged; all before it has been given.
+            InvalidMessage: an argument is no position in the log (a naive datetime, a time given as an int), no type, or no id.
+            HistoryDropped: `since`, `until` or the publication of `message_id` lies before `first_seq`.
+            StoreCorrupt: the log is damaged from here on; all events before it have been yielded.
         """
         first, last = self._point("since", since), self._point("until", until)
         about = None if message_id is None else checked_id("message_id", message_id)
@@ -111,12 +118,12 @@ class Audit:
             check_kept("until", last, first_seq, first_us)
             if about is not None:
                 own = (record.event for record, _, _ in self._records(0, None) if record.message_id == about)
-                if not tells_its_publication(next(own, None)):
+                if not is_publication(next(own, None)):
                     raise MessageDropped(about, first_seq)
         return self._within(first, last, _wanted(type), about)
 
     def _point(self, field: str, value: Moment | None) -> Point:
-        """Give the place in the log that an argument names; no place for None."""
+        """Return the position that an argument names; an empty one for None."""
         if value is None:
             return Point()
         found = point(field, value)
@@ -128,13 +135,13 @@ class Audit:
         self, first: Point, last: Point, wanted: Callable[[ev.Event, str | None], bool] | None, message_id: str | None
     ) -> Iterator[Record]:
         after = first.seq - 1 if first.seq else 0
-        # To say of a fact which message it is about, the publications before it must have been seen.
+        # The message of an event is known only if the publications before it were read.
         seen_from = 0 if message_id is not None or wanted is not None else after
         for record, kind, at_us in self._records(seen_from, last.seq):
             if record.seq <= after or (first.at_us is not None and at_us < first.at_us):
                 continue
             if last.at_us is not None and at_us > last.at_us:
-                continue  # a later one may lie before it: the clock may have been put back between two runs
+                continue  # a later event may have an earlier time: the clock may have been put back between two runs
             if message_id is not None and record.message_id != message_id:
                 continue
             if wanted is not None and not wanted(record.event, kind):
@@ -142,7 +149,7 @@ class Audit:
             yield record
 
     def _records(self, after: int, until: int | None) -> Iterator[tuple[Record, str | None, int]]:
-        """Give records, each with the type of the message it is about, and its time in microseconds since the epoch."""
+        """Yield records, each with the type of its message and its time in microseconds since the epoch."""
         about = Identities()
         for frame in self._log.frames(after, until):
             seq = frame.first_seq
@@ -158,45 +165,45 @@ class Audit:
                     about.forget(run)
 
     def timeline(self, message_id: str, *, progress: Callable[[int], None] | None = None) -> list[Record]:
-        """Tell a message's whole story in order, across restarts, with the publications that it caused, and those caused.
+        """Return all events about a message in order, across restarts, with the publications that it caused directly or indirectly.
 
         Args:
-            message_id: whose.
-            progress: called with how many events have been read, every few thousand.
+            message_id: the id of the message.
+            progress: called every few thousand events with the number of events read.
 
         Raises:
             UnknownMessage: no message of that id was ever published here.
-            HistoryDropped: its publication is not in what is kept, if there was one. (An UnknownMessage, too.)
-            InvalidMessage: it is no id.
+            HistoryDropped: the log no longer holds its publication, if there was one. Also an UnknownMessage.
+            InvalidMessage: it is not a message id.
         """
         checked_id("message_id", message_id)
         family = {message_id}
-        story: list[Record] = []
+        records: list[Record] = []
         for read, (record, _, _) in enumerate(self._records(0, None)):
             if progress is not None and not read % PROGRESS_EVERY:
                 progress(read)
             event = record.event
             if isinstance(event, ev.Published) and event.causation_id in family:
                 family.add(event.id)
-                story.append(record)
+                records.append(record)
             elif record.message_id == message_id:
-                story.append(record)
-        own = next((record.event for record in story if record.message_id == message_id), None)
-        if (first_seq := self.first_seq) > 1 and not tells_its_publication(own):
+                records.append(record)
+        own = next((record.event for record in records if record.message_id == message_id), None)
+        if (first_seq := self.first_seq) > 1 and not is_publication(own):
             raise MessageDropped(message_id, first_seq)
-        if not story:
+        if not records:
             msg = f"no message {message_id!r} was published in this folder"
             raise UnknownMessage(msg)
-        return story
+        return records
 
     def state_at(self, when: Moment) -> Metrics:
-        """Give the counts as they were at a sequence number (int) or a moment (an aware datetime, or float seconds since 1970).
+        """Return the counts at a sequence number (int) or a moment (an aware datetime, or float seconds since 1970).
 
-        At a moment is after the last event on record that is not later. A number past the log's end means its end.
+        A moment stands for the last event that is not later than it. A number past the log's end stands for its end.
 
         Raises:
-            InvalidMessage: `when` names no place in the log (a naive datetime, a time given as an int).
-            HistoryDropped: what is known begins later.
+            InvalidMessage: `when` is no position in the log (a naive datetime, a time given as an int).
+            HistoryDropped: the position lies before `first_seq`.
             StoreCorrupt: the log is damaged before that point.
         """
         at = self._point("when", when) if when is not None else point("when", None)
@@ -204,7 +211,7 @@ class Audit:
         return counts_of(states)
 
     def _seq_at(self, at_us: int) -> int:
-        """Give the number of the last event at or before a moment; all are looked at, as the clock may have been put back."""
+        """Return the number of the last event at or before a moment; reads all, as the clock may have been put back."""
         last, earliest_us = 0, None
         for frame in self._log.frames():
             seq = frame.first_seq
@@ -214,7 +221,7 @@ class Audit:
                 if batch_us <= at_us:
                     last = seq - 1
         if earliest_us is None:
-            return self.first_seq - 1  # all that was before is in a snapshot
+            return self.first_seq - 1  # a snapshot holds all that came before
         if not last and self.first_seq > 1:
             msg = f"history before {moment(earliest_us)} (sequence {self.first_seq}) was dropped or archived"
             raise HistoryDropped(msg)
@@ -234,7 +241,7 @@ class Audit:
 
 
 def counts_of(states: States) -> Metrics:
-    """Give the counts of folded states."""
+    """Return the counts of folded states."""
     queue = states.queue
     return from_counts(
         seq=states.seq,

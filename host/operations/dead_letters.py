@@ -1,6 +1,6 @@
-"""The operator's view of the dead letters: look, replay, purge.
+"""The operator's view of the dead letters: list, replay, purge.
 
-Which message dies, and whether one may come back, is the queue's rule; here it is only asked for.
+Not here: the rules for which message becomes a dead letter and which may return; they are in `events/queue`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["DeadLetter", "DeadLetterStats", "DeadLetters", "Failure"]
 
 M = TypeVar("M")
-PURGED_TOGETHER = 10_000
-TOGETHER = 1_000
-TOGETHER_BYTES = 8 << 20
-"""Letters of one commit of a replay, and the bytes that they take on record; one that is larger goes alone."""
+
+PURGE_COMMIT_MAX = 10_000
+"""Dead letters that one commit purges."""
+REPLAY_COMMIT_MAX = 1_000
+"""Dead letters that one commit replays."""
+REPLAY_COMMIT_BYTES = 8 << 20
+"""Bytes that the letters of one replay commit take in the log; a larger letter gets a commit of its own."""
 
 
 @attrs.frozen
@@ -48,16 +51,16 @@ class Failure:
 @public
 @attrs.frozen
 class DeadLetter(Generic[M]):
-    """One dead letter. `message` is the decoded object, or the raw bytes where they can no longer be decoded."""
+    """One dead letter. `message` is the decoded object, or the raw payload bytes where they can no longer be decoded."""
 
     id: str
     type: str
     message: M
     key: str | None
     reason: str
-    """Why it died, in one line, with the beginning of the last exception's message."""
+    """Why no attempt followed, in one line, with the beginning of the last exception's message."""
     exception: str
-    """The type of the last exception, qualified."""
+    """The qualified type name of the last exception, for example `perdure.Reject`."""
     error: str
     """The last exception's message."""
     traceback: str
@@ -72,21 +75,21 @@ class DeadLetter(Generic[M]):
 
 @attrs.frozen
 class DeadLetterStats:
-    """How many dead letters there are, of what, and since when."""
+    """Counts of the dead letters, with the times of the oldest and the newest."""
 
     total: int
     by_type: dict[str, int]
     by_reason: dict[str, int]
-    """By reason without the exception's message, which may differ from letter to letter; each is found by `list(reason=...)`."""
+    """Counted by reason, without the exception's message, which may differ in each letter. `list(reason=...)` finds the letters."""
     oldest: dt.datetime | None
     newest: dt.datetime | None
 
 
 class DeadLetters:
-    """All methods may be called in any thread; those that change something return once it is on disk.
+    """Lists, replays and purges dead letters. Safe in any thread; a method that changes something returns once it is on disk.
 
     Raises:
-        NotRunning, StoreUnavailable: as `System.publish`, all of them.
+        NotRunning, StoreUnavailable: every method, as `System.publish`.
     """
 
     def __init__(self, system: RunningSystem) -> None:
@@ -110,17 +113,17 @@ class DeadLetters:
         limit: int | None = None,
         before: str | None = None,
     ) -> list[DeadLetter[Any]]:
-        """Give dead letters, newest first.
+        """Return dead letters, newest first.
 
         Args:
-            type: only those of this type.
-            reason: only those with this text anywhere in reason, exception or its message, whatever the case.
-            limit: at most so many.
-            before: only those older than the dead letter of this id: the last one of a page gives the next page.
+            type: return only letters of this message type.
+            reason: return only letters with this text in their reason, exception or its message; case does not matter.
+            limit: the most letters to return.
+            before: return only letters older than the one with this id. The last id of a page gives the next page.
 
         Raises:
-            ValueError: a limit that is no whole number of 0 or more, a reason that is no text.
-            UnknownMessage: there is no dead letter of the id `before`.
+            ValueError: `limit` is not a whole number of 0 or more, or `reason` is not a string.
+            UnknownMessage: no dead letter has the id `before`.
         """
         if limit is not None:
             check_whole("limit", limit, 0)
@@ -129,24 +132,24 @@ class DeadLetters:
         return [self._entry(letter) for letter in letters]
 
     def get(self, id: str) -> DeadLetter[Any]:  # noqa: A002 - the front door's name
-        """Give one dead letter.
+        """Return one dead letter.
 
         Raises:
-            UnknownMessage: there is none of that id.
+            UnknownMessage: no dead letter has that id.
         """
         return self._entry(self._one(id))
 
     def replay(self, id: str, reset_retries: bool = True, *, message: Any = None) -> None:  # noqa: A002, FBT001, FBT002 - the front door's names
-        """Bring one back to the queue. Without resetting, its attempts stay counted: it has one more.
+        """Return one dead letter to the queue.
 
         Args:
-            id: whose.
-            reset_retries: count its attempts from zero.
-            message: handle this in its place, under the same id; the change is on record. Must be of the same type.
+            id: the id of the message.
+            reset_retries: count its attempts from zero. Otherwise they stay counted, and it gets one more attempt.
+            message: handle this message in its place, under the same id. It must be of the same type; the log records the change.
 
         Raises:
-            UnknownMessage: there is no dead letter of that id, or somebody else replayed or purged it in the meantime.
-            DuplicateKey: a newer live message has its key.
+            UnknownMessage: no dead letter has that id, or another caller replayed or purged it in the meantime.
+            DuplicateKey: a newer live message holds its key.
             InvalidMessage: the edited message is of another type, or cannot be encoded.
         """
         item = replay_item(self._one(id), reset_retries=reset_retries)
@@ -170,16 +173,22 @@ class DeadLetters:
         reset_retries: bool = True,
         dry_run: bool = False,
     ) -> int:
-        """Bring back all that are meant, oldest first; gives how many this call brought back. A dry run only counts them.
+        """Return all matching dead letters to the queue, oldest first, and return how many this call replayed.
 
-        In commits of 1,000 letters and 8 MiB at most, so that publishes in between do not wait for all of it; each commit brings
-        back all of its letters or none. Where one fails, or the process ends, those of the commits before it are back and the
-        others are still dead letters: call it again. Letters that were replayed or purged in the meantime are passed over and not
+        One commit replays at most 1,000 letters and 8 MiB, so that publishes in between need not wait for all of them. A commit
+        replays all of its letters or none. If a commit fails, or the process ends, letters of earlier commits stay replayed and the
+        others stay dead letters; call it again for those. Letters that were replayed or purged in the meantime are skipped and not
         counted.
 
+        Args:
+            type: as for `list`.
+            reason: as for `list`.
+            reset_retries: as for `replay`.
+            dry_run: only count the matching letters.
+
         Raises:
-            DuplicateKey: a newer live message has the key of one of them; none of its commit is brought back.
-            ValueError: a reason that is no text.
+            DuplicateKey: a newer live message holds the key of one of them; no letter of that commit is replayed.
+            ValueError: `reason` is not a string.
         """
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason)))
         if dry_run:
@@ -189,10 +198,10 @@ class DeadLetters:
             try:
                 back += self._system.ask("queue", Replay(items, skips=True))
             except DuplicateKey as error:
-                msg = f"{error} {back:,} of {len(letters):,} are back; `replay_all` goes on with the rest."
+                msg = f"{error} {back:,} of {len(letters):,} are replayed; call `replay_all` again for the rest."
                 raise DuplicateKey(msg, error.live_id) from error
             except PerdureError as error:
-                error.add_note(f"{back:,} of {len(letters):,} are back; `replay_all` goes on with the rest.")
+                error.add_note(f"{back:,} of {len(letters):,} are replayed; call `replay_all` again for the rest.")
                 raise
         return back
 
@@ -203,20 +212,21 @@ class DeadLetters:
         type: str | type | None = None,  # noqa: A002 - the front door's name
         reason: str | None = None,
     ) -> int:
-        """Remove all for good, or those that died before a moment (datetime) or more than a time ago (timedelta, seconds).
+        """Remove the matching dead letters for good.
 
-        In commits of 10,000 at most, newest first: where one of them fails, what those before it removed is gone.
+        One commit removes at most 10,000 letters, newest first. If a commit fails, letters of earlier commits stay removed.
 
         Args:
-            older_than: see above.
-            type: only these.
-            reason: only these, as for `list`.
+            older_than: remove only letters that died before this moment (an aware datetime) or longer ago than this time
+                (timedelta, or seconds).
+            type: as for `list`.
+            reason: as for `list`.
 
         Returns:
-            how many this call removed; what somebody else replayed or purged in the meantime is not among them.
+            How many letters this call removed, without those that another caller replayed or purged in the meantime.
 
         Raises:
-            ValueError: an age that is none, or below 0; a naive datetime; a reason that is no text.
+            ValueError: the age is negative or not a time, the datetime is naive, or `reason` is not a string.
         """
         before_us = None
         if isinstance(older_than, dt.datetime):
@@ -230,13 +240,13 @@ class DeadLetters:
             before_us = self._system.clock.now_us() - round(age_s * 1_000_000)
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), before_us=before_us))
         purged = 0
-        for first in range(0, len(letters), PURGED_TOGETHER):
-            deaths = [death(letter.event) for letter in letters[first : first + PURGED_TOGETHER]]
+        for first in range(0, len(letters), PURGE_COMMIT_MAX):
+            deaths = [death(letter.event) for letter in letters[first : first + PURGE_COMMIT_MAX]]
             purged += self._system.ask("queue", Purge(deaths, "purged by an operator"))
         return purged
 
     def stats(self) -> DeadLetterStats:
-        """Count them by type and by reason, with the oldest and the newest."""
+        """Return the dead letters' counts by type and by reason, and the times of the oldest and the newest."""
         stats: Stats = self._system.ask("dead_letters", None)
         oldest = None if stats.oldest_us is None else moment(stats.oldest_us)
         newest = None if stats.newest_us is None else moment(stats.newest_us)
@@ -249,7 +259,7 @@ class DeadLetters:
     def _one(self, ident: str) -> Letter:
         found = self._select(Selection(id=checked_id("id", ident)))
         if not found:
-            msg = f"message {ident!r} is not among the dead letters; `dead_letters.list()` shows those that are."
+            msg = f"message {ident!r} is not a dead letter; `dead_letters.list()` shows those that are."
             raise UnknownMessage(msg)
         return found[0]
 
@@ -282,12 +292,12 @@ class DeadLetters:
 
 
 def _portions(items: Iterable[ReplayItem]) -> Iterator[list[ReplayItem]]:
-    """Give what is brought back together."""
+    """Yield the letters of each replay commit."""
     portion: list[ReplayItem] = []
     size = 0
     for item in items:
         more = measure([Replayed(item.death.number, item.published, item.attempts, item.failures)]).bytes
-        if portion and (len(portion) >= TOGETHER or size + more > TOGETHER_BYTES):
+        if portion and (len(portion) >= REPLAY_COMMIT_MAX or size + more > REPLAY_COMMIT_BYTES):
             yield portion
             portion, size = [], 0
         portion.append(item)
@@ -298,6 +308,6 @@ def _portions(items: Iterable[ReplayItem]) -> Iterator[list[ReplayItem]]:
 
 def _text(reason: str | None) -> str | None:
     if reason is not None and not isinstance(reason, str):
-        msg = f"reason: a text to look for, not {reason!r}"
+        msg = f"reason: a string to search for, not {reason!r}"
         raise InvalidMessage(msg)
     return reason

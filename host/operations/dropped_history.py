@@ -1,6 +1,6 @@
-"""What cannot be told of a log whose beginning was dropped or archived: never a part of the answer in silence.
+"""Checks that refuse a query which a log without its beginning cannot answer completely.
 
-What becomes of old segments is in `perdure.store.files.history`; from where the log is known says `first_seq`.
+Not here: how old segments are dropped or archived (`perdure.store.files.history`).
 """
 
 from __future__ import annotations
@@ -14,41 +14,40 @@ from perdure.events.errors import HistoryDropped, UnknownMessage
 if TYPE_CHECKING:
     from perdure.arguments.moments import Point
 
-__all__ = ["MessageDropped", "check_kept", "tells_its_publication"]
+__all__ = ["MessageDropped", "check_kept", "is_publication"]
 
 
 class MessageDropped(HistoryDropped, UnknownMessage):
-    """No publication of that message is in what is kept: it was dropped or archived, or there never was one."""
+    """The log holds no publication of that message: it was dropped or archived, or the message was never published."""
 
     def __init__(self, message_id: str, first_seq: int) -> None:
         super().__init__(
-            f"no publication of a message {message_id!r} is in this folder, as far as is known: history before sequence "
-            f"{first_seq} was dropped or archived. "
-            'With `history = "archive"`, ask a copy of the folder with the archived segments.'
+            f"this folder holds no publication of a message {message_id!r}: history before sequence {first_seq} was dropped or "
+            'archived. With `history = "archive"`, query a copy of the folder together with the archived segments.'
         )
 
 
 def check_kept(field: str, asked: Point, first_seq: int, first_us: int | None) -> None:
-    """Refuse a place in the log that lies before what is kept.
+    """Check that a position lies in the part of the log that is kept.
 
     Args:
-        field: the argument's name.
-        asked: the place.
-        first_seq: of the first event that is kept.
-        first_us: its time; None if there is none.
+        field: the argument's name, for the error.
+        asked: the position.
+        first_seq: sequence number of the first event that is kept.
+        first_us: the time of that event; None if there is none.
 
     Raises:
-        HistoryDropped: it lies before that.
+        HistoryDropped: the position lies before that event.
     """
     if asked.seq is not None and 0 < asked.seq < first_seq:
-        msg = f"{field}: history before sequence {first_seq} was dropped or archived, so {asked.seq} cannot be told of"
+        msg = f"{field}: history before sequence {first_seq} was dropped or archived, so nothing is known of {asked.seq}"
         raise HistoryDropped(msg)
     if asked.at_us is not None and (first_us is None or asked.at_us < first_us):
         begins = f"sequence {first_seq}" + ("" if first_us is None else f" ({moment(first_us)})")
-        msg = f"{field}: history before {begins} was dropped or archived, so {moment(asked.at_us)} cannot be told of"
+        msg = f"{field}: history before {begins} was dropped or archived, so nothing is known of {moment(asked.at_us)}"
         raise HistoryDropped(msg)
 
 
-def tells_its_publication(event: ev.Event | None) -> bool:
-    """Tell whether the first event that is kept of a message is its publication, so that its whole story is."""
+def is_publication(event: ev.Event | None) -> bool:
+    """Return whether the first event kept of a message is its publication, so that its whole history is kept."""
     return isinstance(event, ev.Published)

@@ -1,6 +1,7 @@
-"""Which message a fact is about: facts name it by its number alone, and readers want its id and type.
+"""Lookup of the message that an event is about: an event holds only its number, and readers want its id and type.
 
-What has ended is forgotten, and what was published in a row is kept as one, so reading a long history takes little memory.
+Messages that have ended are forgotten, and messages published in a row share one entry, so reading a long history takes little
+memory.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Identities"]
 
-NOBODY = (None, None)
+NO_MESSAGE = (None, None)
 
 
 class _Row(NamedTuple):
-    """Messages with numbers in a row."""
+    """Messages with consecutive numbers."""
 
     first: int
     n: int
@@ -29,19 +30,19 @@ class _Row(NamedTuple):
 
 
 class Identities:
-    """Ids and types by number, as far as they may still be asked for."""
+    """Ids and types of messages by number, for all messages that a later event may be about. For one thread."""
 
     def __init__(self) -> None:
         self._single: dict[int, tuple[str, str]] = {}
         self._firsts: list[int] = []
         self._runs: list[_Row] = []
         self._left: dict[int, int] = {}
-        """How many of a run have not ended, by its first number."""
+        """The number of messages of a row that have not ended, by the row's first number."""
         self._windows: dict[tuple[str, str], str] = {}
-        """By type and key that are held: the id of the ended message whose window holds them."""
+        """The id of the ended message whose window holds a key, by type and key."""
 
     def see(self, event: ev.Event) -> None:
-        """Take note of who is published."""
+        """Remember the messages that an event publishes."""
         match event:
             case PublishedRun():
                 self._firsts.append(event.number)
@@ -55,7 +56,7 @@ class Identities:
                 self._windows[event.type, event.key] = event.id
 
     def of(self, event: ev.Event) -> tuple[str | None, str | None]:
-        """Give the id and the type of the message that a fact is about."""
+        """Return the id and the type of the message that an event is about; None for each that is not known."""
         match event:
             case ev.LateResultRefused() | ev.ResultKept():
                 return event.id, self._known(event.number)[1]
@@ -70,14 +71,14 @@ class Identities:
             case ev.HandlerRegistered() | ev.Scaled() | ev.Paused() | ev.Resumed() | ev.Reconfigured() | ev.Adapted():
                 return None, event.type or None
         number = getattr(event, "number", None)
-        return NOBODY if number is None else self._known(number)
+        return NO_MESSAGE if number is None else self._known(number)
 
     def _known(self, number: int) -> tuple[str | None, str | None]:
         single = self._single.get(number)
         if single is not None:
             return single
         run = self._run_of(number)
-        return NOBODY if run is None else (run.ids[number - run.first], run.type)
+        return NO_MESSAGE if run is None else (run.ids[number - run.first], run.type)
 
     def _run_of(self, number: int) -> _Row | None:
         i = bisect_right(self._firsts, number) - 1
@@ -85,7 +86,7 @@ class Identities:
         return run if run is not None and number < run.first + run.n else None
 
     def forget(self, event: ev.Event) -> None:
-        """Forget who has ended with this fact."""
+        """Forget the messages that ended with this event."""
         match event:
             case CompletedRun():
                 for number in event.numbers:

@@ -1,6 +1,6 @@
-"""The numbers of a system at one point of its log, live or folded from history.
+"""Counts of a system at one sequence number, live or folded from history.
 
-How they are asked for is in `admin` and `audit`.
+Not here: the calls that return them, which are in `admin` and `audit`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["HandlerInfo", "Metrics", "Totals", "from_counts", "totals"]
 @public
 @attrs.frozen(kw_only=True)
 class Totals:
-    """What became of messages over some time: how many were published, completed and so on; `failed` counts attempts."""
+    """How many messages were published, completed and so on over some time; `failed` counts attempts."""
 
     published: int = 0
     completed: int = 0
@@ -40,14 +40,17 @@ class Totals:
 @public
 @attrs.frozen(kw_only=True)
 class Metrics:
-    """Counts at sequence number `seq`. The first five say where messages are now, the others what became of all there ever were."""
+    """Counts at sequence number `seq`.
+
+    `ready` to `dead_letters` count the messages that are there now; `published` to `late_results` count all that ever happened.
+    """
 
     seq: int
     at: dt.datetime
     ready: int = 0
     delayed: int = 0
     held: int = 0
-    """Waiting for another message of their key or group to end."""
+    """Messages that wait until another message of their key or group has ended."""
     in_flight: int = 0
     dead_letters: int = 0
     published: int = 0
@@ -65,28 +68,28 @@ class Metrics:
     late_results: int = 0
     payload_bytes: int = 0
     keys_held: int = 0
-    """By the windows of completed messages."""
+    """Keys that are held by the window of a completed message."""
     results_kept: int = 0
     since_start: Totals = attrs.field(factory=Totals, eq=False)
-    """The same from `published` to `cancelled`, since this system started: for a progress bar; live only."""
+    """The counts from `published` to `cancelled` since this system started, for a progress bar; only from a live system."""
     ids_remembered: int = attrs.field(default=0, eq=False)
-    """Ended messages whose ids are known, so that publishing one again adds nothing; live only."""
+    """Ids of ended messages that are remembered: publishing one again adds nothing. Only from a live system."""
     ids_remembered_since: dt.datetime | None = attrs.field(default=None, eq=False)
-    """Of ids that perdure made later than this none is forgotten; None: not one of them is at all, whatever became of ids that the
-    host chose, which tell no time (see `ids_forgotten`). Live only."""
+    """No id that perdure made after this moment is forgotten; None: no id that perdure made is forgotten. Ids chosen by the host
+    carry no time, so it says nothing of them (see `ids_forgotten`). Only from a live system."""
     ids_forgotten: int = attrs.field(default=0, eq=False)
-    """Ids of ended messages that are known no more, those that the host chose too: publishing such a one again may add it again.
-    Live only."""
+    """Ids of ended messages that are forgotten, including ids chosen by the host: publishing one again may add it again. Only from
+    a live system."""
     progress: dict[str, tuple[float, str]] = attrs.field(factory=dict, eq=False)
-    """Id to (percent, note) of what is running and has told; live only."""
+    """(percent, note) by message id, for running messages with a heartbeat; only from a live system."""
     runtime_counters: dict[str, int] = attrs.field(factory=dict, eq=False)
-    """What happened to the actors in this run: deaths, restarts, I/O errors, snapshots; live only."""
+    """Counts of this run by name: actor deaths and restarts, I/O errors, snapshots; only from a live system."""
 
 
 @public
 @attrs.frozen(kw_only=True)
 class HandlerInfo:
-    """One handler as it runs now. Times are in seconds, of this run; `processed` and `failed` count this run too."""
+    """One handler as it runs now. Times are in seconds; they, `processed` and `failed` cover this run only."""
 
     type: str
     workers: int
@@ -98,15 +101,15 @@ class HandlerInfo:
     processed: int
     failed: int
     completed: int
-    """In all runs, as `retried`; `Metrics.since_start` counts one run."""
+    """Counts all runs, as `retried` does; `Metrics.since_start` counts one run."""
     retried: int
     rate_per_s: float
-    """Handled a second, over the last half minute or so."""
+    """Messages handled per second, over about the last half minute."""
     run_p50_s: float
     run_p95_s: float
     run_p99_s: float
     wait_p50_s: float
-    """From the moment a message could have been handled to the start of its first attempt."""
+    """Time from the moment a message could be handled to the start of its first attempt."""
     wait_p95_s: float
     wait_p99_s: float
 
@@ -116,7 +119,7 @@ _FATES = tuple(field.name for field in attrs.fields(Totals))
 
 
 def totals(by_type: dict[str, TypeCounts], before: dict[str, TypeCounts]) -> Totals:
-    """Return what became of messages of all types since they had the counts of `before`."""
+    """Return the totals over all types since the counts of `before`."""
     return Totals(**{name: _total(by_type, name) - _total(before, name) for name in _FATES})
 
 
@@ -135,7 +138,7 @@ def from_counts(
     keys_held: int,
     results_kept: int,
 ) -> Metrics:
-    """Add up the counts of all types."""
+    """Return metrics with the counts of all types added up."""
     sums: dict[str, Any] = {name: _total(by_type, name) for name in (*_PLACES, *_FATES)}
     return Metrics(
         seq=seq,

@@ -198,7 +198,7 @@ def test_results_kept_past_a_lower_bound_are_dropped_at_the_start() -> None:
 
 
 def test_purge_of_many_is_not_one_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perdure.operations.dead_letters.PURGED_TOGETHER", 5)
+    monkeypatch.setattr("perdure.operations.dead_letters.PURGE_COMMIT_MAX", 5)
     system = SimulatedSystem()
 
     @system.handler(Job, retries=0)
