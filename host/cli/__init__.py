@@ -1,7 +1,8 @@
-"""The command line `perdure`: parse, call the library, print, exit truthfully.
+"""The command line `perdure`: it parses arguments, calls the library, prints, and sets the exit status.
 
-`main` has the commands, `config_command` and `dead_letters_command` the larger ones; `folder_report` makes tables, `progress` shows
-long work, `terminal` is the only console.
+`main` defines most commands; `config_command` and `dead_letters_command` define the rest. `folder_report` makes tables, `progress`
+shows how far long work is, `terminal` is the only console.
 
-Not here: what the commands do (`operations`, `store/maintenance`), and `perdure chaos` (`chaos/cli`).
+Not here: what the commands do (`operations`, `store/maintenance`), and the commands `perdure chaos` and `perdure soak`
+(`chaos/cli`).
 """

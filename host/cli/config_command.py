@@ -1,6 +1,6 @@
-"""`perdure config`: which options are in force here, and from where; and what may be said of a folder's permissions.
+"""`perdure config`: the options in force and where each was set, and the permissions of a folder.
 
-How options are found is in `config`; here it is only shown.
+Not here: how options are found (`perdure.config`).
 """
 
 from __future__ import annotations
@@ -22,20 +22,26 @@ console = Terminal()
 
 
 class BadConfiguration(PerdureError):
-    """What a file or a variable sets cannot be."""
+    """A configuration file or an environment variable sets an option to a value that it cannot have."""
 
 
 def show_config(
     folder: Annotated[
-        Path | None, typer.Argument(help="A data folder, to see who else could write it.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="Also check which other users can write this data folder.", show_default=False),
     ] = None,
 ) -> None:
-    """Show the options in force and where each was set. What a host's own code sets is not known here; a start logs all of it."""
+    """Show the options in force here and where each was set.
+
+    Options that an application sets in its code are not known to this command; the log of its start names all of them.
+    """
     try:
         traced, handlers = trace(), load_handlers()
     except ValueError as error:
         raise BadConfiguration(str(error)) from error
-    console.print(one_line(f"configuration file: {traced.file or 'none (name one by --config or PERDURE_CONFIG)'}"), soft_wrap=True)
+    console.print(
+        one_line(f"configuration file: {traced.file or 'none (set one with --config or PERDURE_CONFIG)'}"), soft_wrap=True
+    )
     table = Table("option", "value", "from", box=None, pad_edge=False)
     for name, source in traced.sources.items():
         table.add_row(one_line(name), one_line(_shown(getattr(traced.options, name))), one_line(source))
@@ -44,7 +50,7 @@ def show_config(
     console.print(table)
     if folder is not None:
         problem = existing_folder(folder).exposure()
-        console.print(one_line(f"folder: {problem or f'{folder} can be written by its owner alone'}"), soft_wrap=True)
+        console.print(one_line(f"folder: {problem or f'only its owner can write {folder}'}"), soft_wrap=True)
         raise typer.Exit(1 if problem else 0)
 
 

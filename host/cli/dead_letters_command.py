@@ -1,7 +1,7 @@
-"""`perdure dead-letters`: look at a folder's dead letters, and, while nobody runs on it, replay or purge them.
+"""`perdure dead-letters`: list and show the dead letters of a folder, and replay or purge them while no system runs on it.
 
-Looking takes no lock. What changes something goes through a `System` without handlers, as its owner: it is decided and put on
-record as always, and nothing is delivered.
+Reading takes no lock. `replay` and `purge` open a `System` without handlers: their changes are decided and recorded as always, and
+nothing is delivered.
 """
 
 from __future__ import annotations
@@ -22,20 +22,24 @@ from perdure.system import System
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Look at dead letters; replay or purge them while nobody runs on the folder.")
+app = typer.Typer(no_args_is_help=True, help="List or show dead letters; replay or purge them while no system runs on the folder.")
 console = Terminal()
 
-Folder = Annotated[str, typer.Argument(help="A data folder.", show_default=False)]
-Type = Annotated[str | None, typer.Option("--type", help="Only those of this message type.")]
-Reason = Annotated[str | None, typer.Option(help="Only those with this text in reason or exception.")]
+Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="The data folder of a System.", show_default=False)]
+Type = Annotated[str | None, typer.Option("--type", help="Only dead letters of this message type.")]
+Reason = Annotated[str | None, typer.Option(help="Only dead letters with this text in their reason, exception or its message.")]
 
 
 FORGETS_NOTHING = 1 << 40
-"""How many ended ids an operator's command remembers: what the host may remember, it must not forget."""
+"""How many ids of ended messages a command remembers: it must not forget an id that the host remembers."""
+
+
+DAYS_MAX = 36_500.0
+"""A hundred years, the longest time that perdure takes."""
 
 
 class BadChoice(PerdureError):
-    """What was asked for does not fit together."""
+    """The arguments contradict each other or an option in force."""
 
 
 def _letters(folder: str, selection: Selection) -> tuple[list[Letter], int]:
@@ -46,7 +50,7 @@ def _letters(folder: str, selection: Selection) -> tuple[list[Letter], int]:
 
 
 def _existing(folder: str) -> System:
-    """Give a system on a folder that is there: a mistyped name must not make a new one."""
+    """Return a system on an existing folder; a mistyped name must not create a new one."""
     existing_folder(folder)
     try:
         return System(folder, options=Options(finished_max=FORGETS_NOTHING))
@@ -59,57 +63,61 @@ def show_list(
     folder: Folder,
     kind: Type = None,
     reason: Reason = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="The most dead letters to list.")] = 20,
 ) -> None:
-    """List them, newest first."""
+    """List dead letters, newest first."""
     found, total = _letters(folder, Selection(type=kind, reason=reason, limit=limit))
     console.print(letters_table(found, total) if total else "no dead letters")
 
 
 @app.command()
-def show(folder: Folder, message_id: Annotated[str, typer.Argument(metavar="ID", help="Whose.")]) -> None:
-    """Tell all of one: each failed attempt, and the last traceback."""
+def show(folder: Folder, message_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the message.")]) -> None:
+    """Show one dead letter: each failed attempt, and the last traceback."""
     found, _ = _letters(folder, Selection(id=message_id))
     if not found:
-        raise UnknownMessage(
-            f"message {message_id!r} is not among the dead letters; `perdure dead-letters list` shows those that are"
-        )
+        raise UnknownMessage(f"message {message_id!r} is not a dead letter; `perdure dead-letters list` shows those that are")
     console.print(letter_report(found[0]), soft_wrap=True)
 
 
 @app.command()
 def replay(
     folder: Folder,
-    message_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Whose; or --all, --type, --reason.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,  # noqa: FBT002 - typer reads it so
+    message_id: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="The id of one message; or use --all, --type or --reason.", show_default=False),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,  # noqa: FBT002 - typer reads it so
     kind: Type = None,
     reason: Reason = None,
 ) -> None:
-    """Bring them back to the queue, retries counted from zero; they run when the host's own process starts again."""
+    """Return dead letters to the queue, with retries counted from zero.
+
+    They are handled when the application starts again.
+    """
     if (message_id is None) == (not every and kind is None and reason is None):
-        raise BadChoice("name one ID, or say which: --all, --type TYPE, --reason TEXT")
+        raise BadChoice("name one ID, or choose by --all, --type TYPE or --reason TEXT")
     with _existing(folder) as system:
         if message_id is not None:
             system.dead_letters.replay(message_id)
             count = 1
         else:
             count = system.dead_letters.replay_all(type=kind, reason=reason)
-    console.print(f"{count:,} back in the queue; handled when the host runs again")
+    console.print(f"{count:,} back in the queue; they are handled when the application runs again")
 
 
 @app.command()
 def purge(
     folder: Folder,
-    older_than_days: Annotated[float | None, typer.Option(min=0.0, help="Only those that died so long ago.")] = None,
+    older_than_days: Annotated[float | None, typer.Option(min=0.0, max=DAYS_MAX, help="Only dead letters older than this.")] = None,
     kind: Type = None,
     reason: Reason = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002 - typer reads it so
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,  # noqa: FBT002 - typer reads it so
 ) -> None:
-    """Remove them for good."""
+    """Remove dead letters for good."""
     if not yes:
         found, total = _letters(folder, Selection(type=kind, reason=reason))
-        aged = "" if older_than_days is None else f" that are older than {older_than_days:g} days"
-        typer.confirm(f"Remove those of {len(found):,} dead letters (of {total:,}){aged} for good?", abort=True)
+        which = "" if older_than_days is None else f"all that are older than {older_than_days:g} days among"
+        typer.confirm(f"Remove {which} {len(found):,} of {total:,} dead letters for good?", abort=True)
     with _existing(folder) as system:
         age_s = None if older_than_days is None else older_than_days * 86_400
         count = system.dead_letters.purge(age_s, type=kind, reason=reason)

@@ -1,4 +1,4 @@
-"""The log that a command reads: refused unless its address leads to one. Opening a log as its owner is `System`'s."""
+"""Opening of the log that a command reads. Not here: opening a log to write it, which a `System` does."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What `perdure stats`, `timeline` and `dead-letters` show of a folder: tables of what its log says.
+"""Tables and texts that `perdure stats`, `timeline`, `dead-letters` and `repair` print.
 
-Only shapes; the folding is in `perdure.actors.journal.log_fold`, what the commands take is in `cli` and `cli_dead_letters`.
+Not here: folding a log (`perdure.actors.journal.log_fold`), and the commands (`main`, `dead_letters_command`).
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ if TYPE_CHECKING:
 __all__ = ["DETAILS", "folder_report", "letter_report", "letters_table", "repair_report", "timeline_report"]
 
 THROUGHPUT_EVENTS = 200_000
-"""Throughput is drawn from so many of the newest events: it is to cost no more than a moment."""
+"""How many of the newest events the throughput is drawn from, so that it takes only a moment."""
 BUCKETS = 40
 REASONS_SHOWN = 10
 COUNTS = ("ready", "delayed", "held", "in flight", "dead", "published", "completed", "failed")
-"""Of each type: where its messages are, then how many there ever were, have completed, and how many attempts have failed."""
+"""Columns of each type: where its messages are now, then all messages published and completed, and all failed attempts."""
 NUMBER = re.compile(r"\d+")
 BAR_CHARS = 20
 IDS_SHOWN = 20
 TEXT_CHARS = 160
 DETAILS = ("attempt", "reason", "exception", "message", "percent", "note", "holder", "key", "priority", "group")
-"""Fields of an event that its line of a timeline tells."""
+"""Fields of an event that its line of a timeline shows."""
 
 
 def folder_report(reader: LogReader, states: States) -> RenderableType:
-    """Tell where all messages are, what became of those that were, how fast they went, and which died of what."""
+    """Return a report of a log: counts by type, pauses, throughput, and dead letters by reason."""
     parts: list[RenderableType] = [Text(_heading(reader, states), style="bold"), Text()]
     by_type = states.queue.by_type
     if by_type:
         parts.append(_types_table(states))
     else:
-        parts.append(Text("no message was ever published here"))
+        parts.append(Text("no message was ever published in this folder"))
     if paused := _paused(states):
-        parts += [Text(), one_line(f"PAUSED: {paused}; `system.admin.resume()` lets it go on", "yellow")]
+        parts += [Text(), one_line(f"PAUSED: {paused}; `system.admin.resume()` continues deliveries", "yellow")]
     if throughput := _throughput(reader, states.seq):
         parts += [Text(), *throughput]
     stats = letters.stats(states.dead_letters)
@@ -68,7 +68,7 @@ def folder_report(reader: LogReader, states: States) -> RenderableType:
 
 def _heading(reader: LogReader, states: States) -> str:
     size, place = reader.size(), inert(reader.address or "memory")
-    known = f", known from {reader.first_seq:,} on" if reader.first_seq > 1 else ""
+    known = f", history kept from {reader.first_seq:,} on" if reader.first_seq > 1 else ""
     when = f", last at {moment(states.at_us):%Y-%m-%d %H:%M:%S} UTC" if states.seq else ""
     return (
         f"{place}: {states.seq:,} events{known}{when}\n{size.bytes / 2**20:,.1f} MiB in {size.segments} segment(s) and "
@@ -77,7 +77,7 @@ def _heading(reader: LogReader, states: States) -> str:
 
 
 def _types_table(states: States) -> RenderableType:
-    """Give two lines for each type: its whole name, which may be long, and its numbers, which are many; both fit 80 columns."""
+    """Return two lines per type, which fit 80 columns: its whole name, which may be long, and its counts, which are many."""
     dead = letters.stats(states.dead_letters).by_type
     counts = states.queue.by_type
     backlog = {name: c.ready + c.delayed + c.held + c.in_flight for name, c in counts.items()}
@@ -105,7 +105,7 @@ def _paused(states: States) -> str:
 
 
 def _throughput(reader: LogReader, last_seq: int) -> list[Text]:
-    """Draw published and completed over the time of the newest events."""
+    """Return lines that draw published and completed messages over the time of the newest events."""
     seen: list[tuple[int, int, int]] = []
     for frame in reader.frames(max(last_seq - THROUGHPUT_EVENTS, 0), last_seq):
         for at_us, events in decode(frame.body, frame.count):
@@ -128,7 +128,7 @@ def _throughput(reader: LogReader, last_seq: int) -> list[Text]:
 
 
 def _reasons_table(stats: letters.Stats) -> Table:
-    table = Table(title=f"{stats.total:,} dead letters by reason (# is any number)", title_justify="left")
+    table = Table(title=f"{stats.total:,} dead letters by reason (# stands for any number)", title_justify="left")
     table.add_column("count", justify="right", no_wrap=True)
     table.add_column("share", no_wrap=True)
     table.add_column("reason")
@@ -149,7 +149,7 @@ def _bar(value: float, most: float, width: int) -> str:
 
 
 def timeline_report(message_id: str, records: Sequence[Record]) -> RenderableType:
-    """Tell a message's story: a heading, a line for each fact with the time since the one before, and where it stands."""
+    """Return the timeline of a message: a heading, a line per event with the time since the one before, and a summary."""
     first = records[0]
     published = next((r.event for r in records if isinstance(r.event, ev.Published) and r.event.id == message_id), None)
     table = Table(box=None, pad_edge=False)
@@ -174,15 +174,15 @@ def timeline_report(message_id: str, records: Sequence[Record]) -> RenderableTyp
     heading = one_line(f"message {message_id}{kind}{key}, {first.at:%Y-%m-%d}", "bold")
     own = [record for record in records if record.message_id == message_id]
     took = _duration((own[-1].at - own[0].at).total_seconds()) if own else "0 s"
-    return Group(heading, Text(), table, Text(), Text(f"{len(own)} facts in {took}; the last: {own[-1].name if own else '-'}"))
+    return Group(heading, Text(), table, Text(), Text(f"{len(own)} events in {took}; the last: {own[-1].name if own else '-'}"))
 
 
 def _detail(record: Record, message_id: str) -> str:
     event = record.event
     if isinstance(event, ev.Published) and event.id != message_id:
         return f"{event.type}, id {event.id}: published by its handler"
-    told = ("attempts", "reason") if isinstance(event, ev.DeadLettered) else DETAILS  # the attempt before it told the rest
-    found = ((name, getattr(event, name, None)) for name in told)
+    names = ("attempts", "reason") if isinstance(event, ev.DeadLettered) else DETAILS  # the last attempt's line shows the rest
+    found = ((name, getattr(event, name, None)) for name in names)
     return ", ".join(f"{name} {short(str(value))}" for name, value in found if value not in {None, "", 0})
 
 
@@ -193,53 +193,53 @@ def _duration(seconds: float) -> str:
 
 
 def letters_table(found: Iterable[Letter], total: int) -> RenderableType:
-    """List dead letters, newest first, two lines each: what and when, and why."""
+    """Return a list of dead letters, newest first, two lines each: id, time and type, then the reason."""
     rows = list(found)
     parts = [Text(f"{len(rows):,} of {total:,} dead letters, newest first", style="bold")]
     for letter in rows:
-        fact = letter.event
+        event = letter.event
         when = f"{moment(letter.failed_us):%Y-%m-%d %H:%M:%S}"
-        parts.append(Text.assemble((inert(fact.published.id), "cyan"), inert(f"  {when}  {fact.published.type}")))
-        tries = "1 attempt" if fact.attempts == 1 else f"{fact.attempts} attempts"
-        parts.append(one_line(f"    {tries}: {short(with_public_names(letters.full_reason(fact)))}"))
+        parts.append(Text.assemble((inert(event.published.id), "cyan"), inert(f"  {when}  {event.published.type}")))
+        tries = "1 attempt" if event.attempts == 1 else f"{event.attempts} attempts"
+        parts.append(one_line(f"    {tries}: {short(with_public_names(letters.full_reason(event)))}"))
     return Group(*parts)
 
 
 def letter_report(letter: Letter) -> RenderableType:
-    """Tell all of one dead letter: every failed attempt, and the last traceback."""
-    fact: Any = letter.event
+    """Return all details of one dead letter: every failed attempt, and the last traceback."""
+    event: Any = letter.event
     lines = [
-        f"id        {fact.published.id}",
-        f"type      {fact.published.type}",
-        f"key       {fact.published.key or '-'}",
-        f"died      {moment(letter.failed_us):%Y-%m-%d %H:%M:%S} UTC, after {fact.attempts} attempts",
-        f"reason    {with_public_names(fact.reason)}",
-        f"payload   {len(fact.published.payload):,} bytes",
+        f"id        {event.published.id}",
+        f"type      {event.published.type}",
+        f"key       {event.published.key or '-'}",
+        f"died      {moment(letter.failed_us):%Y-%m-%d %H:%M:%S} UTC, after {event.attempts} attempts",
+        f"reason    {with_public_names(event.reason)}",
+        f"payload   {len(event.published.payload):,} bytes",
     ]
-    for f in fact.failures:
+    for f in event.failures:
         exception = with_public_names(f.exception)
         lines += [f"attempt   {f.attempt} at {moment(f.at_us):%H:%M:%S}: {exception}: {f.message}"]
-    story = inert(fact.traceback.rstrip(), lines=True) or "no traceback was kept"
-    return Text("\n".join([*map(inert, lines), "", story]))
+    trace = inert(event.traceback.rstrip(), lines=True) or "no traceback was recorded"
+    return Text("\n".join([*map(inert, lines), "", trace]))
 
 
 def repair_report(source: str, target: str, done: Repair) -> RenderableType:
-    """Tell what a repair has saved, and what is lost, in events, messages and bytes."""
+    """Return a table of what a repair saved and what is lost, in events, messages and bytes."""
     table = Table("what", "how much", title=one_line(f"{source} to {target}"), title_justify="left")
     table.add_row("damage found", f"{len(done.findings):,}")
     table.add_row("events kept", f"{done.events_kept:,} (sequence {done.first_seq:,} to {done.last_seq:,})")
     table.add_row("snapshots kept", f"{done.snapshots_kept:,}")
-    table.add_row("state known up to", f"{done.last_seq:,}")
+    table.add_row("state complete up to", f"{done.last_seq:,}")
     table.add_row(
-        "events left behind", f"{done.events_left_behind:,} in {done.bytes_left_behind:,} bytes (whole, but cut off by damage)"
+        "events left behind", f"{done.events_left_behind:,} in {done.bytes_left_behind:,} bytes (undamaged, but cut off by damage)"
     )
     table.add_row("unreadable", f"{done.events_unreadable:,} events; {done.bytes_unreadable:,} bytes")
-    table.add_row("events lost", f"{done.events_lost:,} (of the two above, those that no kept snapshot holds)")
+    table.add_row("events lost", f"{done.events_lost:,} (those of the two rows above that no kept snapshot holds)")
     table.add_row("messages lost", _messages_lost(done))
     parts: list[RenderableType] = [table]
     parts += [one_line(f"{f.file} at offset {f.offset}, sequence {f.seq}: {f.problem}") for f in done.findings]
     if done.lost_ids:
-        parts.append(one_line(f"to be published again: {' '.join(done.lost_ids[:IDS_SHOWN])}"))
+        parts.append(one_line(f"publish again: {' '.join(done.lost_ids[:IDS_SHOWN])}"))
         if done.messages_lost > IDS_SHOWN:
             parts.append(Text(f"and {done.messages_lost - IDS_SHOWN:,} more, see `Repair.lost_ids`"))
     return Group(*parts)
@@ -247,11 +247,11 @@ def repair_report(source: str, target: str, done: Repair) -> RenderableType:
 
 def _messages_lost(done: Repair) -> str:
     unreadable = min(done.events_unreadable, done.events_lost)
-    more = f", and those among up to {unreadable:,} unreadable events" if unreadable else ""
-    return f"{done.messages_lost:,} whose publication is whole in the old folder{more}"
+    more = f", and messages in up to {unreadable:,} unreadable events" if unreadable else ""
+    return f"{done.messages_lost:,} whose publication is undamaged in the old folder{more}"
 
 
 def short(text: str) -> str:
-    """Give the beginning of a text, on one line."""
+    """Return the beginning of a text, on one line."""
     line = " ".join(text.split())
     return line if len(line) <= TEXT_CHARS else line[: TEXT_CHARS - 1] + "…"

@@ -1,7 +1,7 @@
-"""The command line: `perdure demo`, `run`, `stats`, `timeline`, `verify`, `repair`. Parses, calls, shows; exits truthfully.
+"""The entry point of the command line, and the commands `run`, `stats`, `timeline`, `verify`, `repair` and `demo`.
 
-What the commands do lives where the library does it; the demo is in `demo`, what is shown of a folder in `folder_report`, the
-commands for dead letters in `cli_dead_letters`.
+Not here: the work of the commands, which the library does; tables (`folder_report`); `perdure dead-letters`
+(`dead_letters_command`) and `perdure config` (`config_command`).
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ app = typer.Typer(
 app.add_typer(dead_letters_app, name="dead-letters")
 app.command("config")(show_config)
 console = Terminal()
-Folder = Annotated[str, typer.Argument(help="A data folder.", show_default=False)]
+Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="The data folder of a System.", show_default=False)]
 
 
 class BadTarget(PerdureError):
-    """What the command line names is not there, or is not what the command needs."""
+    """An argument names something that does not exist or that the command cannot use."""
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -57,7 +57,7 @@ def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
         try:
             console.print(f"perdure {installed_version('perdure')}", highlight=False)
         except PackageNotFoundError:
-            console.print("perdure, version unknown: its package metadata is not installed")
+            console.print("perdure, version unknown: the metadata of the package is not installed")
         raise typer.Exit
 
 
@@ -66,23 +66,26 @@ def options(
     context: typer.Context,
     *,
     config: Annotated[
-        Path | None, typer.Option(help="A TOML file with options, instead of the one that PERDURE_CONFIG names.")
+        Path | None, typer.Option(metavar="FILE", help="Read options from this TOML file instead of the one in PERDURE_CONFIG.")
     ] = None,
     version: Annotated[  # noqa: ARG001 - its callback does it
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """perdure: an embedded, durable message queue. FOLDER is what a System was given; reading it disturbs nothing."""
+    """Inspect, verify and repair data folders of perdure, a durable message queue, and run systems.
+
+    FOLDER is the folder that a System was created with. Commands that only read it may run beside a live system.
+    """
     if config is not None:
         if not config.is_file():
-            raise BadTarget(f"the configuration file {config} is not there, or no file; name a TOML file by --config")
+            raise BadTarget(f"the configuration file {config} does not exist or is not a file; pass a TOML file to --config")
         before = os.environ.get(FILE_VARIABLE)
         os.environ[FILE_VARIABLE] = str(config.absolute())
         context.call_on_close(lambda: _restore(before))
 
 
 def _restore(before: str | None) -> None:
-    """Set the variable as it was, for hosts that call a command within their own process."""
+    """Restore the environment variable, for a host that calls a command in its own process."""
     os.environ.pop(FILE_VARIABLE, None)
     if before is not None:
         os.environ[FILE_VARIABLE] = before
@@ -90,13 +93,18 @@ def _restore(before: str | None) -> None:
 
 @app.command("demo")
 def run_demo(
-    orders: Annotated[str, typer.Argument(help="A JSON Lines file, or - for standard input.")] = str(SHIPPED),
-    folder: Annotated[Path | None, typer.Option(help="Keep everything here (must be empty); else temporary.")] = None,
-    kills: Annotated[int, typer.Option(min=0, max=1000, help="Actors to kill half-way.")] = 10,
+    orders: Annotated[
+        str,
+        typer.Argument(metavar="ORDERS", help="A JSON Lines file, or - for standard input.", show_default="orders made for it"),
+    ] = str(SHIPPED),
+    folder: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep all files in this empty folder instead of a temporary one.")
+    ] = None,
+    kills: Annotated[int, typer.Option(min=0, max=1000, help="How many actors to kill half-way.")] = 10,
 ) -> None:
-    """Process orders, kill actors and the process half-way, and show that nothing was lost or doubled."""
+    """Process orders, kill actors and the process half-way, and show that no order was lost or handled twice."""
     if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadTarget(f"{folder} is there and not an empty folder; name another one")
+        raise BadTarget(f"{folder} exists and is not an empty folder; name another one")
     work = Path(tempfile.mkdtemp(prefix="perdure-demo-")) if folder is None else folder
     work.mkdir(parents=True, exist_ok=True)
     try:
@@ -107,27 +115,29 @@ def run_demo(
                 shutil.copyfileobj(sys.stdin.buffer, spool)
         elif not source.is_file():
             raise BadTarget(f"{orders} is not a file; name a JSON Lines file, or - for standard input")
-        told = "standard input" if orders == "-" else source.name
-        console.print(one_line(f"orders from {told}, everything kept in {work}"), soft_wrap=True)
+        origin = "standard input" if orders == "-" else source.name
+        console.print(one_line(f"orders from {origin}, all files in {work}"), soft_wrap=True)
         good = demo(console, source, work, kills)
     finally:
         if folder is None:
             shutil.rmtree(work, ignore_errors=True)
     if folder is None:
-        console.print("The folder was temporary and is gone; --folder FOLDER keeps it.")
+        console.print("The temporary folder was removed; use --folder FOLDER to keep the files.")
     raise typer.Exit(0 if good else 1)
 
 
 @app.command()
-def run(target: Annotated[str, typer.Argument(help="module:attribute, for example shop.queue:system")]) -> None:
-    """Serve a host's own system, and the outbox relays made for it, until SIGTERM or SIGINT; then stop it gracefully."""
+def run(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="module:attribute of a System, for example shop.queue:system.")],
+) -> None:
+    """Start a System of an application, with its outbox relays, and serve until SIGTERM or SIGINT."""
     system = _load(target)
     try:
         system.serve(started=lambda: console.print(one_line(f"{target} runs; {system.recovery}"), soft_wrap=True))
     except (PerdureError, OSError):
         raise
-    except (Exception, SystemExit) as error:  # the host's own start hooks, parts and settings may raise anything
-        raise BadTarget(f"{target} does not run: {type(error).__name__}: {error} ({_where(error)})") from error
+    except (Exception, SystemExit) as error:  # start hooks, parts and settings of the host may raise any exception
+        raise BadTarget(f"{target} could not be served: {type(error).__name__}: {error} ({_where(error)})") from error
     console.print(one_line(f"{target} stopped"), soft_wrap=True)
 
 
@@ -135,18 +145,20 @@ def _load(target: str) -> System:
     module, colon, attribute = target.partition(":")
     named = all(part.isidentifier() for part in module.split("."))
     if not (named and colon and attribute):
-        raise BadTarget(f"{target!r} is no target; write module:attribute, for example shop.queue:system")
+        raise BadTarget(f"{target!r} is not a target; write module:attribute, for example shop.queue:system")
     sys.path.insert(0, str(Path.cwd()))
     try:
         found = importlib.import_module(module)
     except SystemExit as error:
-        raise BadTarget(f"{module!r} ends the program while it is imported: sys.exit({error.code!r}) ({_where(error)})") from error
-    except Exception as error:  # the host's own code may raise anything while it is imported
+        raise BadTarget(
+            f"{module!r} ended the program while it was imported: sys.exit({error.code!r}) ({_where(error)})"
+        ) from error
+    except Exception as error:  # code of the host may raise any exception while it is imported
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
-            raise BadTarget(f"there is no module {module!r} here or on the Python path") from None
+            raise BadTarget(f"no module {module!r} was found in this directory or on the Python path") from None
         raise BadTarget(
             f"{module!r} cannot be imported: {type(error).__name__}: {error} ({_where(error)}). "
-            f"`{Path(sys.executable).name} -c 'import {module}'` here shows the whole traceback"
+            f"`{Path(sys.executable).name} -c 'import {module}'` in this directory shows the whole traceback"
         ) from error
     system: object = found
     reached = module
@@ -155,12 +167,16 @@ def _load(target: str) -> System:
             system = getattr(system, part)
         except AttributeError:
             systems = ", ".join(f"{module}:{name}" for name, value in vars(found).items() if isinstance(value, System))
-            raise BadTarget(f"{reached} has no {part!r}, so {target} is not a perdure.System; {systems or 'none'} is") from None
-        except (Exception, SystemExit) as error:  # what the host computes may raise anything
+            raise BadTarget(
+                f"{reached} has no {part!r}, so {target} is not a perdure.System; {module} holds {systems or 'none'}"
+            ) from None
+        except (Exception, SystemExit) as error:  # an attribute that the host computes may raise any exception
             raise BadTarget(f"{target} cannot be looked up: {type(error).__name__}: {error} ({_where(error)})") from error
         reached = f"{reached}:{part}" if reached == module else f"{reached}.{part}"
     if not isinstance(system, System):
-        raise BadTarget(f"{target} is {type(system).__name__}, not a perdure.System; give one that is made already")
+        raise BadTarget(
+            f"{target} is a {type(system).__name__}, not a perdure.System; name an object, not a function that makes one"
+        )
     return system
 
 
@@ -168,10 +184,11 @@ def _load(target: str) -> System:
 def verify(
     folder: Folder,
     head: Annotated[
-        str | None, typer.Option(metavar="SEQ:HASH", help="A head noted earlier: history up to there must be what it was then.")
+        str | None,
+        typer.Option(metavar="SEQ:HASH", help="Check that history up to this head, printed by an earlier verify, is unchanged."),
     ] = None,
 ) -> None:
-    """Check every byte of a folder; exit status 1 on damage."""
+    """Check every byte of a folder. Exit status 1 on damage."""
     if head is not None:
         try:
             Head.parse(head)
@@ -185,7 +202,7 @@ def verify(
         for finding in result.findings:
             table.add_row(one_line(finding.file), str(finding.offset), str(finding.seq), one_line(finding.problem))
         console.print(table)
-    since = f", known from {result.first_seq:,} on" if result.first_seq > 1 else ""
+    since = f", history kept from {result.first_seq:,} on" if result.first_seq > 1 else ""
     console.print(
         Text("whole", "green") if result.ok else Text("DAMAGED", "red"),
         f": {result.events:,} events in "
@@ -196,18 +213,18 @@ def verify(
     )
     console.print(one_line(f"head {result.head}"), soft_wrap=True)
     if head is not None and result.ok:
-        console.print(one_line(f"history up to the head {head} is what it was"), soft_wrap=True)
+        console.print(one_line(f"history up to the head {head} is unchanged"), soft_wrap=True)
     exposed = reader.exposure()
     if exposed:
-        console.print(one_line(f"open to others: {exposed}", "yellow"), soft_wrap=True)
+        console.print(one_line(f"open to other users: {exposed}", "yellow"), soft_wrap=True)
     if not result.ok:
-        console.print("Copy the folder as it is, then restore a backup, or: perdure repair FOLDER NEW_FOLDER", soft_wrap=True)
+        console.print("Copy the folder as it is. Then restore a backup, or run: perdure repair FOLDER NEW_FOLDER", soft_wrap=True)
     raise typer.Exit(0 if result.ok else 1)
 
 
 @app.command()
-def timeline(folder: Folder, message_id: Annotated[str, typer.Argument(metavar="ID", help="A message's id.")]) -> None:
-    """Tell all that happened to one message, and what its handler published."""
+def timeline(folder: Folder, message_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a message.")]) -> None:
+    """Show all events of one message, and what its handler published."""
     existing_folder(folder)
     with shown_progress(console, "reading the log", unit="events") as step:
         records = Audit(folder).timeline(message_id, progress=step)
@@ -216,7 +233,7 @@ def timeline(folder: Folder, message_id: Annotated[str, typer.Argument(metavar="
 
 @app.command()
 def stats(folder: Folder) -> None:
-    """Show where all messages are, by type, how fast they went, and what the dead letters died of."""
+    """Show counts of messages by type, throughput, and the reasons of dead letters."""
     reader = existing_folder(folder)
     with shown_progress(console, "folding the log", unit="events") as step:
         states, _ = fold_log(reader, progress=step)
@@ -226,12 +243,12 @@ def stats(folder: Folder) -> None:
 
 @app.command("repair")
 def run_repair(
-    source: Annotated[str, typer.Argument(help="The damaged folder; it is only read.")],
-    target: Annotated[str, typer.Argument(help="A new folder for what is whole.")],
+    source: Annotated[str, typer.Argument(metavar="FOLDER", help="The damaged folder; it is only read.")],
+    target: Annotated[str, typer.Argument(metavar="NEW_FOLDER", help="A new folder for what can be saved.")],
 ) -> None:
-    """Write a new folder with what is whole of a damaged one, and say what is not. Exit status 1 if anything was lost."""
+    """Copy all that is undamaged of a folder into a new one, and list what was lost. Exit status 1 if anything was."""
     existing_folder(source)
-    with shown_progress(console, "saving what is whole", unit="events") as step:
+    with shown_progress(console, "saving", unit="events") as step:
         done = repair(open_reader(source), open_target(target), progress=step)
     console.print(repair_report(source, target, done), soft_wrap=True)
     if done.lost:
@@ -239,7 +256,7 @@ def run_repair(
 
 
 def _where(error: Exception | SystemExit) -> str:
-    """Return the file and line in which an import failed: the innermost that is not one of Python's frozen ones."""
+    """Return the file and line in which an import failed: the innermost frame outside Python's frozen modules."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")]
@@ -247,9 +264,10 @@ def _where(error: Exception | SystemExit) -> str:
 
 
 def _add_commands(words: list[str]) -> None:
-    """Take in the commands of rooms that this one must not import; they are entry points of the group `perdure.commands`.
+    """Add the commands that packages register as entry points of the group `perdure.commands`.
 
-    A command line that begins with a command of ours does not wait for their import, which takes as long as all the rest.
+    The front door must not import chaos/, so its commands come in this way. Importing them takes as long as all the rest, so a
+    command line that begins with a command of this module does not wait for them.
     """
     if words and (words[0] == "--version" or words[0] in typer.main.get_group(app).commands):
         return
@@ -262,14 +280,14 @@ def _add_commands(words: list[str]) -> None:
 
 
 def main() -> None:
-    """Entry point; what perdure or the file system refuses is one line on standard error, and exit status 1."""
+    """Run the command line. An error of perdure or the file system is one line on standard error, and exit status 1."""
     _add_commands(sys.argv[1:])
-    interrupt_on_sigterm()  # not before: SIGTERM ends a program that has begun nothing, without a traceback
+    interrupt_on_sigterm()  # only now: before this line SIGTERM ends the program at once, without a traceback
     try:
         app()
     except (PerdureError, OSError) as error:
-        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        Terminal(stderr=True).print(one_line(f"perdure: {told}", "red"), soft_wrap=True)
+        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        Terminal(stderr=True).print(one_line(f"perdure: {text}", "red"), soft_wrap=True)
         sys.exit(1)
 
 

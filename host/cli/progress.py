@@ -1,6 +1,6 @@
-"""Progress of long commands: a bar on a terminal, lines elsewhere, and what was done so far when one is interrupted.
+"""Progress of long commands: a bar on a terminal, lines elsewhere, and a summary when one is interrupted.
 
-What a command does, and what it shows at its end, is in the command.
+Not here: the work of a command and the result that it prints.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ DRAW_EVERY_S = 0.1
 
 
 class Step(Protocol):
-    """Tells how far the work has come."""
+    """A callback that reports progress."""
 
     def __call__(self, done: int, total: int | None = None) -> None:
-        """Show that so much is done, of so much where that is known by now."""
+        """Show that `done` of `total` units are done; the total may become known later."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM asked the command to end; treated as SIGINT, with an exit status of its own."""
+    """SIGTERM ended the command; handled as SIGINT is, with an exit status of its own."""
 
 
 def interrupt_on_sigterm() -> None:
-    """Have SIGTERM interrupt the main thread as SIGINT does. Call it in the main thread."""
+    """Make SIGTERM interrupt the main thread as SIGINT does. To be called in the main thread."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise Terminated
@@ -50,19 +50,20 @@ def interrupt_on_sigterm() -> None:
 def shown_progress(
     console: Console, what: str, total: int | None = None, *, unit: str = "", so_far: Callable[[], None] | None = None
 ) -> Iterator[Step]:
-    """Show how far a long command has come; yields `step(done, total=None)`, to be called in the thread that entered.
+    """Show the progress of a block; yields `step(done, total=None)`, to be called in the thread that entered the block.
 
-    On a terminal that is a bar, which is gone at the end; elsewhere a line every five seconds.
+    On a terminal it draws a bar and removes it at the end; elsewhere it prints a line every five seconds.
 
     Args:
-        console: where it is shown.
+        console: where to show it.
         what: the work, for example "checking".
-        total: how much there is to do, where that is known.
-        unit: of `done` and `total`, for example "bytes".
-        so_far: called when the work is interrupted, to show what has come of it until then.
+        total: the amount of work, where it is known.
+        unit: the unit of `done` and `total`, for example "bytes".
+        so_far: called when the work is interrupted, to print the results until then.
 
     Raises:
-        typer.Exit: SIGINT or SIGTERM interrupted the work (status: 128 and the signal's number); what was done has been shown.
+        typer.Exit: SIGINT or SIGTERM interrupted the work, and its progress was printed. The status is 128 plus the signal's
+        number.
     """
     began_s = time.monotonic()
     shown_s = began_s
@@ -74,7 +75,7 @@ def shown_progress(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    # Drawn by hand: a command that forks must have no thread that draws.
+    # Refreshed by `step`: a command that forks must not have a thread that draws.
     with Progress(*columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
 
@@ -89,19 +90,21 @@ def shown_progress(
                     bar.refresh()
             elif at_s > shown_s + LINE_EVERY_S:
                 shown_s = at_s
-                console.print(Text(_told(what, reached, whole, unit, at_s - began_s)), soft_wrap=True)
+                console.print(Text(_progress_line(what, reached, whole, unit, at_s - began_s)), soft_wrap=True)
 
         try:
             yield step
         except KeyboardInterrupt as asked:
             bar.stop()
-            console.print(Text(f"interrupted: {_told(what, reached, whole, unit, time.monotonic() - began_s)}"), soft_wrap=True)
+            console.print(
+                Text(f"interrupted: {_progress_line(what, reached, whole, unit, time.monotonic() - began_s)}"), soft_wrap=True
+            )
             if so_far is not None:
                 so_far()
             number = signal.SIGTERM if isinstance(asked, Terminated) else signal.SIGINT
             raise typer.Exit(128 + number) from asked
 
 
-def _told(what: str, done: int, total: int | None, unit: str, took_s: float) -> str:
+def _progress_line(what: str, done: int, total: int | None, unit: str, took_s: float) -> str:
     of = f" of {total:,}" if total else ""
     return f"{what}: {done:,}{of}{' ' if unit else ''}{unit} in {took_s:,.1f} s"

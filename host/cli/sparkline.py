@@ -1,4 +1,4 @@
-"""A row of numbers drawn with the letters of one line, for the command line. No colour, no terminal."""
+"""A line of text that draws a row of numbers, for the command line. It uses no colour and needs no terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ LEVELS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], *, width: int = 40, floor: float | None = None) -> str:
-    """Draw values, oldest first; more than `width` are averaged. The lowest value, or `floor`, is the lowest letter."""
+    """Return one character per value, oldest first; more than `width` values are averaged.
+
+    Args:
+        values: the numbers to draw.
+        width: the most characters to return.
+        floor: the value of the lowest character; the lowest value unless given.
+    """
     if not values:
         return ""
     if len(values) > width:

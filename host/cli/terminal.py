@@ -1,6 +1,6 @@
-"""The one console that all commands print with: markup is text, and controls are spelt out, whatever a message is called.
+"""The console that all commands print with. It prints markup as text and spells out control characters, so no message can use them.
 
-What counts as a control is in `perdure.events.safe_text`.
+Not here: which characters are control characters (`perdure.events.safe_text`).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ __all__ = ["Terminal", "inert", "one_line"]
 
 
 class Terminal(Console):
-    """A Rich console for texts that are not to be trusted. Styles are given by `Text` and `style=`, never in brackets."""
+    """A Rich console for untrusted text. Styles are given by `Text` and `style=`, never in brackets."""
 
     def __init__(self, *, stderr: bool = False, **options: Any) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As Rich's, with every control that is no own of Rich's spelt out."""
+        """Render as Rich does, and spell out every control character that Rich did not make."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(inert(segment.text, lines=True), segment.style)
 
 
 def one_line(text: object, style: str = "") -> Text:
-    """Return a text for one line: line ends in it are spelt out."""
+    """Return a text for one line, with line ends spelt out."""
     return Text(inert(text), style=style)

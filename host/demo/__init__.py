@@ -1,4 +1,7 @@
-"""`perdure demo`: an order shop whose process is killed while it works, and a count of what came out.
+"""`perdure demo`: a shop that processes orders, whose process is killed while it works, and a count of the results.
 
-`runner` starts and kills the process, `child` is that process, `orders` its handlers, `tally` judges the result from outside.
+`runner` starts the worker process and prints the result, `child` is that process, `orders` holds its handlers, `tally` counts the
+results from the input file, the output file and the log.
+
+Not here: the command itself (`cli/main`).
 """

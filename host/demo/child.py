@@ -1,6 +1,6 @@
-"""The demo's working process: publishes the file, works it off, and on request kills its actors and then itself.
+"""The worker process of the demo: it publishes the orders, handles them, and on request kills its actors and then itself.
 
-Started by `demo` as `python -m perdure.demo.child`; tells its progress on standard output, one JSON object a line.
+`runner` starts it as `python -m perdure.demo.child`. It prints its progress on standard output, one JSON object per line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 FINISHED_MAX = 10_000_000
-"""Ids remembered: the whole file is published again after the kill, and no line may count twice."""
+"""Ids that are remembered: after the kill the whole file is published again, and no line may be handled twice."""
 PAUSE_S = 0.04
 KILL_WAIT_S = 10.0
 ROLES = ("journal", "queue", "dispatcher", "dead_letters", "timer")
@@ -37,7 +37,7 @@ SEED = 20
 
 
 def main() -> None:
-    """Run: `folder input output kills`; kills -1 means to finish in peace."""
+    """Run with the arguments `folder input output kills`; kills -1 means to finish without any."""
     folder, source, output, kills = sys.argv[1:]
     receipts = Receipts(Path(output))
     system = System(folder, options=Options(finished_max=FINISHED_MAX))
@@ -49,10 +49,10 @@ def main() -> None:
             _kill_actors(system, int(kills))
             os.kill(os.getpid(), signal.SIGKILL)
         while _waiting(now := system.admin.metrics()):
-            _tell(progress=_ended(receipts, now), total=total)
+            _report(progress=_ended(receipts, now), total=total)
             time.sleep(PAUSE_S)
         system.drain()
-        _tell(progress=_ended(receipts, system.admin.metrics()), total=total)
+        _report(progress=_ended(receipts, system.admin.metrics()), total=total)
     receipts.close()
 
 
@@ -66,12 +66,12 @@ def _publish(system: System, source: Path) -> int:
 
 def _await_half(system: System, receipts: Receipts, total: int) -> None:
     while _waiting(now := system.admin.metrics()) and _ended(receipts, now) < total // 2:
-        _tell(progress=_ended(receipts, now), total=total)
+        _report(progress=_ended(receipts, now), total=total)
         time.sleep(PAUSE_S)
 
 
 def _kill_actors(system: System, kills: int) -> None:
-    """Kill one after the other, each role at least once if there are kills enough; a victim's successor is awaited."""
+    """Kill one actor after the other, each role at least once if there are enough kills, and wait for each successor."""
     rng = random.Random(SEED)  # noqa: S311 - which actor dies, no secret
     roles = list(ROLES)
     rng.shuffle(roles)
@@ -82,12 +82,12 @@ def _kill_actors(system: System, kills: int) -> None:
             victim = system.actors[name]
             system.actors.kill(name)
         except KeyError:
-            continue  # a worker that has just been replaced under another name: nobody was killed, nothing is counted
-        _tell(killed=name)
+            continue  # a worker was just replaced under another name: no kill took place
+        _report(killed=name)
         killed += 1
-        _await(f"the actor {name} has a successor", partial(_is_gone, system, name, victim))
-    # The process dies next, and a restart that is not on record by then never would be.
-    _await("the restarts are on record", lambda: sum(1 for _ in system.audit.events(type="ActorRestarted")) >= killed)
+        _await(f"a successor of the actor {name}", partial(_is_gone, system, name, victim))
+    # The process is killed next, so a restart that is not recorded by then is never recorded.
+    _await("a record of all restarts", lambda: sum(1 for _ in system.audit.events(type="ActorRestarted")) >= killed)
 
 
 def _is_gone(system: System, name: str, victim: pykka.ActorRef[Any]) -> bool:
@@ -98,7 +98,7 @@ def _await(what: str, condition: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + KILL_WAIT_S
     while not condition():
         if time.monotonic() > deadline_s:
-            msg = f"{what}: not within {KILL_WAIT_S:g} s"
+            msg = f"waited {KILL_WAIT_S:g} s in vain for {what}"
             raise TimeoutError(msg)
         time.sleep(0.002)
 
@@ -108,12 +108,12 @@ def _waiting(now: Metrics) -> int:
 
 
 def _ended(receipts: Receipts, now: Metrics) -> int:
-    """Count lines that have come to their end: a receipt or a dead letter."""
+    """Return the number of lines with a receipt or a dead letter."""
     return len(receipts.written) + now.dead_letters
 
 
-def _tell(**facts: object) -> None:
-    sys.stdout.write(json.dumps(facts) + "\n")
+def _report(**values: object) -> None:
+    sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
 
 

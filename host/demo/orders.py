@@ -1,6 +1,6 @@
-"""The demo's trade: an order line is validated, charged, and its receipt written; three chained handlers.
+"""The messages and handlers of the demo: three chained handlers validate an order line, charge it, and write its receipt.
 
-Which process runs them, and who kills it, is in `demo_child` and `demo`.
+Not here: the process that runs them (`child`), and the process that starts it (`runner`).
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ __all__ = ["Charge", "OrderLine", "Receipt", "Receipts", "lines", "register"]
 
 LINE_CHARS_MAX = 100_000
 CHARGE_S = 0.005
-"""How long the card company takes to answer."""
+"""How long a charge takes."""
 FLAKY_ONE_IN = 25
 DECLINED_CARD = "0002"
 RETRIES = 20
-"""Kills of the process count as attempts; none of them shall turn a good order into a dead letter."""
+"""A kill of the process counts as an attempt, and must not make a dead letter of a valid order."""
 
 
 @attrs.frozen
 class OrderLine:
-    """One line of the input, as it was read."""
+    """One line of the input file, unparsed."""
 
     line: int
     text: str
@@ -62,19 +62,19 @@ class Receipt:
 
 
 def lines(path: Path) -> Iterator[OrderLine]:
-    """Give the lines of a file that are not blank, numbered from 1; bytes that are no text are replaced, never fatal."""
+    """Yield the lines of a file that are not blank, numbered from 1; bytes that are not UTF-8 are replaced."""
     with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
         for number, text in enumerate(file, 1):
             if text.strip():
-                # One character more than allowed is enough for the handler to see that the line is too long.
+                # One character beyond the limit is enough for the handler to see that the line is too long.
                 yield OrderLine(number, text.strip()[: LINE_CHARS_MAX + 1])
 
 
 def to_charge(order: OrderLine) -> Charge:
-    """Read an order.
+    """Return the charge for an order line.
 
     Raises:
-        Reject: it is no order; names the line.
+        Reject: the line is not an order; the reason names the line.
     """
     where = f"line {order.line}"
     if len(order.text) > LINE_CHARS_MAX:
@@ -92,25 +92,25 @@ def to_charge(order: OrderLine) -> Charge:
 
 
 class Receipts:
-    """The world outside: a file to which receipts are appended, each line once.
+    """A file of receipts, one per order line. For one process at a time; safe in any thread.
 
-    Delivery is at least once: a kill between this write and the queue's commit repeats the handler, so what is there already is
-    not written again. One process at a time; any thread.
+    Delivery is at least once: after a kill between this write and the queue's commit the handler runs again, so a receipt that is
+    in the file is not written again.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         whole = path.read_bytes().rpartition(b"\n")
-        # A kill in the middle of a write leaves half a line: it is cut off, and its receipt written again.
+        # A kill during a write leaves half a line: cut it off; its handler runs again and writes the receipt.
         os.ftruncate(self._fd, len(whole[0]) + len(whole[1]))
         self.written = {json.loads(text)["line"] for text in whole[0].splitlines()}
 
     def write(self, receipt: Receipt) -> None:
-        """Append a receipt, unless it is there.
+        """Append a receipt, unless the file has it.
 
         Raises:
-            OSError: the disk did not take all of it.
+            OSError: the disk took only a part of it.
         """
         text = json.dumps(attrs.asdict(receipt)).encode() + b"\n"
         with self._lock:
@@ -121,19 +121,19 @@ class Receipts:
             self.written.add(receipt.line)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._fd)
 
 
 def register(system: System, receipts: Receipts) -> None:
-    """Give a system the three handlers."""
-    patience = Fixed(0.05)
+    """Register the three handlers with a system."""
+    backoff = Fixed(0.05)
 
-    @system.handler(OrderLine, retries=RETRIES, backoff=patience)
+    @system.handler(OrderLine, retries=RETRIES, backoff=backoff)
     def validate(order: OrderLine, ctx: Context) -> None:
         ctx.publish(to_charge(order))
 
-    @system.handler(Charge, parallelism=8, retries=RETRIES, backoff=patience)
+    @system.handler(Charge, parallelism=8, retries=RETRIES, backoff=backoff)
     def charge(order: Charge, ctx: Context) -> None:
         time.sleep(CHARGE_S)
         if order.card == DECLINED_CARD:
@@ -142,6 +142,6 @@ def register(system: System, receipts: Receipts) -> None:
             raise ConnectionError(f"the card company did not answer for {order.order}")
         ctx.publish(Receipt(order.line, order.order, order.amount))
 
-    @system.handler(Receipt, retries=RETRIES, backoff=patience)
+    @system.handler(Receipt, retries=RETRIES, backoff=backoff)
     def confirm(receipt: Receipt, ctx: Context) -> None:  # noqa: ARG001 - a handler's shape
         receipts.write(receipt)

@@ -1,6 +1,6 @@
-"""`perdure demo`: starts the working process, sees it die by SIGKILL, starts it again, and judges what came out.
+"""`perdure demo`: start the worker process, which kills itself by SIGKILL, start it again, and print a count of the results.
 
-The orders and their handlers are in `demo_orders`, the working process in `demo_child`, the judgement in `demo_tally`.
+Not here: orders and handlers (`orders`), the worker process (`child`), and the counting (`tally`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from perdure.operations.audit import Record
 
-__all__ = ["SHIPPED", "DemoFailed", "demo", "story"]
+__all__ = ["SHIPPED", "DemoFailed", "demo", "timeline_table"]
 
 SHIPPED = Path(__file__).with_name("orders.jsonl")
 REASONS_SHOWN = 5
@@ -38,7 +38,7 @@ LONG_TEXT_CHARS = 70
 
 
 class DemoFailed(PerdureError):
-    """The working process ended in a way that nobody asked for."""
+    """The worker process failed."""
 
 
 @attrs.define
@@ -48,26 +48,29 @@ class _Deaths:
 
 
 def demo(console: Console, source: Path, work: Path, kills: int) -> bool:
-    """Run the demo on a file of orders, in an empty folder; tells whether nothing was lost, doubled or damaged.
+    """Run the demo on a file of orders in an empty folder, and print its result.
+
+    Returns:
+        Whether nothing was lost, doubled or damaged.
 
     Raises:
-        DemoFailed: the working process failed; shows the end of its log.
+        DemoFailed: the worker process failed; the text has the end of its log.
     """
     began_s = time.monotonic()
     folder, output = work / "log", work / "receipts.jsonl"
     deaths = _Deaths()
     columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        for wish in (kills, -1):
-            _work(progress, [str(folder), str(source), str(output), str(wish)], work / "child.log", deaths)
+        for kill_count in (kills, -1):
+            _work(progress, [str(folder), str(source), str(output), str(kill_count)], work / "child.log", deaths)
     found = tally(folder, source, output)
-    _show(console, found, deaths, time.monotonic() - began_s)
+    _print_result(console, found, deaths, time.monotonic() - began_s)
     return found.ok
 
 
 def _work(progress: Progress, args: list[str], log: Path, deaths: _Deaths) -> None:
-    peaceful = args[-1] == "-1"
-    task = progress.add_task("finishing" if peaceful else "orders", total=None)
+    finishes = args[-1] == "-1"
+    task = progress.add_task("finishing" if finishes else "orders", total=None)
     with (
         log.open("ab") as errors,
         subprocess.Popen(  # noqa: S603 - this interpreter, this package
@@ -76,24 +79,24 @@ def _work(progress: Progress, args: list[str], log: Path, deaths: _Deaths) -> No
     ):
         try:
             for text in child.stdout or ():
-                facts = json.loads(text)
-                if "killed" in facts:
-                    deaths.actors.append(facts["killed"])
-                    progress.update(task, description=f"killed actor {facts['killed']}")
+                values = json.loads(text)
+                if "killed" in values:
+                    deaths.actors.append(values["killed"])
+                    progress.update(task, description=f"killed actor {values['killed']}")
                 else:
-                    progress.update(task, completed=facts["progress"], total=facts["total"])
+                    progress.update(task, completed=values["progress"], total=values["total"])
         except BaseException:
-            child.kill()  # an interrupted demo leaves no process behind
+            child.kill()  # no process outlives an interrupted demo
             raise
-    if not peaceful and child.returncode == -signal.SIGKILL:
+    if not finishes and child.returncode == -signal.SIGKILL:
         deaths.processes += 1
         progress.update(task, description="killed the process (SIGKILL)")
-    elif not peaceful or child.returncode:
+    elif not finishes or child.returncode:
         end = log.read_text(errors="replace")[-LOG_CHARS_SHOWN:]
-        raise DemoFailed(f"the working process ended with status {child.returncode}; the end of its log:\n{end}")
+        raise DemoFailed(f"the worker process ended with status {child.returncode}; the end of its log:\n{end}")
 
 
-def _show(console: Console, found: Tally, deaths: _Deaths, took_s: float) -> None:
+def _print_result(console: Console, found: Tally, deaths: _Deaths, took_s: float) -> None:
     checked = found.verification
     table = Table(title=f"{found.lines:,} order lines in {took_s:.1f} s", show_header=False)
     table.add_column()
@@ -107,10 +110,10 @@ def _show(console: Console, found: Tally, deaths: _Deaths, took_s: float) -> Non
         ("actor kills survived", str(len(deaths.actors))),
         ("restarts of actors on record", f"{found.restarts:,}"),
         ("process kills survived", str(deaths.processes)),
-        ("lost", _judged(found.lost)),
-        ("doubled", _judged(found.doubled)),
+        ("lost", _zero_is_good(found.lost)),
+        ("doubled", _zero_is_good(found.doubled)),
         ("events on disk", f"{checked.events:,}"),
-        ("bytes a message, with all its history", f"{checked.bytes / max(found.published, 1):.0f}"),
+        ("bytes per message, with all its history", f"{checked.bytes / max(found.published, 1):.0f}"),
         ("verify", Text("whole", "green") if checked.ok else Text(f"{len(checked.findings)} finding(s)", "red")),
     ):
         table.add_row(name, value)
@@ -119,12 +122,12 @@ def _show(console: Console, found: Tally, deaths: _Deaths, took_s: float) -> Non
         console.print(one_line(f"dead letter: {_short(reason)}"), soft_wrap=True)
     if len(found.reasons) > REASONS_SHOWN:
         console.print(f"... and {len(found.reasons) - REASONS_SHOWN} more dead letters")
-    if found.story:
-        console.print(story("What happened to one message that failed", found.story))
+    if found.timeline:
+        console.print(timeline_table("All events of one message that failed", found.timeline))
 
 
-def story(title: str, records: Iterable[Record]) -> Table:
-    """Give a timeline as a table."""
+def timeline_table(title: str, records: Iterable[Record]) -> Table:
+    """Return a timeline as a table."""
     table = Table(title=title)
     for name in ("seq", "at (UTC)", "actor", "event", "detail"):
         table.add_column(name, no_wrap=name != "detail")
@@ -137,7 +140,7 @@ def story(title: str, records: Iterable[Record]) -> Table:
     return table
 
 
-def _judged(count: int) -> Text:
+def _zero_is_good(count: int) -> Text:
     return Text(f"{count:,}", "red") if count else Text("0", "green")
 
 

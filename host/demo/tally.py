@@ -1,6 +1,6 @@
-"""What became of each line of the demo's input, counted from the outside: input file, output file, log.
+"""A count of the results of the demo, from the input file, the output file and the log.
 
-Trusts no counter of the system that it judges; how it is shown is in `demo`.
+It trusts no counter of the system under test. Not here: printing the result (`runner`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Tally", "tally"]
 
 @attrs.define
 class Tally:
-    """The counts of a finished run."""
+    """The counts of a finished demo."""
 
     lines: int = 0
     receipts: int = 0
@@ -38,21 +38,21 @@ class Tally:
     retried: int = 0
     starts: int = 0
     restarts: int = 0
-    """Of actors."""
+    """Restarts of actors."""
     reasons: list[str] = attrs.field(factory=list)
-    """One for each dead letter, in the order of the log."""
-    story: list[Record] = attrs.field(factory=list)
+    """The reason of each dead letter, in the order of the log."""
+    timeline: list[Record] = attrs.field(factory=list)
     """The timeline of one message that failed; empty if none did."""
     verification: Verification = attrs.field(kw_only=True)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was lost, nothing doubled, and every byte of the log is as it was written."""
+        """Whether nothing was lost or doubled, and the log is undamaged."""
         return not self.lost and not self.doubled and self.verification.ok
 
 
 def tally(folder: Path, source: Path, output: Path) -> Tally:
-    """Count.
+    """Return the counts of a finished demo.
 
     Raises:
         StoreCorrupt, StoreUnavailable: the log cannot be read.
@@ -61,7 +61,7 @@ def tally(folder: Path, source: Path, output: Path) -> Tally:
     found = Tally(verification=audit.verify())
     ends: Counter[int] = Counter()
     failed: Counter[str] = Counter()
-    restarts: set[tuple[int, str, int]] = set()  # one may stand twice on record
+    restarts: set[tuple[int, str, int]] = set()  # a restart may be recorded twice
     for record in audit.events():
         event = record.event
         match event:
@@ -90,10 +90,10 @@ def tally(folder: Path, source: Path, output: Path) -> Tally:
             for text in file:
                 ends[json.loads(text)["line"]] += 1
                 found.receipts += 1
-    asked = {order.line for order in lines(source)}
-    found.lines = len(asked)
-    found.lost = sum(ends[line] == 0 for line in asked)
-    found.doubled = sum(count > 1 for count in ends.values()) + sum(line not in asked for line in ends)
+    wanted = {order.line for order in lines(source)}
+    found.lines = len(wanted)
+    found.lost = sum(ends[line] == 0 for line in wanted)
+    found.doubled = sum(count > 1 for count in ends.values()) + sum(line not in wanted for line in ends)
     if failed:
-        found.story = audit.timeline(failed.most_common(1)[0][0])
+        found.timeline = audit.timeline(failed.most_common(1)[0][0])
     return found

@@ -1,7 +1,7 @@
 """Queries of the log: what happened to a message, what the counts were at any moment, whether history is undamaged.
 
 It only reads, and also opens the folder of a live system, or a damaged one that no system can run on. Not here: how a log is read
-(`store`) and folded (`perdure.actors.journal.recovery`).
+(`store`) and folded (`perdure.actors.journal.log_fold`).
 """
 
 from __future__ import annotations

@@ -136,14 +136,14 @@ MADE = "import perdure\nsystem = perdure.System(store=perdure.MemoryStore())\n"
 @pytest.mark.parametrize(
     ("target", "source", "told"),
     [
-        ("shop:other", MADE, "shop has no 'other', so shop:other is not a perdure.System; shop:system is"),
+        ("shop:other", MADE, "shop has no 'other', so shop:other is not a perdure.System; shop holds shop:system"),
         ("shop:system.inner", MADE, "shop:system has no 'inner'"),
-        ("shop:other", "", "none is"),
-        ("shop:system", "def system():\n    return None\n", "shop:system is function, not a perdure.System"),
+        ("shop:other", "", "shop holds none"),
+        ("shop:system", "def system():\n    return None\n", "shop:system is a function, not a perdure.System"),
         ("shop:lazy", "def __getattr__(name):\n    return 1 / 0\n", "ZeroDivisionError: division by zero"),
         ("shop:system", MADE + "@system.on_start\ndef hook():\n    raise ValueError('no [/db]')\n", "ValueError: no [/db]"),
-        ("./shop:system", MADE, "'./shop:system' is no target; write module:attribute"),
-        ("shop.py:system", MADE, "there is no module 'shop.py'"),
+        ("./shop:system", MADE, "'./shop:system' is not a target; write module:attribute"),
+        ("shop.py:system", MADE, "no module 'shop.py' was found"),
     ],
 )
 def test_target_that_does_not_run_is_one_line(tmp_path: Path, target: str, source: str, told: str) -> None:

@@ -82,7 +82,7 @@ def test_stats_tell_types_backlog_throughput_and_reasons(folder: Path) -> None:
 def test_stats_of_an_empty_log_and_of_no_folder(tmp_path: Path) -> None:
     with perdure.System(tmp_path / "new"):
         pass
-    assert "no message was ever published here" in invoke("stats", tmp_path / "new")
+    assert "no message was ever published in this folder" in invoke("stats", tmp_path / "new")
     assert "cannot be read" in invoke("stats", tmp_path / "absent", status=1)
     assert not (tmp_path / "absent").exists()
 
@@ -106,7 +106,7 @@ def test_dead_letters_are_listed_shown_and_chosen(folder: Path) -> None:
     shown = invoke("dead-letters", "show", folder, "n4")
     assert "attempt   2" in shown
     assert "raise ValueError" in shown
-    assert "not among the dead letters" in invoke("dead-letters", "show", folder, "n0", status=1)
+    assert "is not a dead letter" in invoke("dead-letters", "show", folder, "n0", status=1)
 
 
 def test_dead_letters_are_replayed_and_purged_on_record(folder: Path) -> None:
@@ -143,7 +143,7 @@ def test_dropped_history_is_told(tmp_path: Path) -> None:
             system.admin.snapshot()
     first = perdure.Audit(tmp_path / "data").first_seq
     assert first > 1
-    assert f"known from {first:,} on" in invoke("stats", tmp_path / "data")
+    assert f"history kept from {first:,} on" in invoke("stats", tmp_path / "data")
     assert perdure.Audit(tmp_path / "data").verify().first_seq == first
 
 

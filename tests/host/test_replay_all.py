@@ -60,7 +60,7 @@ def watch(system: SimulatedSystem, monkeypatch: pytest.MonkeyPatch, before: Any 
 
 
 def test_many_are_brought_back_in_bounded_commits_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TOGETHER", 3)
+    monkeypatch.setattr(module, "REPLAY_COMMIT_MAX", 3)
     with buried(8) as system:
         sizes = watch(system, monkeypatch, lambda _: system.publish(Bill(99)))
         assert system.dead_letters.replay_all() == 8
@@ -70,7 +70,7 @@ def test_many_are_brought_back_in_bounded_commits_oldest_first(monkeypatch: pyte
 
 
 def test_a_commit_is_bounded_in_bytes_with_all_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TOGETHER_BYTES", 1_000)
+    monkeypatch.setattr(module, "REPLAY_COMMIT_BYTES", 1_000)
     with buried(6) as system:
         sizes = watch(system, monkeypatch)
         assert system.dead_letters.replay_all(reset_retries=False) == 6
@@ -79,7 +79,7 @@ def test_a_commit_is_bounded_in_bytes_with_all_texts(monkeypatch: pytest.MonkeyP
 
 
 def test_one_that_is_larger_than_the_bound_goes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TOGETHER_BYTES", 1)
+    monkeypatch.setattr(module, "REPLAY_COMMIT_BYTES", 1)
     with buried(3) as system:
         sizes = watch(system, monkeypatch)
         assert system.dead_letters.replay_all() == 3
@@ -88,7 +88,7 @@ def test_one_that_is_larger_than_the_bound_goes_alone(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("many", [2, 100])
 def test_what_is_gone_meanwhile_is_passed_over_and_not_counted(monkeypatch: pytest.MonkeyPatch, many: int) -> None:
-    monkeypatch.setattr(module, "TOGETHER", many)
+    monkeypatch.setattr(module, "REPLAY_COMMIT_MAX", many)
     with buried(6) as system:
         letters = system.dead_letters.list()
 
@@ -132,10 +132,10 @@ def test_purge_counts_what_it_removed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_key_that_is_taken_stops_it_and_the_error_tells_how_far_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TOGETHER", 2)
+    monkeypatch.setattr(module, "REPLAY_COMMIT_MAX", 2)
     with buried(5, key="k") as system:
         live = system.publish(Bill(3), key="k3")
-        with pytest.raises(perdure.DuplicateKey, match="2 of 5 are back") as caught:
+        with pytest.raises(perdure.DuplicateKey, match="2 of 5 are replayed") as caught:
             system.dead_letters.replay_all()
         assert caught.value.live_id == live
         assert system.dead_letters.stats().total == 3
@@ -146,13 +146,13 @@ def test_a_key_that_is_taken_stops_it_and_the_error_tells_how_far_it_came(monkey
 def test_few_are_all_brought_back_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     with buried(5, key="k") as system:
         system.publish(Bill(3), key="k3")
-        with pytest.raises(perdure.DuplicateKey, match="0 of 5 are back"):
+        with pytest.raises(perdure.DuplicateKey, match="0 of 5 are replayed"):
             system.dead_letters.replay_all()
         assert system.dead_letters.stats().total == 5
 
 
 def test_a_replay_that_was_cut_off_goes_on_after_the_restart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TOGETHER", 2)
+    monkeypatch.setattr(module, "REPLAY_COMMIT_MAX", 2)
     system = perdure.System(folder)
     with system:
         system.publish_many([Bill(i) for i in range(6)])
@@ -172,7 +172,7 @@ def test_a_replay_that_was_cut_off_goes_on_after_the_restart(folder: Path, monke
         monkeypatch.setattr(system, "ask", asking)
         with pytest.raises(perdure.NotRunning, match="ends") as caught:
             system.dead_letters.replay_all()
-        assert "4 of 6 are back" in "".join(caught.value.__notes__)
+        assert "4 of 6 are replayed" in "".join(caught.value.__notes__)
     with perdure.System(folder) as again:
         assert again.admin.metrics().ready == 4
         assert again.dead_letters.replay_all() == 2
