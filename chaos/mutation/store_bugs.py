@@ -32,8 +32,8 @@ STORE_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.store.files.segment_writer",
-                "            self.disk.rename(beside, path)\n            self.disk.sync_folder(self.path)\n",
-                "            self.disk.rename(beside, path)\n",
+                "            self.disk.rename(temporary, path)\n            self.disk.sync_folder(self.path)\n",
+                "            self.disk.rename(temporary, path)\n",
             ),
         ),
     ),

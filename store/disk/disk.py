@@ -60,10 +60,10 @@ class Disk:
         except FileNotFoundError:
             return None
 
-    def is_unchanged(self, path: Path, seen: FileStatus, size: int) -> bool:
+    def is_unchanged(self, path: Path, status: FileStatus, size: int) -> bool:
         """Return whether a path in the opened folder still leads to a file of a size; False if unknown. One system call."""
         opened = self._opened
-        return opened is not None and opened.is_unchanged(path, seen, size)
+        return opened is not None and opened.is_unchanged(path, status, size)
 
     def is_same_folder(self, one: Path, other: Path) -> bool:
         """Return whether two paths lead to one folder, following links."""
@@ -139,14 +139,14 @@ class Disk:
         """Return a regular file, open for buffered reading."""
         name, opened = self._at(path)
         within = opened.fd if opened else None
-        seen = os.stat(name, dir_fd=within, follow_symlinks=False)
-        if stat.S_ISLNK(seen.st_mode):
+        status = os.stat(name, dir_fd=within, follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-        if not stat.S_ISREG(seen.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         # Opened and owned in one step, unlike `os.open` and `os.fdopen`: an actor killed between the two would leak a descriptor.
         raw = io.FileIO(str(name), "rb", opener=partial(os.open, dir_fd=within))
-        if not os.path.samestat(seen, os.fstat(raw.fileno())):
+        if not os.path.samestat(status, os.fstat(raw.fileno())):
             raw.close()
             raise OSError(errno.ELOOP, "it was replaced while it was opened", str(path))
         return io.BufferedReader(raw, 1 << 18)

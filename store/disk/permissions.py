@@ -20,12 +20,12 @@ def open_to_others(folder: Path) -> str | None:
     me = os.getuid() if hasattr(os, "getuid") else None
     if me is None:
         return None  # no such permissions here
-    whole = folder.resolve()
-    for part in (whole, *whole.parents):
-        seen = part.stat()
-        if seen.st_uid not in (me, 0):
-            return f"{part} belongs to user {seen.st_uid}, who can change what is in it"
-        if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and (part == whole or not seen.st_mode & stat.S_ISVTX):
-            others = "anybody" if seen.st_mode & stat.S_IWOTH else f"group {seen.st_gid}"
-            return f"{part} can be written by {others} (mode {stat.S_IMODE(seen.st_mode):04o}): chmod go-w {part}"
+    resolved = folder.resolve()
+    for part in (resolved, *resolved.parents):
+        status = part.stat()
+        if status.st_uid not in (me, 0):
+            return f"{part} belongs to user {status.st_uid}, who can change what is in it"
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and (part == resolved or not status.st_mode & stat.S_ISVTX):
+            others = "anybody" if status.st_mode & stat.S_IWOTH else f"group {status.st_gid}"
+            return f"{part} can be written by {others} (mode {stat.S_IMODE(status.st_mode):04o}): chmod go-w {part}"
     return None

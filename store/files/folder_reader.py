@@ -57,7 +57,7 @@ class FolderReader(FolderListing):
 
     def _frames(self, after: int, until: int | None) -> Iterator[Frame]:
         position: sg.ScanPosition | None = None
-        came_through = 0
+        last_segment = 0
         while True:
             segments = self.segments()
             if not segments:
@@ -67,7 +67,7 @@ class FolderReader(FolderListing):
                 msg = f"history before {segments[0]} was dropped or archived while it was read. Read again from what is there now."
                 raise HistoryDropped(msg)
             first = max((seq for seq in segments if seq <= start), default=segments[0])
-            came_from = position
+            before_pass = position
             for first_seq, following in zip(segments, [*segments[1:], None], strict=True):
                 if first_seq < first:
                     continue
@@ -76,14 +76,14 @@ class FolderReader(FolderListing):
                     last = until if last is None else min(last, until)
                     if first_seq > until:
                         return
-                if position is not None and position.seq > first_seq > came_through:
+                if position is not None and position.seq > first_seq > last_segment:
                     msg = f"the log in {self.path} was cut back to {first_seq - 1} while it was read. Read it again."
                     raise StoreUnavailable(msg)
                 position = yield from self._segment(first_seq, following, last, after, position)
-                came_through = first_seq
+                last_segment = first_seq
             if position is None or (until is not None and position.seq > until) or self.segments() == segments:
                 return
-            if came_from is not None and came_from.seq == position.seq:
+            if before_pass is not None and before_pass.seq == position.seq:
                 return
 
     def _segment(

@@ -92,15 +92,15 @@ def _copy(disk: Disk, reader: FolderReader, folder: Path, first_seq: int, follow
     if target.name in disk.names(folder):  # copied before a crash
         _check_same(disk, source, target, position.offset)
         return
-    beside = target.with_suffix(".tmp")
-    if beside.name in disk.names(folder):
-        disk.remove(beside)
+    temporary = target.with_suffix(".tmp")
+    if temporary.name in disk.names(folder):
+        disk.remove(temporary)
     try:
-        _write_synced(disk, source, beside, position.offset)
-        disk.rename(beside, target)
+        _write_synced(disk, source, temporary, position.offset)
+        disk.rename(temporary, target)
     except OSError:
         with contextlib.suppress(OSError):
-            disk.remove(beside)  # otherwise each failed attempt would fill a full disk further
+            disk.remove(temporary)  # otherwise each failed attempt would fill a full disk further
         raise
     disk.sync_folder(folder)
     disk.sync_folder(folder.parent)

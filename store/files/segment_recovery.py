@@ -48,7 +48,7 @@ class SegmentRecovery(SegmentWriter):
         segments = self.reader.segments()
         if not segments:
             if known:
-                raise self._older(self.path, 0, known)
+                raise self._ends_too_early(self.path, 0, known)
             return self._create()
         first_seq = segments[-1]
         path = self.reader.segment_path(first_seq)
@@ -58,7 +58,7 @@ class SegmentRecovery(SegmentWriter):
         end = log_end.find_end(self.reader, path, header, void_after)
         position = end.position
         if position.seq <= known:
-            raise self._older(path, position.seq - 1, known)
+            raise self._ends_too_early(path, position.seq - 1, known)
         if void := log_end.check_link(self.reader, segments, header):
             self._trim(*void)  # the owner that cut it here died before it could trim it
         log_end.check_beginning(self.reader, segments[0], position.seq - 1)
@@ -84,7 +84,7 @@ class SegmentRecovery(SegmentWriter):
             self.last_seq, self.epoch, len(segments), clean=end.is_clean, cut_bytes=cut, cut_from_seq=position.seq if cut else None
         )
 
-    def _older(self, path: Path, last_seq: int, known: int) -> FolderMoved:
+    def _ends_too_early(self, path: Path, last_seq: int, known: int) -> FolderMoved:
         """Return the error for a log that ends before what this process has synced."""
         self._failed = FolderMoved(
             f"the log in {self.path} ends at {last_seq} ({path.name}), but this process has synced up to {known}: files were "

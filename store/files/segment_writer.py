@@ -164,12 +164,12 @@ class SegmentWriter:
         """Begin a segment after the last event. Its header and its name are on the disk before any frame is written to it."""
         path = self.reader.segment_path(self.last_seq + 1)
         head = sg.pack_header(sg.SegmentHeader(self._store_id, self.last_seq + 1, self.epoch, self._chain, self._now_us()))
-        beside = path.with_suffix(".tmp")
-        fd = self.disk.create(beside)
+        temporary = path.with_suffix(".tmp")
+        fd = self.disk.create(temporary)
         try:
             self.disk.write(fd, head)
             self.disk.sync(fd)
-            self.disk.rename(beside, path)
+            self.disk.rename(temporary, path)
             self.disk.sync_folder(self.path)
         except BaseException:
             self.disk.close(fd)

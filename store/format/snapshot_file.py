@@ -61,22 +61,22 @@ def is_unfinished(name: str) -> bool:
 def write(disk: Disk, folder: Path, store_id: bytes, snapshot: Snapshot) -> None:
     """Write a snapshot so that it exists whole or not at all. It is never whole in memory. Raises OSError."""
     path = folder / file_name(snapshot.seq)
-    beside = path.with_suffix(".tmp")
+    temporary = path.with_suffix(".tmp")
     for name in disk.names(folder):
         if is_unfinished(name):  # there is one writer at a time, so its writer is dead
             disk.remove(folder / name)
     try:
-        fd = disk.create(beside)
+        fd = disk.create(temporary)
         try:
             for piece in _joined(_packed(store_id, snapshot)):
                 disk.write(fd, piece)
             disk.sync(fd)
         finally:
             disk.close(fd)
-        disk.rename(beside, path)
+        disk.rename(temporary, path)
     except OSError:
         with contextlib.suppress(OSError):
-            disk.remove(beside)  # otherwise each failed attempt would fill a full disk further
+            disk.remove(temporary)  # otherwise each failed attempt would fill a full disk further
         raise
     disk.sync_folder(folder)
 

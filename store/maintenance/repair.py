@@ -97,8 +97,8 @@ def repair(source: LogReader, target: LogTarget, *, progress: Callable[[int], No
     result = Repair(findings=verify(source).findings)
     store_id = source.store_id() or bytes(16)
     runs = find_runs(source)
-    snapshots = [seen for seq in source.snapshot_seqs() if (seen := source.survey_snapshot(seq)) is not None]
-    choice = _best(runs.found, [seen.seq for seen in snapshots if not seen.problem])
+    snapshots = [snapshot for seq in source.snapshot_seqs() if (snapshot := source.survey_snapshot(seq)) is not None]
+    choice = _best(runs.found, [snapshot.seq for snapshot in snapshots if not snapshot.problem])
     if choice is None and source.first_seq > 1:
         msg = (
             f"the log in {source.address} begins with {source.first_seq}, and no whole snapshot of what is whole of it is there to "
@@ -111,7 +111,7 @@ def repair(source: LogReader, target: LogTarget, *, progress: Callable[[int], No
     result.last_seq = _copy(source, target, store_id, runs, choice, result, progress).last_seq
     if progress is not None:
         progress(result.last_seq)
-    _tell_losses(source, runs.found, snapshots, choice, result)
+    _count_losses(source, runs.found, snapshots, choice, result)
     result.bytes_unreadable += runs.bytes_unreadable
     return result
 
@@ -120,9 +120,9 @@ def _best(runs: list[Run], snapshots: list[int]) -> _Choice | None:
     """Choose what reaches furthest among all that can be built upon; of those that reach as far, what has most history."""
     choices = [_Choice(-1, None, [seq]) for seq in snapshots]
     for index, run in enumerate(runs):
-        of_it = [seq for seq in snapshots if run.first_seq - 1 <= seq < run.end_seq]
-        if run.first_seq == 1 or of_it:
-            choices.append(_Choice(index, run, of_it))
+        within = [seq for seq in snapshots if run.first_seq - 1 <= seq < run.end_seq]
+        if run.first_seq == 1 or within:
+            choices.append(_Choice(index, run, within))
     return max(choices, key=lambda choice: (choice.last_seq, -choice.first_seq), default=None)
 
 
@@ -178,15 +178,15 @@ def _published(frame: Frame) -> Iterator[str]:
         yield from (event.id for event in events if isinstance(event, ev.Published))
 
 
-def _tell_losses(
+def _count_losses(
     source: LogReader, runs: list[Run], snapshots: list[SurveyedSnapshot], choice: _Choice | None, result: Repair
 ) -> None:
     """Fill in, in events and bytes, what is in the old log and not in the new one."""
-    behind = [run for run in runs if choice is None or run is not choice.run]
-    result.events_left_behind = sum(run.events for run in behind)
-    result.bytes_left_behind = sum(run.bytes for run in behind)
-    result.bytes_unreadable = sum(seen.size for seen in snapshots if seen.problem)
-    whole = [seen.seq for seen in snapshots if not seen.problem]
+    left_behind = [run for run in runs if choice is None or run is not choice.run]
+    result.events_left_behind = sum(run.events for run in left_behind)
+    result.bytes_left_behind = sum(run.bytes for run in left_behind)
+    result.bytes_unreadable = sum(snapshot.size for snapshot in snapshots if snapshot.problem)
+    whole = [snapshot.seq for snapshot in snapshots if not snapshot.problem]
     first = source.first_seq
     last = max([run.end_seq - 1 for run in runs] + whole + [result.last_seq], default=0)
     result.events_unreadable = _not_covered(runs, first, last)

@@ -97,10 +97,10 @@ def verify(log: LogReader, *, progress: Callable[[int], None] | None = None, hea
     log.check_readable()
     snapshots = log.snapshot_seqs()  # before the log, which a live owner may make longer meanwhile
     for item in log.survey():
-        check.see(item)
-    check.tell_damage()
+        check.take(item)
+    check.report_damage()
     for seq in snapshots:
-        check.see_snapshot(log.survey_snapshot(seq))
+        check.take_snapshot(log.survey_snapshot(seq))
     if not check.result.segments:
         check.found(log.address or "", -1, 1, "there is no log")
     elif first_seq := _lacks_beginning(log):
@@ -141,11 +141,11 @@ class _Check:
         """Add a finding."""
         self.result.findings.append(Finding(file, offset, seq, problem))
 
-    def see(self, item: Stretch | WholeFrame | Damage) -> None:
+    def take(self, item: Stretch | WholeFrame | Damage) -> None:
         """Take the next item of the survey."""
         match item:
             case WholeFrame():
-                self._see_frame(item)
+                self._take_frame(item)
             case Damage():
                 self.damage.append(item)
                 self.result.bytes += item.size
@@ -154,8 +154,8 @@ class _Check:
             case Stretch():
                 if item.restarts:
                     self._restart(item.first_seq)
-                self.tell_damage()
-                self._see_stretch(item)
+                self.report_damage()
+                self._take_stretch(item)
 
     def _restart(self, first_seq: int) -> None:
         """Begin again: the owner has dropped what was checked so far, or nothing was."""
@@ -167,7 +167,7 @@ class _Check:
         self.chain = self.begins_after = None
         self.at_head, self.damage = [], []
 
-    def _see_stretch(self, stretch: Stretch) -> None:
+    def _take_stretch(self, stretch: Stretch) -> None:
         result = self.result
         result.segments += 1
         result.bytes += stretch.size
@@ -186,7 +186,7 @@ class _Check:
             result.head = f"{stretch.first_seq - 1}:{stretch.chain.hex()}"
         self._reach(stretch.first_seq - 1, stretch.chain)
 
-    def _see_frame(self, item: WholeFrame) -> None:
+    def _take_frame(self, item: WholeFrame) -> None:
         result, frame = self.result, item.frame
         if self.damage and not item.follows and frame.first_seq > self.damage[-1].seq:
             last = self.damage[-1]
@@ -206,23 +206,23 @@ class _Check:
     def _reach(self, last_seq: int, chain: bytes) -> None:
         self.result.last_seq, self.result.chain, self.chain = last_seq, chain.hex(), chain
 
-    def tell_damage(self) -> None:
+    def report_damage(self) -> None:
         """Add the findings of the stretch that has ended."""
         for item in self.damage:
             self.found(item.file, item.offset, item.seq, item.problem)
         self.damage = []
 
-    def see_snapshot(self, seen: SurveyedSnapshot | None) -> None:
+    def take_snapshot(self, snapshot: SurveyedSnapshot | None) -> None:
         """Take the next snapshot; None for one that the owner has removed meanwhile."""
         self.result.snapshots += 1
-        if seen is None:
+        if snapshot is None:
             return
-        if seen.problem:
-            self.found(seen.file, 0, seen.seq, f"the snapshot is damaged: {seen.problem}")
+        if snapshot.problem:
+            self.found(snapshot.file, 0, snapshot.seq, f"the snapshot is damaged: {snapshot.problem}")
             return
-        self.result.bytes += seen.size
-        if seen.seq > self.result.last_seq:
-            self.found(seen.file, 0, seen.seq, f"the snapshot is ahead of the log, which ends at {self.result.last_seq}")
+        self.result.bytes += snapshot.size
+        if snapshot.seq > self.result.last_seq:
+            self.found(snapshot.file, 0, snapshot.seq, f"the snapshot is ahead of the log, which ends at {self.result.last_seq}")
 
     def compare_head(self, noted: Head) -> None:
         """Add a finding unless history up to a noted head is what it was then.
