@@ -378,7 +378,7 @@ class System(Handling, Results):
         self._parts.append(lambda: part)
         return part
 
-    def belongs(self, part: Part) -> None:
+    def include_weakly(self, part: Part) -> None:
         """As `include`, with a weak reference: a part that the host no longer holds is dropped. For `OutboxRelay`."""
         self._parts = [*(made for made in self._parts if made() is not None), weakref.ref(part)]
 

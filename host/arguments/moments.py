@@ -96,9 +96,9 @@ def not_a_time(field: str, seq: int, log: LogReader) -> int:
     """
     for unit in (1, 10**3, 10**6, 10**9):
         if TIMES[0] * unit < seq < TIMES[1] * unit and next(iter(log.frames(seq - 1)), None) is None:
-            moment = EPOCH + dt.timedelta(seconds=seq // unit)
+            meant = EPOCH + dt.timedelta(seconds=seq // unit)
             msg = (
-                f"{field}: an int is a sequence number, and the log ends before {seq}. If the moment {moment.isoformat()} is "
+                f"{field}: an int is a sequence number, and the log ends before {seq}. If the moment {meant.isoformat()} is "
                 f"meant, give an aware datetime: datetime.fromtimestamp({seq // unit}, datetime.UTC)."
             )
             raise InvalidMessage(msg)

@@ -183,7 +183,7 @@ class OutboxRelay:
         """The process that relays. In a forked child, a thread that does not exist there may hold the lock."""
         self.published = 0
         """Rows published and deleted so far."""
-        system.belongs(self)
+        system.include_weakly(self)
 
     def notify(self) -> None:
         """Read the table at once; for a host that has just committed."""

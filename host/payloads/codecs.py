@@ -1,7 +1,7 @@
-"""How a host's objects become payloads under a stable name, and come back.
+"""Codecs and type names: objects become payloads under a stable name, and payloads become objects again.
 
-MessagePack for plain data, attrs, dataclasses, msgspec structs and pydantic models; pickling, only where it was asked for, is in
-`pickling`. What is done with a payload is not known here.
+MessagePack takes plain data, attrs, dataclasses, msgspec structs and pydantic models. Pickling is in `signed_pickle`; whether an
+object arrives unchanged is checked in `fidelity`.
 """
 
 from __future__ import annotations
@@ -32,25 +32,26 @@ _encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
 def message(
     *, name: str, version: int = 1, upcasters: Mapping[int, Callable[[Any], Any]] | None = None
 ) -> Callable[[type[T]], type[T]]:
-    """Return a message class a stable name, so that it can be moved, renamed, or defined inside a function.
+    """Return a decorator that gives a message class a stable name, so that it can be moved, renamed, or defined inside a function.
 
     Args:
-        name: what the log calls it.
-        version: of its fields; to be raised when they change in a way that defaults do not cover.
-        upcasters: for each older version, the function that makes the fields (plain data) of the next one from it.
+        name: the type's name in the log.
+        version: the version of the fields. Raise it when they change in a way that defaults do not cover.
+        upcasters: for each older version, a function from its fields (plain data) to those of the next version.
 
     Raises:
-        InvalidMessage: a name that is empty or has more than 200 characters, or an older version without a way up to today's.
+        InvalidMessage: the name is empty or longer than 200 characters, or no upcasters lead from an older version to this one.
     """
-    if not isinstance(name, str) or not 0 < len(name) <= 200:  # noqa: PLR2004 - the bound is told in the error
+    if not isinstance(name, str) or not 0 < len(name) <= 200:  # noqa: PLR2004 - the error names the bound
         msg = f"name: a message type's name has 1 to 200 characters, not {name!r}"
         raise InvalidMessage(msg)
 
     steps = dict(upcasters or {})
     if type(version) is not int or not 1 <= version <= VERSION_MAX or not set(steps) <= set(range(1, version)):
-        told = sorted(map(repr, steps))
+        known = sorted(map(repr, steps))
         msg = (
-            f"version: a whole number from 1 to {VERSION_MAX} above every version in upcasters ({', '.join(told)}), not {version!r}"
+            f"version: a whole number from 1 to {VERSION_MAX} above every version in upcasters ({', '.join(known)}), not "
+            f"{version!r}"
         )
         raise InvalidMessage(msg)
     if missing := sorted(set(range(1, version)) - set(steps)):
@@ -76,7 +77,7 @@ def name_of(cls: type) -> str:
     """Return the stable name of a message class.
 
     Raises:
-        UnknownMessageType: it is defined inside a function and was not named, so no later run could find it.
+        UnknownMessageType: it is defined inside a function and has no name of its own, so a later run could not find it.
     """
     name = cls.__dict__.get(NAME_ATTRIBUTE)
     if name is not None:
@@ -91,15 +92,15 @@ def name_of(cls: type) -> str:
 
 
 def version_of(cls: type | None) -> int:
-    """Return the version of a message class's fields."""
+    """Return the version of a message class's fields; 1 unless it declares another."""
     return int(cls.__dict__.get(VERSION_ATTRIBUTE, (1,))[0]) if cls is not None else 1
 
 
 def upcast(plain: Any, version: int, cls: type) -> Any:
-    """Make an object of today's class from the plain data of an older version.
+    """Return an object of today's class from the plain data of an older version.
 
     Raises:
-        InvalidMessage: there is no way up from that version, or what comes out does not fit the class.
+        InvalidMessage: an upcaster is missing or fails, or its result does not fit the class.
     """
     today, steps = cls.__dict__.get(VERSION_ATTRIBUTE, (1, {}))
     for step in range(version, today):
@@ -121,7 +122,7 @@ def upcast(plain: Any, version: int, cls: type) -> Any:
 
 
 class TypeNames:
-    """Which class stands behind which name; filled by what the host registers, publishes or asks for."""
+    """The classes by name and the names by class; grows with what the host registers, publishes or asks for."""
 
     def __init__(self) -> None:
         self._classes: dict[str, type] = {}
@@ -130,7 +131,7 @@ class TypeNames:
         """The versions of the types that have more than one."""
 
     def of(self, kind: str | type) -> str:
-        """Return the name of what is meant: a class, or its name itself.
+        """Return the name of a class; a name is returned as it is.
 
         Raises:
             UnknownMessageType: as `name`.
@@ -141,7 +142,7 @@ class TypeNames:
         """Return a class's name, and remember the class.
 
         Raises:
-            UnknownMessageType: it is no class, it has no stable name, or another class has the same one.
+            UnknownMessageType: it is not a class, it has no stable name, or another class has the same name.
         """
         if not isinstance(cls, type):
             msg = f"type: a message class is needed here, not {cls!r}"
@@ -160,7 +161,7 @@ class TypeNames:
         return name
 
     def find(self, name: str) -> type | None:
-        """Return the class behind a name: one that was used here, or one of a module that is loaded."""
+        """Return the class with a name: one that was used here, or one of a loaded module; None if there is none."""
         known = self._classes.get(name)
         if known is not None:
             return known
@@ -169,7 +170,7 @@ class TypeNames:
         return found if isinstance(found, type) and found.__dict__.get(NAME_ATTRIBUTE) in (None, name) else None
 
     def add(self, name: str, cls: type) -> None:
-        """Let a class stand behind a name that is not its own."""
+        """Add a class under a name that is not its own."""
         self._classes[name] = cls
 
     def known(self) -> list[str]:
@@ -181,21 +182,21 @@ class Codec(Protocol):
     """Objects to bytes and back."""
 
     def encode(self, message: Any) -> bytes:
-        """Encode; raises InvalidMessage for what it cannot."""
+        """Return an object's payload; raise InvalidMessage if it cannot be encoded."""
 
     def decode(self, payload: bytes, cls: type | None) -> Any:
-        """Decode into `cls`, or into plain data without one; raises InvalidMessage for what it cannot."""
+        """Return an object of `cls`, or plain data for None; raise InvalidMessage if the payload cannot be decoded."""
 
 
 @runtime_checkable
 class BindingCodec(Codec, Protocol):
-    """A codec whose payloads hold for one message alone: what was moved to another type or id is refused."""
+    """A codec whose payloads are valid for one message only: a payload that was moved to another type or id is refused."""
 
     def bind(self, payload: bytes, type_name: str, ident: str) -> bytes:
-        """Bind what `encode` gave to the message that it is of."""
+        """Return a payload of `encode`, bound to its message."""
 
     def decode_bound(self, payload: bytes, cls: type | None, type_name: str, ident: str) -> Any:
-        """Decode what `bind` gave; raises InvalidMessage for what it cannot, or what was bound to another message."""
+        """Return the object of a bound payload; raise InvalidMessage if it cannot be decoded, or is bound to another message."""
 
 
 @public
@@ -218,7 +219,7 @@ class MessagePack:
             raise InvalidMessage(msg) from error
 
     def encoder(self, cls: type) -> Callable[[Any], bytes]:
-        """Return the function that encodes objects of a class, made at first use. It raises whatever it likes."""
+        """Return the function that encodes objects of a class, made at first use. It may raise any exception."""
         known = self._encoders.get(cls)
         if known is None:
             known = self._encoders[cls] = _make_encoder(cls)
@@ -237,7 +238,7 @@ class MessagePack:
         """Return the function that decodes a class, made at first use.
 
         Raises:
-            TypeError, NameError: there is none for that class.
+            TypeError, NameError: the class cannot be decoded.
         """
         known = self._decoders.get(cls)
         if known is None:
@@ -246,10 +247,10 @@ class MessagePack:
 
 
 def make_decoder(kind: Any) -> Callable[[bytes], Any]:
-    """Make the function that decodes a class, or whatever else may stand as an annotation.
+    """Return a function that decodes a class, or anything else that an annotation may name.
 
     Raises:
-        TypeError, NameError: there is none.
+        TypeError, NameError: it cannot be decoded.
     """
     if is_model(kind):
         plain, read = msgspec.msgpack.Decoder().decode, model_reader(kind)

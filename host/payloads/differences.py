@@ -1,6 +1,6 @@
-"""Where two objects differ: field by field and element by element, whatever their classes say about equality.
+"""Where two objects differ, field by field and element by element, whatever their classes say about equality.
 
-It compares what was published with what a handler would be given. When that is done, and for which types, is in `fidelity`.
+`fidelity` compares with it what was published with what its handler would get, and decides which messages need that.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ MISSING = type("MISSING", (), {"__repr__": lambda _self: "nothing"})()
 """Stands for a field that an object does not have."""
 SHOWN_MAX = 80
 _EXACT = frozenset({int, str, bytes, bool, type(None)})
-"""Of these, equal values of one class cannot be told apart."""
+"""Equal values of one of these classes are the same in every respect."""
 
 
 class Difference(NamedTuple):
-    """The first place in which two objects differ; `path` is empty for the objects themselves."""
+    """The first place where two objects differ; `path` is empty for the objects themselves."""
 
     path: str
     was: Any
     becomes: Any
 
     def __str__(self) -> str:
-        """Return it as the end of a sentence."""
+        """Return the difference as the end of a sentence."""
         where = self.path.removeprefix(".") or "it"
         was, becomes = _shown(self.was), _shown(self.becomes)
         if was == becomes:
@@ -43,13 +43,13 @@ class Difference(NamedTuple):
 
 
 def difference(a: Any, b: Any, path: str = "") -> Difference | None:
-    """Return the first place in which two objects differ, None where there is none.
+    """Return the first place where two objects differ, or None.
 
-    Numbers are compared by value, moments by the instant, and NaN is itself. What attrs, dataclasses, msgspec structs, pydantic
-    models and named tuples hold is compared only between objects of one class.
+    Numbers are compared by value, datetimes by the instant, and NaN equals NaN. Objects of attrs classes, dataclasses, msgspec
+    structs, pydantic models and named tuples differ if their classes do, and else by their fields.
 
     Raises:
-        RecursionError: they are nested more deeply than Python's stack allows.
+        RecursionError: the objects are nested more deeply than Python's stack allows.
     """
     if a is b:
         return None
@@ -68,11 +68,11 @@ def difference(a: Any, b: Any, path: str = "") -> Difference | None:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]] | None:
-    """Return an object's fields, each with what finds it in another object of the class; None where it has none."""
+    """Return the names and values of an object's fields; None if its class has no fields."""
     cls = type(value)
     fields: Iterable[str]
     if attrs.has(cls):
-        # A field that is neither given nor compared is a cache, by its author's own word.
+        # A field that is neither an argument nor compared is a cache, as its author declared.
         fields = [field.name for field in attrs.fields(cls) if field.init or field.eq]
     elif dataclasses.is_dataclass(cls):
         fields = [field.name for field in dataclasses.fields(cls) if field.init or field.compare]

@@ -1,6 +1,6 @@
-"""That what is published arrives: a type that no handler could be given is refused, and so is a value that would arrive changed.
+"""Fidelity: a message type that cannot be decoded is refused, and so is a message that would arrive changed.
 
-How objects become bytes is in `payloads`; what equal means is in `sameness`, and what needs no look in `proofs`.
+Codecs are in `codecs`; `differences` compares two objects, and `proofs` finds messages that need no comparison.
 """
 
 from __future__ import annotations
@@ -38,26 +38,27 @@ def _never(_message: Any) -> bool:
 
 
 class Fidelity:
-    """Encodes messages so that each arrives equal to what was published, or is refused. Safe in any thread.
+    """Encodes messages; each arrives equal to what was published, or is refused. Safe in any thread.
 
     Args:
-        codec: what encodes and decodes.
-        checks_values: whether each message is looked at; its class is, in any case, once.
+        codec: encodes and decodes.
+        checks_values: whether each message is checked. Each class is checked once in any case.
     """
 
     def __init__(self, codec: Codec, *, checks_values: bool = True) -> None:
         self._codec = codec
         self._checks_values = checks_values
-        self._ways: dict[type, tuple[Callable[[Any], bytes], Callable[[Any], bool]]] = {}
-        """By class: what encodes its objects (and raises whatever it likes), and what tells that one needs no closer look."""
+        self._by_class: dict[type, tuple[Callable[[Any], bytes], Callable[[Any], bool]]] = {}
+        """By class: a function that encodes its objects (and may raise anything), and one that proves that an object arrives
+        equal."""
 
     def check_type(self, cls: type) -> None:
-        """Make sure, once for each class, that its messages can be decoded.
+        """Check once for each class that its messages can be decoded.
 
         Raises:
-            InvalidMessage: they cannot; names the field and its type.
+            InvalidMessage: they cannot; the error names the field and its type.
         """
-        if cls not in self._ways:
+        if cls not in self._by_class:
             self._learn(cls)
 
     def _learn(self, cls: type) -> tuple[Callable[[Any], bytes], Callable[[Any], bool]]:
@@ -66,22 +67,22 @@ class Fidelity:
         if type(self._codec) is MessagePack:
             _check_decodable(cls, self._codec)
             encode, proof = self._codec.encoder(cls), prove(cls) or _never
-        self._ways[cls] = way = (encode, proof if self._checks_values else _always)
-        return way
+        self._by_class[cls] = functions = (encode, proof if self._checks_values else _always)
+        return functions
 
     def encode(self, message: Any) -> bytes:
         """Return a message's payload.
 
         Raises:
-            InvalidMessage: it cannot be encoded, or would arrive changed; says where.
+            InvalidMessage: it cannot be encoded, or would arrive changed; the error says where.
         """
         cls = type(message)
-        encode, proof = self._ways.get(cls) or self._learn(cls)
+        encode, proof = self._by_class.get(cls) or self._learn(cls)
         try:
             payload = encode(message)
             if proof(message):
                 return payload
-        except Exception:  # noqa: BLE001 - the codec itself says what is wrong with it
+        except Exception:  # noqa: BLE001 - the codec raises an error that says what is wrong
             payload = self._codec.encode(message)
         self._check(message, payload)
         return payload
@@ -93,12 +94,12 @@ class Fidelity:
             InvalidMessage: as `encode`, for the first that is refused.
         """
         cls = type(messages[0])
-        encode, proof = self._ways.get(cls) or self._learn(cls)
+        encode, proof = self._by_class.get(cls) or self._learn(cls)
         try:
             payloads = list(map(encode, messages))
             if proof is not _never and all(map(proof, messages)):
                 return payloads
-        except Exception:  # noqa: BLE001 - encoded one by one, the one that is wrong is told
+        except Exception:  # noqa: BLE001 - encoded one by one, the wrong one raises an error of its own
             return list(map(self.encode, messages))
         if proof is not _never:
             return list(map(self.encode, messages))
@@ -107,22 +108,22 @@ class Fidelity:
         return payloads
 
     def _check(self, message: Any, payload: bytes) -> None:
-        """Decode what was encoded, and refuse a message that comes back changed."""
+        """Decode a payload, and refuse the message if it comes back changed."""
         cls = type(message)
         try:
             arrived = self._codec.decode(payload, cls)
             if isinstance(self._codec, CloudPickle):
-                return  # a pickle is exact, if it can be read at all
+                return  # a pickle that can be read is exact
             found = difference(message, arrived)
         except Exception as error:
-            msg = f"message: {cls.__qualname__} would not reach its handler: {_plainly(error)}. {WAY_OUT}"
+            msg = f"message: {cls.__qualname__} would not reach its handler: {_cause_of(error)}. {WAY_OUT}"
             raise InvalidMessage(msg) from error
         if found is not None:
             msg = f"message: {cls.__qualname__} would not reach its handler as it is: {found}. {WAY_OUT}"
             raise InvalidMessage(msg)
 
 
-def _plainly(error: Exception) -> str:
+def _cause_of(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     return str(error.__cause__ if isinstance(error, InvalidMessage) and error.__cause__ is not None else error)
@@ -159,7 +160,7 @@ def _undecodable(cls: type, path: str, kind: Any, why: str) -> InvalidMessage:
 
 
 def _culprit(cls: type, error: Exception) -> tuple[str, Any, str]:
-    """Return the field that is to blame, its type, and what is wrong with it; no field where that cannot be told."""
+    """Return the field that cannot be decoded, its type, and why; an empty field name where it is not found."""
     hints = _hints(cls)
     if attrs.has(cls) and (bare := [field.name for field in attrs.fields(cls) if field.name not in hints]):
         return bare[0], "unknown", "it has no annotation"
@@ -182,7 +183,7 @@ def _culprit(cls: type, error: Exception) -> tuple[str, Any, str]:
 
 
 def _hints(cls: type) -> dict[str, Any]:
-    """Return the annotations of a class's fields; for one that cannot be evaluated, the error."""
+    """Return the evaluated annotations of a class's fields; the error for one that cannot be evaluated."""
     hints: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         for name, annotation in inspect.get_annotations(base).items():

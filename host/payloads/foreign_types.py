@@ -1,6 +1,6 @@
-"""Types that MessagePack does not know by itself: pydantic models, at the top or inside others, and paths.
+"""Types that msgspec does not know: pydantic models, at the top or inside others, and paths.
 
-What it knows (attrs, dataclasses, msgspec structs, dates, UUIDs and so on) is msgspec's own; the codec is in `payloads`.
+msgspec itself knows attrs, dataclasses, its structs, dates, UUIDs and so on; the codec is in `codecs`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["decode_hook", "dump_model", "encode_hook", "is_model", "model_reader", "undecodable_parts"]
 
 PLAIN = (dict, list, str, int, float, bool, bytes, type(None))
-"""What untyped data is decoded as."""
+"""The types of untyped data after decoding."""
 
 
 def is_model(cls: Any) -> bool:
@@ -27,10 +27,9 @@ def is_model(cls: Any) -> bool:
 
 
 def dump_model(model: Any) -> Any:
-    """Return a pydantic model as plain data, from which `model_reader` makes an equal one, if any can be made.
+    """Return a pydantic model as plain data, of which `model_reader` makes an equal model, if one can be made.
 
-    Fields stand under their own names, not their aliases, where pydantic can read these. What a
-    model hides, as an excluded field or a secret, is not in it.
+    Fields have their own names, not their aliases, where pydantic can read these. Excluded fields and secrets are missing.
     """
     cls: Any = type(model)
     return model.model_dump(mode="json", by_alias=not _reads_names(cls), round_trip=True, warnings=False)
@@ -38,13 +37,13 @@ def dump_model(model: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def _reads_names(cls: Any) -> bool:
-    """Return whether a model can be made of its fields' own names, whatever its aliases: from pydantic 2.11 on."""
+    """Return whether a model can be made from its fields' own names in spite of aliases; from pydantic 2.11 on."""
     return "by_name" in inspect.signature(cls.model_validate).parameters
 
 
 @lru_cache(maxsize=1024)
 def model_reader(cls: Any) -> Callable[[Any], Any]:
-    """Return the function that makes a model of plain data: its own, or what an older version wrote, with aliases."""
+    """Return a function that makes a model of plain data, also of data with aliases, as an older version wrote them."""
     if getattr(cls, "__pydantic_complete__", True) is False:
         cls.model_rebuild()
     validate = cls.model_validate
@@ -55,7 +54,7 @@ def model_reader(cls: Any) -> Callable[[Any], Any]:
             return validate(plain, **by_name)
         except ValueError as error:
             first = error
-        try:  # as JSON it is read with other eyes: a strict model takes a date from text there, and nowhere else
+        try:  # from JSON, and only from JSON, a strict model takes a date as text
             return cls.model_validate_json(msgspec.json.encode(plain), **by_name)
         except (ValueError, TypeError):
             pass
@@ -73,7 +72,7 @@ def encode_hook(value: Any) -> Any:
     """Return plain data for a value that msgspec does not know.
 
     Raises:
-        TypeError: there is none.
+        TypeError: the type is unknown.
     """
     if isinstance(value, PurePath):
         return str(value)
@@ -88,7 +87,7 @@ def decode_hook(cls: type, plain: Any) -> Any:
     """Return an object of a class that msgspec does not know.
 
     Raises:
-        ValueError, TypeError: these data do not make one.
+        ValueError, TypeError: these data do not fit the class.
     """
     cls = get_origin(cls) or cls
     if issubclass(cls, PurePath):
@@ -102,7 +101,7 @@ def decode_hook(cls: type, plain: Any) -> Any:
 
 
 def _can_be(cls: Any) -> bool:
-    """Return whether some data can become an object of a class that msgspec does not know."""
+    """Return whether any data can become an object of a class that msgspec does not know."""
     try:
         return issubclass(cls, PurePath) or is_model(cls) or any(issubclass(kind, cls) for kind in PLAIN)
     except TypeError:
@@ -110,7 +109,7 @@ def _can_be(cls: Any) -> bool:
 
 
 def undecodable_parts(cls: type) -> Iterator[tuple[str, Any]]:
-    """Return the parts of a class that no data can become: where each stands, and its type."""
+    """Yield the parts of a class that cannot be decoded from any data: the path of each, and its type."""
     if not is_model(cls):
         yield from _walk(msgspec.inspect.type_info(cls), "", set())
 

@@ -1,6 +1,6 @@
-"""Which values of a message class are sure to arrive equal, told from nothing but the types of what they hold.
+"""Proofs from types: which objects of a message class are sure to arrive equal, because of the types of their values.
 
-A proof spares most messages the long way (`fidelity`): decoding what was encoded, and comparing.
+A proof spares most messages the slow check in `fidelity`, which decodes the payload and compares.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 __all__ = ["prove"]
 
 SURE = frozenset({int, str, float, bool, bytes, UUID, Decimal, dt.date, type(None)})
-"""Whatever value has exactly one of these types is decoded as an equal one, wherever that type is what is expected."""
+"""A value of exactly one of these types is decoded as an equal value, wherever that type is expected."""
 KEYS = frozenset({int, str})
 ELEMENTS = SURE - {float, Decimal}
-"""Of what a set may be: two sets with NaN in them are not equal."""
+"""Types of a set's elements. Without floats: two sets with NaN in them are not equal."""
 _HOLDERS = (list, set, frozenset, tuple)
 _HOOKS = ("__attrs_pre_init__", "__attrs_post_init__", "__post_init__")
-"""What may change an object again when it is decoded."""
+"""Methods that may change an object when it is decoded."""
 
 
 def prove(cls: type) -> Proof | None:
-    """Return the function that tells whether a value of a class is sure to arrive equal; None where no types can tell that.
+    """Return a function that proves that an object of a class arrives equal; None where the types cannot prove it.
 
-    What it is unsure of may be as good: it is to be decoded and compared. It may raise AttributeError for an object that lacks a
-    field.
+    Where the function returns False, the object may arrive equal all the same: decode and compare it. The function may raise
+    AttributeError for an object that lacks a field.
     """
     try:
         return _Prover().of_class(cls)
-    except Exception:  # noqa: BLE001 - annotations that Python's own functions cannot read prove nothing
+    except Exception:  # noqa: BLE001 - annotations that Python cannot evaluate prove nothing
         return None
 
 
 class _Prover:
-    """Writes for each class one expression of its fields' types, which costs less than half of what encoding costs."""
+    """Writes one expression about the types of each class's fields; evaluating it costs less than half of encoding."""
 
     def __init__(self) -> None:
         self._scope: dict[str, Any] = {"map": map, "set": set, "all": all}
         self._classes: dict[type, Proof | None] = {}
 
     def of_class(self, cls: type) -> Proof | None:
-        """See `prove`. A class that holds itself has no proof."""
+        """See `prove`. A class that contains itself has no proof."""
         if cls not in self._classes:
             self._classes[cls] = None
             self._classes[cls] = self._make(cls)
@@ -74,7 +74,7 @@ class _Prover:
         return self._function(" and ".join(parts))
 
     def _of(self, hint: Any, value: str) -> str | None:
-        """Return the expression for what is annotated so; None where there is none."""
+        """Return the expression that proves a value with this annotation; None where there is none."""
         while isinstance(hint, typing.NewType):
             hint = hint.__supertype__
         origin = typing.get_origin(hint)
@@ -124,7 +124,7 @@ class _Prover:
         return None if part is None else f"all(map({self._name(self._function(part))}, {values}))"
 
     def _function(self, expression: str) -> Proof:
-        made: Proof = eval(f"lambda x: {expression}", self._scope)  # noqa: S307 - of nothing but our own words and names of fields
+        made: Proof = eval(f"lambda x: {expression}", self._scope)  # noqa: S307 - made of this module's own words and of field names only
         return made
 
     def _name(self, thing: Any) -> str:
@@ -134,12 +134,12 @@ class _Prover:
 
 
 def _fields(cls: type) -> list[str] | None:
-    """Return the names of a class's fields, where each is encoded as it is, and decoded into just that field."""
+    """Return the names of a class's fields; None unless each is encoded as it is, and decoded into the same field."""
     if any(hasattr(cls, hook) for hook in _HOOKS):
         return None
     if attrs.has(cls):
         if any(field.validator is not None for field in attrs.fields(cls)):
-            return None  # it is asked again when the message is decoded, and the object may have changed since it was made
+            return None  # validators run again when the message is decoded, and the object may have changed since it was made
         made = [(field.name, field.init) for field in attrs.fields(cls)]
     elif dataclasses.is_dataclass(cls):
         made = [(field.name, field.init) for field in dataclasses.fields(cls)]

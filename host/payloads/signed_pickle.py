@@ -1,6 +1,6 @@
-"""Pickled payloads: any Python object, for hosts that ask for it, and only what carries a signature of the host's own key.
+"""`CloudPickle`: payloads of any Python object, for hosts that ask for it. Only payloads signed with the host's key are unpickled.
 
-What crosses over to child processes is pickled too, elsewhere and unsigned: nothing but the parent can reach their sockets.
+Messages to child processes are pickled without a signature (`perdure.actors.execution`): only the parent can reach their sockets.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIGNATURE_BYTES = 32
 MSGSPEC_NOTE = "__msgspec_cache__"
 """What msgspec keeps on a class that it has encoded; it cannot be pickled, and is made anew."""
 BOUND = b"PdSig2\0\0"
-"""What a payload begins with whose signature holds for one message; those of earlier versions have the signature alone."""
+"""Begins a payload whose signature is bound to one message. Payloads of earlier versions begin with the signature."""
 
 
 @public
@@ -31,13 +31,13 @@ BOUND = b"PdSig2\0\0"
 class CloudPickle:
     """Any Python object, pickled and signed with `key` (HMAC-SHA256), together with the type and the id of its message.
 
-    Unpickling runs code, so a payload is only unpickled if its signature was made with this very key, for this very message. Keep
-    the key secret, and out of the data folder.
+    Unpickling runs code, so a payload is only unpickled if its signature was made with this key, for this message. Keep the key
+    secret, and out of the data folder.
 
     Args:
         key: the secret, of at least 16 bytes.
-        unbound: whether payloads in a log of an earlier version are read, whose signature names no message: they are taken if the
-            object is of their message's type, and could have been moved to another id. Once none is left, say False.
+        unbound: whether to read payloads of earlier versions, whose signature names no message. They are accepted if the object has
+            their message's type, and could have been moved to another id. Set it to False once no such payload is left.
     """
 
     key: bytes = attrs.field(repr=False)
@@ -45,12 +45,12 @@ class CloudPickle:
 
     @key.validator
     def _check_key(self, _attribute: Any, value: bytes) -> None:
-        if not isinstance(value, bytes) or len(value) < 16:  # noqa: PLR2004 - the bound is told in the error
+        if not isinstance(value, bytes) or len(value) < 16:  # noqa: PLR2004 - the error names the bound
             msg = "key: CloudPickle needs a secret of at least 16 bytes"
             raise ValueError(msg)
 
     def encode(self, message: Any) -> bytes:
-        """See `Codec.encode`; signed, and bound to no message."""
+        """See `Codec.encode`. The payload is signed, but not bound to a message."""
         try:
             body = _pickled(message)
         except Exception as error:
@@ -64,7 +64,7 @@ class CloudPickle:
         return BOUND + self._signature(body, type_name, ident) + body
 
     def decode(self, payload: bytes, cls: type | None) -> Any:  # noqa: ARG002 - a pickle names its class itself
-        """See `Codec.decode`; of what is bound to no message."""
+        """See `Codec.decode`; for payloads that are not bound to a message."""
         return _unpickled(self._checked(payload))
 
     def decode_bound(self, payload: bytes, cls: type | None, type_name: str, ident: str) -> Any:
@@ -82,7 +82,7 @@ class CloudPickle:
         return _unpickled(body)
 
     def _decode_unbound(self, payload: bytes, cls: type | None, type_name: str) -> Any:
-        """Decode what an earlier version has signed: it names no message, so at least its object must be of the message's type."""
+        """Decode a payload of an earlier version: its signature names no message, so its object must at least have the type."""
         if not self.unbound:
             msg = f"a payload of {len(payload)} bytes is signed for no message, and unbound=False; it is not unpickled"
             raise InvalidMessage(msg)
@@ -100,12 +100,12 @@ class CloudPickle:
         return body
 
     def _signature(self, body: bytes, *names: str) -> bytes:
-        """Sign a body, with the names that it is bound to: each with its length before it, so that none runs into the next."""
+        """Return the signature of a body and the names to which it is bound; lengths keep each name apart from the next."""
         if not names:
             return hmac.digest(self.key, body, hashlib.sha256)
         encoded = [name.encode("utf-8", "surrogatepass") for name in names]
         bound = b"".join(len(name).to_bytes(8, "little") + name for name in encoded)
-        # A pickle begins with its protocol (0x80), so what is signed here can never be a body that was signed without names.
+        # A pickle begins with byte 0x80, so these signed bytes are never those of a body without names.
         return hmac.digest(self.key, BOUND + bound + body, hashlib.sha256)
 
 

@@ -30,6 +30,7 @@ INNER = {
         "drafts",
         "options",
         "clock",
+        "include_weakly",
     },  # between its parts
     "Context": {"commit_bytes", "drafts", "drafts_bytes", "facts", "process"},  # used by the worker
     "BatchItem": {"commit_bytes", "drafts", "drafts_bytes", "facts", "process"},
