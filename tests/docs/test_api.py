@@ -32,8 +32,8 @@ INNER = {
         "clock",
         "include_weakly",
     },  # between its parts
-    "Context": {"commit_bytes", "drafts", "drafts_bytes", "facts", "process"},  # used by the worker
-    "BatchItem": {"commit_bytes", "drafts", "drafts_bytes", "facts", "process"},
+    "Context": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process"},  # used by the worker
+    "BatchItem": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process"},
     "OutboxRelay": {"read", "delete", "name", "every_s"},  # called by the relay actor
     "Batch": {"index", "count"},  # every sequence has them
 }
