@@ -1,4 +1,4 @@
-"""Runs with a field more in every event class, and in the rows within them, and tells where it does not arrive.
+"""Adds a field to every event class, and to the rows within them, and prints where it gets lost.
 
 Started by `test_added_fields` in a process of its own: the field must be there before anything of perdure is imported.
 """
@@ -41,7 +41,7 @@ def plant() -> None:
 
 
 def main() -> int:
-    """Look everywhere; gives how many places lose the field, and names them."""
+    """Print where the field gets lost, and return the number of such places."""
     plant()
     from tests.events import arrivals  # noqa: PLC0415 - see the module's docstring
 

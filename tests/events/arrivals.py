@@ -106,7 +106,7 @@ def _on_the_wire() -> Iterator[tuple[str, bool]]:
 
 
 def _in_the_queue() -> Iterator[tuple[str, bool]]:
-    """Every way that a message goes: published by a draft, handed out, failed, buried, replayed."""
+    """Every step of a message: published by a draft, leased, failed, made a dead letter, replayed."""
     for name, more in (("plain but for it", {}), ("with a key", {"key": "k", "dedup": "replace"}), ("of a group", {"group": "g"})):
         state = QueueState()
 

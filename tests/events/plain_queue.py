@@ -36,7 +36,7 @@ class PlainQueue:
 
     def __init__(self) -> None:
         self.all: list[Plain] = []
-        self.buried: list[Plain] = []
+        self.dead: list[Plain] = []
         """The dead, in the order they died."""
 
     # --- what is so ----------------------------------------------------------------------------------------------------
@@ -95,19 +95,19 @@ class PlainQueue:
         """The attempt counts; it was the last one if it is final, or its retries are used up."""
         message.attempts += 1
         if self.of_key(message.type, message.key, "waiting") is None and (final or message.attempts > message.retries):
-            if len(self.buried) >= bound:
-                self.buried.pop(0).state = "purged"
+            if len(self.dead) >= bound:
+                self.dead.pop(0).state = "purged"
             message.state = "dead"
-            self.buried.append(message)
+            self.dead.append(message)
         else:
             self.back(message, due_us)
 
     def replay(self, message: Plain) -> None:
-        self.buried.remove(message)
+        self.dead.remove(message)
         message.state, message.attempts, message.due_us, message.place = "waiting", 0, 0, message.number
 
     def purge(self, message: Plain) -> None:
-        self.buried.remove(message)
+        self.dead.remove(message)
         message.state = "purged"
 
     def time_passes(self, now_us: int) -> None:

@@ -1,4 +1,4 @@
-"""A field that is added to an event class arrives wherever events go, though nobody there was told of it.
+"""A field that is added to an event class arrives wherever events go, with no change of the code there.
 
 Where that is, is listed in `arrivals`; how the field gets into the classes, in `added_fields`.
 """

@@ -1,4 +1,4 @@
-"""What events are measured to take is never less than what they take, so that what is within the bounds can be written."""
+"""The measured size of events is never less than their bytes on record, so that what is within the bounds can be written."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_store_takes_what_the_bounds_allow() -> None:
 
 
 def test_completion_that_is_more_than_a_commit_takes_fails_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handler's messages go on record with its completion: too many of them, and the attempt has failed, retried or buried."""
+    """A handler's messages go on record with its completion. Where they are too many, the attempt has failed."""
     monkeypatch.setattr(commit_size, "COMMIT_BYTES_MAX", 2_000)
     state = QueueState()
     limits = rules.Limits()
@@ -95,7 +95,7 @@ def test_completion_that_is_more_than_a_commit_takes_fails_its_attempt(monkeypat
     assert [type(event) for event in few] == [ev.Published] * 3 + [ev.Completed]
 
 
-def test_bound_names_what_is_too_much_and_what_to_do() -> None:
+def test_error_names_the_bound_and_what_to_do() -> None:
     with pytest.raises(PayloadTooLarge, match=r"messages: 900,001 events .* Nothing of it was done; do it in several parts"):
         commit_size.check_commit(Size(900_001, 10), "messages")
     with pytest.raises(PayloadTooLarge, match=r"62,914,561 bytes"):

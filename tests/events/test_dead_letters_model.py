@@ -43,27 +43,27 @@ class Letters(RuleBasedStateMachine):
         self.now_us += later
         self.number += 1
         published = ev.Published(self.number, f"id{self.number}", kind, payload)
-        self._bury(ev.DeadLettered(self.number, published, reason, 3, "E", "boom", "", [ev.FailureNote(1, 3, "E", "boom")]))
+        self._die(ev.DeadLettered(self.number, published, reason, 3, "E", "boom", "", [ev.FailureNote(1, 3, "E", "boom")]))
 
     @precondition(lambda self: self.risen)
     @rule(pick=st.integers(0, 99))
     def die_again(self, pick: int) -> None:
         """What was replayed can die again, under its old number, as the newest."""
-        self._bury(self.risen.pop(pick % len(self.risen)))
+        self._die(self.risen.pop(pick % len(self.risen)))
 
-    def _bury(self, fact: ev.DeadLettered) -> None:
-        self.take(fact)
-        self.plain.append((fact, self.now_us))
+    def _die(self, event: ev.DeadLettered) -> None:
+        self.take(event)
+        self.plain.append((event, self.now_us))
 
     @precondition(lambda self: self.plain)
     @rule(pick=st.integers(0, 99), purge=st.booleans())
     def leave(self, pick: int, purge: bool) -> None:
-        fact, _ = self.plain.pop(pick % len(self.plain))
+        event, _ = self.plain.pop(pick % len(self.plain))
         if purge:
-            self.take(ev.Purged(fact.number, "test"))
+            self.take(ev.Purged(event.number, "test"))
         else:
-            self.take(ev.Replayed(fact.number, fact.published, 0, []))
-            self.risen.append(fact)
+            self.take(ev.Replayed(event.number, event.published, 0, []))
+            self.risen.append(event)
 
     @rule(purge=st.booleans())
     def leave_of_nobody(self, purge: bool) -> None:
@@ -84,12 +84,12 @@ class Letters(RuleBasedStateMachine):
         found = letters.select(self.state, letters.Selection(None, kind, word, before_us, after, limit))
         expected = []
         passed = after is None
-        for fact, at_us in reversed(self.plain):
-            text = f"{fact.reason} {fact.exception} {fact.message}".lower()
-            meant = kind in (None, fact.published.type) and (word is None or word.lower() in text)
+        for event, at_us in reversed(self.plain):
+            text = f"{event.reason} {event.exception} {event.message}".lower()
+            meant = kind in (None, event.published.type) and (word is None or word.lower() in text)
             if passed and meant and (before_us is None or at_us < before_us):
-                expected.append((fact.number, at_us))
-            passed = passed or fact.number == after
+                expected.append((event.number, at_us))
+            passed = passed or event.number == after
         assert [(letter.event.number, letter.failed_us) for letter in found] == expected[:limit]
 
     @rule(size=st.integers(1, 3))
@@ -100,7 +100,7 @@ class Letters(RuleBasedStateMachine):
         while page:
             seen += [letter.event.number for letter in page]
             page = letters.select(self.state, letters.Selection(limit=size, older_than=seen[-1]))
-        assert seen == [fact.number for fact, _ in reversed(self.plain)]
+        assert seen == [event.number for event, _ in reversed(self.plain)]
 
     @rule()
     def page_on_from_one_that_left(self) -> None:
@@ -111,10 +111,10 @@ class Letters(RuleBasedStateMachine):
     @invariant()
     def they_agree(self) -> None:
         assert [(letter.event, letter.failed_us) for letter in self.state.letters.values()] == self.plain
-        assert self.state.payload_bytes == sum(len(fact.published.payload) for fact, _ in self.plain)
-        for fact, _ in self.plain:
-            (found,) = letters.select(self.state, letters.Selection(id=fact.published.id))
-            assert found.event == fact
+        assert self.state.payload_bytes == sum(len(event.published.payload) for event, _ in self.plain)
+        for event, _ in self.plain:
+            (found,) = letters.select(self.state, letters.Selection(id=event.published.id))
+            assert found.event == event
         for gone in (*self.risen, None):
             ident = "nobody" if gone is None else gone.published.id
             assert letters.select(self.state, letters.Selection(id=ident)) == []
@@ -124,8 +124,8 @@ class Letters(RuleBasedStateMachine):
         stats = letters.stats(self.state)
         times = [at_us for _, at_us in self.plain]
         assert stats.total == len(self.plain)
-        assert stats.by_type == Counter(fact.published.type for fact, _ in self.plain)
-        assert stats.by_reason == Counter(fact.reason for fact, _ in self.plain)
+        assert stats.by_type == Counter(event.published.type for event, _ in self.plain)
+        assert stats.by_reason == Counter(event.reason for event, _ in self.plain)
         assert (stats.oldest_us, stats.newest_us) == (min(times, default=None), max(times, default=None))
 
     @invariant()

@@ -1,4 +1,4 @@
-"""A million deadlines at one instant: each look deals with a bounded number, none is lost, and bounds on what is kept hold."""
+"""A million deadlines at one instant: each decision handles a bounded number, none is lost, and the bounds of what is kept hold."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ message = st.tuples(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(message, min_size=1, max_size=40))
-def test_what_is_due_ends_in_bounded_looks_whatever_comes_together(messages: list[tuple[int, int, bool]]) -> None:
+def test_due_messages_end_in_bounded_decisions(messages: list[tuple[int, int, bool]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deadlines, "TICK_MAX", 3)
         state = QueueState()
@@ -94,7 +94,7 @@ def test_results_keep_their_bound_where_many_messages_end_in_one_commit() -> Non
     publish(state, drafts)
     events = publish(state, [draft._replace(id=f"newer {draft.id}") for draft in drafts])
     kept = [event.id for event in events if isinstance(event, ev.ResultKept)]
-    assert kept == [f"m{n}" for n in range(20)], "each end is on record, for whoever waits for it"
+    assert kept == [f"m{n}" for n in range(20)], "each end is on record, for what waits for it"
     assert list(state.results) == [f"m{n}" for n in range(15, 20)]
 
 
@@ -113,8 +113,8 @@ def test_what_was_kept_past_a_bound_is_dropped_in_parts() -> None:
     assert States(state).encode()
 
 
-def test_orphans_on_record_in_part_are_taken_for_the_same_after_another_crash() -> None:
-    """Where more was out than had workers, nobody knows what had started: not after half of them are on record either."""
+def test_orphans_that_are_half_on_record_are_the_same_after_another_crash() -> None:
+    """Where messages were prefetched, it is unknown which had started, also after half of them are on record."""
     state = QueueState()
     publish(state, [Draft(f"m{n}", "t", b"", priority=1) for n in range(6)])
     evolve_all(state, [ev.Leased(n, 1, 0, 5, "", prefetched=n in {1, 2}) for n in range(1, 7)])

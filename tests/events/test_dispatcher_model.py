@@ -1,4 +1,4 @@
-"""The dispatcher's rules against a plain model: what a host asked for, what an operator set since, and who is paused."""
+"""The dispatcher's rules against a plain model: what a host registered, what an operator changed since, and what is paused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ kinds = st.sampled_from(TYPES)
 
 @attrs.define
 class Plain:
-    """One handler, in the words of who runs it."""
+    """One handler as an operator sees it."""
 
     code: tuple[int, int]
     """Workers as the code asks for: at least, and at most (0: just as many)."""

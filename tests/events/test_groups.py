@@ -1,4 +1,4 @@
-"""Groups after a replay: the order is that of the numbers, but for the one that is out; so a snapshot can tell it."""
+"""Groups after a replay: the message that is out comes first, the others in the order of their numbers, also after a snapshot."""
 
 from __future__ import annotations
 

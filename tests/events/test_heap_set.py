@@ -1,4 +1,4 @@
-"""`HeapSet` against a set and `sorted`, whatever is done to it; and that stale entries never pile up."""
+"""`HeapSet` against a set and `sorted`; stale entries never pile up."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_it_is_a_set_in_order(steps: list[tuple[bool, tuple[int, int]]]) -> None
         assert len(heap.heap) <= 2 * len(heap) + SLACK + 1
 
 
-def test_who_comes_and_goes_behind_one_that_stays_leaves_nothing() -> None:
+def test_members_that_come_and_go_behind_one_that_stays_leave_nothing() -> None:
     heap: HeapSet[int] = HeapSet()
     heap.add(0)
     most = 0

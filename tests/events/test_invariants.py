@@ -1,4 +1,4 @@
-"""Each invariant that a start looks at is missed when it does not hold; that they hold in real histories is in test_law_one."""
+"""Each broken invariant is reported at a start. That they hold in random histories is tested in test_law_one."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ def _count_bytes_of_results(states: States) -> None:
     states.queue.results_bytes += 7
 
 
-def test_a_true_history_has_none() -> None:
+def test_true_history_has_no_contradiction() -> None:
     states = history()
     assert (len(states.queue.leased), len(states.queue.dead), states.queue.live) == (1, 1, 2)
     assert contradictions(states.queue, states.dead_letters) == []
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "wanted"),
     [
         (_forget_the_letter, "queue and dead letters disagree about the messages of number 1"),
         (_count_one_more, "3 messages are counted as live, 2 are"),
@@ -95,8 +95,8 @@ def test_a_true_history_has_none() -> None:
         (_out_together, "more than one message is out of the groups 'g'"),
     ],
 )
-def test_a_broken_one_is_told(harm: Callable[[States], None], told: str) -> None:
+def test_broken_invariant_is_reported(harm: Callable[[States], None], wanted: str) -> None:
     states = history()
     harm(states)
     found = contradictions(states.queue, states.dead_letters)
-    assert any(told in contradiction for contradiction in found), found
+    assert any(wanted in contradiction for contradiction in found), found

@@ -125,7 +125,7 @@ class QueueMachine(RuleBasedStateMachine):
         return self.take(rules.decide(self.live, command, self.now_us, LIMITS))
 
     def take(self, events: list[ev.Event]) -> list[ev.Event]:
-        """Fold live; fold again from bytes; keep the plain books."""
+        """Fold live, fold again from bytes, and keep the plain model."""
         for event in expand(events):
             evolve(self.live, event)
             match event:
@@ -344,7 +344,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.letters)
     @rule(pick=st.integers(0, 99), purge=st.booleans())
-    def bring_back_or_bury(self, pick: int, purge: bool) -> None:
+    def replay_or_purge(self, pick: int, purge: bool) -> None:
         letter = list(self.letters.values())[pick % len(self.letters)]
         if purge:
             self.do(Purge([death(letter)], "test"))
@@ -408,7 +408,7 @@ class QueueMachine(RuleBasedStateMachine):
             pass
 
     @invariant()
-    def what_is_on_the_shelf_is_counted(self) -> None:
+    def spilled_bytes_are_counted(self) -> None:
         for state in (self.in_runs, States.decode(States(self.live).chunks(), spill=_PayloadSpill(), resident_max=20).queue):
             assert _plainly(state) == _plainly(self.live)
             assert state.spilled_bytes == sum(p.spilled_bytes for p in state.blocks.values())

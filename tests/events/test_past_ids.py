@@ -1,4 +1,4 @@
-"""Ids that ended long ago are known in a few bytes each, by the last so many; what is forgotten is known to be so."""
+"""Ids that ended long ago are kept in a few bytes each, up to a bound; an id that may be forgotten is recognised as such."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_last_ids_are_known_and_no_others(ended: list[list[list[str] | IdRun
     assert not any(ident in past for ident in ("none", str(UUID(int=2**127)), f"00000001-0000-{RUNS[0]}-0000000000ff"))
 
 
-def test_what_only_looks_like_an_id_of_ours_is_none() -> None:
+def test_id_that_only_looks_like_one_of_perdure_is_not() -> None:
     past = PastIds(100)
     past.begin_run(RUNS[0])
     ours = IdRun(f"00000001-0000-{RUNS[0]}-", 16, 10)
@@ -83,6 +83,6 @@ def test_a_million_ids_of_a_host_take_little_memory() -> None:
 
 
 @pytest.mark.parametrize("pages", [[b"x" * 15], [b"x" * 16] * 256, [bytes(16)] * 255])
-def test_hashes_that_are_none_are_refused(pages: list[bytes]) -> None:
+def test_malformed_hashes_are_refused(pages: list[bytes]) -> None:
     with pytest.raises(ValueError, match="hashes of ids"):
         PastIds(10).load({"own": {}, "last": "", "forgotten": [0, 0], "generations": [[1, {}, pages]]})

@@ -1,4 +1,4 @@
-"""The queue's rules against a plain model: who is ready and in what order, out, delayed, held, dead or ended, and how.
+"""The queue's rules against a plain model: which messages are ready, and in which order, out, delayed, held, dead or ended.
 
 Scenario 42's other half: test_law_one shows that all foldings agree with each other, this that they agree with the intention.
 """
@@ -73,14 +73,14 @@ drafts = st.lists(
 
 
 class AgainstThePlainQueue(RuleBasedStateMachine):
-    """Each rule asks the queue for what it decides, tells the model what happened, and never copies an answer of the queue's."""
+    """Each step lets the queue decide and the model follow what happened; the model never copies an answer of the queue."""
 
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(block, "BLOCK_MESSAGES", 4)  # so that some are full
         self.state = QueueState(finished_max=10_000)
-        self.buried = letters.DeadLettersState()
+        self.dead_letters = letters.DeadLettersState()
         self.snapshot, self.since = States(self.state).encode(), list[tuple[int, bytes]]()
         self.plain = PlainQueue()
         self.now_us = 1_000
@@ -100,15 +100,15 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         return self.take(rules.decide(self.state, command, self.now_us, LIMITS))
 
     def take(self, events: list[ev.Event]) -> list[ev.Event]:
-        facts = expand(events)
-        self.published |= {event.number: event for event in facts if isinstance(event, ev.Published)}
-        self.deaths |= {event.number: letters.death(event) for event in facts if isinstance(event, ev.DeadLettered)}
-        for fact in facts:
-            letters.evolve(self.buried, fact, self.now_us)
+        single_events = expand(events)
+        self.published |= {event.number: event for event in single_events if isinstance(event, ev.Published)}
+        self.deaths |= {event.number: letters.death(event) for event in single_events if isinstance(event, ev.DeadLettered)}
+        for event in single_events:
+            letters.evolve(self.dead_letters, event, self.now_us)
         evolve_all(self.state, events)
         if events:
             self.since.append((count(events), wire.encode([(self.now_us, events)])))
-        return facts
+        return single_events
 
     def teardown(self) -> None:
         self.patch.undo()
@@ -195,7 +195,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
     @rule(window=st.integers(0, 4), lease=st.sampled_from([0, 60]))
     def deliver(self, window: int, lease: int) -> None:
         decided = leasing.deliver(self.state, [Subscription(kind, window, 2, RETRIES, lease) for kind in TYPES], self.now_us)
-        leases = [fact for fact in expand(decided) if isinstance(fact, ev.Leased)]
+        leases = [event for event in expand(decided) if isinstance(event, ev.Leased)]
         expected = []
         for kind in TYPES:
             room = window - sum(m.type == kind and not m.by_hand for m in self.plain.out())
@@ -261,7 +261,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
     @precondition(lambda self: self.plain.all)
     @rule(pick=st.integers(0, 99), off=st.sampled_from([-1, 0, 1]), failed=st.booleans())
     def late_report(self, pick: int, off: int, failed: bool) -> None:
-        """Who does not hold the lease changes nothing, whatever he says, and cannot extend it."""
+        """A report or an extension without the lease changes nothing."""
         message = self.plain.all[pick % len(self.plain.all)]
         number, ident, attempt = self.place(message)
         if message.state == "out" and off == 0:
@@ -279,17 +279,17 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         self.do(Cancel(message.id, "test"))
         message.state = "cancelled"
 
-    @precondition(lambda self: self.plain.buried)
+    @precondition(lambda self: self.plain.dead)
     @rule(pick=st.integers(0, 99))
     def purge(self, pick: int) -> None:
-        message = self.plain.buried[pick % len(self.plain.buried)]
+        message = self.plain.dead[pick % len(self.plain.dead)]
         self.do(Purge([self.deaths[message.number]], "test"))
         self.plain.purge(message)
 
-    @precondition(lambda self: self.plain.buried)
+    @precondition(lambda self: self.plain.dead)
     @rule(pick=st.integers(0, 99))
     def replay(self, pick: int) -> None:
-        message = self.plain.buried[pick % len(self.plain.buried)]
+        message = self.plain.dead[pick % len(self.plain.dead)]
         held = any(self.plain.of_key(message.type, message.key, state) is not None for state in ("waiting", "out"))
         item = ReplayItem(self.deaths[message.number], self.published[message.number], 0, [])
         if held:
@@ -303,12 +303,12 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
     @precondition(lambda self: len(self.plain.out()) > 1)
     @rule(pick=st.integers(0, 99), lost=st.booleans())
     def die_and_rise_among_others(self, pick: int, lost: bool) -> None:
-        """What is replayed at once meets the traces it left in line and group; others come back at the same time."""
+        """A message that is replayed at once meets the traces that it left in its ready queue and its group."""
         self.report(pick, "reject")
         if lost and self.plain.out():
             self.report(pick, "lose")
-        if self.plain.buried:
-            self.replay(len(self.plain.buried) - 1)
+        if self.plain.dead:
+            self.replay(len(self.plain.dead) - 1)
         if self.plain.out():
             self.report(pick + 1, "back")
 
@@ -316,7 +316,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
 
     @rule()
     def take_a_snapshot(self) -> None:
-        self.snapshot, self.since = States(self.state, dead_letters=self.buried).encode(), []
+        self.snapshot, self.since = States(self.state, dead_letters=self.dead_letters).encode(), []
 
     @rule()
     def restart(self) -> None:
@@ -324,7 +324,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         recovered = States.decode(self.snapshot)
         for n, body in self.since:
             fold(recovered, wire.decode_runs(body, n), recovered.seq + 1)
-        self.state, self.buried = recovered.queue, recovered.dead_letters
+        self.state, self.dead_letters = recovered.queue, recovered.dead_letters
 
     # --- time ------------------------------------------------------------------------------------------------------------
 
@@ -369,7 +369,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
 
     @invariant()
     def they_agree_on_what_has_ended(self) -> None:
-        assert list(self.state.dead) == [m.number for m in self.plain.buried]
+        assert list(self.state.dead) == [m.number for m in self.plain.dead]
         fates = Counter((m.type, m.state) for m in self.plain.all)
         for kind in TYPES:
             counts = self.state.counts(kind)

@@ -101,8 +101,8 @@ class Bench:
     def take(self, events: list[Any]) -> list[Any]:
         for event in events:
             evolve(self.queue, event)
-            for fact in expand([event]):
-                dead_letters.evolve(self.letters, fact, self.now_us)
+            for single in expand([event]):
+                dead_letters.evolve(self.letters, single, self.now_us)
         return events
 
     def do(self, command: object) -> list[Any]:
@@ -341,7 +341,7 @@ FEATURES: list[Callable[[Bench], None]] = [
 
 
 def heads() -> Bench:
-    """One message in line, one out with a worker, one with a consumer, one that holds its group and one that holds a slot."""
+    """One message that is ready, one with a worker, one with a consumer, one that holds its group, and one that holds a slot."""
     bench = Bench()
     bench.publish("line")
     for draft in (
@@ -362,9 +362,7 @@ def heads() -> Bench:
 
 @pytest.mark.parametrize("feature", FEATURES)
 @pytest.mark.parametrize("restarts", [False, True], ids=["one run", "with a restart"])
-def test_what_is_held_follows_what_is_alive(
-    feature: Callable[[Bench], None], restarts: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_follows_what_is_live(feature: Callable[[Bench], None], restarts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block, "BLOCK_MESSAGES", 8)  # or what shares a block with a head would fill one of a thousand first
     bench = heads()
 
@@ -388,7 +386,7 @@ def test_what_is_held_follows_what_is_alive(
 
 
 @pytest.mark.parametrize("feature", [ttl, delay, window, slots])
-def test_the_soak_notices_what_is_never_struck_off(feature: Callable[[Bench], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_soak_notices_what_is_never_removed(feature: Callable[[Bench], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted bug: deadlines stay until their time, as they once did."""
     monkeypatch.setattr(HeapSet, "discard", lambda *_: None)
     bench = heads()

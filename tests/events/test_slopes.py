@@ -1,4 +1,4 @@
-"""What a message costs does not depend on what else waits: lines of Python run for a command beside few and beside many messages.
+"""The cost of a message does not depend on what else waits: lines of Python that run for a command beside few and many messages.
 
 Lines are counted, not seconds; loops in C are the benchmarks' to see (`python -m benchmarks cliffs`).
 """
@@ -189,7 +189,7 @@ def test_consumers_that_hold_many_do_not_slow_each_other_down() -> None:
     assert counts[1] <= 1.3 * counts[0] + 100
 
 
-def test_suspects_that_wait_do_not_slow_a_pass_down() -> None:
+def test_quarantined_messages_that_wait_do_not_slow_a_pass_down() -> None:
     counts = []
     for waiting in (FEW, MANY):
         bench = Bench(lambda _: {"type": "t"}, TIMES, rules.Limits())
@@ -205,7 +205,7 @@ def test_suspects_that_wait_do_not_slow_a_pass_down() -> None:
     assert counts[1] <= 1.3 * counts[0] + 100
 
 
-def test_types_in_turns_share_as_few_parcels_as_one_type_alone() -> None:
+def test_types_in_turn_need_as_few_blocks_as_one_type_alone() -> None:
     bench = Bench(lambda n: {"type": f"t{n % 3}"}, MANY, rules.Limits())
     assert len(bench.state.blocks) == 3
     assert sum(block.n for block in bench.state.blocks.values()) == MANY

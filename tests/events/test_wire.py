@@ -49,7 +49,7 @@ TAGS = {
     49: "Stopped",
     50: "ActorRestarted",
 }
-"""What is on disks. A line may be added here, never changed."""
+"""The tags on disk. A line may be added here, never changed."""
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
 numbers = st.integers(0, 2**62)
@@ -96,7 +96,7 @@ def test_tags_are_what_they_were() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(batches)
-def test_every_fact_comes_back_as_it_was(batches: list[wire.Batch]) -> None:
+def test_every_event_comes_back_as_it_was(batches: list[wire.Batch]) -> None:
     body = wire.encode(batches)
     assert wire.decode(body, sum(len(events) for _, events in batches)) == batches
     assert b"perdure" not in body.replace(b"perdure.", b"") or any("perdure" in repr(e) for _, es in batches for e in es)
@@ -104,7 +104,7 @@ def test_every_fact_comes_back_as_it_was(batches: list[wire.Batch]) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(published, min_size=2, max_size=30))
-def test_long_runs_of_like_facts_come_back(run: list[ev.Published]) -> None:
+def test_long_runs_of_like_events_come_back(run: list[ev.Published]) -> None:
     assert wire.decode(wire.encode([(1, [*run])]), len(run)) == [(1, run)]
 
 
@@ -147,7 +147,7 @@ def test_huge_claims_take_no_memory() -> None:
         tracemalloc.stop()
 
 
-def test_facts_of_a_newer_version_are_refused_by_name() -> None:
+def test_events_of_a_newer_version_are_refused_by_name() -> None:
     for run in ([999, 1, 1, [1]], [ev.Completed.TAG, 2, 1, [1], [1]], [ev.Completed.TAG, 1, 1, [1], [1], [1]]):
         with pytest.raises(StoreUnavailable, match="newer"):
             wire.decode(msgspec.msgpack.encode([[1, [run]]]), 1)
@@ -159,7 +159,7 @@ def test_shorter_rows_are_filled_from_the_defaults() -> None:
 
 
 def test_older_version_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scenario 38, the codec's part: an event whose fields were others twice."""
+    """Scenario 38, the codec's part: an event whose fields changed twice."""
     tag = ev.Scaled.TAG
     monkeypatch.setattr(ev.Scaled, "VERSION", 3)
     monkeypatch.setitem(upcast.OLD_FIELDS, (tag, 1), ("kind", "workers"))

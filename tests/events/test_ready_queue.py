@@ -1,4 +1,4 @@
-"""Ready messages in line: what comes back, in whatever way, is in line once, and leaves it in its place."""
+"""Ready messages: one that comes back, in whatever way, is in the ready queue once, and leaves it in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def do(state: QueueState, command: object) -> None:
         evolve(state, event)
 
 
-def test_replayed_message_is_in_line_though_its_former_entry_was_never_removed() -> None:
+def test_replayed_message_is_ready_once_though_its_former_entry_was_never_removed() -> None:
     """Found by the plain model: the message was counted as ready and never delivered, until the next start."""
     state = QueueState()
     do(state, Publish([Draft(name, "t", b"") for name in "abc"]))
@@ -29,8 +29,8 @@ def test_replayed_message_is_in_line_though_its_former_entry_was_never_removed()
     do(state, CheckOut("t", "three", 60, 5))  # a
     do(state, CheckOut("t", "four", 60, 5))  # b
     do(state, Release(1, "a", 1, "came back again"))
-    buried = state.messages[2].published
+    replayed = state.messages[2].published
     do(state, Fail(2, "b", 1, "E", "m", "", 0, "never"))
-    do(state, Replay([ReplayItem(Death(2, 1, 1), buried, 0, [])]))
+    do(state, Replay([ReplayItem(Death(2, 1, 1), replayed, 0, [])]))
     leases = expand(leasing.deliver(state, [Subscription("t", 10, 10, 5, 0)], 1))
     assert [lease.number for lease in leases if isinstance(lease, ev.Leased)] == [1, 2, 3]

@@ -1,4 +1,4 @@
-"""A dead letter is meant as it was seen: one that was back and died again in the meantime is another."""
+"""A command for a dead letter means the death that its sender saw: one that was replayed and died again is another."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def do(state: QueueState, command: object, now_us: int) -> list[ev.Event]:
 
 def die(state: QueueState, attempt: int, now_us: int) -> ev.DeadLettered:
     do(state, CheckOut("t", f"consumer {now_us}", 60, 5), now_us)
-    *_, buried = do(state, Fail(1, "a", attempt, "E", "m", "", 0, "never"), now_us)
-    assert isinstance(buried, ev.DeadLettered)
-    return buried
+    *_, dead_letter = do(state, Fail(1, "a", attempt, "E", "m", "", 0, "never"), now_us)
+    assert isinstance(dead_letter, ev.DeadLettered)
+    return dead_letter
 
 
 def twice_dead(*, reset_retries: bool) -> tuple[QueueState, Replay, ev.DeadLettered]:
@@ -42,7 +42,7 @@ def twice_dead(*, reset_retries: bool) -> tuple[QueueState, Replay, ev.DeadLette
 
 
 @pytest.mark.parametrize("reset_retries", [False, True])
-def test_replay_told_twice_brings_back_once(reset_retries: bool) -> None:
+def test_replay_that_is_delivered_twice_counts_once(reset_retries: bool) -> None:
     """Found by seed 3981605904950 of the simulation: the message had died again before the second came."""
     state, replay, _ = twice_dead(reset_retries=reset_retries)
     replay.again = True
@@ -57,13 +57,13 @@ def test_replay_of_a_letter_that_another_operator_has_replayed_is_refused() -> N
     assert [(type(e), e.attempts) for e in do(state, Replay([item]), 6) if isinstance(e, ev.Replayed)] == [(ev.Replayed, 2)]
 
 
-def test_purge_spares_what_has_died_again() -> None:
+def test_purge_leaves_a_letter_that_has_died_again() -> None:
     state, replay, second = twice_dead(reset_retries=True)
     assert do(state, Purge([replay.items[0].death], "old"), 5) == []
     assert do(state, Purge([death(second)], "old"), 5) == [ev.Purged(1, "old")]
 
 
-def test_snapshot_tells_which_death_it_was() -> None:
+def test_snapshot_keeps_the_identity_of_the_death() -> None:
     state, replay, second = twice_dead(reset_retries=True)
     states = States(state)
     evolve_letters(states.dead_letters, second, 4)

@@ -1,4 +1,4 @@
-"""An attempt whose lease has run out: more time, its timeout, or lost. Times in microseconds; it was handed out at 0."""
+"""An attempt whose lease has run out: more time, its timeout, or lost. Times in microseconds; it was delivered at 0."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_renewed_lease_lasts_as_long_as_the_handler_may_run() -> None:
     assert overdue(Attempt(30, 100), RENEWED_AND_TIMED, 280, 280) is End.TIMED_OUT
 
 
-def test_what_the_handler_asked_for_is_all_that_it_gets() -> None:
+def test_handler_gets_no_more_time_than_it_asked_for() -> None:
     asked = Attempt(30, 100, asked_until_us=400)
     assert overdue(asked, LEASED, 100, 100) == 300, "the lease that ran out is the one from before"
     assert overdue(asked, LEASED, 400, 400) is End.SILENT

@@ -56,7 +56,7 @@ def test_tick_waits_for_the_one_before_it() -> None:
 
 
 def test_time_that_comes_again_after_the_clock_was_put_back_has_a_message_again() -> None:
-    """The ids of ticks tell their times; a message that was there before must not silence the new one."""
+    """The id of a tick contains its time; an earlier message with that id must not suppress the new one."""
     state = QueueState()
 
     def tick(command: Tick, now_us: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""A delivery that runs while the log has lost its lease: on record again, with whatever lies between."""
+"""A delivery that runs while the log has lost its lease: the lease goes on record again, with what was lost before it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_lease_is_on_record_again(plain: bool, attempt: int) -> None:
 
 @pytest.mark.parametrize("plain", [True, False])
 def test_end_of_the_lease_before_is_made_up_for(plain: bool) -> None:
-    """Found by the simulation: the first lease stood on record for ever, as nobody had it any more."""
+    """Found by the simulation: the first lease stayed on record for ever, as no worker had it any more."""
     state = waiting(plain=plain)
     hand_out(state)
     events = do(state, ReassertLease(1, "a", lease(2)))
@@ -67,7 +67,7 @@ def test_last_attempt_that_was_lost_is_a_dead_letter() -> None:
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
-def test_log_that_knows_better_is_left_alone(attempt: int) -> None:
+def test_nothing_follows_where_the_log_is_ahead(attempt: int) -> None:
     state = waiting(plain=False)
     hand_out(state)
     do(state, ExpireLease(1, "a", 1, "lost"))
