@@ -22,15 +22,15 @@ __all__ = ["Actor", "ActorKilled"]
 
 
 ROUSE_FIRST_S, ROUSE_GROWTH, ROUSE_MAX_S = 0.005, 1.01, 0.25
-"""The pauses between two calls to one that is to die and waits: short for some hundreds, as each may reach another of as many."""
+"""The pauses between attempts to wake an actor that is to die: short, as each may wake another that shares its mailbox."""
 
 
 class ActorKilled(BaseException):
-    """Abrupt death, thrown into an actor's thread from outside. Not an Exception, so that nothing handles it by accident."""
+    """Raised in the thread of an actor that was killed. Not an Exception, so that nothing handles it by accident."""
 
 
 class _Wake:
-    """Put into a mailbox only to end the wait for something."""
+    """An item that only ends a wait at a mailbox."""
 
 
 _UNUSUAL = PYKKA_ITEMS | {_Wake}
@@ -49,15 +49,15 @@ class Home(Protocol):
 
 
 class Actor(pykka.ThreadingActor):
-    """Base of all actors here. `name` is the role and passes to the successor; `generation` counts who has held it."""
+    """Base of all actors. `name` is the role, which passes to the successor; `generation` counts the actors that have had it."""
 
     use_daemon_thread = True
     idle_after_s: float | None = None
     """After this time without a message `on_idle` runs once; None: never."""
     runs_handlers = False
-    """The host's handlers run in its thread, so they may wait there for what the other actors answer."""
+    """The host's handlers run in its thread, so waiting there for the answer of another actor is allowed."""
     runs_host_code = False
-    """What it does may take as long as the host's own code likes; a stop waits for that only so long."""
+    """It runs code of the host, which may take any time; a stop waits for it only for a bounded time."""
 
     def __init__(self, directory: Home, name: str, generation: int) -> None:
         super().__init__()
@@ -67,12 +67,12 @@ class Actor(pykka.ThreadingActor):
         self.killed = False
         self._life = threading.Lock()
         self.in_loop = False
-        """Its thread is in our code; before and after, it is in `threading`'s, which no exception from outside must hit."""
+        """Its thread runs our code; before and after, it runs `threading`'s, which no exception from outside must hit."""
         self.at_rest = False
-        """It has ended in good order, with everything done that it was told before."""
+        """It has ended in good order, after it handled everything that it had received."""
         self.thread: threading.Thread | None = None
         self.in_callback = False
-        """It is in a callback of the host's."""
+        """A callback of the host runs in its thread."""
         self._busy = False
 
     @staticmethod
@@ -97,16 +97,16 @@ class Actor(pykka.ThreadingActor):
                 self.run()
             else:
                 cause = ActorKilled(self.name)
-        except BaseException as error:  # noqa: BLE001 - whatever ends an actor is told to its supervisor, never lost
+        except BaseException as error:  # noqa: BLE001 - whatever ends an actor is reported to its supervisor
             cause = error
         finally:
             with self._life:
                 self.in_loop = False
-            take_back()  # a death that comes too late must not strike in `threading`
+            take_back()  # an exception that comes too late must not be raised in `threading`
             self.end(cause)
 
     def end(self, cause: BaseException | None) -> None:
-        """Be dead; `cause` None: in good order."""
+        """Mark the actor as ended and report it; `cause` None: it ended in good order."""
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
         self.directory.terminated(self, cause)
@@ -119,7 +119,7 @@ class Actor(pykka.ThreadingActor):
                 raise ActorKilled(self.name)
             if not self.turn(items):
                 return
-            del items  # or the last of them would stay for as long as nothing comes: a dead actor, a payload
+            del items  # else this would keep the last of them (a dead actor, a payload) alive until something comes
 
     def receive(self) -> list[Any]:
         """Wait for messages, no longer than `patience_s`; return all that are there."""
@@ -127,11 +127,11 @@ class Actor(pykka.ThreadingActor):
         return inbox.drain(self.patience_s())
 
     def patience_s(self) -> float | None:
-        """Give how long to wait for messages before a turn without any; None: as long as it takes."""
+        """Return the seconds to wait for messages before a turn without any; None: without limit."""
         return self.idle_after_s if self._busy else None
 
     def turn(self, items: list[Any]) -> bool:
-        """Handle what was in the mailbox; False when told to stop."""
+        """Handle the items of one `receive` (none: the wait was over); return False when told to stop."""
         self._busy = bool(items)
         if not items:
             self.on_idle()
@@ -150,39 +150,39 @@ class Actor(pykka.ThreadingActor):
         return False
 
     def on_batch(self, messages: list[Any]) -> None:
-        """Handle all that was in the mailbox. Runs in the actor's thread; an exception here is the actor's death."""
+        """Handle a batch of messages. Runs in the actor's thread; an exception that it raises is the actor's death."""
         raise NotImplementedError
 
     def on_idle(self) -> None:
-        """Do what waits for a quiet moment. Runs in the actor's thread."""
+        """Do what was put off until no message came for a while. Runs in the actor's thread."""
 
     def kill(self) -> None:
-        """Die at whatever instruction the thread has reached; it tells nobody and tidies nothing. Callable in any thread.
+        """Kill the actor at the instruction that its thread has reached; nothing is tidied up. Callable in any thread.
 
-        A thread inside a C call (a sleep, a system call) dies when that returns.
+        A thread inside a C call (a sleep, a system call) dies when the call returns.
         """
         with thread_starts.lock, self._life:
             if self.killed:
-                return  # a second exception could strike whoever gets the thread's id next
+                return  # a second exception could hit another thread that gets the same id
             self.killed = True
             thread = self.thread
             if thread is None or not self.in_loop:
-                return  # just beginning, then it looks at `killed` itself; or just ending anyway
+                return  # it is just beginning, and then checks `killed` itself; or it is just ending
             throw(thread.ident or 0, ActorKilled)
         self.rouse()
-        # The exception may strike in the very lines that report a death, so somebody else must be there to report it.
-        threading.Thread(target=self._reap, args=(thread,), name=f"perdure-undertaker-{self.name}", daemon=True).start()
+        # The exception may be raised in the very lines that report a death, so another thread reports it as well.
+        threading.Thread(target=self._reap, args=(thread,), name=f"perdure-reaper-{self.name}", daemon=True).start()
 
     def rouse(self) -> None:
-        """End the wait at the mailbox."""
+        """End a wait at the mailbox."""
         self.actor_inbox.put(_Wake())  # type: ignore[arg-type]  # our mailbox takes messages without envelopes
 
     def _reap(self, thread: threading.Thread) -> None:
         pause_s = ROUSE_FIRST_S
         thread.join(pause_s)
         while thread.is_alive():
-            # It may wait at a mailbox it shares with others, one of whom has taken the call that was meant for it: calls at once
-            # all go to the same one. Where something lies there, somebody is about to take it.
+            # It may wait at a shared mailbox where another actor has taken the item that was meant to wake it: items in quick
+            # succession all go to one actor. While the mailbox is not empty, some actor is about to take from it.
             if self.actor_inbox.empty():
                 self.rouse()
             pause_s = min(ROUSE_GROWTH * pause_s, ROUSE_MAX_S)

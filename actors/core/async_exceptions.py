@@ -1,4 +1,4 @@
-"""Exceptions thrown into a thread from outside, and taken back by it. Who throws what, and when it may strike, is the callers'."""
+"""Raising an exception in another thread, and taking it back there before it is raised. When to do so is up to the callers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ __all__ = ["take_back", "throw"]
 
 
 class _TakenBack(BaseException):
-    """Thrown by a thread into itself, in place of what was thrown into it before."""
+    """Thrown by a thread into itself, in place of an exception that is still to be raised in it."""
 
 
 def throw(thread_id: int, error: type[BaseException]) -> None:
-    """Have an exception raised in a thread at its next instruction, in place of one that has not struck yet."""
+    """Raise an exception in a thread at its next instruction, in place of one that was thrown and is not raised yet."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(error))
 
 
 def take_back() -> None:
-    """Have nothing strike this thread that was thrown into it before; what is thrown later is raised as ever.
+    """Discard an exception that was thrown into this thread and is not raised yet; one that is thrown later is raised as usual.
 
     To throw NULL would do that too, but leave CPython's "an exception may be waiting" set for all threads, which only one that is
     raised resets. Until 3.12 that makes a thread with a tracer (a debugger, coverage) turn for ever at its next call of a function:
@@ -27,6 +27,6 @@ def take_back() -> None:
     try:
         throw(threading.get_ident(), _TakenBack)
         while True:
-            pass  # it strikes here at the latest
+            pass  # it is raised here at the latest
     except _TakenBack:
         pass

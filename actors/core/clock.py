@@ -23,7 +23,7 @@ logger = logging.getLogger("perdure")
 LOOK_NS = 100_000_000
 """How often the wall clock is looked at."""
 JUMP_NS = 1_000_000_000
-"""From here on the wall clock has jumped; less is drift, which is followed without a word."""
+"""From here on the wall clock has jumped; less is drift, which is followed without a log line."""
 DRIFT_NS = 10_000_000
 """So far behind the wall clock may be before time runs slower."""
 AT_ONCE_NS = 5_000_000
@@ -36,22 +36,22 @@ JUMPS_MAX = 64
 
 @public
 class Clock(Protocol):
-    """Gives the time, and says how long to wait for a later one."""
+    """The time, and how long to wait for a later one. Safe in any thread."""
 
     def now_us(self) -> int:
-        """Give the time in microseconds since the Unix epoch; it never goes back within a process."""
+        """Return the time in microseconds since the Unix epoch; it never goes back within a process."""
 
     def seconds_until(self, at_us: int) -> float | None:
-        """Give how long a thread should wait for `at_us`; None where only a call of `subscribe`'s callback can end it."""
+        """Return how long a thread should wait for `at_us`; None where only a call of `subscribe`'s callback can end it."""
 
     def wall_us(self) -> int:
-        """Give what the wall clock shows, for schedules: it goes back where that was put back."""
+        """Return the wall clock's time in microseconds, for schedules; it goes back when the wall clock is put back."""
 
     def skipped_us(self, since_us: int, until_us: int) -> int:
-        """Give how much of a stretch of time this process did not live through: the clock was put forward, or the machine slept."""
+        """Return how much of a stretch of time was skipped: the clock was put forward, or the machine slept."""
 
     def subscribe(self, moved: Callable[[], None]) -> None:
-        """Have `moved` called whenever the clock was moved by something else than the passing of time."""
+        """Call `moved` whenever the clock is moved by something other than the passing of time."""
 
 
 @public
@@ -123,7 +123,7 @@ class SystemClock:
         return max(0.0, (at_us - self.now_us()) / 1_000_000)
 
     def subscribe(self, moved: Callable[[], None]) -> None:
-        """Do nothing: whoever waits looks again within seconds."""
+        """Do nothing: threads that wait look at the clock again within seconds."""
 
 
 @public
@@ -148,7 +148,7 @@ class ManualClock:
         return self._now_us
 
     def skipped_us(self, since_us: int, until_us: int) -> int:  # noqa: ARG002 - the protocol's names; a test means what it says
-        """See `Clock.skipped_us`: whoever moves it forward lets that time pass."""
+        """See `Clock.skipped_us`: a move forward counts as time that passed."""
         return 0
 
     def subscribe(self, moved: Callable[[], None]) -> None:
@@ -156,7 +156,7 @@ class ManualClock:
         self._moved.append(moved)
 
     def advance(self, seconds: float) -> None:
-        """Move the time forward and tell whoever waits for it.
+        """Move the time forward and call the callbacks of `subscribe`.
 
         Raises:
             ValueError: a step back.

@@ -1,4 +1,4 @@
-"""The actors of one run by name: how they are entered, told something, and found dead.
+"""The actors of one run by name: how they are entered, sent messages, and reported dead.
 
 It outlives every actor. Which actor is started again, and when, is in `actors/services/supervisor.py`.
 """

@@ -1,6 +1,6 @@
 """What actors run on: threads in production, a seeded scheduler in a simulation (`perdure.chaos.simulation`).
 
-Nothing is decided here; an actor's own part is `Actor.turn`, whoever calls it.
+Nothing is decided here. An actor's own part is `Actor.turn`, which every executor calls.
 """
 
 from __future__ import annotations
@@ -26,39 +26,39 @@ class Executor(Protocol):
     """How actors get to run, and how those outside wait for them."""
 
     def start(self, actor: Actor) -> None:
-        """Let an actor run from now on."""
+        """Start to run an actor."""
 
     def join(self, actor: Actor, timeout_s: float) -> None:
         """Wait until an actor has ended."""
 
     def runs(self, actor: Actor) -> bool:
-        """Tell whether an actor was started and has not ended; who was to start it may have died before."""
+        """Return whether an actor was started and has not ended."""
 
     def beside(self, work: Callable[[], None], name: str) -> None:
-        """Have work done that nothing which strikes the caller interrupts, and return; `name` is for its thread."""
+        """Run `work` in another thread, safe from exceptions thrown into the caller's; return at once. `name` names the thread."""
 
     def answer(self) -> Answer:
-        """Give a reply that the caller can wait for.
+        """Return a new `Answer` for a request, to wait for.
 
         Raises:
             WouldDeadlock: the caller is an actor that must not wait for others.
         """
 
     def monotonic_s(self) -> float:
-        """Give a time that only goes forward, for pauses."""
+        """Return the seconds of a clock that never goes back, for pauses."""
 
     def sleep(self, seconds: float) -> None:
-        """Let a time pass, in a thread that nobody waits for."""
+        """Block the calling thread for a time."""
 
     def pid(self) -> int:
-        """Give the process's id, for the record."""
+        """Return the process's id, for the record."""
 
     def traceback(self, error: BaseException) -> str:
-        """Give an exception and the way it came, for the record."""
+        """Return an exception with its traceback as text, for the record."""
 
 
 class Threads:
-    """The real world: a thread for each actor."""
+    """Production: a thread for each actor."""
 
     def start(self, actor: Actor) -> None:
         """See `Executor.start`."""

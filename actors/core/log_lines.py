@@ -1,6 +1,6 @@
 """The log lines about messages: an attempt that failed, a message that became a dead letter. One line each, without payload.
 
-What is on record about them is in the log of events; these lines are for those who watch the host's own log.
+What is on record about them is in the log of events; these lines go to the host's own log.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ BATCH_MAX = 4096
 
 
 class Mailbox:
-    """Unbounded by itself; what may be put in it is bounded where it enters the system (see `pending`).
+    """Unbounded by itself: messages are bounded where they enter the system (see `actors/requests/pending.py`).
 
     Our own messages lie in it as they are; Pykka's calls put them in envelopes, which are opened on the way out.
     """
@@ -41,10 +41,10 @@ class Mailbox:
         self.get_nowait = queue.get_nowait
         self.within = self._within
         self._waiters: list[threading.Lock] = []
-        """Of those who wait `within` a time; each is a lock held by who waits, and let go by who rings."""
+        """One held lock for each thread that waits `within` a time; `notify` releases them."""
 
     def _within(self, timeout_s: float) -> Any:
-        """Take the next message, waiting no longer than this; for a mailbox that several actors share.
+        """Return the next item, waiting no longer than this; for a mailbox that several actors share.
 
         Not `get(timeout=...)`: in CPython 3.11 that can last for ever where another takes the message that woke it (its time left
         is negative then, which the lock takes for "no limit").
@@ -56,25 +56,25 @@ class Mailbox:
         waiter = threading.Lock()
         waiter.acquire()
         try:
-            rung = True
-            while rung:
-                self._waiters.append(waiter)  # first known, then a look: who puts and rings does it the other way round
+            notified = True
+            while notified:
+                self._waiters.append(waiter)  # before the look: a thread that puts an item notifies after it
                 with contextlib.suppress(Empty):
                     return self.get_nowait()
-                rung = waiter.acquire(timeout=max(0.0, until_s - time.monotonic()))
+                notified = waiter.acquire(timeout=max(0.0, until_s - time.monotonic()))
             return self.get_nowait()
         finally:
             with contextlib.suppress(ValueError):
                 self._waiters.remove(waiter)
 
     def notify(self) -> None:
-        """Wake all who wait `within` a time, after something was put."""
+        """Wake all threads that wait `within` a time. Call it after `put`."""
         waiters = self._waiters
         while waiters:
             try:
                 waiters.pop().release()
             except IndexError:
-                return  # another ringer was faster
+                return  # another thread notified first
 
     def drain(self, timeout_s: float | None = None) -> list[Any]:
         """Wait for a message, then take all that are there, up to `BATCH_MAX`; empty only after `timeout_s`."""
@@ -94,7 +94,7 @@ class Mailbox:
 
 
 def stops(item: Any) -> bool:
-    """Tell whether this asks the actor to end in good order; whoever waits for that is told that it was heard."""
+    """Return whether this asks the actor to end in good order; a caller that waits for the receipt is answered."""
     if type(item) is _ActorStop:
         return True
     if type(item) is Envelope and isinstance(item.message, _ActorStop):

@@ -1,7 +1,7 @@
 """What the actors tell each other, beyond the commands of `perdure.events.commands`.
 
 Only plain carriers of values; effects (`Settle`, `SettleAll`, `Deliver`, `Tell`, `OnRecord`) are carried out by the journal
-once the facts they follow from are on record.
+once the events that they follow from are on record.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class Effect(Protocol):
-    """Something that must not be seen outside before the facts that it follows from are on record."""
+    """Something that must not be seen outside before the events that it follows from are on record."""
 
     def release(self, seq: int) -> None:
-        """Let it be seen; the log holds everything up to `seq`."""
+        """Carry it out; the log holds everything up to `seq`. Runs in the journal's thread."""
 
 
 @attrs.define(eq=False)
 class Tell:
-    """Tell another actor."""
+    """The effect that sends a message to another actor."""
 
     directory: Home
     name: str
@@ -39,19 +39,19 @@ class Tell:
 
 @attrs.define(eq=False)
 class OnRecord:
-    """Strike a fact off what is not on record yet, by the fact's `id`."""
+    """The effect that removes an event from those that are not on record yet."""
 
     unrecorded: dict[int, ev.Event]
-    fact: ev.Event
+    event: ev.Event
 
     def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
         """See `Effect.release`."""
-        self.unrecorded.pop(id(self.fact), None)
+        self.unrecorded.pop(id(self.event), None)
 
 
 @attrs.define(eq=False)
 class Append:
-    """Put facts on record, then release what follows from them: `written` once written, `synced` once synced."""
+    """Put events on record, then release their effects: `written` once written, `synced` once synced."""
 
     writer: str
     term: int
@@ -60,12 +60,12 @@ class Append:
     written: list[Effect]
     synced: list[Effect]
     size: Size | None = None
-    """Of the events, where their writer has measured them."""
+    """Of the events, if the writer has measured them."""
 
 
 @attrs.define(eq=False)
 class BeginTerm:
-    """A decider starts a new term: what it sent before has been put on record or never will be."""
+    """A decider begins a term: what it sent before has been put on record or never will be."""
 
     writer: str
     term: int
@@ -81,14 +81,14 @@ class TermBegun:
 
 @attrs.define(eq=False)
 class Committed:
-    """Facts that an actor folds but did not decide: (sequence number, time, fact)."""
+    """Events that the receiver folds and another actor decided: (sequence number, time in microseconds, event)."""
 
     events: list[tuple[int, int, ev.Event]]
 
 
 @attrs.define(eq=False)
 class Restarted:
-    """An actor was replaced; whoever had asked it for something asks again."""
+    """An actor was replaced; an actor that had asked it for something asks again."""
 
     name: str
 
@@ -102,27 +102,27 @@ class WakeAt:
 
 
 class Wake:
-    """It is time."""
+    """The time of a `WakeAt` has come; or look now."""
 
 
 @attrs.define(eq=False)
 class Report:
-    """Ask an actor what it knows, for the metrics."""
+    """Ask the queue or the dispatcher for its figures, for the metrics."""
 
 
 @attrs.define(eq=False)
 class WhenStaffed:
-    """Ask the supervisor to be told when every handler has all its workers."""
+    """Ask the supervisor to answer when every handler has all its workers."""
 
 
 @attrs.define(eq=False)
 class WhenIdle:
-    """Ask to be told when no live message is left."""
+    """Ask the queue to answer when no live message is left."""
 
 
 @attrs.define(eq=False)
 class Outcomes:
-    """What became of some deliveries: one by one, and those of which there is nothing to say but that they are done."""
+    """The outcomes of deliveries: one by one in `reports`, and plain completions as one run."""
 
     reports: list[Any]
     done: DoneRun | None = None
@@ -137,7 +137,7 @@ class LeasesOverdue:
 
 @attrs.define(eq=False)
 class BacklogGrew:
-    """The queue tells that more is ready for an elastic handler than its workers can take."""
+    """From the queue to the dispatcher: more is ready for an elastic handler than its workers can take."""
 
     type: str
     ready: int
@@ -154,12 +154,12 @@ class StopHandler:
 
 @attrs.define(eq=False)
 class Ticks:
-    """Ask the queue for the last tick of each schedule that is dealt with."""
+    """Ask the queue for the last recorded tick of each schedule."""
 
 
 @attrs.define(eq=False)
 class PaceChanged:
-    """A worker tells how long one handler call of its type takes."""
+    """From a worker to the dispatcher: how long one handler call of its type takes."""
 
     type: str
     run_us: float
@@ -183,7 +183,7 @@ class Down:
 
 @attrs.define(eq=False)
 class Up:
-    """An actor that had to open something has it open."""
+    """To the supervisor: an actor that opens something (the log) has it open."""
 
     name: str
     generation: int
@@ -198,9 +198,9 @@ class Quiesce:
 
 @attrs.define(eq=False)
 class EndGrace:
-    """Tell the dispatcher that the grace period of a stop is over, whatever its clock says."""
+    """To the dispatcher: the grace period of a stop is over, whatever the clock says."""
 
 
 @attrs.define(eq=False)
 class TakeSnapshot:
-    """Ask for a snapshot of everything on record."""
+    """Ask the snapshotter for a snapshot of everything on record."""

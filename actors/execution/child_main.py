@@ -126,7 +126,7 @@ class ParentConnection:
             return pickle.loads(self._connection.recv_bytes())  # noqa: S301 - from the parent that started us
 
     def receive(self) -> tuple[Any, ...]:
-        """Give what the parent sends next."""
+        """Return what the parent sends next."""
         received: tuple[Any, ...] = pickle.loads(self._connection.recv_bytes())  # noqa: S301 - as above
         return received
 

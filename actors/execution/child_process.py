@@ -108,7 +108,7 @@ class HandlerProcess:
         return reply
 
     def stopper(self) -> Callable[[float], None]:
-        """Give the function that ends the next call, and no other: after as many seconds, in which its handler may end by itself.
+        """Return the function that ends the next call, and no other: after as many seconds, in which its handler may end by itself.
 
         Callable in any thread. The handler is told by `ctx.cancelled`; after no seconds its child is killed at once.
         """

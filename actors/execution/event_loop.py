@@ -80,7 +80,7 @@ class EventLoop(Actor):
         self.actor_ref.actor_inbox = self.actor_inbox
 
     def is_gone(self) -> bool:
-        """Tell whether no coroutine can be started on this loop any more, nor on a successor's."""
+        """Return whether no coroutine can be started on this loop any more, nor on a successor's."""
         return False
 
     def on_start(self) -> None:

@@ -246,7 +246,7 @@ class Caller:
                 take_back()
 
     def process(self) -> HandlerProcess:
-        """Give the child of this worker, made at first use."""
+        """Return the child of this worker, made at first use."""
         pool, name = self._pool, self._worker.name
         process = pool.processes.get(name)
         handler = pool.handler

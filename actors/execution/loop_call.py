@@ -63,7 +63,7 @@ class LoopCall:
         self._answer.reject(error)
 
     def wait(self, timeout_s: float = -1) -> Any:
-        """Give what the coroutine returned, or raise what it raised.
+        """Return what the coroutine returned, or raise what it raised.
 
         Raises:
             TimeoutError: it has not ended within `timeout_s`; it can be waited for again.

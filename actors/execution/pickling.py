@@ -26,7 +26,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Leaves msgspec's notes out of the classes that are packed whole, because no module of theirs can be imported."""
 
     def reducer_override(self, obj: Any) -> Any:
-        """Give what an object is to be made of again; see `pickle.Pickler.reducer_override`."""
+        """Return what an object is to be made of again; see `pickle.Pickler.reducer_override`."""
         reduced = super().reducer_override(obj)
         if not isinstance(obj, type) or not isinstance(reduced, tuple):
             return reduced  # no class, or one that is packed as the place where it can be imported
@@ -40,7 +40,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
 
 def pack(value: Any) -> bytes:
-    """Give the bytes of which `pickle.loads` makes the value again, in another process too.
+    """Return the bytes of which `pickle.loads` makes the value again, in another process too.
 
     Raises:
         Whatever the value's own pickling does; TypeError or `pickle.PicklingError` for what cannot be pickled at all.
@@ -59,11 +59,11 @@ class ProcessError(RuntimeError):
         self.kinds = kinds
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Give what it is made of again."""
+        """Return what it is made of again."""
         return type(self), (self.text, self.kinds)
 
     def is_one_of(self, kinds: tuple[type[BaseException], ...]) -> bool:
-        """Tell whether the exception was of one of these classes."""
+        """Return whether the exception was of one of these classes."""
         return any(kind_name(kind) in self.kinds for kind in kinds)
 
 

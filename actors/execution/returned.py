@@ -23,7 +23,7 @@ _LAZY = (map, filter, zip, enumerate, itertools.chain, itertools.starmap)
 
 
 def is_awaitable(value: Any) -> TypeGuard[Awaitable[Any] | concurrent.futures.Future[Any]]:
-    """Tell whether the work is still to be waited for: a coroutine, any other awaitable, or an executor's future."""
+    """Return whether the work is still to be waited for: a coroutine, any other awaitable, or an executor's future."""
     return inspect.isawaitable(value) or isinstance(value, concurrent.futures.Future)
 
 

@@ -1,4 +1,4 @@
-"""An actor whose state is the fold of facts: how it comes back, and how what it decides gets on record.
+"""An actor whose state is the fold of events: how it comes back, and how its decisions get on record.
 
 The rules of each are in `perdure.events`; this is the part of the shell that they share.
 """
@@ -26,7 +26,7 @@ __all__ = ["Decider"]
 
 
 class Decider(Actor):
-    """Starts a term by asking the journal where the log ends; until the answer comes it only collects what it is told.
+    """Begins a term by asking the journal where the log ends; until the answer comes it only collects messages.
 
     A new journal means a new term too: what was decided and not yet written is gone, so the state is folded anew.
     """
@@ -37,7 +37,7 @@ class Decider(Actor):
         self.log = log
 
     term = 0
-    """Counted across successors, so that nothing of a dead one can be taken for its successor's."""
+    """Counted across successors, so that no append of a dead actor is taken for its successor's."""
 
     def on_start(self) -> None:
         """Ask where the log ends."""
@@ -47,11 +47,11 @@ class Decider(Actor):
         """Start a term."""
         self.term = self.log.next_term(self.name)
         self.ready = False
-        vars(self).pop("state", None)  # folded anew: there is no room for both
+        vars(self).pop("state", None)  # folded anew; memory has no room for both
         self.backlog: list[Any] = []
         self.events: list[ev.Event] = []
         self.size: Size | None = None
-        """Of those events, where it is known already."""
+        """Of those events, if it is known already."""
         self.written: list[Effect] = []
         self.synced: list[Effect] = []
         self.wake_at_us = 0
@@ -65,7 +65,7 @@ class Decider(Actor):
         for i, message in enumerate(messages):
             if isinstance(message, Restarted) and message.name == "journal":
                 kept = self.backlog if not self.ready else []
-                # What the dead journal told may have been voided; what is on record is in the log, which is folded anew.
+                # Notices of the dead journal may have been voided; what is on record is in the log, which is folded anew.
                 before = [m for m in (*kept, *messages[:i]) if not isinstance(m, Committed)]
                 self.begin()
                 self.backlog = [*before, *messages[i + 1 :]]
@@ -73,19 +73,19 @@ class Decider(Actor):
         if not self.ready:
             for message in messages:
                 if isinstance(message, TermBegun):
-                    if message.term == self.term and not self.ready:  # it may be told twice
+                    if message.term == self.term and not self.ready:  # the answer may come twice
                         self._begin_term(message.seq)
                 else:
                     self.backlog.append(message)
             if not self.ready:
                 return
-            # In the order in which they were made: one that was told to the last of this name must not come after one told to this.
-            # But none that is still to come from the mailbox: what was committed before it was made may lie there ahead of it.
-            told = {message.key for message in self.backlog if type(message) is Request}
-            requests = self.pending.unanswered(self.name, self.made_before | told)
+            # In the order in which they were made: a request that the predecessor received must not come after one of this actor's.
+            # But none that is still in the mailbox: notices of what was committed before it was made may lie ahead of it there.
+            received = {message.key for message in self.backlog if type(message) is Request}
+            requests = self.pending.unanswered(self.name, self.made_before | received)
             messages, self.backlog = [*(m for m in self.backlog if type(m) is not Request), *requests], []
         outstanding = self.pending.outstanding
-        # Who was refused while his request lay here has been told that nothing will come of it.
+        # A request that was refused while it lay here must have no effect any more.
         self.handle([m for m in messages if type(m) is not Request or m.key in outstanding])
 
     def _begin_term(self, seq: int) -> None:
@@ -98,7 +98,7 @@ class Decider(Actor):
         self.ready = True
 
     def term_begun(self, states: States, seq: int) -> None:
-        """Take what is this actor's of the states at `seq`."""
+        """Take this actor's part of the states at `seq`."""
         raise NotImplementedError
 
     def handle(self, messages: list[Any]) -> None:
@@ -106,7 +106,7 @@ class Decider(Actor):
         raise NotImplementedError
 
     def commit(self, now_us: int) -> None:
-        """Send to the journal what was decided in this pass, with what is to follow from it."""
+        """Send the events of this pass to the journal, with their effects."""
         if self.events or self.written or self.synced:
             size = measure(self.events) if self.size is None else self.size
             append = Append(self.name, self.term, now_us, self.events, self.written, self.synced, size)
@@ -114,7 +114,7 @@ class Decider(Actor):
             self.directory.tell("journal", append)
 
     def wake_by(self, at_us: int) -> None:
-        """Have the timer send a `Wake` at a time, unless it will come sooner anyway."""
+        """Ask the timer for a `Wake` at a time, unless one comes sooner."""
         if not self.wake_at_us or at_us < self.wake_at_us:
             self.wake_at_us = at_us
             self.directory.tell("timer", WakeAt(self.name, at_us))

@@ -1,4 +1,4 @@
-"""What cannot be put on record: which requests an append of it goes back to, and what they are told.
+"""Events that cannot be encoded: which requests of their append are to blame, and how these are answered.
 
 The door refuses all that is known of the kind; this is what the journal does about what got past it. What is written, and in
 what order, is in `journal`.
@@ -33,10 +33,10 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def refuse_unwritable(pending: PendingRequests, append: Append, why: BaseException) -> bool:
-    """Answer the requests that an append cannot be written for, so that they are not sent again; False where nobody would notice.
+    """Answer the requests to blame for an append that cannot be written, so that they are not sent again; return False if none is.
 
-    A fact about the machinery, which nobody asked for, is given up.
-    Facts do not say which request they follow from, but each takes its values from its command: those whose command cannot be
+    An event about an actor, which follows from no request, is given up.
+    Events do not say which request they follow from, but each takes its values from its command: requests whose command cannot be
     encoded either, or is as large as half a frame, are to blame. Where none is, the values were made on the way, and every request
     of the append is.
     """
@@ -61,14 +61,14 @@ def _is_writable(command: Any) -> bool:
         case _:
             values = command
     try:
-        # Commands are attrs classes and named tuples, as facts are.
+        # Commands are attrs classes and named tuples, as events are.
         return len(_encoder.encode(values)) <= store_frame.FRAME_BYTES_MAX // 2
     except ENCODING_ERRORS:
         return False
 
 
 def _answer(pending: PendingRequests, request: Request, why: str) -> None:
-    """Refuse a request; outcomes, which nobody else would report, are reworded as failures and sent on."""
+    """Refuse a request; outcomes, which must be reported in any case, are reworded as failures and sent on."""
     command = request.command
     if isinstance(command, Outcomes):
         reports = [report if _is_writable(report) else _failed(report, why) for report in command.reports]

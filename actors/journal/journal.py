@@ -1,6 +1,6 @@
 """The journal: owns the log, and puts what all actors decide into one order, one frame and one sync (group commit).
 
-It decides nothing and understands no fact; it only knows who folds what (`AUDIENCE`).
+It decides nothing and looks into no event; it only knows which actor folds which events (`AUDIENCE`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["Journal"]
 logger = logging.getLogger("perdure")
 
 AUDIENCE = {ev.DeadLettered: "dead_letters", ev.Replayed: "dead_letters", ev.Purged: "dead_letters"}
-"""Who is told of facts that another decides. (Snapshots and audit read the log itself.)"""
+"""The actors that are notified of events that another decides. (Snapshots and audit read the log itself.)"""
 
 FRAME_EVENTS_MAX = 50_000
 FRAME_BYTES_MAX = 32 << 20
@@ -51,7 +51,7 @@ def _check_frame(body: bytes, events: int) -> None:
 
 
 def waiting_on(effect: Effect) -> Sequence[Request]:
-    """Give the requests that an effect answers."""
+    """Return the requests that an effect answers."""
     match effect:
         case Settle(request=request):
             return (request,)
@@ -62,7 +62,7 @@ def waiting_on(effect: Effect) -> Sequence[Request]:
 
 
 class Journal(Actor):
-    """Writes. Its own death is the answer to any I/O error: a file whose sync failed is never trusted or synced again."""
+    """Writes frames. It dies of any I/O error: a file whose sync failed is never trusted or synced again."""
 
     idle_after_s = 0.2
 
@@ -91,7 +91,7 @@ class Journal(Actor):
         self.directory.tell("supervisor", Up(self.name, self.generation))
 
     def on_batch(self, messages: list[Any]) -> None:
-        """Put all that waits on record: one frame as a rule, one sync if anyone waits for it."""
+        """Put all appends of the batch on record: one frame as a rule, one sync if a request waits for it."""
         appends: list[Append] = []
         for message in messages:
             match message:
@@ -108,12 +108,12 @@ class Journal(Actor):
         self._commit(appends)
 
     def on_idle(self) -> None:
-        """Sync the bookkeeping that nobody waits for, and seal the last frame against being taken for a torn one."""
+        """Sync bookkeeping that no request waits for, and seal the last frame against being taken for a torn one."""
         self._sync([], wanted=False)
         self.store.seal()
 
     def on_stop(self) -> None:
-        """Have everything on disk; who opened the log closes it."""
+        """Sync. The engine, which opened the log, closes it."""
         self._sync([], wanted=False)
 
     def _commit(self, appends: list[Append]) -> None:
@@ -141,7 +141,7 @@ class Journal(Actor):
                 if len(body) > FRAME_BYTES_MAX and len(frame) > 1:
                     most = len(frame) // 2
                     continue
-                # Counted before it is written: whoever dies in between leaves a doubt, never a false word.
+                # Counted before it is written: a crash in between may leave a request in doubt, never wrongly answered.
                 requests = [request for append in frame for effect in append.synced for request in waiting_on(effect)]
                 for request in requests:
                     request.writes += 1
@@ -166,7 +166,7 @@ class Journal(Actor):
                 effect.release(seq)
 
     def _writable(self, appends: list[Append]) -> list[Append]:
-        """Give those that can be encoded. A writer of another has folded what will never be: it starts a new term."""
+        """Return the appends that can be encoded. The writer of another has folded what is never on record: it begins a term."""
         writable: list[Append] = []
         ended: set[str] = set()
         for append in appends:
@@ -177,7 +177,7 @@ class Journal(Actor):
             except ENCODING_ERRORS as why:
                 if not refuse_unwritable(self.pending, append, why):
                     raise
-                logger.exception("what %s decided cannot be put on record; who asked for it is refused", append.writer)
+                logger.exception("what %s decided cannot be put on record; the requests for it are refused", append.writer)
                 self.health.count("unwritable")
                 ended.add(append.writer)
                 del self.terms[append.writer]  # what it still sends in this term is dropped
@@ -225,7 +225,7 @@ class Journal(Actor):
         self.unsynced = False
 
     def _refuse(self, appends: list[Append], error: StoreUnavailable) -> None:
-        """Tell those outside that their frame was not written; what is inside waits for the next journal."""
+        """Refuse requests from outside whose frame was not written; those from inside wait for the next journal."""
         for append in appends:
             for effect in (*append.written, *append.synced):
                 for request in waiting_on(effect):

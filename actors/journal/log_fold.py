@@ -26,7 +26,7 @@ __all__ = ["advance", "fold_log"]
 logger = logging.getLogger("perdure")
 
 FINISHED_MAX = 1_000_000
-"""So many ended messages are remembered where nobody says otherwise, and no snapshot does."""
+"""Ended messages that are remembered, unless the caller or a snapshot says otherwise."""
 KNOWN_WHOLE_MAX = 65_536
 """So many ended messages are remembered with how they ended, all others that are by their ids alone."""
 
@@ -44,7 +44,7 @@ def fold_log(
     """Fold the log up to sequence number `until`; gives the states and the snapshot's number it began from (0: none).
 
     The last `finished_max` ended messages are remembered. With a `spill`, payloads beyond `resident_max` bytes wait there.
-    `progress` is told the sequence number reached.
+    `progress` is called with the sequence number reached.
 
     Raises:
         HistoryDropped: the state at `until` is not known any more.
@@ -129,7 +129,7 @@ def _begins_later(store: LogReader, seq: int) -> HistoryDropped | StoreCorrupt:
 
 
 def _up_to(batches: list[Batch], n: int) -> Iterator[Batch]:
-    """Give the first `n` events of a frame, in their batches."""
+    """Return the first `n` events of a frame, in their batches."""
     for at_us, events in batches:
         if n <= 0:
             return

@@ -1,6 +1,6 @@
 """The snapshotter: folds the log beside the queue, and saves what it has.
 
-It stops nobody: it reads what the journal has written, from its own last state on. A snapshot that fails is tried again later.
+It holds up no other actor: it reads what the journal has written, from its own last state on. A failed snapshot is tried again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def take(log: LogState, health: Health, states: States | None) -> States:
 
 
 def retire(log: LogState, health: Health) -> None:
-    """Have the store drop or archive what no kept snapshot needs, if it is to. A failure costs room, and is tried again."""
+    """Drop or archive history that no kept snapshot needs, if the options say so. A failure costs room, and is tried again."""
     try:
         gone = log.store.retire_history()
     except PerdureError as error:
@@ -77,12 +77,12 @@ class Snapshotter(Actor):
         self.states: States | None = None
 
     def on_start(self) -> None:
-        """Take up what the last of this name was asked."""
+        """Take up the requests that the predecessor left unanswered."""
         if requests := self.pending.unanswered(self.name):
             self.on_batch(requests)
 
     def on_batch(self, messages: list[Any]) -> None:
-        """Take one snapshot for all who asked."""
+        """Take one snapshot for all requests of the batch."""
         if any(isinstance(message, Restarted) and message.name == "journal" for message in messages):
             self.states = None  # the log was opened anew, and may have been cut
         asked = [message for message in messages if isinstance(message, Request)]
@@ -90,7 +90,7 @@ class Snapshotter(Actor):
             return
         try:
             self.states = take(self.log, self.health, self.states)
-        except Exception as error:  # no snapshot is a nuisance; a system that stops for want of one is an outage
+        except Exception as error:  # a missing snapshot is a nuisance; a system that stops for it is an outage
             self.states = None
             self.health.count("snapshot_failures")
             is_told = isinstance(error, (PerdureError, OSError))  # its message says all; else it is a fault of perdure's

@@ -40,7 +40,7 @@ class Deliveries:
         """More may be handed out than was at once."""
 
     def __contains__(self, type_name: str) -> bool:
-        """Tell whether a type has workers here."""
+        """Return whether a type has workers here."""
         return type_name in self._flows
 
     def deliver(self, now_us: int) -> int:

@@ -1,6 +1,6 @@
-"""Where requests wait for their answers: whatever dies on the way, each is sent again until it is answered, once.
+"""Requests that wait for their answers: each is sent again until it is answered, whatever dies on the way, and answered once.
 
-What a command means is the receiver's business; that a command sent twice counts once is a rule (`events/queue/decisions`).
+What a command means is up to its receiver; that a command sent twice counts once is a rule (`events/queue/decisions`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["PendingRequests", "Request"]
 
 
 class Request(msgspec.Struct, eq=False):
-    """One command on its way to an actor, with the place its answer goes; a Struct, as there is one for every publish."""
+    """One command on its way to an actor, and the reply that takes its answer. A Struct, since each publish makes one."""
 
     key: int
     target: str
@@ -40,7 +40,7 @@ class Request(msgspec.Struct, eq=False):
     from_outside: bool
     times: int = 1
     seen: bool = False
-    """Whoever it is for has looked at it before."""
+    """Its receiver has looked at it before."""
     writes: int = 0
     """In how many frames it may stand that were written."""
     voided: int = 0
@@ -53,14 +53,14 @@ class Request(msgspec.Struct, eq=False):
 
 
 class Waiter(Protocol):
-    """What is rung for somebody who waits for room. A lock that is held is one."""
+    """One wait for room. A lock that is held is one."""
 
     def release(self) -> None:
-        """Ring; RuntimeError where nobody is there to hear it any more."""
+        """End the wait; RuntimeError if it has ended."""
 
 
 class _LoopWaiter:
-    """One bell for all coroutines of an event loop, so that ringing costs the same for one and for ten thousand."""
+    """One waiter for all coroutines of an event loop, so that a notification costs the same for one and for ten thousand."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -80,15 +80,15 @@ class _LoopWaiter:
         event.set()
 
     async def wait_for_notify(self) -> None:
-        """Wait until it is rung the next time."""
+        """Wait for the next notification."""
         await self._event.wait()
 
 
 class _Own(threading.local):
-    """What each thread has for itself."""
+    """State of each thread."""
 
     submit_batch: Callable[[], SubmitBatch | None] = staticmethod(lambda: None)
-    """The bundle that it has sent last, as long as anybody keeps that, and if it has sent nothing since."""
+    """Returns the submit batch that the thread sent last, while it is kept, and if the thread has sent nothing since."""
 
 
 class PendingRequests:
@@ -96,37 +96,37 @@ class PendingRequests:
 
     def __init__(self, tell: Callable[[str, Any], None]) -> None:
         self._tell = tell
-        self._keys = itertools.count(1, 1 + SUBMIT_BATCH_MAX)  # with a place in between for each message of a bundle
+        self._keys = itertools.count(1, 1 + SUBMIT_BATCH_MAX)  # with room in between for the other messages of a submit batch
         self._own = _Own()
         self.outstanding: dict[int, Request] = {}
         self.extra_pending: list[None] = []
-        """An entry for each message in a bundle beside the first: a list counts without a lock. Whoever dies between two steps may
-        leave one too many or too few, until nothing is outstanding."""
+        """An entry for each message of a submit batch but the first: a list counts without a lock. A thread that dies between two
+        steps may leave one too many or too few, until nothing is outstanding."""
         self._long_waits: set[int] = set()
-        """The keys of those that wait for something else than an answer: `under_way` does not count them."""
+        """The keys of requests that wait for something other than an answer: `under_way` does not count them."""
         self._waiters: list[Waiter] = []
-        """Of those who wait for room; each is a lock held by who waits, and let go by who rings. No Condition: an actor that is
-        killed while it enters one keeps it locked for ever."""
+        """One for each wait for room. A waiter of a thread is a held lock; notifying releases it. No Condition: an actor that is
+        killed while it enters one would keep it locked for ever."""
         self._loop_waiters: dict[asyncio.AbstractEventLoop, _LoopWaiter] = {}
-        """Those of `_waiters` that ring for coroutines; each is touched by its own loop's thread alone."""
+        """Those of `_waiters` that wake coroutines; each is used by its own loop's thread alone."""
         self._notify_at = 0
         self.closed: PerdureError | None = None
-        """While set, whoever asks from outside is refused with this."""
+        """While set, requests from outside are refused with this."""
 
     def send(self, target: str, command: Any, reply: Reply, *, from_outside: bool = True, is_long_wait: bool = False) -> Request:
         """Send a command to the actor `target`; its answer goes to `reply`.
 
-        A patient one waits for something that may never happen, and takes no room from those that are only to be answered.
+        A long wait is for something that may never happen; it takes no room from requests that are simply answered.
 
         Raises:
-            NotRunning, StoreUnavailable: the desk is closed to those outside; nothing was sent.
+            NotRunning, StoreUnavailable: it is closed to requests from outside; nothing was sent.
         """
         if from_outside:
             if self.closed is not None:
                 raise another(self.closed)
-            self._own.submit_batch = _Own.submit_batch  # what this thread adds to one must not overtake this
+            self._own.submit_batch = _Own.submit_batch  # a message that this thread adds to one must not overtake this request
         request = Request(next(self._keys), target, command, reply, from_outside)
-        # Entered first, told second: if the actor is replaced in between, its successor finds it among the `unanswered`.
+        # Entered before it is told: if the actor is replaced in between, its successor finds it among the `unanswered`.
         self.outstanding[request.key] = request
         if is_long_wait:
             self._long_waits.add(request.key)
@@ -134,7 +134,7 @@ class PendingRequests:
         return request
 
     def submit(self, type_name: str, payload: bytes, reply: Reply, ids: Callable[[int], IdRun]) -> None:
-        """Send a plain message, in the bundle that this thread has sent last if nobody has looked at that yet.
+        """Send a plain message, in the submit batch that this thread sent last if that is still open.
 
         Raises:
             NotRunning, StoreUnavailable: as `send`.
@@ -143,7 +143,7 @@ class PendingRequests:
             raise another(self.closed)
         submit_batch = self._own.submit_batch()
         if submit_batch is not None and submit_batch.type == type_name:
-            self.extra_pending.append(None)  # first, so that whoever settles the bundle finds it
+            self.extra_pending.append(None)  # first, so that a thread that settles the batch finds it
             if submit_batch.add(payload, reply):
                 return
             del self.extra_pending[-1:]
@@ -153,11 +153,11 @@ class PendingRequests:
         self._own.submit_batch = weakref.ref(submit_batch)
 
     def submit_batch(self) -> SubmitBatch | None:
-        """Give the bundle in which this thread's newest message travels, if that was submitted, is plain, and has no answer yet."""
+        """Return the submit batch of this thread's newest message, if that was submitted, is plain and has no answer yet."""
         return self._own.submit_batch()
 
     def split(self, request: Request) -> list[Request]:
-        """Give each message of a bundle a request of its own, in its place; any other request is given as it is."""
+        """Return a request for each message of a submit batch, in its place; return any other request as it is."""
         submit_batch = request.reply
         if type(submit_batch) is not SubmitBatch or submit_batch.count() == 1:
             return [request]
@@ -165,7 +165,7 @@ class PendingRequests:
         if request.key in self.outstanding:
             for key, part in enumerate(submit_batch.split(), request.key + 1):
                 piece = msgspec.structs.replace(request, key=key, command=part.publish(), reply=part)
-                pieces.append(self.outstanding.setdefault(key, piece))  # there already: who began this before has died
+                pieces.append(self.outstanding.setdefault(key, piece))  # there already: a thread that began this before has died
             self._remove(request)
         return pieces
 
@@ -201,7 +201,7 @@ class PendingRequests:
             self._waiters.remove(waiter)
 
     async def room(self, most: int, timeout_s: float) -> None:
-        """As `wait_for_room`, from a coroutine, which keeps its thread, its context and everybody's executor free.
+        """As `wait_for_room`, from a coroutine: blocks neither its thread nor a thread of an executor.
 
         Raises:
             QueueFull: as `wait_for_room`.
@@ -228,10 +228,10 @@ class PendingRequests:
                 del self._loop_waiters[loop]
 
     def _notify(self) -> None:
-        """Wake who waits for room, if there is enough."""
+        """Wake the waits for room, if there is enough."""
         if self._waiters and self.under_way <= self._notify_at:
             for waiter in list(self._waiters):
-                with contextlib.suppress(RuntimeError):  # rung before, and not heard yet
+                with contextlib.suppress(RuntimeError):  # notified before, and not awake yet
                     waiter.release()
 
     def _remove(self, request: Request) -> None:
@@ -246,14 +246,14 @@ class PendingRequests:
             self._long_waits.discard(request.key)
 
     def settle(self, request: Request, value: Any) -> None:
-        """Give a request its answer."""
-        # Answered first, struck off second: who dies in between leaves it to be asked and answered again, never unanswered.
+        """Answer a request."""
+        # Answered before it is removed: after a death in between it is asked and answered again, never left unanswered.
         if request.key in self.outstanding:
             request.reply.resolve(value)
             self._remove(request)
 
     def settle_all(self, requests: Iterable[Request]) -> None:
-        """Give many requests the answer that they are done."""
+        """Answer many requests that they are done."""
         outstanding = self.outstanding
         for request in requests:
             if request.key in outstanding:
@@ -262,21 +262,22 @@ class PendingRequests:
         self._notify()
 
     def refuse(self, request: Request, error: BaseException) -> None:
-        """Give a request its refusal."""
+        """Refuse a request."""
         if request.key in self.outstanding:
             request.reply.reject(error)
             self._remove(request)
 
     def forget(self, request: Request) -> bool:
-        """Stop waiting for an answer; False where it has come already."""
+        """Stop waiting for an answer; return False if it has come already."""
         was_there = request.key in self.outstanding
         self._remove(request)
         return was_there
 
     def void(self, requests: Iterable[Request]) -> None:
-        """Take note that a frame with these is gone, once for each time that one is named; refuse whose second that was.
+        """Count that a frame with these requests is gone, once each time a request is named; refuse those with a second such frame.
 
-        By the journal that has voided it, before it takes anything in: later, one of them may be on its way to the log again.
+        Called by the journal that has voided the frame, before it takes appends: later, one of them may be on its way to the log
+        again.
         """
         for request in requests:
             request.voided += 1
@@ -284,9 +285,9 @@ class PendingRequests:
                 self.refuse(request, _unavailable("the log could not be synced to the disk, twice"))
 
     def unanswered(self, target: str, among: Container[int] | None = None) -> list[Request]:
-        """Give all that wait for an answer of `target`, in the order in which they were made: its successor takes them up.
+        """Return the requests that wait for an answer of `target`, in the order in which they were made; for its successor.
 
-        Asked for once the successor is there to be told, this misses nothing: what is entered later is told to it.
+        Called once the successor is entered in the directory, this misses nothing: later requests reach its mailbox.
         `among`: only those of these keys.
         """
         requests = [request for _, request in sorted(self.outstanding.items(), key=_key) if request.target == target]
@@ -294,29 +295,29 @@ class PendingRequests:
             requests = [request for request in requests if request.key in among]
         for request in requests:
             request.times += 1
-        self._notify()  # whoever died may have struck off the last one, and not rung
+        self._notify()  # a thread that died may have removed the last one without notifying
         return requests
 
     def close(self, error: PerdureError) -> None:
-        """Refuse all from outside from now on, and those who wait whose command is known not to have been written."""
+        """Refuse requests from outside from now on, and those outstanding whose command is known not to have been written."""
         self.closed = error
         for request in list(self.outstanding.values()):
             if request.may_be_refused:
                 self.refuse(request, another(error))
 
     def reopen(self) -> None:
-        """Let those outside ask again."""
+        """Take requests from outside again."""
         self.closed = None
 
     def discard_after_fork(self, error: NotRunning) -> None:
-        """In a forked child: what waits here is the parent's, and is answered there; whoever asks here is refused."""
+        """Refuse all requests in a forked child: those outstanding are the parent's, and are answered there."""
         self.closed = error
         outstanding, self.outstanding = self.outstanding, {}
         for request in outstanding.values():
             orphan(request.reply, another(error))
 
     def abandon(self, error: NotRunning) -> None:
-        """Refuse everything, now and from now on: nobody is left to answer, nor to say what became of a frame in doubt."""
+        """Refuse everything, now and from now on: no actor is left to answer, or to find out about a frame in doubt."""
         self.closed = error
         for request in [piece for whole in list(self.outstanding.values()) for piece in self.split(whole)]:
             in_doubt = isinstance(request.command, Publish) and not request.may_be_refused
@@ -337,7 +338,7 @@ def _unavailable(why: str) -> StoreUnavailable:
 def _in_doubt(publish: Publish, error: PerdureError) -> PublishTimeout:
     ids = tuple(draft.id for draft in publish.drafts)
     msg = (
-        f"{len(ids)} message(s) were written, and nobody is left to say whether they got to the disk: {error} Publish again with "
+        f"{len(ids)} message(s) were written, and it is not known whether they got to the disk: {error} Publish again with "
         f"the same id to settle it (the first is {ids[0]}); see `.ids`."
     )
     return PublishTimeout(msg, ids)

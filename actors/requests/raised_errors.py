@@ -1,4 +1,4 @@
-"""What handlers raised, for those who wait for a result in this very process: `Raised`.
+"""The exceptions that handlers raised, for callers in this process that wait for a result: `Raised`.
 
 Only for as long as the result itself is kept, and without the variables of the frames it went through. What is on record of a
 failure is the queue's.
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["RAISED_MAX", "Raised"]
 
 RAISED_MAX = 10_000
-"""Exceptions kept; those who find none get `HandlerFailed`."""
+"""Exceptions kept; a caller that finds none gets `HandlerFailed`."""
 
 
 class Raised:
-    """Exceptions by message id. Workers enter them; the queue strikes them off as the messages go their ways."""
+    """Exceptions by message id. Workers enter them; the queue removes them as the messages end."""
 
     __slots__ = ("kept",)
 
@@ -45,7 +45,7 @@ class Raised:
                 self.kept.popitem(last=False)
 
     def get(self, ident: str) -> BaseException | None:
-        """Give what ended a message."""
+        """Return what ended a message."""
         _, error = self.kept.get(ident, ("", None))
         return error
 

@@ -1,4 +1,4 @@
-"""Waiting for results: who asked for what the handler of which message returns, until that message has ended.
+"""Requests that wait for a handler's result, by the id of its message, until that message has ended.
 
 Whether a result is kept, and how long, is a rule (`events/queue/endings`); the queue says which have come.
 """
@@ -32,7 +32,7 @@ class ResultWaiters:
         self.waiting: dict[str, list[Request]] = {}
 
     def ask(self, state: QueueState, request: Request, command: AwaitResult) -> list[Settle]:
-        """Answer at once where the result is kept, or who asks does not wait; else when the message has ended.
+        """Answer at once if the result is kept or the caller does not wait; else when the message has ended.
 
         Raises:
             UnknownMessage: no result of it is kept, nor will be.
@@ -54,7 +54,7 @@ class ResultWaiters:
         return []
 
     def answers(self, events: Iterable[Event]) -> list[Settle]:
-        """Answer those whose message has ended in this pass, and forget who no longer waits."""
+        """Return the answers of those whose message has ended in this pass; forget requests that no longer wait."""
         pending = self._pending
         answers: list[Settle] = []
         for event in events:

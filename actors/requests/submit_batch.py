@@ -1,7 +1,8 @@
-"""What one thread submits while the queue is busy: plain messages of one type that travel together, each with an answer of its own.
+"""What one thread submits while the queue is busy: plain messages of one type in one command, each with an answer of its own.
 
-Only the gathering. In which request a bundle travels is the desk's business, what is accepted a rule of the queue. No lock: a
-thread that dies in one could stop all others. Each step is a single operation of a list, and the order of the list decides.
+Only the gathering. `pending` puts a submit batch into a request; what is accepted is a rule of the queue. There is no lock, as a
+thread that dies while it holds one would stop all others. Each step is a single operation of a list, and the order of the list
+decides.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SUBMIT_BATCH_BYTES_MAX = 256 << 10
 """Bytes of payload, but for a single message that is larger."""
 
 END: Any = ()
-"""Whoever closes a bundle puts this at the end of its list; what stands before the first of them is in."""
+"""Appended to the rows by each thread that closes the batch; the rows before the first one are in."""
 
 
 def orphan(reply: Reply, error: BaseException) -> None:
@@ -34,7 +35,7 @@ def orphan(reply: Reply, error: BaseException) -> None:
 
 
 class SubmitBatch:
-    """Command and reply in one: the command of all that is in, from when somebody has to know that; the reply of each.
+    """Command and reply in one: once closed, the command that publishes all its messages; and the reply that answers each.
 
     One thread adds; any thread may close it, which all calls but `add` do.
     """
@@ -48,10 +49,10 @@ class SubmitBatch:
         self._size = 0
         self._is_open = True
         self._closed: list[tuple[Publish, list[Reply]]] = []
-        """What all see of it once it is closed: the first entry, as two threads may close it at once."""
+        """The first entry is what every thread sees of it once it is closed: two threads may close it at once."""
 
     def add(self, payload: bytes, reply: Reply) -> bool:
-        """Take a message in; False where there is no room, or the bundle has been closed."""
+        """Add a message; return False if there is no room, or the batch is closed."""
         rows = self._rows
         size = self._size + len(payload)
         if not self._is_open or (rows and (size > SUBMIT_BATCH_BYTES_MAX or len(rows) >= len(self._ids))):
@@ -59,24 +60,24 @@ class SubmitBatch:
         self._size = size
         row = (payload, reply)
         rows.append(row)
-        # First in, then a look; who closes does it the other way round: found open, it is in. Else its place tells.
+        # Added first, checked second; a closing thread does it the other way round. Open: the row is in. Closed: its place tells.
         return self._is_open or any(other is row for other in self._taken())
 
     @property
     def newest_id(self) -> str:
-        """The id of the message that was added last; for the thread that adds, if nobody has closed the bundle since."""
+        """The id of the message that was added last; for the thread that adds, while the batch is open."""
         return self._ids[len(self._rows) - 1]
 
     def count(self) -> int:
-        """Count what is in."""
+        """Close it, and return the number of its messages."""
         return len(self._close()[1])
 
     def publish(self) -> Publish:
-        """Give the command that publishes what is in; always the same one."""
+        """Close it, and return the command that publishes its messages; always the same one."""
         return self._close()[0]
 
     def split(self) -> list[SubmitBatch]:
-        """Give each message a bundle of its own."""
+        """Close it, and return a batch for each of its messages."""
         publish, replies = self._close()
         pieces = []
         for i, (draft, reply) in enumerate(zip(publish.drafts, replies, strict=True)):

@@ -115,7 +115,7 @@ class Scheduler(Actor):
         return next_us
 
     def _started_us(self) -> int:
-        """Give when the process began, by the wall clock as it goes now."""
+        """Return when the process began, by the wall clock as it goes now."""
         clock = self.clock
         return self.started_us - (clock.now_us() - clock.wall_us())
 

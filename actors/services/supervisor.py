@@ -122,7 +122,7 @@ class Supervisor(Actor):
         return True
 
     def _is_staffed(self) -> bool:
-        """Tell whether every handler has all the workers it should have, and the event loop if its workers need it."""
+        """Return whether every handler has all the workers it should have, and the event loop if its workers need it."""
         if self.runtime.host.wants_loop and not self._runs("event_loop"):
             return False
         for pool in list(self.pools.by_type.values()):

@@ -53,7 +53,7 @@ class Retry(Exception):
         self.delay = checked_seconds("delay", delay)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Give what it is made of again, on its way from a process handler: an exception would give its text alone."""
+        """Return what it is made of again, on its way from a process handler: an exception would give its text alone."""
         return type(self), (self.delay, *self.args), self.__dict__
 
 
@@ -133,7 +133,7 @@ class Context(msgspec.Struct, eq=False):
         return self._delivery.lost
 
     def for_child(self) -> dict[str, Any]:
-        """Give what a handler in another process may know of this attempt."""
+        """Return what a handler in another process may know of this attempt."""
         names = ("id", "attempt", "key", "correlation_id", "causation_id")
         return {**{name: getattr(self, name) for name in names}, "headers": dict(self.headers)}
 
@@ -249,7 +249,7 @@ class Batch(Sequence[BatchItem[M]]):
     def __getitem__(self, index: slice) -> Sequence[BatchItem[M]]: ...
 
     def __getitem__(self, index: int | slice) -> BatchItem[M] | Sequence[BatchItem[M]]:
-        """Give one item, or some."""
+        """Return one item, or some."""
         return self._items[index]
 
     def __len__(self) -> int:
@@ -257,7 +257,7 @@ class Batch(Sequence[BatchItem[M]]):
         return len(self._items)
 
     def __iter__(self) -> Iterator[BatchItem[M]]:
-        """Give the items, oldest first."""
+        """Return the items, oldest first."""
         return iter(self._items)
 
     @property

@@ -173,7 +173,7 @@ class Dispatcher(Decider):
                 self._apply_options(pool)
 
     def _report(self) -> dict[str, tuple[int, bool]]:
-        """Give (wanted workers, paused) by type."""
+        """Return (wanted workers, paused) by type."""
         return {name: (h.parallelism, self.state.is_paused(name)) for name, h in self.state.handlers.items()}
 
     # --- workers and flow ------------------------------------------------------------------------------------------------

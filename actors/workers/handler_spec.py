@@ -108,12 +108,12 @@ class HandlerSpec:
         return max(1, math.ceil(self.rate_per_s * BURST_S))
 
     def changed(self, changes: Mapping[str, Any]) -> HandlerSpec:
-        """Give it with options changed by an operator."""
+        """Return it with options changed by an operator."""
         known = {name: value for name, value in changes.items() if name in CHANGEABLE}
         return attrs.evolve(self, **known) if known else self
 
     def fact(self) -> HandlerRegistered:
-        """Give it as the dispatcher puts it on record."""
+        """Return it as the dispatcher puts it on record."""
         more = {
             "kind": self.kind if self.kind != "thread" else None,
             "retry_on": [kind.__qualname__ for kind in self.retry_on],

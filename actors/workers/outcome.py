@@ -86,7 +86,7 @@ class Failures:
 
 
 def _final(handler: HandlerSpec, error: BaseException) -> str | None:
-    """Give the reason why this exception is not worth another attempt; None if it is."""
+    """Return the reason why this exception is not worth another attempt; None if it is."""
     name = _name(error)
     if handler.dead_letter_on and _is_one_of(error, handler.dead_letter_on):
         return f"{name} is one of dead_letter_on"
@@ -105,7 +105,7 @@ def _name(error: BaseException) -> str:
 
 
 def _text(error: BaseException) -> str:
-    """Give an exception's message, even where its own `__str__` fails."""
+    """Return an exception's message, even where its own `__str__` fails."""
     try:
         return plain_text(error.text if isinstance(error, ProcessError) else error)
     except Exception as second:  # noqa: BLE001 - the handler's exception is foreign code

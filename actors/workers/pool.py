@@ -120,7 +120,7 @@ class WorkerDelivery(Claimed, eq=False):
         return Done(*self.attempt_ref) if self.outcome is DONE else self.outcome
 
     def leased(self) -> Leased:
-        """Give the fact that it was handed out."""
+        """Return the fact that it was handed out."""
         lease = self.lease
         return lease.leased(self.number) if isinstance(lease, LeaseBatch) else lease
 
@@ -143,7 +143,7 @@ class RunTimes:
         self.count += 1
 
     def percentile_us(self, share: float) -> float:
-        """Give the duration that the share (0 to 1) of all did not exceed, in microseconds; 0.0 without any."""
+        """Return the duration that the share (0 to 1) of all did not exceed, in microseconds; 0.0 without any."""
         buckets = sorted(dict(self.buckets).items())
         left = share * sum(n for _, n in buckets)
         for bucket, n in buckets:
@@ -169,7 +169,7 @@ class Rate:
         self._at_s = now_s
 
     def per_s(self, now_s: float) -> float:
-        """Give the rate."""
+        """Return the rate."""
         return self._faded(now_s) / self.FADE_S
 
     def _faded(self, now_s: float) -> float:
@@ -263,7 +263,7 @@ class Pool:
             self.inbox.notify()
 
     def has(self, delivery: WorkerDelivery) -> bool:
-        """Tell whether the workers have this delivery; its number alone may be another message's, after frames were voided."""
+        """Return whether the workers have this delivery; its number alone may be another message's, after frames were voided."""
         known = self.open.get(delivery.number)
         return known is not None and known.attempt_ref == delivery.attempt_ref
 
@@ -288,5 +288,5 @@ class Pool:
         return any(not delivery.lost for delivery in list(self.open.values()))
 
     def running(self) -> list[WorkerDelivery]:
-        """Give the deliveries that a worker has claimed and not finished."""
+        """Return the deliveries that a worker has claimed and not finished."""
         return [d for d in list(self.open.values()) if d.claim and d.outcome is None and not d.lost]

@@ -125,7 +125,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.journal.decider",
-                "requests = self.pending.unanswered(self.name, self.made_before | told)",
+                "requests = self.pending.unanswered(self.name, self.made_before | received)",
                 "requests = [m for m in self.backlog if type(m) is Request]",
             ),
         ),
@@ -138,8 +138,8 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.journal.decider",
-                "requests = self.pending.unanswered(self.name, self.made_before | told)",
-                "requests = self.pending.unanswered(self.name, self.made_before | told)[::-1]",
+                "requests = self.pending.unanswered(self.name, self.made_before | received)",
+                "requests = self.pending.unanswered(self.name, self.made_before | received)[::-1]",
             ),
         ),
     ),
