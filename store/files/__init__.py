@@ -1,7 +1,10 @@
-"""A log in a folder of segment files and snapshots: its owner and its readers.
+"""A log in a folder of segment files and snapshots: its owner, its readers, and a copy of it.
 
-`segment_store` is the owner, `folder_reader` reads without owning, `log_end` finds where a log ends, `history` drops or archives
-old segments, `folder_identity` notices a moved folder, `payload_spill` keeps waiting payloads.
+- The owner: `segment_writer` appends and syncs, `segment_recovery` finds where to go on (`log_end`), `segment_store` is the whole.
+- Readers: `folder_listing` names the files, `folder_reader` reads frames and snapshots, `folder_survey` and `segment_survey` read
+  on behind damage, `frame_index` finds the newest frames.
+- Around them: `history` drops or archives old segments, `folder_identity` notices a moved folder, `payload_spill` keeps waiting
+  payloads, `folder_copy` writes a copy.
 
 Not here: system calls (`disk`), the layout of bytes (`format`), verification and repair (`maintenance`).
 """

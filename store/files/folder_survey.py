@@ -28,7 +28,8 @@ __all__ = ["survey_folder", "survey_snapshot"]
 
 STILL_S = 1.0
 """An unfinished frame counts as damage only after it has stood still for so long beside a live owner."""
-LOOK_EVERY_S = 0.005
+POLL_S = 0.005
+"""Seconds between two looks at a frame that a live owner is writing."""
 LISTINGS_MAX = 100
 """How often a folder is listed anew when a live owner drops the segments that are being read."""
 UNKNOWN_ID = bytes(16)
@@ -173,7 +174,7 @@ class _FolderSurvey:
             return False
         until_s = time.monotonic() + STILL_S
         while time.monotonic() < until_s:
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_S)
             if self._disk.size(path) != position.size:
                 return True
         return False
