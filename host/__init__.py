@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from perdure.payloads.codecs import MessagePack, message
     from perdure.payloads.returns import Returns
     from perdure.payloads.signed_pickle import CloudPickle
+    from perdure.processes.client import Client, connect
     from perdure.publishing.message_state import MessageState
     from perdure.runtime.recovery_report import Recovery
     from perdure.store import MemoryStore
@@ -54,6 +55,7 @@ __all__ = [
     "Batch",
     "BatchItem",
     "Cancelled",
+    "Client",
     "Clock",
     "CloudPickle",
     "Context",
@@ -100,6 +102,7 @@ __all__ = [
     "UnknownMessage",
     "UnknownMessageType",
     "WouldDeadlock",
+    "connect",
     "message",
 ]
 
@@ -139,6 +142,7 @@ _MODULES = {
     "payloads.codecs": ("MessagePack", "message"),
     "payloads.returns": ("Returns",),
     "payloads.signed_pickle": ("CloudPickle",),
+    "processes.client": ("Client", "connect"),
     "runtime.recovery_report": ("Recovery",),
     "handling.schedules": ("Tick",),
     "publishing.message_state": ("MessageState",),

@@ -1,7 +1,7 @@
 """The front door: one `System` owns one data folder, starts and stops the actors, and takes what the host publishes.
 
-Starting, stopping and consuming by hand are here. Its base classes have the rest: `handling/decorators`, `publishing/publisher` and
-`publishing/results`, on `runtime/current_run`. Rules about messages are in `perdure.events`.
+Starting and stopping are here. Its base classes have the rest: `handling/decorators`, `handling/consuming`, `publishing/publisher`
+and `publishing/results`, which ask what `runtime/current_run` finds. Rules about messages are in `perdure.events`.
 """
 
 from __future__ import annotations
@@ -12,24 +12,22 @@ import random
 import threading
 import weakref
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 from perdure.actors.core.clock import Clock, SystemClock
-from perdure.actors.core.current_actor import CURRENT, check_is_outside, check_may_wait
+from perdure.actors.core.current_actor import CURRENT
 from perdure.actors.core.executor import Threads
-from perdure.actors.core.messages import WhenIdle
-from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.event_loop import CLOSED
 from perdure.actors.execution.invocation import CALLER
-from perdure.arguments.choices import check_whole
+from perdure.actors.sessions.server import Server
 from perdure.config import load_handlers, trace
-from perdure.events.commands import CheckOut, Fail
-from perdure.events.errors import InvalidMessage, PerdureError, WouldDeadlock
+from perdure.events.errors import PerdureError, WouldDeadlock
 from perdure.events.public_names import public
-from perdure.events.seconds import checked_seconds, seconds_or_none, wait_seconds, whole_us
+from perdure.events.seconds import checked_seconds
+from perdure.handling.consuming import Consuming
 from perdure.handling.decorators import Handling
+from perdure.handling.handler_options import check_changes
 from perdure.handling.hooks import Hooks
-from perdure.handling.manual_delivery import Delivery
 from perdure.handling.registration import Registration
 from perdure.operations.admin import Actors, Admin
 from perdure.operations.audit import Audit
@@ -37,11 +35,12 @@ from perdure.operations.dead_letters import DeadLetters
 from perdure.payloads.codecs import Codec, MessagePack, TypeNames
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
-from perdure.publishing.publish_future import PublishFuture
 from perdure.publishing.results import Results
 from perdure.runtime import live_systems, serving
+from perdure.runtime.current_run import Running
 from perdure.runtime.engine import Engine
 from perdure.runtime.hook_mark import check_outside_hooks
+from perdure.runtime.sharing import owner_of
 from perdure.runtime.step_thread import StepThread
 from perdure.store import EventStore, History, SegmentStore, canonical_address
 
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     import svcs
 
     from perdure.actors.core.executor import Executor
+    from perdure.actors.sessions.session import Owner
     from perdure.middleware import Middleware
     from perdure.options import Options
     from perdure.runtime.recovery_report import Recovery
@@ -86,7 +86,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 @public
-class System(Handling, Results):
+class System(Handling, Results, Consuming, Running):
     """An embedded, durable message queue in one folder.
 
     Args:
@@ -103,6 +103,8 @@ class System(Handling, Results):
             Unless given, the loop that `async with system:` runs on, or the system's own where it is started in any other way.
             `"own"`: always the system's own.
         executor: what the actors run on; threads unless given. For `perdure.chaos`.
+        shared: other processes of this user publish, ask and operate by `perdure.connect(folder)`, over a Unix socket in the
+            folder. Without it nothing listens.
 
     All methods may be called in any thread unless they say otherwise.
     """
@@ -121,10 +123,15 @@ class System(Handling, Results):
         registry: svcs.Registry | None = None,
         loop: asyncio.AbstractEventLoop | Literal["own"] | None = None,
         executor: Executor | None = None,
+        shared: bool = False,
     ) -> None:
         if (folder is None) == (store is None):
             msg = "System needs a folder, or a store instead of one"
             raise TypeError(msg)
+        if shared and folder is None:
+            msg = "shared: other processes find the system by its folder; it has a store instead of one"
+            raise TypeError(msg)
+        self._shared = shared
         self._configuration = trace(options, path=config)
         self.options = self._configuration.options
         self.clock: Clock = clock or SystemClock()
@@ -252,7 +259,10 @@ class System(Handling, Results):
         address = live_systems.address_of(self._store)
         live_systems.wait_until_stopped(address)
         opened = self._store.open()
+        server: Server | None = None
         try:
+            if self._shared and isinstance(self._store, SegmentStore):
+                server = Server(self._store.path)  # before the log is read: clients wait in line
             self.drafts.ids.begin(opened.epoch)
             engine = Engine(
                 self._store,
@@ -265,7 +275,10 @@ class System(Handling, Results):
                 run=self.drafts.ids.one(),
                 host_loop=self._host_loop(),
             )
+            engine.server = server
         except BaseException:
+            if server is not None:
+                server.close(self._not_running())
             self._store.abandon()
             raise
         beginning.run = self._live_run = live_systems.Run(self, engine, address, self.options.grace_s)
@@ -278,6 +291,8 @@ class System(Handling, Results):
             for spec in [*self._registered.specs.values()]:
                 if spec.type not in engine.runtime.pools.by_type:
                     engine.add(spec)
+            if server is not None:
+                server.serve(self._as_owner(engine))
         except BaseException:
             self._engine = None
             try:
@@ -286,6 +301,24 @@ class System(Handling, Results):
                 self._live_run.leave()
                 self._live_run = None  # a stop that waits for this start finds nothing to end
             raise
+
+    def _as_owner(self, engine: Engine) -> Owner:
+        """Return what the sessions of other processes need of this run."""
+        specs = self._registered.specs
+        return owner_of(
+            engine.runtime,
+            self.options,
+            codec=self.drafts.codec,
+            policies=self.drafts.policies,
+            retries=lambda: {name: spec.retries for name, spec in list(specs.items())},
+            figures=self.run_figures,
+            check_changes=check_changes,
+        )
+
+    @property
+    def role(self) -> Literal["owner"]:
+        """What this process is to its folder: `"owner"`, which runs the actors."""
+        return "owner"
 
     def _host_loop(self) -> asyncio.AbstractEventLoop | None:
         loop = self._entered_on if self._loop is None else self._loop
@@ -388,6 +421,10 @@ class System(Handling, Results):
         found = [made() for made in list(self._parts)]
         return list(dict.fromkeys(part for part in found if part is not None))
 
+    def _retries_of(self, type_name: str) -> int:
+        spec = self._registered.specs.get(type_name)
+        return self.options.retries if spec is None else spec.retries
+
     def _in_a_forked_child(self, parent: int) -> None:
         """Take note, in a forked child, that the threads have stayed with the parent. For `live_systems`."""
         self._lifecycle = threading.Lock()  # a thread that is gone may have held it
@@ -446,99 +483,3 @@ class System(Handling, Results):
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop without blocking the event loop; see `stop`."""
         await asyncio.to_thread(self.stop)
-
-    # --- consuming by hand -----------------------------------------------------------------------------------------------
-
-    @overload
-    def checkout(self, type: type[M], *, lease: float = 30.0, retries: int | None = None) -> Delivery[M] | None: ...
-
-    @overload
-    def checkout(self, type: str, *, lease: float = 30.0, retries: int | None = None) -> Delivery[Any] | None: ...
-
-    def checkout(
-        self,
-        type: type | str,  # noqa: A002 - the front door's name
-        *,
-        lease: float = 30.0,
-        retries: int | None = None,
-    ) -> Delivery[Any] | None:
-        """Return the next ready message of a type, leased to the caller for `lease` seconds; None if there is none.
-
-        Args:
-            type: the message class, or its name. Messages of a class that no longer exists come as plain data, to be rejected, say.
-            lease: seconds until the message goes back, unless the lease is extended or a heartbeat renews it.
-            retries: how often the message is tried again; as its handler, or as `Options.retries`, unless given.
-
-        Raises:
-            NotRunning, StoreUnavailable: as `publish`.
-            UnknownMessageType: the class has no name.
-            InvalidMessage: messages of this class cannot be decoded.
-            ValueError: the lease is not above 0 seconds, or `retries` is not a whole number of 0 or more.
-        """
-        lease = checked_seconds("lease", lease, above_zero=True)
-        name = self.drafts.handled(type)
-        self._checked_out_types.add(name)
-        spec = self._registered.specs.get(name)
-        if retries is None:
-            retries = self.options.retries if spec is None else spec.retries
-        else:
-            check_whole("retries", retries, 0)
-        while True:
-            handed = self.ask("queue", CheckOut(name, self.drafts.ids.one(), whole_us(lease), retries))
-            if handed is None:
-                return None
-            try:
-                message = self.drafts.load(handed.published)
-            except InvalidMessage as error:
-                published, attempt = handed.published, handed.lease.attempt
-                reason = plain_text(f"its payload cannot be decoded: {error}")
-                self.ask("queue", Fail(published.number, published.id, attempt, "InvalidMessage", reason, "", 0, reason))
-                continue  # this one is a dead letter now; the next one may be readable
-            return Delivery(handed, message, lease, lambda command: self.ask("queue", command))
-
-    def drain(self, timeout: float | None = None) -> None:
-        """Wait until no message is ready, delayed or in flight.
-
-        Raises:
-            TimeoutError: some still were after `timeout` seconds; the error says how many.
-            NotRunning: the system does not run, or stopped meanwhile.
-            WouldDeadlock: a handler calls; its own message is in flight for as long as it waits.
-        """
-        check_is_outside("drain")
-        wait_s = wait_seconds("timeout", timeout)
-        self._check_may_block("drain", "adrain", self.runtime.pools.by_type)
-        pending = self.runtime.pending
-        answer = self.runtime.executor.answer()
-        request = pending.send("queue", WhenIdle(), answer, is_long_wait=True)
-        try:
-            answer.wait(wait_s)
-        except TimeoutError:
-            pending.forget(request)
-            raise TimeoutError(self._not_idle(timeout)) from None
-
-    def _not_idle(self, timeout_s: float | None) -> str:
-        now = self.admin.metrics()
-        return (
-            f"after {timeout_s or 0.0:g} s there are still {now.ready} ready, {now.delayed} delayed, {now.held} held and "
-            f"{now.in_flight} in flight"
-        )
-
-    async def adrain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `drain`
-        """As `drain`, from a coroutine; does not block the event loop. A cancelled await leaves nothing behind.
-
-        Raises:
-            As `drain`.
-        """
-        wait_s = seconds_or_none("timeout", timeout, above_zero=False)
-        check_may_wait()
-        pending = self.runtime.pending
-        reply: PublishFuture[None] = PublishFuture()
-        request = pending.send("queue", WhenIdle(), reply, is_long_wait=True)
-        try:
-            await asyncio.wait_for(asyncio.wrap_future(reply), wait_s)
-        except TimeoutError:
-            pending.forget(request)
-            raise TimeoutError(await asyncio.to_thread(self._not_idle, timeout)) from None
-        except asyncio.CancelledError:
-            pending.forget(request)
-            raise

@@ -113,10 +113,13 @@ class PendingRequests:
         self.closed: PerdureError | None = None
         """While set, requests from outside are refused with this."""
 
-    def send(self, target: str, command: Any, reply: Reply, *, from_outside: bool = True, is_long_wait: bool = False) -> Request:
+    def send(
+        self, target: str, command: Any, reply: Reply, *, from_outside: bool = True, is_long_wait: bool = False, times: int = 1
+    ) -> Request:
         """Send a command to the actor `target`; its answer goes to `reply`.
 
         A long wait is for something that may never happen; it takes no room from requests that are simply answered.
+        `times`: how often it was sent, to earlier runs and now.
 
         Raises:
             NotRunning, StoreUnavailable: it is closed to requests from outside; nothing was sent.
@@ -125,7 +128,7 @@ class PendingRequests:
             if self.closed is not None:
                 raise another(self.closed)
             self._own.submit_batch = _Own.submit_batch  # a message that this thread adds to one must not overtake this request
-        request = Request(next(self._keys), target, command, reply, from_outside)
+        request = Request(next(self._keys), target, command, reply, from_outside, times)
         # Entered before it is told: if the actor is replaced in between, its successor finds it among the `unanswered`.
         self.outstanding[request.key] = request
         if is_long_wait:

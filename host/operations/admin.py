@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.actors.core.messages import Report, TakeSnapshot
+from perdure.actors.sessions.figures import PERCENTILES
 from perdure.arguments.choices import check_whole
 from perdure.arguments.moments import moment
 from perdure.events.handlers import registry as rules
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     import pykka
 
     from perdure.actors.queue.queue_report import QueueReport
-    from perdure.actors.workers.pool import RunTimes
-    from perdure.operations.running_system import RunningSystem
+    from perdure.operations.running_system import HasRuntime, RunningSystem
 
 __all__ = ["Actors", "Admin"]
 
@@ -58,8 +58,8 @@ class Admin:
             results_kept=report.results_kept,
         )
         progress = {ident: (percent, note) for ident, (_, percent, note) in report.progress.items()}
-        runtime = self._system.runtime
-        since_start = totals(report.by_type, runtime.figures.ended_before)
+        figures = self._system.run_figures()
+        since_start = totals(report.by_type, figures.ended_before)
         since_ms = report.ids_forgotten_ms
         return attrs.evolve(
             counts,
@@ -68,7 +68,7 @@ class Admin:
             ids_forgotten=report.ids_forgotten,
             ids_remembered_since=moment(since_ms * 1000) if since_ms else None,
             progress=progress,
-            runtime_counters=dict(runtime.health.counters),
+            runtime_counters=figures.counters,
         )
 
     def handlers(self) -> dict[str, HandlerInfo]:
@@ -76,24 +76,24 @@ class Admin:
         report: QueueReport = self._system.ask("queue", Report())
         wanted: dict[str, tuple[int, bool]] = self._system.ask("dispatcher", Report())
         found = {}
-        for name, pool in self._system.runtime.pools.by_type.items():
+        for name, figures in self._system.run_figures().handlers.items():
             counts = report.by_type.get(name) or TypeCounts()
-            parallelism, paused = wanted.get(name, (pool.target, False))
+            parallelism, paused = wanted.get(name, (figures.target, False))
             found[name] = HandlerInfo(
                 type=name,
-                workers=len(pool.workers) - len(pool.retiring),
-                active=len(pool.running()),
+                workers=figures.workers,
+                active=figures.active,
                 parallelism=parallelism,
                 paused=paused,
                 ready=counts.ready,
                 in_flight=counts.in_flight,
-                processed=pool.processed,
-                failed=pool.failed,
+                processed=figures.processed,
+                failed=figures.failed,
                 completed=counts.completed,
                 retried=counts.retried,
-                rate_per_s=pool.rate.per_s(self._system.runtime.executor.monotonic_s()),
-                **_percentiles("run", pool.runs),
-                **_percentiles("wait", pool.waits),
+                rate_per_s=figures.rate_per_s,
+                **_percentiles("run", figures.run_us),
+                **_percentiles("wait", figures.wait_us),
             )
         return found
 
@@ -157,21 +157,21 @@ class Admin:
         Raises:
             NotRunning: the system does not run; its folder can be copied as it is.
         """
-        with self._system.runtime.log.store.hold_history():
+        with self._system.hold_history():
             yield
 
     def _name(self, kind: str | type) -> str:
         return self._system.drafts.names.of(kind)
 
 
-def _percentiles(of: str, times: RunTimes) -> dict[str, float]:
-    return {f"{of}_p{p}_s": times.percentile_us(p / 100) / 1_000_000 for p in (50, 95, 99)}
+def _percentiles(of: str, times_us: tuple[float, ...]) -> dict[str, float]:
+    return {f"{of}_p{p}_s": time_us / 1_000_000 for p, time_us in zip(PERCENTILES, times_us, strict=True)}
 
 
 class Actors:
     """The live actors by name, for debugging and chaos tests. Safe in any thread."""
 
-    def __init__(self, system: RunningSystem) -> None:
+    def __init__(self, system: HasRuntime) -> None:
         self._system = system
 
     def __getitem__(self, name: str) -> pykka.ActorRef[Any]:

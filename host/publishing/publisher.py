@@ -17,7 +17,7 @@ from perdure.events.errors import InvalidMessage, PayloadTooLarge, PublishTimeou
 from perdure.events.keyword_options import shows
 from perdure.events.publish_options import DEFAULTS, PublishManyOptions, PublishOptions
 from perdure.publishing.publish_future import PublishFuture
-from perdure.runtime.current_run import Running
+from perdure.runtime.asking import Asking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from perdure.actors.core.answer import Reply
-    from perdure.actors.core.extensions import Source
     from perdure.actors.requests.pending import PendingRequests
     from perdure.options import Options
     from perdure.publishing.drafts import Drafts
@@ -36,7 +35,7 @@ SLACK_S = 5.0
 """Seconds that a publish waits for its answer beyond the time that it may wait for room in the backlog."""
 
 
-class Publishing(Running):
+class Publishing(Asking):
     """The part of `System` that publishes messages."""
 
     options: Options
@@ -150,7 +149,7 @@ class Publishing(Running):
 
     def _room(self, may_block: bool) -> PendingRequests:  # noqa: FBT001 - hot
         """Return the pending requests once they have room for another; a caller that may not block has awaited the room before."""
-        pending = self.runtime.pending
+        pending = self._pending
         if may_block:
             pending.wait_for_room(self.options.pipeline_max, self.options.publish_timeout_s)
         return pending
@@ -172,7 +171,8 @@ class Publishing(Running):
             As `submit`.
         """
         check_may_wait()
-        await self.runtime.pending.room(self.options.pipeline_max, self.options.publish_timeout_s)
+        await self._ready()
+        await self._pending.room(self.options.pipeline_max, self.options.publish_timeout_s)
         return asyncio.wrap_future(self._submit(message, options, may_block=False))
 
     def publish_drafts(self, drafts: list[Draft]) -> None:
@@ -183,15 +183,6 @@ class Publishing(Running):
         """
         self._check_running()
         self._publish(Publish(drafts))
-
-    def relay(self, source: Source) -> None:
-        """Relay an outbox for as long as this run lasts; for `OutboxRelay`.
-
-        Raises:
-            NotRunning: the system does not run.
-        """
-        self._check_running()
-        self._run.add_outbox(source)
 
     def _command(self, message: Any, options: PublishOptions) -> tuple[str, Publish]:
         """Make the command that publishes one message and its id."""
@@ -215,17 +206,17 @@ class Publishing(Running):
             raise
 
     def _send(self, publish: Publish, reply: Reply) -> Any:
-        return self.runtime.pending.send("queue", publish, reply)
+        return self._pending.send("queue", publish, reply)
 
     def _publish(self, publish: Publish) -> None:
-        answer = self.runtime.executor.answer()
+        answer = self._new_answer()
         request = self._send(publish, answer)
         try:
             answer.wait(self.options.publish_timeout_s + SLACK_S)
         except PublishTimeout:
             raise  # the queue's own answer: there is nothing more to learn
         except TimeoutError:
-            self.runtime.pending.forget(request)
+            self._pending.forget(request)
             ids = tuple(draft.id for draft in publish.drafts)
             msg = (
                 f"no answer within {self.options.publish_timeout_s + SLACK_S:g} s: {len(ids)} message(s) may or may not be "

@@ -23,7 +23,6 @@ from perdure.events.seconds import seconds_or_none, wait_seconds
 from perdure.publishing.message_state import MessageState
 from perdure.publishing.publish_future import PublishFuture
 from perdure.publishing.publisher import Publishing
-from perdure.runtime.hook_mark import check_outside_hooks
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -68,7 +67,7 @@ class Results(Publishing):
         name = self._answered("call", message)
         self._check_may_block("call", "acall", [name])
         options.setdefault("keep_result", self.options.result_kept_s)
-        with self.runtime.pools.waits.wait(self.runtime.pools.by_type, name):
+        with self._waiting_for(name):
             ident = self.publish(message, **options)
             return self._result_of(self._wait_or_look(ident, timeout))
 
@@ -80,9 +79,9 @@ class Results(Publishing):
         """
         name = self.drafts.names.name(type(message))
         self._check_running()
-        check_outside_hooks(self.runtime, call)
-        if name not in self.runtime.pools.by_type and name not in self._checked_out_types:
-            there = ", ".join(sorted(self.runtime.pools.by_type)) or "nothing"
+        self._check_outside_hooks(call)
+        if name not in self._handled and name not in self._checked_out_types:
+            there = ", ".join(sorted(self._handled)) or "nothing"
             msg = (
                 f"{call}: nothing here handles {name}, so it would wait for ever; there are handlers for: {there}. Register one, "
                 "check it out by hand before you call, or publish with `keep_result=` and ask for `result` later"
@@ -110,9 +109,10 @@ class Results(Publishing):
             As `call`.
         """
         wait_s = seconds_or_none("timeout", timeout, above_zero=False)
+        await self._ready()
         name = self._answered("acall", message)
         options.setdefault("keep_result", self.options.result_kept_s)
-        with self.runtime.pools.waits.wait(self.runtime.pools.by_type, name):
+        with self._waiting_for(name):
             ident = await self.apublish(message, **options)
             try:
                 kept = await asyncio.wait_for(self._aanswer(AwaitResult(ident), is_long_wait=True), wait_s)
@@ -134,7 +134,7 @@ class Results(Publishing):
         wait_s = wait_seconds("timeout", timeout)
         checked_id("id", id)
         if wait_s and CALLER.get() is not None:
-            with self.runtime.pools.waits.wait(self.runtime.pools.by_type, self._waits_for(id)):
+            with self._waiting_for(self._waits_for(id)):
                 return self._result_of(self._wait_or_look(id, timeout))
         return self._result_of(self._wait_or_look(id, timeout))
 
@@ -153,8 +153,8 @@ class Results(Publishing):
         return kept
 
     def _wait_for_result(self, ident: str, wait_s: float) -> ResultKept | None:
-        pending = self.runtime.pending
-        answer = self.runtime.executor.answer()
+        pending = self._pending
+        answer = self._new_answer()
         request = pending.send("queue", AwaitResult(ident), answer, is_long_wait=True)
         try:
             kept: ResultKept = answer.wait(wait_s)
@@ -166,7 +166,8 @@ class Results(Publishing):
     async def _aanswer(self, command: object, *, is_long_wait: bool = False) -> Any:
         """Ask the queue from a coroutine. Who stops waiting is forgotten."""
         check_may_wait()
-        pending = self.runtime.pending
+        await self._ready()
+        pending = self._pending
         reply: PublishFuture[Any] = PublishFuture()
         request = pending.send("queue", command, reply, is_long_wait=is_long_wait)
         try:
@@ -198,7 +199,7 @@ class Results(Publishing):
         if kept.exception == "perdure.Cancelled" and is_fate(kept):
             msg = f"message {kept.id} was cancelled"
             raise Cancelled(msg, kept.id, kept.exception, kept.message)
-        raised = self.runtime.raised.get(kept.id)
+        raised = self._exception_of(kept.id)
         if raised is not None:
             raise _again(raised)
         exception = with_public_names(kept.exception)

@@ -9,24 +9,29 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.execution.event_loop import EventLoop
+from perdure.actors.sessions.figures import run_figures
 from perdure.events.errors import NotRunning, WouldDeadlock
-from perdure.runtime.engine import ASK_TIMEOUT_S
+from perdure.runtime.asking import ASK_TIMEOUT_S, Asking
+from perdure.runtime.hook_mark import check_outside_hooks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+    from contextlib import AbstractContextManager
 
+    from perdure.actors.core.answer import Answer
+    from perdure.actors.core.extensions import Source
+    from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.services.runtime import Runtime
+    from perdure.actors.sessions.figures import RunFigures
     from perdure.runtime.engine import Engine
 
 __all__ = ["Running"]
 
 
-class Running:
-    """The part of `System` that all others stand on."""
+class Running(Asking):
+    """The run of this process that answers; the base of the parts that only a `System` has."""
 
     _engine: Engine | None = None
-    _checked_out_types: set[str]
-    """The types of which a message was checked out by hand, or tried to be: somebody consumes them here."""
     _why_not_running = (
         "it was not started. Use `with system:` or `async with system:`, or call `start()`; a process that does nothing else calls "
         "`serve()`, or is `perdure run module:system`"
@@ -64,6 +69,48 @@ class Running:
 
     def _not_running(self) -> NotRunning:
         return NotRunning(f"the system takes no messages: {self._why_not_running}")
+
+    @property
+    def _pending(self) -> PendingRequests:
+        return self._run.runtime.pending
+
+    async def _ready(self) -> None:
+        pass
+
+    def _new_answer(self) -> Answer:
+        return self._run.runtime.executor.answer()
+
+    @property
+    def _handled(self) -> Collection[str]:
+        return self.runtime.pools.by_type
+
+    def _waiting_for(self, type_name: str) -> AbstractContextManager[None]:
+        pools = self.runtime.pools
+        return pools.waits.wait(pools.by_type, type_name)
+
+    def _exception_of(self, ident: str) -> BaseException | None:
+        return self.runtime.raised.get(ident)
+
+    def _check_outside_hooks(self, call: str) -> None:
+        check_outside_hooks(self.runtime, call)
+
+    def run_figures(self) -> RunFigures:
+        """See `Asking.run_figures`."""
+        runtime = self.runtime
+        return run_figures(runtime.health.counters, runtime.figures, runtime.pools.by_type, runtime.executor.monotonic_s())
+
+    def hold_history(self) -> AbstractContextManager[None]:
+        """See `Admin.hold_history`."""
+        return self.runtime.log.store.hold_history()
+
+    def relay(self, source: Source) -> None:
+        """Have an outbox relayed for as long as this run lasts; for `OutboxRelay`.
+
+        Raises:
+            NotRunning: the system does not run.
+        """
+        self._check_running()
+        self._run.add_outbox(source)
 
     def _check_may_block(self, call: str, instead: str, types: Iterable[str]) -> None:
         """Refuse to block the event loop on which the handlers of these types run: they would never end.

@@ -28,6 +28,7 @@ from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
 from perdure.events.handlers import registry as handler_rules
 from perdure.events.limits import Limits
 from perdure.events.queue.invariants import contradictions
+from perdure.runtime.asking import ASK_TIMEOUT_S
 from perdure.runtime.recovery_report import Recovery
 from perdure.store import Recovered, Snapshot
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.clock import Clock
     from perdure.actors.core.executor import Executor
     from perdure.actors.core.extensions import Schedule, Source
+    from perdure.actors.sessions.server import Server
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.publisher import Publisher
     from perdure.options import Options
@@ -50,7 +52,6 @@ __all__ = ["ASK_TIMEOUT_S", "Engine"]
 
 logger = logging.getLogger("perdure")
 
-ASK_TIMEOUT_S = 60.0
 LEAVE_S = 0.5
 """How long what runs the host's code has to end, beyond the grace period of a stop."""
 LOOK_S = 0.05
@@ -138,6 +139,8 @@ class Engine:
         self.runtime.host.loop = host_loop
         self._hooks = hooks
         self._hooks_started = False
+        self.server: Server | None = None
+        """Where the folder is shared: answers other processes."""
         self.runtime.host.wants_loop = bool(hooks)
         self.runtime.pools.is_open = not hooks
 
@@ -332,11 +335,17 @@ class Engine:
     def _in_callbacks(self) -> list[str]:
         return [name for name in LEAVING if (actor := self.runtime.directory.actors.get(name)) is not None and actor.in_callback]
 
+    def _close_server(self, why: NotRunning) -> None:
+        if self.server is not None:
+            self.server.close(why)
+
     def discard_after_fork(self, why: NotRunning) -> None:
         """In a forked child: none of this is here but its memory; the parent's files and locks are left alone."""
         self._is_shut_down = True
         self._restore_collector()
         self.runtime.health.closing = True
+        if self.server is not None:
+            self.server.discard_after_fork()
         self.runtime.pending.discard_after_fork(why)
 
     def shut_down(self, why: NotRunning, seconds: float = 0.0) -> None:
@@ -356,6 +365,7 @@ class Engine:
             leave_by_s = runtime.executor.monotonic_s() + LEAVE_S
             left += [name for name in LEAVING if not self._let_go(name, leave_by_s)]
             runtime.pending.abandon(why)
+            self._close_server(why)
             self._end_workers()
             if runtime.health.failed is None and not left:
                 self._last_snapshot()
@@ -363,6 +373,7 @@ class Engine:
         except StoreUnavailable as error:
             logger.warning("the log could not be closed in good order, the next start recovers it: %s", error)
         finally:
+            self._close_server(why)
             self._store.abandon()
             self._tell_left(left)
 

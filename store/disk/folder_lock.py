@@ -155,8 +155,9 @@ def _in_use(folder: Path, pid: int | None) -> str:
         )
     whose = f"process {pid}" if pid else "another process"
     return (
-        f"the data folder {folder} is in use by {whose}. Publish in that process, or stop it and try again (the folder is free as "
-        f"soon as it has ended, however it ends), or use another folder, or hand messages over through an Outbox. {reading}"
+        f"the data folder {folder} is in use by {whose}. Publish and ask through it with `perdure.connect({str(folder)!r})`, which "
+        "takes that its System is `shared=True`; or stop it and try again (the folder is free as soon as it has ended, however it "
+        f"ends), or use another folder, or hand messages over through an Outbox. {reading}"
     )
 
 

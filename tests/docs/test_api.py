@@ -27,11 +27,13 @@ INNER = {
         "relay",
         "publish_drafts",
         "ask",
+        "run_figures",
         "drafts",
         "options",
         "clock",
         "include_weakly",
     },  # between its parts
+    "Client": {"publish_drafts", "ask", "drafts", "options", "clock", "run_figures", "take_facts", "begin_anew"},
     "Context": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process"},  # used by the worker
     "BatchItem": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process"},
     "OutboxRelay": {"read", "delete", "name", "every_s"},  # called by the relay actor
@@ -51,6 +53,7 @@ def test_every_public_name_is_documented(name: str) -> None:
 
 KINDS = [
     perdure.System,
+    perdure.Client,
     Admin,
     Actors,
     perdure.Audit,
@@ -86,6 +89,7 @@ def test_every_public_method_has_a_docstring_and_its_class_says_in_which_thread(
     "call",
     [
         perdure.System,
+        perdure.connect,
         perdure.System.handler,
         perdure.System.batch_handler,
         perdure.System.every,

@@ -1,0 +1,121 @@
+"""What may cross between an owner and its peers: each command with its actor and the right that it takes, and each answer.
+
+Only tables. How objects become bytes is in `objects`. A number is never given to another class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from perdure.actors.core.messages import Report, TakeSnapshot, WhenIdle
+from perdure.actors.queue.queue_report import QueueReport
+from perdure.actors.sessions import figures
+from perdure.actors.sessions.objects import Objects
+from perdure.actors.workers.pool import WorkerDelivery
+from perdure.events import commands, vocabulary
+from perdure.events.handlers import registry
+from perdure.events.queue import dead_letters, lookup, state
+from perdure.events.structures import message
+
+__all__ = ["ADMINISTER", "CONSUME", "OBJECTS", "OWNER", "PUBLISH", "RIGHTS", "Route", "route_of"]
+
+PUBLISH = "publish"
+CONSUME = "consume"
+ADMINISTER = "administer"
+RIGHTS = frozenset({PUBLISH, CONSUME, ADMINISTER})
+OWNER = "owner"
+"""Named instead of an actor: the session itself answers."""
+
+
+class Route(NamedTuple):
+    """Where a command goes, and the right that it takes."""
+
+    right: str
+    is_long_wait: bool = False
+    """It waits for something that may never happen."""
+
+
+ROUTES: dict[tuple[str, type], Route] = {
+    ("queue", commands.Publish): Route(PUBLISH),
+    ("queue", commands.AwaitResult): Route(PUBLISH, is_long_wait=True),
+    ("queue", commands.LookUp): Route(PUBLISH),
+    ("queue", commands.Cancel): Route(PUBLISH),
+    ("queue", WhenIdle): Route(PUBLISH, is_long_wait=True),
+    ("queue", Report): Route(PUBLISH),
+    ("queue", commands.CheckOut): Route(CONSUME),
+    ("queue", commands.Done): Route(CONSUME),
+    ("queue", commands.Fail): Route(CONSUME),
+    ("queue", commands.Release): Route(CONSUME),
+    ("queue", commands.Extend): Route(CONSUME),
+    ("queue", commands.Replay): Route(ADMINISTER),
+    ("queue", commands.Purge): Route(ADMINISTER),
+    ("dispatcher", Report): Route(PUBLISH),
+    ("dispatcher", registry.Scale): Route(ADMINISTER),
+    ("dispatcher", registry.Configure): Route(ADMINISTER),
+    ("dispatcher", registry.Pause): Route(ADMINISTER),
+    ("dispatcher", registry.Resume): Route(ADMINISTER),
+    ("snapshotter", TakeSnapshot): Route(ADMINISTER),
+    ("dead_letters", dead_letters.Selection): Route(PUBLISH),
+    ("dead_letters", type(None)): Route(PUBLISH),
+    (OWNER, figures.AskFigures): Route(PUBLISH),
+}
+KINDS: dict[int, Any] = {
+    32: (commands.Publish, ("drafts", "fresh")),
+    33: commands.AwaitResult,
+    34: commands.LookUp,
+    35: commands.Cancel,
+    36: WhenIdle,
+    37: Report,
+    40: commands.CheckOut,
+    41: commands.Done,
+    42: commands.Fail,
+    43: commands.Release,
+    44: commands.Extend,
+    48: (commands.Replay, ("items", "skips")),
+    49: commands.Purge,
+    50: registry.Scale,
+    51: registry.Configure,
+    52: registry.Pause,
+    53: registry.Resume,
+    54: TakeSnapshot,
+    56: dead_letters.Selection,
+    57: figures.AskFigures,
+    64: commands.Draft,
+    65: (commands.DraftRun, ("type", "ids", "payloads")),
+    66: commands.Death,
+    67: commands.ReplayItem,
+    80: vocabulary.Published,
+    81: vocabulary.Leased,
+    82: vocabulary.ResultKept,
+    83: vocabulary.DeadLettered,
+    84: vocabulary.FailureNote,
+    85: vocabulary.Extras,
+    96: dead_letters.Letter,
+    97: dead_letters.Stats,
+    98: QueueReport,
+    99: state.TypeCounts,
+    100: lookup.Lookup,
+    101: (message.Message, ("published", "number", "rank", "due_us", "until_us", "percent", "note")),
+    102: figures.RunFigures,
+    103: figures.HandlerFigures,
+    104: (WorkerDelivery, ("number", "lease", "payload", "record")),
+}
+_SPACE = {
+    **vars(vocabulary),
+    **vars(commands),
+    **vars(state),
+    **vars(message),
+    **vars(lookup),
+    **vars(figures),
+    "ev": vocabulary,
+    "Iterator": Iterator,
+    "Sequence": Sequence,
+    "LeaseBatch": vocabulary.Leased,  # a consumer's delivery is never one of a batch
+}
+OBJECTS = Objects(KINDS, _SPACE)
+
+
+def route_of(actor: object, command: object) -> Route | None:
+    """Return the route of a command to an actor; None where peers may not send it there."""
+    return ROUTES.get((actor, command.__class__)) if isinstance(actor, str) else None

@@ -1,0 +1,274 @@
+"""The owner's socket, and the thread that reads and writes for all peers.
+
+A plain thread and no actor: actors may be killed at any instruction, and half a frame written would cost the peer its connection.
+An actor that answers only leaves its answer with the session and wakes this thread. What a peer may ask is in `session`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import threading
+import time
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.sessions.bell import Bell, Silence
+from perdure.actors.sessions.crossing import OBJECTS
+from perdure.actors.sessions.session import Ended, Session
+from perdure.actors.sessions.sockets import bind_over, peer_of, unlink_if_ours
+from perdure.actors.sessions.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
+from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from perdure.actors.sessions.session import Owner
+
+__all__ = ["Server"]
+
+logger = logging.getLogger("perdure")
+
+PEERS_MAX = 1000
+READ_BYTES = 256 << 10
+"""Bytes read from one peer before the others have their turn."""
+OUT_BYTES_MAX = 128 << 20
+"""Bytes that wait to be read by one peer."""
+SILENT_S = 60.0
+"""How long a peer may leave unread what waits for it."""
+HELLO_S = 10.0
+"""How long a peer has to say who it is."""
+TICK_S = 0.25
+"""How often deadlines and changed facts are looked at."""
+LEAVE_S = 2.0
+"""How long `close` waits for the thread."""
+
+
+class _Peer:
+    """One connection."""
+
+    session: Session
+
+    def __init__(self, sock: socket.socket, pid: int, now_s: float) -> None:
+        self.sock = sock
+        self.pid = pid
+        self.frames = Assembler(HELLO_MAX)
+        self.out: deque[memoryview] = deque()
+        self.out_bytes = 0
+        self.moved_s = now_s
+        """When it last took something of what waited for it."""
+        self.begun_s = now_s
+        self.is_known = False
+
+
+class Server:
+    """Listens in a folder from when it is made; serves from `serve` to `close`.
+
+    Raises:
+        StoreUnavailable: the socket cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            self._listener, self._file = bind_over(folder)
+        except OSError as error:
+            msg = f"shared: no socket can be made in {folder}: {error}. Use a folder on a local file system, or leave `shared` out."
+            raise StoreUnavailable(msg) from error
+        self._selector: selectors.BaseSelector = selectors.PollSelector()  # no state in the kernel that a fork would share
+        self._heard = Bell()
+        self._bell: Bell | Silence = self._heard
+        self._closing = threading.Lock()
+        self._answered: deque[_Peer] = deque()
+        self._peers: dict[int, _Peer] = {}
+        self._owner: Owner | None = None
+        self._why: PerdureError | None = None
+        """Set: end."""
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    def serve(self, owner: Owner) -> None:
+        """Begin to accept and answer."""
+        self._owner = owner
+        self._selector.register(self._listener, selectors.EVENT_READ, None)
+        self._selector.register(self._heard, selectors.EVENT_READ, None)
+        self._thread = threading.Thread(target=self._run, name="perdure-sessions", daemon=True)
+        self._thread.start()
+
+    @property
+    def peers(self) -> int:
+        """How many are connected."""
+        return len(self._peers)
+
+    def close(self, why: PerdureError) -> None:
+        """Tell all peers why, and be gone. Callable more than once, in any thread."""
+        self._why = why
+        self._bell.ring()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(LEAVE_S)
+        with self._closing:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            unlink_if_ours(self._folder, self._file)
+            self._close_descriptors()
+
+    def discard_after_fork(self) -> None:
+        """In a forked child: close its copies, so that the owner's peers see its end; the owner's own are untouched."""
+        self._why = NotRunning("this process was forked from the owner")
+        if not self._is_closed:
+            self._is_closed = True
+            self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
+        for peer in list(self._peers.values()):
+            peer.sock.close()
+        self._peers.clear()
+        self._listener.close()
+        self._selector.close()
+        self._bell = Silence()
+        del self._heard
+
+    # --- the thread --------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        tick_s = time.monotonic() + TICK_S
+        while self._why is None:
+            try:
+                self._turn(max(0.0, tick_s - time.monotonic()))
+                if time.monotonic() >= tick_s:
+                    tick_s = time.monotonic() + TICK_S
+                    self._tick()
+            except Exception:
+                logger.exception("a turn of the sessions' thread failed; it goes on")
+                time.sleep(TICK_S)
+        for peer in list(self._peers.values()):
+            self._guarded(peer, 0)
+            self._drop(peer, self._why)
+
+    def _turn(self, timeout_s: float) -> None:
+        for key, events in self._selector.select(timeout_s):
+            peer: _Peer | None = key.data
+            if peer is not None:
+                self._guarded(peer, events)
+            elif key.fileobj is self._listener:
+                self._accept()
+        self._heard.hear()
+        while self._answered:
+            self._guarded(self._answered.popleft(), 0)
+
+    def _tick(self) -> None:
+        now_s = time.monotonic()
+        for peer in list(self._peers.values()):
+            if not peer.is_known:
+                if now_s > peer.begun_s + HELLO_S:
+                    self._drop(peer, PerdureError(f"the connection said nothing for {HELLO_S:g} s"))
+            elif peer.out and now_s > peer.moved_s + SILENT_S:
+                self._drop(peer, PerdureError(f"{peer.out_bytes:,} bytes of answers were not read for {SILENT_S:g} s"))
+            else:
+                self._guarded(peer, 0, news=True)
+
+    def _accept(self) -> None:
+        assert self._owner is not None  # noqa: S101 - `serve` set it before the thread began
+        try:
+            sock, _ = self._listener.accept()
+        except OSError as error:  # no descriptor is left, say: those who wait stay in line
+            logger.debug("a connection cannot be accepted: %s", error)
+            if not isinstance(error, BlockingIOError):
+                time.sleep(0.01)
+            return
+        sock.setblocking(False)  # noqa: FBT003 - the library's signature
+        pid, uid = peer_of(sock)
+        peer = _Peer(sock, pid, time.monotonic())
+        peer.session = Session(self._owner, partial(self._has_answers, peer))
+        self._peers[sock.fileno()] = peer
+        self._selector.register(sock, selectors.EVENT_READ, peer)
+        if uid not in (os.geteuid(), 0):
+            self._drop(peer, NotRunning(f"the folder belongs to uid {os.geteuid()}, and this process runs as uid {uid}"))
+        elif len(self._peers) > PEERS_MAX:
+            self._drop(peer, NotRunning(f"{PEERS_MAX:,} processes are connected already, which is the most"))
+
+    def _has_answers(self, peer: _Peer) -> None:
+        self._answered.append(peer)
+        self._bell.ring()
+
+    def _guarded(self, peer: _Peer, events: int, *, news: bool = False) -> None:
+        """Do what there is to do for a peer; whatever fails in it costs that peer its connection, and nothing else."""
+        if self._peers.get(peer.sock.fileno()) is not peer:
+            return
+        try:
+            if events & selectors.EVENT_READ:
+                self._read(peer)
+            for frame in peer.session.frames():
+                self._put(peer, frame)
+            if news:
+                for frame in peer.session.news():
+                    self._put(peer, frame)
+            self._write(peer)
+            if peer.session.over is not None:
+                self._drop(peer, peer.session.over)
+        except Ended as ended:
+            self._drop(peer, ended.reason)
+        except BadFrame as error:
+            self._drop(peer, PerdureError(f"the connection was closed, since what came over it is not perdure's: {error}"))
+        except OSError:
+            self._drop(peer, None)
+        except Exception as error:
+            logger.exception("the connection of process %d failed, and is closed", peer.pid)
+            self._drop(peer, PerdureError(f"the owner could not go on with this connection: {error!r}"))
+
+    def _read(self, peer: _Peer) -> None:
+        try:
+            data = peer.sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            raise ConnectionResetError
+        for kind, elements in peer.frames.feed(data):
+            for frame in peer.session.take(kind, elements):
+                self._put(peer, frame)
+            peer.is_known = True
+
+    def _put(self, peer: _Peer, frame: bytes) -> None:
+        if not peer.out:
+            peer.moved_s = time.monotonic()
+        peer.out.append(memoryview(frame))
+        peer.out_bytes += len(frame)
+
+    def _write(self, peer: _Peer) -> None:
+        while peer.out:
+            try:
+                sent = peer.sock.send(peer.out[0])
+            except BlockingIOError:
+                break
+            peer.moved_s = time.monotonic()
+            peer.out_bytes -= sent
+            if sent == len(peer.out[0]):
+                peer.out.popleft()
+            else:
+                peer.out[0] = peer.out[0][sent:]
+        if peer.out_bytes > OUT_BYTES_MAX:
+            raise Ended(PerdureError(f"{peer.out_bytes:,} bytes of answers wait to be read, and {OUT_BYTES_MAX:,} is the most"))
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.out else 0)
+        key: Any = self._selector.get_key(peer.sock)
+        if key.events != wanted:
+            self._selector.modify(peer.sock, wanted, peer)
+
+    def _drop(self, peer: _Peer, why: PerdureError | None) -> None:
+        """End a connection; `why` is told to the peer where there is room for it."""
+        if self._peers.pop(peer.sock.fileno(), None) is not peer:
+            return
+        peer.session.close()
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(peer.sock)
+        if why is not None:
+            level = logging.DEBUG if isinstance(why, NotRunning) else logging.WARNING
+            logger.log(level, "the connection of process %d (%s) is closed: %s", peer.pid, peer.session.name, why)
+            with contextlib.suppress(OSError):
+                if not peer.out:  # else it would stand within a frame
+                    peer.sock.send(pack(Kind.BYE, OBJECTS.packed(why)))
+        peer.sock.close()

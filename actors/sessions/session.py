@@ -1,0 +1,274 @@
+"""One peer at the owner's door: its frames become requests to the actors, and their answers become frames.
+
+It knows no socket: `server` feeds it frames and sends what it returns. What a request means is the rules' business; that one sent
+twice counts once is, too (`times` tells them that it was sent before).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import msgspec
+
+from perdure.actors.sessions.bounds import check
+from perdure.actors.sessions.crossing import OBJECTS, OWNER, RIGHTS, route_of
+from perdure.actors.sessions.objects import BadObject
+from perdure.actors.sessions.wire import PROTOCOL, BadFrame, Kind, pack
+from perdure.events.commands import DraftRun, Publish
+from perdure.events.errors import InvalidMessage, NotRunning, PerdureError, PublishTimeout
+from perdure.events.structures.id_index import PREFIX_CHARS, IdRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.sessions.bounds import Bounds
+    from perdure.actors.sessions.figures import RunFigures
+
+__all__ = ["REQUESTS_MAX", "Ended", "Owner", "Session"]
+
+logger = logging.getLogger("perdure")
+
+REQUESTS_MAX = 8192
+"""Requests of one peer without an answer."""
+ANSWER_BYTES_MAX = 64 << 20
+"""Bytes of one answer."""
+FRAME_BYTES = 1 << 20
+"""Answers are gathered into one frame up to about this size."""
+UUID_CHARS = 36
+
+
+class Ended(Exception):
+    """The session is over: the owner stops, or the peer broke the protocol; `reason` is for the peer."""
+
+    def __init__(self, reason: PerdureError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+@attrs.frozen(kw_only=True)
+class Owner:
+    """What a session needs of the run that answers it."""
+
+    pending: PendingRequests
+    bounds: Bounds
+    facts: Callable[[], dict[str, Any]]
+    """Returns what a peer must know to make its requests: plain values."""
+    figures: Callable[[], RunFigures]
+    check_changes: Callable[[dict[str, Any]], Any]
+    """Checks the options that an operator changes."""
+
+
+class _Reply:
+    """Where an actor's answer to one request of a peer goes. Called in the actor's thread, which may be killed in it."""
+
+    __slots__ = ("_key", "_session")
+
+    def __init__(self, session: Session, key: int) -> None:
+        self._session = session
+        self._key = key
+
+    def resolve(self, value: Any) -> None:
+        """See `Reply.resolve`."""
+        self._session.answered(self._key, value)
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`."""
+        self._session.answered(self._key, error)
+
+
+class Session:
+    """A peer's requests and answers. Every method but `answered` runs in the server's thread.
+
+    Args:
+        owner: the run that answers.
+        notify: called in any thread when answers wait in `frames`.
+        rights: what the peer may do.
+    """
+
+    def __init__(self, owner: Owner, notify: Callable[[], None], rights: frozenset[str] = RIGHTS) -> None:
+        self._owner = owner
+        self._notify = notify
+        self._rights = rights
+        self._requests: dict[int, Request | None] = {}
+        """By the peer's key; None: refused, or answered by the session itself."""
+        self._answers: deque[tuple[int, Any]] = deque()
+        self._facts: dict[str, Any] = {}
+        self._newest_id = -1
+        """The count in the newest of the ids that the peer's new messages had."""
+        self.name = ""
+        self._is_open = False
+        self.over: PerdureError | None = None
+        """Why nothing more is answered here."""
+
+    # --- what comes in -----------------------------------------------------------------------------------------------------
+
+    def take(self, kind: Kind, elements: list[Any]) -> list[bytes]:
+        """Take a frame of the peer in; return frames to send at once.
+
+        Raises:
+            Ended: the peer broke the protocol, or nothing is answered here any more.
+        """
+        try:
+            return self._take(kind, elements)
+        except (BadFrame, BadObject) as error:
+            raise Ended(PerdureError(f"the connection was closed, since what came over it is not perdure's: {error}")) from error
+
+    def _take(self, kind: Kind, elements: list[Any]) -> list[bytes]:
+        if not self._is_open:
+            return [self._welcome(kind, elements)]
+        match kind:
+            case Kind.ASK:
+                for item in elements:
+                    self._ask(item)
+            case Kind.FORGET:
+                for key in elements:
+                    self._forget(key)
+            case Kind.PING:
+                return [pack(Kind.PONG)]
+            case _:
+                msg = f"a {kind.name} frame, which only an owner sends"
+                raise BadFrame(msg)
+        return []
+
+    def _welcome(self, kind: Kind, elements: list[Any]) -> bytes:
+        match kind, elements:
+            case Kind.HELLO, [int(protocol), str(name), *_]:
+                if protocol != PROTOCOL:
+                    msg = f"protocol {protocol}, and the owner speaks {PROTOCOL}: run the same version of perdure in both processes"
+                    raise BadFrame(msg)
+                self.name = name[:100]
+            case _:
+                msg = "no HELLO came first"
+                raise BadFrame(msg)
+        closed = self._owner.pending.closed
+        if isinstance(closed, NotRunning):
+            raise Ended(closed)
+        self._is_open = True
+        self._facts = self._owner.facts()
+        return pack(Kind.WELCOME, PROTOCOL, self._facts)
+
+    def news(self) -> list[bytes]:
+        """Return a frame with the facts where they have changed."""
+        if not self._is_open or (facts := self._owner.facts()) == self._facts:
+            return []
+        self._facts = facts
+        return [pack(Kind.WELCOME, PROTOCOL, facts)]
+
+    def _ask(self, item: object) -> None:
+        match item:
+            case [int(key), int(times), str(actor), bytes(body)] if times > 0:
+                pass
+            case _:
+                msg = "a request that is none"
+                raise BadFrame(msg)
+        if key in self._requests:
+            return  # the same frame once more: it is answered once
+        if len(self._requests) >= REQUESTS_MAX:
+            msg = f"more than {REQUESTS_MAX:,} requests without an answer"
+            raise BadFrame(msg)
+        command = OBJECTS.object(body)
+        route = route_of(actor, command)
+        if route is None:
+            msg = f"a {type(command).__name__} for the {actor[:50]}, which no peer may send"
+            raise BadFrame(msg)
+        self._requests[key] = None
+        try:
+            if route.right not in self._rights:
+                msg = f"this process may not {route.right} here"
+                raise InvalidMessage(msg)
+            check(command, self._owner.bounds, self._owner.check_changes)
+            if actor == OWNER:
+                self.answered(key, self._owner.figures())
+                return
+            if isinstance(command, Publish):
+                command.fresh = command.fresh and times == 1 and self._are_new(command.drafts)
+            reply = _Reply(self, key)
+            self._requests[key] = self._owner.pending.send(actor, command, reply, is_long_wait=route.is_long_wait, times=times)
+        except NotRunning as error:
+            raise Ended(error) from error  # the next owner answers it
+        except (PerdureError, ValueError, TypeError) as error:
+            self.answered(key, error)
+
+    def _are_new(self, drafts: Sequence[Any] | DraftRun) -> bool:
+        """Tell whether these ids count on from all that the peer used before: then no frame that was repeated brings them."""
+        ids = drafts.ids if isinstance(drafts, DraftRun) else ()
+        if isinstance(ids, IdRun):
+            first, last = ids.start, ids.start + len(ids) - 1
+        elif len(ids) == 1 and len(ids[0]) == UUID_CHARS:
+            try:
+                first = last = int(ids[0][PREFIX_CHARS:], 16)
+            except ValueError:
+                return False
+        else:
+            return False
+        is_new = first > self._newest_id
+        self._newest_id = max(self._newest_id, last)
+        return is_new
+
+    def _forget(self, key: object) -> None:
+        if isinstance(key, int) and (request := self._requests.pop(key, None)) is not None:
+            self._owner.pending.forget(request)
+
+    # --- what goes out -----------------------------------------------------------------------------------------------------
+
+    def answered(self, key: int, value: Any) -> None:
+        """Take an answer, or an error; callable in any thread, and more than once: the first counts."""
+        self._answers.append((key, value))
+        self._notify()
+
+    def frames(self) -> list[bytes]:
+        """Return the answers that have come since; `over` is set where the run has ended without answering something."""
+        frames: list[bytes] = []
+        rows: list[Any] = []
+        size = 0
+        while self._answers:
+            key, value = self._answers.popleft()
+            if key not in self._requests:
+                continue
+            if isinstance(value, NotRunning) or (
+                isinstance(value, PublishTimeout) and isinstance(self._owner.pending.closed, NotRunning)
+            ):
+                self.over = NotRunning(str(value))  # the next owner answers it
+                break
+            del self._requests[key]
+            body = _body(value)
+            rows.append([key, body])
+            size += len(body)
+            if size >= FRAME_BYTES:
+                frames.append(pack(Kind.ANSWER, *rows))
+                rows, size = [], 0
+        if rows:
+            frames.append(pack(Kind.ANSWER, *rows))
+        return frames
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self._requests)
+
+    def close(self) -> None:
+        """Forget the peer, and what it still waits for."""
+        requests, self._requests = self._requests, {}
+        for request in requests.values():
+            if request is not None:
+                self._owner.pending.forget(request)
+
+
+def _body(value: Any) -> bytes:
+    """Return an answer as bytes; what cannot cross becomes a refusal that says so."""
+    try:
+        body = OBJECTS.packed(value)
+    except (TypeError, ValueError, msgspec.MsgspecError, OverflowError) as error:
+        logger.exception("an answer of %s cannot cross to another process", type(value).__name__)
+        return OBJECTS.packed(PerdureError(f"the owner's answer cannot cross to another process: {error}"))
+    if len(body) > ANSWER_BYTES_MAX:
+        msg = (
+            f"the answer takes {len(body):,} bytes, and a connection takes {ANSWER_BYTES_MAX:,}: ask for less at a time, as with "
+            "`limit=` and `before=` of `dead_letters.list`"
+        )
+        return OBJECTS.packed(PerdureError(msg))
+    return body

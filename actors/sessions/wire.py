@@ -1,0 +1,117 @@
+"""The frames between a folder's owner and other processes, and their bounds.
+
+Format: a length of four bytes, little endian, then MessagePack of that many bytes: an array whose first element names its kind
+(`Kind`). How commands and answers become bytes is in `objects`, what a peer may ask in `session`, and sockets are in `server`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["FRAME_MAX", "HELLO_MAX", "PROTOCOL", "Assembler", "BadFrame", "Kind", "pack"]
+
+PROTOCOL = 1
+FRAME_MAX = 96 << 20
+"""Bytes; above what one commit takes (60 MiB) with everything round it."""
+HELLO_MAX = 4096
+"""Bytes of a peer's first frame: nothing is known of it yet."""
+LENGTH = 4
+
+
+class BadFrame(ValueError):
+    """What a peer sent is no frame of this protocol; the connection ends."""
+
+
+class Kind(enum.IntEnum):
+    """What a frame is. The first element of its array."""
+
+    HELLO = 0
+    """Peer to owner, first: `[protocol, name]`."""
+    WELCOME = 1
+    """Owner to peer: `[protocol, facts]`; `facts` is a map. Sent again when they change."""
+    BYE = 2
+    """Owner to peer, last: `[error]`."""
+    ASK = 3
+    """Peer to owner: `[[key, times, actor, command], ...]`; `times` counts how often this was asked."""
+    ANSWER = 4
+    """Owner to peer: `[[key, answer], ...]`; an answer that is an error is a refusal."""
+    FORGET = 5
+    """Peer to owner: `[key, ...]` of requests whose answers it does not await any more."""
+    PING = 6
+    """Peer to owner: is it alive?"""
+    PONG = 7
+    """Owner to peer: it is."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder()
+
+
+def pack(kind: Kind, *elements: Any) -> bytes:
+    """Return a frame.
+
+    Raises:
+        BadFrame: it would be larger than `FRAME_MAX`.
+    """
+    body = bytearray(LENGTH)
+    _encoder.encode_into([int(kind), *elements], body, LENGTH)
+    size = len(body) - LENGTH
+    if size > FRAME_MAX:
+        msg = f"a frame of {size:,} bytes is more than a connection takes ({FRAME_MAX:,})"
+        raise BadFrame(msg)
+    body[:LENGTH] = size.to_bytes(LENGTH, "little")
+    return bytes(body)
+
+
+class Assembler:
+    """Frames from the bytes of a stream, however they arrive. Holds at most one frame that is not complete.
+
+    Args:
+        first_max: the bytes that the first frame may take.
+    """
+
+    def __init__(self, first_max: int = FRAME_MAX) -> None:
+        self._buffer = bytearray()
+        self._most = first_max
+
+    def feed(self, data: bytes | memoryview) -> Iterator[tuple[Kind, list[Any]]]:
+        """Take bytes in, and yield each complete frame's kind and elements.
+
+        Raises:
+            BadFrame: the bytes are no frame, or one that is larger than is taken. Nothing was taken for it.
+        """
+        self._buffer += data
+        buffer, at = self._buffer, 0
+        while len(buffer) - at >= LENGTH:
+            size = int.from_bytes(buffer[at : at + LENGTH], "little")
+            if not 0 < size <= self._most:
+                msg = f"a frame of {size:,} bytes, and at most {self._most:,} are taken here"
+                raise BadFrame(msg)
+            if len(buffer) - at - LENGTH < size:
+                break
+            yield _parsed(memoryview(buffer)[at + LENGTH : at + LENGTH + size])
+            at += LENGTH + size
+            self._most = FRAME_MAX
+        del buffer[:at]
+
+
+def _parsed(body: memoryview) -> tuple[Kind, list[Any]]:
+    try:
+        elements = _decoder.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        msg = f"a frame that is no MessagePack: {error}"
+        raise BadFrame(msg) from None
+    if not isinstance(elements, list) or not elements:
+        msg = "a frame without a kind"
+        raise BadFrame(msg)
+    try:
+        return Kind(elements[0]), elements[1:]
+    except (ValueError, TypeError):
+        msg = f"a frame of an unknown kind {elements[0]!r:.50}"
+        raise BadFrame(msg) from None

@@ -1,0 +1,206 @@
+"""`connect` and the `Client` that it returns: the front door in a process that does not own the folder.
+
+It publishes, waits for results, consumes by hand and operates, as a `System` does; handlers run in the owner. How requests reach
+the owner, and survive it, is in `connection`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
+
+from perdure.actors.core.clock import SystemClock
+from perdure.events.errors import NotRunning
+from perdure.events.public_names import public
+from perdure.events.seconds import checked_seconds
+from perdure.handling.consuming import Consuming
+from perdure.operations.admin import Admin
+from perdure.operations.audit import Audit
+from perdure.operations.dead_letters import DeadLetters
+from perdure.options import Options
+from perdure.payloads.codecs import MessagePack, TypeNames
+from perdure.processes.connected import Connected
+from perdure.processes.connection import Connection
+from perdure.publishing.drafts import Drafts
+from perdure.publishing.message_ids import Ids
+from perdure.publishing.results import Results
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self, SupportsIndex
+
+    from perdure.payloads.codecs import Codec
+
+__all__ = ["Client", "connect"]
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+"""All that are open: a forked child begins anew with each."""
+
+
+@public
+def connect(folder: str | Path, *, timeout: float = 10.0, name: str | None = None, codec: Codec | None = None) -> Client:
+    """Return a client of the process that owns a folder: a `System(folder, shared=True)` on this machine.
+
+    Waits for the owner, unless an event loop runs in this thread: there the first call waits, without blocking it.
+
+    Args:
+        folder: the owner's data folder.
+        timeout: seconds that this and every later call wait for an owner, and for a sign of life of the one that has the request.
+            A call may have a time of its own besides (as `call` and `result`), and a publish waits for room as in the owner.
+        name: what the owner's log calls this process; the program's name and pid unless given.
+        codec: the owner's, where that is not `MessagePack()`.
+
+    Raises:
+        NotRunning: nothing listens there; says what to do.
+        InvalidMessage: the timeout is no number above 0.
+    """
+    client = Client(folder, timeout=timeout, name=name, codec=codec)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        try:
+            client._check_running()  # noqa: SLF001 - this module's own
+        except BaseException:
+            client.close(0.0)
+            raise
+    return client
+
+
+@public
+class Client(Results, Consuming, Connected):
+    """The front door of a folder that another process owns; see `connect`, which makes it. Safe in any thread, and in coroutines.
+
+    It survives the owner: requests without an answer are sent again to the next one, under the same ids, and count once. A process
+    that is forked from one with a client connects anew, with ids of its own.
+    """
+
+    def __init__(self, folder: str | Path, *, timeout: float = 10.0, name: str | None = None, codec: Codec | None = None) -> None:
+        timeout_s = checked_seconds("timeout", timeout, above_zero=True)
+        self.options = Options()
+        self.clock = SystemClock()
+        ids = Ids(self.clock, random.SystemRandom())
+        self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options)
+        self._checked_out_types = set()
+        self._handled_types = {}
+        self._retries = self.options.retries
+        own_name = name or f"{Path(sys.argv[0] or 'python').name} {os.getpid()}"
+        self._connection = Connection(Path(folder).absolute(), timeout_s, own_name, _taker_of_facts(weakref.ref(self)))
+        self._closing = weakref.finalize(self, _let_go, self._connection)
+        self.dead_letters = DeadLetters(self)
+        self.admin = Admin(self)
+        _clients.add(self)
+
+    @property
+    def audit(self) -> Audit:
+        """Reads the folder, without asking the owner.
+
+        Raises:
+            StoreUnavailable: the folder is not there.
+        """
+        return Audit(self._connection.folder)
+
+    def __repr__(self) -> str:
+        """Show the folder and the process that owns it."""
+        owner = "closed" if self._why_closed else f"owner: process {self._connection.pid}"
+        return f"<perdure.Client of {str(self._connection.folder)!r}, {owner}>"
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
+        """Refuse to be copied or pickled.
+
+        Raises:
+            TypeError: always; another process calls `connect` itself.
+        """
+        msg = f"{self!r} can be neither copied nor pickled; call `perdure.connect(folder)` where it is needed"
+        raise TypeError(msg)
+
+    def take_facts(self, facts: dict[str, Any]) -> None:
+        """Take what the owner says of itself. Called in the connection's thread.
+
+        Raises:
+            ValueError: the owner's messages cannot be made here.
+        """
+        codec = type(self.drafts.codec).__qualname__
+        if facts["codec"] != codec:
+            msg = f"the owner's codec is {facts['codec']}, and this client's is {codec}: give the same one to `connect(codec=...)`"
+            raise ValueError(msg)
+        self.options = self.drafts.options = attrs.evolve(self.options, **facts["options"])
+        self.drafts.policies = {name: tuple(policy) for name, policy in facts["policies"].items()}
+        self._handled_types, self._retries = facts["handlers"], self.options.retries
+
+    # --- life --------------------------------------------------------------------------------------------------------------
+
+    def close(self, timeout: float | None = None) -> None:
+        """Wait until all that was submitted is answered, for `timeout` seconds at most (`connect`'s unless given); then let go.
+
+        What is called later raises NotRunning, as what was not answered. Closing twice does nothing.
+        """
+        wait_s = self._connection.timeout_s if timeout is None else checked_seconds("timeout", timeout)
+        if not self._why_closed:
+            self._why_closed = "the client takes no messages: it was closed. Connect again with `perdure.connect(folder)`"
+            self._connection.close(wait_s, NotRunning(self._why_closed))
+            self._closing.detach()
+            _clients.discard(self)
+
+    def __enter__(self) -> Self:
+        """Give the client."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close; see `close`."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        """Wait for the owner without blocking the event loop.
+
+        Raises:
+            NotRunning: as `connect`.
+        """
+        try:
+            await self._ready()
+        except BaseException:
+            self.close(0.0)
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close without blocking the event loop; see `close`."""
+        await asyncio.to_thread(self.close)
+
+    def begin_anew(self) -> None:
+        """In a forked child: what waits here is the parent's; connect at the next call, with ids of its own."""
+        self.drafts.ids.begin_anew(random.SystemRandom())
+        parent = os.getppid()
+        self._connection.discard_after_fork(
+            NotRunning(f"this process was forked from process {parent}, which waits for that answer")
+        )
+
+
+def _taker_of_facts(of: weakref.ref[Client]) -> Any:
+    """Return the function that tells a client of facts, without keeping it alive."""
+
+    def take(facts: dict[str, Any]) -> None:
+        client = of()
+        if client is not None:
+            client.take_facts(facts)
+
+    return take
+
+
+def _let_go(connection: Connection) -> None:
+    """Close the connection of a client that was dropped, or that is open when the interpreter exits."""
+    connection.close(0.5, NotRunning("the client was dropped without `close()`"))
+
+
+def _in_a_forked_child() -> None:
+    for client in list(_clients):
+        client.begin_anew()
+
+
+os.register_at_fork(after_in_child=_in_a_forked_child)

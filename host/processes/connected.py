@@ -1,0 +1,109 @@
+"""The connection to another process that owns the folder, as the parts of the front door ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.core.answer import Answer
+from perdure.actors.core.current_actor import check_may_wait
+from perdure.actors.sessions.crossing import OWNER
+from perdure.actors.sessions.figures import AskFigures
+from perdure.events.errors import NotRunning, PerdureError
+from perdure.runtime.asking import ASK_TIMEOUT_S, Asking
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from contextlib import AbstractContextManager
+
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.sessions.figures import RunFigures
+    from perdure.processes.connection import Connection
+
+__all__ = ["Connected"]
+
+
+class Connected(Asking):
+    """What a `Client` stands on: requests go to whatever process owns the folder."""
+
+    _connection: Connection
+    _why_closed: str = ""
+    _handled_types: dict[str, int]
+    """By type that has a handler, as the owner said last: how often its messages are tried again."""
+    _retries: int
+
+    @property
+    def _pending(self) -> PendingRequests:
+        return self._connection.pending
+
+    def _check_running(self) -> None:
+        if self._why_closed:
+            raise NotRunning(self._why_closed)
+        connection = self._connection
+        if not connection.welcomed.is_set():  # no owner yet: nothing is known of what it takes
+            check_may_wait()
+            connection.start()
+            if not connection.welcomed.wait(connection.timeout_s):
+                raise connection.no_owner()
+
+    async def _ready(self) -> None:
+        connection = self._connection
+        if not self._why_closed and not connection.welcomed.is_set():
+            connection.start()
+            if not await asyncio.to_thread(connection.welcomed.wait, connection.timeout_s):
+                raise connection.no_owner()
+
+    def _new_answer(self) -> Answer:
+        check_may_wait()
+        return Answer()
+
+    def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
+        """See `Asking.ask`."""
+        self._check_running()
+        pending = self._pending
+        answer = self._new_answer()
+        request = pending.send(actor, command, answer)
+        try:
+            return answer.wait(timeout_s)
+        except TimeoutError as error:
+            if isinstance(error, PerdureError):
+                raise
+            pending.forget(request)
+            msg = f"the {actor} of the owner did not answer within {timeout_s:g} s"
+            raise TimeoutError(msg) from None
+
+    def _check_may_block(self, call: str, instead: str, types: Iterable[str]) -> None:
+        """No handler of the owner runs on an event loop of this process."""
+
+    def _check_outside_hooks(self, call: str) -> None:
+        """No hook of the owner runs in this process."""
+
+    @property
+    def _handled(self) -> Collection[str]:
+        self._check_running()
+        return self._handled_types
+
+    def _retries_of(self, type_name: str) -> int:
+        self._check_running()
+        return self._handled_types.get(type_name, self._retries)
+
+    def _waiting_for(self, type_name: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the base's name
+        return contextlib.nullcontext()
+
+    def _exception_of(self, ident: str) -> BaseException | None:  # noqa: ARG002 - the base's name
+        return None
+
+    def run_figures(self) -> RunFigures:
+        """See `Asking.run_figures`."""
+        figures: RunFigures = self.ask(OWNER, AskFigures())
+        return figures
+
+    def hold_history(self) -> AbstractContextManager[None]:
+        """Refuse: the history is held in the owner's process.
+
+        Raises:
+            PerdureError: always.
+        """
+        msg = "hold_history: call it in the owner's process, or leave a young file in the folder (docs/OPERATIONS.md, Backup)"
+        raise PerdureError(msg)

@@ -1,0 +1,104 @@
+"""What the parts of the front door need of what answers them: a run of this process, or a connection to one of another process.
+
+`current_run` is the one, `perdure.processes.connected` the other. Nothing is decided or waited for here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from contextlib import AbstractContextManager
+
+    from perdure.actors.core.answer import Answer
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.sessions.figures import RunFigures
+
+__all__ = ["ASK_TIMEOUT_S", "Asking"]
+
+ASK_TIMEOUT_S = 60.0
+
+
+class Asking(ABC):
+    """The base of the parts that publish, wait for results and consume by hand. All methods may be called in any thread.
+
+    Raises:
+        NotRunning: all that return something, where nothing answers.
+    """
+
+    _checked_out_types: set[str]
+    """The types of which a message was checked out by hand, or tried to be: something consumes them here."""
+
+    @property
+    @abstractmethod
+    def _pending(self) -> PendingRequests:
+        """The requests that have no answer yet."""
+
+    @abstractmethod
+    def _check_running(self) -> None:
+        """Refuse where nothing would answer."""
+
+    @abstractmethod
+    async def _ready(self) -> None:
+        """Wait, from a coroutine, until it is known what a request may be; `_check_running` does so from a thread."""
+
+    @abstractmethod
+    def _new_answer(self) -> Answer:
+        """Return a reply that the caller can wait for.
+
+        Raises:
+            WouldDeadlock: the caller is an actor that must not wait for others.
+        """
+
+    @abstractmethod
+    def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
+        """Ask an actor and wait for its answer; asked again by itself if the actor dies.
+
+        Raises:
+            NotRunning, StoreUnavailable: nothing can answer.
+            TimeoutError: no answer in time.
+            PerdureError: the actor refused.
+        """
+
+    @abstractmethod
+    def _check_may_block(self, call: str, instead: str, types: Iterable[str]) -> None:
+        """Refuse to block the event loop on which the handlers of these types run: they would never end.
+
+        Raises:
+            WouldDeadlock: it would.
+        """
+
+    @abstractmethod
+    def _check_outside_hooks(self, call: str) -> None:
+        """Refuse what waits for handlers in a start or stop hook, for whose end they wait.
+
+        Raises:
+            WouldDeadlock: a hook calls.
+        """
+
+    @property
+    @abstractmethod
+    def _handled(self) -> Collection[str]:
+        """The types that have a handler."""
+
+    @abstractmethod
+    def _retries_of(self, type_name: str) -> int:
+        """Return how often a message of a type is tried again, unless a consumer says something else."""
+
+    @abstractmethod
+    def _waiting_for(self, type_name: str) -> AbstractContextManager[None]:
+        """Wait for a message of a type within this block.
+
+        Raises:
+            WouldDeadlock: a handler waits, and all workers that could handle it wait for one another, this one included.
+        """
+
+    @abstractmethod
+    def _exception_of(self, ident: str) -> BaseException | None:
+        """Return the exception that ended a message, where its handler ran in this process."""
+
+    @abstractmethod
+    def run_figures(self) -> RunFigures:
+        """Return what the run tells of itself beyond what its actors answer; for the metrics."""

@@ -1,0 +1,58 @@
+"""What other processes are told of a run, and what their sessions need of it. The sessions are in `perdure.actors.sessions`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.sessions.session import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from perdure.actors.services.runtime import Runtime
+    from perdure.actors.sessions.figures import RunFigures
+    from perdure.options import Options
+
+__all__ = ["TOLD_OPTIONS", "owner_of"]
+
+TOLD_OPTIONS = (
+    "publish_timeout_s",
+    "payload_bytes_max",
+    "batch_max",
+    "batch_bytes_max",
+    "pipeline_max",
+    "result_kept_s",
+    "retries",
+)
+"""The options that a client needs, too."""
+
+
+def owner_of(
+    runtime: Runtime,
+    options: Options,
+    *,
+    codec: object,
+    policies: Mapping[str, tuple[str, int, int]],
+    retries: Callable[[], dict[str, int]],
+    figures: Callable[[], RunFigures],
+    check_changes: Callable[[dict[str, Any]], Any],
+) -> Owner:
+    """Return what sessions need of a run.
+
+    Args:
+        runtime: the run.
+        options: the system's.
+        codec: the system's; clients must have one of the same class.
+        policies: by type, what becomes of messages with a key (see `Drafts.policies`); read anew whenever facts are told.
+        retries: returns, by type that has a handler, how often its messages are tried again.
+        figures: returns what the run tells of itself.
+        check_changes: checks the options that an operator changes.
+    """
+    told = {name: getattr(options, name) for name in TOLD_OPTIONS}
+    codec_name = type(codec).__qualname__
+
+    def facts() -> dict[str, Any]:
+        told_policies = {name: list(policy) for name, policy in list(policies.items())}
+        return {"run": runtime.run, "codec": codec_name, "options": told, "policies": told_policies, "handlers": retries()}
+
+    return Owner(pending=runtime.pending, bounds=options, facts=facts, figures=figures, check_changes=check_changes)
