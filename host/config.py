@@ -152,7 +152,7 @@ def load_handlers(*, path: str | Path | None = None, environ: Mapping[str, str] 
     for type_name, values in _table(whole, "handlers", file).items():
         where = f'{file}, table [handlers."{type_name}"]'
         if not isinstance(values, dict):
-            msg = f'{where}: is to be a table; a name with dots needs quotes: [handlers."shop.OrderPlaced"]'
+            msg = f'{where}: must be a table; a name with dots needs quotes: [handlers."shop.OrderPlaced"]'
             raise ValueError(msg)  # noqa: TRY004 - a wrong file is a wrong value
         tables[type_name] = {name: _handler_setting(name, value, where) for name, value in values.items()}
     variables: dict[str, tuple[str, str, str]] = {}
@@ -177,7 +177,7 @@ def _handler_setting(name: str, text: Any, where: str) -> Any:
     try:
         return SETTINGS[name][1].value(text)
     except InvalidMessage as error:
-        msg = f"{where}: {name} = {text!r} cannot be: {error}"
+        msg = f"{where}: {name} = {text!r} is not valid: {error}"
         raise ValueError(msg) from error
 
 
@@ -206,14 +206,14 @@ def _toml(file: Path) -> dict[str, Any]:
         msg = f"the configuration file {file} cannot be read: {error.strerror}. Check what --config or {FILE_VARIABLE} names."
         raise type(error)(msg) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{file} is no TOML file: {error}"
+        msg = f"{file} is not a TOML file: {error}"
         raise ValueError(msg) from error
 
 
 def _table(whole: dict[str, Any], name: str, file: Path | None) -> dict[str, Any]:
     table = whole.get(name, {})
     if not isinstance(table, dict):
-        msg = f"{file}: {name} is to be a table: [{name}]"
+        msg = f"{file}: {name} must be a table: [{name}]"
         raise ValueError(msg)  # noqa: TRY004 - a wrong file is a wrong value
     return table
 
@@ -226,7 +226,7 @@ def _set(options: Options, name: str, value: Any, where: str) -> Options:
     try:
         return attrs.evolve(options, **{name: _read(value, type(field.default))})
     except (TypeError, ValueError) as error:
-        msg = f"{where}: {name} = {value!r} cannot be: {error}"
+        msg = f"{where}: {name} = {value!r} is not valid: {error}"
         raise ValueError(msg) from error
 
 
@@ -235,7 +235,7 @@ def _read(value: Any, kind: type) -> Any:
     if isinstance(value, str) and kind is int:
         found = re.fullmatch(r"\s*(-?[\d_]+)\s*(\w*)\s*", value)
         if found is None or found[2].upper() not in _SIZES:
-            msg = f"{value!r} is no whole number, with KiB, MiB or GiB behind it or nothing"
+            msg = f"{value!r} is not a whole number, alone or with KiB, MiB or GiB behind it"
             raise ValueError(msg)
         return int(found[1]) * _SIZES[found[2].upper()]
     if isinstance(value, str) and kind is bool:

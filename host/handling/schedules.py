@@ -97,6 +97,6 @@ def _cron(expression: str, zone: dt.tzinfo) -> Callable[[int], int]:
     try:
         after(0)
     except CronSimError as error:
-        msg = f"every: {expression!r} is no cron expression: {error}"
+        msg = f"every: {expression!r} is not a cron expression: {error}"
         raise InvalidMessage(msg) from error
     return after

@@ -232,7 +232,7 @@ class _Shape:
     def refuse(self, parameters: Iterable[inspect.Parameter]) -> None:
         """Refuse parameters that no argument fills."""
         for parameter in parameters:
-            msg = f"takes {parameter.name!r}, which nothing gives it (services go to the class's `__init__`)"
+            msg = f"takes {parameter.name!r}, for which there is no argument (services go to the class's `__init__`)"
             raise self.error(msg)
 
     def services(self, parameters: Iterable[inspect.Parameter]) -> dict[str, type]:

@@ -286,7 +286,7 @@ class OutboxRelay:
             draft = _read_draft(body)
         except (msgspec.DecodeError, TypeError, IndexError) as error:
             # Delays no other row: a newer version may have written it, and that version's relay will read it.
-            return InvalidMessage(f"row {row} of {TABLE} is no draft that this version can read: {error}")
+            return InvalidMessage(f"row {row} of {TABLE} is not a draft that this version can read: {error}")
         return draft if draft.key is None else self._under_policy(draft)
 
     def _under_policy(self, draft: Draft) -> Draft:

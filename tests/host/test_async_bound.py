@@ -69,7 +69,7 @@ class Refusing(ThreadPoolExecutor):
         raise AssertionError
 
 
-def test_bound_that_stays_is_told(folder: Path) -> None:
+def test_bound_that_stays_full_raises(folder: Path) -> None:
     """With no room in time: QueueFull, by the same error as in a thread; a cancelled wait leaves nothing behind."""
     options = perdure.Options(pipeline_max=1, backlog_max=1, publish_timeout_s=0.1)
     with perdure.System(folder, options=options) as system:

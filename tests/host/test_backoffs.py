@@ -97,7 +97,7 @@ def test_backoff_that_could_give_no_time_is_refused_at_registration(folder: Path
 
 
 @pytest.mark.parametrize("seconds", [math.nan, math.inf, -1.0, None, "soon", True, 1j, [1]])
-def test_nonsense_that_a_backoff_computes_is_told_and_waits_for_a_second(
+def test_invalid_delay_of_a_backoff_is_logged_and_waits_one_second(
     folder: Path, clock: perdure.ManualClock, until: Until, caplog: pytest.LogCaptureFixture, seconds: Any
 ) -> None:
     system = perdure.System(folder, clock=clock, options=perdure.Options(log_failures=None))

@@ -182,7 +182,7 @@ def test_unknown_type_for_the_operator(folder: Path) -> None:
         (lambda system: system.handler("notes.Note"), "type.*'notes.Note'"),
     ],
 )
-def test_operator_who_asks_for_what_cannot_be(folder: Path, wrong: Callable[[Any], Any], told: str) -> None:
+def test_invalid_argument_of_an_operator_is_refused(folder: Path, wrong: Callable[[Any], Any], told: str) -> None:
     """A clear error in the caller's thread, with the name, the value and what is allowed; no actor ever sees it."""
     system = perdure.System(folder, options=perdure.Options(restart_budget=0))
     system.handler(Note)(lambda note, ctx: None)
@@ -273,7 +273,7 @@ def test_bad_option(name: str) -> None:
         ({"batch_max": 1.5}, "batch_max must be a whole number >= 1 and <= 200,000, not 1.5"),
     ],
 )
-def test_bad_option_is_told_with_its_name_its_value_and_what_is_allowed(options: dict[str, Any], told: str) -> None:
+def test_error_of_a_bad_option_has_its_name_its_value_and_what_is_allowed(options: dict[str, Any], told: str) -> None:
     with pytest.raises((ValueError, TypeError)) as raised:
         perdure.Options(**options)
     assert str(raised.value) == told

@@ -93,7 +93,7 @@ def test_call_of_a_type_without_a_handler(folder: Path) -> None:
             system.call(Unhandled(), timeout=0.01)
 
 
-def test_wait_for_a_result_that_no_handler_gives_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_wait_for_a_result_that_no_handler_gives_is_refused(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with perdure.System(folder) as system:
         ident = system.publish(Unhandled(), keep_result=60.0)
         with caplog.at_level(logging.WARNING, "perdure"), pytest.raises(TimeoutError):

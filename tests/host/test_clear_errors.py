@@ -44,7 +44,7 @@ def test_the_pair_of_headers_is_named(headers: Any, told: str) -> None:
 
 
 @pytest.mark.parametrize("codec", [perdure.MessagePack(), perdure.CloudPickle(key=b"k" * 32)])
-def test_a_result_that_cannot_be_encoded_is_told_as_a_result(codec: Any) -> None:
+def test_error_of_a_result_that_cannot_be_encoded_says_result(codec: Any) -> None:
     system = SimulatedSystem(codec=codec)
 
     class Unsaid:
@@ -66,7 +66,7 @@ def test_a_result_that_cannot_be_encoded_is_told_as_a_result(codec: Any) -> None
     assert "Unsaid" in letter.error
 
 
-def test_a_class_whose_handle_is_no_method_is_refused_for_that() -> None:
+def test_a_class_whose_handle_is_not_a_method_is_refused() -> None:
     class Handler:
         handle = 3
 
@@ -74,7 +74,7 @@ def test_a_class_whose_handle_is_no_method_is_refused_for_that() -> None:
         SimulatedSystem().handler(Job)(Handler)  # type: ignore[call-overload]
 
 
-def test_an_async_process_handler_is_told_what_to_write_instead() -> None:
+def test_error_of_an_async_process_handler_says_what_to_write() -> None:
     async def handle(job: Job) -> None: ...
 
     with pytest.raises(perdure.InvalidMessage, match=r"handle is a coroutine function.*asyncio\.run"):

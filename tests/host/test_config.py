@@ -1,4 +1,4 @@
-"""Options from code, file and environment, in that order of increasing strength; a wrong one is told with its place."""
+"""Options from code, file and environment, where each overrides the one before; the error of a wrong one has its place."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_each_source_is_stronger_than_the_one_before(file: Path) -> None:
     assert (options.segment_bytes, options.backlog_bytes) == (1 << 20, 2 << 20)
 
 
-def test_variable_that_sets_nothing_is_told_where_it_looks_misspelt(caplog: pytest.LogCaptureFixture) -> None:
+def test_variable_that_looks_misspelt_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert load(environ={"PERDURE_BACKLOG_MXA": "5", "PERDURE_KILLS": "3", "PERDURE_HANDLER_A__RETRIES": "1"}) == perdure.Options()
     assert caplog.messages == ["environment variable PERDURE_BACKLOG_MXA sets nothing; did you mean PERDURE_BACKLOG_MAX?"]
 
@@ -47,7 +47,7 @@ def test_file_is_read_where_it_is_named_and_never_from_the_working_directory(
         load(path=file.parent / "missing.toml", environ={})
 
 
-def test_what_is_in_force_is_told_with_its_source(file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_options_in_force_are_logged_with_their_sources(file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     traced = trace(perdure.Options(retries=9, grace_s=1.0), path=file, environ={"PERDURE_BACKLOG_BYTES": "2MiB"})
     sources = {name: source for name, source in traced.sources.items() if source != "default"}
     table = f"{file}, table [perdure]"
@@ -64,15 +64,15 @@ def test_what_is_in_force_is_told_with_its_source(file: Path, tmp_path: Path, ca
     ("text", "message"),
     [
         ("[perdure]\nbaklog_max = 1\n", r"perdure.toml, table \[perdure\]: .*'baklog_max'; did you mean backlog_max\?"),
-        ("[perdure]\nretries = -1\n", r"retries = -1 cannot be: .*>= 0"),
-        ('[perdure]\nretries = "many"\n', r"retries = 'many' cannot be"),
-        ('[perdure]\ndurability = "maybe"\n', r"durability = 'maybe' cannot be: .*'fsync'"),
+        ("[perdure]\nretries = -1\n", r"retries = -1 is not valid: .*>= 0"),
+        ('[perdure]\nretries = "many"\n', r"retries = 'many' is not valid"),
+        ('[perdure]\ndurability = "maybe"\n', r"durability = 'maybe' is not valid: .*'fsync'"),
         ('[perdure]\nsegment_bytes = "1 parsec"\n', r"parsec.*KiB"),
-        ("perdure = 3\n", "to be a table"),
-        ("[perdure\n", "no TOML"),
+        ("perdure = 3\n", "must be a table"),
+        ("[perdure\n", "not a TOML file"),
     ],
 )
-def test_wrong_option_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+def test_error_of_a_wrong_option_has_its_place(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "perdure.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
@@ -151,18 +151,18 @@ def test_handler_options_as_texts(name: str, text: str, value: object) -> None:
     ("text", "message"),
     [
         ('[handlers."a"]\ntimout_s = 1\n', r'table \[handlers."a"\]: .*\'timout_s\'; did you mean timeout_s\?'),
-        ('[handlers."a"]\ntimeout_s = -1\n', r"timeout_s = -1 cannot be: .*seconds above 0"),
-        ('[handlers."a"]\nretries = -1\n', r"retries = -1 cannot be: .*0 or more"),
-        ('[handlers."a"]\nretries = 1.5\n', r"retries = 1.5 cannot be: .*0 or more"),
-        ('[handlers."a"]\nparallelism = [8, 2]\n', r"parallelism = \[8, 2\] cannot be: .*8 or more"),
-        ('[handlers."a"]\nrate = "fast"\n', r"rate = 'fast' cannot be: .*100/s"),
-        ('[handlers."a"]\nrenew = "perhaps"\n', r"renew = 'perhaps' cannot be: .*true or false"),
-        ('[handlers."a"]\ndedup = "maybe"\n', r"dedup = 'maybe' cannot be: .*'replace'"),
-        ("[handlers]\na = 3\n", "is to be a table"),
-        ("handlers = 3\n", "to be a table"),
+        ('[handlers."a"]\ntimeout_s = -1\n', r"timeout_s = -1 is not valid: .*seconds above 0"),
+        ('[handlers."a"]\nretries = -1\n', r"retries = -1 is not valid: .*0 or more"),
+        ('[handlers."a"]\nretries = 1.5\n', r"retries = 1.5 is not valid: .*0 or more"),
+        ('[handlers."a"]\nparallelism = [8, 2]\n', r"parallelism = \[8, 2\] is not valid: .*8 or more"),
+        ('[handlers."a"]\nrate = "fast"\n', r"rate = 'fast' is not valid: .*100/s"),
+        ('[handlers."a"]\nrenew = "perhaps"\n', r"renew = 'perhaps' is not valid: .*true or false"),
+        ('[handlers."a"]\ndedup = "maybe"\n', r"dedup = 'maybe' is not valid: .*'replace'"),
+        ("[handlers]\na = 3\n", "must be a table"),
+        ("handlers = 3\n", "must be a table"),
     ],
 )
-def test_wrong_handler_option_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+def test_error_of_a_wrong_handler_option_has_its_place(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "perdure.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=message):

@@ -92,14 +92,14 @@ def test_next_tick_is_always_later_and_nothing_lies_between(expression: str, lat
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(946_684_800, 2_051_222_400))
-def test_machine_zone_tells_each_moment_as_the_library_does(at_s: int) -> None:
+def test_machine_zone_agrees_with_the_library_at_each_moment(at_s: int) -> None:
     there = dt.datetime.fromtimestamp(at_s, tz=dt.UTC)
     here = there.astimezone(MachineZone())
     assert here.timestamp() == there.timestamp()
     assert here.utcoffset() == there.astimezone().utcoffset()
 
 
-def test_machine_zone_tells_both_of_a_repeated_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_zone_distinguishes_both_of_a_repeated_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     try:
@@ -119,7 +119,7 @@ def test_wrong_zone_is_refused_by_name(folder: Path, wrong: Any) -> None:
     assert not folder.exists() or not any(folder.iterdir())
 
 
-def test_without_any_zones_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_without_any_zones_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zoneinfo, "available_timezones", set)
 
     def missing(name: str) -> None:

@@ -1,4 +1,4 @@
-"""The future of a publish behaves as the standard library's, whoever waits for it and in whatever way."""
+"""The future of a publish behaves as the standard library's, however a thread or coroutine waits for it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_first_answer_counts() -> None:
     assert not future.cancel()
 
 
-def test_a_refusal_is_raised_and_told() -> None:
+def test_a_refusal_is_raised_and_passed_to_callbacks() -> None:
     future: PublishFuture[str] = PublishFuture("id")
     error = ValueError("refused")
     future.reject(error)

@@ -457,7 +457,7 @@ def test_task_that_a_start_hook_leaves_behind_may_call(folder: Path) -> None:
         assert tasks[0].result() == 3
 
 
-def test_loop_that_nothing_runs_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loop_that_nothing_runs_fails_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("perdure.handling.hooks.LOOP_PATIENCE_S", 0.2)
     loop = asyncio.new_event_loop()
     system = perdure.System(store=perdure.MemoryStore(), loop=loop)

@@ -40,7 +40,7 @@ def _lines(caplog: pytest.LogCaptureFixture, part: str) -> list[logging.LogRecor
 @pytest.mark.parametrize(
     ("handler", "options"), [(_fail, {}), (_fail, {"timeout": 30.0}), (_fail_later, {}), (_fail, {"isolation": "process"})]
 )
-def test_failed_attempts_and_dead_letters_are_told(
+def test_failed_attempts_and_dead_letters_are_logged(
     folder: Path, caplog: pytest.LogCaptureFixture, handler: Any, options: dict[str, Any]
 ) -> None:
     system = perdure.System(folder)
@@ -64,7 +64,7 @@ def test_failed_attempts_and_dead_letters_are_told(
     assert "payload-of-it" not in caplog.text
 
 
-def test_batches_timeouts_and_rejects_are_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_batches_timeouts_and_rejects_are_logged(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     system = perdure.System(folder)
 
     @system.batch_handler(Job, retries=0)
@@ -117,7 +117,7 @@ def test_asking_for_a_retry_is_no_warning(folder: Path, caplog: pytest.LogCaptur
     assert [r.levelname for r in _lines(caplog, "failed:")] == ["INFO"]
 
 
-def test_dead_letters_of_an_earlier_run_are_not_told_again(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_dead_letters_of_an_earlier_run_are_not_logged_again(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     def run(*messages: Job) -> int:
         system = perdure.System(folder)
         system.handler(Job, retries=0)(_fail)

@@ -148,10 +148,10 @@ def test_all_of_the_handlers_policy_holds_for_the_outbox(folder: Path, database:
 
 
 @pytest.mark.parametrize("by_hand", [False, True])
-def test_refused_rows_starve_nobody_behind_them(
+def test_refused_rows_do_not_starve_later_rows(
     database: Path, until: Until, caplog: pytest.LogCaptureFixture, by_hand: bool
 ) -> None:
-    """More than one batch of them at the head, and a row that no version can read: told once, and tried again."""
+    """More than one batch of them comes first, and a row that no version can read: each is logged once, and tried again."""
     refused = BATCH + 1
     with perdure.System(store=perdure.MemoryStore()) as system, sqlite3.connect(database) as connection:
         system.publish(Shipped("holder"), key="k", dedup="reject")

@@ -175,7 +175,7 @@ def _is_on_for_the_first_time_since(system: perdure.System, kills: int) -> bool:
 # file until the garbage collector finds it.
 @pytest.mark.parametrize("connect", ["sqlite3", "psycopg", "sqlalchemy on psycopg"], indirect=True)
 def test_relay_that_is_killed_again_and_again_publishes_each_row_once(folder: Path, connect: Connect, until: Until) -> None:
-    """An actor under the supervisor: whoever dies, relay, queue or journal, each committed row is published exactly once."""
+    """The relay is a supervised actor: each committed row is published exactly once, whether relay, queue or journal dies."""
     handled: Counter[str] = Counter()
     system = perdure.System(folder)
     system.handler(Shipped)(lambda message: handled.update([message.order]))
@@ -195,7 +195,7 @@ def test_relay_that_is_killed_again_and_again_publishes_each_row_once(folder: Pa
     assert handled.keys() == set(expected)
 
 
-def test_row_that_is_refused_holds_nobody_up(folder: Path, connect: Connect, until: Until) -> None:
+def test_refused_row_delays_no_other_row(folder: Path, connect: Connect, until: Until) -> None:
     """Its key is held, and its policy is to reject: it stays until the key is free."""
     with perdure.System(folder) as system:
         system.publish(Shipped("holder"), key="k", dedup="reject")

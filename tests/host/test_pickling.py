@@ -87,7 +87,12 @@ def test_moved_or_forged_payload_is_a_dead_letter(move: Callable[[Any], Any]) ->
 def test_every_way_to_publish_is_bound_and_arrives() -> None:
     handled: list[int] = []
     system = make()
-    system.handler(Order)(lambda order, ctx: handled.append(order.n) or order.n)  # type: ignore[func-returns-value]
+
+    @system.handler(Order)
+    def handle(order: Order) -> int:
+        handled.append(order.n)
+        return order.n
+
     due: list[Any] = []
     system.every(60.0, name="tick")(lambda tick, ctx: due.append(tick))
     with system:
@@ -144,7 +149,7 @@ def test_payloads_of_earlier_versions_are_read_where_their_type_is_right() -> No
 
 
 @given(st.text(), st.text(), st.text(), st.text())
-def test_binding_tells_all_names_apart(kind: str, ident: str, other_kind: str, other_ident: str) -> None:
+def test_binding_distinguishes_all_names(kind: str, ident: str, other_kind: str, other_ident: str) -> None:
     codec = perdure.CloudPickle(key=KEY)
     payload = codec.bind(codec.encode(1), kind, ident)
     assert codec.decode_bound(payload, int, kind, ident) == 1

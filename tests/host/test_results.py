@@ -77,7 +77,7 @@ class Odd(Exception):
 
 
 @pytest.mark.parametrize("error", [ValueError("bad", 3), Odd(1, 2), perdure.Reject("no")], ids=repr)
-def test_failure_is_told_again_as_it_was(folder: Path, error: Exception) -> None:
+def test_failure_is_raised_again_unchanged(folder: Path, error: Exception) -> None:
     """A second `result` raises what the first did: equal, and with the handler's own traceback, once."""
     system = perdure.System(folder)
 

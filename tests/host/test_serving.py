@@ -104,7 +104,7 @@ def test_serving_ends_when_it_is_stopped_from_elsewhere(folder: Path) -> None:
     assert not system.running
 
 
-def test_serving_tells_that_the_system_has_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serving_raises_when_the_system_has_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     system = perdure.System(store=perdure.MemoryStore(), options=perdure.Options(restart_budget=2))
 
     def break_it() -> None:
@@ -116,7 +116,7 @@ def test_serving_tells_that_the_system_has_given_up(monkeypatch: pytest.MonkeyPa
     assert not system.running
 
 
-def test_another_thread_than_the_main_one_is_told_what_to_do(folder: Path) -> None:
+def test_serving_in_another_thread_raises_what_to_do(folder: Path) -> None:
     system = perdure.System(folder)
     told: list[str] = []
 

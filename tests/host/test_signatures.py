@@ -129,7 +129,7 @@ class SwappedMethod:
         (Generating, "has a `yield`"),
         (GeneratingWhenCalled(), "has a `yield`"),
         (Methods.method, "a method without its object"),
-        (Methods, "takes 'more', which nothing gives it"),
+        (Methods, "takes 'more', for which there is no argument"),
         (lambda: None, "takes no argument for the message"),
     ],
 )
@@ -334,7 +334,7 @@ def test_batch_handler_that_does_not_fit(folder: Path, handler: Any, told: str) 
     system.batch_handler(Order)(lambda batch: None)
 
 
-def test_second_handler_is_told_by_the_name_of_the_first(folder: Path) -> None:
+def test_error_of_a_second_handler_names_the_first(folder: Path) -> None:
     system = perdure.System(folder)
     system.handler(Order)(alone)
     with pytest.raises(perdure.InvalidMessage, match=r"has a handler already, .*test_signatures\.alone"):

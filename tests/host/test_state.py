@@ -33,7 +33,7 @@ class Other:
     number: int
 
 
-def test_state_tells_where_a_message_is(folder: Path, clock: perdure.ManualClock, until: Until) -> None:
+def test_state_is_where_a_message_is(folder: Path, clock: perdure.ManualClock, until: Until) -> None:
     system = perdure.System(folder, clock=clock)
     with system:
         want: dict[str, str] = {}
@@ -98,7 +98,7 @@ def test_what_is_no_id_is_refused(folder: Path) -> None:
         system.state("any")
 
 
-def test_forgotten_id_is_told_as_one(folder: Path) -> None:
+def test_forgotten_id_has_the_state_forgotten(folder: Path) -> None:
     """Once ids are forgotten, one that perdure made may be among them; before that, an unknown one was never published."""
     never = "01890a5d-ac96-7000-8000-000000000001"
     with perdure.System(folder, options=perdure.Options(finished_max=1)) as system:

@@ -1,4 +1,4 @@
-"""Submitting: messages that travel together are told apart in all that a user sees: ids, order, room, refusals.
+"""Submitting: messages that travel together behave as single ones in all that a user sees: ids, order, room, refusals.
 
 How they are gathered is in tests/actors/test_bundle; that nothing is lost with dying actors and disks also in tests/chaos.
 """
@@ -93,7 +93,7 @@ def test_as_many_are_taken_as_there_is_room_for_and_the_others_wait() -> None:
 @pytest.mark.parametrize("name", ["queue", "journal", "supervisor"])
 @pytest.mark.parametrize("steps", range(8))
 @pytest.mark.parametrize("room", [100, 4])
-def test_whoever_dies_each_is_there_once(name: str, steps: int, room: int) -> None:
+def test_each_message_is_there_once_whichever_actor_dies(name: str, steps: int, room: int) -> None:
     """Scenario 39: with the bundle still in the mailbox, decided, written, split for want of room."""
     system = SimulatedSystem(seed=steps, options=perdure.Options(backlog_max=room, publish_timeout_s=10.0))
     with system:

@@ -45,5 +45,5 @@ def test_an_upcaster_that_cannot_be_called_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("version", "steps"), [(1, ()), (2, (1,)), (4, (1, 2, 3))])
-def test_a_whole_way_up_is_accepted(version: int, steps: tuple[int, ...]) -> None:
+def test_upcasters_from_each_older_version_are_accepted(version: int, steps: tuple[int, ...]) -> None:
     assert perdure.message(name="order", version=version, upcasters=dict.fromkeys(steps, step))(Order) is Order

@@ -90,7 +90,7 @@ def test_batches_have_contexts_of_their_own(folder: Path, collected: Collected) 
         assert set(collected.wait_for(5)) == {"nobody"}
 
 
-def test_variables_of_who_starts_are_seen(folder: Path) -> None:
+def test_handlers_see_the_variables_of_the_starting_thread(folder: Path) -> None:
     """As a thread of Python 3.14 would: what was set before the start, a logger's name for the process, say, holds in handlers."""
     system = perdure.System(folder)
     system.handler(Job)(_plain)

@@ -87,7 +87,7 @@ CALLS: dict[str, Callable[[perdure.System], Any]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_callback_that_would_wait_is_told_at_once(system: perdure.System, name: str) -> None:
+def test_a_callback_that_would_wait_raises_at_once(system: perdure.System, name: str) -> None:
     said = in_a_callback(system, lambda: CALLS[name](system))
     assert isinstance(said, perdure.WouldDeadlock), said
     assert "submit" in str(said)

@@ -1,4 +1,4 @@
-"""Payloads beyond `Options.resident_payload_bytes` wait on the disk, and nobody can tell the difference."""
+"""Payloads beyond `Options.resident_payload_bytes` wait on the disk; users see no difference."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_backlog_beyond_the_bound_is_handled_in_order(tmp_path: Path) -> None:
     assert seen == [bulky(i) for i in range(N)]
 
 
-def test_what_is_shelved_can_fail_be_cancelled_and_checked_out(tmp_path: Path) -> None:
+def test_spilled_messages_can_fail_be_cancelled_and_checked_out(tmp_path: Path) -> None:
     system = perdure.System(tmp_path / "data", options=OPTIONS)
     with system:
         ids = [ident for start in range(0, N, 500) for ident in system.publish_many([bulky(i) for i in range(start, start + 500)])]
@@ -82,7 +82,7 @@ def test_what_is_shelved_can_fail_be_cancelled_and_checked_out(tmp_path: Path) -
     assert sorted(seen) == [i for i in range(N) if i % 1000 != 7 and i != 3000]
 
 
-def test_where_the_shelf_has_no_room_payloads_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_payloads_stay_in_memory_where_the_spill_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_spill: PayloadSpill, _payloads: list[bytes]) -> list[bytes]:
         raise OSError(28, "No space left on device")
 
