@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from perdure.chaos.disk.memory_disk import Change, Fault, File, Killed, Link, MemoryDisk, PowerCut, apply, follow
+from perdure.chaos.disk.memory_disk import Fault, Killed, MemoryDisk, PowerCut
+from perdure.chaos.disk.memory_files import Change, File, Link, apply, follow
 from perdure.chaos.disk.store_contract import Contract, Lost, check_recovery, snapshot_body
 from perdure.events.errors import PerdureError, StoreUnavailable
 from perdure.store import SegmentStore, Snapshot

@@ -57,8 +57,11 @@ class Plan:
         """Return the plan of what `to_json` returned.
 
         Raises:
-            ValueError: the plan has a step that this version does not know.
+            ValueError: a part is missing, or the plan has a step that this version does not know.
         """
+        if missing := {"executor_seed", "processes", "steps", "small"} - plain.keys():
+            msg = f"not a plan of this version: without {', '.join(sorted(missing))}"
+            raise ValueError(msg)
         steps = [Step(do, how) for do, how in plain["steps"]]
         if unknown := {step.do for step in steps} - TABLE.keys():
             msg = f"no such step: {', '.join(sorted(unknown))}"
