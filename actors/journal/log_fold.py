@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from perdure.events.codec.snapshot import ALL_PARTS, States, fold
 from perdure.events.codec.wire import decode_runs
 from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
-from perdure.events.queue.spilling import compact, spill_excess
+from perdure.events.queue.folding.spilling import compact, spill_excess
 from perdure.events.runs import count, first_events
 
 if TYPE_CHECKING:

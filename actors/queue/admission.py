@@ -1,6 +1,6 @@
 """Taking in publishes: many in one decision where they can be, each by itself where not.
 
-Which are decided together, and whether they are accepted, are rules (`events/queue`: `publish_groups`, `publishing`). Publishes
+Which are decided together, and whether they are accepted, are rules (`events/queue/admission`). Publishes
 that wait for room are in `waiting_publishers`, all other requests in `queue`.
 """
 
@@ -14,7 +14,7 @@ from perdure.actors.queue.waiting_publishers import WaitingPublishers
 from perdure.actors.requests.answers import Settle, SettleAll
 from perdure.events.commands import DraftRun
 from perdure.events.errors import PerdureError, QueueFull
-from perdure.events.queue.publish_groups import group_key, merged
+from perdure.events.queue.admission.publish_groups import group_key, merged
 
 if TYPE_CHECKING:
     from perdure.actors.queue.decision_pass import DecisionPass

@@ -13,7 +13,7 @@ from perdure.actors.requests.result_waiters import ResultWaiters
 from perdure.events.commit_size import Size, check_commit, measure
 from perdure.events.errors import PerdureError, as_refusal
 from perdure.events.queue import decisions as rules
-from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.folding.folds import evolve_all
 
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Home

@@ -42,9 +42,9 @@ from perdure.events.queue import deadlines, leasing, replays
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.consumer_reports import is_refused
 from perdure.events.queue.endings import excess
+from perdure.events.queue.folding.spilling import compact
 from perdure.events.queue.lookup import look_up
 from perdure.events.queue.outcomes import complete_run
-from perdure.events.queue.spilling import compact
 from perdure.events.queue.state import FOREVER
 from perdure.events.schedules.ticks import abandoned, comes_too_early
 from perdure.events.structures.message import Message

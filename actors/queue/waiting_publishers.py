@@ -1,6 +1,6 @@
 """Backpressure: publishes that wait for room in the backlog, each until its time is over.
 
-How much room there is, and in which order publishes get it, are rules (`events/queue`: `publishing`, `waiting_order`). How a
+How much room there is, and in which order publishes get it, are rules (`events/queue/admission`). How a
 publish is accepted is in `admission`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import PerdureError, QueueFull
-from perdure.events.queue.waiting_order import WaitingOrder
+from perdure.events.queue.admission.waiting_order import WaitingOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ from perdure.events.commands import DoneRun, Publish, Subscription
 from perdure.events.limits import Limits
 from perdure.events.queue import decisions as rules
 from perdure.events.queue import leasing
-from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.outcomes import complete_run
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import LeasedRun, count

@@ -37,7 +37,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.events.queue.publishing",
+                "perdure.events.queue.admission.publishing",
                 "fresh = [draft for draft in drafts if draft.id not in ids]",
                 "fresh = list(drafts)",
             ),
@@ -57,7 +57,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.events.queue.placement",
+                "perdure.events.queue.folding.placement",
                 "state.groups[published.group].head != message.number:",
                 "published.group not in state.groups:",
             ),
@@ -70,7 +70,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.events.queue.placement",
+                "perdure.events.queue.folding.placement",
                 "        if running and running != message.number:\n",
                 "        if running and running == -1:\n",
             ),
@@ -118,7 +118,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.events.queue.publishing",
+                "perdure.events.queue.admission.publishing",
                 "                superseded.append(older)",
                 "                if waits < state.next_number:\n                    superseded.append(older)",
             ),
@@ -173,7 +173,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.events.queue.publishing",
+                "perdure.events.queue.admission.publishing",
                 "            if waits:\n                events.append(ev.Superseded(waits, by=number))\n",
                 "            if waits and not draft.due_us:\n                events.append(ev.Superseded(waits, by=number))\n",
             ),
@@ -186,7 +186,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.events.queue.folds",
+                "perdure.events.queue.folding.folds",
                 'end_message(state, message, message.attempts, "cancelled")',
                 "end_message(state, message, message.attempts)",
             ),

@@ -7,8 +7,8 @@ from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from perdure.events.queue.plain_messages import hand_out, ready_queue_of
-from perdure.events.queue.spilling import spill_payloads
+from perdure.events.queue.folding.plain_messages import hand_out, ready_queue_of
+from perdure.events.queue.folding.spilling import spill_payloads
 from perdure.events.structures.block_index import stretches
 from perdure.events.structures.id_index import IdRun
 from perdure.events.structures.message_block import LeaseBatch, MessageBlock

@@ -13,8 +13,8 @@ import attrs
 from perdure.events import vocabulary as ev
 from perdure.events.codec.block_snapshot import dump_blocks, dump_lease_batches, load_blocks, load_lease_batches
 from perdure.events.codec.wire import decode_rows, encode_rows
-from perdure.events.queue.folds import evolve
-from perdure.events.queue.placement import restore
+from perdure.events.queue.folding.folds import evolve
+from perdure.events.queue.folding.placement import restore
 from perdure.events.queue.state import Dead, KeyHolder, KeySlots, QueueState, TypeCounts
 from perdure.events.structures.group import Group
 from perdure.events.structures.heap_set import HeapSet

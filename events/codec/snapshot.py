@@ -18,7 +18,7 @@ from perdure.events.codec.wire import NOT_OURS, Batch, decode_rows, encode_rows
 from perdure.events.errors import StoreCorrupt
 from perdure.events.handlers import registry as handlers
 from perdure.events.queue import dead_letters as letters
-from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import Run, count, expand
 

@@ -26,7 +26,8 @@ from perdure.events.commands import (
 )
 from perdure.events.errors import DuplicateKey
 from perdure.events.limits import Limits
-from perdure.events.queue import leasing, outcomes, publishing, replays
+from perdure.events.queue import leasing, outcomes, replays
+from perdure.events.queue.admission import publishing
 from perdure.events.queue.endings import no_result
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from perdure.events import vocabulary as ev
 from perdure.events.commands import Done, DoneRun, ExpireLease, Fail, Orphan, ReassertLease, Release
 from perdure.events.commit_size import check_commit, measure
 from perdure.events.errors import DuplicateKey, PayloadTooLarge
+from perdure.events.queue.admission.publishing import accept, unknown
 from perdure.events.queue.dead_letters import letter_bytes
 from perdure.events.queue.endings import after_completion, full_of_letters, no_result, result, room_for_letter
-from perdure.events.queue.publishing import accept, unknown
 from perdure.events.runs import CompletedRun
 
 if TYPE_CHECKING:

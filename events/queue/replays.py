@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Purge
 from perdure.events.errors import DuplicateKey, UnknownMessage
-from perdure.events.queue import publishing
+from perdure.events.queue.admission import publishing
 
 if TYPE_CHECKING:
     from perdure.events.commands import Death, Replay

@@ -4,5 +4,5 @@
 `id_index` find messages by number and by id, `past_ids` remembers ids of ended messages, `group` holds the messages of a group,
 `heap_set` holds deadlines.
 
-Not here: when any of these changes (`queue/folds`).
+Not here: when any of these changes (`queue/folding/folds`).
 """

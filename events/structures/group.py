@@ -1,6 +1,6 @@
 """The live messages of one group: the one that is out comes first, the others in the order of their numbers.
 
-Which messages are held because of it is in `queue/placement`.
+Which messages are held because of it is in `queue/folding/placement`.
 """
 
 from __future__ import annotations

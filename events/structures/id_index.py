@@ -1,6 +1,6 @@
 """The number that a message id stands for: single entries for ids of any kind, runs for ids that perdure made in a row.
 
-Not here: how ids are made (`perdure.publishing.message_ids`) and how long they are remembered (`queue/retention`).
+Not here: how ids are made (`perdure.publishing.message_ids`) and how long they are remembered (`queue/folding/retention`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A live message as the queue holds it: what was published, and what happened to it since.
 
-Only folds change it (`queue/folds`, `queue/placement`).
+Only folds change it (`queue/folding/folds`, `queue/folding/placement`).
 """
 
 from __future__ import annotations

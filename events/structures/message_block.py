@@ -2,7 +2,7 @@
 
 Nearly all messages have no key, group, time or priority of their own and end at their first attempt. In blocks they take a
 few bytes each, and are folded many at a time. A plain message that becomes special is promoted to a `Message`
-(`queue/plain_messages`). Only folds change these classes.
+(`queue/folding/plain_messages`). Only folds change these classes.
 """
 
 from __future__ import annotations

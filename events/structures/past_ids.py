@@ -1,7 +1,7 @@
 """Ids of messages that ended long ago: `PastIds`, in a few bytes each, so that a repeated publish is recognised.
 
 Ids that perdure made count up in each run of a system, and are kept as stretches of that count. Of an id that a host chose, 16
-bytes of a hash are kept; two ids with the same hash are not to be expected. When ids come here is in `queue/retention`.
+bytes of a hash are kept; two ids with the same hash are not to be expected. When ids come here is in `queue/folding/retention`.
 """
 
 from __future__ import annotations

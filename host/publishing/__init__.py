@@ -3,5 +3,5 @@
 `publisher` has the public methods, `drafts` checks every option, `message_ids` makes ids, `publish_future` is the future of a
 `submit`, `results` waits for what a handler returned, and `message_state` is where a message is now.
 
-Not here: how an object becomes bytes (`payloads`), and whether the queue accepts a message (`events/queue/publishing`).
+Not here: how an object becomes bytes (`payloads`), and whether the queue accepts a message (`events/queue/admission/publishing`).
 """

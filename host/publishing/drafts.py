@@ -1,6 +1,6 @@
 """From a message and its options to a checked, encoded draft. Each bound is checked here, before anything is sent.
 
-Drafts also decode payloads. Whether the queue accepts a draft is decided in `perdure.events.queue.publishing`.
+Drafts also decode payloads. Whether the queue accepts a draft is decided in `perdure.events.queue.admission.publishing`.
 """
 
 from __future__ import annotations

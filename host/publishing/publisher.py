@@ -1,6 +1,6 @@
 """Publishing: one message or many, waiting for the disk or not, from a thread or a coroutine.
 
-`drafts` checks and encodes a message first. The queue decides whether to accept it (`perdure.events.queue.publishing`).
+`drafts` checks and encodes a message first. The queue decides whether to accept it (`perdure.events.queue.admission.publishing`).
 """
 
 from __future__ import annotations

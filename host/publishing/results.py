@@ -1,6 +1,6 @@
 """Results and states of published messages: waiting for a result, looking at a state, cancelling.
 
-The rules of which results are kept, and for how long, are in `perdure.events.queue.retention`.
+The rules of which results are kept, and for how long, are in `perdure.events.queue.folding.retention`.
 """
 
 from __future__ import annotations

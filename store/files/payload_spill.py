@@ -1,6 +1,6 @@
 """Payloads that wait on the disk instead of in memory. The log has them too; a crash leaves nothing of these files behind.
 
-Which payloads are spilled, and when, is decided in `perdure.events.queue.plain_messages`.
+Which payloads are spilled, and when, is decided in `perdure.events.queue.folding.plain_messages`.
 """
 
 from __future__ import annotations

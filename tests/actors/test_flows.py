@@ -12,7 +12,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.commands import CheckOut, Draft, Publish, Subscription
 from perdure.events.queue import decisions as rules
 from perdure.events.queue import leasing
-from perdure.events.queue.folds import evolve, evolve_all
+from perdure.events.queue.folding.folds import evolve, evolve_all
 from perdure.events.queue.state import QueueState
 
 LIMITS = rules.Limits()

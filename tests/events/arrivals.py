@@ -22,7 +22,7 @@ from perdure.events.queue import decisions as rules
 from perdure.events.queue import leasing
 from perdure.events.queue.dead_letters import DeadLettersState, replay_item
 from perdure.events.queue.dead_letters import evolve as bury
-from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import expand
 from tests.events import test_wire as strategies

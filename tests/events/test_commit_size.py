@@ -16,7 +16,7 @@ from perdure.events.commit_size import Size, draft_bytes, measure
 from perdure.events.errors import PayloadTooLarge
 from perdure.events.queue import decisions as rules
 from perdure.events.queue import leasing
-from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import CompletedRun, LeasedRun, PublishedRun, count
 from perdure.events.structures.id_index import IdRun

@@ -10,7 +10,7 @@ from perdure.events.commands import CheckOut, Done, Draft, ExpireLease, Fail, Pu
 from perdure.events.limits import Limits
 from perdure.events.queue.consumer_reports import is_refused
 from perdure.events.queue.decisions import decide
-from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.state import QueueState
 
 if TYPE_CHECKING:

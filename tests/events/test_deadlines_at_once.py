@@ -12,7 +12,7 @@ from perdure.events.commands import Draft, Publish, Subscription
 from perdure.events.queue import deadlines, leasing
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.endings import excess
-from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.state import QueueState
 from perdure.events.vocabulary import Extras
 

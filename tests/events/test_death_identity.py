@@ -12,7 +12,7 @@ from perdure.events.queue import decisions as rules
 from perdure.events.queue import replays
 from perdure.events.queue.dead_letters import Letter, death, replay_item
 from perdure.events.queue.dead_letters import evolve as evolve_letters
-from perdure.events.queue.folds import evolve
+from perdure.events.queue.folding.folds import evolve
 from perdure.events.queue.state import QueueState
 
 LIMITS = rules.Limits()

@@ -10,7 +10,7 @@ from perdure.events.handlers import registry as rules
 from perdure.events.handlers.elasticity import QUIET_US, QuietTime, grown, is_underused, shrunk
 from perdure.events.limits import Limits
 from perdure.events.queue.decisions import decide
-from perdure.events.queue.folds import evolve, evolve_all
+from perdure.events.queue.folding.folds import evolve, evolve_all
 from perdure.events.queue.leasing import deliver
 from perdure.events.queue.leasing import pressing as pressed_by
 from perdure.events.queue.state import QueueState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from perdure.events.codec.snapshot import States
 from perdure.events.commands import CheckOut, Death, Draft, ExpireLease, Fail, Publish, Replay, ReplayItem
 from perdure.events.queue import decisions as rules
-from perdure.events.queue.folds import evolve
+from perdure.events.queue.folding.folds import evolve
 from perdure.events.queue.state import QueueState
 
 LIMITS = rules.Limits()

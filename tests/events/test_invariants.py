@@ -10,7 +10,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.codec.snapshot import States, fold
 from perdure.events.commands import CheckOut, Draft, Fail, Publish
 from perdure.events.queue import decisions as rules
-from perdure.events.queue.folds import evolve
+from perdure.events.queue.folding.folds import evolve
 from perdure.events.queue.invariants import contradictions
 from perdure.events.queue.state import Dead
 from perdure.events.runs import count, expand

@@ -41,10 +41,10 @@ from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
 from perdure.events.queue import deadlines, leasing
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.dead_letters import death
-from perdure.events.queue.folds import evolve, evolve_all
+from perdure.events.queue.folding.folds import evolve, evolve_all
+from perdure.events.queue.folding.spilling import compact
 from perdure.events.queue.invariants import contradictions
 from perdure.events.queue.outcomes import complete_run
-from perdure.events.queue.spilling import compact
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import CompletedRun, count, expand
 from perdure.events.structures import message_block as block

@@ -6,7 +6,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.commands import Draft, Orphan, Publish, Subscription
 from perdure.events.queue import decisions as rules
 from perdure.events.queue import leasing
-from perdure.events.queue.folds import evolve, evolve_all
+from perdure.events.queue.folding.folds import evolve, evolve_all
 from perdure.events.queue.state import FOREVER, QueueState
 from perdure.events.runs import expand
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perdure.events.commands import Draft, DraftRun, Publish
-from perdure.events.queue.publish_groups import SHORT_RUN, group_key, merged
+from perdure.events.queue.admission.publish_groups import SHORT_RUN, group_key, merged
 from perdure.events.structures.id_index import IdRun
 
 

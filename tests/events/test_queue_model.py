@@ -38,7 +38,7 @@ from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
 from perdure.events.queue import dead_letters as letters
 from perdure.events.queue import deadlines, leasing
 from perdure.events.queue import decisions as rules
-from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.outcomes import complete_run
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import count, expand

@@ -35,7 +35,7 @@ from perdure.events.commands import (
 from perdure.events.queue import dead_letters, deadlines, leasing
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.dead_letters import DeadLettersState, death, replay_item
-from perdure.events.queue.folds import evolve
+from perdure.events.queue.folding.folds import evolve
 from perdure.events.queue.outcomes import complete_run
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import LeasedRun, expand

@@ -15,7 +15,7 @@ from perdure.events.commands import Cancel, CheckOut, Done, Draft, Extend, Fail,
 from perdure.events.queue import deadlines, leasing
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.dead_letters import death
-from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import expand
 

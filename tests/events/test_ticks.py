@@ -8,7 +8,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.commands import Draft, Tick
 from perdure.events.limits import Limits
 from perdure.events.queue.decisions import decide
-from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.state import QueueState
 from perdure.events.schedules.ticks import MISSED_MAX, comes_too_early, due
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.events.queue.waiting_order import WaitingOrder
+from perdure.events.queue.admission.waiting_order import WaitingOrder
 
 
 class Room:

@@ -18,9 +18,9 @@ import perdure
 from perdure.events.codec.queue_snapshot import dump_queue
 from perdure.events.codec.snapshot import States
 from perdure.events.codec.snapshot_framing import unpack
-from perdure.events.queue import spilling
-from perdure.events.queue.plain_messages import complete, enter_plain, lease
-from perdure.events.queue.spilling import compact
+from perdure.events.queue.folding import spilling
+from perdure.events.queue.folding.plain_messages import complete, enter_plain, lease
+from perdure.events.queue.folding.spilling import compact
 from perdure.events.queue.state import QueueState
 from perdure.store import FolderReader
 from perdure.store.files.payload_spill import PayloadSpill

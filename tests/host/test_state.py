@@ -13,7 +13,7 @@ from perdure.events.codec.queue_snapshot import dump_queue, load_queue
 from perdure.events.commands import Cancel, Draft, Publish
 from perdure.events.limits import Limits
 from perdure.events.queue import decisions as queue_rules
-from perdure.events.queue.folds import evolve_all
+from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.lookup import look_up
 from perdure.events.queue.state import QueueState
 

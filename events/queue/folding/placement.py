@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perdure.events.queue.plain_messages import ready_queue_of
-from perdure.events.queue.retention import remember
+from perdure.events.queue.folding.plain_messages import ready_queue_of
+from perdure.events.queue.folding.retention import remember
 from perdure.events.queue.state import KeyHolder, KeySlots
 from perdure.events.structures.group import Group
 from perdure.events.structures.heap_set import HeapSet

@@ -8,8 +8,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from perdure.events.queue.retention import close_block
-from perdure.events.queue.spilling import release_payloads, spill_block
+from perdure.events.queue.folding.retention import close_block
+from perdure.events.queue.folding.spilling import release_payloads, spill_block
 from perdure.events.structures.id_index import RUN_PART, IdRun
 from perdure.events.structures.message import Message, QueuePart, Status
 from perdure.events.structures.message_block import LeaseBatch, MessageBlock

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.events import runs
 from perdure.events import vocabulary as ev
-from perdure.events.queue import plain_messages as plain
 from perdure.events.queue.dead_letters import death, letter_bytes
 from perdure.events.queue.endings import result_bytes
-from perdure.events.queue.placement import end_message, enter, hand_out_one, lease_until, place, requeue, unplace
+from perdure.events.queue.folding import plain_messages as plain
+from perdure.events.queue.folding.placement import end_message, enter, hand_out_one, lease_until, place, requeue, unplace
 from perdure.events.queue.state import Dead, QueueState, is_quarantined
 from perdure.events.structures.message import Message
 from perdure.events.structures.message_block import LeaseBatch
