@@ -1,6 +1,6 @@
-"""Where time comes from: the one clock that is passed in, real or moved by hand.
+"""The source of time: one clock, passed in from outside, real or moved by hand.
 
-No rule reads a clock; actors read this one and hand the time to the rules.
+No rule reads a clock; actors read this one and pass the time to the rules.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Which actor the current thread runs, and what may be done in it: an actor that others wait for must never wait for them.
+"""The actor that the current thread runs, and checks of what it may do: an actor that others wait for must never wait for them.
 
-Only that; what an actor does is in `actor`, and how those outside wait in `pending`.
+What an actor does is in `actor`; how callers outside wait is in `answer` and `actors/requests/pending.py`.
 """
 
 from __future__ import annotations

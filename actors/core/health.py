@@ -1,4 +1,4 @@
-"""How one run fares: deaths, counters, events about actors that are not on record yet, and whether it is closing or has failed.
+"""The health of one run: deaths, counters, events about actors that are not on record yet, and whether it is closing or has failed.
 
 It outlives every actor, the supervisor included. What follows from a death is decided in `actors/services`.
 """

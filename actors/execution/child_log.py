@@ -1,6 +1,6 @@
-"""Log records of a handler's process on their way to its parent, whose loggers and levels decide what becomes of them.
+"""Log records of a handler's process on their way to its parent, whose loggers and levels apply.
 
-How they travel is the business of `process` and `process_child`; what the system itself logs has nothing to do with it.
+How they travel is in `child_process` and `child_main`; the system's own log lines are made elsewhere.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def levels() -> dict[str, int]:
 
 
 def set_levels(given: Mapping[str, int]) -> None:
-    """Have the loggers of this process at the levels of another's."""
+    """Set the loggers of this process to the levels of another's."""
     for name, level in given.items():
         if name == DISABLED:
             logging.disable(level)
@@ -45,7 +45,7 @@ def set_levels(given: Mapping[str, int]) -> None:
 
 
 class Forwarding(logging.Handler):
-    """Sends records to the parent while a call is under way, when somebody reads; between calls they wait, up to a bound."""
+    """Sends records to the parent while a call is under way, when the parent reads; between calls they wait, up to a bound."""
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
         super().__init__()
@@ -64,11 +64,11 @@ class Forwarding(logging.Handler):
                 self._waiting.append(sent)
                 if self._under_way:
                     self._flush()
-        except Exception:  # noqa: BLE001 - as every handler of `logging`: a line that cannot be told is told on stderr
+        except Exception:  # noqa: BLE001 - as every handler of `logging`: a record that cannot be sent is reported on stderr
             self.handleError(record)
 
     def begin(self) -> None:
-        """A call is under way: the parent reads."""
+        """Note that a call is under way: the parent reads."""
         with self._order:
             self._under_way = True
             dropped, self._dropped = self._dropped, 0
@@ -77,7 +77,7 @@ class Forwarding(logging.Handler):
             logger.warning("%d log records of a handler's process were dropped: it logged too much between two messages", dropped)
 
     def end(self) -> None:
-        """The call is over, and the parent reads no more."""
+        """Note that the call is over: the parent reads no more."""
         with self._order:
             self._flush()
             self._under_way = False
@@ -89,14 +89,14 @@ class Forwarding(logging.Handler):
 
 def _plain(record: logging.LogRecord) -> dict[str, Any]:
     """Return a record's attributes as another process can read them: with its text made, and its traceback as text."""
-    told = dict(vars(record), msg=record.getMessage(), args=None, exc_info=None)
+    attributes = dict(vars(record), msg=record.getMessage(), args=None, exc_info=None)
     if record.exc_info and not record.exc_text:
-        told["exc_text"] = logging.Formatter().formatException(record.exc_info)
-    return {name: value if type(value) in (str, int, float, type(None)) else sendable(value) for name, value in told.items()}
+        attributes["exc_text"] = logging.Formatter().formatException(record.exc_info)
+    return {name: value if type(value) in (str, int, float, type(None)) else sendable(value) for name, value in attributes.items()}
 
 
 def replay(attributes: Mapping[str, Any]) -> None:
-    """Have a record of a child handled by the logger of its name here, if its level lets it."""
+    """Handle a record of a child by the logger of its name here, if its level allows."""
     record = logging.makeLogRecord(attributes)
     target = logging.getLogger(record.name)
     if not target.isEnabledFor(record.levelno):

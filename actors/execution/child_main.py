@@ -71,15 +71,15 @@ def _finished(handler: Any, message: Any, context: RemoteContext) -> Any:
     return asyncio.run(awaited(value)) if is_awaitable(value) else check_ran(value)
 
 
-def _failed(word: str, error: BaseException) -> bytes:
-    """Return the word that an attempt, or the start, has failed: with the exception as far as it can travel."""
+def _failed(kind: str, error: BaseException) -> bytes:
+    """Return the message that an attempt, or the start, has failed: with the exception, if that can be pickled."""
     story = "".join(traceback.format_exception(error))
     kinds = tuple(kind_name(kind) for kind in type(error).__mro__ if kind is not object)
     try:
         text = str(error)
     except Exception as second:  # noqa: BLE001 - the handler's exception is foreign code
         text = f"(no message: its __str__ raised {type(second).__name__})"
-    return pack((word, _picklable(error), story, text, kinds))
+    return pack((kind, _picklable(error), story, text, kinds))
 
 
 def _picklable(error: BaseException) -> bytes:
@@ -126,13 +126,13 @@ class ParentConnection:
             return pickle.loads(self._connection.recv_bytes())  # noqa: S301 - from the parent that started us
 
     def receive(self) -> tuple[Any, ...]:
-        """Return what the parent sends next."""
+        """Return the parent's next message."""
         received: tuple[Any, ...] = pickle.loads(self._connection.recv_bytes())  # noqa: S301 - as above
         return received
 
 
 def _die_with_parent() -> None:
-    """Have the kernel end this process when the worker that started it ends: nobody would take its result."""
+    """Have the kernel end this process when the worker that started it ends: its result would be lost."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -206,6 +206,6 @@ def _done(value: Any) -> bytes:
 
 
 def start(fd: int, memory_bytes: int) -> None:
-    """Be a child: run handler calls, and end with the last; threads that a handler left behind do not keep it."""
+    """Run handler calls, and end the process after the last, even if a handler left threads behind."""
     main(fd, memory_bytes)
     os._exit(0)

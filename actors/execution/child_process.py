@@ -1,6 +1,6 @@
 """A process for handler calls that need a processor of their own, or that can only be stopped by killing them.
 
-One child for each worker, started at its first message and used again; what runs in it is `process_child`. No pool and no
+One child for each worker, started at its first message and used again; what runs in it is `child_main`. No pool and no
 queue is needed: the workers are those already. (Pools of the libraries tried start children that import the host's main
 module, share one queue, and cannot ask the parent anything.)
 """
@@ -69,7 +69,7 @@ class HandlerProcess:
         self._lock = threading.Lock()
         """Held while a call ends, and while one is stopped: a child is never killed under another call than was meant."""
         self._broken: tuple[Any, ...] | None = None
-        """What the child said when it could not load the handler."""
+        """The child's message that it could not load the handler."""
         self._number = 0
         """Of the call under way, or of the next."""
         self._killed = False
@@ -87,17 +87,17 @@ class HandlerProcess:
         return self._connection
 
     def ensure_started(self) -> None:
-        """Have a child that is ready for a call, or takes too long to be; its start counts against no message's timeout."""
+        """Start the child if need be, and wait until it is ready; its start counts against no message's timeout."""
         try:
             connection = self._connection or self._start()
             until_s = time.monotonic() + START_MAX_S
             while not self._is_ready and connection.poll(max(0.0, until_s - time.monotonic())):
                 self._receive(connection)
-        except Exception:  # noqa: BLE001 - the call starts another, and tells what is wrong
+        except Exception:  # noqa: BLE001 - the call starts another child, and raises what is wrong
             self.close()
 
     def _receive(self, connection: Connection) -> tuple[Any, ...]:
-        """Take what the child says; log records and its greeting are dealt with."""
+        """Return the child's next message, after log records and its greeting are handled."""
         reply: tuple[Any, ...] = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the child we started
         if reply[0] == "log":
             replay(reply[1])
@@ -110,7 +110,7 @@ class HandlerProcess:
     def stopper(self) -> Callable[[float], None]:
         """Return the function that ends the next call, and no other: after as many seconds, in which its handler may end by itself.
 
-        Callable in any thread. The handler is told by `ctx.cancelled`; after no seconds its child is killed at once.
+        Callable in any thread. The handler sees `ctx.cancelled`; after no seconds its child is killed at once.
         """
         number = self._number
         return lambda grace_s: self._stop(number, grace_s)
@@ -130,7 +130,7 @@ class HandlerProcess:
         begin(timer)
 
     def call(self, message: Any, context: Attempt) -> Any:
-        """Run one attempt in the child; gives what the handler returned, or raises what it raised.
+        """Run one attempt in the child; return what the handler returned, or raise what it raised.
 
         Raises:
             ProcessDied: the child ended first.
@@ -166,12 +166,12 @@ class HandlerProcess:
             raise TypeError(msg) from error
 
     def _exchange(self, call: bytes, context: Attempt) -> tuple[Any, ...]:
-        """Send a call, answer what its handler asks, and give its last word."""
+        """Send a call, answer what its handler asks, and return the child's last message."""
         connection = self._connection or self._start()
         if self._broken is not None:
             return self._broken
         if context.cancelled:
-            self.kill()  # whoever decided that may have found no child to kill yet
+            self.kill()  # the thread that decided that may have found no child to kill yet
         connection.send_bytes(call)
         while True:
             reply = self._receive(connection)
@@ -183,7 +183,7 @@ class HandlerProcess:
     def _answer(self, context: Attempt, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         try:
             answer = ("answer", True, getattr(context, method)(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - the child asked, so it is told, and decides what it means
+        except Exception as error:  # noqa: BLE001 - the child asked, so the error is its answer
             answer = ("answer", False, error)
         return pack(answer)
 
@@ -243,13 +243,13 @@ def _import_path() -> list[str]:
 
 
 def _failure(pickled: bytes, story: str, text: str, kinds: tuple[str, ...]) -> BaseException:
-    """Return the exception that a child told of: itself, or a `ProcessError` where it cannot be read here."""
+    """Return the exception that a child reported: itself, or a `ProcessError` if it cannot be read here."""
     failure: Any = None
     if pickled:
         try:
             failure = pickle.loads(pickled)  # noqa: S301 - from the child we started
-        except Exception:  # noqa: BLE001 - its story is told in any case
+        except Exception:  # noqa: BLE001 - its traceback is added in any case
             failure = None
-    told: BaseException = failure if isinstance(failure, BaseException) else ProcessError(text, kinds)
-    told.add_note(f"In the handler's process:\n{story}")
-    return told
+    reported: BaseException = failure if isinstance(failure, BaseException) else ProcessError(text, kinds)
+    reported.add_note(f"In the handler's process:\n{story}")
+    return reported

@@ -1,7 +1,7 @@
 """The event loop: one asyncio loop in one thread, where all coroutine handlers run.
 
-It decides nothing: a worker hands it a coroutine and waits for what becomes of it. If the loop dies, so do the coroutines on
-it; its successor tells the workers that wait for them.
+It decides nothing: a worker gives it a coroutine and waits for its end. If the loop dies, so do the coroutines on it; its
+successor ends the waits for them with an error.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CLOSED = (
     "`async with system:` first, or call `await asyncio.to_thread(system.stop)`"
 )
 CLOSED_LOOK_S = 0.5
-"""How often the host's loop is looked at: one that is closed tells nobody."""
+"""How often, in seconds, to check whether the host's loop is closed: closing it sends no message."""
 
 
 class _Inbox:
@@ -84,7 +84,7 @@ class EventLoop(Actor):
         return False
 
     def on_start(self) -> None:
-        """Tell those who wait for a dead loop that it is dead."""
+        """Fail the calls of a predecessor's loop, which is dead."""
         for call in list(self.host.loop_calls):
             if call.generation < self.generation:
                 call.fail(LoopDied("the event loop died while this handler was on it"))

@@ -1,6 +1,6 @@
 """Calling a handler where its kind runs (a thread, the event loop, a child process), and stopping it there.
 
-When to call, and what becomes of what it returns or raises, is the worker's; when to give up on it the dispatcher's.
+When to call, and what follows from a value or an exception, is in `workers/worker`; when to stop it, in `workers/dispatcher`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Slot(Protocol):
 
 
 class Caller:
-    """Makes the calls of one worker, one after the other, in its thread."""
+    """Makes the handler calls of one worker, one after the other, in its thread."""
 
     __slots__ = ("_directory", "_executor", "_host", "_pending", "_pool", "_worker", "base")
 
@@ -195,7 +195,7 @@ class Caller:
                 delivery.thread_id = threading.get_ident()
 
     def finish(self, value: Any, variables: Variables, deliveries: Sequence[Interruptible]) -> Any:
-        """Return what a plain handler gave in the end: what can be awaited is awaited on the event loop.
+        """Return a plain handler's value in the end: an awaitable is awaited on the event loop.
 
         Raises:
             TypeError: it returned something that never ran; see `check_ran`.
@@ -207,7 +207,7 @@ class Caller:
         return self._await_on_loop(value, variables, deliveries)
 
     def _have_loop(self) -> None:
-        """Have an event loop for a handler that was not known to need one."""
+        """Start the event loop for a handler that was not known to need one."""
         self._pool.awaits = True
         if "event_loop" in self._directory.actors:
             return
@@ -274,7 +274,7 @@ Each call runs in a context of its own, a copy of the worker's; that in turn is 
 
 
 def _close(*coroutines: Any) -> None:
-    """Let go of coroutines that never began, so that Python does not warn of them."""
+    """Close coroutines that never began, so that Python does not warn about them."""
     for coroutine in coroutines:
         if hasattr(coroutine, "close"):
             coroutine.close()
@@ -290,7 +290,7 @@ def _have_stopped_by(deliveries: Sequence[Interruptible], stop: Callable[[float]
 def interrupt(delivery: Interruptible) -> None:
     """Stop the handler that runs this delivery: cancel it, kill it, or throw `Interrupted` into its thread where it still is.
 
-    Runs in the thread of whoever has given up on it.
+    Runs in the thread of the actor that has given up on it.
     """
     stop = delivery.stop
     if stop is not None:

@@ -14,7 +14,7 @@ __all__ = ["LoopCall"]
 
 
 class LoopCall:
-    """One coroutine on the loop. `wait` belongs to the worker, `cancel` to whoever ends its lease."""
+    """One coroutine on the loop. `wait` belongs to the worker, `cancel` to the thread that ends its lease."""
 
     __slots__ = ("_answer", "_coroutine", "_loop", "_task", "cancelled", "generation")
 
@@ -41,7 +41,7 @@ class LoopCall:
             self._answer.resolve(value)
 
     def cancel(self) -> None:
-        """Cancel the coroutine; callable in any thread. What it does with that is its own business; `wait` waits for it."""
+        """Cancel the coroutine; callable in any thread. It may go on regardless; `wait` waits for it."""
         self.cancelled = True
         try:
             self._loop.call_soon_threadsafe(self._cancel_task)

@@ -1,6 +1,6 @@
-"""What a worker and its child process agree on: how handlers, messages and what becomes of them are packed, and one signal.
+"""What a worker and its child process agree on: how handlers, messages and outcomes are pickled, and one signal.
 
-By cloudpickle, so that what stands in the host's main script travels too. Who sends what is in `process` and `process_child`.
+By cloudpickle, so that code of the host's main script travels too. Which end sends what is in `child_process` and `child_main`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Leaves msgspec's notes out of the classes that are packed whole, because no module of theirs can be imported."""
 
     def reducer_override(self, obj: Any) -> Any:
-        """Return what an object is to be made of again; see `pickle.Pickler.reducer_override`."""
+        """Return how to make an object again; see `pickle.Pickler.reducer_override`."""
         reduced = super().reducer_override(obj)
         if not isinstance(obj, type) or not isinstance(reduced, tuple):
             return reduced  # no class, or one that is packed as the place where it can be imported
         if issubclass(obj, msgspec.Struct):
             msg = f"the struct {obj.__qualname__} cannot travel to another process from {obj.__module__}: move it into a module"
-            raise TypeError(msg)  # packed whole it would lose its fields, and be told as a wrong call of its class
+            raise TypeError(msg)  # packed whole it would lose its fields, and fail as a wrong call of its class
         if MSGSPEC_CACHE in vars(obj):
             members, _slots = reduced[2]
             members.pop(MSGSPEC_CACHE, None)
@@ -59,7 +59,7 @@ class ProcessError(RuntimeError):
         self.kinds = kinds
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return what it is made of again."""
+        """Return how to make it again."""
         return type(self), (self.text, self.kinds)
 
     def is_one_of(self, kinds: tuple[type[BaseException], ...]) -> bool:

@@ -1,6 +1,6 @@
 """What a handler returned: a value, something to be awaited, or something that never ran.
 
-Where an awaitable is awaited is the business of `calling` (on the event loop) and of `process_child` (in the child).
+Where an awaitable is awaited is in `invocation` (on the event loop) and in `child_main` (in the child).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ async def awaited(value: Any) -> Any:
 
 
 def _on_its_loop(future: asyncio.Future[Any]) -> concurrent.futures.Future[Any]:
-    """Have a future waited for on the loop that it belongs to."""
+    """Wait for a future on the loop that it belongs to; return a future of that wait."""
     loop = future.get_loop()
     if not loop.is_running():
         msg = "the handler returned a future of an event loop that does not run, so nothing will ever complete it"

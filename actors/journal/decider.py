@@ -1,6 +1,6 @@
 """An actor whose state is the fold of events: how it comes back, and how its decisions get on record.
 
-The rules of each are in `perdure.events`; this is the part of the shell that they share.
+The rules of each are in `perdure.events`; this is the part of the shell that all deciders share.
 """
 
 from __future__ import annotations

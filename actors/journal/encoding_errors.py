@@ -1,7 +1,7 @@
 """Events that cannot be encoded: which requests of their append are to blame, and how these are answered.
 
-The door refuses all that is known of the kind; this is what the journal does about what got past it. What is written, and in
-what order, is in `journal`.
+The front door refuses known values of the kind; this is what the journal does about others. What is written, and in what order,
+is in `journal`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How a state comes back from the log: the newest whole snapshot, and the fold of what came after.
 
-Used by every actor that holds state, by audit and by the snapshotter; no actor lives here.
+Used by every actor that holds state, by audit and by the snapshotter. No actor is here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def fold_log(
     resident_max: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[States, int]:
-    """Fold the log up to sequence number `until`; gives the states and the snapshot's number it began from (0: none).
+    """Fold the log up to sequence number `until`; return the states, and the number of the snapshot it began from (0: none).
 
     The last `finished_max` ended messages are remembered. With a `spill`, payloads beyond `resident_max` bytes wait there.
     `progress` is called with the sequence number reached.

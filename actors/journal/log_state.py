@@ -1,6 +1,6 @@
 """What every journal and every decider of one run shares about the log: the store, terms, what a failed sync has voided.
 
-It outlives them all. How the log is written is in `journal`, how a state is folded in `recovery`.
+It outlives them all. How the log is written is in `journal`, how a state is folded in `log_fold`.
 """
 
 from __future__ import annotations

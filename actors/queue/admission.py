@@ -26,20 +26,20 @@ logger = logging.getLogger("perdure")
 
 
 class Admission:
-    """The part of the queue that publishers talk to; of one term, as the queue's state is."""
+    """Takes in publishes during one term of the queue."""
 
     __slots__ = ("_bytes", "_came", "_drafts", "_queue", "waiting_publishers")
 
     def __init__(self, queue: DecisionPass, publish_timeout_s: float) -> None:
         self._queue = queue
         self._came: list[Request] = []
-        """Publishes that came in a row, and are not decided about."""
+        """Publishes that came in a row and are not decided yet."""
         self._drafts = self._bytes = 0
-        """How many drafts those are, and how large their payloads. What follows from them is measured when it is decided."""
+        """The number of their drafts, and the bytes of their payloads. The events that follow are measured once decided."""
         self.waiting_publishers = WaitingPublishers(queue.pending, publish_timeout_s)
 
     def add(self, request: Request, now_us: int) -> None:
-        """Take a publish to those that came before it in a row."""
+        """Add a publish to those that came before it in a row."""
         self._came.append(request)
         drafts = request.command.drafts
         if type(drafts) is DraftRun:
@@ -52,7 +52,7 @@ class Admission:
             self.decide(now_us)
 
     def decide(self, now_us: int) -> None:
-        """Accept what came in a row as if it were one; where that cannot be, one by one, each on its own merits."""
+        """Decide the publishes that came in a row, group by group."""
         came, self._came = self._came, []
         self._drafts = self._bytes = 0
         alike: list[Request] = []
@@ -60,7 +60,7 @@ class Admission:
         for request in came:
             command = request.command
             if request.seen or request.times > 1:
-                command.fresh = False  # sent again, or told twice: its ids may be known by now
+                command.fresh = False  # sent again, or received twice: its ids may be known by now
             request.seen = True
             mine = group_key(command)
             if alike and mine != kind:

@@ -1,7 +1,7 @@
-"""The flows between the queue and its handlers' workers: how much may be out with each, what is handed out, what they have.
+"""The deliveries between the queue and its handlers' workers: how many may be out, which go out, which the workers have.
 
-Whose turn it is is a rule (`events/queue/decisions`); the workers report what becomes of a delivery. Part of the queue's actor:
-nothing here has a thread or a state of its own beyond a term.
+Which message is next is a rule (`events/queue/leasing`); the workers report what becomes of a delivery. Part of the queue actor:
+nothing here has a thread, or state beyond a term.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ __all__ = ["Deliveries"]
 
 
 class Deliveries:
-    """All flows of one term of the queue; what is not in its state is told again by those who know it."""
+    """The subscriptions of one term of the queue; the dispatcher sends them again in each term."""
 
     def __init__(self, queue: DecisionPass) -> None:
         self._queue = queue
-        self._flows: dict[str, tuple[Subscription, Pool]] = {}
+        self._subscriptions: dict[str, tuple[Subscription, Pool]] = {}
         self._backlog_grew: dict[str, Subscription] = {}
         self.has_more = False
-        """More may be handed out than was at once."""
+        """More can be delivered than one look delivers."""
 
     def __contains__(self, type_name: str) -> bool:
         """Return whether a type has workers here."""
-        return type_name in self._flows
+        return type_name in self._subscriptions
 
     def deliver(self, now_us: int) -> int:
-        """Hand out what is ready; gives the time at which a limited rate allows more."""
+        """Deliver what is ready; return the time at which a limited rate allows more."""
         queue = self._queue
-        subscriptions = [s for s, _ in self._flows.values()]
+        subscriptions = [s for s, _ in self._subscriptions.values()]
         leases = leasing.deliver(queue.state, subscriptions, now_us)
-        # No run is longer than a parcel.
+        # No run is longer than a message block.
         self.has_more = len(leases) * BLOCK_MESSAGES >= leasing.LEASES_MAX and count(leases) >= leasing.LEASES_MAX
         if leases:
             self._hand_out(leases, now_us)
@@ -57,7 +57,7 @@ class Deliveries:
             if subscription.interval_us:
                 pace_us = min(pace_us, leasing.next_pace_us(queue.state, subscription, now_us))
             ready = leasing.pressing(queue.state, subscription)
-            if ready and self._backlog_grew.get(subscription.type) is not subscription:  # once for each word of it
+            if ready and self._backlog_grew.get(subscription.type) is not subscription:  # once for each subscription
                 self._backlog_grew[subscription.type] = subscription
                 queue.written.append(Tell(queue.directory, "dispatcher", BacklogGrew(subscription.type, ready)))
         return pace_us
@@ -78,14 +78,14 @@ class Deliveries:
                 elif held.lease is not None:
                     handed.setdefault(held.published.type, []).append(WorkerDelivery.of(held, held.lease))
         for type_name, deliveries in handed.items():
-            subscription, pool = self._flows[type_name]
+            subscription, pool = self._subscriptions[type_name]
             queue.written.append(Deliver(pool, deliveries))
             if subscription.interval_us:
                 queue.apply([leasing.pace(queue.state, subscription, len(deliveries), now_us)])
 
     def subscribe(self, message: Subscribe) -> None:
-        """Open, change or close a flow; who dispatches may be new, and know nothing of what its predecessor was to stop."""
-        self._flows[message.subscription.type] = (message.subscription, message.pool)
+        """Open, change or close a subscription. A new dispatcher does not know what its predecessor was to stop: revoke that."""
+        self._subscriptions[message.subscription.type] = (message.subscription, message.pool)
         self._revoke(message.pool)
 
     def reconcile(self, pools: Iterable[Pool], now_us: int) -> None:
@@ -108,17 +108,17 @@ class Deliveries:
         queue.written += [Deliver(by_type[name], deliveries) for name, deliveries in missing.items()]
 
     def _revoke(self, pool: Pool) -> None:
-        """See that a delivery whose lease is over does not begin, or that its handler is told."""
+        """Revoke deliveries whose lease is over: they do not begin, or their handlers see `ctx.cancelled`."""
         leased = self._queue.state.leased
         for delivery in list(pool.open.values()):
-            # One with an outcome has ended the message, or will be refused; "lost" would let an older word deliver it again.
+            # One with an outcome has ended the message, or will be refused; "lost" would let an older notice deliver it again.
             if delivery.outcome is not None or leased.get(delivery.number) is delivery.lease:
-                continue  # ended, or out in the flight that it came with
+                continue  # ended, or out in the lease batch that it came with
             if current(self._queue.state, *delivery.attempt_ref) is None:
                 pool.revoke(delivery)
 
     def _delivery_of(self, number: int) -> WorkerDelivery:
-        """Make the delivery of a message that is out."""
+        """Return the delivery of a message that is leased."""
         queue = self._queue
         held = queue.state.leased[number]
         if isinstance(held, LeaseBatch):

@@ -1,7 +1,6 @@
-"""The queue: the shell round the life of every message; the only decider of it.
+"""The queue actor: the only decider about messages. It answers requests, lets time pass, and sends its decisions to the journal.
 
-The rules are in `perdure.events.queue.decisions`; here commands come in (publishes by `admission`), events go to the
-journal, and answers and deliveries go out with them (`flows`).
+The rules are in `events/queue`. `decision_pass` decides and folds, `admission` takes in publishes, `deliveries` feeds the workers.
 """
 
 from __future__ import annotations
@@ -67,11 +66,11 @@ logger = logging.getLogger("perdure")
 
 AGAIN_US = 20_000
 MOVE_ON_US = 1_000
-"""What lies on the disk is moved together in steps, with time for others in between."""
+"""Payloads on the disk are compacted in steps, with time for other work in between."""
 
 
 class Queue(DecisionPass):
-    """Holds the state of all live messages; lets facts out only through the journal."""
+    """Holds the state of all live messages. Answers and deliveries go out once the journal has written what they follow from."""
 
     def __init__(
         self,
@@ -96,18 +95,18 @@ class Queue(DecisionPass):
         self.figures = figures
 
     def begin(self) -> None:
-        """Start a term; what is not in the state is told again by those who know it."""
+        """Begin a term; actors that know what is not in the state send it again."""
         self.deliveries = Deliveries(self)
         self.admission = Admission(self, self.publish_timeout_s)
         self.idle_waiters: list[Request] = []
         self.skipped_us = 0
-        """How much time was jumped over, of what the leases of manual consumers were given back."""
+        """How much skipped time the leases of manual consumers have been given back."""
         self.more_is_due = False
-        """More deadlines have passed than one look at them deals with."""
+        """More deadlines have passed than one look at them handles."""
         super().begin()
 
     def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
-        """Take the queue's part; at the start of the process, take back what died with the last one."""
+        """Take the queue's part; at the start of a run, take back what the last process had leased."""
         self.state = states.queue
         now_us = self.clock.now_us()
         self.skipped_us = self.clock.skipped_us(0, now_us)
@@ -118,7 +117,7 @@ class Queue(DecisionPass):
                 self.take(orphan, now_us)
             self._cancel_abandoned_ticks(now_us)
             self.cut(now_us)
-        if self.pools.by_type or self.extensions.schedules:  # an operator who looks in may not know the host's bounds
+        if self.pools.by_type or self.extensions.schedules:  # an operator's tool may not know the host's bounds
             self._enforce_bounds(now_us)
         self.deliveries.reconcile(self.pools.by_type.values(), now_us)
         self.directory.tell("dispatcher", Restarted("queue"))
@@ -139,7 +138,7 @@ class Queue(DecisionPass):
             )
 
     def _cancel_abandoned_ticks(self, now_us: int) -> None:
-        """Cancel the ticks of schedules that are gone, unless nothing at all is handled here, as where an operator looks in."""
+        """Cancel the ticks of schedules that are gone, unless nothing at all is handled here, as in an operator's tool."""
         if not self.pools.by_type and not self.extensions.schedules:
             return
         gone = list(abandoned(self.state, self.pools.by_type))
@@ -149,7 +148,7 @@ class Queue(DecisionPass):
             self.take(Cancel(ident, "its schedule is not registered any more"), now_us)
 
     def handle(self, messages: list[Any]) -> None:
-        """One decision pass over all that was in the mailbox."""
+        """Run one decision pass over a batch of messages."""
         now_us = self.clock.now_us()
         self._lengthen(now_us)
         self._pass_time(now_us)
@@ -163,7 +162,7 @@ class Queue(DecisionPass):
             self.admission.decide(now_us)
             match message:
                 case Request(command=Tick() as tick) if comes_too_early(self.state, tick):
-                    pass  # and will come again
+                    pass  # the scheduler sends it again
                 case Request():
                     self._answer(message, now_us)
                 case Subscribe():
@@ -175,7 +174,7 @@ class Queue(DecisionPass):
         waiting_publishers = self.admission.waiting_publishers
         if waiting_publishers.waiting:
             self.admission.admit(now_us)
-            self._pass_time(now_us)  # who waited for room may have outlived his time too
+            self._pass_time(now_us)  # a publish that waited for room may have outlived its time too
         pace_us = self.deliveries.deliver(now_us)
         if self.idle_waiters and not self.state.live:
             self.synced += [Settle(self.pending, request, None) for request in self.idle_waiters]
@@ -187,21 +186,21 @@ class Queue(DecisionPass):
         if waiting_publishers.waiting:
             next_us = min(next_us, waiting_publishers.next_deadline_us())
         if self.more_is_due or self.deliveries.has_more:
-            self.directory.tell(self.name, Wake())  # behind what has come meanwhile
+            self.directory.tell(self.name, Wake())  # behind the messages that came meanwhile
         elif next_us < FOREVER:
-            # What is past and still open waits for somebody else, who may just be replaced: look again, but not at once.
+            # A deadline that is past and still open waits for another actor, which may just be replaced: look again, not at once.
             self.wake_by(next_us if next_us > now_us else now_us + (AGAIN_US if not self.skipped_us else 10 * AGAIN_US))
         self.cut(now_us)  # last, so that the journal has the interpreter to itself
 
     def _record(self, outcomes: Outcomes, now_us: int) -> None:
-        """Decide and fold a batch of outcomes: plain completions at once where that can be, all else one after the other."""
+        """Decide and fold a batch of outcomes: plain completions together where they can be, all others one by one."""
         reports = outcomes.reports
         if outcomes.done is not None:
             completed = complete_run(self.state, outcomes.done)
             if completed is not None:
                 self.apply(completed)
                 if reports:
-                    self.cut_where_full(now_us)  # else who called does
+                    self.cut_where_full(now_us)  # else the caller does
             else:
                 reports = [*outcomes.done.each(), *reports]
         state, limits, rule_for = self.state, self.limits, rules.RULES
@@ -212,7 +211,7 @@ class Queue(DecisionPass):
     # --- requests --------------------------------------------------------------------------------------------------------
 
     def _answer(self, request: Request, now_us: int) -> None:
-        """Decide about one request, and answer it or refuse it."""
+        """Decide one request, and answer or refuse it."""
         command = request.command
         pending = self.pending
         try:
@@ -221,8 +220,8 @@ class Queue(DecisionPass):
                     self._record(command, now_us)
                     self.written.append(Settle(pending, request, None))
                 case CheckOut():
-                    self._pass_time(now_us)  # what this pass has brought back may have outlived its time
-                    while self.more_is_due:  # all of it: there may be many in front of one that has time left
+                    self._pass_time(now_us)  # messages that this pass has brought back may have outlived their time
+                    while self.more_is_due:  # all deadlines: many messages may be in front of one that has time left
                         self._pass_time(now_us)
                     self.decide(command, now_us)
                     self.written.append(Settle(pending, request, self._checked_out(command)))
@@ -254,12 +253,12 @@ class Queue(DecisionPass):
 
     def _answer_when_idle(self, request: Request) -> None:
         outstanding = self.pending.outstanding
-        if len(self.idle_waiters) >= len(outstanding):  # some have given up waiting
+        if len(self.idle_waiters) >= len(outstanding):  # some wait no longer
             self.idle_waiters = [idler for idler in self.idle_waiters if idler.key in outstanding]
         self.idle_waiters.append(request)
 
     def _warn_if_unhandled(self, command: AwaitResult) -> None:
-        """Warn where a result is waited for that no handler here will give."""
+        """Warn if no handler here can give the result that is waited for."""
         number = self.state.ids.get(command.id) if command.waits else None
         message = self.state.look(number) if number else None
         if message is not None and message.lease is None and message.published.type not in self.deliveries:
@@ -270,7 +269,7 @@ class Queue(DecisionPass):
             )
 
     def _cancel(self, request: Request, command: Cancel, now_us: int) -> None:
-        """Call a message off; where a worker has it, its handler is told to stop."""
+        """Cancel a message; if a worker has it, tell the dispatcher to stop its handler."""
         message = self.state.by_id(command.id)
         lease = None if message is None else message.lease
         events = self.decide(command, now_us)
@@ -280,7 +279,7 @@ class Queue(DecisionPass):
         self.synced.append(Settle(self.pending, request, bool(events) or request.times > 1))
 
     def _answer_about_dead_letters(self, request: Request, command: Replay | Purge, now_us: int) -> None:
-        """Bring dead letters back, or remove them; the answer is how many."""
+        """Replay or purge dead letters; the answer is how many."""
         again = request.times > 1
         if again and isinstance(command, Replay):
             command.again = True
@@ -288,7 +287,7 @@ class Queue(DecisionPass):
         self.synced.append(Settle(self.pending, request, replays.done_for(self.state, command, events, again=again)))
 
     def _answer_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
-        """Record what a manual consumer says of its delivery; it waits to hear whether it still had it."""
+        """Record a manual consumer's report on its delivery; refuse it if the consumer no longer had the lease."""
         events = self.decide(report, now_us)
         if is_refused(self.state, report, events, sent_again=request.times > 1):
             self.pending.refuse(request, leasing.lease_lost(report.id, report.attempt))
@@ -303,7 +302,7 @@ class Queue(DecisionPass):
     # --- time ------------------------------------------------------------------------------------------------------------
 
     def _lengthen(self, now_us: int) -> None:
-        """Give the leases of manual consumers the time back that was jumped over; those of workers count from their start."""
+        """Extend the leases of manual consumers by skipped time; those of workers are counted from the start of the handler."""
         skipped_us = self.clock.skipped_us(0, now_us)
         jumped_us, self.skipped_us = skipped_us - self.skipped_us, skipped_us
         if jumped_us <= 0:
@@ -335,7 +334,7 @@ class Queue(DecisionPass):
         if ask:
             self.written.append(Tell(self.directory, "dispatcher", LeasesOverdue(ask)))
         skipped_us = self.clock.skipped_us if self.skipped_us else None
-        # What came back just now may have outlived its time.
+        # Messages that came back just now may have outlived their time.
         due = deadlines.tick(self.state, now_us, self.limits, skipped_us)
         self.more_is_due = len(due) >= deadlines.TICK_MAX or len(lost) >= deadlines.TICK_MAX
         self.apply(due)

@@ -1,4 +1,4 @@
-"""What the queue tells of itself for the metrics. It reads the queue's state, and changes nothing."""
+"""The queue's figures for the metrics. They are read from the queue's state; nothing is changed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class QueueReport:
     keys_held: int
     results_kept: int
     progress: dict[str, tuple[str, float, str]]
-    """Id to (type, percent, note) of what is running and has told."""
+    """Id to (type, percent, note) of the messages whose handlers have sent a heartbeat."""
     ids_remembered: int
     """Ended messages whose ids are known."""
     ids_forgotten_ms: int
@@ -49,7 +49,7 @@ class QueueReport:
 
 
 def report_of(state: QueueState, now_us: int) -> Callable[[int], QueueReport]:
-    """Take down what the queue holds now; the sequence number is known once the facts up to here are on record."""
+    """Return a function from the sequence number, known once this is written, to the report of the queue as it is now."""
     by_type = {name: attrs.evolve(counts) for name, counts in state.by_type.items()}
     telling = [state.messages[number] for number in sorted(state.reporting)]
     progress = {m.published.id: (m.published.type, m.percent, m.note) for m in telling if m.percent is not None}

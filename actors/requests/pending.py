@@ -129,7 +129,7 @@ class PendingRequests:
                 raise another(self.closed)
             self._own.submit_batch = _Own.submit_batch  # a message that this thread adds to one must not overtake this request
         request = Request(next(self._keys), target, command, reply, from_outside, times)
-        # Entered before it is told: if the actor is replaced in between, its successor finds it among the `unanswered`.
+        # Entered before it is sent: if the actor is replaced in between, its successor finds it among the `unanswered`.
         self.outstanding[request.key] = request
         if is_long_wait:
             self._long_waits.add(request.key)
@@ -191,11 +191,11 @@ class PendingRequests:
             return
         check_may_wait()
         until_s = time.monotonic() + timeout_s
-        # Woken when a quarter is done, not at each one: who is woken for one place fills it and waits again.
+        # Woken when a quarter is done, not at each one: a publisher that is woken for one place fills it and waits again.
         self._notify_at = most - most // 4
         waiter = threading.Lock()
         waiter.acquire()
-        self._waiters.append(waiter)  # first known, then a look: who strikes off and rings does it the other way round
+        self._waiters.append(waiter)  # before the look: a thread that removes a request notifies after it
         try:
             while self.under_way >= most:
                 if not waiter.acquire(timeout=max(0.0, until_s - time.monotonic())):

@@ -1,7 +1,7 @@
 """The exceptions that handlers raised, for callers in this process that wait for a result: `Raised`.
 
-Only for as long as the result itself is kept, and without the variables of the frames it went through. What is on record of a
-failure is the queue's.
+Each is kept as long as the result itself, and without the variables of the frames it went through. The queue decides what of a
+failure is on record.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Requests that wait for a handler's result, by the id of its message, until that message has ended.
 
-Whether a result is kept, and how long, is a rule (`events/queue/endings`); the queue says which have come.
+Whether a result is kept, and how long, is a rule (`events/queue/endings`); `ResultWaiters` only finds the requests to answer.
 """
 
 from __future__ import annotations

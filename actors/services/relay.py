@@ -1,7 +1,7 @@
 """The relay: publishes what hosts have written into the outboxes of their databases, and deletes it there afterwards.
 
 It holds nothing that its successor could not read again: rows are published by their ids, so one that was published and not yet
-deleted when somebody died adds nothing the second time. How a row becomes a draft is the host's part (`perdure.outbox.sql_outbox`).
+deleted when an actor died adds nothing the second time. How a row becomes a draft is up to the host (`perdure.outbox.sql_outbox`).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["REFUSALS", "Relay"]
 logger = logging.getLogger("perdure")
 
 REFUSALS = (DuplicateKey, InvalidMessage)
-"""What is wrong with one row, and no reason why another should wait."""
+"""Errors of one row, for which no other row needs to wait."""
 
 
 @attrs.define(eq=False)
 class _QueueAnswer:
-    """The queue's word on some rows; `error` None: they are published."""
+    """The queue's answer for some rows; `error` None: they are published."""
 
     source: str
     rows: list[int]
@@ -41,7 +41,7 @@ class _QueueAnswer:
 
 
 class _RelayReply:
-    """Reply that puts the queue's word into the relay's mailbox, whoever is the relay then."""
+    """The reply that puts the queue's answer into the mailbox of the relay of that time."""
 
     def __init__(self, directory: Home, source: str, rows: list[int]) -> None:
         self._directory = directory
@@ -82,20 +82,20 @@ class Relay(Actor):
         self.progress: dict[str, _Progress] = {}
 
     def on_start(self) -> None:
-        """Look at all outboxes, whatever a predecessor did."""
+        """Look at all outboxes."""
         self._look_at_all()
 
     def patience_s(self) -> float | None:
-        """Wait for the next look; while the queue has a batch, for its word."""
+        """See `Actor.patience_s`: until the next look; while the queue has a batch, until its answer."""
         due = [progress.polling.next_s for progress in self.progress.values() if not progress.drafts]
         return max(0.0, min(due) - self.now_s()) if due else None
 
     def on_idle(self) -> None:
-        """It is time to look."""
+        """Look at the outboxes that are due."""
         self._look_at_all()
 
     def on_batch(self, messages: list[Any]) -> None:
-        """Settle what the queue has had its word on; whatever else comes means: look now."""
+        """Settle the rows that the queue has answered for; any other message means: look now."""
         for message in messages:
             if isinstance(message, _QueueAnswer):
                 self._settle(message)
@@ -134,32 +134,32 @@ class Relay(Actor):
             polling.hurry()
 
     def _publish(self, name: str, drafts: dict[int, Draft]) -> None:
-        # Sent again until it is answered, whoever dies; what is known already is answered and adds nothing.
+        # Sent again until it is answered, whatever dies; an id that is known already adds nothing.
         reply = _RelayReply(self.directory, name, [*drafts])
         self.pending.send("queue", Publish([*drafts.values()]), reply, from_outside=False)
 
-    def _settle(self, told: _QueueAnswer) -> None:
-        source, progress = self.extensions.outboxes.get(told.source), self.progress.get(told.source)
+    def _settle(self, answer: _QueueAnswer) -> None:
+        source, progress = self.extensions.outboxes.get(answer.source), self.progress.get(answer.source)
         if source is None or progress is None:
             return  # it was stopped meanwhile: its rows are still there, and are known when they come again
-        rows = [row for row in told.rows if row in progress.drafts]
-        if told.error is None:
+        rows = [row for row in answer.rows if row in progress.drafts]
+        if answer.error is None:
             try:
-                source.delete(told.rows)
+                source.delete(answer.rows)
             except Exception as error:  # noqa: BLE001 - as above
                 self._failed(source, progress, error)
             else:
                 progress.polling.succeed()
-        elif len(told.rows) > 1 and rows and not isinstance(told.error, NotRunning):
-            # One of them is in the way of the others (its key may be held): each on its own merits.
+        elif len(answer.rows) > 1 and rows and not isinstance(answer.error, NotRunning):
+            # One of them is in the way of the others (its key may be held): publish each by itself.
             for row in rows:
-                self._publish(told.source, {row: progress.drafts[row]})
+                self._publish(answer.source, {row: progress.drafts[row]})
             return
-        elif rows and isinstance(told.error, REFUSALS):
-            self._refused(source, progress, rows[0], told.error)
+        elif rows and isinstance(answer.error, REFUSALS):
+            self._refused(source, progress, rows[0], answer.error)
             progress.polling.hurry()
         else:
-            self._failed(source, progress, told.error)
+            self._failed(source, progress, answer.error)
         for row in rows:
             del progress.drafts[row]
 

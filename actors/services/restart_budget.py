@@ -1,4 +1,4 @@
-"""The budget of deaths: how long to wait before an actor is started again, and when the system gives up.
+"""The budget of deaths: the pause before an actor is started again, and the end of a run whose actor dies too often.
 
 The counts are in `Health`, which outlives the supervisor, so that its own death clears none. What is restarted is in `supervisor`.
 """

@@ -11,7 +11,7 @@ from perdure.actors.execution.event_loop import EventLoop, loop_actor
 from perdure.actors.journal.journal import Journal
 from perdure.actors.journal.snapshotter import Snapshotter
 from perdure.actors.queue.queue import Queue
-from perdure.actors.services.dead_letters import DeadLetters
+from perdure.actors.services.dead_letter_index import DeadLetterIndex
 from perdure.actors.services.relay import Relay
 from perdure.actors.services.scheduler import Scheduler
 from perdure.actors.services.timer import Timer
@@ -71,8 +71,8 @@ def _dispatcher(runtime: Runtime, generation: int) -> Dispatcher:
     )
 
 
-def _dead_letters(runtime: Runtime, generation: int) -> DeadLetters:
-    return DeadLetters(runtime.directory, runtime.pending, runtime.log, runtime.tuning, generation)
+def _dead_letters(runtime: Runtime, generation: int) -> DeadLetterIndex:
+    return DeadLetterIndex(runtime.directory, runtime.pending, runtime.log, runtime.tuning, generation)
 
 
 def _snapshotter(runtime: Runtime, generation: int) -> Snapshotter:

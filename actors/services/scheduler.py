@@ -1,7 +1,7 @@
 """The scheduler: publishes for schedules at their ticks, each tick once.
 
-Which ticks are dealt with is the queue's record (`Ticked`), so a tick is neither lost nor doubled by whatever dies. Which come
-next, and what of those missed while nothing ran is made up for, is in `events/schedules/ticks`.
+The queue records each tick (`Ticked`), so no death loses or doubles one. Which ticks come next, and which are made up for that were
+missed while nothing ran, is in `events/schedules/ticks`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ logger = logging.getLogger("perdure")
 
 
 class _SchedulerReply:
-    """Reply that puts the queue's answer into the scheduler's mailbox."""
+    """The reply that puts the queue's answer into the scheduler's mailbox."""
 
     def __init__(self, directory: Home) -> None:
         self._directory = directory
@@ -36,7 +36,7 @@ class _SchedulerReply:
         self._directory.tell("scheduler", value)
 
     def reject(self, error: BaseException) -> None:
-        """See `Reply.reject`: only said when the system ends."""
+        """See `Reply.reject`: this happens only when the system ends."""
 
 
 class Scheduler(Actor):
@@ -62,17 +62,17 @@ class Scheduler(Actor):
         self.last: dict[str, int] = {}
         self.known = False
         self.begun: set[str] = set()
-        """Schedules that begin, and whose beginning is not known to be on record: a predecessor's word for it may come first."""
+        """Schedules that begin, and whose beginning is not known to be on record: a predecessor's may get there first."""
 
     def on_start(self) -> None:
-        """Ask which ticks are dealt with."""
+        """Ask which ticks are on record."""
         self._ask()
 
     def _ask(self) -> None:
         self.pending.send("queue", Ticks(), _SchedulerReply(self.directory), from_outside=False)
 
     def on_batch(self, messages: list[Any]) -> None:
-        """Deal with what is due, and be woken for what is next."""
+        """Send the ticks that are due, and ask to be woken for the next."""
         for message in messages:
             if isinstance(message, dict):
                 self.last = {**message, **self.last}
@@ -95,7 +95,7 @@ class Scheduler(Actor):
             self.directory.tell("timer", WakeAt(self.name, self.clock.now_us() + max(0, min(upcoming) - now_us)))
 
     def _advance(self, schedule: Schedule, now_us: int) -> int:
-        """Send the ticks that are due; gives the time of the next one."""
+        """Send the ticks of a schedule that are due; return the time of the next one."""
         last_us = self.last.get(schedule.name)
         if last_us is None:  # its first time ever: it begins now
             if schedule.name not in self.begun:
@@ -120,5 +120,5 @@ class Scheduler(Actor):
         return self.started_us - (clock.now_us() - clock.wall_us())
 
     def _send(self, tick: Tick) -> None:
-        # Sent again until it is on record, whoever dies; the queue takes each tick once.
+        # Sent again until it is on record, whatever dies; the queue takes each tick once.
         self.pending.send("queue", tick, _SchedulerReply(self.directory), from_outside=False)

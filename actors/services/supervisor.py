@@ -1,6 +1,6 @@
-"""The supervisor: watches all actors, starts successors with growing pauses, and gives up when one dies again and again.
+"""The supervisor: watches all actors, starts successors with growing pauses, and stops the run if one dies again and again.
 
-How an actor gets its state back is its own business; here only who is started, when, and who is told.
+How an actor is built is in `roles`; how it gets its state back, in the actor; pauses and budget are in `restart_budget`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ __all__ = ["Supervisor"]
 logger = logging.getLogger("perdure")
 
 LOOK_AGAIN_S = 0.02
-"""While somebody waits for the workers: the list of them is the dispatcher's, and changes without a word to the supervisor."""
+"""How often to look while a request waits for the workers: the dispatcher changes their list without a message."""
 
 
 class Supervisor(Actor):
-    """Restarts one for one. What depends on the dead finds out by `Restarted` and starts over by itself."""
+    """Restarts one for one. Actors that depend on a dead one start over when they receive `Restarted`."""
 
     def __init__(self, runtime: Runtime, generation: int) -> None:
         super().__init__(runtime.directory, "supervisor", generation)
@@ -45,13 +45,13 @@ class Supervisor(Actor):
         self.executor = runtime.executor
         self.term = 0
         self.ready = False
-        """The journal has answered `BeginTerm`: what it has on record of a predecessor's facts is known."""
+        """The journal has answered `BeginTerm`: it is known which of a predecessor's events are on record."""
         self.restarts_due: list[tuple[float, str]] = []
         self.waiting: list[Request] = []
-        """Who wants to be told when every handler has all its workers."""
+        """Requests to answer when every handler has all its workers."""
 
     def on_start(self) -> None:
-        """Start whoever is not there: all at first, and those who died while nobody watched."""
+        """Start the actors that are missing: all at first, later those that died while no supervisor ran."""
         for name, role in ROLES.items():
             if name not in self.actors:
                 self.runtime.directory.enter(role(self.runtime, 1))
@@ -63,8 +63,8 @@ class Supervisor(Actor):
             for what in ("actor_deaths", "actor_restarts"):
                 self.health.count(what)
             self._record(ev.ActorRestarted(self.name, "", self.generation - 1))
-            # The predecessor may have died right after it had started somebody, in the middle of telling of that or of the journal.
-            # All of it is told again: twice is harmless.
+            # The predecessor may have died right after it started an actor, before it notified others of that or of the journal.
+            # All notices are sent again: twice is harmless.
             self.directory.tell("dispatcher", Restarted(self.name))
             wants_loop = self.runtime.host.wants_loop or any(pool.needs_loop for pool in self.pools.by_type.values())
             wanted = {
@@ -74,7 +74,7 @@ class Supervisor(Actor):
             }
             for name, needed in wanted.items():
                 if needed:
-                    self._start_if_missing(name, None)  # the word for it may have been in the predecessor's mailbox
+                    self._start_if_missing(name, None)  # the message for it may have been in the predecessor's mailbox
             self.runtime.directory.tell_all(Restarted("timer"))
             self.waiting += self.pending.unanswered(self.name)
             self._journal_up()
@@ -85,7 +85,7 @@ class Supervisor(Actor):
         self.directory.tell("journal", BeginTerm(self.name, self.term))
 
     def patience_s(self) -> float | None:
-        """Wait for the next restart that is due; less while somebody waits for the workers."""
+        """See `Actor.patience_s`: until the next restart is due; less while a request waits for the workers."""
         due_s = max(0.0, self.restarts_due[0][0] - self.executor.monotonic_s()) if self.restarts_due else None
         if not self.waiting:
             return due_s
@@ -96,7 +96,7 @@ class Supervisor(Actor):
         for item in items:
             match item:
                 case _ if stops(item):
-                    self._send_unrecorded()  # with the answer to come, nobody would be here to tell it
+                    self._send_unrecorded()  # when the journal's answer comes, no supervisor is here to send them
                     return False
                 case Down() as down:
                     self._on_death(down)
@@ -112,8 +112,8 @@ class Supervisor(Actor):
                     self._start_if_missing(name, pool)
                 case Request() as request:
                     self.waiting.append(request)
-                case ev.Event() as fact:
-                    self._record(fact)
+                case ev.Event() as event:
+                    self._record(event)
         while self.restarts_due and self.restarts_due[0][0] <= self.executor.monotonic_s():
             self._restart(heappop(self.restarts_due)[1])
         if self.waiting and self._is_staffed():
@@ -128,7 +128,7 @@ class Supervisor(Actor):
         for pool in list(self.pools.by_type.values()):
             workers = dict(pool.workers)
             gone = sum(not self._runs(name) for name in workers)
-            # Who was told to retire may have gone without the dispatcher having heard of it; it will say nothing when it has.
+            # A worker that was to retire may have gone before the dispatcher knows; the dispatcher sends no message when it does.
             retiring = len(pool.retiring)
             if len(workers) - retiring < pool.target or gone > retiring or None in workers.values():
                 return False
@@ -151,7 +151,7 @@ class Supervisor(Actor):
             return
         if any(pending == name for _, pending in self.restarts_due):
             return
-        if isinstance(down.cause, (FolderMoved, LoopClosed)):  # no try brings the folder, or the host's loop, back
+        if isinstance(down.cause, (FolderMoved, LoopClosed)):  # no restart brings the folder, or the host's loop, back
             self.runtime.budget.stop_for_good(f"the system has stopped: {down.cause}", down.cause)
             return
         self.health.count("actor_deaths")
@@ -169,7 +169,7 @@ class Supervisor(Actor):
         if io_error and name == "journal":
             self.health.count("io_errors")
             if pause_s:
-                # It failed again at once: nobody outside should wait for a disk that is full.
+                # It failed again at once: callers outside should not wait for a disk that is full.
                 self.pending.close(down.cause)  # type: ignore[arg-type]
         self.health.deaths[name] = self.health.deaths.get(name, 0) + 1
         if pause_s:
@@ -178,7 +178,7 @@ class Supervisor(Actor):
             self._restart(name)
 
     def _ended(self, down: Down) -> None:
-        """An actor ended in good order; for a worker that means its slot is gone."""
+        """Note that an actor ended in good order; for a worker that means that its slot is gone."""
         self.actors.pop(down.name, None)
         if isinstance(down.actor, Worker):
             self.directory.tell("dispatcher", WorkerDown(down.actor.pool, down.name, restarted=False))
@@ -199,7 +199,7 @@ class Supervisor(Actor):
         self._record(ev.ActorRestarted(name, "", self.health.deaths.get(name, 0)))
 
     def _journal_up(self) -> None:
-        """The log is open again: whoever may have lost facts on the way starts over, with every request that has no answer."""
+        """Have all actors start over with every unanswered request: the log is open again, and may lack their last events."""
         journal = self.actors["journal"]
         if journal.generation == 1:
             return
@@ -212,7 +212,7 @@ class Supervisor(Actor):
         self._enter(ON_DEMAND[name](self.runtime, 1) if pool is None else new_worker(self.runtime, pool, name, 1))
 
     def _enter(self, actor: Actor) -> None:
-        """Start an actor; where the operating system gives no thread for it, try again later."""
+        """Start an actor; if the operating system gives no thread for it, try again later."""
         try:
             self.runtime.directory.enter(actor)
         except (RuntimeError, OSError, MemoryError) as error:
@@ -224,21 +224,21 @@ class Supervisor(Actor):
             logger.log(level, "the %s cannot be started, tried again until it can: %r. Have fewer workers?", actor.name, error)
             heappush(self.restarts_due, (self.executor.monotonic_s() + max(pause_s, LOOK_AGAIN_S), actor.name))
 
-    def _record(self, fact: ev.Event) -> None:
-        """Put a fact about the machinery on record. Nobody waits for it, but it is kept until it is there.
+    def _record(self, event: ev.Event) -> None:
+        """Put an event about actors on record. No request waits for it, but it is kept until it is on record.
 
-        One whose journal dies between writing it and saying so stands twice; one that a failed sync has voided is lost.
+        If the journal dies between writing it and confirming that, it is on record twice; if a failed sync voids it, it is lost.
         """
-        self.health.unrecorded[id(fact)] = fact
+        self.health.unrecorded[id(event)] = event
         if self.ready:
-            self._tell(fact)
+            self._append(event)
 
     def _send_unrecorded(self) -> None:
         if not self.ready:
             self.ready = True
-            for fact in list(self.health.unrecorded.values()):
-                self._tell(fact)
+            for event in list(self.health.unrecorded.values()):
+                self._append(event)
 
-    def _tell(self, fact: ev.Event) -> None:
-        done = OnRecord(self.health.unrecorded, fact)
-        self.directory.tell("journal", Append(self.name, self.term, self.runtime.clock.now_us(), [fact], [done], []))
+    def _append(self, event: ev.Event) -> None:
+        done = OnRecord(self.health.unrecorded, event)
+        self.directory.tell("journal", Append(self.name, self.term, self.runtime.clock.now_us(), [event], [done], []))

@@ -1,6 +1,6 @@
 """The timer: one set of deadlines, one thread that waits for the earliest.
 
-It holds nothing that matters: who asked to be woken asks again when a new timer takes over.
+It holds nothing that is lost with it: actors that wait for a `Wake` ask again when a new timer takes over.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Timer(Actor):
         self.asked: dict[str, int] = {}
 
     def patience_s(self) -> float | None:
-        """Wait for the next deadline, and no longer than until the clock may have moved: it was corrected, or the machine slept."""
+        """See `Actor.patience_s`: until the next deadline, at most `LOOK_S`: the clock may be corrected, or the machine sleep."""
         timeout_s = self.clock.seconds_until(self.deadlines.first[0]) if self.deadlines else None
         return None if timeout_s is None else min(timeout_s, LOOK_S)
 
     def turn(self, items: list[Any]) -> bool:
-        """Take note of what is asked, and wake whose time has come."""
+        """Enter the deadlines that are asked for, and wake the actors whose deadline has passed."""
         for item in items:
             match item:
                 case WakeAt(name=name, at_us=at_us):

@@ -1,6 +1,6 @@
 """What a handler sees of the message it handles, and how it says more than "done" or "failed".
 
-Runs in the handler's thread. Nothing here changes state: it asks the queue, like everybody.
+Runs in the handler's thread. Nothing here changes state: it sends requests to the queue.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["Batch", "BatchItem", "Context", "ContextServices", "Reject", "Retry"
 M = TypeVar("M")
 ANSWER_TIMEOUT_S = 30.0
 COMPLETION_BYTES = 16 << 10
-"""What a completion may take on record beside what its handler publishes and returns: its key's window, its chain."""
+"""Bytes that a completion may take on record beside what its handler publishes and returns: its key's window, its chain."""
 
 
 @public
@@ -53,7 +53,7 @@ class Retry(Exception):
         self.delay = checked_seconds("delay", delay)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return what it is made of again, on its way from a process handler: an exception would give its text alone."""
+        """Return how to make it again, on its way from a process handler: an exception keeps only its text by default."""
         return type(self), (self.delay, *self.args), self.__dict__
 
 
@@ -68,7 +68,7 @@ class Reject(Exception):
 
 @attrs.frozen(eq=False)
 class ContextServices:
-    """What the contexts of one run ask: made once, shared by all of them."""
+    """What the contexts of one run use: made once, shared by all of them."""
 
     publisher: Publisher
     tuning: Tuning
@@ -93,7 +93,7 @@ class Context(msgspec.Struct, eq=False):
     """Of all that is to be published, headers and labels included, and of the completion itself."""
 
     def __repr__(self) -> str:
-        """Say which attempt of which message it is."""
+        """Return the message's id and the attempt."""
         return f"<{type(self).__name__} of {self.id}, attempt {self.attempt}>"
 
     @property
@@ -113,7 +113,7 @@ class Context(msgspec.Struct, eq=False):
 
     @property
     def correlation_id(self) -> str:
-        """What all messages of one chain share; the first message's id, unless its publisher gave another."""
+        """The id that all messages of one chain share: the first message's id, unless its publisher gave another."""
         published = self._delivery.published
         return published.correlation_id or published.id
 
@@ -124,22 +124,22 @@ class Context(msgspec.Struct, eq=False):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What the publisher gave along."""
+        """The headers that the publisher gave."""
         return self._delivery.published.headers or {}
 
     @property
     def cancelled(self) -> bool:
-        """True once the lease is gone (timeout, expiry, shutdown, cancelled): stop working, the outcome will not be taken."""
+        """True once the lease is gone (timeout, expiry, shutdown, cancelled): stop working, the outcome will not count."""
         return self._delivery.lost
 
     def for_child(self) -> dict[str, Any]:
-        """Return what a handler in another process may know of this attempt."""
+        """Return the attributes of this attempt that a handler in another process sees."""
         names = ("id", "attempt", "key", "correlation_id", "causation_id")
         return {**{name: getattr(self, name) for name in names}, "headers": dict(self.headers)}
 
     @shows(PublishOptions, defaults=DEFAULTS)
     def publish(self, message: Any, **options: Unpack[PublishOptions]) -> str:
-        """Publish with this message's completion: both are on record together, or neither is. Gives the new id.
+        """Publish with this message's completion: both are on record together, or neither is. Return the new id.
 
         Takes the options of `System.publish`. The chain is kept: this message's correlation id passes on unless another is
         given, and the new message's causation id is this one's id.
@@ -166,7 +166,7 @@ class Context(msgspec.Struct, eq=False):
         return draft.id
 
     def heartbeat(self, percent: float, note: str = "") -> None:
-        """Tell that the work is alive and how far it is; renews the lease, but moves no timeout.
+        """Record that the work is alive, and how far it is; this renews the lease, but moves no timeout.
 
         Raises:
             ValueError: a percent outside 0 to 100.
@@ -226,12 +226,12 @@ class BatchItem(Context, Generic[M]):
     error: BaseException | None = None
 
     def fail(self, error: BaseException | str, delay: float | None = None) -> None:
-        """Let this message fail and the others complete; it waits as its handler's backoff says, or for `delay` seconds."""
+        """Fail this message; the others complete. It waits as its handler's backoff says, or for `delay` seconds."""
         reason = error if isinstance(error, BaseException) else RuntimeError(error)
         self.error = reason if delay is None else Retry(delay, str(reason))
 
     def reject(self, reason: str) -> None:
-        """Make a dead letter of this message, and let the others complete."""
+        """Make a dead letter of this message; the others complete."""
         self.error = Reject(reason)
 
 

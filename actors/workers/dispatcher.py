@@ -1,6 +1,6 @@
-"""The dispatcher: which handlers exist, how many workers each has, paused or not; opens and closes their flow.
+"""The dispatcher: which handlers exist, how many workers each has, whether it is paused; it opens and closes their subscriptions.
 
-The rules are in `perdure.events.handlers.registry`. It hands out no message: it tells the queue how many may be out (credit).
+The rules are in `perdure.events.handlers.registry`. It hands out no message: it tells the queue how many may be out.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = ["Dispatcher"]
 
 
 class _IgnoredReply:
-    """Reply for what is sent again until it is on record, and then of no interest."""
+    """The reply to a command that is sent again until it is on record, and whose answer is of no interest."""
 
     def resolve(self, value: Any) -> None:
         """See `Reply.resolve`."""
@@ -103,7 +103,7 @@ class Dispatcher(Decider):
         super().begin()
 
     def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
-        """Take the handlers' part, and bring the workers in line with it."""
+        """Take the part of the handlers, and adjust the workers to it."""
         self.state = states.handlers
         for pool in self.pools.by_type.values():
             if pool.type in self.state.handlers:
@@ -179,9 +179,9 @@ class Dispatcher(Decider):
     # --- workers and flow ------------------------------------------------------------------------------------------------
 
     def _apply_options(self, pool: Pool) -> None:
-        """Bring one handler's workers and flow in line with what is on record."""
+        """Adjust one handler's workers and subscription to what is on record."""
         handler = self.state.handlers[pool.type]
-        # Once the system closes, nothing that happens (a death, a backlog) may open a flow again.
+        # Once the system closes, no event (a death, a backlog) may open a subscription again.
         loop = self.host.loop
         shut = self.health.closing or not self.pools.is_open or (loop is not None and pool.needs_loop and loop.is_closed())
         pool.closed = shut or self.quiesce_request is not None or self.state.is_paused(pool.type)
@@ -195,7 +195,7 @@ class Dispatcher(Decider):
             self._give_back_unstarted(pool)
 
     def _adjust_workers(self, pool: Pool) -> None:
-        """Hire who is missing, let go who is too many."""
+        """Start workers that are missing, retire those that are too many."""
         staying = len(pool.workers) - len(pool.retiring)
         free = (name for i in range(1_000_000) if (name := f"worker:{pool.type}:{i}") not in pool.workers)
         for _ in range(pool.target - staying):
@@ -203,14 +203,14 @@ class Dispatcher(Decider):
             pool.workers[name] = None
             self.directory.tell("supervisor", StartWorker(name, pool))
         for name, token in list(pool.workers.items()):
-            if token is None:  # hired, and perhaps forgotten with a supervisor that died
+            if token is None:  # asked for, and perhaps lost with a supervisor that died
                 self.directory.tell("supervisor", StartWorker(name, pool))
         for _ in range(staying - pool.target):
             pool.retiring.append(Retire())
             pool.inbox.put(pool.retiring[-1])
 
     def _subscribe(self, pool: Pool) -> None:
-        """Tell the queue how much may be out with this handler's workers."""
+        """Tell the queue how many deliveries may be out with this handler's workers."""
         tuning, handler = self.tuning, pool.handler
         slots = pool.target * max(1, handler.batch_size)
         may_be_out = 0
@@ -232,7 +232,7 @@ class Dispatcher(Decider):
         """Give an elastic handler more workers."""
         handler = self.state.handlers.get(pool.type)
         if handler is None:
-            return  # that it is there was lost with its frame, and will be told again
+            return  # its registration was lost with its frame, and comes again
         self.quiet_time.restart(now_us)
         self._adapt(pool, elasticity.grown(handler.parallelism, ready))
         self.wake_by(self.quiet_time.over_us)
@@ -260,7 +260,7 @@ class Dispatcher(Decider):
             self._apply_options(pool)
 
     def _cancel_running(self, message: StopHandler) -> None:
-        """End a handler whose message was cancelled: `ctx` tells it; a coroutine is cancelled, a process killed after a grace."""
+        """Stop a handler whose message was cancelled: `ctx` says so, a coroutine is cancelled, a process killed after a grace."""
         pool = self.pools.by_type.get(message.type)
         delivery = None if pool is None else pool.open.get(message.attempt_ref[0])
         if pool is None or delivery is None or delivery.attempt_ref != message.attempt_ref or delivery.outcome is not None:
@@ -269,7 +269,7 @@ class Dispatcher(Decider):
             delivery.stop(CANCEL_GRACE_S)
 
     def _give_back_unstarted(self, pool: Pool) -> None:
-        """Give back what is out and not started."""
+        """Give back deliveries that are out and not started."""
         back = [d for d in list(pool.open.values()) if not d.claim and d.claimed_by(self.token)]
         for delivery in back:
             delivery.outcome = Release(*delivery.attempt_ref, "not started when its handler was stopped")
@@ -277,7 +277,7 @@ class Dispatcher(Decider):
             self.reporter.report(pool, back)
 
     def _worker_down(self, message: WorkerDown) -> None:
-        """A worker is dead: settle what was its own, let others take what it may have taken and not claimed."""
+        """Clean up after a dead worker."""
         pool = message.pool
         if not message.restarted:
             gone = pool.workers.pop(message.name, None)
@@ -285,11 +285,11 @@ class Dispatcher(Decider):
         self._after_a_death(pool)
 
     def _after_a_death(self, pool: Pool) -> None:
-        """Some worker may have died: settle what was its own, hand out again what it may have taken, see to its successor."""
+        """Clean up after workers that may be dead: settle what they claimed, put back what they may have taken, start others."""
         self._settle_dead(pool)
         for delivery in list(pool.open.values()):
             if not delivery.claim:
-                pool.inbox.put(delivery)  # where it lies there already, the claim sorts it out
+                pool.inbox.put(delivery)  # if it lies there already, the claim keeps it from being handled twice
         living = {id(token) for token in pool.workers.values()}
         for retire in pool.retiring:
             if id(retire.owner) not in living:
@@ -298,7 +298,7 @@ class Dispatcher(Decider):
         self._adjust_workers(pool)
 
     def _settle_dead(self, pool: Pool) -> None:
-        """Settle what the dead had claimed: report what was finished, take back what was begun, return what was not."""
+        """Settle what dead workers had claimed: report what they finished, expire what they began, release what they did not."""
         living = {id(token) for token in pool.workers.values()} | {id(self.token)}
         settled = []
         for delivery in list(pool.open.values()):
@@ -320,7 +320,7 @@ class Dispatcher(Decider):
     # --- time ------------------------------------------------------------------------------------------------------------
 
     def _overdue(self, number: int, ident: str, attempt: int, until_us: int, now_us: int) -> None:
-        """Say what the queue cannot know of a lease that ran out: whether its handler has started, and when."""
+        """Decide what becomes of a lease that ran out: the queue does not know whether its handler has started, and when."""
         pending = self.pending
         for pool in self.pools.by_type.values():
             delivery = pool.open.get(number)
@@ -334,7 +334,7 @@ class Dispatcher(Decider):
     def _overdue_delivery(self, pool: Pool, delivery: WorkerDelivery, until_us: int, now_us: int) -> None:
         attempt_ref = delivery.attempt_ref
         if delivery.outcome is not None:
-            return  # it has ended; the word is on its way
+            return  # it has ended; its report is on its way
         if delivery.claimed_by(self.token):
             delivery.outcome = Release(*attempt_ref, "not started in time")
             self.reporter.report(pool, [delivery])
@@ -353,10 +353,10 @@ class Dispatcher(Decider):
         delivery.lost = True
         self.pending.send("queue", Outcomes([outcome]), _IgnoredReply(), from_outside=False)
         if verdict is End.TIMED_OUT:
-            interrupt(delivery)  # after that is on its way: how the handler ends now is not what its attempt has failed of
+            interrupt(delivery)  # after the report: how the handler ends now is not what its attempt failed of
 
     def _finish_quiesce(self, now_us: int) -> None:
-        """Answer who waits until what is out has ended, on record; at the end of the grace period, give back what still runs."""
+        """Answer `Quiesce` once every outcome is on record; at the end of the grace period, give back what still runs."""
         if self.quiesce_request is None:
             return
         pools = self.pools.by_type.values()
@@ -364,17 +364,17 @@ class Dispatcher(Decider):
             return
         if self.given_back is None:
             self.given_back = self._give_back_running()
-        # What has ended must be on record: a queue that is only recalling its state drops what lies in its mailbox when it goes.
+        # Outcomes must be on record: a queue that is still folding its state drops what lies in its mailbox when it stops.
         if any(d.outcome is not None and not d.lost for pool in pools for d in list(pool.open.values())):
             return
         request, self.quiesce_request = self.quiesce_request, None
         self.synced.append(Settle(self.pending, request, self.given_back))
 
     def _give_back_running(self) -> int:
-        """The grace period is over, or nothing is out: give back what still runs, tell what has ended; gives how many still ran."""
+        """Give back what still runs at the end of the grace period, report what has ended; return how many still ran."""
         pools = self.pools.by_type.values()
         for pool in pools:
-            self._give_back_unstarted(pool)  # what came since its flow was closed, and finds its workers busy
+            self._give_back_unstarted(pool)  # deliveries that came after the subscription was closed, to busy workers
         running = [(pool, d) for pool in pools for d in pool.running()]
         for pool, delivery in running:
             delivery.lost = True
@@ -383,7 +383,7 @@ class Dispatcher(Decider):
             interrupt(delivery)
             pool.confirmed([delivery])
         for pool in pools:
-            # Who ended these may be busy with what was just given back, and tell nobody any more.
+            # The workers that ended these may be busy with what was just given back, and report nothing any more.
             if ended := [d for d in list(pool.open.values()) if d.outcome is not None and not d.lost]:
                 self.reporter.report(pool, ended)
         return len(running)

@@ -1,6 +1,6 @@
 """The pools of all handlers of one run, by message type: `HandlerPools`.
 
-It outlives every actor. What one pool is, is in `pool`; who runs with how many workers is decided in `dispatcher`.
+It outlives every actor. One pool is described in `pool`; how many workers it has is decided in `dispatcher`.
 """
 
 from __future__ import annotations

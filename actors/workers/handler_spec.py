@@ -1,6 +1,6 @@
-"""What the host said about one handler: which function, how it runs, how many at once, how long, how often.
+"""The options of one handler: which function, how it runs, how many at once, how long, how often.
 
-Only data; registering it is the dispatcher's business, running it the worker's.
+Only data. The dispatcher registers it, workers run it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class HandlerSpec:
 
     type: str
     call: Callable[[Any, Any], Any]
-    """Takes the message and its context; for batches a `Batch` alone. Gives a coroutine where `kind` is `async`."""
+    """Takes the message and its context; for batches a `Batch` alone. Returns a coroutine if `kind` is `async`."""
     label: str = ""
     """What the host gave, for people: its module and qualified name."""
     function: Callable[[Any, Any], Any] | None = None
@@ -67,7 +67,7 @@ class HandlerSpec:
     dedup: str
     dedup_window_s: float | None = None
     key_parallelism: int | None = None
-    """As `dedup`, only for the record here: these are told to the queue with each message that has a key."""
+    """As `dedup`, only for the record here: each message with a key brings them to the queue."""
     rate_per_s: float = 0.0
     """Deliveries a second; 0: no limit."""
     batch_size: int = 0
@@ -108,12 +108,12 @@ class HandlerSpec:
         return max(1, math.ceil(self.rate_per_s * BURST_S))
 
     def changed(self, changes: Mapping[str, Any]) -> HandlerSpec:
-        """Return it with options changed by an operator."""
+        """Return this handler with options that an operator changed."""
         known = {name: value for name, value in changes.items() if name in CHANGEABLE}
         return attrs.evolve(self, **known) if known else self
 
-    def fact(self) -> HandlerRegistered:
-        """Return it as the dispatcher puts it on record."""
+    def registration(self) -> HandlerRegistered:
+        """Return the event of its registration."""
         more = {
             "kind": self.kind if self.kind != "thread" else None,
             "retry_on": [kind.__qualname__ for kind in self.retry_on],

@@ -1,6 +1,6 @@
-"""How the end of an attempt is put into words for the queue: failed with what, tried again when, or never.
+"""The description of a failed attempt for the queue: the exception, and when to try again, or that it is final.
 
-Whether a message is tried again is the queue's rule; what its handler's policy says of an exception is told here.
+Whether a message is tried again is a rule of the queue; what its handler's options say about an exception is applied here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the workers of one handler share: their mailbox, and what is out with them.
+"""What the workers of one handler share: their mailbox, and the deliveries that are out with them.
 
-It outlives the actors that use it, so every step is a single atomic operation of a dict: whoever dies between two of them
+It outlives the actors that use it, so every step is a single atomic operation of a dict: an actor that dies between two of them
 leaves a state from which the dispatcher can tell what happened.
 """
 
@@ -31,29 +31,29 @@ if TYPE_CHECKING:
 __all__ = ["DONE", "Pool", "Rate", "Retire", "RunTimes", "WorkerDelivery"]
 
 SLACK = 64
-"""What may lie in a mailbox that was withdrawn, beyond as much as is out."""
+"""Withdrawn deliveries that may lie in a mailbox, beyond twice as many as are out."""
 
 DONE: Any = type("Done", (), {"__repr__": lambda _: "DONE"})()
-"""The outcome of a plain message that was handled, and published nothing: there is nothing more to say."""
+"""The outcome of a plain message whose handler returned and published nothing."""
 
 
 CHECK_AGAIN: Any = type("LookUp", (), {"__repr__": lambda _: "CHECK_AGAIN"})()
-"""Means nothing to the worker that finds it in its mailbox, but that it looks there."""
+"""An item that only makes a worker check its pool."""
 
 
 class Claimed(msgspec.Struct, eq=False, kw_only=True):
-    """What lies in a pool's mailbox for one of its workers; may be put there again, where one may have died with it."""
+    """An item of a pool's mailbox for one of its workers; it is put there again if a worker may have died with it."""
 
     claim: dict[int, object] = {}
-    """Whose it is, under key 0: the first to set it has it."""
+    """The token of the worker that has it, under key 0: the first to set it."""
 
     def claimed_by(self, token: object) -> bool:
-        """Claim it; True for the first who tries."""
+        """Claim it for a worker's token; return whether that worker has it."""
         return self.claim.setdefault(0, token) is token
 
     @property
     def owner(self) -> object | None:
-        """Who claimed it."""
+        """The token that it is claimed with; None: it is not claimed."""
         return self.claim.get(0)
 
 
@@ -68,24 +68,24 @@ class WorkerDelivery(Claimed, eq=False):
     lease: Leased | LeaseBatch
     payload: bytes
     record: ev.Published | None = None
-    """How it was published; of plain messages it is made up when asked for."""
+    """How it was published; for plain messages it is made when needed."""
     failures: list[FailureNote] | None = None
     outcome: Any = None
     started_us: int = 0
     extended_until_us: int = 0
     """If not 0, the holder asked for more time than its handler's usual."""
     lost: bool = False
-    """The lease is gone; what the handler still does will not count."""
+    """The lease is gone; the handler's outcome will not count."""
     guard: threading.Lock | None = None
-    """Held while the handler must not be interrupted, for handlers that can be."""
+    """For handlers that can be interrupted: held while this one must not be."""
     thread_id: int = 0
     stop: Callable[[float], None] | None = None
     """Ends the handler call under way, for those that run elsewhere than in the worker's thread: after so many seconds where it
-    can be told first, so that it may end by itself."""
+    can see that first, so that it may end by itself."""
 
     @classmethod
     def of(cls, message: Message, lease: Leased) -> WorkerDelivery:
-        """Make the delivery of a message that is no plain one."""
+        """Return the delivery of a message that is not plain."""
         return cls(message.number, lease, message.published.payload, message.published, message.failures)
 
     @property
@@ -111,16 +111,16 @@ class WorkerDelivery(Claimed, eq=False):
 
     @property
     def attempt_ref(self) -> tuple[int, str, int]:
-        """Number, id and attempt: what a report of it begins with."""
+        """Number, id and attempt: the first fields of each report on it."""
         return self.number, self.id, self.lease.attempt
 
     @property
     def report(self) -> Any:
-        """Its outcome, as the queue is told it one by one."""
+        """Its outcome as a command of its own for the queue."""
         return Done(*self.attempt_ref) if self.outcome is DONE else self.outcome
 
     def leased(self) -> Leased:
-        """Return the fact that it was handed out."""
+        """Return the event of its lease."""
         lease = self.lease
         return lease.leased(self.number) if isinstance(lease, LeaseBatch) else lease
 
@@ -177,7 +177,7 @@ class Rate:
 
 
 class Pool:
-    """The workers of one handler, as seen by those who feed and watch them."""
+    """The workers of one handler and their deliveries, as queue, dispatcher and workers see them."""
 
     def __init__(self, handler: HandlerSpec) -> None:
         self.registered = handler
@@ -219,7 +219,7 @@ class Pool:
         return self.awaits or self.handler.kind == "async"
 
     def deliver(self, deliveries: list[WorkerDelivery]) -> None:
-        """Let the workers have these. Runs in the journal's thread, once their leases are written."""
+        """Put deliveries into the workers' mailbox. Runs in the journal's thread, once their leases are written."""
         put = self.inbox.put
         if self.inbox.qsize() > 2 * len(self.open) + SLACK:
             self._tidy()
@@ -234,17 +234,17 @@ class Pool:
             known = self.open.get(delivery.number)
             if known is not None:
                 if known.lease is delivery.lease or (known.attempt_ref == delivery.attempt_ref and not known.lost):
-                    continue  # told twice
+                    continue  # it came twice
                 self.revoke(known)
             self.open[delivery.number] = delivery
             put(delivery)
         self.inbox.notify()
 
     def _tidy(self) -> None:
-        """Let go what was withdrawn before a worker took it: behind handlers that take long it would pile up.
+        """Remove deliveries that were withdrawn before a worker took them: behind slow handlers they would pile up.
 
-        Only by who puts deliveries there, so that their order stays. Who dies in between has taken out what only the dispatcher
-        puts there again, see `Dispatcher.term_begun`.
+        Called only by the thread that puts deliveries there, so that their order stays. If it dies in between, it has removed items
+        that only the dispatcher puts there again; see `Dispatcher.term_begun`.
         """
         still = []
         with contextlib.suppress(Empty):
@@ -256,7 +256,7 @@ class Pool:
             self.inbox.put(item)
 
     def end_waits(self) -> None:
-        """Have workers that wait for more messages of a batch look up: the pool may have been closed."""
+        """Wake workers that wait for more messages of a batch: the pool may have been closed."""
         if self.handler.batch_size:
             for _ in self.workers:
                 self.inbox.put(CHECK_AGAIN)
@@ -268,7 +268,7 @@ class Pool:
         return known is not None and known.attempt_ref == delivery.attempt_ref
 
     def revoke(self, delivery: WorkerDelivery) -> bool:
-        """Take back a delivery whose lease is over: who runs it sees that, and who does not is not to begin; True in that case."""
+        """Revoke a delivery whose lease is over: a running handler sees it; return True if none has begun, and none will."""
         delivery.lost = True
         unstarted = delivery.claimed_by(self)
         if unstarted:
@@ -284,7 +284,7 @@ class Pool:
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything that is out has no outcome on record yet."""
+        """Whether any delivery that is out has no outcome on record yet."""
         return any(not delivery.lost for delivery in list(self.open.values()))
 
     def running(self) -> list[WorkerDelivery]:

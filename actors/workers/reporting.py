@@ -1,6 +1,6 @@
 """Reporting: the outcomes of finished deliveries on their way to the queue.
 
-Who finished them, a worker or the dispatcher in its place, and when it tells, is theirs to say; what follows is the queue's.
+When to report is up to the worker, or to the dispatcher in its place; what follows is decided by the queue.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which workers wait for the result of which message type: a wait that no worker is left to end is refused at once.
 
-Only waits of handlers are here; who answers whom, and what a result is, is the queue's business.
+Only waits of handlers are here; requests that wait for a result are in `actors/requests/result_waiters.py`.
 """
 
 from __future__ import annotations

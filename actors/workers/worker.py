@@ -1,6 +1,6 @@
-"""A worker: one running slot of one handler. Takes deliveries, has the handler called, reports what became of them.
+"""A worker: one slot of one handler. It takes deliveries, calls the handler, and reports the outcomes.
 
-How a handler is called, and stopped, is in `calling`. When to hand out what is the queue's business.
+How a handler is called, and stopped, is in `actors/execution/invocation.py`. Which delivery comes next is decided by the queue.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 __all__ = ["Worker", "WorkerServices"]
 
 SHORT_US = 100.0
-"""Of handlers that take less than this, the wait of only every eighth message is measured."""
+"""Handlers that take less than this (microseconds) are short: only every eighth of their messages is measured."""
 REPORT_MAX = 256
 """Outcomes reported at once."""
 LINGER_S = 0.001
-"""How long plain completions of a short handler wait for company when there is nothing else to do."""
+"""Seconds that plain completions of a short handler wait for others, to be reported together, when nothing else is to do."""
 REPORT_AFTER_S = 0.002
-"""An outcome waits no longer than this (plus the handler call under way) for company."""
+"""Seconds, plus the handler call under way, that an outcome waits at most to be reported with others."""
 
 
 @attrs.frozen(eq=False)
@@ -55,7 +55,7 @@ class WorkerServices:
 
 
 class Worker(Actor):
-    """Shares its mailbox with the other workers of its handler, so that none waits while another has work to spare."""
+    """Shares its mailbox with the other workers of its handler, so that none is idle while messages wait behind a slow one."""
 
     runs_handlers = runs_host_code = True
 
@@ -80,14 +80,14 @@ class Worker(Actor):
         self.urgent = False
         """One of them may be waited for: it published, or failed, or its result is asked for."""
         self.reported_us = 0.0
-        """How long a handler call takes, as the dispatcher was told last."""
+        """How long a handler call takes, as last reported to the dispatcher."""
         self.looked_us = 0
         """The time when the clock was read last."""
         self.load: Callable[[bytes], Any] | None = None
         self.loads_for: HandlerSpec | None = None
         """The handler with which the loader was asked for."""
         self.simple: HandlerSpec | None = None
-        """The same, if it is of the simple kind."""
+        """The same, if it is a simple one."""
         pool.workers[name] = self.token
 
     def kill(self) -> None:
@@ -102,7 +102,7 @@ class Worker(Actor):
         self._refresh()  # here, where an error is the death of this worker alone
 
     def receive(self) -> list[Any]:
-        """Wait for one item, as the others in the mailbox are for any worker; for a moment only while completions linger."""
+        """Wait for one item, as others in the shared mailbox are for any worker; wait only a moment while completions linger."""
         patience_s = self.patience_s()
         if patience_s is None:
             return [self.pool.inbox.get()]
@@ -168,7 +168,7 @@ class Worker(Actor):
         return self.simple
 
     def _report(self) -> None:
-        """Tell the queue what became of what was handled, and the dispatcher how fast it goes."""
+        """Report the outcomes to the queue, and how long a handler call takes to the dispatcher."""
         pool = self.pool
         if self.finished:
             finished, self.finished = self.finished, []
@@ -329,10 +329,10 @@ class Worker(Actor):
             except Empty:
                 break
             if type(item) is WorkerDelivery:
-                # After a death near by it may lie there twice, and its second copy is this worker's own already.
+                # After the death of another worker it may lie there twice, and this worker may have claimed it already.
                 if not item.claim and item.claimed_by(self.token) and item.outcome is None:
                     batch.append(item)
             elif type(item) is Retire and not item.claim:
-                inbox.put(item)  # for whoever is free next, perhaps this one
+                inbox.put(item)  # for the worker that is free next, perhaps this one
                 break
         return batch

@@ -172,7 +172,7 @@ class Engine:
         report = self.ask("queue", Report())  # before there is anybody to hand out to: what waits is what was recovered
         self._open(given_up)
         for spec in specs.values():
-            self.ask("dispatcher", handler_rules.Register(spec.fact()))
+            self.ask("dispatcher", handler_rules.Register(spec.registration()))
         self.ask("supervisor", WhenStaffed())
         if schedules:
             runtime.directory.tell("supervisor", StartActor("scheduler"))
@@ -231,7 +231,7 @@ class Engine:
         pool = self.runtime.pools.add(Pool(spec))
         before, pool.registered = pool.registered, spec  # another, where it takes the place of one that runs
         try:
-            self.ask("dispatcher", handler_rules.Register(spec.fact()))
+            self.ask("dispatcher", handler_rules.Register(spec.registration()))
         except BaseException:
             pool.registered = before
             raise

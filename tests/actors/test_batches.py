@@ -1,4 +1,4 @@
-"""A batch holds each message once, even where its delivery lies in the mailbox twice, as after the death of a worker near by."""
+"""A batch holds each message once, even if its delivery lies in the mailbox twice, as after the death of another worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one pass decides is bounded, in events and in all the bytes that they carry: no folder is left that no start can open.
+"""One pass decides a bounded number of events and of the bytes that they carry: every folder can be opened at the next start.
 
 How events are measured is in tests/events/test_commit_size, what falls due at one instant in test_deadlines_at_once.
 """
@@ -59,7 +59,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def batches(system: SimulatedSystem, after: int = 0) -> list[list[ev.Event]]:
-    """Give what each append has put on record."""
+    """Return the events of each append."""
     found: list[list[ev.Event]] = []
     for frame in system._store.frames():
         found += [events for _, events in decode(frame.body, frame.count)]
@@ -71,8 +71,8 @@ def check(found: list[list[ev.Event]], atom: int) -> None:
     assert max(map(len, found)) < PASS_EVENTS + atom, Counter(map(len, found))
 
 
-def test_all_that_expires_at_one_instant() -> None:
-    """Messages whose results are kept, more than may be: the bound on results holds, everyone who waits hears of the end."""
+def test_many_messages_that_expire_at_one_instant() -> None:
+    """Messages whose results are kept, more than may be: the bound on results holds, and every wait is answered."""
     options = perdure.Options(results_max=20)
     system = SimulatedSystem(options=options)
     with system:
@@ -89,7 +89,7 @@ def test_all_that_expires_at_one_instant() -> None:
     assert not system.executor.crashes
 
 
-def test_all_that_wakes_at_one_instant_comes_out_in_order() -> None:
+def test_many_messages_that_wake_at_one_instant_come_in_order() -> None:
     handled: list[int] = []
     system = SimulatedSystem()
     system.handler(Job, parallelism=1)(lambda job: handled.append(job.number))
@@ -147,7 +147,7 @@ def test_batch_that_fails_with_long_texts(monkeypatch: pytest.MonkeyPatch) -> No
     assert not system.executor.crashes
 
 
-def test_what_was_out_is_taken_back_in_parts_whoever_dies_in_between() -> None:
+def test_leases_are_taken_back_in_parts_whatever_dies_in_between() -> None:
     disk = MemoryDisk()
     system = SimulatedSystem(disk=disk)
     system.start()
@@ -246,7 +246,7 @@ def test_what_the_queue_cannot_commit_is_refused_and_nothing_of_it_done(monkeypa
     assert not system.executor.crashes
 
 
-def test_handler_that_publishes_more_than_a_commit_takes_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_handler_that_publishes_more_than_a_commit_takes_gets_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commit_size, "COMMIT_BYTES_MAX", 19_000)
     raised: list[str] = []
     system = SimulatedSystem()
@@ -374,18 +374,18 @@ def test_outcomes_are_still_one_request_each() -> None:
     """Cut in parts, they are answered once, with the last part."""
     system = SimulatedSystem()
     system.handler(Job, parallelism=8, retries=0)(lambda job: 1 / 0)
-    told: list[Any] = []
+    sent: list[Any] = []
     with system:
         system.publish_many([Job(n) for n in range(60)])
         tell = system.runtime.directory.tell
 
         def listening(name: str, message: Any) -> None:
             if isinstance(message, Append):
-                told.extend(e for e in message.written if isinstance(e, Settle) and isinstance(e.request.command, Outcomes))
+                sent.extend(e for e in message.written if isinstance(e, Settle) and isinstance(e.request.command, Outcomes))
             tell(name, message)
 
         system.runtime.directory.tell = listening  # type: ignore[method-assign]
         system.advance(5.0)
         assert system.admin.metrics().dead_letters == 60
-    keys = [effect.request.key for effect in told]
+    keys = [effect.request.key for effect in sent]
     assert len(keys) == len(set(keys))

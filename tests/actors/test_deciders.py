@@ -1,4 +1,4 @@
-"""How a decider begins a term: it folds the log once, whatever it is told twice, and loses nothing that came before."""
+"""How a decider begins a term: it folds the log once, whatever comes twice, and loses nothing that came before."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def decider() -> Counting:
     return actor
 
 
-def test_answer_of_the_journal_that_is_told_twice_begins_one_term() -> None:
+def test_an_answer_of_the_journal_that_comes_twice_begins_one_term() -> None:
     """Found by swarm seed 103843 of the simulation: what was reconciled with the log was on record twice."""
     actor = decider()
     actor.on_batch(["before"])
@@ -51,23 +51,23 @@ def test_answer_to_an_earlier_term_is_none() -> None:
     assert not actor.ready
 
 
-def test_a_term_takes_up_what_has_no_answer_in_the_order_in_which_it_was_made() -> None:
-    """One that its predecessor was told comes before those that it is told itself, and each once."""
+def test_a_term_takes_up_unanswered_requests_in_the_order_in_which_they_were_made() -> None:
+    """A request that its predecessor received comes before those that it receives itself, and each once."""
     actor = decider()
     pending = actor.pending
     first = pending.send("counting", "command 0", Answer())
-    actor.begin()  # as a successor's does, once it is there to be told
+    actor.begin()  # as a successor's does, once it is entered
     second, answered = (pending.send("counting", f"command {n}", Answer()) for n in (1, 2))
     other = pending.send("another", "command", Answer())
     pending.settle(answered, None)
-    actor.on_batch([second, "fact", answered])
+    actor.on_batch([second, "event", answered])
     actor.on_batch([TermBegun(1, 7)])
-    assert actor.handled == ["fact", first, second]
+    assert actor.handled == ["event", first, second]
     assert (first.times, second.times, other.times) == (2, 2, 1)
 
 
-def test_what_is_still_to_come_from_the_mailbox_waits_its_turn() -> None:
-    """Ahead of it there may lie the notice of what was committed before it was made."""
+def test_requests_still_in_the_mailbox_wait_their_turn() -> None:
+    """A notice of what was committed before the request was made may lie ahead of it."""
     actor = decider()
     early = actor.pending.send("counting", "made before it had read the log", Answer())
     late = actor.pending.send("counting", "made meanwhile", Answer())

@@ -1,4 +1,4 @@
-"""What a journal takes in, beside the log itself: whose word counts, and what is refused when frames are void.
+"""What a journal takes in, beside the log itself: whose appends count, and which requests are refused when frames are void.
 
 Whole systems, whose disks fail, are in `test_supervision` and tests/chaos.
 """
@@ -29,7 +29,7 @@ class Ground:
     """The parts of a runtime that a journal takes; keeps the messages that it sends."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, Any]] = []
+        self.sent: list[tuple[str, Any]] = []
         self.pending = PendingRequests(self.tell)
         self.store = MemoryStore()
         self.store.open()
@@ -37,7 +37,7 @@ class Ground:
         self.log = LogState(self.store, cast("Any", tuning))
 
     def tell(self, name: str, message: Any) -> None:
-        self.told.append((name, message))
+        self.sent.append((name, message))
 
     def terminated(self, actor: Actor, cause: BaseException | None) -> None:
         """No actor runs here."""
@@ -58,10 +58,10 @@ def test_a_term_that_began_before_the_log_was_open_is_over() -> None:
     assert ground.store.last_seq == 0
     journal.on_batch([BeginTerm("queue", 3), Append("queue", 3, 0, [ev.Stopped("late")], [], [])])
     assert ground.store.last_seq == 1
-    assert [(told.term, told.seq) for _, told in ground.told if isinstance(told, TermBegun)] == [(3, 0)]
+    assert [(sent.term, sent.seq) for _, sent in ground.sent if isinstance(sent, TermBegun)] == [(3, 0)]
 
 
-def test_what_is_voided_twice_is_refused_before_anything_is_taken_in() -> None:
+def test_a_request_that_is_voided_twice_is_refused_before_any_append_is_taken() -> None:
     ground = Ground()
     answers = [Answer(), Answer()]
     once, twice = (ground.pending.send("queue", "command", answer) for answer in answers)

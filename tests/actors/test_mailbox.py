@@ -1,4 +1,4 @@
-"""A mailbox that several actors share: who waits in it for a time gets what comes, or is told that nothing did."""
+"""A mailbox that several actors share: an actor that waits for a time gets an item that comes, or learns that none did."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from perdure.actors.core.mailbox import Mailbox
 
 
-def test_what_is_there_is_taken_at_once() -> None:
+def test_an_item_that_is_there_is_taken_at_once() -> None:
     mailbox = Mailbox()
     mailbox.put("a")
     assert mailbox.within(0.0) == "a"
@@ -19,7 +19,7 @@ def test_what_is_there_is_taken_at_once() -> None:
         mailbox.within(0.001)
 
 
-def test_who_waits_is_woken_by_the_bell() -> None:
+def test_a_waiting_thread_is_woken_by_notify() -> None:
     mailbox = Mailbox()
     found: list[object] = []
     waits = threading.Thread(target=lambda: found.append(mailbox.within(30.0)))
@@ -32,7 +32,7 @@ def test_who_waits_is_woken_by_the_bell() -> None:
     assert time.monotonic() - began_s < 15.0
 
 
-def test_nobody_waits_for_ever_where_another_takes_what_woke_him() -> None:
+def test_no_thread_waits_for_ever_if_another_takes_the_item_that_woke_it() -> None:
     """Found by a hang of workers: `SimpleQueue.get(timeout=...)` of CPython 3.11 does, once its time is over by then."""
     mailbox = Mailbox()
     stop = threading.Event()

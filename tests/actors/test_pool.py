@@ -1,4 +1,4 @@
-"""What a handler's workers are given: each delivery once, and none whose lease is over."""
+"""A handler's workers get each delivery once, and none whose lease is over."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def given(*leases: ev.Leased, lost: bool = False) -> tuple[Pool, list[WorkerDeli
     return pool, deliveries
 
 
-def test_delivery_that_is_told_twice_counts_once() -> None:
+def test_a_delivery_that_comes_twice_counts_once() -> None:
     once = lease(1)
     pool, (first, _) = given(once, lease(1))
     assert pool.open[1] is first
@@ -34,7 +34,7 @@ def test_delivery_that_is_told_twice_counts_once() -> None:
     assert pool.inbox.qsize() == 1
 
 
-def test_delivery_of_another_message_with_the_same_number_is_not_the_same_told_twice() -> None:
+def test_a_delivery_of_another_message_with_the_same_number_is_another_one() -> None:
     """Found by seed 6000006564 of the simulation: numbers are given anew where the frames that gave them were voided."""
     pool = Pool(cast("Any", SimpleNamespace(type="t")))
     before, after = (WorkerDelivery(1, lease(1), b"", ev.Published(1, ident, "t", b"")) for ident in ("a", "b"))
@@ -53,7 +53,7 @@ def test_lease_that_was_given_back_is_another_one() -> None:
     assert pool.open[1] is second
 
 
-def test_whose_lease_is_over_sees_it_or_does_not_begin() -> None:
+def test_a_delivery_whose_lease_is_over_sees_it_or_does_not_begin() -> None:
     pool, (first, second) = given(lease(1), lease(2))
     assert pool.open[1] is second
     assert first.lost
@@ -61,7 +61,7 @@ def test_whose_lease_is_over_sees_it_or_does_not_begin() -> None:
     assert second.claimed_by(WORKER)
 
 
-def test_what_is_withdrawn_does_not_pile_up_behind_a_handler_that_never_ends() -> None:
+def test_withdrawn_deliveries_do_not_pile_up_behind_a_handler_that_never_ends() -> None:
     pool = Pool(cast("Any", SimpleNamespace(type="t")))
     made = [WorkerDelivery(n, ev.Leased(n, 1, 0, 5), b"", ev.Published(n, f"id{n}", "t", b"")) for n in range(1, 2_001)]
     pool.deliver(made[:3])

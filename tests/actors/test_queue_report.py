@@ -1,4 +1,4 @@
-"""What the queue reports costs what there is to tell, not what is out; who has told how far it is, is known after a restart too."""
+"""The cost of a report depends on the messages with a heartbeat, not on all leased ones; progress is known after a restart too."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Unread(dict[Any, Any]):
     items = __iter__ = values
 
 
-def test_a_report_looks_only_at_what_has_told() -> None:
+def test_a_report_looks_only_at_messages_with_a_heartbeat() -> None:
     with SimulatedSystem() as system:
         system.publish_many([Job(n) for n in range(9)])
         deliveries = [system.checkout(Job) for _ in range(9)]
@@ -48,7 +48,7 @@ def test_a_report_looks_only_at_what_has_told() -> None:
 
 
 @pytest.mark.parametrize("how", ["ack", "requeue", "reject"])
-def test_what_is_no_longer_out_has_told_nothing(how: str) -> None:
+def test_a_message_that_is_no_longer_leased_has_no_progress(how: str) -> None:
     with SimulatedSystem(options=perdure.Options(retries=3)) as system:
         system.publish(Job(1))
         delivery = system.checkout(Job)

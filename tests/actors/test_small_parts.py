@@ -1,4 +1,4 @@
-"""The parts that actors are made of: mailbox, clock and desk, each by itself.
+"""The parts that actors are made of: mailbox, clock and pending requests, each by itself.
 
 Whole systems are in `test_supervision`.
 """
@@ -46,11 +46,11 @@ def test_the_system_clock_never_goes_back() -> None:
 
 
 def test_a_request_is_there_for_successors_until_it_is_answered_once() -> None:
-    told: list[tuple[str, Any]] = []
-    pending = PendingRequests(lambda name, request: told.append((name, request)))
+    sent: list[tuple[str, Any]] = []
+    pending = PendingRequests(lambda name, request: sent.append((name, request)))
     answer = Answer()
     request = pending.send("queue", "command", answer)
-    assert told == [("queue", request)]
+    assert sent == [("queue", request)]
     assert pending.unanswered("journal") == []
     assert pending.unanswered("queue") == [request]
     assert request.times == 2
@@ -60,7 +60,7 @@ def test_a_request_is_there_for_successors_until_it_is_answered_once() -> None:
     assert pending.unanswered("queue") == []
 
 
-def test_a_closed_desk_refuses_those_outside_but_not_those_in_doubt() -> None:
+def test_closed_pending_requests_refuse_those_from_outside_but_not_those_in_doubt() -> None:
     pending = PendingRequests(lambda name, request: None)
     plain, doubtful = Answer(), Answer()
     pending.send("queue", 1, plain)

@@ -1,4 +1,4 @@
-"""Deaths that nobody asked for: disks that fail for a while or for ever, snapshots that fail, handlers that raise anything.
+"""Unwanted deaths: disks that fail for a while or for ever, snapshots that fail, handlers that raise anything.
 
 Kills on purpose are in tests/chaos.
 """
@@ -29,7 +29,7 @@ class Job:
 
 
 class FailingStore(MemoryStore):
-    """Fails in one call, `times` times, once it is told to."""
+    """Fails in one call, `times` times, once it is set to."""
 
     def __init__(self, call: str, error: BaseException) -> None:
         super().__init__()
@@ -99,8 +99,8 @@ def test_a_disk_fails_and_recovers(call: str, times: int) -> None:
         assert sorted(map(str, names)) == ["after", "before", "during"]
 
 
-def test_a_full_disk_is_told_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
-    """An operator needs the message alone; how it came to it is told to who asks for debugging."""
+def test_a_full_disk_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """An operator needs the message alone; the traceback is logged at DEBUG."""
     with caplog.at_level(logging.DEBUG, logger="perdure"):
         store = FailingStore("append", perdure.StoreUnavailable("the disk is full; make room"))
         with perdure.System(store=store) as system:
@@ -175,7 +175,7 @@ def test_whatever_a_handler_raises_fails_its_message_only(kind: type[BaseExcepti
 
 
 def test_an_idle_worker_among_many_is_replaced_soon_after_its_death() -> None:
-    """They share a mailbox, so the call that is to end the wait of the dead one may reach any of them first."""
+    """They share a mailbox, so the item that is to wake the dead one may reach any of them first."""
     system = perdure.System(store=MemoryStore())
     system.handler(Job, parallelism=40)(lambda job: None)
     with system:

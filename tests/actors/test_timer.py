@@ -1,4 +1,4 @@
-"""The timer's memory: who changes a deadline leaves no other behind."""
+"""The timer keeps one deadline for each actor: a changed one leaves no other behind."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ DAY_US = 86_400_000_000
 
 
 def test_a_deadline_that_was_changed_is_gone() -> None:
-    told: list[tuple[str, Any]] = []
+    sent: list[tuple[str, Any]] = []
     clock = SimpleNamespace(now_us=lambda: DAY_US, seconds_until=lambda at_us: (at_us - DAY_US) / 1e6)
-    timer = Timer(SimpleNamespace(tell=lambda *what: told.append(what)), clock, 1)
+    timer = Timer(SimpleNamespace(tell=lambda *what: sent.append(what)), clock, 1)
     for n in range(10_000):
         timer.turn([WakeAt("queue", 10 * DAY_US - n), WakeAt("dispatcher", 5 * DAY_US + n)])
     assert len(timer.deadlines) == len(timer.asked) == 2
     assert len(timer.deadlines.heap) <= 4 + SLACK
     assert timer.deadlines.first == (5 * DAY_US + 9_999, "dispatcher")
     timer.turn([WakeAt("dispatcher", DAY_US), WakeAt("dispatcher", DAY_US)])
-    assert [(name, type(message)) for name, message in told] == [("dispatcher", Wake)]
+    assert [(name, type(message)) for name, message in sent] == [("dispatcher", Wake)]
     assert list(timer.asked) == ["queue"]

@@ -1,6 +1,6 @@
 """Submitting: messages that travel together behave as single ones in all that a user sees: ids, order, room, refusals.
 
-How they are gathered is in tests/actors/test_bundle; that nothing is lost with dying actors and disks also in tests/chaos.
+How they are gathered is in tests/actors/test_submit_batches; that nothing is lost with dying actors and disks also in tests/chaos.
 """
 
 from __future__ import annotations

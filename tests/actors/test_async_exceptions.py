@@ -59,7 +59,7 @@ def test_a_debugger_or_coverage_goes_on_after_a_stop_a_kill_and_a_timeout(tmp_pa
     assert done.returncode == 0, done.stderr
 
 
-def test_what_is_thrown_after_a_taking_back_strikes_as_ever() -> None:
+def test_an_exception_that_is_thrown_after_take_back_is_raised_as_usual() -> None:
     struck: list[str] = []
     taken, thrown = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""The start of a term of the queue: what the workers have is brought together with what the log says is out."""
+"""The start of a term of the queue: the workers' deliveries are reconciled with the leases in the log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEMBERS = (Draft("a", "t", b"", group="g"), Draft("b", "t", b"", group="g"))
 
 
 class Term:
-    """A queue's term, with one handler, and what it has told the journal."""
+    """A queue's term with one handler, and the events that it has decided."""
 
     def __init__(self, *drafts: Draft) -> None:
         self.state = QueueState()
@@ -54,7 +54,7 @@ class Term:
     def reconcile(self) -> list[int]:
         """Give the numbers of what the workers are given beyond what they have."""
         self.flows.reconcile([self.pool], 2)
-        return [d.number for told in self.written if isinstance(told, Deliver) for d in told.deliveries]
+        return [d.number for sent in self.written if isinstance(sent, Deliver) for d in sent.deliveries]
 
 
 def test_lease_that_was_lost_with_its_frame_is_on_record_again() -> None:
@@ -73,10 +73,10 @@ def test_delivery_whose_turn_it_is_no_more_does_not_begin() -> None:
     assert term.reconcile() == []
     assert delivery.lost
     assert not delivery.claimed_by(WORKER)
-    assert term.pool.open == {}, "nobody waits for it"
+    assert term.pool.open == {}, "no worker waits for it"
 
 
-def test_handler_whose_turn_it_is_no_more_is_told() -> None:
+def test_handler_whose_turn_it_is_no_more_sees_it() -> None:
     term = Term(*MEMBERS)
     delivery = term.has(2, attempt=1)
     delivery.claimed_by(WORKER)
@@ -95,7 +95,7 @@ def test_delivery_that_has_ended_is_not_taken_back() -> None:
     assert not delivery.lost
 
 
-def test_what_is_out_and_no_worker_has_is_delivered() -> None:
+def test_a_leased_message_that_no_worker_has_is_delivered() -> None:
     term = Term(Draft("a", "t", b"", key="k"), Draft("b", "t", b"", key="l"))
     for lease in term.lease():
         if lease.number == 1:
@@ -103,7 +103,7 @@ def test_what_is_out_and_no_worker_has_is_delivered() -> None:
     assert term.reconcile() == [2]
 
 
-def test_what_a_manual_consumer_has_is_its_own() -> None:
+def test_deliveries_of_manual_consumers_are_left_alone() -> None:
     term = Term(Draft("a", "t", b""))
     term.decide(CheckOut("t", "an operator", 60, 5), 1)
     assert term.reconcile() == []

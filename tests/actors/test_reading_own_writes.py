@@ -1,4 +1,4 @@
-"""Who has heard that something is on record finds it wherever it asks, whichever actor has just died and reads the log anew.
+"""A caller that was answered finds what is on record wherever it asks, whichever actor has just died and reads the log anew.
 
 How a term of a decider begins is in `test_deciders`.
 """

@@ -1,4 +1,4 @@
-"""An actor is killed while it tells somebody who waits: that one hears of it from the successor, and no lock stays behind.
+"""An actor is killed while it notifies a waiting thread: the successor notifies it, and no lock stays behind.
 
 A kill is an exception at any instruction of the actor's thread. Here it strikes where a `Condition` has just been entered and the
 block behind it has not begun, which leaves it locked for ever; and between two steps of an answer.
@@ -60,7 +60,7 @@ def in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[object
     return thread, found
 
 
-def test_who_waits_for_room_at_the_desk_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_waits_for_room_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
     pending = PendingRequests(lambda _name, _message: None)
     requests = [pending.send("queue", COMMAND, Answer()) for _ in range(4)]
     thread, found = in_thread(lambda: pending.wait_for_room(4, PATIENCE_S))
@@ -73,7 +73,7 @@ def test_who_waits_for_room_at_the_desk_is_woken(monkeypatch: pytest.MonkeyPatch
     assert found == [None]
 
 
-def test_who_waits_for_room_is_woken_though_who_made_it_died_before_it_could(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_waits_for_room_is_woken_though_the_actor_that_made_it_died(monkeypatch: pytest.MonkeyPatch) -> None:
     pending = PendingRequests(lambda _name, _message: None)
     request = pending.send("queue", COMMAND, Answer())
     thread, found = in_thread(lambda: pending.wait_for_room(1, PATIENCE_S))
@@ -96,8 +96,8 @@ def test_without_room_it_says_so_in_time() -> None:
 
 
 @pytest.mark.parametrize("end", ["resolve", "reject"])
-def test_who_waits_for_a_future_is_woken(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    """By the successor's word, where the first was cut off at any step."""
+def test_a_thread_that_waits_for_a_future_is_woken(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """By the successor, wherever the first notification was cut off."""
     future: PublishFuture[Any] = PublishFuture("id")
     error = perdure.StoreUnavailable("the disk is full")
     called: list[object] = []
@@ -120,7 +120,7 @@ def test_who_waits_for_a_future_is_woken(monkeypatch: pytest.MonkeyPatch, end: s
     assert called == [future]
 
 
-def test_word_that_comes_again_is_told_once() -> None:
+def test_an_answer_that_comes_again_counts_once() -> None:
     future: PublishFuture[str] = PublishFuture("id")
     thread, found = in_thread(lambda: wait([future], PATIENCE_S).done)
     until(lambda: future.__dict__.get("_waiters"))
@@ -149,7 +149,7 @@ def test_callback_in_which_its_thread_was_killed_is_called_again() -> None:
     assert calls == ["id", "id"]
 
 
-def test_monkey_s_post_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_monkey_goes_on_delivering(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by the tutorial's test, which hung in one of some hundred runs."""
     with perdure.System(store=perdure.MemoryStore()) as system:
         post = Interference(system, seed=1, targets=(), repeat=0.0, delay=1.0, stall=0.0, late_s=0.01)

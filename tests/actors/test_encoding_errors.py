@@ -1,4 +1,4 @@
-"""A fact that MessagePack cannot hold costs its own request, and nothing else: no actor, no other request, no budget.
+"""An event that MessagePack cannot hold costs its own request, and nothing else: no actor, no other request, no budget.
 
 The door refuses all that is known of the kind (see tests/host/test_bad_input); these get past it on purpose.
 """
@@ -36,7 +36,7 @@ class Child:
 
 
 def poisoned(draft: Draft) -> Draft:
-    """Give a draft with a lone surrogate, which has no UTF-8."""
+    """Return a draft with a lone surrogate, which has no UTF-8."""
     return draft._replace(headers={"bad": "\ud800"})
 
 
@@ -108,7 +108,7 @@ def test_change_that_cannot_be_written_is_refused() -> None:
         assert system.admin.metrics().runtime_counters.get("actor_deaths", 0) == 0
 
 
-def test_fact_about_the_machinery_is_given_up_and_those_after_it_are_on_record() -> None:
+def test_an_event_about_an_actor_is_given_up_and_those_after_it_are_on_record() -> None:
     system = perdure.System(store=perdure.MemoryStore(), options=perdure.Options(restart_budget=0))
     with system:
         system.runtime.directory.tell("supervisor", ev.Stopped("\ud800"))
@@ -119,7 +119,7 @@ def test_fact_about_the_machinery_is_given_up_and_those_after_it_are_on_record()
         assert counters["unwritable"] == 1
 
 
-def test_fact_that_nobody_asked_for_costs_one_journal() -> None:
+def test_an_event_that_follows_from_no_request_costs_one_journal() -> None:
     system = perdure.System(store=perdure.MemoryStore(), options=perdure.Options(restart_budget=1))
     system.handler(Job)(lambda job: None)
     with system:

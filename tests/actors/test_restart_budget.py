@@ -1,4 +1,4 @@
-"""No death is outside a budget, the supervisor's included; and what one request dies of stops nothing else."""
+"""Every death counts against a budget, the supervisor's included; and an exception in one request stops nothing else."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def until(condition: Callable[[], object]) -> None:
 def test_a_supervisor_that_dies_again_and_again_stops_the_system(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:
-    """It used to die 110,000 times without a word."""
+    """It used to die 110,000 times without a log line."""
     system = perdure.System(store=MemoryStore(), options=perdure.Options(restart_budget=3))
     deaths: list[int] = []
 
@@ -70,8 +70,8 @@ def test_a_supervisor_that_dies_again_and_again_stops_the_system(
         assert system.publish(Job(2))
 
 
-def test_a_supervisors_death_forgives_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What counts in the budget outlives it."""
+def test_the_death_of_a_supervisor_clears_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The counts of the budget outlive it."""
     system = perdure.System(store=MemoryStore(), options=perdure.Options(restart_budget=3))
     with system:
         monkeypatch.setattr("perdure.actors.services.timer.Timer.turn", lambda *_: 1 / 0)
@@ -85,7 +85,7 @@ def test_a_supervisors_death_forgives_nobody(monkeypatch: pytest.MonkeyPatch) ->
             system.publish(Job(1))
 
 
-def test_a_worker_that_cannot_begin_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_begin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     system = perdure.System(store=MemoryStore(), options=perdure.Options(restart_budget=3))
     system.handler(Job)(lambda job: None)
     monkeypatch.setattr(type(system.drafts), "loader", lambda *_: 1 / 0)
@@ -94,7 +94,7 @@ def test_a_worker_that_cannot_begin_is_told_by_its_name(monkeypatch: pytest.Monk
     assert not system.running
 
 
-def test_no_thread_for_a_worker_is_no_end_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_system_goes_on_without_a_thread_for_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """More workers were asked for than the machine gives: the others go on, and the missing ones come when they can."""
     system = perdure.System(store=MemoryStore(), options=perdure.Options(restart_budget=3))
     handled: list[int] = []
@@ -123,7 +123,7 @@ def test_no_thread_for_a_worker_is_no_end_of_the_system(monkeypatch: pytest.Monk
 # --- requests --------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_snapshot_of_a_damaged_log_is_that_requests_error(tmp_path: Path) -> None:
+def test_a_snapshot_of_a_damaged_log_fails_its_request_only(tmp_path: Path) -> None:
     """The system goes on, however often it is asked."""
     folder = tmp_path / "data"
     with perdure.System(folder) as system:
@@ -157,8 +157,8 @@ REQUESTS: dict[str, tuple[Any, str, Callable[[perdure.System], object]]] = {
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_whatever_fails_in_a_request_is_that_requests_error(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """An error that no rule raises on purpose, too: it is refused once, kills nobody, and the next request is answered."""
+def test_an_exception_in_a_request_fails_that_request_only(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Also an error that no rule raises on purpose: the request is refused once, no actor dies, the next one is answered."""
     module, function, call = REQUESTS[name]
     system = perdure.System(store=MemoryStore())
     system.handler(Job)(lambda job: None)

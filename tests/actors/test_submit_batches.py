@@ -1,4 +1,4 @@
-"""Bundles: whoever closes one while somebody adds, both agree on what is in; and how the desk sends, counts and splits them.
+"""Submit batches: a thread that adds and one that closes agree on what is in; and how pending requests send, count and split them.
 
 What a user sees of them is in tests/host/test_submitting.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Replies(list[Any]):
-    """Takes answers down."""
+    """Collects answers."""
 
     def resolve(self, value: Any) -> None:
         self.append(value)
@@ -41,7 +41,7 @@ def payloads(submit_batch: SubmitBatch) -> list[bytes]:
     return list(submit_batch.publish().drafts.payloads)  # type: ignore[union-attr]
 
 
-def test_closed_bundle_takes_nothing_in() -> None:
+def test_a_closed_batch_takes_no_message() -> None:
     submit_batch = SubmitBatch("t", ids())
     assert submit_batch.add(b"a", Replies())
     assert submit_batch.newest_id == ids()[0]
@@ -52,7 +52,7 @@ def test_closed_bundle_takes_nothing_in() -> None:
     assert (submit_batch.count(), payloads(submit_batch), list(publish.drafts.ids)) == (2, [b"a", b"b"], list(ids(2)))  # type: ignore[union-attr]
 
 
-def test_bundle_is_bounded_in_messages_and_in_bytes() -> None:
+def test_a_batch_is_bounded_in_messages_and_in_bytes() -> None:
     many = SubmitBatch("t", ids())
     assert [many.add(b"", Replies()) for _ in range(SUBMIT_BATCH_MAX + 1)] == [True] * SUBMIT_BATCH_MAX + [False]
     big = SubmitBatch("t", ids())
@@ -63,7 +63,7 @@ def test_bundle_is_bounded_in_messages_and_in_bytes() -> None:
 @pytest.mark.parametrize("first", [True, False])
 def test_closed_in_the_middle_of_adding_the_place_decides(first: bool) -> None:
     class Rows(list[Any]):
-        """Somebody closes the bundle just before, or just after, something is appended."""
+        """Rows whose batch is closed just before, or just after, one is appended."""
 
         def append(self, item: Any) -> None:
             if item and first:
@@ -78,11 +78,11 @@ def test_closed_in_the_middle_of_adding_the_place_decides(first: bool) -> None:
     assert payloads(submit_batch) == ([] if first else [b"a"])
 
 
-def test_two_that_close_at_once_see_the_same() -> None:
-    """Else one of them might not hear that what is in was sent before."""
+def test_two_threads_that_close_at_once_see_the_same() -> None:
+    """Else one of them might not learn that the messages were sent before."""
 
     class Rows(list[Any]):
-        """Somebody else closes the bundle while it is being closed."""
+        """Rows whose batch another thread closes while it is being closed."""
 
         def append(self, item: Any) -> None:
             super().append(item)
@@ -98,7 +98,7 @@ def test_two_that_close_at_once_see_the_same() -> None:
     assert publish is others[0] is submit_batch.publish()
 
 
-def test_who_dies_while_closing_leaves_that_to_the_next() -> None:
+def test_a_thread_that_dies_while_closing_leaves_that_to_the_next() -> None:
     submit_batch = SubmitBatch("t", ids())
     submit_batch.add(b"a", Replies())
     submit_batch._is_open = False  # and dead
@@ -106,8 +106,8 @@ def test_who_dies_while_closing_leaves_that_to_the_next() -> None:
     assert payloads(submit_batch) == [b"a"]
 
 
-def test_those_who_add_and_those_who_close_agree() -> None:
-    """Every message is in exactly one bundle, with all threads at once."""
+def test_threads_that_add_and_threads_that_close_agree() -> None:
+    """Every message is in exactly one batch, with all threads at once."""
     rng = random.Random(7)  # noqa: S311 - a schedule, no secret
     for _ in range(500):
         submit_batch = SubmitBatch("t", ids())
@@ -141,47 +141,47 @@ def test_each_message_has_its_own_answer() -> None:
     assert replies == [[ident] for ident in ids(3)]
     error = QueueFull("no room")
     submit_batch.reject(error)
-    told = [reply[1] for reply in replies]
-    assert all(isinstance(own, QueueFull) and own.args == error.args for own in told)
-    assert len(set(map(id, told))) == 3, "one each, so that their tracebacks do not mix"
+    sent = [reply[1] for reply in replies]
+    assert all(isinstance(own, QueueFull) and own.args == error.args for own in sent)
+    assert len(set(map(id, sent))) == 3, "one each, so that their tracebacks do not mix"
 
 
-# --- at the desk ---------------------------------------------------------------------------------------------------------
+# --- in pending requests ----------------------------------------------------------------------------------------------
 
 
 def pending() -> tuple[PendingRequests, list[Request], Callable[[str], Replies]]:
-    told: list[Request] = []
-    pending = PendingRequests(lambda _name, request: told.append(request))
+    sent: list[Request] = []
+    pending = PendingRequests(lambda _name, request: sent.append(request))
 
     def submit(type_name: str) -> Replies:
         reply = Replies()
         pending.submit(type_name, b"", reply, ids)
         return reply
 
-    return pending, told, submit
+    return pending, sent, submit
 
 
-def test_messages_travel_together_until_somebody_looks() -> None:
-    place, told, submit = pending()
+def test_messages_travel_together_until_the_batch_is_closed() -> None:
+    place, sent, submit = pending()
     replies = [submit("t") for _ in range(3)]
-    assert (len(told), place.under_way) == (1, 3)
-    assert told[0].command.count() == 3
+    assert (len(sent), place.under_way) == (1, 3)
+    assert sent[0].command.count() == 3
     replies.append(submit("t"))
-    assert (len(told), place.under_way) == (2, 4)
-    place.settle(told[0], None)
+    assert (len(sent), place.under_way) == (2, 4)
+    place.settle(sent[0], None)
     assert (place.under_way, list(map(len, replies))) == (1, [1, 1, 1, 0])
-    place.settle_all([told[1]])
+    place.settle_all([sent[1]])
     assert (place.under_way, place.extra_pending, len(replies[3])) == (0, [], 1)
 
 
 def test_nothing_overtakes_what_its_thread_sent_before() -> None:
-    place, told, submit = pending()
+    place, sent, submit = pending()
     submit("t")
     place.send("queue", "keyed", Answer())
     submit("t")
     submit("other")
     submit("t")
-    assert [request.command.type if isinstance(request.command, SubmitBatch) else "keyed" for request in told] == [
+    assert [request.command.type if isinstance(request.command, SubmitBatch) else "keyed" for request in sent] == [
         "t",
         "keyed",
         "t",
@@ -190,30 +190,30 @@ def test_nothing_overtakes_what_its_thread_sent_before() -> None:
     ]
 
 
-def test_threads_have_bundles_of_their_own() -> None:
-    place, told, submit = pending()
+def test_threads_have_batches_of_their_own() -> None:
+    place, sent, submit = pending()
     for _ in range(3):
         submit("t")
     thread = threading.Thread(target=lambda: [submit("t") for _ in range(2)])
     thread.start()
     thread.join()
     submit("t")
-    assert [request.command.count() for request in told] == [4, 2]
+    assert [request.command.count() for request in sent] == [4, 2]
     assert place.under_way == 6
 
 
-def test_bundle_is_split_in_its_place() -> None:
-    place, told, submit = pending()
+def test_a_batch_is_split_in_its_place() -> None:
+    place, sent, submit = pending()
     replies = [submit("t") for _ in range(3)]
     place.send("queue", "later", Answer())
-    parent = told[0]
+    parent = sent[0]
     parent.command = parent.command.publish()
     pieces = place.split(parent)
     assert [list(piece.command.drafts.ids) for piece in pieces] == [[ident] for ident in ids(3)]
     assert place.under_way == 4
-    place.outstanding[parent.key] = parent  # as if who split it had died before it was struck off
+    place.outstanding[parent.key] = parent  # as if the thread that split it had died before it was removed
     assert place.split(parent) == pieces
-    assert place.split(parent) == [], "told twice"
+    assert place.split(parent) == [], "it was split before"
     assert [request.command for request in place.unanswered("queue")] == [*(piece.command for piece in pieces), "later"]
     place.settle(pieces[1], None)
     place.refuse(pieces[0], QueueFull("no room"))
@@ -221,31 +221,31 @@ def test_bundle_is_split_in_its_place() -> None:
     assert place.split(pieces[2]) == [pieces[2]]
 
 
-def test_full_bundle_is_split_into_places_that_nobody_else_has() -> None:
-    place, told, submit = pending()
+def test_a_full_batch_is_split_into_keys_that_no_other_request_has() -> None:
+    place, sent, submit = pending()
     for _ in range(SUBMIT_BATCH_MAX + 1):
         submit("t")
-    assert [request.command.count() for request in told] == [SUBMIT_BATCH_MAX, 1]
-    assert len(place.split(told[0])) == SUBMIT_BATCH_MAX
+    assert [request.command.count() for request in sent] == [SUBMIT_BATCH_MAX, 1]
+    assert len(place.split(sent[0])) == SUBMIT_BATCH_MAX
     assert len(place.outstanding) == SUBMIT_BATCH_MAX + 1
 
 
-def test_who_is_left_in_doubt_is_told_of_his_own_message() -> None:
-    place, told, submit = pending()
+def test_a_publisher_in_doubt_is_told_of_its_own_message() -> None:
+    place, sent, submit = pending()
     replies = [submit("t") for _ in range(2)]
-    told[0].command = told[0].command.publish()
-    told[0].writes = 1
+    sent[0].command = sent[0].command.publish()
+    sent[0].writes = 1
     place.abandon(NotRunning("gone"))
     assert [reply[0].ids for reply in replies] == [(ident,) for ident in ids(2)]
     with pytest.raises(NotRunning):
         submit("t")
 
 
-def test_company_that_a_dead_thread_left_is_forgotten_when_nothing_is_under_way() -> None:
-    place, told, submit = pending()
+def test_extra_pending_that_a_dead_thread_left_is_cleared_when_nothing_is_under_way() -> None:
+    place, sent, submit = pending()
     place.extra_pending += [None] * 5
     submit("t")
     assert place.under_way == 6
-    place.settle(told[0], None)
+    place.settle(sent[0], None)
     assert place.under_way == 0
     place.wait_for_room(1, 0.0)

@@ -1,6 +1,6 @@
-"""The dead letters: the shell round their fold; answers who looks for one.
+"""The actor that knows all dead letters: it folds their events, and answers questions about them.
 
-It decides nothing: what dies and what comes back is the queue's word (`perdure.events.queue.decisions`).
+It decides nothing: which messages die and come back is decided by the queue (`perdure.events.queue`).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.events.codec.snapshot import States
 
-__all__ = ["DeadLetters"]
+__all__ = ["DeadLetterIndex"]
 
 
-class DeadLetters(Decider):
+class DeadLetterIndex(Decider):
     """Folds what the journal has put on record; a notice that comes late or twice changes nothing."""
 
     state: letters.DeadLettersState
@@ -38,7 +38,7 @@ class DeadLetters(Decider):
         self.tuning = tuning
 
     def term_begun(self, states: States, seq: int) -> None:
-        """Take the dead letters' part."""
+        """Take the part of the dead letters."""
         self.state = states.dead_letters
         self.folded_seq = seq
 
@@ -59,7 +59,7 @@ class DeadLetters(Decider):
                     self._answer(message, partial(letters.stats, self.state))
 
     def _answer(self, request: Request, look: Callable[[], Any]) -> None:
-        """Answer a question; it changes nothing, so whatever fails in it is that question's error alone."""
+        """Answer a question. It changes nothing, so an exception in it is an error of this question alone."""
         try:
             found = look()
         except Exception as error:  # noqa: BLE001 - see above
