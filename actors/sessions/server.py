@@ -63,6 +63,8 @@ class _Peer:
         """When it last took something of what waited for it."""
         self.begun_s = now_s
         self.is_known = False
+        self.is_queued = False
+        """It is among those that have answers. A thread that is killed before it puts the peer there costs it a tick."""
 
 
 class Server:
@@ -193,7 +195,9 @@ class Server:
             self._drop(peer, NotRunning(f"{PEERS_MAX:,} processes are connected already, which is the most"))
 
     def _has_answers(self, peer: _Peer) -> None:
-        self._answered.append(peer)
+        if not peer.is_queued:
+            peer.is_queued = True
+            self._answered.append(peer)
         self._bell.ring()
 
     def _guarded(self, peer: _Peer, events: int, *, news: bool = False) -> None:
@@ -203,6 +207,7 @@ class Server:
         try:
             if events & selectors.EVENT_READ:
                 self._read(peer)
+            peer.is_queued = False  # first: what is answered from here on queues it again
             for frame in peer.session.frames():
                 self._put(peer, frame)
             if news:

@@ -32,7 +32,7 @@ __all__ = ["REQUESTS_MAX", "Ended", "Owner", "Session"]
 
 logger = logging.getLogger("perdure")
 
-REQUESTS_MAX = 8192
+REQUESTS_MAX = 65_536
 """Requests of one peer without an answer."""
 ANSWER_BYTES_MAX = 64 << 20
 """Bytes of one answer."""

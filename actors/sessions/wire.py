@@ -95,13 +95,13 @@ class Assembler:
                 raise BadFrame(msg)
             if len(buffer) - at - LENGTH < size:
                 break
-            yield _parsed(memoryview(buffer)[at + LENGTH : at + LENGTH + size])
+            yield _parsed(bytes(memoryview(buffer)[at + LENGTH : at + LENGTH + size]))
             at += LENGTH + size
             self._most = FRAME_MAX
         del buffer[:at]
 
 
-def _parsed(body: memoryview) -> tuple[Kind, list[Any]]:
+def _parsed(body: bytes) -> tuple[Kind, list[Any]]:
     try:
         elements = _decoder.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:

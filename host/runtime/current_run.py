@@ -34,7 +34,7 @@ class Running(Asking):
     _engine: Engine | None = None
     _why_not_running = (
         "it was not started. Use `with system:` or `async with system:`, or call `start()`; a process that does nothing else calls "
-        "`serve()`, or is `perdure run module:system`"
+        "`serve()`, or is `perdure run module:system`; where another process owns the folder, `shared=True`, use `perdure.connect`"
     )
 
     @property

@@ -176,8 +176,9 @@ def why_forked(parent: int) -> str:
     """Say why a System does not run in a forked child, and what to do."""
     return (
         f"this process was forked from process {parent}, which runs it, and a fork takes no threads along. Publish in process "
-        f"{parent}; or start a System after the fork (in gunicorn's or uwsgi's post-fork hook), in a folder that no other process "
-        "has; or let the children write into an `Outbox` that the owner relays. To only read the folder here, use perdure.Audit."
+        f"{parent}; or publish and ask here by `perdure.connect(folder)`, if the System there is `shared=True`; or start a System "
+        "after the fork (in gunicorn's or uwsgi's post-fork hook), in a folder that no other process has; or let the children "
+        "write into an `Outbox` that the owner relays. To only read the folder here, use perdure.Audit."
     )
 
 

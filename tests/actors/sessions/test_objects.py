@@ -7,13 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perdure.actors.sessions.crossing import KINDS, OBJECTS, ROUTES
 from perdure.actors.sessions.objects import BadObject
 from perdure.events import commands, errors, vocabulary
 from perdure.events.structures.id_index import IdRun
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 PUBLISHED = vocabulary.Published(1, "id", "t", b"x", headers={"a": "b"}, extras=vocabulary.Extras(2))
 
@@ -119,12 +121,14 @@ ANY = st.recursive(
 )
 
 
+@UNHURRIED
 @given(value=ANY)
 def test_any_value_is_an_object_of_the_tables_or_is_refused(value: Any) -> None:
     with contextlib.suppress(BadObject):
         OBJECTS.object(msgspec.msgpack.encode(value))
 
 
+@UNHURRIED
 @given(raw=st.binary(max_size=60))
 def test_any_bytes_are_an_object_or_are_refused(raw: bytes) -> None:
     with contextlib.suppress(BadObject):

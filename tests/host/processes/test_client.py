@@ -254,3 +254,8 @@ def test_only_a_shared_system_listens(tmp_path: Path) -> None:
 def test_a_second_owner_in_one_process_is_refused(owner: perdure.System, folder: Path) -> None:
     with pytest.raises(perdure.StoreLocked, match="this very process"):
         perdure.System(folder, shared=True).start()
+
+
+def test_errors_of_a_system_that_does_not_run_name_the_way_for_other_processes(tmp_path: Path) -> None:
+    with pytest.raises(perdure.NotRunning, match=r"shared=True.*perdure\.connect"):
+        perdure.System(tmp_path).publish(Order(1))

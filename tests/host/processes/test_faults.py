@@ -111,6 +111,12 @@ def test_a_stopped_owner_holds_up_no_call_and_is_named(start: Start, folder: Pat
         assert other.state(doubt.value.ids[0]).status == "completed"
 
 
+def test_a_second_owner_is_refused_and_told_to_connect(start: Start, folder: Path) -> None:
+    process = start()
+    with pytest.raises(perdure.StoreLocked, match=rf"process {process.pid}\. .*perdure\.connect.*shared=True"):
+        perdure.System(folder, shared=True).start()
+
+
 def test_no_owner_is_an_error_that_says_what_to_do(folder: Path) -> None:
     with pytest.raises(perdure.NotRunning, match=r"no process owns .*shared=True"):
         perdure.connect(folder, timeout=0.1)
@@ -229,7 +235,7 @@ def test_another_user_is_refused(owner: perdure.System, folder: Path, monkeypatc
         perdure.connect(folder, timeout=0.3)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     hello=st.booleans(),
     parts=st.lists(
@@ -323,6 +329,7 @@ def test_a_client_leaves_nothing_behind(owner: perdure.System, folder: Path) -> 
 
 # --- long ------------------------------------------------------------------------------------------------------------------
 
+KILLS = int(os.environ.get("PERDURE_TEST_KILLS", "50"))
 PUBLISHER = """
 import sys
 import perdure
@@ -345,7 +352,7 @@ client.close()
 
 @pytest.mark.long(seconds=400)
 @pytest.mark.timeout(1500)
-def test_fifty_kills_of_the_owner_lose_nothing_and_double_nothing(start: Start, folder: Path, tmp_path: Path) -> None:
+def test_kills_of_the_owner_lose_nothing_and_double_nothing(start: Start, folder: Path, tmp_path: Path) -> None:
     import subprocess  # noqa: PLC0415 - for this test alone
 
     process = start()
@@ -354,7 +361,7 @@ def test_fifty_kills_of_the_owner_lose_nothing_and_double_nothing(start: Start, 
         subprocess.Popen([sys.executable, "-c", PUBLISHER, str(folder), str(file)], stdin=subprocess.PIPE) for file in files
     ]
     try:
-        for _ in range(50):
+        for _ in range(KILLS):
             time.sleep(0.3)
             process.kill()
             process.wait()
