@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perdure.actors.journal.decider import Decider
     from perdure.events.commands import Draft
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 
 @attrs.frozen

@@ -25,7 +25,7 @@ from perdure.publishing.publish_future import PublishFuture
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 COMMAND = Release(1, "id", 1, "test")
 
 

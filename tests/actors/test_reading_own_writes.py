@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from perdure.store import Frame
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 
 @attrs.frozen

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 
 @attrs.frozen

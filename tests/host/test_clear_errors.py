@@ -86,7 +86,7 @@ def test_a_configuration_file_that_is_not_there(tmp_path: Path, args: tuple[str,
     done = command("--config", "NOFILE", *args, cwd=tmp_path)
     assert done.returncode == 1
     assert "Errno" not in done.stderr
-    assert "the configuration file NOFILE is not there" in done.stderr
+    assert "the configuration file NOFILE does not exist" in done.stderr
 
 
 def test_a_variable_that_names_no_file(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_module_that_ends_the_program_is_told(tmp_path: Path, how: str, told: 
     (tmp_path / "shop.py").write_text(f"import sys\n\n{how}\n")
     done = command("run", "shop:system", cwd=tmp_path)
     assert done.returncode == 1
-    assert "'shop' ends the program while it is imported" in done.stderr
+    assert "'shop' ended the program while it was imported" in done.stderr
     assert told in done.stderr
     assert "shop.py, line 3" in done.stderr
 

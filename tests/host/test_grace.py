@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Until = Callable[[Callable[[], object]], None]
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 STUCK_S = 60.0
 """What the host's code would take; the bound is far below it, so that a slow machine is no failure."""
 BOUND_S = 20.0

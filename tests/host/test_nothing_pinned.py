@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Until = Callable[[Callable[[], object]], None]
 
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 STATES = (QueueState, HandlersState, DeadLettersState)
 
 

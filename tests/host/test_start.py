@@ -18,7 +18,7 @@ from perdure.actors.workers.worker import Worker
 if TYPE_CHECKING:
     from pathlib import Path
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 HEAD_START_S = 0.2
 
 
