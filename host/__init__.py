@@ -1,6 +1,8 @@
-"""The front door of perdure: what users import. Everything else is behind it, in rooms of its own.
+"""The front door of perdure: all names that users import.
 
-A name's module is imported when the name is first used (PEP 562), so that `import perdure` costs a few milliseconds.
+The module of a name is imported when the name is first used (PEP 562), so `import perdure` takes only a few milliseconds.
+
+Not here: any code behind the names. `_MODULES` says which module defines each.
 """
 
 from importlib import import_module
@@ -154,7 +156,7 @@ _ROOMS = frozenset({"actors", "events", "store"})
 
 
 def __getattr__(name: str) -> Any:
-    """Import what a public name stands for; a room comes with all that the front door uses of it."""
+    """Return a public name from its module, or a room with all modules of it that the front door uses."""
     if name in _ROOMS:
         import_module("perdure.system")
         return import_module(f"perdure.{name}")
@@ -166,5 +168,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names, whether they were used yet or not."""
+    """Return the public names, whether they were used or not."""
     return sorted({*globals(), *__all__})

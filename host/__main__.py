@@ -1,4 +1,4 @@
-"""`python -m perdure`: the command line, where no script of that name is on the path. The commands are in `cli`."""
+"""`python -m perdure`: the command line, where its script is not on the path. Not here: the commands (`cli`)."""
 
 from perdure.cli.main import main
 

@@ -1,8 +1,8 @@
-"""The life of one run in this process: start, recovery report, serving until a signal, stop.
+"""One run of a system in this process: start, recovery report, serving until a signal, stop.
 
-`engine` builds the actors and takes them down, `current_run` is how the front door reaches them, `serving` waits for a signal,
-`live_systems` knows every System of this process, `step_thread` shields a start or a stop from an interrupt, `hook_mark` shows that
-a start or stop hook runs.
+`engine` builds the actors and stops them, with `actor_shutdown`, `final_snapshot` and `interpreter_settings` as parts.
+`current_run` is how the front door reaches the actors, `serving` waits for a signal, `live_systems` knows every System of this
+process, `step_thread` protects a start or a stop from an interrupt, `hook_mark` finds a call inside a hook.
 
-Not here: what an actor does (`actors`), and which actor is restarted when (`actors/services`).
+Not here: what an actor does (`actors`), and when an actor is restarted (`actors/services`).
 """

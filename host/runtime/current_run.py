@@ -1,6 +1,6 @@
-"""The run: the actors between a start and a stop, as the parts of the front door reach them; and why there is none.
+"""`Running`: access of the front door to the actors of the current run, and the error where there is none.
 
-Starting and stopping it is `System`'s; what the actors are and how they are asked is in `engine`.
+Not here: starting and stopping a run (`perdure.system`), and asking actors (`engine`).
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ class Running(Asking):
 
     @property
     def running(self) -> bool:
-        """Whether it takes messages."""
+        """Whether the system accepts messages."""
         engine = self._engine
         return engine is not None and not engine.runtime.health.closing and engine.runtime.health.failed is None
 
     @property
     def runtime(self) -> Runtime:
-        """The running actors' shared ground; for the other parts of the front door, and for chaos.
+        """The parts of the running actors, for the front door and for chaos.
 
         Raises:
-            NotRunning: there are none.
+            NotRunning: the system does not run.
         """
         engine = self._engine
         if engine is None:
@@ -113,10 +113,15 @@ class Running(Asking):
         self._run.add_outbox(source)
 
     def _check_may_block(self, call: str, instead: str, types: Iterable[str]) -> None:
-        """Refuse to block the event loop on which the handlers of these types run: they would never end.
+        """Check that a blocking call does not block the event loop on which handlers of these types run.
+
+        Args:
+            call: the method that was called, for the error.
+            instead: the method to await instead.
+            types: names of message types.
 
         Raises:
-            WouldDeadlock: it would.
+            WouldDeadlock: the caller runs on that loop, so the call would never return.
         """
         actor = self.runtime.directory.actors.get("event_loop")
         if not isinstance(actor, EventLoop):
@@ -127,9 +132,9 @@ class Running(Asking):
             return
         pools = [pool for name in list(types) if (pool := self.runtime.pools.by_type.get(name)) is not None]
         if here is actor.loop and any(pool.needs_loop for pool in pools):
-            msg = f"{call}: it would block the event loop that its handlers run on, for ever; use `await system.{instead}(...)`"
+            msg = f"{call}: it would block the event loop that its handlers run on; use `await system.{instead}(...)`"
             raise WouldDeadlock(msg)
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
-        """Ask an actor and wait for its answer; see `Engine.ask`. For the parts of the front door."""
+        """Ask an actor and return its answer; see `Engine.ask`. For the parts of the front door."""
         return self._run.ask(actor, command, timeout_s=timeout_s)

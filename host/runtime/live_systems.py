@@ -1,7 +1,8 @@
-"""The runs of this process: which System has which folder, and what becomes of those that nobody stops.
+"""All runs of this process: which System runs on which store, and the stop of those that the host did not stop.
 
-A System that is dropped, or that runs when the interpreter exits, is stopped here; a forked child is told that it has none. How a
-run is stopped is in `engine`.
+A System that was garbage collected, or that runs when the interpreter exits, is stopped here. A forked child has no run.
+
+Not here: the steps of a stop (`engine`).
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ __all__ = ["Run", "address_of", "live", "remember_run", "remember_system", "wait
 logger = logging.getLogger("perdure")
 
 STOP_WAIT_S = 10.0
-"""How long a start waits for a run of this very process that is being stopped, beyond the grace period of that."""
+"""How long a start waits for another run of this process on its store that is being stopped, beyond that run's grace period."""
 
 
 class Owner(Protocol):
-    """What is asked of a System here."""
+    """What this module needs of a System."""
 
     def _in_a_forked_child(self, parent: int) -> None:
-        """Take note that this process was forked from `parent`, where the threads have stayed."""
+        """Forget the run: this process was forked from `parent`, and has none of its threads."""
 
 
 class Run:
-    """One run, from before its first thread until its folder is free again."""
+    """One run, from before its first thread starts until its store is closed."""
 
     def __init__(self, system: Owner, engine: Engine, address: str | None, grace_s: float) -> None:
         self.system = weakref.ref(system)
@@ -55,7 +56,7 @@ class Run:
         self._dropped.atexit = False
 
     def end(self, grace_s: float, why: NotRunning) -> None:
-        """Stop it and let its folder go; once, by whoever is first. Others wait for that."""
+        """Stop the run and close its store. The first call does it; other calls wait for its end."""
         mark = object()
         self.is_ending = True
         if self._claim.setdefault(0, mark) is not mark:
@@ -67,7 +68,7 @@ class Run:
             self.leave()
 
     def leave(self) -> None:
-        """It is over: forget it."""
+        """Remove the run from the list of this process, and wake all that wait for its end."""
         self._dropped.detach()
         if self in _runs:
             _runs.remove(self)
@@ -76,7 +77,7 @@ class Run:
 
 _runs: list[Run] = []
 _systems: weakref.WeakSet[Owner] = weakref.WeakSet()
-"""All that were made and are still there, whether they run or not: a forked child has to know them."""
+"""All systems of this process, running or not, for a forked child."""
 
 
 def address_of(store: EventStore) -> str | None:
@@ -85,37 +86,37 @@ def address_of(store: EventStore) -> str | None:
 
 
 def remember_system(system: Owner) -> None:
-    """Take note of a System that was made."""
+    """Add a System to those of this process."""
     _systems.add(system)
 
 
 def remember_run(run: Run) -> None:
-    """Take note of a run that begins."""
+    """Add a run to those of this process."""
     _runs.append(run)
 
 
 def forget(executor: object) -> None:
-    """Forget the runs of a simulated process that has died: nothing of them goes on, and nobody may stop them any more."""
+    """Remove the runs of a simulated process that died: they have no threads, and must not be stopped."""
     for run in [*_runs]:
         if run.engine.runtime.executor is executor:
             run.leave()
 
 
 def live(address: str) -> Any:
-    """Give the System of this process that runs in a folder; None where there is none."""
+    """Return the System of this process that runs on the store with this address; None where there is none."""
     found = (run.system() for run in [*_runs] if run.address == address and not run.is_ending)
     return next((system for system in found if system is not None), None)
 
 
 def is_ending(address: str | None, system: Owner) -> bool:
-    """Tell whether a run of a system, or another in its folder, is being stopped."""
+    """Return whether a run of a system, or another run on the same store, is being stopped."""
     return any(run.is_ending for run in [*_runs] if run.system() is system or (address is not None and run.address == address))
 
 
 def wait_until_stopped(address: str | None) -> None:
-    """Wait for the runs in a folder that are being stopped, among them those whose System was dropped."""
+    """Wait for the runs on a store that are being stopped, also those whose System was dropped."""
     if any(run.address == address for run in [*_runs]):
-        gc.collect()  # a System refers to itself: it may have been dropped, and not collected yet
+        gc.collect()  # a System is in a reference cycle: one that was dropped may not be collected yet
     until_s = time.monotonic() + STOP_WAIT_S
     for run in [*_runs]:
         if run.address == address and run.is_ending:
@@ -126,7 +127,7 @@ def wait_until_stopped(address: str | None) -> None:
 
 
 def _dropped(run: Run) -> None:
-    """Stop a run whose System is gone. Called by the garbage collector, in any thread, so another one has to do it."""
+    """Start to stop a run whose System was collected. The garbage collector calls it in any thread, so another thread does it."""
     if sys.is_finalizing() or run.is_ending:
         return
     run.is_ending = True
@@ -143,37 +144,37 @@ def _end(run: Run, why: str) -> None:
         logger.warning("the system in %s is stopped: %s", run.address or "memory", why)
         run.end(run.grace_s, NotRunning(f"the system takes no messages: {why}"))
     except Exception:
-        logger.exception("the system in %s could not be stopped in good order; the next start recovers it", run.address or "memory")
+        logger.exception("the system in %s could not be stopped in order; the next start recovers it", run.address or "memory")
 
 
 @atexit.register
 def _at_exit() -> None:
-    """Stop what runs when the interpreter exits, so that handlers get their grace and no attempt is counted as lost."""
+    """Stop all runs when the interpreter exits, so that handlers get their grace period and no attempt counts as lost."""
     for run in [*_runs]:
-        _end(run, "the interpreter exits, and nobody called `stop()`")
+        _end(run, "the interpreter exits, and `stop()` was not called")
 
 
 # --- fork ----------------------------------------------------------------------------------------------------------------------
 
 
 def _in_a_forked_child() -> None:
-    """Tell each System that its threads stayed with the parent."""
+    """Make each System forget its run: a fork copies no threads."""
     runs, _runs[:] = [*_runs], []
     parent = os.getppid()
     for run in runs:
-        run._dropped.detach()  # noqa: SLF001 - this module's own
+        run._dropped.detach()  # noqa: SLF001 - a class of this module
         run.engine.discard_after_fork(forked(parent))
     for system in list(_systems):
-        system._in_a_forked_child(parent)  # noqa: SLF001 - the front door's own
+        system._in_a_forked_child(parent)  # noqa: SLF001 - part of the front door
 
 
 def forked(parent: int) -> NotRunning:
-    """Give the refusal of whatever is asked of a parent's run in a forked child."""
+    """Return the error for a call in a forked child to a run of its parent."""
     return NotRunning(f"the system takes no messages: {why_forked(parent)}")
 
 
 def why_forked(parent: int) -> str:
-    """Say why a System does not run in a forked child, and what to do."""
+    """Return why a System does not run in a forked child, and what to do."""
     return (
         f"this process was forked from process {parent}, which runs it, and a fork takes no threads along. Publish in process "
         f"{parent}; or publish and ask here by `perdure.connect(folder)`, if the System there is `shared=True`; or start a System "

@@ -1,4 +1,4 @@
-"""What a start did to recover, for logs and for the host. How it is done is in `perdure.actors.journal.log_fold`."""
+"""`Recovery`: the report of what a start recovered. Not here: recovery itself (`perdure.actors.journal.log_fold`)."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ __all__ = ["Recovery"]
 @public
 @attrs.frozen(kw_only=True)
 class Recovery:
-    """Where recovery began, what it replayed, what it cut, and what it took back from the process before."""
+    """A report of one start: where recovery began, what it replayed and cut, and what it took back from the process before."""
 
     last_seq: int
     snapshot_seq: int
-    """0: from the first event."""
+    """The snapshot that recovery began with; 0 where it began with the first event."""
     events_replayed: int
     cut_bytes: int
     cut_from_seq: int | None
     in_flight_taken_back: int
-    """Deliveries whose process died; their messages wait again, or are dead letters."""
+    """Deliveries whose process died; their messages wait again or are dead letters."""
     dead_lettered: int
     waiting: int
     dead_letters: int
     contradictions: tuple[str, ...] = ()
-    """The invariants that do not hold of what was recovered, in words; empty: all do. One that does not is a bug of perdure's."""
+    """Invariants that the recovered state breaks, in words; empty where all hold. A broken one is a bug of perdure."""
 
     def plain(self) -> dict[str, Any]:
-        """Give it as plain values, for the log."""
+        """Return the report as plain values, for the log."""
         return {**attrs.asdict(self), "contradictions": list(self.contradictions)}
 
     def __str__(self) -> str:
-        """Tell it in one line."""
+        """Return the report in one line."""
         cut = f", cut {self.cut_bytes} torn bytes after {self.last_seq}" if self.cut_bytes else ""
         start = f"snapshot {self.snapshot_seq}" if self.snapshot_seq else "the first event"
         holds = "all invariants hold" if not self.contradictions else f"BROKEN invariants: {'; '.join(self.contradictions)}"

@@ -1,6 +1,6 @@
-"""Serving: a system that runs until it is asked to end, by SIGTERM or SIGINT, and then ends in good order.
+"""Serving: run a system and its parts, such as outbox relays, until SIGTERM or SIGINT, and then stop them in order.
 
-What a start and a stop are is in `system`; the parts that belong to it, such as outbox relays, are started and stopped here.
+Not here: the start and the stop of the system itself (`perdure.system`).
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ logger = logging.getLogger("perdure")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_S = 0.25
-"""How often it is looked whether the system still runs."""
+"""How often it checks whether the system still runs."""
 
 
 class Part(Protocol):
-    """Something that works for a system as long as that runs: an `OutboxRelay`, or a part of the host's own."""
+    """A part that works for a system while it is served: an `OutboxRelay`, or one of the host's own."""
 
     def start(self) -> None:
-        """Begin to work; the system runs."""
+        """Start working. The system runs already."""
 
     def stop(self) -> None:
-        """End; the system still runs."""
+        """Stop working. The system still runs."""
 
 
 class Served(Protocol):
-    """What is asked of a System here."""
+    """What serving needs of a System."""
 
     _engine: Engine | None
 
     @property
     def running(self) -> bool:
-        """Whether it takes messages."""
+        """Whether the system accepts messages."""
 
     @property
     def parts(self) -> Sequence[Part]:
-        """What belongs to it."""
+        """The parts that belong to the system."""
 
     def start(self) -> None:
         """See `System.start`."""
@@ -59,28 +59,28 @@ class Served(Protocol):
         """See `System.stop`."""
 
 
-class _Asked:
-    """The wish that it ends. A second signal ends the grace period of the stop that the first has begun."""
+class _StopSignals:
+    """Signals that ask the system to stop. The first one begins the stop, the second one ends its grace period."""
 
     def __init__(self, system: Served) -> None:
         self._system = system
-        # No Event: its lock may be held by the very thread that the signal interrupts. This may be put to at any instruction.
+        # An Event has a lock, which the thread that the signal interrupts may hold. A SimpleQueue is safe in a signal handler.
         self._queue: SimpleQueue[int] = SimpleQueue()
         self._times = 0
 
-    def ask(self, number: int, _frame: FrameType | None = None) -> None:
+    def receive(self, number: int, _frame: FrameType | None = None) -> None:
         self._times += 1
         self._queue.put(number)
-        engine = self._system._engine  # noqa: SLF001 - the front door's own
+        engine = self._system._engine  # noqa: SLF001 - part of the front door
         if self._times > 1 and engine is not None:
             engine.end_grace()
 
-    def within(self, timeout_s: float) -> bool:
+    def came_within(self, timeout_s: float) -> bool:
         try:
             number = self._queue.get(timeout=timeout_s)
         except Empty:
             return False
-        logger.info("asked to end by %s", signal.Signals(number).name)
+        logger.info("stopping: received %s", signal.Signals(number).name)
         return True
 
 
@@ -88,27 +88,27 @@ def serve(system: Served, grace: float | None, started: Callable[[], object] | N
     """See `System.serve`."""
     if threading.current_thread() is not threading.main_thread():
         msg = (
-            "serve() listens to SIGTERM and SIGINT, which only the main thread can do. Call it there; in another thread use "
-            "start() and stop(), or `with system:`, and have the main thread end it."
+            "serve() handles SIGTERM and SIGINT, which only the main thread can do. Call it in the main thread. In another thread "
+            "use start() and stop(), or `with system:`, and stop the system from the main thread."
         )
         raise PerdureError(msg)
-    asked = _Asked(system)
+    signals = _StopSignals(system)
     before: dict[int, Any] = {}
     try:
         for number in SIGNALS:
-            before[number] = signal.signal(number, asked.ask)
-        if system._engine is None:  # noqa: SLF001 - the front door's own
+            before[number] = signal.signal(number, signals.receive)
+        if system._engine is None:  # noqa: SLF001 - part of the front door
             system.start()
         engine = system._engine  # noqa: SLF001 - as above
-        begun: list[Part] = []
+        started_parts: list[Part] = []
         try:
-            _begin_parts(system, begun)
+            _start_parts(system, started_parts)
             if started is not None:
                 started()
-            while system.running and not asked.within(LOOK_S):
+            while system.running and not signals.came_within(LOOK_S):
                 pass
         finally:
-            _end(system, begun, grace)
+            _end(system, started_parts, grace)
         _check_not_given_up(engine)
     finally:
         for taken, handler in before.items():
@@ -118,80 +118,81 @@ def serve(system: Served, grace: float | None, started: Callable[[], object] | N
 async def aserve(system: Served, grace: float | None, started: Callable[[], object] | None) -> None:
     """See `System.aserve`."""
     loop = asyncio.get_running_loop()
-    asked = _Asked(system)
-    ask = asyncio.Event()
+    signals = _StopSignals(system)
+    stop = asyncio.Event()
 
     def on_signal(number: int) -> None:
-        asked.ask(number)
-        ask.set()
+        signals.receive(number)
+        stop.set()
 
     before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
-    wait_for_notify: list[signal.Signals] = []
+    handled: list[signal.Signals] = []
     try:
         for number in SIGNALS:
             try:
                 loop.add_signal_handler(number, on_signal, number)
             except (RuntimeError, ValueError, NotImplementedError) as error:
                 msg = (
-                    "aserve() listens to SIGTERM and SIGINT, which only the event loop of the main thread can do (and not every "
-                    "kind of loop). There, use it; elsewhere use `async with system:`, and have the host end the block."
+                    "aserve() handles SIGTERM and SIGINT, which only the event loop of the main thread can do, and not every "
+                    "kind of loop. Await it there. Elsewhere use `async with system:`, and leave the block when the application "
+                    "ends."
                 )
                 raise PerdureError(msg) from error
-            wait_for_notify.append(number)
-        if system._engine is None:  # noqa: SLF001 - the front door's own
+            handled.append(number)
+        if system._engine is None:  # noqa: SLF001 - part of the front door
             await system.__aenter__()  # type: ignore[attr-defined]  # a System
         engine = system._engine  # noqa: SLF001 - as above
-        begun: list[Part] = []
+        started_parts: list[Part] = []
         try:
-            await asyncio.to_thread(_begin_parts, system, begun)
+            await asyncio.to_thread(_start_parts, system, started_parts)
             if started is not None:
                 started()
-            while system.running and not ask.is_set():
+            while system.running and not stop.is_set():
                 try:
-                    await asyncio.wait_for(ask.wait(), LOOK_S)
+                    await asyncio.wait_for(stop.wait(), LOOK_S)
                 except TimeoutError:
                     continue
         finally:
-            await _to_its_end(lambda: _end(system, begun, grace))
+            await _run_to_its_end(lambda: _end(system, started_parts, grace))
         _check_not_given_up(engine)
     finally:
-        for heard_number in wait_for_notify:
-            loop.remove_signal_handler(heard_number)
-            signal.signal(heard_number, before[heard_number])
+        for number in handled:
+            loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
 
 
-async def _to_its_end(work: Callable[[], object]) -> None:
-    """Wait for what a thread does, also where the await is cancelled meanwhile."""
-    doing = asyncio.get_running_loop().run_in_executor(None, work)
+async def _run_to_its_end(work: Callable[[], object]) -> None:
+    """Run work in a thread and wait for its end, also where the await is cancelled meanwhile."""
+    future = asyncio.get_running_loop().run_in_executor(None, work)
     try:
-        await asyncio.shield(doing)
+        await asyncio.shield(future)
     except asyncio.CancelledError:
-        await asyncio.wait([doing])
+        await asyncio.wait([future])
         raise
 
 
-def _begin_parts(system: Served, begun: list[Part]) -> None:
+def _start_parts(system: Served, started_parts: list[Part]) -> None:
     for part in system.parts:
-        begun.append(part)  # first, so that one that fails half-way is ended
+        started_parts.append(part)  # before its start, so that a part which fails half-way is stopped too
         part.start()
 
 
-def _end(system: Served, begun: list[Part], grace: float | None) -> None:
-    _end_parts(begun)
+def _end(system: Served, started_parts: list[Part], grace: float | None) -> None:
+    _stop_parts(started_parts)
     system.stop(grace)
 
 
-def _end_parts(begun: list[Part]) -> None:
-    """End the parts, the last first; one that hangs (in a database that does not answer, say) is left behind."""
-    for part in reversed(begun):
-        thread = threading.Thread(target=_end_part, args=(part,), name="perdure-part", daemon=True)
+def _stop_parts(started_parts: list[Part]) -> None:
+    """Stop the parts, the last first. One that hangs, for example in a database that does not answer, is left behind."""
+    for part in reversed(started_parts):
+        thread = threading.Thread(target=_stop_part, args=(part,), name="perdure-part", daemon=True)
         thread.start()
         thread.join(1.0)
         if thread.is_alive():
             logger.warning("%r did not stop within a second and is left behind", part)
 
 
-def _end_part(part: Part) -> None:
+def _stop_part(part: Part) -> None:
     try:
         part.stop()
     except Exception:
@@ -199,7 +200,7 @@ def _end_part(part: Part) -> None:
 
 
 def _check_not_given_up(engine: Engine | None) -> None:
-    """Raise why the system has given up, if it has."""
+    """Raise the error with which the system gave up, if it did."""
     failed = None if engine is None else engine.runtime.health.failed
     if isinstance(failed, NotRunning):
         raise failed

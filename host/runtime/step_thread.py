@@ -1,7 +1,8 @@
-"""One step of a system's life, made in a thread of its own: what strikes the thread that waits for it leaves the step whole.
+"""`StepThread`: a start or a stop in a thread of its own, so that an exception in the waiting thread does not interrupt it.
 
-KeyboardInterrupt comes to the main thread at any instruction, so none of what must be done to its end is done there. What a start
-and a stop consist of is in `system` and `engine`.
+KeyboardInterrupt may be raised at any instruction of the main thread, so a step that must be completed does not run there.
+
+Not here: what a start and a stop do (`perdure.system`, `engine`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LOOK_S = 0.1
 
 
 class StepThread:
-    """A step that is begun once, by whichever call asks first, and can be waited for by any number of threads."""
+    """A step that the first call of `begin` starts, and any number of threads can wait for."""
 
     def __init__(self, executor: Executor, step: Callable[[], None], name: str) -> None:
         self._executor = executor
@@ -29,29 +30,29 @@ class StepThread:
         self._name = name
         self._context = contextvars.copy_context()
         self._claim: dict[int, object] = {}
-        """The mark of the thread that makes it, under key 0: set in one operation."""
+        """The mark of the thread that runs the step, under key 0; `setdefault` sets it in one operation."""
         self._ended = threading.Event()
         self._error: BaseException | None = None
 
     def begin(self) -> None:
-        """Begin it, unless that is done; a call that was interrupted here can be repeated."""
+        """Start the step unless it was started. A call that was interrupted may be repeated."""
         if not self._claim:
             self._executor.beside(self._run, self._name)
 
     def _run(self) -> None:
         mark = object()
         if self._claim.setdefault(0, mark) is not mark:
-            return  # begun twice: the first thread makes it
+            return  # started twice: the first thread runs the step
         try:
             self._context.run(self._step)
-        except BaseException as error:  # noqa: BLE001 - told to the caller that waits
+        except BaseException as error:  # noqa: BLE001 - raised in the threads that wait
             self._error = error
         finally:
             self._ended.set()
 
     def wait(self) -> None:
-        """Wait for its end; raise what it raised."""
+        """Wait until the step has ended, and raise what it raised."""
         while not self._ended.wait(LOOK_S):
-            pass  # an interrupt that comes without a signal of the system's ends no wait, and is raised here
+            pass  # waits in short turns: an interrupt that no signal of the operating system caused is raised only between waits
         if self._error is not None:
             raise self._error

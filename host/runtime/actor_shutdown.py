@@ -1,0 +1,144 @@
+"""The end of the actors of a run: handlers come to rest, then each actor ends, in an order in which none still needs another.
+
+Not here: hooks, the store and the order of a whole stop (`engine`), and the last snapshot (`final_snapshot`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from perdure.actors.core.messages import EndGrace, Quiesce
+from perdure.actors.services.roles import ON_DEMAND, ROLES
+from perdure.actors.workers.worker import Worker
+from perdure.events import vocabulary as ev
+from perdure.events.errors import NotRunning, PerdureError
+
+if TYPE_CHECKING:
+    from perdure.actors.core.actor import Actor
+    from perdure.actors.core.answer import Answer
+    from perdure.actors.services.runtime import Runtime
+
+__all__ = ["ActorShutdown"]
+
+logger = logging.getLogger("perdure")
+
+END_S = 0.5
+"""How long host code has to end, beyond the grace period of a stop."""
+QUIESCE_MAX_S = 60.0
+"""How long a stop waits for handlers to come to rest, beyond their grace period; also how long for each actor of perdure to end."""
+LOOK_S = 0.05
+"""How often a stop checks whether what it waits for can still come."""
+STOP_ORDER = (
+    "supervisor",
+    "scheduler",
+    "relay",
+    "dispatcher",
+    "queue",
+    "journal",
+    "dead_letters",
+    "timer",
+    "snapshotter",
+    "event_loop",
+)
+"""In this order each actor can still send its last messages to those that need them."""
+
+
+class ActorShutdown:
+    """The stop of one run's actors. Used by the thread that stops the run; `end_grace` is safe in any thread."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._grace_is_over = False
+
+    def end_grace(self) -> None:
+        """End the grace period of handlers, now or of a stop that begins later."""
+        self._grace_is_over = True
+        self._runtime.directory.tell("dispatcher", EndGrace())
+
+    def bring_to_rest(self, grace_s: float) -> None:
+        """Stop deliveries, wait for running handlers within their grace period, and record the stop."""
+        runtime = self._runtime
+        answer = runtime.executor.answer()
+        runtime.pending.send("dispatcher", Quiesce(0.0 if self._grace_is_over else grace_s), answer, from_outside=False)
+        try:
+            self._wait_for_rest(answer, grace_s)
+            runtime.directory.tell("supervisor", ev.Stopped(runtime.run))
+        except (TimeoutError, PerdureError) as error:
+            logger.warning("the handlers did not come to rest; the next start takes their messages back: %r", error)
+
+    def _wait_for_rest(self, answer: Answer, grace_s: float) -> None:
+        """Wait until the dispatcher answers that everything is recorded.
+
+        Raises:
+            TimeoutError: no answer can come because a callback of the host holds up an actor, or none came within a minute.
+        """
+        with contextlib.suppress(TimeoutError):
+            answer.wait(grace_s + END_S)
+            return
+        until_s = self._runtime.executor.monotonic_s() + QUIESCE_MAX_S
+        while not (stuck := self._in_callbacks()) and self._runtime.executor.monotonic_s() < until_s:
+            # The dispatcher's clock may stand still, or it may have died and begun the grace period anew.
+            self._runtime.directory.tell("dispatcher", EndGrace())
+            with contextlib.suppress(TimeoutError):
+                answer.wait(LOOK_S)
+                return
+        raise TimeoutError(f"a callback of a future still runs in the {stuck[0]}" if stuck else "no answer within a minute")
+
+    def _in_callbacks(self) -> list[str]:
+        actors = self._runtime.directory.actors
+        return [name for name in STOP_ORDER if (actor := actors.get(name)) is not None and actor.in_callback]
+
+    def end_roles(self) -> list[str]:
+        """End all actors but the workers, and return the names of those that did not end in time."""
+        end_by_s = self._runtime.executor.monotonic_s() + END_S
+        return [name for name in STOP_ORDER if not self._end(name, end_by_s)]
+
+    def _end(self, name: str, end_by_s: float) -> bool:
+        """End an actor and return True, or kill it and return False where host code holds it up."""
+        runtime, ended = self._runtime, None
+        while (actor := runtime.directory.actors.get(name)) is not ended and actor is not None:  # it may just have been replaced
+            if actor.actor_ref.is_alive():
+                actor.actor_ref.stop(block=False)
+            until_s = runtime.executor.monotonic_s() + QUIESCE_MAX_S
+            while runtime.executor.runs(actor):
+                now_s = runtime.executor.monotonic_s()
+                if now_s >= (end_by_s if actor.runs_host_code or actor.in_callback else until_s):
+                    self._kill(actor)
+                    return False
+                runtime.executor.join(actor, max(0.001, min(LOOK_S, end_by_s - now_s)) if actor.runs_host_code else LOOK_S)
+            ended = actor
+        return True
+
+    def _kill(self, actor: Actor) -> None:
+        with contextlib.suppress(RuntimeError):  # at the interpreter's exit no thread can be started, and none is needed
+            actor.kill()
+
+    def end_workers(self) -> None:
+        """Give up calls on an event loop, kill the workers, and close the processes of handlers."""
+        runtime = self._runtime
+        for call in list(runtime.host.loop_calls):
+            call.give_up(NotRunning("the system stopped while this handler was on its event loop"))
+        for name, actor in list(runtime.directory.actors.items()):
+            if name not in ROLES and name not in ON_DEMAND and name != "supervisor":
+                self._kill(actor)
+        for pool in list(runtime.pools.by_type.values()):
+            for process in list(pool.processes.values()):
+                process.close()
+
+    def log_left_behind(self, left: list[str]) -> None:
+        """Log which threads still run; a thread in a call of the host cannot be ended."""
+        runtime = self._runtime
+        until_s = runtime.executor.monotonic_s() + LOOK_S
+        for name, actor in list(runtime.directory.actors.items()):
+            if isinstance(actor, Worker):
+                runtime.executor.join(actor, max(0.0, until_s - runtime.executor.monotonic_s()))
+                if runtime.executor.runs(actor):
+                    left.append(name)
+        if left:
+            logger.warning(
+                "left behind as daemon threads, because they did not end in time: %s. The folder is free. A message whose handler "
+                "still runs there is handled again after the next start, and the outcome of that handler is not taken",
+                ", ".join(left),
+            )
