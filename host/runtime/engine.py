@@ -46,7 +46,6 @@ __all__ = ["ASK_TIMEOUT_S", "Engine"]
 logger = logging.getLogger("perdure")
 
 
-
 class Hooks(Protocol):
     """The start and stop hooks of the host; `perdure.handling.hooks` implements it."""
 

@@ -1,4 +1,4 @@
-"""What the tests of the front door share: a folder, a clock that stands still, a collector, and waiting on conditions.
+"""Fixtures of the front door's tests: a folder, a manual clock, a collector, and waiting for a condition.
 
 No test and no message class lives here; message classes stand at the top of the module that publishes them.
 """
@@ -23,7 +23,7 @@ PATIENCE_S = 60.0
 
 
 class Collected:
-    """What handlers have seen, in order; a test waits until there is as much as it expects. Safe in any thread."""
+    """Values that handlers collected, in order; a test waits until there are as many as it expects. Safe in any thread."""
 
     def __init__(self) -> None:
         self._items: list[Any] = []
@@ -64,7 +64,7 @@ def clock() -> perdure.ManualClock:
 
 @pytest.fixture
 def until() -> Until:
-    """Wait until a condition holds; it is asked again and again, at most every two milliseconds."""
+    """Wait until a condition holds, and evaluate it at most every two milliseconds."""
 
     def wait(condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + PATIENCE_S

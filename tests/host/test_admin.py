@@ -1,4 +1,4 @@
-"""Administration through the front door: metrics, pauses, stopping.
+"""Administration of a running system: metrics, pauses, scaling, stopping.
 
 The audit has `test_audit`; scaling is in `test_handling`.
 """
@@ -84,7 +84,7 @@ def test_metrics_agree_with_an_independent_count(folder: Path) -> None:
 
 
 def test_in_flight_is_counted(folder: Path, collected: Collected) -> None:
-    """Scenario 43: what is in the hands of a handler or of a consumer is in flight."""
+    """Scenario 43: a message that a handler or a consumer holds is in flight."""
     system = perdure.System(folder)
     go = threading.Event()
 
@@ -108,7 +108,7 @@ def test_in_flight_is_counted(folder: Path, collected: Collected) -> None:
 
 @pytest.mark.parametrize("all_types", [True, False])
 def test_pause_and_resume(folder: Path, collected: Collected, all_types: bool) -> None:
-    """Scenario 44: for one type and for all; publishing goes on meanwhile; a pause outlives a restart."""
+    """Scenario 44: a pause of one type or of all lets publishing go on, and outlives a restart."""
     system = perdure.System(folder)
 
     @system.handler(Task)
@@ -164,7 +164,7 @@ def test_stop_waits_for_handlers(folder: Path, collected: Collected) -> None:
 
 
 def test_stop_waits_until_outcomes_are_on_record(folder: Path, collected: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scenario 49: a worker that has ended its handler's call and not told so yet, waiting for company, is waited for too."""
+    """Scenario 49: a stop also waits for a worker whose handler has ended and whose outcome is not yet reported."""
     monkeypatch.setattr(worker, "LINGER_S", 0.3)
     system = perdure.System(folder)
 

@@ -1,4 +1,4 @@
-"""Coroutines at the bound of publishes under way: they wait on their own loop, keep their context, and hold nobody's executor."""
+"""Coroutines at the bound of pending publishes: they wait on their own loop, keep their context, and occupy no executor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Ping:
 
 
 class Tracing(perdure.Middleware):
-    """Puts what the publisher's context holds into the headers, and takes note of the thread."""
+    """Copies a context variable of the publisher into the headers, and records the thread."""
 
     def __init__(self) -> None:
         self.threads: set[threading.Thread] = set()
@@ -63,7 +63,7 @@ def test_coroutines_at_the_bound_keep_context_and_executor(folder: Path, call: s
 
 
 class Refusing(ThreadPoolExecutor):
-    """The host's executor: not for a queue to occupy."""
+    """The default executor of the host's loop, which waiting publishes must not occupy."""
 
     def submit(self, *_args: Any, **_kwargs: Any) -> Any:
         raise AssertionError

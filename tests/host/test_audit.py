@@ -48,8 +48,8 @@ def kinds(records: list[perdure.Record]) -> list[str]:
     return [type(record.event).__name__ for record in records]
 
 
-def test_timeline_tells_the_whole_story(folder: Path) -> None:
-    """Scenario 45: in order, across restarts, including its children by causation; `perdure.Audit` tells the same."""
+def test_timeline_has_all_events_of_a_message(folder: Path) -> None:
+    """Scenario 45: events are in order, across restarts, with messages that it caused; `perdure.Audit` returns the same."""
     system = perdure.System(folder)
     healed = threading.Event()
 
@@ -94,8 +94,8 @@ def test_timeline_tells_the_whole_story(folder: Path) -> None:
         perdure.Audit(folder).timeline("nobody")
 
 
-def test_timeline_tells_of_what_outlives_a_message(folder: Path, clock: perdure.ManualClock, until: Until) -> None:
-    """Scenario 45: its window, its result, their ends; the metrics count both meanwhile, live and in the past (46)."""
+def test_timeline_has_the_window_and_the_result_of_an_ended_message(folder: Path, clock: perdure.ManualClock, until: Until) -> None:
+    """Scenario 45: the timeline has its window, its result and their ends; metrics count both, live and in the past (46)."""
     system = perdure.System(folder, clock=clock)
     system.handler(Task, dedup="reject", dedup_window=10.0)(lambda task, ctx: task.number)
     with system:
@@ -113,7 +113,7 @@ def test_timeline_tells_of_what_outlives_a_message(folder: Path, clock: perdure.
 
 
 def test_events_by_type_time_and_message(folder: Path, clock: perdure.ManualClock) -> None:
-    """Scenario 45: facts can be asked for by sequence, by time, by event, by message type and by message."""
+    """Scenario 45: events can be queried by sequence number, time, event class, message type and message."""
     with perdure.System(folder, clock=clock) as system:
         first = system.publish(Task(1))
         clock.advance(10)
@@ -164,7 +164,7 @@ def test_past_states_equal_what_metrics_showed(folder: Path, clock: perdure.Manu
 
 
 def test_verify_finds_each_changed_byte(folder: Path) -> None:
-    """Scenario 47: any single changed byte of the log is found, and the file is named; unchanged, all is well."""
+    """Scenario 47: any single changed byte of the log is found, and its file named; an unchanged log has no findings."""
     with perdure.System(folder) as system:
         for n in range(5):
             system.publish(Task(n))
@@ -186,7 +186,7 @@ def test_verify_finds_each_changed_byte(folder: Path) -> None:
 
 
 def test_verify_finds_removed_and_swapped_frames(folder: Path) -> None:
-    """Scenario 47: a frame that was removed, or that changed places with its neighbour, is found."""
+    """Scenario 47: a frame that was removed or swapped with its neighbour is found."""
     with perdure.System(folder) as system:
         for n in range(6):
             system.publish(Task(n))
@@ -206,7 +206,7 @@ def test_verify_finds_removed_and_swapped_frames(folder: Path) -> None:
 
 
 def test_audit_beside_a_live_writer(folder: Path) -> None:
-    """Scenario 48: a consistent prefix, no lock taken, the writer undisturbed."""
+    """Scenario 48: audit reads a consistent prefix, takes no lock, and does not disturb the writer."""
     stop = threading.Event()
     ids: list[str] = []
 

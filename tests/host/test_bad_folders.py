@@ -1,4 +1,4 @@
-"""Folders that cannot be used: a file, read-only, of a newer format, locked; each a clear error, and nothing lost.
+"""Folders that cannot be used (a file, read-only, of a newer format, locked): each gives a clear error, and nothing is lost.
 
 Damaged logs are in tests/store.
 """
@@ -41,7 +41,7 @@ def test_folder_that_is_a_file(tmp_path: Path, below: bool) -> None:
 
 
 def test_folder_that_is_read_only(folder: Path) -> None:
-    """The error names the folder; once it may be written again, everything is there."""
+    """The error names the folder; once it is writable again, everything is there."""
     system = perdure.System(folder)
     with system:
         ident = system.publish(Note("a"))
@@ -60,7 +60,7 @@ def test_folder_that_is_read_only(folder: Path) -> None:
 
 
 def _read_only(folder: Path) -> tuple[Any, Any]:
-    """Give what makes a folder and its files read-only, and what undoes it."""
+    """Return a function that makes a folder and its files read-only, and one that undoes it."""
     paths = [*folder.iterdir(), folder]
     if os.geteuid():
         return (lambda: _set_mode(paths, 0o500), lambda: _set_mode(paths[::-1], 0o700))
@@ -95,7 +95,7 @@ print(len(list(perdure.Audit(sys.argv[1]).events(type="Published"))))
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
 @pytest.mark.parametrize("protected", ["folder", "files", "owner"])
 def test_folder_that_an_unprivileged_user_may_only_read(protected: str) -> None:
-    """As a service's user meets it: permissions bind, unlike for root. Refused with the path named; audit reads all the same."""
+    """Run as a user without root's rights: a system is refused with the path named, and audit still reads."""
     with tempfile.TemporaryDirectory() as top:  # not pytest's: only its owner may enter that
         folder = Path(top) / "data"
         with perdure.System(folder) as system:
@@ -119,7 +119,7 @@ def test_folder_that_an_unprivileged_user_may_only_read(protected: str) -> None:
 
 
 def test_folder_of_a_newer_format(folder: Path) -> None:
-    """A log that a newer version wrote is refused as such, not as damage, and is left as it is."""
+    """A log that a newer version wrote is refused for that, not as damage, and stays unchanged."""
     system = perdure.System(folder)
     with system:
         system.publish(Note("a"))
@@ -147,7 +147,7 @@ with perdure.System(sys.argv[1]) as system:
 
 
 def test_folder_locked_by_a_live_process(folder: Path) -> None:
-    """`StoreLocked` names the owner's pid; the owner is undisturbed; once it is gone the folder opens."""
+    """`StoreLocked` names the owner's pid and does not disturb the owner; once the owner has ended, the folder opens."""
     with subprocess.Popen(
         [sys.executable, "-c", LOCKING, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as owner:

@@ -1,4 +1,4 @@
-"""Bad input through the front door: each gets a clear error, and nothing is lost or half done.
+"""Bad input through the front door: each kind gets a clear error, and nothing is lost or half done.
 
 Bounds that only time can lift (a full backlog) are in `test_publishing`.
 """
@@ -40,7 +40,7 @@ def local_class() -> type:
 
 
 def test_publish_before_start_and_after_stop(folder: Path) -> None:
-    """Each way in says that the system does not run, and what to do; nothing is published later by surprise."""
+    """Each call says that the system does not run and what to do; no call is carried out later."""
     system = perdure.System(folder)
     ways: list[Any] = [
         lambda: system.publish(Note("a")),
@@ -106,7 +106,7 @@ def test_starting_twice_and_stopping_twice(folder: Path) -> None:
     ],
 )
 def test_bad_message_or_option(folder: Path, message: object, options: dict[str, Any], error: type[Exception], field: str) -> None:
-    """Scenario 10: a clear error naming the field, before anything is written; the system goes on."""
+    """Scenario 10: the error names the field and is raised before anything is written; the system goes on."""
     with perdure.System(folder, options=perdure.Options(payload_bytes_max=2000)) as system:
         seq = _settled_seq(system)
         with pytest.raises(error, match=field):
@@ -122,14 +122,14 @@ def test_bad_message_or_option(folder: Path, message: object, options: dict[str,
 
 
 def _settled_seq(system: perdure.System) -> int:
-    """Give the sequence number once the start itself is on record."""
+    """Return the sequence number once the start itself is recorded."""
     while not list(system.audit.events(type="Started")):
         pass
     return system.admin.metrics().seq
 
 
 def test_type_that_could_not_be_found_again(folder: Path) -> None:
-    """Scenario 10: a local class is refused, with what to do about it; named, it is taken."""
+    """Scenario 10: a local class is refused, and the error says what to do; with a name it is accepted."""
     local = local_class()
     with perdure.System(folder) as system:
         with pytest.raises(perdure.UnknownMessageType, match=r"Local.*perdure\.message"):
@@ -146,7 +146,7 @@ def test_type_that_could_not_be_found_again(folder: Path) -> None:
 
 
 def test_unknown_type_for_the_operator(folder: Path) -> None:
-    """Scaling what has no handler: the error says which names are known."""
+    """The error of scaling a type without a handler lists the known names."""
     system = perdure.System(folder)
     system.handler(Note)(lambda note, ctx: None)
     with system:
@@ -226,7 +226,7 @@ def test_bad_handler_option(folder: Path, options: dict[str, Any], field: str) -
 
 
 class Handless:
-    """Without a method `handle`."""
+    """A class without a method `handle`."""
 
 
 class Deaf:
@@ -243,7 +243,7 @@ class Deaf:
         (lambda note, ctx, other: None, "takes 'other', which names no service"),
     ],
 )
-def test_what_could_not_be_called_is_refused_at_once(folder: Path, handler: Any, told: str) -> None:
+def test_handler_that_could_not_be_called_is_refused_at_once(folder: Path, handler: Any, told: str) -> None:
     with pytest.raises(perdure.InvalidMessage, match=told):
         perdure.System(folder).handler(Note)(handler)
 

@@ -1,4 +1,4 @@
-"""Dead letters and results are bounded in bytes as well as in number, from the start on, with all their texts."""
+"""Dead letters and results, with all their texts, are bounded in bytes as well as in number, also at the start."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def failing(disk: MemoryDisk | None = None, **options: Any) -> SimulatedSystem:
 
 
 def check(system: SimulatedSystem) -> None:
-    """Check that the sums are those of what is kept, also after a snapshot."""
+    """Check that the sums equal what is kept, also after a snapshot."""
     queue: Any = system.runtime.directory.actors["queue"]
     letters: Any = system.runtime.directory.actors["dead_letters"]
     whole = States(queue.state, dead_letters=letters.state)

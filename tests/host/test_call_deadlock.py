@@ -1,4 +1,4 @@
-"""Calls that nothing would ever answer are refused at once, and nothing is published: no handler, or no worker left to answer."""
+"""A call that could never be answered, for want of a handler or a worker, is refused at once and publishes nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Errand:
 
 @attrs.frozen
 class Unhandled:
-    """A message that nothing handles."""
+    """A message without a handler."""
 
 
 def _nested(system: perdure.System, kind: Any, other: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Errors that name what is wrong: the pair of headers, the result, the handler, the file, the module that ends the program."""
+"""Errors name what is wrong: the header, the result, the handler, the file, the module that ends the program."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_variable_that_names_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "told"), [("sys.exit(3)", "sys.exit(3)"), ("sys.exit()", "sys.exit(None)"), ("exit('no')", "'no'")]
 )
-def test_a_module_that_ends_the_program_is_told(tmp_path: Path, how: str, told: str) -> None:
+def test_module_that_ends_the_program_is_named(tmp_path: Path, how: str, told: str) -> None:
     (tmp_path / "shop.py").write_text(f"import sys\n\n{how}\n")
     done = command("run", "shop:system", cwd=tmp_path)
     assert done.returncode == 1
@@ -109,7 +109,7 @@ def test_a_module_that_ends_the_program_is_told(tmp_path: Path, how: str, told: 
     assert "shop.py, line 3" in done.stderr
 
 
-def test_timeline_tells_how_far_it_has_come() -> None:
+def test_timeline_reports_progress() -> None:
     with SimulatedSystem() as system:
         ids = system.publish_many([Job(n) for n in range(5_000)])
         seen: list[int] = []

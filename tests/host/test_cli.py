@@ -1,4 +1,4 @@
-"""The commands of the command line, each as a process of its own: what they show, and their exit status.
+"""Commands of the command line, each in a process of its own: their output and exit status.
 
 The demo is in test_demo.
 """
@@ -69,8 +69,8 @@ threading.Condition.wait = struck
 )
 
 
-def test_run_stops_whichever_instruction_the_signal_strikes_at(tmp_path: Path) -> None:
-    """Also while it begins to wait for one: with an Event it waited for ever for a lock that it held itself."""
+def test_run_stops_at_whichever_instruction_the_signal_arrives(tmp_path: Path) -> None:
+    """It also stops while it begins to wait for a signal: an Event would wait for ever for a lock that its own thread holds."""
     (tmp_path / "shop.py").write_text(STRUCK)
     args = [sys.executable, "-m", "perdure.cli.main", "run", "shop:system"]
     with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env={"PYTHONUNBUFFERED": "1"}) as served:
@@ -97,7 +97,7 @@ def count(number, ctx):
 
 
 def test_run_lets_a_handler_finish_when_it_is_asked_to_stop(tmp_path: Path) -> None:
-    """Scenario 49 from outside: what is in flight completes within the grace period, and what was not begun waits."""
+    """Scenario 49: messages in flight complete within the grace period, and the others wait."""
     with perdure.System(tmp_path / "data") as system:
         system.publish_many([1, 2, 3])
     (tmp_path / "busy.py").write_text(BUSY)
@@ -131,7 +131,7 @@ def test_run_says_what_is_wrong_with_a_target(tmp_path: Path, target: str, told:
     assert "Traceback" not in done.stderr
 
 
-def test_verify_tells_a_whole_folder_from_a_damaged_one(folder: Path) -> None:
+def test_verify_distinguishes_a_whole_folder_from_a_damaged_one(folder: Path) -> None:
     whole = command("verify", str(folder), cwd=folder)
     assert (whole.returncode, whole.stdout.partition(":")[0]) == (0, "whole")
     segment = max(folder.iterdir(), key=lambda path: (path.name != "lock" and "snap" not in path.name, path.stat().st_size))

@@ -1,4 +1,4 @@
-"""The command line as a newcomer meets it: its version, folders that are none, hosts that fail, long work, interrupts."""
+"""The command line for a new user: its version, wrong folders, applications that fail, long work, interrupts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def command(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_version_is_told(tmp_path: Path) -> None:
+def test_version_is_printed(tmp_path: Path) -> None:
     done = command("--version", cwd=tmp_path)
     assert (done.returncode, done.stdout.strip()) == (0, f"perdure {version('perdure')}")
 
@@ -43,7 +43,7 @@ def test_command_does_not_wait_for_the_import_of_commands_of_other_rooms() -> No
 @pytest.mark.parametrize(
     "args", [("stats",), ("verify",), ("timeline", "some-id"), ("dead-letters", "list"), ("dead-letters", "show", "some-id")]
 )
-def test_folder_that_is_none_is_an_error_not_an_empty_answer(tmp_path: Path, args: tuple[str, ...]) -> None:
+def test_folder_without_a_log_is_an_error_not_an_empty_answer(tmp_path: Path, args: tuple[str, ...]) -> None:
     (tmp_path / "letters.txt").write_text("not a log")
     *words, last = args
     line = (*args, str(tmp_path)) if not words or last == "list" else (*words, str(tmp_path), last)
@@ -117,7 +117,7 @@ def test_progress_on_a_terminal_is_a_bar_that_leaves_nothing_behind() -> None:
     assert out.getvalue().endswith("\x1b[2K"), "the last thing that a terminal is told is to clear the line"
 
 
-def test_interrupt_tells_how_far_the_work_came_and_calls_for_more() -> None:
+def test_interrupt_prints_the_progress_and_calls_so_far() -> None:
     out, more = io.StringIO(), []
     with (  # noqa: PT012 - the block is the work that is interrupted
         pytest.raises(typer.Exit) as caught,

@@ -1,4 +1,4 @@
-"""What the command line shows of a folder, and what it does to its dead letters; as a person sees it, in 80 columns.
+"""Output of the command line for a folder, in 80 columns, and its commands for dead letters.
 
 Commands that serve, and the demo, are in test_cli and test_demo.
 """
@@ -31,7 +31,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A log with messages completed, dead, paused and waiting; options that the command line would have by itself."""
+    """A log with completed, dead, paused and waiting messages, made with the options that the command line uses."""
     system = perdure.System(tmp_path / "data")
 
     @system.handler(int, retries=1, backoff=0.0)
@@ -87,7 +87,7 @@ def test_stats_of_an_empty_log_and_of_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
-def test_a_timeline_tells_facts_in_order_with_what_the_handler_published(folder: Path) -> None:
+def test_timeline_shows_events_in_order_with_what_the_handler_published(folder: Path) -> None:
     told = invoke("timeline", folder, "n2")
     rows = [line.split() for line in told.splitlines() if " +" in line]
     assert [row[4] for row in rows] == ["Published", "Leased", "Published", "Completed"]
@@ -110,7 +110,7 @@ def test_dead_letters_are_listed_shown_and_chosen(folder: Path) -> None:
 
 
 def test_dead_letters_are_replayed_and_purged_on_record(folder: Path) -> None:
-    """Scenarios 25 and 26 from outside: nothing is delivered by it, and the host handles them when it runs again."""
+    """Scenarios 25 and 26: the command delivers nothing, and the application handles the messages when it runs again."""
     assert "name one ID" in invoke("dead-letters", "replay", folder, status=1)
     assert "name one ID" in invoke("dead-letters", "replay", folder, "n1", "--all", status=1)
     assert "1 back in the queue" in invoke("dead-letters", "replay", folder, "n1")
@@ -125,7 +125,7 @@ def test_dead_letters_are_replayed_and_purged_on_record(folder: Path) -> None:
 
 
 def test_replay_needs_the_folder_for_itself_and_makes_no_new_one(folder: Path, tmp_path: Path) -> None:
-    """Scenario 37 for an operator."""
+    """Scenario 37 on the command line."""
     with perdure.System(folder):
         assert "is in use by" in invoke("dead-letters", "replay", folder, "--all", status=1)
         assert "3 of 3" in invoke("dead-letters", "list", folder)
@@ -135,7 +135,7 @@ def test_replay_needs_the_folder_for_itself_and_makes_no_new_one(folder: Path, t
     assert list((tmp_path / "empty").iterdir()) == []
 
 
-def test_dropped_history_is_told(tmp_path: Path) -> None:
+def test_dropped_history_is_shown(tmp_path: Path) -> None:
     options = perdure.Options(segment_bytes=4096, history="drop")
     with perdure.System(tmp_path / "data", options=options) as system:
         for _ in range(3):
@@ -157,7 +157,7 @@ def test_sparklines() -> None:
 
 
 def test_an_operators_command_forgets_no_id_that_the_host_remembers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command does not know the host's `finished_max`, and makes a snapshot as it stops."""
+    """The command does not know the host's `finished_max`, and takes a snapshot when it stops."""
     folder, options = tmp_path / "data", perdure.Options(finished_max=2_000_000)
     with perdure.System(folder, options=options) as system:
         system.publish_many(["text"] * 40, ids=[f"host-{n}" for n in range(40)])

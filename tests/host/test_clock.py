@@ -1,4 +1,4 @@
-"""The system's clock follows a wall clock that is corrected and a machine that sleeps, and ends no length of time by it."""
+"""The system's clock follows corrections of the wall clock and sleep of the machine, and they end no waiting time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOUR = 3600
 
 @attrs.define
 class Machine:
-    """What the machine's two clocks show, in nanoseconds."""
+    """The two clocks of a machine, in nanoseconds."""
 
     wall: int = 1_700_000_000 * S
     monotonic: int = 5 * S
@@ -54,7 +54,7 @@ class Machine:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A machine whose clocks are moved by hand."""
+    """A machine whose clocks the test moves."""
     made = Machine()
     monkeypatch.setattr(clock_module, "time", made)
     monkeypatch.setattr(timer, "LOOK_S", 0.005)
@@ -102,7 +102,7 @@ def test_it_is_never_late_and_never_goes_back(steps: list[tuple[str, float]]) ->
 
 
 def test_two_readings_far_apart_are_not_compared(machine: Machine) -> None:
-    """A thread that is held up between them would take that for a jump."""
+    """A thread that is delayed between two readings would otherwise see a jump."""
     clock = SystemClock()
     machine.live(1)
     machine.held_up_s = 3
@@ -123,7 +123,7 @@ def system(machine: Machine) -> Iterator[perdure.System]:
 
 
 def _passes(system: perdure.System, machine: Machine, seconds: float) -> None:
-    """Let time pass, and every actor look at it."""
+    """Let time pass and wake every actor."""
     machine.live(seconds)
     for _ in range(3):
         system.admin.metrics()
@@ -187,7 +187,7 @@ def test_handler_is_not_timed_out_by_a_jump_and_a_retry_waits_its_pause(machine:
 
 @pytest.mark.parametrize("moved", [HOUR, -HOUR, 30 * HOUR, -30 * HOUR])
 def test_schedule_follows_a_corrected_clock(machine: Machine, until: Until, moved: int) -> None:
-    """Put back by less than three hours, it waits until its last tick is past; by more, it goes on from the new time."""
+    """A schedule waits for its last tick where the clock is put back by less than three hours, and continues at once otherwise."""
     due: list[int] = []
     system = perdure.System(store=MemoryStore(), clock=SystemClock())
 

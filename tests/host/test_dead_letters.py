@@ -36,7 +36,7 @@ class Letter:
 def failing_system(
     folder: Path, clock: perdure.ManualClock, broken: set[type], options: perdure.Options | None = None
 ) -> perdure.System:
-    """Make a system whose handlers fail at once for the types in `broken`."""
+    """Return a system whose handlers fail at once for the types in `broken`."""
     system = perdure.System(folder, clock=clock, options=options)
 
     @system.handler(Bill, retries=0)
@@ -53,7 +53,7 @@ def failing_system(
 
 
 def bury(system: perdure.System, clock: perdure.ManualClock, *messages: object) -> list[str]:
-    """Publish messages one by one, a second apart, and wait until each is dealt with."""
+    """Publish messages one by one, a second apart, and wait until each has ended."""
     ids = []
     for message in messages:
         ids.append(system.publish(message))
@@ -63,7 +63,7 @@ def bury(system: perdure.System, clock: perdure.ManualClock, *messages: object) 
 
 
 def test_list_and_stats(folder: Path, clock: perdure.ManualClock) -> None:
-    """Scenario 24: by type and reason, newest first, with limit; stats with oldest and newest; also after a restart."""
+    """Scenario 24: list by type and reason, newest first, with a limit; stats with oldest and newest; also after a restart."""
     system = failing_system(folder, clock, {Bill, Letter})
     begun = dt.datetime.fromtimestamp(clock.now_us() / 1_000_000, tz=dt.UTC)
     with system:
@@ -88,7 +88,7 @@ def test_list_and_stats(folder: Path, clock: perdure.ManualClock) -> None:
 
 
 def test_reason_says_what_went_wrong(folder: Path, clock: perdure.ManualClock) -> None:
-    """Scenario 24: who reads the list sees the exception's message, bounded and on one line; what the list shows finds it again."""
+    """Scenario 24: the reason has the exception's message, bounded and on one line, and a search for it finds the letter."""
     system = perdure.System(folder, clock=clock)
 
     @system.handler(Bill, retries=0)
@@ -108,7 +108,7 @@ def test_reason_says_what_went_wrong(folder: Path, clock: perdure.ManualClock) -
 
 
 def test_stats_without_any(folder: Path) -> None:
-    """Scenario 24: no dead letters is a plain answer."""
+    """Scenario 24: without dead letters the list is empty and stats are zero."""
     with perdure.System(folder) as system:
         stats = system.dead_letters.stats()
         assert (stats.total, stats.by_type, stats.by_reason, stats.oldest, stats.newest) == (0, {}, {}, None, None)
@@ -116,7 +116,7 @@ def test_stats_without_any(folder: Path) -> None:
 
 
 def test_replay_resets_retries(folder: Path, clock: perdure.ManualClock) -> None:
-    """Scenario 25: replayed, it is handled and is among the dead letters no more; attempts count from one."""
+    """Scenario 25: a replayed message is handled and no longer a dead letter; its attempts count from one."""
     broken: set[type] = {Letter}
     system = failing_system(folder, clock, broken)
     with system:
@@ -134,7 +134,7 @@ def test_replay_resets_retries(folder: Path, clock: perdure.ManualClock) -> None
 def test_replay_counts_on_unless_reset(
     folder: Path, clock: perdure.ManualClock, collected: Collected, reset: bool, attempts: list[int]
 ) -> None:
-    """Scenario 25: without resetting it has one more attempt; with it, all of them."""
+    """Scenario 25: without a reset of its retries it gets one more attempt, with a reset all of them."""
     system = perdure.System(folder, clock=clock)
 
     @system.handler(Letter, retries=1, backoff=perdure.Fixed(0.0))
@@ -153,7 +153,7 @@ def test_replay_counts_on_unless_reset(
 
 
 def test_replay_all_of_a_type(folder: Path, clock: perdure.ManualClock) -> None:
-    """Scenario 26: replay all of a type after a fix; the other type stays dead."""
+    """Scenario 26: replay all of one type; letters of the other type stay."""
     broken: set[type] = {Bill, Letter}
     system = failing_system(folder, clock, broken)
     with system:
@@ -167,7 +167,7 @@ def test_replay_all_of_a_type(folder: Path, clock: perdure.ManualClock) -> None:
 
 
 def test_purge(folder: Path, clock: perdure.ManualClock) -> None:
-    """Scenario 26: purge older than a time, and all; what was purged stays purged after a restart."""
+    """Scenario 26: purge letters older than a time, then all; they stay purged after a restart."""
     system = failing_system(folder, clock, {Bill})
     with system:
         bury(system, clock, *(Bill(n) for n in range(5)))
@@ -185,7 +185,7 @@ def test_purge(folder: Path, clock: perdure.ManualClock) -> None:
 
 
 def test_replay_of_an_unknown_id_is_a_clear_error(folder: Path, clock: perdure.ManualClock) -> None:
-    """Scenario 26: the error names the id and says where to look; also for one that lives, and one replayed twice."""
+    """Scenario 26: the error names the id and says where to look, also for a live message and a second replay."""
     broken: set[type] = {Bill}
     with failing_system(folder, clock, broken) as system:
         (dead,) = bury(system, clock, Bill(1))
@@ -204,7 +204,7 @@ def test_replay_of_an_unknown_id_is_a_clear_error(folder: Path, clock: perdure.M
 
 
 def test_replay_beside_a_newer_message_of_its_key(folder: Path, clock: perdure.ManualClock) -> None:
-    """Scenario 25: a dead letter does not push out the newer message that has its key since."""
+    """Scenario 25: a replayed dead letter does not replace the newer message that holds its key."""
     with failing_system(folder, clock, {Bill}) as system:
         old = system.publish(Bill(1), key="k")
         system.drain(timeout=10)
@@ -217,7 +217,7 @@ def test_replay_beside_a_newer_message_of_its_key(folder: Path, clock: perdure.M
 
 
 def test_the_bound(folder: Path, clock: perdure.ManualClock) -> None:
-    """Scenario 27: at the bound the oldest is purged, which is an event and shows in the metrics."""
+    """Scenario 27: at the bound the oldest letter is purged, which is an event and counts in the metrics."""
     options = perdure.Options(dead_letters_max=2)
     with failing_system(folder, clock, {Bill}, options) as system:
         first, *_ = bury(system, clock, Bill(1), Bill(2), Bill(3))

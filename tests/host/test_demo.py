@@ -1,4 +1,4 @@
-"""The demo as a user runs it: a process of its own, killed with a real SIGKILL half-way; judged from the outside again.
+"""The demo as a user runs it, in a process of its own that is killed by SIGKILL half-way; the test counts the results again.
 
 The other commands are in test_cli.
 """
@@ -55,7 +55,7 @@ def test_the_shipped_orders_all_arrive_once_though_actors_and_the_process_are_ki
 
 
 @pytest.mark.parametrize("piped", [False, True])
-def test_malformed_lines_are_told_with_their_number_and_are_never_fatal(tmp_path: Path, piped: bool) -> None:
+def test_malformed_lines_are_named_by_number_and_are_never_fatal(tmp_path: Path, piped: bool) -> None:
     source = tmp_path / "mine.jsonl"
     source.write_text("\n".join(SMALL))
     work = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""Asking for what was dropped is an error everywhere, never a part of the answer: events, timelines and states."""
+"""A query for dropped history is an error, never a partial answer: events, timelines and states."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BEGAN_US = 1_700_000_000_000_000
 
 @pytest.fixture
 def audit(folder: Path) -> perdure.Audit:
-    """A log whose beginning was dropped: a message a second, some of which were handled long after they were published."""
+    """A log whose beginning was dropped: one message per second, some handled long after their publication."""
     clock = perdure.ManualClock(BEGAN_US)
     options = perdure.Options(segment_bytes=4096, history="drop")
     with perdure.System(folder, options=options, clock=clock) as system:
@@ -64,7 +64,7 @@ def test_what_lies_before_what_is_kept(audit: perdure.Audit) -> None:
             ask()
 
 
-def test_what_is_kept_is_told(audit: perdure.Audit) -> None:
+def test_kept_history_is_returned(audit: perdure.Audit) -> None:
     first = next(audit.events())
     every = list(audit.events())
     assert list(audit.events(since=first.seq)) == every
@@ -88,6 +88,6 @@ def test_a_whole_log_answers_nothing_for_what_was_never_there(folder: Path) -> N
     assert not isinstance(caught.value, perdure.HistoryDropped)
 
 
-def test_a_snapshot_older_than_the_log_still_tells_its_own_moment(audit: perdure.Audit, folder: Path) -> None:
+def test_snapshot_older_than_the_log_answers_for_its_own_moment(audit: perdure.Audit, folder: Path) -> None:
     for seq in FolderReader(folder).snapshot_seqs():
         assert audit.state_at(seq).seq == seq

@@ -1,4 +1,4 @@
-"""A forked child of a process whose System runs: it is told so at once, and harms nothing of its parent's."""
+"""A forked child of a process whose System runs: its calls are refused at once, and it changes nothing of its parent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _tell(sending: Any, work: Callable[[], Any]) -> None:
 
 
 def in_a_child(work: Callable[[], Any]) -> Any:
-    """Give what a call returns in a forked child, or the name and text of what it raises there."""
+    """Return what a call returns in a forked child, or the name and text of its exception."""
     receiving, sending = FORK.Pipe(duplex=False)
     child = FORK.Process(target=_tell, args=(sending, work))
     child.start()
@@ -113,7 +113,7 @@ def test_every_call_in_a_child_says_at_once_that_it_was_forked(folder: Path) -> 
 
 
 def test_a_child_leaves_its_parents_system_alone(folder: Path) -> None:
-    """It leaves the `with` block, stops, and ends; the parent goes on, and nobody else gets the folder meanwhile."""
+    """The child leaves the `with` block, stops, and ends; the parent goes on, and no other process gets the folder meanwhile."""
     with perdure.System(folder) as system:
 
         def leave() -> bool:
@@ -131,7 +131,7 @@ def test_a_child_leaves_its_parents_system_alone(folder: Path) -> None:
 
 
 def test_a_child_that_exits_as_a_program_does_stops_nothing(folder: Path) -> None:
-    """With `os.fork` the exit of the child runs what was registered for the exit of the interpreter."""
+    """With `os.fork` the exit of the child runs the functions registered with atexit."""
     script = """
 import os, sys, attrs, perdure
 @attrs.frozen
@@ -177,14 +177,14 @@ def test_a_future_of_the_parent_fails_in_the_child(folder: Path) -> None:
 
 
 def test_what_is_read_in_the_child_is_true(folder: Path) -> None:
-    """Audit needs no actors: it reads what the parent has written, also since the fork."""
+    """Audit needs no actors: it also reads what the parent wrote after the fork."""
     with perdure.System(folder) as system:
         ident = system.publish(Job(0))
         assert in_a_child(lambda: [record.name for record in system.audit.timeline(ident)]) == ["Published"]
 
 
 def test_a_system_made_before_the_fork_starts_after_it(folder: Path, tmp_path: Path) -> None:
-    """As gunicorn with `--preload` does; ids differ from child to child."""
+    """Children start a system after the fork, as under gunicorn with `--preload`; their ids differ."""
     system = perdure.System(folder)
     seen = FORK.SimpleQueue()
     system.handler(Job)(lambda job, ctx: seen.put(ctx.id))
@@ -218,7 +218,7 @@ def test_a_child_starts_a_system_of_its_own_beside_its_parents(folder: Path, tmp
 
 
 def test_forks_while_publishers_are_at_work(folder: Path) -> None:
-    """A fork may come while other threads hold any lock; the child must not wait for one of them."""
+    """A fork may happen while other threads hold locks; the child must not wait for any of them."""
     with perdure.System(folder) as system:
         over = threading.Event()
 
@@ -242,7 +242,7 @@ def test_forks_while_publishers_are_at_work(folder: Path) -> None:
 
 
 def test_a_deleted_folder_of_another_system_hides_the_fork_from_none(folder: Path, tmp_path: Path) -> None:
-    """What every system is told in the child does not depend on what can be read there."""
+    """A system forgets its run in the child even where the child cannot read the folder."""
     systems = [perdure.System(tmp_path / f"data-{n}") for n in range(4)]
     for system in systems:
         system.start()

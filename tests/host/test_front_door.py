@@ -1,4 +1,4 @@
-"""The front door itself: its names, what `import perdure` costs, and that each name is there when it is asked for."""
+"""The front door: its names, what `import perdure` loads, and that each name resolves."""
 
 import copy
 import importlib
@@ -15,25 +15,25 @@ HEAVY = ("asyncio", "attrs", "msgspec", "pykka", "zstandard", "perdure.system")
 
 
 def test_import_loads_no_more_than_the_door() -> None:
-    """Measured in modules, not in milliseconds: what is heavy comes with the first name that needs it."""
+    """Counts modules, not milliseconds: a large module is imported with the first name that needs it."""
     code = f"import sys, perdure; print([name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", perdure.__all__)
-def test_every_public_name_is_there(name: str) -> None:
+def test_every_public_name_resolves(name: str) -> None:
     assert getattr(perdure, name).__module__ == "perdure"
     assert name in dir(perdure)
 
 
 def test_no_public_name_is_hidden_by_a_module() -> None:
-    """A submodule, once imported, is an attribute of its package and would take the place of a lazy name."""
+    """An imported submodule is an attribute of its package and would hide a lazy name."""
     modules = {module.name for module in pkgutil.iter_modules(perdure.__path__)}
     assert not modules & set(perdure.__all__)
 
 
-def test_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'perdure' has no attribute 'Sytem'"):
         _ = perdure.Sytem
 

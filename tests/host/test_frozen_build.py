@@ -1,4 +1,4 @@
-"""A system in a build that has no package metadata, as those have that put a program into one file."""
+"""A system runs in a build without package metadata, such as a program frozen into one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grace period of a stop is an upper bound, whatever the host's code does: nothing of it can hold the folder."""
+"""The grace period of a stop is an upper bound: no code of the host can keep the folder longer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 60.0
 STUCK_S = 60.0
-"""What the host's code would take; the bound is far below it, so that a slow machine is no failure."""
+"""How long the host's code takes; the bound is far below it, so a slow machine does not fail the test."""
 BOUND_S = 20.0
 
 
@@ -32,14 +32,14 @@ class Job:
 
 @pytest.fixture
 def release() -> Iterator[threading.Event]:
-    """Let go of what is left behind, so that no thread outlives its test."""
+    """Release threads that were left behind, so that none outlives its test."""
     event = threading.Event()
     yield event
     event.set()
 
 
 class Stubborn:
-    """Handlers that do not end by themselves, one for each way to run."""
+    """Handlers that do not end by themselves, one for each kind of handler."""
 
     def __init__(self, release: threading.Event) -> None:
         self.begun = threading.Event()
@@ -88,7 +88,7 @@ KINDS = [
 def test_no_handler_holds_up_a_stop(
     folder: Path, release: threading.Event, caplog: pytest.LogCaptureFixture, kind: str, *, manual: bool
 ) -> None:
-    """It is left behind, which the log says; its message goes to another at the next start."""
+    """The handler is left behind, which is logged; its message is handled again after the next start."""
     handlers = Stubborn(release)
     system = perdure.System(folder, clock=perdure.ManualClock() if manual else None)
     handlers.register(system, kind)
@@ -128,7 +128,7 @@ def test_a_batch_that_waits_for_more_does_not_hold_up_a_stop(folder: Path, until
 
 
 def test_a_callback_does_not_hold_up_a_stop(folder: Path, release: threading.Event, caplog: pytest.LogCaptureFixture) -> None:
-    """It runs in the journal's thread; what that would still write is not written once the folder is free."""
+    """The callback runs in the journal's thread, which writes nothing once the folder is free."""
     system = perdure.System(folder)
     begun = threading.Event()
 
@@ -180,7 +180,7 @@ def test_a_database_that_does_not_answer_does_not_hold_up_a_stop(folder: Path, r
 
 
 def test_an_interrupt_ends_the_grace_period(folder: Path, release: threading.Event) -> None:
-    """Who presses Ctrl-C while it stops does not want to wait for the rest of it."""
+    """Ctrl-C during a stop ends the grace period."""
     import _thread  # noqa: PLC0415 - only here
 
     handlers = Stubborn(release)

@@ -1,4 +1,4 @@
-"""What handlers and consumers may say that no log could hold: it harms their own message at most.
+"""Exceptions, leases and delays that no log can hold: they affect at most the message of that handler or consumer.
 
 Input that publishers give is in `test_bad_input`.
 """
@@ -26,7 +26,7 @@ class Note:
 
 
 class Silent(Exception):
-    """An exception that cannot even be printed."""
+    """An exception that cannot be printed."""
 
     def __str__(self) -> str:
         """Fail."""
@@ -44,7 +44,7 @@ class Silent(Exception):
     ],
 )
 def test_no_text_of_an_exception_stops_the_log(folder: Path, error: Exception) -> None:
-    """Whatever an exception says, its message becomes a dead letter, and the system goes on, also after a restart."""
+    """A message with any such exception becomes a dead letter, and the system goes on, also after a restart."""
     system = perdure.System(folder)
 
     @system.handler(Note, retries=0)
@@ -63,7 +63,7 @@ def test_no_text_of_an_exception_stops_the_log(folder: Path, error: Exception) -
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 1e300])
 def test_impossible_waits(folder: Path, seconds: float) -> None:
-    """Leases and delays that no log could hold are refused where they are asked for."""
+    """Leases and delays that no log can hold are refused in the call."""
     with perdure.System(folder) as system:
         system.publish(Note("a"))
         with pytest.raises(ValueError, match="lease"):
@@ -82,7 +82,7 @@ def test_impossible_waits(folder: Path, seconds: float) -> None:
 
 @pytest.mark.parametrize("backoff", [perdure.Fixed(1e300), perdure.Exponential(1e200, maximum=1e300)])
 def test_backoff_longer_than_time(folder: Path, until: Until, backoff: perdure.Backoff) -> None:
-    """A backoff of more than a hundred years waits for a hundred years, and harms nobody."""
+    """A backoff of more than a hundred years waits for a hundred years."""
     system = perdure.System(folder)
 
     @system.handler(Note, backoff=backoff)
@@ -96,7 +96,7 @@ def test_backoff_longer_than_time(folder: Path, until: Until, backoff: perdure.B
 
 
 def test_backoff_that_fails(folder: Path, until: Until, clock: perdure.ManualClock) -> None:
-    """A host's own backoff that raises fails nobody: the message is tried again."""
+    """A message whose own backoff raises is tried again."""
 
     class Broken:
         def delay(self, attempt: int, rng: float) -> float:

@@ -1,4 +1,4 @@
-"""Leases: heartbeats, expiry, late results, and consumers that take messages by hand.
+"""Leases: heartbeats, expiry, late results, and manual consumers.
 
 Timeouts of handlers are in `test_handling`.
 """
@@ -33,7 +33,7 @@ def event_names(system: perdure.System, message_id: str) -> list[str]:
 
 
 def test_heartbeats_keep_the_lease(folder: Path, clock: perdure.ManualClock, collected: Collected) -> None:
-    """Scenario 16: a long handler that gives signs of life is not run a second time."""
+    """Scenario 16: a long handler with heartbeats is not run a second time."""
     system = perdure.System(folder, clock=clock)
 
     @system.handler(Job, lease=10.0, renew=False, parallelism=2)
@@ -51,7 +51,7 @@ def test_heartbeats_keep_the_lease(folder: Path, clock: perdure.ManualClock, col
 
 
 def test_silence_loses_the_lease(folder: Path, clock: perdure.ManualClock, collected: Collected, until: Until) -> None:
-    """Scenario 16: without a sign of life the message goes to another worker; the first hears `LeaseLost`."""
+    """Scenario 16: without heartbeats the message goes to another worker, and the first gets `LeaseLost`."""
     system = perdure.System(folder, clock=clock)
     taken_over = threading.Event()
 
@@ -82,7 +82,7 @@ def test_silence_loses_the_lease(folder: Path, clock: perdure.ManualClock, colle
 
 
 def test_late_ack_of_a_manual_consumer(folder: Path, clock: perdure.ManualClock, until: Until) -> None:
-    """Scenario 16: a consumer whose lease ran out hears `LeaseLost`, and changes nothing."""
+    """Scenario 16: a consumer whose lease expired gets `LeaseLost`, and changes nothing."""
     with perdure.System(folder, clock=clock) as system:
         ident = system.publish(Job("a"))
         first = system.checkout(Job, lease=10.0)
@@ -103,7 +103,7 @@ def test_late_ack_of_a_manual_consumer(folder: Path, clock: perdure.ManualClock,
 
 @pytest.mark.parametrize("percent", [-1, 101, float("nan")])
 def test_impossible_progress_is_a_value_error(folder: Path, percent: float) -> None:
-    """Scenario 17: heartbeat of -1 or 101."""
+    """Scenario 17: a heartbeat of -1 or 101 percent is refused."""
     with perdure.System(folder) as system:
         system.publish(Job("a"))
         delivery = system.checkout(Job)
@@ -115,7 +115,7 @@ def test_impossible_progress_is_a_value_error(folder: Path, percent: float) -> N
 
 
 def test_progress_is_shown_while_it_runs(folder: Path, collected: Collected) -> None:
-    """Scenario 17: progress is in the metrics while the handler runs, gone after; then a heartbeat is `LeaseLost`."""
+    """Scenario 17: metrics show progress while the handler runs; afterwards a heartbeat raises `LeaseLost`."""
     system = perdure.System(folder)
     go = threading.Event()
     contexts: list[perdure.Context] = []
@@ -171,7 +171,7 @@ def test_manual_consumer(folder: Path, clock: perdure.ManualClock) -> None:
 
 
 def test_requeue_counts_and_ends_as_a_dead_letter(folder: Path) -> None:
-    """Scenario 23: a message that is put back more often than its retries allow becomes a dead letter."""
+    """Scenario 23: a message requeued more often than its retries allow becomes a dead letter."""
     with perdure.System(folder) as system:
         system.publish(Job("a"))
         for attempt in (1, 2, 3):
@@ -185,7 +185,7 @@ def test_requeue_counts_and_ends_as_a_dead_letter(folder: Path) -> None:
 
 
 def test_two_consumers_never_hold_the_same_message(folder: Path, collected: Collected) -> None:
-    """Scenario 23: four consumers in four threads share 200 messages; none gets one that another holds."""
+    """Scenario 23: four consumers in four threads share 200 messages, each held by one at a time."""
 
     def consume() -> None:
         while (delivery := system.checkout(Job)) is not None:

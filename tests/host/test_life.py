@@ -1,4 +1,4 @@
-"""The life of a System: whoever stops it, from wherever, and whatever strikes a start or a stop, its folder is free afterwards.
+"""Starts and stops of a System: its folder is free afterwards, whichever thread stops it and whatever interrupts a start or stop.
 
 Forks are in `test_forked`, upper bounds of the grace period in `test_grace`.
 """
@@ -36,7 +36,7 @@ class Job:
 
 
 def is_free(folder: Path) -> bool:
-    """Tell whether a folder can be opened."""
+    """Return whether a folder can be opened."""
     try:
         with perdure.System(folder):
             return True
@@ -49,7 +49,7 @@ def is_free(folder: Path) -> bool:
 
 @pytest.mark.parametrize("kind", ["thread", "async", "batch"])
 def test_a_handler_stops_its_system(folder: Path, until: Until, kind: str) -> None:
-    """It returns at once; the handler ends in its grace, its message is done, and the next start need not ask when."""
+    """`stop` returns at once; the handler ends within its grace period, and the next start waits for that."""
     system = perdure.System(folder)
     if kind == "batch":
         system.batch_handler(Job)(lambda batch: system.stop())
@@ -73,7 +73,7 @@ def test_a_handler_stops_its_system(folder: Path, until: Until, kind: str) -> No
 
 @pytest.mark.parametrize("where", ["handler", "start hook", "stop hook", "block"])
 def test_what_runs_on_the_hosts_loop_stops_its_system(folder: Path, where: str) -> None:
-    """It returns at once: on that loop, it would wait for itself."""
+    """`stop` returns at once: on that loop it would wait for itself."""
     system = perdure.System(folder)
     ended: asyncio.Event = asyncio.Event()
 
@@ -209,7 +209,7 @@ def test_a_cancelled_start_of_an_async_host_leaves_nothing(folder: Path) -> None
 
 
 class Strike:
-    """Raises KeyboardInterrupt in this thread at the n-th line that it executes in perdure's own code."""
+    """A tracer that raises KeyboardInterrupt at the n-th line of perdure's code that this thread runs."""
 
     def __init__(self, at: int) -> None:
         self.at = at
@@ -226,7 +226,7 @@ class Strike:
 
 
 def struck(strike: Strike, call: Any) -> bool:
-    """Make a call under a tracer; tell whether it was struck."""
+    """Make a call under a tracer and return whether it was interrupted."""
     before = sys.gettrace()
     sys.settrace(strike)
     try:
@@ -266,7 +266,7 @@ def test_an_interrupt_at_any_line_of_a_stop_leaves_the_folder_free(folder: Path)
 
 
 def test_real_interrupts_leave_the_folder_free(tmp_path: Path) -> None:
-    """SIGINT at moments that nobody chose, in a process of its own."""
+    """Send SIGINT at arbitrary moments, to a process of its own."""
     script = """
 import os, random, signal, sys, threading, time
 import perdure
@@ -352,7 +352,7 @@ def test_a_start_finds_a_system_that_was_dropped_and_not_collected(folder: Path)
 
 
 def test_an_interpreter_that_exits_stops_what_runs(folder: Path) -> None:
-    """Handlers get their grace, and nothing is taken for lost."""
+    """Handlers get their grace period, and no attempt counts as lost."""
     script = """
 import sys, threading, time, attrs, perdure
 @attrs.frozen

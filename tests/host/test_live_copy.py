@@ -1,4 +1,4 @@
-"""A copy of a folder whose system runs and drops history: usable as long as the history is held while it is made.
+"""A copy of a running system's folder is usable where `hold_history` was entered, although the system drops history.
 
 What `history` says of old segments is in `tests/store/test_history`.
 """
@@ -33,14 +33,14 @@ class Row:
 
 
 def busy(system: perdure.System, rounds: int) -> None:
-    """Do what makes an owner drop its history."""
+    """Publish and take snapshots until the owner drops history."""
     for _ in range(rounds):
         system.publish_many([Row(os.urandom(150).hex()) for _ in range(40)])
         system.admin.snapshot()
 
 
 def copy(folder: Path, target: Path, system: perdure.System) -> None:
-    """Copy in the documented order; between any two files, the system goes on."""
+    """Copy in the documented order, and let the system work between any two files."""
     target.mkdir()
     for pattern in ("*.snap", "*.seg"):
         for path in sorted(folder.glob(pattern)):
@@ -66,7 +66,7 @@ def test_a_copy_made_in_the_documented_order_is_usable(folder: Path, tmp_path: P
 
 
 def test_a_young_file_holds_it_too(folder: Path, tmp_path: Path) -> None:
-    """For who copies from a shell."""
+    """For a copy made from a shell."""
     with perdure.System(folder, options=OPTIONS) as system:
         busy(system, 4)
         first = system.audit.first_seq
@@ -124,7 +124,7 @@ def test_every_store_keeps_what_is_held(store: EventStore) -> None:
     store.abandon()
 
 
-def test_who_begins_to_hold_waits_for_what_is_just_dropped() -> None:
+def test_hold_history_waits_for_a_removal_under_way() -> None:
     one = hold.RetentionHold(lambda: None)
     entered = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Log lines of failed attempts and dead letters: one each, at levels of the host's choice, never with the payload."""
+"""Log lines of failed attempts and dead letters: one each, at the levels that the host sets, without payloads."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_level_is_an_option_and_none_is_silent(folder: Path, caplog: pytest.LogC
 
 
 @pytest.mark.parametrize("wrong", ["LOUD", 30, True, ""])
-def test_level_that_is_none_is_refused(wrong: Any) -> None:
+def test_unknown_level_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match="log_failures"):
         perdure.Options(log_failures=wrong)
     with pytest.raises(ValueError, match="log_dead_letters"):

@@ -1,4 +1,4 @@
-"""Bounds that are lower than they were at the last start: kept at once by the host, and not by an operator who looks in."""
+"""Bounds that are lower than at the last start: the host applies them at once, an operator's command does not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def with_letters(n: int) -> MemoryDisk:
 
 
 def host(disk: MemoryDisk, **options: Any) -> SimulatedSystem:
-    """Return the host's system, which fails on everything."""
+    """Return the host's system, whose handler always fails."""
     system = SimulatedSystem(disk=disk, options=perdure.Options(**options))
 
     @system.handler(Job, retries=0)
@@ -62,13 +62,13 @@ def test_a_lowered_bound_of_dead_letters_is_kept_from_the_start(
     assert "7 of 10 dead letter(s) are purged" in caplog.text
 
 
-def test_an_operator_who_does_not_know_the_bound_purges_nothing() -> None:
+def test_operators_command_without_the_bound_purges_nothing() -> None:
     disk = with_letters(10)
     with SimulatedSystem(disk=disk, options=perdure.Options(dead_letters_max=3)) as looking_in:
         assert looking_in.dead_letters.stats().total == 10
 
 
-def test_without_handlers_each_death_takes_two_away_until_the_bound_is_kept() -> None:
+def test_without_handlers_each_new_letter_purges_two_until_the_bound_holds() -> None:
     disk = with_letters(6)
     with SimulatedSystem(disk=disk, options=perdure.Options(dead_letters_max=3)) as system:
         totals = []

@@ -1,4 +1,4 @@
-"""Counts of this run beside those of all runs: what a progress bar needs."""
+"""Counts of this run beside those of all runs, for a progress bar."""
 
 from pathlib import Path
 

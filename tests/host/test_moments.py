@@ -1,4 +1,4 @@
-"""Naming a moment, a sequence number or a message: what names none is refused by the argument's name, before anything is done."""
+"""Moments, sequence numbers and message ids: a wrong one is refused with the argument's name, before anything is done."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def system() -> Iterator[perdure.System]:
 
 
 def doors(system: perdure.System) -> dict[str, Callable[[Any], object]]:
-    """Give everything that takes a moment."""
+    """Return every call that takes a moment."""
     return {
         "since": lambda value: list(system.audit.events(since=value)),
         "until": lambda value: list(system.audit.events(until=value)),
@@ -134,7 +134,7 @@ def test_at_is_never_early_where_the_wall_clock_was_put_back() -> None:
 
 
 def test_queries_by_time_are_right_where_the_clock_was_put_back_between_two_runs(folder: Path) -> None:
-    """Every record of a moment is found, whatever was recorded before it."""
+    """Every record of a moment is found, even where an earlier record has a later time."""
     starts = [1_700_000_000, 1_700_003_600, 1_700_001_800, 1_699_990_000]
     for n, start_s in enumerate(starts):
         clock = perdure.ManualClock(start_s * 1_000_000)

@@ -1,4 +1,4 @@
-"""A system whose folder is moved, deleted or replaced stops at once and says so; what was acknowledged is where it says.
+"""A system whose folder is moved, deleted or replaced stops at once; its error names where acknowledged messages are.
 
 The store by itself is in `tests/store/test_moved_folder`.
 """
@@ -43,7 +43,7 @@ def delete(folder: Path) -> None:
 
 
 def restore(folder: Path) -> None:
-    """Put a copy that is older by the last event over the newest segment."""
+    """Replace the newest segment by a copy without its last event."""
     path = max(folder.glob("*.seg"))
     path.write_bytes(path.read_bytes()[:100])
 
@@ -97,7 +97,7 @@ def test_a_snapshot_that_is_asked_for_says_it_too(folder: Path, until: Until, ha
 
 
 def test_a_killed_journal_does_not_open_another_log(folder: Path, until: Until) -> None:
-    """Its successor would have given new events the numbers of acknowledged ones."""
+    """A new journal would give new events the numbers of acknowledged ones."""
     system = perdure.System(folder)
     system.start()
     system.publish(Note("a"))
@@ -123,7 +123,7 @@ def test_what_a_system_verifies_is_the_folder_that_it_uses(folder: Path) -> None
 def test_what_was_acknowledged_under_load_is_in_the_folder_that_was_moved(
     folder: Path, until: Until, harm: Callable[[Path], None]
 ) -> None:
-    """Handlers run, four threads publish, and each acknowledged message is on record where the error says, and only there."""
+    """Handlers run, four threads publish, and each acknowledged message is recorded where the error says, and only there."""
     system = perdure.System(folder, options=perdure.Options(segment_bytes=20_000))
     acknowledged: list[str] = []
 

@@ -1,4 +1,4 @@
-"""How many workers a handler may ask for: none is refused where it is registered, and is a lever of the operator."""
+"""Zero workers: refused at registration, allowed for an operator."""
 
 import pytest
 

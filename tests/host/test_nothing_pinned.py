@@ -1,4 +1,4 @@
-"""Law 7: an actor that died leaves nothing behind; an actor that waits holds none of what it was told last."""
+"""Law 7: a dead actor leaves no reference behind, and a waiting actor holds none to its last message."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Pinned:
 
 
 class Weak(Exception):
-    """An error that can be watched."""
+    """An error that a weak reference can watch."""
 
 
 def _states_of(system: perdure.System) -> list[Any]:
@@ -58,7 +58,7 @@ def test_the_state_of_an_actor_that_died_is_gone(name: str, until: Until) -> Non
 
 
 class Large:
-    """What a handler has in a variable while it fails."""
+    """An object in a local variable of a handler that fails."""
 
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
@@ -111,7 +111,7 @@ def test_an_exception_goes_with_the_result_that_is_kept(until: Until, clock: per
         until(lambda: not len(system.runtime.raised))
 
 
-def test_who_gave_up_waiting_for_an_idle_queue_is_forgotten() -> None:
+def test_caller_that_stopped_waiting_for_an_idle_queue_is_forgotten() -> None:
     with perdure.System(store=perdure.MemoryStore()) as system:
         system.publish(Pinned(1))
         for _ in range(20):

@@ -1,4 +1,4 @@
-"""When and in which order messages come: delays, schedules, priorities, time to live, groups.
+"""Time and order of deliveries: delays, schedules, priorities, time to live, groups.
 
 Retries and their backoff are in `test_handling`.
 """
@@ -34,7 +34,7 @@ class Other:
 
 
 def test_delayed_message_waits_also_across_a_restart(folder: Path, clock: perdure.ManualClock, collected: Collected) -> None:
-    """Scenario 21: a delayed and a scheduled message start when their time has come, not before."""
+    """Scenario 21: a delayed and a scheduled message are delivered at their time, not before."""
     system = perdure.System(folder, clock=clock)
 
     @system.handler(Order)
@@ -62,7 +62,7 @@ def test_delayed_message_waits_also_across_a_restart(folder: Path, clock: perdur
 
 
 def test_higher_priority_first_also_across_a_restart(folder: Path, collected: Collected) -> None:
-    """Scenario 21: by priority, then in the order of publishing."""
+    """Scenario 21: messages are delivered by priority, then in the order of publishing."""
     system = perdure.System(folder)
 
     @system.handler(Order)
@@ -83,7 +83,7 @@ def test_higher_priority_first_also_across_a_restart(folder: Path, collected: Co
 def test_expired_message_is_not_handled(
     folder: Path, clock: perdure.ManualClock, collected: Collected, until: Until, restarted: bool
 ) -> None:
-    """Scenario 21: a message whose `ttl` is over before it was handled is dropped, on record."""
+    """Scenario 21: a message whose `ttl` ends before it is handled is dropped, and the log records it."""
     system = perdure.System(folder, clock=clock)
 
     @system.handler(Order)
@@ -108,7 +108,7 @@ def test_expired_message_is_not_handled(
 
 
 def test_message_that_expires_while_it_waits_for_room_is_not_handled(collected: Collected) -> None:
-    """Scenarios 9 and 21: found by seed 1093917317010 of the simulation; let in and handed out in one pass of the queue."""
+    """Scenarios 9 and 21, found by seed 1093917317010 of the simulation: admitted and delivered in one pass of the queue."""
     system = SimulatedSystem(seed=1, options=perdure.Options(backlog_max=1, publish_timeout_s=60.0))
     system.handler(Other)(lambda order: collected.add(order.name))
     system.handler(Order)(lambda order: collected.add(order.name))
@@ -125,7 +125,7 @@ def test_message_that_expires_while_it_waits_for_room_is_not_handled(collected: 
 
 
 def test_group_is_strict_order_one_in_flight(folder: Path, collected: Collected) -> None:
-    """Scenario 21: within a group in order and one at a time, also where one is retried and across a restart."""
+    """Scenario 21: messages of a group are handled in order and one at a time, also across a retry and a restart."""
     system = perdure.System(folder)
     running = Counter[str]()
 

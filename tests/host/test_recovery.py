@@ -1,4 +1,4 @@
-"""Coming back, through the front door: closed and opened, torn, flipped, filled, killed in the middle of everything."""
+"""Recovery: after a stop, a torn tail, flipped bytes, a full disk, and kills at any moment."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make(folder: Path, clock: perdure.ManualClock | None = None) -> perdure.Syst
 
 
 def test_everything_is_as_before(folder: Path, clock: perdure.ManualClock, until: Until) -> None:
-    """Scenario 28: ready, delayed, in flight, dead letters, keys, retries, pauses, scales, all as before."""
+    """Scenario 28: ready, delayed and leased messages, dead letters, keys, retries, pauses and scales are as before."""
     with make(folder, clock) as system:
         dead = system.publish(Job(1))
         retrying = system.publish(Job(2))
@@ -91,7 +91,7 @@ def test_everything_is_as_before(folder: Path, clock: perdure.ManualClock, until
 
 
 def test_snapshot_and_what_came_after_equals_all_from_the_first_event(folder: Path, until: Until) -> None:
-    """Scenario 30: a snapshot, more work, a crash; and scenario 31: the newest snapshot harmed in every way."""
+    """Scenario 30: a snapshot, more work, a crash. Scenario 31: the newest snapshot damaged in every way."""
     with make(folder) as system:
         for n in range(20):
             system.publish(Job(n), key=f"k{n % 7}", delay=3600.0 if n % 3 else None)
@@ -132,7 +132,7 @@ class _Without:
 
 
 def test_last_frame_torn_at_every_byte(folder: Path) -> None:
-    """Scenario 32: every whole frame is kept, and it goes on. And 57: the report says what was cut."""
+    """Scenario 32: every whole frame is kept, and the system goes on. Scenario 57: the report says what was cut."""
     with perdure.System(folder, options=perdure.Options(durability="fsync")) as system:
         ids = [system.publish(Job(n)) for n in range(3)]
         live = folder.parent / "live"
@@ -159,7 +159,7 @@ def test_last_frame_torn_at_every_byte(folder: Path) -> None:
 
 
 def test_flipped_byte_in_the_middle(folder: Path) -> None:
-    """Scenario 33: audit opens, running is refused, and file, offset and sequence are named."""
+    """Scenario 33: audit opens; a start is refused, and its error names file, offset and sequence."""
     with perdure.System(folder) as system:
         for n in range(10):
             system.publish(Job(n))
@@ -181,7 +181,7 @@ def test_flipped_byte_in_the_middle(folder: Path) -> None:
 
 
 def test_report_of_a_start(folder: Path, collected: Collected, caplog: pytest.LogCaptureFixture) -> None:
-    """Scenario 57: what waits is counted before anything is handed out; the invariants hold; it is logged, and on record."""
+    """Scenario 57: waiting messages are counted before any delivery, invariants hold, and the report is logged and recorded."""
     with perdure.System(folder) as system:
         system.publish_many([Job(n) for n in range(3)])
     caplog.set_level(logging.INFO, logger="perdure")
@@ -198,8 +198,8 @@ def test_report_of_a_start(folder: Path, collected: Collected, caplog: pytest.Lo
     assert started[-1].report == report.plain()  # type: ignore[attr-defined]
 
 
-def test_broken_invariants_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Scenario 57: loudly, and for the host to look at; the log itself is whole, so the system runs."""
+def test_broken_invariants_are_reported(folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Scenario 57: they are logged as critical and are in the report; the log is undamaged, so the system runs."""
     monkeypatch.setattr("perdure.runtime.engine.contradictions", lambda queue, dead_letters: ["two and two are five"])
     with perdure.System(folder) as system:
         assert system.recovery is not None
@@ -209,8 +209,8 @@ def test_broken_invariants_are_told(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 @pytest.mark.parametrize("only", ["write", "sync"])
-def test_failing_disk_is_told_and_work_goes_on(code: int, only: str, until: Until) -> None:
-    """Scenario 34: `StoreUnavailable`, nothing acknowledged is lost, and no restart of the host."""
+def test_failing_disk_is_reported_and_work_goes_on(code: int, only: str, until: Until) -> None:
+    """Scenario 34: callers get `StoreUnavailable`, nothing acknowledged is lost, and the host need not restart."""
     disk = MemoryDisk()
     store = SegmentStore("/memory", disk=disk)
     system = perdure.System(store=store)
@@ -267,7 +267,7 @@ with system:
 
 
 def test_nothing_that_a_dead_process_held_blocks_anyone(folder: Path, tmp_path: Path, collected: Collected) -> None:
-    """Scenario 55: lock, group, rate and tick of a process that was killed."""
+    """Scenario 55: lock, group, rate and tick of a killed process are free."""
 
     @perdure.message(name="held.Job")
     @attrs.frozen

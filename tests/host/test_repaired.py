@@ -1,4 +1,4 @@
-"""What repair saves of a damaged folder, and what it says of the rest: each whole snapshot is of use, wherever the log ends.
+"""What repair saves of a damaged folder and what it reports as lost: it uses each whole snapshot, wherever the log ends.
 
 Random damages are in `tests/chaos/test_repair`.
 """
@@ -27,7 +27,7 @@ class Job:
 
 
 def frames_of(path: Path) -> list[tuple[int, int, int, int]]:
-    """Give offset, end, first sequence number and count of each frame."""
+    """Return offset, end, first sequence number and count of each frame."""
     data = path.read_bytes()
     found, at = [], sg.HEADER_BYTES
     while at < len(data):
@@ -46,7 +46,7 @@ def flip(path: Path, at: int) -> None:
 
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
-    """One segment of a system with fifty delayed messages, stopped in good order, so with a snapshot of all."""
+    """One segment of a stopped system with fifty delayed messages and a snapshot of all of them."""
     folder = tmp_path / "data"
     with perdure.System(folder) as system:
         for n in range(50):
@@ -57,7 +57,7 @@ def stopped(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("which", [0, 1, 20, -2, -1, None])
 def test_one_bit_of_the_only_segment(stopped: Path, tmp_path: Path, which: int | None) -> None:
-    """In any frame, the seal too, or in the segment's header: no message is gone."""
+    """Damage in any frame, in the seal, or in the segment's header loses no message."""
     (path,) = stopped.glob("*.seg")
     frames = frames_of(path)
     flip(path, 30 if which is None else frames[which][1] - 1)
@@ -77,7 +77,7 @@ def test_one_bit_of_the_only_segment(stopped: Path, tmp_path: Path, which: int |
         assert system.audit.verify().ok
 
 
-def test_without_the_snapshot_what_is_lost_is_told_in_events_messages_and_bytes(stopped: Path, tmp_path: Path) -> None:
+def test_without_the_snapshot_the_loss_is_reported_in_events_messages_and_bytes(stopped: Path, tmp_path: Path) -> None:
     (path,) = stopped.glob("*.seg")
     frames = frames_of(path)
     ids = [record.message_id for record in perdure.Audit(stopped).events(type="Published")]
@@ -97,7 +97,7 @@ def test_without_the_snapshot_what_is_lost_is_told_in_events_messages_and_bytes(
 
 
 def test_two_snapshots_and_damage_between_them(tmp_path: Path) -> None:
-    """The newer one is the base; what is whole behind the damage stays as history."""
+    """The newer snapshot is the base; undamaged events behind the damage stay as history."""
     folder = tmp_path / "data"
     with perdure.System(folder) as system:
         for n in range(60):
@@ -120,7 +120,7 @@ def test_two_snapshots_and_damage_between_them(tmp_path: Path) -> None:
 
 
 def test_damage_in_each_frame_is_listed(stopped: Path) -> None:
-    """The first finding of a segment used to be the only one."""
+    """All findings of a segment are listed, not only the first."""
     (path,) = stopped.glob("*.seg")
     frames = frames_of(path)
     harmed = frames[3:40:6]

@@ -1,4 +1,4 @@
-"""`dead_letters.replay_all` in bounded commits: others get their turn in between, and what is gone is passed over."""
+"""`dead_letters.replay_all` in bounded commits: publishes go on in between, and letters that are gone are skipped."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def buried(n: int, *, key: str | None = None, **options: Any) -> Iterator[Simula
 
 
 def watch(system: SimulatedSystem, monkeypatch: pytest.MonkeyPatch, before: Any = None) -> list[int]:
-    """Return a list that grows by the size of each `Replay` that the queue is asked for."""
+    """Return a list to which the size of each `Replay` that the queue receives is appended."""
     sizes: list[int] = []
     ask = system.ask
 
@@ -59,7 +59,7 @@ def watch(system: SimulatedSystem, monkeypatch: pytest.MonkeyPatch, before: Any 
     return sizes
 
 
-def test_many_are_brought_back_in_bounded_commits_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_letters_are_replayed_in_bounded_commits_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPLAY_COMMIT_MAX", 3)
     with buried(8) as system:
         sizes = watch(system, monkeypatch, lambda _: system.publish(Bill(99)))
@@ -78,7 +78,7 @@ def test_a_commit_is_bounded_in_bytes_with_all_texts(monkeypatch: pytest.MonkeyP
         assert sum(sizes) == 6
 
 
-def test_one_that_is_larger_than_the_bound_goes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_letter_larger_than_the_bound_gets_its_own_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPLAY_COMMIT_BYTES", 1)
     with buried(3) as system:
         sizes = watch(system, monkeypatch)
@@ -87,7 +87,7 @@ def test_one_that_is_larger_than_the_bound_goes_alone(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("many", [2, 100])
-def test_what_is_gone_meanwhile_is_passed_over_and_not_counted(monkeypatch: pytest.MonkeyPatch, many: int) -> None:
+def test_letters_gone_meanwhile_are_skipped_and_not_counted(monkeypatch: pytest.MonkeyPatch, many: int) -> None:
     monkeypatch.setattr(module, "REPLAY_COMMIT_MAX", many)
     with buried(6) as system:
         letters = system.dead_letters.list()
@@ -131,7 +131,7 @@ def test_purge_counts_what_it_removed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert system.dead_letters.purge() == 3
 
 
-def test_a_key_that_is_taken_stops_it_and_the_error_tells_how_far_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_taken_key_stops_it_and_the_error_says_how_many_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPLAY_COMMIT_MAX", 2)
     with buried(5, key="k") as system:
         live = system.publish(Bill(3), key="k3")
@@ -143,7 +143,7 @@ def test_a_key_that_is_taken_stops_it_and_the_error_tells_how_far_it_came(monkey
         assert system.dead_letters.replay_all() == 3
 
 
-def test_few_are_all_brought_back_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_letters_are_all_replayed_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     with buried(5, key="k") as system:
         system.publish(Bill(3), key="k3")
         with pytest.raises(perdure.DuplicateKey, match="0 of 5 are replayed"):
@@ -151,7 +151,7 @@ def test_few_are_all_brought_back_or_none(monkeypatch: pytest.MonkeyPatch) -> No
         assert system.dead_letters.stats().total == 5
 
 
-def test_a_replay_that_was_cut_off_goes_on_after_the_restart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_replay_continues_after_a_restart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPLAY_COMMIT_MAX", 2)
     system = perdure.System(folder)
     with system:

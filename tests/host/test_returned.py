@@ -1,4 +1,4 @@
-"""What a handler returns: awaited where it can be, a failed attempt where its code never ran, in every kind of handler.
+"""Return values of every kind of handler: an awaitable is awaited, and a value whose code never ran fails the attempt.
 
 How signatures are checked at registration is in `test_signatures`.
 """
@@ -73,7 +73,7 @@ class MadeAsync:
 
 
 class Own:
-    """An awaitable of one's own."""
+    """A class with `__await__`."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -162,7 +162,7 @@ def test_failure_of_what_is_awaited_is_the_handlers(folder: Path, kind: str) -> 
 
 
 def test_short_handlers_that_give_coroutines_run_each_one(folder: Path) -> None:
-    """Plain messages of a short handler take a way of their own through the worker."""
+    """Plain messages of a short handler take a separate path through the worker."""
     seen: set[int] = set()
 
     async def note(job: Job) -> None:
@@ -227,7 +227,7 @@ def test_values_are_values(folder: Path, value: Any) -> None:
 
 
 def test_iterator_that_did_its_work_is_no_failure(folder: Path) -> None:
-    """A cursor or an open file can be iterated over, but what gave it has run."""
+    """A cursor or an open file is iterable, but the handler that returned it has run."""
     system = perdure.System(folder)
     system.handler(Job, retries=0)(lambda job: iter([job.number]))
     with system:
@@ -316,7 +316,7 @@ def test_coroutine_of_a_plain_handler_is_stopped_with_its_system(folder: Path, c
 
 
 class Timing(perdure.Middleware):
-    """Notes when a handler begins and ends, as it sees it."""
+    """Records when a handler begins and ends."""
 
     def __init__(self, seen: list[str]) -> None:
         self.seen = seen
@@ -346,7 +346,7 @@ def test_middleware_leaves_after_the_coroutine_has_run(folder: Path, batch: bool
 
 
 class Forgetful(perdure.Middleware):
-    """Forgets to await."""
+    """A handler that forgets to await."""
 
     def handle(self, message: Any, context: perdure.Context, call_next: Callable[[Any, Any], Any]) -> Any:
         return _double(message, context)

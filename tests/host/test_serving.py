@@ -1,4 +1,4 @@
-"""Serving until a signal comes, from a thread's point of view and a coroutine's, with the parts that belong to a system."""
+"""Serving until a signal, from a thread and from a coroutine, with the parts of a system."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def send(number: signal.Signals) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("running", [False, True])
 def test_serving_ends_in_good_order(folder: Path, number: signal.Signals, *, running: bool) -> None:
-    """A handler under way has its grace, its attempt is no lost one, and the host's own signal handlers are back afterwards."""
+    """A running handler gets its grace period, its attempt is not lost, and the host's signal handlers are restored."""
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     system = perdure.System(folder)
     begun = threading.Event()
@@ -170,7 +170,7 @@ def test_a_cancelled_await_of_serving_stops_the_system(folder: Path) -> None:
 
 
 class Lamp:
-    """A part of the host's own."""
+    """A part that the host wrote."""
 
     def __init__(self, *, broken: bool = False) -> None:
         self.said: list[str] = []

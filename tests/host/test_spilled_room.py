@@ -1,4 +1,4 @@
-"""While payloads wait on the disk, snapshots are taken and history goes; the room that they take follows what waits."""
+"""Payloads on the disk: snapshots are taken and history is dropped meanwhile, and their space follows the backlog."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def body(i: int, size: int = 300) -> bytes:
 
 
 def spill_bytes(folder: Path) -> int:
-    """Give the bytes of all files without a name that this process has open in a folder."""
+    """Return the bytes of all unlinked files that this process has open in a folder."""
     total = 0
     for fd in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # closed since it was listed
@@ -75,7 +75,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def burst(system: perdure.System, rounds: int = 30, each: int = 300) -> None:
-    """Publish so many messages that will be handled, and between them, now and then, one that stays."""
+    """Publish messages that are handled, and between them now and then one that stays."""
     for k in range(rounds):
         system.publish_many([Passing(k * each + i, body(k * each + i)) for i in range(each)])
         system.publish(Parked(k, body(-k - 1)))
@@ -94,7 +94,7 @@ def system_with_passing(folder: Path, options: perdure.Options) -> tuple[perdure
 
 
 def test_few_that_wait_hold_little_room(folder: Path, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
-    """A burst of 3 MB passes; 30 messages spread over all of it stay, and take hardly more on the disk than they have."""
+    """After a burst of 3 MB, 30 messages spread over it stay, and take little more disk space than their size."""
     monkeypatch.setattr(spilling, "SLACK_BYTES", 1 << 16)
     system, seen = system_with_passing(folder, attrs.evolve(SPILLS, resident_payload_bytes=0))
     with system:
@@ -122,7 +122,7 @@ def test_what_fits_into_memory_again_leaves_the_disk(folder: Path, monkeypatch: 
 
 
 def test_snapshots_and_history_go_on_while_payloads_wait(folder: Path, until: Until) -> None:
-    """Five thousand pass by beside three thousand that wait: the log stays as small as what waits, and a start reads little."""
+    """Five thousand messages are handled beside three thousand that wait: the log stays small, and a start reads little."""
     system, seen = system_with_passing(folder, SPILLS)
     with system:
         system.publish_many([Parked(i, body(i)) for i in range(3_000)])
@@ -142,7 +142,7 @@ def test_snapshots_and_history_go_on_while_payloads_wait(folder: Path, until: Un
 
 
 def test_a_snapshot_passes_through_memory_piece_by_piece(tmp_path: Path) -> None:
-    """40 MB that wait are written into a snapshot, and read from it, with a tenth of that in memory."""
+    """40 MB of waiting payloads are written to a snapshot and read from it with a tenth of that in memory."""
     options = attrs.evolve(SPILLS, resident_payload_bytes=MIB, segment_bytes=64 * MIB, snapshot_events=1_000_000)
     with perdure.System(tmp_path / "data", options=options) as system:
         for k in range(40):
@@ -168,7 +168,7 @@ def test_a_snapshot_passes_through_memory_piece_by_piece(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("spilled", [False, True])
 def test_old_formats_of_a_snapshot_open(spilled: bool) -> None:
-    """Format 2 had the lengths of its parcels in front."""
+    """Format 2 had the lengths of its message blocks in front."""
     states = States()
     for first in (1, 3_001):
         enter_plain(states.queue, first, "t", [f"{first}.{i}" for i in range(3_000)], [body(i) for i in range(3_000)])
@@ -184,7 +184,7 @@ def test_old_formats_of_a_snapshot_open(spilled: bool) -> None:
 
 
 def test_what_is_needed_of_sparse_files_is_moved_in_bounded_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """First to another file; once there is room, into memory."""
+    """Payloads move to another file first, and into memory once there is room."""
     monkeypatch.setattr(spilling, "SLACK_BYTES", 0)
     monkeypatch.setattr(spilling, "STEP_BYTES", 1_000)
     state = QueueState(spill=PayloadSpill(tmp_path), resident_max=0)

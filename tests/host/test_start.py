@@ -1,4 +1,4 @@
-"""What `System.start` promises when it returns: every handler has all its workers, whoever died on the way.
+"""`System.start` returns once every handler has all its workers, even where actors died meanwhile.
 
 What is recovered is in test_recovery; who may not start at all in test_bad_folders.
 """
@@ -33,7 +33,7 @@ class Errand:
 
 
 def with_handlers(folder: Path) -> perdure.System:
-    """Give a system with a handler in threads and one on the event loop."""
+    """Return a system with a handler in threads and one on the event loop."""
     system = perdure.System(folder)
 
     @system.handler(Job, parallelism=12)
@@ -46,7 +46,7 @@ def with_handlers(folder: Path) -> perdure.System:
 
 
 def at_work(system: perdure.System) -> dict[str, int]:
-    """Count the running workers by handler, as the actors themselves say."""
+    """Return the number of running workers by handler."""
     living = [actor for name in system.actors if isinstance(actor := _actor(system, name), Worker) and actor.thread is not None]
     return {
         kind: sum(worker.pool.type.endswith(kind) and worker.thread.is_alive() for worker in living if worker.thread is not None)
@@ -61,7 +61,7 @@ def _actor(system: perdure.System, name: str) -> Any:
 
 @pytest.mark.parametrize("while_running", [False, True])
 def test_start_returns_when_the_last_worker_is_up(folder: Path, monkeypatch: pytest.MonkeyPatch, while_running: bool) -> None:
-    """However slow the supervisor is: each hiring gives a `start` (or `handler`) that does not wait time to return."""
+    """The supervisor starts workers slowly, so a `start` or `handler` that does not wait would return too early."""
     returned = threading.Event()
     hire = Supervisor._start_if_missing
 
@@ -92,7 +92,7 @@ def test_start_returns_when_the_last_worker_is_up(folder: Path, monkeypatch: pyt
 def test_start_outlives_a_supervisor_that_dies_while_it_start_if_missings(
     folder: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    """Its successor hires the rest, the event loop included, and answers who waits."""
+    """Its successor starts the others, the event loop too, and answers the caller."""
     struck: list[str] = []
     hire = Supervisor._start_if_missing
 
@@ -113,7 +113,7 @@ def test_start_outlives_a_supervisor_that_dies_while_it_start_if_missings(
 
 
 def test_start_counts_what_an_operator_scaled(folder: Path) -> None:
-    """A handler scaled to none is at work without a worker, also at the next start."""
+    """A handler scaled to zero counts as started without a worker, also at the next start."""
     with with_handlers(folder) as system:
         system.admin.scale(Job, 0)
         system.admin.scale(Errand, 4)

@@ -1,4 +1,4 @@
-"""How much of the log a start reads: the last segment once, of the one before it only the end, and nothing for who has it all.
+"""How much of the log a start reads: the last segment once, the end of the one before it, and nothing where all is known.
 
 Counted in bytes, not in time.
 """
@@ -62,7 +62,7 @@ def fill(store: SegmentStore, frames: int, size: int = 3000) -> None:
 
 @pytest.fixture
 def sizes(folder: Path) -> dict[str, int]:
-    """Write two segments of some hundred kilobytes each; gives their sizes."""
+    """Write two segments of some hundred kilobytes each, and return their sizes."""
     with perdure.System(folder, options=perdure.Options(segment_bytes=300_000)) as system:
         text = random.Random(1)  # noqa: S311
         for _ in range(260):
@@ -74,7 +74,7 @@ def sizes(folder: Path) -> dict[str, int]:
 
 
 def started(folder: Path) -> Counter[str]:
-    """Give what is read while a system starts and comes to answer."""
+    """Return the bytes read until a system has started and answered a request."""
     disk = CountingDisk()
     with perdure.System(store=SegmentStore(folder, disk=disk, segment_bytes=300_000)) as system:
         assert system.admin.metrics().ready == 260
@@ -97,8 +97,8 @@ def test_a_start_without_a_snapshot_reads_each_segment_but_to_fold_it(folder: Pa
     assert read[last] < 2.2 * sizes[last], "once to find its end, once to fold it"
 
 
-def test_who_wants_the_newest_events_reads_no_more_than_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a snapshotter does, or an actor that comes back."""
+def test_reading_the_newest_events_reads_no_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The snapshotter and a restarted actor read like this."""
     monkeypatch.setattr(frame_index, "INTERVAL_BYTES", 10_000)
     disk = CountingDisk()
     store = SegmentStore(folder, disk=disk)
@@ -116,7 +116,7 @@ def test_who_wants_the_newest_events_reads_no_more_than_them(folder: Path, monke
     store.close()
 
 
-def test_a_place_that_was_cut_away_misleads_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remembered_position_that_was_cut_off_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frame_index, "INTERVAL_BYTES", 1000)
     store = SegmentStore(folder)
     store.open()

@@ -1,4 +1,4 @@
-"""Where a message is, at one look: every status, before and after a restart, and what is not known."""
+"""`System.state`: every status, before and after a restart, and unknown ids."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_forgotten_id_has_the_state_forgotten(folder: Path) -> None:
 
 
 def test_how_a_message_ended_is_forgotten_with_its_id() -> None:
-    """What is kept of an ending is bounded as the ids are, and a snapshot holds it; one of an older version does not say."""
+    """How a message ended is bounded as ids are, and is in the snapshot; a snapshot of an older version does not have it."""
     state = QueueState(finished_max=3)
     for n in range(10):
         for command in (Publish([Draft(f"m{n}", "t", b"")]), Cancel(f"m{n}", "")):

@@ -1,4 +1,4 @@
-"""`Options.switch_interval_s` holds while a system runs, and gives back what was before."""
+"""`Options.switch_interval_s` applies while a system runs; the earlier interval is restored."""
 
 from __future__ import annotations
 

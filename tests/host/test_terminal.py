@@ -1,4 +1,4 @@
-"""Whatever a message, a folder or an error is called: no command lets it drive the terminal, forge a line, or be markup."""
+"""No name of a message or folder and no error text can control the terminal, forge a line, or act as markup."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Job:
 
 
 def assert_inert(text: str) -> None:
-    """Fail where a control came through."""
+    """Fail where a control character was printed."""
     for char in ALLOWED.sub("", text):
         assert char == "\n" or unicodedata.category(char) not in {"Cc", "Cf", "Zl", "Zp", "Cs"}, repr(char)
 
@@ -53,7 +53,7 @@ def test_text_is_inert(text: str) -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.text(max_size=60) | st.just(EVIL))
 def test_terminal_shows_any_text_as_text(text: str) -> None:
-    """As plain string, title, cell and status alike; brackets in it are no markup."""
+    """Applies to a string, a title, a cell and a status; brackets are not markup."""
     shown = io.StringIO()
     terminal = Terminal(file=shown, width=500, force_terminal=False)
     table = Table(text, title=one_line(text))
@@ -67,7 +67,7 @@ def test_terminal_shows_any_text_as_text(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose every name that a user chooses is evil."""
+    """A folder in which every name that a user chooses has control characters."""
     folder = tmp_path_factory.mktemp("top") / EVIL.replace("\x00", "").replace("/", "")
     clock = perdure.ManualClock()
     with perdure.System(folder, clock=clock, options=perdure.Options(retries=0)) as system:
@@ -140,7 +140,7 @@ def test_every_command_prints_them_inert(
 
 
 def test_every_console_of_the_commands_is_a_terminal() -> None:
-    """A new command cannot forget it."""
+    """Every command uses this console."""
     from perdure.chaos.cli import commands, fault_commands, simulation_commands  # noqa: PLC0415 - the room that others must not import
 
     for module in (cli, cli_dead_letters, cli_config, commands, fault_commands, simulation_commands):

@@ -1,4 +1,4 @@
-"""Calls that wait, made in a thread that their answer needs: refused at once, before anything is done. Handlers may wait."""
+"""A call that waits in a thread that its answer needs is refused at once, before anything is done. Handlers may wait."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def system(folder: Path) -> Iterator[perdure.System]:
 
 
 def in_a_callback(system: perdure.System, call: Callable[[], Any]) -> Any:
-    """Give what a call gives, or raises, in the callback of a future, in a thread of the system's."""
+    """Return what a call returns or raises in the callback of a future, which runs in a thread of the system."""
     told: list[Any] = []
     called = threading.Event()
     caller = threading.get_ident()

@@ -1,4 +1,4 @@
-"""What other queues were caught doing: running a delayed message twice, leaving a publisher in doubt, stumbling over payloads."""
+"""Known failures of other queues: a delayed message run twice, a publisher in doubt, a payload that stops the queue."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Job:
 
 
 class GatedStore(perdure.MemoryStore):
-    """Its syncs wait while the gate is shut."""
+    """A disk whose syncs wait while the gate is shut."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class GatedStore(perdure.MemoryStore):
 def test_delayed_message_runs_once_however_late_it_is(
     folder: Path, clock: perdure.ManualClock, collected: Collected, until: Until
 ) -> None:
-    """Scenario 52: no lease exists before it is delivered, so none can run out meanwhile; a restart while it waits adds none."""
+    """Scenario 52: a message has no lease before its delivery, so none can expire; a restart while it waits adds none."""
 
     def make() -> perdure.System:
         system = perdure.System(folder, clock=clock)
@@ -71,7 +71,7 @@ def test_delayed_message_runs_once_however_late_it_is(
 
 
 def test_publish_that_timed_out_says_so_and_the_same_id_settles_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scenario 56: the answer is lost, not the message; asked again under its id it counts once."""
+    """Scenario 56: the answer is lost, not the message; published again under its id it counts once."""
     monkeypatch.setattr("perdure.publishing.publisher.SLACK_S", 0.05)
     store = GatedStore()
     with perdure.System(store=store, options=perdure.Options(publish_timeout_s=0.05)) as system:
@@ -106,7 +106,7 @@ def _local() -> object:
 def test_publish_that_raised_has_published_nothing(
     folder: Path, error: type[Exception], message: Any, options: dict[str, Any]
 ) -> None:
-    """Scenario 56: not now, and not after a restart either."""
+    """Scenario 56: neither now nor after a restart."""
     bounds = perdure.Options(backlog_max=1 if error is perdure.QueueFull else 5, publish_timeout_s=0.0, payload_bytes_max=1_000)
     with perdure.System(folder, options=bounds) as system:
         kept = system.publish(Job(1), key="held", dedup="reject")
@@ -118,7 +118,7 @@ def test_publish_that_raised_has_published_nothing(
 
 
 def test_messages_whose_type_is_gone_wait_and_can_be_rejected_by_its_name(folder: Path) -> None:
-    """Scenario 54: nobody has the class any more; as dead letters they keep their bytes, and say why."""
+    """Scenario 54: the class is gone; the dead letters keep their bytes and the reason."""
 
     @perdure.message(name="shop.Gone")
     @attrs.frozen
@@ -139,7 +139,7 @@ def test_messages_whose_type_is_gone_wait_and_can_be_rejected_by_its_name(folder
 
 
 def test_pickled_object_whose_module_is_gone_is_a_dead_letter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scenario 54: with the reason, and its signed bytes; the queue behind it moves on."""
+    """Scenario 54: it has the reason and its signed bytes; later messages are handled."""
     codec = perdure.CloudPickle(key=b"sixteen bytes or more")
     module = types.ModuleType("perdure_test_gone")
     monkeypatch.setitem(sys.modules, module.__name__, module)
