@@ -139,7 +139,7 @@ def register(system: System, receipts: Receipts) -> None:
         if order.card == DECLINED_CARD:
             raise Reject(f"line {order.line}: card declined")
         if ctx.attempt == 1 and zlib.crc32(order.order.encode(errors="replace")) % FLAKY_ONE_IN == 0:
-            raise ConnectionError(f"the card company did not answer for {order.order}")
+            raise ConnectionError(f"the payment service did not answer for {order.order}")
         ctx.publish(Receipt(order.line, order.order, order.amount))
 
     @system.handler(Receipt, retries=RETRIES, backoff=backoff)

@@ -267,8 +267,8 @@ class DeadLetters:
         return None if kind is None else self._system.drafts.names.of(kind)
 
     def _entry(self, letter: Letter) -> DeadLetter[Any]:
-        fact = letter.event
-        published = fact.published
+        event = letter.event
+        published = event.published
         try:
             message = self._system.drafts.load(published)
         except InvalidMessage:
@@ -278,13 +278,13 @@ class DeadLetters:
             type=published.type,
             message=message,
             key=published.key,
-            reason=with_public_names(full_reason(fact)),
-            exception=with_public_names(fact.exception),
-            error=fact.message,
-            traceback=fact.traceback,
-            attempts=fact.attempts,
+            reason=with_public_names(full_reason(event)),
+            exception=with_public_names(event.exception),
+            error=event.message,
+            traceback=event.traceback,
+            attempts=event.attempts,
             failed_at=moment(letter.failed_us),
-            failures=tuple(Failure(moment(f.at_us), f.attempt, with_public_names(f.exception), f.message) for f in fact.failures),
+            failures=tuple(Failure(moment(f.at_us), f.attempt, with_public_names(f.exception), f.message) for f in event.failures),
             correlation_id=published.correlation_id or published.id,
             causation_id=published.causation_id,
             headers=dict(published.headers or {}),

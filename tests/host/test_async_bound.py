@@ -77,7 +77,7 @@ def test_bound_that_stays_full_raises(folder: Path) -> None:
         pending = system.runtime.pending
 
         async def main() -> None:
-            stuck = pending.send("nobody", object(), system.runtime.executor.answer())  # what nobody answers
+            stuck = pending.send("no such actor", object(), system.runtime.executor.answer())  # a request without an answer
             with pytest.raises(perdure.QueueFull, match="under way"):
                 await system.apublish(Ping(1))
             waiting = asyncio.create_task(pending.room(1, 30.0))

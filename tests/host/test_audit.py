@@ -108,8 +108,8 @@ def test_timeline_has_the_window_and_the_result_of_an_ended_message(folder: Path
         clock.advance(11.0)
         until(lambda: system.admin.metrics().keys_held == 0)
         assert system.admin.metrics().results_kept == 0
-    told = [record.name for record in perdure.Audit(folder).timeline(ident)]
-    assert told == ["Published", "Leased", "Completed", "KeyHeld", "ResultKept", "ResultDropped", "KeyFreed"]
+    output = [record.name for record in perdure.Audit(folder).timeline(ident)]
+    assert output == ["Published", "Leased", "Completed", "KeyHeld", "ResultKept", "ResultDropped", "KeyFreed"]
 
 
 def test_events_by_type_time_and_message(folder: Path, clock: perdure.ManualClock) -> None:

@@ -111,9 +111,9 @@ def test_folder_that_an_unprivileged_user_may_only_read(protected: str) -> None:
             [sys.executable, "-c", TRYING, str(folder)], capture_output=True, text=True, check=False, cwd="/", timeout=60
         )
         assert done.returncode == 0, done.stderr
-        told, published = done.stdout.splitlines()
-        assert str(folder) in told
-        assert "Permission denied" in told
+        output, published = done.stdout.splitlines()
+        assert str(folder) in output
+        assert "Permission denied" in output
         assert published == "1"
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 

@@ -157,7 +157,7 @@ def test_unknown_type_for_the_operator(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "expected"),
     [
         (lambda system: system.admin.scale(Note, 1.5), "parallelism.*1.5"),
         (lambda system: system.admin.scale(Note, True), "parallelism.*True"),
@@ -187,7 +187,7 @@ def test_invalid_argument_of_an_operator_is_refused(folder: Path, wrong: Callabl
     system = perdure.System(folder, options=perdure.Options(restart_budget=0))
     system.handler(Note)(lambda note, ctx: None)
     with system:
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=expected):
             wrong(system)
         system.publish(Note("goes on"))
         system.drain(timeout=10.0)
@@ -234,7 +234,7 @@ class Deaf:
 
 
 @pytest.mark.parametrize(
-    ("handler", "told"),
+    ("handler", "expected"),
     [
         (3, "a function or a class, not 3"),
         (Handless, "has no method `handle"),
@@ -243,8 +243,8 @@ class Deaf:
         (lambda note, ctx, other: None, "takes 'other', which names no service"),
     ],
 )
-def test_handler_that_could_not_be_called_is_refused_at_once(folder: Path, handler: Any, told: str) -> None:
-    with pytest.raises(perdure.InvalidMessage, match=told):
+def test_handler_that_could_not_be_called_is_refused_at_once(folder: Path, handler: Any, expected: str) -> None:
+    with pytest.raises(perdure.InvalidMessage, match=expected):
         perdure.System(folder).handler(Note)(handler)
 
 
@@ -264,7 +264,7 @@ def test_bad_option(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         ({"durability": "maybe"}, "durability must be 'fsync' or 'os', not 'maybe'"),
         ({"dead_letters_full": None}, "dead_letters_full must be 'drop_oldest' or 'drop_newest', not None"),
@@ -273,7 +273,7 @@ def test_bad_option(name: str) -> None:
         ({"batch_max": 1.5}, "batch_max must be a whole number >= 1 and <= 200,000, not 1.5"),
     ],
 )
-def test_error_of_a_bad_option_has_its_name_its_value_and_what_is_allowed(options: dict[str, Any], told: str) -> None:
+def test_error_of_a_bad_option_has_its_name_its_value_and_what_is_allowed(options: dict[str, Any], expected: str) -> None:
     with pytest.raises((ValueError, TypeError)) as raised:
         perdure.Options(**options)
-    assert str(raised.value) == told
+    assert str(raised.value) == expected

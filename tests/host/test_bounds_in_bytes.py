@@ -74,7 +74,7 @@ def test_a_letter_larger_than_the_bound_takes_the_place_of_all_others() -> None:
         check(system)
 
 
-def test_replayed_letters_take_no_room() -> None:
+def test_replayed_letters_take_no_space() -> None:
     with failing() as system:
         system.publish(Job(1))
         system.advance(1.0)

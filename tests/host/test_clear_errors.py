@@ -29,7 +29,7 @@ def command(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize(
-    ("headers", "told"),
+    ("headers", "expected"),
     [
         ({"ok": "x", "a": 1}, "'a': 1"),
         ({2: "b"}, "2: 'b'"),
@@ -38,8 +38,8 @@ def command(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedPr
         ({str(n): "" for n in range(65)}, "at most 64 pairs, not 65"),
     ],
 )
-def test_the_pair_of_headers_is_named(headers: Any, told: str) -> None:
-    with SimulatedSystem() as system, pytest.raises(perdure.InvalidMessage, match=f"^headers: .*{told}"):
+def test_error_of_wrong_headers_names_the_pair(headers: Any, expected: str) -> None:
+    with SimulatedSystem() as system, pytest.raises(perdure.InvalidMessage, match=f"^headers: .*{expected}"):
         system.publish(Job(1), headers=headers)
 
 
@@ -82,14 +82,14 @@ def test_error_of_an_async_process_handler_says_what_to_write() -> None:
 
 
 @pytest.mark.parametrize("args", [("stats", "data"), ("config",), ("run", "shop:system")])
-def test_a_configuration_file_that_is_not_there(tmp_path: Path, args: tuple[str, ...]) -> None:
+def test_missing_configuration_file_is_named(tmp_path: Path, args: tuple[str, ...]) -> None:
     done = command("--config", "NOFILE", *args, cwd=tmp_path)
     assert done.returncode == 1
     assert "Errno" not in done.stderr
     assert "the configuration file NOFILE does not exist" in done.stderr
 
 
-def test_a_variable_that_names_no_file(tmp_path: Path) -> None:
+def test_variable_that_names_a_missing_file(tmp_path: Path) -> None:
     done = command("config", cwd=tmp_path, PERDURE_CONFIG="NOFILE")
     assert done.returncode == 1
     assert "Errno" not in done.stderr
@@ -98,9 +98,9 @@ def test_a_variable_that_names_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"), [("sys.exit(3)", "sys.exit(3)"), ("sys.exit()", "sys.exit(None)"), ("exit('no')", "'no'")]
+    ("how", "expected"), [("sys.exit(3)", "sys.exit(3)"), ("sys.exit()", "sys.exit(None)"), ("exit('no')", "'no'")]
 )
-def test_module_that_ends_the_program_is_named(tmp_path: Path, how: str, told: str) -> None:
+def test_module_that_ends_the_program_is_named(tmp_path: Path, how: str, expected: str) -> None:
     (tmp_path / "shop.py").write_text(f"import sys\n\n{how}\n")
     done = command("run", "shop:system", cwd=tmp_path)
     assert done.returncode == 1

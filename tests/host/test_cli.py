@@ -120,14 +120,14 @@ def test_run_lets_a_handler_finish_when_it_is_asked_to_stop(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "expected"),
     [("shop", "module:attribute"), ("absent:system", "no module"), ("shop:other", "not a perdure"), ("shop:gone", "not a perdure")],
 )
-def test_run_says_what_is_wrong_with_a_target(tmp_path: Path, target: str, told: str) -> None:
+def test_run_says_what_is_wrong_with_a_target(tmp_path: Path, target: str, expected: str) -> None:
     (tmp_path / "shop.py").write_text(HOST)
     done = command("run", target, cwd=tmp_path)
     assert done.returncode == 1
-    assert told in done.stderr
+    assert expected in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -144,9 +144,9 @@ def test_verify_distinguishes_a_whole_folder_from_a_damaged_one(folder: Path) ->
 
 
 def test_timeline_and_stats_show_what_the_log_says(folder: Path) -> None:
-    told = command("timeline", str(folder), "first", cwd=folder)
-    assert told.returncode == 0
-    assert "Published" in told.stdout
+    output = command("timeline", str(folder), "first", cwd=folder)
+    assert output.returncode == 0
+    assert "Published" in output.stdout
     assert "published" in command("stats", str(folder), cwd=folder).stdout
     absent = command("timeline", str(folder), "nobody", cwd=folder)
     assert absent.returncode == 1

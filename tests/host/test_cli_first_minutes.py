@@ -55,7 +55,7 @@ def test_folder_without_a_log_is_an_error_not_an_empty_answer(tmp_path: Path, ar
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "expected"),
     [
         ("import absent_library\n", "ModuleNotFoundError: No module named 'absent_library'"),
         ("def broken(:\n", "SyntaxError"),
@@ -63,12 +63,12 @@ def test_folder_without_a_log_is_an_error_not_an_empty_answer(tmp_path: Path, ar
         ("raise KeyError('database url')\n", "KeyError: 'database url'"),
     ],
 )
-def test_host_that_cannot_be_imported_is_one_line_with_its_place(tmp_path: Path, source: str, told: str) -> None:
+def test_host_that_cannot_be_imported_is_one_line_with_its_place(tmp_path: Path, source: str, expected: str) -> None:
     (tmp_path / "shop.py").write_text(source)
     done = command("run", "shop:system", cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert told in done.stderr
+    assert expected in done.stderr
     assert "'shop' cannot be imported" in done.stderr
     assert ", line " in done.stderr
     assert "shows the whole traceback" in done.stderr
@@ -114,7 +114,7 @@ def test_progress_on_a_terminal_is_a_bar_that_leaves_nothing_behind() -> None:
     with cli_progress.shown_progress(Console(file=out, force_terminal=True, width=80), "checking", 10) as step:
         step(10)
     assert "checking" in out.getvalue()
-    assert out.getvalue().endswith("\x1b[2K"), "the last thing that a terminal is told is to clear the line"
+    assert out.getvalue().endswith("\x1b[2K"), "the last output to a terminal clears the line"
 
 
 def test_interrupt_prints_the_progress_and_calls_so_far() -> None:
@@ -134,7 +134,7 @@ MADE = "import perdure\nsystem = perdure.System(store=perdure.MemoryStore())\n"
 
 
 @pytest.mark.parametrize(
-    ("target", "source", "told"),
+    ("target", "source", "expected"),
     [
         ("shop:other", MADE, "shop has no 'other', so shop:other is not a perdure.System; shop holds shop:system"),
         ("shop:system.inner", MADE, "shop:system has no 'inner'"),
@@ -146,10 +146,10 @@ MADE = "import perdure\nsystem = perdure.System(store=perdure.MemoryStore())\n"
         ("shop.py:system", MADE, "no module 'shop.py' was found"),
     ],
 )
-def test_target_that_does_not_run_is_one_line(tmp_path: Path, target: str, source: str, told: str) -> None:
+def test_target_that_does_not_run_is_one_line(tmp_path: Path, target: str, source: str, expected: str) -> None:
     (tmp_path / "shop.py").write_text(source)
     done = command("run", target, cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert told in done.stderr
+    assert expected in done.stderr
     assert done.stderr.count("\n") == 1

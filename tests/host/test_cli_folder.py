@@ -88,10 +88,10 @@ def test_stats_of_an_empty_log_and_of_no_folder(tmp_path: Path) -> None:
 
 
 def test_timeline_shows_events_in_order_with_what_the_handler_published(folder: Path) -> None:
-    told = invoke("timeline", folder, "n2")
-    rows = [line.split() for line in told.splitlines() if " +" in line]
+    output = invoke("timeline", folder, "n2")
+    rows = [line.split() for line in output.splitlines() if " +" in line]
     assert [row[4] for row in rows] == ["Published", "Leased", "Published", "Completed"]
-    assert "published by its handler" in " ".join(told.split())
+    assert "published by its handler" in " ".join(output.split())
     dead = invoke("timeline", folder, "n4")
     assert "the last: DeadLettered" in dead
     assert "exception ValueError" in dead

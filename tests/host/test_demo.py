@@ -50,8 +50,8 @@ def test_the_shipped_orders_all_arrive_once_though_actors_and_the_process_are_ki
     assert len({(event.actor, event.deaths) for event in restarts}) >= 10
     assert {event.actor for event in restarts} >= {"journal", "queue", "dispatcher", "dead_letters", "timer"}
     assert any(isinstance(r.event, ev.AttemptFailed) and r.event.due_us for r in records)
-    for told in ("line 417", "killed the process", "lost", "doubled", "verify", "AttemptFailed"):
-        assert told in done.stdout
+    for output in ("line 417", "killed the process", "lost", "doubled", "verify", "AttemptFailed"):
+        assert output in done.stdout
 
 
 @pytest.mark.parametrize("piped", [False, True])
@@ -63,11 +63,11 @@ def test_malformed_lines_are_named_by_number_and_are_never_fatal(tmp_path: Path,
     assert f"orders from {'standard input' if piped else source.name}" in done.stdout
     assert done.returncode == 0, done.stdout + done.stderr
     assert receipts(work) == {1: 1, 5: 1}
-    for told in ("line 2: not JSON", "line 4: card declined", "line 6: a JSON object is needed"):
-        assert told in done.stdout
+    for output in ("line 2: not JSON", "line 4: card declined", "line 6: a JSON object is needed"):
+        assert output in done.stdout
 
 
-def test_an_empty_file_is_no_error(tmp_path: Path) -> None:
+def test_empty_file_is_accepted(tmp_path: Path) -> None:
     assert perdure("demo", "-", "--folder", str(tmp_path / "run")).returncode == 0
 
 
@@ -111,12 +111,12 @@ def test_a_receipt_is_written_once_though_its_writer_died_in_the_middle(tmp_path
 
 
 @pytest.mark.parametrize("text", ["{", "7", '{"amount": -1}', '{"amount": NaN}', '{"amount": true}', "[" * 100_000, "1" * 100_001])
-def test_what_is_no_order_is_rejected_with_its_line(text: str) -> None:
+def test_line_that_is_not_an_order_is_rejected_with_its_number(text: str) -> None:
     with pytest.raises(Reject, match=r"^line 9: "):
         to_charge(OrderLine(9, text))
 
 
-def test_bytes_that_are_no_text_are_still_lines(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_still_lines(tmp_path: Path) -> None:
     path = tmp_path / "raw.jsonl"
     path.write_bytes(b"\xff\xfe\n\n{}\r\n")
     assert [line.line for line in lines(path)] == [1, 3]

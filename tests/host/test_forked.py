@@ -34,7 +34,7 @@ class Job:
 def _tell(sending: Any, work: Callable[[], Any]) -> None:
     try:
         sending.send(work())
-    except BaseException as error:  # noqa: BLE001 - told to the parent, whatever it is
+    except BaseException as error:  # noqa: BLE001 - any exception is sent to the parent
         sending.send(f"{type(error).__name__}: {error}")
 
 
@@ -94,17 +94,17 @@ def test_every_call_in_a_child_says_at_once_that_it_was_forked(folder: Path) -> 
         calls = calls_of(system, ident, delivery)
 
         def all_of_them() -> dict[str, str]:
-            told = {"running": str(system.running)}
+            output = {"running": str(system.running)}
             for name, call in calls.items():
                 try:
-                    told[name] = repr(call())
+                    output[name] = repr(call())
                 except perdure.PerdureError as error:
-                    told[name] = f"{type(error).__name__}: {error}"
-            return told
+                    output[name] = f"{type(error).__name__}: {error}"
+            return output
 
-        told = in_a_child(all_of_them)
-        assert told.pop("running") == "False"
-        for name, said in told.items():
+        output = in_a_child(all_of_them)
+        assert output.pop("running") == "False"
+        for name, said in output.items():
             assert said.startswith("NotRunning: "), (name, said)
             assert f"forked from process {os.getpid()}" in said, name
             assert "after the fork" in said, name
@@ -160,13 +160,13 @@ def test_a_future_of_the_parent_fails_in_the_child(folder: Path) -> None:
         alone = system.submit(Job(2), key="k")
 
         def look() -> str:
-            told = []
+            output = []
             for future in (waits, alone):
                 try:
-                    told.append(future.result(timeout=PATIENCE_S))
+                    output.append(future.result(timeout=PATIENCE_S))
                 except perdure.NotRunning as error:
-                    told.append(str(error))
-            return " | ".join(told)
+                    output.append(str(error))
+            return " | ".join(output)
 
         assert in_a_child(look).count("forked from") == 2
         assert not waits.done()
@@ -252,18 +252,18 @@ def test_a_deleted_folder_of_another_system_hides_the_fork_from_none(folder: Pat
         every = [*systems, system]
 
         def work() -> list[str]:
-            told = []
+            output = []
             for one in every:
                 assert not one.running
                 try:
                     one.publish(Job(1))
                 except perdure.NotRunning as error:
-                    told.append(str(error))
+                    output.append(str(error))
                 one.stop()
-            return told
+            return output
 
-        told = in_a_child(work)
-        assert [f"forked from process {os.getpid()}" in text for text in told] == [True] * 5
+        output = in_a_child(work)
+        assert [f"forked from process {os.getpid()}" in text for text in output] == [True] * 5
         assert in_a_child(lambda: system.audit.verify().ok) is True
         assert "StoreUnavailable" in in_a_child(lambda: systems[0].audit.verify().ok)
     for one in systems:

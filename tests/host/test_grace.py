@@ -99,8 +99,8 @@ def test_no_handler_holds_up_a_stop(
     with caplog.at_level(logging.WARNING, logger="perdure"):
         system.stop(grace=0.1)
     assert time.monotonic() - begun_s < BOUND_S
-    told = " ".join(record.getMessage() for record in caplog.records)
-    assert "left behind" in told
+    output = " ".join(record.getMessage() for record in caplog.records)
+    assert "left behind" in output
     again = perdure.System(folder)
     handled: list[str] = []
     again.handler(Job)(lambda job, ctx: handled.append(ctx.id))

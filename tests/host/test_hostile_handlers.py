@@ -43,7 +43,7 @@ class Silent(Exception):
         perdure.Reject(7),  # type: ignore[arg-type]
     ],
 )
-def test_no_text_of_an_exception_stops_the_log(folder: Path, error: Exception) -> None:
+def test_no_text_of_an_exception_stops_the_journal(folder: Path, error: Exception) -> None:
     """A message with any such exception becomes a dead letter, and the system goes on, also after a restart."""
     system = perdure.System(folder)
 

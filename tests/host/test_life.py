@@ -123,7 +123,7 @@ def test_a_callback_of_a_future_stops_its_system(folder: Path) -> None:
 
 def test_a_start_in_a_handler_of_a_system_that_stops_is_refused_at_once(folder: Path) -> None:
     system = perdure.System(folder)
-    told: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+    output: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
     @system.handler(Job)
     def again(_: Job) -> None:
@@ -133,14 +133,14 @@ def test_a_start_in_a_handler_of_a_system_that_stops_is_refused_at_once(folder: 
             time.sleep(0.001)
         try:
             system.start()
-        except BaseException as error:  # noqa: BLE001 - told to the test, whatever it is
-            told.put(error)
+        except BaseException as error:  # noqa: BLE001 - any exception is returned to the test
+            output.put(error)
         else:
-            told.put(None)
+            output.put(None)
 
     system.start()
     system.publish(Job(1))
-    assert isinstance(told.get(timeout=PATIENCE_S), perdure.WouldDeadlock)
+    assert isinstance(output.get(timeout=PATIENCE_S), perdure.WouldDeadlock)
     system.stop()
     assert is_free(folder)
 
@@ -184,7 +184,7 @@ def test_a_signal_handler_stops_it_even_in_the_middle_of_a_stop(folder: Path) ->
             late = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGUSR1))
             late.start()
             system.stop(grace=PATIENCE_S)
-            late.join()  # not after the handler of the signal is gone: it would end this process
+            late.join()  # before the signal handler is restored: the signal would end this process
             assert stopped
     finally:
         signal.signal(signal.SIGUSR1, before)
@@ -256,7 +256,7 @@ def test_an_interrupt_at_any_line_of_a_stop_leaves_the_folder_free(folder: Path)
         system.start()
         if not struck(Strike(n), system.stop):
             break
-        if system.running:  # struck before its first statement: nothing had begun, and it can be stopped again
+        if system.running:  # interrupted before the first statement of `stop`: it can be stopped again
             left += 1
             system.stop()
         assert not system.running, n
@@ -308,7 +308,7 @@ print(hits)
 @pytest.mark.parametrize(
     "where", ["perdure.system.Engine.__init__", "perdure.system.Engine.start", "perdure.runtime.engine.fold_log"]
 )
-def test_whatever_a_start_dies_of_leaves_the_folder_free(
+def test_failed_start_leaves_the_folder_free(
     folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: type[BaseException]
 ) -> None:
     def fail(*args: object, **kwargs: object) -> None:

@@ -80,7 +80,7 @@ def test_batches_timeouts_and_rejects_are_logged(folder: Path, caplog: pytest.Lo
     assert len(_lines(caplog, "is a dead letter after 1 attempt: no such thing")) == 2
 
 
-def test_level_is_an_option_and_none_is_silent(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_level_is_an_option_and_off_logs_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "perdure")
     for failures, dead in (("info", "critical"), (None, None), ("off", "OFF")):
         system = perdure.System(folder, options=perdure.Options(log_failures=failures, log_dead_letters=dead))
@@ -90,8 +90,8 @@ def test_level_is_an_option_and_none_is_silent(folder: Path, caplog: pytest.LogC
             system.publish(Job("a"))
             system.drain(timeout=10.0)
             system.dead_letters.list()
-        told = [(r.levelname) for r in [*_lines(caplog, "failed: LookupError"), *_lines(caplog, "is a dead letter")]]
-        assert told == (["INFO", "CRITICAL"] if failures == "info" else [])
+        output = [(r.levelname) for r in [*_lines(caplog, "failed: LookupError"), *_lines(caplog, "is a dead letter")]]
+        assert output == (["INFO", "CRITICAL"] if failures == "info" else [])
         assert bool(_lines(caplog, "how attempt 1")) is (failures == "info")
 
 
@@ -103,7 +103,7 @@ def test_unknown_level_is_refused(wrong: Any) -> None:
         perdure.Options(log_dead_letters=wrong)
 
 
-def test_asking_for_a_retry_is_no_warning(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_requested_retry_is_not_logged_as_a_warning(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     system = perdure.System(folder)
 
     @system.handler(Job)

@@ -51,7 +51,7 @@ def doors(system: perdure.System) -> dict[str, Callable[[Any], object]]:
 
 @pytest.mark.parametrize("door", ["since", "until", "when", "at", "older_than"])
 @pytest.mark.parametrize("value", NO_MOMENT, ids=range(len(NO_MOMENT)))
-def test_what_is_no_moment_is_refused_by_name(system: perdure.System, door: str, value: Any) -> None:
+def test_wrong_moment_is_refused_with_the_name_of_the_argument(system: perdure.System, door: str, value: Any) -> None:
     if door == "older_than" and isinstance(value, dt.timedelta):
         return  # an age
     with pytest.raises(ValueError, match=rf"^{door}: "):
@@ -79,7 +79,7 @@ def test_time_given_as_a_sequence_number_is_refused_with_the_way_out(system: per
             doors(system)[door](int(time.time()) * unit)
 
 
-def test_numbers_past_the_end_that_are_no_times_mean_the_end(system: perdure.System) -> None:
+def test_number_past_the_end_that_is_not_a_time_stands_for_the_end(system: perdure.System) -> None:
     assert system.audit.state_at(2**62).published == 1
     assert system.audit.state_at(10**9).published == 1
     assert list(system.audit.events(since=100)) == []
@@ -93,7 +93,7 @@ NO_IDS: list[Any] = [None, 5, b"x", [], {}, ""]
 
 
 @pytest.mark.parametrize("value", NO_IDS, ids=range(len(NO_IDS)))
-def test_what_is_no_id_is_refused_by_name(system: perdure.System, value: Any) -> None:
+def test_wrong_id_is_refused_with_the_name_of_the_argument(system: perdure.System, value: Any) -> None:
     for door in (
         system.audit.timeline,
         lambda ident: system.result(ident, timeout=1.0),

@@ -78,14 +78,14 @@ def test_stop_does_not_raise(folder: Path, harm: Callable[[Path], None], caplog:
     system.publish(Note("a"))
     harm(folder)
     system.stop()
-    assert "ERROR" in {record.levelname for record in caplog.records}, "it is told all the same"
+    assert "ERROR" in {record.levelname for record in caplog.records}, "it is logged all the same"
     if harm is not restore:
-        with system:  # whatever is under the name now can be used
+        with system:  # the folder that has the name now can be used
             system.publish(Note("b"))
 
 
 @pytest.mark.parametrize("harm", [move, delete, restore])
-def test_a_snapshot_that_is_asked_for_says_it_too(folder: Path, until: Until, harm: Callable[[Path], None]) -> None:
+def test_requested_snapshot_raises_the_same_error(folder: Path, until: Until, harm: Callable[[Path], None]) -> None:
     system = perdure.System(folder)
     system.start()
     system.publish(Note("a"))

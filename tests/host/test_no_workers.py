@@ -12,13 +12,13 @@ def test_handler_that_could_never_run_is_refused(parallelism: object) -> None:
         system.handler(int, parallelism=parallelism)(lambda number: None)  # type: ignore[arg-type]
 
 
-def test_refusal_of_no_workers_names_the_ways_to_stop_deliveries() -> None:
+def test_error_of_zero_workers_names_the_ways_to_stop_deliveries() -> None:
     system = perdure.System(store=perdure.MemoryStore())
     with pytest.raises(perdure.InvalidMessage, match=r"admin\.pause.*admin\.scale.*\(0, 4\)"):
         system.handler(int, parallelism=0)(lambda number: None)
 
 
-def test_operator_may_scale_to_none_and_back() -> None:
+def test_operator_may_scale_to_zero_and_back() -> None:
     with perdure.System(store=perdure.MemoryStore()) as system:
         system.handler(int)(lambda number: None)
         system.admin.scale(int, 0)

@@ -86,7 +86,7 @@ def test_an_exception_kept_for_its_waiter_holds_no_variables(kind: str, until: U
         assert held[0]() is None
         with pytest.raises(ValueError, match="in vain") as caught:
             system.result(ident, timeout=PATIENCE_S)
-        assert "fail" in [entry.name for entry in caught.traceback], "where it failed is told all the same"
+        assert "fail" in [entry.name for entry in caught.traceback], "the traceback still shows where it failed"
         del caught
 
 

@@ -67,7 +67,7 @@ def test_everything_is_as_before(folder: Path, clock: perdure.ManualClock, until
         before = system.admin.metrics()
     with make(folder, clock) as system:
         now = system.admin.metrics()
-        # The manual consumer's process is gone, so its message is back at once, its attempt counted.
+        # The process of the manual consumer has ended, so its message is back at once, with its attempt counted.
         assert (now.ready, now.delayed, now.dead_letters) == (before.ready + 1, before.delayed, before.dead_letters)
         assert (now.in_flight, now.lease_expired) == (0, 1)
         (info,) = system.admin.handlers().values()

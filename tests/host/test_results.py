@@ -1,6 +1,6 @@
-"""Results of messages that no single handler call returned: of batches, of consumers by hand, of what was superseded or expired.
+"""Results of messages without a handler call of their own: batches, manual consumers, superseded and expired messages.
 
-What `call` gives and raises for plain handlers, and that results outlive restarts, is in `test_more`.
+Not here: what `call` returns and raises for plain handlers, and results after a restart (`test_more`).
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ NEVER_RAN: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize(("kind", "isolation"), [*((kind, "thread") for kind in NEVER_RAN), ("generator", "process")])
-def test_what_never_ran_is_no_completion(folder: Path, kind: str, isolation: Isolation) -> None:
+def test_value_whose_code_never_ran_fails_the_attempt(folder: Path, kind: str, isolation: Isolation) -> None:
     system = perdure.System(folder)
     system.handler(Job, retries=0, isolation=isolation)(NEVER_RAN[kind])
     with system:
@@ -226,7 +226,7 @@ def test_values_are_values(folder: Path, value: Any) -> None:
         assert system.call(Job(1), timeout=20.0) == value
 
 
-def test_iterator_that_did_its_work_is_no_failure(folder: Path) -> None:
+def test_iterator_that_did_its_work_completes(folder: Path) -> None:
     """A cursor or an open file is iterable, but the handler that returned it has run."""
     system = perdure.System(folder)
     system.handler(Job, retries=0)(lambda job: iter([job.number]))

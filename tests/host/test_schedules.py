@@ -1,6 +1,6 @@
-"""What becomes of ticks that nothing ran for, by policy, and of those that their key's policy rejects.
+"""Missed ticks of a schedule, by policy, and ticks that the policy of their key rejects.
 
-That each tick is published once, whatever dies, is in `test_more`.
+Not here: each tick is published once, whichever actor dies (`test_more`).
 """
 
 from __future__ import annotations

@@ -118,19 +118,19 @@ def test_serving_raises_when_the_system_has_given_up(monkeypatch: pytest.MonkeyP
 
 def test_serving_in_another_thread_raises_what_to_do(folder: Path) -> None:
     system = perdure.System(folder)
-    told: list[str] = []
+    output: list[str] = []
 
     def serve() -> None:
         with pytest.raises(perdure.PerdureError, match="main thread") as caught:
             system.serve()
-        told.append(str(caught.value))
+        output.append(str(caught.value))
         with pytest.raises(perdure.PerdureError, match="main thread"):
             asyncio.run(system.aserve())
 
     thread = threading.Thread(target=serve)
     thread.start()
     thread.join(PATIENCE_S)
-    assert "start()" in told[0]
+    assert "start()" in output[0]
     assert not system.running
 
 
@@ -173,16 +173,16 @@ class Lamp:
     """A part that the host wrote."""
 
     def __init__(self, *, broken: bool = False) -> None:
-        self.said: list[str] = []
+        self.calls: list[str] = []
         self.broken = broken
 
     def start(self) -> None:
-        self.said.append("start")
+        self.calls.append("start")
         if self.broken:
             raise OSError("no bulb")
 
     def stop(self) -> None:
-        self.said.append("stop")
+        self.calls.append("stop")
 
 
 def test_parts_start_and_stop_with_it(folder: Path) -> None:
@@ -190,12 +190,12 @@ def test_parts_start_and_stop_with_it(folder: Path) -> None:
     lamp = system.include(Lamp())
     for _ in range(2):
         system.serve(started=lambda: send(signal.SIGTERM))
-    assert lamp.said == ["start", "stop"] * 2
+    assert lamp.calls == ["start", "stop"] * 2
     broken = system.include(Lamp(broken=True))
     with pytest.raises(OSError, match="no bulb"):
         system.serve()
-    assert broken.said == ["start", "stop"]
-    assert lamp.said == ["start", "stop"] * 3
+    assert broken.calls == ["start", "stop"]
+    assert lamp.calls == ["start", "stop"] * 3
     assert not system.running
 
 

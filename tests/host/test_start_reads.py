@@ -135,7 +135,7 @@ def test_remembered_position_that_was_cut_off_is_not_used(folder: Path, monkeypa
 
 @pytest.mark.parametrize("size", [0, 100, 60_000, 200_000])
 @pytest.mark.parametrize("sealed", [False, True])
-def test_the_joint_is_found_whatever_the_last_frame_is(folder: Path, size: int, sealed: bool) -> None:
+def test_end_of_the_earlier_segment_is_found_for_any_last_frame(folder: Path, size: int, sealed: bool) -> None:
     store = SegmentStore(folder, segment_bytes=150_000)
     store.open()
     fill(store, 60)

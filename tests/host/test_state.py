@@ -84,12 +84,12 @@ def test_state_is_where_a_message_is(folder: Path, clock: perdure.ManualClock, u
         assert states[special].has_result
         assert not states["nobody's"].known
         assert asyncio.run(system.astate(done)) == states[done]
-    with system:  # what ended is told after a restart too; what was out has come back, its attempt counted
+    with system:  # ended messages keep their status; leased ones are back, with their attempt counted
         want[leased] = "ready"
         assert {ident: system.state(ident).status for ident in want} == want
 
 
-def test_what_is_no_id_is_refused(folder: Path) -> None:
+def test_wrong_id_is_refused(folder: Path) -> None:
     with perdure.System(folder) as system:
         for wrong in ("", 5, None):
             with pytest.raises(perdure.InvalidMessage, match="id"):

@@ -133,10 +133,12 @@ def test_every_command_prints_them_inert(
     with pytest.raises(SystemExit):
         cli.main()
     shown = capsys.readouterr()
-    told = re.sub(r"\x1b\[[?0-9;]*[hlAK]", "", (shown.out + shown.err).replace("\r", "")) if on_terminal else shown.out + shown.err
-    assert_inert(told)
-    assert "Traceback" not in told
-    assert not any(line.startswith("perdure: whole") for line in told.splitlines())
+    output = (
+        re.sub(r"\x1b\[[?0-9;]*[hlAK]", "", (shown.out + shown.err).replace("\r", "")) if on_terminal else shown.out + shown.err
+    )
+    assert_inert(output)
+    assert "Traceback" not in output
+    assert not any(line.startswith("perdure: whole") for line in output.splitlines())
 
 
 def test_every_console_of_the_commands_is_a_terminal() -> None:

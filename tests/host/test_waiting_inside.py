@@ -38,22 +38,22 @@ def system(folder: Path) -> Iterator[perdure.System]:
 
 def in_a_callback(system: perdure.System, call: Callable[[], Any]) -> Any:
     """Return what a call returns or raises in the callback of a future, which runs in a thread of the system."""
-    told: list[Any] = []
+    output: list[Any] = []
     called = threading.Event()
     caller = threading.get_ident()
 
     def back(_: object) -> None:
         try:
-            told.append((threading.get_ident(), call()))
-        except BaseException as error:  # noqa: BLE001 - told to the test
-            told.append((threading.get_ident(), error))
+            output.append((threading.get_ident(), call()))
+        except BaseException as error:  # noqa: BLE001 - returned to the test
+            output.append((threading.get_ident(), error))
         called.set()
 
     while True:
         future = system.submit(Job(0), key="k", dedup="append")
         future.add_done_callback(back)
         assert called.wait(PATIENCE_S)
-        where, said = told.pop()
+        where, said = output.pop()
         if where != caller:
             return said
         called.clear()  # it was answered before the callback was there
