@@ -70,7 +70,7 @@ class Refusing(ThreadPoolExecutor):
 
 
 def test_bound_that_stays_full_raises(folder: Path) -> None:
-    """With no room in time: QueueFull, by the same error as in a thread; a cancelled wait leaves nothing behind."""
+    """Without room in time a coroutine gets QueueFull, as a thread does; a cancelled wait leaves nothing behind."""
     options = perdure.Options(pipeline_max=1, backlog_max=1, publish_timeout_s=0.1)
     with perdure.System(folder, options=options) as system:
         system.publish(Ping(0))

@@ -182,8 +182,8 @@ def test_unknown_type_for_the_operator(folder: Path) -> None:
         (lambda system: system.handler("notes.Note"), "type.*'notes.Note'"),
     ],
 )
-def test_invalid_argument_of_an_operator_is_refused(folder: Path, wrong: Callable[[Any], Any], told: str) -> None:
-    """A clear error in the caller's thread, with the name, the value and what is allowed; no actor ever sees it."""
+def test_invalid_argument_of_an_operator_is_refused(folder: Path, wrong: Callable[[Any], Any], expected: str) -> None:
+    """The error is raised in the caller's thread, with name, value and allowed range; no actor receives the command."""
     system = perdure.System(folder, options=perdure.Options(restart_budget=0))
     system.handler(Note)(lambda note, ctx: None)
     with system:

@@ -99,7 +99,7 @@ def test_wrong_id_is_refused(folder: Path) -> None:
 
 
 def test_forgotten_id_has_the_state_forgotten(folder: Path) -> None:
-    """Once ids are forgotten, one that perdure made may be among them; before that, an unknown one was never published."""
+    """Once ids are forgotten, an unknown id that perdure made is `forgotten`; before that it is `unknown`."""
     never = "01890a5d-ac96-7000-8000-000000000001"
     with perdure.System(folder, options=perdure.Options(finished_max=1)) as system:
         assert system.state(never).status == "unknown"
