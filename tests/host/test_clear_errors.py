@@ -105,7 +105,7 @@ def test_module_that_ends_the_program_is_named(tmp_path: Path, how: str, expecte
     done = command("run", "shop:system", cwd=tmp_path)
     assert done.returncode == 1
     assert "'shop' ended the program while it was imported" in done.stderr
-    assert told in done.stderr
+    assert expected in done.stderr
     assert "shop.py, line 3" in done.stderr
 
 
