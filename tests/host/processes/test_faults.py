@@ -350,7 +350,7 @@ client.close()
 """
 
 
-@pytest.mark.long(seconds=400)
+@pytest.mark.long(seconds=100)
 @pytest.mark.timeout(1500)
 def test_kills_of_the_owner_lose_nothing_and_double_nothing(start: Start, folder: Path, tmp_path: Path) -> None:
     import subprocess  # noqa: PLC0415 - for this test alone

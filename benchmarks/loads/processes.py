@@ -1,0 +1,98 @@
+"""Publishing from another process: a client of a shared folder, beside the owner's own publishing in the same run.
+
+Nothing is handled. Each load measures the owner first, in this process, then a client whose owner is a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import perdure
+from benchmarks.figure import Measure
+from benchmarks.load import Load, job, together
+from benchmarks.loads.floors import HAND_OFF, SYNC
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from benchmarks.effort import Effort
+
+    Door = perdure.System | perdure.Client
+
+__all__ = ["loads"]
+
+BACKLOG_MAX = 10_000_000
+"""Nothing is handled, and some seconds of batches exceed the default bound."""
+PIPELINED_MAX = 200_000
+OWNER = f"""
+import sys, perdure
+with perdure.System(sys.argv[1], shared=True, options=perdure.Options(backlog_max={BACKLOG_MAX})):
+    print("up", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def _client(folder: Path) -> Iterator[perdure.Client]:
+    """Run an owner in a process of its own, and give a client of it."""
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        if owner.stdout is None or not owner.stdout.readline():
+            msg = "the owner did not start"
+            raise RuntimeError(msg)
+        with perdure.connect(folder, timeout=60) as client:
+            yield client
+    finally:
+        owner.communicate()
+
+
+def _both(folder: Path, measure: Callable[[Door], float]) -> tuple[float, float]:
+    """Return what the owner reaches by itself, and what a client reaches."""
+    with perdure.System(folder / "owner", options=perdure.Options(backlog_max=BACKLOG_MAX)) as system:
+        own = measure(system)
+    with _client(folder / "shared") as client:
+        return own, measure(client)
+
+
+def _one_by_one(door: Door, seconds: float, producers: int) -> float:
+    def publish(i: int) -> int:
+        door.publish(job(i))
+        return 1
+
+    return together(producers, seconds, publish)
+
+
+def _pipelined(door: Door, seconds: float) -> float:
+    futures: list[Future[str]] = []
+    began = time.perf_counter()
+    while time.perf_counter() < began + seconds and len(futures) < PIPELINED_MAX:
+        futures.append(door.submit(job(len(futures))))
+    ids = {future.result() for future in futures}
+    return len(ids) / (time.perf_counter() - began)
+
+
+def _batches(door: Door, seconds: float) -> float:
+    messages = [job(i) for i in range(500)]
+    return together(1, seconds, lambda _: len(door.publish_many(messages)))
+
+
+def loads(effort: Effort) -> Sequence[Load]:
+    """Return the loads of this group."""
+    seconds = effort.seconds
+
+    def load(name: str, floor: str, measure: Callable[[Door], float]) -> Load:
+        measures = tuple(Measure(f"{whose}: {name}", "messages/s", floor) for whose in ("owner", "client"))
+        return Load(f"owner and client: {name}", measures, lambda folder: _both(folder, measure))
+
+    return [
+        load("publish, one producer", SYNC, lambda door: _one_by_one(door, seconds, 1)),
+        load("publish, 10 producers", SYNC, lambda door: _one_by_one(door, seconds, 10)),
+        load("submit, one producer", HAND_OFF, lambda door: _pipelined(door, seconds)),
+        load("publish_many of 500", HAND_OFF, lambda door: _batches(door, seconds)),
+    ]
