@@ -24,12 +24,12 @@ from perdure.actors.sessions.session import REQUESTS_MAX
 from perdure.actors.sessions.sockets import SOCKET_NAME, connect_to, peer_of
 from perdure.actors.sessions.wire import PROTOCOL, Assembler, BadFrame, Kind, pack
 from perdure.events.commands import Publish
-from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull
+from perdure.events.errors import NotRunning, PayloadTooLarge, PerdureError, PublishTimeout, QueueFull
 from perdure.store.disk.folder_lock import live_owner
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from perdure.actors.requests.pending import Request
@@ -42,9 +42,13 @@ PAUSE_FIRST_S, PAUSE_MAX_S = 0.005, 0.2
 """Between two tries to reach an owner; doubled in between."""
 LOOK_S = 0.05
 """How often deadlines are looked at."""
+IDLE_S = 0.25
+"""The same, while nothing was asked when the thread looked last."""
 PING_S = 1.0
 """After so long without a word of the owner, while something is asked, it is asked whether it is alive."""
 READ_BYTES = 256 << 10
+BODY_BYTES_MAX = 64 << 20
+"""Bytes of one request: more than one commit takes."""
 ASK_BYTES = 1 << 20
 """Requests are gathered into one frame up to about this size."""
 
@@ -101,6 +105,8 @@ class Connection:
         self._is_closing = False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._sending = threading.Lock()
+        """Held while frames are made and written, and while the socket changes. Only the connection's thread waits for it."""
 
     # --- in any thread -----------------------------------------------------------------------------------------------------
 
@@ -109,7 +115,22 @@ class Connection:
         self._queue.append(request)
         if self._thread is None:
             self.start()
-        self._bell.ring()
+        if self._sent or not self._is_sent_at_once():
+            self._bell.ring()
+
+    def _is_sent_at_once(self) -> bool:
+        """Send what is to be asked in this thread, without waiting; False where that is left to the connection's own thread."""
+        if not self._is_up or not self._sending.acquire(blocking=False):
+            return False
+        try:
+            if not self._is_up:
+                return False
+            with contextlib.suppress(OSError):  # the connection's thread sees it too, and looks for another owner
+                self._gather()
+                self._write_out()
+            return not self._out and not self._queue
+        finally:
+            self._sending.release()
 
     def start(self) -> None:
         """Begin to look for an owner, unless that has begun."""
@@ -189,7 +210,19 @@ class Connection:
         return True
 
     def _patience_s(self) -> float:
-        return LOOK_S if self.pending.outstanding or not self._is_up else 1.0
+        return LOOK_S if self.pending.outstanding or not self._is_up else IDLE_S
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold `_sending`; anew where a thread that was killed has kept it."""
+        lock = self._sending
+        if not lock.acquire(timeout=1.0):
+            lock = self._sending = threading.Lock()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _reach(self) -> None:
         """Connect, and say hello."""
@@ -214,22 +247,24 @@ class Connection:
 
     def _hang_up(self, why: str) -> None:
         """The owner is gone, or this connection to it is."""
-        sock, self._sock = self._sock, None
-        self._is_up = False
-        self._last_error = why
-        if sock is not None:
-            with contextlib.suppress(KeyError, ValueError):
-                self._selector.unregister(sock)
-            sock.close()
+        with self._alone():
+            sock, self._sock = self._sock, None
+            self._is_up = False
+            self._last_error = why
+            if sock is not None:
+                with contextlib.suppress(KeyError, ValueError):
+                    self._selector.unregister(sock)
+                sock.close()
 
     def _guarded(self, events: int) -> None:
         try:
             if events & selectors.EVENT_READ:
                 self._read()
-            if self._is_up:
-                self._gather()
-                self._ping()
-            self._write()
+            with self._alone():
+                if self._is_up:
+                    self._gather()
+                    self._ping()
+                self._write()
         except (OSError, ValueError, TypeError, KeyError) as error:  # what came is no frame, or none of this version
             self._hang_up(str(error) or repr(error))
 
@@ -271,14 +306,15 @@ class Connection:
 
     def _begin(self) -> None:
         """Another owner, or this one again: it is sent all that has no answer, in the order in which it was asked."""
-        self._is_up = True
-        self._refusal = ""
-        self._pause_s = PAUSE_FIRST_S
-        self._sent.clear()
-        self._asked_s = {key: at_s for key, at_s in list(self._asked_s.items()) if key in self.pending.outstanding}
-        self._queue.clear()  # first: what is entered from now on is in the queue, what was before is outstanding
-        again = sorted(self.pending.outstanding.values(), key=_key_of)
-        self._queue.extendleft(reversed(again))
+        with self._alone():
+            self._is_up = True
+            self._refusal = ""
+            self._pause_s = PAUSE_FIRST_S
+            self._sent.clear()
+            self._asked_s = {key: at_s for key, at_s in list(self._asked_s.items()) if key in self.pending.outstanding}
+            self._queue.clear()  # first: what is entered from now on is in the queue, what was before is outstanding
+            again = sorted(self.pending.outstanding.values(), key=_key_of)
+            self._queue.extendleft(reversed(again))
         self.welcomed.set()
 
     def _answered(self, key: int, value: Any) -> None:
@@ -311,6 +347,10 @@ class Connection:
             except (TypeError, ValueError) as error:
                 self.pending.refuse(request, PerdureError(f"the request cannot cross to another process: {error}"))
                 continue
+            if len(body) > BODY_BYTES_MAX:
+                msg = f"the request takes {len(body):,} bytes, more than the {BODY_BYTES_MAX:,} of one commit. Make several of it."
+                self.pending.refuse(request, PayloadTooLarge(msg))
+                continue
             rows.append([request.key, request.times, request.target, body])
             request.times += 1
             request.writes = 1
@@ -331,24 +371,28 @@ class Connection:
             self._pinged_s = now_s
             self._out.append(memoryview(pack(Kind.PING)))
 
-    def _write(self) -> None:
+    def _write_out(self) -> None:
+        """Write as much as the socket takes."""
         sock = self._sock
-        if sock is None:
-            return
-        while self._out:
+        while sock is not None and self._out:
             try:
                 sent = sock.send(self._out[0])
             except BlockingIOError:
-                break
+                return
             if sent < len(self._out[0]):
                 self._out[0] = self._out[0][sent:]
             else:
                 self._out.popleft()
                 if not self._out and self._is_up and self._queue:
                     self._gather()
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._out else 0)
-        if self._selector.get_key(sock).events != wanted:
-            self._selector.modify(sock, wanted)
+
+    def _write(self) -> None:
+        self._write_out()
+        sock = self._sock
+        if sock is not None:
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._out else 0)
+            if self._selector.get_key(sock).events != wanted:
+                self._selector.modify(sock, wanted)
 
     def _expire(self) -> None:
         """Refuse what has waited for an owner, or for a word of the one that has it, for as long as it may."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import perdure
+from perdure.processes import connection
 from tests.host.processes.shop import Order, Quote
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ def test_publishing_in_every_way(client: perdure.Client, owner: perdure.System) 
 def test_one_id_counts_once(client: perdure.Client, owner: perdure.System) -> None:
     assert client.publish(Order(1), id="one") == client.publish(Order(1), id="one") == owner.publish(Order(1), id="one")
     assert owner.admin.metrics().published == 1
+
+
+def test_what_is_larger_than_a_commit_is_refused_before_it_is_sent(client: perdure.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "BODY_BYTES_MAX", 1000)
+    with pytest.raises(perdure.PayloadTooLarge, match="several"):
+        client.publish(Order(1), headers={"h": "x" * 2000})
+    assert client.publish(Order(1))
 
 
 def test_calling_and_results(client: perdure.Client) -> None:
