@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     from perdure.operations.metrics import HandlerInfo, Metrics, Totals
     from perdure.options import Options
     from perdure.outbox.sql_outbox import Outbox, OutboxRelay
-    from perdure.payloads.codecs import MessagePack, message
+    from perdure.payloads.codecs import MessagePack
     from perdure.payloads.returns import Returns
     from perdure.payloads.signed_pickle import CloudPickle
+    from perdure.payloads.type_names import message
     from perdure.processes.client import Client, connect
     from perdure.publishing.message_state import MessageState
     from perdure.runtime.recovery_report import Recovery
@@ -141,7 +142,8 @@ _MODULES = {
     "middleware": ("Middleware",),
     "options": ("Options",),
     "outbox.sql_outbox": ("Outbox", "OutboxRelay"),
-    "payloads.codecs": ("MessagePack", "message"),
+    "payloads.codecs": ("MessagePack",),
+    "payloads.type_names": ("message",),
     "payloads.returns": ("Returns",),
     "payloads.signed_pickle": ("CloudPickle",),
     "processes.client": ("Client", "connect"),

@@ -32,7 +32,8 @@ from perdure.handling.registration import Registration
 from perdure.operations.admin import Actors, Admin
 from perdure.operations.audit import Audit
 from perdure.operations.dead_letters import DeadLetters
-from perdure.payloads.codecs import Codec, MessagePack, TypeNames
+from perdure.payloads.codecs import Codec, MessagePack
+from perdure.payloads.type_names import TypeNames
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results

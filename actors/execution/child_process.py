@@ -108,9 +108,9 @@ class HandlerProcess:
         return reply
 
     def stopper(self) -> Callable[[float], None]:
-        """Return the function that ends the next call, and no other: after as many seconds, in which its handler may end by itself.
+        """Return a function that stops the next call, and only that one, after a grace period in seconds.
 
-        Callable in any thread. The handler sees `ctx.cancelled`; after no seconds its child is killed at once.
+        It may be called in any thread. The handler sees `ctx.cancelled`; with a grace of 0 its child is killed at once.
         """
         number = self._number
         return lambda grace_s: self._stop(number, grace_s)
@@ -236,7 +236,7 @@ def packed_handler(function: Callable[[Any, Any], Any], label: str) -> bytes:
 def _import_path() -> list[str]:
     """Return this process's import path for a child; the working directory, where it is meant by '', comes last there.
 
-    What is started by a name that is looked up in the working directory first runs whatever lies in it.
+    A child that looks in the working directory first would run any file there that has a module's name.
     """
     path = [entry for entry in sys.path if isinstance(entry, str) and entry]
     return path if len(path) == len(sys.path) or os.getcwd() in path else [*path, os.getcwd()]  # noqa: PTH109 - text, as in the path

@@ -37,7 +37,7 @@ from perdure.events.commands import (
     Tick,
 )
 from perdure.events.errors import PerdureError
-from perdure.events.queue import deadlines, leasing, replays
+from perdure.events.queue import deadlines, leasing, replay_and_purge
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.consumer_reports import is_refused
 from perdure.events.queue.endings import excess
@@ -284,7 +284,7 @@ class Queue(DecisionPass):
         if again and isinstance(command, Replay):
             command.again = True
         events = self.decide(command, now_us)
-        self.synced.append(Settle(self.pending, request, replays.done_for(self.state, command, events, again=again)))
+        self.synced.append(Settle(self.pending, request, replay_and_purge.done_for(self.state, command, events, again=again)))
 
     def _answer_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
         """Record a manual consumer's report on its delivery; refuse it if the consumer no longer had the lease."""

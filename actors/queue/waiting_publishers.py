@@ -38,7 +38,7 @@ class WaitingPublishers:
         self.waiting.add(request.key, publish.deadline_us, request)
 
     def admit(self, now_us: int, accept: Callable[[Request, int], None]) -> None:
-        """Accept those that wait while there is room (else `accept` raises `QueueFull`); refuse those whose time is over."""
+        """Accept waiting publishes until `accept` raises `QueueFull`; refuse those whose deadline has passed."""
         pending = self._pending
 
         def leaves(request: Request, is_last_try: bool) -> bool:  # noqa: FBT001 - the callback's signature

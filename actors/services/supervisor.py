@@ -33,7 +33,7 @@ LOOK_AGAIN_S = 0.02
 
 
 class Supervisor(Actor):
-    """Restarts one for one. Actors that depend on a dead one start over when they receive `Restarted`."""
+    """Restarts each actor that dies, and only that one. Actors that depend on it start over when they receive `Restarted`."""
 
     def __init__(self, runtime: Runtime, generation: int) -> None:
         super().__init__(runtime.directory, "supervisor", generation)

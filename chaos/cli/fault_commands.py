@@ -17,8 +17,8 @@ import typer
 from rich.table import Table
 
 from perdure.chaos.disk.damage import DamageCheck, each_flip, make_whole
+from perdure.chaos.disk.kernel_power_cuts import PowerCutSweep
 from perdure.chaos.disk.mounts import LoopFolder, why_no_loop
-from perdure.chaos.disk.power_cuts import PowerCutSweep
 from perdure.chaos.disk.store_contract import Lost
 from perdure.chaos.processes.sweep import Sweep
 from perdure.chaos.processes.syscalls import why_no_strace

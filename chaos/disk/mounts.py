@@ -1,6 +1,6 @@
 """Mounted file systems to break: ext4 or xfs in an image file whose power can be cut, and a small tmpfs. Needs root.
 
-They are used by `power_cuts` and by tests.
+They are used by `kernel_power_cuts` and by tests.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a store has promised to its writer, and the check that a store opened afterwards keeps it.
 
-All tools that break a store use this check. The faults are in `crash_states`, `power_cuts` and `processes`.
+All tools that break a store use this check. The faults are in `crash_states`, `kernel_power_cuts` and `processes`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The workload of a store in a real process: frames, syncs, new segments, snapshots, drops, closing and opening again.
 
 It uses the store as the journal does. It reports each step before it is taken and each promise after it is given. What fails
-meanwhile is in `power_cuts` and `processes`; what the store finds afterwards is checked by `store_contract`.
+meanwhile is in `kernel_power_cuts` and `processes`; what the store finds afterwards is checked by `store_contract`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.payloads.codecs import message
+from perdure.payloads.type_names import message
 
 if TYPE_CHECKING:
     from perdure.handling.schedules import Missed

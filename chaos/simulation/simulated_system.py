@@ -58,7 +58,7 @@ class SimulatedSystem(System):
         )
         seed = self.executor.rng.getrandbits(64)
         self.repeats = 0
-        """So many of the next messages between actors that may arrive twice do."""
+        """How many of the next messages between actors are delivered twice, of those that may be."""
         super().__init__(store=store, options=options, clock=self.executor.clock, seed=seed, executor=self.executor, **others)
 
     def _add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:

@@ -20,7 +20,7 @@ from perdure.chaos.threads.monkey import Monkey
 from perdure.events.errors import PerdureError
 from perdure.events.handlers.backoff import Fixed
 from perdure.options import HistoryPolicy, Options
-from perdure.payloads.codecs import message
+from perdure.payloads.type_names import message
 from perdure.system import System
 
 if TYPE_CHECKING:

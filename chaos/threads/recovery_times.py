@@ -14,7 +14,7 @@ import attrs
 
 from perdure.chaos.threads.monkey import Monkey
 from perdure.options import Options
-from perdure.payloads.codecs import message
+from perdure.payloads.type_names import message
 from perdure.system import System
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 - The data: `state`; messages and the structures that hold them are in `events/structures`.
 - Decisions: `decisions` is the entry of `decide`. Its parts are `admission` (publishes), `leasing`, `outcomes` (what a holder
-  reports), `endings` (held keys and kept results), `replays` (of dead letters) and `deadlines` (what time brings).
+  reports), `endings` (held keys and kept results), `replay_and_purge` (of dead letters) and `deadlines` (what time brings).
 - Folds: `folding`, with the entry of `evolve` in `folding/folds`.
 - Questions: `lookup` (where a message is), `dead_letters` (fold and search), `consumer_reports` (whether a report counts) and
   `invariants` (what must always hold).

@@ -1,6 +1,6 @@
 """The dead letters as the fold of the queue's events, and the search in them.
 
-No decision is made here: what becomes a dead letter is in `outcomes`, what is replayed or purged in `replays`.
+No decision is made here: what becomes a dead letter is in `outcomes`, what is replayed or purged in `replay_and_purge`.
 """
 
 from __future__ import annotations

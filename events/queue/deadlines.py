@@ -85,7 +85,8 @@ def _until(deadlines: HeapSet[Any], now_us: int) -> Iterator[Any]:
 def overdue(state: QueueState, now_us: int) -> Iterator[Message]:
     """Return the messages whose lease has run out, in the order of the deadlines. The state must not change meanwhile.
 
-    A worker's message is not taken back before the dispatcher has judged its attempt (`events/handlers/overdue_lease`).
+    The caller decides what follows: a manual consumer loses the message, a worker's attempt is judged first
+    (`events/handlers/overdue_lease`).
     """
     for _, number in _until(state.lease_ends, now_us):
         lease_batch = state.lease_batches.get(-number)
@@ -103,7 +104,8 @@ def orphans(state: QueueState) -> list[Orphan]:
     """
     out = list(state.out())
     prefetched = {m.published.type for m in out if m.lease is not None and m.lease.prefetched}
-    # Prefetched ones last: all may need several frames, and the rest after a crash in between must look the same.
+    # Prefetched messages come last. The orphans may need several frames, and a crash between two frames must leave a rest that is
+    # judged in the same way.
     return [
         Orphan(m.number, started=bool(m.lease and m.lease.holder) or m.published.type not in prefetched)
         for m in sorted(out, key=lambda m: (m.lease is not None and m.lease.prefetched, m.number))

@@ -26,7 +26,7 @@ from perdure.events.commands import (
 )
 from perdure.events.errors import DuplicateKey
 from perdure.events.limits import Limits
-from perdure.events.queue import leasing, outcomes, replays
+from perdure.events.queue import leasing, outcomes, replay_and_purge
 from perdure.events.queue.admission import publishing
 from perdure.events.queue.endings import no_result
 
@@ -93,8 +93,8 @@ RULES: dict[type, Callable[[QueueState, Any, int, Limits], Events]] = {
     Orphan: outcomes.take_back,
     Release: outcomes.release,
     Extend: leasing.extend,
-    Replay: replays.replay,
-    Purge: replays.purge,
+    Replay: replay_and_purge.replay,
+    Purge: replay_and_purge.purge,
     Cancel: _cancel,
     Tick: _tick,
 }

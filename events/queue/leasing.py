@@ -25,7 +25,7 @@ __all__ = [
     "check_out",
     "deliver",
     "extend",
-    "has_expired",
+    "is_past_ttl",
     "lease_lost",
     "next_pace_us",
     "pace",
@@ -81,7 +81,7 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
             until_us = now_us + subscription.lease_us if subscription.lease_us else 0
             lease = ev.Leased(message.number, message.attempts + 1, until_us, subscription.retries)
             waits = state.leased or (subscription.interval_us and not _allowed(state, subscription, now_us))
-            return [] if waits or has_expired(message.published, now_us) else [lease]
+            return [] if waits or is_past_ttl(message.published, now_us) else [lease]
     leases: list[ev.Leased | LeasedRun] = []
     left = LEASES_MAX
     for subscription in subscriptions:
@@ -102,7 +102,7 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
                 free -= len(turn)
                 left -= len(turn)
                 continue
-            if has_expired(turn.published, now_us):
+            if is_past_ttl(turn.published, now_us):
                 continue
             if free <= 0 and (turn.free_worker_only or turn.crashes):
                 break  # delivered only to a free worker, so that after a crash it is known to have started
@@ -136,7 +136,8 @@ def pace(state: QueueState, subscription: Subscription, count: int, now_us: int)
 def next_pace_us(state: QueueState, subscription: Subscription, now_us: int) -> int:
     """Return when a handler that is held up by its rate may have the next message; `FOREVER` where it is not held up.
 
-    A delivery that the rate allows and that did not go out waits for something else, a quarantined message, and not for a time.
+    If the rate allows a delivery and none went out, the handler waits for another reason (a quarantined message runs alone), and no
+    time ends that wait.
     """
     counts = state.by_type.get(subscription.type)
     if not subscription.interval_us or counts is None or not counts.ready or subscription.window <= counts.out:
@@ -158,6 +159,6 @@ def _next_quarantined(state: QueueState, open_to: dict[str, Subscription]) -> tu
     return None if message is None else (message, open_to[message.published.type])
 
 
-def has_expired(published: ev.Published, now_us: int) -> bool:
+def is_past_ttl(published: ev.Published, now_us: int) -> bool:
     """Tell whether a message's time to live is over; until its `Expired` is decided, such a message is not delivered."""
     return 0 < published.expires_us <= now_us

@@ -23,7 +23,7 @@ class RestartDecision(NamedTuple):
     """What follows from the death of an actor. Times in seconds."""
 
     deaths_s: list[float]
-    """When the actor died within the window, this death last: what the next decision starts from."""
+    """Times of the deaths within the window, oldest first; the next decision starts from them."""
     pause_s: float
     """How long to wait before its successor starts."""
     exhausted: bool

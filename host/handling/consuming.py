@@ -77,7 +77,7 @@ class Consuming(Asking):
             except InvalidMessage as error:
                 published, attempt = handed.published, handed.lease.attempt
                 reason = plain_text(f"its payload cannot be decoded: {error}")
-                self.ask("queue", Fail(published.number, published.id, attempt, "InvalidMessage", reason, "", 0, reason))
+                self.ask("queue", Fail(published.number, published.id, attempt, "perdure.InvalidMessage", reason, "", 0, reason))
                 continue  # this one is a dead letter now; the next one may be readable
             return Delivery(handed, message, lease, lambda command: self.ask("queue", command))
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.workers.context import Batch
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.handling.handler_types import HandlerDecorator
+    from perdure.handling.handler_typing import HandlerDecorator
     from perdure.handling.hooks import Hooks
     from perdure.handling.schedules import Missed
     from perdure.publishing.drafts import Drafts

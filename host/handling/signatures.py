@@ -15,7 +15,7 @@ import attrs
 
 from perdure.actors.workers.context import Batch, BatchItem, Context
 from perdure.events.errors import InvalidMessage
-from perdure.payloads.codecs import name_of
+from perdure.payloads.type_names import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

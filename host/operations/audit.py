@@ -21,7 +21,7 @@ from perdure.events.seconds import shown
 from perdure.operations.dropped_history import MessageDropped, check_kept, is_publication
 from perdure.operations.identities import Identities
 from perdure.operations.metrics import Metrics, from_counts
-from perdure.payloads.codecs import name_of
+from perdure.payloads.type_names import name_of
 from perdure.store import Verification, open_reader, verify
 
 if TYPE_CHECKING:

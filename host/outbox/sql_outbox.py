@@ -27,7 +27,8 @@ from perdure.events.seconds import checked_seconds
 from perdure.events.vocabulary import Extras
 from perdure.middleware import around_publish
 from perdure.options import Options
-from perdure.payloads.codecs import Codec, MessagePack, TypeNames
+from perdure.payloads.codecs import Codec, MessagePack
+from perdure.payloads.type_names import TypeNames
 from perdure.publishing.drafts import PLAIN_EXTRAS, PLAIN_POLICY, Drafts
 from perdure.publishing.message_ids import Ids
 

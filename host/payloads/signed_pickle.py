@@ -15,7 +15,7 @@ import cloudpickle  # type: ignore[import-untyped]
 
 from perdure.events.errors import InvalidMessage, UnknownMessageType
 from perdure.events.public_names import public
-from perdure.payloads.codecs import name_of
+from perdure.payloads.type_names import name_of
 
 __all__ = ["CloudPickle"]
 

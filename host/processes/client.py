@@ -25,7 +25,8 @@ from perdure.operations.admin import Admin
 from perdure.operations.audit import Audit
 from perdure.operations.dead_letters import DeadLetters
 from perdure.options import Options
-from perdure.payloads.codecs import MessagePack, TypeNames
+from perdure.payloads.codecs import MessagePack
+from perdure.payloads.type_names import TypeNames
 from perdure.processes.connected import Connected
 from perdure.processes.connection import Connection
 from perdure.publishing.drafts import Drafts

@@ -14,8 +14,9 @@ from perdure.events.publish_options import DEDUP
 from perdure.events.seconds import LONGEST, SECONDS_MAX, checked_seconds, whole_us
 from perdure.events.vocabulary import Extras
 from perdure.middleware import around_publish
-from perdure.payloads.codecs import BindingCodec, MessagePack, name_of, upcast, version_of
+from perdure.payloads.codecs import BindingCodec, MessagePack
 from perdure.payloads.fidelity import Fidelity
+from perdure.payloads.type_names import name_of, upcast, version_of
 from perdure.publishing.message_ids import made_us
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from perdure.events.vocabulary import Published
     from perdure.middleware import Middleware
     from perdure.options import Options
-    from perdure.payloads.codecs import Codec, TypeNames
+    from perdure.payloads.codecs import Codec
+    from perdure.payloads.type_names import TypeNames
     from perdure.publishing.message_ids import Ids
 
 __all__ = ["Drafts"]

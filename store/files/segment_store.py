@@ -128,8 +128,8 @@ class SegmentStore(SegmentRecovery):
     def _unneeded_snapshots(self) -> list[int]:
         """Return the snapshots that are older than the newest ones that are sure to be usable.
 
-        A snapshot whose events are not synced may be void after a power cut. If old segments were dropped, a start has nothing but
-        snapshots to begin from: then only those count that can be read whole.
+        A snapshot whose events are not synced may be void after a power cut, so it does not count as usable. Where old segments
+        were dropped, a start needs a snapshot, so only those that can be read whole count.
         """
         seqs = self.reader.snapshot_seqs()
         if self.first_seq > 1:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perdure.chaos.disk.kernel_power_cuts import PowerCutSweep
 from perdure.chaos.disk.mounts import LoopFolder, Tmpfs, why_no_loop
-from perdure.chaos.disk.power_cuts import PowerCutSweep
 from perdure.chaos.disk.store_contract import Contract, Lost, check_recovery
 from perdure.events.errors import StoreUnavailable
 from perdure.store import SegmentStore

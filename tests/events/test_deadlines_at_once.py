@@ -68,7 +68,7 @@ def test_due_messages_end_in_bounded_decisions(messages: list[tuple[int, int, bo
             assert all(0 < len(decided) <= 3 * EVENTS_EACH for decided in looks if decided)
             assert len(state.results) <= RESULTS
             for found in state.messages.values():
-                assert not leasing.has_expired(found.published, now_us)
+                assert not leasing.is_past_ttl(found.published, now_us)
                 assert found.due_us == 0 or found.due_us > now_us
         assert sum(counts.expired for counts in state.by_type.values()) == sum(expires > 0 for _, expires, _ in messages)
         assert not state.results, "each was kept for 20 us after its end"

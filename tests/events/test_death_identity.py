@@ -9,7 +9,7 @@ from perdure.events.codec.snapshot import States
 from perdure.events.commands import CheckOut, Draft, Fail, Publish, Purge, Replay
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue import decisions as rules
-from perdure.events.queue import replays
+from perdure.events.queue import replay_and_purge
 from perdure.events.queue.dead_letters import Letter, death, replay_item
 from perdure.events.queue.dead_letters import evolve as evolve_letters
 from perdure.events.queue.folding.folds import evolve
@@ -77,10 +77,10 @@ def test_replay_sent_again_counts_what_the_first_brought_back_but_not_what_was_p
     state = QueueState()
     do(state, Publish([Draft("a", "t", b"")]), 1)
     replay = Replay([replay_item(Letter(die(state, 1, 2), 2), reset_retries=True)], skips=True)
-    assert replays.done_for(state, replay, do(state, replay, 3), again=False) == 1
-    assert replays.done_for(state, replay, do(state, replay, 3), again=True) == 1
+    assert replay_and_purge.done_for(state, replay, do(state, replay, 3), again=False) == 1
+    assert replay_and_purge.done_for(state, replay, do(state, replay, 3), again=True) == 1
     purge = Purge([death(die(state, 1, 4))], "old")
-    assert replays.done_for(state, purge, do(state, purge, 5), again=False) == 1
-    assert replays.done_for(state, purge, do(state, purge, 5), again=True) == 1
-    assert replays.done_for(state, replay, do(state, replay, 6), again=False) == 0
-    assert replays.done_for(state, replay, do(state, replay, 6), again=True) == 0
+    assert replay_and_purge.done_for(state, purge, do(state, purge, 5), again=False) == 1
+    assert replay_and_purge.done_for(state, purge, do(state, purge, 5), again=True) == 1
+    assert replay_and_purge.done_for(state, replay, do(state, replay, 6), again=False) == 0
+    assert replay_and_purge.done_for(state, replay, do(state, replay, 6), again=True) == 0

@@ -212,14 +212,15 @@ class _SlowToLoad:
     """Takes longer than the handler's timeout to be unpickled, as a large module takes to be imported."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        return time.sleep, (3.0,)
+        return time.sleep, (7.0,)
 
 
+@pytest.mark.long(seconds=10)
 def test_start_of_a_child_counts_against_no_timeout(folder: Path) -> None:
     """Nor is the lease lost meanwhile: the attempt's time counts from when its handler begins."""
     slow = _SlowToLoad()
     system = perdure.System(folder)
-    system.handler(Job, isolation="process", retries=0, timeout=2.0)(lambda job, ctx: (slow, job.number)[1])
+    system.handler(Job, isolation="process", retries=0, timeout=5.0)(lambda job, ctx: (slow, job.number)[1])
     with system:
         assert system.call(Job(7), timeout=30.0) == 7
         assert system.admin.metrics().lease_expired == system.admin.metrics().dead_letters == 0

@@ -65,8 +65,8 @@ def replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) ->
 def done_for(state: QueueState, command: Replay | Purge, events: Events, *, again: bool) -> int:
     """Return for how many dead letters the command is done.
 
-    A command that is sent again may have been done before. So a dead letter that no longer exists counts, except that a replay of
-    one that is known to be purged does not.
+    A command that is sent again may have been done before, so a dead letter that no longer exists counts as done. The exception: a
+    replay of a dead letter that is known to be purged does not count.
     """
     if not again:
         return len(events)

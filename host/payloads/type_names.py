@@ -1,0 +1,175 @@
+"""Type names: each message class has a stable name and a version, and older versions are brought up to today's.
+
+How objects become payloads is in `codecs`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from perdure.events.errors import InvalidMessage, UnknownMessageType
+from perdure.events.public_names import public
+from perdure.payloads.foreign_types import decode_hook, is_model, model_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["TypeNames", "message", "name_of", "upcast", "version_of"]
+
+T = TypeVar("T")
+NAME_ATTRIBUTE = "__perdure_name__"
+VERSION_ATTRIBUTE = "__perdure_version__"
+VERSION_MAX = 10_000
+
+
+@public
+def message(
+    *, name: str, version: int = 1, upcasters: Mapping[int, Callable[[Any], Any]] | None = None
+) -> Callable[[type[T]], type[T]]:
+    """Return a decorator that gives a message class a stable name, so that it can be moved, renamed, or defined inside a function.
+
+    Args:
+        name: the type's name in the log.
+        version: the version of the fields. Raise it when they change in a way that defaults do not cover.
+        upcasters: for each older version, a function from its fields (plain data) to those of the next version.
+
+    Raises:
+        InvalidMessage: the name is empty or longer than 200 characters, or no upcasters lead from an older version to this one.
+    """
+    if not isinstance(name, str) or not 0 < len(name) <= 200:  # noqa: PLR2004 - the error names the bound
+        msg = f"name: a message type's name has 1 to 200 characters, not {name!r}"
+        raise InvalidMessage(msg)
+
+    steps = dict(upcasters or {})
+    if type(version) is not int or not 1 <= version <= VERSION_MAX or not set(steps) <= set(range(1, version)):
+        known = sorted(map(repr, steps))
+        msg = (
+            f"version: a whole number from 1 to {VERSION_MAX} above every version in upcasters ({', '.join(known)}), not "
+            f"{version!r}"
+        )
+        raise InvalidMessage(msg)
+    if missing := sorted(set(range(1, version)) - set(steps)):
+        msg = (
+            f"upcasters: {name!r} in version {version} has no way up from version {missing[0]}: a function for each older version, "
+            f"also for {', '.join(map(str, missing))}. For one that no log holds any more, give a function that raises."
+        )
+        raise InvalidMessage(msg)
+    for step, function in steps.items():
+        if not callable(function):
+            msg = f"upcasters: a function from version {step} of {name!r}, not {function!r}"
+            raise InvalidMessage(msg)
+
+    def named(cls: type[T]) -> type[T]:
+        setattr(cls, NAME_ATTRIBUTE, name)
+        setattr(cls, VERSION_ATTRIBUTE, (version, steps))
+        return cls
+
+    return named
+
+
+def name_of(cls: type) -> str:
+    """Return the stable name of a message class.
+
+    Raises:
+        UnknownMessageType: it is defined inside a function and has no name of its own, so a later run could not find it.
+    """
+    name = cls.__dict__.get(NAME_ATTRIBUTE)
+    if name is not None:
+        return str(name)
+    if "<locals>" in cls.__qualname__:
+        msg = (
+            f"type: {cls.__qualname__} is defined inside a function, where a later run cannot find it again. Move it to the "
+            'top level of its module, or name it: @perdure.message(name="...").'
+        )
+        raise UnknownMessageType(msg)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def version_of(cls: type | None) -> int:
+    """Return the version of a message class's fields; 1 unless it declares another."""
+    return int(cls.__dict__.get(VERSION_ATTRIBUTE, (1,))[0]) if cls is not None else 1
+
+
+def upcast(plain: Any, version: int, cls: type) -> Any:
+    """Return an object of today's class from the plain data of an older version.
+
+    Raises:
+        InvalidMessage: an upcaster is missing or fails, or its result does not fit the class.
+    """
+    today, steps = cls.__dict__.get(VERSION_ATTRIBUTE, (1, {}))
+    for step in range(version, today):
+        if step not in steps:
+            msg = f"a payload of {cls.__qualname__} in version {step} has no upcaster to version {step + 1}"
+            raise InvalidMessage(msg)
+        try:
+            plain = steps[step](plain)
+        except Exception as error:
+            msg = f"the upcaster of {cls.__qualname__} from version {step} failed: {error!r}"
+            raise InvalidMessage(msg) from error
+    if isinstance(plain, cls):
+        return plain
+    try:
+        return model_reader(cls)(plain) if is_model(cls) else msgspec.convert(plain, cls, dec_hook=decode_hook)
+    except Exception as error:
+        msg = f"a payload brought up from version {version} does not fit {cls.__qualname__}: {error}"
+        raise InvalidMessage(msg) from error
+
+
+class TypeNames:
+    """The classes by name and the names by class; grows with what the host registers, publishes or asks for."""
+
+    def __init__(self) -> None:
+        self._classes: dict[str, type] = {}
+        self._names: dict[type, str] = {}
+        self.versions: dict[str, int] = {}
+        """The versions of the types that have more than one."""
+
+    def of(self, kind: str | type) -> str:
+        """Return the name of a class; a name is returned as it is.
+
+        Raises:
+            UnknownMessageType: as `name`.
+        """
+        return kind if isinstance(kind, str) else self.name(kind)
+
+    def name(self, cls: type) -> str:
+        """Return a class's name, and remember the class.
+
+        Raises:
+            UnknownMessageType: it is not a class, it has no stable name, or another class has the same name.
+        """
+        if not isinstance(cls, type):
+            msg = f"type: a message class is needed here, not {cls!r}"
+            raise UnknownMessageType(msg)
+        name = self._names.get(cls)
+        if name is None:
+            name = name_of(cls)
+            other = self._classes.get(name)
+            if other is not None and other is not cls and other.__qualname__ != cls.__qualname__:
+                msg = f"type: the name {name!r} belongs to {other!r} already; give {cls!r} another one"
+                raise UnknownMessageType(msg)
+            self._names[cls] = name
+            self._classes[name] = cls
+            if version_of(cls) > 1:
+                self.versions[name] = version_of(cls)
+        return name
+
+    def find(self, name: str) -> type | None:
+        """Return the class with a name: one that was used here, or one of a loaded module; None if there is none."""
+        known = self._classes.get(name)
+        if known is not None:
+            return known
+        module, _, qualname = name.rpartition(".")
+        found = getattr(sys.modules.get(module or "builtins"), qualname, None)
+        return found if isinstance(found, type) and found.__dict__.get(NAME_ATTRIBUTE) in (None, name) else None
+
+    def add(self, name: str, cls: type) -> None:
+        """Add a class under a name that is not its own."""
+        self._classes[name] = cls
+
+    def known(self) -> list[str]:
+        """Return all names used here, sorted."""
+        return sorted(self._classes)
