@@ -105,7 +105,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
             ),
             Edit(
                 "perdure.events.queue.leasing",
-                "            if has_expired(turn.published, now_us):\n                continue\n",
+                "            if is_past_ttl(turn.published, now_us):\n                continue\n",
                 "",
             ),
             Edit(
