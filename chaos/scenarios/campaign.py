@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from perdure.chaos.scenarios.held_interrupts import held_interrupts
 from perdure.chaos.scenarios.plan import draw
 from perdure.chaos.scenarios.scenario import Scenario
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Tally", "run_campaign"]
 
 PART = 8
+LOOK_S = 0.1
+"""How long an interrupt waits at most until it is delivered."""
 
 
 @attrs.define
@@ -94,15 +97,19 @@ def run_campaign(
     until_s = None if seconds is None else time.monotonic() + seconds
     context = multiprocessing.get_context("spawn")
     asked = context.Event()
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin_process, initargs=(asked,)) as pool:
+    with (
+        held_interrupts() as deliver_interrupt,
+        ProcessPoolExecutor(count, mp_context=context, initializer=_begin_process, initargs=(asked,)) as pool,
+    ):
         under_way: set[Future[Tally]] = {pool.submit(run_part, part) for _, part in zip(range(2 * count), parts, strict=False)}
         while under_way:
             try:
-                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                deliver_interrupt()
             except KeyboardInterrupt:
                 asked.set()
                 pool.shutdown(wait=False, cancel_futures=True)  # each process ends the scenario that it runs
                 raise
+            done, under_way = wait(under_way, LOOK_S, return_when=FIRST_COMPLETED)
             for future in done:
                 tally = future.result()
                 total.add(tally)
