@@ -1,4 +1,4 @@
-"""All planted bugs. docs/RELIABILITY.md has the same table, and tests/chaos/test_mutants.py compares the two."""
+"""All planted bugs. docs/RELIABILITY.md has the same table, and tests/chaos/mutation/test_mutants.py compares the two."""
 
 from __future__ import annotations
 
