@@ -136,6 +136,10 @@ class PendingRequests:
         self._tell(target, request)
         return request
 
+    def redirect(self, tell: Callable[[str, Any], None]) -> None:
+        """Send requests by `tell` from now on; those without an answer are sent again by what is at its other end."""
+        self._tell = tell
+
     def submit(self, type_name: str, payload: bytes, reply: Reply, ids: Callable[[int], IdRun]) -> None:
         """Send a plain message, in the submit batch that this thread sent last if that is still open.
 

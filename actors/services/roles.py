@@ -1,42 +1,74 @@
-"""The actors of a run by name, and the parts of the runtime that each takes.
+"""The actors of a run that owns its log, by name, and the parts of the runtime that each takes.
 
 When one is started, and started again, is in `supervisor`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING
 
-from perdure.actors.execution.event_loop import EventLoop, loop_actor
+from perdure.actors.execution.event_loop import loop_actor
 from perdure.actors.journal.journal import Journal
 from perdure.actors.journal.snapshotter import Snapshotter
 from perdure.actors.queue.queue import Queue
+from perdure.actors.services.actor_record import LogRecord
 from perdure.actors.services.dead_letter_index import DeadLetterIndex
 from perdure.actors.services.relay import Relay
+from perdure.actors.services.role_table import RoleTable
 from perdure.actors.services.scheduler import Scheduler
 from perdure.actors.services.timer import Timer
 from perdure.actors.workers.dispatcher import Dispatcher
+from perdure.actors.workers.staff import Staff
 from perdure.actors.workers.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from perdure.actors.services.role_table import Role
+    from perdure.actors.services.runtime import HandlerRuntime, Runtime
 
-    from perdure.actors.core.actor import Actor
-    from perdure.actors.services.runtime import Runtime
-    from perdure.actors.workers.pool import Pool
-
-    Role: TypeAlias = Callable[[Runtime, int], Actor]
-    """Builds an actor of this generation."""
-
-__all__ = ["ON_DEMAND", "ROLES", "new_worker"]
+__all__ = ["on_demand_roles", "owner_roles", "staff_of"]
 
 
-def _timer(runtime: Runtime, generation: int) -> Timer:
-    return Timer(runtime.directory, runtime.clock, generation)
+def owner_roles(runtime: Runtime) -> RoleTable:
+    """Return how the actors of a run that owns its log are built."""
+    return RoleTable(
+        always={
+            "timer": partial(Timer, runtime.directory, runtime.clock),
+            "journal": partial(Journal, runtime.directory, runtime.pending, runtime.log, runtime.health),
+            "queue": partial(_queue, runtime),
+            "dispatcher": partial(_dispatcher, runtime),
+            "dead_letters": partial(DeadLetterIndex, runtime.directory, runtime.pending, runtime.log, runtime.tuning),
+            "snapshotter": partial(Snapshotter, runtime.directory, runtime.pending, runtime.log, runtime.health),
+        },
+        on_demand=on_demand_roles(runtime),
+        worker=partial(Worker, runtime.directory, runtime.worker_services),
+        record=partial(LogRecord, runtime.directory, runtime.log, runtime.health, runtime.clock),
+    )
 
 
-def _journal(runtime: Runtime, generation: int) -> Journal:
-    return Journal(runtime.directory, runtime.pending, runtime.log, runtime.health, generation)
+def on_demand_roles(runtime: HandlerRuntime) -> dict[str, Role]:
+    """Return how the actors are built that a run of any kind may need."""
+    directory, pending, extensions = runtime.directory, runtime.pending, runtime.extensions
+    return {
+        "event_loop": partial(loop_actor, directory, runtime.host),
+        "scheduler": partial(Scheduler, directory, pending, runtime.clock, extensions, runtime.started_us),
+        "relay": partial(Relay, directory, pending, runtime.executor, extensions),
+    }
+
+
+def staff_of(runtime: HandlerRuntime) -> Staff:
+    """Return what a dispatcher of this run looks after its workers with."""
+    return Staff(
+        runtime.directory,
+        runtime.pending,
+        clock=runtime.clock,
+        tuning=runtime.tuning,
+        pools=runtime.pools,
+        host=runtime.host,
+        health=runtime.health,
+        failures=runtime.failures,
+        reporter=runtime.reporter,
+    )
 
 
 def _queue(runtime: Runtime, generation: int) -> Queue:
@@ -61,50 +93,7 @@ def _dispatcher(runtime: Runtime, generation: int) -> Dispatcher:
         runtime.pending,
         runtime.log,
         clock=runtime.clock,
-        tuning=runtime.tuning,
         pools=runtime.pools,
-        host=runtime.host,
-        health=runtime.health,
-        failures=runtime.failures,
-        reporter=runtime.reporter,
+        staff=staff_of(runtime),
         generation=generation,
     )
-
-
-def _dead_letters(runtime: Runtime, generation: int) -> DeadLetterIndex:
-    return DeadLetterIndex(runtime.directory, runtime.pending, runtime.log, runtime.tuning, generation)
-
-
-def _snapshotter(runtime: Runtime, generation: int) -> Snapshotter:
-    return Snapshotter(runtime.directory, runtime.pending, runtime.log, runtime.health, generation)
-
-
-def _event_loop(runtime: Runtime, generation: int) -> EventLoop:
-    return loop_actor(runtime.directory, runtime.host, generation)
-
-
-def _scheduler(runtime: Runtime, generation: int) -> Scheduler:
-    return Scheduler(runtime.directory, runtime.pending, runtime.clock, runtime.extensions, runtime.started_us, generation)
-
-
-def _relay(runtime: Runtime, generation: int) -> Relay:
-    return Relay(runtime.directory, runtime.pending, runtime.executor, runtime.extensions, generation)
-
-
-def new_worker(runtime: Runtime, pool: Pool, name: str, generation: int) -> Worker:
-    """Build a worker of a handler's pool."""
-    return Worker(runtime.directory, runtime.worker_services, pool, name, generation)
-
-
-ROLES: dict[str, Role] = {
-    "timer": _timer,
-    "journal": _journal,
-    "queue": _queue,
-    "dispatcher": _dispatcher,
-    "dead_letters": _dead_letters,
-    "snapshotter": _snapshotter,
-}
-"""The actors of every run but workers and supervisor, in the order in which they are started."""
-
-ON_DEMAND: dict[str, Role] = {"event_loop": _event_loop, "scheduler": _scheduler, "relay": _relay}
-"""The actors that only some runs need, started when something asks for them."""

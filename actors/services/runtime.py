@@ -1,6 +1,7 @@
-"""The parts of one run in one hand: `Runtime`. Only the engine, which builds it, and the supervisor see all of them.
+"""The parts of one run in one hand: `HandlerRuntime`, and `Runtime` where it owns its log.
 
-Every other actor takes the parts that it uses; which these are is in `roles`. No decision is made here.
+Only the engine, which builds it, and the supervisor see all of them. Every other actor takes the parts that it uses; which these
+are is in `roles`. No decision is made here.
 """
 
 from __future__ import annotations
@@ -33,21 +34,19 @@ if TYPE_CHECKING:
     from perdure.events.limits import Limits
     from perdure.store import EventStore
 
-__all__ = ["Runtime"]
+__all__ = ["HandlerRuntime", "Runtime"]
 
 
-class Runtime:
-    """One run: what its actors share, and what outlives each of them."""
+class HandlerRuntime:
+    """What runs handlers in one process, and outlives each actor: it stays as it is when a member becomes the owner."""
 
     def __init__(
         self,
         *,
-        store: EventStore,
         clock: Clock,
         rng: random.Random,
         publisher: Publisher,
         tuning: Tuning,
-        limits: Limits,
         run: str,
         host: HostContext | None = None,
         executor: Executor | None = None,
@@ -58,19 +57,26 @@ class Runtime:
         self.started_us = clock.now_us()
         self.executor: Executor = executor or Threads()
         self.tuning = tuning
-        self.limits = limits
         self.directory = Directory(self.executor)
         self.pending = PendingRequests(self.directory.tell)
-        self.log = LogState(store, tuning)
         self.pools = HandlerPools()
         self.health = Health()
         self.extensions = Extensions()
         self.host = host or HostContext()
         self.raised = Raised()
         """By message id: the exception that ended a message whose result is kept, for those who wait for it in this process."""
-        self.figures = QueueFigures()
         self.failures = Failures(self.executor, rng, tuning, self.raised)
         self.reporter = Reporter(self.directory, self.pending)
         contexts = ContextServices(publisher, tuning, clock, self.executor, self.pending)
         self.worker_services = WorkerServices(contexts, self.host, self.failures, self.reporter)
         self.budget = RestartBudget(self.executor, tuning, self.health, self.pending, self.pools)
+
+
+class Runtime(HandlerRuntime):
+    """One run that owns its log: the parts of a `HandlerRuntime`, and what its journal and its deciders share."""
+
+    def __init__(self, handlers: HandlerRuntime, *, store: EventStore, limits: Limits) -> None:
+        vars(self).update(vars(handlers))  # the same parts, so that all who hold one of them go on with it
+        self.limits = limits
+        self.log = LogState(store, self.tuning)
+        self.figures = QueueFigures()

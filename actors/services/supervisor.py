@@ -1,6 +1,7 @@
 """The supervisor: watches all actors, starts successors with growing pauses, and stops the run if one dies again and again.
 
-How an actor is built is in `roles`; how it gets its state back, in the actor; pauses and budget are in `restart_budget`.
+How an actor is built is in `roles`; how it gets its state back, in the actor; pauses and budget are in `restart_budget`, and what
+is recorded in `actor_record`.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.mailbox import stops
-from perdure.actors.core.messages import Append, BeginTerm, Down, OnRecord, Restarted, StartActor, TermBegun, Up
+from perdure.actors.core.messages import Down, Restarted, StartActor, TermBegun, Up
 from perdure.actors.execution.event_loop import LoopClosed
 from perdure.actors.requests.pending import Request
-from perdure.actors.services.roles import ON_DEMAND, ROLES, new_worker
 from perdure.actors.workers.worker import Worker
 from perdure.actors.workers.worker_messages import StartWorker, WorkerDown
 from perdure.events import vocabulary as ev
 from perdure.events.errors import FolderMoved, StoreUnavailable
 
 if TYPE_CHECKING:
-    from perdure.actors.services.runtime import Runtime
+    from perdure.actors.services.role_table import RoleTable
+    from perdure.actors.services.runtime import HandlerRuntime
     from perdure.actors.workers.pool import Pool
 
 __all__ = ["Supervisor"]
@@ -35,34 +36,33 @@ LOOK_AGAIN_S = 0.02
 class Supervisor(Actor):
     """Restarts each actor that dies, and only that one. Actors that depend on it start over when they receive `Restarted`."""
 
-    def __init__(self, runtime: Runtime, generation: int) -> None:
+    def __init__(self, runtime: HandlerRuntime, roles: RoleTable, generation: int) -> None:
         super().__init__(runtime.directory, "supervisor", generation)
         self.runtime = runtime
+        self.roles = roles
+        self.record = roles.record()
         self.pending = runtime.pending
         self.pools = runtime.pools
         self.health = runtime.health
         self.actors = runtime.directory.actors
         self.executor = runtime.executor
-        self.term = 0
-        self.ready = False
-        """The journal has answered `BeginTerm`: it is known which of a predecessor's events are on record."""
         self.restarts_due: list[tuple[float, str]] = []
         self.waiting: list[Request] = []
         """Requests to answer when every handler has all its workers."""
 
     def on_start(self) -> None:
         """Start the actors that are missing: all at first, later those that died while no supervisor ran."""
-        for name, role in ROLES.items():
+        for name, role in self.roles.always.items():
             if name not in self.actors:
-                self.runtime.directory.enter(role(self.runtime, 1))
-        self._begin_term()
+                self.runtime.directory.enter(role(1))
+        self.record.begin()
         for name, actor in list(self.actors.items()):
             if name != self.name and not self.executor.runs(actor):
                 self._on_death(Down(name, actor, ActorKilled(name)))
         if self.generation > 1:
             for what in ("actor_deaths", "actor_restarts"):
                 self.health.count(what)
-            self._record(ev.ActorRestarted(self.name, "", self.generation - 1))
+            self.record.add(ev.ActorRestarted(self.name, "", self.generation - 1))
             # The predecessor may have died right after it started an actor, before it notified others of that or of the journal.
             # All notices are sent again: twice is harmless.
             self.directory.tell("dispatcher", Restarted(self.name))
@@ -79,11 +79,6 @@ class Supervisor(Actor):
             self.waiting += self.pending.unanswered(self.name)
             self._journal_up()
 
-    def _begin_term(self) -> None:
-        self.term = self.runtime.log.next_term(self.name)
-        self.ready = False
-        self.directory.tell("journal", BeginTerm(self.name, self.term))
-
     def patience_s(self) -> float | None:
         """See `Actor.patience_s`: until the next restart is due; less while a request waits for the workers."""
         due_s = max(0.0, self.restarts_due[0][0] - self.executor.monotonic_s()) if self.restarts_due else None
@@ -96,16 +91,16 @@ class Supervisor(Actor):
         for item in items:
             match item:
                 case _ if stops(item):
-                    self._send_unrecorded()  # when the journal's answer comes, no supervisor is here to send them
+                    self.record.flush()
                     return False
                 case Down() as down:
                     self._on_death(down)
                 case Up():
                     self._journal_up()
                 case Restarted(name="journal"):
-                    self._begin_term()
-                case TermBegun(term=term) if term == self.term:
-                    self._send_unrecorded()
+                    self.record.begin()
+                case TermBegun() as answer:
+                    self.record.begun(answer)
                 case StartActor(name=name):
                     self._start_if_missing(name, None)
                 case StartWorker(name=name, pool=pool):
@@ -113,7 +108,7 @@ class Supervisor(Actor):
                 case Request() as request:
                     self.waiting.append(request)
                 case ev.Event() as event:
-                    self._record(event)
+                    self.record.add(event)
         while self.restarts_due and self.restarts_due[0][0] <= self.executor.monotonic_s():
             self._restart(heappop(self.restarts_due)[1])
         if self.waiting and self._is_staffed():
@@ -189,19 +184,19 @@ class Supervisor(Actor):
         old = self.actors[name]
         self.health.count("actor_restarts")
         if isinstance(old, Worker):
-            self._enter(new_worker(self.runtime, old.pool, name, old.generation + 1))
+            self._enter(self.roles.worker(old.pool, name, old.generation + 1))
             self.directory.tell("dispatcher", WorkerDown(old.pool, name, restarted=True))
         else:
-            role = ROLES.get(name) or ON_DEMAND[name]
-            self._enter(role(self.runtime, old.generation + 1))
+            role = self.roles.always.get(name) or self.roles.on_demand[name]
+            self._enter(role(old.generation + 1))
         if name == "timer":
             self.runtime.directory.tell_all(Restarted(name))
-        self._record(ev.ActorRestarted(name, "", self.health.deaths.get(name, 0)))
+        self.record.add(ev.ActorRestarted(name, "", self.health.deaths.get(name, 0)))
 
     def _journal_up(self) -> None:
         """Have all actors start over with every unanswered request: the log is open again, and may lack their last events."""
-        journal = self.actors["journal"]
-        if journal.generation == 1:
+        journal = self.actors.get("journal")
+        if journal is None or journal.generation == 1:
             return
         self.pending.reopen()
         self.runtime.directory.tell_all(Restarted("journal"))
@@ -209,7 +204,7 @@ class Supervisor(Actor):
     def _start_if_missing(self, name: str, pool: Pool | None) -> None:
         if name in self.actors:
             return
-        self._enter(ON_DEMAND[name](self.runtime, 1) if pool is None else new_worker(self.runtime, pool, name, 1))
+        self._enter(self.roles.on_demand[name](1) if pool is None else self.roles.worker(pool, name, 1))
 
     def _enter(self, actor: Actor) -> None:
         """Start an actor; if the operating system gives no thread for it, try again later."""
@@ -223,22 +218,3 @@ class Supervisor(Actor):
             self.health.lacks_threads = True
             logger.log(level, "the %s cannot be started, tried again until it can: %r. Have fewer workers?", actor.name, error)
             heappush(self.restarts_due, (self.executor.monotonic_s() + max(pause_s, LOOK_AGAIN_S), actor.name))
-
-    def _record(self, event: ev.Event) -> None:
-        """Put an event about actors on record. No request waits for it, but it is kept until it is on record.
-
-        If the journal dies between writing it and confirming that, it is on record twice; if a failed sync voids it, it is lost.
-        """
-        self.health.unrecorded[id(event)] = event
-        if self.ready:
-            self._append(event)
-
-    def _send_unrecorded(self) -> None:
-        if not self.ready:
-            self.ready = True
-            for event in list(self.health.unrecorded.values()):
-                self._append(event)
-
-    def _append(self, event: ev.Event) -> None:
-        done = OnRecord(self.health.unrecorded, event)
-        self.directory.tell("journal", Append(self.name, self.term, self.runtime.clock.now_us(), [event], [done], []))

@@ -165,8 +165,8 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.services.supervisor",
-                "            self.runtime.directory.tell_all(Restarted(name))\n        self._record",
-                "            pass\n        self._record",
+                "            self.runtime.directory.tell_all(Restarted(name))\n        self.record.add",
+                "            pass\n        self.record.add",
             ),
         ),
         first=370,
@@ -177,13 +177,9 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         "simulation",
         SCENARIOS,
         (
-            Edit(
-                "perdure.actors.workers.dispatcher", "any(pool.is_busy for pool in pools)", "any(pool.running() for pool in pools)"
-            ),
-            Edit(
-                "perdure.actors.workers.dispatcher", "                self.reporter.report(pool, ended)\n", "                pass\n"
-            ),
-            Edit("perdure.actors.workers.dispatcher", "if any(d.outcome is not None and not", "if any(d.outcome is None and not"),
+            Edit("perdure.actors.workers.staff", "any(pool.is_busy for pool in pools)", "any(pool.running() for pool in pools)"),
+            Edit("perdure.actors.workers.staff", "                self.reporter.report(pool, ended)\n", "                pass\n"),
+            Edit("perdure.actors.workers.staff", "if any(d.outcome is not None and not", "if any(d.outcome is None and not"),
         ),
         found=True,
     ),
@@ -192,7 +188,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         "dispatcher",
         "simulation",
         SCENARIOS,
-        (Edit("perdure.actors.workers.dispatcher", "if any(d.outcome is not None and not", "if any(d.outcome is None and not"),),
+        (Edit("perdure.actors.workers.staff", "if any(d.outcome is not None and not", "if any(d.outcome is None and not"),),
         found=True,
     ),
     Bug(
@@ -202,7 +198,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.actors.workers.dispatcher",
+                "perdure.actors.workers.staff",
                 "        if settled:\n            self.reporter.report(pool, settled)",
                 "        settled.clear()",
             ),

@@ -10,7 +10,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from perdure.actors.core.messages import EndGrace, Quiesce
-from perdure.actors.services.roles import ON_DEMAND, ROLES
 from perdure.actors.workers.worker import Worker
 from perdure.events import vocabulary as ev
 from perdure.events.errors import NotRunning, PerdureError
@@ -18,7 +17,7 @@ from perdure.events.errors import NotRunning, PerdureError
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Actor
     from perdure.actors.core.answer import Answer
-    from perdure.actors.services.runtime import Runtime
+    from perdure.actors.services.runtime import HandlerRuntime
 
 __all__ = ["ActorShutdown"]
 
@@ -48,7 +47,7 @@ STOP_ORDER = (
 class ActorShutdown:
     """The stop of one run's actors. Used by the thread that stops the run; `end_grace` is safe in any thread."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: HandlerRuntime) -> None:
         self._runtime = runtime
         self._grace_is_over = False
 
@@ -120,8 +119,8 @@ class ActorShutdown:
         runtime = self._runtime
         for call in list(runtime.host.loop_calls):
             call.give_up(NotRunning("the system stopped while this handler was on its event loop"))
-        for name, actor in list(runtime.directory.actors.items()):
-            if name not in ROLES and name not in ON_DEMAND and name != "supervisor":
+        for actor in list(runtime.directory.actors.values()):
+            if isinstance(actor, Worker):
                 self._kill(actor)
         for pool in list(runtime.pools.by_type.values()):
             for process in list(pool.processes.values()):

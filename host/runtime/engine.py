@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from perdure.actors.core.actor import ActorKilled
 from perdure.actors.core.messages import Report, StartActor, Wake, WhenStaffed
 from perdure.actors.journal.log_fold import fold_log
-from perdure.actors.services.runtime import Runtime
+from perdure.actors.services.roles import owner_roles
+from perdure.actors.services.runtime import HandlerRuntime, Runtime
 from perdure.actors.services.supervisor import Supervisor
 from perdure.actors.workers.pool import Pool
 from perdure.events import vocabulary as ev
@@ -104,16 +105,9 @@ class Engine:
             held_keys=options.held_keys_max,
             drop_newest=options.dead_letters_full == "drop_newest",
         )
-        self.runtime = Runtime(
-            store=store,
-            clock=clock,
-            rng=rng,
-            publisher=publisher,
-            tuning=options,
-            limits=limits,
-            run=run,
-            executor=executor,
-        )
+        handlers = HandlerRuntime(clock=clock, rng=rng, publisher=publisher, tuning=options, run=run, executor=executor)
+        self.runtime = Runtime(handlers, store=store, limits=limits)
+        self._roles = owner_roles(self.runtime)
         self._shutdown = ActorShutdown(self.runtime)
         self.runtime.host.loop = host_loop
         self._hooks = hooks
@@ -157,7 +151,7 @@ class Engine:
         broken = contradictions(states.queue, states.dead_letters)
         dead_before, out_before = len(states.queue.dead), len(states.queue.leased)
         self._clock.subscribe(lambda: runtime.directory.tell_all(Wake()))
-        runtime.directory.enter(Supervisor(runtime, 1))
+        runtime.directory.enter(Supervisor(runtime, self._roles, 1))
         report = self.ask("queue", Report())  # before any delivery, so it counts what was recovered
         self._open(given_up)
         for spec in specs.values():
@@ -255,7 +249,7 @@ class Engine:
                 return
             runtime.executor.sleep(pause_s)
         try:
-            runtime.directory.enter(Supervisor(runtime, dead.generation + 1))
+            runtime.directory.enter(Supervisor(runtime, self._roles, dead.generation + 1))
         except (RuntimeError, OSError, MemoryError) as error:  # no supervisor is left to handle it
             runtime.budget.stop_for_good(f"the system has stopped: its supervisor could not be replaced: {error!r}", error)
 
