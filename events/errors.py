@@ -18,6 +18,7 @@ __all__ = [
     "InvalidMessage",
     "LeaseLost",
     "NotRunning",
+    "OwnershipLost",
     "PayloadTooLarge",
     "PerdureError",
     "PublishTimeout",
@@ -138,6 +139,14 @@ class FolderMoved(StoreUnavailable):
     """The data folder, or a file in it, is no longer under its name: moved, deleted, or replaced while a process used it.
 
     The system stops at once. The error says where the acknowledged messages are. Nothing was published by a refused request.
+    """
+
+
+@public
+class OwnershipLost(StoreUnavailable):
+    """Another process has taken over the log: this one was suspended or cut off for longer than its lease.
+
+    The system stops at once and may be started again, to stand by. Nothing was published by a refused request.
     """
 
 

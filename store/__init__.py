@@ -14,9 +14,10 @@ from perdure.store.maintenance.repair import Repair, repair
 from perdure.store.maintenance.verify import Finding, Head, Verification, verify
 from perdure.store.memory import MemoryStore
 from perdure.store.protocol import EventStore, LogReader, LogTarget
-from perdure.store.values import Frame, LogSize, Recovered, Snapshot
+from perdure.store.values import AppendInDoubt, Frame, LogSize, Recovered, Snapshot
 
 __all__ = [
+    "AppendInDoubt",
     "EventStore",
     "Finding",
     "FolderReader",

@@ -70,7 +70,7 @@ class MemoryStore:
         self.epoch += 1
         return Recovered(self.last_seq, self.epoch, 1, cut_from_seq=cut_from)
 
-    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:  # noqa: ARG002 - memory is as durable as it gets
         """See `EventStore.append`."""
         self._check_open()
         if expected_seq != self.last_seq + 1:

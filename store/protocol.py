@@ -106,14 +106,19 @@ class EventStore(LogReader, Protocol):
         if they can be read, except those that the store itself has synced since (when it began another segment).
 
         Raises:
+            OwnershipLost: another owner has taken over the log meanwhile.
             StoreCorrupt, StoreUnavailable: as `open`; the call may be repeated.
         """
 
-    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
         """Write one frame of `count` events, the first of them number `expected_seq`; after a crash, all of it or nothing is there.
 
+        `durable` says that `sync` follows at once. A store that can do both in one step does so; `synced_seq` tells.
+
         Raises:
-            StoreUnavailable: it could not be written, or this is no longer the owner; the frame will not be there.
+            AppendInDoubt: whether the frame is there is unknown; only `reopen` with `void_after` settles it.
+            OwnershipLost: another owner has taken over the log; the frame will not be there, and this one writes nothing any more.
+            StoreUnavailable: it could not be written; the frame will not be there.
             ValueError: it is larger than a frame may be (`frame.FRAME_BYTES_MAX`, `frame.COUNT_MAX`), or not what comes next.
         """
 
@@ -121,6 +126,7 @@ class EventStore(LogReader, Protocol):
         """Make all appended frames outlast a power cut.
 
         Raises:
+            OwnershipLost: as `append`.
             StoreUnavailable: what is on the disk is unknown; only `reopen` with `void_after` settles it.
         """
 

@@ -1,4 +1,4 @@
-"""The values that every store takes and returns: frames, snapshots, what opening found, how much a log takes up."""
+"""The values that every store takes and returns: frames, snapshots, what opening found, how much a log takes up; and doubt."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from perdure.events.errors import StoreUnavailable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Frame", "LogSize", "Recovered", "Snapshot"]
+__all__ = ["AppendInDoubt", "Frame", "LogSize", "Recovered", "Snapshot"]
+
+
+class AppendInDoubt(StoreUnavailable):
+    """The store did not say whether it has written the frame. No caller sees this: the journal finds out before it answers."""
 
 
 @attrs.frozen

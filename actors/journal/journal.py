@@ -17,6 +17,7 @@ from perdure.events.codec.wire import encode
 from perdure.events.commit_size import measure
 from perdure.events.errors import StoreUnavailable, another
 from perdure.events.runs import Run, count
+from perdure.store import AppendInDoubt
 from perdure.store.format import frame as store_frame
 
 if TYPE_CHECKING:
@@ -146,10 +147,9 @@ class Journal(Actor):
                 for request in requests:
                     request.writes += 1
                 try:
-                    self._write(frame, body, events)
+                    self._write(frame, body, events, durable=self.log.fsyncs and bool(requests or waiting) and end == len(appends))
                 except StoreUnavailable as error:
-                    for request in requests:
-                        request.writes -= 1
+                    self._not_written(requests, error)
                     self._refuse(appends[start:], error)
                     raise
                 unsynced.append((self.store.last_seq, requests))
@@ -189,11 +189,11 @@ class Journal(Actor):
             raise RuntimeError(msg)
         return writable
 
-    def _write(self, frame: list[Append], body: bytes, events_count: int) -> None:
+    def _write(self, frame: list[Append], body: bytes, events_count: int, *, durable: bool) -> None:
         if self.killed:  # left behind by a stop: another run may have the store by now
             raise ActorKilled(self.name)
         first_seq = self.store.last_seq + 1
-        self.store.append(body, events_count, expected_seq=first_seq)
+        self.store.append(body, events_count, expected_seq=first_seq, durable=durable)
         self.unsynced = True
         seq = first_seq
         notices: dict[str, list[tuple[int, int, ev.Event]]] = {}
@@ -223,6 +223,14 @@ class Journal(Actor):
                 self.log.void_after = self.store.synced_seq
             raise
         self.unsynced = False
+
+    def _not_written(self, requests: list[Request], error: StoreUnavailable) -> None:
+        """Note that a frame with these requests is not there, or that this is in doubt."""
+        if isinstance(error, AppendInDoubt):  # as after a failed sync: only the next journal can make sure that it is not there
+            self.log.to_void, self.log.void_after = requests, self.store.last_seq
+            raise StoreUnavailable(*error.args) from error
+        for request in requests:
+            request.writes -= 1
 
     def _refuse(self, appends: list[Append], error: StoreUnavailable) -> None:
         """Refuse requests from outside whose frame was not written; those from inside wait for the next journal."""

@@ -12,7 +12,7 @@ from perdure.actors.core.actor import Actor
 from perdure.actors.core.messages import Restarted, TakeSnapshot
 from perdure.actors.journal.log_fold import advance
 from perdure.actors.requests.pending import Request
-from perdure.events.errors import FolderMoved, PerdureError, StoreUnavailable, another
+from perdure.events.errors import FolderMoved, OwnershipLost, PerdureError, StoreUnavailable, another
 from perdure.store import Snapshot
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Snapshotter(Actor):
             refusal = error if isinstance(error, PerdureError) else StoreUnavailable(f"the snapshot was not written: {error!r}")
             for request in asked:
                 self.pending.refuse(request, another(refusal))
-            if isinstance(error, FolderMoved):
+            if isinstance(error, (FolderMoved, OwnershipLost)):
                 raise
             return
         for request in asked:

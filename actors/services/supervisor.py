@@ -18,7 +18,7 @@ from perdure.actors.requests.pending import Request
 from perdure.actors.workers.worker import Worker
 from perdure.actors.workers.worker_messages import StartWorker, WorkerDown
 from perdure.events import vocabulary as ev
-from perdure.events.errors import FolderMoved, StoreUnavailable
+from perdure.events.errors import FolderMoved, OwnershipLost, StoreUnavailable
 
 if TYPE_CHECKING:
     from perdure.actors.services.role_table import RoleTable
@@ -146,7 +146,7 @@ class Supervisor(Actor):
             return
         if any(pending == name for _, pending in self.restarts_due):
             return
-        if isinstance(down.cause, (FolderMoved, LoopClosed)):  # no restart brings the folder, or the host's loop, back
+        if isinstance(down.cause, (FolderMoved, OwnershipLost, LoopClosed)):  # no restart brings the log, or the host's loop, back
             self.runtime.budget.stop_for_good(f"the system has stopped: {down.cause}", down.cause)
             return
         self.health.count("actor_deaths")

@@ -59,9 +59,9 @@ class RecordingStore(SegmentStore):
         self._read_all()
         return recovered
 
-    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
         """See `EventStore.append`."""
-        super().append(body, count, expected_seq=expected_seq)  # it may raise, and its writer may die in it
+        super().append(body, count, expected_seq=expected_seq, durable=durable)  # it may raise, and its writer may die in it
         self._note(decoded(body, count), expected_seq)
 
     def is_durable(self, ident: str) -> bool:

@@ -74,7 +74,7 @@ class SegmentWriter:
         self._failed: StoreUnavailable | None = None
         """Why nothing can be written until the log is opened again."""
 
-    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:  # noqa: ARG002 - a file is synced by `sync`
         """See `EventStore.append`."""
         fd = self._writable()
         if expected_seq != self.last_seq + 1:

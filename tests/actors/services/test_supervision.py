@@ -44,9 +44,9 @@ class FailingStore(MemoryStore):
             self.failed += 1
             raise self.error
 
-    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
         self._perhaps("append")
-        super().append(body, count, expected_seq=expected_seq)
+        super().append(body, count, expected_seq=expected_seq, durable=durable)
 
     def sync(self) -> None:
         self._perhaps("sync")

@@ -180,13 +180,13 @@ class SyncTriedAgain(SegmentStore):
 
 
 class WritesOnAfterAnError(SegmentStore):
-    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
         with _Without(self.disk, "cut"):
             try:
-                super().append(body, count, expected_seq=expected_seq)
+                super().append(body, count, expected_seq=expected_seq, durable=durable)
             except StoreUnavailable:
                 self._failed = None
-                super().append(body, count, expected_seq=expected_seq)
+                super().append(body, count, expected_seq=expected_seq, durable=durable)
 
 
 class VoidedComesBack(SegmentStore):

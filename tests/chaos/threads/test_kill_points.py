@@ -50,9 +50,9 @@ class DyingStore(SegmentStore):
                 self.left -= 1
                 raise ActorKilled(point)
 
-    def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
         self._pass("before the append")
-        super().append(body, count, expected_seq=expected_seq)
+        super().append(body, count, expected_seq=expected_seq, durable=durable)
         self._pass("between append and commit")
 
     def sync(self) -> None:

@@ -116,10 +116,10 @@ def test_a_full_disk_refuses_each_with_an_error_of_its_own() -> None:
     class Full(perdure.MemoryStore):
         full = False
 
-        def append(self, body: bytes, count: int, *, expected_seq: int) -> None:
+        def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
             if self.full:
                 raise perdure.StoreUnavailable("the disk is full; make room")
-            super().append(body, count, expected_seq=expected_seq)
+            super().append(body, count, expected_seq=expected_seq, durable=durable)
 
     store = Full()
     with perdure.System(store=store) as system:
