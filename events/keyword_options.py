@@ -7,7 +7,8 @@ is added to a call. The options of a publish are in `publish_options`, those of 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar
+import re
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,5 +58,10 @@ def shows(*options: Any, defaults: Mapping[str, Any]) -> Callable[[F], F]:
 
 
 def _text(annotation: Any) -> Any:
-    text = getattr(annotation, "__forward_arg__", annotation)
+    """Return an annotation as it stands in the code: what `Annotated` adds, and the modules of its names, are left out."""
+    if get_origin(annotation) is Annotated:
+        kind = get_args(annotation)[0]
+        text = kind.__name__ if isinstance(kind, type) else re.sub(r"\b(?:\w+\.)+(?=\w)", "", repr(kind))
+    else:
+        text = getattr(annotation, "__forward_arg__", annotation)
     return _Annotation(text) if isinstance(text, str) else text

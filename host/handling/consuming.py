@@ -92,8 +92,7 @@ class Consuming(Asking):
         check_is_outside("drain")
         wait_s = wait_seconds("timeout", timeout)
         self._check_may_block("drain", "adrain", self._handled)
-        pending = self._pending
-        answer = self._new_answer()
+        pending, answer = self._pending_and_answer()
         request = pending.send("queue", WhenIdle(), answer, is_long_wait=True)
         try:
             answer.wait(wait_s)

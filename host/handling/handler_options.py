@@ -1,20 +1,22 @@
-"""The options of a handler: their names and types for callers, and one checked object of them.
+"""The options of a handler, each declared once: its name, type, default and check.
 
-A decorator's keyword options and the operator's settings (`perdure.config`) become one `HandlerOptions`, which `registration` turns
-into the worker's `HandlerSpec`. Checks of single values are in `option_checks`.
+Type checkers and editors read the `TypedDict`s, `help()` shows them, and the checks here read them. The options in the code and an
+operator's settings (`perdure.config`) become fields of the worker's `HandlerSpec`, which `registration` makes. Checks of single
+values are in `option_checks`.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here (no `from __future__ import annotations`), because the options are read from them.
+import datetime as dt
 import math
 import re
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict, get_args
 
 import attrs
 
 from perdure.arguments.choices import check_one_of, check_truth, check_whole
 from perdure.events.errors import InvalidMessage
-from perdure.events.handlers.backoff import Exponential
+from perdure.events.handlers.backoff import Backoff, Exponential
 from perdure.events.publish_options import DEDUP, Dedup
 from perdure.events.seconds import seconds_or_none
 from perdure.handling.option_checks import (
@@ -25,22 +27,17 @@ from perdure.handling.option_checks import (
     check_retries,
 )
 
-if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable, Mapping
-
-    from perdure.events.handlers.backoff import Backoff
-
 __all__ = [
     "DEFAULTS",
     "SETTINGS",
     "BatchHandlerKeywords",
     "ChangeableKeywords",
     "HandlerKeywords",
-    "HandlerOptions",
     "Isolation",
-    "Setting",
+    "Option",
     "check_changes",
+    "check_options",
+    "spec_fields",
 ]
 
 Isolation: TypeAlias = Literal["thread", "process"]
@@ -48,43 +45,6 @@ Isolation: TypeAlias = Literal["thread", "process"]
 ISOLATION: tuple[Isolation, ...] = get_args(Isolation)
 MEMORY_MIN = 1 << 20
 _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-_SPEC_NAMES = {
-    "timeout": "timeout_s",
-    "lease": "lease_s",
-    "dedup_window": "dedup_window_s",
-    "rate": "rate_per_s",
-    "memory_limit": "memory_bytes",
-}
-"""What `HandlerSpec` calls an option, where it has another name for it."""
-
-
-class ChangeableKeywords(TypedDict, total=False):
-    """Options that can be changed while the system runs."""
-
-    timeout: float | dt.timedelta | None
-    lease: float | dt.timedelta | None
-    renew: bool | None
-    retries: float | None
-    rate: float | str | None
-
-
-class BatchHandlerKeywords(ChangeableKeywords, total=False):
-    """Options of every handler."""
-
-    parallelism: int | tuple[int, int]
-    backoff: Backoff | Callable[[int, BaseException], float] | float | dt.timedelta
-    retry_on: type[BaseException] | tuple[type[BaseException], ...]
-    dead_letter_on: type[BaseException] | tuple[type[BaseException], ...]
-    dedup: Dedup
-    dedup_window: float | dt.timedelta | None
-    key_parallelism: int | None
-
-
-class HandlerKeywords(BatchHandlerKeywords, total=False):
-    """Options of a handler that takes one message in a call."""
-
-    isolation: Isolation
-    memory_limit: int | None
 
 
 def _number(value: Any) -> Any:
@@ -135,98 +95,101 @@ def _is_isolation(field: str, value: Any) -> Any:
 
 
 @attrs.frozen
-class Setting:
-    """How an operator sets an option in a file or an environment variable."""
+class Option:
+    """One option of a handler, beside its name and the type that callers see."""
 
-    name: str
-    read: Callable[[Any], Any]
+    default: Any
     check: Callable[[str, Any], Any]
+    """Returns the value as it is used, given the option's name and what a caller gave; raises InvalidMessage."""
+    field: str | None = None
+    """The name in `HandlerSpec`, if that is another one."""
+    setting: str | None = None
+    """The name in an operator's file or environment, units included; None: only the code can set it."""
+    read: Callable[[Any], Any] = _number
+    """Reads what an operator wrote."""
 
     def value(self, text: Any) -> Any:
-        """Return what was set, read and checked.
+        """Return what an operator set, read and checked.
 
         Raises:
             InvalidMessage: it is out of its range.
         """
         found = self.read(text)
-        self.check(self.name, found)
+        self.check(self.setting or "", found)
         return found
 
 
-def _option(
-    default: Any, check: Callable[[str, Any], Any], *, setting: str | None = None, read: Callable[[Any], Any] = _number
-) -> Any:
-    """Make a field that is checked whenever it gets a value; `setting` is its name outside the code, units included."""
+class ChangeableKeywords(TypedDict, total=False):
+    """Options that can be changed while the system runs."""
 
-    def checked(value: Any, field: attrs.Attribute[Any]) -> Any:
-        return check(field.name, value)
-
-    metadata: dict[str, Any] = {"check": check}
-    if setting is not None:
-        metadata["setting"] = Setting(setting, read, check)
-    return attrs.field(default=default, converter=attrs.Converter(checked, takes_field=True), metadata=metadata)
+    timeout: Annotated[float | dt.timedelta | None, Option(None, seconds_or_none, field="timeout_s", setting="timeout_s")]
+    lease: Annotated[float | dt.timedelta | None, Option(None, seconds_or_none, field="lease_s", setting="lease_s")]
+    renew: Annotated[bool | None, Option(None, check_truth, setting="renew", read=_truth)]
+    retries: Annotated[float | None, Option(None, _retries_or_none, setting="retries", read=_retries)]
+    rate: Annotated[float | str | None, Option(None, check_rate, field="rate_per_s", setting="rate", read=_rate)]
 
 
-@attrs.frozen(kw_only=True)
-class HandlerOptions:
-    """The checked options of one handler. `System.handler` says what each option means.
+class BatchHandlerKeywords(ChangeableKeywords, total=False):
+    """Options of every handler."""
+
+    parallelism: Annotated[int | tuple[int, int], Option(1, check_parallelism, setting="parallelism", read=_workers)]
+    backoff: Annotated[
+        Backoff | Callable[[int, BaseException], float] | float | dt.timedelta,
+        Option(Exponential(1.0, maximum=300.0, jitter=0.1), check_backoff, setting="backoff_s"),
+    ]
+    retry_on: Annotated[type[BaseException] | tuple[type[BaseException], ...], Option((), check_exceptions)]
+    dead_letter_on: Annotated[type[BaseException] | tuple[type[BaseException], ...], Option((), check_exceptions)]
+    dedup: Annotated[Dedup, Option("replace", _is_dedup, setting="dedup", read=str)]
+    dedup_window: Annotated[
+        float | dt.timedelta | None, Option(None, seconds_or_none, field="dedup_window_s", setting="dedup_window_s")
+    ]
+    key_parallelism: Annotated[int | None, Option(None, _at_least(1), setting="key_parallelism")]
+
+
+class HandlerKeywords(BatchHandlerKeywords, total=False):
+    """Options of a handler that takes one message in a call."""
+
+    isolation: Annotated[Isolation, Option("thread", _is_isolation)]
+    memory_limit: Annotated[int | None, Option(None, _at_least(MEMORY_MIN), field="memory_bytes", setting="memory_bytes")]
+
+
+OPTIONS: dict[str, Option] = {name: get_args(kind)[1] for name, kind in HandlerKeywords.__annotations__.items()}
+DEFAULTS = {name: option.default for name, option in OPTIONS.items()}
+SETTINGS = {option.setting: (name, option) for name, option in OPTIONS.items() if option.setting is not None}
+"""By the name that an operator uses: the option's name in the code, and how it is read."""
+
+
+def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all options of a handler as they are used, with the defaults of those that are not given.
 
     Raises:
         InvalidMessage: an option is out of its range, or two do not go together; names them and what is allowed.
     """
-
-    parallelism: tuple[int, int] = _option(1, check_parallelism, setting="parallelism", read=_workers)
-    """The least and the most workers."""
-    timeout: float | None = _option(None, seconds_or_none, setting="timeout_s")
-    lease: float | None = _option(None, seconds_or_none, setting="lease_s")
-    renew: bool | None = _option(None, check_truth, setting="renew", read=_truth)
-    retries: float | None = _option(None, _retries_or_none, setting="retries", read=_retries)
-    """None: as `Options.retries`."""
-    backoff: Backoff | Callable[[int, BaseException], float] = _option(  # noqa: RUF009 - a field
-        Exponential(1.0, maximum=300.0, jitter=0.1), check_backoff, setting="backoff_s"
-    )
-    retry_on: tuple[type[BaseException], ...] = _option((), check_exceptions)
-    dead_letter_on: tuple[type[BaseException], ...] = _option((), check_exceptions)
-    dedup: Dedup = _option("replace", _is_dedup, setting="dedup", read=str)  # noqa: RUF009 - a field
-    dedup_window: float | None = _option(None, seconds_or_none, setting="dedup_window_s")
-    key_parallelism: int | None = _option(None, _at_least(1), setting="key_parallelism")
-    rate: float | None = _option(None, check_rate, setting="rate", read=_rate)
-    isolation: Isolation = _option("thread", _is_isolation)  # noqa: RUF009 - a field
-    memory_limit: int | None = _option(None, _at_least(MEMORY_MIN), setting="memory_bytes")
-
-    def __attrs_post_init__(self) -> None:
-        """Check options that depend on each other."""
-        if self.memory_limit is not None and self.isolation != "process":
-            msg = "memory_limit: only a process can be limited; add isolation='process'"
-            raise InvalidMessage(msg)
-        if self.renew and self.lease is None:
-            msg = "renew: without a lease there is nothing to renew; a message is held for as long as its handler runs"
-            raise InvalidMessage(msg)
-        if self.dedup_window and self.dedup == "append":
-            msg = "dedup_window: keys are only labels with dedup='append', there is nothing to keep"
-            raise InvalidMessage(msg)
-        if self.key_parallelism is not None and self.dedup != "append":
-            msg = f"key_parallelism: with dedup={self.dedup!r} a key has one message at a time; it goes with dedup='append'"
-            raise InvalidMessage(msg)
-
-    def spec_fields(self, retries: int) -> dict[str, Any]:
-        """Return the fields of a `HandlerSpec`; `retries` is the number where none is set here."""
-        values = attrs.asdict(self, recurse=False)
-        low, high = values.pop("parallelism")
-        del values["isolation"]
-        if values["retries"] is None:
-            values["retries"] = retries
-        return {"parallelism": low, "parallelism_max": high if high > low else 0, **_for_spec(values)}
+    checked = {name: option.check(name, options.get(name, option.default)) for name, option in OPTIONS.items()}
+    if checked["memory_limit"] is not None and checked["isolation"] != "process":
+        msg = "memory_limit: only a process can be limited; add isolation='process'"
+        raise InvalidMessage(msg)
+    if checked["renew"] and checked["lease"] is None:
+        msg = "renew: without a lease there is nothing to renew; a message is held for as long as its handler runs"
+        raise InvalidMessage(msg)
+    dedup = checked["dedup"]
+    if checked["dedup_window"] and dedup == "append":
+        msg = "dedup_window: keys are only labels with dedup='append', there is nothing to keep"
+        raise InvalidMessage(msg)
+    if checked["key_parallelism"] is not None and dedup != "append":
+        msg = f"key_parallelism: with dedup={dedup!r} a key has one message at a time; it goes with dedup='append'"
+        raise InvalidMessage(msg)
+    return checked
 
 
-FIELDS = {field.name: field for field in attrs.fields(HandlerOptions)}
-DEFAULTS = {name: field.default for name, field in FIELDS.items()}
-SETTINGS: dict[str, tuple[str, Setting]] = {
-    field.metadata["setting"].name: (name, field.metadata["setting"])
-    for name, field in FIELDS.items()
-    if "setting" in field.metadata
-}
-"""By the name that an operator uses: the option's name in the code, and how it is read."""
+def spec_fields(checked: Mapping[str, Any], retries: int) -> dict[str, Any]:
+    """Return the fields of a `HandlerSpec` for checked options; `retries` is the number where none is set among them."""
+    values = dict(checked)
+    low, high = values.pop("parallelism")
+    del values["isolation"]
+    if values["retries"] is None:
+        values["retries"] = retries
+    return {"parallelism": low, "parallelism_max": high if high > low else 0, **_for_spec(values)}
 
 
 def check_changes(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -238,16 +201,17 @@ def check_changes(options: Mapping[str, Any]) -> dict[str, Any]:
     checked = {}
     for name, value in options.items():
         if name not in ChangeableKeywords.__annotations__:
-            msg = f"{name}: cannot be changed while the system runs; timeout, lease, renew, retries and rate can"
+            *most, last = ChangeableKeywords.__annotations__
+            msg = f"{name}: cannot be changed while the system runs; {', '.join(most)} and {last} can"
             raise InvalidMessage(msg)
-        check = check_retries if name == "retries" else FIELDS[name].metadata["check"]
+        check = check_retries if name == "retries" else OPTIONS[name].check
         checked[name] = check(name, value)
     return _for_spec(checked)
 
 
 def _for_spec(values: dict[str, Any]) -> dict[str, Any]:
     """Return options under the names and with the values that `HandlerSpec` has for them."""
-    found = {_SPEC_NAMES.get(name, name): value for name, value in values.items()}
+    found = {OPTIONS[name].field or name: value for name, value in values.items()}
     if found.get("retries") == math.inf:
         found["retries"] = -1
     if "rate_per_s" in found:

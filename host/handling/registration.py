@@ -18,7 +18,7 @@ from perdure.arguments.moments import moment
 from perdure.events.errors import InvalidMessage
 from perdure.events.schedules.ticks import TICK_PREFIX
 from perdure.handling.dependencies import adapt
-from perdure.handling.handler_options import DEFAULTS, HandlerOptions
+from perdure.handling.handler_options import DEFAULTS, check_options, spec_fields
 from perdure.handling.schedules import MISSED, Schedule, Tick, following
 from perdure.handling.signatures import label_of
 from perdure.middleware import around_handle, check_middleware
@@ -70,7 +70,7 @@ class Registration:
         self.specs: dict[str, HandlerSpec] = {}
         self.schedules: dict[str, Schedule] = {}
 
-    def check(self, call: str, name: str, options: Mapping[str, Any]) -> HandlerOptions:
+    def check(self, call: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return a handler's options, checked before its function is there, so that an error points at them.
 
         What the operator has set for the handler overrides them.
@@ -89,7 +89,7 @@ class Registration:
             raise TypeError(msg)
         changes = self._settings.of(name)
         try:
-            return HandlerOptions(**{**options, **changes})
+            return check_options({**options, **changes})
         except InvalidMessage as error:
             if changes:
                 error.add_note(f"set from outside the code for {name}: {changes}")
@@ -104,7 +104,7 @@ class Registration:
         self,
         handler: Any,
         name: str,
-        options: HandlerOptions,
+        options: Mapping[str, Any],
         *,
         cls: type,
         takes: int = 2,
@@ -122,9 +122,10 @@ class Registration:
                 "notebook, say), register it with replace=True."
             )
             raise InvalidMessage(msg)
+        isolation = options["isolation"]
         call, is_async, has_services = adapt(handler, self._registry, takes=takes, message_type=cls)
-        kind, function = ("async" if is_async else options.isolation), None
-        if options.isolation == "process":
+        kind, function = ("async" if is_async else isolation), None
+        if isolation == "process":
             if is_async:
                 msg = (
                     f"isolation: {label_of(handler)} is a coroutine function, and a process handler runs without an event loop. "
@@ -143,7 +144,7 @@ class Registration:
         around = around_handle(self._middleware, call, is_async=is_async)
         if around is not call and kind == "thread":
             around = around_handle(self._middleware, finishing(call), is_async=False)
-        fields = options.spec_fields(self._options.retries) | dict(batch or {})
+        fields = spec_fields(options, self._options.retries) | dict(batch or {})
         return HandlerSpec(type=name, call=around, kind=kind, function=function, label=label_of(handler), **fields)
 
     def check_processes(self) -> None:

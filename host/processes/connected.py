@@ -54,15 +54,14 @@ class Connected(Asking):
             if not await asyncio.to_thread(connection.welcomed.wait, connection.timeout_s):
                 raise connection.no_owner()
 
-    def _new_answer(self) -> Answer:
+    def _pending_and_answer(self) -> tuple[PendingRequests, Answer]:
         check_may_wait()
-        return Answer()
+        return self._connection.pending, Answer()
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
         """See `Asking.ask`."""
         self._check_running()
-        pending = self._pending
-        answer = self._new_answer()
+        pending, answer = self._pending_and_answer()
         request = pending.send(actor, command, answer)
         try:
             return answer.wait(timeout_s)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from typing import Unpack
 
-    from perdure.actors.core.answer import Reply
     from perdure.actors.requests.pending import PendingRequests
     from perdure.options import Options
     from perdure.publishing.drafts import Drafts
@@ -205,18 +204,15 @@ class Publishing(Asking):
                 raise TypeError(msg) from None
             raise
 
-    def _send(self, publish: Publish, reply: Reply) -> Any:
-        return self._pending.send("queue", publish, reply)
-
     def _publish(self, publish: Publish) -> None:
-        answer = self._new_answer()
-        request = self._send(publish, answer)
+        pending, answer = self._pending_and_answer()
+        request = pending.send("queue", publish, answer)
         try:
             answer.wait(self.options.publish_timeout_s + SLACK_S)
         except PublishTimeout:
             raise  # the queue's own answer: there is nothing more to learn
         except TimeoutError:
-            self._pending.forget(request)
+            pending.forget(request)
             ids = tuple(draft.id for draft in publish.drafts)
             msg = (
                 f"no answer within {self.options.publish_timeout_s + SLACK_S:g} s: {len(ids)} message(s) may or may not be "

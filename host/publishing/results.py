@@ -153,8 +153,7 @@ class Results(Publishing):
         return kept
 
     def _wait_for_result(self, ident: str, wait_s: float) -> ResultKept | None:
-        pending = self._pending
-        answer = self._new_answer()
+        pending, answer = self._pending_and_answer()
         request = pending.send("queue", AwaitResult(ident), answer, is_long_wait=True)
         try:
             kept: ResultKept = answer.wait(wait_s)

@@ -45,8 +45,8 @@ class Asking(ABC):
         """Wait, from a coroutine, until it is known what a request may be; `_check_running` does so from a thread."""
 
     @abstractmethod
-    def _new_answer(self) -> Answer:
-        """Return a reply that the caller can wait for.
+    def _pending_and_answer(self) -> tuple[PendingRequests, Answer]:
+        """Return `_pending`, and a reply to a new request that the caller can wait for. One call, since each publish makes it.
 
         Raises:
             WouldDeadlock: the caller is an actor that must not wait for others.

@@ -72,13 +72,17 @@ class Running(Asking):
 
     @property
     def _pending(self) -> PendingRequests:
-        return self._run.runtime.pending
+        return self.runtime.pending
 
     async def _ready(self) -> None:
         pass
 
-    def _new_answer(self) -> Answer:
-        return self._run.runtime.executor.answer()
+    def _pending_and_answer(self) -> tuple[PendingRequests, Answer]:
+        engine = self._engine
+        if engine is None:
+            raise self._not_running()
+        runtime = engine.runtime
+        return runtime.pending, runtime.executor.answer()
 
     @property
     def _handled(self) -> Collection[str]:

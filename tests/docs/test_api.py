@@ -12,7 +12,6 @@ import attrs
 import pytest
 
 import perdure
-from perdure.handling.handler_options import HandlerOptions
 from perdure.operations.admin import Actors, Admin
 from perdure.operations.dead_letters import DeadLetters, DeadLetterStats, Failure
 from perdure.publishing.drafts import Drafts
@@ -113,7 +112,6 @@ def test_every_option_is_documented(call: Callable[..., object]) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        HandlerOptions,
         perdure.DeadLetter,
         Failure,
         DeadLetterStats,

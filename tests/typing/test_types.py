@@ -20,9 +20,17 @@ import pydantic
 import pytest
 
 import perdure
+from perdure.actors.workers.handler_spec import CHANGEABLE, HandlerSpec
 from perdure.chaos import SimulatedSystem
 from perdure.events.publish_options import PublishManyOptions, PublishOptions, ScheduledOptions
-from perdure.handling.handler_options import BatchHandlerKeywords, ChangeableKeywords, HandlerKeywords, HandlerOptions
+from perdure.handling.handler_options import (
+    BatchHandlerKeywords,
+    ChangeableKeywords,
+    HandlerKeywords,
+    check_changes,
+    check_options,
+    spec_fields,
+)
 from perdure.operations.admin import Admin
 from perdure.publishing.drafts import Drafts
 
@@ -114,11 +122,17 @@ def test_options_of_a_publish_are_those_that_are_checked() -> None:
     assert {name: checked[name].default for name in shown} == {name: shown[name].default for name in shown}
 
 
-def test_options_of_a_handler_are_those_that_are_checked() -> None:
-    fields = {field.name: field.default for field in attrs.fields(HandlerOptions)}
-    shown = inspect.signature(perdure.System.handler).parameters
-    assert fields.keys() == HandlerKeywords.__annotations__.keys()
-    assert {name: shown[name].default for name in fields} == fields
+def test_each_option_of_a_handler_reaches_the_worker() -> None:
+    """The options are one list; `HandlerSpec` has what becomes of them, and of the function."""
+    fields = spec_fields(check_options({}), retries=3)
+    of_the_function = {"type", "call", "label", "function", "kind", "batch_size", "batch_wait_s"}
+    assert fields.keys() == {field.name for field in attrs.fields(HandlerSpec)} - of_the_function
+
+
+def test_what_an_operator_may_change_is_one_list() -> None:
+    changes: Any = {"timeout": 1.0, "lease": 2.0, "renew": True, "retries": 4, "rate": 5.0}
+    assert changes.keys() == ChangeableKeywords.__annotations__.keys()
+    assert check_changes(changes).keys() == set(CHANGEABLE)
 
 
 def test_help_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,6 +140,10 @@ def test_help_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     assert "publish(self, message: Any, *, key: str | None = None, id: str | None = None, " in told
     assert "'str" not in told
+    help(perdure.System.handler)
+    told = capsys.readouterr().out
+    assert "timeout: float | timedelta | None = None" in told
+    assert "dedup: Literal['replace', 'reject', 'append'] = 'replace'" in told
 
 
 @attrs.frozen
