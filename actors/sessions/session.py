@@ -100,6 +100,13 @@ class Session:
         self._newest_id = -1
         """The count in the newest of the ids that the peer's new messages had."""
         self.name = ""
+        self.takers: dict[Kind, Callable[[list[Any]], list[bytes]]] = {
+            Kind.ASK: self._take_asked,
+            Kind.FORGET: self._take_forgotten,
+            Kind.PING: lambda _: [pack(Kind.PONG)],
+        }
+        """By kind of frame that may come after HELLO, what takes its elements and returns frames to send at once. A part that has
+        frames of its own enters itself here. A taker raises BadFrame or BadObject where the elements are none of its kind."""
         self._is_open = False
         self.over: PerdureError | None = None
         """Why nothing more is answered here."""
@@ -120,18 +127,20 @@ class Session:
     def _take(self, kind: Kind, elements: list[Any]) -> list[bytes]:
         if not self._is_open:
             return [self._welcome(kind, elements)]
-        match kind:
-            case Kind.ASK:
-                for item in elements:
-                    self._ask(item)
-            case Kind.FORGET:
-                for key in elements:
-                    self._forget(key)
-            case Kind.PING:
-                return [pack(Kind.PONG)]
-            case _:
-                msg = f"a {kind.name} frame, which only an owner sends"
-                raise BadFrame(msg)
+        taker = self.takers.get(kind)
+        if taker is None:
+            msg = f"a {kind.name} frame, which only an owner sends"
+            raise BadFrame(msg)
+        return taker(elements)
+
+    def _take_asked(self, elements: list[Any]) -> list[bytes]:
+        for item in elements:
+            self._ask(item)
+        return []
+
+    def _take_forgotten(self, elements: list[Any]) -> list[bytes]:
+        for key in elements:
+            self._forget(key)
         return []
 
     def _welcome(self, kind: Kind, elements: list[Any]) -> bytes:

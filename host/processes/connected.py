@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.answer import Answer
 from perdure.actors.core.current_actor import check_may_wait
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.figures import AskFigures
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from contextlib import AbstractContextManager
 
+    from perdure.actors.core.answer import Answer
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.figures import RunFigures
     from perdure.processes.connection import Connection
@@ -56,7 +56,8 @@ class Connected(Asking):
 
     def _pending_and_answer(self) -> tuple[PendingRequests, Answer]:
         check_may_wait()
-        return self._connection.pending, Answer()
+        connection = self._connection
+        return connection.pending, connection.answer()
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
         """See `Asking.ask`."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import perdure
-from perdure.processes import connection
+from perdure.processes import exchange
 from tests.host.processes.shop import Order, Quote
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def test_one_id_counts_once(client: perdure.Client, owner: perdure.System) -> No
 
 
 def test_what_is_larger_than_a_commit_is_refused_before_it_is_sent(client: perdure.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "BODY_BYTES_MAX", 1000)
+    monkeypatch.setattr(exchange, "BODY_BYTES_MAX", 1000)
     with pytest.raises(perdure.PayloadTooLarge, match="several"):
         client.publish(Order(1), headers={"h": "x" * 2000})
     assert client.publish(Order(1))

@@ -1,0 +1,86 @@
+"""One connection to the owner of a folder: its socket, and the frames that are half read or half written.
+
+When it is read and written, and by which thread, is up to `connection`; what the frames say, to `exchange`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.sessions.wire import Assembler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perdure.actors.sessions.wire import Kind
+
+__all__ = ["Link"]
+
+READ_BYTES = 256 << 10
+
+
+class Link:
+    """A socket that does not block. One thread at a time reads, one writes, and the connection's own thread closes.
+
+    A thread may be interrupted anywhere (`KeyboardInterrupt`). So the marks below are set before bytes are taken from the socket or
+    given to it, and removed once all is done with them: whichever thread finds one set ends the connection. What has no answer is
+    then asked anew.
+    """
+
+    def __init__(self, sock: socket.socket, first: bytes) -> None:
+        self.sock = sock
+        self.out: deque[memoryview] = deque([memoryview(first)])
+        self.is_reading = False
+        self.is_writing = False
+        self.broken = ""
+        """Why it is to be closed."""
+        self._assembler = Assembler()
+        self._readable = select.poll()
+        self._readable.register(sock, select.POLLIN)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until there is something to read; return whether there is."""
+        return bool(self._readable.poll(seconds * 1000))
+
+    def read(self) -> Iterator[tuple[Kind, list[Any]]]:
+        """Yield the frames that have come.
+
+        Raises:
+            OSError: the connection has ended.
+            BadFrame: what came is no frame.
+        """
+        try:
+            data = self.sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            msg = "the owner closed the connection"
+            raise ConnectionResetError(msg)
+        yield from self._assembler.feed(data)
+
+    def write(self) -> None:
+        """Write as much of `out` as the socket takes.
+
+        Raises:
+            OSError: the connection has ended.
+        """
+        out = self.out
+        while out:
+            try:
+                sent = self.sock.send(out[0])
+            except BlockingIOError:
+                return
+            if sent < len(out[0]):
+                out[0] = out[0][sent:]
+            else:
+                out.popleft()
+
+    def end(self, why: str) -> None:
+        """Mark it as broken, and wake the thread that waits to read. In any thread; it is closed by the connection's own."""
+        self.broken = self.broken or why
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
