@@ -235,6 +235,8 @@ class Subscription:
     """How many deliveries a limited rate allows at once after a quiet time."""
     elastic: bool = False
     """The handler could have more workers."""
+    limit: int = 0
+    """How many deliveries of the type may be out in all processes together; 0: no limit."""
 
 
 @attrs.define

@@ -10,9 +10,11 @@ from itertools import groupby, repeat
 from typing import TYPE_CHECKING
 
 from perdure.actors.core.messages import BacklogGrew, Tell
+from perdure.actors.queue.shared_pools import SharedPools
 from perdure.actors.workers.pool import WorkerDelivery
 from perdure.actors.workers.worker_messages import Deliver, Subscribe
-from perdure.events.commands import ReassertLease, Subscription
+from perdure.events.commands import ReassertLease
+from perdure.events.handlers.sharing import capped
 from perdure.events.queue import leasing
 from perdure.events.queue.outcomes import current
 from perdure.events.queue.state import FOREVER
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from perdure.actors.queue.decision_pass import DecisionPass
     from perdure.actors.workers.pool import Pool
     from perdure.events import vocabulary as ev
+    from perdure.events.commands import Subscription
 
 __all__ = ["Deliveries"]
 
@@ -34,7 +37,12 @@ class Deliveries:
 
     def __init__(self, queue: DecisionPass) -> None:
         self._queue = queue
-        self._subscriptions: dict[str, tuple[Subscription, Pool]] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        """By type, that of all its pools together."""
+        self._pools: dict[str, Pool | SharedPools] = {}
+        self._by_pool: dict[str, dict[Pool, Subscription]] = {}
+        self._shared: dict[str, SharedPools] = {}
+        """The types that have several pools."""
         self._backlog_grew: dict[str, Subscription] = {}
         self.has_more = False
         """More can be delivered than one look delivers."""
@@ -46,7 +54,9 @@ class Deliveries:
     def deliver(self, now_us: int) -> int:
         """Deliver what is ready; return the time at which a limited rate allows more."""
         queue = self._queue
-        subscriptions = [s for s, _ in self._subscriptions.values()]
+        for type_name, shared in self._shared.items():
+            self._subscriptions[type_name] = shared.subscription()
+        subscriptions = [*self._subscriptions.values()]
         leases = leasing.deliver(queue.state, subscriptions, now_us)
         # No run is longer than a message block.
         self.has_more = len(leases) * BLOCK_MESSAGES >= leasing.LEASES_MAX and count(leases) >= leasing.LEASES_MAX
@@ -78,15 +88,32 @@ class Deliveries:
                 elif held.lease is not None:
                     handed.setdefault(held.published.type, []).append(WorkerDelivery.of(held, held.lease))
         for type_name, deliveries in handed.items():
-            subscription, pool = self._subscriptions[type_name]
-            queue.written.append(Deliver(pool, deliveries))
+            subscription, pool = self._subscriptions[type_name], self._pools[type_name]
+            if type(pool) is SharedPools:
+                queue.written += [Deliver(part_of, part) for part_of, part in pool.divided(deliveries)]
+            else:
+                queue.written.append(Deliver(pool, deliveries))  # type: ignore[arg-type]  # a Pool, then
             if subscription.interval_us:
                 queue.apply([leasing.pace(queue.state, subscription, len(deliveries), now_us)])
 
     def subscribe(self, message: Subscribe) -> None:
         """Open, change or close a subscription. A new dispatcher does not know what its predecessor was to stop: revoke that."""
-        self._subscriptions[message.subscription.type] = (message.subscription, message.pool)
-        self._revoke(message.pool)
+        type_name, pool = message.subscription.type, message.pool
+        pools = self._by_pool.setdefault(type_name, {})
+        before, alone = self._shared.pop(type_name, None), next(iter(pools), pool)
+        pools.pop(pool, None)  # the one that subscribed last counts where options differ
+        if not message.leaves:
+            pools[pool] = message.subscription
+        if len(pools) > 1:
+            held = None if before is None else before.held
+            shared = self._shared[type_name] = SharedPools(self._queue.state, pools, held, alone)
+            self._pools[type_name], self._subscriptions[type_name] = shared, shared.subscription()
+        elif pools:
+            self._pools[type_name], self._subscriptions[type_name] = next((p, capped(s)) for p, s in pools.items())
+        else:
+            self._pools.pop(type_name, None)
+            self._subscriptions.pop(type_name, None)
+        self._revoke(pool)
 
     def reconcile(self, pools: Iterable[Pool], now_us: int) -> None:
         """At the start of a term, bring together what the workers have and what the log says is out.
@@ -95,17 +122,18 @@ class Deliveries:
         that knows nothing of it.
         """
         queue = self._queue
-        by_type = {pool.type: pool for pool in pools}
-        for pool in by_type.values():
+        by_type: dict[str, list[Pool]] = {}
+        for pool in pools:
+            by_type.setdefault(pool.type, []).append(pool)
             for delivery in list(pool.open.values()):
                 queue.take(ReassertLease(delivery.number, delivery.id, delivery.leased()), now_us)
             self._revoke(pool)
         missing: dict[str, list[WorkerDelivery]] = {}
         for delivery in map(self._delivery_of, queue.state.leased):
-            pool_of_it = by_type.get(delivery.type)
-            if pool_of_it is not None and not delivery.lease.holder and not pool_of_it.has(delivery):
+            pools_of_it = by_type.get(delivery.type)
+            if pools_of_it and not delivery.lease.holder and not any(pool.has(delivery) for pool in pools_of_it):
                 missing.setdefault(delivery.type, []).append(delivery)
-        queue.written += [Deliver(by_type[name], deliveries) for name, deliveries in missing.items()]
+        queue.written += [Deliver(by_type[name][0], deliveries) for name, deliveries in missing.items()]
 
     def _revoke(self, pool: Pool) -> None:
         """Revoke deliveries whose lease is over: they do not begin, or their handlers see `ctx.cancelled`."""

@@ -119,7 +119,7 @@ class Queue(DecisionPass):
             self.cut(now_us)
         if self.pools.by_type or self.extensions.schedules:  # an operator's tool may not know the host's bounds
             self._enforce_bounds(now_us)
-        self.deliveries.reconcile(self.pools.by_type.values(), now_us)
+        self.deliveries.reconcile(self.pools.all(), now_us)
         self.directory.tell("dispatcher", Restarted("queue"))
 
     def _enforce_bounds(self, now_us: int) -> None:

@@ -157,7 +157,15 @@ class Dispatcher(Decider):
         may_be_out, slots = self.staff.room(pool)
         elastic = not pool.closed and handler.parallelism_max > pool.target
         subscription = Subscription(
-            pool.type, may_be_out, slots, handler.retries, handler.limit_us, handler.interval_us, handler.burst, elastic
+            pool.type,
+            may_be_out,
+            slots,
+            handler.retries,
+            handler.limit_us,
+            handler.interval_us,
+            handler.burst,
+            elastic,
+            handler.limit or 0,
         )
         self.directory.tell("queue", Subscribe(subscription, pool))
 

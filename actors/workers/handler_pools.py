@@ -1,4 +1,4 @@
-"""The pools of all handlers of one run, by message type: `HandlerPools`.
+"""The pools of all handlers of one run, by message type, and of those in other processes: `HandlerPools`.
 
 It outlives every actor. One pool is described in `pool`; how many workers it has is decided in `dispatcher`.
 """
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from perdure.actors.workers.result_waits import Waits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from perdure.actors.workers.pool import Pool
 
 __all__ = ["HandlerPools"]
@@ -22,6 +24,8 @@ class HandlerPools:
     def __init__(self) -> None:
         self.by_type: dict[str, Pool] = {}
         """Never changed in place: a change makes another dict, so a thread that iterates is not disturbed."""
+        self.elsewhere: tuple[Pool, ...] = ()
+        """What stands here for the pools of other processes, for as long as they are connected; never changed in place either."""
         self.waits = Waits()
         """Which handlers wait for results."""
         self.is_open = True
@@ -35,3 +39,18 @@ class HandlerPools:
             if known is None:
                 self.by_type = {**self.by_type, pool.type: pool}
             return known or pool
+
+    def all(self) -> Iterator[Pool]:
+        """Return the pools of this process and of others."""
+        yield from self.by_type.values()
+        yield from self.elsewhere
+
+    def join(self, pool: Pool) -> None:
+        """Add a pool of another process."""
+        with self._lock:
+            self.elsewhere = (*self.elsewhere, pool)
+
+    def leave(self, pool: Pool) -> None:
+        """Remove a pool of another process."""
+        with self._lock:
+            self.elsewhere = tuple(other for other in self.elsewhere if other is not pool)

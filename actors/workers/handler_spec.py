@@ -66,6 +66,8 @@ class HandlerSpec:
     """Exceptions that are final."""
     dedup: str
     dedup_window_s: float | None = None
+    limit: int | None = None
+    """How many messages may be out at once in all processes that have the handler."""
     key_parallelism: int | None = None
     """As `dedup`, only for the record here: each message with a key brings them to the queue."""
     rate_per_s: float = 0.0
@@ -119,6 +121,7 @@ class HandlerSpec:
             "retry_on": [kind.__qualname__ for kind in self.retry_on],
             "dead_letter_on": [kind.__qualname__ for kind in self.dead_letter_on],
             "dedup_window_s": self.dedup_window_s,
+            "limit": self.limit,
             "key_parallelism": self.key_parallelism,
             "rate_per_s": self.rate_per_s,
             "batch_size": self.batch_size,

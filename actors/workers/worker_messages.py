@@ -30,10 +30,12 @@ class Deliver:
 
 @attrs.define(eq=False)
 class Subscribe:
-    """From the dispatcher to the queue: how many deliveries of one type may be out with its workers (`window` 0: none)."""
+    """From the dispatcher to the queue: how many deliveries of one type may be out with a pool of workers (`window` 0: none)."""
 
     subscription: Subscription
     pool: Pool
+    leaves: bool = False
+    """The pool is no more."""
 
 
 @attrs.define(eq=False)

@@ -62,7 +62,9 @@ class Handling(Running):
 
         Args:
             type: the message class.
-            parallelism: how many run at once; a pair is a minimum and a maximum between which it follows the backlog.
+            parallelism: how many run at once in each process; a pair is a minimum and a maximum between which it follows the
+                backlog.
+            limit: how many run at once in all processes of the folder together; None: as many as they have workers.
             timeout: seconds after which an attempt fails, and the handler sees `ctx.cancelled`. A thread is interrupted as soon as
                 the interpreter can, a coroutine is cancelled, a process is killed. None: no limit.
             lease: seconds without a heartbeat after which another worker gets the message. None: as long as the handler runs.

@@ -133,6 +133,7 @@ class BatchHandlerKeywords(ChangeableKeywords, total=False):
     """Options of every handler."""
 
     parallelism: Annotated[int | tuple[int, int], Option(1, check_parallelism, setting="parallelism", read=_workers)]
+    limit: Annotated[int | None, Option(None, _at_least(1), setting="limit")]
     backoff: Annotated[
         Backoff | Callable[[int, BaseException], float] | float | dt.timedelta,
         Option(Exponential(1.0, maximum=300.0, jitter=0.1), check_backoff, setting="backoff_s"),

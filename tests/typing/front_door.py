@@ -116,7 +116,7 @@ def takes_the_message(order: Order) -> int:
     return len(order.order_id)
 
 
-@system.handler(Order, parallelism=(1, 8), timeout=30.0, lease=5.0, renew=True, retries=5, rate="100/s", replace=True)
+@system.handler(Order, parallelism=(1, 8), timeout=30.0, lease=5.0, renew=True, retries=5, rate="100/s", limit=4, replace=True)
 def takes_the_context(order: Order, ctx: perdure.Context) -> None:
     assert_type(ctx.publish(Receipt(order.order_id), key=order.order_id), str)
     ctx.publish(Receipt(order.order_id), kee="k")  # wrong: mypy call-arg; pyright reportCallIssue

@@ -105,3 +105,27 @@ def test_rate_of_a_batch_handler_counts_messages(
 def test_wrong_rate_is_refused(folder: Path, rate: Any) -> None:
     with pytest.raises(perdure.InvalidMessage, match="rate"):
         perdure.System(folder).handler(Job, rate=rate)
+
+
+def test_no_more_than_the_limit_run_at_once(folder: Path, collected: Collected) -> None:
+    """A `limit` below the workers holds for every one of them, and nothing waits in their mailbox behind what runs."""
+    system = perdure.System(folder)
+    release = threading.Event()
+
+    @system.handler(Job, parallelism=4, limit=2)
+    def work(job: Job) -> None:
+        collected.add(job.number)
+        assert release.wait(10.0)
+
+    with system:
+        system.publish_many([Job(n) for n in range(6)])
+        assert sorted(collected.wait_for(2)) == [0, 1]
+        metrics = system.admin.metrics()
+        assert (metrics.in_flight, metrics.ready) == (2, 4)
+        release.set()
+        system.drain(timeout=10.0)
+
+
+def test_a_limit_is_a_number_above_zero(folder: Path) -> None:
+    with pytest.raises(perdure.InvalidMessage, match="limit: "):
+        perdure.System(folder).handler(Job, limit=0)

@@ -1,0 +1,76 @@
+"""The pools of one type where several processes handle it: what each has in hand, and the division of what goes out.
+
+The rule is in `events/handlers/sharing`. Part of the queue actor, for one term.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.events.handlers.sharing import Share, divide, summed
+from perdure.events.structures.message_block import LeaseBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from perdure.actors.workers.pool import Pool, WorkerDelivery
+    from perdure.events.commands import Subscription
+    from perdure.events.queue.state import QueueState
+
+__all__ = ["SharedPools"]
+
+
+class SharedPools:
+    """Several pools of one type. Made anew, with what is known by then, whenever one comes, changes or goes."""
+
+    def __init__(
+        self, state: QueueState, subscriptions: Mapping[Pool, Subscription], before: Mapping[Pool, set[int]] | None, first: Pool
+    ) -> None:
+        self._state = state
+        self._pools = [*subscriptions]
+        self._subscriptions = [*subscriptions.values()]
+        self._type = self._subscriptions[0].type
+        self.held: dict[Pool, set[int]] = {}
+        """The numbers of what was handed to each, some of which may have ended."""
+        for pool in self._pools:
+            known = before.get(pool) if before is not None else None
+            self.held[pool] = set(pool.open) if known is None else known
+        if before is None:  # what no other has was handed to the pool that was alone, and may be on its way there
+            self.held[first] |= self._out() - set().union(*(held for pool, held in self.held.items() if pool is not first))
+
+    def _out(self) -> set[int]:
+        found = set()
+        for number, held in self._state.leased.items():
+            if isinstance(held, LeaseBatch):
+                if held.block.type == self._type:
+                    found.add(number)
+            elif held.published.type == self._type and held.lease is not None and not held.lease.holder:
+                found.add(number)
+        return found
+
+    def subscription(self) -> Subscription:
+        """Return the subscription of the type as a whole, as things are now."""
+        counts = self._state.by_type.get(self._type)
+        return summed(self._subscriptions, self._shares(), counts.out if counts is not None else 0)
+
+    def _shares(self) -> list[Share]:
+        leased, shares = self._state.leased, []
+        for pool, subscription in zip(self._pools, self._subscriptions, strict=True):
+            held = self.held[pool] = {number for number in self.held[pool] if number in leased}
+            free = min(subscription.parallelism, subscription.window) - len(held)
+            shares.append(Share(max(0, free), max(0, subscription.window - len(held))))
+        return shares
+
+    def divided(self, deliveries: list[WorkerDelivery]) -> Iterable[tuple[Pool, list[WorkerDelivery]]]:
+        """Return what each pool takes of these deliveries, which are leased since `subscription`."""
+        numbers = {delivery.number for delivery in deliveries}
+        for pool in self._pools:
+            self.held[pool] -= numbers  # it may have had one of them before
+        parts: dict[Pool, list[WorkerDelivery]] = {}
+        at = 0
+        for i, n in divide(len(deliveries), self._shares(), deliveries[0].number):
+            parts.setdefault(self._pools[i], []).extend(deliveries[at : at + n])
+            at += n
+        for pool, part in parts.items():
+            self.held[pool].update([delivery.number for delivery in part])
+        return parts.items()
