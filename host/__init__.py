@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from perdure.publishing.message_state import MessageState
     from perdure.runtime.recovery_report import Recovery
     from perdure.store import MemoryStore
+    from perdure.store.postgres.postgres_store import PostgresStore
     from perdure.system import System
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "OwnershipLost",
     "PayloadTooLarge",
     "PerdureError",
+    "PostgresStore",
     "ProcessDied",
     "PublishTimeout",
     "QueueFull",
@@ -154,6 +156,7 @@ _MODULES = {
     "handling.schedules": ("Tick",),
     "publishing.message_state": ("MessageState",),
     "store": ("MemoryStore",),
+    "store.postgres.postgres_store": ("PostgresStore",),
     "system": ("System",),
 }
 _MODULE_OF = {name: f"perdure.{module}" for module, names in _MODULES.items() for name in names}
@@ -168,8 +171,23 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         msg = f"module 'perdure' has no attribute {name!r}"
         raise AttributeError(msg)
-    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
+    try:
+        value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        return _refusal(name, error)
     return value
+
+
+def _refusal(name: str, missing: ModuleNotFoundError) -> Any:
+    """Return what stands for a name whose driver is not installed, so that `from perdure import *` works without it."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        msg = f"perdure.{name} needs {missing.name}: pip install 'perdure[postgres]'"
+        raise ImportError(msg) from missing
+
+    return refuse
 
 
 def __dir__() -> list[str]:

@@ -1,32 +1,55 @@
 """The one place that turns an address, as a caller names a log, into a reader or an empty target.
 
-An address is the path of a data folder. Opening one as its owner is `SegmentStore`'s.
+An address is the path of a data folder, or `postgresql://…#QUEUE/PARTITION`. Opening one as its owner is a store's.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
+from perdure.events.errors import StoreUnavailable
 from perdure.store.files.folder_copy import FolderCopy
 from perdure.store.files.folder_reader import FolderReader
 
 if TYPE_CHECKING:
+    from perdure.store.postgres.postgres_address import PostgresAddress
     from perdure.store.protocol import LogReader, LogTarget
 
-__all__ = ["canonical_address", "open_reader", "open_target"]
+__all__ = ["canonical_address", "is_postgres", "open_reader", "open_target"]
 
 
 def open_reader(address: str | os.PathLike[str]) -> LogReader:
     """Return a reader of the log at an address. Nothing is read yet: `check_readable` tells whether there is a log."""
+    if is_postgres(address):
+        from perdure.store.postgres.postgres_reader import PostgresReader  # noqa: PLC0415 - needs psycopg, which few have
+
+        return PostgresReader(_parsed(address))
     return FolderReader(address)
 
 
 def open_target(address: str | os.PathLike[str]) -> LogTarget:
     """Return an empty place for a copy of a log. Nothing is written yet: `check_empty` tells whether it is free."""
+    if is_postgres(address):
+        from perdure.store.postgres.postgres_copy import PostgresCopy  # noqa: PLC0415 - as above
+
+        return PostgresCopy(_parsed(address))
     return FolderCopy(address)
 
 
 def canonical_address(address: str | os.PathLike[str]) -> str:
-    """Return one text for all addresses of the same log: the folder's path with links resolved."""
-    return os.path.realpath(address)
+    """Return one text for all addresses of the same log: a folder's path with links resolved, a database without a password."""
+    return _parsed(address).text if is_postgres(address) else os.path.realpath(address)
+
+
+def is_postgres(address: str | os.PathLike[str]) -> TypeGuard[str]:
+    """Return whether an address names a log in PostgreSQL."""
+    return isinstance(address, str) and address.startswith(("postgresql://", "postgres://"))
+
+
+def _parsed(address: str) -> PostgresAddress:
+    try:
+        from perdure.store.postgres.postgres_address import PostgresAddress  # noqa: PLC0415 - needs psycopg, which few have
+    except ImportError as error:
+        raise StoreUnavailable("a log in PostgreSQL needs psycopg: pip install 'perdure[postgres]'") from error
+    return PostgresAddress.parse(address)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import perdure
 from perdure.events.errors import HistoryDropped, StoreLocked, StoreUnavailable
 from perdure.store import (
     EventStore,
@@ -23,13 +24,17 @@ from perdure.store import (
     verify,
 )
 from perdure.store.survey import Stretch, WholeFrame
+from tests.postgres_server import new_queue, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
-@pytest.fixture(params=["files", "small files", "memory"])
+POSTGRES = pytest.param("postgres", marks=pytest.mark.xdist_group("postgres"))
+
+
+@pytest.fixture(params=["files", "small files", "memory", POSTGRES])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStore]:
     made: EventStore
     match request.param:
@@ -37,6 +42,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStore
             made = SegmentStore(tmp_path / "log")
         case "small files":
             made = SegmentStore(tmp_path / "log", segment_bytes=150)  # rolls after nearly every frame
+        case "postgres":
+            made = perdure.PostgresStore(shared_server().dsn, name=new_queue())
         case _:
             made = MemoryStore()
     yield made
@@ -52,12 +59,14 @@ def fill(store: EventStore, bodies: list[tuple[bytes, int]]) -> list[Frame]:
     return frames
 
 
-@pytest.fixture(params=["files", "memory"])
+@pytest.fixture(params=["files", "memory", POSTGRES])
 def forgetful(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStore]:
     """An open store that drops the history that no snapshot needs."""
     made: EventStore = MemoryStore(drop_history=True)
     if request.param == "files":
         made = SegmentStore(tmp_path / "log", segment_bytes=100, history=History("drop"))
+    elif request.param == "postgres":
+        made = perdure.PostgresStore(shared_server().dsn, name=new_queue(), drop_history=True)
     made.open()
     yield made
     made.abandon()

@@ -1,0 +1,137 @@
+"""Connections to one database, and its errors as this library's. No table is known here."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import errors as pg
+
+from perdure.events.errors import OwnershipLost, StoreCorrupt, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perdure.store.postgres.postgres_address import PostgresAddress
+
+__all__ = ["LOST", "OUT_OF_STEP", "OWNED", "Database", "as_ours", "lost"]
+
+LOST = "PD001"
+"""SQLSTATE: another owner has taken over."""
+OUT_OF_STEP = "PD002"
+"""SQLSTATE: the frame is not what comes next."""
+OWNED = "PD003"
+"""SQLSTATE: another owner's lease has not passed."""
+CONNECT_TIMEOUT_S = 10
+IDLE_MAX = 2
+"""Connections that are kept for the next reader."""
+_DEFAULTS = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "fallback_application_name": "perdure",
+    # A peer that vanished without a word is noticed within about ten seconds, not within the kernel's two hours.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+class Database:
+    """How to reach one database. Safe in any thread; a forked child makes connections of its own."""
+
+    def __init__(self, address: PostgresAddress) -> None:
+        self.address = address
+        self._idle: list[psycopg.Connection[Any]] = []
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """Return a new connection, which commits each statement by itself.
+
+        Raises:
+            StoreUnavailable: the server cannot be reached, or refuses.
+        """
+        try:
+            return psycopg.connect(**{**_DEFAULTS, **self.address.parameters}, autocommit=True, prepare_threshold=None)
+        except psycopg.Error as error:
+            raise as_ours(error, "reached") from error
+
+    @contextmanager
+    def session(self) -> Iterator[psycopg.Connection[Any]]:
+        """Enter a connection that no other thread uses meanwhile.
+
+        Raises:
+            StoreUnavailable: as `connect`, and whatever the database refuses.
+        """
+        connection = self._take() or self.connect()
+        is_whole = False
+        try:
+            yield connection
+            is_whole = True
+        except psycopg.Error as error:
+            raise as_ours(error, "read") from error
+        finally:
+            if not is_whole or not self._give_back(connection):
+                connection.close()
+
+    def _take(self) -> psycopg.Connection[Any] | None:
+        with self._lock:
+            if self._pid != os.getpid():
+                self._idle, self._pid = [], os.getpid()  # the parent's: not even to be closed here
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.closed and not _has_ended(connection):
+                    return connection
+                connection.close()
+        return None
+
+    def _give_back(self, connection: psycopg.Connection[Any]) -> bool:
+        with self._lock:
+            if connection.closed or len(self._idle) >= IDLE_MAX or self._pid != os.getpid():
+                return False
+            self._idle.append(connection)
+            return True
+
+    def close(self) -> None:
+        """Close the connections that are kept. More can be made."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+
+def _has_ended(connection: psycopg.Connection[Any]) -> bool:
+    """Return whether the server has ended an idle connection: then there is something to read."""
+    import select  # noqa: PLC0415 - only here
+
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def as_ours(error: psycopg.Error, done: str) -> StoreUnavailable | StoreCorrupt:
+    """Return the error of this library for one of the driver's. libpq never names a password."""
+    state, why = error.sqlstate, " ".join(str(error).split())
+    if state == LOST:
+        return lost()
+    if isinstance(error, (pg.UndefinedTable, pg.InvalidSchemaName, pg.UndefinedFunction)):
+        return StoreUnavailable(
+            f"the database holds no tables of perdure that this version knows ({why}). Create them with a role that may: "
+            "perdure migrate --schema postgresql://…"
+        )
+    if isinstance(error, pg.InsufficientPrivilege):
+        return StoreUnavailable(f"the role of this connection may not: {why}. docs/POSTGRES.md lists what to grant.")
+    if isinstance(error, (pg.DataCorrupted, pg.IndexCorrupted)):
+        return StoreCorrupt(f"the database reports damage: {why}. Restore it from a backup, and run `perdure verify`.")
+    return StoreUnavailable(f"the database could not be {done}: {why}. Nothing was published. The system tries again by itself.")
+
+
+def lost() -> OwnershipLost:
+    """Return the error for a partition that another owner has taken over."""
+    return OwnershipLost(
+        "another process has taken over this partition: this one was suspended or cut off from the database for longer than its "
+        "lease. It writes nothing any more; start it again once the other has stopped."
+    )

@@ -1,0 +1,184 @@
+-- All that writes. A caller that does not own the partition any more gets SQLSTATE PD001, and nothing was changed.
+
+-- Sets how the transaction that calls it commits. A setting round a statement of one pipeline would end before the commit.
+CREATE FUNCTION perdure.commit_durably(durable boolean) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT durable THEN
+        PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+    ELSIF pg_catalog.current_setting('synchronous_commit') = 'off' THEN
+        PERFORM pg_catalog.set_config('synchronous_commit', 'on', true);
+    END IF;
+END $$;
+
+CREATE FUNCTION perdure.append(p integer, e bigint, s bigint, n integer, b bytea, durable boolean) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    last bigint;
+BEGIN
+    -- The lock waits for a claim that is under way, and lets the next claim wait for this append.
+    PERFORM 1 FROM perdure.partition WHERE id = p AND epoch = e FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % is not owned at epoch %', p, e USING ERRCODE = 'PD001';
+    END IF;
+    SELECT f.first_seq + f.count - 1 INTO last FROM perdure.frame f WHERE f.partition_id = p
+    ORDER BY f.first_seq DESC, f.count DESC LIMIT 1;
+    IF NOT FOUND THEN
+        SELECT first_seq - 1 INTO last FROM perdure.partition WHERE id = p;
+    END IF;
+    IF last <> s - 1 THEN
+        RAISE EXCEPTION 'a frame for sequence % where % is next', s, last + 1 USING ERRCODE = 'PD002';
+    END IF;
+    INSERT INTO perdure.frame (partition_id, first_seq, count, body) VALUES (p, s, n, b);
+    PERFORM perdure.commit_durably(durable);
+END $$;
+
+-- Take over a partition. `instead_of` is an owner whose session is known to have ended; `again`: only if it is still the caller's.
+-- The new epoch is set behind the row's lock, so no append of an older one can follow it.
+CREATE FUNCTION perdure.claim(q text, k integer, who text, seconds double precision, instead_of text, again boolean,
+                              new_id bytea, new_chain bytea)
+RETURNS TABLE (id integer, epoch bigint, store_id bytea, first_seq bigint, begins_after bytea, closed boolean, created boolean)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    held perdure.lease;
+    p integer;
+    is_new boolean := false;
+BEGIN
+    PERFORM perdure.commit_durably(true);
+    SELECT t.id INTO p FROM perdure.partition t WHERE t.queue = q AND t.number = k;
+    IF p IS NULL AND NOT again THEN
+        INSERT INTO perdure.partition (queue, number, store_id, begins_after) VALUES (q, k, new_id, new_chain)
+        ON CONFLICT DO NOTHING;
+        is_new := FOUND;
+        SELECT t.id INTO p FROM perdure.partition t WHERE t.queue = q AND t.number = k;
+        INSERT INTO perdure.lease (partition_id) VALUES (p) ON CONFLICT DO NOTHING;
+    END IF;
+    SELECT * INTO held FROM perdure.lease l WHERE l.partition_id = p FOR UPDATE;
+    IF again AND held.owner IS DISTINCT FROM who THEN
+        RAISE EXCEPTION 'another owner has taken over' USING ERRCODE = 'PD001';
+    END IF;
+    IF held.owner NOT IN ('', who, instead_of) AND held.until > clock_timestamp() THEN
+        RAISE EXCEPTION 'the partition is owned' USING ERRCODE = 'PD003', DETAIL = held.owner,
+            HINT = ceil(extract(epoch FROM held.until - clock_timestamp()))::text;
+    END IF;
+    UPDATE perdure.lease l SET owner = who, until = clock_timestamp() + make_interval(secs => seconds), closed = false
+    WHERE l.partition_id = p;
+    UPDATE perdure.partition t SET epoch = t.epoch + 1 WHERE t.id = p;
+    RETURN QUERY SELECT t.id, t.epoch, t.store_id, t.first_seq, t.begins_after, held.closed, is_new
+    FROM perdure.partition t WHERE t.id = p;
+END $$;
+
+-- Keep a partition; false if it is another's. `durable` makes all that was appended before outlast a crash of the server.
+CREATE FUNCTION perdure.renew(p integer, who text, seconds double precision, durable boolean) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM perdure.commit_durably(durable);
+    UPDATE perdure.lease l SET until = clock_timestamp() + make_interval(secs => seconds)
+    WHERE l.partition_id = p AND l.owner = who;
+    RETURN FOUND;
+END $$;
+
+-- Give a partition up.
+CREATE FUNCTION perdure.release(p integer, who text, in_order boolean) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM perdure.commit_durably(true);
+    UPDATE perdure.lease l SET owner = '', until = '-infinity', closed = in_order WHERE l.partition_id = p AND l.owner = who;
+END $$;
+
+-- Remove what came after a sequence number, and snapshots of it; return how many frames and bytes went.
+CREATE FUNCTION perdure.void(p integer, e bigint, after bigint, OUT frames bigint, OUT bytes bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM 1 FROM perdure.partition t WHERE t.id = p AND t.epoch = e FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % is not owned at epoch %', p, e USING ERRCODE = 'PD001';
+    END IF;
+    PERFORM perdure.commit_durably(true);
+    WITH gone AS (DELETE FROM perdure.frame f WHERE f.partition_id = p AND f.first_seq > after AND f.first_seq + f.count - 1 > after
+                  RETURNING octet_length(f.body) AS size)
+    SELECT count(*), coalesce(sum(size), 0) INTO frames, bytes FROM gone;
+    DELETE FROM perdure.snapshot s WHERE s.partition_id = p AND s.seq > after;
+END $$;
+
+CREATE FUNCTION perdure.add_snapshot_part(p integer, who text, snapshot bigint, n integer, b bytea) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = who FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % is not owned', p USING ERRCODE = 'PD001';
+    END IF;
+    PERFORM perdure.commit_durably(false);
+    INSERT INTO perdure.snapshot_part VALUES (p, snapshot, n, b);
+END $$;
+
+-- A snapshot is there once its row is. `oldest` is the oldest that is still needed.
+CREATE FUNCTION perdure.finish_snapshot(p integer, who text, at bigint, snapshot bigint, n integer, bytes bigint, oldest bigint)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = who FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % is not owned', p USING ERRCODE = 'PD001';
+    END IF;
+    PERFORM perdure.commit_durably(true);
+    IF n <> (SELECT count(*) FROM perdure.snapshot_part c WHERE c.partition_id = p AND c.snapshot_id = snapshot) THEN
+        RAISE EXCEPTION 'parts of snapshot % are missing', snapshot USING ERRCODE = 'PD002';
+    END IF;
+    INSERT INTO perdure.snapshot VALUES (p, at, snapshot, n, bytes)
+    ON CONFLICT (partition_id, seq) DO UPDATE SET id = excluded.id, parts = excluded.parts, size = excluded.size;
+    DELETE FROM perdure.snapshot s WHERE s.partition_id = p AND s.seq < oldest;
+    DELETE FROM perdure.snapshot_part c WHERE c.partition_id = p
+    AND c.snapshot_id NOT IN (SELECT s.id FROM perdure.snapshot s WHERE s.partition_id = p);
+END $$;
+
+-- Let history begin with a later frame; `chain` is the chain hash that it continues. `sweep` removes what lies before it.
+CREATE FUNCTION perdure.drop_history(p integer, e bigint, before bigint, chain bytea) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM perdure.commit_durably(true);
+    UPDATE perdure.partition t SET first_seq = before, begins_after = chain WHERE t.id = p AND t.epoch = e;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % is not owned at epoch %', p, e USING ERRCODE = 'PD001';
+    END IF;
+END $$;
+
+-- Remove up to `most` frames before the beginning of history; return how many went. It holds up no append.
+CREATE FUNCTION perdure.sweep(p integer, most integer) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    gone bigint;
+BEGIN
+    PERFORM perdure.commit_durably(false);
+    DELETE FROM perdure.frame f WHERE f.partition_id = p AND f.first_seq IN (
+        SELECT g.first_seq FROM perdure.frame g WHERE g.partition_id = p
+        AND g.first_seq < (SELECT t.first_seq FROM perdure.partition t WHERE t.id = p) ORDER BY g.first_seq LIMIT most);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END $$;
+
+-- Begin a copy of a log in a partition of its own.
+CREATE FUNCTION perdure.create_copy(q text, k integer, who text, id_of_log bytea, begins_with bigint, e bigint, chain bytea)
+RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    p integer;
+BEGIN
+    INSERT INTO perdure.partition (queue, number, store_id, begins_after, first_seq, epoch)
+    VALUES (q, k, id_of_log, chain, begins_with, e) RETURNING id INTO p;
+    INSERT INTO perdure.lease (partition_id, owner, until, closed) VALUES (p, who, clock_timestamp() + interval '1 hour', false);
+    RETURN p;
+END $$;
+
+-- Add frames to a copy, as they are.
+CREATE FUNCTION perdure.add_frames(p integer, who text, seqs bigint[], counts integer[], bodies bytea[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE perdure.lease l SET until = clock_timestamp() + interval '1 hour' WHERE l.partition_id = p AND l.owner = who;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % is not owned', p USING ERRCODE = 'PD001';
+    END IF;
+    PERFORM perdure.commit_durably(false);
+    INSERT INTO perdure.frame (partition_id, first_seq, count, body)
+    SELECT p, r.s, r.n, r.b FROM unnest(seqs, counts, bodies) AS r (s, n, b);
+END $$;
+
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA perdure FROM PUBLIC;

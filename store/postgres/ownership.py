@@ -1,0 +1,207 @@
+"""The ownership of one partition: how it is claimed, kept by a lease, given up, and noticed to be lost.
+
+The database's clock decides when a lease has passed. The owner's own monotonic clock, from before each renewal was sent, tells it
+earlier. The advisory lock of the keeper's session is a hint only: without it, the owner has probably died.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import socket
+import struct
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import psycopg
+
+from perdure.events.errors import PerdureError, StoreLocked
+from perdure.store.format.frame import chain_after
+from perdure.store.postgres.database import OWNED, lost
+from perdure.store.postgres.session import Refused, Session
+
+if TYPE_CHECKING:
+    from perdure.store.postgres.database import Database
+
+__all__ = ["Claim", "Lease", "claim"]
+
+logger = logging.getLogger("perdure.store")
+
+SILENCE_S = 1.0
+"""How long the session of an owner must have been gone before its lease is taken to be over."""
+LOOK_S = 0.1
+_CLASS = 0x70647265
+"""The class of the advisory locks of owners; the object is the partition's id."""
+_INT, _FLOAT = struct.Struct(">i"), struct.Struct(">d")
+_TRUE, _FALSE = b"\x01", b"\x00"
+
+_HAS_SESSION = (
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND database = "
+    "(SELECT oid FROM pg_database WHERE datname = current_database()))"
+)
+_CLAIM = "SELECT * FROM perdure.claim(%s, %s, %s, %s, %s, %s, %s, %s)"
+RENEW = b"SELECT perdure.renew($1, $2, $3, $4)"
+_HINT = b"SELECT pg_try_advisory_lock($1, $2)"
+
+
+@attrs.frozen
+class Claim:
+    """A partition as its owner took it over."""
+
+    id: int
+    epoch: int
+    store_id: bytes
+    first_seq: int
+    begins_after: bytes
+    closed: bool
+    """The owner before had given it up in good order."""
+    created: bool
+
+
+def new_owner() -> str:
+    """Return a name that no other owner has: host, process, and a random part."""
+    return f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex}"
+
+
+def claim(database: Database, who: str, lease_s: float, *, again: bool) -> Claim:
+    """Take over a partition; with `again`, take it over from an earlier epoch of the same owner. Appends under way come first.
+
+    Raises:
+        StoreLocked: another owner lives.
+        OwnershipLost: with `again`: another owner has taken over.
+        StoreUnavailable: the database cannot be reached, or refuses.
+    """
+    address = database.address
+    new_id = os.urandom(16)
+    instead_of = ""
+    with database.session() as connection:
+        while True:
+            values = [address.name, address.partition, who, lease_s, instead_of, again, new_id, chain_after(new_id)]
+            try:
+                return Claim(*_one(connection.execute(_CLAIM, values, binary=True)))
+            except psycopg.Error as error:
+                if error.sqlstate != OWNED:
+                    raise
+                owner, left = str(error.diag.message_detail), error.diag.message_hint
+            if owner == instead_of or not _is_gone(connection, address.name, address.partition):
+                raise _locked(database, owner, left)
+            instead_of = owner
+
+
+def _one(cursor: psycopg.Cursor[Any]) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = cursor.fetchone()
+    if row is None:
+        raise psycopg.DatabaseError("the database answered without a row")
+    return row
+
+
+def _is_gone(connection: psycopg.Connection[Any], name: str | None, number: int | None) -> bool:
+    """Return whether the owner's session is gone, and stays so for a while: a living owner makes another one at once."""
+    found = connection.execute("SELECT id FROM perdure.partition WHERE queue = %s AND number = %s", [name, number])
+    partition = _one(found)[0]
+    until_s = time.monotonic() + SILENCE_S
+    while not _one(connection.execute(_HAS_SESSION, [_CLASS, partition]))[0]:
+        if time.monotonic() >= until_s:
+            return True
+        time.sleep(LOOK_S)
+    return False
+
+
+def _locked(database: Database, owner: str, left: str | None) -> StoreLocked:
+    host, _, rest = owner.partition(":")
+    pid = rest.partition(":")[0]
+    return StoreLocked(
+        f"{database.address.text} is owned by process {pid} on {host}, whose lease lasts {left} s more unless renewed. Stop "
+        "that process first; to read, use perdure.Audit.",
+        int(pid) if pid.isdecimal() and host == socket.gethostname()[:100] else None,
+    )
+
+
+class Lease:
+    """Keeps a partition by renewing its lease in a thread of its own, until it is ended or another owner has taken over."""
+
+    def __init__(self, database: Database, partition: int, who: str, seconds: float, began_s: float) -> None:
+        self._database = database
+        self._seconds = seconds
+        self._values = [_INT.pack(partition), who.encode(), _FLOAT.pack(seconds)]
+        self._hint = [struct.pack(">i", _CLASS), _INT.pack(partition)]
+        self._ended, self._wake = os.pipe()
+        self.until_s = began_s + seconds
+        """The monotonic time at which the lease has passed, unless it was renewed."""
+        self.is_lost = False
+        self._thread = threading.Thread(target=self._keep, name=f"perdure-lease-{partition}", daemon=True)
+        self._thread.start()
+
+    @property
+    def values(self) -> list[bytes]:
+        """The first three values of `RENEW`."""
+        return self._values
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether another owner may have taken over by now, as far as this process knows."""
+        return self.is_lost or time.monotonic() >= self.until_s
+
+    def renewed(self, began_s: float) -> None:
+        """Note that a renewal which was sent at a monotonic time has succeeded."""
+        self.until_s = max(self.until_s, began_s + self._seconds)
+
+    def end(self) -> None:
+        """End the thread, without giving the partition up."""
+        if self._wake < 0:
+            return
+        os.close(self._wake)
+        self._wake = -1
+        if self._thread is not threading.current_thread():
+            self._thread.join(10.0)
+
+    def _keep(self) -> None:
+        session: Session | None = None
+        pause_s = 0.0
+        try:
+            while not self._waits(session, pause_s):
+                if session is not None and pause_s and self._is_readable(session):
+                    session.drop()
+                    session = None
+                try:
+                    began_s = time.monotonic()
+                    if session is None:
+                        session = Session(self._database, {b"renew": RENEW, b"hint": _HINT})
+                        session.run(b"hint", self._hint)
+                    if session.run(b"renew", [*self._values, _FALSE]) != [_TRUE]:
+                        self._lose()
+                        return
+                    self.renewed(began_s)
+                    pause_s = self._seconds / 3
+                except (Refused, psycopg.Error, PerdureError) as error:
+                    logger.warning("the lease could not be renewed, it is tried again: %s", " ".join(str(error).split()))
+                    if session is not None:
+                        session.drop()
+                        session = None
+                    pause_s = min(0.5, self._seconds / 10)
+        finally:
+            os.close(self._ended)
+            if session is not None:
+                session.drop()
+
+    def _waits(self, session: Session | None, pause_s: float) -> bool:
+        """Wait; return whether the end has come. The end of the session ends the wait, too."""
+        poll = select.poll()
+        poll.register(self._ended, select.POLLIN)
+        if session is not None:
+            poll.register(session.fileno(), select.POLLIN)
+        return any(fd == self._ended for fd, _ in poll.poll(pause_s * 1000))
+
+    @staticmethod
+    def _is_readable(session: Session) -> bool:
+        poll = select.poll()
+        poll.register(session.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _lose(self) -> None:
+        self.is_lost = True
+        logger.error("%s", lost())

@@ -1,0 +1,96 @@
+"""A new partition that takes a copy of a log, frame by frame, as a repair or a migration writes it.
+
+The frames keep their bytes, seals included, so the hash chain goes on as it was. What is copied is decided in `maintenance`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.events.errors import StoreUnavailable
+from perdure.store.postgres import ownership, partition_reader, partition_snapshots
+from perdure.store.postgres.database import Database
+from perdure.store.postgres.postgres_store import PostgresStore
+from perdure.store.postgres.schema import check_schema, create_schema
+
+if TYPE_CHECKING:
+    from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.survey import Stretch, WholeFrame
+    from perdure.store.values import Recovered, Snapshot
+
+__all__ = ["PostgresCopy"]
+
+WRITE_BYTES = 4 << 20
+WRITE_ROWS = 1_000
+"""Frames are gathered into transactions of about this size."""
+
+
+class PostgresCopy:
+    """A `LogTarget` in a database that holds no partition of that name and number yet."""
+
+    def __init__(self, address: PostgresAddress) -> None:
+        if address.name is None:
+            raise StoreUnavailable("the address does not say which queue: write postgresql://USER@HOST/DATABASE#QUEUE/PARTITION")
+        self._address = address.at(address.name, address.partition or 0)
+        self._database = Database(self._address)
+        self._store_id = b""
+        self._partition = 0
+        self._who = ""
+        self._waiting: list[partition_reader.Row] = []
+        self._waiting_bytes = 0
+
+    def check_empty(self) -> None:
+        """See `LogTarget.check_empty`. The tables are created where they are missing."""
+        with self._database.session() as connection:
+            if not check_schema(connection):
+                create_schema(self._database)
+            found = partition_reader.find_partition(connection, self._address.name, self._address.partition)
+            if found is not None and (found.epoch or partition_reader.last_row(connection, found.id)):
+                raise StoreUnavailable(f"{self._address.text} is there already; name another queue or partition for the copy")
+
+    def begin(self, stretch: Stretch) -> None:
+        """See `LogTarget.begin`."""
+        self._store_id, self._who = stretch.store_id, ownership.new_owner()
+        with self._database.session() as connection:
+            row = connection.execute(
+                "SELECT perdure.create_copy(%s, %s, %s, %s, %s, %s, %s)",
+                [
+                    self._address.name,
+                    self._address.partition,
+                    self._who,
+                    stretch.store_id,
+                    stretch.first_seq,
+                    stretch.epoch,
+                    stretch.chain,
+                ],
+            ).fetchone()
+        self._partition = 0 if row is None else row[0]
+
+    def put(self, frame: WholeFrame) -> None:
+        """See `LogTarget.put`."""
+        self._waiting.append((frame.frame.first_seq, frame.frame.count, frame.raw))
+        self._waiting_bytes += len(frame.raw)
+        if self._waiting_bytes >= WRITE_BYTES or len(self._waiting) >= WRITE_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        rows, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        if rows:
+            columns = [[row[column] for row in rows] for column in range(3)]
+            with self._database.session() as connection:
+                connection.execute("SELECT perdure.add_frames(%s, %s, %s, %s, %s)", [self._partition, self._who, *columns])
+
+    def put_snapshot(self, snapshot: Snapshot) -> None:
+        """See `LogTarget.put_snapshot`."""
+        self._flush()
+        partition_snapshots.put(self._database, self._partition, self._store_id, self._who, snapshot, 0)
+
+    def finish(self) -> Recovered:
+        """See `LogTarget.finish`."""
+        self._flush()
+        with self._database.session() as connection:
+            connection.execute("SELECT perdure.release(%s, %s, true)", [self._partition, self._who])
+        store = PostgresStore(self._address.dsn, name=self._address.name or "", partition=self._address.partition or 0)
+        recovered = store.open()
+        store.close()
+        return recovered

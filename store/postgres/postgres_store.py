@@ -1,0 +1,277 @@
+"""The owner of one partition of a queue in PostgreSQL: the `EventStore` for a queue that outgrows one machine.
+
+Frames are written in `partition_writer`, ownership is in `ownership`, and frames and snapshots are read in `postgres_reader`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from perdure.events.errors import PerdureError, StoreCorrupt, StoreLocked
+from perdure.events.public_names import public
+from perdure.events.seconds import checked_seconds
+from perdure.store.files.payload_spill import PayloadSpill
+from perdure.store.postgres import ownership, partition_snapshots
+from perdure.store.postgres.partition_writer import PartitionWriter
+from perdure.store.postgres.postgres_address import PostgresAddress
+from perdure.store.postgres.postgres_reader import PostgresReader
+from perdure.store.postgres.schema import check_schema, create_schema
+from perdure.store.postgres.session import Refused
+from perdure.store.retention_hold import RetentionHold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, WholeFrame
+    from perdure.store.values import Frame, LogSize, Recovered, Snapshot
+
+__all__ = ["PostgresStore"]
+
+logger = logging.getLogger("perdure.store")
+
+LEASE_S = 10.0
+SWEEP_ROWS = 2_000
+_FIRST_KEPT = """
+SELECT first_seq, count, substring(body FROM 37 FOR 16) FROM perdure.frame
+WHERE partition_id = %s AND first_seq >= least(
+    (SELECT max(first_seq) FROM perdure.frame WHERE partition_id = %s),
+    coalesce((SELECT min(first_seq) FROM perdure.frame WHERE partition_id = %s AND first_seq > %s), 9223372036854775807),
+    coalesce((SELECT max(first_seq) FROM perdure.frame WHERE partition_id = %s AND first_seq <= %s AND first_seq + count - 1 > %s),
+             9223372036854775807))
+ORDER BY first_seq, count LIMIT 1
+"""
+
+
+@public
+class PostgresStore(PartitionWriter):
+    """An `EventStore` in PostgreSQL: one partition of a queue. For `System(store=...)`; needs `pip install perdure[postgres]`.
+
+    Args:
+        dsn: how to connect: `postgresql://user@host/database`, or `key=value` pairs. The password may also come from libpq's
+            environment and password file. It is shown nowhere.
+        name: the queue. Queues in one database do not touch each other.
+        partition: the number of the partition. Each has one owner at a time, and ids of its own.
+        lease: seconds after which another process may take over from an owner that was suspended or cut off.
+        snapshots_kept: how many snapshots are kept.
+        drop_history: drop the events that no kept snapshot needs.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        name: str,
+        partition: int = 0,
+        lease: float = LEASE_S,
+        snapshots_kept: int = 2,
+        drop_history: bool = False,
+    ) -> None:
+        super().__init__(PostgresAddress.parse(dsn).at(name, partition), lease_s=checked_seconds("lease", lease))
+        self.snapshots_kept = snapshots_kept
+        self.drop_history = drop_history
+        self._hold = RetentionHold(lambda: None)
+
+    def __repr__(self) -> str:
+        """Show the address, without a password."""
+        return f"<perdure.PostgresStore {self.address}>"
+
+    # --- opening ---------------------------------------------------------------------------------------------------------
+
+    def open(self) -> Recovered:
+        """See `EventStore.open`. The tables are created where they are missing and the role may."""
+        if self._who and self._pid == os.getpid():
+            msg = f"{self.address} is in use by another system of this process; stop that one first"
+            raise StoreLocked(msg, os.getpid())
+        self._check_server()
+        self._who, self._pid = ownership.new_owner(), os.getpid()
+        try:
+            return self._take(again=False)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _check_server(self) -> None:
+        with self.database.session() as connection:
+            if not check_schema(connection):
+                create_schema(self.database)
+            row = connection.execute(
+                "SELECT current_setting('fsync'), current_setting('full_page_writes'), "
+                "current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication)"
+            ).fetchone()
+        fsync, page_writes, names, standbys = row or ("on", "on", "", 0)
+        if "off" in (fsync, page_writes):
+            logger.warning(
+                "%s: fsync or full_page_writes is off: a crash of the server may lose what was acknowledged", self.address
+            )
+        if standbys and not names:
+            logger.warning(
+                "%s: %d standby(s), and synchronous_standby_names is empty: a failover may lose what was acknowledged",
+                self.address,
+                standbys,
+            )
+
+    def reopen(self, *, void_after: int | None = None) -> Recovered:
+        """See `EventStore.reopen`."""
+        if not self._who or self._pid != os.getpid():
+            raise self._not_open()
+        return self._take(again=True, void_after=void_after)
+
+    # --- reading and snapshots -------------------------------------------------------------------------------------------
+
+    def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
+        """See `LogReader.frames`.
+
+        Raises:
+            StoreCorrupt: also if the log ends before what this owner has synced.
+        """
+        if not self._is_open():
+            yield from self.reader.frames(after, until)
+            return
+        until = self.last_seq if until is None else min(until, self.last_seq)
+        synced_seq, reached = min(until, self.synced_seq), after
+        if after < self.last_seq:
+            for frame in self.reader.frames(after, until):
+                reached = frame.last_seq
+                yield frame
+        if max(reached, self.first_seq - 1) < synced_seq:
+            msg = f"{self.address} ends at {reached}, though all up to {synced_seq} was synced. Restore the newest copy."
+            raise StoreCorrupt(msg, self.address, -1, reached + 1)
+
+    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
+        """See `LogReader.snapshots`."""
+        return self.reader.snapshots(at_most)
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """See `EventStore.save_snapshot`."""
+        if not self._is_open():
+            raise self._not_open()
+        claim = self._owned()
+        with self._hold.dropping() as may_drop:
+            sure = sorted({seq for seq in self.reader.snapshot_seqs() if seq <= self.synced_seq} | {snapshot.seq})
+            kept = sure[-self.snapshots_kept :]
+            oldest = kept[0] if may_drop and snapshot.seq <= self.synced_seq and len(kept) == self.snapshots_kept else 0
+        partition_snapshots.put(self.database, claim.id, claim.store_id, self._who, snapshot, oldest)
+
+    def retire_history(self) -> int:
+        """See `EventStore.retire_history`: each frame counts as a segment."""
+        if not self._is_open():
+            raise self._not_open()
+        seqs = self.reader.snapshot_seqs()
+        if not self.drop_history or len(seqs) < self.snapshots_kept or seqs[0] > self.synced_seq:
+            return 0
+        claim = self._owned()
+        with self._hold.dropping() as may_drop, self.database.session() as connection:
+            if not may_drop:
+                return 0
+            oldest = seqs[0]
+            kept = connection.execute(
+                _FIRST_KEPT, [claim.id, claim.id, claim.id, oldest, claim.id, oldest, oldest], binary=True
+            ).fetchone()
+            if kept is None or kept[0] <= self.first_seq:
+                return 0
+            connection.execute("SELECT perdure.drop_history(%s, %s, %s, %s)", [claim.id, self.epoch, kept[0], kept[2]])
+            return self._swept(connection, claim.id)
+
+    @staticmethod
+    def _swept(connection: psycopg.Connection[Any], partition: int) -> int:
+        total = 0
+        while True:
+            row = connection.execute("SELECT perdure.sweep(%s, %s)", [partition, SWEEP_ROWS]).fetchone()
+            gone = 0 if row is None else int(row[0])
+            total += gone
+            if gone < SWEEP_ROWS:
+                return total
+
+    def hold_history(self) -> AbstractContextManager[None]:
+        """See `EventStore.hold_history`."""
+        return self._hold.held()
+
+    def spill(self) -> PayloadSpill:
+        """See `EventStore.spill`: files of this machine."""
+        return PayloadSpill(Path(tempfile.gettempdir()))
+
+    def separate_reader(self) -> PostgresReader:
+        """See `EventStore.separate_reader`."""
+        return PostgresReader(self.database.address)
+
+    @property
+    def address(self) -> str:
+        """See `LogReader.address`; without a password."""
+        return self.database.address.text
+
+    @property
+    def first_seq(self) -> int:
+        """See `LogReader.first_seq`."""
+        return self.reader.first_seq
+
+    def check_readable(self) -> None:
+        """See `LogReader.check_readable`."""
+        self.reader.check_readable()
+
+    def snapshot_seqs(self) -> list[int]:
+        """See `LogReader.snapshot_seqs`."""
+        return self.reader.snapshot_seqs()
+
+    def size(self) -> LogSize:
+        """See `LogReader.size`."""
+        return self.reader.size()
+
+    def survey(self) -> Iterator[Stretch | WholeFrame | Damage]:
+        """See `LogReader.survey`."""
+        return self.reader.survey()
+
+    def survey_snapshot(self, seq: int) -> SurveyedSnapshot | None:
+        """See `LogReader.survey_snapshot`."""
+        return self.reader.survey_snapshot(seq)
+
+    def store_id(self) -> bytes | None:
+        """See `LogReader.store_id`."""
+        return self.reader.store_id()
+
+    def exposure(self) -> str | None:
+        """See `LogReader.exposure`."""
+        return self.reader.exposure()
+
+    # --- letting go ------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """See `EventStore.close`."""
+        try:
+            if self._is_open() and self._failed is None:
+                self.sync()
+                self._release(in_order=True)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """See `EventStore.abandon`."""
+        if self._who and self._pid == os.getpid():
+            self._release(in_order=False)
+            self._drop_session()
+        self._session = self._lease = self._claim = self._failed = None
+        self._who = ""
+        self.database.close()
+        self.reader.close()
+
+    def _release(self, *, in_order: bool) -> None:
+        """End the lease, and give the partition up if the database can be told; otherwise the lease passes."""
+        lease, session = self._lease, self._session
+        if lease is None:
+            return
+        lease.end()
+        self._lease = None
+        if session is None or lease.is_lost:
+            return
+        with contextlib.suppress(Refused, psycopg.Error, PerdureError):
+            session.run(b"release", [*lease.values[:2], b"\x01" if in_order else b"\x00"])
+
+    def _is_open(self) -> bool:
+        return bool(self._who) and self._session is not None and self._pid == os.getpid()

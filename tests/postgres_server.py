@@ -1,0 +1,157 @@
+"""A real PostgreSQL for the tests: a server for each process of the tests, on a Unix socket, with fsync on.
+
+It is started at its first use, and stops at the end of the session. `Server` can kill and restart it. Tests that use it stand in
+the xdist group `postgres`, so that one process starts one server. Not here: what is done with it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+PATIENCE_S = 60.0
+SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "max_connections": "60",
+    "wal_writer_delay": "10s",  # what commits asynchronously is lost in a crash, as it may be anywhere
+    "shared_buffers": "32MB",
+    "autovacuum": "off",
+}
+_numbers = count()
+
+
+class Server:
+    """A server whose data lies in a folder of its own."""
+
+    def __init__(self, **settings: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="perdure-pg-"))
+        self._settings = SETTINGS | settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._become: list[str] = []
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            other = pwd.getpwnam("nobody")
+            os.chown(self.folder, other.pw_uid, other.pw_gid)
+            self._become = ["setpriv", f"--reuid={other.pw_uid}", f"--regid={other.pw_gid}", "--clear-groups"]
+        atexit.register(self.remove)
+        options = ["-U", "perdure", "-A", "trust", "--no-sync", "--no-locale", "-E", "UTF8"]
+        command = [*self._become, program("initdb"), "-D", str(self.folder / "data"), *options]
+        subprocess.run(command, check=True, capture_output=True, cwd=self.folder)
+        self.start()
+
+    @property
+    def dsn(self) -> str:
+        """How to connect to it."""
+        return f"postgresql:///postgres?host={self.folder}&user=perdure"
+
+    @property
+    def pid(self) -> int:
+        """The process of the server."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and return once it answers."""
+        import psycopg  # noqa: PLC0415 - only where it is installed
+
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
+        command = [*self._become, program("postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *options]
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+        answered = threading.Event()
+        for _ in range(int(PATIENCE_S / 0.02)):
+            assert self._process.poll() is None, self.log()
+            try:
+                psycopg.connect(self.dsn).close()
+            except psycopg.OperationalError:
+                answered.wait(0.02)
+            else:
+                return
+        raise AssertionError(self.log())
+
+    def kill(self) -> None:
+        """Kill all of its processes at once, as a power cut would."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        os.kill(self.pid, signal.SIGSTOP)  # it must not start others meanwhile, or tidy up
+        for pid in [*children, str(self.pid)]:
+            os.kill(int(pid), signal.SIGKILL)
+        self._wait()
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it: SIGINT is "fast", SIGQUIT "immediate", which is a crash."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        self._wait()
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        self._process.wait(PATIENCE_S)
+        self._process = None
+
+    def end_all_sessions(self) -> None:
+        """End every connection but the one that asks for it."""
+        others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")  # noqa: S608 - a constant
+
+    def run(self, statement: str) -> list[tuple[object, ...]]:
+        """Run a statement and return its rows."""
+        import psycopg  # noqa: PLC0415 - only where it is installed
+
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def log(self) -> str:
+        """Return what it has logged."""
+        return (self.folder / "server.log").read_text(errors="replace")
+
+    def remove(self) -> None:
+        """Stop it and remove its folder."""
+        if self._process is not None:
+            self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def program(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs; skip the test where it is missing."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    path = str(found[-1]) if found else shutil.which(name)
+    if path is None:
+        pytest.skip(f"PostgreSQL's {name} is not installed: apt-get install postgresql")
+    return path
+
+
+def check_installed() -> None:
+    """Skip the test where something is missing that a server needs."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    program("initdb")
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("PostgreSQL does not run as root, and there is no setpriv to become another user")
+
+
+@cache
+def _shared() -> Server:
+    return Server()
+
+
+def shared_server() -> Server:
+    """Return the server that the tests of this process share; skip the test where it cannot be had."""
+    check_installed()
+    return _shared()
+
+
+def new_queue() -> str:
+    """Return the name of a queue that no other test has."""
+    return f"queue {os.getpid()} {next(_numbers)}"
