@@ -14,6 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from perdure.events.acts import Act
     from perdure.events.structures.message_block import LeaseBatch
     from perdure.events.vocabulary import Extras, FailureNote, Leased, Published
 
@@ -210,6 +211,7 @@ class Replay:
     again: bool = False
     skips: bool = False
     """Pass over what is no longer the dead letter that was meant."""
+    act: Act | None = None
 
 
 @attrs.define
@@ -218,6 +220,7 @@ class Purge:
 
     deaths: list[Death]
     reason: str
+    act: Act | None = None
 
 
 @attrs.frozen
@@ -245,6 +248,8 @@ class Cancel:
 
     id: str
     reason: str
+    act: Act | None = None
+    """Set where an operator asked for it, not the application itself."""
 
 
 @attrs.define

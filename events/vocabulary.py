@@ -30,12 +30,14 @@ __all__ = [
     "Extras",
     "FailureNote",
     "HandlerRegistered",
+    "HandlersAdministered",
     "KeyFreed",
     "KeyHeld",
     "LateResultRefused",
     "LeaseExpired",
     "LeaseExtended",
     "Leased",
+    "MessagesAdministered",
     "Paced",
     "Paused",
     "Progressed",
@@ -344,6 +346,21 @@ class Ticked(Event):
     due_us: int
 
 
+@_event(23, "queue")
+class MessagesAdministered(Event):
+    """An operator acted on messages. The events of what it changed stand in the same frame."""
+
+    action: str
+    """`cancel`, `replay`, `replay all`, `edit` or `purge`."""
+    subject: str
+    """The id of a message, or the filter of a bulk act."""
+    count: int
+    """How many messages it changed."""
+    principal: str
+    origin: str
+    reason: str
+
+
 # --- handlers and workers: decided by the dispatcher ---------------------------------------------------------------------
 
 
@@ -400,6 +417,21 @@ class Adapted(Event):
 
     type: str
     parallelism: int
+
+
+@_event(40, "dispatcher")
+class HandlersAdministered(Event):
+    """An operator acted on handlers or on the system. The events of what it changed stand in the same frame."""
+
+    action: str
+    """`pause`, `resume`, `scale`, `configure`, `snapshot`..."""
+    subject: str
+    """The name of a type; empty for all."""
+    count: int
+    """1; 0 where nothing changed."""
+    principal: str
+    origin: str
+    reason: str
 
 
 # --- the system itself: decided by the supervisor ------------------------------------------------------------------------

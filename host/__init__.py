@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from perdure.actors.execution.child_process import ProcessDied
     from perdure.actors.execution.event_loop import LoopDied
     from perdure.actors.workers.context import Batch, BatchItem, Context, Reject, Retry
+    from perdure.arguments.acting import acting_as
     from perdure.events.errors import (
         Cancelled,
         DuplicateKey,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from perdure.handling.manual_delivery import Delivery
     from perdure.handling.schedules import Tick
     from perdure.middleware import Middleware
+    from perdure.operations.acts import OperatorAct
     from perdure.operations.audit import Audit, Record
     from perdure.operations.dead_letters import DeadLetter
     from perdure.operations.metrics import HandlerInfo, Metrics, Totals
@@ -84,6 +86,7 @@ __all__ = [
     "Metrics",
     "Middleware",
     "NotRunning",
+    "OperatorAct",
     "Options",
     "Outbox",
     "OutboxRelay",
@@ -109,6 +112,7 @@ __all__ = [
     "UnknownMessage",
     "UnknownMessageType",
     "WouldDeadlock",
+    "acting_as",
     "connect",
     "message",
 ]
@@ -118,6 +122,8 @@ _MODULES = {
     "actors.execution.child_process": ("ProcessDied",),
     "actors.execution.event_loop": ("LoopDied",),
     "actors.workers.context": ("Batch", "BatchItem", "Context", "Reject", "Retry"),
+    "arguments.acting": ("acting_as",),
+    "operations.acts": ("OperatorAct",),
     "operations.audit": ("Audit", "Record"),
     "handling.manual_delivery": ("Delivery",),
     "operations.dead_letters": ("DeadLetter",),

@@ -21,6 +21,7 @@ from perdure.actors.requests.pending import Request
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.workers.pool import WorkerDelivery
 from perdure.actors.workers.worker_messages import Subscribe
+from perdure.events.acts import on_messages
 from perdure.events.commands import (
     AwaitResult,
     Cancel,
@@ -273,6 +274,7 @@ class Queue(DecisionPass):
         message = self.state.by_id(command.id)
         lease = None if message is None else message.lease
         events = self.decide(command, now_us)
+        self._note_act(request, command, bool(events))
         if message is not None and lease is not None and not lease.holder:
             stop = StopHandler(message.published.type, (message.number, message.published.id, lease.attempt))
             self.written.append(Tell(self.directory, "dispatcher", stop))
@@ -284,7 +286,13 @@ class Queue(DecisionPass):
         if again and isinstance(command, Replay):
             command.again = True
         events = self.decide(command, now_us)
+        self._note_act(request, command, len(events))
         self.synced.append(Settle(self.pending, request, replay_and_purge.done_for(self.state, command, events, again=again)))
+
+    def _note_act(self, request: Request, command: Cancel | Replay | Purge, count: int) -> None:
+        """Put an operator's act on record with what it changed; one that is sent again and changes nothing is there already."""
+        if command.act is not None and (count or request.times == 1):
+            self.apply([on_messages(command.act, count)])
 
     def _answer_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
         """Record a manual consumer's report on its delivery; refuse it if the consumer no longer had the lease."""

@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.events import commands
+from perdure.events.acts import TEXT_MAX
 from perdure.events.errors import InvalidMessage, PayloadTooLarge
 from perdure.events.handlers import registry
 from perdure.events.structures.id_index import IdRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from perdure.events.acts import Act
 
 __all__ = ["Bounds", "check"]
 
@@ -48,6 +51,7 @@ def check(command: Any, bounds: Bounds, check_changes: Callable[[dict[str, Any]]
         PayloadTooLarge: a message, or all of them, take too many bytes.
         InvalidMessage: any other bound; names the field.
     """
+    _check_act(getattr(command, "act", None))
     match command:
         case commands.Publish():
             _check_publish(command, bounds)
@@ -71,6 +75,11 @@ def check(command: Any, bounds: Bounds, check_changes: Callable[[dict[str, Any]]
             check_changes(changes)
         case commands.Cancel(reason=reason) | commands.Release(reason=reason) | commands.Purge(reason=reason):
             _refuse_unless(len(reason) <= REPORT_CHARS_MAX, "reason")
+
+
+def _check_act(act: Act | None) -> None:
+    if act is not None:
+        _refuse_unless(bool(act.principal) and all(len(text) <= TEXT_MAX for text in act), "act")
 
 
 def _check_publish(publish: commands.Publish, bounds: Bounds) -> None:

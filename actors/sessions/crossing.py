@@ -13,7 +13,7 @@ from perdure.actors.queue.queue_report import QueueReport
 from perdure.actors.sessions import figures
 from perdure.actors.sessions.objects import Objects
 from perdure.actors.workers.pool import WorkerDelivery
-from perdure.events import commands, vocabulary
+from perdure.events import acts, commands, vocabulary
 from perdure.events.handlers import registry
 from perdure.events.queue import dead_letters, lookup, state
 from perdure.events.structures import message
@@ -55,6 +55,7 @@ ROUTES: dict[tuple[str, type], Route] = {
     ("dispatcher", registry.Configure): Route(ADMINISTER),
     ("dispatcher", registry.Pause): Route(ADMINISTER),
     ("dispatcher", registry.Resume): Route(ADMINISTER),
+    ("dispatcher", registry.Note): Route(ADMINISTER),
     ("snapshotter", TakeSnapshot): Route(ADMINISTER),
     ("dead_letters", dead_letters.Selection): Route(PUBLISH),
     ("dead_letters", type(None)): Route(PUBLISH),
@@ -72,7 +73,7 @@ KINDS: dict[int, Any] = {
     42: commands.Fail,
     43: commands.Release,
     44: commands.Extend,
-    48: (commands.Replay, ("items", "skips")),
+    48: (commands.Replay, ("items", "skips", "act")),
     49: commands.Purge,
     50: registry.Scale,
     51: registry.Configure,
@@ -81,10 +82,12 @@ KINDS: dict[int, Any] = {
     54: TakeSnapshot,
     56: dead_letters.Selection,
     57: figures.AskFigures,
+    58: registry.Note,
     64: commands.Draft,
     65: (commands.DraftRun, ("type", "ids", "payloads")),
     66: commands.Death,
     67: commands.ReplayItem,
+    68: acts.Act,
     80: vocabulary.Published,
     81: vocabulary.Leased,
     82: vocabulary.ResultKept,
@@ -104,6 +107,7 @@ KINDS: dict[int, Any] = {
 _SPACE = {
     **vars(vocabulary),
     **vars(commands),
+    **vars(acts),
     **vars(state),
     **vars(message),
     **vars(lookup),

@@ -186,7 +186,7 @@ class Server:
         sock.setblocking(False)  # noqa: FBT003 - the library's signature
         pid, uid = peer_of(sock)
         peer = _Peer(sock, pid, time.monotonic())
-        peer.session = Session(self._owner, partial(self._has_answers, peer))
+        peer.session = Session(self._owner, partial(self._has_answers, peer), origin=f"socket, uid {uid}, process {pid}")
         self._peers[sock.fileno()] = peer
         self._selector.register(sock, selectors.EVENT_READ, peer)
         if uid not in (os.geteuid(), 0):

@@ -87,12 +87,16 @@ class Session:
         owner: the run that answers.
         notify: called in any thread when answers wait in `frames`.
         rights: what the peer may do.
+        origin: which process it is, for the record of what its operators do.
     """
 
-    def __init__(self, owner: Owner, notify: Callable[[], None], rights: frozenset[str] = RIGHTS) -> None:
+    def __init__(
+        self, owner: Owner, notify: Callable[[], None], rights: frozenset[str] = RIGHTS, origin: str = "another process"
+    ) -> None:
         self._owner = owner
         self._notify = notify
         self._rights = rights
+        self._origin = origin
         self._requests: dict[int, Request | None] = {}
         """By the peer's key; None: refused, or answered by the session itself."""
         self._answers: deque[tuple[int, Any]] = deque()
@@ -193,6 +197,8 @@ class Session:
             if actor == OWNER:
                 self.answered(key, self._owner.figures())
                 return
+            if (act := getattr(command, "act", None)) is not None:
+                command = attrs.evolve(command, act=act._replace(origin=self._origin))  # a peer does not say itself who it is
             if isinstance(command, Publish):
                 command.fresh = command.fresh and times == 1 and self._are_new(command.drafts)
             reply = _Reply(self, key)

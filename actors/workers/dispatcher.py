@@ -24,6 +24,7 @@ from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.pending import Request
 from perdure.actors.workers.staff import IgnoredReply
 from perdure.actors.workers.worker_messages import Subscribe, WorkerDown
+from perdure.events import vocabulary as ev
 from perdure.events.commands import ExpireLease, Subscription
 from perdure.events.commit_size import check_commit, measure
 from perdure.events.errors import as_refusal
@@ -128,6 +129,8 @@ class Dispatcher(Decider):
         except Exception as error:  # noqa: BLE001 - rules are pure: nothing has changed, and it is this request's error alone
             self.pending.refuse(request, error if isinstance(error, ValueError) else as_refusal(error))
             return
+        if request.times > 1 and all(isinstance(event, ev.HandlersAdministered) for event in events):
+            events = []  # an act that is sent again, and changed nothing now, is on record already
         for event in events:
             rules.evolve(self.state, event)
         self.events += events

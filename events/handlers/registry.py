@@ -5,18 +5,23 @@ Pure. Workers are started in `actors/workers`; how messages are matched to worke
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from perdure.events import vocabulary as ev
+from perdure.events.acts import on_handlers
 from perdure.events.errors import UnknownMessageType
+
+if TYPE_CHECKING:
+    from perdure.events.acts import Act
 
 __all__ = [
     "Adapt",
     "Configure",
     "Handler",
     "HandlersState",
+    "Note",
     "Pause",
     "Register",
     "Resume",
@@ -77,6 +82,7 @@ class Scale:
 
     type: str
     parallelism: int
+    act: Act | None = None
 
 
 @attrs.frozen
@@ -93,6 +99,7 @@ class Configure:
 
     type: str
     changes: dict[str, Any]
+    act: Act | None = None
 
 
 @attrs.frozen
@@ -100,6 +107,7 @@ class Pause:
     """Stop deliveries of a type; of all where `type` is empty."""
 
     type: str
+    act: Act | None = None
 
 
 @attrs.frozen
@@ -107,16 +115,36 @@ class Resume:
     """Resume deliveries of a type; of all where `type` is empty."""
 
     type: str
+    act: Act | None = None
 
 
-def decide(state: HandlersState, command: Register | Scale | Adapt | Configure | Pause | Resume) -> list[ev.Event]:
-    """Return the events that follow from one command; none where the command changes nothing.
+@attrs.frozen
+class Note:
+    """Put an act on record that changes neither handlers nor messages, such as a snapshot."""
+
+    act: Act
+    type: str = ""
+
+
+Command: TypeAlias = Register | Scale | Adapt | Configure | Pause | Resume | Note
+
+
+def decide(state: HandlersState, command: Command) -> list[ev.Event]:
+    """Return the events that follow from one command, and of the operator's act that it is, if it is one.
 
     Raises:
         UnknownMessageType: no handler for the type to scale.
         ValueError: a parallelism out of its range.
     """
+    events = _changes(state, command)
+    act = None if isinstance(command, Register | Adapt) else command.act
+    return events if act is None else [*events, on_handlers(act, len(events))]
+
+
+def _changes(state: HandlersState, command: Command) -> list[ev.Event]:
     match command:
+        case Note():
+            return []
         case Register(event):
             known = state.handlers.get(event.type)
             return [] if known is not None and known.registered == event else [event]

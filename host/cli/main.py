@@ -1,7 +1,7 @@
 """The entry point of the command line, and the commands `run`, `stats`, `timeline`, `verify`, `repair` and `demo`.
 
 Not here: the work of the commands, which the library does; tables (`folder_report`); `perdure dead-letters`
-(`dead_letters_command`) and `perdure config` (`config_command`).
+(`dead_letters_command`), `perdure config` (`config_command`) and `perdure acts` (`acts_command`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perdure.actors.journal.log_fold import fold_log
+from perdure.cli.acts_command import show_acts
 from perdure.cli.config_command import show_config
 from perdure.cli.dead_letters_command import app as dead_letters_app
 from perdure.cli.existing_folder import existing_folder
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(dead_letters_app, name="dead-letters")
 app.command("config")(show_config)
+app.command("acts")(show_acts)
 console = Terminal()
 Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="The data folder of a System.", show_default=False)]
 

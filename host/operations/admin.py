@@ -12,6 +12,7 @@ import attrs
 
 from perdure.actors.core.messages import Report, TakeSnapshot
 from perdure.actors.sessions.figures import PERCENTILES
+from perdure.arguments.acting import new_act
 from perdure.arguments.choices import check_whole
 from perdure.arguments.moments import moment
 from perdure.events.handlers import registry as rules
@@ -104,7 +105,8 @@ class Admin:
             UnknownMessageType: no handler is registered for that type.
             ValueError: `n` is not a whole number from 0 to 10,000.
         """
-        self._system.ask("dispatcher", rules.Scale(self._name(type), check_whole("parallelism", n, 0, rules.WORKERS_MAX)))
+        name, parallelism = self._name(type), check_whole("parallelism", n, 0, rules.WORKERS_MAX)
+        self._system.ask("dispatcher", rules.Scale(name, parallelism, new_act("scale", name)))
 
     @shows(ChangeableKeywords, defaults={})
     def configure(self, type: str | type, **options: Unpack[ChangeableKeywords]) -> None:  # noqa: A002 - the front door's name
@@ -116,7 +118,8 @@ class Admin:
             UnknownMessageType: no handler is registered for that type.
             InvalidMessage: an option is out of its range, or cannot be changed.
         """
-        self._system.ask("dispatcher", rules.Configure(self._name(type), check_changes(options)))
+        name = self._name(type)
+        self._system.ask("dispatcher", rules.Configure(name, check_changes(options), new_act("configure", name)))
 
     def pause(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
         """Start no more deliveries of a type, or of all types. Running handlers and publishing go on. A pause outlives restarts.
@@ -127,7 +130,8 @@ class Admin:
         Raises:
             UnknownMessageType: the class has no name.
         """
-        self._system.ask("dispatcher", rules.Pause("" if type is None else self._name(type)))
+        name = "" if type is None else self._name(type)
+        self._system.ask("dispatcher", rules.Pause(name, new_act("pause", name)))
 
     def resume(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
         """Continue deliveries of a type, or of all types, which also ends the pauses of single types.
@@ -135,7 +139,8 @@ class Admin:
         Raises:
             UnknownMessageType: the class has no name.
         """
-        self._system.ask("dispatcher", rules.Resume("" if type is None else self._name(type)))
+        name = "" if type is None else self._name(type)
+        self._system.ask("dispatcher", rules.Resume(name, new_act("resume", name)))
 
     def snapshot(self) -> int:
         """Take a snapshot now and return the sequence number of the last event in it.
@@ -143,6 +148,7 @@ class Admin:
         Raises:
             StoreUnavailable: the snapshot could not be written; nothing else is affected.
         """
+        self._system.ask("dispatcher", rules.Note(new_act("snapshot", "")))
         seq: int = self._system.ask("snapshotter", TakeSnapshot(), timeout_s=SNAPSHOT_TIMEOUT_S)
         return seq
 

@@ -18,6 +18,7 @@ from perdure.events.errors import HistoryDropped, InvalidMessage, UnknownMessage
 from perdure.events.public_names import public
 from perdure.events.runs import count, expand
 from perdure.events.seconds import shown
+from perdure.operations.acts import OperatorAct, act_of
 from perdure.operations.dropped_history import MessageDropped, check_kept, is_publication
 from perdure.operations.identities import Identities
 from perdure.operations.metrics import Metrics, from_counts
@@ -226,6 +227,14 @@ class Audit:
             msg = f"history before {moment(earliest_us)} (sequence {self.first_seq}) was dropped or archived"
             raise HistoryDropped(msg)
         return last
+
+    def acts(self, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[OperatorAct]:
+        """Return an iterator over the acts of operators: what each asked for, what it changed, from where and why.
+
+        Args and errors: as `events`.
+        """
+        found = (act_of(record.seq, record.at, record.event) for record in self.events(since=since, until=until))
+        return filter(None, found)
 
     def verify(self, progress: Callable[[int], None] | None = None, *, head: str | None = None) -> Verification:
         """Check every byte of the log and return what was found; `progress` is called with the bytes read so far.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import attrs
 
+from perdure.arguments.acting import new_act
 from perdure.arguments.choices import check_whole
 from perdure.arguments.moments import checked_id, moment, moment_us
 from perdure.events.commands import Purge, Replay
@@ -163,7 +164,7 @@ class DeadLetters:
                 extras = (extras or Extras())._replace(version=(draft.extras or Extras()).version)
             published = attrs.evolve(item.published, payload=draft.payload, extras=extras)  # type: ignore[misc]
             item = item._replace(published=published, edited=True)
-        self._system.ask("queue", Replay([item]))
+        self._system.ask("queue", Replay([item], act=new_act("replay" if message is None else "edit", id)))
 
     def replay_all(
         self,
@@ -194,9 +195,10 @@ class DeadLetters:
         if dry_run:
             return len(letters)
         back = 0
+        act = new_act("replay all", _subject(type=self._type_name(type), reason=reason))
         for items in _portions(replay_item(letter, reset_retries=reset_retries) for letter in reversed(letters)):
             try:
-                back += self._system.ask("queue", Replay(items, skips=True))
+                back += self._system.ask("queue", Replay(items, skips=True, act=act))
             except DuplicateKey as error:
                 msg = f"{error} {back:,} of {len(letters):,} are replayed; call `replay_all` again for the rest."
                 raise DuplicateKey(msg, error.live_id) from error
@@ -240,9 +242,10 @@ class DeadLetters:
             before_us = self._system.clock.now_us() - round(age_s * 1_000_000)
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), before_us=before_us))
         purged = 0
+        act = new_act("purge", _subject(type=self._type_name(type), reason=reason, before=before_us and moment(before_us)))
         for first in range(0, len(letters), PURGE_COMMIT_MAX):
             deaths = [death(letter.event) for letter in letters[first : first + PURGE_COMMIT_MAX]]
-            purged += self._system.ask("queue", Purge(deaths, "purged by an operator"))
+            purged += self._system.ask("queue", Purge(deaths, "purged by an operator", act))
         return purged
 
     def stats(self) -> DeadLetterStats:
@@ -304,6 +307,11 @@ def _portions(items: Iterable[ReplayItem]) -> Iterator[list[ReplayItem]]:
         size += more
     if portion:
         yield portion
+
+
+def _subject(**filters: object) -> str:
+    """Return the filter of a bulk act for the record: `type=Order reason=timeout`."""
+    return " ".join(f"{name}={value}" for name, value in filters.items() if value is not None)
 
 
 def _text(reason: str | None) -> str | None:

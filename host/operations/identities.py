@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Identities"]
 
 NO_MESSAGE = (None, None)
+ONE_MESSAGE = ("cancel", "edit", "replay")
+"""Acts whose subject is always the id of a message."""
 
 
 class _Row(NamedTuple):
@@ -70,6 +72,8 @@ class Identities:
                 return None, event.type
             case ev.HandlerRegistered() | ev.Scaled() | ev.Paused() | ev.Resumed() | ev.Reconfigured() | ev.Adapted():
                 return None, event.type or None
+            case ev.MessagesAdministered() | ev.HandlersAdministered():
+                return (event.subject, None) if event.action in ONE_MESSAGE else NO_MESSAGE
         number = getattr(event, "number", None)
         return NO_MESSAGE if number is None else self._known(number)
 

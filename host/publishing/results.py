@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from perdure.actors.core.current_actor import check_may_wait
 from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.invocation import CALLER
+from perdure.arguments.acting import own_act
 from perdure.arguments.moments import checked_id
 from perdure.events.commands import AwaitResult, Cancel, LookUp
 from perdure.events.errors import Cancelled, HandlerFailed, UnknownMessageType
@@ -209,12 +210,12 @@ class Results(Publishing):
         """Cancel a message that waits or runs; return False where it had ended already, or is unknown.
 
         A running handler sees `ctx.cancelled`; a coroutine is cancelled; a process is killed if it has not ended within a second.
-        The handler's result is not taken.
+        The handler's result is not taken. Within `acting_as`, the log records who cancelled it.
 
         Raises:
             NotRunning, StoreUnavailable: as `publish`.
         """
-        return bool(self.ask("queue", Cancel(checked_id("id", id), plain_text(reason))))
+        return bool(self.ask("queue", Cancel(checked_id("id", id), plain_text(reason), own_act("cancel", id))))
 
 
 def _not_ended(ident: str, timeout_s: float | None) -> TimeoutError:

@@ -1,0 +1,36 @@
+"""`perdure acts`: what operators did to a folder, from where and why."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from perdure.cli.existing_folder import existing_folder
+from perdure.cli.terminal import Terminal, one_line
+from perdure.operations.audit import Audit
+
+__all__ = ["show_acts"]
+
+console = Terminal()
+
+
+def show_acts(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The data folder of a System.", show_default=False)],
+    limit: Annotated[int, typer.Option(min=1, help="The most acts to list: the newest.")] = 100,
+) -> None:
+    """List what operators did: pause, scale, configure, replay, purge, cancel, snapshot, with who, from where and why."""
+    acts = list(Audit(store=existing_folder(folder)).acts())
+    if not acts:
+        console.print("no operator has acted on this folder, as far back as it keeps history")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("seq", "time (UTC)", "act", "on", "changed", "by", "from", "reason"):
+        table.add_column(heading, justify="right" if heading in ("seq", "changed") else "left", no_wrap=heading != "reason")
+    for act in acts[-limit:]:
+        texts = (act.action, act.subject or "all", f"{act.count:,}", act.principal, act.origin, act.reason)
+        table.add_row(str(act.seq), f"{act.at:%Y-%m-%d %H:%M:%S}", *map(one_line, texts))
+    console.print(table)
+    if len(acts) > limit:
+        console.print(f"the newest {limit:,} of {len(acts):,}; --limit N shows more")
