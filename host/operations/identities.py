@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Identities"]
 
 NO_MESSAGE = (None, None)
-ONE_MESSAGE = ("cancel", "edit", "replay")
-"""Acts whose subject is always the id of a message."""
+ABOUT_ONE = ("cancel",)
+"""Acts that are part of their message's timeline: its own event does not say that an operator caused it."""
 
 
 class _Row(NamedTuple):
@@ -73,7 +73,7 @@ class Identities:
             case ev.HandlerRegistered() | ev.Scaled() | ev.Paused() | ev.Resumed() | ev.Reconfigured() | ev.Adapted():
                 return None, event.type or None
             case ev.MessagesAdministered() | ev.HandlersAdministered():
-                return (event.subject, None) if event.action in ONE_MESSAGE else NO_MESSAGE
+                return (event.subject, None) if event.action in ABOUT_ONE else NO_MESSAGE
         number = getattr(event, "number", None)
         return NO_MESSAGE if number is None else self._known(number)
 
