@@ -5,18 +5,26 @@ No fixture lives here; those are in the conftest.py of each room's tests.
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import importlib
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+HERE = Path(__file__).parent
 PER_CORE = 2  # many tests wait: for threads, for timers, for the disk
 
 if sys.dont_write_bytecode:
     # The environment wants no bytecode beside the sources. Without any, each process of the tests would compile all of perdure and
     # rewrite the assertions of all tests: several seconds of a processor for each. So it goes where pytest keeps what it knows.
-    sys.pycache_prefix = str(Path(__file__).parent / ".pytest_cache" / "bytecode")
+    sys.pycache_prefix = str(HERE / ".pytest_cache" / "bytecode")
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
@@ -27,6 +35,34 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     whole = all(os.path.isdir(arg) for arg in config.args)  # noqa: PTH112 - arguments may hold "::", and are told apart as text
     looks_on = config.getoption("capture") == "no" or config.getoption("collectonly")
     return PER_CORE * len(os.sched_getaffinity(0)) if whole and not looks_on else 0
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Collect without collecting garbage: what the tests are made of stays until the end, and each pass would look at all of it."""
+    gc.disable()
+    _import_from_elsewhere(session.config)
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _import_from_elsewhere(config: pytest.Config) -> None:
+    """Import all test modules, where processes share the tests; each process begins with another one.
+
+    On a fresh checkout every module has to be compiled and its assertions rewritten, which takes longer than to import it. So each
+    process does that for its part, and finds the bytecode of the others. What fails to be imported is reported by the collection.
+    """
+    worker = getattr(config, "workerinput", None)
+    if worker is None:
+        return
+    files = [file for arg in config.args for file in sorted((HERE / arg).rglob("test_*.py"))]
+    share = int(worker["workerid"].removeprefix("gw")) * len(files) // worker["workercount"]
+    for file in files[share:] + files[:share]:
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(file.relative_to(HERE).with_suffix("").parts))
 
 
 @pytest.hookimpl(trylast=True)

@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi.testclient import TestClient
-
 if TYPE_CHECKING:
     import pytest
 
@@ -23,6 +21,8 @@ def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastapi.testclient import TestClient  # noqa: PLC0415 - it takes long to import
+
     monkeypatch.setenv("SHOP_DATA", str(tmp_path / "data"))
     spec = importlib.util.spec_from_file_location("shop", EXAMPLES / "shop.py")
     assert spec is not None

@@ -1,4 +1,4 @@
-"""Fixtures of the front door's tests: a folder, a manual clock, a collector, and waiting for a condition.
+"""Fixtures of the front door's tests: a folder, a manual clock, a registry, a collector, and waiting for a condition.
 
 No test and no message class lives here; message classes stand at the top of the module that publishes them.
 """
@@ -16,6 +16,8 @@ import perdure
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import svcs
 
     Until = Callable[[Callable[[], object]], None]
 
@@ -60,6 +62,14 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def clock() -> perdure.ManualClock:
     return perdure.ManualClock()
+
+
+@pytest.fixture
+def registry() -> svcs.Registry:
+    """An empty registry of services."""
+    import svcs  # noqa: PLC0415 - it imports every web framework that is installed: a second, for a handful of tests
+
+    return svcs.Registry()
 
 
 @pytest.fixture

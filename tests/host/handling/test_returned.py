@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-import svcs
 
 import perdure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
+
+    import svcs
 
     from perdure.handling.handler_options import Isolation
     from tests.host.conftest import Collected
@@ -383,7 +384,7 @@ class Resource:
     opened: bool = False
 
 
-def test_services_are_open_until_the_coroutine_has_run(folder: Path) -> None:
+def test_services_are_open_until_the_coroutine_has_run(folder: Path, registry: svcs.Registry) -> None:
     @contextlib.contextmanager
     def opened() -> Iterator[Resource]:
         resource = Resource()
@@ -398,7 +399,6 @@ def test_services_are_open_until_the_coroutine_has_run(folder: Path) -> None:
     def handler(job: Job, ctx: perdure.Context, resource: Resource) -> Any:
         return work(resource)
 
-    registry = svcs.Registry()
     registry.register_factory(Resource, opened)
     system = perdure.System(folder, registry=registry)
     system.handler(Job)(handler)

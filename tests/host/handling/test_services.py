@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-import svcs
 
 import perdure
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import svcs
 
 
 @attrs.frozen
@@ -38,9 +39,8 @@ def _connections() -> Any:
 
 
 @pytest.mark.parametrize("kind", ["function", "coroutine", "class"])
-def test_services_are_opened_and_closed_once_for_each_message(folder: Path, kind: str) -> None:
+def test_services_are_opened_and_closed_once_for_each_message(folder: Path, registry: svcs.Registry, kind: str) -> None:
     """Scenario 22: also on failure."""
-    registry = svcs.Registry()
     registry.register_factory(Connection, _connections)
     system = perdure.System(folder, registry=registry)
     Connection.opened = Connection.closed = 0
@@ -82,9 +82,8 @@ def test_services_are_opened_and_closed_once_for_each_message(folder: Path, kind
 
 
 @pytest.mark.parametrize("kind", ["thread", "coroutine"])
-def test_services_are_closed_when_a_handler_times_out(folder: Path, kind: str) -> None:
+def test_services_are_closed_when_a_handler_times_out(folder: Path, registry: svcs.Registry, kind: str) -> None:
     """Scenario 22: each attempt has its own, and the one that was interrupted is closed too."""
-    registry = svcs.Registry()
     registry.register_factory(Connection, _connections)
     system = perdure.System(folder, registry=registry)
     Connection.opened = Connection.closed = 0

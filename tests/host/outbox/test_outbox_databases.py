@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-import sqlalchemy as sa
 
 import perdure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import sqlalchemy as sa
 
     from tests.host.conftest import Collected, Until
 
@@ -93,6 +94,8 @@ def _wait_for_server(where: str, running: subprocess.Popen[bytes], log: Path) ->
 @pytest.fixture(params=["sqlite3", "psycopg", "sqlalchemy on sqlite3", "sqlalchemy on psycopg"])
 def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connect]:
     """Give connections of one driver to a database with an empty outbox."""
+    import sqlalchemy as sa  # noqa: PLC0415 - it takes long to import
+
     kind: str = request.param
     engine: sa.Engine | None = None
     if kind == "sqlite3":

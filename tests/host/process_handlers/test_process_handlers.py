@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-import svcs
 
 import perdure
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import svcs
 
     from tests.host.conftest import Until
 
@@ -116,16 +117,15 @@ def _alone(job: Job) -> int:
 
 
 @pytest.mark.parametrize("handler", [_alone, Plain])
-def test_process_handler_without_services_beside_a_registry(folder: Path, handler: Any) -> None:
-    """A registry is for those who ask for services; who does not can run in a process."""
-    system = perdure.System(folder, registry=svcs.Registry())
+def test_process_handler_without_services_beside_a_registry(folder: Path, registry: svcs.Registry, handler: Any) -> None:
+    """A registry is for handlers that ask for services; one that does not can run in a process."""
+    system = perdure.System(folder, registry=registry)
     system.handler(Job, isolation="process")(handler)
     with system:
         assert system.call(Job(1), timeout=30.0) != os.getpid()
 
 
-def test_service_in_a_process_is_refused(folder: Path) -> None:
-    registry = svcs.Registry()
+def test_service_in_a_process_is_refused(folder: Path, registry: svcs.Registry) -> None:
     registry.register_value(int, 1)
     system = perdure.System(folder, registry=registry)
 
