@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import threading
 import weakref
@@ -19,7 +20,8 @@ from perdure.actors.core.current_actor import CURRENT
 from perdure.actors.core.executor import Threads
 from perdure.actors.execution.event_loop import CLOSED
 from perdure.actors.execution.invocation import CALLER
-from perdure.actors.sessions.server import Server
+from perdure.actors.services.runtime import HandlerRuntime
+from perdure.arguments.choices import check_one_of
 from perdure.config import load_handlers, trace
 from perdure.events.errors import PerdureError, WouldDeadlock
 from perdure.events.public_names import public
@@ -34,6 +36,10 @@ from perdure.operations.audit import Audit
 from perdure.operations.dead_letters import DeadLetters
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
+from perdure.processes.facts import OwnersFacts
+from perdure.processes.member import Member
+from perdure.processes.role_rules import OWNERSHIP, Ownership
+from perdure.processes.roles import Roles
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results
@@ -54,11 +60,14 @@ if TYPE_CHECKING:
     import svcs
 
     from perdure.actors.core.executor import Executor
+    from perdure.actors.sessions.server import Server
     from perdure.actors.sessions.session import Owner
     from perdure.middleware import Middleware
     from perdure.options import Options
     from perdure.runtime.recovery_report import Recovery
+    from perdure.runtime.run import Role
     from perdure.runtime.serving import Part
+    from perdure.store import Recovered
 
 __all__ = ["System"]
 
@@ -104,8 +113,11 @@ class System(Handling, Results, Consuming, Running):
             Unless given, the loop that `async with system:` runs on, or the system's own where it is started in any other way.
             `"own"`: always the system's own.
         executor: what the actors run on; threads unless given. For `perdure.chaos`.
-        shared: other processes of this user publish, ask and operate by `perdure.connect(folder)`, over a Unix socket in the
-            folder. Without it nothing listens.
+        shared: several processes of this user use the folder with this same line. One owns it and runs the actors, see `role`;
+            the others reach it over a Unix socket in the folder, and one of them takes over when it ends. Processes that only
+            publish, ask and operate call `perdure.connect(folder)`. Without it nothing listens.
+        ownership: of a shared folder. `"auto"`: owns it where no other process does. `"prefer"`: besides asks a process that does
+            not prefer it to hand over. `"never"`: waits for another process that owns it.
 
     All methods may be called in any thread unless they say otherwise.
     """
@@ -125,6 +137,7 @@ class System(Handling, Results, Consuming, Running):
         loop: asyncio.AbstractEventLoop | Literal["own"] | None = None,
         executor: Executor | None = None,
         shared: bool = False,
+        ownership: Ownership = "auto",
     ) -> None:
         if (folder is None) == (store is None):
             msg = "System needs a folder, or a store instead of one"
@@ -132,7 +145,12 @@ class System(Handling, Results, Consuming, Running):
         if shared and folder is None:
             msg = "shared: other processes find the system by its folder; it has a store instead of one"
             raise TypeError(msg)
+        check_one_of("ownership", ownership, OWNERSHIP)
+        if ownership != "auto" and not shared:
+            msg = f"ownership: {ownership!r} is for a folder that several processes share; give `shared=True` too"
+            raise TypeError(msg)
         self._shared = shared
+        self._ownership = ownership
         self._configuration = trace(options, path=config)
         self.options = self._configuration.options
         self.clock: Clock = clock or SystemClock()
@@ -259,12 +277,65 @@ class System(Handling, Results, Consuming, Running):
         self._registered.warn_of_unused()
         address = live_systems.address_of(self._store)
         live_systems.wait_until_stopped(address)
-        opened = self._store.open()
-        server: Server | None = None
+        if self._shared and isinstance(self._store, SegmentStore):
+            self._begin_shared(beginning, self._store, address)
+            return
+        engine = self._new_engine(self._store.open())
+        beginning.run = self._live_run = live_systems.Run(self, engine, address, self.options.grace_s)
+        live_systems.remember_run(self._live_run)
         try:
-            if self._shared and isinstance(self._store, SegmentStore):
-                server = Server(self._store.path)  # before the log is read: clients wait in line
-            self.drafts.ids.begin(opened.epoch)
+            self._start_engine(engine, lambda: beginning.given_up)
+        except BaseException:
+            self._leave_run()
+            raise
+
+    def _begin_shared(self, beginning: _Beginning, store: SegmentStore, address: str | None) -> None:
+        """Take a role in the folder; see `Roles`."""
+        roles = Roles(self, store, self._ownership)
+        facts = OwnersFacts(self.drafts, self.options, self._registered.specs)
+        runtime = HandlerRuntime(
+            clock=self.clock, rng=self._rng, publisher=self.drafts, tuning=self.options, run="", executor=self._executor
+        )
+        member = roles.member = Member(runtime, store.path.absolute(), facts, roles.tell)
+        if self._seed is not None:
+            self.drafts.ids.begin(os.getpid())  # no other process with this seed makes the same
+        beginning.run = self._live_run = live_systems.Run(self, member, address, self.options.grace_s, roles.end)
+        live_systems.remember_run(self._live_run)
+        try:
+            roles.begin(lambda: beginning.given_up)
+        except BaseException:
+            roles.end()
+            member.shut_down(self._not_running())
+            self._leave_run()
+            raise
+
+    def _leave_run(self) -> None:
+        run, self._engine, self._live_run = self._live_run, None, None  # a stop that waits for this start finds nothing to end
+        if run is not None:
+            run.leave()
+
+    def belong(self, member: Member) -> None:
+        """Go on as a member; for `Roles`."""
+        self._engine = member
+
+    def own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool]) -> Engine:
+        """Start the actors over the parts that a member leaves; for `Roles`. Nothing of them runs if this raises."""
+        self.drafts.options = self.options
+        engine = self._new_engine(opened, server, member.runtime)
+        if self._live_run is not None:
+            self._live_run.engine = engine
+        try:
+            self._start_engine(engine, given_up)
+        except BaseException:
+            self._engine = None
+            raise
+        return engine
+
+    def _new_engine(self, opened: Recovered, server: Server | None = None, handlers: HandlerRuntime | None = None) -> Engine:
+        """Build the actors over the store that is open; it is closed if this raises."""
+        try:
+            if handlers is None:
+                self.drafts.ids.begin(opened.epoch)
             engine = Engine(
                 self._store,
                 self.clock,
@@ -275,32 +346,30 @@ class System(Handling, Results, Consuming, Running):
                 self._hooks,
                 run=self.drafts.ids.one(),
                 host_loop=self._host_loop(),
+                opened=opened,
+                handlers=handlers,
             )
-            engine.server = server
         except BaseException:
-            if server is not None:
-                server.close(self._not_running())
             self._store.abandon()
             raise
-        beginning.run = self._live_run = live_systems.Run(self, engine, address, self.options.grace_s)
-        live_systems.remember_run(self._live_run)
+        engine.server = server
+        return engine
+
+    def _start_engine(self, engine: Engine, given_up: Callable[[], bool]) -> None:
+        """Start the actors; they have ended if this raises."""
         self._engine = engine
         try:
             specs, schedules = dict(self._registered.specs), dict(self._registered.schedules)
-            self.recovery = engine.start(opened, specs, schedules, lambda: beginning.given_up)
+            self.recovery = engine.start(specs, schedules, given_up)
             # Handlers that another thread registered while the engine started.
             for spec in [*self._registered.specs.values()]:
                 if spec.type not in engine.runtime.pools.by_type:
                     engine.add(spec)
-            if server is not None:
-                server.serve(self._as_owner(engine))
+            if engine.server is not None:
+                engine.server.serve(self._as_owner(engine))
         except BaseException:
             self._engine = None
-            try:
-                engine.shut_down(self._not_running())
-            finally:
-                self._live_run.leave()
-                self._live_run = None  # a stop that waits for this start finds nothing to end
+            engine.shut_down(self._not_running())
             raise
 
     def _as_owner(self, engine: Engine) -> Owner:
@@ -317,9 +386,10 @@ class System(Handling, Results, Consuming, Running):
         )
 
     @property
-    def role(self) -> Literal["owner"]:
-        """What this process is to its folder: `"owner"`, which runs the actors."""
-        return "owner"
+    def role(self) -> Role:
+        """What this process is to its folder: `"owner"`, which runs the actors, or `"member"`, which another process answers."""
+        engine = self._engine
+        return "owner" if engine is None else engine.role
 
     def _host_loop(self) -> asyncio.AbstractEventLoop | None:
         loop = self._entered_on if self._loop is None else self._loop
@@ -423,8 +493,10 @@ class System(Handling, Results, Consuming, Running):
         return list(dict.fromkeys(part for part in found if part is not None))
 
     def _retries_of(self, type_name: str) -> int:
-        spec = self._registered.specs.get(type_name)
-        return self.options.retries if spec is None else spec.retries
+        spec, engine = self._registered.specs.get(type_name), self._engine
+        if spec is not None:
+            return spec.retries
+        return engine.facts.retries_of(type_name) if isinstance(engine, Member) else self.options.retries
 
     def _in_a_forked_child(self, parent: int) -> None:
         """Take note, in a forked child, that the threads have stayed with the parent. For `live_systems`."""

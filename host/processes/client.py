@@ -14,8 +14,6 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import attrs
-
 from perdure.actors.core.clock import SystemClock
 from perdure.events.errors import NotRunning
 from perdure.events.public_names import public
@@ -29,6 +27,7 @@ from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.processes.connected import Connected
 from perdure.processes.connection import Connection
+from perdure.processes.facts import OwnersFacts
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results
@@ -89,8 +88,7 @@ class Client(Results, Consuming, Connected):
         ids = Ids(self.clock, random.SystemRandom())
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options)
         self._checked_out_types = set()
-        self._handled_types = {}
-        self._retries = self.options.retries
+        self._facts = OwnersFacts(self.drafts, self.options)
         own_name = name or f"{Path(sys.argv[0] or 'python').name} {os.getpid()}"
         self._connection = Connection(Path(folder).absolute(), timeout_s, own_name, _taker_of_facts(weakref.ref(self)))
         self._closing = weakref.finalize(self, _let_go, self._connection)
@@ -127,13 +125,8 @@ class Client(Results, Consuming, Connected):
         Raises:
             ValueError: the owner's messages cannot be made here.
         """
-        codec = type(self.drafts.codec).__qualname__
-        if facts["codec"] != codec:
-            msg = f"the owner's codec is {facts['codec']}, and this client's is {codec}: give the same one to `connect(codec=...)`"
-            raise ValueError(msg)
-        self.options = self.drafts.options = attrs.evolve(self.options, **facts["options"])
-        self.drafts.policies = {name: tuple(policy) for name, policy in facts["policies"].items()}
-        self._handled_types, self._retries = facts["handlers"], self.options.retries
+        self._facts.take(facts)
+        self.options = self._facts.options
 
     # --- life --------------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from perdure.actors.core.current_actor import check_may_wait
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.figures import AskFigures
 from perdure.events.errors import NotRunning, PerdureError
-from perdure.runtime.asking import ASK_TIMEOUT_S, Asking
+from perdure.runtime.asking import ASK_TIMEOUT_S, Asking, asked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.figures import RunFigures
     from perdure.processes.connection import Connection
+    from perdure.processes.facts import OwnersFacts
 
-__all__ = ["Connected"]
+__all__ = ["Connected", "held_elsewhere"]
 
 
 class Connected(Asking):
@@ -29,9 +30,7 @@ class Connected(Asking):
 
     _connection: Connection
     _why_closed: str = ""
-    _handled_types: dict[str, int]
-    """By type that has a handler, as the owner said last: how often its messages are tried again."""
-    _retries: int
+    _facts: OwnersFacts
 
     @property
     def _pending(self) -> PendingRequests:
@@ -63,15 +62,7 @@ class Connected(Asking):
         """See `Asking.ask`."""
         self._check_running()
         pending, answer = self._pending_and_answer()
-        request = pending.send(actor, command, answer)
-        try:
-            return answer.wait(timeout_s)
-        except TimeoutError as error:
-            if isinstance(error, PerdureError):
-                raise
-            pending.forget(request)
-            msg = f"the {actor} of the owner did not answer within {timeout_s:g} s"
-            raise TimeoutError(msg) from None
+        return asked(pending, answer, actor, command, timeout_s)
 
     def _check_may_block(self, call: str, instead: str, types: Iterable[str]) -> None:
         """No handler of the owner runs on an event loop of this process."""
@@ -82,11 +73,11 @@ class Connected(Asking):
     @property
     def _handled(self) -> Collection[str]:
         self._check_running()
-        return self._handled_types
+        return self._facts.handled
 
     def _retries_of(self, type_name: str) -> int:
         self._check_running()
-        return self._handled_types.get(type_name, self._retries)
+        return self._facts.retries_of(type_name)
 
     def _waiting_for(self, type_name: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the base's name
         return contextlib.nullcontext()
@@ -105,5 +96,11 @@ class Connected(Asking):
         Raises:
             PerdureError: always.
         """
-        msg = "hold_history: call it in the owner's process, or leave a young file in the folder (docs/OPERATIONS.md, Backup)"
-        raise PerdureError(msg)
+        raise held_elsewhere()
+
+
+def held_elsewhere() -> PerdureError:
+    """Return the error for `hold_history` in a process that does not own the folder."""
+    return PerdureError(
+        "hold_history: call it in the owner's process, or leave a young file in the folder (docs/OPERATIONS.md, Backup)"
+    )

@@ -22,6 +22,7 @@ from perdure.processes.exchange import HOLD_S, Exchange
 from perdure.processes.leading import Leadership, LedAnswer
 from perdure.processes.link import Link
 from perdure.processes.no_owner import why_no_answer
+from perdure.processes.role_rules import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,6 +63,8 @@ class Connection:
         on_facts: called, in the thread that reads, with what the owner says of itself, whenever that changes.
         equip: enters what else frames are taken by and made of, into an exchange that is new: at the start, and in a forked child.
         on_lost: called in the connection's own thread when an owner is lost, before another is looked for.
+        watch: called when an owner has welcomed this process, when that one is lost, and when none is reached.
+        pending: the requests of a System, which outlive this connection; its own unless given.
     """
 
     def __init__(
@@ -73,6 +76,8 @@ class Connection:
         *,
         equip: Callable[[Exchange], None] = lambda _: None,
         on_lost: Callable[[], None] = lambda: None,
+        watch: Callable[[Event], None] = lambda _: None,
+        pending: PendingRequests | None = None,
     ) -> None:
         self.folder = folder
         self.timeout_s = timeout_s
@@ -80,10 +85,11 @@ class Connection:
         self._on_facts = on_facts
         self._equip = equip
         self._on_lost = on_lost
-        self._begin_anew()
+        self._watch = watch
+        self._begin_anew(pending)
 
-    def _begin_anew(self) -> None:
-        self.pending = PendingRequests(self._tell)
+    def _begin_anew(self, pending: PendingRequests | None = None) -> None:
+        self.pending = pending or PendingRequests(self.tell)
         self.exchange = Exchange(self._name, self.timeout_s, self.pending, self._on_facts, self._why)
         self.exchange.heard_s = time.monotonic()
         self._equip(self.exchange)
@@ -108,7 +114,8 @@ class Connection:
 
     # --- in any thread -----------------------------------------------------------------------------------------------------
 
-    def _tell(self, _target: str, request: Request) -> None:
+    def tell(self, _target: str, request: Request) -> None:
+        """Send a request; see `PendingRequests`."""
         self.exchange.ask(request, time.monotonic())
         if self._thread is None:
             self.start()
@@ -154,7 +161,7 @@ class Connection:
             link.end("a frame was not read whole")
             self._bell.ring()
             return
-        link.is_reading = True
+        link.is_reading, was_up = True, exchange.is_up
         actor, CURRENT.actor = CURRENT.actor, _NO_ACTOR
         try:
             for kind, elements in link.read():
@@ -169,6 +176,8 @@ class Connection:
             self._pause_s = PAUSE_FIRST_S
             if not self.welcomed.is_set():
                 self.welcomed.set()
+            if not was_up:
+                self._watch(Event.WELCOMED)
         self._flush()
 
     # --- threads that wait -------------------------------------------------------------------------------------------------
@@ -219,8 +228,18 @@ class Connection:
         self._hang_up("the client was closed")
         self._bell, self._heard = Silence(), None
 
-    def discard_after_fork(self, why: NotRunning) -> None:
-        """In a forked child: fail what was the parent's, close the copy of its socket, and begin anew."""
+    def leave(self) -> None:
+        """End the connection, and leave all requests as they are: this process answers them itself from now on."""
+        self._is_closing = True
+        self._bell.ring()
+        if self._thread is not None:
+            self._thread.join(1.0)
+        self._hang_up("this process owns the folder")
+        self._bell, self._heard = Silence(), None
+
+    def discard_after_fork(self, why: NotRunning, *, for_good: bool = False) -> None:
+        """In a forked child: fail what was the parent's, close the copy of its socket, and begin anew unless it ends `for_good`."""
+        self._is_closing = self._is_closing or for_good
         self.pending.discard_after_fork(why)
         link, self._link = self._link, None
         if link is not None:
@@ -271,6 +290,7 @@ class Connection:
             self._hang_up(link.broken)
             if was_up:
                 self._on_lost()
+            self._watch(Event.LOST)
 
     def _wait(self, link: Link) -> int:
         """Return what the link is ready for, as `select.poll` says it."""
@@ -310,6 +330,7 @@ class Connection:
             sock = connect_to(self.folder)
         except OSError as error:
             self.exchange.refusal, self._last_error = "", f"{self.folder / SOCKET_NAME}: {error.strerror or error}"
+            self._watch(Event.UNREACHED)
             self._pause()
             return None
         self.pid = peer_of(sock)[0] or None

@@ -8,6 +8,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from perdure.events.errors import PerdureError
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from contextlib import AbstractContextManager
@@ -16,9 +18,28 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.figures import RunFigures
 
-__all__ = ["ASK_TIMEOUT_S", "Asking"]
+__all__ = ["ASK_TIMEOUT_S", "Asking", "asked"]
 
 ASK_TIMEOUT_S = 60.0
+
+
+def asked(pending: PendingRequests, answer: Answer, actor: str, command: Any, timeout_s: float) -> Any:
+    """Ask an actor, wherever it is, and return its answer.
+
+    Raises:
+        NotRunning, StoreUnavailable: nothing can answer.
+        TimeoutError: no answer came within `timeout_s` seconds.
+        PerdureError: the actor refused the command.
+    """
+    request = pending.send(actor, command, answer)
+    try:
+        return answer.wait(timeout_s)
+    except TimeoutError as error:
+        if isinstance(error, PerdureError):
+            raise  # its own answer
+        pending.forget(request)
+        msg = f"the {actor} did not answer within {timeout_s:g} s"
+        raise TimeoutError(msg) from None
 
 
 class Asking(ABC):

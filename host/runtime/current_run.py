@@ -9,7 +9,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.execution.event_loop import EventLoop
-from perdure.actors.sessions.figures import run_figures
 from perdure.events.errors import NotRunning, WouldDeadlock
 from perdure.runtime.asking import ASK_TIMEOUT_S, Asking
 from perdure.runtime.hook_mark import check_outside_hooks
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.services.runtime import Runtime
     from perdure.actors.sessions.figures import RunFigures
-    from perdure.runtime.engine import Engine
+    from perdure.runtime.run import Run
 
 __all__ = ["Running"]
 
@@ -31,7 +30,7 @@ __all__ = ["Running"]
 class Running(Asking):
     """The run of this process that answers; the base of the parts that only a `System` has."""
 
-    _engine: Engine | None = None
+    _engine: Run | None = None
     _why_not_running = (
         "it was not started. Use `with system:` or `async with system:`, or call `start()`; a process that does nothing else calls "
         "`serve()`, or is `perdure run module:system`; where another process owns the folder, `shared=True`, use `perdure.connect`"
@@ -53,10 +52,10 @@ class Running(Asking):
         engine = self._engine
         if engine is None:
             raise self._not_running()
-        return engine.runtime
+        return engine.runtime  # type: ignore[return-value]  # a member's has no log, for which only chaos asks
 
     @property
-    def _run(self) -> Engine:
+    def _run(self) -> Run:
         engine = self._engine
         if engine is None:
             raise self._not_running()
@@ -86,7 +85,7 @@ class Running(Asking):
 
     @property
     def _handled(self) -> Collection[str]:
-        return self.runtime.pools.by_type
+        return self._run.handled
 
     def _waiting_for(self, type_name: str) -> AbstractContextManager[None]:
         pools = self.runtime.pools
@@ -100,12 +99,11 @@ class Running(Asking):
 
     def run_figures(self) -> RunFigures:
         """See `Asking.run_figures`."""
-        runtime = self.runtime
-        return run_figures(runtime.health.counters, runtime.figures, runtime.pools.by_type, runtime.executor.monotonic_s())
+        return self._run.run_figures()
 
     def hold_history(self) -> AbstractContextManager[None]:
         """See `Admin.hold_history`."""
-        return self.runtime.log.store.hold_history()
+        return self._run.hold_history()
 
     def relay(self, source: Source) -> None:
         """Have an outbox relayed for as long as this run lasts; for `OutboxRelay`.

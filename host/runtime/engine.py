@@ -14,6 +14,7 @@ from perdure.actors.journal.log_fold import fold_log
 from perdure.actors.services.roles import owner_roles
 from perdure.actors.services.runtime import HandlerRuntime, Runtime
 from perdure.actors.services.supervisor import Supervisor
+from perdure.actors.sessions.figures import run_figures
 from perdure.actors.workers.pool import Pool
 from perdure.events import vocabulary as ev
 from perdure.events.codec.snapshot import States
@@ -22,7 +23,7 @@ from perdure.events.handlers import registry as handler_rules
 from perdure.events.limits import Limits
 from perdure.events.queue.invariants import contradictions
 from perdure.runtime.actor_shutdown import ActorShutdown
-from perdure.runtime.asking import ASK_TIMEOUT_S
+from perdure.runtime.asking import ASK_TIMEOUT_S, asked
 from perdure.runtime.final_snapshot import save_final_snapshot
 from perdure.runtime.interpreter_settings import InterpreterSettings
 from perdure.runtime.recovery_report import Recovery
@@ -30,16 +31,19 @@ from perdure.runtime.recovery_report import Recovery
 if TYPE_CHECKING:
     import asyncio
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
+    from contextlib import AbstractContextManager
 
     from perdure.actors.core.actor import Actor
     from perdure.actors.core.clock import Clock
     from perdure.actors.core.executor import Executor
     from perdure.actors.core.extensions import Schedule, Source
+    from perdure.actors.sessions.figures import RunFigures
     from perdure.actors.sessions.server import Server
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.publisher import Publisher
     from perdure.options import Options
+    from perdure.runtime.run import Role
     from perdure.store import EventStore, Recovered
 
 __all__ = ["ASK_TIMEOUT_S", "Engine"]
@@ -83,8 +87,11 @@ class Engine:
         *,
         run: str,
         host_loop: asyncio.AbstractEventLoop | None,
+        opened: Recovered,
+        handlers: HandlerRuntime | None = None,
     ) -> None:
         self._store = store
+        self._opened = opened
         self._clock = clock
         self._options = options
         self._is_shut_down = False
@@ -95,18 +102,9 @@ class Engine:
             spill=store.spill(),
             resident_max=options.resident_payload_bytes,
         )
-        limits = Limits(
-            backlog=options.backlog_max,
-            backlog_bytes=options.backlog_bytes,
-            dead_letters=options.dead_letters_max,
-            dead_letters_bytes=options.dead_letters_bytes_max,
-            results=options.results_max,
-            results_bytes=options.results_bytes_max,
-            held_keys=options.held_keys_max,
-            drop_newest=options.dead_letters_full == "drop_newest",
-        )
-        handlers = HandlerRuntime(clock=clock, rng=rng, publisher=publisher, tuning=options, run=run, executor=executor)
-        self.runtime = Runtime(handlers, store=store, limits=limits)
+        handlers = handlers or HandlerRuntime(clock=clock, rng=rng, publisher=publisher, tuning=options, run=run, executor=executor)
+        handlers.run = run
+        self.runtime = Runtime(handlers, store=store, limits=_limits(options))
         self._roles = owner_roles(self.runtime)
         self._shutdown = ActorShutdown(self.runtime)
         self.runtime.host.loop = host_loop
@@ -119,7 +117,6 @@ class Engine:
 
     def start(
         self,
-        opened: Recovered,
         specs: dict[str, HandlerSpec],
         schedules: Mapping[str, Schedule],
         given_up: Callable[[], bool] = lambda: False,
@@ -127,7 +124,6 @@ class Engine:
         """Start the actors, and return the recovery report once every handler has all its workers.
 
         Args:
-            opened: what opening the store reported.
             specs: handlers by type name.
             schedules: schedules by name.
             given_up: returns True once no caller waits for this start any more; a start hook then ends.
@@ -160,11 +156,11 @@ class Engine:
         if schedules:
             runtime.directory.tell("supervisor", StartActor("scheduler"))
         recovery = Recovery(
-            last_seq=opened.last_seq,
+            last_seq=self._opened.last_seq,
             snapshot_seq=self._base,
             events_replayed=states.seq - self._base,
-            cut_bytes=opened.cut_bytes,
-            cut_from_seq=opened.cut_from_seq,
+            cut_bytes=self._opened.cut_bytes,
+            cut_from_seq=self._opened.cut_from_seq,
             in_flight_taken_back=out_before,
             dead_lettered=report.dead - dead_before,
             waiting=sum(c.ready + c.delayed + c.held for c in report.by_type.values()),
@@ -189,6 +185,25 @@ class Engine:
         if self._hooks_started:
             self._hooks_started = False
             self._hooks.run_stop(self.runtime, seconds)
+
+    @property
+    def role(self) -> Role:
+        """See `Run.role`."""
+        return "owner"
+
+    @property
+    def handled(self) -> Collection[str]:
+        """See `Run.handled`."""
+        return self.runtime.pools.by_type
+
+    def run_figures(self) -> RunFigures:
+        """See `Run.run_figures`."""
+        runtime = self.runtime
+        return run_figures(runtime.health.counters, runtime.figures, runtime.pools.by_type, runtime.executor.monotonic_s())
+
+    def hold_history(self) -> AbstractContextManager[None]:
+        """See `Run.hold_history`."""
+        return self.runtime.log.store.hold_history()
 
     def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         """Register a handler, and a schedule with it, while the actors run; return once its workers run.
@@ -227,15 +242,8 @@ class Engine:
             TimeoutError: no answer came within `timeout_s` seconds.
             PerdureError: the actor refused the command.
         """
-        pending = self.runtime.pending
-        answer = self.runtime.executor.answer()
-        request = pending.send(actor, command, answer)
-        try:
-            return answer.wait(timeout_s)
-        except TimeoutError:
-            pending.forget(request)
-            msg = f"the {actor} did not answer within {timeout_s:g} s"
-            raise TimeoutError(msg) from None
+        runtime = self.runtime
+        return asked(runtime.pending, runtime.executor.answer(), actor, command, timeout_s)
 
     def _replace_supervisor(self, dead: Actor, cause: BaseException) -> None:
         """Start another supervisor, unless supervisors die too often. Runs in the thread of the dead one."""
@@ -314,6 +322,20 @@ class Engine:
             self._close_server(why)
             self._store.abandon()
             self._shutdown.log_left_behind(left)
+
+
+def _limits(options: Options) -> Limits:
+    """Return the bounds of what waits and what is kept."""
+    return Limits(
+        backlog=options.backlog_max,
+        backlog_bytes=options.backlog_bytes,
+        dead_letters=options.dead_letters_max,
+        dead_letters_bytes=options.dead_letters_bytes_max,
+        results=options.results_max,
+        results_bytes=options.results_bytes_max,
+        held_keys=options.held_keys_max,
+        drop_newest=options.dead_letters_full == "drop_newest",
+    )
 
 
 def _version() -> str:

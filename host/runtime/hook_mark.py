@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import WouldDeadlock
 
 if TYPE_CHECKING:
-    from perdure.actors.services.runtime import Runtime
+    from perdure.actors.services.runtime import HandlerRuntime
 
 __all__ = ["MARK", "HookMark", "check_outside_hooks"]
 
@@ -19,14 +19,14 @@ __all__ = ["MARK", "HookMark", "check_outside_hooks"]
 class HookMark:
     """Which runtime's hook runs; None once it has ended. Tasks that a hook leaves behind keep the mark."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime: Runtime | None = runtime
+    def __init__(self, runtime: HandlerRuntime) -> None:
+        self.runtime: HandlerRuntime | None = runtime
 
 
 MARK: ContextVar[HookMark | None] = ContextVar("perdure.runtime.hook_mark", default=None)
 
 
-def check_outside_hooks(runtime: Runtime, call: str) -> None:
+def check_outside_hooks(runtime: HandlerRuntime, call: str) -> None:
     """Refuse a call that waits for a start or a stop, inside a hook that this start or stop waits for.
 
     Raises:

@@ -23,7 +23,9 @@ from perdure.events.errors import NotRunning
 from perdure.store import canonical_address
 
 if TYPE_CHECKING:
-    from perdure.runtime.engine import Engine
+    from collections.abc import Callable
+
+    from perdure.runtime import run as runs
     from perdure.store import EventStore
 
 __all__ = ["Run", "address_of", "live", "remember_run", "remember_system", "wait_until_stopped", "why_forked"]
@@ -44,9 +46,18 @@ class Owner(Protocol):
 class Run:
     """One run, from before its first thread starts until its store is closed."""
 
-    def __init__(self, system: Owner, engine: Engine, address: str | None, grace_s: float) -> None:
+    def __init__(
+        self,
+        system: Owner,
+        engine: runs.Run,
+        address: str | None,
+        grace_s: float,
+        end_roles: Callable[[], None] = lambda: None,
+    ) -> None:
         self.system = weakref.ref(system)
         self.engine = engine
+        """What runs now; a shared System's changes with its role, until `end_roles` was called."""
+        self._end_roles = end_roles
         self.address = address
         self.grace_s = grace_s
         self.is_ending = False
@@ -63,6 +74,7 @@ class Run:
             self.ended.wait()
             return
         try:
+            self._end_roles()
             self.engine.stop(grace_s, why)
         finally:
             self.leave()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
-    from perdure.runtime.engine import Engine
+    from perdure.runtime.run import Run
 
 __all__ = ["Part", "aserve", "serve"]
 
@@ -42,7 +42,7 @@ class Part(Protocol):
 class Served(Protocol):
     """What serving needs of a System."""
 
-    _engine: Engine | None
+    _engine: Run | None
 
     @property
     def running(self) -> bool:
@@ -199,7 +199,7 @@ def _stop_part(part: Part) -> None:
         logger.exception("%r could not be stopped", part)
 
 
-def _check_not_given_up(engine: Engine | None) -> None:
+def _check_not_given_up(engine: Run | None) -> None:
     """Raise the error with which the system gave up, if it did."""
     failed = None if engine is None else engine.runtime.health.failed
     if isinstance(failed, NotRunning):

@@ -32,10 +32,17 @@ logger = logging.getLogger("perdure.store")
 class SegmentStore(SegmentRecovery):
     """An `EventStore` in one folder of segment files and snapshots."""
 
+    _is_locked_for_open = False
+    """`lock` was called, and `open` was not yet."""
+
     # --- opening ---------------------------------------------------------------------------------------------------------
 
-    def open(self) -> Recovered:
-        """See `EventStore.open`."""
+    def lock(self) -> None:
+        """Take the folder's lock, and read nothing yet; `open` goes on from here.
+
+        Raises:
+            StoreLocked, StoreUnavailable: as `open`.
+        """
         try:
             if not self._lock.held:
                 self.disk.make_folder(self.path)
@@ -51,6 +58,13 @@ class SegmentStore(SegmentRecovery):
                 "that this user may write."
             )
             raise StoreUnavailable(msg) from error
+        self._is_locked_for_open = True
+
+    def open(self) -> Recovered:
+        """See `EventStore.open`."""
+        if not (self._is_locked_for_open and self._lock.held):  # a forked child does not hold it
+            self.lock()
+        self._is_locked_for_open = False
         try:
             return self.reopen()
         except BaseException:
@@ -223,7 +237,7 @@ class SegmentStore(SegmentRecovery):
     def abandon(self) -> None:
         """See `EventStore.abandon`."""
         fd, self._fd = self._fd, None
-        self._opened = False
+        self._opened = self._is_locked_for_open = False
         if fd is not None:
             self.disk.close(fd)
         self._lock.drop()

@@ -1,0 +1,205 @@
+"""`Roles`: takes the folder's lock for a shared System or connects it to the process that has it, and takes over when that ends.
+
+What follows from what happens is a table in `role_rules`; what a member does is in `member`; the actors are in `runtime/engine`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Protocol
+
+from perdure.actors.core.current_actor import begin
+from perdure.actors.sessions.crossing import OWNER
+from perdure.actors.sessions.server import Server
+from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUnavailable
+from perdure.processes.member import OWNER_WAIT_S
+from perdure.processes.role_rules import Act, Event, State, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.processes.member import Member
+    from perdure.processes.role_rules import Ownership
+    from perdure.runtime.engine import Engine
+    from perdure.store import Recovered, SegmentStore
+
+__all__ = ["Roles"]
+
+logger = logging.getLogger("perdure")
+
+LOOK_S = 0.1
+"""How often a start looks whether it was given up."""
+PAUSE_S = 0.5
+"""Before the next try, after the log could not be read."""
+
+
+class SharedSystem(Protocol):
+    """What roles need of a System."""
+
+    def own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool]) -> Engine:
+        """Start the actors on the store that is open, over the member's parts; nothing of them runs if this raises."""
+
+    def belong(self, member: Member) -> None:
+        """Go on as a member."""
+
+
+class Roles:
+    """The role of one run of a shared System. `begin` decides it, a thread of its own keeps it in line with what happens.
+
+    Args:
+        system: is told of its role.
+        store: the folder's; locked by the owner alone.
+        ownership: what the host wants.
+    """
+
+    member: Member
+    """Set before `begin`."""
+
+    def __init__(self, system: SharedSystem, store: SegmentStore, ownership: Ownership) -> None:
+        self._system = weakref.ref(system)
+        self._store = store
+        self._ownership = ownership
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self.state = State.SEEKING
+        self._thread: threading.Thread | None = None
+        self._given_up: Callable[[], bool] = lambda: False
+        self._failure: PerdureError | None = None
+        """Why this process could not become the owner when it tried last."""
+
+    def tell(self, event: Event) -> None:
+        """Tell it what has happened; in any thread."""
+        self._events.put(event)
+
+    # --- the start ---------------------------------------------------------------------------------------------------------
+
+    def begin(self, given_up: Callable[[], bool]) -> None:
+        """Become the owner or a member; then a thread goes on.
+
+        Raises:
+            StoreLocked: another process owns the folder, and does not listen; or it is this very process.
+            NotRunning: no process owns it, and this one may not.
+            StoreCorrupt, StoreUnavailable: this process has the lock, and cannot read the log.
+        """
+        self._given_up = given_up
+        until_s = time.monotonic() + OWNER_WAIT_S
+        self._take(Event.UNREACHED)
+        while self.state not in (State.OWNER, State.MEMBER, State.ENDED):
+            if self._failure is not None and not isinstance(self._failure, StoreLocked):
+                raise self._failure
+            if given_up() or time.monotonic() > until_s:
+                raise self._no_owner()
+            try:
+                self._take(self._events.get(timeout=LOOK_S))
+            except Empty:
+                continue
+        self._thread = threading.Thread(target=_run, args=(self,), name="perdure-role", daemon=True)
+        begin(self._thread)
+
+    def _no_owner(self) -> PerdureError:
+        no_owner = self.member.connection.no_owner()
+        locked = self._failure
+        return StoreLocked(f"{locked} {no_owner}", locked.pid) if isinstance(locked, StoreLocked) else no_owner
+
+    def end(self) -> None:
+        """Take no other role from now on; returns when none is being taken."""
+        self.tell(Event.STOPPED)
+        thread = self._thread
+        if thread is None:
+            self.state = State.ENDED
+        elif thread is not threading.current_thread():
+            thread.join()
+
+    # --- what happens ------------------------------------------------------------------------------------------------------
+
+    def turn(self) -> bool:
+        """Wait for what happens next and do what follows; False once it is over."""
+        self._take(self._events.get())
+        return self.state is not State.ENDED
+
+    def _take(self, event: Event | None) -> None:
+        while event is not None:
+            before = self.state
+            self.state, act = step(before, event, self._ownership)
+            if self.state is not before:
+                logger.debug("role: %s, so %s", event.value, self.state.value)
+            if self.state is State.MEMBER and (system := self._system()) is not None:
+                system.belong(self.member)
+            event = self._do(act)
+
+    def _do(self, act: Act) -> Event | None:
+        match act:
+            case Act.TRY_LOCK:
+                return self._try_lock()
+            case Act.CONNECT:
+                self.member.connection.start()
+            case Act.RECOVER:
+                return self._recover()
+            case Act.LET_GO:
+                if self._thread is not None:
+                    time.sleep(PAUSE_S)
+                self.member.connect_anew()
+                self.member.connection.start()
+        return None
+
+    def _try_lock(self) -> Event:
+        try:
+            self._store.lock()
+        except StoreLocked as locked:
+            self._failure = locked
+            if locked.pid == os.getpid():
+                raise
+            return Event.LOCK_HELD
+        except StoreUnavailable as error:
+            self._failure = error
+            if self._thread is not None:
+                logger.warning("this process cannot own the folder: %s", error)
+            return Event.LOCK_HELD
+        return Event.LOCK_TAKEN
+
+    def _recover(self) -> Event:
+        """Become the owner; the socket is there before the log is read, so that other processes wait in line."""
+        began_s = time.monotonic()
+        server: Server | None = None
+        member, store = self.member, self._store
+        try:
+            member.leave()
+            server = Server(store.path)
+            opened = store.open()
+            system = self._system()
+            if system is None:
+                server.close(NotRunning("its System was dropped"))
+                store.abandon()
+                return Event.STOPPED
+            engine = system.own(opened, server, member, self._given_up)
+        except PerdureError as error:
+            if server is not None:
+                server.close(NotRunning(f"its owner could not read the log: {error}"))
+            store.abandon()
+            self._failure = error
+            if self._thread is not None:
+                logger.error("this process could not take over the folder %s: %s", store.path, error)  # noqa: TRY400 - it says all
+            return Event.FAILED
+        pending = member.runtime.pending
+        for request in list(pending.outstanding.values()):
+            if request.target == OWNER:
+                pending.settle(request, engine.run_figures())
+        self._failure = None
+        if self._thread is not None:
+            took_s = time.monotonic() - began_s
+            logger.info("this process (%d) owns the folder %s from now on; that took %.3f s", os.getpid(), store.path, took_s)
+        return Event.RECOVERED
+
+
+def _run(roles: Roles) -> None:
+    while True:
+        try:
+            if not roles.turn():
+                return
+        except Exception:
+            logger.exception("a turn of the thread that keeps the role failed; it goes on")
+            time.sleep(PAUSE_S)
