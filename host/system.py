@@ -316,11 +316,13 @@ class System(Handling, Results, Consuming, Running):
 
     def belong(self, member: Member) -> None:
         """Go on as a member; for `Roles`."""
+        self.audit = Audit(store=self._store.separate_reader())  # reads what the owner writes
         self._engine = member
 
     def own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool]) -> Engine:
         """Start the actors over the parts that a member leaves; for `Roles`. Nothing of them runs if this raises."""
         self.drafts.options = self.options
+        self.audit = Audit(store=self._store)
         engine = self._new_engine(opened, server, member.runtime)
         if self._live_run is not None:
             self._live_run.engine = engine

@@ -137,7 +137,10 @@ class PendingRequests:
         return request
 
     def redirect(self, tell: Callable[[str, Any], None]) -> None:
-        """Send requests by `tell` from now on; those without an answer are sent again by what is at its other end."""
+        """Send requests by `tell` from now on; those without an answer are sent again by what is at its other end.
+
+        Called before that looks at what is `outstanding`, it misses no request that another thread enters meanwhile.
+        """
         self._tell = tell
 
     def submit(self, type_name: str, payload: bytes, reply: Reply, ids: Callable[[int], IdRun]) -> None:

@@ -111,10 +111,10 @@ def test_a_stopped_owner_holds_up_no_call_and_is_named(start: Start, folder: Pat
         assert other.state(doubt.value.ids[0]).status == "completed"
 
 
-def test_a_second_owner_is_refused_and_told_to_connect(start: Start, folder: Path) -> None:
+def test_a_system_of_its_own_is_refused_and_told_how_to_share(start: Start, folder: Path) -> None:
     process = start()
     with pytest.raises(perdure.StoreLocked, match=rf"process {process.pid}\. .*perdure\.connect.*shared=True"):
-        perdure.System(folder, shared=True).start()
+        perdure.System(folder).start()
 
 
 def test_no_owner_is_an_error_that_says_what_to_do(folder: Path) -> None:
