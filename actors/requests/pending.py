@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from perdure.actors.core.answer import Reply
     from perdure.events.structures.id_index import IdRun
 
-__all__ = ["PendingRequests", "Request"]
+__all__ = ["PendingRequests", "Request", "whole_of"]
+
+KEY_STEP = 1 + SUBMIT_BATCH_MAX
+"""Between the keys of two requests: with room for those of the single messages of a submit batch."""
 
 
 class Request(msgspec.Struct, eq=False):
@@ -96,7 +99,7 @@ class PendingRequests:
 
     def __init__(self, tell: Callable[[str, Any], None]) -> None:
         self._tell = tell
-        self._keys = itertools.count(1, 1 + SUBMIT_BATCH_MAX)  # with room in between for the other messages of a submit batch
+        self._keys = itertools.count(1, KEY_STEP)
         self._own = _Own()
         self.outstanding: dict[int, Request] = {}
         self.extra_pending: list[None] = []
@@ -169,7 +172,7 @@ class PendingRequests:
     def split(self, request: Request) -> list[Request]:
         """Return a request for each message of a submit batch, in its place; return any other request as it is."""
         submit_batch = request.reply
-        if type(submit_batch) is not SubmitBatch or submit_batch.count() == 1:
+        if not isinstance(submit_batch, SubmitBatch) or submit_batch.count() == 1:
             return [request]
         pieces = []
         if request.key in self.outstanding:
@@ -294,6 +297,13 @@ class PendingRequests:
             if request.voided > 1 and request.may_be_refused:
                 self.refuse(request, _unavailable("the log could not be synced to the disk, twice"))
 
+    def pieces_of(self, request: Request) -> list[Request]:
+        """Return what is outstanding of a request: itself, or the requests that it was split into."""
+        if request.key in self.outstanding or not isinstance(request.reply, SubmitBatch):
+            return [request]
+        keys = range(request.key + 1, request.key + 1 + request.reply.count())
+        return [piece for key in keys if (piece := self.outstanding.get(key)) is not None]
+
     def unanswered(self, target: str, among: Container[int] | None = None) -> list[Request]:
         """Return the requests that wait for an answer of `target`, in the order in which they were made; for its successor.
 
@@ -335,6 +345,11 @@ class PendingRequests:
 
 
 _key = itemgetter(0)
+
+
+def whole_of(key: int) -> int:
+    """Return the key of the submit batch that the message with this key was one of, if it was split; else the key itself."""
+    return key - (key - 1) % KEY_STEP
 
 
 def _no_room(most: int, timeout_s: float) -> QueueFull:

@@ -92,6 +92,7 @@ class Server:
         """Set: end."""
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._has_news = False
 
     def serve(self, owner: Owner) -> None:
         """Begin to accept and answer."""
@@ -105,6 +106,11 @@ class Server:
     def peers(self) -> int:
         """How many are connected."""
         return len(self._peers)
+
+    def tell_news(self) -> None:
+        """Have the peers told at once of what has changed in the run's facts. Callable in any thread."""
+        self._has_news = True
+        self._bell.ring()
 
     def close(self, why: PerdureError) -> None:
         """Tell all peers why, and be gone. Callable more than once, in any thread."""
@@ -162,6 +168,10 @@ class Server:
         self._heard.hear()
         while self._answered:
             self._guarded(self._answered.popleft(), 0)
+        if self._has_news:
+            self._has_news = False
+            for peer in list(self._peers.values()):
+                self._guarded(peer, 0, news=True)
 
     def _tick(self) -> None:
         now_s = time.monotonic()

@@ -16,6 +16,7 @@ import msgspec
 from perdure.actors.sessions.bounds import check
 from perdure.actors.sessions.crossing import OBJECTS, OWNER, RIGHTS, route_of
 from perdure.actors.sessions.objects import BadObject
+from perdure.actors.sessions.replies import AnswerKey, PeerReply, SubmittedRun, submitted_run
 from perdure.actors.sessions.wire import PROTOCOL, BadFrame, Kind, pack
 from perdure.events.commands import DraftRun, Publish
 from perdure.events.errors import InvalidMessage, NotRunning, PerdureError, PublishTimeout
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from perdure.actors.sessions.bounds import Bounds
     from perdure.actors.sessions.figures import RunFigures
 
-__all__ = ["REQUESTS_MAX", "Ended", "Owner", "Session"]
+__all__ = ["REQUESTS_MAX", "SUBMITTED", "Ended", "Owner", "Session"]
 
 logger = logging.getLogger("perdure")
 
@@ -39,6 +40,8 @@ ANSWER_BYTES_MAX = 64 << 20
 FRAME_BYTES = 1 << 20
 """Answers are gathered into one frame up to about this size."""
 UUID_CHARS = 36
+SUBMITTED = 1
+"""Behind a request to publish: its messages were submitted, each by itself, and need not be accepted as one."""
 
 
 class Ended(Exception):
@@ -62,24 +65,6 @@ class Owner:
     """Checks the options that an operator changes."""
 
 
-class _Reply:
-    """Where an actor's answer to one request of a peer goes. Called in the actor's thread, which may be killed in it."""
-
-    __slots__ = ("_key", "_session")
-
-    def __init__(self, session: Session, key: int) -> None:
-        self._session = session
-        self._key = key
-
-    def resolve(self, value: Any) -> None:
-        """See `Reply.resolve`."""
-        self._session.answered(self._key, value)
-
-    def reject(self, error: BaseException) -> None:
-        """See `Reply.reject`."""
-        self._session.answered(self._key, error)
-
-
 class Session:
     """A peer's requests and answers. Every method but `answered` runs in the server's thread.
 
@@ -99,7 +84,8 @@ class Session:
         self._origin = origin
         self._requests: dict[int, Request | None] = {}
         """By the peer's key; None: refused, or answered by the session itself."""
-        self._answers: deque[tuple[int, Any]] = deque()
+        self._answers: deque[tuple[AnswerKey, Any]] = deque()
+        """Under the key of its request; of a submitted message also under its place among those that were sent with it."""
         self._facts: dict[str, Any] = {}
         self._newest_id = -1
         """The count in the newest of the ids that the peer's new messages had."""
@@ -173,7 +159,7 @@ class Session:
 
     def _ask(self, item: object) -> None:
         match item:
-            case [int(key), int(times), str(actor), bytes(body)] if times > 0:
+            case [int(key), int(times), str(actor), bytes(body), *more] if times > 0:
                 pass
             case _:
                 msg = "a request that is none"
@@ -201,7 +187,8 @@ class Session:
                 command = attrs.evolve(command, act=act._replace(origin=self._origin))  # a peer does not say itself who it is
             if isinstance(command, Publish):
                 command.fresh = command.fresh and times == 1 and self._are_new(command.drafts)
-            reply = _Reply(self, key)
+            run = submitted_run(self.answered, key, command) if more == [SUBMITTED] else None
+            reply = PeerReply(self.answered, key) if run is None else run
             self._requests[key] = self._owner.pending.send(actor, command, reply, is_long_wait=route.is_long_wait, times=times)
         except NotRunning as error:
             raise Ended(error) from error  # the next owner answers it
@@ -226,11 +213,16 @@ class Session:
 
     def _forget(self, key: object) -> None:
         if isinstance(key, int) and (request := self._requests.pop(key, None)) is not None:
-            self._owner.pending.forget(request)
+            self._let_go(request)
+
+    def _let_go(self, request: Request) -> None:
+        pending = self._owner.pending
+        for piece in pending.pieces_of(request):
+            pending.forget(piece)
 
     # --- what goes out -----------------------------------------------------------------------------------------------------
 
-    def answered(self, key: int, value: Any) -> None:
+    def answered(self, key: AnswerKey, value: Any) -> None:
         """Take an answer, or an error; callable in any thread, and more than once: the first counts."""
         self._answers.append((key, value))
         self._notify()
@@ -242,16 +234,15 @@ class Session:
         size = 0
         while self._answers:
             key, value = self._answers.popleft()
-            if key not in self._requests:
+            if not self._is_awaited(key):
                 continue
             if isinstance(value, NotRunning) or (
                 isinstance(value, PublishTimeout) and isinstance(self._owner.pending.closed, NotRunning)
             ):
                 self.over = NotRunning(str(value))  # the next owner answers it
                 break
-            del self._requests[key]
             body = _body(value)
-            rows.append([key, body])
+            rows.append([self._answered_key(key), body])
             size += len(body)
             if size >= FRAME_BYTES:
                 frames.append(pack(Kind.ANSWER, *rows))
@@ -259,6 +250,25 @@ class Session:
         if rows:
             frames.append(pack(Kind.ANSWER, *rows))
         return frames
+
+    def _is_awaited(self, key: AnswerKey) -> bool:
+        if not isinstance(key, tuple):
+            return key in self._requests
+        request = self._requests.get(key[0])
+        return request is not None and isinstance(request.reply, SubmittedRun) and key[1] not in request.reply.answered
+
+    def _answered_key(self, key: AnswerKey) -> int:
+        """Note that an answer goes out, and return the key that it has for the peer."""
+        if not isinstance(key, tuple):
+            del self._requests[key]
+            return key
+        whole, i = key
+        request = self._requests[whole]
+        if request is not None and isinstance(request.reply, SubmittedRun):
+            request.reply.answered.add(i)
+            if len(request.reply.answered) == request.reply.count():
+                del self._requests[whole]
+        return whole + 1 + i
 
     @property
     def in_flight(self) -> int:
@@ -270,7 +280,7 @@ class Session:
         requests, self._requests = self._requests, {}
         for request in requests.values():
             if request is not None:
-                self._owner.pending.forget(request)
+                self._let_go(request)
 
 
 def _body(value: Any) -> bytes:

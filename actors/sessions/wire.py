@@ -38,9 +38,11 @@ class Kind(enum.IntEnum):
     BYE = 2
     """Owner to peer, last: `[error]`."""
     ASK = 3
-    """Peer to owner: `[[key, times, actor, command], ...]`; `times` counts how often this was asked."""
+    """Peer to owner: `[[key, times, actor, command], ...]`; `times` counts how often this was asked. A fifth element 1: the
+    messages of this publish were submitted, each by itself."""
     ANSWER = 4
-    """Owner to peer: `[[key, answer], ...]`; an answer that is an error is a refusal."""
+    """Owner to peer: `[[key, answer], ...]`; an answer that is an error is a refusal. Where not all messages of a submitted publish
+    have the same answer, each has its own, under the key of the publish + 1 + its place."""
     FORGET = 5
     """Peer to owner: `[key, ...]` of requests whose answers it does not await any more."""
     PING = 6

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.requests.pending import whole_of
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.actors.sessions.session import REQUESTS_MAX
+from perdure.actors.sessions.session import REQUESTS_MAX, SUBMITTED
 from perdure.actors.sessions.wire import PROTOCOL, BadFrame, Kind, pack
 from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PayloadTooLarge, PerdureError, PublishTimeout, QueueFull
@@ -159,7 +160,7 @@ class Exchange:
         return frames
 
     def _ask_frame(self, now_s: float) -> bytes:
-        rows: list[Any] = []
+        rows: list[list[Any]] = []
         size = 0
         number = self._frames = self._frames + 1
         queue, sent, outstanding = self._queue, self._sent, self.pending.outstanding
@@ -170,7 +171,10 @@ class Exchange:
                 continue
             body = self._body(request)
             if body is not None:
-                rows.append([request.key, request.times, request.target, body])
+                row = [request.key, request.times, request.target, body]
+                if isinstance(request.reply, SubmitBatch) and request.reply.count() > 1:
+                    row.append(SUBMITTED)
+                rows.append(row)
                 request.times += 1
                 request.writes = 1
                 sent[request.key] = number
@@ -265,7 +269,7 @@ class Exchange:
         frame = self._sent.pop(key, None)
         if frame is not None:
             self._unanswered.pop(frame, None)
-        request = pending.outstanding.get(key)
+        request = pending.outstanding.get(key) or self._piece(key)
         if request is not None:
             if isinstance(value, QueueFull) and len(pieces := pending.split(request)) > 1:
                 for piece in pieces:  # there is room for some of them, perhaps
@@ -275,6 +279,19 @@ class Exchange:
             else:
                 pending.settle(request, value)
         self._asked_s.pop(key, None)
+
+    def _piece(self, key: int) -> Request | None:
+        """Return the request for one of several messages that were submitted together, where the owner answers each by itself."""
+        outstanding, whole = self.pending.outstanding, whole_of(key)
+        request = outstanding.get(whole)
+        if request is None or whole not in self._sent or not isinstance(request.reply, SubmitBatch):
+            return None
+        frame, asked_s = self._sent.pop(whole), self._asked_s.pop(whole, self.heard_s)
+        for piece in self.pending.split(request):
+            self._sent[piece.key], self._asked_s[piece.key] = frame, asked_s
+        self._unanswered.pop(frame, None)
+        self._sent.pop(key, None)
+        return outstanding.get(key)
 
     # --- what nothing answers ----------------------------------------------------------------------------------------------
 

@@ -219,6 +219,8 @@ class Engine:
             pool.registered = before
             raise
         self.ask("supervisor", WhenStaffed())
+        if self.server is not None:
+            self.server.tell_news()
         if schedule is not None:
             self.add_schedule(schedule)
 

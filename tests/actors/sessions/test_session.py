@@ -223,3 +223,46 @@ def test_an_answer_that_cannot_cross_is_a_refusal_that_says_so() -> None:
     peer.ask(1, commands.LookUp("id"))
     peer.pending.settle(peer.told[0], object())
     assert "cannot cross" in str(peer.answers()[0][1])
+
+
+def submitted(peer: Peer, key: int, n: int) -> Request:
+    run = commands.DraftRun("t", IdRun("p" * 24, 5, n), [b"x"] * n)
+    peer.session.take(Kind.ASK, [[key, 1, "queue", OBJECTS.packed(commands.Publish(run, fresh=True)), 1]])
+    return peer.told[-1]
+
+
+def test_messages_that_were_submitted_together_have_one_answer_where_they_are_accepted_together() -> None:
+    peer = Peer().hello()
+    request = submitted(peer, 258, 3)
+    peer.pending.settle(request, None)
+    assert peer.answers() == [(258, None)]
+    assert not peer.pending.outstanding
+    assert peer.session.in_flight == 0
+
+
+def test_messages_that_were_submitted_together_are_answered_one_by_one_where_they_do_not_fit_together() -> None:
+    peer = Peer().hello()
+    first, second, third = peer.pending.split(submitted(peer, 258, 3))
+    peer.pending.settle(first, None)
+    peer.pending.refuse(third, QueueFull("full"))
+    (one, three) = peer.answers()
+    assert one[0] == 259
+    assert (three[0], type(three[1])) == (261, QueueFull)
+    assert peer.session.in_flight == 1
+    peer.session.answered((258, 0), None)
+    assert peer.answers() == [], "each is answered once"
+    peer.pending.settle(second, None)
+    assert [key for key, _ in peer.answers()] == [260]
+    assert peer.session.in_flight == 0
+
+
+@pytest.mark.parametrize("is_forgotten", [True, False])
+def test_messages_that_wait_one_by_one_are_forgotten_with_their_peer(is_forgotten: bool) -> None:
+    peer = Peer().hello()
+    peer.pending.split(submitted(peer, 258, 3))
+    assert len(peer.pending.outstanding) == 3
+    if is_forgotten:
+        peer.session.take(Kind.FORGET, [258])
+    else:
+        peer.session.close()
+    assert not peer.pending.outstanding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import pickle
 import threading
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import perdure
+from perdure.actors.sessions import server
 from perdure.processes import exchange
-from tests.host.processes.shop import Order, Quote
+from tests.host.processes.shop import Order, Quote, shop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +90,10 @@ def test_errors_are_of_the_same_class(client: perdure.Client) -> None:
         client.dead_letters.get("none")
 
 
-def test_the_owners_policies_and_bounds_reach_a_client_also_when_they_come_later(folder: Path) -> None:
+def test_the_owners_policies_and_bounds_reach_a_client_also_when_they_come_later(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "TICK_S", 600)  # they are told when they change, not when the server looks next
     system = perdure.System(folder, shared=True, options=perdure.Options(payload_bytes_max=100))
 
     @perdure.message(name="shop.Late")
@@ -200,6 +205,22 @@ def test_many_threads_of_one_client(client: perdure.Client, owner: perdure.Syste
     for thread in threads:
         thread.join()
     assert owner.admin.metrics().published == 200
+
+
+def test_submitted_messages_find_room_one_by_one_as_the_owners_own_do(folder: Path) -> None:
+    with shop(str(folder), options=perdure.Options(backlog_max=10)), perdure.connect(folder) as client:
+        futures = [client.submit(Parcel(n)) for n in range(30)]
+        accepted = 10
+        while accepted < 30:
+            concurrent.futures.wait(futures[:accepted], timeout=30)
+            assert all(future.done() for future in futures[:accepted])
+            assert not any(future.done() for future in futures[accepted + 1 :])
+            delivery = client.checkout(Parcel)
+            assert delivery is not None
+            assert delivery.message.number == accepted - 10, "in the order in which they were submitted"
+            delivery.ack()
+            accepted += 1
+        assert len({future.result(30) for future in futures}) == 30
 
 
 def test_closing_waits_for_what_was_submitted_and_refuses_what_comes_later(owner: perdure.System, folder: Path) -> None:

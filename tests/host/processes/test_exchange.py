@@ -1,0 +1,219 @@
+"""What passes between a client and its owner, without a socket: frames and times go in, frames come out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perdure.actors.core.answer import Answer
+from perdure.actors.requests.pending import PendingRequests
+from perdure.actors.sessions.crossing import OBJECTS
+from perdure.actors.sessions.wire import PROTOCOL, Assembler, Kind
+from perdure.events.commands import DraftRun, LookUp, Publish
+from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull
+from perdure.events.structures.id_index import IdRun
+from perdure.processes.exchange import HOLD_S, Exchange
+from perdure.publishing.publish_future import PublishFuture
+
+
+class Side:
+    """A client's side of the wire; `now_s` is its clock."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.facts: list[dict[str, Any]] = []
+        self.pending = PendingRequests(lambda _target, request: self.exchange.ask(request, self.now_s))
+        self.exchange = Exchange("test", 10.0, self.pending, self.facts.append, lambda: "nothing listens")
+        self._counter = 0
+
+    def welcome(self) -> Side:
+        self.exchange.take(Kind.WELCOME, [PROTOCOL, {}], self.now_s)
+        return self
+
+    def publish(self) -> Answer:
+        self._counter += 1
+        answer = Answer()
+        run = DraftRun("t", IdRun("p" * 24, self._counter, 1), [b"x"])
+        self.pending.send("queue", Publish(run, fresh=True), answer)
+        return answer
+
+    def submit(self, n: int) -> list[PublishFuture[str]]:
+        futures: list[PublishFuture[str]] = [PublishFuture() for _ in range(n)]
+        for future in futures:
+            self.pending.submit("t", b"x", future, lambda count: IdRun("p" * 24, 1000, count))
+        return futures
+
+    def sent(self) -> list[tuple[Kind, list[Any]]]:
+        """What is sent now, where anything is ready."""
+        frames = self.exchange.frames(self.now_s) if self.exchange.is_ripe(self.now_s) else []
+        return list(Assembler().feed(b"".join(frames)))
+
+    def keys(self) -> list[int]:
+        """The requests that are sent now."""
+        return [row[0] for kind, rows in self.sent() if kind is Kind.ASK for row in rows]
+
+    def answer(self, key: int, value: Any = None) -> None:
+        self.exchange.take(Kind.ANSWER, [[key, OBJECTS.packed(value)]], self.now_s)
+
+
+def test_nothing_is_sent_before_the_owners_welcome_and_all_after_it_in_order() -> None:
+    side = Side()
+    for _ in range(3):
+        side.publish()
+    assert side.sent() == []
+    assert side.welcome().keys() == sorted(side.pending.outstanding)
+
+
+def test_two_frames_may_be_unanswered_and_an_answer_releases_what_was_gathered() -> None:
+    side = Side().welcome()
+    sent = []
+    for _ in range(5):
+        side.publish()
+        sent.append(side.keys())
+    assert [len(keys) for keys in sent] == [1, 1, 0, 0, 0]
+    side.answer(sent[0][0])
+    assert len(side.keys()) == 3, "in one frame"
+
+
+def test_publishes_that_wait_for_room_hold_up_nothing_for_long() -> None:
+    side = Side().welcome()
+    for _ in range(3):
+        side.publish()
+        side.sent()
+    assert side.keys() == []
+    side.now_s += HOLD_S
+    assert len(side.keys()) == 1
+
+
+def test_what_is_no_publish_is_sent_at_once_with_all_before_it() -> None:
+    side = Side().welcome()
+    for _ in range(3):
+        side.publish()
+        side.sent()
+    side.pending.send("queue", LookUp("id"), Answer())
+    assert len(side.keys()) == 2
+
+
+def test_the_next_owner_is_sent_what_has_no_answer_and_how_often_it_was_sent() -> None:
+    side = Side().welcome()
+    first, second = side.publish(), side.publish()
+    keys = [key for _, rows in side.sent() for key, *_ in rows]
+    side.answer(keys[0])
+    assert first.wait(0) is None
+    side.exchange.lost()
+    side.publish()
+    assert side.sent() == []
+    ((_, rows),) = side.welcome().sent()
+    assert [(key, times) for key, times, *_ in rows] == [(keys[1], 2), (keys[1] + 257, 1)]
+    side.answer(keys[1])
+    assert second.wait(0) is None
+
+
+def test_first_frames_go_to_every_owner_before_what_is_asked() -> None:
+    side = Side()
+    side.exchange.first_frames.append(lambda: [side.exchange.hello()])
+    side.publish()
+    for _ in range(2):
+        assert [kind for kind, _ in side.welcome().sent()] == [Kind.HELLO, Kind.ASK]
+        side.exchange.lost()
+
+
+def test_a_posted_frame_is_for_this_owner_alone() -> None:
+    side = Side().welcome()
+    side.exchange.post(side.exchange.hello())
+    assert [kind for kind, _ in side.sent()] == [Kind.HELLO]
+    side.exchange.post(side.exchange.hello())
+    side.exchange.lost()
+    side.exchange.post(side.exchange.hello())
+    assert side.welcome().sent() == []
+
+
+def test_a_part_takes_frames_of_its_own() -> None:
+    side = Side().welcome()
+    taken: list[list[Any]] = []
+    side.exchange.takers[Kind.ASK] = taken.append
+    side.exchange.take(Kind.ASK, [1, 2], side.now_s)
+    assert taken == [[1, 2]]
+    with pytest.raises(ValueError, match="takes from no owner"):
+        side.exchange.take(Kind.FORGET, [1], side.now_s)
+
+
+def test_submitted_messages_that_do_not_fit_together_are_answered_one_by_one() -> None:
+    side = Side().welcome()
+    futures = side.submit(3)
+    ((_, rows),) = side.sent()
+    ((key, _times, _actor, _body, mark),) = rows
+    assert mark == 1
+    side.answer(key + 2)
+    assert [future.done() for future in futures] == [False, True, False]
+    assert side.pending.under_way == 2
+    side.answer(key + 1)
+    side.answer(key + 3, QueueFull("full"))
+    assert futures[0].result(0)
+    with pytest.raises(QueueFull):
+        futures[2].result(0)
+    assert side.pending.under_way == 0
+
+
+def test_what_is_left_of_submitted_messages_goes_to_the_next_owner() -> None:
+    side = Side().welcome()
+    futures = side.submit(3)
+    ((_, rows),) = side.sent()
+    key = rows[0][0]
+    side.answer(key + 1)
+    side.exchange.lost()
+    assert side.welcome().keys() == [key + 2, key + 3]
+    side.answer(key + 2)
+    side.answer(key + 3)
+    assert len({future.result(0) for future in futures}) == 3
+
+
+def test_an_answer_under_a_key_that_nothing_has_is_nothing() -> None:
+    side = Side().welcome()
+    side.publish()
+    (key,) = side.keys()
+    for other in (0, key + 1, key + 257, -5):
+        side.answer(other)
+    assert list(side.pending.outstanding) == [key]
+
+
+def test_silence_becomes_an_error_that_says_whether_there_is_doubt() -> None:
+    side = Side().welcome()
+    sent = side.publish()
+    side.sent()
+    asked = Answer()
+    side.pending.send("queue", LookUp("id"), asked)
+    side.now_s += 9.9
+    side.exchange.expire(side.now_s)
+    assert side.pending.under_way == 2
+    side.exchange.lost()
+    never_sent = side.publish()
+    side.now_s += 10
+    side.exchange.expire(side.now_s)
+    with pytest.raises(PublishTimeout, match="may or may not"):
+        sent.wait(0)
+    for answer in (asked, never_sent):
+        with pytest.raises(NotRunning, match="nothing listens"):
+            answer.wait(0)
+
+
+def test_an_owner_that_is_silent_is_asked_whether_it_is_alive_and_told_what_is_awaited_no_more() -> None:
+    side = Side().welcome()
+    side.publish()
+    side.sent()
+    assert side.exchange.housekeeping(side.now_s) == []
+    side.now_s += 2
+    assert [kind for kind, _ in Assembler().feed(b"".join(side.exchange.housekeeping(side.now_s)))] == [Kind.PING]
+    assert side.exchange.housekeeping(side.now_s) == []
+    (request,) = side.pending.outstanding.values()
+    side.pending.forget(request)
+    ((kind, keys),) = Assembler().feed(b"".join(side.exchange.housekeeping(side.now_s)))
+    assert (kind, keys) == (Kind.FORGET, [request.key])
+
+
+def test_a_refusal_of_the_owner_is_kept_for_the_errors() -> None:
+    side = Side()
+    with pytest.raises(ConnectionResetError):
+        side.exchange.take(Kind.BYE, [OBJECTS.packed(PerdureError("another version"))], side.now_s)
+    assert side.exchange.refusal == "another version"
