@@ -74,8 +74,8 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.queue.deliveries",
-                "            queue.written.append(Deliver(pool, deliveries))\n",
-                "            pool.deliver(deliveries)\n",
+                "queue.written.append(Deliver(pool, deliveries))",
+                "pool.deliver(deliveries)",
             ),
         ),
     ),

@@ -1,4 +1,4 @@
-"""Planted bugs in events/: the rules of the queue, its folded state and its snapshots.
+"""Planted bugs in events/: the rules, the folded state of the queue, and its snapshots.
 
 The actors that apply the rules are in `actor_bugs`.
 """
@@ -191,5 +191,76 @@ EVENT_BUGS: tuple[Bug, ...] = (
                 "end_message(state, message, message.attempts)",
             ),
         ),
+    ),
+    Bug(
+        "a death long ago counts against the restart budget",
+        "restart policy",
+        "tests/events/test_restart_policy.py",
+        0,
+        (
+            Edit(
+                "perdure.events.supervision.restart_policy", "*(at_s for at_s in deaths_s if now_s - at_s < window_s)", "*deaths_s"
+            ),
+        ),
+    ),
+    Bug(
+        "messages are prefetched beyond a limited rate",
+        "subscription window",
+        "tests/events/handlers/test_subscription_window.py",
+        0,
+        (
+            Edit(
+                "perdure.events.handlers.subscription_window",
+                "(1 if rate_limited else 1 + prefetch(run_us, prefetch_us, prefetch_max))",
+                "(1 + prefetch(run_us, prefetch_us, prefetch_max))",
+            ),
+        ),
+    ),
+    Bug(
+        "an elastic handler gets more new workers than messages wait",
+        "elastic handlers",
+        "tests/events/handlers/test_elasticity.py",
+        0,
+        (Edit("perdure.events.handlers.elasticity", "min(ready, max(1, workers))", "max(1, workers)"),),
+    ),
+    Bug(
+        "a publish that waits for room and is sent again loses its turn",
+        "waiting publishes",
+        "tests/events/queue/test_waiting_order.py",
+        0,
+        (
+            Edit(
+                "perdure.events.queue.admission.waiting_order",
+                "before = self._items.get(key)",
+                "before = self._items.pop(key, None)",
+            ),
+        ),
+    ),
+    Bug(
+        "a publish that is sent again is accepted with new ones unseen",
+        "publish groups",
+        "tests/events/queue/test_publish_groups.py",
+        0,
+        (Edit("perdure.events.queue.admission.publish_groups", " or not publish.fresh:", ":"),),
+    ),
+    Bug(
+        "a repeated report of a completion counts though the attempt had failed",
+        "consumer reports",
+        "tests/events/queue/test_consumer_reports.py",
+        0,
+        (
+            Edit(
+                "perdure.events.queue.consumer_reports",
+                "not sent_again or (isinstance(report, Done) and not _has_completed(state, report))",
+                "not sent_again",
+            ),
+        ),
+    ),
+    Bug(
+        "the pause before refused outbox rows are tried again never grows",
+        "outbox polling",
+        "tests/events/schedules/test_outbox_polling.py",
+        0,
+        (Edit("perdure.events.schedules.outbox_polling", "            self.refusals += 1\n", ""),),
     ),
 )

@@ -5,9 +5,12 @@ Planting is in `planted`; running one bug after another is in `mutants`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from perdure.chaos.disk.crash_states import CrashCheck, appends, appends_through_a_kill, appends_through_faults
 from perdure.chaos.disk.memory_disk import Fault
 from perdure.chaos.disk.store_contract import Lost
+from perdure.chaos.mutation.bug import SOURCE, is_test
 from perdure.chaos.scenarios.plan import draw
 from perdure.chaos.scenarios.shrink import failure_of
 
@@ -27,6 +30,8 @@ def run_tool(tool: str, effort: int, first: int = 0) -> str:
             return _simulate(range(first, first + effort))
         case "crash states":
             return _visit_crash_states(effort)
+        case _ if is_test(tool):
+            return _run_tests(tool)
     msg = f"no such tool: {tool}"
     raise ValueError(msg)
 
@@ -37,6 +42,29 @@ def _simulate(seeds: range) -> str:
         if failure is not None:
             return f"scenario {seed}: {failure.error}"
     return ""
+
+
+class _FirstFailure:
+    """A plugin of pytest that keeps the first report of a failure."""
+
+    report: Any = None
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Take a report; pytest calls this."""
+        if report.failed and self.report is None:
+            self.report = report
+
+
+def _run_tests(path: str) -> str:
+    import pytest  # noqa: PLC0415 - only these bugs need it, and a host may not have it
+
+    first = _FirstFailure()
+    options = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--rootdir", str(SOURCE), "-c", str(SOURCE / "pyproject.toml")]
+    status = pytest.main([*options, str(SOURCE / path)], plugins=[first])
+    if first.report is None and status != pytest.ExitCode.OK:
+        msg = f"the tests in {path} did not run: pytest ended with {status!r}"
+        raise RuntimeError(msg)
+    return "" if first.report is None else str(first.report.nodeid)
 
 
 def _visit_crash_states(operations: int) -> str:
