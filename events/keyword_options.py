@@ -6,18 +6,26 @@ is added to a call. The options of a publish are in `publish_options`, those of 
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["shows"]
+__all__ = ["no_such_option", "shows"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 FIRST = ("key", "id", "parallelism")
 """Shown first, as they are used most; all others in the order of their declaration."""
+
+
+def no_such_option(call: str, name: str, known: Collection[str]) -> str:
+    """Return what is wrong with a misspelt option: its name, the likeliest meant one, and all that there are."""
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f", did you mean {close[0]!r}?" if close else "."
+    return f"{call}: there is no option {name!r}{meant} There are: {', '.join(sorted(known))}."
 
 
 class _Annotation(str):

@@ -7,7 +7,6 @@ This module finds and reads settings, and remembers where each came from. What a
 from __future__ import annotations
 
 import difflib
-import logging
 import os
 import re
 import tomllib
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.events.errors import InvalidMessage
+from perdure.events.loggers import GuardedLogger
 from perdure.handling.handler_options import SETTINGS
 from perdure.options import Options
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HandlerSettings", "Traced", "load", "load_handlers", "trace"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 FILE = "perdure.toml"
 """The usual name of such a file. A file is read only if it is named, never because it lies in the working directory."""

@@ -7,9 +7,12 @@ A part sees each message pass, and may change, refuse, time or log it. When a me
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from perdure.arguments.parts import check_has
 from perdure.events.public_names import public
+from perdure.events.seconds import shown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -55,18 +58,24 @@ class Middleware:
         return await call_next(message, context)
 
 
-def check_middleware(parts: Sequence[Middleware]) -> None:
-    """Check that the methods of all parts can be called.
+def check_middleware(given: Iterable[Middleware]) -> tuple[Middleware, ...]:
+    """Return the parts, whose methods can all be called.
 
     Raises:
-        TypeError: a plain method is a coroutine function, which nothing would await.
+        TypeError: one is no object of a `Middleware`, or a plain method is a coroutine function, which nothing would await.
     """
+    if not isinstance(given, Iterable):
+        msg = f"middleware: a list of Middleware objects, not {shown(given)}"
+        raise TypeError(msg)
+    parts = tuple(given)  # once: an iterator would be empty for the next reader
     for part in parts:
+        check_has("middleware", part, "objects of perdure.Middleware", ("publish", "handle", "ahandle"))
         for name in ("publish", "handle"):
             if inspect.iscoroutinefunction(getattr(part, name, None)):
                 hint = "write `ahandle` for coroutine handlers" if name == "handle" else "it runs in the publisher's thread"
                 msg = f"middleware: {type(part).__qualname__}.{name} must be a plain function, not `async def`; {hint}"
                 raise TypeError(msg)
+    return parts
 
 
 def around_publish(parts: Sequence[Middleware], make: MakeDraft) -> MakeDraft:

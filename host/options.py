@@ -11,8 +11,9 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 
+from perdure.arguments.choices import WHOLE_MAX
 from perdure.events.public_names import public
-from perdure.events.seconds import SECONDS_MAX, is_seconds
+from perdure.events.seconds import SECONDS_MAX, is_seconds, shown
 
 __all__ = ["COMMIT_BYTES_MAX", "Options"]
 
@@ -29,7 +30,7 @@ BATCH_MAX = 200_000
 
 def _seconds(minimum: float) -> Any:
     def check(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
-        allowed = f"{field.name} must be a number >= {minimum:g} and <= {SECONDS_MAX:g}, not {value!r}"
+        allowed = f"{field.name} must be a number >= {minimum:g} and <= {SECONDS_MAX:g}, not {shown(value)}"
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError(allowed)
         if not is_seconds(value, minimum):
@@ -38,13 +39,14 @@ def _seconds(minimum: float) -> Any:
     return check
 
 
-def _count(minimum: int, maximum: int | None = None) -> Any:
+def _count(minimum: int, maximum: int = WHOLE_MAX) -> Any:
     def check(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
-        upper = "" if maximum is None else f" and <= {maximum:,}"
-        allowed = f"{field.name} must be a whole number >= {minimum:,}{upper}, not {value!r}"
+        is_told = maximum < WHOLE_MAX or (type(value) is int and value > maximum)
+        upper = f" and <= {maximum:,}" if is_told else ""
+        allowed = f"{field.name} must be a whole number >= {minimum:,}{upper}, not {shown(value)}"
         if type(value) is not int:
             raise TypeError(allowed)
-        if value < minimum or (maximum is not None and value > maximum):
+        if not minimum <= value <= maximum:
             raise ValueError(allowed)
 
     return check
@@ -146,7 +148,7 @@ class Options:
     """Milliseconds of handler time that are prefetched for a worker beside what it has in hand, so that it need not wait."""
     prefetch_max: int = attrs.field(default=256, validator=_count(1))
     """Deliveries that are prefetched for a worker at most."""
-    gc_threshold: int = attrs.field(default=50_000, validator=_count(0))
+    gc_threshold: int = attrs.field(default=50_000, validator=_count(0, (1 << 31) - 1))
     """Allocations after which Python's garbage collector looks at young objects while the system runs, instead of 700. A queue
     makes many objects and no cycles, and the default costs a third of its throughput. For the whole process; 0: unchanged."""
     switch_interval_s: float | None = attrs.field(default=None, validator=attrs.validators.optional(_seconds(0.000_001)))

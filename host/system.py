@@ -7,13 +7,12 @@ and `publishing/results`, which ask what `runtime/current_run` finds. Rules abou
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import random
 import threading
 import weakref
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from perdure.actors.core.clock import Clock, SystemClock
 from perdure.actors.core.current_actor import CURRENT
@@ -22,18 +21,22 @@ from perdure.actors.execution.event_loop import CLOSED
 from perdure.actors.execution.invocation import CALLER
 from perdure.actors.services.runtime import HandlerRuntime
 from perdure.arguments.choices import check_one_of
+from perdure.arguments.parts import check_folder, check_has, check_is
 from perdure.config import load_handlers, trace
 from perdure.events.errors import PerdureError, WouldDeadlock
+from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
-from perdure.events.seconds import checked_seconds
+from perdure.events.seconds import checked_seconds, shown
 from perdure.handling.consuming import Consuming
 from perdure.handling.decorators import Handling
 from perdure.handling.handler_options import check_changes
 from perdure.handling.hooks import Hooks
 from perdure.handling.registration import Registration
+from perdure.middleware import check_middleware
 from perdure.operations.admin import Actors, Admin
 from perdure.operations.audit import Audit
 from perdure.operations.dead_letters import DeadLetters
+from perdure.options import Options
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.processes.facts import OwnersFacts
@@ -63,7 +66,6 @@ if TYPE_CHECKING:
     from perdure.actors.sessions.server import Server
     from perdure.actors.sessions.session import Owner
     from perdure.middleware import Middleware
-    from perdure.options import Options
     from perdure.runtime.recovery_report import Recovery
     from perdure.runtime.run import Role
     from perdure.runtime.serving import Part
@@ -71,7 +73,7 @@ if TYPE_CHECKING:
 
 __all__ = ["System"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 M = TypeVar("M")
 P = TypeVar("P", bound="Part")
@@ -93,6 +95,26 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _check_parts(
+    folder: str | Path | None,
+    options: Options | None,
+    store: EventStore | None,
+    codec: Codec | None,
+    clock: Clock | None,
+    shared: Any,
+) -> None:
+    """Refuse wrong parts of a system by their names, before they can fail in one of its threads."""
+    if folder is not None:
+        check_folder(folder)
+    check_is("options", options, Options)
+    check_has("store", store, "an EventStore", ("open", "append", "frames"))
+    check_has("codec", codec, "a codec, for example perdure.MessagePack()", ("encode", "decode"))
+    check_has("clock", clock, "a Clock, for example perdure.ManualClock()", ("now_us", "wall_us", "subscribe"))
+    if not isinstance(shared, bool):
+        msg = f"shared: True or False, not {shown(shared)}"
+        raise TypeError(msg)
 
 
 @public
@@ -142,6 +164,7 @@ class System(Handling, Results, Consuming, Running):
         if (folder is None) == (store is None):
             msg = "System needs a folder, or a store instead of one"
             raise TypeError(msg)
+        _check_parts(folder, options, store, codec, clock, shared)
         if shared and folder is None:
             msg = "shared: other processes find the system by its folder; it has a store instead of one"
             raise TypeError(msg)
@@ -149,6 +172,7 @@ class System(Handling, Results, Consuming, Running):
         if ownership != "auto" and not shared:
             msg = f"ownership: {ownership!r} is for a folder that several processes share; give `shared=True` too"
             raise TypeError(msg)
+        middleware = check_middleware(middleware)
         self._shared = shared
         self._ownership = ownership
         self._configuration = trace(options, path=config)
@@ -480,7 +504,12 @@ class System(Handling, Results, Consuming, Running):
         await serving.aserve(self, grace, started)
 
     def include(self, part: P) -> P:
-        """Return the part, which has `start()` and `stop()`; from now on `serve` starts and stops it with this system."""
+        """Return the part, which has `start()` and `stop()`; from now on `serve` starts and stops it with this system.
+
+        Raises:
+            TypeError: it has no such methods.
+        """
+        check_has("part", part, "an object with start() and stop()", ("start", "stop"))
         self._parts.append(lambda: part)
         return part
 

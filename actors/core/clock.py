@@ -5,12 +5,12 @@ No rule reads a clock; actors read this one and pass the time to the rules.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Clock", "ManualClock", "SystemClock"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 LOOK_NS = 100_000_000
 """How often the wall clock is looked at."""

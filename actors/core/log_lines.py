@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.texts import one_line
+from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
     from perdure.actors.core.tuning import Tuning
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["log_dead_letter", "log_failure"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 
 def log_failure(tuning: Tuning, published: Published, fail: Fail, error: BaseException | None, *, asked: bool) -> None:

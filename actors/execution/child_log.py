@@ -11,13 +11,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.execution.pickling import pack, sendable
+from perdure.events.loggers import GuardedLogger, log_errors_end_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = ["Forwarding", "levels", "replay", "set_levels"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 WAITING_MAX = 1_000
 """Records that wait for the next call where threads log between two calls; of more, the oldest are dropped, and counted."""
@@ -101,7 +102,5 @@ def replay(attributes: Mapping[str, Any]) -> None:
     target = logging.getLogger(record.name)
     if not target.isEnabledFor(record.levelno):
         return
-    try:
+    with log_errors_end_here():
         target.handle(record)
-    except Exception:  # the host's own handlers and filters, which must not end the call
-        logger.exception("a log record of a handler's process could not be handled")

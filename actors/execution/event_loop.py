@@ -7,13 +7,13 @@ successor ends the waits for them with an error.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.mailbox import stops
 from perdure.actors.execution.loop_call import LoopCall
 from perdure.events.errors import PerdureError
+from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["EventLoop", "HostLoop", "LoopClosed", "LoopDied", "loop_actor"]
 
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 TIDY_S = 0.25
 """What coroutines that are cancelled at a stop get to tidy up, beyond the grace period."""

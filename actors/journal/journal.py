@@ -5,7 +5,6 @@ It decides nothing and looks into no event; it only knows which actor folds whic
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
@@ -16,6 +15,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import encode
 from perdure.events.commit_size import measure
 from perdure.events.errors import StoreUnavailable, another
+from perdure.events.loggers import GuardedLogger
 from perdure.events.runs import Run, count
 from perdure.store import AppendInDoubt
 from perdure.store.format import frame as store_frame
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Journal"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 AUDIENCE = {ev.DeadLettered: "dead_letters", ev.Replayed: "dead_letters", ev.Purged: "dead_letters"}
 """The actors that are notified of events that another decides. (Snapshots and audit read the log itself.)"""

@@ -5,12 +5,12 @@ Used by every actor that holds state, by audit and by the snapshotter. No actor 
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from perdure.events.codec.snapshot import ALL_PARTS, States, fold
 from perdure.events.codec.wire import decode_runs
 from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.folding.spilling import compact, spill_excess
 from perdure.events.runs import count, first_events
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["advance", "fold_log"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 FINISHED_MAX = 1_000_000
 """Ended messages that are remembered, unless the caller or a snapshot says otherwise."""

@@ -13,6 +13,7 @@ from perdure.actors.core.messages import Restarted, TakeSnapshot
 from perdure.actors.journal.log_fold import advance
 from perdure.actors.requests.pending import Request
 from perdure.events.errors import FolderMoved, OwnershipLost, PerdureError, StoreUnavailable, another
+from perdure.events.loggers import GuardedLogger
 from perdure.store import Snapshot
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Snapshotter", "retire", "take"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 KEPT_MESSAGES_MAX = 100_000
 """With more live messages than this the folded state is not kept between snapshots: it would double the memory, and what is on the

@@ -6,7 +6,6 @@ that wait for room are in `waiting_publishers`, all other requests in `queue`.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from perdure.actors.queue import decision_pass
@@ -14,6 +13,7 @@ from perdure.actors.queue.waiting_publishers import WaitingPublishers
 from perdure.actors.requests.answers import Settle, SettleAll
 from perdure.events.commands import DraftRun
 from perdure.events.errors import PerdureError, QueueFull
+from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.admission.publish_groups import group_key, merged
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 
 class Admission:

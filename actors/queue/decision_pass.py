@@ -5,13 +5,13 @@ What each message from outside asks for is in `queue`; publishes are in `admissi
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from perdure.actors.journal.decider import Decider
 from perdure.actors.requests.result_waiters import ResultWaiters
 from perdure.events.commit_size import Size, check_commit, measure
 from perdure.events.errors import PerdureError, as_refusal
+from perdure.events.loggers import GuardedLogger
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.folding.folds import evolve_all
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PASS_BYTES", "PASS_EVENTS", "DecisionPass"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 PASS_EVENTS = 20_000
 PASS_BYTES = 16 << 20

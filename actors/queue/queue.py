@@ -5,7 +5,6 @@ The rules are in `events/queue`. `decision_pass` decides and folds, `admission` 
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -38,6 +37,7 @@ from perdure.events.commands import (
     Tick,
 )
 from perdure.events.errors import PerdureError
+from perdure.events.loggers import GuardedLogger
 from perdure.events.queue import deadlines, leasing, replay_and_purge
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.consumer_reports import is_refused
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Queue"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 AGAIN_US = 20_000
 MOVE_ON_US = 1_000

@@ -14,6 +14,7 @@ import attrs
 from perdure.actors.core.actor import Actor
 from perdure.events.commands import Publish
 from perdure.events.errors import DuplicateKey, InvalidMessage, NotRunning
+from perdure.events.loggers import GuardedLogger
 from perdure.events.schedules.outbox_polling import OutboxPolling
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REFUSALS", "Relay"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 REFUSALS = (DuplicateKey, InvalidMessage)
 """Errors of one row, for which no other row needs to wait."""

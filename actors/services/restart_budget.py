@@ -5,10 +5,10 @@ The counts are in `Health`, which outlives the supervisor, so that its own death
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import NotRunning
+from perdure.events.loggers import GuardedLogger
 from perdure.events.supervision.restart_policy import after_death
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RestartBudget"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 
 class RestartBudget:

@@ -6,12 +6,12 @@ missed while nothing ran, is in `events/schedules/ticks`.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor
 from perdure.actors.core.messages import Restarted, Ticks, Wake, WakeAt
 from perdure.events.commands import Tick
+from perdure.events.loggers import GuardedLogger
 from perdure.events.schedules.ticks import due, is_set_back
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Scheduler"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 
 class _SchedulerReply:

@@ -19,6 +19,7 @@ from perdure.actors.workers.worker import Worker
 from perdure.actors.workers.worker_messages import StartWorker, WorkerDown
 from perdure.events import vocabulary as ev
 from perdure.events.errors import FolderMoved, OwnershipLost, StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
     from perdure.actors.services.role_table import RoleTable
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Supervisor"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 LOOK_AGAIN_S = 0.02
 """How often to look while a request waits for the workers: the dispatcher changes their list without a message."""

@@ -22,6 +22,7 @@ from perdure.actors.sessions.session import Ended, Session
 from perdure.actors.sessions.sockets import bind_over, peer_of, unlink_if_ours
 from perdure.actors.sessions.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
 from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
     import socket
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Server"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 PEERS_MAX = 1000
 READ_BYTES = 256 << 10

@@ -6,7 +6,6 @@ twice counts once is, too (`times` tells them that it was sent before).
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from perdure.actors.sessions.replies import AnswerKey, PeerReply, SubmittedRun, 
 from perdure.actors.sessions.wire import PROTOCOL, BadFrame, Kind, pack
 from perdure.events.commands import DraftRun, Publish
 from perdure.events.errors import InvalidMessage, NotRunning, PerdureError, PublishTimeout
+from perdure.events.loggers import GuardedLogger
 from perdure.events.structures.id_index import PREFIX_CHARS, IdRun
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REQUESTS_MAX", "SUBMITTED", "Ended", "Owner", "Session"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 REQUESTS_MAX = 65_536
 """Requests of one peer without an answer."""

@@ -5,7 +5,6 @@ Whether a message is tried again is a rule of the queue; what its handler's opti
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from perdure.actors.core.log_lines import log_failure
@@ -14,6 +13,7 @@ from perdure.actors.execution.pickling import ProcessError, kind_name
 from perdure.actors.workers.context import Reject, Retry
 from perdure.events.commands import Fail
 from perdure.events.handlers.backoff import checked_delay
+from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
     import random
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Failures"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 TRACEBACK_CHARS = 16_000
 NAME_CHARS = 500

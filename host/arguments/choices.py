@@ -9,15 +9,21 @@ from __future__ import annotations
 from typing import Any
 
 from perdure.events.errors import InvalidMessage
+from perdure.events.seconds import shown
 
-__all__ = ["check_one_of", "check_truth", "check_whole"]
+__all__ = ["WHOLE_MAX", "check_one_of", "check_truth", "check_whole"]
 
 
-def check_whole(field: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+WHOLE_MAX = 1 << 53
+"""The largest number of anything: it fits into every field on record, in a snapshot and on the way from another process."""
+
+
+def check_whole(field: str, value: Any, minimum: int, maximum: int = WHOLE_MAX) -> int:
     """Return a whole number within these bounds; a bool is none."""
-    if type(value) is not int or value < minimum or (maximum is not None and value > maximum):
-        upper = "" if maximum is None else f" and at most {maximum:,}"
-        msg = f"{field}: a whole number of {minimum} or more{upper}, not {value!r}"
+    if type(value) is not int or not minimum <= value <= maximum:
+        is_told = maximum < WHOLE_MAX or (type(value) is int and value > maximum)
+        upper = f" and at most {maximum:,}" if is_told else ""
+        msg = f"{field}: a whole number of {minimum} or more{upper}, not {shown(value)}"
         raise InvalidMessage(msg)
     return value
 
@@ -25,7 +31,7 @@ def check_whole(field: str, value: Any, minimum: int, maximum: int | None = None
 def check_truth(field: str, value: Any) -> bool | None:
     """Return True, False or None."""
     if value is not None and not isinstance(value, bool):
-        msg = f"{field}: true or false, not {value!r}"
+        msg = f"{field}: true or false, not {shown(value)}"
         raise InvalidMessage(msg)
     return value
 
@@ -33,6 +39,6 @@ def check_truth(field: str, value: Any) -> bool | None:
 def check_one_of(field: str, value: Any, allowed: tuple[str, ...]) -> Any:
     """Return a value that is one of these."""
     if value not in allowed:
-        msg = f"{field}: {', '.join(map(repr, allowed[:-1]))} or {allowed[-1]!r}, not {value!r}"
+        msg = f"{field}: {', '.join(map(repr, allowed[:-1]))} or {allowed[-1]!r}, not {shown(value)}"
         raise InvalidMessage(msg)
     return value

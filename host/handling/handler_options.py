@@ -17,6 +17,7 @@ import attrs
 from perdure.arguments.choices import check_one_of, check_truth, check_whole
 from perdure.events.errors import InvalidMessage
 from perdure.events.handlers.backoff import Backoff, Exponential
+from perdure.events.keyword_options import no_such_option
 from perdure.events.publish_options import DEDUP, Dedup
 from perdure.events.seconds import seconds_or_none
 from perdure.handling.option_checks import (
@@ -202,6 +203,8 @@ def check_changes(options: Mapping[str, Any]) -> dict[str, Any]:
     checked = {}
     for name, value in options.items():
         if name not in ChangeableKeywords.__annotations__:
+            if name not in DEFAULTS:
+                raise InvalidMessage(no_such_option("configure", name, ChangeableKeywords.__annotations__))
             *most, last = ChangeableKeywords.__annotations__
             msg = f"{name}: cannot be changed while the system runs; {', '.join(most)} and {last} can"
             raise InvalidMessage(msg)

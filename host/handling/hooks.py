@@ -6,13 +6,13 @@ The loop is in `perdure.actors.execution.event_loop`. `perdure.runtime.engine` d
 
 from __future__ import annotations
 
-import logging
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.execution.event_loop import EventLoop, LoopDied
 from perdure.actors.execution.returned import awaited
 from perdure.events.errors import PerdureError
+from perdure.events.loggers import GuardedLogger
 from perdure.handling.signatures import check_hook, label_of
 from perdure.runtime.hook_mark import MARK, HookMark
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Hooks"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 LOOK_S = 0.1
 """Seconds between two looks of a waiting start at whether it was given up."""

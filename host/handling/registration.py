@@ -6,7 +6,6 @@ handlers.
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -16,12 +15,14 @@ from perdure.actors.workers.handler_spec import HandlerSpec
 from perdure.arguments.choices import check_one_of
 from perdure.arguments.moments import moment
 from perdure.events.errors import InvalidMessage
+from perdure.events.keyword_options import no_such_option
+from perdure.events.loggers import GuardedLogger
 from perdure.events.schedules.ticks import TICK_PREFIX
 from perdure.handling.dependencies import adapt
 from perdure.handling.handler_options import DEFAULTS, check_options, spec_fields
 from perdure.handling.schedules import MISSED, Schedule, Tick, following
 from perdure.handling.signatures import label_of
-from perdure.middleware import around_handle, check_middleware
+from perdure.middleware import around_handle
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -37,7 +38,7 @@ __all__ = ["Registration", "tick_type"]
 
 V = TypeVar("V")
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 
 class HandlerSettings(Protocol):
@@ -63,7 +64,6 @@ class Registration:
     ) -> None:
         self._drafts = drafts
         self._options = options
-        check_middleware(middleware)
         self._middleware = middleware
         self._registry = registry
         self._settings = settings
@@ -85,8 +85,7 @@ class Registration:
             TypeError: there is no such option.
         """
         if unknown := options.keys() - DEFAULTS.keys():
-            msg = f"{call}: unknown options: {', '.join(sorted(unknown))}"
-            raise TypeError(msg)
+            raise TypeError(no_such_option(call, min(unknown), DEFAULTS))
         changes = self._settings.of(name)
         try:
             return check_options({**options, **changes})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from perdure.arguments.labels import check_label
 from perdure.events.errors import InvalidMessage, UnknownMessageType
 from perdure.events.public_names import public
 from perdure.payloads.foreign_types import decode_hook, is_model, model_reader
@@ -23,6 +24,7 @@ T = TypeVar("T")
 NAME_ATTRIBUTE = "__perdure_name__"
 VERSION_ATTRIBUTE = "__perdure_version__"
 VERSION_MAX = 10_000
+NAME_CHARS_MAX = 200
 
 
 @public
@@ -39,9 +41,7 @@ def message(
     Raises:
         InvalidMessage: the name is empty or longer than 200 characters, or no upcasters lead from an older version to this one.
     """
-    if not isinstance(name, str) or not 0 < len(name) <= 200:  # noqa: PLR2004 - the error names the bound
-        msg = f"name: a message type's name has 1 to 200 characters, not {name!r}"
-        raise InvalidMessage(msg)
+    name = check_label("name", name, NAME_CHARS_MAX)
 
     steps = dict(upcasters or {})
     if type(version) is not int or not 1 <= version <= VERSION_MAX or not set(steps) <= set(range(1, version)):
@@ -133,7 +133,7 @@ class TypeNames:
         Raises:
             UnknownMessageType: as `name`.
         """
-        return kind if isinstance(kind, str) else self.name(kind)
+        return check_label("type", kind) if isinstance(kind, str) else self.name(kind)
 
     def name(self, cls: type) -> str:
         """Return a class's name, and remember the class.

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from perdure.actors.core.clock import SystemClock
+from perdure.arguments.labels import check_label
+from perdure.arguments.parts import check_folder, check_has
 from perdure.events.errors import NotRunning
 from perdure.events.public_names import public
+from perdure.events.safe_text import inert
 from perdure.events.seconds import checked_seconds
 from perdure.handling.consuming import Consuming
 from perdure.operations.admin import Admin
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
     from perdure.payloads.codecs import Codec
 
 __all__ = ["Client", "connect"]
+
+NAME_CHARS_MAX = 200
+"""Of a program's name, which becomes a client's."""
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 """All that are open: a forked child begins anew with each."""
@@ -83,13 +89,16 @@ class Client(Results, Consuming, Connected):
 
     def __init__(self, folder: str | Path, *, timeout: float = 10.0, name: str | None = None, codec: Codec | None = None) -> None:
         timeout_s = checked_seconds("timeout", timeout, above_zero=True)
+        check_folder(folder)
+        check_has("codec", codec, "the owner's codec", ("encode", "decode"))
         self.options = Options()
         self.clock = SystemClock()
         ids = Ids(self.clock, random.SystemRandom())
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options)
         self._checked_out_types = set()
         self._facts = OwnersFacts(self.drafts, self.options)
-        own_name = name or f"{Path(sys.argv[0] or 'python').name} {os.getpid()}"
+        own_name = f"{inert(Path(sys.argv[0] or 'python').name)[:NAME_CHARS_MAX]} {os.getpid()}" if name is None else name
+        own_name = check_label("name", own_name, NAME_CHARS_MAX + 20)
         self._connection = Connection(Path(folder).absolute(), timeout_s, own_name, _taker_of_facts(weakref.ref(self)))
         self._closing = weakref.finalize(self, _let_go, self._connection)
         self.dead_letters = DeadLetters(self)

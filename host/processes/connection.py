@@ -7,7 +7,6 @@ waits. What is said is in `exchange`; what is asked, and what an answer means, i
 from __future__ import annotations
 
 import contextlib
-import logging
 import select
 import threading
 import time
@@ -18,6 +17,7 @@ from perdure.actors.core.current_actor import CURRENT, begin
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.sessions.bell import Bell, Silence
 from perdure.actors.sessions.sockets import SOCKET_NAME, connect_to, peer_of
+from perdure.events.loggers import GuardedLogger
 from perdure.processes.exchange import HOLD_S, Exchange
 from perdure.processes.leading import Leadership, LedAnswer
 from perdure.processes.link import Link
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 PAUSE_FIRST_S, PAUSE_MAX_S = 0.005, 0.2
 """Between two tries to reach an owner; doubled in between."""

@@ -5,7 +5,6 @@ What follows from what happens is a table in `role_rules`; what a member does is
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -17,6 +16,7 @@ from perdure.actors.core.current_actor import begin
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.server import Server
 from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 from perdure.processes.member import OWNER_WAIT_S
 from perdure.processes.role_rules import Act, Event, State, step
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Roles"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 LOOK_S = 0.1
 """How often a start looks whether it was given up."""

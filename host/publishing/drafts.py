@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perdure.arguments.labels import check_label, plain
 from perdure.arguments.moments import moment_us
 from perdure.events.commands import Draft, DraftRun
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessageType
-from perdure.events.publish_options import DEDUP
-from perdure.events.seconds import LONGEST, SECONDS_MAX, checked_seconds, whole_us
+from perdure.events.keyword_options import no_such_option
+from perdure.events.publish_options import DEDUP, PublishOptions
+from perdure.events.seconds import LONGEST, SECONDS_MAX, checked_seconds, shown, whole_us
 from perdure.events.vocabulary import Extras
 from perdure.middleware import around_publish
 from perdure.payloads.codecs import BindingCodec, MessagePack
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Drafts"]
 
-LABEL_MAX = 512
 HEADERS_MAX = 64
 HEADER_CHARS_MAX = 8192
 PRIORITY_MAX = 1000
@@ -112,21 +113,25 @@ class Drafts:
         dedup_window: float | None = None,
         debounce: float | None = None,
         keep_result: float | None = None,
+        **others: Any,
     ) -> Draft:
         """Return one message, checked and encoded.
 
         Raises:
             InvalidMessage, PayloadTooLarge, UnknownMessageType: names the field that is wrong, and what is allowed.
+            TypeError: there is no such option.
         """
+        if others:
+            raise TypeError(no_such_option("publish", next(iter(others)), PublishOptions.__annotations__))
         type_name = self.names.name(type(message))
-        ident = self.ids.one() if id is None else _label("id", id)
+        ident = self.ids.one() if id is None else check_label("id", id)
         payload = self.fidelity.encode(message)
         if self._binds:
             payload = self.bound(payload, type_name, ident)
         if len(payload) > self.options.payload_bytes_max:
             self._check_size(type_name, payload)
         if key is not None:
-            _label("key", key)
+            key = check_label("key", key)
         if debounce is not None:
             delay, dedup = _debounced(key, debounce, delay, at, dedup), "replace"
         policy, extras = None, None
@@ -136,17 +141,17 @@ class Drafts:
             msg = "dedup, dedup_window: they say what becomes of a message's key; give a key too"
             raise InvalidMessage(msg)
         if correlation_id is not None:
-            _label("correlation_id", correlation_id)
+            correlation_id = check_label("correlation_id", correlation_id)
         if group is not None:
-            _label("group", group)
-        if priority and (type(priority) is not int or not -PRIORITY_MAX <= priority <= PRIORITY_MAX):
-            msg = f"priority: a whole number from -{PRIORITY_MAX} to {PRIORITY_MAX}, not {priority!r}"
+            group = check_label("group", group)
+        if type(priority) is not int or not -PRIORITY_MAX <= priority <= PRIORITY_MAX:
+            msg = f"priority: a whole number from -{PRIORITY_MAX} to {PRIORITY_MAX}, not {shown(priority)}"
             raise InvalidMessage(msg)
         due_us = self._due_us(delay, at)
         expires_us = 0
         if ttl is not None:
             expires_us = self.clock.now_us() + max(1, whole_us(checked_seconds("ttl", ttl)))
-        plain = _headers(headers) if headers else None
+        pairs = _headers(headers) if headers else None
         return Draft(
             ident,
             type_name,
@@ -155,7 +160,7 @@ class Drafts:
             policy,
             correlation_id,
             causation_id,
-            plain,
+            pairs,
             priority,
             due_us,
             expires_us,
@@ -192,9 +197,9 @@ class Drafts:
         policy, window_us, key_parallelism = self.policies.get(type_name, PLAIN_POLICY)
         if dedup is not None:
             if dedup not in DEDUP:
-                msg = f"dedup: one of {', '.join(DEDUP)}, not {dedup!r}"
+                msg = f"dedup: one of {', '.join(DEDUP)}, not {shown(dedup)}"
                 raise InvalidMessage(msg)
-            policy, key_parallelism = dedup, key_parallelism if dedup == "append" else 0
+            policy, key_parallelism = plain(dedup), key_parallelism if dedup == "append" else 0
         if window is not None:
             window_us = whole_us(checked_seconds("dedup_window", window))
         if key is None or policy == "append":
@@ -353,38 +358,25 @@ def _debounced(key: str | None, debounce: float, delay: float | None, at: Any, d
     return checked_seconds("debounce", debounce)
 
 
-def _label(field: str, value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= LABEL_MAX:
-        shown = repr(value) if not isinstance(value, str) else f"{len(value)} characters"
-        msg = f"{field}: a string of 1 to {LABEL_MAX} characters, not {shown}"
-        raise InvalidMessage(msg)
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        msg = f"{field}: cannot be encoded as UTF-8: {error}"
-        raise InvalidMessage(msg) from error
-    return value
-
-
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     try:
-        plain = dict(headers)
+        pairs = dict(headers)
     except (TypeError, ValueError) as error:
-        msg = f"headers: a mapping of strings, not {headers!r}"
+        msg = f"headers: a mapping of strings, not {shown(headers)}"
         raise InvalidMessage(msg) from error
-    for pair in plain.items():
+    for pair in pairs.items():
         if not (isinstance(pair[0], str) and isinstance(pair[1], str)):
-            msg = f"headers: pairs of strings, not {pair[0]!r}: {pair[1]!r}; write numbers and the like as text"
+            msg = f"headers: pairs of strings, not {shown(pair[0])}: {shown(pair[1])}; write numbers and the like as text"
             raise InvalidMessage(msg)
-    if len(plain) > HEADERS_MAX:
-        msg = f"headers: at most {HEADERS_MAX} pairs, not {len(plain):,}; what is more belongs into the message"
+    if len(pairs) > HEADERS_MAX:
+        msg = f"headers: at most {HEADERS_MAX} pairs, not {len(pairs):,}; what is more belongs into the message"
         raise InvalidMessage(msg)
-    if sum(len(k) + len(v) for k, v in plain.items()) > HEADER_CHARS_MAX:
+    if sum(len(k) + len(v) for k, v in pairs.items()) > HEADER_CHARS_MAX:
         msg = f"headers: at most {HEADER_CHARS_MAX} characters together"
         raise InvalidMessage(msg)
     try:
-        "".join((*plain, *plain.values())).encode()
+        "".join((*pairs, *pairs.values())).encode()
     except UnicodeEncodeError as error:
         msg = f"headers: cannot be encoded as UTF-8: {error}"
         raise InvalidMessage(msg) from error
-    return plain
+    return {plain(name): plain(value) for name, value in pairs.items()}

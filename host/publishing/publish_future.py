@@ -6,12 +6,13 @@ first needed. It behaves as the standard library says, with `wait`, `as_complete
 
 from __future__ import annotations
 
-import logging
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from perdure.actors.core.actor import ActorKilled
 from perdure.actors.core.current_actor import CURRENT, check_may_wait
+from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ T = TypeVar("T")
 PENDING, CANCELLED, FINISHED = "PENDING", "CANCELLED_AND_NOTIFIED", "FINISHED"
 """States as the standard library spells them, because its functions read them."""
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 
 class _Condition(threading.Condition):
@@ -109,13 +110,13 @@ class PublishFuture(Future[T]):
                 actor.in_callback = True
             try:
                 callback(self)
-            except Exception:
+            except BaseException as error:
+                if isinstance(error, ActorKilled):
+                    callbacks.insert(0, callback)  # the next call that ends the future repeats it
+                    raise
+                if (actor is None or actor.runs_handlers) and not isinstance(error, Exception):
+                    raise  # a thread of the host or of its handler, for which KeyboardInterrupt or a timeout is meant
                 logger.exception("a callback of the future of a publish failed")
-            except BaseException:
-                callbacks.insert(
-                    0, callback
-                )  # this thread was killed in the callback: the next call that ends the future repeats it
-                raise
             finally:
                 if actor is not None:
                     actor.in_callback = False

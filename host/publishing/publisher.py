@@ -196,13 +196,7 @@ class Publishing(Asking):
 
     def _draft(self, message: Any, options: Mapping[str, Any]) -> Draft:
         self._check_running()
-        try:
-            return self.drafts.draft(message, **options)
-        except TypeError as error:
-            if "unexpected keyword argument" in str(error):
-                msg = f"publish: {str(error).partition('got an ')[2]}"
-                raise TypeError(msg) from None
-            raise
+        return self.drafts.draft(message, **options)
 
     def _publish(self, publish: Publish) -> None:
         pending, answer = self._pending_and_answer()

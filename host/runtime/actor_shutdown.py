@@ -6,13 +6,13 @@ Not here: hooks, the store and the order of a whole stop (`engine`), and the las
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import TYPE_CHECKING
 
 from perdure.actors.core.messages import EndGrace, Quiesce
 from perdure.actors.workers.worker import Worker
 from perdure.events import vocabulary as ev
 from perdure.events.errors import NotRunning, PerdureError
+from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Actor
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ActorShutdown"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 END_S = 0.5
 """How long host code has to end, beyond the grace period of a stop."""

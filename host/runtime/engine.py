@@ -21,6 +21,7 @@ from perdure.events.codec.snapshot import States
 from perdure.events.errors import NotRunning, StoreUnavailable
 from perdure.events.handlers import registry as handler_rules
 from perdure.events.limits import Limits
+from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.invariants import contradictions
 from perdure.runtime.actor_shutdown import ActorShutdown
 from perdure.runtime.asking import ASK_TIMEOUT_S, asked
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ASK_TIMEOUT_S", "Engine"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 
 class Hooks(Protocol):

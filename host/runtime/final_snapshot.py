@@ -5,7 +5,6 @@ Not here: snapshots of a running system (`perdure.actors.journal.snapshotter`).
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.journal.decider import Decider
@@ -13,6 +12,7 @@ from perdure.actors.journal.journal import Journal
 from perdure.actors.journal.snapshotter import retire, take
 from perdure.events.codec.snapshot import States
 from perdure.events.errors import PerdureError
+from perdure.events.loggers import GuardedLogger
 from perdure.store import Snapshot
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["save_final_snapshot"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 
 def save_final_snapshot(runtime: Runtime, clock: Clock) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import _thread
 import atexit
 import gc
-import logging
 import os
 import sys
 import threading
@@ -20,6 +19,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.events.errors import NotRunning
+from perdure.events.loggers import GuardedLogger
 from perdure.store import canonical_address
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "address_of", "live", "remember_run", "remember_system", "wait_until_stopped", "why_forked"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 STOP_WAIT_S = 10.0
 """How long a start waits for another run of this process on its store that is being stopped, beyond that run's grace period."""

@@ -6,13 +6,14 @@ Not here: the start and the stop of the system itself (`perdure.system`).
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import threading
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.events.errors import NotRunning, PerdureError
+from perdure.events.loggers import GuardedLogger
+from perdure.events.seconds import checked_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "aserve", "serve"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_S = 0.25
@@ -92,6 +93,7 @@ def serve(system: Served, grace: float | None, started: Callable[[], object] | N
             "use start() and stop(), or `with system:`, and stop the system from the main thread."
         )
         raise PerdureError(msg)
+    _check_grace(grace)
     signals = _StopSignals(system)
     before: dict[int, Any] = {}
     try:
@@ -117,6 +119,7 @@ def serve(system: Served, grace: float | None, started: Callable[[], object] | N
 
 async def aserve(system: Served, grace: float | None, started: Callable[[], object] | None) -> None:
     """See `System.aserve`."""
+    _check_grace(grace)
     loop = asyncio.get_running_loop()
     signals = _StopSignals(system)
     stop = asyncio.Event()
@@ -175,6 +178,12 @@ def _start_parts(system: Served, started_parts: list[Part]) -> None:
     for part in system.parts:
         started_parts.append(part)  # before its start, so that a part which fails half-way is stopped too
         part.start()
+
+
+def _check_grace(grace: float | None) -> None:
+    """Refuse an impossible grace period now, not at the stop that would need it."""
+    if grace is not None:
+        checked_seconds("grace", grace)
 
 
 def _end(system: Served, started_parts: list[Part], grace: float | None) -> None:

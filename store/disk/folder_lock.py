@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import logging
 import os
 import threading
 import weakref
@@ -17,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreLocked, StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["FolderLock", "live_owner"]
 
-logger = logging.getLogger("perdure.store")
+logger = GuardedLogger("perdure.store")
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _held: weakref.WeakSet[FolderLock] = weakref.WeakSet()

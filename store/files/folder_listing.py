@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.disk import Disk
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FolderListing"]
 
-logger = logging.getLogger("perdure.store")
+logger = GuardedLogger("perdure.store")
 
 
 class FolderListing:

@@ -6,10 +6,10 @@ It takes no lock and changes nothing. The owner (`segment_store`) reads through 
 from __future__ import annotations
 
 import itertools
-import logging
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import HistoryDropped, StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 from perdure.store.files.folder_listing import FolderListing
 from perdure.store.files.folder_survey import survey_folder, survey_snapshot
 from perdure.store.format import segment as sg
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FolderReader"]
 
-logger = logging.getLogger("perdure.store")
+logger = GuardedLogger("perdure.store")
 
 
 class FolderReader(FolderListing):

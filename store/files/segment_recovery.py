@@ -5,10 +5,10 @@ Where a log ends is decided in `log_end`; frames are written in `segment_writer`
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import FolderMoved, StoreCorrupt
+from perdure.events.loggers import GuardedLogger
 from perdure.store.files import log_end
 from perdure.store.files.segment_writer import SegmentWriter
 from perdure.store.format import frame as fr
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SegmentRecovery"]
 
-logger = logging.getLogger("perdure.store")
+logger = GuardedLogger("perdure.store")
 
 
 class SegmentRecovery(SegmentWriter):

@@ -6,11 +6,11 @@ Frames are written in `segment_writer`, the end of the log is found in `segment_
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 from perdure.events.safe_text import inert
 from perdure.store.files.folder_reader import FolderReader
 from perdure.store.files.payload_spill import PayloadSpill
@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
 __all__ = ["SegmentStore"]
 
-logger = logging.getLogger("perdure.store")
+logger = GuardedLogger("perdure.store")
 
 
 class SegmentStore(SegmentRecovery):
     """An `EventStore` in one folder of segment files and snapshots."""
+
+    def __repr__(self) -> str:
+        """Show the folder."""
+        return f"SegmentStore({str(self.path)!r})"
 
     _is_locked_for_open = False
     """`lock` was called, and `open` was not yet."""

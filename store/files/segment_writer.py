@@ -5,7 +5,6 @@ How an owner finds the end of an existing log is in `segment_recovery`; what els
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from functools import partial
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import FolderMoved, StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.disk import Disk
 from perdure.store.files.folder_identity import FolderIdentity
 from perdure.store.files.folder_reader import FolderReader
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SegmentWriter"]
 
-logger = logging.getLogger("perdure.store")
+logger = GuardedLogger("perdure.store")
 
 
 class SegmentWriter:

@@ -6,7 +6,6 @@ earlier. The advisory lock of the keeper's session is a hint only: without it, t
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import socket
@@ -20,6 +19,7 @@ import attrs
 import psycopg
 
 from perdure.events.errors import PerdureError, StoreLocked
+from perdure.events.loggers import GuardedLogger
 from perdure.store.format.frame import chain_after
 from perdure.store.postgres.database import OWNED, lost
 from perdure.store.postgres.session import Refused, Session
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Claim", "Lease", "claim"]
 
-logger = logging.getLogger("perdure.store")
+logger = GuardedLogger("perdure.store")
 
 SILENCE_S = 1.0
 """How long the session of an owner must have been gone before its lease is taken to be over."""

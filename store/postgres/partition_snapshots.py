@@ -5,12 +5,12 @@ When one is taken is the snapshotter's; which are kept is the store's.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from perdure.events.errors import StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 from perdure.store.format import frame as fr
 from perdure.store.survey import SurveyedSnapshot
 from perdure.store.values import Snapshot
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["put", "seqs", "survey", "whole"]
 
-logger = logging.getLogger("perdure.store")
+logger = GuardedLogger("perdure.store")
 
 PART_BYTES = 1 << 20
 """Before compression."""

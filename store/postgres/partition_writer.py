@@ -5,7 +5,6 @@ What else an owner does is in `postgres_store`; leases are in `ownership`.
 
 from __future__ import annotations
 
-import logging
 import os
 import struct
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 
 from perdure.events.errors import OwnershipLost, PerdureError, StoreCorrupt, StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 from perdure.store.format import frame as fr
 from perdure.store.postgres import ownership, partition_reader
 from perdure.store.postgres.database import LOST, Database, as_ours, lost
@@ -30,7 +30,7 @@ __all__ = ["PartitionWriter"]
 
 E = TypeVar("E", bound=PerdureError)
 
-logger = logging.getLogger("perdure.store")
+logger = GuardedLogger("perdure.store")
 
 SETTLE_S = 5.0
 """How long an append whose answer was lost tries to find out what became of it, before it leaves that to the next opening."""

@@ -6,7 +6,6 @@ Frames are written in `partition_writer`, ownership is in `ownership`, and frame
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from perdure.events.errors import PerdureError, StoreCorrupt, StoreLocked
+from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
 from perdure.store.files.payload_spill import PayloadSpill
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresStore"]
 
-logger = logging.getLogger("perdure.store")
+logger = GuardedLogger("perdure.store")
 
 LEASE_S = 10.0
 SWEEP_ROWS = 2_000

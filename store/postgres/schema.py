@@ -5,7 +5,6 @@ Only the functions write. Each checks what it relies on and raises unless all of
 
 from __future__ import annotations
 
-import logging
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import psycopg
 from psycopg import errors as pg
 
 from perdure.events.errors import StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 from perdure.store.postgres.database import as_ours
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "check_schema", "create_schema"]
 
-logger = logging.getLogger("perdure.store")
+logger = GuardedLogger("perdure.store")
 
 VERSION = 1
 SERVER_MIN = 130000

@@ -13,6 +13,7 @@ import perdure
 from perdure.chaos import SimulatedSystem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -39,8 +40,37 @@ def command(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedPr
     ],
 )
 def test_error_of_wrong_headers_names_the_pair(headers: Any, expected: str) -> None:
-    with SimulatedSystem() as system, pytest.raises(perdure.InvalidMessage, match=f"^headers: .*{expected}"):
+    with SimulatedSystem() as system, pytest.raises(perdure.InvalidMessage, match=rf"^headers: .*{expected}"):
         system.publish(Job(1), headers=headers)
+
+
+@pytest.mark.parametrize("call", ["publish", "submit", "publish_many", "every"])
+def test_error_of_a_misspelt_publish_option_lists_those_there_are(call: str) -> None:
+    wrong: Any = {"prioritty": 1}
+    with SimulatedSystem() as system:
+        calls: dict[str, Callable[[], object]] = {
+            "publish": lambda: system.publish(Job(1), **wrong),
+            "submit": lambda: system.submit(Job(1), **wrong),
+            "publish_many": lambda: system.publish_many([Job(1)], **wrong),
+            "every": lambda: system.every(60.0, message=Job(1), **wrong),
+        }
+        with pytest.raises(TypeError, match=r"no option 'prioritty', did you mean 'priority'\? There are: at, .*, ttl") as caught:
+            calls[call]()
+        assert str(caught.value).startswith("publish: ")
+
+
+@pytest.mark.parametrize("call", ["handler", "batch_handler", "every", "configure"])
+def test_error_of_a_misspelt_handler_option_lists_those_there_are(call: str) -> None:
+    wrong: Any = {"retrys": 1}
+    system = SimulatedSystem()
+    calls: dict[str, Any] = {
+        "handler": lambda: system.handler(Job, **wrong),
+        "batch_handler": lambda: system.batch_handler(Job, **wrong),
+        "every": lambda: system.every(60.0, **wrong)(lambda tick: None),
+        "configure": lambda: system.admin.configure("Job", **wrong),
+    }
+    with pytest.raises((TypeError, ValueError), match=rf"^{call}: there is no option 'retrys', did you mean 'retries'"):
+        calls[call]()
 
 
 @pytest.mark.parametrize("codec", [perdure.MessagePack(), perdure.CloudPickle(key=b"k" * 32)])

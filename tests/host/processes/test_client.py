@@ -7,7 +7,7 @@ import concurrent.futures
 import pickle
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -38,6 +38,21 @@ def test_publishing_in_every_way(client: perdure.Client, owner: perdure.System) 
 def test_one_id_counts_once(client: perdure.Client, owner: perdure.System) -> None:
     assert client.publish(Order(1), id="one") == client.publish(Order(1), id="one") == owner.publish(Order(1), id="one")
     assert owner.admin.metrics().published == 1
+
+
+@pytest.mark.parametrize("name", ["", "\ud800", "x" * 10_000, 5, b"x"])
+def test_a_name_that_no_owner_could_read_is_refused_at_once(owner: perdure.System, folder: Path, name: Any) -> None:
+    with pytest.raises(perdure.InvalidMessage, match=r"^name: "):
+        perdure.connect(folder, name=name)
+
+
+@pytest.mark.parametrize("program", ["\udcff.py", "x" * 250, "\x1b[31m"])
+def test_a_program_of_any_name_is_let_in(
+    owner: perdure.System, folder: Path, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", [program])
+    with perdure.connect(folder) as client:
+        assert client.publish(Order(1))
 
 
 def test_what_is_larger_than_a_commit_is_refused_before_it_is_sent(client: perdure.Client, monkeypatch: pytest.MonkeyPatch) -> None:

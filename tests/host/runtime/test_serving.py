@@ -69,6 +69,15 @@ def test_serving_ends_in_good_order(folder: Path, number: signal.Signals, *, run
         assert again.recovery.in_flight_taken_back == 0
 
 
+@pytest.mark.parametrize("grace", [-1, float("nan"), "5"])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_impossible_grace_is_refused_before_the_start(folder: Path, grace: Any, *, is_async: bool) -> None:
+    system = perdure.System(folder)
+    with pytest.raises(perdure.InvalidMessage, match=r"^grace: "):
+        asyncio.run(system.aserve(grace=grace)) if is_async else system.serve(grace=grace)
+    assert not folder.exists() or not list(folder.iterdir())
+
+
 def test_a_second_signal_ends_the_grace_period(folder: Path) -> None:
     system = perdure.System(folder)
     begun, release = threading.Event(), threading.Event()

@@ -1,0 +1,59 @@
+"""Checks of what a `System` or a `Client` is made of: its folder, options, codec, clock and store.
+
+A wrong one is refused here, by its name, before it can fail in a thread of the system. Single values are checked in `choices`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from perdure.events.seconds import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["check_folder", "check_has", "check_is"]
+
+
+def check_folder(folder: Any) -> str:
+    """Return the path of a folder as text.
+
+    Raises:
+        TypeError: it is not a path.
+        ValueError: it is empty, which would stand for the working directory, or no path of the operating system.
+    """
+    path = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
+    if not isinstance(path, str):
+        msg = f"folder: a path (text or pathlib.Path), not {shown(folder)}"
+        raise TypeError(msg)
+    if not path or "\0" in path:
+        msg = f"folder: the path of a folder, not {shown(path)}; write '.' for the working directory"
+        raise ValueError(msg)
+    return path
+
+
+def check_is(field: str, value: Any, kind: type) -> None:
+    """Check that an argument is an object of a class, if it is given.
+
+    Raises:
+        TypeError: it is another object, or a class.
+    """
+    if value is not None and not isinstance(value, kind):
+        msg = f"{field}: an object of perdure.{kind.__qualname__}, not {shown(value)}"
+        raise TypeError(msg)
+
+
+def check_has(field: str, value: Any, what: str, methods: Iterable[str]) -> None:
+    """Check that an argument is an object with these methods, if it is given.
+
+    Raises:
+        TypeError: it lacks one, or is a class.
+    """
+    if value is None:
+        return
+    missing = [name for name in methods if not callable(getattr(value, name, None))]
+    if missing or isinstance(value, type):
+        why = "it is a class; make an object of it" if isinstance(value, type) else f"it has no {', '.join(missing)}"
+        msg = f"{field}: {what}, not {shown(value)}: {why}"
+        raise TypeError(msg)
