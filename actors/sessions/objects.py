@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin
 import attrs
 import msgspec
 
+from perdure.actors.sessions.weight import is_too_heavy
 from perdure.events import errors
 from perdure.events.structures.id_index import IdRun
 
@@ -116,6 +117,9 @@ class Objects:
         Raises:
             BadObject: they are of no class of the table, or a field is not what its annotation says.
         """
+        if is_too_heavy(raw):
+            msg = f"{len(raw):,} bytes in more parts than are taken here"
+            raise BadObject(msg)
         try:
             return self._decoder.decode(raw)
         except BadObject:
@@ -190,7 +194,10 @@ class _Maker:
             raise BadObject(msg)
         for element, (name, check) in zip(elements, self._checks, strict=False):
             if not check(element):
-                msg = f"{self._kind.__qualname__}.{name}: not {element!r:.100}"
+                shown = (
+                    element if element.__class__ in (int, float, bool) else type(element).__name__
+                )  # else it may be of any length
+                msg = f"{self._kind.__qualname__}.{name}: not {shown}"
                 raise BadObject(msg)
         return self._kind(**{name: element for element, (name, _) in zip(elements, self._checks, strict=False)})
 

@@ -40,7 +40,7 @@ READ_BYTES = 256 << 10
 OUT_BYTES_MAX = 128 << 20
 """Bytes that wait to be read by one peer."""
 SILENT_S = 60.0
-"""How long a peer may leave unread what waits for it."""
+"""How long a peer may leave unread what waits for it, or leave a frame that it has begun to send."""
 HELLO_S = 10.0
 """How long a peer has to say who it is."""
 TICK_S = 0.25
@@ -62,7 +62,7 @@ class _Peer:
         self.out_bytes = 0
         self.moved_s = now_s
         """When it last took something of what waited for it."""
-        self.begun_s = now_s
+        self.begun_s = self.heard_s = now_s
         self.is_known = False
         self.is_queued = False
         """It is among those that have answers. A thread that is killed before it puts the peer there costs it a tick."""
@@ -182,6 +182,8 @@ class Server:
                     self._drop(peer, PerdureError(f"the connection said nothing for {HELLO_S:g} s"))
             elif peer.out and now_s > peer.moved_s + SILENT_S:
                 self._drop(peer, PerdureError(f"{peer.out_bytes:,} bytes of answers were not read for {SILENT_S:g} s"))
+            elif peer.frames.is_within and now_s > peer.heard_s + SILENT_S:
+                self._drop(peer, PerdureError(f"half a frame came, and for {SILENT_S:g} s nothing of the rest"))
             else:
                 self._guarded(peer, 0, news=True)
 
@@ -244,6 +246,7 @@ class Server:
             return
         if not data:
             raise ConnectionResetError
+        peer.heard_s = time.monotonic()
         for kind, elements in peer.frames.feed(data):
             for frame in peer.session.take(kind, elements):
                 self._put(peer, frame)

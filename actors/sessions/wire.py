@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from perdure.actors.sessions.weight import is_too_heavy
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -82,6 +84,11 @@ class Assembler:
         self._buffer = bytearray()
         self._most = first_max
 
+    @property
+    def is_within(self) -> bool:
+        """Whether a frame has begun that is not complete."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes | memoryview) -> Iterator[tuple[Kind, list[Any]]]:
         """Take bytes in, and yield each complete frame's kind and elements.
 
@@ -104,6 +111,9 @@ class Assembler:
 
 
 def _parsed(body: bytes) -> tuple[Kind, list[Any]]:
+    if is_too_heavy(body):
+        msg = f"a frame of {len(body):,} bytes in more parts than are taken here"
+        raise BadFrame(msg)
     try:
         elements = _decoder.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -115,5 +125,6 @@ def _parsed(body: bytes) -> tuple[Kind, list[Any]]:
     try:
         return Kind(elements[0]), elements[1:]
     except (ValueError, TypeError):
-        msg = f"a frame of an unknown kind {elements[0]!r:.50}"
+        kind = elements[0] if isinstance(elements[0], int) else type(elements[0]).__name__  # else it may be of any length
+        msg = f"a frame of an unknown kind {kind}"
         raise BadFrame(msg) from None

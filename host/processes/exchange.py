@@ -13,6 +13,7 @@ from perdure.actors.requests.pending import whole_of
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.session import REQUESTS_MAX, SUBMITTED
+from perdure.actors.sessions.weight import is_too_heavy
 from perdure.actors.sessions.wire import PROTOCOL, BadFrame, Kind, pack
 from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PayloadTooLarge, PerdureError, PublishTimeout, QueueFull
@@ -197,8 +198,9 @@ class Exchange:
         except (TypeError, ValueError) as error:
             self.pending.refuse(request, PerdureError(f"the request cannot cross to another process: {error}"))
             return None
-        if len(body) > BODY_BYTES_MAX:
-            msg = f"the request takes {len(body):,} bytes, more than the {BODY_BYTES_MAX:,} of one commit. Make several of it."
+        if len(body) > BODY_BYTES_MAX or is_too_heavy(body):
+            most = f"more than the {BODY_BYTES_MAX:,} of one commit, or in too many parts"
+            msg = f"the request takes {len(body):,} bytes, {most}. Make several of it."
             self.pending.refuse(request, PayloadTooLarge(msg))
             return None
         return body

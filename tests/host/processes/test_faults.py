@@ -294,6 +294,16 @@ def test_a_peer_that_says_nothing_is_dropped(
     assert client.publish(Order(1))
 
 
+def test_a_peer_that_sends_half_a_frame_and_sleeps_is_dropped(
+    owner: perdure.System, client: perdure.Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "SILENT_S", 0.1)
+    with greeted(folder) as sock:
+        sock.sendall(pack(Kind.PING)[:-1])
+        assert b"half a frame" in sock.recv(65536)
+    assert client.publish(Order(1))
+
+
 def test_a_thousand_connections_leave_nothing_behind(owner: perdure.System, client: perdure.Client, folder: Path) -> None:
     body = OBJECTS.packed(commands.AwaitResult(client.publish(Order(1), delay=1000, keep_result=60)))
 
