@@ -30,6 +30,11 @@ if sys.dont_write_bytecode:
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--store postgres`: the tests of host/ keep their logs in PostgreSQL wherever they name a folder."""
+    parser.addoption("--store", choices=("files", "postgres"), default="files", help="where the tests of host/ keep their logs")
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return how many processes `-n auto` starts: none where only files or single tests are named, or output is to be seen."""
     whole = all(os.path.isdir(arg) for arg in config.args)  # noqa: PTH112 - arguments may hold "::", and are told apart as text

@@ -26,7 +26,6 @@ SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "max_connections": "60",
-    "wal_writer_delay": "10s",  # what commits asynchronously is lost in a crash, as it may be anywhere
     "shared_buffers": "32MB",
     "autovacuum": "off",
 }
@@ -99,6 +98,19 @@ class Server:
         assert self._process is not None
         self._process.wait(PATIENCE_S)
         self._process = None
+
+    def pause_wal_writer(self) -> None:
+        """Suspend the process that flushes what was committed asynchronously, so that a crash loses it for sure."""
+        os.kill(self._wal_writer(), signal.SIGSTOP)
+
+    def resume_wal_writer(self) -> None:
+        """Let it go on."""
+        os.kill(self._wal_writer(), signal.SIGCONT)
+
+    def _wal_writer(self) -> int:
+        [(pid,)] = self.run("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
+        assert isinstance(pid, int)
+        return pid
 
     def end_all_sessions(self) -> None:
         """End every connection but the one that asks for it."""

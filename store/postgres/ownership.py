@@ -26,6 +26,7 @@ from perdure.store.postgres.session import Refused, Session
 
 if TYPE_CHECKING:
     from perdure.store.postgres.database import Database
+    from perdure.store.postgres.postgres_address import PostgresAddress
 
 __all__ = ["Claim", "Lease", "claim"]
 
@@ -45,7 +46,7 @@ _HAS_SESSION = (
 )
 _CLAIM = "SELECT * FROM perdure.claim(%s, %s, %s, %s, %s, %s, %s, %s)"
 RENEW = b"SELECT perdure.renew($1, $2, $3, $4)"
-_HINT = b"SELECT pg_try_advisory_lock($1, $2)"
+HINT = b"SELECT pg_try_advisory_lock_shared($1, $2)"
 
 
 @attrs.frozen
@@ -67,29 +68,26 @@ def new_owner() -> str:
     return f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex}"
 
 
-def claim(database: Database, who: str, lease_s: float, *, again: bool) -> Claim:
+def claim(connection: psycopg.Connection[Any], address: PostgresAddress, who: str, lease_s: float, *, again: bool) -> Claim:
     """Take over a partition; with `again`, take it over from an earlier epoch of the same owner. Appends under way come first.
 
     Raises:
         StoreLocked: another owner lives.
-        OwnershipLost: with `again`: another owner has taken over.
-        StoreUnavailable: the database cannot be reached, or refuses.
+        psycopg.Error: the database refuses.
     """
-    address = database.address
     new_id = os.urandom(16)
     instead_of = ""
-    with database.session() as connection:
-        while True:
-            values = [address.name, address.partition, who, lease_s, instead_of, again, new_id, chain_after(new_id)]
-            try:
-                return Claim(*_one(connection.execute(_CLAIM, values, binary=True)))
-            except psycopg.Error as error:
-                if error.sqlstate != OWNED:
-                    raise
-                owner, left = str(error.diag.message_detail), error.diag.message_hint
-            if owner == instead_of or not _is_gone(connection, address.name, address.partition):
-                raise _locked(database, owner, left)
-            instead_of = owner
+    while True:
+        values = [address.name, address.partition, who, lease_s, instead_of, again, new_id, chain_after(new_id)]
+        try:
+            return Claim(*_one(connection.execute(_CLAIM, values, binary=True)))
+        except psycopg.Error as error:
+            if error.sqlstate != OWNED:
+                raise
+            owner, left = str(error.diag.message_detail), error.diag.message_hint
+        if owner == instead_of or not _is_gone(connection, address.name, address.partition):
+            raise _locked(address, owner, left)
+        instead_of = owner
 
 
 def _one(cursor: psycopg.Cursor[Any]) -> tuple[Any, ...]:
@@ -111,14 +109,19 @@ def _is_gone(connection: psycopg.Connection[Any], name: str | None, number: int 
     return False
 
 
-def _locked(database: Database, owner: str, left: str | None) -> StoreLocked:
+def _locked(address: PostgresAddress, owner: str, left: str | None) -> StoreLocked:
     host, _, rest = owner.partition(":")
     pid = rest.partition(":")[0]
     return StoreLocked(
-        f"{database.address.text} is owned by process {pid} on {host}, whose lease lasts {left} s more unless renewed. Stop "
+        f"{address.text} is owned by process {pid} on {host}, whose lease lasts {left} s more unless renewed. Stop "
         "that process first; to read, use perdure.Audit.",
         int(pid) if pid.isdecimal() and host == socket.gethostname()[:100] else None,
     )
+
+
+def hint_of(partition: int) -> list[bytes]:
+    """Return the values of `HINT`: each session of an owner holds the lock, so others see that it lives."""
+    return [_INT.pack(_CLASS), _INT.pack(partition)]
 
 
 class Lease:
@@ -128,7 +131,7 @@ class Lease:
         self._database = database
         self._seconds = seconds
         self._values = [_INT.pack(partition), who.encode(), _FLOAT.pack(seconds)]
-        self._hint = [struct.pack(">i", _CLASS), _INT.pack(partition)]
+        self._hint = hint_of(partition)
         self._ended, self._wake = os.pipe()
         self.until_s = began_s + seconds
         """The monotonic time at which the lease has passed, unless it was renewed."""
@@ -170,7 +173,7 @@ class Lease:
                 try:
                     began_s = time.monotonic()
                     if session is None:
-                        session = Session(self._database, {b"renew": RENEW, b"hint": _HINT})
+                        session = Session(self._database.connect(), {b"renew": RENEW, b"hint": HINT})
                         session.run(b"hint", self._hint)
                     if session.run(b"renew", [*self._values, _FALSE]) != [_TRUE]:
                         self._lose()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
@@ -38,6 +38,7 @@ SETTLE_PAUSE_S = 0.05
 TRIES = 3
 _APPEND = b"SELECT perdure.append($1, $2, $3, $4, $5, $6)"
 _RELEASE = b"SELECT perdure.release($1, $2, $3)"
+_STATEMENTS = {b"append": _APPEND, b"renew": ownership.RENEW, b"release": _RELEASE, b"hint": ownership.HINT}
 _HEAD = struct.Struct(">iqqi")
 _TRUE, _FALSE = b"\x01", b"\x00"
 
@@ -61,6 +62,8 @@ class PartitionWriter:
         self._chain = b""
         """Chain hash of the last frame."""
         self._crc_seed = 0
+        self._last: Row | None = None
+        """The last frame, as the last claim found it."""
         self._failed: PerdureError | None = None
         """Why nothing can be written until the log is opened again."""
 
@@ -73,17 +76,30 @@ class PartitionWriter:
             StoreLocked, OwnershipLost, StoreCorrupt, StoreUnavailable: as `open` and `reopen`.
         """
         self._drop_session()
-        began_s = time.monotonic()
-        claim = ownership.claim(self.database, self._who, self.lease_s, again=again)
-        session = Session(self.database, {b"append": _APPEND, b"renew": ownership.RENEW, b"release": _RELEASE})
+        known = self.synced_seq if again else 0
+        connection = self.database.connect()
+        try:
+            session = Session(connection, _STATEMENTS)
+            began_s = time.monotonic()
+            claim = ownership.claim(connection, self.database.address, self._who, self.lease_s, again=again)
+            session.run(b"hint", ownership.hint_of(claim.id))
+            frames, size = self._void(connection, claim, void_after)
+            row = partition_reader.last_row(connection, claim.id)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, psycopg.Error):
+                raise as_ours(error, "opened") from error
+            raise
+        if session.warnings:
+            session.drop()
+            raise _not_replicated(session)
         if self._lease is None:
             self._lease = Lease(self.database, claim.id, self._who, self.lease_s, began_s)
         self._lease.renewed(began_s)
         self._claim, self._session, self.epoch = claim, session, claim.epoch
         self._crc_seed = fr.seed(claim.store_id)
-        frames, size = self._void(claim, void_after)
-        known = self.synced_seq if again else 0
-        self._go_on_after(self._last_row(), known)
+        self._last = row
+        self._go_on_after(row, known)
         self._failed = None
         return Recovered(
             self.last_seq,
@@ -95,18 +111,14 @@ class PartitionWriter:
             cut_from_seq=self.last_seq + 1 if frames else None,
         )
 
-    def _void(self, claim: ownership.Claim, after: int | None) -> tuple[int, int]:
+    @staticmethod
+    def _void(connection: psycopg.Connection[Any], claim: ownership.Claim, after: int | None) -> tuple[int, int]:
         """Remove what came after a sequence number, and snapshots that are ahead of the log; return how many frames and bytes."""
-        with self.database.session() as connection:
-            if after is None:
-                row = partition_reader.last_row(connection, claim.id)
-                after = claim.first_seq - 1 if row is None else row[0] + row[1] - 1
-            gone = connection.execute("SELECT * FROM perdure.void(%s, %s, %s)", [claim.id, claim.epoch, after]).fetchone()
+        if after is None:
+            row = partition_reader.last_row(connection, claim.id)
+            after = claim.first_seq - 1 if row is None else row[0] + row[1] - 1
+        gone = connection.execute("SELECT * FROM perdure.void(%s, %s, %s)", [claim.id, claim.epoch, after]).fetchone()
         return (0, 0) if gone is None else (int(gone[0]), int(gone[1]))
-
-    def _last_row(self) -> Row | None:
-        with self.database.session() as connection:
-            return partition_reader.last_row(connection, self._owned().id)
 
     def _go_on_after(self, row: Row | None, known: int) -> None:
         claim = self._owned()
@@ -205,11 +217,7 @@ class PartitionWriter:
                 if time.monotonic() >= until_s:
                     raise self._fail(AppendInDoubt(str(error))) from error
                 time.sleep(SETTLE_PAUSE_S)
-        last = self._last_row_or_doubt()
-        session = self._session
-        if session is not None and session.warnings:
-            raise self._fail(AppendInDoubt(f"the database did not wait for its standby: {session.warnings.pop()}"))
-        if last == row:
+        if self._last == row:
             self._chain, self.last_seq = chain, before
             return True
         if (self.last_seq, self._chain) != (before, chain):
@@ -217,12 +225,6 @@ class PartitionWriter:
                 StoreUnavailable("the database lost frames that were not synced when it failed. Nothing was published.")
             )
         return False
-
-    def _last_row_or_doubt(self) -> Row | None:
-        try:
-            return self._last_row()
-        except StoreUnavailable as error:
-            raise self._fail(AppendInDoubt(str(error))) from error
 
     def _is_there(self, row: Row) -> bool:
         """Return whether exactly these bytes are in the log of another owner.
@@ -263,7 +265,7 @@ class PartitionWriter:
         except psycopg.OperationalError as error:
             raise self._fail(as_ours(error, "synced")) from error
         if session.warnings:
-            raise self._fail(StoreUnavailable(f"the database did not wait for its standby: {session.warnings.pop()}"))
+            raise self._fail(_not_replicated(session))
         lease.renewed(began_s)
 
     # --- what may be done ------------------------------------------------------------------------------------------------
@@ -303,3 +305,7 @@ class PartitionWriter:
         session, self._session = self._session, None
         if session is not None:
             session.drop()
+
+
+def _not_replicated(session: Session) -> StoreUnavailable:
+    return StoreUnavailable(f"the database did not wait for its synchronous standby: {session.warnings.pop()}")

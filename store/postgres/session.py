@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 
+from perdure.store.postgres.database import as_ours
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from psycopg.pq.abc import PGresult
 
-    from perdure.store.postgres.database import Database
 
 __all__ = ["Refused", "Session"]
 
@@ -38,22 +39,26 @@ class Refused(Exception):
 
 
 class Session:
-    """A connection of one owner. Statements are for one thread at a time; `drop` is for any.
+    """A connection of one owner, which no other part uses. Statements are for one thread at a time; `drop` is for any.
 
     Raises:
         StoreUnavailable: the server cannot be reached.
     """
 
-    def __init__(self, database: Database, statements: Mapping[bytes, bytes]) -> None:
-        self._connection = database.connect()
+    def __init__(self, connection: psycopg.Connection[Any], statements: Mapping[bytes, bytes]) -> None:
+        self._connection = connection
         self._raw = self._connection.pgconn
         self._using = threading.Lock()
         self._pid = os.getpid()
         self.warnings: list[str] = []
         """What the server has warned of; one that a statement was not replicated leaves it in doubt."""
         self._connection.add_notice_handler(self._note)
-        for name, statement in statements.items():
-            self._checked(self._raw.prepare(name, statement))
+        try:
+            for name, statement in statements.items():
+                self._checked(self._raw.prepare(name, statement))
+        except (Refused, psycopg.OperationalError) as error:
+            self._connection.close()
+            raise as_ours(error.error if isinstance(error, Refused) else error, "reached") from error
 
     def _note(self, notice: Any) -> None:
         if notice.severity_nonlocalized == "WARNING":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import perdure
+from tests.host import on_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,20 @@ class Collected:
             enough = self._changed.wait_for(lambda: len(self._items) >= count, timeout_s)
             assert enough, f"{len(self._items)} of {count} after {timeout_s} s: {self._items[-10:]}"
             return list(self._items)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--store postgres`, leave out what differs there."""
+    if config.getoption("store") == "postgres":
+        for test in items:
+            if (why := on_postgres.why_not(test)) is not None:
+                test.add_marker(pytest.mark.skip(why))
+
+
+@pytest.fixture(autouse=True)
+def _store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.config.getoption("store") == "postgres":
+        on_postgres.use_postgres(monkeypatch)
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+"""The tests of host/ on another store: `pytest --store postgres tests/host` keeps the log of each folder in PostgreSQL.
+
+Systems that name a folder get a queue of that name, and readers of the folder read it. Tests that are about files, about several
+processes on one folder or about a store of their own are left out; `DIFFERS` says why.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import perdure
+from perdure.cli import existing_folder
+from perdure.operations import audit
+from perdure.store import addresses
+from tests.postgres_server import shared_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from perdure.store import EventStore, LogReader
+
+DIFFERS: dict[str, str] = {}
+"""Parts of test ids: why they are not run on PostgreSQL."""
+
+
+def why_not(test: pytest.Item) -> str | None:
+    """Return why a test is not run on PostgreSQL; None if it is."""
+    return next((why for part, why in DIFFERS.items() if part in test.nodeid), None)
+
+
+def queue_of(folder: str | os.PathLike[str]) -> str:
+    """Return the queue that stands for a folder."""
+    return os.path.realpath(folder)[-150:]
+
+
+def use_postgres(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every system that names a folder keep its log in PostgreSQL, and let every reader of the folder read that."""
+    dsn = shared_server().dsn
+
+    def store_of(system: perdure.System, folder: str | Path | None) -> EventStore:
+        assert folder is not None
+        options = system.options
+        return perdure.PostgresStore(
+            dsn, name=queue_of(folder), snapshots_kept=options.snapshots_kept, drop_history=options.history != "keep"
+        )
+
+    def reader_of(address: str | os.PathLike[str]) -> LogReader:
+        return addresses.open_reader(f"{dsn}#{quote(queue_of(address), safe='')}/0")
+
+    monkeypatch.setattr(perdure.System, "_folder_store", store_of)
+    monkeypatch.setattr(audit, "open_reader", reader_of)
+    monkeypatch.setattr(existing_folder, "open_reader", reader_of)

@@ -1,0 +1,146 @@
+"""The tables in PostgreSQL: their version, the rights that roles need, and what is never shown."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+import perdure
+from perdure.store import open_reader, verify
+from tests.postgres_server import Server, new_queue, shared_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.xdist_group("postgres")
+SECRET = "s3cret-of-the-database"  # noqa: S105 - of nobody
+
+
+@pytest.fixture
+def server() -> Server:
+    return shared_server()
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[str]:
+    """An empty database of its own; gives how to connect to it."""
+    name = new_queue().replace(" ", "_")
+    server.run(f"CREATE DATABASE {name}")
+    yield server.dsn.replace("/postgres?", f"/{name}?")
+    server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def written(dsn: str, name: str) -> None:
+    store = perdure.PostgresStore(dsn, name=name)
+    store.open()
+    store.append(b"one", 1, expected_seq=store.last_seq + 1, durable=True)
+    store.close()
+
+
+def test_tables_of_a_newer_version_are_refused_and_left_alone(database: str) -> None:
+    import psycopg  # noqa: PLC0415 - only where it is installed
+
+    written(database, "orders")
+    with psycopg.connect(database) as connection:
+        connection.execute("INSERT INTO perdure.version VALUES (99)")
+    for step in (perdure.PostgresStore(database, name="orders").open, open_reader(f"{database}#orders/0").check_readable):
+        with pytest.raises(perdure.StoreUnavailable, match="version 99"):
+            step()
+
+
+def test_a_database_without_tables_is_told_as_such(database: str) -> None:
+    with pytest.raises(perdure.StoreUnavailable, match="no tables of perdure"):
+        perdure.Audit(f"{database}#orders")
+
+
+def test_queue_and_partition_may_be_left_out_where_there_is_one(database: str) -> None:
+    written(database, "orders")
+    assert len(list(open_reader(database).frames())) == 1
+    assert len(list(open_reader(f"{database}#orders").frames())) == 1
+    written(database, "returns of goods")
+    with pytest.raises(perdure.StoreUnavailable, match=r"#orders/0, #returns of goods/0"):
+        open_reader(database).check_readable()
+    assert len(list(open_reader(f"{database}#returns%20of%20goods").frames())) == 1
+
+
+def test_an_owner_needs_no_right_to_write_the_tables_and_a_reader_none_to_call_anything(database: str) -> None:
+    import psycopg  # noqa: PLC0415 - only where it is installed
+
+    written(database, "orders")
+    owner, auditor = f"owner_{abs(hash(database))}", f"auditor_{abs(hash(database))}"
+    with psycopg.connect(database) as connection:
+        for role in (owner, auditor):
+            connection.execute(f"CREATE ROLE {role} LOGIN".encode())
+            connection.execute(f"GRANT USAGE ON SCHEMA perdure TO {role}".encode())
+            connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA perdure TO {role}".encode())
+        connection.execute(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA perdure TO {owner}".encode())
+        connection.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA perdure TO {owner}".encode())
+    try:
+        as_owner, as_auditor = (database.replace("user=perdure", f"user={role}") for role in (owner, auditor))
+        written(as_owner, "orders")
+        assert verify(open_reader(f"{as_auditor}#orders")).last_seq == 2
+        assert open_reader(f"{as_auditor}#orders").exposure() is None
+        with pytest.raises(perdure.StoreUnavailable, match="may not"):
+            perdure.PostgresStore(as_auditor, name="orders").open()
+        for role in (as_owner, as_auditor):
+            with psycopg.connect(role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("DELETE FROM perdure.frame")
+    finally:
+        with psycopg.connect(database) as connection:
+            for role in (owner, auditor):
+                connection.execute(f"DROP OWNED BY {role}".encode())
+                connection.execute(f"DROP ROLE {role}".encode())
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        f"postgresql://orders:{SECRET}@127.0.0.1:1/shop",
+        f"host=127.0.0.1 port=1 dbname=shop user=orders password={SECRET}",
+        f"postgresql:///shop?host=127.0.0.1&port=1&password={SECRET}",
+    ],
+)
+def test_a_password_is_shown_nowhere(dsn: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    store = perdure.PostgresStore(dsn, name="orders")
+    system = perdure.System(store=store)
+    with pytest.raises(perdure.StoreUnavailable) as refused:
+        system.start()
+    shown = [repr(store), str(store.address), repr(system), repr(store.database.address), caplog.text]
+    error: BaseException | None = refused.value
+    while error is not None:
+        shown += [str(error), repr(error)]
+        error = error.__cause__ or error.__context__
+    assert not [text for text in shown if SECRET in text]
+    assert "orders" in store.address
+
+
+def test_an_address_that_cannot_be_read_is_not_repeated() -> None:
+    with pytest.raises(perdure.StoreUnavailable) as refused:
+        perdure.PostgresStore(f"postgresql://orders:{SECRET}@host/shop?nonsense=1", name="orders")
+    assert SECRET not in f"{refused.value!r} {refused.value.__cause__!r}"
+    assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize(("name", "partition"), [("", 0), ("a\nb", 0), ("x" * 201, 0), ("orders", -1), ("orders", 1 << 20)])
+def test_names_and_numbers_are_checked(name: str, partition: int) -> None:
+    with pytest.raises(ValueError, match=r"name|partition"):
+        perdure.PostgresStore("postgresql:///shop", name=name, partition=partition)
+
+
+def test_damage_in_the_tables_is_found_by_verify_and_stops_a_reader(database: str) -> None:
+    import psycopg  # noqa: PLC0415 - only where it is installed
+
+    for _ in range(4):
+        written(database, "orders")
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE perdure.frame SET body = set_byte(body, 58, 7) WHERE first_seq = 2")
+        connection.execute("DELETE FROM perdure.frame WHERE first_seq = 3")
+    reader = open_reader(f"{database}#orders")
+    problems = [(finding.seq, finding.problem) for finding in verify(reader).findings]
+    assert [seq for seq, _ in problems] == [2, 2], problems
+    with pytest.raises(perdure.StoreCorrupt, match="sequence 2"):
+        list(reader.frames())
+    assert [frame.first_seq for frame in reader.frames(3)] == [4]
