@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
+from perdure.events.seconds import checked_seconds, shown
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
 
 __all__ = ["Clock", "ManualClock", "SystemClock"]
@@ -126,11 +128,18 @@ class SystemClock:
         """Do nothing: threads that wait look at the clock again within seconds."""
 
 
+START_US_MAX = 250_246_627_200_000_000
+"""Of a clock that a test moves: the year 9900, so that a hundred years ahead there still are dates."""
+
+
 @public
 class ManualClock:
     """A clock that stands still until it is moved: for tests of delays, retries and leases. Safe in any thread."""
 
     def __init__(self, start_us: int = 1_700_000_000_000_000) -> None:
+        if type(start_us) is not int or not 0 <= start_us <= START_US_MAX:
+            msg = f"start_us: whole microseconds since 1970, up to the year 9900, not {shown(start_us)}"
+            raise ValueError(msg)
         self._now_us = start_us
         self._lock = threading.Lock()
         self._moved: list[Callable[[], None]] = []
@@ -155,16 +164,17 @@ class ManualClock:
         """See `Clock.subscribe`."""
         self._moved.append(moved)
 
-    def advance(self, seconds: float) -> None:
-        """Move the time forward and call the callbacks of `subscribe`.
+    def advance(self, seconds: float | dt.timedelta) -> None:
+        """Move the time forward, by seconds or a timedelta, and call the callbacks of `subscribe`.
 
         Raises:
-            ValueError: a step back.
+            ValueError: a step back, or no time.
         """
-        if seconds < 0:
+        if not isinstance(seconds, bool) and isinstance(seconds, (int, float)) and seconds < 0:
             msg = f"a clock only goes forward, not by {seconds} s"
             raise ValueError(msg)
+        step_us = round(checked_seconds("seconds", seconds) * 1_000_000)
         with self._lock:
-            self._now_us += round(seconds * 1_000_000)
+            self._now_us += step_us
         for moved in self._moved:
             moved()

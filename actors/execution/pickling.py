@@ -69,9 +69,9 @@ class ProcessError(RuntimeError):
 
 def kind_name(kind: type) -> str:
     """Return an exception class's name as it stands on record: of a class inside perdure, that of its nearest public base."""
-    if kind.__module__.startswith("perdure."):
+    if str(kind.__module__).startswith("perdure."):  # a class may say None
         kind = next((base for base in kind.__mro__ if base.__module__ == "perdure"), kind)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return kind.__qualname__ if kind.__module__ in ("builtins", None) else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def sendable(value: Any) -> Any:

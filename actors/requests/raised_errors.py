@@ -56,7 +56,8 @@ class Raised:
                 case ev.ResultKept(id=ident, exception=exception):
                     name, error = self.kept.get(ident, ("", None))
                     if error is not None and name == exception:
-                        _clear_frames(error)
+                        with contextlib.suppress(Exception):  # its properties are foreign code, and this is the queue's thread
+                            _clear_frames(error)
                     else:
                         self.kept.pop(ident, None)
                 case ev.ResultDropped(id=ident) | ev.LateResultRefused(id=ident):

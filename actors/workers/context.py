@@ -124,8 +124,8 @@ class Context(msgspec.Struct, eq=False):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers that the publisher gave."""
-        return self._delivery.published.headers or {}
+        """The headers that the publisher gave: a copy, so that no handler changes what the queue has."""
+        return dict(self._delivery.published.headers or {})
 
     @property
     def cancelled(self) -> bool:
@@ -135,7 +135,7 @@ class Context(msgspec.Struct, eq=False):
     def for_child(self) -> dict[str, Any]:
         """Return the attributes of this attempt that a handler in another process sees."""
         names = ("id", "attempt", "key", "correlation_id", "causation_id")
-        return {**{name: getattr(self, name) for name in names}, "headers": dict(self.headers)}
+        return {**{name: getattr(self, name) for name in names}, "headers": self.headers}
 
     @shows(PublishOptions, defaults=DEFAULTS)
     def publish(self, message: Any, **options: Unpack[PublishOptions]) -> str:
@@ -147,7 +147,9 @@ class Context(msgspec.Struct, eq=False):
         Raises:
             InvalidMessage and its kind: as `System.publish`.
             PayloadTooLarge: with it this attempt publishes more than one commit takes (`Options.batch_max`, `batch_bytes_max`).
+            LeaseLost: the attempt has ended, or its outcome will not be taken; nothing is published.
         """
+        self._check_can_publish()
         if options.get("correlation_id") is None:
             options["correlation_id"] = self.correlation_id
         draft = self._services.publisher.draft(message, causation_id=self.id, **options)
@@ -163,6 +165,7 @@ class Context(msgspec.Struct, eq=False):
         check_commit(Size(len(self.drafts) + 1, commit_bytes), "message")
         self.drafts_bytes, self.commit_bytes = size, commit_bytes
         self.drafts.append(draft)
+        self._check_can_publish()  # it may have ended meanwhile, where another thread publishes
         return draft.id
 
     def heartbeat(self, percent: float, note: str = "") -> None:
@@ -206,6 +209,11 @@ class Context(msgspec.Struct, eq=False):
         lease_us = whole_us(checked_seconds("lease", seconds, above_zero=True))
         self._extend(lease_us, None, "")
         self._delivery.extended_until_us = self._services.clock.now_us() + lease_us
+
+    def _check_can_publish(self) -> None:
+        delivery = self._delivery
+        if delivery.lost or delivery.outcome is not None:
+            raise lease_lost(delivery.id, delivery.lease.attempt)
 
     def _extend(self, lease_us: int, percent: float | None, note: str) -> None:
         delivery = self._delivery

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perdure.actors.core.actor import ActorKilled
 from perdure.actors.core.log_lines import log_failure
 from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.pickling import ProcessError, kind_name
@@ -48,12 +49,21 @@ class Failures:
 
     def failure(self, pool: Pool, delivery: WorkerDelivery, error: BaseException) -> Fail:
         """Describe a failed attempt: `Retry` and `Reject` say themselves what follows, else the handler's policy does."""
+        try:
+            return self._described(pool, delivery, error)
+        except ActorKilled:
+            raise
+        except BaseException as second:  # noqa: BLE001 - the exception is foreign code, its class and its properties too
+            plain = RuntimeError(f"an exception that cannot be described: {_safe_name(error)}, which raised {_safe_name(second)}")
+            return self._described(pool, delivery, plain)
+
+    def _described(self, pool: Pool, delivery: WorkerDelivery, error: BaseException) -> Fail:
         published, attempt = delivery.published, delivery.lease.attempt
         reject, delay_s = None, 0.0
         if isinstance(error, Reject):
             reject = plain_text(error.reason)
         elif isinstance(error, Retry):
-            delay_s = error.delay
+            delay_s = checked_delay(error.delay)
         else:
             reject = _final(pool.handler, error)
             delay_s = 0.0 if reject else self._backoff_s(pool, attempt, error)
@@ -70,7 +80,7 @@ class Failures:
     def undecodable(self, delivery: WorkerDelivery, error: BaseException) -> Fail:
         """Describe a message whose payload does not fit its type: no attempt can succeed. The dead letter keeps the bytes."""
         published = delivery.published
-        reason = plain_text(f"its payload cannot be decoded: {error}")
+        reason = f"its payload cannot be decoded: {_text(error)}"
         fail = Fail(published.number, published.id, delivery.lease.attempt, _name(error), reason, "", 0, reason)
         log_failure(self._tuning, published, fail, None, asked=False)
         return fail
@@ -80,7 +90,9 @@ class Failures:
         backoff = pool.handler.backoff
         try:
             return checked_delay(backoff(attempt, error) if callable(backoff) else backoff.delay(attempt, self._rng.random()))
-        except Exception:
+        except ActorKilled:
+            raise
+        except BaseException:
             logger.exception("the backoff of %s failed; its message is tried again in %g s", pool.type, FALLBACK_DELAY_S)
             return FALLBACK_DELAY_S
 
@@ -108,5 +120,12 @@ def _text(error: BaseException) -> str:
     """Return an exception's message, even where its own `__str__` fails."""
     try:
         return plain_text(error.text if isinstance(error, ProcessError) else error)
-    except Exception as second:  # noqa: BLE001 - the handler's exception is foreign code
+    except ActorKilled:
+        raise
+    except BaseException as second:  # noqa: BLE001 - the handler's exception is foreign code
         return f"(no message: its __str__ raised {type(second).__name__})"
+
+
+def _safe_name(error: BaseException) -> str:
+    """Return the name of an exception's class, read where no class can change it."""
+    return plain_text(type.__getattribute__(type(error), "__name__"), NAME_CHARS)

@@ -18,7 +18,6 @@ from perdure.actors.execution.invocation import Caller
 from perdure.actors.workers.context import Batch, BatchItem, Context, ContextServices
 from perdure.actors.workers.pool import DONE, Pool, Retire, WorkerDelivery
 from perdure.events.commands import Done, Fail, Release
-from perdure.events.errors import InvalidMessage
 from perdure.events.structures.message_block import LeaseBatch
 
 if TYPE_CHECKING:
@@ -210,7 +209,7 @@ class Worker(Actor):
 
     def _failed(self, delivery: WorkerDelivery, error: BaseException) -> Fail | Release:
         """Return the outcome of an attempt that raised; where the host's loop is closed, no later one can begin either."""
-        if not isinstance(error, LoopClosed):
+        if not issubclass(type(error), LoopClosed):  # by its true class: `isinstance` asks the object too
             return self.failures.failure(self.pool, delivery, error)
         self.pool.closed = True
         self.directory.tell("dispatcher", PaceChanged(self.pool.type, self.pool.run_us))
@@ -230,7 +229,9 @@ class Worker(Actor):
             return True
         try:
             message = load(delivery.payload)
-        except Exception:  # noqa: BLE001 - `_handle` finds out what is wrong with it
+        except ActorKilled:
+            raise
+        except BaseException:  # noqa: BLE001 - `_handle` finds out what is wrong with it
             return False
         delivery.started_us = self.looked_us
         context = Context(self.contexts, delivery, pool.handler)
@@ -271,7 +272,9 @@ class Worker(Actor):
                 message = publisher.load_plain(pool.type, delivery.payload, delivery.id)
             else:
                 message = publisher.load(delivery.published)
-        except InvalidMessage as undecodable:
+        except ActorKilled:
+            raise
+        except BaseException as undecodable:  # noqa: BLE001 - the message's class is foreign code, an upcaster too
             return self.failures.undecodable(delivery, undecodable)
         value, error = self.caller.call(message, context, (delivery,))
         if error is not None:
@@ -302,7 +305,9 @@ class Worker(Actor):
             self._start(delivery)
             try:
                 message = self.publisher.load(delivery.published)
-            except InvalidMessage as undecodable:
+            except ActorKilled:
+                raise
+            except BaseException as undecodable:  # noqa: BLE001 - as in `_attempt`
                 self._end(delivery, self.failures.undecodable(delivery, undecodable))
             else:
                 items.append((delivery, BatchItem(self.contexts, delivery, self.pool.handler, message=message)))

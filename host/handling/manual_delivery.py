@@ -66,8 +66,8 @@ class Delivery(Generic[M]):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers that the publisher gave."""
-        return self._published.headers or {}
+        """The headers that the publisher gave: a copy."""
+        return dict(self._published.headers or {})
 
     def ack(self) -> None:
         """Complete the message; return once that is on disk."""

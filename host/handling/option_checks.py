@@ -15,7 +15,7 @@ from perdure.arguments.choices import check_whole
 from perdure.events.errors import InvalidMessage
 from perdure.events.handlers.backoff import Fixed
 from perdure.events.handlers.registry import WORKERS_MAX
-from perdure.events.seconds import shown
+from perdure.events.seconds import SECONDS_MAX, shown
 from perdure.handling.signatures import label_of
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def check_rate(field: str, value: Any) -> float | None:
     if isinstance(value, str):
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*/\s*([smhd])\w*\s*", value)
         count = float(found[1]) / _PERIODS_S[found[2]] if found else None
-    if isinstance(count, bool) or not isinstance(count, (int, float)) or not 0 < count <= RATE_MAX:
-        msg = f"{field}: a number a second up to a million, or text such as '100/s', '30/m', '1/h', not {value!r}"
+    if isinstance(count, bool) or not isinstance(count, (int, float)) or not 1 / SECONDS_MAX <= count <= RATE_MAX:
+        msg = f"{field}: a number a second up to a million, or text such as '100/s', '30/m', '1/h', not {shown(value)}"
         raise InvalidMessage(msg)
     return float(count)
 

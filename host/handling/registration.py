@@ -13,6 +13,7 @@ from perdure.actors.execution.child_process import packed_handler
 from perdure.actors.workers.finishing import finishing
 from perdure.actors.workers.handler_spec import HandlerSpec
 from perdure.arguments.choices import check_one_of
+from perdure.arguments.labels import check_label
 from perdure.arguments.moments import moment
 from perdure.events.errors import InvalidMessage
 from perdure.events.keyword_options import no_such_option
@@ -39,6 +40,9 @@ __all__ = ["Registration", "tick_type"]
 V = TypeVar("V")
 
 logger = GuardedLogger("perdure")
+
+SCHEDULE_CHARS_MAX = 400
+"""Of a schedule's name, which is part of each tick's id."""
 
 
 class HandlerSettings(Protocol):
@@ -192,6 +196,10 @@ class Registration:
             InvalidMessage: the name is taken, or an option is out of its range.
         """
         check_one_of("missed", missed, MISSED)
+        check_label("name", name, SCHEDULE_CHARS_MAX)
+        if "id" in options:
+            msg = "every: there is no option 'id': each tick's message has one of its own, of the schedule's name and the time"
+            raise TypeError(msg)
         if name in self.schedules and not replace:
             msg = f"every: there is a schedule {name!r} already; give this one another name, or replace that one with replace=True"
             raise InvalidMessage(msg)

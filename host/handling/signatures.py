@@ -5,6 +5,7 @@ Nothing is called here. `dependencies` puts message, context and services togeth
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import types
@@ -125,6 +126,9 @@ def _parameters(call: Any, unknown: tuple[str, ...] = ("message", "context")) ->
         if hasattr(call, "__wrapped__") and any(p.kind is p.VAR_POSITIONAL for p in own):
             return list(inspect.signature(call).parameters.values())
     except (TypeError, ValueError):  # some callables written in C have no signature; they get message and context
+        with contextlib.suppress(TypeError, ValueError):
+            if hasattr(call, "__wrapped__"):  # `functools.lru_cache` is one, and passes on what it gets
+                return list(inspect.signature(call).parameters.values())
         return [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in unknown]
     return own
 

@@ -5,7 +5,7 @@ Input that publishers give is in `test_bad_input`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -13,6 +13,7 @@ import pytest
 import perdure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.host.conftest import Until
@@ -116,3 +117,177 @@ def test_backoff_that_fails(folder: Path, until: Until, clock: perdure.ManualClo
         (letter,) = system.dead_letters.list()
         assert (letter.exception, letter.attempts) == ("ValueError", 2)
         assert system.admin.metrics().runtime_counters == {}
+
+
+class NoClass(Exception):
+    """Says nothing about its class."""
+
+    @property
+    def __class__(self) -> type:
+        """Fail."""
+        raise ValueError("no class")
+
+    @__class__.setter
+    def __class__(self, _kind: type) -> None: ...
+
+
+class NoPast(Exception):
+    """Says nothing of where it was raised."""
+
+    @property
+    def __traceback__(self) -> Any:  # type: ignore[override]
+        """Fail."""
+        raise RuntimeError
+
+    @property
+    def __cause__(self) -> Any:  # type: ignore[override]
+        """Fail."""
+        raise RuntimeError
+
+
+class NoModule(BaseException):
+    """Comes from nowhere."""
+
+    __module__ = None  # type: ignore[assignment]
+
+
+class Quits(Exception):
+    """Ends the program when it is printed."""
+
+    def __str__(self) -> str:
+        """Fail for good."""
+        raise SystemExit(3)
+
+
+class Unequal(type):
+    """The class of a class that cannot be compared."""
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        """Fail."""
+        raise RuntimeError("no subclass")
+
+
+class Alone(Exception, metaclass=Unequal):
+    """Cannot be caught by its class."""
+
+
+def _requested_retry() -> perdure.Retry:
+    error = perdure.Retry(delay=1.0)
+    error.delay = float("nan")
+    return error
+
+
+HOSTILE: dict[str, Callable[[], BaseException]] = {
+    "class": NoClass,
+    "traceback": NoPast,
+    "module": NoModule,
+    "quits": Quits,
+    "alone": Alone,
+    "retry": _requested_retry,
+    "exits": SystemExit,
+    "generator": GeneratorExit,
+}
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_exception_of_any_class_fails_its_attempt_and_nothing_else(folder: Path, *, is_async: bool) -> None:
+    system = perdure.System(folder, options=perdure.Options(retries=0, log_failures=None, log_dead_letters=None))
+
+    def fail(note: Note) -> None:
+        error = HOSTILE[note.text]()
+        raise error
+
+    async def afail(note: Note) -> None:
+        fail(note)
+
+    system.handler(Note, parallelism=2)(afail if is_async else fail)
+    with system:
+        system.publish_many([Note(text) for text in HOSTILE], keep_result=60.0)
+        system.publish_many([Note(text) for text in HOSTILE])
+        system.drain(timeout=60)
+        letters = system.dead_letters.list()
+        assert len(letters) == 2 * len(HOSTILE)
+        assert "LeaseExpired" not in {letter.exception for letter in letters}
+        assert system.admin.metrics().runtime_counters == {}
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), MemoryError()])
+def test_a_backoff_or_a_class_that_quits_fails_its_attempt_and_nothing_else(folder: Path, error: BaseException) -> None:
+    class Quitting:
+        def delay(self, attempt: int, rng: float) -> float:
+            raise error
+
+    @perdure.message(name="test.Unmade")
+    @attrs.define
+    class Unmade:
+        text: str
+
+        def __attrs_post_init__(self) -> None:
+            if arrives:
+                raise error
+
+    system = perdure.System(folder, options=perdure.Options(log_failures=None, log_dead_letters=None))
+    arrives: list[bool] = []
+    system.handler(Note, retries=1, backoff=Quitting())(lambda note: 1 / 0)
+    system.handler(Unmade)(lambda message: None)
+    with system:
+        system.publish(Note("a"))
+        ident = system.publish(Unmade("b"))
+        keyed = system.publish(Unmade("b"), key="k")
+        arrives.append(True)
+        system.admin.resume()
+        system.drain(timeout=60)
+        assert system.dead_letters.stats().total >= 1
+        assert {system.state(ident).status, system.state(keyed).status} <= {"dead", "completed"}
+        assert system.admin.metrics().runtime_counters == {}
+
+
+def test_a_handler_that_has_ended_publishes_nothing(folder: Path) -> None:
+    """What it would publish could commit with nothing, so there is no id for it."""
+    system = perdure.System(folder)
+    contexts: list[perdure.Context] = []
+
+    @system.handler(Note)
+    def handle(note: Note, ctx: perdure.Context) -> None:
+        contexts.append(ctx)
+        if note.text == "cancelled":
+            system.cancel(ctx.id)
+            with pytest.raises(perdure.LeaseLost):
+                ctx.publish(Note("too late"))
+
+    with system:
+        system.publish(Note("ends"))
+        system.publish(Note("cancelled"))
+        system.drain(timeout=60)
+        for context in contexts:
+            with pytest.raises(perdure.LeaseLost, match=context.id):
+                context.publish(Note("too late"))
+        assert len(contexts) == 2
+        assert system.admin.metrics().published == 2
+
+
+def test_a_handler_that_changes_its_headers_changes_no_others(folder: Path) -> None:
+    """Each attempt, each consumer and the dead letter have the headers that were published."""
+    system = perdure.System(folder)
+    seen: list[dict[str, str]] = []
+
+    @system.handler(Note, retries=1, backoff=0)
+    def handle(note: Note, ctx: perdure.Context) -> None:
+        headers: Any = ctx.headers
+        seen.append(dict(headers))
+        headers["a"] = "changed"
+        raise ValueError
+
+    with system:
+        ident = system.publish(Note("x"), headers={"a": "1"})
+        system.drain(timeout=60)
+        assert seen == [{"a": "1"}, {"a": "1"}]
+        letter = system.dead_letters.get(ident)
+        assert letter.headers == {"a": "1"}
+        other = system.publish("by hand", headers={"a": "1"})
+        delivery = system.checkout(str)
+        assert delivery is not None
+        taken: Any = delivery.headers
+        taken["a"] = "changed"
+        delivery.reject("no")
+        assert system.dead_letters.get(other).headers == {"a": "1"}

@@ -345,3 +345,25 @@ def test_schedule_of_something_without_a_name_asks_for_one(folder: Path) -> None
     system = perdure.System(folder)
     with pytest.raises(perdure.InvalidMessage, match="name="):
         system.every(1.0)(functools.partial(lambda tick: None))
+
+
+def test_a_cached_handler_is_called_as_its_function_asks(folder: Path) -> None:
+    """`functools.lru_cache` is written in C; what it wraps says how it is called."""
+    seen: list[Order] = []
+
+    @functools.lru_cache
+    def take(order: Order) -> None:
+        seen.append(order)
+
+    system = perdure.System(folder)
+    system.handler(Order)(take)
+    with system:
+        system.publish(Order(1))
+        system.drain(timeout=60)
+    assert seen == [Order(1)]
+
+
+@pytest.mark.parametrize("rate", [1e-300, 5e-324, "0.00000000000000000001/d"])
+def test_a_rate_that_no_interval_could_hold_is_refused(folder: Path, rate: Any) -> None:
+    with pytest.raises(perdure.InvalidMessage, match=r"^rate: "):
+        perdure.System(folder).handler(Order, rate=rate)

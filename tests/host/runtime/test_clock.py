@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import datetime as dt
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -209,3 +210,18 @@ def test_schedule_follows_a_corrected_clock(machine: Machine, until: Until, move
         lag_s = machine.wall // S - due[-1]
         assert 0 <= lag_s < 1200
         assert (due[-1] > due[-2]) == (moved > -3 * HOUR)
+
+
+@pytest.mark.parametrize("start_us", [-1, 1 << 63, 1.5, "now", True])
+def test_a_manual_clock_starts_at_a_time(start_us: Any) -> None:
+    with pytest.raises(ValueError, match=r"^start_us: "):
+        perdure.ManualClock(start_us)
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), "1", True, 10**30])
+def test_a_manual_clock_is_moved_by_a_time(seconds: Any) -> None:
+    clock = perdure.ManualClock()
+    with pytest.raises(ValueError, match=r"^seconds: "):
+        clock.advance(seconds)
+    clock.advance(dt.timedelta(seconds=1))
+    assert clock.now_us() == 1_700_000_001_000_000

@@ -172,3 +172,15 @@ def test_schedule_with_a_message_makes_up_for_all(
 def test_wrong_schedule_is_refused(folder: Path, when: Any) -> None:
     with pytest.raises(perdure.InvalidMessage, match="every"):
         perdure.System(folder).every(when, message=Report("x"))
+
+
+@pytest.mark.parametrize("name", ["x" * 401, "\ud800", 5])
+def test_a_schedule_has_a_name_that_an_id_can_hold(folder: Path, name: Any) -> None:
+    with pytest.raises(perdure.InvalidMessage, match=r"^name: "):
+        perdure.System(folder).every(60.0, name=name, message=Report("x"))
+
+
+def test_a_schedule_takes_no_id(folder: Path) -> None:
+    wrong: Any = {"id": "one"}
+    with pytest.raises(TypeError, match=r"^every: there is no option 'id'"):
+        perdure.System(folder).every(60.0, message=Report("x"), **wrong)

@@ -141,5 +141,5 @@ def test_a_record_names_the_place_that_logs(folder: Path, caplog: pytest.LogCapt
 
 @pytest.mark.parametrize("room", ["host", "actors", "store"])
 def test_every_room_logs_by_the_guarded_loggers(room: str) -> None:
-    sources = (Path(__file__).parents[2] / room).rglob("*.py")
+    sources = (Path(__file__).parents[3] / room).rglob("*.py")
     assert [str(path) for path in sources if re.search(r"^logger = logging\.getLogger", path.read_text(), re.MULTILINE)] == []
