@@ -29,7 +29,7 @@ from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds, shown
 from perdure.handling.consuming import Consuming
 from perdure.handling.decorators import Handling
-from perdure.handling.handler_options import check_changes
+from perdure.handling.handler_options import check_changed_fields
 from perdure.handling.hooks import Hooks
 from perdure.handling.registration import Registration
 from perdure.middleware import check_middleware
@@ -408,7 +408,7 @@ class System(Handling, Results, Consuming, Running):
             policies=self.drafts.policies,
             retries=lambda: {name: spec.retries for name, spec in list(specs.items())},
             figures=self.run_figures,
-            check_changes=check_changes,
+            check_changes=check_changed_fields,
         )
 
     @property

@@ -19,7 +19,7 @@ from perdure.events.seconds import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["acting_as", "new_act", "own_act"]
+__all__ = ["acting_as", "new_act", "own_act", "user"]
 
 _acting: ContextVar[tuple[str, str] | None] = ContextVar("perdure_acting", default=None)
 """The principal and the reason of the block that runs."""
@@ -49,7 +49,7 @@ def acting_as(principal: str, *, reason: str = "") -> Iterator[None]:
 
 def new_act(action: str, subject: str) -> Act:
     """Return an act of this context: by the principal of `acting_as`, else by the user of this process."""
-    principal, reason = _acting.get() or (_user(), "")
+    principal, reason = _acting.get() or (user(), "")
     return Act(action, subject[:TEXT_MAX], principal, f"process {os.getpid()}", reason)
 
 
@@ -58,7 +58,8 @@ def own_act(action: str, subject: str) -> Act | None:
     return new_act(action, subject) if _acting.get() is not None else None
 
 
-def _user() -> str:
+def user() -> str:
+    """Return the name of the user that this process runs as."""
     uid = os.geteuid()
     try:
         import pwd  # noqa: PLC0415 - needed for acts alone

@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perdure.actors.journal.log_fold import fold_log
+from perdure.cli.act_commands import COMMANDS
 from perdure.cli.acts_command import show_acts
 from perdure.cli.config_command import show_config
 from perdure.cli.dead_letters_command import app as dead_letters_app
@@ -46,6 +47,8 @@ app = typer.Typer(
 app.add_typer(dead_letters_app, name="dead-letters")
 app.command("config")(show_config)
 app.command("acts")(show_acts)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
 console = Terminal()
 Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="The data folder of a System.", show_default=False)]
 

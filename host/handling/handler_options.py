@@ -36,6 +36,7 @@ __all__ = [
     "HandlerKeywords",
     "Isolation",
     "Option",
+    "check_changed_fields",
     "check_changes",
     "check_options",
     "spec_fields",
@@ -211,6 +212,19 @@ def check_changes(options: Mapping[str, Any]) -> dict[str, Any]:
         check = check_retries if name == "retries" else OPTIONS[name].check
         checked[name] = check(name, value)
     return _for_spec(checked)
+
+
+def check_changed_fields(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return changes that another process has checked, as `check_changes` gives them, once more checked.
+
+    Raises:
+        InvalidMessage: one is out of its range, or cannot be changed.
+    """
+    named = {OPTIONS[name].field or name: name for name in ChangeableKeywords.__annotations__}
+    options = {named.get(field, field): value for field, value in changes.items()}
+    if options.get("retries") == -1:
+        options["retries"] = math.inf
+    return check_changes(options)
 
 
 def _for_spec(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,149 @@
+"""Commands that act on a folder, live or at rest: `pause`, `resume`, `scale`, `configure`, `cancel`, `publish`, `snapshot`.
+
+Each goes through the process that owns the folder, where there is one (`operated_folder`). Dead letters have commands of their own
+(`dead_letters_command`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perdure.cli.given_message import json_object, message_of
+from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
+from perdure.cli.terminal import Terminal, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["COMMANDS"]
+
+console = Terminal()
+
+WORDS = {"none": None, "inf": math.inf}
+"""Values of options that JSON has no word for."""
+
+Type = Annotated[str, typer.Argument(metavar="TYPE", help="The name of a message type.", show_default=False)]
+AnyType = Annotated[
+    str | None, typer.Argument(metavar="[TYPE]", help="The name of a message type; all types unless given.", show_default=False)
+]
+
+
+def pause(folder: Folder, kind: AnyType = None, by: By = None, why: Why = "") -> None:
+    """Start no more deliveries of a type, or of all. Running handlers and publishing go on; a pause outlives restarts."""
+    with operated(folder, by, why) as system:
+        system.admin.pause(kind)
+    _say(f"{kind or 'all types'}: paused; `perdure resume` continues")
+
+
+def resume(folder: Folder, kind: AnyType = None, by: By = None, why: Why = "") -> None:
+    """Continue deliveries of a type, or of all, which also ends the pauses of single types."""
+    with operated(folder, by, why) as system:
+        system.admin.resume(kind)
+    _say(f"{kind or 'all types'}: resumed")
+
+
+def scale(
+    folder: Folder,
+    kind: Type,
+    workers: Annotated[int, typer.Argument(metavar="N", help="Workers of its handler, 0 to 10,000.", show_default=False)],
+    by: By = None,
+    why: Why = "",
+) -> None:
+    """Set the number of workers of a type's handler; running work is not interrupted, and the number outlives restarts."""
+    with operated(folder, by, why) as system:
+        system.admin.scale(kind, workers)
+    _say(f"{kind}: {workers:,} worker(s)")
+
+
+def configure(
+    folder: Folder,
+    kind: Type,
+    settings: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="OPTION=VALUE...",
+            help="timeout, lease (seconds or none), renew (true, false or none), retries, rate (as 100/s).",
+            show_default=False,
+        ),
+    ],
+    by: By = None,
+    why: Why = "",
+) -> None:
+    """Change options of a type's handler from its next delivery on, until the code registers other options."""
+    options = dict(map(_setting, settings))
+    with operated(folder, by, why) as system:
+        system.admin.configure(kind, **options)
+    _say(f"{kind}: {', '.join(settings)}")
+
+
+def cancel(
+    folder: Folder,
+    message_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the message.", show_default=False)],
+    by: By = None,
+    why: Why = "",
+) -> None:
+    """Cancel a message that waits or runs. Exit status 1 if it has ended already, or is unknown."""
+    with operated(folder, by, why) as system:
+        done = system.cancel(message_id, why or "cancelled by an operator")
+    _say(f"{message_id}: {'cancelled' if done else 'has ended already, or was never published here; `perdure timeline` tells'}")
+    if not done:
+        raise typer.Exit(1)
+
+
+def publish(
+    folder: Folder,
+    kind: Type,
+    fields: Annotated[str, typer.Argument(metavar="JSON", help="The message's fields as a JSON object.", show_default=False)],
+    key: Annotated[str | None, typer.Option(help="Its deduplication key.")] = None,
+    message_id: Annotated[str | None, typer.Option("--id", help="Its id: publishing the same id twice counts once.")] = None,
+    group: Annotated[str | None, typer.Option(help="Its group: handled one at a time, in order.")] = None,
+    delay: Annotated[float | None, typer.Option(min=0.0, help="Seconds until it may be handled.")] = None,
+    priority: Annotated[int, typer.Option(help="Higher is handled first.")] = 0,
+) -> None:
+    """Publish a message and print its id once it is on disk. Its handler must take these fields: nothing here knows them."""
+    plain = json_object(fields)
+    given: dict[str, Any] = {"key": key, "id": message_id, "group": group, "delay": delay}
+    with operated(folder) as system:
+        ident = system.publish(
+            message_of(kind, plain), priority=priority, **{name: value for name, value in given.items() if value is not None}
+        )
+    _say(ident)
+
+
+def snapshot(folder: Folder, by: By = None, why: Why = "") -> None:
+    """Take a snapshot now, so that the next start has less to read."""
+    with operated(folder, by, why) as system:
+        seq = system.admin.snapshot()
+    _say(f"snapshot up to sequence number {seq:,}")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "pause": pause,
+    "resume": resume,
+    "scale": scale,
+    "configure": configure,
+    "cancel": cancel,
+    "publish": publish,
+    "snapshot": snapshot,
+}
+
+
+def _say(text: str) -> None:
+    console.print(one_line(text), soft_wrap=True)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        msg = f"{text!r} is no OPTION=VALUE, for example timeout=30"
+        raise BadChoice(msg)
+    if value.lower() in WORDS:
+        return name, WORDS[value.lower()]
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

@@ -1,0 +1,68 @@
+"""Access to a folder for commands that act on it: through the process that owns it, or by a System of their own where none does.
+
+Not here: reading a folder, which takes neither (`existing_folder`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perdure.actors.sessions.sockets import SOCKET_NAME
+from perdure.arguments.acting import acting_as
+from perdure.arguments.acting import user as own_user
+from perdure.cli.existing_folder import existing_folder
+from perdure.events.errors import PerdureError, StoreLocked
+from perdure.options import Options
+from perdure.processes.client import connect
+from perdure.system import System
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perdure.processes.client import Client
+
+__all__ = ["BadChoice", "By", "Folder", "Why", "operated"]
+
+FORGETS_NOTHING = 1 << 40
+"""How many ids of ended messages a command remembers: it must not forget an id that the host remembers."""
+OWNER_TIMEOUT_S = 10.0
+"""How long a command waits for the owner's answer."""
+
+Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="The data folder of a System.", show_default=False)]
+By = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who acts, for the record; the user of this shell unless given.")
+]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the record.", show_default=False)]
+
+
+class BadChoice(PerdureError):
+    """The arguments contradict each other or an option in force."""
+
+
+@contextlib.contextmanager
+def operated(folder: str, by: str | None = None, why: str = "") -> Iterator[System | Client]:
+    """Yield what acts on a folder: a client of the process that owns it, else a System without handlers, which delivers nothing.
+
+    Acts within the block are on record with `by` and `why`.
+
+    Raises:
+        NotRunning, StoreLocked: a process owns the folder and takes nothing from others; says what to do.
+        StoreUnavailable: the folder holds no log. A mistyped name creates no new one.
+    """
+    existing_folder(folder)
+    with acting_as(by or own_user(), reason=why), contextlib.ExitStack() as stack:
+        try:
+            system = System(folder, options=Options(finished_max=FORGETS_NOTHING))
+        except ValueError as error:  # options of a configuration file or the environment
+            raise BadChoice(str(error)) from error
+        try:
+            front: System | Client = stack.enter_context(system)
+        except StoreLocked:
+            if not (Path(folder) / SOCKET_NAME).exists():
+                raise  # nothing to wait for: its owner takes nothing from others
+            front = stack.enter_context(connect(folder, timeout=OWNER_TIMEOUT_S, name="perdure command"))
+        yield front
