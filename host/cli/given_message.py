@@ -37,7 +37,7 @@ def message_of(kind: str, plain: dict[str, Any]) -> Any:
         BadChoice: their names cannot be those of fields.
     """
     try:
-        cls = attrs.make_class("Message", {name: attrs.field(type=Any) for name in plain}, slots=False)
+        cls: Any = attrs.make_class("Message", {name: attrs.field(type=Any) for name in plain}, slots=False)
         return message(name=kind)(cls)(**plain)
     except (SyntaxError, TypeError, ValueError) as error:
         msg = f"these fields cannot be those of a message class: {error}"
