@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import perdure
 from perdure.cli.main import app
+from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,7 @@ def test_pause_scale_configure_and_resume(folder: Path) -> None:
         ("resume", "ann", ""),
         ("snapshot", "ann", ""),
     ]
-    changed = [r.event for r in perdure.Audit(folder).events(type="Reconfigured")]
+    changed = [r.event for r in perdure.Audit(folder).events() if isinstance(r.event, ev.Reconfigured)]
     assert [(event.changes["timeout_s"], event.changes["retries"]) for event in changed] == [(30.0, -1)]
 
 
