@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.requests.pending import Request
     from perdure.events.errors import NotRunning
+    from perdure.processes.no_owner import NoAnswer
 
 __all__ = ["Connection"]
 
@@ -251,7 +252,7 @@ class Connection:
         """Return the error of a request that no owner has taken in time."""
         return self.exchange.no_owner()
 
-    def _why(self) -> str:
+    def _why(self) -> NoAnswer:
         is_connected = self._link is not None
         return why_no_answer(self.folder, self.pid, self.exchange.refusal, self._last_error, is_connected=is_connected)
 

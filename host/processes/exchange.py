@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.processes.no_owner import NoAnswer
 
 __all__ = ["HOLD_S", "Exchange"]
 
@@ -48,7 +49,7 @@ class Exchange:
         timeout_s: how long a request waits for an owner that takes it, and for a word of one that has it.
         pending: the requests without an answer.
         on_facts: called by `take` with what the owner says of itself, whenever that changes.
-        why: returns what is known of an owner that does not answer, as text for an error.
+        why: returns what is known of an owner that does not answer, and what to do, for an error.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Exchange:
         timeout_s: float,
         pending: PendingRequests,
         on_facts: Callable[[dict[str, Any]], None],
-        why: Callable[[], str],
+        why: Callable[[], NoAnswer],
     ) -> None:
         self.name = name
         self.timeout_s = timeout_s
@@ -315,20 +316,23 @@ class Exchange:
 
     def no_owner(self) -> NotRunning:
         """Return the error of a request that no owner has taken in time."""
-        return NotRunning(f"no process took the request within {self.timeout_s:g} s: {self._why()}")
+        why, advice = self._why()
+        return NotRunning(f"{why} (waited for {self.timeout_s:g} s). {advice}".rstrip())
 
     def _in_doubt(self, request: Request) -> PerdureError:
         if not request.writes:
             return self.no_owner()
+        why, advice = self._why()
         command = request.command.publish() if isinstance(request.command, SubmitBatch) else request.command
         if not isinstance(command, Publish):
-            return NotRunning(f"no answer within {self.timeout_s:g} s; what was asked may or may not be done: {self._why()}")
+            msg = f"{why} (waited for {self.timeout_s:g} s), so what was asked may or may not be done. {advice}"
+            return NotRunning(msg.rstrip())
         ids = tuple(draft.id for draft in command.drafts)
         msg = (
-            f"no answer within {self.timeout_s:g} s: {len(ids)} message(s) may or may not be published. Publish again with the "
-            f"same id to settle it (the first is {ids[0]}); see `.ids`. {self._why()}"
+            f"{why} (waited for {self.timeout_s:g} s), so {len(ids)} message(s) may or may not be published. Publish again "
+            f"with the same id to settle it (the first is {ids[0]}, all are in `.ids`). {advice}"
         )
-        return PublishTimeout(msg, ids)
+        return PublishTimeout(msg.rstrip(), ids)
 
 
 def _key_of(request: Request) -> int:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perdure.store.disk.folder_lock import live_owner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["why_no_answer"]
+__all__ = ["NoAnswer", "why_no_answer"]
 
 
-def why_no_answer(folder: Path, pid: int | None, refusal: str, last_error: str, *, is_connected: bool) -> str:
-    """Return why no owner answers.
+class NoAnswer(NamedTuple):
+    """Why a request got no answer: a clause, without a full stop; and what to do, a sentence."""
+
+    why: str
+    advice: str
+
+
+def why_no_answer(folder: Path, pid: int | None, refusal: str, last_error: str, *, is_connected: bool) -> NoAnswer:
+    """Return why no owner answers, and what to do.
 
     Args:
         folder: the owner's.
@@ -24,20 +31,19 @@ def why_no_answer(folder: Path, pid: int | None, refusal: str, last_error: str, 
     """
     process = f"process {pid}" if pid else "a process of another pid namespace"
     if refusal:
-        return f"{process}, which owns the folder {folder}, refuses: {refusal}"
+        return NoAnswer(f"{process}, which owns the folder {folder}, refuses: {refusal.rstrip('.')}", "")
     if is_connected:
-        named = pid or "PID"
-        return (
-            f"{process} owns the folder {folder} and does not answer. It is stopped (`ps -o stat= -p {named}` says T; "
-            f"`kill -CONT {named}` lets it go on), still recovers a long log, or has no time left for other threads."
+        return NoAnswer(
+            f"{process}, which owns the folder {folder}, does not answer",
+            f"If it is stopped, `kill -CONT {pid or 'PID'}` lets it go on; if it is busy, or reads a long log, try again later.",
         )
     owner = live_owner(folder)
     if owner is not None:
-        return (
-            f"process {owner} owns the folder {folder}, and does not listen there: start it with "
-            f"`perdure.System(folder, shared=True)`. ({last_error})"
+        return NoAnswer(
+            f"process {owner} owns the folder {folder} and does not listen there: {last_error}",
+            "Let it start with `perdure.System(folder, shared=True)`.",
         )
-    return (
-        f"no process owns the folder {folder} ({last_error}). Start one with `perdure.System({str(folder)!r}, shared=True)`, "
-        "whose handlers then take what clients publish."
+    return NoAnswer(
+        f"no process owns the folder {folder}: {last_error}",
+        f"Start one with `perdure.System({str(folder)!r}, shared=True)`; its handlers take what clients publish.",
     )

@@ -103,7 +103,9 @@ class Roles:
     def _no_owner(self) -> PerdureError:
         no_owner = self.member.connection.no_owner()
         locked = self._failure
-        return StoreLocked(f"{locked} {no_owner}", locked.pid) if isinstance(locked, StoreLocked) else no_owner
+        if not isinstance(locked, StoreLocked):
+            return no_owner
+        return locked if locked.pid == os.getpid() else StoreLocked(str(no_owner), locked.pid)
 
     def end(self) -> None:
         """Take no other role from now on; returns when none is being taken."""

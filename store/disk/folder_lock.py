@@ -146,18 +146,17 @@ def _boot_id() -> str:
 
 def _in_use(folder: Path, pid: int | None) -> str:
     """Return the error text: which process uses the folder, and what to do."""
-    reading = "To only read it, use perdure.Audit or `perdure stats`, which take no lock."
+    reading = "To only read the folder, use perdure.Audit or `perdure stats`."
     if pid == os.getpid():
         return (
-            f"the data folder {folder} is in use by this very process. perdure.System.live({str(folder)!r}) is the System that "
-            "runs in it (started by an earlier notebook cell, perhaps): use that one, whose handlers can be registered again "
-            f"with replace=True, or call its stop() and start another. {reading}"
+            f"the data folder {folder} is in use by this very process. Use the System that runs in it, "
+            f"perdure.System.live({str(folder)!r}), whose handlers `replace=True` registers again (in a notebook, say), or stop it "
+            f"first. {reading}"
         )
     whose = f"process {pid}" if pid else "another process"
     return (
-        f"the data folder {folder} is in use by {whose}. Publish and ask through it with `perdure.connect({str(folder)!r})`, which "
-        "takes that its System is `shared=True`; or stop it and try again (the folder is free as soon as it has ended, however it "
-        f"ends), or use another folder, or hand messages over through an Outbox. {reading}"
+        f"the data folder {folder} is in use by {whose}. Publish through it with `perdure.connect({str(folder)!r})`, if its System "
+        f"is `shared=True`, or stop it and try again. {reading}"
     )
 
 

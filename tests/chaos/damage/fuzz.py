@@ -26,6 +26,7 @@ with atheris.instrument_imports():
     from perdure.events.errors import NotRunning, StoreCorrupt, StoreUnavailable
     from perdure.options import Options
     from perdure.processes.exchange import Exchange
+    from perdure.processes.no_owner import NoAnswer
     from perdure.store import FolderReader, SegmentStore, verify
     from perdure.store.format import frame as fr
     from perdure.store.format import segment as sg
@@ -85,7 +86,9 @@ def peer(data: bytes) -> None:
 
 def owner(data: bytes) -> None:
     """What an owner sends to a peer, welcome or not."""
-    exchange = Exchange("fuzz", 1.0, PendingRequests(lambda _target, _request: None), lambda _: None, str)
+    exchange = Exchange(
+        "fuzz", 1.0, PendingRequests(lambda _target, _request: None), lambda _: None, lambda: NoAnswer("nothing listens", "")
+    )
     with contextlib.suppress(ConnectionResetError, ValueError, TypeError, KeyError):  # which end the connection
         for kind, elements in Assembler().feed(data):
             exchange.take(kind, elements, 0.0)

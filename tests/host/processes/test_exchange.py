@@ -14,6 +14,7 @@ from perdure.events.commands import DraftRun, LookUp, Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull
 from perdure.events.structures.id_index import IdRun
 from perdure.processes.exchange import HOLD_S, Exchange
+from perdure.processes.no_owner import NoAnswer
 from perdure.publishing.publish_future import PublishFuture
 
 
@@ -24,7 +25,7 @@ class Side:
         self.now_s = 100.0
         self.facts: list[dict[str, Any]] = []
         self.pending = PendingRequests(lambda _target, request: self.exchange.ask(request, self.now_s))
-        self.exchange = Exchange("test", 10.0, self.pending, self.facts.append, lambda: "nothing listens")
+        self.exchange = Exchange("test", 10.0, self.pending, self.facts.append, lambda: NoAnswer("nothing listens", ""))
         self._counter = 0
 
     def welcome(self) -> Side:

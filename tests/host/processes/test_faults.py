@@ -91,11 +91,11 @@ def test_a_stopped_owner_holds_up_no_call_and_is_named(start: Start, folder: Pat
         client.publish(Order(1))
         os.kill(process.pid, signal.SIGSTOP)
         begun_s = time.monotonic()
-        with pytest.raises(perdure.PublishTimeout, match=f"process {process.pid} .*CONT") as doubt:
+        with pytest.raises(perdure.PublishTimeout, match=f"process {process.pid}, .*CONT") as doubt:
             client.publish(Order(2))
-        with pytest.raises(perdure.NotRunning, match=f"process {process.pid} "):
+        with pytest.raises(perdure.NotRunning, match=f"process {process.pid}, "):
             client.admin.metrics()
-        with pytest.raises(perdure.NotRunning, match=f"process {process.pid} .*CONT"):
+        with pytest.raises(perdure.NotRunning, match=f"process {process.pid}, .*CONT"):
             perdure.connect(folder, timeout=0.5)
         big = client.submit(Order(3), headers={"h": "x" * 8000})
         for _ in range(100):
