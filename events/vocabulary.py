@@ -379,6 +379,8 @@ class HandlerRegistered(Event):
     """If not 0, the number of workers follows the backlog between `parallelism` and this."""
     more: dict[str, Any] | None = None
     """The other options that are not at their defaults."""
+    started_us: int = 0
+    """When the process that registered it began, where several share the folder: of options that differ, the newest one's count."""
 
 
 @_event(33, "dispatcher")

@@ -129,7 +129,7 @@ class Deliveries:
                 queue.take(ReassertLease(delivery.number, delivery.id, delivery.leased()), now_us)
             self._revoke(pool)
         missing: dict[str, list[WorkerDelivery]] = {}
-        for delivery in map(self._delivery_of, queue.state.leased):
+        for delivery in map(self.delivery_of, queue.state.leased):
             pools_of_it = by_type.get(delivery.type)
             if pools_of_it and not delivery.lease.holder and not any(pool.has(delivery) for pool in pools_of_it):
                 missing.setdefault(delivery.type, []).append(delivery)
@@ -145,7 +145,7 @@ class Deliveries:
             if current(self._queue.state, *delivery.attempt_ref) is None:
                 pool.revoke(delivery)
 
-    def _delivery_of(self, number: int) -> WorkerDelivery:
+    def delivery_of(self, number: int) -> WorkerDelivery:
         """Return the delivery of a message that is leased."""
         queue = self._queue
         held = queue.state.leased[number]

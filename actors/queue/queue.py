@@ -15,6 +15,7 @@ from perdure.actors.queue.admission import Admission
 from perdure.actors.queue.decision_pass import DecisionPass
 from perdure.actors.queue.deliveries import Deliveries
 from perdure.actors.queue.queue_report import report_of
+from perdure.actors.queue.reattaching import Reattach, reattached
 from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.pending import Request
 from perdure.actors.requests.submit_batch import SubmitBatch
@@ -231,6 +232,9 @@ class Queue(DecisionPass):
                     self.written.append(Settle(pending, request, answer))
                 case WhenIdle():
                     self._answer_when_idle(request)
+                case Reattach():
+                    refused = reattached(self.state, command, self.pools.all(), self.deliveries.delivery_of)
+                    self.written.append(Settle(pending, request, refused))
                 case Cancel():
                     self._cancel(request, command, now_us)
                 case AwaitResult():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FRAME_MAX", "HELLO_MAX", "PROTOCOL", "Assembler", "BadFrame", "Kind", "pack"]
 
-PROTOCOL = 1
+PROTOCOL = 2
 FRAME_MAX = 96 << 20
 """Bytes; above what one commit takes (60 MiB) with everything round it."""
 HELLO_MAX = 4096
@@ -51,6 +51,20 @@ class Kind(enum.IntEnum):
     """Peer to owner: is it alive?"""
     PONG = 7
     """Owner to peer: it is."""
+    JOIN = 8
+    """Peer to owner: `[member, pid, started_us]`: it has handlers, and is a member from now on."""
+    SUBSCRIBE = 9
+    """Member to owner: `[[may_be_out, slots, registration], ...]`: how many deliveries of a type it takes now."""
+    DELIVER = 10
+    """Owner to member: `[type, plain, single]`, see `delivered`."""
+    REVOKE = 11
+    """Owner to member: `[type, number, id, attempt, cancels]`: its lease is over."""
+    REATTACH = 12
+    """Member to owner: `[[type, [[number, id, attempt], ...]], ...]`: what it still holds of an owner before."""
+    CONFIGURE = 13
+    """Owner to member: `[type, parallelism, changes, paused]`: what an operator set; parallelism below 0: as the code says."""
+    OVERDUE = 14
+    """Owner to member: `[type, number, id, attempt, until_us]`: its lease has run out, what becomes of it?"""
 
 
 _encoder = msgspec.msgpack.Encoder()

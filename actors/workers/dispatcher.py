@@ -22,8 +22,10 @@ from perdure.actors.core.messages import (
 from perdure.actors.journal.decider import Decider
 from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.pending import Request
+from perdure.actors.workers.handler_spec import spec_on_record
+from perdure.actors.workers.member_pool import MemberPool
 from perdure.actors.workers.staff import IgnoredReply
-from perdure.actors.workers.worker_messages import Subscribe, WorkerDown
+from perdure.actors.workers.worker_messages import PoolChanged, Subscribe, WorkerDown
 from perdure.events import vocabulary as ev
 from perdure.events.commands import ExpireLease, Subscription
 from perdure.events.commit_size import check_commit, measure
@@ -78,7 +80,8 @@ class Dispatcher(Decider):
         for pool in self.pools.by_type.values():
             if pool.type in self.state.handlers:
                 self.staff.after_a_death(pool)
-                self._apply_options(pool)
+        for pool in self.pools.all():
+            self._apply_options(pool)
 
     def handle(self, messages: list[Any]) -> None:
         """Handle a batch."""
@@ -88,7 +91,7 @@ class Dispatcher(Decider):
                 case Request():
                     self._request(message, now_us)
                 case Restarted(name="queue"):
-                    for pool in self.pools.by_type.values():
+                    for pool in self.pools.all():
                         self._subscribe(pool)
                 case Restarted(name="supervisor"):
                     for pool in self.pools.by_type.values():
@@ -99,9 +102,12 @@ class Dispatcher(Decider):
                     for lease in leases:
                         self._overdue(*lease, now_us)
                 case BacklogGrew(type=type_name, ready=ready):
-                    self._grow(self.pools.by_type[type_name], ready, now_us)
+                    self._grow(type_name, ready, now_us)
                 case StopHandler() | WorkerDown() | EndGrace():
+                    self._have_stopped_elsewhere(message)
                     self.staff.take(message)
+                case PoolChanged():
+                    self._pool_changed(message)
                 case Wake():
                     self.wake_at_us = 0
         if (at_rest := self.staff.at_rest(now_us)) is not None:
@@ -115,9 +121,8 @@ class Dispatcher(Decider):
             match command:
                 case Quiesce(grace_s=grace_s):
                     self.staff.quiesce(request, grace_s, now_us)
-                    for pool in self.pools.by_type.values():
-                        if pool.type in self.state.handlers:  # else its registration was refused
-                            self._apply_options(pool)
+                    for pool in self.pools.all():
+                        self._apply_options(pool)
                         pool.end_waits()
                     self.wake_by(self.staff.grace_ends_us)
                     return
@@ -134,10 +139,15 @@ class Dispatcher(Decider):
         for event in events:
             rules.evolve(self.state, event)
         self.events += events
-        self.synced.append(Settle(self.pending, request, None))
-        type_name = command.event.type if isinstance(command, rules.Register) else command.type
-        for pool in self.pools.by_type.values():
-            if type_name in ("", pool.type) and pool.type in self.state.handlers:
+        differs: dict[str, tuple[Any, Any]] | None = None
+        if isinstance(command, rules.Register):
+            type_name = command.event.type
+            differs = rules.outvoted(self.state.handlers[type_name].registered, command.event) or None
+        else:
+            type_name = command.type
+        self.synced.append(Settle(self.pending, request, differs))
+        for pool in self.pools.all():
+            if type_name in ("", pool.type):
                 self._apply_options(pool)
 
     def _report(self) -> dict[str, tuple[int, bool]]:
@@ -148,17 +158,31 @@ class Dispatcher(Decider):
 
     def _apply_options(self, pool: Pool) -> None:
         """Adjust one handler's workers and subscription to what is on record."""
-        handler = self.state.handlers[pool.type]
+        handler = self.state.handlers.get(pool.type)
+        if handler is None:
+            return  # its registration is on its way, or was refused
+        paused, own = self.state.is_paused(pool.type), handler.own_parallelism
+        if isinstance(pool, MemberPool):
+            pool.closed = paused or self.staff.quiesce_request is not None
+            pool.handler = spec_on_record(handler.registered).changed(handler.changes)
+            pool.port.configure(pool.type, -1 if own is None else own, handler.changes, paused=paused)
+            self._subscribe(pool)
+            return
         options = pool.registered.changed(handler.changes)
-        self.staff.apply(pool, options, handler.parallelism, paused=self.state.is_paused(pool.type))
+        self.staff.apply(pool, options, options.parallelism if own is None else own, paused=paused)
         self._subscribe(pool)
         self.staff.give_back_if_closed(pool)
 
-    def _subscribe(self, pool: Pool) -> None:
-        """Tell the queue how many deliveries may be out with this handler's workers."""
-        handler = pool.handler
-        may_be_out, slots = self.staff.room(pool)
-        elastic = not pool.closed and handler.parallelism_max > pool.target
+    def _subscribe(self, pool: Pool, *, leaves: bool = False) -> None:
+        """Tell the queue how many deliveries may be out with this handler's workers, on the terms that are on record."""
+        known = self.state.handlers.get(pool.type)
+        handler = pool.handler if known is None else spec_on_record(known.registered).changed(known.changes)
+        if isinstance(pool, MemberPool):
+            may_be_out, slots = 0 if pool.closed or known is None else pool.may_be_out, pool.slots
+            elastic = not pool.closed and known is not None and handler.parallelism_max > known.parallelism
+        else:
+            may_be_out, slots = self.staff.room(pool)
+            elastic = not pool.closed and handler.parallelism_max > pool.target
         subscription = Subscription(
             pool.type,
             may_be_out,
@@ -170,45 +194,75 @@ class Dispatcher(Decider):
             elastic,
             handler.limit or 0,
         )
-        self.directory.tell("queue", Subscribe(subscription, pool))
+        self.directory.tell("queue", Subscribe(subscription, pool, leaves))
 
-    def _grow(self, pool: Pool, ready: int, now_us: int) -> None:
+    def _pool_changed(self, message: PoolChanged) -> None:
+        if message.left:
+            self.pools.leave(message.pool)
+            self._subscribe(message.pool, leaves=True)
+        else:
+            self._apply_options(message.pool)
+
+    def _have_stopped_elsewhere(self, message: Any) -> None:
+        """Have the handler of a cancelled message stopped where another process runs it."""
+        if isinstance(message, StopHandler):
+            for pool in self.pools.elsewhere:
+                delivery = pool.open.get(message.attempt_ref[0])
+                if delivery is not None and delivery.attempt_ref == message.attempt_ref and delivery.outcome is None:
+                    pool.take_from(delivery, cancels=True)
+
+    def _grow(self, type_name: str, ready: int, now_us: int) -> None:
         """Give an elastic handler more workers."""
-        handler = self.state.handlers.get(pool.type)
+        handler = self.state.handlers.get(type_name)
         if handler is None:
             return  # its registration was lost with its frame, and comes again
         self.quiet_time.restart(now_us)
-        self._adapt(pool, elasticity.grown(handler.parallelism, ready))
+        self._adapt(type_name, elasticity.grown(handler.parallelism, ready))
         self.wake_by(self.quiet_time.over_us)
 
     def _shrink(self, now_us: int) -> None:
         """Take workers from elastic handlers that had no use for them for a while."""
         handlers = self.state.handlers
-        elastic = [p for p in self.pools.by_type.values() if p.type in handlers and handlers[p.type].has_grown]
+        elastic: dict[str, list[Pool]] = {}
+        for pool in self.pools.all():
+            if pool.type in handlers and handlers[pool.type].has_grown:
+                elastic.setdefault(pool.type, []).append(pool)
         if not elastic or self.staff.quiesce_request is not None:
             return
         if self.quiet_time.is_over(now_us):
             self.quiet_time.restart(now_us)
-            for pool in elastic:
-                if elasticity.is_underused(pool.target, len(pool.open)):
-                    handler = handlers[pool.type]
-                    self._adapt(pool, elasticity.shrunk(handler.parallelism, handler.registered.parallelism))
+            for type_name, pools in elastic.items():
+                handler = handlers[type_name]
+                if elasticity.is_underused(len(pools) * handler.parallelism, sum(len(pool.open) for pool in pools)):
+                    self._adapt(type_name, elasticity.shrunk(handler.parallelism, handler.registered.parallelism))
         self.wake_by(self.quiet_time.over_us)
 
-    def _adapt(self, pool: Pool, parallelism: int) -> None:
-        events = rules.decide(self.state, rules.Adapt(pool.type, parallelism))
+    def _adapt(self, type_name: str, parallelism: int) -> None:
+        events = rules.decide(self.state, rules.Adapt(type_name, parallelism))
         for event in events:
             rules.evolve(self.state, event)
         self.events += events
         if events:
-            self._apply_options(pool)
+            for pool in self.pools.all():
+                if pool.type == type_name:
+                    self._apply_options(pool)
 
     def _overdue(self, number: int, ident: str, attempt: int, until_us: int, now_us: int) -> None:
         """Decide what becomes of a lease that ran out: the queue does not know whether its handler has started, and when."""
-        for pool in self.pools.by_type.values():
+        why = "no worker has it"
+        for pool in self.pools.all():
             delivery = pool.open.get(number)
-            if delivery is not None and delivery.id == ident and delivery.lease.attempt == attempt:
+            if delivery is None or delivery.id != ident or delivery.lease.attempt != attempt:
+                continue
+            if not isinstance(pool, MemberPool):
                 self.staff.overdue(pool, delivery, until_us, now_us)
                 return
-        lost = ExpireLease(number, ident, attempt, "no worker has it")
+            if delivery.outcome is not None:
+                return  # its report is on its way
+            if pool.port.is_heard:
+                pool.port.overdue(pool.type, (number, ident, attempt, until_us))
+                return
+            pool.take_from(delivery, cancels=False)
+            why = "its lease ran out, and its process gave no sign of life"
+        lost = ExpireLease(number, ident, attempt, why)
         self.pending.send("queue", Outcomes([lost]), IgnoredReply(), from_outside=False)

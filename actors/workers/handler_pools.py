@@ -13,6 +13,7 @@ from perdure.actors.workers.result_waits import Waits
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from perdure.actors.workers.member_pool import MemberPool
     from perdure.actors.workers.pool import Pool
 
 __all__ = ["HandlerPools"]
@@ -24,7 +25,7 @@ class HandlerPools:
     def __init__(self) -> None:
         self.by_type: dict[str, Pool] = {}
         """Never changed in place: a change makes another dict, so a thread that iterates is not disturbed."""
-        self.elsewhere: tuple[Pool, ...] = ()
+        self.elsewhere: tuple[MemberPool, ...] = ()
         """What stands here for the pools of other processes, for as long as they are connected; never changed in place either."""
         self.waits = Waits()
         """Which handlers wait for results."""
@@ -45,12 +46,12 @@ class HandlerPools:
         yield from self.by_type.values()
         yield from self.elsewhere
 
-    def join(self, pool: Pool) -> None:
+    def join(self, pool: MemberPool) -> None:
         """Add a pool of another process."""
         with self._lock:
             self.elsewhere = (*self.elsewhere, pool)
 
-    def leave(self, pool: Pool) -> None:
+    def leave(self, pool: MemberPool) -> None:
         """Remove a pool of another process."""
         with self._lock:
             self.elsewhere = tuple(other for other in self.elsewhere if other is not pool)

@@ -22,13 +22,43 @@ if TYPE_CHECKING:
 
     Exceptions: TypeAlias = tuple[type[BaseException], ...]
 
-__all__ = ["CHANGEABLE", "HandlerSpec"]
+__all__ = ["CHANGEABLE", "HandlerSpec", "spec_on_record"]
 
 CHANGEABLE = ("timeout_s", "lease_s", "retries", "rate_per_s", "renew")
 """Options that can be changed while the system runs."""
 
 BURST_S = 0.05
 """A limited rate lets go out at once what it allows in this time, so that a timer that rings late loses nothing."""
+
+
+def spec_on_record(registered: HandlerRegistered) -> HandlerSpec:
+    """Return a handler as it is on record: its options, and nothing to call."""
+    more = registered.more or {}
+    return HandlerSpec(
+        type=registered.type,
+        call=_runs_elsewhere,
+        kind=more.get("kind", "thread"),
+        parallelism=registered.parallelism,
+        parallelism_max=registered.parallelism_max,
+        timeout_s=registered.timeout_us / 1_000_000 or None,
+        lease_s=registered.lease_us / 1_000_000 or None,
+        renew=bool(more.get("renew")),
+        retries=registered.retries,
+        backoff=_no_backoff,
+        dedup=registered.dedup,
+        limit=more.get("limit"),
+        rate_per_s=more.get("rate_per_s", 0.0),
+        batch_size=more.get("batch_size", 0),
+    )
+
+
+def _runs_elsewhere(_message: Any, _context: Any) -> Any:
+    msg = "this handler runs in another process"
+    raise RuntimeError(msg)
+
+
+def _no_backoff(_attempt: int, _error: BaseException) -> float:
+    return 0.0
 
 
 def described(backoff: Any) -> str:

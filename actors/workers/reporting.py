@@ -13,6 +13,7 @@ from perdure.events.commands import DoneRun
 
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Home
+    from perdure.actors.core.answer import Reply
     from perdure.actors.requests.pending import PendingRequests
 
 __all__ = ["Reporter"]
@@ -21,22 +22,27 @@ __all__ = ["Reporter"]
 class _Confirm:
     """The reply to a report: its outcomes are on record, so the pool can forget the deliveries."""
 
-    __slots__ = ("deliveries", "directory", "pool")
+    __slots__ = ("deliveries", "directory", "pool", "then")
 
-    def __init__(self, directory: Home, pool: Pool, deliveries: list[WorkerDelivery]) -> None:
+    def __init__(self, directory: Home, pool: Pool, deliveries: list[WorkerDelivery], then: Reply | None) -> None:
         self.directory = directory
         self.pool = pool
         self.deliveries = deliveries
+        self.then = then
 
-    def resolve(self, value: Any) -> None:  # noqa: ARG002 - the protocol's name
+    def resolve(self, value: Any) -> None:
         """See `Reply.resolve`; a stop waits for just this."""
         self.pool.confirmed(self.deliveries)
         if self.pool.closed:
             self.directory.tell("dispatcher", Wake())
+        if self.then is not None:
+            self.then.resolve(value)
 
-    def reject(self, error: BaseException) -> None:  # noqa: ARG002 - the protocol's name
+    def reject(self, error: BaseException) -> None:
         """See `Reply.reject`: the system has stopped; the next process takes the messages back."""
         self.pool.confirmed(self.deliveries)
+        if self.then is not None:
+            self.then.reject(error)
 
 
 class Reporter:
@@ -48,9 +54,9 @@ class Reporter:
         self._directory = directory
         self._pending = pending
 
-    def report(self, pool: Pool, deliveries: list[WorkerDelivery]) -> None:
-        """Send the outcomes of these deliveries."""
+    def report(self, pool: Pool, deliveries: list[WorkerDelivery], then: Reply | None = None) -> None:
+        """Send the outcomes of these deliveries; `then` is answered once they are on record."""
         done = [delivery for delivery in deliveries if delivery.outcome is DONE]
         run = DoneRun([d.number for d in done], [d.lease for d in done]) if done else None  # type: ignore[misc]
         outcomes = Outcomes([d.outcome for d in deliveries if d.outcome is not DONE], run)
-        self._pending.send("queue", outcomes, _Confirm(self._directory, pool, deliveries), from_outside=False)
+        self._pending.send("queue", outcomes, _Confirm(self._directory, pool, deliveries, then), from_outside=False)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
+    from perdure.actors.workers.member_pool import MemberPool
     from perdure.actors.workers.pool import Pool, WorkerDelivery
     from perdure.events.commands import Subscription
 
-__all__ = ["Deliver", "StartWorker", "Subscribe", "WorkerDown"]
+__all__ = ["Deliver", "PoolChanged", "StartWorker", "Subscribe", "WorkerDown"]
 
 
 @attrs.define(eq=False)
@@ -36,6 +37,15 @@ class Subscribe:
     pool: Pool
     leaves: bool = False
     """The pool is no more."""
+
+
+@attrs.define(eq=False)
+class PoolChanged:
+    """From a session to the dispatcher: another process has a pool, or takes another number of deliveries."""
+
+    pool: MemberPool
+    left: bool = False
+    """Its process is gone."""
 
 
 @attrs.define(eq=False)

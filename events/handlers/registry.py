@@ -28,6 +28,7 @@ __all__ = [
     "Scale",
     "decide",
     "evolve",
+    "outvoted",
 ]
 
 WORKERS_MAX = 10_000
@@ -49,6 +50,11 @@ class Handler:
         if self.scaled is not None:
             return self.scaled
         return self.registered.parallelism if self.adapted is None else self.adapted
+
+    @property
+    def own_parallelism(self) -> int | None:
+        """How many workers the handler should have in each process, whatever its code says there; None: as its code says."""
+        return self.adapted if self.scaled is None else self.scaled
 
     @property
     def has_grown(self) -> bool:
@@ -147,7 +153,9 @@ def _changes(state: HandlersState, command: Command) -> list[ev.Event]:
             return []
         case Register(event):
             known = state.handlers.get(event.type)
-            return [] if known is not None and known.registered == event else [event]
+            if known is None or known.registered == event:
+                return [] if known is not None else [event]
+            return [] if known.registered.started_us > event.started_us > 0 else [event]
         case Scale(type_name, parallelism):
             handler = _known(state, type_name)
             if not 0 <= parallelism <= WORKERS_MAX:
@@ -169,6 +177,24 @@ def _changes(state: HandlersState, command: Command) -> list[ev.Event]:
             return [ev.Resumed("")] if state.paused or state.paused_types else []
         case Resume(type_name):
             return [ev.Resumed(type_name)] if type_name in state.paused_types else []
+
+
+def outvoted(known: ev.HandlerRegistered, asked: ev.HandlerRegistered) -> dict[str, tuple[Any, Any]]:
+    """Return the options that another process has on record otherwise, each as (what was asked, what counts).
+
+    Of processes that differ, the one that started last counts, in whatever order they register: an old one that connects anew
+    during a rolling deploy changes nothing. Only what the queue keeps to is compared; all else is each process's own affair.
+    """
+    if not asked.started_us or known.started_us <= asked.started_us:
+        return {}
+    mine, counts = _queue_wide(asked), _queue_wide(known)
+    return {name: (mine.get(name), counts.get(name)) for name in mine.keys() | counts.keys() if mine.get(name) != counts.get(name)}
+
+
+def _queue_wide(registered: ev.HandlerRegistered) -> dict[str, Any]:
+    more = registered.more or {}
+    own = {"retries": registered.retries, "lease_us": registered.lease_us, "dedup": registered.dedup}
+    return own | {name: more.get(name) for name in ("limit", "rate_per_s", "dedup_window_s", "key_parallelism")}
 
 
 def _known(state: HandlersState, type_name: str) -> Handler:

@@ -1,0 +1,276 @@
+"""The half of a session that feeds a member's workers: what the queue hands out goes there, and outcomes come back.
+
+Part of `session`. What a member's workers do is in `actors/members`; what follows from an outcome is the queue's rule.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.actors.core.messages import Outcomes
+from perdure.actors.queue.reattaching import Reattach
+from perdure.actors.sessions.crossing import OBJECTS
+from perdure.actors.sessions.delivered import REPORTS, rows_of
+from perdure.actors.sessions.wire import BadFrame, Kind, pack
+from perdure.actors.workers.handler_spec import spec_on_record
+from perdure.actors.workers.member_pool import MemberPool
+from perdure.actors.workers.pool import DONE
+from perdure.actors.workers.worker_messages import PoolChanged
+from perdure.events.commands import Done
+from perdure.events.structures.message_block import LeaseBatch
+from perdure.events.vocabulary import HandlerRegistered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from perdure.actors.core.answer import Reply
+    from perdure.actors.core.directory import Directory
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.sessions.begin_marks import MarkReader
+    from perdure.actors.sessions.delivered import Reported
+    from perdure.actors.workers.handler_pools import HandlerPools
+    from perdure.actors.workers.pool import WorkerDelivery
+    from perdure.actors.workers.reporting import Reporter
+
+__all__ = ["MemberServices", "MemberSession"]
+
+HEARD_S = 1.0
+"""A member that has deliveries speaks at least so often; else its leases are not renewed."""
+TYPES_MAX = 10_000
+OUT_MAX = 1 << 20
+"""Deliveries of one type that a member may ask for."""
+
+
+@attrs.frozen(kw_only=True)
+class MemberServices:
+    """What feeds the workers of other processes, in the owner's run."""
+
+    directory: Directory
+    pending: PendingRequests
+    pools: HandlerPools
+    reporter: Reporter
+
+
+class _AfterBoth:
+    """Answers a reply once several parts of it are answered."""
+
+    def __init__(self, reply: Reply, parts: int) -> None:
+        self._reply = reply
+        self._left = [None] * parts
+
+    def resolve(self, value: Any) -> None:
+        """See `Reply.resolve`."""
+        self._left.pop()
+        if not self._left:
+            self._reply.resolve(value)
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`."""
+        self._reply.reject(error)
+
+
+class MemberSession:
+    """One member's pools. `take` and `frames` run in the server's thread; what `MemberPort` has, in any.
+
+    Args:
+        services: the owner's.
+        notify: called in any thread when there are `frames`.
+        marks: which attempts the member's workers have begun; None: not known.
+    """
+
+    def __init__(self, services: MemberServices, notify: Callable[[], None], marks: MarkReader | None) -> None:
+        self._services = services
+        self._notify = notify
+        self._marks = marks
+        self._pools: dict[str, MemberPool] = {}
+        self._out: deque[tuple[Kind, Any, Any]] = deque()
+        self._heard_s = time.monotonic()
+        self._is_gone = False
+
+    # --- MemberPort --------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_heard(self) -> bool:
+        """See `MemberPort.is_heard`."""
+        return not self._is_gone and time.monotonic() < self._heard_s + HEARD_S
+
+    def deliver(self, pool: MemberPool, deliveries: list[WorkerDelivery]) -> None:
+        """See `MemberPort.deliver`."""
+        self._put(Kind.DELIVER, pool, deliveries)
+
+    def revoke(self, delivery: WorkerDelivery, *, cancels: bool) -> None:
+        """See `MemberPort.revoke`."""
+        self._put(Kind.REVOKE, delivery.type, [*delivery.attempt_ref, cancels])
+
+    def configure(self, type_name: str, parallelism: int, changes: Mapping[str, Any], *, paused: bool) -> None:
+        """See `MemberPort.configure`."""
+        self._put(Kind.CONFIGURE, type_name, [parallelism, dict(changes), paused])
+
+    def overdue(self, type_name: str, lease: tuple[int, str, int, int]) -> None:
+        """See `MemberPort.overdue`."""
+        self._put(Kind.OVERDUE, type_name, [*lease])
+
+    def _put(self, kind: Kind, what: Any, details: Any) -> None:
+        if not self._is_gone:
+            self._out.append((kind, what, details))
+            self._notify()
+
+    def give_back(self, pool: MemberPool, deliveries: list[WorkerDelivery]) -> None:
+        """See `MemberPort.give_back`."""
+        ended = []
+        for delivery in deliveries:
+            if delivery.outcome is None and pool.open.get(delivery.number) is delivery:
+                delivery.lost = True
+                delivery.outcome = pool.end_of(delivery, begun=self._has_begun(delivery))
+                ended.append(delivery)
+        if ended:
+            self._services.reporter.report(pool, ended)
+
+    def _has_begun(self, delivery: WorkerDelivery) -> bool:
+        if self._marks is None:
+            return not delivery.lease.prefetched
+        return self._marks.has_begun(delivery.number, delivery.lease.attempt)
+
+    # --- what comes in -----------------------------------------------------------------------------------------------------
+
+    def heard(self) -> None:
+        """Note that the member has given a sign of life."""
+        self._heard_s = time.monotonic()
+
+    def take(self, kind: Kind, elements: list[Any]) -> None:
+        """Take a frame in that is about its workers.
+
+        Raises:
+            BadFrame, BadObject: it is none.
+        """
+        for item in elements:
+            match kind, item:
+                case Kind.SUBSCRIBE, [int(may_be_out), int(slots), bytes(body)] if 0 <= slots <= OUT_MAX >= may_be_out >= 0:
+                    self._subscribe(may_be_out, slots, OBJECTS.object(body))
+                case Kind.REATTACH, [str(type_name), list(rows)] if type_name in self._pools:
+                    self._reattach(self._pools[type_name], rows)
+                case _:
+                    msg = f"a {kind.name} frame that is none"
+                    raise BadFrame(msg)
+
+    def _subscribe(self, may_be_out: int, slots: int, registered: object) -> None:
+        if not isinstance(registered, HandlerRegistered):
+            msg = "a subscription without its handler"
+            raise BadFrame(msg)
+        pool = self._pools.get(registered.type)
+        if pool is None:
+            if len(self._pools) >= TYPES_MAX:
+                msg = f"more than {TYPES_MAX:,} handlers"
+                raise BadFrame(msg)
+            pool = self._pools[registered.type] = MemberPool(spec_on_record(registered), self)
+            self._services.pools.join(pool)
+        pool.may_be_out, pool.slots = may_be_out, slots
+        self._services.directory.tell("dispatcher", PoolChanged(pool))
+
+    def _reattach(self, pool: MemberPool, rows: list[Any]) -> None:
+        held: list[tuple[int, str, int]] = []
+        for row in rows:
+            match row:
+                case [int(number), str(ident), int(attempt)]:
+                    held.append((number, ident, attempt))
+                case _:
+                    msg = "a delivery that is none"
+                    raise BadFrame(msg)
+        self._services.pending.send("queue", Reattach(pool, held), _Refused(self, pool.type), from_outside=False)
+
+    def refused(self, type_name: str, refs: list[tuple[int, str, int]]) -> None:
+        """Tell the member what is not its own any more. In any thread."""
+        for ref in refs:
+            self._put(Kind.REVOKE, type_name, [*ref, False])
+
+    def report(self, reported: Reported, reply: Reply) -> None:
+        """Send outcomes on to the queue; `reply` is answered once all are on record.
+
+        Raises:
+            BadFrame: something in it is no outcome.
+        """
+        by_pool: dict[str, list[WorkerDelivery]] = {}
+        others: list[Any] = []
+        for number in reported.done:
+            self._done(number, by_pool, others)
+        for report in reported.reports:
+            if not isinstance(report, REPORTS):
+                msg = f"a {type(report).__name__}, which is no outcome"
+                raise BadFrame(msg)
+            pool, delivery = self._find(report.number)
+            if pool is not None and delivery is not None and delivery.attempt_ref == report[:3] and delivery.outcome is None:
+                delivery.outcome = report
+                by_pool.setdefault(pool.type, []).append(delivery)
+            else:
+                others.append(report)
+        parts = len(by_pool) + bool(others)
+        if not parts:
+            reply.resolve(None)
+            return
+        then = reply if parts == 1 else _AfterBoth(reply, parts)
+        for type_name, deliveries in by_pool.items():
+            self._services.reporter.report(self._pools[type_name], deliveries, then)
+        if others:
+            self._services.pending.send("queue", Outcomes(others), then, from_outside=False)
+
+    def _done(self, number: int, by_pool: dict[str, list[WorkerDelivery]], others: list[Any]) -> None:
+        pool, delivery = self._find(number)
+        if pool is not None and delivery is not None and delivery.outcome is None and isinstance(delivery.lease, LeaseBatch):
+            delivery.outcome = DONE
+            by_pool.setdefault(pool.type, []).append(delivery)
+            return
+        for each in self._pools.values():
+            late = each.late.pop(number, None)
+            if late is not None:  # taken from it meanwhile: the rules refuse it, on record
+                others.append(Done(*late.attempt_ref))
+                return
+
+    def _find(self, number: int) -> tuple[MemberPool | None, WorkerDelivery | None]:
+        for pool in self._pools.values():
+            delivery = pool.open.get(number)
+            if delivery is not None:
+                return pool, delivery
+        return None, None
+
+    # --- what goes out -----------------------------------------------------------------------------------------------------
+
+    def frames(self) -> list[bytes]:
+        """Return what is to be sent."""
+        found: list[bytes] = []
+        out = self._out
+        while out:
+            kind, what, details = out.popleft()
+            if kind is not Kind.DELIVER:
+                found.append(pack(kind, what, *details))
+                continue
+            pool, deliveries = what, [d for d in details if not d.lost]
+            plain, single = rows_of(deliveries, OBJECTS)
+            found.append(pack(kind, pool.type, plain, single))
+        return found
+
+    def close(self) -> None:
+        """The member is gone: settle what it had. What had begun counts, what had not does not."""
+        self._is_gone = True
+        for pool in self._pools.values():
+            pool.is_gone = True
+            self.give_back(pool, list(pool.open.values()))
+            self._services.directory.tell("dispatcher", PoolChanged(pool, left=True))
+
+
+class _Refused:
+    """The reply to `Reattach`: what was refused is revoked."""
+
+    def __init__(self, session: MemberSession, type_name: str) -> None:
+        self._session = session
+        self._type = type_name
+
+    def resolve(self, value: Any) -> None:
+        """See `Reply.resolve`."""
+        self._session.refused(self._type, value)
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`: the run ends, and the next owner is asked."""

@@ -1,0 +1,97 @@
+"""What stands in the owner for the workers that another process has for one type: `MemberPool`.
+
+To the queue and the dispatcher it is a pool as any other. What it is handed goes to the process by its session (`actors/sessions`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from perdure.actors.workers.pool import Pool
+from perdure.events.commands import ExpireLease, Release
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perdure.actors.workers.handler_spec import HandlerSpec
+    from perdure.actors.workers.pool import WorkerDelivery
+
+__all__ = ["MemberPool", "MemberPort"]
+
+LATE_MAX = 10_000
+"""Deliveries that were taken from a process and are remembered, so that their late results are refused on record."""
+
+
+class MemberPort(Protocol):
+    """The way to a member. Safe in any thread; nothing waits."""
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the process gave a sign of life a short while ago."""
+
+    def deliver(self, pool: MemberPool, deliveries: list[WorkerDelivery]) -> None:
+        """Hand deliveries to its workers."""
+
+    def revoke(self, delivery: WorkerDelivery, *, cancels: bool) -> None:
+        """Take a delivery from it; `cancels`: a handler that runs is stopped."""
+
+    def configure(self, type_name: str, parallelism: int, changes: Mapping[str, Any], *, paused: bool) -> None:
+        """Tell it what an operator set for a handler. `parallelism` below 0: as its own code says."""
+
+    def overdue(self, type_name: str, lease: tuple[int, str, int, int]) -> None:
+        """Ask it what becomes of a delivery whose lease has run out: (number, id, attempt, until_us)."""
+
+    def give_back(self, pool: MemberPool, deliveries: list[WorkerDelivery]) -> None:
+        """Report deliveries whose process is gone."""
+
+
+class MemberPool(Pool):
+    """The workers of one type in one other process. Its deliveries are `open` as those of any pool."""
+
+    def __init__(self, handler: HandlerSpec, port: MemberPort) -> None:
+        super().__init__(handler)
+        self.port = port
+        self.may_be_out = 0
+        """How many deliveries the process takes."""
+        self.slots = 0
+        """How many of them it can run at a time."""
+        self.is_gone = False
+        """The process is: what comes from now on is given back."""
+        self.late: dict[int, WorkerDelivery] = {}
+        """By number: what was taken from it, and may be reported all the same."""
+
+    def deliver(self, deliveries: list[WorkerDelivery]) -> None:
+        """See `Pool.deliver`."""
+        fresh = []
+        for delivery in deliveries:
+            known = self.open.get(delivery.number)
+            if known is not None:
+                if known.lease is delivery.lease or (known.attempt_ref == delivery.attempt_ref and not known.lost):
+                    continue  # it came twice
+                self.revoke(known)
+            self.open[delivery.number] = delivery
+            fresh.append(delivery)
+        if fresh:
+            self.port.deliver(self, fresh)
+        if self.is_gone:  # looked at after they were entered: whichever of the two threads comes second gives them back
+            self.port.give_back(self, fresh)
+
+    def revoke(self, delivery: WorkerDelivery) -> bool:
+        """See `Pool.revoke`. Whether it has begun is known only there, so False."""
+        self.take_from(delivery, cancels=False)
+        return False
+
+    def take_from(self, delivery: WorkerDelivery, *, cancels: bool) -> None:
+        """Take a delivery from the process, which learns it; `cancels`: its handler is stopped."""
+        delivery.lost = True
+        self.late[delivery.number] = delivery
+        while len(self.late) > LATE_MAX:
+            self.late.pop(next(iter(self.late)), None)
+        self.confirmed([delivery])
+        self.port.revoke(delivery, cancels=cancels)
+
+    def end_of(self, delivery: WorkerDelivery, *, begun: bool) -> ExpireLease | Release:
+        """Return what becomes of a delivery whose process is gone: an attempt that has begun counts."""
+        if begun:
+            return ExpireLease(*delivery.attempt_ref, "its process died")
+        return Release(*delivery.attempt_ref, "its process died before it began")
