@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from perdure.actors.core.messages import Report, TakeSnapshot, WhenIdle
+from perdure.actors.core.messages import Report, TakeSnapshot, Ticks, WhenIdle
 from perdure.actors.queue.queue_report import QueueReport
 from perdure.actors.sessions import figures
+from perdure.actors.sessions.delivered import Reported
 from perdure.actors.sessions.objects import Objects
 from perdure.actors.workers.pool import WorkerDelivery
 from perdure.events import acts, commands, vocabulary
@@ -48,9 +49,13 @@ ROUTES: dict[tuple[str, type], Route] = {
     ("queue", commands.Fail): Route(CONSUME),
     ("queue", commands.Release): Route(CONSUME),
     ("queue", commands.Extend): Route(CONSUME),
+    ("queue", commands.Tick): Route(CONSUME),
+    ("queue", Ticks): Route(CONSUME),
+    ("queue", Reported): Route(CONSUME),
     ("queue", commands.Replay): Route(ADMINISTER),
     ("queue", commands.Purge): Route(ADMINISTER),
     ("dispatcher", Report): Route(PUBLISH),
+    ("dispatcher", registry.Register): Route(CONSUME),
     ("dispatcher", registry.Scale): Route(ADMINISTER),
     ("dispatcher", registry.Configure): Route(ADMINISTER),
     ("dispatcher", registry.Pause): Route(ADMINISTER),
@@ -73,6 +78,9 @@ KINDS: dict[int, Any] = {
     42: commands.Fail,
     43: commands.Release,
     44: commands.Extend,
+    45: commands.ExpireLease,
+    46: commands.Tick,
+    47: Ticks,
     48: (commands.Replay, ("items", "skips", "act")),
     49: commands.Purge,
     50: registry.Scale,
@@ -83,6 +91,8 @@ KINDS: dict[int, Any] = {
     56: dead_letters.Selection,
     57: figures.AskFigures,
     58: registry.Note,
+    59: registry.Register,
+    60: Reported,
     64: commands.Draft,
     65: (commands.DraftRun, ("type", "ids", "payloads")),
     66: commands.Death,
@@ -94,6 +104,7 @@ KINDS: dict[int, Any] = {
     83: vocabulary.DeadLettered,
     84: vocabulary.FailureNote,
     85: vocabulary.Extras,
+    86: vocabulary.HandlerRegistered,
     96: dead_letters.Letter,
     97: dead_letters.Stats,
     98: QueueReport,
@@ -112,6 +123,7 @@ _SPACE = {
     **vars(message),
     **vars(lookup),
     **vars(figures),
+    **vars(registry),
     "ev": vocabulary,
     "Iterator": Iterator,
     "Sequence": Sequence,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.actors.core.messages import Outcomes
 from perdure.actors.sessions.objects import BadObject
 from perdure.actors.workers.pool import WorkerDelivery
 from perdure.events.commands import Done, ExpireLease, Fail, Release
@@ -21,6 +20,7 @@ from perdure.events.vocabulary import Leased, Published
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from perdure.actors.core.messages import Outcomes
     from perdure.actors.sessions.objects import Objects
 
 __all__ = ["REPORTS", "Reported", "rows_of", "taken", "worded"]

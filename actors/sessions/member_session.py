@@ -141,7 +141,7 @@ class MemberSession:
         """Note that the member has given a sign of life."""
         self._heard_s = time.monotonic()
 
-    def take(self, kind: Kind, elements: list[Any]) -> None:
+    def take(self, kind: Kind, elements: list[Any]) -> list[bytes]:
         """Take a frame in that is about its workers.
 
         Raises:
@@ -156,6 +156,7 @@ class MemberSession:
                 case _:
                     msg = f"a {kind.name} frame that is none"
                     raise BadFrame(msg)
+        return []
 
     def _subscribe(self, may_be_out: int, slots: int, registered: object) -> None:
         if not isinstance(registered, HandlerRegistered):

@@ -10,12 +10,14 @@ import contextlib
 import logging
 import os
 import selectors
+import socket
 import threading
 import time
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.sessions.begin_marks import MarkReader
 from perdure.actors.sessions.bell import Bell, Silence
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.session import Ended, Session
@@ -25,7 +27,6 @@ from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
-    import socket
     from pathlib import Path
 
     from perdure.actors.sessions.session import Owner
@@ -241,7 +242,7 @@ class Server:
 
     def _read(self, peer: _Peer) -> None:
         try:
-            data = peer.sock.recv(READ_BYTES)
+            data = peer.sock.recv(READ_BYTES) if peer.is_known else _received_first(peer)
         except BlockingIOError:
             return
         if not data:
@@ -291,3 +292,14 @@ class Server:
                 if not peer.out:  # else it would stand within a frame
                     peer.sock.send(pack(Kind.BYE, OBJECTS.packed(why)))
         peer.sock.close()
+
+
+def _received_first(peer: _Peer) -> bytes:
+    """Return the first bytes of a peer; a descriptor that comes with them is that of its marks."""
+    data, descriptors, _, _ = socket.recv_fds(peer.sock, READ_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
+    for fd in descriptors:
+        if peer.session.marks is None:
+            peer.session.marks = MarkReader(fd)
+        else:
+            os.close(fd)
+    return data

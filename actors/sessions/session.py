@@ -7,13 +7,16 @@ twice counts once is, too (`times` tells them that it was sent before).
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import msgspec
 
 from perdure.actors.sessions.bounds import check
-from perdure.actors.sessions.crossing import OBJECTS, OWNER, RIGHTS, route_of
+from perdure.actors.sessions.crossing import CONSUME, OBJECTS, OWNER, RIGHTS, route_of
+from perdure.actors.sessions.delivered import Reported
+from perdure.actors.sessions.member_session import MemberSession
 from perdure.actors.sessions.objects import BadObject
 from perdure.actors.sessions.replies import AnswerKey, PeerReply, SubmittedRun, submitted_run
 from perdure.actors.sessions.wire import PROTOCOL, BadFrame, Kind, pack
@@ -26,8 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.sessions.begin_marks import MarkReader
     from perdure.actors.sessions.bounds import Bounds
     from perdure.actors.sessions.figures import RunFigures
+    from perdure.actors.sessions.member_session import MemberServices
 
 __all__ = ["REQUESTS_MAX", "SUBMITTED", "Ended", "Owner", "Session"]
 
@@ -63,6 +68,8 @@ class Owner:
     figures: Callable[[], RunFigures]
     check_changes: Callable[[dict[str, Any]], Any]
     """Checks the options that an operator changes."""
+    members: MemberServices | None = None
+    """What feeds the workers of other processes; None: none may have handlers."""
 
 
 class Session:
@@ -94,9 +101,14 @@ class Session:
             Kind.ASK: self._take_asked,
             Kind.FORGET: self._take_forgotten,
             Kind.PING: lambda _: [pack(Kind.PONG)],
+            Kind.JOIN: self._take_join,
         }
         """By kind of frame that may come after HELLO, what takes its elements and returns frames to send at once. A part that has
         frames of its own enters itself here. A taker raises BadFrame or BadObject where the elements are none of its kind."""
+        self.marks: MarkReader | None = None
+        """What came with HELLO: which attempts the peer's workers have begun."""
+        self.member: MemberSession | None = None
+        """What feeds the peer's workers; None: it has none."""
         self._is_open = False
         self.over: PerdureError | None = None
         """Why nothing more is answered here."""
@@ -121,7 +133,21 @@ class Session:
         if taker is None:
             msg = f"a {kind.name} frame, which only an owner sends"
             raise BadFrame(msg)
+        if self.member is not None:
+            self.member.heard()
         return taker(elements)
+
+    def _take_join(self, elements: list[Any]) -> list[bytes]:
+        services = self._owner.members
+        match elements:
+            case [str(), int(), int()] if self.member is None and services is not None and CONSUME in self._rights:
+                member = self.member = MemberSession(services, self._notify, self.marks)
+            case _:
+                msg = "this process may have no handlers here"
+                raise BadFrame(msg)
+        self.takers[Kind.SUBSCRIBE] = partial(member.take, Kind.SUBSCRIBE)
+        self.takers[Kind.REATTACH] = partial(member.take, Kind.REATTACH)
+        return []
 
     def _take_asked(self, elements: list[Any]) -> list[bytes]:
         for item in elements:
@@ -185,6 +211,10 @@ class Session:
                 return
             if (act := getattr(command, "act", None)) is not None:
                 command = attrs.evolve(command, act=act._replace(origin=self._origin))  # a peer does not say itself who it is
+            if isinstance(command, Reported):
+                if self.member is not None:
+                    self.member.report(command, PeerReply(self.answered, key))
+                return
             if isinstance(command, Publish):
                 command.fresh = command.fresh and times == 1 and self._are_new(command.drafts)
             run = submitted_run(self.answered, key, command) if more == [SUBMITTED] else None
@@ -229,7 +259,7 @@ class Session:
 
     def frames(self) -> list[bytes]:
         """Return the answers that have come since; `over` is set where the run has ended without answering something."""
-        frames: list[bytes] = []
+        frames: list[bytes] = [] if self.member is None else self.member.frames()
         rows: list[Any] = []
         size = 0
         while self._answers:
@@ -276,11 +306,15 @@ class Session:
         return len(self._requests)
 
     def close(self) -> None:
-        """Forget the peer, and what it still waits for."""
+        """Forget the peer, and what it still waits for; settle what its workers had, unless the next owner goes on with it."""
         requests, self._requests = self._requests, {}
         for request in requests.values():
             if request is not None:
                 self._let_go(request)
+        if self.member is not None and not isinstance(self._owner.pending.closed, NotRunning):
+            self.member.close()
+        if self.marks is not None:
+            self.marks.close()
 
 
 def _body(value: Any) -> bytes:

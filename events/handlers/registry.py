@@ -153,9 +153,7 @@ def _changes(state: HandlersState, command: Command) -> list[ev.Event]:
             return []
         case Register(event):
             known = state.handlers.get(event.type)
-            if known is None or known.registered == event:
-                return [] if known is not None else [event]
-            return [] if known.registered.started_us > event.started_us > 0 else [event]
+            return [] if known is not None and not _replaces(event, known.registered) else [event]
         case Scale(type_name, parallelism):
             handler = _known(state, type_name)
             if not 0 <= parallelism <= WORKERS_MAX:
@@ -189,6 +187,11 @@ def outvoted(known: ev.HandlerRegistered, asked: ev.HandlerRegistered) -> dict[s
         return {}
     mine, counts = _queue_wide(asked), _queue_wide(known)
     return {name: (mine.get(name), counts.get(name)) for name in mine.keys() | counts.keys() if mine.get(name) != counts.get(name)}
+
+
+def _replaces(asked: ev.HandlerRegistered, known: ev.HandlerRegistered) -> bool:
+    """Tell whether a registration comes in place of the one on record: see `outvoted`."""
+    return known != asked and not known.started_us > asked.started_us > 0
 
 
 def _queue_wide(registered: ev.HandlerRegistered) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.sessions.member_session import MemberServices
 from perdure.actors.sessions.session import Owner
 
 if TYPE_CHECKING:
@@ -55,4 +56,7 @@ def owner_of(
         told_policies = {name: list(policy) for name, policy in list(policies.items())}
         return {"run": runtime.run, "codec": codec_name, "options": told, "policies": told_policies, "handlers": retries()}
 
-    return Owner(pending=runtime.pending, bounds=options, facts=facts, figures=figures, check_changes=check_changes)
+    members = MemberServices(directory=runtime.directory, pending=runtime.pending, pools=runtime.pools, reporter=runtime.reporter)
+    return Owner(
+        members=members, pending=runtime.pending, bounds=options, facts=facts, figures=figures, check_changes=check_changes
+    )

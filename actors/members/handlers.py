@@ -1,0 +1,154 @@
+"""`MemberHandlers`: the handlers of a process that another one's queue feeds, and their frames.
+
+It knows no socket: frames that the owner sends are taken by `takers`, and its own go to `post`. Which process owns the folder may
+change; what the workers hold is told to each owner anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.core.messages import Outcomes, Quiesce, WhenStaffed
+from perdure.actors.members.owner_words import Configured, Overdue, Revoked, Setting
+from perdure.actors.members.roles import member_roles
+from perdure.actors.services.supervisor import Supervisor
+from perdure.actors.sessions.begin_marks import BeginMarks
+from perdure.actors.sessions.crossing import OBJECTS
+from perdure.actors.sessions.delivered import taken, worded
+from perdure.actors.sessions.wire import BadFrame, Kind, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.actors.requests.pending import Request
+    from perdure.actors.services.role_table import RoleTable
+    from perdure.actors.services.runtime import HandlerRuntime
+
+__all__ = ["MemberHandlers"]
+
+logger = logging.getLogger("perdure")
+
+WITHDRAWN_MAX = 10_000
+"""Deliveries that the owner took back and are remembered, so that it is told in full what became of them."""
+SETTING_FIELDS = 4
+
+
+class MemberHandlers:
+    """The actors of a member, and what it tells the owner of its workers.
+
+    Args:
+        runtime: the parts of this process that outlive its role.
+        post: sends a frame to the owner there is; may be called in any thread. Without an owner it does nothing.
+    """
+
+    def __init__(self, runtime: HandlerRuntime, post: Callable[[bytes], None]) -> None:
+        self.runtime = runtime
+        self.settings: dict[str, Setting] = {}
+        """See `OwnerPort.settings`."""
+        self._post = post
+        self._subscribed: dict[str, tuple[int, int]] = {}
+        self._withdrawn: dict[int, tuple[str, int]] = {}
+        self._marks = _marks()
+        self.roles: RoleTable = member_roles(runtime, self, self._marks)
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What goes along with the first frame to each owner."""
+        return [] if self._marks is None else [self._marks.fd]
+
+    def start(self) -> None:
+        """Start the actors. A supervisor that dies is replaced by its caller."""
+        self.runtime.directory.enter(Supervisor(self.runtime, self.roles, 1))
+
+    # --- requests ----------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def is_local(request: Request) -> bool:
+        """Return whether a request is for an actor of this process, not for the owner."""
+        return isinstance(request.command, (WhenStaffed, Quiesce))
+
+    def crossing(self, command: Any, times: int) -> Any:
+        """Return a command as it crosses to the owner."""
+        return worded(command, times, self._withdrawn) if isinstance(command, Outcomes) else command
+
+    # --- frames to the owner -----------------------------------------------------------------------------------------------
+
+    def first_frames(self) -> list[bytes]:
+        """Return what every owner is told before anything else: who joins, what it handles, what its workers hold."""
+        runtime = self.runtime
+        frames = [pack(Kind.JOIN, runtime.run, os.getpid(), runtime.started_us)]
+        rows = [row for name in list(self._subscribed) if (row := self._subscription(name)) is not None]
+        if rows:
+            frames.append(pack(Kind.SUBSCRIBE, *rows))
+        held = [[name, refs] for name, pool in runtime.pools.by_type.items() if (refs := _held(list(pool.open.values())))]
+        if held:
+            frames.append(pack(Kind.REATTACH, *held))
+        return frames
+
+    def subscribe(self, type_name: str, may_be_out: int, slots: int) -> None:
+        """See `OwnerPort.subscribe`."""
+        if self._subscribed.get(type_name) != (may_be_out, slots):
+            self._subscribed[type_name] = (may_be_out, slots)
+            row = self._subscription(type_name)
+            if row is not None:
+                self._post(pack(Kind.SUBSCRIBE, row))
+
+    def _subscription(self, type_name: str) -> list[Any] | None:
+        pool = self.runtime.pools.by_type.get(type_name)
+        room = self._subscribed.get(type_name)
+        return None if pool is None or room is None else [*room, OBJECTS.packed(pool.registered.registration())]
+
+    # --- frames of the owner -----------------------------------------------------------------------------------------------
+
+    @property
+    def takers(self) -> dict[Kind, Callable[[list[Any]], None]]:
+        """By kind of frame, what takes its elements; raises ValueError or TypeError where they are none."""
+        return {
+            Kind.DELIVER: self._delivered,
+            Kind.REVOKE: self._revoked,
+            Kind.CONFIGURE: self._configured,
+            Kind.OVERDUE: lambda elements: self.runtime.directory.tell("dispatcher", Overdue(*elements)),
+        }
+
+    def _delivered(self, elements: list[Any]) -> None:
+        type_name, plain, single = elements
+        pool = self.runtime.pools.by_type.get(type_name)
+        if pool is None:
+            msg = f"deliveries of {type_name}, which has no handler here"
+            raise BadFrame(msg)
+        deliveries = taken(type_name, plain, single, OBJECTS.object)
+        if self._withdrawn:
+            for delivery in deliveries:
+                self._withdrawn.pop(delivery.number, None)
+        pool.deliver(deliveries)
+        if pool.closed:  # it was handed out before the owner knew that it is not taken any more
+            self.runtime.directory.tell("dispatcher", Configured(type_name))
+
+    def _revoked(self, elements: list[Any]) -> None:
+        revoked = Revoked(*elements)
+        self._withdrawn[revoked.number] = (revoked.id, revoked.attempt)
+        while len(self._withdrawn) > WITHDRAWN_MAX:
+            self._withdrawn.pop(next(iter(self._withdrawn)), None)
+        self.runtime.directory.tell("dispatcher", revoked)
+
+    def _configured(self, elements: list[Any]) -> None:
+        type_name, parallelism, changes, paused = elements
+        setting = Setting(parallelism, changes, paused)
+        if self.settings.get(type_name) != setting:
+            self.settings[type_name] = setting
+            self.runtime.directory.tell("dispatcher", Configured(type_name))
+
+
+def _held(deliveries: list[Any]) -> list[list[Any]]:
+    """Return what to tell an owner of deliveries: those that have ended are reported besides."""
+    return [[*delivery.attempt_ref] for delivery in deliveries if delivery.outcome is None and not delivery.lost]
+
+
+def _marks() -> BeginMarks | None:
+    try:
+        return BeginMarks()
+    except (OSError, AttributeError) as error:
+        logger.debug("what begins here is not marked: %s", error)
+        return None

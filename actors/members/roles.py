@@ -1,0 +1,64 @@
+"""The actors of a member, by name, and the parts of the runtime that each takes; and its worker, which marks what it begins."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from perdure.actors.members.member_dispatcher import MemberDispatcher
+from perdure.actors.services.actor_record import Unrecorded
+from perdure.actors.services.role_table import RoleTable
+from perdure.actors.services.roles import on_demand_roles, staff_of
+from perdure.actors.services.timer import Timer
+from perdure.actors.workers.worker import Worker
+
+if TYPE_CHECKING:
+    from perdure.actors.core.directory import Directory
+    from perdure.actors.members.owner_words import OwnerPort
+    from perdure.actors.services.runtime import HandlerRuntime
+    from perdure.actors.sessions.begin_marks import BeginMarks
+    from perdure.actors.workers.pool import Pool, WorkerDelivery
+    from perdure.actors.workers.worker import WorkerServices
+
+__all__ = ["MarkingWorker", "member_roles"]
+
+
+class MarkingWorker(Worker):
+    """A worker whose attempts are known to the owner to have begun, also once this process is dead."""
+
+    def __init__(
+        self, directory: Directory, services: WorkerServices, marks: BeginMarks, pool: Pool, name: str, generation: int
+    ) -> None:
+        super().__init__(directory, services, pool, name, generation)
+        self.mark = marks.mark
+
+    def _start(self, delivery: WorkerDelivery) -> None:
+        self.mark(delivery.number, delivery.lease.attempt)
+        super()._start(delivery)
+
+    def _handle_simply(self, delivery: WorkerDelivery) -> bool:
+        self.mark(delivery.number, delivery.lease.attempt)
+        return super()._handle_simply(delivery)
+
+
+def member_roles(runtime: HandlerRuntime, owner: OwnerPort, marks: BeginMarks | None) -> RoleTable:
+    """Return how the actors of a run are built whose log is another process's."""
+
+    def dispatcher(generation: int) -> MemberDispatcher:
+        return MemberDispatcher(
+            runtime.directory,
+            runtime.pending,
+            clock=runtime.clock,
+            pools=runtime.pools,
+            staff=staff_of(runtime),
+            owner=owner,
+            generation=generation,
+        )
+
+    directory, services = runtime.directory, runtime.worker_services
+    return RoleTable(
+        always={"timer": partial(Timer, directory, runtime.clock), "dispatcher": dispatcher},
+        on_demand=on_demand_roles(runtime),
+        worker=partial(Worker, directory, services) if marks is None else partial(MarkingWorker, directory, services, marks),
+        record=Unrecorded,
+    )
