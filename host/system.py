@@ -320,13 +320,16 @@ class System(Handling, Results, Consuming, Running):
         runtime = HandlerRuntime(
             clock=self.clock, rng=self._rng, publisher=self.drafts, tuning=self.options, run="", executor=self._executor
         )
-        member = roles.member = Member(runtime, store.path.absolute(), facts, roles.tell)
+        runtime.host.loop = self._host_loop()
+        member = roles.member = Member(runtime, store.path.absolute(), facts, roles.tell, self._hooks)
         if self._seed is not None:
             self.drafts.ids.begin(os.getpid())  # no other process with this seed makes the same
         beginning.run = self._live_run = live_systems.Run(self, member, address, self.options.grace_s, roles.end)
         live_systems.remember_run(self._live_run)
         try:
             roles.begin(lambda: beginning.given_up)
+            if self._engine is member:
+                self._member_ready(member, lambda: beginning.given_up)
         except BaseException:
             roles.end()
             member.shut_down(self._not_running())
@@ -342,6 +345,14 @@ class System(Handling, Results, Consuming, Running):
         """Go on as a member; for `Roles`."""
         self.audit = Audit(store=self._store.separate_reader())  # reads what the owner writes
         self._engine = member
+        member.start(dict(self._registered.specs), dict(self._registered.schedules))
+
+    def _member_ready(self, member: Member, given_up: Callable[[], bool]) -> None:
+        """Wait until the handlers of a member are at work; those too that another thread registered meanwhile."""
+        member.ready(given_up)
+        for spec in [*self._registered.specs.values()]:
+            if spec.type not in member.runtime.pools.by_type:
+                member.add(spec)
 
     def own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool]) -> Engine:
         """Start the actors over the parts that a member leaves; for `Roles`. Nothing of them runs if this raises."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.core.messages import Outcomes, Quiesce, WhenStaffed
 from perdure.actors.members.owner_words import Configured, Overdue, Revoked, Setting
 from perdure.actors.members.roles import member_roles
-from perdure.actors.services.supervisor import Supervisor
+from perdure.actors.services.succession import Succession
 from perdure.actors.sessions.begin_marks import BeginMarks
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import taken, worded
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.actors.requests.pending import Request
-    from perdure.actors.services.role_table import RoleTable
     from perdure.actors.services.runtime import HandlerRuntime
 
 __all__ = ["MemberHandlers"]
@@ -32,7 +31,8 @@ logger = logging.getLogger("perdure")
 
 WITHDRAWN_MAX = 10_000
 """Deliveries that the owner took back and are remembered, so that it is told in full what became of them."""
-SETTING_FIELDS = 4
+LEAVE_S = 2.0
+"""How long an actor has to end whose place an owner's takes."""
 
 
 class MemberHandlers:
@@ -51,7 +51,7 @@ class MemberHandlers:
         self._subscribed: dict[str, tuple[int, int]] = {}
         self._withdrawn: dict[int, tuple[str, int]] = {}
         self._marks = _marks()
-        self.roles: RoleTable = member_roles(runtime, self, self._marks)
+        self._succession = Succession(runtime, member_roles(runtime, self, self._marks))
 
     @property
     def descriptors(self) -> list[int]:
@@ -59,8 +59,28 @@ class MemberHandlers:
         return [] if self._marks is None else [self._marks.fd]
 
     def start(self) -> None:
-        """Start the actors. A supervisor that dies is replaced by its caller."""
-        self.runtime.directory.enter(Supervisor(self.runtime, self.roles, 1))
+        """Start the actors."""
+        self._succession.begin()
+
+    def end(self) -> None:
+        """Replace no supervisor any more."""
+        self._succession.end()
+
+    def leave(self) -> None:
+        """End the actors whose places an owner's take. Workers, timer and what they have in hand stay."""
+        self._succession.end()
+        executor, actors = self.runtime.executor, self.runtime.directory.actors
+        for name in ("supervisor", "dispatcher"):
+            actor = actors.get(name)
+            if actor is None:
+                continue
+            if actor.actor_ref.is_alive():
+                actor.actor_ref.stop(block=False)
+            executor.join(actor, LEAVE_S)
+            if executor.runs(actor):
+                actor.kill()
+            if actors.get(name) is actor:
+                del actors[name]
 
     # --- requests ----------------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ class SharedPools:
         self._pools = [*subscriptions]
         self._subscriptions = [*subscriptions.values()]
         self._type = self._subscriptions[0].type
+        self._turn = 0
         self.held: dict[Pool, set[int]] = {}
         """The numbers of what was handed to each, some of which may have ended."""
         for pool in self._pools:
@@ -66,9 +67,10 @@ class SharedPools:
         numbers = {delivery.number for delivery in deliveries}
         for pool in self._pools:
             self.held[pool] -= numbers  # it may have had one of them before
+        self._turn += 1
         parts: dict[Pool, list[WorkerDelivery]] = {}
         at = 0
-        for i, n in divide(len(deliveries), self._shares(), deliveries[0].number):
+        for i, n in divide(len(deliveries), self._shares(), self._turn):
             parts.setdefault(self._pools[i], []).extend(deliveries[at : at + n])
             at += n
         for pool, part in parts.items():

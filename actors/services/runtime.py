@@ -62,6 +62,8 @@ class HandlerRuntime:
         self.pools = HandlerPools()
         self.health = Health()
         self.extensions = Extensions()
+        self.hooks_started = False
+        """The start hooks of the host have run, and its stop hooks have not."""
         self.host = host or HostContext()
         self.raised = Raised()
         """By message id: the exception that ended a message whose result is kept, for those who wait for it in this process."""

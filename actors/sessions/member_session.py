@@ -39,8 +39,12 @@ if TYPE_CHECKING:
 __all__ = ["MemberServices", "MemberSession"]
 
 HEARD_S = 1.0
-"""A member that has deliveries speaks at least so often; else its leases are not renewed."""
+"""Without a sign of life for so long, a member gets no more deliveries until it gives one: others take them. A lease is renewed for
+as long as the member was heard within its length."""
+ASK_AGAIN_S = 0.5
+"""When a member is asked again what becomes of a lease that has run out."""
 TYPES_MAX = 10_000
+ASKED_MAX = 10_000
 OUT_MAX = 1 << 20
 """Deliveries of one type that a member may ask for."""
 
@@ -88,15 +92,17 @@ class MemberSession:
         self._marks = marks
         self._pools: dict[str, MemberPool] = {}
         self._out: deque[tuple[Kind, Any, Any]] = deque()
+        self._overdue: dict[tuple[int, str, int, int], float] = {}
+        """Leases that have run out: when the member was asked about each."""
         self._heard_s = time.monotonic()
+        self._is_silent = False
         self._is_gone = False
 
     # --- MemberPort --------------------------------------------------------------------------------------------------------
 
-    @property
-    def is_heard(self) -> bool:
+    def is_heard(self, within_s: float) -> bool:
         """See `MemberPort.is_heard`."""
-        return not self._is_gone and time.monotonic() < self._heard_s + HEARD_S
+        return not self._is_gone and time.monotonic() < self._heard_s + max(HEARD_S, within_s)
 
     def deliver(self, pool: MemberPool, deliveries: list[WorkerDelivery]) -> None:
         """See `MemberPort.deliver`."""
@@ -112,7 +118,12 @@ class MemberSession:
 
     def overdue(self, type_name: str, lease: tuple[int, str, int, int]) -> None:
         """See `MemberPort.overdue`."""
-        self._put(Kind.OVERDUE, type_name, [*lease])
+        now_s = time.monotonic()
+        if len(self._overdue) > ASKED_MAX:
+            self._overdue = {ref: at_s for ref, at_s in self._overdue.items() if now_s < at_s + ASK_AGAIN_S}
+        if now_s >= self._overdue.get(lease, 0.0) + ASK_AGAIN_S:  # the queue says it again and again until the answer is there
+            self._overdue[lease] = now_s
+            self._put(Kind.OVERDUE, type_name, [*lease])
 
     def _put(self, kind: Kind, what: Any, details: Any) -> None:
         if not self._is_gone:
@@ -140,6 +151,24 @@ class MemberSession:
     def heard(self) -> None:
         """Note that the member has given a sign of life."""
         self._heard_s = time.monotonic()
+        if self._is_silent:
+            self._is_silent = False
+            self._have_silent(is_silent=False)
+
+    def look(self) -> None:
+        """See whether the member still gives signs of life. Called several times a second."""
+        if not self._is_silent and not self.is_heard(0.0):
+            self.fall_silent()
+
+    def fall_silent(self) -> None:
+        """See `MemberPort.fall_silent`."""
+        self._is_silent = True
+        self._have_silent(is_silent=True)
+
+    def _have_silent(self, *, is_silent: bool) -> None:
+        for pool in list(self._pools.values()):
+            pool.is_silent = is_silent
+            self._services.directory.tell("dispatcher", PoolChanged(pool))
 
     def take(self, kind: Kind, elements: list[Any]) -> list[bytes]:
         """Take a frame in that is about its workers.

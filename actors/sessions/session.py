@@ -177,7 +177,9 @@ class Session:
         return pack(Kind.WELCOME, PROTOCOL, self._facts)
 
     def news(self) -> list[bytes]:
-        """Return a frame with the facts where they have changed."""
+        """Return a frame with the facts where they have changed. Called several times a second."""
+        if self.member is not None:
+            self.member.look()
         if not self._is_open or (facts := self._owner.facts()) == self._facts:
             return []
         self._facts = facts

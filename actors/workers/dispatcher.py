@@ -178,7 +178,7 @@ class Dispatcher(Decider):
         known = self.state.handlers.get(pool.type)
         handler = pool.handler if known is None else spec_on_record(known.registered).changed(known.changes)
         if isinstance(pool, MemberPool):
-            may_be_out, slots = 0 if pool.closed or known is None else pool.may_be_out, pool.slots
+            may_be_out, slots = 0 if pool.closed or pool.is_silent or known is None else pool.may_be_out, pool.slots
             elastic = not pool.closed and known is not None and handler.parallelism_max > known.parallelism
         else:
             may_be_out, slots = self.staff.room(pool)
@@ -259,9 +259,11 @@ class Dispatcher(Decider):
                 return
             if delivery.outcome is not None:
                 return  # its report is on its way
-            if pool.port.is_heard:
+            if pool.port.is_heard(pool.handler.limit_us / 1_000_000):
                 pool.port.overdue(pool.type, (number, ident, attempt, until_us))
                 return
+            pool.port.fall_silent()
+            self._subscribe(pool)  # first, so that the message does not go there again
             pool.take_from(delivery, cancels=False)
             why = "its lease ran out, and its process gave no sign of life"
         lost = ExpireLease(number, ident, attempt, why)

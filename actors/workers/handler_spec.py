@@ -144,8 +144,8 @@ class HandlerSpec:
         known = {name: value for name, value in changes.items() if name in CHANGEABLE}
         return attrs.evolve(self, **known) if known else self
 
-    def registration(self) -> HandlerRegistered:
-        """Return the event of its registration."""
+    def registration(self, started_us: int = 0) -> HandlerRegistered:
+        """Return the event of its registration; see `HandlerRegistered.started_us`."""
         more = {
             "kind": self.kind if self.kind != "thread" else None,
             "retry_on": [kind.__qualname__ for kind in self.retry_on],
@@ -169,4 +169,5 @@ class HandlerSpec:
             described(self.backoff),
             self.parallelism_max,
             {name: value for name, value in more.items() if value} or None,
+            started_us,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.actors.workers.pool import Pool
 from perdure.events.commands import ExpireLease, Release
+from perdure.events.structures.message_block import LeaseBatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +26,11 @@ LATE_MAX = 10_000
 class MemberPort(Protocol):
     """The way to a member. Safe in any thread; nothing waits."""
 
-    @property
-    def is_heard(self) -> bool:
-        """Whether the process gave a sign of life a short while ago."""
+    def is_heard(self, within_s: float) -> bool:
+        """Return whether the process gave a sign of life within the last seconds."""
+
+    def fall_silent(self) -> None:
+        """Hand nothing to it until it gives a sign of life."""
 
     def deliver(self, pool: MemberPool, deliveries: list[WorkerDelivery]) -> None:
         """Hand deliveries to its workers."""
@@ -55,10 +58,12 @@ class MemberPool(Pool):
         """How many deliveries the process takes."""
         self.slots = 0
         """How many of them it can run at a time."""
+        self.is_silent = False
+        """It gives no sign of life: nothing is handed to it until it does."""
         self.is_gone = False
         """The process is: what comes from now on is given back."""
         self.late: dict[int, WorkerDelivery] = {}
-        """By number: what was taken from it, and may be reported all the same."""
+        """By number: the plain ones that were taken from it. It may report them by their numbers all the same."""
 
     def deliver(self, deliveries: list[WorkerDelivery]) -> None:
         """See `Pool.deliver`."""
@@ -84,7 +89,8 @@ class MemberPool(Pool):
     def take_from(self, delivery: WorkerDelivery, *, cancels: bool) -> None:
         """Take a delivery from the process, which learns it; `cancels`: its handler is stopped."""
         delivery.lost = True
-        self.late[delivery.number] = delivery
+        if isinstance(delivery.lease, LeaseBatch):
+            self.late[delivery.number] = delivery
         while len(self.late) > LATE_MAX:
             self.late.pop(next(iter(self.late)), None)
         self.confirmed([delivery])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from perdure.actors.services.runtime import Runtime
+    from perdure.actors.services.runtime import HandlerRuntime
 
     Hook = Callable[[], Any]
 
@@ -56,7 +56,7 @@ class Hooks:
         check_hook(hook)
         which.append(hook)
 
-    def run_start(self, runtime: Runtime, given_up: Callable[[], bool]) -> None:
+    def run_start(self, runtime: HandlerRuntime, given_up: Callable[[], bool]) -> None:
         """Run the start hooks in the order of their registration; handlers see the context variables that they set.
 
         Raises:
@@ -65,7 +65,7 @@ class Hooks:
         for hook in self.start:
             runtime.host.variables = self._run(runtime, hook, None, given_up)
 
-    def run_stop(self, runtime: Runtime, seconds: float) -> None:
+    def run_stop(self, runtime: HandlerRuntime, seconds: float) -> None:
         """Run the stop hooks, the last one first, within so many seconds. A hook that fails is logged, and the others still run."""
         until_s = runtime.executor.monotonic_s() + max(seconds, STOP_LEAST_S)
         for hook in reversed(self.stop):
@@ -74,7 +74,7 @@ class Hooks:
             except BaseException:
                 logger.exception("the stop hook %s failed", label_of(hook))
 
-    def _run(self, runtime: Runtime, hook: Hook, seconds: float | None, given_up: Callable[[], bool]) -> Context:
+    def _run(self, runtime: HandlerRuntime, hook: Hook, seconds: float | None, given_up: Callable[[], bool]) -> Context:
         """Run one hook to its end; return the context variables as it left them."""
         loop = runtime.directory.actors.get("event_loop")
         if not isinstance(loop, EventLoop):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import socket
 import threading
 import time
 import weakref
@@ -120,6 +121,11 @@ class Connection:
         self.exchange.ask(request, time.monotonic())
         if self._thread is None:
             self.start()
+        self._flush()
+
+    def post(self, frame: bytes) -> None:
+        """Send a frame that no answer comes to, if there is an owner; see `Exchange.post`. In any thread."""
+        self.exchange.post(frame)
         self._flush()
 
     def answer(self) -> LedAnswer:
@@ -336,8 +342,16 @@ class Connection:
             return None
         self.pid = peer_of(sock)[0] or None
         self._watches = True
-        link = self._link = Link(sock, self.exchange.hello())
+        link = self._link = Link(sock, self._said_hello(sock))
         return link
+
+    def _said_hello(self, sock: socket.socket) -> bytes:
+        """Say hello, with what goes along; return what of it is still to be sent."""
+        hello, descriptors = self.exchange.hello(), self.exchange.descriptors
+        if descriptors:
+            with contextlib.suppress(OSError):  # found out again by the next who writes
+                return hello[socket.send_fds(sock, [hello], descriptors) :]
+        return hello
 
     def _pause(self) -> None:
         bell = self._heard

@@ -30,6 +30,8 @@ UNANSWERED_MAX = 2
 """ASK frames of publishes without any answer; what is published meanwhile is gathered, and an answer releases it as one frame."""
 HOLD_S = 0.02
 """A frame counts as unanswered for so long at most: its publishes may wait for room, and others must not wait for them."""
+MEMBER_PING_S = 0.2
+"""How often a process with handlers gives a sign of life."""
 PING_S = 1.0
 """After so long without a word of the owner, while something is asked, it is asked whether it is alive."""
 BODY_BYTES_MAX = 64 << 20
@@ -79,6 +81,14 @@ class Exchange:
         A taker raises ValueError or TypeError where the elements are none of its kind: that ends the connection."""
         self.first_frames: list[Callable[[], list[bytes]]] = []
         """Each returns frames that every owner is sent before it is asked anything: called at each welcome."""
+        self.is_local: Callable[[Request], bool] = lambda _: False
+        """Tells of a request whether an actor of this process answers it: it is not sent."""
+        self.crossing: Callable[[Any, int], Any] = lambda command, _: command
+        """Returns a command as it crosses, given how often it was sent."""
+        self.is_member = False
+        """The owner wants to know all the time that this process is alive."""
+        self.descriptors: list[int] = []
+        """What goes along with the first frame of a connection."""
         self._on_facts = on_facts
         self._why = why
         self._queue: deque[Request] = deque()
@@ -154,11 +164,13 @@ class Exchange:
                 frames.append(pack(Kind.FORGET, *gone))
                 for key in gone:
                     self._sent.pop(key, None)
-        if self._sent and now_s - max(self.heard_s, self._pinged_s) > min(PING_S, self.timeout_s / 4):
+        is_due = self._sent and now_s - max(self.heard_s, self._pinged_s) > min(PING_S, self.timeout_s / 4)
+        if is_due or (self.is_member and now_s - self._pinged_s > MEMBER_PING_S):
             self._pinged_s = now_s
             frames.append(pack(Kind.PING))
         if not self._queue and len(outstanding) > len(self._sent):  # a thread was killed between entering and sending
-            self._queue.extend(request for request in sorted(outstanding.values(), key=_key_of) if request.key not in self._sent)
+            missing = (request for request in sorted(outstanding.values(), key=_key_of) if request.key not in self._sent)
+            self._queue.extend(request for request in missing if not self.is_local(request))
         return frames
 
     def _ask_frame(self, now_s: float) -> bytes:
@@ -169,7 +181,7 @@ class Exchange:
         self._is_urgent = False
         while queue and len(sent) < REQUESTS_MAX and size < ASK_BYTES:
             request = queue.popleft()
-            if request.key not in outstanding or request.key in sent:
+            if request.key not in outstanding or request.key in sent or self.is_local(request):
                 continue
             body = self._body(request)
             if body is not None:
@@ -195,7 +207,7 @@ class Exchange:
         if isinstance(request.command, SubmitBatch):
             request.command = request.command.publish()
         try:
-            body = OBJECTS.packed(request.command)
+            body = OBJECTS.packed(self.crossing(request.command, request.times))
         except (TypeError, ValueError) as error:
             self.pending.refuse(request, PerdureError(f"the request cannot cross to another process: {error}"))
             return None
@@ -309,7 +321,8 @@ class Exchange:
         if now_s < self.heard_s + self.timeout_s or not pending.outstanding:
             return
         for request in list(pending.outstanding.values()):
-            if now_s >= max(self._asked_s.get(request.key, 0.0), self.heard_s) + self.timeout_s:
+            # What this process's own actors ask waits for as long as it takes: a worker's outcome must not be lost.
+            if request.from_outside and now_s >= max(self._asked_s.get(request.key, 0.0), self.heard_s) + self.timeout_s:
                 self._asked_s.pop(request.key, None)
                 for piece in pending.split(request):
                     pending.refuse(piece, self._in_doubt(piece))

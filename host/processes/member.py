@@ -5,19 +5,26 @@ Its requests go to the owner over a `Connection`. When this process becomes the 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.messages import StartActor, Wake, WhenStaffed
+from perdure.actors.members.handlers import MemberHandlers
+from perdure.actors.members.owner_words import Configured
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.figures import AskFigures
+from perdure.actors.workers.pool import Pool
+from perdure.events.handlers.registry import Register
 from perdure.processes.connected import held_elsewhere
 from perdure.processes.connection import Connection
+from perdure.runtime.actor_shutdown import ActorShutdown
 from perdure.runtime.asking import ASK_TIMEOUT_S, asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from contextlib import AbstractContextManager
 
     from perdure.actors.core.extensions import Schedule, Source
@@ -26,11 +33,15 @@ if TYPE_CHECKING:
     from perdure.actors.sessions.server import Server
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.events.errors import NotRunning
+    from perdure.processes.exchange import Exchange
     from perdure.processes.facts import OwnersFacts
     from perdure.processes.role_rules import Event
+    from perdure.runtime.engine import Hooks
     from perdure.runtime.run import Role
 
 __all__ = ["OWNER_WAIT_S", "Member"]
+
+logger = logging.getLogger("perdure")
 
 OWNER_WAIT_S = 10.0
 """How long a start, and each request, waits for an owner and for a sign of life of the one that there is."""
@@ -44,16 +55,28 @@ class Member:
         folder: the owner's.
         facts: where what the owner says of itself goes.
         watch: see `Connection`.
+        hooks: the host's.
     """
 
     server: Server | None = None
 
-    def __init__(self, runtime: HandlerRuntime, folder: Path, facts: OwnersFacts, watch: Callable[[Event], None]) -> None:
+    def __init__(
+        self, runtime: HandlerRuntime, folder: Path, facts: OwnersFacts, watch: Callable[[Event], None], hooks: Hooks
+    ) -> None:
         self.runtime = runtime
         self.facts = facts
         self._folder = folder
         self._watch = watch
+        self._hooks = hooks
+        self._has_started = False
+        self._shutdown = ActorShutdown(runtime)
+        self._handlers = MemberHandlers(runtime, self._post)
+        runtime.host.wants_loop = bool(hooks)
+        runtime.pools.is_open = not hooks
         self.connect_anew()
+
+    def _post(self, frame: bytes) -> None:
+        self.connection.post(frame)
 
     @property
     def role(self) -> Role:
@@ -66,11 +89,28 @@ class Member:
         """Make the connection, which begins to look for an owner with its first request, or at its `start`."""
         name = f"{Path(sys.argv[0] or 'python').name} {os.getpid()}"
         pending = self.runtime.pending
-        self.connection = Connection(self._folder, OWNER_WAIT_S, name, self.facts.take, watch=self._watch, pending=pending)
-        pending.redirect(self.connection.tell)
+        self.connection = Connection(
+            self._folder, OWNER_WAIT_S, name, self.facts.take, equip=self._equip, watch=self._watch, pending=pending
+        )
+        pending.redirect(self._tell)
+
+    def _equip(self, exchange: Exchange) -> None:
+        handlers = self._handlers
+        exchange.takers.update(handlers.takers)
+        exchange.first_frames.append(handlers.first_frames)
+        exchange.is_local, exchange.crossing = handlers.is_local, handlers.crossing
+        exchange.descriptors = handlers.descriptors
+        exchange.is_member = True
+
+    def _tell(self, target: str, request: Any) -> None:
+        if self._handlers.is_local(request):
+            self.runtime.directory.tell(target, request)
+        else:
+            self.connection.tell(target, request)
 
     def leave(self) -> None:
         """Let the connection go. All requests stay as they are: the actors of this process answer them, once they run."""
+        self._handlers.leave()
         self.runtime.pending.redirect(self.runtime.directory.tell)
         self.connection.leave()
 
@@ -101,30 +141,107 @@ class Member:
 
     # --- handlers ----------------------------------------------------------------------------------------------------------
 
+    def start(self, specs: Mapping[str, HandlerSpec], schedules: Mapping[str, Schedule]) -> None:
+        """Start the actors, and have the handlers run; called again, it does nothing. `ready` waits for them."""
+        if self._has_started:
+            return
+        self._has_started = True
+        runtime = self.runtime
+        for spec in specs.values():
+            runtime.pools.add(Pool(spec))
+        for schedule in list(schedules.values()):
+            runtime.extensions.add_schedule(schedule)
+        self._handlers.start()
+
+    def ready(self, given_up: Callable[[], bool] = lambda: False) -> None:
+        """Return once the start hooks have run, the owner has the handlers on record, and their workers run.
+
+        Raises:
+            Whatever a start hook raises, and all that `ask` raises.
+        """
+        runtime = self.runtime
+        if self._hooks and not runtime.hooks_started:
+            runtime.directory.tell("supervisor", StartActor("event_loop"))
+            self.ask("supervisor", WhenStaffed())
+            self._hooks.run_start(runtime, given_up)
+            runtime.hooks_started = True
+        runtime.pools.is_open = True
+        for pool in runtime.pools.by_type.values():
+            self._register(pool.registered)
+            runtime.directory.tell("dispatcher", Configured(pool.type))
+        self.ask("supervisor", WhenStaffed())
+        if runtime.extensions.schedules:
+            runtime.directory.tell("supervisor", StartActor("scheduler"))
+
+    def _register(self, spec: HandlerSpec) -> None:
+        differs = self.ask("dispatcher", Register(spec.registration(self.runtime.started_us)))
+        if differs:
+            told = ", ".join(f"{name}: {mine!r} here, {counts!r} counts" for name, (mine, counts) in sorted(differs.items()))
+            logger.warning(
+                "handler of %s: a process that started later has it with other options, and these count: %s", spec.type, told
+            )
+
     def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
-        """See `Run.add`. It runs once this process owns the folder."""
+        """See `Run.add`."""
+        pool = self.runtime.pools.add(Pool(spec))
+        before, pool.registered = pool.registered, spec
+        try:
+            self._register(spec)
+        except BaseException:
+            pool.registered = before
+            raise
+        self.runtime.directory.tell("dispatcher", Configured(spec.type))
+        self.ask("supervisor", WhenStaffed())
+        if schedule is not None:
+            self.add_schedule(schedule)
 
     def add_schedule(self, schedule: Schedule) -> None:
         """See `Run.add_schedule`."""
+        self.runtime.extensions.add_schedule(schedule)
+        self.runtime.directory.tell("supervisor", StartActor("scheduler"))
+        self.runtime.directory.tell("scheduler", Wake())
 
     def add_outbox(self, source: Source) -> None:
         """See `Run.add_outbox`."""
+        self.runtime.extensions.add_outbox(source)
+        self.runtime.directory.tell("supervisor", StartActor("relay"))
+        self.runtime.directory.tell("relay", Wake())
 
     # --- the end -----------------------------------------------------------------------------------------------------------
 
     def stop(self, grace_s: float, why: NotRunning) -> None:
         """See `Run.stop`."""
-        self.runtime.health.closing = True
-        self.connection.close(min(grace_s, OWNER_WAIT_S), why)
+        runtime = self.runtime
+        runtime.health.closing = True
+        runtime.pending.closed = runtime.pending.closed or why
+        until_s = runtime.executor.monotonic_s() + grace_s
+        try:
+            if self._has_started and runtime.health.failed is None:
+                self._shutdown.bring_to_rest(grace_s, OWNER_WAIT_S)
+        finally:
+            self.shut_down(why, until_s - runtime.executor.monotonic_s())
 
     def end_grace(self) -> None:
         """See `Run.end_grace`."""
+        self._shutdown.end_grace()
 
-    def shut_down(self, why: NotRunning, hooks_s: float = 0.0) -> None:  # noqa: ARG002 - the protocol's name
+    def shut_down(self, why: NotRunning, hooks_s: float = 0.0) -> None:
         """See `Run.shut_down`."""
-        self.stop(0.0, why)
+        runtime = self.runtime
+        runtime.health.closing = True
+        self._handlers.end()
+        for pool in list(runtime.pools.by_type.values()):
+            pool.closed = True
+        if runtime.hooks_started:
+            runtime.hooks_started = False
+            self._hooks.run_stop(runtime, hooks_s)
+        left = self._shutdown.end_roles()
+        self.connection.close(max(0.0, min(hooks_s, OWNER_WAIT_S)), why)
+        self._shutdown.end_workers()
+        self._shutdown.log_left_behind(left)
 
     def discard_after_fork(self, why: NotRunning) -> None:
         """See `Run.discard_after_fork`."""
         self.runtime.health.closing = True
+        self._handlers.end()
         self.connection.discard_after_fork(why, for_good=True)

@@ -56,18 +56,18 @@ class ActorShutdown:
         self._grace_is_over = True
         self._runtime.directory.tell("dispatcher", EndGrace())
 
-    def bring_to_rest(self, grace_s: float) -> None:
+    def bring_to_rest(self, grace_s: float, quiesce_max_s: float = QUIESCE_MAX_S) -> None:
         """Stop deliveries, wait for running handlers within their grace period, and record the stop."""
         runtime = self._runtime
         answer = runtime.executor.answer()
         runtime.pending.send("dispatcher", Quiesce(0.0 if self._grace_is_over else grace_s), answer, from_outside=False)
         try:
-            self._wait_for_rest(answer, grace_s)
+            self._wait_for_rest(answer, grace_s, quiesce_max_s)
             runtime.directory.tell("supervisor", ev.Stopped(runtime.run))
         except (TimeoutError, PerdureError) as error:
             logger.warning("the handlers did not come to rest; the next start takes their messages back: %r", error)
 
-    def _wait_for_rest(self, answer: Answer, grace_s: float) -> None:
+    def _wait_for_rest(self, answer: Answer, grace_s: float, quiesce_max_s: float) -> None:
         """Wait until the dispatcher answers that everything is recorded.
 
         Raises:
@@ -76,14 +76,14 @@ class ActorShutdown:
         with contextlib.suppress(TimeoutError):
             answer.wait(grace_s + END_S)
             return
-        until_s = self._runtime.executor.monotonic_s() + QUIESCE_MAX_S
+        until_s = self._runtime.executor.monotonic_s() + quiesce_max_s
         while not (stuck := self._in_callbacks()) and self._runtime.executor.monotonic_s() < until_s:
             # The dispatcher's clock may stand still, or it may have died and begun the grace period anew.
             self._runtime.directory.tell("dispatcher", EndGrace())
             with contextlib.suppress(TimeoutError):
                 answer.wait(LOOK_S)
                 return
-        raise TimeoutError(f"a callback of a future still runs in the {stuck[0]}" if stuck else "no answer within a minute")
+        raise TimeoutError(f"a callback of a future still runs in the {stuck[0]}" if stuck else "no answer in time")
 
     def _in_callbacks(self) -> list[str]:
         actors = self._runtime.directory.actors

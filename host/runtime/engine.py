@@ -8,12 +8,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perdure.actors.core.actor import ActorKilled
 from perdure.actors.core.messages import Report, StartActor, Wake, WhenStaffed
 from perdure.actors.journal.log_fold import fold_log
 from perdure.actors.services.roles import owner_roles
 from perdure.actors.services.runtime import HandlerRuntime, Runtime
-from perdure.actors.services.supervisor import Supervisor
+from perdure.actors.services.succession import Succession
 from perdure.actors.sessions.figures import run_figures
 from perdure.actors.workers.pool import Pool
 from perdure.events import vocabulary as ev
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from contextlib import AbstractContextManager
 
-    from perdure.actors.core.actor import Actor
     from perdure.actors.core.clock import Clock
     from perdure.actors.core.executor import Executor
     from perdure.actors.core.extensions import Schedule, Source
@@ -47,7 +45,7 @@ if TYPE_CHECKING:
     from perdure.runtime.run import Role
     from perdure.store import EventStore, Recovered
 
-__all__ = ["ASK_TIMEOUT_S", "Engine"]
+__all__ = ["ASK_TIMEOUT_S", "Engine", "Hooks"]
 
 logger = GuardedLogger("perdure")
 
@@ -58,14 +56,14 @@ class Hooks(Protocol):
     def __bool__(self) -> bool:
         """Return whether there are any hooks."""
 
-    def run_start(self, runtime: Runtime, given_up: Callable[[], bool]) -> None:
+    def run_start(self, runtime: HandlerRuntime, given_up: Callable[[], bool]) -> None:
         """Run the start hooks.
 
         Raises:
             Whatever a hook raises.
         """
 
-    def run_stop(self, runtime: Runtime, seconds: float) -> None:
+    def run_stop(self, runtime: HandlerRuntime, seconds: float) -> None:
         """Run the stop hooks within `seconds`."""
 
 
@@ -95,7 +93,6 @@ class Engine:
         self._opened = opened
         self._clock = clock
         self._options = options
-        self._is_shut_down = False
         self._interpreter = InterpreterSettings(options)
         self._states, self._base = fold_log(
             store,
@@ -106,15 +103,14 @@ class Engine:
         handlers = handlers or HandlerRuntime(clock=clock, rng=rng, publisher=publisher, tuning=options, run=run, executor=executor)
         handlers.run = run
         self.runtime = Runtime(handlers, store=store, limits=_limits(options))
-        self._roles = owner_roles(self.runtime)
+        self._succession = Succession(self.runtime, owner_roles(self.runtime))
         self._shutdown = ActorShutdown(self.runtime)
         self.runtime.host.loop = host_loop
         self._hooks = hooks
-        self._hooks_started = False
         self.server: Server | None = None
         """Where the folder is shared: answers other processes."""
         self.runtime.host.wants_loop = bool(hooks)
-        self.runtime.pools.is_open = not hooks
+        self.runtime.pools.is_open = self.runtime.hooks_started or not hooks
 
     def start(
         self,
@@ -144,11 +140,10 @@ class Engine:
             runtime.pools.add(Pool(spec))
         for schedule in list(schedules.values()):
             runtime.extensions.add_schedule(schedule)
-        runtime.directory.on_supervisor_death = self._replace_supervisor
         broken = contradictions(states.queue, states.dead_letters)
         dead_before, out_before = len(states.queue.dead), len(states.queue.leased)
         self._clock.subscribe(lambda: runtime.directory.tell_all(Wake()))
-        runtime.directory.enter(Supervisor(runtime, self._roles, 1))
+        self._succession.begin()
         report = self.ask("queue", Report())  # before any delivery, so it counts what was recovered
         self._open(given_up)
         for spec in specs.values():
@@ -175,16 +170,16 @@ class Engine:
     def _open(self, given_up: Callable[[], bool]) -> None:
         """Run the start hooks, then allow deliveries."""
         runtime = self.runtime
-        if self._hooks:
+        if self._hooks and not runtime.hooks_started:
             runtime.directory.tell("supervisor", StartActor("event_loop"))
             self.ask("supervisor", WhenStaffed())
             self._hooks.run_start(runtime, given_up)
-            self._hooks_started = True
+            runtime.hooks_started = True
         runtime.pools.is_open = True
 
     def _run_stop_hooks(self, seconds: float) -> None:
-        if self._hooks_started:
-            self._hooks_started = False
+        if self.runtime.hooks_started:
+            self.runtime.hooks_started = False
             self._hooks.run_stop(self.runtime, seconds)
 
     @property
@@ -248,22 +243,6 @@ class Engine:
         runtime = self.runtime
         return asked(runtime.pending, runtime.executor.answer(), actor, command, timeout_s)
 
-    def _replace_supervisor(self, dead: Actor, cause: BaseException) -> None:
-        """Start another supervisor, unless supervisors die too often. Runs in the thread of the dead one."""
-        runtime = self.runtime
-        if self._is_shut_down or runtime.health.failed is not None:
-            return
-        if not isinstance(cause, ActorKilled):
-            logger.error("actor supervisor died: %r", cause, exc_info=cause)
-            pause_s = runtime.budget.count_death("supervisor", cause)
-            if runtime.health.failed is not None:
-                return
-            runtime.executor.sleep(pause_s)
-        try:
-            runtime.directory.enter(Supervisor(runtime, self._roles, dead.generation + 1))
-        except (RuntimeError, OSError, MemoryError) as error:  # no supervisor is left to handle it
-            runtime.budget.stop_for_good(f"the system has stopped: its supervisor could not be replaced: {error!r}", error)
-
     def stop(self, grace_s: float, why: NotRunning) -> None:
         """Bring the handlers to rest, then end the actors and close the store.
 
@@ -292,7 +271,7 @@ class Engine:
 
     def discard_after_fork(self, why: NotRunning) -> None:
         """Make the copy of a run in a forked child refuse all calls; the parent's files and locks are left alone."""
-        self._is_shut_down = True
+        self._succession.end()
         self._interpreter.restore()
         self.runtime.health.closing = True
         if self.server is not None:
@@ -305,7 +284,8 @@ class Engine:
         A thread that host code holds up is left behind as a daemon thread. It can no longer write to the log.
         """
         runtime = self.runtime
-        runtime.health.closing = self._is_shut_down = True
+        runtime.health.closing = True
+        self._succession.end()
         self._interpreter.restore()
         left: list[str] = []
         try:
