@@ -233,6 +233,8 @@ class Caller:
             return running.wait()
         finally:
             self._host.loop_calls.discard(running)
+            if running.never_ran():
+                _close(coroutine, value)
 
     def _release(self, deliveries: Sequence[Interruptible]) -> None:
         """End the time in which this thread can be interrupted; take back an exception that was thrown and is not raised yet."""
