@@ -27,7 +27,8 @@ def show_acts(
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("seq", "time (UTC)", "act", "on", "changed", "by", "from", "reason"):
-        table.add_column(heading, justify="right" if heading in ("seq", "changed") else "left", no_wrap=heading in ("seq", "changed"), overflow="fold")
+        is_number = heading in ("seq", "changed")
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
     for act in acts[-limit:]:
         texts = (act.action, act.subject or "all", f"{act.count:,}", act.principal, act.origin, act.reason)
         table.add_row(str(act.seq), f"{act.at:%Y-%m-%d %H:%M:%S}", *map(one_line, texts))
