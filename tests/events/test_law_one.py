@@ -5,7 +5,6 @@ Hypothesis drives every command of the queue; beside it runs a plain model that 
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +50,7 @@ from perdure.events.structures import message_block as block
 from perdure.events.structures.id_index import IdRun
 from perdure.events.structures.message_block import LeaseBatch
 from perdure.events.structures.past_ids import PastIds
+from tests.effort import examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -443,5 +443,5 @@ class QueueMachine(RuleBasedStateMachine):
         assert len(limited) == len(set(limited)), "a key limited to one has one out"
 
 
-QueueMachine.TestCase.settings = settings(max_examples=300 if os.environ.get("CI") else 30, stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=examples(300), stateful_step_count=40, deadline=None)
 TestQueue = QueueMachine.TestCase

@@ -1,12 +1,17 @@
-"""Fixtures of the front door's tests: a folder, a manual clock, a registry, a collector, and waiting for a condition.
+"""Fixtures of the front door's tests: a folder, a manual clock, a registry, a collector, commands, and waiting for a condition.
 
 No test and no message class lives here; message classes stand at the top of the module that publishes them.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,14 +20,14 @@ import perdure
 from tests.host import on_postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     import svcs
 
     Until = Callable[[Callable[[], object]], None]
 
 PATIENCE_S = 60.0
+COMMAND_FORKS = Path(__file__).parent / "cli" / "command_forks.py"
 
 
 class Collected:
@@ -62,6 +67,40 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.config.getoption("store") == "postgres":
         on_postgres.use_postgres(monkeypatch)
+
+
+class Commands:
+    """Runs commands of the command line; each is a process, made by the program `cli/command_forks.py`."""
+
+    def __init__(self, forks: subprocess.Popen[str], folder: Path) -> None:
+        self._forks = forks
+        self._files = {name: folder / name for name in ("in", "out", "err")}
+
+    def __call__(
+        self, *args: str, cwd: Path | None = None, stdin: str = "", env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end. Give its exit status, output and errors."""
+        for name, text in (("in", stdin), ("out", ""), ("err", "")):
+            self._files[name].write_text(text, encoding="utf-8")
+        places = {name: str(path) for name, path in self._files.items()}
+        job = {"args": args, "cwd": str(cwd or Path.cwd()), "env": dict(os.environ) if env is None else env, **places}
+        assert self._forks.stdin is not None
+        assert self._forks.stdout is not None
+        self._forks.stdin.write(json.dumps(job) + "\n")
+        self._forks.stdin.flush()
+        status = int(self._forks.stdout.readline())
+        out, err = (self._files[name].read_text(encoding="utf-8") for name in ("out", "err"))
+        return subprocess.CompletedProcess(args, status, out, err)
+
+
+@pytest.fixture(scope="session")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """Run `perdure` with arguments as a process of its own that needs no time to start."""
+    line = [sys.executable, str(COMMAND_FORKS)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as forks:
+        yield Commands(forks, tmp_path_factory.mktemp("command"))
+        assert forks.stdin is not None
+        forks.stdin.close()
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from perdure.actors.sessions.crossing import KINDS, OBJECTS, ROUTES
 from perdure.actors.sessions.objects import BadObject
 from perdure.events import commands, errors, vocabulary
 from perdure.events.structures.id_index import IdRun
+from tests.effort import examples
 
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+UNHURRIED = settings(deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
 
 PUBLISHED = vocabulary.Published(1, "id", "t", b"x", headers={"a": "b"}, extras=vocabulary.Extras(2))
 

@@ -30,6 +30,7 @@ from perdure.store import FolderReader, SegmentStore, Snapshot, verify
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
+from tests.effort import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from perdure.chaos.processes.forked_child import Report
 
 DOCUMENTED = (StoreCorrupt, StoreUnavailable)
-EXAMPLES = 500 * int(os.environ.get("PERDURE_EXAMPLES", "1"))
+EXAMPLES = examples(500) * int(os.environ.get("PERDURE_EXAMPLES", "1"))
 fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SEED = fr.seed(b"i" * 16)
 MEMORY_BYTES = 512 << 20

@@ -25,6 +25,7 @@ from perdure.events.queue.dead_letters import evolve as bury
 from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import expand
+from tests.effort import examples
 from tests.events.codec import test_wire as strategies
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 EXTRA = "the added field"
 LIMITS = rules.Limits()
-FIRST = settings(phases=[Phase.generate], database=None, deadline=None, max_examples=200)
+FIRST = settings(phases=[Phase.generate], database=None, deadline=None, max_examples=examples(200))
 """Any example will do."""
 
 

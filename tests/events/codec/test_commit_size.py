@@ -21,6 +21,7 @@ from perdure.events.queue.state import QueueState
 from perdure.events.runs import CompletedRun, LeasedRun, PublishedRun, count
 from perdure.events.structures.id_index import IdRun
 from perdure.store.format import frame
+from tests.effort import examples
 from tests.events.codec import test_wire as strategies
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def written(events: Sequence[ev.Event]) -> int:
     return len(wire.encode([(2**60, [*events])]))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(st.one_of(strategies.events, runs), min_size=1, max_size=12))
 def test_no_event_takes_more_than_it_is_measured_to_take(events: list[ev.Event]) -> None:
     size = measure(events)
@@ -56,7 +57,7 @@ def test_no_event_takes_more_than_it_is_measured_to_take(events: list[ev.Event])
     assert written(events) <= size.bytes + 16, "sixteen bytes for the batch round them"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(wide, wide, wide)
 def test_text_counts_in_bytes_wherever_it_stands(one: str, two: str, three: str) -> None:
     published = ev.Published(1, one, two, b"", headers={three: one}, key=two)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from perdure.events import vocabulary as ev
 from perdure.events.codec import upcast, wire
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
+from tests.effort import examples
 
 TAGS = {
     1: "Published",
@@ -96,7 +97,7 @@ def test_tags_are_what_they_were() -> None:
     assert {cls.DECIDER for cls in ev.VOCABULARY.values()} == {"queue", "dispatcher", "supervisor"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(batches)
 def test_every_event_comes_back_as_it_was(batches: list[wire.Batch]) -> None:
     body = wire.encode(batches)
@@ -104,13 +105,13 @@ def test_every_event_comes_back_as_it_was(batches: list[wire.Batch]) -> None:
     assert b"perdure" not in body.replace(b"perdure.", b"") or any("perdure" in repr(e) for _, es in batches for e in es)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(published, min_size=2, max_size=30))
 def test_long_runs_of_like_events_come_back(run: list[ev.Published]) -> None:
     assert wire.decode(wire.encode([(1, [*run])]), len(run)) == [(1, run)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 10**9))
 def test_random_bytes_are_refused(body: bytes, count: int) -> None:
     try:

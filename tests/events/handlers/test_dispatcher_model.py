@@ -16,6 +16,7 @@ from perdure.events.codec.snapshot import States, dump_handlers, fold
 from perdure.events.errors import UnknownMessageType
 from perdure.events.handlers import registry as rules
 from perdure.events.handlers.registry import HandlersState
+from tests.effort import examples
 
 TYPES = ("a", "b", "c")
 kinds = st.sampled_from(TYPES)
@@ -159,5 +160,5 @@ class Handlers(RuleBasedStateMachine):
                 assert low <= handler.parallelism <= max(low, high)
 
 
-Handlers.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+Handlers.TestCase.settings = settings(max_examples=examples(100), stateful_step_count=30, deadline=None)
 TestHandlers = Handlers.TestCase

@@ -14,6 +14,7 @@ from perdure.events.codec import wire
 from perdure.events.codec.snapshot import States, dump_dead_letters, fold
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue import dead_letters as letters
+from tests.effort import examples
 
 TYPES = ("a", "b")
 REASONS = ("failed 3 times: ValueError", "rejected: no STOCK", "lost")
@@ -136,5 +137,5 @@ class Letters(RuleBasedStateMachine):
         assert (again.by_id, again.payload_bytes) == (self.state.by_id, self.state.payload_bytes)
 
 
-Letters.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+Letters.TestCase.settings = settings(max_examples=examples(80), stateful_step_count=30, deadline=None)
 TestLetters = Letters.TestCase

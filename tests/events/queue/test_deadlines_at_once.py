@@ -15,6 +15,7 @@ from perdure.events.queue.endings import excess
 from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.state import QueueState
 from perdure.events.vocabulary import Extras
+from tests.effort import examples
 
 RESULTS = 5
 LIMITS = rules.Limits(results=RESULTS, held_keys=4)
@@ -50,7 +51,7 @@ message = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(message, min_size=1, max_size=40))
 def test_due_messages_end_in_bounded_decisions(messages: list[tuple[int, int, bool]]) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from perdure.events.structures.id_index import IdRun
 from perdure.events.structures.past_ids import GENERATIONS, PastIds
+from tests.effort import examples
 
 RUNS = ("7abc-8000", "7abd-8001")
 pieces = st.one_of(
@@ -26,7 +27,7 @@ def said(past: PastIds, ids: set[str]) -> dict[str, bool]:
     return {ident: ident in past for ident in ids}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(ENDED, st.integers(1, 40), st.integers(0, 40))
 def test_the_last_ids_are_known_and_no_others(ended: list[list[list[str] | IdRun]], kept_max: int, cut: int) -> None:
     past = PastIds(kept_max)
@@ -63,8 +64,8 @@ def test_id_that_only_looks_like_one_of_perdure_is_not() -> None:
 
 
 def test_a_million_ids_of_a_host_take_little_memory() -> None:
-    """Of 30,000 here: each some 30 bytes; ids of perdure's next to nothing."""
-    count = 30_000
+    """Of 10,000 here: each some 30 bytes; ids of perdure's next to nothing."""
+    count = 10_000
     tracemalloc.start()
     try:
         past = PastIds(count)

@@ -5,7 +5,6 @@ Scenario 42's other half: test_law_one shows that all foldings agree with each o
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 import pytest
@@ -45,6 +44,7 @@ from perdure.events.runs import count, expand
 from perdure.events.structures import message_block as block
 from perdure.events.structures.message import Status
 from perdure.events.structures.message_block import LeaseBatch
+from tests.effort import examples
 from tests.events.queue.plain_queue import Plain, PlainQueue
 
 BACKLOG, LETTERS, RETRIES = 12, 3, 2
@@ -388,7 +388,5 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         )
 
 
-AgainstThePlainQueue.TestCase.settings = settings(
-    max_examples=200 if os.environ.get("CI") else 25, stateful_step_count=50, deadline=None
-)
+AgainstThePlainQueue.TestCase.settings = settings(max_examples=examples(200), stateful_step_count=50, deadline=None)
 TestAgainstThePlainQueue = AgainstThePlainQueue.TestCase

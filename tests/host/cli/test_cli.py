@@ -18,6 +18,8 @@ from perdure.events import vocabulary as ev
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.host.conftest import Commands
+
 HOST = """
 import perdure
 system = perdure.System("data")
@@ -26,12 +28,6 @@ other = 7
 def count(number, ctx):
     pass
 """
-
-
-def command(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "perdure.cli.main", *args], capture_output=True, text=True, timeout=60, check=False, cwd=cwd
-    )
 
 
 @pytest.fixture
@@ -55,29 +51,30 @@ def test_run_serves_a_system_until_it_is_asked_to_stop(tmp_path: Path, number: s
     assert any(isinstance(record.event, ev.Stopped) for record in perdure.Audit(tmp_path / "data").events())
 
 
-STRUCK = (
+SIGNALLED_AT_EACH_LINE = (
     HOST
     + """
-import os, signal, sys, threading
-wait = threading.Condition.wait
-def struck(condition, timeout=None):
-    if sys._getframe(2).f_code.co_filename.endswith("cli.py"):
+import os, signal, sys
+def at_each_line(frame, event, arg):
+    if event == "line":
         os.kill(os.getpid(), signal.SIGTERM)
-    return wait(condition, timeout)
-threading.Condition.wait = struck
+    return at_each_line
+def trace(frame, event, arg):
+    waits = frame.f_code.co_name == "came_within" or frame.f_back is not None and frame.f_back.f_trace is at_each_line
+    return at_each_line if waits else None
+sys.settrace(trace)
 """
 )
 
 
 def test_run_stops_at_whichever_instruction_the_signal_arrives(tmp_path: Path) -> None:
     """It also stops while it begins to wait for a signal: an Event would wait for ever for a lock that its own thread holds."""
-    (tmp_path / "shop.py").write_text(STRUCK)
+    (tmp_path / "shop.py").write_text(SIGNALLED_AT_EACH_LINE)
     args = [sys.executable, "-m", "perdure.cli.main", "run", "shop:system"]
     with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env={"PYTHONUNBUFFERED": "1"}) as served:
         try:
             assert served.stdout is not None
             assert "shop:system runs" in served.stdout.readline()
-            served.send_signal(signal.SIGTERM)
             rest, _ = served.communicate(timeout=30)
         finally:
             served.kill()
@@ -123,7 +120,7 @@ def test_run_lets_a_handler_finish_when_it_is_asked_to_stop(tmp_path: Path) -> N
     ("target", "expected"),
     [("shop", "module:attribute"), ("absent:system", "no module"), ("shop:other", "not a perdure"), ("shop:gone", "not a perdure")],
 )
-def test_run_says_what_is_wrong_with_a_target(tmp_path: Path, target: str, expected: str) -> None:
+def test_run_says_what_is_wrong_with_a_target(tmp_path: Path, command: Commands, target: str, expected: str) -> None:
     (tmp_path / "shop.py").write_text(HOST)
     done = command("run", target, cwd=tmp_path)
     assert done.returncode == 1
@@ -131,7 +128,7 @@ def test_run_says_what_is_wrong_with_a_target(tmp_path: Path, target: str, expec
     assert "Traceback" not in done.stderr
 
 
-def test_verify_distinguishes_a_whole_folder_from_a_damaged_one(folder: Path) -> None:
+def test_verify_distinguishes_a_whole_folder_from_a_damaged_one(folder: Path, command: Commands) -> None:
     whole = command("verify", str(folder), cwd=folder)
     assert (whole.returncode, whole.stdout.partition(":")[0]) == (0, "whole")
     segment = max(folder.iterdir(), key=lambda path: (path.name != "lock" and "snap" not in path.name, path.stat().st_size))
@@ -143,7 +140,7 @@ def test_verify_distinguishes_a_whole_folder_from_a_damaged_one(folder: Path) ->
     assert "DAMAGED" in damaged.stdout
 
 
-def test_timeline_and_stats_show_what_the_log_says(folder: Path) -> None:
+def test_timeline_and_stats_show_what_the_log_says(folder: Path, command: Commands) -> None:
     output = command("timeline", str(folder), "first", cwd=folder)
     assert output.returncode == 0
     assert "Published" in output.stdout

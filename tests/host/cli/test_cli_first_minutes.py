@@ -18,15 +18,12 @@ from perdure.cli import progress as cli_progress
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-def command(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "perdure", *args], capture_output=True, text=True, timeout=60, check=False, cwd=cwd
-    )
+    from tests.host.conftest import Commands
 
 
 def test_version_is_printed(tmp_path: Path) -> None:
-    done = command("--version", cwd=tmp_path)
+    line = [sys.executable, "-m", "perdure", "--version"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout.strip()) == (0, f"perdure {version('perdure')}")
 
 
@@ -43,7 +40,7 @@ def test_command_does_not_wait_for_the_import_of_commands_of_other_rooms() -> No
 @pytest.mark.parametrize(
     "args", [("stats",), ("verify",), ("timeline", "some-id"), ("dead-letters", "list"), ("dead-letters", "show", "some-id")]
 )
-def test_folder_without_a_log_is_an_error_not_an_empty_answer(tmp_path: Path, args: tuple[str, ...]) -> None:
+def test_folder_without_a_log_is_an_error_not_an_empty_answer(tmp_path: Path, command: Commands, args: tuple[str, ...]) -> None:
     (tmp_path / "letters.txt").write_text("not a log")
     *words, last = args
     line = (*args, str(tmp_path)) if not words or last == "list" else (*words, str(tmp_path), last)
@@ -63,7 +60,9 @@ def test_folder_without_a_log_is_an_error_not_an_empty_answer(tmp_path: Path, ar
         ("raise KeyError('database url')\n", "KeyError: 'database url'"),
     ],
 )
-def test_host_that_cannot_be_imported_is_one_line_with_its_place(tmp_path: Path, source: str, expected: str) -> None:
+def test_host_that_cannot_be_imported_is_one_line_with_its_place(
+    tmp_path: Path, command: Commands, source: str, expected: str
+) -> None:
     (tmp_path / "shop.py").write_text(source)
     done = command("run", "shop:system", cwd=tmp_path)
     assert done.returncode == 1
@@ -146,7 +145,7 @@ MADE = "import perdure\nsystem = perdure.System(store=perdure.MemoryStore())\n"
         ("shop.py:system", MADE, "no module 'shop.py' was found"),
     ],
 )
-def test_target_that_does_not_run_is_one_line(tmp_path: Path, target: str, source: str, expected: str) -> None:
+def test_target_that_does_not_run_is_one_line(tmp_path: Path, command: Commands, target: str, source: str, expected: str) -> None:
     (tmp_path / "shop.py").write_text(source)
     done = command("run", target, cwd=tmp_path)
     assert done.returncode == 1

@@ -6,8 +6,6 @@ The other commands are in test_cli.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -21,15 +19,12 @@ from perdure.events import vocabulary as ev
 from perdure.operations.audit import Audit
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
+    from tests.host.conftest import Commands
+
 SMALL = ['{"id": "A", "amount": 3, "card": "4242"}', "no JSON", "", '{"id": "B", "card": "0002"}', '{"id": "C"}', "[1]"]
-
-
-def perdure(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "perdure.cli.main", *args], input=stdin, capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 def receipts(work: Path) -> Counter[int]:
@@ -37,8 +32,8 @@ def receipts(work: Path) -> Counter[int]:
 
 
 @pytest.mark.long
-def test_the_shipped_orders_all_arrive_once_though_actors_and_the_process_are_killed(tmp_path: Path) -> None:
-    done = perdure("demo", "--folder", str(tmp_path / "run"))
+def test_the_shipped_orders_all_arrive_once_though_actors_and_the_process_are_killed(tmp_path: Path, command: Commands) -> None:
+    done = command("demo", "--folder", str(tmp_path / "run"))
     assert done.returncode == 0, done.stdout + done.stderr
     records = list(Audit(tmp_path / "run" / "log").events())
     dead = {r.event.published.id for r in records if isinstance(r.event, ev.DeadLettered)}
@@ -54,45 +49,52 @@ def test_the_shipped_orders_all_arrive_once_though_actors_and_the_process_are_ki
         assert output in done.stdout
 
 
-@pytest.mark.parametrize("piped", [False, True])
-def test_malformed_lines_are_named_by_number_and_are_never_fatal(tmp_path: Path, piped: bool) -> None:
-    source = tmp_path / "mine.jsonl"
-    source.write_text("\n".join(SMALL))
-    work = tmp_path / "run"
-    done = perdure("demo", "-" if piped else str(source), "--folder", str(work), "--kills", "2", stdin="\n".join(SMALL))
-    assert f"orders from {'standard input' if piped else source.name}" in done.stdout
+@pytest.fixture(scope="module")
+def piped(command: Commands, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A run over a few lines from the standard input, and its folder."""
+    work = tmp_path_factory.mktemp("demo") / "run"
+    return work, command("demo", "-", "--folder", str(work), "--kills", "2", stdin="\n".join(SMALL))
+
+
+@pytest.mark.xdist_group("demo")
+def test_malformed_lines_are_named_by_number_and_are_never_fatal(piped: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    work, done = piped
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "orders from standard input" in done.stdout
     assert receipts(work) == {1: 1, 5: 1}
     for output in ("line 2: not JSON", "line 4: card declined", "line 6: a JSON object is needed"):
         assert output in done.stdout
 
 
-def test_empty_file_is_accepted(tmp_path: Path) -> None:
-    assert perdure("demo", "-", "--folder", str(tmp_path / "run")).returncode == 0
+@pytest.mark.xdist_group("demo")
+def test_the_judgement_sees_a_lost_and_a_doubled_receipt(
+    tmp_path: Path, piped: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    log = piped[0] / "log"
+    source, output = tmp_path / "mine.jsonl", tmp_path / "receipts.jsonl"
+    source.write_text("\n".join(SMALL))
+    first, second = sorted((piped[0] / "receipts.jsonl").read_text().splitlines(keepends=True))
+    for text, lost, doubled in ((first + second, 0, 0), (first, 1, 0), (first + second + second, 0, 1)):
+        output.write_text(text)
+        found = tally(log, source, output)
+        assert (found.lost, found.doubled, found.ok) == (lost, doubled, not lost and not doubled)
 
 
-def test_a_folder_in_use_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+def test_empty_file_is_accepted(tmp_path: Path, command: Commands) -> None:
+    (tmp_path / "empty.jsonl").write_text("")
+    done = command("demo", str(tmp_path / "empty.jsonl"), "--folder", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "orders from empty.jsonl" in done.stdout
+
+
+def test_a_folder_in_use_and_a_missing_file_are_refused(tmp_path: Path, command: Commands) -> None:
     (tmp_path / "mine").write_text("precious")
     for args in (["--folder", str(tmp_path)], [str(tmp_path / "absent.jsonl")]):
-        done = perdure("demo", *args)
+        done = command("demo", *args)
         assert done.returncode == 1
         assert done.stderr.startswith("perdure: ")
         assert "Traceback" not in done.stderr
     assert (tmp_path / "mine").read_text() == "precious"
-
-
-def test_the_judgement_sees_a_lost_and_a_doubled_receipt(tmp_path: Path) -> None:
-    source, work = tmp_path / "mine.jsonl", tmp_path / "run"
-    source.write_text("\n".join(SMALL))
-    assert perdure("demo", str(source), "--folder", str(work), "--kills", "0").returncode == 0
-    output = work / "receipts.jsonl"
-    first, second = sorted(output.read_text().splitlines(keepends=True))
-    assert tally(work / "log", source, output).ok
-    output.write_text(first)
-    assert tally(work / "log", source, output).lost == 1
-    output.write_text(first + second + second)
-    found = tally(work / "log", source, output)
-    assert (found.lost, found.doubled, found.ok) == (0, 1, False)
 
 
 def test_a_receipt_is_written_once_though_its_writer_died_in_the_middle(tmp_path: Path) -> None:

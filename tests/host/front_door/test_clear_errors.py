@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,17 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.host.conftest import Commands
+
 
 @attrs.frozen
 class Job:
     """A message."""
 
     number: int
-
-
-def command(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "perdure", *args]
-    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env={"PATH": "", **environment})
 
 
 @pytest.mark.parametrize(
@@ -112,15 +107,15 @@ def test_error_of_an_async_process_handler_says_what_to_write() -> None:
 
 
 @pytest.mark.parametrize("args", [("stats", "data"), ("config",), ("run", "shop:system")])
-def test_missing_configuration_file_is_named(tmp_path: Path, args: tuple[str, ...]) -> None:
-    done = command("--config", "NOFILE", *args, cwd=tmp_path)
+def test_missing_configuration_file_is_named(tmp_path: Path, command: Commands, args: tuple[str, ...]) -> None:
+    done = command("--config", "NOFILE", *args, cwd=tmp_path, env={"PATH": ""})
     assert done.returncode == 1
     assert "Errno" not in done.stderr
     assert "the configuration file NOFILE does not exist" in done.stderr
 
 
-def test_variable_that_names_a_missing_file(tmp_path: Path) -> None:
-    done = command("config", cwd=tmp_path, PERDURE_CONFIG="NOFILE")
+def test_variable_that_names_a_missing_file(tmp_path: Path, command: Commands) -> None:
+    done = command("config", cwd=tmp_path, env={"PATH": "", "PERDURE_CONFIG": "NOFILE"})
     assert done.returncode == 1
     assert "Errno" not in done.stderr
     assert "NOFILE cannot be read: No such file or directory" in done.stderr
@@ -130,9 +125,9 @@ def test_variable_that_names_a_missing_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "expected"), [("sys.exit(3)", "sys.exit(3)"), ("sys.exit()", "sys.exit(None)"), ("exit('no')", "'no'")]
 )
-def test_module_that_ends_the_program_is_named(tmp_path: Path, how: str, expected: str) -> None:
+def test_module_that_ends_the_program_is_named(tmp_path: Path, command: Commands, how: str, expected: str) -> None:
     (tmp_path / "shop.py").write_text(f"import sys\n\n{how}\n")
-    done = command("run", "shop:system", cwd=tmp_path)
+    done = command("run", "shop:system", cwd=tmp_path, env={"PATH": ""})
     assert done.returncode == 1
     assert "'shop' ended the program while it was imported" in done.stderr
     assert expected in done.stderr

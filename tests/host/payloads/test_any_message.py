@@ -25,6 +25,7 @@ import perdure
 from perdure.payloads.differences import difference
 from perdure.payloads.fidelity import Fidelity
 from perdure.payloads.proofs import prove
+from tests.effort import examples
 
 
 class Colour(enum.Enum):
@@ -151,7 +152,7 @@ def messages(draw: st.DrawFn) -> Any:
 
 
 @given(messages())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_message_of_any_type_is_refused_or_arrives_equal(message: Any) -> None:
     codec = perdure.MessagePack()
     try:
@@ -168,7 +169,7 @@ def test_message_of_any_type_is_refused_or_arrives_equal(message: Any) -> None:
 
 
 @given(messages())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_proof_never_errs(message: Any) -> None:
     """What is sure to arrive by its types alone does so, when it is decoded and compared."""
     cls = type(message)

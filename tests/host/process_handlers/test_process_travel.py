@@ -239,7 +239,7 @@ def test_level_of_the_parent_holds_in_the_child(folder: Path, caplog: pytest.Log
 
 def _log_from_a_thread(job: Job) -> None:
     def storm() -> None:
-        for i in range(5_000):
+        for i in range(1_500):
             logger.warning("line %d", i)
 
     threads = [threading.Thread(target=storm) for _ in range(2)]
@@ -251,14 +251,14 @@ def _log_from_a_thread(job: Job) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_storm_of_log_records_from_threads_harms_nobody(folder: Path, caplog: pytest.LogCaptureFixture, number: int) -> None:
+def test_storm_of_log_records_from_threads_does_no_harm(folder: Path, caplog: pytest.LogCaptureFixture, number: int) -> None:
     """Those within the call all arrive; those that come between two calls wait, up to a bound."""
     system = perdure.System(folder)
     system.handler(Job, isolation="process")(_log_from_a_thread)
     with system:
         system.call(Job(number), timeout=60.0)
         if number == 0:
-            assert sum(r.name == "shop.orders" for r in caplog.records) == 10_000
+            assert sum(r.name == "shop.orders" for r in caplog.records) == 3_000
         system.call(Job(0), timeout=60.0)
 
 

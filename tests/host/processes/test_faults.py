@@ -23,6 +23,7 @@ from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.sockets import bind_over, connect_to
 from perdure.actors.sessions.wire import PROTOCOL, Kind, pack
 from perdure.events import commands
+from tests.effort import examples
 from tests.host.processes.shop import Order, Quote, shop
 
 if TYPE_CHECKING:
@@ -235,7 +236,9 @@ def test_another_user_is_refused(owner: perdure.System, folder: Path, monkeypatc
         perdure.connect(folder, timeout=0.3)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     hello=st.booleans(),
     parts=st.lists(
