@@ -64,8 +64,8 @@ def test_id_that_only_looks_like_one_of_perdure_is_not() -> None:
 
 
 def test_a_million_ids_of_a_host_take_little_memory() -> None:
-    """Of 10,000 here: each some 30 bytes; ids of perdure's next to nothing."""
-    count = 10_000
+    """Of 30,000 here: each some 30 bytes; ids of perdure's next to nothing."""
+    count = 30_000
     tracemalloc.start()
     try:
         past = PastIds(count)
