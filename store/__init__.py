@@ -6,10 +6,19 @@ top: `maintenance` (verification, repair), `files` (a log in a folder), `format`
 Not here: what events mean (`events`); a frame's body is bytes.
 """
 
-from perdure.store.addresses import canonical_address, open_reader, open_target
+from perdure.store.addresses import (
+    canonical_address,
+    checked_address,
+    create_tables,
+    is_postgres,
+    open_reader,
+    open_store,
+    open_target,
+)
 from perdure.store.files.folder_reader import FolderReader
 from perdure.store.files.history import History
 from perdure.store.files.segment_store import SegmentStore
+from perdure.store.maintenance.migrate import Migration, migrate
 from perdure.store.maintenance.repair import Repair, repair
 from perdure.store.maintenance.verify import Finding, Head, Verification, verify
 from perdure.store.memory import MemoryStore
@@ -28,13 +37,19 @@ __all__ = [
     "LogSize",
     "LogTarget",
     "MemoryStore",
+    "Migration",
     "Recovered",
     "Repair",
     "SegmentStore",
     "Snapshot",
     "Verification",
     "canonical_address",
+    "checked_address",
+    "create_tables",
+    "is_postgres",
+    "migrate",
     "open_reader",
+    "open_store",
     "open_target",
     "repair",
     "verify",

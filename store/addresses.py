@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING, TypeGuard
 from perdure.events.errors import StoreUnavailable
 from perdure.store.files.folder_copy import FolderCopy
 from perdure.store.files.folder_reader import FolderReader
+from perdure.store.files.segment_store import SegmentStore
 
 if TYPE_CHECKING:
     from perdure.store.postgres.postgres_address import PostgresAddress
-    from perdure.store.protocol import LogReader, LogTarget
+    from perdure.store.protocol import EventStore, LogReader, LogTarget
 
-__all__ = ["canonical_address", "is_postgres", "open_reader", "open_target"]
+__all__ = [
+    "canonical_address",
+    "checked_address",
+    "create_tables",
+    "is_postgres",
+    "open_reader",
+    "open_store",
+    "open_target",
+]
 
 
 def open_reader(address: str | os.PathLike[str]) -> LogReader:
@@ -35,6 +44,52 @@ def open_target(address: str | os.PathLike[str]) -> LogTarget:
 
         return PostgresCopy(_parsed(address))
     return FolderCopy(address)
+
+
+def open_store(address: str | os.PathLike[str]) -> EventStore:
+    """Return the store at the address of a log that is there. It is not opened yet.
+
+    Raises:
+        StoreUnavailable: there is no log, or it cannot be read.
+    """
+    reader = open_reader(address)
+    reader.check_readable()
+    if not is_postgres(address):
+        return SegmentStore(os.fspath(address))
+    from perdure.store.postgres.postgres_reader import PostgresReader  # noqa: PLC0415 - as above
+    from perdure.store.postgres.postgres_store import PostgresStore  # noqa: PLC0415 - as above
+
+    parsed, found = _parsed(address), PostgresReader(_parsed(address)).partition()
+    return PostgresStore(parsed.dsn, name=found.queue, partition=found.number)
+
+
+def create_tables(address: str | os.PathLike[str]) -> bool:
+    """Create the tables of a database, or bring them up to date; return whether anything was done.
+
+    Raises:
+        StoreUnavailable: this is no address of a database, or the role may not.
+    """
+    if not is_postgres(address):
+        raise StoreUnavailable(f"{address} is no address of a database; write postgresql://USER@HOST/DATABASE")
+    parsed = _parsed(address)
+    from perdure.store.postgres.database import Database  # noqa: PLC0415 - as above
+    from perdure.store.postgres.schema import create_schema  # noqa: PLC0415 - as above
+
+    return create_schema(Database(parsed))
+
+
+def checked_address(address: str) -> str:
+    """Return an address from a command line, which every user of the machine can read.
+
+    Raises:
+        StoreUnavailable: it holds a password.
+    """
+    if is_postgres(address) and _parsed(address).has_password:
+        raise StoreUnavailable(
+            "an address on a command line must not hold a password, because other users can read it there: set PGPASSWORD, or use "
+            "the password file ~/.pgpass"
+        )
+    return address
 
 
 def canonical_address(address: str | os.PathLike[str]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreUnavailable
-from perdure.store import open_reader
+from perdure.store import checked_address, open_reader
 
 if TYPE_CHECKING:
-    import os
-
     from perdure.store import LogReader
 
 __all__ = ["existing_folder"]
@@ -21,7 +20,7 @@ def existing_folder(address: str | os.PathLike[str]) -> LogReader:
     Raises:
         StoreUnavailable: the folder cannot be read or holds no log, so no System ever ran in it.
     """
-    reader = open_reader(address)
+    reader = open_reader(checked_address(os.fspath(address)))
     reader.check_readable()
     if not reader.size().segments and not reader.snapshot_seqs():  # snapshots alone are damage, which `verify` reports
         raise StoreUnavailable(f"{address} holds no log; name the folder that a System was given")

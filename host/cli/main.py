@@ -28,13 +28,14 @@ from perdure.cli.config_command import show_config
 from perdure.cli.dead_letters_command import app as dead_letters_app
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.folder_report import folder_report, repair_report, timeline_report
+from perdure.cli.migrate_command import run_migrate
 from perdure.cli.progress import interrupt_on_sigterm, shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.config import FILE_VARIABLE
 from perdure.demo.runner import SHIPPED, demo
 from perdure.events.errors import PerdureError
 from perdure.operations.audit import Audit
-from perdure.store import Head, open_reader, open_target, repair
+from perdure.store import Head, checked_address, open_reader, open_target, repair
 from perdure.system import System
 
 __all__ = ["app", "main"]
@@ -46,11 +47,14 @@ app = typer.Typer(
 )
 app.add_typer(dead_letters_app, name="dead-letters")
 app.command("config")(show_config)
+app.command("migrate")(run_migrate)
 app.command("acts")(show_acts)
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 console = Terminal()
-Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="The data folder of a System.", show_default=False)]
+Folder = Annotated[
+    str, typer.Argument(metavar="FOLDER", help="The data folder of a System, or postgresql://…#QUEUE.", show_default=False)
+]
 
 
 class BadTarget(PerdureError):
@@ -254,7 +258,7 @@ def run_repair(
     """Copy all that is undamaged of a folder into a new one, and list what was lost. Exit status 1 if anything was."""
     existing_folder(source)
     with shown_progress(console, "saving", unit="events") as step:
-        done = repair(open_reader(source), open_target(target), progress=step)
+        done = repair(open_reader(source), open_target(checked_address(target)), progress=step)
     console.print(repair_report(source, target, done), soft_wrap=True)
     if done.lost:
         raise typer.Exit(1)

@@ -18,6 +18,7 @@ from perdure.cli.existing_folder import existing_folder
 from perdure.events.errors import PerdureError, StoreLocked
 from perdure.options import Options
 from perdure.processes.client import connect
+from perdure.store import is_postgres, open_store
 from perdure.system import System
 
 if TYPE_CHECKING:
@@ -56,13 +57,14 @@ def operated(folder: str, by: str | None = None, why: str = "") -> Iterator[Syst
     existing_folder(folder)
     with acting_as(by or own_user(), reason=why), contextlib.ExitStack() as stack:
         try:
-            system = System(folder, options=Options(finished_max=FORGETS_NOTHING))
+            options = Options(finished_max=FORGETS_NOTHING)
+            system = System(store=open_store(folder), options=options) if is_postgres(folder) else System(folder, options=options)
         except ValueError as error:  # options of a configuration file or the environment
             raise BadChoice(str(error)) from error
         try:
             front: System | Client = stack.enter_context(system)
         except StoreLocked:
-            if not (Path(folder) / SOCKET_NAME).exists():
+            if is_postgres(folder) or not (Path(folder) / SOCKET_NAME).exists():
                 raise  # nothing to wait for: its owner takes nothing from others
             front = stack.enter_context(connect(folder, timeout=OWNER_TIMEOUT_S, name="perdure command"))
         yield front

@@ -25,6 +25,8 @@ OUT_OF_STEP = "PD002"
 """SQLSTATE: the frame is not what comes next."""
 OWNED = "PD003"
 """SQLSTATE: another owner's lease has not passed."""
+UNFINISHED = "PD004"
+"""SQLSTATE: the partition holds a copy that was not finished."""
 CONNECT_TIMEOUT_S = 10
 IDLE_MAX = 2
 """Connections that are kept for the next reader."""
@@ -124,6 +126,10 @@ def as_ours(error: psycopg.Error, done: str) -> StoreUnavailable | StoreCorrupt:
         )
     if isinstance(error, pg.InsufficientPrivilege):
         return StoreUnavailable(f"the role of this connection may not: {why}. docs/POSTGRES.md lists what to grant.")
+    if state == UNFINISHED:
+        return StoreUnavailable(
+            "the partition holds a copy that was not finished: run `perdure migrate` again with the same target"
+        )
     if isinstance(error, (pg.DataCorrupted, pg.IndexCorrupted)):
         return StoreCorrupt(f"the database reports damage: {why}. Restore it from a backup, and run `perdure verify`.")
     return StoreUnavailable(f"the database could not be {done}: {why}. Nothing was published. The system tries again by itself.")

@@ -57,6 +57,9 @@ BEGIN
     IF again AND held.owner IS DISTINCT FROM who THEN
         RAISE EXCEPTION 'another owner has taken over' USING ERRCODE = 'PD001';
     END IF;
+    IF held.owner <> who AND held.until = 'infinity' THEN
+        RAISE EXCEPTION 'the partition holds an unfinished copy' USING ERRCODE = 'PD004';
+    END IF;
     IF held.owner NOT IN ('', who, instead_of) AND held.until > clock_timestamp() THEN
         RAISE EXCEPTION 'the partition is owned' USING ERRCODE = 'PD003', DETAIL = held.owner,
             HINT = ceil(extract(epoch FROM held.until - clock_timestamp()))::text;
@@ -156,7 +159,21 @@ BEGIN
     RETURN gone;
 END $$;
 
--- Begin a copy of a log in a partition of its own.
+-- Remove a copy that was not finished. Whatever still writes it gets PD001.
+CREATE FUNCTION perdure.discard_copy(p integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM perdure.lease l WHERE l.partition_id = p AND l.until = 'infinity';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % is no unfinished copy', p USING ERRCODE = 'PD001';
+    END IF;
+    DELETE FROM perdure.frame f WHERE f.partition_id = p;
+    DELETE FROM perdure.snapshot s WHERE s.partition_id = p;
+    DELETE FROM perdure.snapshot_part c WHERE c.partition_id = p;
+    DELETE FROM perdure.partition t WHERE t.id = p;
+END $$;
+
+-- Begin a copy of a log in a partition of its own. No system starts on it before it is released.
 CREATE FUNCTION perdure.create_copy(q text, k integer, who text, id_of_log bytea, begins_with bigint, e bigint, chain bytea)
 RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -164,7 +181,7 @@ DECLARE
 BEGIN
     INSERT INTO perdure.partition (queue, number, store_id, begins_after, first_seq, epoch)
     VALUES (q, k, id_of_log, chain, begins_with, e) RETURNING id INTO p;
-    INSERT INTO perdure.lease (partition_id, owner, until, closed) VALUES (p, who, clock_timestamp() + interval '1 hour', false);
+    INSERT INTO perdure.lease (partition_id, owner, until, closed) VALUES (p, who, 'infinity', false);
     RETURN p;
 END $$;
 
@@ -172,7 +189,7 @@ END $$;
 CREATE FUNCTION perdure.add_frames(p integer, who text, seqs bigint[], counts integer[], bodies bytea[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    UPDATE perdure.lease l SET until = clock_timestamp() + interval '1 hour' WHERE l.partition_id = p AND l.owner = who;
+    PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = who FOR SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'partition % is not owned', p USING ERRCODE = 'PD001';
     END IF;

@@ -1,34 +1,28 @@
-"""The one writing thread of a partition's owner: claims it, appends, and settles an append whose answer was lost.
+"""The one writing thread of a partition's owner: it appends, syncs, and settles an append whose answer was lost.
 
-What else an owner does is in `postgres_store`; leases are in `ownership`.
+How an owner takes over is in `partition_owner`, what else it does in `postgres_store`.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import psycopg
 
-from perdure.events.errors import OwnershipLost, PerdureError, StoreCorrupt, StoreUnavailable
+from perdure.events.errors import OwnershipLost, StoreCorrupt, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.format import frame as fr
-from perdure.store.postgres import ownership, partition_reader
-from perdure.store.postgres.database import LOST, Database, as_ours, lost
-from perdure.store.postgres.ownership import Lease
-from perdure.store.postgres.postgres_reader import PostgresReader
-from perdure.store.postgres.session import Refused, Session
-from perdure.store.values import AppendInDoubt, Recovered
+from perdure.store.postgres.database import LOST, as_ours, lost
+from perdure.store.postgres.partition_owner import FALSE, TRUE, PartitionOwner
+from perdure.store.postgres.session import Refused
+from perdure.store.values import AppendInDoubt
 
 if TYPE_CHECKING:
     from perdure.store.postgres.partition_reader import Row
-    from perdure.store.postgres.postgres_address import PostgresAddress
 
 __all__ = ["PartitionWriter"]
-
-E = TypeVar("E", bound=PerdureError)
 
 logger = GuardedLogger("perdure.store")
 
@@ -36,112 +30,11 @@ SETTLE_S = 5.0
 """How long an append whose answer was lost tries to find out what became of it, before it leaves that to the next opening."""
 SETTLE_PAUSE_S = 0.05
 TRIES = 3
-_APPEND = b"SELECT perdure.append($1, $2, $3, $4, $5, $6)"
-_RELEASE = b"SELECT perdure.release($1, $2, $3)"
-_STATEMENTS = {b"append": _APPEND, b"renew": ownership.RENEW, b"release": _RELEASE, b"hint": ownership.HINT}
 _HEAD = struct.Struct(">iqqi")
-_TRUE, _FALSE = b"\x01", b"\x00"
 
 
-class PartitionWriter:
-    """The state of an owner. It writes nothing before `_take` has found where the log ends."""
-
-    def __init__(self, address: PostgresAddress, *, lease_s: float) -> None:
-        self.database = Database(address)
-        self.reader = PostgresReader(address)
-        self.lease_s = lease_s
-        self.last_seq = 0
-        self.synced_seq = 0
-        self.epoch = 0
-        self._who = ""
-        """This opening's name as an owner; empty while the store is not open."""
-        self._pid = 0
-        self._claim: ownership.Claim | None = None
-        self._session: Session | None = None
-        self._lease: Lease | None = None
-        self._chain = b""
-        """Chain hash of the last frame."""
-        self._crc_seed = 0
-        self._last: Row | None = None
-        """The last frame, as the last claim found it."""
-        self._failed: PerdureError | None = None
-        """Why nothing can be written until the log is opened again."""
-
-    # --- taking over -----------------------------------------------------------------------------------------------------
-
-    def _take(self, *, again: bool, void_after: int | None = None) -> Recovered:
-        """Claim the partition, with a connection that no one has used, and go on where the log ends.
-
-        Raises:
-            StoreLocked, OwnershipLost, StoreCorrupt, StoreUnavailable: as `open` and `reopen`.
-        """
-        self._drop_session()
-        known = self.synced_seq if again else 0
-        connection = self.database.connect()
-        try:
-            session = Session(connection, _STATEMENTS)
-            began_s = time.monotonic()
-            claim = ownership.claim(connection, self.database.address, self._who, self.lease_s, again=again)
-            session.run(b"hint", ownership.hint_of(claim.id))
-            frames, size = self._void(connection, claim, void_after)
-            row = partition_reader.last_row(connection, claim.id)
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, psycopg.Error):
-                raise as_ours(error, "opened") from error
-            raise
-        if session.warnings:
-            session.drop()
-            raise _not_replicated(session)
-        if self._lease is None:
-            self._lease = Lease(self.database, claim.id, self._who, self.lease_s, began_s)
-        self._lease.renewed(began_s)
-        self._claim, self._session, self.epoch = claim, session, claim.epoch
-        self._crc_seed = fr.seed(claim.store_id)
-        self._last = row
-        self._go_on_after(row, known)
-        self._failed = None
-        return Recovered(
-            self.last_seq,
-            claim.epoch,
-            1,
-            created=claim.created,
-            clean=claim.closed or claim.created,
-            cut_bytes=size,
-            cut_from_seq=self.last_seq + 1 if frames else None,
-        )
-
-    @staticmethod
-    def _void(connection: psycopg.Connection[Any], claim: ownership.Claim, after: int | None) -> tuple[int, int]:
-        """Remove what came after a sequence number, and snapshots that are ahead of the log; return how many frames and bytes."""
-        if after is None:
-            row = partition_reader.last_row(connection, claim.id)
-            after = claim.first_seq - 1 if row is None else row[0] + row[1] - 1
-        gone = connection.execute("SELECT * FROM perdure.void(%s, %s, %s)", [claim.id, claim.epoch, after]).fetchone()
-        return (0, 0) if gone is None else (int(gone[0]), int(gone[1]))
-
-    def _go_on_after(self, row: Row | None, known: int) -> None:
-        claim = self._owned()
-        if row is None:
-            last_seq, chain = claim.first_seq - 1, claim.begins_after
-        else:
-            try:
-                header, _ = partition_reader.unpacked(row, self._crc_seed)
-            except fr.BadFrame as error:
-                where = self.database.address.text
-                msg = f"the last frame in {where} is damaged: {error}. Restore the database from a backup."
-                raise StoreCorrupt(msg, where, -1, row[0]) from error
-            last_seq, chain = header.last_seq, fr.chain_after(row[2])
-        if last_seq < known:
-            msg = (
-                f"the log in {self.database.address.text} ends at {last_seq}, but was synced up to {known}: a standby that lagged "
-                "behind was promoted, or an older copy was restored. Nothing is written any more. Go back to the newest copy."
-            )
-            raise StoreCorrupt(msg, self.database.address.text, -1, last_seq + 1)
-        self.last_seq = self.synced_seq = last_seq  # the claim was synced, and with it all before
-        self._chain = chain
-
-    # --- writing ---------------------------------------------------------------------------------------------------------
+class PartitionWriter(PartitionOwner):
+    """An owner that appends. It writes nothing before it has taken over."""
 
     def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
         """See `EventStore.append`. Where the connection is lost, this finds out whether the frame was written before it returns."""
@@ -175,7 +68,7 @@ class PartitionWriter:
         session, claim = self._writable(), self._owned()
         first_seq, count, raw = row
         packed = _HEAD.pack(claim.id, self.epoch, first_seq, count)
-        values = [packed[:4], packed[4:12], packed[12:20], packed[20:], raw, _TRUE if durable else _FALSE]
+        values = [packed[:4], packed[4:12], packed[12:20], packed[20:], raw, TRUE if durable else FALSE]
         try:
             session.run(b"append", values)
         except Refused as error:
@@ -250,62 +143,3 @@ class PartitionWriter:
     def seal(self) -> None:
         """See `EventStore.seal`: a frame is there whole or not at all."""
         self._writable()
-
-    def _renew(self, session: Session) -> None:
-        """Renew the lease by a commit that is synced, and with it all before."""
-        lease = self._lease
-        if lease is None:
-            raise self._not_open()
-        began_s = time.monotonic()
-        try:
-            if session.run(b"renew", [*lease.values, _TRUE]) != [_TRUE]:
-                raise self._fail(lost())
-        except Refused as error:
-            raise self._fail(as_ours(error.error, "synced")) from error
-        except psycopg.OperationalError as error:
-            raise self._fail(as_ours(error, "synced")) from error
-        if session.warnings:
-            raise self._fail(_not_replicated(session))
-        lease.renewed(began_s)
-
-    # --- what may be done ------------------------------------------------------------------------------------------------
-
-    def _writable(self) -> Session:
-        """Return the connection for writing.
-
-        Raises:
-            OwnershipLost: another owner has taken over.
-            StoreUnavailable: an earlier write failed, or this process does not own the partition.
-        """
-        if self._failed is not None:
-            raise self._failed
-        session, lease = self._session, self._lease
-        if session is None or lease is None or self._pid != os.getpid():
-            raise self._not_open()
-        if lease.has_passed:
-            if lease.is_lost:
-                raise self._fail(lost())
-            self._renew(session)
-        return session
-
-    def _owned(self) -> ownership.Claim:
-        if self._claim is None:
-            raise self._not_open()
-        return self._claim
-
-    def _not_open(self) -> StoreUnavailable:
-        return StoreUnavailable(f"the store in {self.database.address.text} is not open in this process; call open() here first")
-
-    def _fail(self, error: E) -> E:
-        """Return the error, and refuse all writes from now on: only a new opening shows what is there."""
-        self._failed = error
-        return error
-
-    def _drop_session(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.drop()
-
-
-def _not_replicated(session: Session) -> StoreUnavailable:
-    return StoreUnavailable(f"the database did not wait for its synchronous standby: {session.warnings.pop()}")

@@ -5,7 +5,7 @@ The frames keep their bytes, seals included, so the hash chain goes on as it was
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perdure.events.errors import StoreUnavailable
 from perdure.store.postgres import ownership, partition_reader, partition_snapshots
@@ -14,6 +14,8 @@ from perdure.store.postgres.postgres_store import PostgresStore
 from perdure.store.postgres.schema import check_schema, create_schema
 
 if TYPE_CHECKING:
+    import psycopg
+
     from perdure.store.postgres.postgres_address import PostgresAddress
     from perdure.store.survey import Stretch, WholeFrame
     from perdure.store.values import Recovered, Snapshot
@@ -45,7 +47,9 @@ class PostgresCopy:
             if not check_schema(connection):
                 create_schema(self._database)
             found = partition_reader.find_partition(connection, self._address.name, self._address.partition)
-            if found is not None and (found.epoch or partition_reader.last_row(connection, found.id)):
+            if found is not None and _is_unfinished(connection, found.id):
+                connection.execute("SELECT perdure.discard_copy(%s)", [found.id])
+            elif found is not None:
                 raise StoreUnavailable(f"{self._address.text} is there already; name another queue or partition for the copy")
 
     def begin(self, stretch: Stretch) -> None:
@@ -94,3 +98,9 @@ class PostgresCopy:
         recovered = store.open()
         store.close()
         return recovered
+
+
+def _is_unfinished(connection: psycopg.Connection[Any], partition: int) -> bool:
+    """Return whether a partition holds a copy whose writer died, or still writes."""
+    row = connection.execute("SELECT until = 'infinity' FROM perdure.lease WHERE partition_id = %s", [partition]).fetchone()
+    return bool(row and row[0])
