@@ -56,6 +56,11 @@ class Server:
         return f"postgresql:///postgres?host={self.folder}&user=perdure"
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started, and neither stopped nor killed since."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """The process of the server."""
         assert self._process is not None

@@ -29,7 +29,11 @@ BEGIN
         RAISE EXCEPTION 'a frame for sequence % where % is next', s, last + 1 USING ERRCODE = 'PD002';
     END IF;
     INSERT INTO perdure.frame (partition_id, first_seq, count, body) VALUES (p, s, n, b);
-    PERFORM perdure.commit_durably(durable);
+    IF NOT durable THEN -- as `commit_durably`, without the call
+        PERFORM set_config('synchronous_commit', 'off', true);
+    ELSIF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
 END $$;
 
 -- Take over a partition. `instead_of` is an owner whose session is known to have ended; `again`: only if it is still the caller's.
