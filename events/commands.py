@@ -39,6 +39,7 @@ __all__ = [
     "Replay",
     "ReplayItem",
     "Subscription",
+    "TakeIn",
     "Tick",
 ]
 
@@ -93,6 +94,15 @@ class Publish(msgspec.Struct):
     """All ids were made for this command, which is sent for the first time: none of them can be known."""
     deadline_us: int = 0
     """Until when it waits for room in the backlog; set when the wait begins, and not read by the rules."""
+
+
+class TakeIn(msgspec.Struct):
+    """Accept all drafts of what was spooled as one publish, or make all of them dead letters, with the reason.
+
+    A draft whose id is known adds nothing.
+    """
+
+    drafts: Sequence[Draft]
 
 
 @attrs.define

@@ -420,6 +420,7 @@ class System(Handling, Results, Consuming, Running):
             retries=lambda: {name: spec.retries for name, spec in list(specs.items())},
             figures=self.run_figures,
             check_changes=check_changed_fields,
+            under_policy=self.drafts.under_policy,
         )
 
     @property

@@ -7,14 +7,14 @@ body is bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from perdure.events.structures.message_block import PayloadSpill
-    from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, WholeFrame
+    from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, SurveyedSpool, WholeFrame
     from perdure.store.values import Frame, LogSize, Recovered, Snapshot
 
 __all__ = ["EventStore", "LogReader", "LogTarget"]
@@ -166,6 +166,18 @@ class EventStore(LogReader, Protocol):
 
     def abandon(self) -> None:
         """Release everything, the ownership included, without another write; `open` may follow."""
+
+
+@runtime_checkable
+class HasSpool(Protocol):
+    """A `LogReader` beside whose log processes spool what they publish while nothing owns it."""
+
+    def survey_spool(self) -> list[SurveyedSpool]:
+        """Return what is spooled, file by file; changes nothing.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
 
 
 class LogTarget(Protocol):

@@ -12,7 +12,7 @@ import attrs
 if TYPE_CHECKING:
     from perdure.store.values import Frame
 
-__all__ = ["Damage", "Stretch", "SurveyedSnapshot", "WholeFrame"]
+__all__ = ["Damage", "Stretch", "SurveyedSnapshot", "SurveyedSpool", "WholeFrame"]
 
 
 @attrs.frozen
@@ -76,3 +76,16 @@ class SurveyedSnapshot:
     """Bytes as it is kept."""
     problem: str = ""
     """Why it is not whole; empty if it is."""
+
+
+@attrs.frozen
+class SurveyedSpool:
+    """A file with what a process published while nothing owned the log."""
+
+    file: str
+    items: int
+    """Publishes in it that are whole."""
+    size: int
+    problem: str = ""
+    """What is damaged; empty where nothing is."""
+    offset: int = 0

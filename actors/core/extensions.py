@@ -9,6 +9,8 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perdure.events.commands import Draft
     from perdure.events.errors import InvalidMessage
 
@@ -34,7 +36,7 @@ class Schedule(Protocol):
 
 
 class Source(Protocol):
-    """One outbox. Both methods are called in the relay's thread, and may raise whatever its database raises."""
+    """One outbox, or the spool. Both methods are called in the relay's thread, and may raise whatever its database raises."""
 
     @property
     def name(self) -> str:
@@ -44,11 +46,18 @@ class Source(Protocol):
     def every_s(self) -> float:
         """Seconds between two reads."""
 
-    def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
-        """Return the oldest rows behind this row number, up to a bound of its own; an error stands for a row that is no message."""
+    @property
+    def is_spool(self) -> bool:
+        """Whether its rows were promised to be published: one that is refused becomes a dead letter. Else it stays."""
+
+    def read(self, after: int) -> Sequence[tuple[int, Draft | Sequence[Draft] | InvalidMessage]]:
+        """Return the oldest rows behind this row number, up to a bound of its own.
+
+        A row is a message, or several that belong together; an error stands for one that is none.
+        """
 
     def delete(self, rows: list[int]) -> None:
-        """Remove rows that are published."""
+        """Remove rows that are published, or are dead letters."""
 
 
 class Extensions:

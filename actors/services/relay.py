@@ -1,4 +1,4 @@
-"""The relay: publishes what hosts have written into the outboxes of their databases, and deletes it there afterwards.
+"""The relay: publishes what hosts have written into outboxes, and processes into the spool, and deletes it there afterwards.
 
 It holds nothing that its successor could not read again: rows are published by their ids, so one that was published and not yet
 deleted when an actor died adds nothing the second time. How a row becomes a draft is up to the host (`perdure.outbox.sql_outbox`).
@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.actors.core.actor import Actor
-from perdure.events.commands import Publish
-from perdure.events.errors import DuplicateKey, InvalidMessage, NotRunning
+from perdure.events.commands import Draft, Publish, TakeIn
+from perdure.events.errors import DuplicateKey, InvalidMessage, NotRunning, PerdureError, QueueFull
 from perdure.events.loggers import GuardedLogger
 from perdure.events.schedules.outbox_polling import OutboxPolling
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from perdure.actors.core.actor import Home
+    from perdure.actors.core.answer import Answer
     from perdure.actors.core.executor import Executor
     from perdure.actors.core.extensions import Extensions, Source
     from perdure.actors.requests.pending import PendingRequests
-    from perdure.events.commands import Draft
 
-__all__ = ["REFUSALS", "Relay"]
+__all__ = ["REFUSALS", "Relay", "relay_now"]
 
 logger = GuardedLogger("perdure")
 
@@ -62,7 +64,7 @@ class _RelayReply:
 class _Progress:
     """Where the relay is with one source."""
 
-    drafts: dict[int, Draft] = attrs.field(factory=dict)
+    drafts: dict[int, Sequence[Draft]] = attrs.field(factory=dict)
     """What was read and is not settled."""
     polling: OutboxPolling = attrs.field(factory=OutboxPolling)
     """When and from where it is read next."""
@@ -128,23 +130,32 @@ class Relay(Actor):
             if isinstance(draft, InvalidMessage):
                 self._refused(source, progress, row, draft)
             else:
-                progress.drafts[row] = draft
+                progress.drafts[row] = _several(draft)
         if progress.drafts:
-            self._publish(source.name, progress.drafts)
+            self._publish(source, progress.drafts)
         else:
             polling.hurry()
 
-    def _publish(self, name: str, drafts: dict[int, Draft]) -> None:
+    def _publish(self, source: Source, drafts: dict[int, Sequence[Draft]]) -> None:
         # Sent again until it is answered, whatever dies; an id that is known already adds nothing.
-        reply = _RelayReply(self.directory, name, [*drafts])
-        self.pending.send("queue", Publish([*drafts.values()]), reply, from_outside=False)
+        if source.is_spool:  # one after the other: where the backlog is full, none may overtake another
+            row, together = next(iter(drafts.items()))
+            self.pending.send("queue", TakeIn(together), _RelayReply(self.directory, source.name, [row]), from_outside=False)
+            return
+        reply = _RelayReply(self.directory, source.name, [*drafts])
+        publish = Publish([draft for together in drafts.values() for draft in together])
+        self.pending.send("queue", publish, reply, from_outside=False)
 
     def _settle(self, answer: _QueueAnswer) -> None:
         source, progress = self.extensions.outboxes.get(answer.source), self.progress.get(answer.source)
         if source is None or progress is None:
             return  # it was stopped meanwhile: its rows are still there, and are known when they come again
         rows = [row for row in answer.rows if row in progress.drafts]
-        if answer.error is None:
+        if source.is_spool and answer.error is not None:
+            rows = [*progress.drafts]  # they come again, in their order
+        if source.is_spool and isinstance(answer.error, QueueFull):
+            logger.debug("what is spooled waits for room in the backlog: %s", answer.error)
+        elif answer.error is None:
             try:
                 source.delete(answer.rows)
             except Exception as error:  # noqa: BLE001 - as above
@@ -154,7 +165,7 @@ class Relay(Actor):
         elif len(answer.rows) > 1 and rows and not isinstance(answer.error, NotRunning):
             # One of them is in the way of the others (its key may be held): publish each by itself.
             for row in rows:
-                self._publish(answer.source, {row: progress.drafts[row]})
+                self._publish(source, {row: progress.drafts[row]})
             return
         elif rows and isinstance(answer.error, REFUSALS):
             self._refused(source, progress, rows[0], answer.error)
@@ -163,6 +174,8 @@ class Relay(Actor):
             self._failed(source, progress, answer.error)
         for row in rows:
             del progress.drafts[row]
+        if source.is_spool and progress.drafts:
+            self._publish(source, progress.drafts)
 
     def _refused(self, source: Source, progress: _Progress, row: int, error: BaseException) -> None:
         """Leave a row where it is and look behind it; all such are tried again together, after a pause that grows."""
@@ -175,3 +188,40 @@ class Relay(Actor):
         """Leave the rows where they are, and look again after a pause that grows."""
         pause_s = progress.polling.fail(self.now_s(), source.every_s)
         logger.warning("the outbox %s could not be relayed, tried again in %g s: %r", source.name, pause_s, error)
+
+
+def relay_now(source: Source, pending: PendingRequests, new_answer: Callable[[], Answer], wait_s: float) -> int:
+    """Have the queue take in what the spool has now, and wait for it; return how many rows were taken in.
+
+    For a start, before any handler runs. What finds no room, or no answer, is left to the relay.
+
+    Raises:
+        NotRunning: the run has ended.
+    """
+    count = 0
+    while read := source.read(0):
+        sent = []
+        for row, draft in read:
+            if not isinstance(draft, InvalidMessage):
+                answer = new_answer()
+                pending.send("queue", TakeIn(_several(draft)), answer, from_outside=False)
+                sent.append((row, answer))
+        taken = []
+        for row, answer in sent:
+            try:
+                answer.wait(wait_s)
+            except NotRunning:
+                raise
+            except (PerdureError, TimeoutError) as error:
+                logger.warning("what was spooled is taken in later: %s", error)
+                break
+            taken.append(row)
+        source.delete(taken)
+        count += len(taken)
+        if len(taken) < len(read):
+            break
+    return count
+
+
+def _several(row: Draft | Sequence[Draft]) -> Sequence[Draft]:
+    return [row] if isinstance(row, Draft) else row

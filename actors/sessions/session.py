@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from perdure.actors.sessions.bounds import Bounds
     from perdure.actors.sessions.figures import RunFigures
     from perdure.actors.sessions.member_session import MemberServices
+    from perdure.events.commands import Draft
 
 __all__ = ["REQUESTS_MAX", "SUBMITTED", "Ended", "Owner", "Session"]
 
@@ -70,6 +71,8 @@ class Owner:
     """Checks the options that an operator changes."""
     members: MemberServices | None = None
     """What feeds the workers of other processes; None: none may have handlers."""
+    under_policy: Callable[[Draft], Draft] = lambda draft: draft
+    """Returns a draft with a key under its handler's policy: a peer may have made it before it knew that."""
 
 
 class Session:
@@ -207,6 +210,8 @@ class Session:
             if route.right not in self._rights:
                 msg = f"this process may not {route.right} here"
                 raise InvalidMessage(msg)
+            if isinstance(command, Publish) and not isinstance(command.drafts, DraftRun):
+                command.drafts = [self._owner.under_policy(d) if d.dedup is None else d for d in command.drafts]
             check(command, self._owner.bounds, self._owner.check_changes)
             if actor == OWNER:
                 self.answered(key, self._owner.figures())

@@ -40,5 +40,8 @@ class Publisher(Protocol):
             InvalidMessage: it cannot be encoded.
         """
 
+    def under_policy(self, draft: Draft) -> Draft:
+        """Return a draft with a key that was made in another process under its handler's policy; what was named then is kept."""
+
     def since_us(self, published: Published) -> int:
         """Return since when a message could have been handled, in microseconds; 0 where that is not known."""

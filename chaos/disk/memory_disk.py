@@ -188,6 +188,17 @@ class MemoryDisk(Disk):
         """See `Disk.open_read`."""
         return io.BytesIO(bytes(self._file(path).seen))
 
+    def open_claimed(self, path: Path) -> BinaryIO:
+        """See `Disk.open_claimed`: one process at a time uses a disk in memory."""
+        return self.open_read(path)
+
+    def claim(self, fd: int) -> bool:  # noqa: ARG002 - as above
+        """See `Disk.claim`."""
+        return True
+
+    def let_go(self, fd: int) -> None:
+        """See `Disk.let_go`."""
+
     def write(self, fd: int, data: bytes) -> None:
         """See `Disk.write`."""
         part = self._step("write")

@@ -212,8 +212,9 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.services.relay",
-                "            self._publish(source.name, progress.drafts)\n",
-                "            source.delete([*progress.drafts])\n            self._publish(source.name, progress.drafts)\n",
+                "        if progress.drafts:\n            self._publish(source, progress.drafts)\n",
+                "        if progress.drafts:\n            source.delete([*progress.drafts])\n"
+                "            self._publish(source, progress.drafts)\n",
             ),
         ),
     ),

@@ -22,12 +22,13 @@ from perdure.events.commands import (
     ReassertLease,
     Release,
     Replay,
+    TakeIn,
     Tick,
 )
 from perdure.events.errors import DuplicateKey
 from perdure.events.limits import Limits
 from perdure.events.queue import leasing, outcomes, replay_and_purge
-from perdure.events.queue.admission import publishing
+from perdure.events.queue.admission import publishing, spooled
 from perdure.events.queue.endings import no_result
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ RULES: dict[type, Callable[[QueueState, Any, int, Limits], Events]] = {
     Extend: leasing.extend,
     Replay: replay_and_purge.replay,
     Purge: replay_and_purge.purge,
+    TakeIn: spooled.take_in,
     Cancel: _cancel,
     Tick: _tick,
 }

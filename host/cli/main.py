@@ -211,12 +211,13 @@ def verify(
         for finding in result.findings:
             table.add_row(one_line(finding.file), str(finding.offset), str(finding.seq), one_line(finding.problem))
         console.print(table)
+    spooled = f"; {result.spooled:,} publishes are spooled, and the next owner takes them in" if result.spooled else ""
     since = f", history kept from {result.first_seq:,} on" if result.first_seq > 1 else ""
     console.print(
         Text("whole", "green") if result.ok else Text("DAMAGED", "red"),
         f": {result.events:,} events in "
         f"{result.frames:,} frames, {result.segments} segment(s), {result.snapshots} snapshot(s), {result.bytes:,} bytes; last "
-        f"sequence {result.last_seq}{since}",
+        f"sequence {result.last_seq}{since}{spooled}",
         sep="",
         soft_wrap=True,
     )

@@ -29,7 +29,7 @@ from perdure.middleware import around_publish
 from perdure.options import Options
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
-from perdure.publishing.drafts import PLAIN_EXTRAS, PLAIN_POLICY, Drafts
+from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 
 if TYPE_CHECKING:
@@ -175,6 +175,7 @@ class OutboxRelay:
     def __init__(self, system: System, connect: Callable[[], Any], *, every_s: float = 0.5) -> None:
         self._system = system
         self._connect = connect
+        self.is_spool = False
         self.every_s = checked_seconds("every_s", every_s, above_zero=True)
         self.name = f"outbox-{next(self._names)}"
         self._at_work = threading.Lock()
@@ -288,17 +289,7 @@ class OutboxRelay:
         except (msgspec.DecodeError, TypeError, IndexError) as error:
             # Delays no other row: a newer version may have written it, and that version's relay will read it.
             return InvalidMessage(f"row {row} of {TABLE} is not a draft that this version can read: {error}")
-        return draft if draft.key is None else self._under_policy(draft)
-
-    def _under_policy(self, draft: Draft) -> Draft:
-        """Return a draft with a key under its handler's policy; what was named when it was written is kept."""
-        policy, window_us, key_parallelism = self._system.drafts.policies.get(draft.type, PLAIN_POLICY)
-        dedup, extras = draft.dedup or policy, draft.extras or PLAIN_EXTRAS
-        is_label = dedup == "append"
-        extras = extras._replace(
-            window_us=0 if is_label else extras.window_us or window_us, key_parallelism=key_parallelism if is_label else 0
-        )
-        return draft._replace(dedup=dedup, extras=None if extras == PLAIN_EXTRAS else extras)
+        return self._system.drafts.under_policy(draft)
 
 
 def _read_draft(body: bytes) -> Draft:

@@ -31,14 +31,17 @@ from perdure.payloads.type_names import TypeNames
 from perdure.processes.connected import Connected
 from perdure.processes.connection import Connection
 from perdure.processes.facts import OwnersFacts
+from perdure.processes.spooling import Spooling
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self, SupportsIndex
 
+    from perdure.events.commands import Draft
     from perdure.payloads.codecs import Codec
 
 __all__ = ["Client", "connect"]
@@ -51,7 +54,9 @@ _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
 @public
-def connect(folder: str | Path, *, timeout: float = 10.0, name: str | None = None, codec: Codec | None = None) -> Client:
+def connect(
+    folder: str | Path, *, timeout: float = 10.0, name: str | None = None, codec: Codec | None = None, spool: bool = False
+) -> Client:
     """Return a client of the process that owns a folder: a `System(folder, shared=True)` on this machine.
 
     Waits for the owner, unless an event loop runs in this thread: there the first call waits, without blocking it.
@@ -62,12 +67,15 @@ def connect(folder: str | Path, *, timeout: float = 10.0, name: str | None = Non
             A call may have a time of its own besides (as `call` and `result`), and a publish waits for room as in the owner.
         name: what the owner's log calls this process; the program's name and pid unless given.
         codec: the owner's, where that is not `MessagePack()`.
+        spool: publish also while there is no owner, or one that is stopped. The message is synced to a file of this process in the
+            folder. The next owner takes it in, once, before its handlers start. What that refuses (the key is held, say) becomes
+            a dead letter with the reason. All other calls wait for an owner, as without `spool`.
 
     Raises:
-        NotRunning: nothing listens there; says what to do.
+        NotRunning: nothing listens there; says what to do. Not with `spool`.
         InvalidMessage: the timeout is no number above 0.
     """
-    client = Client(folder, timeout=timeout, name=name, codec=codec)
+    client = Client(folder, timeout=timeout, name=name, codec=codec, spool=spool)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -87,7 +95,15 @@ class Client(Results, Consuming, Connected):
     that is forked from one with a client connects anew, with ids of its own.
     """
 
-    def __init__(self, folder: str | Path, *, timeout: float = 10.0, name: str | None = None, codec: Codec | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        timeout: float = 10.0,
+        name: str | None = None,
+        codec: Codec | None = None,
+        spool: bool = False,
+    ) -> None:
         timeout_s = checked_seconds("timeout", timeout, above_zero=True)
         check_folder(folder)
         check_has("codec", codec, "the owner's codec", ("encode", "decode"))
@@ -99,7 +115,13 @@ class Client(Results, Consuming, Connected):
         self._facts = OwnersFacts(self.drafts, self.options)
         own_name = f"{inert(Path(sys.argv[0] or 'python').name)[:NAME_CHARS_MAX]} {os.getpid()}" if name is None else name
         own_name = check_label("name", own_name, NAME_CHARS_MAX + 20)
-        self._connection = Connection(Path(folder).absolute(), timeout_s, own_name, _taker_of_facts(weakref.ref(self)))
+        path = Path(folder).absolute()
+        self._spools = bool(spool)
+        self._connection = Connection(
+            path, timeout_s, own_name, _taker_of_facts(weakref.ref(self)), spool=Spooling(path) if spool else None
+        )
+        if spool:
+            self.drafts.draft = _without_policy_where_unknown(self.drafts.draft, self._connection)
         self._closing = weakref.finalize(self, _let_go, self._connection)
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
@@ -183,6 +205,17 @@ class Client(Results, Consuming, Connected):
         self._connection.discard_after_fork(
             NotRunning(f"this process was forked from process {parent}, which waits for that answer")
         )
+
+
+def _without_policy_where_unknown(make: Callable[..., Draft], connection: Connection) -> Callable[..., Draft]:
+    """Return a maker of drafts that leaves the policy of a key to the owner, where no owner has said yet what its handlers say."""
+
+    def draft(message: Any, **options: Any) -> Draft:
+        made = make(message, **options)
+        is_named = options.get("dedup") is not None or options.get("debounce") is not None
+        return made if is_named or connection.welcomed.is_set() else made._replace(dedup=None)
+
+    return draft
 
 
 def _taker_of_facts(of: weakref.ref[Client]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.current_actor import check_may_wait
@@ -31,6 +32,8 @@ class Connected(Asking):
     _connection: Connection
     _why_closed: str = ""
     _facts: OwnersFacts
+    _spools: bool = False
+    """Publishes need no owner."""
 
     @property
     def _pending(self) -> PendingRequests:
@@ -43,14 +46,26 @@ class Connected(Asking):
         if not connection.welcomed.is_set():  # no owner yet: nothing is known of what it takes
             check_may_wait()
             connection.start()
-            if not connection.welcomed.wait(connection.timeout_s):
+            if not connection.welcomed.wait(self._wait_s()) and not self._spools:
                 raise connection.no_owner()
+
+    def _wait_s(self) -> float:
+        """Return how long to wait until an owner has said what a request must know of it."""
+        connection = self._connection
+        return connection.exchange.until_spool_s(time.monotonic()) if self._spools else connection.timeout_s
+
+    def _check_known(self) -> None:
+        """As `_check_running`, for what an owner must have said."""
+        self._check_running()
+        if not self._connection.welcomed.wait(self._connection.timeout_s):
+            raise self._connection.no_owner()
 
     async def _ready(self) -> None:
         connection = self._connection
         if not self._why_closed and not connection.welcomed.is_set():
             connection.start()
-            if not await asyncio.to_thread(connection.welcomed.wait, connection.timeout_s):
+            wait_s = self._wait_s()
+            if wait_s and not await asyncio.to_thread(connection.welcomed.wait, wait_s) and not self._spools:
                 raise connection.no_owner()
 
     def _pending_and_answer(self) -> tuple[PendingRequests, Answer]:
@@ -72,11 +87,11 @@ class Connected(Asking):
 
     @property
     def _handled(self) -> Collection[str]:
-        self._check_running()
+        self._check_known()
         return self._facts.handled
 
     def _retries_of(self, type_name: str) -> int:
-        self._check_running()
+        self._check_known()
         return self._facts.retries_of(type_name)
 
     def _waiting_for(self, type_name: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the base's name

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import Request
     from perdure.events.errors import NotRunning
     from perdure.processes.no_owner import NoAnswer
+    from perdure.processes.spooling import Spooling
 
 __all__ = ["Connection"]
 
@@ -64,6 +65,7 @@ class Connection:
         name: what the owner's log calls this process.
         on_facts: called, in the thread that reads, with what the owner says of itself, whenever that changes.
         equip: enters what else frames are taken by and made of, into an exchange that is new: at the start, and in a forked child.
+        spool: where publishes go while there is no owner; None: they wait for one.
         on_lost: called in the connection's own thread when an owner is lost, before another is looked for.
         watch: called when an owner has welcomed this process, when that one is lost, and when none is reached.
         pending: the requests of a System, which outlive this connection; its own unless given.
@@ -77,6 +79,7 @@ class Connection:
         on_facts: Callable[[dict[str, Any]], None],
         *,
         equip: Callable[[Exchange], None] = lambda _: None,
+        spool: Spooling | None = None,
         on_lost: Callable[[], None] = lambda: None,
         watch: Callable[[Event], None] = lambda _: None,
         pending: PendingRequests | None = None,
@@ -86,6 +89,7 @@ class Connection:
         self._name = name
         self._on_facts = on_facts
         self._equip = equip
+        self._spool = spool
         self._on_lost = on_lost
         self._watch = watch
         self._begin_anew(pending)
@@ -94,6 +98,8 @@ class Connection:
         self.pending = pending or PendingRequests(self.tell)
         self.exchange = Exchange(self._name, self.timeout_s, self.pending, self._on_facts, self._why)
         self.exchange.heard_s = time.monotonic()
+        self.exchange.lost(self.exchange.heard_s)
+        self.exchange.spools = self._spool is not None
         self._equip(self.exchange)
         self.welcomed = threading.Event()
         """An owner has said what a request must know of it."""
@@ -122,6 +128,8 @@ class Connection:
         if self._thread is None:
             self.start()
         self._flush()
+        if self._spool is not None and not self.exchange.is_up:
+            self._bell.ring()
 
     def post(self, frame: bytes) -> None:
         """Send a frame that no answer comes to, if there is an owner; see `Exchange.post`. In any thread."""
@@ -233,6 +241,8 @@ class Connection:
             thread.join(1.0)
         self.pending.abandon(why)
         self._hang_up("the client was closed")
+        if self._spool is not None:
+            self._spool.close()
         self._bell, self._heard = Silence(), None
 
     def leave(self) -> None:
@@ -251,6 +261,8 @@ class Connection:
         link, self._link = self._link, None
         if link is not None:
             link.sock.close()
+        if self._spool is not None:
+            self._spool.close()
         if not self._is_closing:
             self._begin_anew()
 
@@ -271,6 +283,8 @@ class Connection:
         link = self._link or self._reached()
         if link is not None:
             self._attend(link)
+        if self._spool is not None:
+            self._spool.spool(self.exchange, time.monotonic())
         self.exchange.expire(time.monotonic())
         return True
 
@@ -357,7 +371,13 @@ class Connection:
         bell = self._heard
         if self._is_closing or bell is None:
             return
-        time.sleep(self._pause_s)
+        if self._spool is None:
+            time.sleep(self._pause_s)
+        else:
+            poll = select.poll()
+            poll.register(bell, select.POLLIN)
+            poll.poll(self._pause_s * 1000)  # a publish is spooled at once
+            bell.hear()
         self._pause_s = min(PAUSE_MAX_S, 2 * self._pause_s)
 
     def _hang_up(self, why: str) -> None:
@@ -370,7 +390,7 @@ class Connection:
         while not self._leadership.take(self) and time.monotonic() < until_s:
             time.sleep(0.001)
         with self._alone():
-            self.exchange.lost()
+            self.exchange.lost(time.monotonic())
             self._link = None
             self._last_error = why
         if self._leadership.let_go(self):

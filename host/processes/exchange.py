@@ -16,10 +16,10 @@ from perdure.actors.sessions.session import REQUESTS_MAX, SUBMITTED
 from perdure.actors.sessions.weight import is_too_heavy
 from perdure.actors.sessions.wire import PROTOCOL, BadFrame, Kind, pack
 from perdure.events.commands import Publish
-from perdure.events.errors import NotRunning, PayloadTooLarge, PerdureError, PublishTimeout, QueueFull
+from perdure.events.errors import NotRunning, PayloadTooLarge, PerdureError, PublishTimeout, QueueFull, another
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from perdure.actors.requests.pending import PendingRequests, Request
     from perdure.processes.no_owner import NoAnswer
@@ -34,6 +34,12 @@ MEMBER_PING_S = 0.2
 """How often a process with handlers gives a sign of life."""
 PING_S = 1.0
 """After so long without a word of the owner, while something is asked, it is asked whether it is alive."""
+SPOOL_AFTER_S = 0.2
+"""How long there is no owner before publishes are spooled: a takeover takes less."""
+SPOOL_SILENT_S = 3.0
+"""How long an owner is silent before publishes are spooled; it answers a question for life at once unless it is stopped."""
+SPOOL_BYTES = 16 << 20
+"""Publishes are spooled together up to about this size."""
 BODY_BYTES_MAX = 64 << 20
 """Bytes of one request: more than one commit takes."""
 ASK_BYTES = 1 << 20
@@ -67,6 +73,8 @@ class Exchange:
         self.pending = pending
         self.is_up = False
         """An owner has welcomed this process, and is connected."""
+        self.spools = False
+        """Publishes are spooled while there is no owner, or a silent one."""
         self.refusal = ""
         """What the owner said instead of a welcome."""
         self.heard_s = 0.0
@@ -99,6 +107,8 @@ class Exchange:
         self._unanswered: dict[int, float] = {}
         """By the number of an ASK frame without any answer, when it was sent."""
         self._frames = 0
+        self._lost_s = 0.0
+        """When the last owner was lost, or this began to look for one."""
         self._is_urgent = False
         """Something else than publishes is to be sent: nothing is gathered for its sake."""
         self._pinged_s = 0.0
@@ -206,6 +216,8 @@ class Exchange:
         """Return a request's command as bytes; None where it was refused, since it cannot cross."""
         if isinstance(request.command, SubmitBatch):
             request.command = request.command.publish()
+        if self.spools and isinstance(request.command, Publish):
+            request.command.fresh = False  # an owner that was silent may have it from the spool when it reads this
         try:
             body = OBJECTS.packed(self.crossing(request.command, request.times))
         except (TypeError, ValueError) as error:
@@ -310,9 +322,10 @@ class Exchange:
 
     # --- what nothing answers ----------------------------------------------------------------------------------------------
 
-    def lost(self) -> None:
-        """The connection is gone."""
+    def lost(self, now_s: float = 0.0) -> None:
+        """The connection is gone, or none was made yet."""
         self.is_up = False
+        self._lost_s = now_s
         self._posted.clear()
 
     def expire(self, now_s: float) -> None:
@@ -326,6 +339,41 @@ class Exchange:
                 self._asked_s.pop(request.key, None)
                 for piece in pending.split(request):
                     pending.refuse(piece, self._in_doubt(piece))
+
+    def until_spool_s(self, now_s: float) -> float:
+        """Return for how many seconds more publishes wait for an owner before they are spooled, where there is none."""
+        return max(0.0, self._lost_s + SPOOL_AFTER_S - now_s)
+
+    def to_spool(self, now_s: float) -> list[tuple[Request, bytes]]:
+        """Return the publishes without an answer, as bytes, if there is no owner now, or one that is silent for long."""
+        heard_s = max(self._lost_s, self.heard_s) + SPOOL_SILENT_S if self.is_up else self._lost_s + SPOOL_AFTER_S
+        if not self.pending.outstanding or now_s < heard_s:
+            return []
+        found: list[tuple[Request, bytes]] = []
+        size = 0
+        for request in sorted(self.pending.outstanding.values(), key=_key_of):
+            if not isinstance(request.command, Publish | SubmitBatch):
+                continue
+            if self.is_up and now_s < self._asked_s.get(request.key, 0.0) + SPOOL_SILENT_S:
+                continue
+            body = self._body(request)
+            if body is not None:
+                found.append((request, body))
+                size += len(body)
+                if size >= SPOOL_BYTES:
+                    break
+        return found
+
+    def spooled(self, requests: Iterable[Request], error: PerdureError | None = None) -> None:
+        """Answer publishes: they are spooled, or with `error` refused."""
+        for request in requests:
+            self._asked_s.pop(request.key, None)
+            self._sent.pop(request.key, None)
+            if error is None:
+                self.pending.settle(request, None)
+                continue
+            for piece in self.pending.split(request):
+                self.pending.refuse(piece, self._in_doubt(piece) if piece.writes else another(error))
 
     def no_owner(self) -> NotRunning:
         """Return the error of a request that no owner has taken in time."""

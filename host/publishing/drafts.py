@@ -168,6 +168,18 @@ class Drafts:
             extras,
         )
 
+    def under_policy(self, draft: Draft) -> Draft:
+        """Return a draft with a key that was made in another process under its handler's policy; what was named then is kept."""
+        if draft.key is None:
+            return draft
+        policy, window_us, key_parallelism = self.policies.get(draft.type, PLAIN_POLICY)
+        dedup, extras = draft.dedup or policy, draft.extras or PLAIN_EXTRAS
+        is_label = dedup == "append"
+        extras = extras._replace(
+            window_us=0 if is_label else extras.window_us or window_us, key_parallelism=key_parallelism if is_label else 0
+        )
+        return draft._replace(dedup=dedup, extras=None if extras == PLAIN_EXTRAS else extras)
+
     def bound(self, payload: bytes, type_name: str, ident: str) -> bytes:
         """Return a payload that is bound to its message, where the codec binds payloads."""
         codec: Any = self.codec

@@ -27,6 +27,7 @@ from perdure.runtime.asking import ASK_TIMEOUT_S, asked
 from perdure.runtime.final_snapshot import save_final_snapshot
 from perdure.runtime.interpreter_settings import InterpreterSettings
 from perdure.runtime.recovery_report import Recovery
+from perdure.runtime.spool_intake import SpoolIntake
 
 if TYPE_CHECKING:
     import asyncio
@@ -110,7 +111,8 @@ class Engine:
         self.server: Server | None = None
         """Where the folder is shared: answers other processes."""
         self.runtime.host.wants_loop = bool(hooks)
-        self.runtime.pools.is_open = self.runtime.hooks_started or not hooks
+        self._spool = SpoolIntake(store, self.runtime, publisher.under_policy)
+        self.runtime.pools.is_open = (self.runtime.hooks_started or not hooks) and not self._spool.is_waiting()
 
     def start(
         self,
@@ -145,12 +147,15 @@ class Engine:
         self._clock.subscribe(lambda: runtime.directory.tell_all(Wake()))
         self._succession.begin()
         report = self.ask("queue", Report())  # before any delivery, so it counts what was recovered
+        is_left = self._spool.take_in()
         self._open(given_up)
         for spec in specs.values():
             self.ask("dispatcher", handler_rules.Register(spec.registration()))
         self.ask("supervisor", WhenStaffed())
         if schedules:
             runtime.directory.tell("supervisor", StartActor("scheduler"))
+        if self._spool.source is not None and (is_left or self.server is not None):
+            self.add_outbox(self._spool.source)
         recovery = Recovery(
             last_seq=self._opened.last_seq,
             snapshot_seq=self._base,
@@ -274,6 +279,7 @@ class Engine:
         self._succession.end()
         self._interpreter.restore()
         self.runtime.health.closing = True
+        self._spool.close()
         if self.server is not None:
             self.server.discard_after_fork()
         self.runtime.pending.discard_after_fork(why)
@@ -302,6 +308,7 @@ class Engine:
         except StoreUnavailable as error:
             logger.warning("the log could not be closed in order; the next start recovers it: %s", error)
         finally:
+            self._spool.close()
             self._close_server(why)
             self._store.abandon()
             self._shutdown.log_left_behind(left)

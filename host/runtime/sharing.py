@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.services.runtime import Runtime
     from perdure.actors.sessions.figures import RunFigures
+    from perdure.events.commands import Draft
     from perdure.options import Options
 
 __all__ = ["TOLD_OPTIONS", "owner_of"]
@@ -37,6 +38,7 @@ def owner_of(
     retries: Callable[[], dict[str, int]],
     figures: Callable[[], RunFigures],
     check_changes: Callable[[dict[str, Any]], Any],
+    under_policy: Callable[[Draft], Draft],
 ) -> Owner:
     """Return what sessions need of a run.
 
@@ -48,6 +50,7 @@ def owner_of(
         retries: returns, by type that has a handler, how often its messages are tried again.
         figures: returns what the run tells of itself.
         check_changes: checks the options that an operator changes.
+        under_policy: returns a draft with a key under its handler's policy.
     """
     told = {name: getattr(options, name) for name in TOLD_OPTIONS}
     codec_name = type(codec).__qualname__
@@ -58,5 +61,11 @@ def owner_of(
 
     members = MemberServices(directory=runtime.directory, pending=runtime.pending, pools=runtime.pools, reporter=runtime.reporter)
     return Owner(
-        members=members, pending=runtime.pending, bounds=options, facts=facts, figures=figures, check_changes=check_changes
+        members=members,
+        pending=runtime.pending,
+        bounds=options,
+        facts=facts,
+        figures=figures,
+        check_changes=check_changes,
+        under_policy=under_policy,
     )

@@ -6,6 +6,7 @@ No format and no rule lives here: only system calls, each checked.
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
 import stat
@@ -150,6 +151,26 @@ class Disk:
             raw.close()
             raise OSError(errno.ELOOP, "it was replaced while it was opened", str(path))
         return io.BufferedReader(raw, 1 << 18)
+
+    def open_claimed(self, path: Path) -> BinaryIO | None:
+        """Return a file, open for reading and claimed until it is closed; None where another has claimed it."""
+        file = self.open_read(path)
+        if self.claim(file.fileno()):
+            return file
+        file.close()
+        return None
+
+    def claim(self, fd: int) -> bool:
+        """Lock an open file against all who claim it through another descriptor; return False where one has. Does not wait."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def let_go(self, fd: int) -> None:
+        """Release the claim on an open file."""
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
     def write(self, fd: int, data: bytes) -> None:
         """Write all of `data`; a short write is continued until the system gives a reason."""

@@ -15,6 +15,7 @@ from perdure.store.files.folder_survey import survey_folder, survey_snapshot
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 from perdure.store.format.frame import BadFrame
+from perdure.store.spool.spool_file import survey_spool
 
 if TYPE_CHECKING:
     import os
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from perdure.store.disk.disk import Disk
     from perdure.store.files.frame_index import FrameIndex
-    from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, WholeFrame
+    from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, SurveyedSpool, WholeFrame
     from perdure.store.values import Frame, Snapshot
 
 __all__ = ["FolderReader"]
@@ -162,6 +163,14 @@ class FolderReader(FolderListing):
     def survey(self) -> Iterator[Stretch | WholeFrame | Damage]:
         """See `LogReader.survey`; a stretch is a segment file."""
         return survey_folder(self)
+
+    def survey_spool(self) -> list[SurveyedSpool]:
+        """See `HasSpool.survey_spool`."""
+        try:
+            return survey_spool(self.disk, self.path)
+        except OSError as error:
+            msg = f"the data folder {self.path} cannot be read: {error.strerror}"
+            raise StoreUnavailable(msg) from error
 
     def survey_snapshot(self, seq: int) -> SurveyedSnapshot | None:
         """See `LogReader.survey_snapshot`."""

@@ -12,13 +12,14 @@ import attrs
 
 from perdure.events.errors import HistoryDropped
 from perdure.store.format.frame import chain_after
+from perdure.store.protocol import HasSpool
 from perdure.store.survey import Damage, Stretch, WholeFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.store.protocol import LogReader
-    from perdure.store.survey import SurveyedSnapshot
+    from perdure.store.survey import SurveyedSnapshot, SurveyedSpool
 
 __all__ = ["Finding", "Head", "Verification", "verify"]
 
@@ -73,6 +74,8 @@ class Verification:
     last_seq: int = 0
     chain: str = ""
     """Chain hash of the last frame, seals included, in hexadecimal digits."""
+    spooled: int = 0
+    """Publishes that the next owner is to take in."""
     head: str = ""
     """`SEQ:HASH` of the last event. Noted elsewhere and given to a later `verify`, it reveals any edit of history."""
 
@@ -101,6 +104,9 @@ def verify(log: LogReader, *, progress: Callable[[int], None] | None = None, hea
     check.report_damage()
     for seq in snapshots:
         check.take_snapshot(log.survey_snapshot(seq))
+    if isinstance(log, HasSpool):
+        for spool in log.survey_spool():
+            check.take_spool(spool)
     if not check.result.segments:
         check.found(log.address or "", -1, 1, "there is no log")
     elif first_seq := _lacks_beginning(log):
@@ -223,6 +229,13 @@ class _Check:
         self.result.bytes += snapshot.size
         if snapshot.seq > self.result.last_seq:
             self.found(snapshot.file, 0, snapshot.seq, f"the snapshot is ahead of the log, which ends at {self.result.last_seq}")
+
+    def take_spool(self, spool: SurveyedSpool) -> None:
+        """Take the next spool file."""
+        self.result.spooled += spool.items
+        self.result.bytes += spool.size
+        if spool.problem:
+            self.found(spool.file, spool.offset, -1, f"the spool file is damaged: {spool.problem}")
 
     def compare_head(self, noted: Head) -> None:
         """Add a finding unless history up to a noted head is what it was then.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perdure.events.limits import Limits
     from perdure.events.queue.state import QueueState
 
-__all__ = ["accept", "live", "publish", "unknown"]
+__all__ = ["accept", "check_doubt", "check_room", "live", "publish", "unknown"]
 
 _key_of = attrgetter("key")
 
@@ -32,14 +32,14 @@ def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) ->
     drafts = command.drafts
     if type(drafts) is DraftRun and command.fresh:
         size = drafts.size if drafts.size >= 0 else drafts.payload_bytes()
-        _check_room(state, len(drafts.payloads), size, limits)
+        check_room(state, len(drafts.payloads), size, limits)
         return [PublishedRun(state.next_number, drafts.type, drafts.ids, drafts.payloads, size)]
     fresh = unknown(state, drafts)
     if not fresh:
         return []
     if state.past.forgotten:
-        _check_doubt(state, fresh)
-    _check_room(state, len(fresh), sum([len(draft.payload) for draft in fresh]), limits)
+        check_doubt(state, fresh)
+    check_room(state, len(fresh), sum([len(draft.payload) for draft in fresh]), limits)
     return accept(state, fresh, now_us, limits)
 
 
@@ -54,8 +54,12 @@ def unknown(state: QueueState, drafts: Iterable[Draft]) -> list[Draft]:
     return fresh
 
 
-def _check_doubt(state: QueueState, drafts: list[Draft]) -> None:
-    """Refuse ids that may have been published, completed and forgotten: older than an id of the same run that is forgotten."""
+def check_doubt(state: QueueState, drafts: list[Draft]) -> None:
+    """Refuse ids that may have been published, completed and forgotten: older than an id of the same run that is forgotten.
+
+    Raises:
+        PublishTimeout: there are such.
+    """
     doubtful = tuple(draft.id for draft in drafts if state.past.may_have_been(draft.id))
     if doubtful:
         msg = (
@@ -66,7 +70,12 @@ def _check_doubt(state: QueueState, drafts: list[Draft]) -> None:
         raise PublishTimeout(msg, doubtful)
 
 
-def _check_room(state: QueueState, count: int, size: int, limits: Limits) -> None:
+def check_room(state: QueueState, count: int, size: int, limits: Limits) -> None:
+    """Refuse messages, and bytes of their payloads, for which the backlog has no room.
+
+    Raises:
+        QueueFull: it has none.
+    """
     waiting = state.waiting
     if waiting + count > limits.backlog:
         msg = (

@@ -1,0 +1,91 @@
+"""The spool of one process: publishes go to a file of its own beside the log while no process owns the folder.
+
+Which publishes, and when, is in `exchange`; the file is in `perdure.store.spool`; the next owner takes it in
+(`perdure.runtime.spool_source`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from perdure.events.errors import PerdureError, QueueFull, StoreUnavailable
+from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.disk import Disk
+from perdure.store.spool.spool_file import SpoolDoubt, SpoolWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from perdure.actors.requests.pending import Request
+    from perdure.processes.exchange import Exchange
+
+__all__ = ["Spooling"]
+
+logger = GuardedLogger("perdure")
+
+
+class Spooling:
+    """Spools for one connection, in its own thread. A forked child closes its copy, and begins a file of its own.
+
+    Args:
+        folder: the data folder. It is made where it is not there, as an owner would.
+        disk: makes the file operations.
+        now_us: returns the time in microseconds since the epoch.
+        salt: returns 8 random bytes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        disk: Disk | None = None,
+        *,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        salt: Callable[[], bytes] = lambda: os.urandom(8),
+    ) -> None:
+        self._folder = folder
+        self._disk = disk or Disk()
+        self._writer = SpoolWriter(folder, self._disk, now_us=now_us, salt=salt)
+
+    def spool(self, exchange: Exchange, now_s: float) -> None:
+        """Spool what an exchange has to spool at a monotonic time, and answer it."""
+        while found := exchange.to_spool(now_s):
+            try:
+                self._write(exchange, found)
+            except QueueFull:
+                for one in found:  # there is room for some of them, perhaps
+                    try:
+                        self._write(exchange, [one])
+                    except QueueFull as error:
+                        exchange.spooled([one[0]], error)
+
+    def _write(self, exchange: Exchange, found: list[tuple[Request, bytes]]) -> None:
+        """Spool and answer requests together.
+
+        Raises:
+            QueueFull: there is no room for all of them; nothing is spooled.
+        """
+        requests = [request for request, _ in found]
+        try:
+            self._disk.make_folder(self._folder)
+            self._writer.write([body for _, body in found])
+        except QueueFull:
+            raise
+        except SpoolDoubt as error:
+            for request in requests:
+                request.writes = 1
+            exchange.spooled(requests, StoreUnavailable(str(error)))
+        except PerdureError as error:
+            exchange.spooled(requests, error)
+        except OSError as error:
+            msg = f"nothing can be spooled in {self._folder}: {error.strerror or error}. Nothing was published."
+            exchange.spooled(requests, StoreUnavailable(msg))
+        else:
+            exchange.spooled(requests)
+            logger.debug("%d publishes are spooled in %s: no process owns it", len(requests), self._folder)
+
+    def close(self) -> None:
+        """Close the file, which is left for the next owner."""
+        self._writer.close()

@@ -1,0 +1,68 @@
+"""Taking in what processes spooled while nothing owned the folder: when a run starts, and while it lasts.
+
+How rows are read and removed is in `perdure.runtime.spool_source`, how they are published in the relay beside it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.actors.services.relay import relay_now
+from perdure.events.loggers import GuardedLogger
+from perdure.runtime.spool_source import SpoolSource
+from perdure.store import SegmentStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.actors.services.runtime import Runtime
+    from perdure.events.commands import Draft
+    from perdure.store import EventStore
+
+__all__ = ["SpoolIntake"]
+
+logger = GuardedLogger("perdure")
+
+WAIT_S = 60.0
+"""How long a start waits for the queue to take in one row."""
+
+
+class SpoolIntake:
+    """The spool of one run. A store that has no folder has none."""
+
+    def __init__(self, store: EventStore, runtime: Runtime, under_policy: Callable[[Draft], Draft]) -> None:
+        self._runtime = runtime
+        self.source: SpoolSource | None = None
+        if isinstance(store, SegmentStore):
+            self.source = SpoolSource(store.path, store.disk, under_policy, runtime.health)
+
+    def is_waiting(self) -> bool:
+        """Return whether something is spooled: no handler starts before it is taken in."""
+        try:
+            return self.source is not None and bool(self.source.read(0))
+        except OSError as error:
+            logger.error("the spool cannot be read, and is left for later: %s", error)  # noqa: TRY400 - the error says it all
+            return False
+
+    def take_in(self) -> bool:
+        """Have the queue take in what is spooled; return whether something is left for the relay.
+
+        Raises:
+            NotRunning: the run has ended.
+        """
+        source = self.source
+        if source is None:
+            return False
+        try:
+            count = relay_now(source, self._runtime.pending, self._runtime.executor.answer, WAIT_S)
+            if count:
+                logger.info("%d publishes that were spooled while nothing owned the folder are taken in", count)
+            return bool(source.read(0))
+        except OSError as error:
+            logger.error("the spool cannot be read, and is left for later: %s", error)  # noqa: TRY400 - as above
+            return True
+
+    def close(self) -> None:
+        """Give back the files that were not taken in whole."""
+        if self.source is not None:
+            self.source.close()
