@@ -19,7 +19,7 @@ import pytest
 import perdure
 from perdure.store import AppendInDoubt, verify
 from perdure.store.postgres import partition_writer
-from tests.postgres_server import PATIENCE_S, Server, check_installed, new_queue
+from tests.postgres_server import PATIENCE_S, Server, new_queue, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("postgres")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[Server]:
-    check_installed()
-    made = Server()
-    yield made
-    made.remove()
+    """The server that all tests of this process share: no other test runs meanwhile. It runs again afterwards."""
+    shared = shared_server()
+    yield shared
+    if not shared.is_running:
+        shared.start()
 
 
 @pytest.fixture

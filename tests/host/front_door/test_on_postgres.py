@@ -17,7 +17,7 @@ import attrs
 import pytest
 
 import perdure
-from tests.postgres_server import PATIENCE_S, Server, check_installed, new_queue, shared_server
+from tests.postgres_server import PATIENCE_S, Server, new_queue, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,12 +131,13 @@ def _refusal(system: perdure.System) -> perdure.NotRunning:
     raise AssertionError("the first system goes on")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[Server]:
-    check_installed()
-    made = Server()
-    yield made
-    made.remove()
+    """The server that all tests of this process share: no other test runs meanwhile. It runs again afterwards."""
+    shared = shared_server()
+    yield shared
+    if not shared.is_running:
+        shared.start()
 
 
 @pytest.mark.long(seconds=12)

@@ -1,31 +1,25 @@
 """The outbox on each database and driver it is written for, with the relay killed while it works.
 
-PostgreSQL is a real server, started by the test where its programs are installed (Debian: `apt-get install postgresql`).
+PostgreSQL is the real server of `tests/postgres_server`, where its programs are installed (Debian: `apt-get install postgresql`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
-import shutil
-import signal
 import sqlite3
-import subprocess
-import tempfile
-import threading
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
 import perdure
+from tests.postgres_server import shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import sqlalchemy as sa
 
@@ -42,53 +36,10 @@ class Shipped:
     order: str
 
 
-def _program(name: str) -> str | None:
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    return str(found[-1]) if found else shutil.which(name)
-
-
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """A server of our own, reached by a socket in its folder; gives what to connect with."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    initdb, server = _program("initdb"), _program("postgres")
-    if initdb is None or server is None:
-        pytest.skip("PostgreSQL's initdb and postgres are not installed")
-    folder = Path(tempfile.mkdtemp(prefix="perdure-pg-"))
-    become: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        become = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
-        if shutil.which("setpriv") is None:
-            pytest.skip("PostgreSQL does not run as root, and there is no setpriv to become somebody else")
-    data = folder / "data"
-    subprocess.run(
-        [*become, initdb, "-D", str(data), "-U", "perdure", "-A", "trust", "--no-sync"], check=True, capture_output=True, cwd=folder
-    )
-    options = ["-D", str(data), "-k", str(folder), "-c", "listen_addresses=", "-F"]
-    with (folder / "server.log").open("wb") as log:
-        running = subprocess.Popen([*become, server, *options], stdout=log, stderr=log, cwd=folder)
-    try:
-        where = f"host={folder} user=perdure dbname=postgres"
-        _wait_for_server(where, running, folder / "server.log")
-        yield where
-    finally:
-        running.send_signal(signal.SIGINT)  # "fast": it does not wait for connections that a killed thread has left behind
-        running.wait(PATIENCE_S)
-        shutil.rmtree(folder)
-
-
-def _wait_for_server(where: str, running: subprocess.Popen[bytes], log: Path) -> None:
-    import psycopg  # noqa: PLC0415 - only where it is installed
-
-    answered = threading.Event()
-    for _ in range(600):
-        assert running.poll() is None, log.read_text()
-        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(where):
-            return
-        answered.wait(0.05)
-    raise AssertionError(log.read_text())
+def postgres() -> str:
+    """The server of the tests; gives what to connect with."""
+    return f"host={shared_server().folder} user=perdure dbname=postgres"
 
 
 @pytest.fixture(params=["sqlite3", "psycopg", "sqlalchemy on sqlite3", "sqlalchemy on psycopg"])
