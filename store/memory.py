@@ -17,8 +17,10 @@ from perdure.store.survey import Stretch, SurveyedSnapshot, WholeFrame
 from perdure.store.values import Frame, LogSize, Recovered, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+    from perdure.events.errors import OwnershipLost
 
 __all__ = ["MemoryStore"]
 
@@ -118,6 +120,9 @@ class MemoryStore:
     def hold_history(self) -> AbstractContextManager[None]:
         """See `EventStore.hold_history`."""
         return self._hold.held()
+
+    def watch_ownership(self, lost: Callable[[OwnershipLost], None]) -> None:
+        """See `EventStore.watch_ownership`: no other process can reach it."""
 
     def spill(self) -> None:
         """See `EventStore.spill`: there is only memory."""

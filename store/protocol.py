@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from perdure.events.errors import OwnershipLost
     from perdure.events.structures.message_block import PayloadSpill
     from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, SurveyedSpool, WholeFrame
     from perdure.store.values import Frame, LogSize, Recovered, Snapshot
@@ -153,6 +154,12 @@ class EventStore(LogReader, Protocol):
         """Return a context that keeps all segments and snapshots while it is entered, for a copy of them.
 
         In any thread; several contexts may be entered at once.
+        """
+
+    def watch_ownership(self, lost: Callable[[OwnershipLost], None]) -> None:
+        """Call `lost`, in any thread, once another owner has taken over, so that nothing more is begun. Before or after `open`.
+
+        Without it, the next `append`, `sync` or `seal` raises that. A store whose ownership cannot be lost never calls.
         """
 
     def spill(self) -> PayloadSpill | None:

@@ -145,6 +145,7 @@ class Engine:
         broken = contradictions(states.queue, states.dead_letters)
         dead_before, out_before = len(states.queue.dead), len(states.queue.leased)
         self._clock.subscribe(lambda: runtime.directory.tell_all(Wake()))
+        self._store.watch_ownership(lambda lost: runtime.budget.stop_for_good(f"the system has stopped: {lost}", lost))
         self._succession.begin()
         report = self.ask("queue", Report())  # before any delivery, so it counts what was recovered
         is_left = self._spool.take_in()

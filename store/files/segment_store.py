@@ -18,9 +18,10 @@ from perdure.store.files.segment_recovery import SegmentRecovery
 from perdure.store.format import snapshot_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from perdure.events.errors import OwnershipLost
     from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, WholeFrame
     from perdure.store.values import Frame, LogSize, Recovered, Snapshot
 
@@ -138,6 +139,9 @@ class SegmentStore(SegmentRecovery):
         except OSError as error:
             msg = f"the snapshot at {snapshot.seq} could not be written in {self.path}: {error.strerror}. The log is untouched."
             raise StoreUnavailable(msg) from error
+
+    def watch_ownership(self, lost: Callable[[OwnershipLost], None]) -> None:
+        """See `EventStore.watch_ownership`: the lock is this process's until it lets go."""
 
     def spill(self) -> PayloadSpill:
         """See `EventStore.spill`."""

@@ -25,6 +25,8 @@ from perdure.store.postgres.database import OWNED, lost
 from perdure.store.postgres.session import Refused, Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.store.postgres.database import Database
     from perdure.store.postgres.postgres_address import PostgresAddress
 
@@ -127,8 +129,11 @@ def hint_of(partition: int) -> list[bytes]:
 class Lease:
     """Keeps a partition by renewing its lease in a thread of its own, until it is ended or another owner has taken over."""
 
-    def __init__(self, database: Database, partition: int, who: str, seconds: float, began_s: float) -> None:
+    def __init__(
+        self, database: Database, partition: int, who: str, seconds: float, began_s: float, on_lost: Callable[[], None]
+    ) -> None:
         self._database = database
+        self._on_lost = on_lost
         self._seconds = seconds
         self._values = [_INT.pack(partition), who.encode(), _FLOAT.pack(seconds)]
         self._hint = hint_of(partition)
@@ -208,3 +213,4 @@ class Lease:
     def _lose(self) -> None:
         self.is_lost = True
         logger.error("%s", lost())
+        self._on_lost()

@@ -21,6 +21,9 @@ from perdure.store.postgres.session import Refused, Session
 from perdure.store.values import Recovered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.events.errors import OwnershipLost
     from perdure.store.postgres.partition_reader import Row
     from perdure.store.postgres.postgres_address import PostgresAddress
 
@@ -56,8 +59,17 @@ class PartitionOwner:
         self._crc_seed = 0
         self._last: Row | None = None
         """The last frame, as the last claim found it."""
+        self._on_lost: Callable[[OwnershipLost], None] | None = None
         self._failed: PerdureError | None = None
         """Why nothing can be written until the log is opened again."""
+
+    def watch_ownership(self, lost: Callable[[OwnershipLost], None]) -> None:
+        """See `EventStore.watch_ownership`."""
+        self._on_lost = lost
+
+    def _tell_lost(self) -> None:
+        if self._on_lost is not None:
+            self._on_lost(lost())
 
     # --- taking over -----------------------------------------------------------------------------------------------------
 
@@ -86,7 +98,7 @@ class PartitionOwner:
             session.drop()
             raise _not_replicated(session)
         if self._lease is None:
-            self._lease = Lease(self.database, claim.id, self._who, self.lease_s, began_s)
+            self._lease = Lease(self.database, claim.id, self._who, self.lease_s, began_s, self._tell_lost)
         self._lease.renewed(began_s)
         self._claim, self._session, self.epoch = claim, session, claim.epoch
         self._crc_seed = fr.seed(claim.store_id)

@@ -240,6 +240,42 @@ def lost_answer(store: perdure.PostgresStore, monkeypatch: pytest.MonkeyPatch) -
     return arm
 
 
+def test_a_commit_whose_wait_for_its_standby_was_cancelled_is_not_acknowledged_before_it_is_safe(
+    server: Server, store: perdure.PostgresStore
+) -> None:
+    """The server has it and says so with a warning, though the standby may not have it."""
+    store.append(b"before", 1, expected_seq=1, durable=True)
+    appended = threading.Event()
+
+    def append() -> None:
+        store.append(b"waits", 1, expected_seq=2, durable=True)
+        appended.set()
+
+    server.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    server.run("SELECT pg_reload_conf()")
+    thread = threading.Thread(target=append)
+    try:
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%append%'"
+        thread.start()
+        patiently_until(lambda: server.run(waiting))
+        server.run(f"SELECT pg_cancel_backend(pid) FROM ({waiting}) AS w")  # noqa: S608 - a constant
+        patiently_until(lambda: server.run("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%claim%'"))
+        assert not appended.is_set()
+    finally:
+        server.run("ALTER SYSTEM RESET synchronous_standby_names")
+        server.run("SELECT pg_reload_conf()")
+        thread.join(PATIENCE_S)
+    assert appended.is_set(), "what waits for a standby is released where none is needed any more"
+    assert [frame.body for frame in store.frames()] == [b"before", b"waits"]
+
+
+def patiently_until(condition: Callable[[], object]) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+
+
 OWNER = """
 import sys, time
 import perdure
