@@ -28,6 +28,8 @@ def run_tool(tool: str, effort: int, first: int = 0) -> str:
     match tool:
         case "simulation":
             return _simulate(range(first, first + effort))
+        case "clients":
+            return _simulate(range(first, first + effort), clients=True)
         case "crash states":
             return _visit_crash_states(effort)
         case _ if is_test(tool):
@@ -36,9 +38,9 @@ def run_tool(tool: str, effort: int, first: int = 0) -> str:
     raise ValueError(msg)
 
 
-def _simulate(seeds: range) -> str:
+def _simulate(seeds: range, *, clients: bool = False) -> str:
     for seed in seeds:
-        failure = failure_of(draw(seed))
+        failure = failure_of(draw(seed, clients=clients))
         if failure is not None:
             return f"scenario {seed}: {failure.error}"
     return ""

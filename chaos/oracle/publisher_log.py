@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from perdure.chaos.oracle.recording_system import RecordingSystem
+    from perdure.chaos.simulation.simulated_client import SimulatedClient
 
 __all__ = ["PublisherLog"]
+
+SLACK_S = 5.0
 
 
 @attrs.define(eq=False)
@@ -44,10 +47,14 @@ class PublisherLog:
     """By id: the messages that were made."""
     options: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
     """By id: how they are published."""
-    order: list[str] = attrs.field(factory=list, init=False)
-    """Ids in the order of their requests, as far as they were known then. One thread makes all requests."""
+    orders: list[tuple[SimulatedClient | None, list[str]]] = attrs.field(factory=lambda: [(None, [])], init=False)
+    """For the system and for each client, ids in the order of their requests, as far as they were known then."""
     futures: list[tuple[str, Future[str]]] = attrs.field(factory=list, init=False)
     """What this process has submitted."""
+    client: SimulatedClient | None = attrs.field(default=None, init=False)
+    """The client that asks at present; None: the system itself is asked."""
+    _of_clients: list[tuple[str, Future[str], SimulatedClient]] = attrs.field(factory=list, init=False)
+    """What clients have submitted."""
 
     def new_message(self, kind: type[Any], how: str, options: dict[str, Any]) -> tuple[Any, str]:
         """Make a message and its id."""
@@ -65,18 +72,23 @@ class PublisherLog:
         Raises:
             PerdureError: as `call`.
         """
-        self.order += idents
+        client = self.client
+        self._order().extend(idents)
         self.uncertain.update(idents)  # until the answer is known: the process may die in the middle
         try:
             answer = call()
         except PublishTimeout as error:
             self.uncertain.update(error.ids)
-            if self.system.running and not self.system.disk.faults and is_at_rest(self.system):
+            if client is not None:
+                self._check_silence(client, error)
+            elif self.system.running and not self.system.disk.faults and is_at_rest(self.system):
                 self.violations.append(f"{idents} got no answer, though every actor is there and has nothing to do")
             raise
-        except PerdureError:
+        except PerdureError as error:
             self.uncertain.difference_update(idents)
             self.refused.update(idents)
+            if client is not None:
+                self._check_silence(client, error)
             raise
         for ident in answer if isinstance(answer, list) else [answer]:
             self._acknowledge(ident)
@@ -87,16 +99,18 @@ class PublisherLog:
         Raises:
             PerdureError: as `call`.
         """
-        system = self.system
+        system, client, order = self.system, self.client, self._order()
         ident = known or ""
         if known:
-            self.order.append(known)
+            order.append(known)
             self.uncertain.add(known)
 
         def note_answer(future: Future[str]) -> None:
-            if self.system is not system or system.executor.dead is not None:
+            if client is None and (self.system is not system or system.executor.dead is not None):
                 return  # the answer of a process that is dead
             error = future.exception()
+            if error is not None and client is not None:
+                self._check_silence(client, error)
             if error is None:
                 self._acknowledge(ident)
             elif not isinstance(error, PublishTimeout):
@@ -107,9 +121,12 @@ class PublisherLog:
             future = call()
             if known is None:
                 ident = self._id_of_newest()
-                self.order.append(ident)
+                order.append(ident)
                 self.uncertain.add(ident)
-            self.futures.append((ident, future))
+            if client is None:
+                self.futures.append((ident, future))
+            else:
+                self._of_clients.append((ident, future, client))
             future.add_done_callback(note_answer)
         except PerdureError:
             self.uncertain.discard(ident)
@@ -136,18 +153,45 @@ class PublisherLog:
                 self.acknowledged.add(ident)
         if value not in (self.messages[ident].number, None):
             self.violations.append(f"the result of {ident} is {value!r}")
-        if not recording.is_result_durable(ident):
+        if recording.openings and not recording.is_result_durable(ident):
             self.violations.append(f"the result of {ident} was given before it was on the disk")
         return ""
 
+    # --- clients ---------------------------------------------------------------------------------------------------------
+
+    def unanswered(self) -> list[str]:
+        """Return the ids of what was submitted and has no answer."""
+        of_clients = [(ident, future) for ident, future, _ in self._of_clients]
+        return [ident for ident, future in (*self.futures, *of_clients) if not future.done()]
+
+    def forget_client(self, client: SimulatedClient) -> None:
+        """A client is dead: nothing waits for its answers."""
+        self._of_clients = [entry for entry in self._of_clients if entry[2] is not client]
+
+    def _order(self) -> list[str]:
+        for client, order in self.orders:
+            if client is self.client:
+                return order
+        self.orders.append((self.client, []))
+        return self.orders[-1][1]
+
+    def _check_silence(self, client: SimulatedClient, error: BaseException) -> None:
+        """A client gives up only if its connection, or the owner, was disturbed while it waited."""
+        connection = client.connection
+        quiet_s = self.system.executor.monotonic_s() - connection.disturbed_s
+        if "it is simulated" in str(error) and quiet_s > connection.timeout_s + SLACK_S:
+            self.violations.append(f"a client got no answer, though nothing was wrong for {quiet_s:g} s: {error}")
+
     def _id_of_newest(self) -> str:
         """Return the id of the message that was just submitted, before it is answered."""
-        submit_batch = self.system.runtime.pending.submit_batch()
+        pending = self.system.runtime.pending if self.client is None else self.client.connection.pending
+        submit_batch = pending.submit_batch()
         require(submit_batch is not None, "the message that was just submitted is in no submit batch")
         return submit_batch.newest_id  # type: ignore[union-attr]
 
     def _acknowledge(self, ident: str) -> None:
-        if not self.system.recording.is_durable(ident):
+        recording = self.system.recording
+        if recording.openings and not recording.is_durable(ident):  # without: a client hears of it while the next process starts
             self.violations.append(f"{ident} was acknowledged before it was on the disk")
         self.acknowledged.add(ident)
         self.uncertain.discard(ident)

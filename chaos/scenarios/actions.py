@@ -75,7 +75,7 @@ def _draw_message(rng: random.Random) -> dict[str, Any]:
 
 def _publish(sut: SystemUnderTest, kind: str, how: str, options: dict[str, Any]) -> None:
     content, ident = sut.publisher_log.new_message(TYPES[kind], how, options)
-    sut.publisher_log.publish([ident], lambda: sut.system.publish(content, id=ident, **options))
+    sut.publisher_log.publish([ident], lambda: sut.front.publish(content, id=ident, **options))
 
 
 def _draw_submits(rng: random.Random) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _submit(sut: SystemUnderTest, messages: list[dict[str, Any]]) -> None:
     """Submit several messages without waiting, so that one frame contains several requests."""
     for one in messages:
         content, ident = sut.publisher_log.new_message(TYPES[one["kind"]], one["how"], one["options"])
-        sut.publisher_log.submit(ident, partial(sut.system.submit, content, id=ident, **one["options"]))
+        sut.publisher_log.submit(ident, partial(sut.front.submit, content, id=ident, **one["options"]))
 
 
 def _draw_submit_batch(rng: random.Random) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _submit_batch(sut: SystemUnderTest, kinds: list[str], how: str, pause: tuple
         if index == before:
             _run_turns(sut, turns)
         content, _ = sut.publisher_log.new_message(TYPES[kind], how, {})
-        sut.publisher_log.submit(None, partial(sut.system.submit, content))
+        sut.publisher_log.submit(None, partial(sut.front.submit, content))
 
 
 def _draw_many(rng: random.Random) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _draw_many(rng: random.Random) -> dict[str, Any]:
 def publish_many(sut: SystemUnderTest, count: int, kind: str = "task", how: str = "done") -> None:
     """Publish several messages in one commit, and wait for it while the actors go on."""
     contents = [sut.publisher_log.new_message(TYPES[kind], how, {})[0] for _ in range(count)]
-    sut.publisher_log.publish([], lambda: sut.system.publish_many(contents))
+    sut.publisher_log.publish([], lambda: sut.front.publish_many(contents))
 
 
 def _publish_again(sut: SystemUnderTest, pick: int) -> None:
@@ -129,7 +129,7 @@ def _publish_again(sut: SystemUnderTest, pick: int) -> None:
         ident = _pick_one(sorted(acknowledged), pick)
         content = sut.publisher_log.messages.get(ident)
         if content is not None:
-            sut.system.publish(content, id=ident)
+            sut.front.publish(content, id=ident)
 
 
 def _draw_outbox(rng: random.Random) -> dict[str, Any]:
@@ -157,14 +157,14 @@ def _call(sut: SystemUnderTest, how: str, seconds: float) -> None:
     """Publish and wait for the result."""
     content, ident = sut.publisher_log.new_message(TYPES["task"], how, {"keep_result": 300.0})
     sut.publisher_log.uncertain.add(ident)
-    sut.check_result(ident, lambda: sut.system.call(content, id=ident, timeout=seconds))
+    sut.check_result(ident, lambda: sut.front.call(content, id=ident, timeout=seconds))
 
 
 # --- consuming by hand ---------------------------------------------------------------------------------------------------
 
 
 def _checkout(sut: SystemUnderTest) -> None:
-    delivery = sut.system.checkout(Manual, lease=10.0)
+    delivery = sut.front.checkout(Manual, lease=10.0)
     if delivery is not None:
         sut.take_delivery(delivery)
 
@@ -193,13 +193,13 @@ def _settle(sut: SystemUnderTest, pick: int, how: str) -> None:
 
 def _cancel(sut: SystemUnderTest, pick: int) -> None:
     if sut.publisher_log.acknowledged:
-        sut.system.cancel(_pick_one(sorted(sut.publisher_log.acknowledged), pick))
+        sut.front.cancel(_pick_one(sorted(sut.publisher_log.acknowledged), pick))
 
 
 def _result(sut: SystemUnderTest, pick: int) -> None:
     if sut.publisher_log.with_result:
         ident = _pick_one(sorted(sut.publisher_log.with_result), pick)
-        sut.check_result(ident, lambda: sut.system.result(ident, timeout=1.0))
+        sut.check_result(ident, lambda: sut.front.result(ident, timeout=1.0))
 
 
 # --- operating -----------------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def _configure(sut: SystemUnderTest, retries: int) -> None:
 def _replay(sut: SystemUnderTest, pick: int, reset: bool) -> None:  # noqa: FBT001 - a step's keyword
     letters = sut.dead_letters()
     if letters:
-        sut.system.dead_letters.replay(_pick_one(letters, pick).id, reset_retries=reset)
+        sut.front.dead_letters.replay(_pick_one(letters, pick).id, reset_retries=reset)
 
 
 def _purge(sut: SystemUnderTest) -> None:
@@ -234,7 +234,7 @@ def _purge(sut: SystemUnderTest) -> None:
 
 
 def _snapshot(sut: SystemUnderTest) -> None:
-    sut.system.admin.snapshot()
+    sut.front.admin.snapshot()
 
 
 def _run_turns(sut: SystemUnderTest, turns: int) -> None:

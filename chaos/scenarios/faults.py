@@ -93,6 +93,7 @@ def _power_cut(sut: SystemUnderTest, operations: int, seed: int) -> None:
 def _machine_pause(sut: SystemUnderTest, seconds: float) -> None:
     """Let time pass while nothing runs."""
     sut.executor.clock.advance(seconds)
+    sut.note_disturbance()
 
 
 def _clock_set_back(sut: SystemUnderTest, seconds: float) -> None:

@@ -12,11 +12,16 @@ import attrs
 import msgspec
 
 from perdure.chaos.scenarios.actions import ACTIONS, Action
+from perdure.chaos.scenarios.clients import CLIENT_STEPS
 from perdure.chaos.scenarios.faults import FAULTS
 
 __all__ = ["TABLE", "Plan", "Step", "draw"]
 
-TABLE: dict[str, Action] = {**ACTIONS, **FAULTS}
+TABLE: dict[str, Action] = {**ACTIONS, **FAULTS, **CLIENT_STEPS}
+WITH_CLIENTS = 0.35
+"""The share of scenarios in which other processes ask, too."""
+CLIENTS_BESIDE = 0.35
+"""How likely a client's step stands before each other one there."""
 
 
 @attrs.frozen
@@ -73,10 +78,10 @@ class Plan:
         return msgspec.json.encode(self.to_json())
 
 
-def draw(seed: int, steps: int = 30, *, faults: bool = True) -> Plan:
-    """Return the plan of a seed, with or without faults."""
+def draw(seed: int, steps: int = 30, *, faults: bool = True, clients: bool = False) -> Plan:
+    """Return the plan of a seed, with or without faults. Some have clients; with `clients`, all have."""
     rng = random.Random(seed)  # noqa: S311 - to be repeated
-    names = [name for name, action in TABLE.items() for _ in range(action.weight) if faults or name not in FAULTS]
+    names = _weighted({**ACTIONS, **FAULTS} if faults else ACTIONS)
     processes = [
         {
             "snapshot_events": rng.choice((40, 1_000_000)),
@@ -89,4 +94,23 @@ def draw(seed: int, steps: int = 30, *, faults: bool = True) -> Plan:
     ]
     drawn = [rng.choice(names) for _ in range(steps)]
     made = [Step(name, TABLE[name].draw(rng)) for name in drawn]
-    return Plan(rng.getrandbits(32), processes, made, small=rng.random() < 0.5)  # noqa: PLR2004 - as likely as not
+    plan = Plan(rng.getrandbits(32), processes, made, small=rng.random() < 0.5)  # noqa: PLR2004 - as likely as not
+    return _with_clients(plan, random.Random(f"clients of {seed}"), faults=faults, surely=clients)  # noqa: S311 - as above
+
+
+def _weighted(table: dict[str, Action]) -> list[str]:
+    return [name for name, action in table.items() for _ in range(action.weight)]
+
+
+def _with_clients(plan: Plan, rng: random.Random, *, faults: bool, surely: bool) -> Plan:
+    """Return a plan with steps of clients between the others, or as it is. Drawn apart, so that the others stay the same."""
+    if rng.random() >= WITH_CLIENTS and not surely:
+        return plan
+    names = _weighted(CLIENT_STEPS) if faults else ["client"]
+    steps: list[Step] = []
+    for step in plan.steps:
+        while rng.random() < CLIENTS_BESIDE:
+            name = rng.choice(names)
+            steps.append(Step(name, CLIENT_STEPS[name].draw(rng)))
+        steps.append(step)
+    return attrs.evolve(plan, steps=steps)

@@ -120,6 +120,7 @@ class Scenario:
         sut.disk.faults, sut.cut_in = [], 0
         sut.executor.kill_after = sut.executor.die_after = 0
         sut.system.repeats = sut.database.failures = 0
+        self._survive(sut.calm_clients)
         for _ in range(RESUME_TRIES):
             sut.trace.append("resume")
             self._survive(sut.resume)
@@ -134,10 +135,11 @@ class Scenario:
             msg = f"some work never ends: {sut.system.admin.metrics()}"
             raise BrokenContract(msg)
         self._survive(sut.system.run_until_idle)
-        if unanswered := [ident for ident, future in sut.publisher_log.futures if not future.done()]:
+        if unanswered := sut.publisher_log.unanswered():
             msg = f"the publishes of {unanswered} were never answered"
             raise BrokenContract(msg)
         check_state(sut.system)
+        sut.check_sessions()
         sut.end_process()
         check_history(sut.history())
         sut.system.stop()

@@ -5,6 +5,7 @@ What is done to it is in `actions` and `faults`; their order is in `scenario`.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 from collections import Counter
@@ -21,12 +22,14 @@ from perdure.chaos.oracle.state_checks import check_state, dead_letter_ids, is_a
 from perdure.chaos.scenarios.handlers import Handlers
 from perdure.chaos.scenarios.messages import BACKOFF_S, CROWD_MAX, RATE_PER_S, SCHEDULES, Crowd, Metered
 from perdure.chaos.scenarios.outbox_database import HostDatabase
+from perdure.chaos.simulation.simulated_client import SimulatedClient
 from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
-from perdure.events.errors import StoreUnavailable
+from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
+from perdure.events.errors import NotRunning, StoreUnavailable
 from perdure.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from perdure.handling.manual_delivery import Delivery
     from perdure.operations.dead_letters import DeadLetter
@@ -37,6 +40,7 @@ __all__ = ["SystemUnderTest", "disk_after_power_cut"]
 START_TRIES = 50
 TURNS_MAX = 60_000
 CRASH_STATES_MAX = 64
+CLIENT_TIMEOUT_S = 20.0
 
 
 def disk_after_power_cut(disk: MemoryDisk, seed: int) -> MemoryDisk:
@@ -65,8 +69,12 @@ class SystemUnderTest:
         self.publisher_log = PublisherLog(self.violations)
         self.handler_log = HandlerLog(self.violations, self.publisher_log.options, {Crowd: CROWD_MAX})
         self.database = HostDatabase(self.publisher_log)
-        self.deliveries: list[Delivery[Any]] = []
-        """Deliveries that a manual consumer has checked out and not settled."""
+        self.by_front: dict[int | None, list[Delivery[Any]]] = {None: []}
+        """Deliveries that a manual consumer has checked out and not settled, by its client; None: in the owner's process."""
+        self.clients: dict[int, SimulatedClient] = {}
+        self._through: int | None = None
+        """The client that does the present step."""
+        self._sessions: SimulatedSessions | None = None
         self.leased_again: set[tuple[str, int]] = set()
         self.cut_in = self.cut_seed = 0
         """The power is cut at the `cut_in`-th disk operation from now; 0: not at all."""
@@ -100,6 +108,68 @@ class SystemUnderTest:
             if not self.cut_in:
                 self.executor.die(PowerCut())
 
+    # --- clients ---------------------------------------------------------------------------------------------------------
+
+    def client(self, n: int) -> SimulatedClient:
+        """Return one of the clients, which begins with its first step."""
+        if n not in self.clients:
+            self.clients[n] = SimulatedClient(self.executor, lambda: self._sessions, CLIENT_TIMEOUT_S)
+        return self.clients[n]
+
+    @contextlib.contextmanager
+    def through(self, n: int) -> Iterator[None]:
+        """Let what is done within this block be done by a client."""
+        self._through, self.publisher_log.client = n, self.client(n)
+        try:
+            yield
+        finally:
+            self._through = self.publisher_log.client = None
+
+    @property
+    def front(self) -> RecordingSystem | SimulatedClient:
+        """The front door that the present step uses."""
+        return self.system if self._through is None else self.client(self._through)
+
+    @property
+    def deliveries(self) -> list[Delivery[Any]]:
+        """What is checked out by whatever does the present step."""
+        return self.by_front.setdefault(self._through, [])
+
+    def kill_client(self, n: int) -> None:
+        """End a client's process. What it waited for is in doubt."""
+        client = self.clients.pop(n, None)
+        if client is not None:
+            self.by_front.pop(n, None)
+            self.publisher_log.forget_client(client)
+            client.connection.die()
+
+    def lose_owner(self) -> None:
+        """Break all connections, as the death of the owner's process does."""
+        self._sessions = None
+        for client in self.clients.values():
+            client.connection.lose_owner()
+
+    def note_disturbance(self) -> None:
+        """Time has passed in which no process ran: a client may take the owner for silent."""
+        for client in self.clients.values():
+            client.connection.disturb()
+
+    def calm_clients(self) -> None:
+        """End the faults of connections, and let all that is on its way arrive."""
+        for client in self.clients.values():
+            client.connection.faults.end()
+        self.system.advance(2 * CLIENT_TIMEOUT_S)
+
+    def check_sessions(self) -> None:
+        """Law 7: no session keeps a request that its client does not await."""
+        for client in self.clients.values():
+            held = client.connection.held_by_owner
+            if held and not client.connection.faults.were_repeated:
+                msg = f"the owner keeps {held} requests of a client that awaits {len(client.connection.pending.outstanding)}"
+                raise BrokenContract(msg)
+
+    # --- starting and stopping -------------------------------------------------------------------------------------------
+
     def start(self) -> None:
         """Start the process, again after each I/O error.
 
@@ -112,6 +182,7 @@ class SystemUnderTest:
                 self.system.start()
                 self.starts_us.append(self.executor.clock.now_us())
                 self.database.attach(self.system)
+                self._sessions = SimulatedSessions(self.system.as_owner())
             except StoreUnavailable:
                 continue
             return
@@ -122,6 +193,9 @@ class SystemUnderTest:
         """Stop in good order, and start a new process."""
         undisturbed = not (self.disk.faults or self.cut_in or self.executor.kill_after or self.executor.die_after)
         self.system.stop(grace=grace)
+        if self._sessions is not None:
+            self._sessions.stop(NotRunning("the owner was stopped"))
+        self.lose_owner()
         if undisturbed:
             self.handler_log.check_stop()
         self.end_process()
@@ -131,6 +205,7 @@ class SystemUnderTest:
     def start_successor(self, disk: MemoryDisk) -> None:
         """Start a new process on what a dead one left on its disk."""
         self.cut_in = 0
+        self.lose_owner()
         self.executor.forget_all()
         self.end_process()
         disk.owner, disk.faults = None, []
@@ -141,7 +216,7 @@ class SystemUnderTest:
     def end_process(self) -> None:
         """Forget what ends with a process: deliveries, and answers that have not come."""
         self.leased_again |= {lease for lease, times in self.system.recording.leases.items() if times > 1}
-        self.deliveries.clear()
+        self.by_front[None] = []
         self.publisher_log.futures.clear()
 
     # --- requests whose answers are checked ------------------------------------------------------------------------------
@@ -153,7 +228,7 @@ class SystemUnderTest:
 
     def take_delivery(self, delivery: Delivery[Any]) -> None:
         """Keep a delivery that was checked out; its lease must be recorded."""
-        if not self.system.recording.leases[delivery.id, delivery.attempt]:
+        if self._through is None and not self.system.recording.leases[delivery.id, delivery.attempt]:
             self.violations.append(f"{delivery.id} was checked out before its lease was recorded")
         self.deliveries.append(delivery)
 
@@ -167,7 +242,7 @@ class SystemUnderTest:
         """Return the dead letters. All that were recorded at the request must be among them, unless they have left since."""
         system, recording = self.system, self.system.recording
         openings, before = recording.openings, dead_letter_ids(recording)
-        reported = system.dead_letters.list()
+        reported = self.front.dead_letters.list()
         if system is self.system and openings == recording.openings:
             missing = (before & dead_letter_ids(recording)) - {letter.id for letter in reported}
             if missing:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import traceback
 from queue import Empty
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from pykka import ActorRegistry
 
@@ -24,11 +24,24 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.actor import Actor
 
-__all__ = ["SimulatedExecutor", "Stuck"]
+__all__ = ["Bystander", "SimulatedExecutor", "Stuck"]
 
 
 class Stuck(AssertionError):
     """A wait that can never end: no actor has anything to do, now or at any later time."""
+
+
+class Bystander(Protocol):
+    """What takes turns beside the actors, and outlives their process: a connection to a client, for example."""
+
+    def is_able(self) -> bool:
+        """Return whether there is something to do now."""
+
+    def turn(self) -> None:
+        """Do one thing. May raise the death of the actors' process."""
+
+    def next_s(self) -> float | None:
+        """Return the next monotonic time, after now, at which there is something to do by itself."""
 
 
 class _SimulatedAnswer(Answer):
@@ -95,6 +108,7 @@ class SimulatedExecutor:
         """By actor: it gets no turn until so many turns have been taken, or no other actor has anything to do."""
         self.crashes: list[tuple[str, Exception]] = []
         """(actor, exception) of each death that was no kill."""
+        self.bystanders: list[Bystander] = []
         self._scheduled: list[_Scheduled] = []
 
     # --- the interface of `Executor` ----------------------------------------------------------------------------------------
@@ -189,7 +203,7 @@ class SimulatedExecutor:
         raise how
 
     def step(self) -> bool:
-        """Let one actor take its turn, drawn from those that have something to do. Return False if none has.
+        """Let one actor or bystander take its turn, drawn from those that have something to do. Return False if none has.
 
         Raises:
             Stuck: the actors took more than `steps_max` turns.
@@ -210,9 +224,14 @@ class SimulatedExecutor:
             if not going:
                 self.stalled.clear()
             able = going or able
-        if not able:
+        beside = [bystander for bystander in self.bystanders if bystander.is_able()] if self.bystanders else []
+        if not able and not beside:
             return False
-        self._take_turn(able[self.rng.randrange(len(able))])
+        drawn = self.rng.randrange(len(able) + len(beside))
+        if drawn < len(able):
+            self._take_turn(able[drawn])
+        else:
+            self._take_turn_beside(beside[drawn - len(able)])
         return True
 
     def run_until(self, condition: Callable[[], bool], timeout_s: float | None = None) -> None:
@@ -249,7 +268,16 @@ class SimulatedExecutor:
             patience_s = entry.actor.patience_s() if entry.begun and not entry.busy else None
             if patience_s is not None:
                 times.append(entry.waits_from_s + patience_s)
+        times += [at_s for bystander in self.bystanders if (at_s := bystander.next_s()) is not None]
         return None if not times else round(min(times) * 1_000_000) + 1  # + 1, so that rounding never stops the time
+
+    def _take_turn_beside(self, bystander: Bystander) -> None:
+        self.steps += 1
+        before, self.current = self.current, None  # it is no actor that could be killed
+        try:
+            bystander.turn()
+        finally:
+            self.current = before
 
     def _take_turn(self, entry: _Scheduled) -> None:
         self.steps += 1

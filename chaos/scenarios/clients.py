@@ -1,0 +1,109 @@
+"""Steps of clients in other processes: what they ask, what goes wrong on their connections, and their deaths.
+
+A client's step is one of `actions`, done through its front door. The connections are in `perdure.chaos.simulation`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.chaos.scenarios.actions import ACTIONS, Action, draw_nothing
+
+if TYPE_CHECKING:
+    import random
+
+    from perdure.chaos.scenarios.system_under_test import SystemUnderTest
+
+__all__ = ["CLIENT_STEPS"]
+
+CLIENTS = 2
+ASKED = (
+    *("publish",) * 6,
+    *("submit",) * 5,
+    *("submit_batch",) * 3,
+    *("publish_many",) * 2,
+    *(
+        "publish_again",
+        "call",
+        "call",
+        "checkout",
+        "checkout",
+        "settle",
+        "settle",
+        "cancel",
+        "result",
+        "result",
+        "replay",
+        "snapshot",
+    ),
+)
+"""What a client asks for, as often as it is drawn. No pauses: one that is in doubt may come late, and no check could tell."""
+
+
+def _draw_client(rng: random.Random) -> dict[str, Any]:
+    do = rng.choice(ASKED)
+    return {"n": rng.randrange(CLIENTS), "do": do, "how": ACTIONS[do].draw(rng)}
+
+
+def _client(sut: SystemUnderTest, n: int, do: str, how: dict[str, Any]) -> None:
+    """Do what a client does."""
+    sut.fault_counts["asked by a client"] += 1
+    with sut.through(n):
+        ACTIONS[do].do(sut, **how)
+
+
+def _draw_line(rng: random.Random, **how: Any) -> dict[str, Any]:
+    return {"n": rng.randrange(CLIENTS), **how}
+
+
+def _break_link(sut: SystemUnderTest, n: int, frames: int) -> None:
+    """Break a client's connection at one of the next boundaries of frames, and lose what is on its way."""
+    sut.fault_counts["broken connection"] += 1
+    sut.client(n).connection.faults.break_in = frames
+
+
+def _repeat_frames(sut: SystemUnderTest, n: int, frames: int) -> None:
+    """Let the next frames arrive twice."""
+    sut.fault_counts["repeated frames"] += 1
+    sut.client(n).connection.faults.repeats = frames
+
+
+def _swap_frames(sut: SystemUnderTest, n: int, frames: int) -> None:
+    """Let the next frames be overtaken by the ones behind them."""
+    sut.fault_counts["swapped frames"] += 1
+    sut.client(n).connection.faults.swaps = frames
+
+
+def _hang(sut: SystemUnderTest, n: int, end: str, seconds: float) -> None:
+    """Let one end of a connection neither read nor answer for a while, as a process that is stopped (SIGSTOP)."""
+    sut.fault_counts[f"{end} hangs"] += 1
+    sut.client(n).connection.hang(end, seconds)
+
+
+def _client_death(sut: SystemUnderTest, n: int) -> None:
+    """Kill a client; another takes its place."""
+    sut.fault_counts["client"] += 1
+    sut.kill_client(n)
+
+
+def _absent_owner(sut: SystemUnderTest, seconds: float) -> None:
+    """Kill the process that owns the folder, and start the next one later. Clients go on meanwhile."""
+    sut.fault_counts["absent owner"] += 1
+    sut.lose_owner()
+    sut.executor.forget_all()
+    sut.executor.run_until(lambda: False, seconds)
+    sut.start_successor(sut.disk)
+
+
+CLIENT_STEPS: dict[str, Action] = {
+    "client": Action(24, _draw_client, _client),
+    "break_link": Action(3, lambda rng: _draw_line(rng, frames=rng.randrange(1, 8)), _break_link),
+    "repeat_frames": Action(2, lambda rng: _draw_line(rng, frames=rng.randrange(1, 6)), _repeat_frames),
+    "swap_frames": Action(1, lambda rng: _draw_line(rng, frames=rng.randrange(1, 4)), _swap_frames),
+    "hang": Action(
+        2, lambda rng: _draw_line(rng, end=rng.choice(("owner", "client")), seconds=rng.choice((1.0, 10.0, 45.0))), _hang
+    ),
+    "client_death": Action(1, _draw_line, _client_death),
+    "absent_owner": Action(1, lambda rng: {"seconds": rng.choice((0.5, 5.0, 40.0))}, _absent_owner),
+    "owner_death": Action(1, draw_nothing, lambda sut: sut.start_successor(sut.disk)),
+}

@@ -1,0 +1,262 @@
+"""A client of a simulated system, in another simulated process: the real front door and exchange over a simulated connection.
+
+Each connection takes turns beside the actors, one frame a turn. What goes wrong on its way is in `simulated_link`.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.requests.pending import PendingRequests
+from perdure.actors.sessions.wire import Assembler
+from perdure.chaos.simulation.simulated_link import LinkFaults, SimulatedLink
+from perdure.operations.admin import Admin
+from perdure.operations.dead_letters import DeadLetters
+from perdure.options import Options
+from perdure.payloads.codecs import MessagePack
+from perdure.payloads.type_names import TypeNames
+from perdure.processes.client import Client
+from perdure.processes.exchange import HOLD_S, Exchange
+from perdure.processes.facts import OwnersFacts
+from perdure.publishing.drafts import Drafts
+from perdure.publishing.message_ids import Ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.actors.core.answer import Answer
+    from perdure.actors.requests.pending import Request
+    from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
+    from perdure.chaos.simulation.simulated_sessions import OwnersEnd, SimulatedSessions
+    from perdure.events.errors import NotRunning
+
+__all__ = ["SimulatedClient", "SimulatedConnection"]
+
+LOOK_S = 0.5
+"""How often deadlines are looked at while something is asked."""
+PAUSE_S = 0.05
+"""Between two tries to reach an owner."""
+
+
+class _Welcome:
+    """Waited for as `threading.Event` is, in virtual time."""
+
+    def __init__(self, executor: SimulatedExecutor) -> None:
+        self._executor = executor
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        """Return whether an owner has welcomed the client."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Note that one has."""
+        self._is_set = True
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for it."""
+        self._executor.run_until(self.is_set, timeout_s)
+        return self._is_set
+
+
+class SimulatedConnection:
+    """See `perdure.processes.connection.Connection`; a `Bystander` of the executor."""
+
+    def __init__(
+        self,
+        executor: SimulatedExecutor,
+        sessions: Callable[[], SimulatedSessions | None],
+        timeout_s: float,
+        on_facts: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.timeout_s = timeout_s
+        self.folder = Path("/simulated")
+        self.pid: int | None = None
+        self.faults = LinkFaults()
+        self.pending = PendingRequests(self._tell)
+        self.exchange = Exchange("simulated", timeout_s, self.pending, on_facts, lambda: "it is simulated")
+        self.welcomed = _Welcome(executor)
+        self.link: SimulatedLink | None = None
+        self._end: OwnersEnd | None = None
+        self._executor = executor
+        self._sessions = sessions
+        self._frames = Assembler()
+        self._looked_s = self._sent_s = executor.monotonic_s()
+        self._wants_look = False
+        self._retry_s = 0.0
+        self.disturbed_s = executor.monotonic_s()
+        """Until when something was wrong: what is asked after this must be answered."""
+        executor.bystanders.append(self)
+
+    # --- as `Connection` ---------------------------------------------------------------------------------------------------
+
+    def _tell(self, _target: str, request: Request) -> None:
+        if not self._wants_look:
+            self._wants_look = True
+            self._looked_s = self._executor.monotonic_s()
+        self.exchange.ask(request, self._executor.monotonic_s())
+
+    def start(self) -> None:
+        """See `Connection.start`: it connects by itself."""
+
+    def answer(self) -> Answer:
+        """See `Connection.answer`."""
+        return self._executor.answer()
+
+    def no_owner(self) -> NotRunning:
+        """See `Connection.no_owner`."""
+        return self.exchange.no_owner()
+
+    @property
+    def held_by_owner(self) -> int:
+        """How many requests the owner's end has not answered."""
+        return 0 if self._end is None else self._end.session.in_flight
+
+    def disturb(self, seconds: float = 0.0) -> None:
+        """Note that something is wrong now, and for some time."""
+        self.disturbed_s = max(self.disturbed_s, self._executor.monotonic_s() + seconds)
+
+    def hang(self, end: str, seconds: float) -> None:
+        """Let one end, `"owner"` or `"client"`, do nothing for a while."""
+        until_s = self._executor.monotonic_s() + seconds
+        self.disturb(seconds)
+        if end == "owner":
+            self.faults.owner_hangs_until_s = until_s
+        else:
+            self.faults.client_hangs_until_s = until_s
+
+    def die(self) -> None:
+        """End the client's process. What it has sent still arrives."""
+        link, end = self.link, self._end
+        while link is not None and end is not None and link.to_owner and not link.is_over:
+            end.take(link.to_owner.popleft())
+        if end is not None:
+            end.close()
+        self.link = self._end = None
+        self._executor.bystanders.remove(self)
+
+    def lose_owner(self) -> None:
+        """The owner's process is dead. What it has sent still arrives."""
+        self.disturb()
+        self._end = None
+        if self.link is not None:
+            self.link.is_over = True
+            self.link.to_owner.clear()
+
+    # --- turns, see `Bystander` --------------------------------------------------------------------------------------------
+
+    def is_able(self) -> bool:
+        """See `Bystander.is_able`."""
+        return bool(self._acts())
+
+    def turn(self) -> None:
+        """See `Bystander.turn`."""
+        acts = self._acts()
+        acts[self._executor.rng.randrange(len(acts))]()
+
+    def next_s(self) -> float | None:
+        """See `Bystander.next_s`."""
+        now_s = self._executor.monotonic_s()
+        times = [self.faults.client_hangs_until_s, self.faults.owner_hangs_until_s]
+        if self.link is None and self._sessions() is not None:
+            times.append(self._retry_s)
+        if self._wants_look:
+            times.append(self._looked_s + LOOK_S)
+        if self.exchange.is_gathering:
+            times.append(self._sent_s + HOLD_S)
+        return min((at_s for at_s in times if at_s > now_s), default=None)
+
+    def _acts(self) -> list[Callable[[], None]]:
+        """Return what can be done now: each is one frame, or one step of a connection."""
+        now_s = self._executor.monotonic_s()
+        acts: list[Callable[[], None]] = []
+        link, end = self.link, self._end
+        if link is not None and end is not None and now_s >= self.faults.owner_hangs_until_s:
+            if link.to_owner:
+                acts.append(self._let_owner_take)
+            if end.has_answers and not link.is_over:
+                acts.append(end.answer)
+        if now_s < self.faults.client_hangs_until_s:
+            return acts
+        if link is None:
+            if self._sessions() is not None and now_s >= self._retry_s:
+                acts.append(self._connect)
+        elif link.to_client:
+            acts.append(self._take)
+        elif link.is_over:
+            acts.append(self._hang_up)
+        elif self.exchange.is_ripe(now_s):
+            acts.append(self._send)
+        if self._wants_look and now_s >= self._looked_s + LOOK_S:
+            acts.append(self._look)
+        return acts
+
+    def _connect(self) -> None:
+        sessions = self._sessions()
+        if sessions is not None:
+            self.disturb()
+            self.link = SimulatedLink()
+            self._end = sessions.accept(self.link)
+            self._frames = Assembler()
+            self.link.to_owner.append(self.exchange.hello())
+
+    def _let_owner_take(self) -> None:
+        link, end = self.link, self._end
+        if link is not None and end is not None and (frame := self.faults.next_frame(link, link.to_owner)) is not None:
+            end.take(frame)
+        self._note_break()
+
+    def _take(self) -> None:
+        link = self.link
+        if link is None or (frame := self.faults.next_frame(link, link.to_client)) is None:
+            self._note_break()
+            return
+        try:
+            for kind, elements in self._frames.feed(frame):
+                self.exchange.take(kind, elements, self._executor.monotonic_s())
+        except (OSError, ValueError, TypeError, KeyError):  # as `Connection` does
+            self._hang_up()
+        if self.exchange.is_up:
+            self.welcomed.set()
+
+    def _send(self) -> None:
+        now_s = self._sent_s = self._executor.monotonic_s()
+        if self.link is not None:
+            self.link.to_owner.extend(self.exchange.frames(now_s))
+
+    def _look(self) -> None:
+        now_s = self._looked_s = self._executor.monotonic_s()
+        self._wants_look = bool(self.pending.outstanding)
+        if self.link is not None and not self.link.is_over:
+            self.link.to_owner.extend(self.exchange.housekeeping(now_s))
+        self.exchange.expire(now_s)
+
+    def _note_break(self) -> None:
+        if self.link is not None and self.link.is_over:
+            self.disturb()
+
+    def _hang_up(self) -> None:
+        self.disturb()
+        self.exchange.lost()
+        if self._end is not None:
+            self._end.close()
+        self.link = self._end = None
+        self._retry_s = self._executor.monotonic_s() + PAUSE_S
+
+
+class SimulatedClient(Client):
+    """A `Client` in virtual time. A call that waits runs the actors, and all other connections."""
+
+    def __init__(self, executor: SimulatedExecutor, sessions: Callable[[], SimulatedSessions | None], timeout_s: float) -> None:
+        self.options = Options()
+        self.clock = executor.clock  # type: ignore[assignment]  # a client's own is the machine's
+        ids = Ids(executor.clock, random.Random(executor.rng.getrandbits(64)))  # noqa: S311 - to be repeated
+        self.drafts = Drafts(TypeNames(), MessagePack(), executor.clock, ids, self.options)
+        self._checked_out_types = set()
+        self._facts = OwnersFacts(self.drafts, self.options)
+        self.connection = SimulatedConnection(executor, sessions, timeout_s, self.take_facts)
+        self._connection = self.connection  # type: ignore[assignment]  # all that the front door uses of it
+        self.dead_letters = DeadLetters(self)
+        self.admin = Admin(self)
