@@ -11,6 +11,7 @@ import attrs
 
 from perdure.chaos.oracle.reference_model import require
 from perdure.chaos.oracle.state_checks import is_at_rest
+from perdure.chaos.simulation.simulated_client import SILENT
 from perdure.events.errors import PerdureError, PublishTimeout
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class PublisherLog:
         """A client gives up only if its connection, or the owner, was disturbed while it waited."""
         connection = client.connection
         quiet_s = self.system.executor.monotonic_s() - connection.disturbed_s
-        if "it is simulated" in str(error) and quiet_s > connection.timeout_s + SLACK_S:
+        if SILENT.why in str(error) and quiet_s > connection.timeout_s + SLACK_S:
             self.violations.append(f"a client got no answer, though nothing was wrong for {quiet_s:g} s: {error}")
 
     def _id_of_newest(self) -> str:

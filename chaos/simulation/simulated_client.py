@@ -20,6 +20,7 @@ from perdure.payloads.type_names import TypeNames
 from perdure.processes.client import Client
 from perdure.processes.exchange import HOLD_S, Exchange
 from perdure.processes.facts import OwnersFacts
+from perdure.processes.no_owner import NoAnswer
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from perdure.chaos.simulation.simulated_sessions import OwnersEnd, SimulatedSessions
     from perdure.events.errors import NotRunning
 
-__all__ = ["SimulatedClient", "SimulatedConnection"]
+__all__ = ["SILENT", "SimulatedClient", "SimulatedConnection"]
 
+SILENT = NoAnswer("the simulated owner does not answer", "")
 LOOK_S = 0.5
 """How often deadlines are looked at while something is asked."""
 PAUSE_S = 0.05
@@ -76,7 +78,7 @@ class SimulatedConnection:
         self.pid: int | None = None
         self.faults = LinkFaults()
         self.pending = PendingRequests(self._tell)
-        self.exchange = Exchange("simulated", timeout_s, self.pending, on_facts, lambda: "it is simulated")
+        self.exchange = Exchange("simulated", timeout_s, self.pending, on_facts, lambda: SILENT)
         self.welcomed = _Welcome(executor)
         self.link: SimulatedLink | None = None
         self._end: OwnersEnd | None = None

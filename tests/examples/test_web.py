@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 import perdure
-from perdure.events.vocabulary import Completed, Published
+from perdure.events.vocabulary import Completed, Leased, Published
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -138,6 +138,40 @@ def test_fastapi_under_uvicorn_with_four_workers(worker: Program, run: Callable[
     assert httpx.get(f"{base}/orders/7").json()["status"] in ("ready", "leased", "completed")
     server.stop()
     check_orders(folder, map(str, range(300)))
+
+
+def owner_of(folder: Path) -> int:
+    """Return the pid of the process that owns the orders."""
+    with perdure.connect(folder / "orders-data", timeout=PATIENCE_S) as client:
+        return int(repr(client).rpartition("process ")[2].rstrip(">"))
+
+
+@pytest.mark.long(seconds=10)
+def test_every_worker_of_uvicorn_handles_and_another_takes_over_when_the_owner_is_killed(
+    run: Callable[..., Program], folder: Path
+) -> None:
+    server = run(sys.executable, "-m", "uvicorn", "shared_app:app", "--workers", "4", "--port", "0")
+    (base,) = server.wait_for(r"running on (http://[\d.:]+)")
+    pids = {int(pid) for pid in server.wait_for(r"Started server process \[(\d+)\]", times=4)}
+    server.wait_for("(Application startup complete)", times=4)
+    place(base, map(str, range(80)))
+    owner = owner_of(folder)
+    assert owner in pids
+    os.kill(owner, signal.SIGKILL)
+    place(base, map(str, range(40, 160)))
+    assert owner_of(folder) != owner
+    with perdure.connect(folder / "orders-data", timeout=PATIENCE_S) as client:
+        client.drain(PATIENCE_S)
+        records = list(client.audit.events())
+    server.stop()
+    published = [record.message_id for record in records if isinstance(record.event, Published)]
+    assert sorted(map(str, published)) == sorted(f"order-{n}" for n in range(160)), "each once"
+    leased = {f"{record.message_id} {lease.attempt}" for record in records if isinstance(lease := record.event, Leased)}
+    completed = {f"{record.message_id} {done.attempt}" for record in records if isinstance(done := record.event, Completed)}
+    charged = (folder / "charged.txt").read_text().splitlines()
+    assert completed <= set(charged) <= leased, "what the killed owner had begun was charged, is on record, and was begun again"
+    assert len(charged) == len(set(charged)), "no attempt ran twice"
+    assert len({line.split()[0] for line in completed}) == 160
 
 
 @pytest.mark.long(seconds=6)
