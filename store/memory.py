@@ -189,7 +189,7 @@ class MemoryStore:
     def exposure(self) -> None:
         """See `LogReader.exposure`: no other process can reach it."""
 
-    # --- letting go ------------------------------------------------------------------------------------------------------
+    # --- closing ---------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """See `EventStore.close`."""

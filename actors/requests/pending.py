@@ -87,7 +87,7 @@ class _LoopWaiter:
         await self._event.wait()
 
 
-class _Own(threading.local):
+class _PerThread(threading.local):
     """State of each thread."""
 
     submit_batch: Callable[[], SubmitBatch | None] = staticmethod(lambda: None)
@@ -100,7 +100,7 @@ class PendingRequests:
     def __init__(self, tell: Callable[[str, Any], None]) -> None:
         self._tell = tell
         self._keys = itertools.count(1, KEY_STEP)
-        self._own = _Own()
+        self._per_thread = _PerThread()
         self.outstanding: dict[int, Request] = {}
         self.extra_pending: list[None] = []
         """An entry for each message of a submit batch but the first: a list counts without a lock. A thread that dies between two
@@ -130,7 +130,9 @@ class PendingRequests:
         if from_outside:
             if self.closed is not None:
                 raise another(self.closed)
-            self._own.submit_batch = _Own.submit_batch  # a message that this thread adds to one must not overtake this request
+            self._per_thread.submit_batch = (
+                _PerThread.submit_batch
+            )  # a message that this thread adds to one must not overtake this request
         request = Request(next(self._keys), target, command, reply, from_outside, times)
         # Entered before it is sent: if the actor is replaced in between, its successor finds it among the `unanswered`.
         self.outstanding[request.key] = request
@@ -154,7 +156,7 @@ class PendingRequests:
         """
         if self.closed is not None:
             raise another(self.closed)
-        submit_batch = self._own.submit_batch()
+        submit_batch = self._per_thread.submit_batch()
         if submit_batch is not None and submit_batch.type == type_name:
             self.extra_pending.append(None)  # first, so that a thread that settles the batch finds it
             if submit_batch.add(payload, reply):
@@ -163,11 +165,11 @@ class PendingRequests:
         submit_batch = SubmitBatch(type_name, ids(SUBMIT_BATCH_MAX))
         submit_batch.add(payload, reply)
         self.send("queue", submit_batch, submit_batch)
-        self._own.submit_batch = weakref.ref(submit_batch)
+        self._per_thread.submit_batch = weakref.ref(submit_batch)
 
     def submit_batch(self) -> SubmitBatch | None:
         """Return the submit batch of this thread's newest message, if that was submitted, is plain and has no answer yet."""
-        return self._own.submit_batch()
+        return self._per_thread.submit_batch()
 
     def split(self, request: Request) -> list[Request]:
         """Return a request for each message of a submit batch, in its place; return any other request as it is."""

@@ -66,7 +66,7 @@ class HandlerRuntime:
         """The start hooks of the host have run, and its stop hooks have not."""
         self.host = host or HostContext()
         self.raised = Raised()
-        """By message id: the exception that ended a message whose result is kept, for those who wait for it in this process."""
+        """By message id: the exception that ended a message whose result is kept, for callers that wait for it in this process."""
         self.failures = Failures(self.executor, rng, tuning, self.raised)
         self.reporter = Reporter(self.directory, self.pending)
         contexts = ContextServices(publisher, tuning, clock, self.executor, self.pending)

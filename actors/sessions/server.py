@@ -43,7 +43,7 @@ OUT_BYTES_MAX = 128 << 20
 SILENT_S = 60.0
 """How long a peer may leave unread what waits for it, or leave a frame that it has begun to send."""
 HELLO_S = 10.0
-"""How long a peer has to say who it is."""
+"""How long a peer has to identify itself."""
 TICK_S = 0.25
 """How often deadlines and changed facts are looked at."""
 LEAVE_S = 2.0
@@ -192,7 +192,7 @@ class Server:
         assert self._owner is not None  # noqa: S101 - `serve` set it before the thread began
         try:
             sock, _ = self._listener.accept()
-        except OSError as error:  # no descriptor is left, say: those who wait stay in line
+        except OSError as error:  # no descriptor is left, say: peers that wait stay in line
             logger.debug("a connection cannot be accepted: %s", error)
             if not isinstance(error, BlockingIOError):
                 time.sleep(0.01)

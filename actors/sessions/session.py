@@ -250,9 +250,9 @@ class Session:
 
     def _forget(self, key: object) -> None:
         if isinstance(key, int) and (request := self._requests.pop(key, None)) is not None:
-            self._let_go(request)
+            self._drop_pieces(request)
 
-    def _let_go(self, request: Request) -> None:
+    def _drop_pieces(self, request: Request) -> None:
         pending = self._owner.pending
         for piece in pending.pieces_of(request):
             pending.forget(piece)
@@ -317,7 +317,7 @@ class Session:
         requests, self._requests = self._requests, {}
         for request in requests.values():
             if request is not None:
-                self._let_go(request)
+                self._drop_pieces(request)
         if self.member is not None and not isinstance(self._owner.pending.closed, NotRunning):
             self.member.close()
         if self.marks is not None:

@@ -1,6 +1,6 @@
-"""Unix sockets in a folder, with names of any length, and who is at their other end.
+"""Unix sockets in a folder, with names of any length, and which process is at their other end.
 
-Only system calls; what is said over a socket is in `wire`.
+Only system calls; what crosses a socket is in `wire`.
 """
 
 from __future__ import annotations

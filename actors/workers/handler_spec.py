@@ -28,7 +28,7 @@ CHANGEABLE = ("timeout_s", "lease_s", "retries", "rate_per_s", "renew")
 """Options that can be changed while the system runs."""
 
 BURST_S = 0.05
-"""A limited rate lets go out at once what it allows in this time, so that a timer that rings late loses nothing."""
+"""A limited rate allows at once what it allows in this time, so that a late timer loses no deliveries."""
 
 
 def spec_on_record(registered: HandlerRegistered) -> HandlerSpec:
@@ -136,7 +136,7 @@ class HandlerSpec:
 
     @property
     def burst(self) -> int:
-        """How many deliveries a limited rate lets go out at once after a quiet time."""
+        """How many deliveries a limited rate allows at once after a quiet time."""
         return max(1, math.ceil(self.rate_per_s * BURST_S))
 
     def changed(self, changes: Mapping[str, Any]) -> HandlerSpec:

@@ -67,7 +67,7 @@ def _reported(what: str) -> Iterator[Step]:
         raise typer.Exit(1) from error
     finally:
         logging.getLogger("perdure.store").disabled = False
-    console.print(f"{what}: {done:,} in {time.monotonic() - began_s:,.1f} s, every promise was kept")
+    console.print(f"{what}: {done:,} in {time.monotonic() - began_s:,.1f} s, nothing acknowledged was lost")
 
 
 def _needs(reason: str) -> None:

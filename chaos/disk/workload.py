@@ -1,6 +1,6 @@
 """The workload of a store in a real process: frames, syncs, new segments, snapshots, drops, closing and opening again.
 
-It uses the store as the journal does. It reports each step before it is taken and each promise after it is given. What fails
+It uses the store as the journal does. It reports each step before it is taken and each answer after it is given. What fails
 meanwhile is in `kernel_power_cuts` and `processes`; what the store finds afterwards is checked by `store_contract`.
 """
 
@@ -94,7 +94,7 @@ class StoreWork:
             self._restart(store)
 
     def _restart(self, store: SegmentStore) -> None:
-        """Drop old history, close, and open again. An error meanwhile is reported, and breaks no promise."""
+        """Drop old history, close, and open again. An error meanwhile is reported; it breaks no contract."""
         try:
             store.retire_history()
             store.close()
@@ -122,7 +122,7 @@ class StoreWork:
 
 
 def contract_of(reports: list[str]) -> Contract:
-    """Return what was promised, from the reports of a workload.
+    """Return what the store has acknowledged, from the reports of a workload.
 
     Raises:
         Lost: the reports show a loss.

@@ -1,6 +1,6 @@
 """The handler log of a scenario: each call of a handler, compared with the log of events at the moment the call begins.
 
-What the handlers then do is in `scenarios.handlers`; what publishers were told is in `publisher_log`.
+What the handlers then do is in `scenarios.handlers`; answers to publishers are in `publisher_log`.
 """
 
 from __future__ import annotations

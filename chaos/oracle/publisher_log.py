@@ -1,4 +1,4 @@
-"""The publisher log of a scenario: what publishers and consumers were told, compared with the disk at the moment they are told it.
+"""The publisher log of a scenario: each answer to a publisher or consumer, compared with the disk at the moment it is given.
 
 What is published is in `scenarios.actions`. `history_checks` compares the log with the whole history at the end.
 """

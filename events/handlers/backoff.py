@@ -24,10 +24,10 @@ def _plain(value: Any) -> Any:
     return value.total_seconds() if isinstance(value, dt.timedelta) else value
 
 
-def _bounds(least: float, most: float, told: str) -> Any:
+def _bounds(least: float, most: float, allowed: str) -> Any:
     def check(_backoff: Any, field: attrs.Attribute[Any], value: Any) -> None:
         if not is_seconds(value, least, most):
-            msg = f"{field.name}: {told}, not {shown(value)}"
+            msg = f"{field.name}: {allowed}, not {shown(value)}"
             raise InvalidMessage(msg)
 
     return check

@@ -1,4 +1,4 @@
-"""Which ready messages are leased to whom: handlers' workers within their windows and rates, and manual consumers.
+"""Which ready messages are leased to which holder: handlers' workers within their windows and rates, and manual consumers.
 
 Pure. What follows from a holder's report is in `outcomes`; leases that run out are in `deadlines`.
 """

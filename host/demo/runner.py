@@ -18,9 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from perdure.cli.terminal import one_line
 from perdure.demo.tally import Tally, tally
 from perdure.events.errors import PerdureError
+from perdure.events.safe_text import inert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -119,7 +119,7 @@ def _print_result(console: Console, found: Tally, deaths: _Deaths, took_s: float
         table.add_row(name, value)
     console.print(table)
     for reason in found.reasons[:REASONS_SHOWN]:
-        console.print(one_line(f"dead letter: {_short(reason)}"), soft_wrap=True)
+        console.print(Text(inert(f"dead letter: {_short(reason)}")), soft_wrap=True)
     if len(found.reasons) > REASONS_SHOWN:
         console.print(f"... and {len(found.reasons) - REASONS_SHOWN} more dead letters")
     if found.timeline:
@@ -136,7 +136,7 @@ def timeline_table(title: str, records: Iterable[Record]) -> Table:
         shown = ("type", "attempt", "reason", "exception", "message")
         detail = ", ".join(f"{name} {_short(str(value))}" for name in shown if (value := getattr(event, name, None)))
         when = record.at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
-        table.add_row(str(record.seq), when, record.actor, type(event).__name__, one_line(detail))
+        table.add_row(str(record.seq), when, record.actor, type(event).__name__, Text(inert(detail)))
     return table
 
 

@@ -39,10 +39,11 @@ class Totals:
 
 @public
 @attrs.frozen(kw_only=True)
-class Metrics:
+class Metrics(Totals):
     """Counts at sequence number `seq`.
 
-    `ready` to `dead_letters` count the messages that are there now; `published` to `late_results` count all that ever happened.
+    `ready` to `dead_letters` count the messages that are there now. The totals (`published` to `cancelled`) and `late_results`
+    count all that ever happened.
     """
 
     seq: int
@@ -53,25 +54,13 @@ class Metrics:
     """Messages that wait until another message of their key or group has ended."""
     in_flight: int = 0
     dead_letters: int = 0
-    published: int = 0
-    completed: int = 0
-    failed: int = 0
-    """Failed attempts."""
-    retried: int = 0
-    lease_expired: int = 0
-    superseded: int = 0
-    expired: int = 0
-    dead_lettered: int = 0
-    replayed: int = 0
-    purged: int = 0
-    cancelled: int = 0
     late_results: int = 0
     payload_bytes: int = 0
     keys_held: int = 0
     """Keys that are held by the window of a completed message."""
     results_kept: int = 0
     since_start: Totals = attrs.field(factory=Totals, eq=False)
-    """The counts from `published` to `cancelled` since this system started, for a progress bar; only from a live system."""
+    """The same totals since this system started, for a progress bar; only from a live system."""
     ids_remembered: int = attrs.field(default=0, eq=False)
     """Ids of ended messages that are remembered: publishing one again adds nothing. Only from a live system."""
     ids_remembered_since: dt.datetime | None = attrs.field(default=None, eq=False)

@@ -118,11 +118,11 @@ class Client(Results, Consuming, Connected):
         path = Path(folder).absolute()
         self._spools = bool(spool)
         self._connection = Connection(
-            path, timeout_s, own_name, _taker_of_facts(weakref.ref(self)), spool=Spooling(path) if spool else None
+            path, timeout_s, own_name, _passes_facts_to(weakref.ref(self)), spool=Spooling(path) if spool else None
         )
         if spool:
             self.drafts.draft = _without_policy_where_unknown(self.drafts.draft, self._connection)
-        self._closing = weakref.finalize(self, _let_go, self._connection)
+        self._closing = weakref.finalize(self, _close_dropped, self._connection)
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
         _clients.add(self)
@@ -218,8 +218,8 @@ def _without_policy_where_unknown(make: Callable[..., Draft], connection: Connec
     return draft
 
 
-def _taker_of_facts(of: weakref.ref[Client]) -> Any:
-    """Return the function that tells a client of facts, without keeping it alive."""
+def _passes_facts_to(of: weakref.ref[Client]) -> Any:
+    """Return a function that passes what the owner says of itself to a client, and does not keep the client alive."""
 
     def take(facts: dict[str, Any]) -> None:
         client = of()
@@ -229,7 +229,7 @@ def _taker_of_facts(of: weakref.ref[Client]) -> Any:
     return take
 
 
-def _let_go(connection: Connection) -> None:
+def _close_dropped(connection: Connection) -> None:
     """Close the connection of a client that was dropped, or that is open when the interpreter exits."""
     connection.close(0.5, NotRunning("the client was dropped without `close()`"))
 

@@ -157,7 +157,7 @@ class Connection:
 
     def _send(self, exchange: Exchange, link: Link) -> None:
         """Write what is ready; with `_sending` held."""
-        if link.is_writing:  # a thread was interrupted in it: nobody knows what was written
+        if link.is_writing:  # a thread was interrupted in it: it is unknown what was written
             link.end("a frame was not written whole")
             return
         link.is_writing = True
@@ -172,7 +172,7 @@ class Connection:
 
     def _read(self, exchange: Exchange, link: Link) -> None:
         """Take in what has come; as the reader."""
-        if link.is_reading:  # a thread was interrupted in it: nobody knows what was taken in
+        if link.is_reading:  # a thread was interrupted in it: it is unknown what was taken in
             link.end("a frame was not read whole")
             self._bell.ring()
             return

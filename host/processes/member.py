@@ -176,9 +176,9 @@ class Member:
     def _register(self, spec: HandlerSpec) -> None:
         differs = self.ask("dispatcher", Register(spec.registration(self.runtime.started_us)))
         if differs:
-            told = ", ".join(f"{name}: {mine!r} here, {counts!r} counts" for name, (mine, counts) in sorted(differs.items()))
+            values = ", ".join(f"{name}: {mine!r} here, {counts!r} counts" for name, (mine, counts) in sorted(differs.items()))
             logger.warning(
-                "handler of %s: a process that started later has it with other options, and these count: %s", spec.type, told
+                "handler of %s: a process that started later has it with other options, and these count: %s", spec.type, values
             )
 
     def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:

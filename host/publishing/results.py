@@ -164,7 +164,7 @@ class Results(Publishing):
         return kept
 
     async def _aanswer(self, command: object, *, is_long_wait: bool = False) -> Any:
-        """Ask the queue from a coroutine. Who stops waiting is forgotten."""
+        """Ask the queue from a coroutine and return its answer. A cancelled wait leaves nothing behind."""
         check_may_wait()
         await self._ready()
         pending = self._pending

@@ -1,4 +1,4 @@
-"""What other processes are told of a run, and what their sessions need of it. The sessions are in `perdure.actors.sessions`."""
+"""What a run shows to other processes, and what their sessions need of it. The sessions are in `perdure.actors.sessions`."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def owner_of(
         runtime: the run.
         options: the system's.
         codec: the system's; clients must have one of the same class.
-        policies: by type, what becomes of messages with a key (see `Drafts.policies`); read anew whenever facts are told.
+        policies: by type, what becomes of messages with a key (see `Drafts.policies`); read again each time they are sent.
         retries: returns, by type that has a handler, how often its messages are tried again.
-        figures: returns what the run tells of itself.
+        figures: returns what the run reports of itself.
         check_changes: checks the options that an operator changes.
         under_policy: returns a draft with a key under its handler's policy.
     """
-    told = {name: getattr(options, name) for name in TOLD_OPTIONS}
+    shared_options = {name: getattr(options, name) for name in TOLD_OPTIONS}
     codec_name = type(codec).__qualname__
 
     def facts() -> dict[str, Any]:
-        told_policies = {name: list(policy) for name, policy in list(policies.items())}
-        return {"run": runtime.run, "codec": codec_name, "options": told, "policies": told_policies, "handlers": retries()}
+        by_type = {name: list(policy) for name, policy in list(policies.items())}
+        return {"run": runtime.run, "codec": codec_name, "options": shared_options, "policies": by_type, "handlers": retries()}
 
     members = MemberServices(directory=runtime.directory, pending=runtime.pending, pools=runtime.pools, reporter=runtime.reporter)
     return Owner(

@@ -231,7 +231,7 @@ class SegmentStore(SegmentRecovery):
         """See `LogReader.exposure`."""
         return self.reader.exposure()
 
-    # --- letting go ------------------------------------------------------------------------------------------------------
+    # --- closing ---------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """See `EventStore.close`."""

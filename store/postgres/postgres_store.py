@@ -240,7 +240,7 @@ class PostgresStore(PartitionWriter):
         """See `LogReader.exposure`."""
         return self.reader.exposure()
 
-    # --- letting go ------------------------------------------------------------------------------------------------------
+    # --- closing ---------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """See `EventStore.close`."""

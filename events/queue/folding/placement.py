@@ -1,4 +1,4 @@
-"""Where a live message stands: ready, delayed, held or leased; and which messages its end lets go on (keys, groups, slots).
+"""Where a live message stands: ready, delayed, held or leased; and which messages its end releases (keys, groups, slots).
 
 Called only while an event is folded (`folds`); no decision is made here. Plain messages are in `plain_messages`.
 """
