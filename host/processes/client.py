@@ -162,7 +162,7 @@ class Client(Results, Consuming, Connected):
     # --- life --------------------------------------------------------------------------------------------------------------
 
     def close(self, timeout: float | None = None) -> None:
-        """Wait until all that was submitted is answered, for `timeout` seconds at most (`connect`'s unless given); then let go.
+        """Wait until all that was submitted is answered, for `timeout` seconds at most (`connect`'s unless given); then disconnect.
 
         What is called later raises NotRunning, as what was not answered. Closing twice does nothing.
         """
