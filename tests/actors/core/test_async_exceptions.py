@@ -60,15 +60,15 @@ def test_a_debugger_or_coverage_goes_on_after_a_stop_a_kill_and_a_timeout(tmp_pa
 
 
 def test_an_exception_that_is_thrown_after_take_back_is_raised_as_usual() -> None:
-    struck: list[str] = []
+    hit: list[str] = []
     taken, thrown = threading.Event(), threading.Event()
 
     def run() -> None:
         try:
             throw(threading.get_ident(), ZeroDivisionError)
-            struck.append("late")
+            hit.append("late")
         except ZeroDivisionError:
-            struck.append("first")
+            hit.append("first")
         take_back()
         taken.set()
         try:
@@ -76,7 +76,7 @@ def test_an_exception_that_is_thrown_after_take_back_is_raised_as_usual() -> Non
             while True:
                 pass
         except LookupError:
-            struck.append("later")
+            hit.append("later")
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -84,4 +84,4 @@ def test_an_exception_that_is_thrown_after_take_back_is_raised_as_usual() -> Non
     throw(thread.ident or 0, LookupError)
     thrown.set()
     thread.join(20)
-    assert struck == ["first", "later"]
+    assert hit == ["first", "later"]

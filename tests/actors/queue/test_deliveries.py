@@ -26,7 +26,7 @@ class Term:
     def __init__(self, *drafts: Draft) -> None:
         self.state = QueueState()
         self.written: list[Any] = []
-        self.flows = Deliveries(cast("Any", self))
+        self.deliveries = Deliveries(cast("Any", self))
         self.pool = Pool(cast("Any", SimpleNamespace(type="t")))
         self.decide(Publish(list(drafts)), 1)
 
@@ -53,7 +53,7 @@ class Term:
 
     def reconcile(self) -> list[int]:
         """Give the numbers of what the workers are given beyond what they have."""
-        self.flows.reconcile([self.pool], 2)
+        self.deliveries.reconcile([self.pool], 2)
         return [d.number for sent in self.written if isinstance(sent, Deliver) for d in sent.deliveries]
 
 

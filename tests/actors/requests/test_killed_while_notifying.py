@@ -34,14 +34,14 @@ def killed_where_it_enters_a_condition(monkeypatch: pytest.MonkeyPatch) -> Itera
     """Of this thread; all others enter as ever."""
     enter, mine = threading.Condition.__enter__, threading.get_ident()
 
-    def struck(condition: threading.Condition) -> bool:
+    def killed_inside(condition: threading.Condition) -> bool:
         entered = enter(condition)
         if threading.get_ident() == mine:
             raise ActorKilled
         return entered
 
     with monkeypatch.context() as patch:
-        patch.setattr(threading.Condition, "__enter__", struck)
+        patch.setattr(threading.Condition, "__enter__", killed_inside)
         with contextlib.suppress(ActorKilled):
             yield
 

@@ -162,22 +162,22 @@ def pending() -> tuple[PendingRequests, list[Request], Callable[[str], Replies]]
 
 
 def test_messages_travel_together_until_the_batch_is_closed() -> None:
-    place, sent, submit = pending()
+    requests, sent, submit = pending()
     replies = [submit("t") for _ in range(3)]
-    assert (len(sent), place.under_way) == (1, 3)
+    assert (len(sent), requests.under_way) == (1, 3)
     assert sent[0].command.count() == 3
     replies.append(submit("t"))
-    assert (len(sent), place.under_way) == (2, 4)
-    place.settle(sent[0], None)
-    assert (place.under_way, list(map(len, replies))) == (1, [1, 1, 1, 0])
-    place.settle_all([sent[1]])
-    assert (place.under_way, place.extra_pending, len(replies[3])) == (0, [], 1)
+    assert (len(sent), requests.under_way) == (2, 4)
+    requests.settle(sent[0], None)
+    assert (requests.under_way, list(map(len, replies))) == (1, [1, 1, 1, 0])
+    requests.settle_all([sent[1]])
+    assert (requests.under_way, requests.extra_pending, len(replies[3])) == (0, [], 1)
 
 
 def test_nothing_overtakes_what_its_thread_sent_before() -> None:
-    place, sent, submit = pending()
+    requests, sent, submit = pending()
     submit("t")
-    place.send("queue", "keyed", Answer())
+    requests.send("queue", "keyed", Answer())
     submit("t")
     submit("other")
     submit("t")
@@ -191,7 +191,7 @@ def test_nothing_overtakes_what_its_thread_sent_before() -> None:
 
 
 def test_threads_have_batches_of_their_own() -> None:
-    place, sent, submit = pending()
+    requests, sent, submit = pending()
     for _ in range(3):
         submit("t")
     thread = threading.Thread(target=lambda: [submit("t") for _ in range(2)])
@@ -199,53 +199,53 @@ def test_threads_have_batches_of_their_own() -> None:
     thread.join()
     submit("t")
     assert [request.command.count() for request in sent] == [4, 2]
-    assert place.under_way == 6
+    assert requests.under_way == 6
 
 
 def test_a_batch_is_split_in_its_place() -> None:
-    place, sent, submit = pending()
+    requests, sent, submit = pending()
     replies = [submit("t") for _ in range(3)]
-    place.send("queue", "later", Answer())
+    requests.send("queue", "later", Answer())
     parent = sent[0]
     parent.command = parent.command.publish()
-    pieces = place.split(parent)
+    pieces = requests.split(parent)
     assert [list(piece.command.drafts.ids) for piece in pieces] == [[ident] for ident in ids(3)]
-    assert place.under_way == 4
-    place.outstanding[parent.key] = parent  # as if the thread that split it had died before it was removed
-    assert place.split(parent) == pieces
-    assert place.split(parent) == [], "it was split before"
-    assert [request.command for request in place.unanswered("queue")] == [*(piece.command for piece in pieces), "later"]
-    place.settle(pieces[1], None)
-    place.refuse(pieces[0], QueueFull("no room"))
+    assert requests.under_way == 4
+    requests.outstanding[parent.key] = parent  # as if the thread that split it had died before it was removed
+    assert requests.split(parent) == pieces
+    assert requests.split(parent) == [], "it was split before"
+    assert [request.command for request in requests.unanswered("queue")] == [*(piece.command for piece in pieces), "later"]
+    requests.settle(pieces[1], None)
+    requests.refuse(pieces[0], QueueFull("no room"))
     assert [list(map(type, reply)) for reply in replies] == [[QueueFull], [str], []]
-    assert place.split(pieces[2]) == [pieces[2]]
+    assert requests.split(pieces[2]) == [pieces[2]]
 
 
 def test_a_full_batch_is_split_into_keys_that_no_other_request_has() -> None:
-    place, sent, submit = pending()
+    requests, sent, submit = pending()
     for _ in range(SUBMIT_BATCH_MAX + 1):
         submit("t")
     assert [request.command.count() for request in sent] == [SUBMIT_BATCH_MAX, 1]
-    assert len(place.split(sent[0])) == SUBMIT_BATCH_MAX
-    assert len(place.outstanding) == SUBMIT_BATCH_MAX + 1
+    assert len(requests.split(sent[0])) == SUBMIT_BATCH_MAX
+    assert len(requests.outstanding) == SUBMIT_BATCH_MAX + 1
 
 
 def test_a_publisher_in_doubt_is_told_of_its_own_message() -> None:
-    place, sent, submit = pending()
+    requests, sent, submit = pending()
     replies = [submit("t") for _ in range(2)]
     sent[0].command = sent[0].command.publish()
     sent[0].writes = 1
-    place.abandon(NotRunning("gone"))
+    requests.abandon(NotRunning("gone"))
     assert [reply[0].ids for reply in replies] == [(ident,) for ident in ids(2)]
     with pytest.raises(NotRunning):
         submit("t")
 
 
 def test_extra_pending_that_a_dead_thread_left_is_cleared_when_nothing_is_under_way() -> None:
-    place, sent, submit = pending()
-    place.extra_pending += [None] * 5
+    requests, sent, submit = pending()
+    requests.extra_pending += [None] * 5
     submit("t")
-    assert place.under_way == 6
-    place.settle(sent[0], None)
-    assert place.under_way == 0
-    place.wait_for_room(1, 0.0)
+    assert requests.under_way == 6
+    requests.settle(sent[0], None)
+    assert requests.under_way == 0
+    requests.wait_for_room(1, 0.0)

@@ -122,7 +122,7 @@ def test_an_actor_that_dies_again_and_again_stops_the_system() -> None:
         kept = system.publish(Job("kept"))
         until(lambda: store.last_seq == 2)  # that it has started is on record too: nothing else is written from here on
         store.times = 1_000_000
-        # Nobody knows whether the last append wrote it; unless other facts have killed each journal before it was tried.
+        # It is unknown whether the last append wrote it, unless other events have killed each journal before it was tried.
         with pytest.raises((perdure.PublishTimeout, perdure.NotRunning), match="broken for good"):
             system.publish(Job("lost"))
         assert not system.running

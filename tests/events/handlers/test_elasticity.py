@@ -48,16 +48,16 @@ def test_growth_ends_at_the_maximum() -> None:
 
 def test_handler_is_pressed_while_more_is_ready_than_its_workers_can_take() -> None:
     queue = QueueState()
-    flow = Subscription("t", window=1, parallelism=1, retries=5, lease_us=0, elastic=True)
+    subscription = Subscription("t", window=1, parallelism=1, retries=5, lease_us=0, elastic=True)
 
     def pressing() -> int:
-        return pressed_by(queue, flow)
+        return pressed_by(queue, subscription)
 
     assert pressing() == 0, "there is nothing"
     for event in decide(queue, Publish([Draft(f"m{n}", "t", b"", priority=1) for n in range(3)]), 1, Limits()):
         evolve(queue, event)
     assert pressing() == 0, "it has room"
-    evolve_all(queue, deliver(queue, [flow], 1))
+    evolve_all(queue, deliver(queue, [subscription], 1))
     assert pressing() == 2
     assert pressed_by(queue, Subscription("t", 1, 1, 5, 0)) == 0, "it cannot grow"
 

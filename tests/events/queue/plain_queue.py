@@ -1,4 +1,4 @@
-"""The queue as one would explain it on a napkin: a list of messages, looked through from end to end at every question.
+"""The queue in the plainest way: a list of messages, searched from end to end at every question.
 
 No index, no heap, no line; nothing of `state` is used. Process deaths, windows, results and rates are not in it.
 """

@@ -23,7 +23,7 @@ pieces = st.one_of(
 ENDED = st.lists(st.lists(pieces, min_size=1, max_size=3), max_size=40)
 
 
-def said(past: PastIds, ids: set[str]) -> dict[str, bool]:
+def known(past: PastIds, ids: set[str]) -> dict[str, bool]:
     return {ident: ident in past for ident in ids}
 
 
@@ -41,7 +41,7 @@ def test_the_last_ids_are_known_and_no_others(ended: list[list[list[str] | IdRun
         past.add(together, sum(map(len, together)))
         again.add([list(ids) for ids in together], sum(map(len, together)))
     assert again.dump()["own"] == past.dump()["own"]
-    assert said(again, {*everything}) == said(past, {*everything}), "in which pieces they came is of no meaning"
+    assert known(again, {*everything}) == known(past, {*everything}), "in which pieces they came is of no meaning"
     assert all(ident in past for ident in everything[-kept_max:])
     assert past.count + past.forgotten == len(everything)
     assert past.count == len(everything) or past.count >= kept_max

@@ -379,7 +379,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
 
     @invariant()
     def they_agree_on_the_next_deadline(self) -> None:
-        """The timer must ring no later than the first thing that time alone brings about."""
+        """The next deadline is no later than the first thing that time alone brings about."""
         dues = [m.due_us for m in self.plain.live() if m.state == "waiting" and m.due_us > self.now_us]
         ends = [m.expires_us for m in self.plain.live() if m.state == "waiting" and m.expires_us]
         leases = [m.until_us for m in self.plain.out() if m.until_us]

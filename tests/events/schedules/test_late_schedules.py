@@ -61,8 +61,8 @@ def test_uneven_schedules_are_found_as_by_stepping(data: st.DataObject) -> None:
     now = data.draw(st.sampled_from([times[-1], times[-1] + 1, times[len(times) // 2], last, last - 3, 2 * 10**9]))
 
     def after(at: int) -> int:
-        place = bisect_right(times, at)
-        return times[place] if place < len(times) else (at // 10**10 + 1) * 10**10
+        position = bisect_right(times, at)
+        return times[position] if position < len(times) else (at // 10**10 + 1) * 10**10
 
     ticks, following = due(after, last, now, missed="all", started_us=now + 1)
     assert ([tick.due_us for tick in ticks], following) == stepping(after, last, now)

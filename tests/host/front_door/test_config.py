@@ -117,9 +117,9 @@ def test_handler_options_from_file_and_environment(
     system.handler(OrderPlaced, parallelism=1, timeout=60.0, lease=50.0, retries=0)(lambda message: None)
     with system:
         (record,) = system.audit.events(type="HandlerRegistered")
-        fact: Any = record.event
-        assert (fact.parallelism, fact.parallelism_max, fact.retries) == (2, 8, -1)
-        assert (fact.timeout_us, fact.lease_us, fact.more["rate_per_s"]) == (250_000, 50_000_000, 100.0)
+        event: Any = record.event
+        assert (event.parallelism, event.parallelism_max, event.retries) == (2, 8, -1)
+        assert (event.timeout_us, event.lease_us, event.more["rate_per_s"]) == (250_000, 50_000_000, 100.0)
         assert system.admin.handlers()["shop.OrderPlaced"].parallelism == 2
     told = [record.getMessage() for record in caplog.records if "is for no handler" in record.getMessage()]
     assert len(told) == 2

@@ -48,7 +48,7 @@ def test_renewed_lease_outlasts_a_silent_handler(folder: Path, collected: Collec
 def test_lease_that_an_operator_sets_is_renewed_too(
     folder: Path, clock: perdure.ManualClock, collected: Collected, until: Until
 ) -> None:
-    """By default for handlers without a timeout, whoever has set the lease, until a timeout is set or it is switched off."""
+    """By default for handlers without a timeout, also if an operator set it, until a timeout is set or it is switched off."""
     system = perdure.System(folder, clock=clock)
     go_on, begun = threading.Event(), threading.Event()
 
@@ -83,7 +83,7 @@ def test_lease_that_an_operator_sets_is_renewed_too(
 
 
 def test_handler_that_keeps_the_interpreter_to_itself_is_not_run_beside_itself(folder: Path, collected: Collected) -> None:
-    """Scenario 53: nobody can renew meanwhile, so the lease runs out on paper; its handler is alive, so it stays its own."""
+    """Scenario 53: nothing can renew meanwhile, so the lease expires; its handler is alive, so it keeps the message."""
     system = perdure.System(folder)
     usleep = ctypes.PyDLL(None).usleep  # of a PyDLL: does not release the interpreter's lock
 

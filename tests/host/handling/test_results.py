@@ -28,7 +28,7 @@ class Job:
 
 
 def test_message_of_a_batch_has_no_result_but_an_end(folder: Path) -> None:
-    """Who calls a batch handler hears None, or what became of just that message."""
+    """A caller of a batch handler gets None, or the outcome of just its message."""
     system = perdure.System(folder)
 
     @system.batch_handler(Job, size=10, retries=0)

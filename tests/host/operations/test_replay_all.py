@@ -26,7 +26,7 @@ class Bill:
 
 
 @contextlib.contextmanager
-def buried(n: int, *, key: str | None = None, **options: Any) -> Iterator[SimulatedSystem]:
+def dead_lettered(n: int, *, key: str | None = None, **options: Any) -> Iterator[SimulatedSystem]:
     """Run a system with `n` dead letters and a paused handler."""
     system = SimulatedSystem(options=perdure.Options(**options))
 
@@ -61,7 +61,7 @@ def watch(system: SimulatedSystem, monkeypatch: pytest.MonkeyPatch, before: Any 
 
 def test_many_letters_are_replayed_in_bounded_commits_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPLAY_COMMIT_MAX", 3)
-    with buried(8) as system:
+    with dead_lettered(8) as system:
         sizes = watch(system, monkeypatch, lambda _: system.publish(Bill(99)))
         assert system.dead_letters.replay_all() == 8
         assert sizes == [3, 3, 2]
@@ -71,7 +71,7 @@ def test_many_letters_are_replayed_in_bounded_commits_oldest_first(monkeypatch: 
 
 def test_a_commit_is_bounded_in_bytes_with_all_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPLAY_COMMIT_BYTES", 1_000)
-    with buried(6) as system:
+    with dead_lettered(6) as system:
         sizes = watch(system, monkeypatch)
         assert system.dead_letters.replay_all(reset_retries=False) == 6
         assert len(sizes) > 1
@@ -80,7 +80,7 @@ def test_a_commit_is_bounded_in_bytes_with_all_texts(monkeypatch: pytest.MonkeyP
 
 def test_letter_larger_than_the_bound_gets_its_own_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPLAY_COMMIT_BYTES", 1)
-    with buried(3) as system:
+    with dead_lettered(3) as system:
         sizes = watch(system, monkeypatch)
         assert system.dead_letters.replay_all() == 3
         assert sizes == [1, 1, 1]
@@ -89,7 +89,7 @@ def test_letter_larger_than_the_bound_gets_its_own_commit(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("many", [2, 100])
 def test_letters_gone_meanwhile_are_skipped_and_not_counted(monkeypatch: pytest.MonkeyPatch, many: int) -> None:
     monkeypatch.setattr(module, "REPLAY_COMMIT_MAX", many)
-    with buried(6) as system:
+    with dead_lettered(6) as system:
         letters = system.dead_letters.list()
 
         def before(time: int) -> None:
@@ -105,7 +105,7 @@ def test_letters_gone_meanwhile_are_skipped_and_not_counted(monkeypatch: pytest.
 
 
 def test_what_the_bound_drops_meanwhile_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    with buried(3, dead_letters_max=3) as system:
+    with dead_lettered(3, dead_letters_max=3) as system:
 
         def before(_time: int) -> None:
             delivery = system.checkout(Bill) if system.publish(Bill(9)) else None
@@ -118,7 +118,7 @@ def test_what_the_bound_drops_meanwhile_is_passed_over(monkeypatch: pytest.Monke
 
 
 def test_purge_counts_what_it_removed(monkeypatch: pytest.MonkeyPatch) -> None:
-    with buried(4) as system:
+    with dead_lettered(4) as system:
         letters = system.dead_letters._select
 
         def select(selection: Any) -> Any:
@@ -133,7 +133,7 @@ def test_purge_counts_what_it_removed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_taken_key_stops_it_and_the_error_says_how_many_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPLAY_COMMIT_MAX", 2)
-    with buried(5, key="k") as system:
+    with dead_lettered(5, key="k") as system:
         live = system.publish(Bill(3), key="k3")
         with pytest.raises(perdure.DuplicateKey, match="2 of 5 are replayed") as caught:
             system.dead_letters.replay_all()
@@ -144,7 +144,7 @@ def test_taken_key_stops_it_and_the_error_says_how_many_are_replayed(monkeypatch
 
 
 def test_few_letters_are_all_replayed_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    with buried(5, key="k") as system:
+    with dead_lettered(5, key="k") as system:
         system.publish(Bill(3), key="k3")
         with pytest.raises(perdure.DuplicateKey, match="0 of 5 are replayed"):
             system.dead_letters.replay_all()

@@ -256,23 +256,23 @@ UNDECODABLE = [
 ]
 
 
-@pytest.mark.parametrize(("cls", "said"), UNDECODABLE)
-def test_type_that_cannot_be_decoded_is_refused_at_registration_and_at_publish(cls: type, said: str) -> None:
+@pytest.mark.parametrize(("cls", "error"), UNDECODABLE)
+def test_type_that_cannot_be_decoded_is_refused_at_registration_and_at_publish(cls: type, error: str) -> None:
     """No handler could be given one: told with field and type, before a worker dies of it."""
     system = perdure.System(store=perdure.MemoryStore())
     for register in (system.handler, system.batch_handler):
-        with pytest.raises(perdure.InvalidMessage, match=said):
+        with pytest.raises(perdure.InvalidMessage, match=error):
             register(cls)
     made: Any = object.__new__(cls)
     with system:
-        with pytest.raises(perdure.InvalidMessage, match=said):
+        with pytest.raises(perdure.InvalidMessage, match=error):
             system.publish(made)
-        with pytest.raises(perdure.InvalidMessage, match=said):
+        with pytest.raises(perdure.InvalidMessage, match=error):
             system.publish_many([made, made])
-        with pytest.raises(perdure.InvalidMessage, match=said):
+        with pytest.raises(perdure.InvalidMessage, match=error):
             system.submit(made, delay=5.0)
         assert system.admin.metrics().published == 0
-        with pytest.raises(perdure.InvalidMessage, match=said):
+        with pytest.raises(perdure.InvalidMessage, match=error):
             system.handler(cls)
         assert not system.admin.handlers()
 
@@ -421,8 +421,8 @@ def test_what_is_accepted_arrives_equal(message: Any) -> None:
             delivery.ack()
 
 
-@pytest.mark.parametrize(("message", "said"), UNFAITHFUL, ids=range(len(UNFAITHFUL)))
-def test_what_would_arrive_changed_is_refused_at_publish(message: Any, said: str) -> None:
+@pytest.mark.parametrize(("message", "error"), UNFAITHFUL, ids=range(len(UNFAITHFUL)))
+def test_what_would_arrive_changed_is_refused_at_publish(message: Any, error: str) -> None:
     with perdure.System(store=perdure.MemoryStore()) as system:
         for publish in (
             lambda: system.publish(message),
@@ -430,7 +430,7 @@ def test_what_would_arrive_changed_is_refused_at_publish(message: Any, said: str
             lambda: system.publish_many([message]),
             lambda: system.submit(message),
         ):
-            with pytest.raises(perdure.InvalidMessage, match=said) as refused:
+            with pytest.raises(perdure.InvalidMessage, match=error) as refused:
                 publish()
             assert type(message).__qualname__ in str(refused.value)
         assert system.admin.metrics().published == 0

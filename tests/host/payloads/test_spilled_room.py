@@ -37,9 +37,9 @@ SPILLS = perdure.Options(
 )
 
 
-@perdure.message(name="tests.Parked")
+@perdure.message(name="tests.Waiting")
 @attrs.frozen
-class Parked:
+class Waiting:
     number: int
     body: bytes
 
@@ -78,7 +78,7 @@ def burst(system: perdure.System, rounds: int = 30, each: int = 100) -> None:
     """Publish messages that are handled, and between them now and then one that stays."""
     for k in range(rounds):
         system.publish_many([Passing(k * each + i, body(k * each + i)) for i in range(each)])
-        system.publish(Parked(k, body(-k - 1)))
+        system.publish(Waiting(k, body(-k - 1)))
 
 
 def system_with_passing(folder: Path, options: perdure.Options) -> tuple[perdure.System, list[int]]:
@@ -106,8 +106,8 @@ def test_few_that_wait_hold_little_room(folder: Path, monkeypatch: pytest.Monkey
         until(lambda: len(seen) == 3_000)
         until(lambda: spill_bytes(folder) < 1 << 17)
         assert system.admin.metrics().ready == 30
-        parked = [system.checkout(Parked) for _ in range(30)]
-        assert [d.message for d in parked if d is not None] == [Parked(k, body(-k - 1)) for k in range(30)]
+        waiting = [system.checkout(Waiting) for _ in range(30)]
+        assert [d.message for d in waiting if d is not None] == [Waiting(k, body(-k - 1)) for k in range(30)]
 
 
 def test_what_fits_into_memory_again_leaves_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
@@ -125,7 +125,7 @@ def test_snapshots_and_history_go_on_while_payloads_wait(folder: Path, until: Un
     """Five thousand messages are handled beside three thousand that wait: the log stays small, and a start reads little."""
     system, seen = system_with_passing(folder, SPILLS)
     with system:
-        system.publish_many([Parked(i, body(i)) for i in range(3_000)])
+        system.publish_many([Waiting(i, body(i)) for i in range(3_000)])
         for k in range(50):
             system.publish_many([Passing(i, body(i)) for i in range(k * 100, k * 100 + 100)])
         until(lambda: len(seen) == 5_000)
@@ -137,8 +137,8 @@ def test_snapshots_and_history_go_on_while_payloads_wait(folder: Path, until: Un
         assert again.recovery is not None
         assert again.recovery.events_replayed < 10
         assert again.runtime.figures.spilled_bytes > 800_000
-        parked = [again.checkout(Parked) for _ in range(1_500)]
-        assert [delivery.message for delivery in parked if delivery is not None] == [Parked(i, body(i)) for i in range(1_500)]
+        waiting = [again.checkout(Waiting) for _ in range(1_500)]
+        assert [delivery.message for delivery in waiting if delivery is not None] == [Waiting(i, body(i)) for i in range(1_500)]
 
 
 def test_a_snapshot_passes_through_memory_piece_by_piece(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_snapshot_passes_through_memory_piece_by_piece(tmp_path: Path) -> None
     options = attrs.evolve(SPILLS, resident_payload_bytes=MIB, segment_bytes=64 * MIB, snapshot_events=1_000_000)
     with perdure.System(tmp_path / "data", options=options) as system:
         for k in range(40):
-            system.publish_many([Parked(i, body(i, 10_000)) for i in range(k * 100, k * 100 + 100)])
+            system.publish_many([Waiting(i, body(i, 10_000)) for i in range(k * 100, k * 100 + 100)])
         tracemalloc.start()
         try:
             system.admin.snapshot()

@@ -175,7 +175,7 @@ def _until_cancelled(job: Job, ctx: perdure.Context) -> None:
 
 @pytest.mark.parametrize("looks_away", [False, True])
 def test_cancelled_process_handler_is_told_and_then_killed(folder: Path, until: Until, looks_away: bool) -> None:
-    """A token first: who heeds it ends by itself, and its child goes on with the next message; who does not is killed."""
+    """A token first: a handler that looks at it ends by itself, and its child goes on; one that does not is killed."""
     system = perdure.System(folder)
     system.handler(Job, isolation="process", lease=60.0)(_until_cancelled)
     with system:

@@ -131,7 +131,7 @@ def test_futures_end_when_the_system_stops(folder: Path) -> None:
 
 
 def test_cancelled_awaits_leave_nothing_behind(folder: Path) -> None:
-    """Neither a request at the desk nor a task: who stops waiting is forgotten, and what was published stays so."""
+    """Neither a pending request nor a task: a caller that stops waiting is forgotten, and what was published stays so."""
 
     async def main(system: perdure.System) -> None:
         outstanding = system.runtime.pending.outstanding

@@ -56,7 +56,7 @@ def test_newer_takes_the_place_of_a_waiting_one(folder: Path, collected: Collect
 
 @pytest.mark.parametrize("older_fails", [True, False])
 def test_newer_waits_for_the_one_in_flight(folder: Path, collected: Collected, until: Until, older_fails: bool) -> None:
-    """Scenario 4: both end, never overlapping, the newer last; the older's failure is neither retried nor buried."""
+    """Scenario 4: both end, never overlapping, the newer last; the older's failure is neither retried nor a dead letter."""
     system = perdure.System(folder)
     go = threading.Event()
     running = Counter[str]()
@@ -190,7 +190,7 @@ def test_newer_payload_survives_a_crash(folder: Path, tmp_path: Path, collected:
 
 
 def test_policies_of_a_handler_are_on_record(folder: Path) -> None:
-    """All of them, so that the log says under which options a message was refused; a change is another fact."""
+    """All of them, so that the log says under which options a message was refused; a change is another event."""
     for window in (60.0, 60.0, 30.0):
         system = perdure.System(folder)
         system.handler(Order, dedup="reject", dedup_window=window)(lambda order, ctx: None)

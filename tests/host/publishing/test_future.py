@@ -93,7 +93,7 @@ def test_asyncio_waits_for_it() -> None:
 
 
 def test_many_threads_race_to_end_and_to_wait() -> None:
-    """Whoever begins to wait while the answer comes is never left waiting."""
+    """A thread that begins to wait while the answer comes is never left waiting."""
     for _ in range(300):
         assert _race() == ["id"] * 4
 

@@ -31,7 +31,7 @@ def taken(system: perdure.System) -> list[tuple[int, str, str | None]]:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "error"),
     [
         ({"key": "import"}, "key: one for all 3 messages.*keys="),
         ({"id": "import"}, "id: one for all 3 messages.*ids="),
@@ -47,9 +47,9 @@ def taken(system: perdure.System) -> list[tuple[int, str, str | None]]:
         ({"keys": ["a", "b", "c"], "key": "d"}, "key: one for all"),
     ],
 )
-def test_wrong_keys_and_ids_are_refused_and_nothing_is_published(folder: Path, options: dict[str, Any], said: str) -> None:
+def test_wrong_keys_and_ids_are_refused_and_nothing_is_published(folder: Path, options: dict[str, Any], error: str) -> None:
     with perdure.System(folder) as system:
-        with pytest.raises(perdure.InvalidMessage, match=said):
+        with pytest.raises(perdure.InvalidMessage, match=error):
             system.publish_many(ROWS, **options)
         assert system.admin.metrics().published == 0
 

@@ -95,7 +95,7 @@ def test_as_many_are_taken_as_there_is_room_for_and_the_others_wait() -> None:
 @pytest.mark.parametrize("steps", range(8))
 @pytest.mark.parametrize("room", [100, 4])
 def test_each_message_is_there_once_whichever_actor_dies(name: str, steps: int, room: int) -> None:
-    """Scenario 39: with the bundle still in the mailbox, decided, written, split for want of room."""
+    """Scenario 39: with the submit batch still in the mailbox, decided, written, split for want of room."""
     system = SimulatedSystem(seed=steps, options=perdure.Options(backlog_max=room, publish_timeout_s=10.0))
     with system:
         futures = [system.submit(Job(n)) for n in range(6)]

@@ -53,9 +53,9 @@ def in_a_callback(system: perdure.System, call: Callable[[], Any]) -> Any:
         future = system.submit(Job(0), key="k", dedup="append")
         future.add_done_callback(back)
         assert called.wait(PATIENCE_S)
-        where, said = output.pop()
+        where, answer = output.pop()
         if where != caller:
-            return said
+            return answer
         called.clear()  # it was answered before the callback was there
 
 
@@ -88,9 +88,9 @@ CALLS: dict[str, Callable[[perdure.System], Any]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_callback_that_would_wait_raises_at_once(system: perdure.System, name: str) -> None:
-    said = in_a_callback(system, lambda: CALLS[name](system))
-    assert isinstance(said, perdure.WouldDeadlock), said
-    assert "submit" in str(said)
+    answer = in_a_callback(system, lambda: CALLS[name](system))
+    assert isinstance(answer, perdure.WouldDeadlock), answer
+    assert "submit" in str(answer)
     assert system.publish(Job(2))  # nothing is held up
     assert system.admin.metrics().runtime_counters.get("actor_deaths", 0) == 0
 
@@ -117,17 +117,17 @@ def test_submit_at_its_bound_is_refused_in_a_callback(folder: Path) -> None:
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_handler_may_publish_and_ask_but_not_drain(folder: Path, *, is_async: bool) -> None:
     system = perdure.System(folder)
-    said: list[Any] = []
+    answers: list[Any] = []
     done = threading.Event()
 
     def work() -> None:
         try:
-            said.append(system.publish(Other(1)))
-            said.append(system.admin.metrics().published)
+            answers.append(system.publish(Other(1)))
+            answers.append(system.admin.metrics().published)
             try:
                 system.drain()
             except perdure.WouldDeadlock as error:
-                said.append(error)
+                answers.append(error)
         finally:
             done.set()
 
@@ -138,6 +138,6 @@ def test_a_handler_may_publish_and_ask_but_not_drain(folder: Path, *, is_async: 
     with system:
         system.publish(Job(1))
         assert done.wait(PATIENCE_S)
-    assert len(said) == 3
-    assert isinstance(said[2], perdure.WouldDeadlock)
-    assert "ctx.publish" in str(said[2])
+    assert len(answers) == 3
+    assert isinstance(answers[2], perdure.WouldDeadlock)
+    assert "ctx.publish" in str(answers[2])

@@ -104,10 +104,10 @@ def test_every_call_in_a_child_says_at_once_that_it_was_forked(folder: Path) -> 
 
         output = in_a_child(all_of_them)
         assert output.pop("running") == "False"
-        for name, said in output.items():
-            assert said.startswith("NotRunning: "), (name, said)
-            assert f"forked from process {os.getpid()}" in said, name
-            assert "after the fork" in said, name
+        for name, error in output.items():
+            assert error.startswith("NotRunning: "), (name, error)
+            assert f"forked from process {os.getpid()}" in error, name
+            assert "after the fork" in error, name
         delivery.ack()
         assert system.admin.metrics().completed == 1
 
@@ -211,9 +211,9 @@ def test_a_child_starts_a_system_of_its_own_beside_its_parents(folder: Path, tmp
                 return mine.admin.metrics().published
 
         assert in_a_child(own) == 1
-        said = in_a_child(lambda: perdure.System(folder).start())
-        assert said.startswith("StoreLocked: ")
-        assert str(os.getpid()) in said
+        error = in_a_child(lambda: perdure.System(folder).start())
+        assert error.startswith("StoreLocked: ")
+        assert str(os.getpid()) in error
         assert system.running
 
 

@@ -485,16 +485,16 @@ def test_start_that_is_interrupted_in_a_hook_ends_at_once(folder: Path) -> None:
         reached.set()
         await asyncio.Event().wait()
 
-    def strike() -> None:
+    def interrupt() -> None:
         reached.wait(30)
         signal.raise_signal(signal.SIGINT)
 
     begun = time.monotonic()
-    striking = threading.Thread(target=strike)
-    striking.start()
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
     with pytest.raises(KeyboardInterrupt):
         system.start()
-    striking.join()
+    interrupting.join()
     assert time.monotonic() - begun < 30  # a minute, before
     with perdure.System(folder) as other:
         assert other.running

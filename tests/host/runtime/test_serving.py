@@ -266,9 +266,9 @@ def test_the_command_runs_what_belongs_to_the_system(tmp_path: Path) -> None:
                 assert process.poll() is None, process.communicate()
                 time.sleep(0.02)
             process.send_signal(signal.SIGTERM)
-            said, failed = process.communicate(timeout=PATIENCE_S)
+            output, failed = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
     assert process.returncode == 0, failed
-    assert "shop:system runs" in said
-    assert "shop:system stopped" in said
+    assert "shop:system runs" in output
+    assert "shop:system stopped" in output

@@ -1,6 +1,6 @@
 """`System.start` returns once every handler has all its workers, even where actors died meanwhile.
 
-What is recovered is in test_recovery; who may not start at all in test_bad_folders.
+What is recovered is in test_recovery; what may not start at all in test_bad_folders.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def _actor(system: perdure.System, name: str) -> Any:
 def test_start_returns_when_the_last_worker_is_up(folder: Path, monkeypatch: pytest.MonkeyPatch, while_running: bool) -> None:
     """The supervisor starts workers slowly, so a `start` or `handler` that does not wait would return too early."""
     returned = threading.Event()
-    hire = Supervisor._start_if_missing
+    start_actor = Supervisor._start_if_missing
 
     def slowly(self: Supervisor, name: str, pool: Any) -> None:
         if name.endswith(("Job:11", "Errand:1")):
             returned.wait(HEAD_START_S)
-        hire(self, name, pool)
+        start_actor(self, name, pool)
 
     monkeypatch.setattr(Supervisor, "_start_if_missing", slowly)
     if while_running:
@@ -93,19 +93,19 @@ def test_start_outlives_a_supervisor_that_dies_while_it_start_if_missings(
     folder: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     """Its successor starts the others, the event loop too, and answers the caller."""
-    struck: list[str] = []
-    hire = Supervisor._start_if_missing
+    killed: list[str] = []
+    start_actor = Supervisor._start_if_missing
 
     def dies_once(self: Supervisor, name: str, pool: Any) -> None:
-        if name.endswith(at) and not struck:
-            struck.append(name)
+        if name.endswith(at) and not killed:
+            killed.append(name)
             msg = "the supervisor dies of this"
             raise RuntimeError(msg)
-        hire(self, name, pool)
+        start_actor(self, name, pool)
 
     monkeypatch.setattr(Supervisor, "_start_if_missing", dies_once)
     with with_handlers(folder) as system:
-        assert struck
+        assert killed
         assert at_work(system) == {"Job": 12, "Errand": 2}
         system.publish_many([Errand(1), Job(2)])
         system.drain(timeout=PATIENCE_S)
