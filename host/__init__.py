@@ -40,9 +40,10 @@ if TYPE_CHECKING:
     from perdure.handling.schedules import Tick
     from perdure.middleware import Middleware
     from perdure.operations.acts import OperatorAct
-    from perdure.operations.audit import Audit, Record
+    from perdure.operations.audit import Audit
     from perdure.operations.dead_letters import DeadLetter
     from perdure.operations.metrics import HandlerInfo, Metrics, Totals
+    from perdure.operations.record import Record
     from perdure.options import Options
     from perdure.outbox.sql_outbox import Outbox, OutboxRelay
     from perdure.payloads.codecs import MessagePack
@@ -124,7 +125,8 @@ _MODULES = {
     "actors.workers.context": ("Batch", "BatchItem", "Context", "Reject", "Retry"),
     "arguments.acting": ("acting_as",),
     "operations.acts": ("OperatorAct",),
-    "operations.audit": ("Audit", "Record"),
+    "operations.audit": ("Audit",),
+    "operations.record": ("Record",),
     "handling.manual_delivery": ("Delivery",),
     "operations.dead_letters": ("DeadLetter",),
     "events.handlers.backoff": ("Backoff", "Exponential", "Fixed", "Linear"),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from perdure.events.codec.snapshot import States
     from perdure.events.queue.dead_letters import Letter
-    from perdure.operations.audit import Record
+    from perdure.operations.record import Record
     from perdure.store import LogReader, Repair
 
 __all__ = ["DETAILS", "folder_report", "letter_report", "letters_table", "repair_report", "timeline_report"]

@@ -22,7 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perdure.actors.journal.log_fold import fold_log
-from perdure.cli.act_commands import COMMANDS
+from perdure.cli import act_commands, look_commands
 from perdure.cli.acts_command import show_acts
 from perdure.cli.config_command import show_config
 from perdure.cli.dead_letters_command import app as dead_letters_app
@@ -49,7 +49,7 @@ app.add_typer(dead_letters_app, name="dead-letters")
 app.command("config")(show_config)
 app.command("migrate")(run_migrate)
 app.command("acts")(show_acts)
-for _name, _command in COMMANDS.items():
+for _name, _command in {**look_commands.COMMANDS, **act_commands.COMMANDS}.items():
     app.command(_name)(_command)
 console = Terminal()
 Folder = Annotated[

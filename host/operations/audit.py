@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from perdure.actors.journal.log_fold import fold_log
 from perdure.arguments.moments import Point, checked_id, moment, not_a_time, point
 from perdure.events import vocabulary as ev
@@ -20,44 +18,29 @@ from perdure.events.runs import count, expand
 from perdure.events.seconds import shown
 from perdure.operations.acts import OperatorAct, act_of
 from perdure.operations.dropped_history import MessageDropped, check_kept, is_publication
+from perdure.operations.explanation import explain
 from perdure.operations.identities import Identities
 from perdure.operations.metrics import Metrics, from_counts
+from perdure.operations.record import Record
+from perdure.operations.search import found_in, search_of
+from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import name_of
 from perdure.store import Verification, open_reader, verify
 
 if TYPE_CHECKING:
-    import datetime as dt
     import os
     from collections.abc import Callable, Iterator
 
     from perdure.arguments.moments import Moment
     from perdure.events.codec.snapshot import States
+    from perdure.operations.search import Found
     from perdure.store import LogReader
 
-__all__ = ["Audit", "Record"]
+__all__ = ["Audit"]
 
 PROGRESS_EVERY = 4_096
 """Events between two calls of a `progress`."""
 EVENT_NAMES = {cls.__name__ for cls in ev.VOCABULARY.values()}
-
-
-@public
-@attrs.frozen
-class Record:
-    """One event of the log."""
-
-    seq: int
-    at: dt.datetime
-    actor: str
-    """The actor that decided it."""
-    event: ev.Event
-    message_id: str | None = None
-    """The id of the message that the event is about; None where there is none, or its publication is not in the log."""
-
-    @property
-    def name(self) -> str:
-        """The name of the event's class."""
-        return type(self.event).__name__
 
 
 @public
@@ -149,9 +132,41 @@ class Audit:
                 continue
             yield record
 
-    def _records(self, after: int, until: int | None) -> Iterator[tuple[Record, str | None, int]]:
-        """Yield records, each with the type of its message and its time in microseconds since the epoch."""
-        about = Identities()
+    def follow(
+        self,
+        wait: Callable[[], object],
+        *,
+        type: str | type | None = None,  # noqa: A002 - the front door's name
+        message_id: str | None = None,
+    ) -> Iterator[Record | None]:
+        """Return an iterator over all events, and then over those that are written later; it never ends.
+
+        Args:
+            wait: called whenever all that is written was read; it waits a moment, or raises to end the iteration.
+            type: as `events`.
+            message_id: as `events`.
+
+        Yields:
+            Records, and None each time before `wait` is called.
+
+        Raises:
+            As `events`.
+        """
+        wanted, about, last = _wanted(type), Identities(), 0
+        while True:
+            for record, kind, _ in self._records(last, None, about):
+                last = record.seq
+                if (message_id is None or record.message_id == message_id) and (wanted is None or wanted(record.event, kind)):
+                    yield record
+            yield None
+            wait()
+
+    def _records(self, after: int, until: int | None, about: Identities | None = None) -> Iterator[tuple[Record, str | None, int]]:
+        """Yield records, each with the type of its message and its time in microseconds since the epoch.
+
+        `about`: the messages that records before `after` were about.
+        """
+        about = Identities() if about is None else about
         for frame in self._log.frames(after, until):
             seq = frame.first_seq
             for at_us, events in decode_runs(frame.body, frame.count):
@@ -227,6 +242,47 @@ class Audit:
             msg = f"history before {moment(earliest_us)} (sequence {self.first_seq}) was dropped or archived"
             raise HistoryDropped(msg)
         return last
+
+    def explain(self, message_id: str, *, at: Moment | None = None, progress: Callable[[int], None] | None = None) -> str:
+        """Return one paragraph: where a message is, what it waits for, since when, and what comes next.
+
+        Args:
+            message_id: the id of the message.
+            at: a sequence number or moment, for what was true then; now unless given.
+            progress: as `timeline`.
+
+        Raises:
+            As `timeline` and `state_at`.
+        """
+        until = self._until(at)
+        records = [record for record in self.timeline(message_id, progress=progress) if until is None or record.seq <= until]
+        if not records:
+            msg = f"message {message_id!r} was not published yet at sequence number {until}"
+            raise UnknownMessage(msg)
+        states, _ = fold_log(self._log, until)
+        return explain(states, records, message_id)
+
+    def _until(self, at: Moment | None) -> int | None:
+        """Return the sequence number that a moment stands for; None for now."""
+        found = self._point("at", at)
+        return found.seq if found.at_us is None else self._seq_at(found.at_us)
+
+    def search(self, expression: str, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[Found]:
+        """Return an iterator over the messages that an expression means: `type=Order payload.customer=7 error~timeout`.
+
+        All words must hold; see `perdure.operations.search` for the fields. Payloads are looked into as plain MessagePack.
+
+        Args:
+            expression: the words.
+            since: as `events`; only messages that are published, and events that are written, from then on count.
+            until: likewise, up to then.
+
+        Raises:
+            InvalidMessage: the expression cannot be read; names the word.
+            As `events`.
+        """
+        codec = MessagePack()
+        return found_in(self.events(since=since, until=until), search_of(expression), lambda payload: codec.decode(payload, None))
 
     def acts(self, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[OperatorAct]:
         """Return an iterator over the acts of operators: what each asked for, what it changed, from where and why.

@@ -1,0 +1,198 @@
+"""Commands that look into history and change nothing: `explain`, `state`, `diff`, `search` and `tail`.
+
+They read the log beside a live system, and take no lock. What they print comes from `perdure.Audit`; other reports are in `main`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+import typer
+from rich.table import Table
+
+from perdure.cli.existing_folder import existing_folder
+from perdure.cli.folder_report import DETAILS, short
+from perdure.cli.moments import HELP, position
+from perdure.cli.operated_folder import BadChoice, Folder
+from perdure.cli.progress import shown_progress
+from perdure.cli.terminal import Terminal, one_line
+from perdure.operations.audit import Audit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.operations.metrics import Metrics
+    from perdure.operations.record import Record
+
+__all__ = ["COMMANDS"]
+
+console = Terminal()
+
+POLL_S = 0.2
+"""How often `tail -f` looks whether the log has grown."""
+
+Ident = Annotated[str, typer.Argument(metavar="ID", help="The id of a message.", show_default=False)]
+At = Annotated[str | None, typer.Option("--at", metavar="POSITION", help=f"What was true then: {HELP}.")]
+Since = Annotated[str | None, typer.Option("--since", metavar="POSITION", help=f"From here on: {HELP}.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="POSITION", help=f"Up to here: {HELP}.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def explain(folder: Folder, message_id: Ident, at: At = None, as_json: Json = False) -> None:  # noqa: FBT002 - typer reads it so
+    """Say where a message is, what it waits for, since when, and what comes next."""
+    existing_folder(folder)
+    with shown_progress(console, "reading the log", unit="events") as step:
+        text = Audit(folder).explain(message_id, at=position(at), progress=step)
+    _print_json({"id": message_id, "explanation": text}) if as_json else console.print(one_line(text))
+
+
+def state(folder: Folder, at: At = None, as_json: Json = False) -> None:  # noqa: FBT002 - typer reads it so
+    """Show the counts of a folder, now or at any past moment that it keeps."""
+    metrics = _state(folder, at)
+    if as_json:
+        _print_json(_counts(metrics))
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in _counts(metrics).items():
+        table.add_row(name, one_line(f"{value:,}" if isinstance(value, int) else value))
+    console.print(table)
+
+
+def diff(
+    folder: Folder,
+    before: Annotated[str, typer.Argument(metavar="A", help=f"The earlier position: {HELP}.", show_default=False)],
+    after: Annotated[str | None, typer.Argument(metavar="[B]", help="The later one; now unless given.", show_default=False)] = None,
+    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+) -> None:
+    """Show what changed between two moments: counts that differ, and the acts of operators in between."""
+    first, last = _state(folder, before), _state(folder, after)
+    changed = {
+        name: (was, now) for (name, was), now in zip(_counts(first).items(), _counts(last).values(), strict=True) if was != now
+    }
+    acts = list(Audit(folder).acts(since=first.seq + 1, until=last.seq)) if last.seq > first.seq else []
+    if as_json:
+        _print_json({"changed": changed, "acts": [_plain(attrs.asdict(act)) for act in acts]})
+        return
+    table = Table("what", "before", "after", "change", box=None, pad_edge=False)
+    for name, (was, now) in changed.items():
+        change = f"{now - was:+,}" if isinstance(was, int) and isinstance(now, int) else ""
+        table.add_row(name, *(one_line(f"{v:,}" if isinstance(v, int) else v) for v in (was, now)), change)
+    console.print(table if changed else "nothing changed")
+    for act in acts:
+        why = f": {act.reason}" if act.reason else ""
+        console.print(one_line(f"{act.at:%H:%M:%S} {act.principal} did {act.action} {act.subject} ({act.count:,}){why}"))
+
+
+def search(
+    folder: Folder,
+    expression: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FIELD=VALUE...",
+            help="id, type, key, group, correlation, causation, priority, header.NAME, payload.PATH, error, reason or event; "
+            "with = != ~ (contains) > or <. All must hold.",
+            show_default=False,
+        ),
+    ],
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, help="The most messages to list: the newest.")] = 50,
+    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+) -> None:
+    """Find messages by what they are and what happened to them, and say how far back was looked."""
+    reader = existing_folder(folder)
+    words = " ".join(_quoted(word) for word in expression)
+    found = list(Audit(folder).search(words, since=position(since), until=position(until)))
+    if as_json:
+        _print_json([_plain(attrs.asdict(one)) for one in found[-limit:]])
+        return
+    table = Table("id", "type", "key", "published (UTC)", "seq", box=None, pad_edge=False)
+    for one in found[-limit:]:
+        table.add_row(one_line(one.id), one_line(one.type), one_line(one.key or ""), f"{one.at:%Y-%m-%d %H:%M:%S}", str(one.seq))
+    if found:
+        console.print(table)
+    shown = f"; the newest {limit:,} are shown" if len(found) > limit else ""
+    back = (
+        "the beginning" if since is None and reader.first_seq <= 1 else since or f"sequence {reader.first_seq:,}, where it begins"
+    )
+    console.print(one_line(f"{len(found):,} message(s) found{shown}; looked back to {back}"))
+
+
+def tail(
+    folder: Folder,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until interrupted.")] = False,  # noqa: FBT002 - typer reads it so
+    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last events to begin with.")] = 20,
+    kind: Annotated[str | None, typer.Option("--type", help="Only events of this class, or about messages of this type.")] = None,
+    message_id: Annotated[str | None, typer.Option("--id", help="Only events about this message.")] = None,
+    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+) -> None:
+    """Show the last events, and with -f those that follow."""
+    existing_folder(folder)
+    last: deque[Record] = deque(maxlen=lines)
+    is_new = False
+    for record in Audit(folder).follow(lambda: time.sleep(POLL_S), type=kind, message_id=message_id):
+        if record is not None and not is_new:
+            last.append(record)
+        elif record is not None:
+            _print_record(record, as_json=as_json)
+        elif not is_new:
+            is_new = True
+            for shown in last:
+                _print_record(shown, as_json=as_json)
+            if not follow:
+                return
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "explain": explain,
+    "state": state,
+    "diff": diff,
+    "search": search,
+    "tail": tail,
+}
+
+
+def _state(folder: str, at: str | None) -> Metrics:
+    existing_folder(folder)
+    where = position(at)
+    with shown_progress(console, "folding the log", unit="events"):
+        return Audit(folder).state_at(where if where is not None else 1 << 62)
+
+
+def _counts(metrics: Metrics) -> dict[str, Any]:
+    """Return what of the metrics an audit knows."""
+    plain = {name: value for name, value in attrs.asdict(metrics, recurse=False).items() if isinstance(value, int | dt.datetime)}
+    return _plain(plain)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: f"{value:%Y-%m-%dT%H:%M:%S.%f%z}" if isinstance(value, dt.datetime) else value for name, value in row.items()}
+
+
+def _quoted(word: str) -> str:
+    """Return a word of the shell as the search reads it, whatever spaces and quotes are in it."""
+    if not word:
+        msg = "an empty word is no condition; write FIELD=VALUE"
+        raise BadChoice(msg)
+    return "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def _print_record(record: Record, *, as_json: bool) -> None:
+    event = record.event
+    details = {name: value for name in DETAILS if (value := getattr(event, name, None)) not in (None, "", 0)}
+    if as_json:
+        row = {"seq": record.seq, "at": record.at, "event": record.name, "message": record.message_id, **details}
+        _print_json(_plain(row))
+        return
+    texts = ", ".join(f"{name} {short(str(value))}" for name, value in details.items())
+    console.print(one_line(f"{record.seq:>8} {record.at:%H:%M:%S.%f} {record.name} {record.message_id or ''} {texts}".rstrip()))
+
+
+def _print_json(value: object) -> None:
+    """Print JSON on one line. Not with Rich, which would wrap it."""
+    typer.echo(json.dumps(value, ensure_ascii=True, default=str))

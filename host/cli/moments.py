@@ -1,0 +1,34 @@
+"""Moments and places of the log that a person types: a sequence number, a date and time, or a time ago."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+from perdure.cli.operated_folder import BadChoice
+
+__all__ = ["HELP", "position"]
+
+HELP = "a sequence number, a time (2026-11-24T10:30, local unless it says otherwise) or an age (15m, 2h, 3d)"
+AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def position(text: str | None) -> int | dt.datetime | None:
+    """Return the position in the log that an argument names; None for None.
+
+    Raises:
+        BadChoice: it names none.
+    """
+    if text is None:
+        return None
+    plain = text.strip().replace(",", "").replace("_", "")
+    if plain.isdecimal():
+        return int(plain)
+    if age := AGE.fullmatch(plain):
+        return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=float(age[1]) * SECONDS[age[2]])
+    try:
+        return dt.datetime.fromisoformat(text.strip()).astimezone()
+    except (ValueError, OverflowError) as error:
+        msg = f"{text!r} names no position in the log; write {HELP}"
+        raise BadChoice(msg) from error
