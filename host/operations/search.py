@@ -122,7 +122,7 @@ def found_in(records: Iterable[Record], search: Search, decode: Callable[[bytes]
         event, ident = record.event, record.message_id
         if ident is None:
             continue
-        published = event if record.name == "Published" else getattr(event, "published", None)
+        published: Any = event if record.name == "Published" else getattr(event, "published", None)
         if published is not None and ident not in open_ and ident not in given and search.takes(published, decode):
             found = Found(published.id, published.type, published.key, record.seq, record.at)
             open_[ident] = found, set(search.of_events)
