@@ -25,6 +25,7 @@ from perdure.actors.sessions.sockets import bind_over, peer_of, unlink_if_ours
 from perdure.actors.sessions.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
 from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
+from perdure.events.safe_text import inert
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -251,7 +252,9 @@ class Server:
         for kind, elements in peer.frames.feed(data):
             for frame in peer.session.take(kind, elements):
                 self._put(peer, frame)
-            peer.is_known = True
+            if not peer.is_known:
+                peer.is_known = True
+                logger.info("process %d (%s) is connected; %d now", peer.pid, inert(peer.session.name), len(self._peers))
 
     def _put(self, peer: _Peer, frame: bytes) -> None:
         if not peer.out:
@@ -285,6 +288,8 @@ class Server:
         peer.session.close()
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(peer.sock)
+        if peer.is_known:
+            logger.info("process %d (%s) is connected no more; %d now", peer.pid, inert(peer.session.name), len(self._peers))
         if why is not None:
             level = logging.DEBUG if isinstance(why, NotRunning) else logging.WARNING
             logger.log(level, "the connection of process %d (%s) is closed: %s", peer.pid, peer.session.name, why)

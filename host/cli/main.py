@@ -1,7 +1,7 @@
 """The entry point of the command line, and the commands `run`, `stats`, `timeline`, `verify`, `repair` and `demo`.
 
-Not here: the work of the commands, which the library does; tables (`folder_report`); `perdure dead-letters`
-(`dead_letters_command`), `perdure config` (`config_command`) and `perdure acts` (`acts_command`).
+Not here: the work of the commands, which the library does; tables (`folder_report`); `perdure dead-letters`, `serve`, `config` and
+`acts`, each in a module of its own.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from perdure.cli.existing_folder import existing_folder
 from perdure.cli.folder_report import folder_report, repair_report, timeline_report
 from perdure.cli.migrate_command import run_migrate
 from perdure.cli.progress import interrupt_on_sigterm, shown_progress
+from perdure.cli.serve_command import serve
 from perdure.cli.terminal import Terminal, one_line
 from perdure.config import FILE_VARIABLE
 from perdure.demo.runner import SHIPPED, demo
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.add_typer(dead_letters_app, name="dead-letters")
 app.command("config")(show_config)
 app.command("migrate")(run_migrate)
+app.command("serve")(serve)
 app.command("acts")(show_acts)
 for _name, _command in {**look_commands.COMMANDS, **act_commands.COMMANDS}.items():
     app.command(_name)(_command)

@@ -248,11 +248,8 @@ class Connection:
     def leave(self) -> None:
         """End the connection, and leave all requests as they are: this process answers them itself from now on."""
         self._is_closing = True
-        self._bell.ring()
-        if self._thread is not None:
-            self._thread.join(1.0)
+        self._bell.ring()  # its thread ends by itself: it may be in a pause, and the takeover is not to wait for that
         self._hang_up("this process owns the folder")
-        self._bell, self._heard = Silence(), None
 
     def discard_after_fork(self, why: NotRunning, *, for_good: bool = False) -> None:
         """In a forked child: fail what was the parent's, close the copy of its socket, and begin anew unless it ends `for_good`."""
@@ -279,6 +276,7 @@ class Connection:
     def turn(self) -> bool:
         """Do what there is to do, waiting a moment at most; False once it is over."""
         if self._is_closing:
+            self._hang_up("it was closed")
             return False
         link = self._link or self._reached()
         if link is not None:
@@ -353,6 +351,9 @@ class Connection:
             self.exchange.refusal, self._last_error = "", f"{self.folder / SOCKET_NAME}: {error.strerror or error}"
             self._watch(Event.UNREACHED)
             self._pause()
+            return None
+        if self._is_closing:
+            sock.close()
             return None
         self.pid = peer_of(sock)[0] or None
         self._watches = True

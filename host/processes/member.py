@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.current_actor import check_may_wait
 from perdure.actors.core.messages import StartActor, Wake, WhenStaffed
 from perdure.actors.members.handlers import MemberHandlers
 from perdure.actors.members.owner_words import Configured
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from contextlib import AbstractContextManager
 
+    from perdure.actors.core.answer import Answer
     from perdure.actors.core.extensions import Schedule, Source
     from perdure.actors.services.runtime import HandlerRuntime
     from perdure.actors.sessions.figures import RunFigures
@@ -108,6 +110,11 @@ class Member:
         else:
             self.connection.tell(target, request)
 
+    def answer(self) -> Answer:
+        """See `Run.answer`: the thread that waits for it reads the connection meanwhile."""
+        check_may_wait()
+        return self.connection.answer()
+
     def leave(self) -> None:
         """Let the connection go. All requests stay as they are: the actors of this process answer them, once they run."""
         self._handlers.leave()
@@ -123,8 +130,8 @@ class Member:
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
         """See `Run.ask`."""
-        runtime = self.runtime
-        return asked(runtime.pending, runtime.executor.answer(), actor, command, timeout_s)
+        answer = self.runtime.executor.answer() if actor == "supervisor" else self.answer()  # that one is in this process
+        return asked(self.runtime.pending, answer, actor, command, timeout_s)
 
     def run_figures(self) -> RunFigures:
         """See `Run.run_figures`."""

@@ -45,5 +45,5 @@ def why_no_answer(folder: Path, pid: int | None, refusal: str, last_error: str, 
         )
     return NoAnswer(
         f"no process owns the folder {folder}: {last_error}",
-        f"Start one with `perdure.System({str(folder)!r}, shared=True)`; its handlers take what clients publish.",
+        f"Start one with `perdure.System({str(folder)!r}, shared=True)`, which handles messages, or `perdure serve {folder}`.",
     )

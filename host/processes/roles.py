@@ -129,7 +129,8 @@ class Roles:
             self.state, act = step(before, event, self._ownership)
             if self.state is not before:
                 logger.debug("role: %s, so %s", event.value, self.state.value)
-            if self.state is State.MEMBER and (system := self._system()) is not None:
+            if self.state is State.MEMBER and before is not self.state and (system := self._system()) is not None:
+                logger.info("this process (%d) is a member: process %s owns the folder", os.getpid(), self.member.connection.pid)
                 system.belong(self.member)
             event = self._do(act)
 
@@ -191,9 +192,8 @@ class Roles:
             if request.target == OWNER:
                 pending.settle(request, engine.run_figures())
         self._failure = None
-        if self._thread is not None:
-            took_s = time.monotonic() - began_s
-            logger.info("this process (%d) owns the folder %s from now on; that took %.3f s", os.getpid(), store.path, took_s)
+        took_s = time.monotonic() - began_s
+        logger.info("this process (%d) owns the folder %s from now on; that took %.3f s", os.getpid(), store.path, took_s)
         return Event.RECOVERED
 
 

@@ -33,7 +33,8 @@ class Running(Asking):
     _engine: Run | None = None
     _why_not_running = (
         "it was not started. Use `with system:` or `async with system:`, or call `start()`; a process that does nothing else calls "
-        "`serve()`, or is `perdure run module:system`; where another process owns the folder, `shared=True`, use `perdure.connect`"
+        "`serve()`, or is `perdure run module:system`. Where another process owns the folder, make each System "
+        "`shared=True` (or let `perdure serve FOLDER` own it); a process without handlers uses `perdure.connect`"
     )
 
     @property
@@ -80,8 +81,7 @@ class Running(Asking):
         engine = self._engine
         if engine is None:
             raise self._not_running()
-        runtime = engine.runtime
-        return runtime.pending, runtime.executor.answer()
+        return engine.runtime.pending, engine.answer()
 
     @property
     def _handled(self) -> Collection[str]:

@@ -104,10 +104,13 @@ class Engine:
         handlers = handlers or HandlerRuntime(clock=clock, rng=rng, publisher=publisher, tuning=options, run=run, executor=executor)
         handlers.run = run
         self.runtime = Runtime(handlers, store=store, limits=_limits(options))
+        self.answer = self.runtime.executor.answer
         self._succession = Succession(self.runtime, owner_roles(self.runtime))
         self._shutdown = ActorShutdown(self.runtime)
         self.runtime.host.loop = host_loop
         self._hooks = hooks
+        self._hands_over = False
+        """It stops while other processes are connected: the folder is let go as soon as handlers have come to rest."""
         self.server: Server | None = None
         """Where the folder is shared: answers other processes."""
         self.runtime.host.wants_loop = bool(hooks)
@@ -259,12 +262,17 @@ class Engine:
         runtime = self.runtime
         runtime.health.closing = True
         failed = runtime.health.failed is not None
-        runtime.pending.closed = runtime.pending.closed or why
+        self._hands_over = self.server is not None and self.server.peers > 0 and not failed
+        if not self._hands_over:
+            runtime.pending.closed = runtime.pending.closed or why
         until_s = runtime.executor.monotonic_s() + grace_s
         try:
             if not failed:
                 self._shutdown.bring_to_rest(grace_s)
+            if self._hands_over:  # other processes are answered until all that is left is to let the folder go
+                self._run_stop_hooks(until_s - runtime.executor.monotonic_s())
         finally:
+            runtime.pending.closed = runtime.pending.closed or why
             self.shut_down(why, until_s - runtime.executor.monotonic_s())
 
     def end_grace(self) -> None:
@@ -273,7 +281,8 @@ class Engine:
 
     def _close_server(self, why: NotRunning) -> None:
         if self.server is not None:
-            self.server.close(why)
+            pid = self.runtime.executor.pid()
+            self.server.close(NotRunning(f"process {pid} has stopped, and hands the folder over") if self._hands_over else why)
 
     def discard_after_fork(self, why: NotRunning) -> None:
         """Make the copy of a run in a forked child refuse all calls; the parent's files and locks are left alone."""
@@ -304,7 +313,7 @@ class Engine:
             self._close_server(why)
             self._shutdown.end_workers()
             if runtime.health.failed is None and not left:
-                save_final_snapshot(runtime, self._clock)
+                save_final_snapshot(runtime, self._clock, only_small=self._hands_over)
             self._store.close()
         except StoreUnavailable as error:
             logger.warning("the log could not be closed in order; the next start recovers it: %s", error)

@@ -25,8 +25,14 @@ __all__ = ["save_final_snapshot"]
 logger = GuardedLogger("perdure")
 
 
-def save_final_snapshot(runtime: Runtime, clock: Clock) -> None:
+SMALL = 10_000
+"""Live messages and dead letters of a state that is written in a few hundredths of a second."""
+
+
+def save_final_snapshot(runtime: Runtime, clock: Clock, *, only_small: bool = False) -> None:
     """Save the state at the end of a run; log a warning where that fails. Runs after all actors have ended.
+
+    With `only_small`, only where that takes no time to speak of: other processes wait for the folder.
 
     Where every decider is at rest and this journal has written all that it decided in its term, the deciders' states are the fold
     of the whole log (law 1). Otherwise the log is folded.
@@ -36,11 +42,13 @@ def save_final_snapshot(runtime: Runtime, clock: Clock) -> None:
     try:
         if isinstance(journal, Journal) and journal.at_rest and all(_is_recorded(d, journal) for d in deciders):
             states: list[Any] = [getattr(actor, "state", None) for actor in deciders]
+            if only_small and states[0].live + len(states[0].dead) > SMALL:
+                return
             if runtime.log.store.last_seq:
                 whole = States(states[0], states[1], states[2], runtime.log.store.last_seq, clock.now_us())
                 runtime.log.store.save_snapshot(Snapshot(whole.seq, whole.chunks))
                 retire(runtime.log, runtime.health)
-        else:
+        elif not only_small:
             take(runtime.log, runtime.health, None)
     except PerdureError as error:
         logger.warning("no snapshot was taken at the stop, so the next start replays more events: %s", error)

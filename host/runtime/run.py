@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
+    from perdure.actors.core.answer import Answer
     from perdure.actors.core.extensions import Schedule, Source
     from perdure.actors.services.runtime import HandlerRuntime
     from perdure.actors.sessions.figures import RunFigures
@@ -29,6 +30,10 @@ class Run(Protocol):
 
     server: Server | None
     """Where other processes are answered."""
+
+    @property
+    def answer(self) -> Callable[[], Answer]:
+        """What returns a reply that the caller can wait for."""
 
     @property
     def role(self) -> Role:

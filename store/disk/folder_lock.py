@@ -155,8 +155,8 @@ def _in_use(folder: Path, pid: int | None) -> str:
         )
     whose = f"process {pid}" if pid else "another process"
     return (
-        f"the data folder {folder} is in use by {whose}. Publish through it with `perdure.connect({str(folder)!r})`, if its System "
-        f"is `shared=True`, or stop it and try again. {reading}"
+        f"the data folder {folder} is in use by {whose}. Start both with `shared=True` (or `perdure serve {folder}`), publish "
+        f"through it with `perdure.connect({str(folder)!r})`, or stop it and try again. {reading}"
     )
 
 

@@ -114,7 +114,7 @@ def test_a_stopped_owner_holds_up_no_call_and_is_named(start: Start, folder: Pat
 
 def test_a_system_of_its_own_is_refused_and_told_how_to_share(start: Start, folder: Path) -> None:
     process = start()
-    with pytest.raises(perdure.StoreLocked, match=rf"process {process.pid}\. .*perdure\.connect.*shared=True"):
+    with pytest.raises(perdure.StoreLocked, match=rf"process {process.pid}\. .*shared=True.*perdure serve.*perdure\.connect"):
         perdure.System(folder).start()
 
 
