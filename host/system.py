@@ -19,6 +19,7 @@ from perdure.actors.core.current_actor import CURRENT
 from perdure.actors.core.executor import Threads
 from perdure.actors.execution.event_loop import CLOSED
 from perdure.actors.execution.invocation import CALLER
+from perdure.actors.queue.orphans import REATTACH_US
 from perdure.actors.services.runtime import HandlerRuntime
 from perdure.arguments.choices import check_one_of
 from perdure.arguments.parts import check_folder, check_has, check_is
@@ -390,6 +391,8 @@ class System(Handling, Results, Consuming, Running):
             self._store.abandon()
             raise
         engine.server = server
+        if server is not None:
+            engine.runtime.orphans.wait_us = REATTACH_US
         return engine
 
     def _start_engine(self, engine: Engine, given_up: Callable[[], bool]) -> None:

@@ -22,7 +22,7 @@ from perdure.events.runs import LeasedRun, count
 from perdure.events.structures.message_block import BLOCK_MESSAGES, LeaseBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from perdure.actors.queue.decision_pass import DecisionPass
     from perdure.actors.workers.pool import Pool
@@ -115,11 +115,11 @@ class Deliveries:
             self._subscriptions.pop(type_name, None)
         self._revoke(pool)
 
-    def reconcile(self, pools: Iterable[Pool], now_us: int) -> None:
+    def reconcile(self, pools: Iterable[Pool], now_us: int, orphans: Container[int] = ()) -> None:
         """At the start of a term, bring together what the workers have and what the log says is out.
 
         Before anything is decided: a delivery whose lease was lost with its frame must not begin beside one that follows from a log
-        that knows nothing of it.
+        that knows nothing of it. `orphans` may be with a process that has not said so yet.
         """
         queue = self._queue
         by_type: dict[str, list[Pool]] = {}
@@ -129,7 +129,7 @@ class Deliveries:
                 queue.take(ReassertLease(delivery.number, delivery.id, delivery.leased()), now_us)
             self._revoke(pool)
         missing: dict[str, list[WorkerDelivery]] = {}
-        for delivery in map(self.delivery_of, queue.state.leased):
+        for delivery in map(self.delivery_of, [number for number in queue.state.leased if number not in orphans]):
             pools_of_it = by_type.get(delivery.type)
             if pools_of_it and not delivery.lease.holder and not any(pool.has(delivery) for pool in pools_of_it):
                 missing.setdefault(delivery.type, []).append(delivery)

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.clock import Clock
     from perdure.actors.core.extensions import Extensions
     from perdure.actors.journal.log_state import LogState
+    from perdure.actors.queue.orphans import Orphans
     from perdure.actors.queue.queue_report import QueueFigures
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.requests.raised_errors import Raised
@@ -87,6 +88,7 @@ class Queue(DecisionPass):
         extensions: Extensions,
         raised: Raised,
         figures: QueueFigures,
+        orphans: Orphans,
         generation: int,
     ) -> None:
         super().__init__(directory, pending, log, limits, raised, generation)
@@ -95,6 +97,7 @@ class Queue(DecisionPass):
         self.pools = pools
         self.extensions = extensions
         self.figures = figures
+        self.orphans = orphans
 
     def begin(self) -> None:
         """Begin a term; actors that know what is not in the state send it again."""
@@ -115,13 +118,13 @@ class Queue(DecisionPass):
         if not self.figures.has_begun:
             self.figures.has_begun = True
             self.figures.ended_before = {name: attrs.evolve(counts) for name, counts in self.state.by_type.items()}
-            for orphan in deadlines.orphans(self.state):
+            for orphan in self.orphans.begin(self.state, self.pools.all(), now_us):
                 self.take(orphan, now_us)
             self._cancel_abandoned_ticks(now_us)
             self.cut(now_us)
         if self.pools.by_type or self.extensions.schedules:  # an operator's tool may not know the host's bounds
             self._enforce_bounds(now_us)
-        self.deliveries.reconcile(self.pools.all(), now_us)
+        self.deliveries.reconcile(self.pools.all(), now_us, self.orphans.held)
         self.directory.tell("dispatcher", Restarted("queue"))
 
     def _enforce_bounds(self, now_us: int) -> None:
@@ -153,6 +156,9 @@ class Queue(DecisionPass):
         """Run one decision pass over a batch of messages."""
         now_us = self.clock.now_us()
         self._lengthen(now_us)
+        if self.orphans.due_us <= now_us:
+            for orphan in self.orphans.due(self.state, self.pools.all(), now_us):
+                self.take(orphan, now_us)
         self._pass_time(now_us)
         for message in messages:
             if type(message) is Request:
@@ -182,7 +188,7 @@ class Queue(DecisionPass):
             self.synced += [Settle(self.pending, request, None) for request in self.idle_waiters]
             self.idle_waiters = []
         self.figures.spilled_bytes = self.state.spilled_bytes
-        next_us = min(deadlines.next_deadline_us(self.state), pace_us)
+        next_us = min(deadlines.next_deadline_us(self.state), pace_us, self.orphans.due_us)
         if self.state.has_spilled and compact(self.state):
             next_us = min(next_us, now_us + MOVE_ON_US)
         if waiting_publishers.waiting:

@@ -83,6 +83,7 @@ def _queue(runtime: Runtime, generation: int) -> Queue:
         extensions=runtime.extensions,
         raised=runtime.raised,
         figures=runtime.figures,
+        orphans=runtime.orphans,
         generation=generation,
     )
 

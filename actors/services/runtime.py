@@ -14,6 +14,7 @@ from perdure.actors.core.extensions import Extensions
 from perdure.actors.core.health import Health
 from perdure.actors.execution.host_context import HostContext
 from perdure.actors.journal.log_state import LogState
+from perdure.actors.queue.orphans import Orphans
 from perdure.actors.queue.queue_report import QueueFigures
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.requests.raised_errors import Raised
@@ -82,3 +83,4 @@ class Runtime(HandlerRuntime):
         self.limits = limits
         self.log = LogState(store, self.tuning)
         self.figures = QueueFigures()
+        self.orphans = Orphans()

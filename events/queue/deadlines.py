@@ -96,13 +96,13 @@ def overdue(state: QueueState, now_us: int) -> Iterator[Message]:
                 yield message
 
 
-def orphans(state: QueueState) -> list[Orphan]:
-    """Return all that is out at the start of a process: the holders died with the process before.
+def orphans(state: QueueState, is_lost: Callable[[Message], bool] = lambda _: True) -> list[Orphan]:
+    """Return all that is out at the start of a process, as far as it `is_lost`: the holders died with the process before.
 
     Where messages of a type were prefetched, it is unknown which ones of that type had started. Those do not count as attempts;
     from then on they are delivered only to a free worker, so that a second crash leaves no doubt.
     """
-    out = list(state.out())
+    out = [message for message in state.out() if is_lost(message)]
     prefetched = {m.published.type for m in out if m.lease is not None and m.lease.prefetched}
     # Prefetched messages come last. The orphans may need several frames, and a crash between two frames must leave a rest that is
     # judged in the same way.

@@ -166,7 +166,7 @@ class Engine:
             events_replayed=states.seq - self._base,
             cut_bytes=self._opened.cut_bytes,
             cut_from_seq=self._opened.cut_from_seq,
-            in_flight_taken_back=out_before,
+            in_flight_taken_back=0 if runtime.orphans.wait_us else out_before,
             dead_lettered=report.dead - dead_before,
             waiting=sum(c.ready + c.delayed + c.held for c in report.by_type.values()),
             dead_letters=report.dead,

@@ -1,0 +1,71 @@
+"""`Orphans`: what was out when the run began, until it is known whether the process that has it lives.
+
+Part of the queue actor; it outlives each. What becomes of an orphan is a rule (`events/queue/outcomes.take_back`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.events.queue import deadlines
+from perdure.events.queue.state import FOREVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perdure.actors.workers.pool import Pool
+    from perdure.events.commands import Orphan
+    from perdure.events.queue.state import QueueState
+    from perdure.events.structures.message import Message
+
+__all__ = ["REATTACH_US", "Orphans"]
+
+REATTACH_US = 1_000_000
+"""How long the processes that share a folder have to say what they hold, when another one owns it."""
+
+
+class Orphans:
+    """Deliveries of an earlier owner's time. Used by the queue's thread; `wait_us` is set before the first queue starts."""
+
+    wait_us = 0
+    """How long other processes have to say what they hold; 0: no other process holds anything."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, int] = {}
+        """By number, the attempt of each delivery whose process is not known to be dead."""
+        self.due_us = FOREVER
+
+    def begin(self, state: QueueState, pools: Iterable[Pool], now_us: int) -> list[Orphan]:
+        """Return what is to be taken back when a run begins: all that is out, or nothing yet where other processes may have it.
+
+        What a consumer checked out is left to it then until its lease ends: the consumer may be in any process.
+        """
+        if not self.wait_us:
+            return deadlines.orphans(state)
+        mine = [*pools]
+        for message in state.out():
+            lease = message.lease
+            if lease is not None and not lease.holder and not _is_open(message, mine):
+                self.held[message.number] = lease.attempt
+        if self.held:
+            self.due_us = now_us + self.wait_us
+        return []
+
+    def due(self, state: QueueState, pools: Iterable[Pool], now_us: int) -> list[Orphan]:
+        """Return what no process has said that it holds, once the time for that is over."""
+        if now_us < self.due_us:
+            return []
+        held, self.held, self.due_us = self.held, {}, FOREVER
+        all_pools = [*pools]
+
+        def is_lost(message: Message) -> bool:
+            lease = message.lease
+            return lease is not None and held.get(message.number) == lease.attempt and not _is_open(message, all_pools)
+
+        return deadlines.orphans(state, is_lost)
+
+
+def _is_open(message: Message, pools: list[Pool]) -> bool:
+    """Return whether a worker, here or in another process, has this attempt of a message."""
+    attempt_ref = (message.number, message.published.id, 0 if message.lease is None else message.lease.attempt)
+    return any((found := pool.open.get(message.number)) is not None and found.attempt_ref == attempt_ref for pool in pools)
