@@ -156,9 +156,6 @@ class Queue(DecisionPass):
         """Run one decision pass over a batch of messages."""
         now_us = self.clock.now_us()
         self._lengthen(now_us)
-        if self.orphans.due_us <= now_us:
-            for orphan in self.orphans.due(self.state, self.pools.all(), now_us):
-                self.take(orphan, now_us)
         self._pass_time(now_us)
         for message in messages:
             if type(message) is Request:
@@ -332,6 +329,9 @@ class Queue(DecisionPass):
 
     def _pass_time(self, now_us: int) -> None:
         self.more_is_due = False
+        if self.orphans.due_us <= now_us:
+            for orphan in self.orphans.due(self.state, self.pools.all(), now_us):
+                self.take(orphan, now_us)
         if deadlines.next_deadline_us(self.state) > now_us:
             return
         ask: list[tuple[int, str, int, int]] = []

@@ -15,6 +15,12 @@ class Order:
     number: int
 
 
+@perdure.message(name="shop.Nap")
+@dataclass
+class Nap:
+    seconds: float
+
+
 @perdure.message(name="shop.Quote")
 @dataclass
 class Quote:
@@ -30,6 +36,10 @@ def shop(folder: str, **options: object) -> perdure.System:
         if message.number < 0:
             msg = "no such order"
             raise ValueError(msg)
+
+    @system.handler(Nap)
+    def nap(message: Nap) -> None:
+        time.sleep(message.seconds)
 
     @system.handler(Quote, retries=0)
     def quote(message: Quote) -> int:

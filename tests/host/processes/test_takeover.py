@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import perdure
-from tests.host.processes.shop import Order, Quote, shop
+from tests.host.processes.shop import Nap, Order, Quote, shop
 from tests.host.processes.test_faults import wait_until
 
 if TYPE_CHECKING:
@@ -166,3 +166,29 @@ def test_an_owner_that_shares_nothing_is_named(folder: Path, monkeypatch: pytest
     (folder / "owner.sock").unlink()
     with pytest.raises(perdure.StoreLocked, match=f"process {process.pid} .*shared=True"):
         perdure.System(folder, shared=True).start()
+
+
+def test_what_a_client_has_checked_out_stays_its_own_when_another_process_takes_over(start: Start, folder: Path) -> None:
+    process = start()
+    with shop(str(folder)) as member, perdure.connect(folder) as client:
+        client.publish({"by": "hand"}, id="one")
+        delivery = client.checkout("dict")
+        assert delivery is not None
+        process.kill()
+        delivery.heartbeat(50)
+        wait_until(lambda: role_of(member) == "owner")
+        assert member.state("one").status == "leased"
+        delivery.ack()
+        assert member.state("one").status == "completed"
+
+
+def test_what_a_dead_owner_had_begun_is_an_attempt_once_no_process_has_said_that_it_has_it(start: Start, folder: Path) -> None:
+    process = start()
+    with perdure.System(folder, shared=True) as member:
+        ident = member.publish(Nap(600.0))
+        wait_until(lambda: member.state(ident).status == "leased")
+        process.kill()
+        wait_until(lambda: role_of(member) == "owner")
+        assert member.state(ident).status == "leased", "it may be with a process that lives"
+        wait_until(lambda: member.state(ident).status == "ready")
+        assert member.audit.timeline(ident)[-1].name == "LeaseExpired"
