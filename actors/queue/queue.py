@@ -143,8 +143,8 @@ class Queue(DecisionPass):
             )
 
     def _cancel_abandoned_ticks(self, now_us: int) -> None:
-        """Cancel the ticks of schedules that are gone, unless nothing at all is handled here, as in an operator's tool."""
-        if not self.pools.by_type and not self.extensions.schedules:
+        """Cancel the ticks of schedules that are gone, unless nothing is handled here (an operator's tool), or others may do."""
+        if self.orphans.wait_us or (not self.pools.by_type and not self.extensions.schedules):
             return
         gone = list(abandoned(self.state, self.pools.by_type))
         if gone:
