@@ -24,7 +24,7 @@ from perdure.actors.services.runtime import HandlerRuntime
 from perdure.arguments.choices import check_one_of
 from perdure.arguments.parts import check_folder, check_has, check_is
 from perdure.config import load_handlers, trace
-from perdure.events.errors import PerdureError, WouldDeadlock
+from perdure.events.errors import NotRunning, PerdureError, WouldDeadlock
 from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds, shown
@@ -199,6 +199,8 @@ class System(Handling, Results, Consuming, Running):
         self._lifecycle = threading.Lock()
         """Held by the thread that makes a start or a stop, never by a thread that waits for one."""
         self._live_run: live_systems.Run | None = None
+        self._roles: Roles | None = None
+        """Of the run of a shared System."""
         self._parts: list[Callable[[], Part | None]] = []
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
@@ -323,6 +325,7 @@ class System(Handling, Results, Consuming, Running):
         )
         runtime.host.loop = self._host_loop()
         member = roles.member = Member(runtime, store.path.absolute(), facts, roles.tell, self._hooks)
+        self._roles = roles
         if self._seed is not None:
             self.drafts.ids.begin(os.getpid())  # no other process with this seed makes the same
         beginning.run = self._live_run = live_systems.Run(self, member, address, self.options.grace_s, roles.end)
@@ -333,7 +336,7 @@ class System(Handling, Results, Consuming, Running):
                 self._member_ready(member, lambda: beginning.given_up)
         except BaseException:
             roles.end()
-            member.shut_down(self._not_running())
+            self._live_run.engine.shut_down(self._not_running())
             self._leave_run()
             raise
 
@@ -347,6 +350,35 @@ class System(Handling, Results, Consuming, Running):
         self.audit = Audit(store=self._store.separate_reader())  # reads what the owner writes
         self._engine = member
         member.start(dict(self._registered.specs), dict(self._registered.schedules))
+        if member.is_late:
+            member.is_late = False
+            self._executor.beside(lambda: self._late_ready(member), "member")
+
+    def member_anew(self, member: Member) -> Member:
+        """Return a member in the place of one that has left its connection; for `Roles`."""
+        made = member.anew()
+        if self._live_run is not None:
+            self._live_run.engine = made
+        self._engine = made
+        return made
+
+    def hand_over(self) -> Member | None:
+        """End the actors in good order and free the folder; return what goes on as a member. For `Roles`."""
+        engine, roles = self._engine, self._roles
+        if not isinstance(engine, Engine) or roles is None:
+            return None
+        pid = self._executor.pid()
+        engine.come_to_rest(self.options.grace_s, NotRunning(f"process {pid} hands the folder over to one that prefers to own it"))
+        member = self.member_anew(roles.member)  # from here on requests wait for the next owner
+        engine.leave()
+        return member
+
+    def _late_ready(self, member: Member) -> None:
+        try:
+            self._member_ready(member, lambda: member.runtime.health.closing)
+        except (PerdureError, TimeoutError) as error:
+            if not member.runtime.health.closing:
+                logger.warning("not all handlers of this process are at work since it handed the folder over: %s", error)
 
     def _member_ready(self, member: Member, given_up: Callable[[], bool]) -> None:
         """Wait until the handlers of a member are at work; those too that another thread registered meanwhile."""
@@ -424,6 +456,7 @@ class System(Handling, Results, Consuming, Running):
             figures=self.run_figures,
             check_changes=check_changed_fields,
             under_policy=self.drafts.under_policy,
+            hand_over=self._roles.asked if self._roles is not None else lambda _: False,
         )
 
     @property

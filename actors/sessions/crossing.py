@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from perdure.actors.core.messages import Report, TakeSnapshot, Ticks, WhenIdle
 from perdure.actors.queue.queue_report import QueueReport
-from perdure.actors.sessions import figures
+from perdure.actors.sessions import figures, handover
 from perdure.actors.sessions.delivered import Reported
 from perdure.actors.sessions.objects import Objects
 from perdure.actors.workers.pool import WorkerDelivery
@@ -65,6 +65,7 @@ ROUTES: dict[tuple[str, type], Route] = {
     ("dead_letters", dead_letters.Selection): Route(PUBLISH),
     ("dead_letters", type(None)): Route(PUBLISH),
     (OWNER, figures.AskFigures): Route(PUBLISH),
+    (OWNER, handover.HandOver): Route(ADMINISTER),
 }
 KINDS: dict[int, Any] = {
     32: (commands.Publish, ("drafts", "fresh")),
@@ -90,6 +91,7 @@ KINDS: dict[int, Any] = {
     54: TakeSnapshot,
     56: dead_letters.Selection,
     57: figures.AskFigures,
+    63: handover.HandOver,
     58: registry.Note,
     59: registry.Register,
     60: Reported,
@@ -123,6 +125,7 @@ _SPACE = {
     **vars(message),
     **vars(lookup),
     **vars(figures),
+    **vars(handover),
     **vars(registry),
     "ev": vocabulary,
     "Iterator": Iterator,

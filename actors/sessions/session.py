@@ -16,6 +16,7 @@ import msgspec
 from perdure.actors.sessions.bounds import check
 from perdure.actors.sessions.crossing import CONSUME, OBJECTS, OWNER, RIGHTS, route_of
 from perdure.actors.sessions.delivered import Reported
+from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.member_session import MemberSession
 from perdure.actors.sessions.objects import BadObject
 from perdure.actors.sessions.replies import AnswerKey, PeerReply, SubmittedRun, submitted_run
@@ -69,6 +70,8 @@ class Owner:
     figures: Callable[[], RunFigures]
     check_changes: Callable[[dict[str, Any]], Any]
     """Checks the options that an operator changes."""
+    hand_over: Callable[[HandOver], bool] = lambda _: False
+    """Returns whether the folder is let go for another process, which then begins."""
     members: MemberServices | None = None
     """What feeds the workers of other processes; None: none may have handlers."""
     under_policy: Callable[[Draft], Draft] = lambda draft: draft
@@ -214,7 +217,8 @@ class Session:
                 command.drafts = [self._owner.under_policy(d) if d.dedup is None else d for d in command.drafts]
             check(command, self._owner.bounds, self._owner.check_changes)
             if actor == OWNER:
-                self.answered(key, self._owner.figures())
+                owner = self._owner
+                self.answered(key, owner.hand_over(command) if isinstance(command, HandOver) else owner.figures())
                 return
             if (act := getattr(command, "act", None)) is not None:
                 command = attrs.evolve(command, act=act._replace(origin=self._origin))  # a peer does not say itself who it is

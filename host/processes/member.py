@@ -61,6 +61,8 @@ class Member:
     """
 
     server: Server | None = None
+    is_late = False
+    """It became one while its System ran: no start waits until its handlers are at work."""
 
     def __init__(
         self, runtime: HandlerRuntime, folder: Path, facts: OwnersFacts, watch: Callable[[Event], None], hooks: Hooks
@@ -74,7 +76,7 @@ class Member:
         self._shutdown = ActorShutdown(runtime)
         self._handlers = MemberHandlers(runtime, self._post)
         runtime.host.wants_loop = bool(hooks)
-        runtime.pools.is_open = not hooks
+        runtime.pools.is_open = runtime.hooks_started or not hooks
         self.connect_anew()
 
     def _post(self, frame: bytes) -> None:
@@ -114,6 +116,12 @@ class Member:
         """See `Run.answer`: the thread that waits for it reads the connection meanwhile."""
         check_may_wait()
         return self.connection.answer()
+
+    def anew(self) -> Member:
+        """Return another one over the same parts, for a process that has left this one's connection."""
+        made = Member(self.runtime, self._folder, self.facts, self._watch, self._hooks)
+        made.is_late = True
+        return made
 
     def leave(self) -> None:
         """Let the connection go. All requests stay as they are: the actors of this process answer them, once they run."""

@@ -5,6 +5,7 @@ What follows from what happens is a table in `role_rules`; what a member does is
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from perdure.actors.core.current_actor import begin
 from perdure.actors.sessions.crossing import OWNER
+from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.server import Server
 from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
@@ -34,6 +36,10 @@ logger = GuardedLogger("perdure")
 
 LOOK_S = 0.1
 """How often a start looks whether it was given up."""
+YIELD_S = 1.0
+"""How long a process that has handed the folder over does not try to get it back."""
+PREFERRED_S = 0.03
+"""How long a process leaves the lock of an owner that handed over to those that prefer to own the folder."""
 PAUSE_S = 0.5
 """Before the next try, after the log could not be read."""
 
@@ -46,6 +52,12 @@ class SharedSystem(Protocol):
 
     def belong(self, member: Member) -> None:
         """Go on as a member."""
+
+    def member_anew(self, member: Member) -> Member:
+        """Return a member in the place of one that has left its connection to become the owner, and could not."""
+
+    def hand_over(self) -> Member | None:
+        """End the owner's actors in good order and free the folder; return what goes on as a member. None: it owns nothing."""
 
 
 class Roles:
@@ -68,6 +80,8 @@ class Roles:
         self.state = State.SEEKING
         self._thread: threading.Thread | None = None
         self._given_up: Callable[[], bool] = lambda: False
+        self._not_before_s = 0.0
+        """It does not try the lock before: it has just let the folder go."""
         self._failure: PerdureError | None = None
         """Why this process could not become the owner when it tried last."""
 
@@ -142,14 +156,36 @@ class Roles:
                 self.member.connection.start()
             case Act.RECOVER:
                 return self._recover()
-            case Act.LET_GO:
+            case Act.LET_GO if (system := self._system()) is not None:
                 if self._thread is not None:
                     time.sleep(PAUSE_S)
-                self.member.connect_anew()
+                self.member = system.member_anew(self.member)
                 self.member.connection.start()
+            case Act.ASK:
+                self._ask_for_it()
+            case Act.YIELD if (system := self._system()) is not None:
+                self.member = system.hand_over() or self.member
+                self._not_before_s = time.monotonic() + YIELD_S
+                return Event.YIELDED
         return None
 
+    def asked(self, request: HandOver) -> bool:
+        """Return whether this process lets the folder go for one that prefers to own it; see `Owner.hand_over`."""
+        yields = self.state is State.OWNER and self._ownership != "prefer"
+        if yields:
+            logger.info("process %d prefers to own the folder %s: it is handed over", request.pid, self._store.path)
+            self.tell(Event.ASKED)
+        return yields
+
+    def _ask_for_it(self) -> None:
+        with contextlib.suppress(NotRunning):  # it is being stopped
+            self.member.runtime.pending.send(OWNER, HandOver(os.getpid()), _Asked())
+
     def _try_lock(self) -> Event:
+        if time.monotonic() < self._not_before_s:
+            return Event.LOCK_HELD  # another process has asked for it, and is on its way
+        if self._ownership == "auto" and self.member.connection.exchange.refusal:
+            time.sleep(PREFERRED_S)
         try:
             self._store.lock()
         except StoreLocked as locked:
@@ -184,17 +220,32 @@ class Roles:
                 server.close(NotRunning(f"its owner could not read the log: {error}"))
             store.abandon()
             self._failure = error
+            runtime = member.runtime
+            if runtime.health.closing:  # it was read, and the actors could not be started: nothing is left to go on with
+                runtime.budget.stop_for_good(f"the system has stopped: it could not take over its folder: {error}", error)
+                return Event.STOPPED if self._thread is not None else Event.FAILED
             if self._thread is not None:
                 logger.error("this process could not take over the folder %s: %s", store.path, error)  # noqa: TRY400 - it says all
             return Event.FAILED
         pending = member.runtime.pending
         for request in list(pending.outstanding.values()):
             if request.target == OWNER:
-                pending.settle(request, engine.run_figures())
+                pending.settle(request, False if isinstance(request.command, HandOver) else engine.run_figures())
         self._failure = None
         took_s = time.monotonic() - began_s
         logger.info("this process (%d) owns the folder %s from now on; that took %.3f s", os.getpid(), store.path, took_s)
         return Event.RECOVERED
+
+
+class _Asked:
+    """The reply to a request to hand over. Where it is granted, the connection ends."""
+
+    def resolve(self, value: object) -> None:
+        if not value:
+            logger.info("the owner of the folder prefers to keep it")
+
+    def reject(self, error: BaseException) -> None:
+        logger.info("the owner of the folder does not hand it over: %s", error)
 
 
 def _run(roles: Roles) -> None:

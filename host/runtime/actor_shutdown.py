@@ -89,10 +89,10 @@ class ActorShutdown:
         actors = self._runtime.directory.actors
         return [name for name in STOP_ORDER if (actor := actors.get(name)) is not None and actor.in_callback]
 
-    def end_roles(self) -> list[str]:
-        """End all actors but the workers, and return the names of those that did not end in time."""
+    def end_roles(self, but: tuple[str, ...] = ()) -> list[str]:
+        """End all actors `but` these and the workers, and return the names of those that did not end in time."""
         end_by_s = self._runtime.executor.monotonic_s() + END_S
-        return [name for name in STOP_ORDER if not self._end(name, end_by_s)]
+        return [name for name in STOP_ORDER if name not in but and not self._end(name, end_by_s)]
 
     def _end(self, name: str, end_by_s: float) -> bool:
         """End an actor and return True, or kill it and return False where host code holds it up."""
@@ -125,6 +125,15 @@ class ActorShutdown:
         for pool in list(runtime.pools.by_type.values()):
             for process in list(pool.processes.values()):
                 process.close()
+
+    def forget_ended(self) -> None:
+        """Forget all actors but the event loop, and that pools had workers: others take their places in this process."""
+        actors = self._runtime.directory.actors
+        for name in [name for name in list(actors) if name != "event_loop"]:
+            actors.pop(name, None)
+        for pool in list(self._runtime.pools.by_type.values()):
+            pool.workers.clear()
+            pool.retiring.clear()
 
     def log_left_behind(self, left: list[str]) -> None:
         """Log which threads still run; a thread in a call of the host cannot be ended."""

@@ -103,6 +103,8 @@ class Engine:
         )
         handlers = handlers or HandlerRuntime(clock=clock, rng=rng, publisher=publisher, tuning=options, run=run, executor=executor)
         handlers.run = run
+        self.handlers = handlers
+        """The parts that outlive this process's time as the owner."""
         self.runtime = Runtime(handlers, store=store, limits=_limits(options))
         self.answer = self.runtime.executor.answer
         self._succession = Succession(self.runtime, owner_roles(self.runtime))
@@ -274,6 +276,33 @@ class Engine:
         finally:
             runtime.pending.closed = runtime.pending.closed or why
             self.shut_down(why, until_s - runtime.executor.monotonic_s())
+
+    def come_to_rest(self, grace_s: float, why: NotRunning) -> None:
+        """Let running handlers end within `grace_s`, as at a stop, then send other processes away with `why`; `leave` follows.
+
+        Meanwhile all are answered, in this process and in others.
+        """
+        self._shutdown.bring_to_rest(grace_s)
+        if self.server is not None:
+            self.server.close(why)
+
+    def leave(self) -> None:
+        """End the actors and free the folder for another process. Requests without an answer stay as they are."""
+        runtime = self.runtime
+        self._succession.end()
+        self._interpreter.restore()
+        self.handlers.hooks_started = runtime.hooks_started
+        try:
+            left = self._shutdown.end_roles(but=("event_loop",))
+            self._shutdown.end_workers()
+            self._shutdown.forget_ended()
+            if not left:
+                save_final_snapshot(runtime, self._clock, only_small=True)
+            self._store.close()
+        except StoreUnavailable as error:
+            logger.warning("the log could not be closed in order; the next owner recovers it: %s", error)
+        finally:
+            self._store.abandon()
 
     def end_grace(self) -> None:
         """End the grace period of a stop that is under way. Safe in any thread."""

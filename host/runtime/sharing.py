@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.services.runtime import Runtime
     from perdure.actors.sessions.figures import RunFigures
+    from perdure.actors.sessions.handover import HandOver
     from perdure.events.commands import Draft
     from perdure.options import Options
 
@@ -39,6 +40,7 @@ def owner_of(
     figures: Callable[[], RunFigures],
     check_changes: Callable[[dict[str, Any]], Any],
     under_policy: Callable[[Draft], Draft],
+    hand_over: Callable[[HandOver], bool],
 ) -> Owner:
     """Return what sessions need of a run.
 
@@ -51,6 +53,7 @@ def owner_of(
         figures: returns what the run reports of itself.
         check_changes: checks the options that an operator changes.
         under_policy: returns a draft with a key under its handler's policy.
+        hand_over: see `Owner.hand_over`.
     """
     shared_options = {name: getattr(options, name) for name in TOLD_OPTIONS}
     codec_name = type(codec).__qualname__
@@ -68,4 +71,5 @@ def owner_of(
         figures=figures,
         check_changes=check_changes,
         under_policy=under_policy,
+        hand_over=hand_over,
     )
