@@ -40,6 +40,13 @@ def wait_until(holds: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+def suspend(pid: int) -> None:
+    """Stop a process by SIGSTOP; return once all its threads stand still."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    wait_until(lambda: all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir()))
+
+
 def greeted(folder: Path) -> socket.socket:
     sock = connect_to(folder)
     sock.setblocking(True)
@@ -90,7 +97,7 @@ def test_a_stopped_owner_holds_up_no_call_and_is_named(start: Start, folder: Pat
     process = start()
     with perdure.connect(folder, timeout=0.5) as client:
         client.publish(Order(1))
-        os.kill(process.pid, signal.SIGSTOP)
+        suspend(process.pid)
         begun_s = time.monotonic()
         with pytest.raises(perdure.PublishTimeout, match=f"process {process.pid}, .*CONT") as doubt:
             client.publish(Order(2))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ import pytest
 import perdure
 from perdure.store.disk.folder_lock import live_owner
 from tests.host.processes.bookkeeper import Entry
-from tests.host.processes.test_faults import wait_until
+from tests.host.processes.test_faults import suspend, wait_until
 
 KILLS = int(os.environ.get("PERDURE_TEST_KILLS", "20"))
 PROGRAM = Path(__file__).with_name("bookkeeper.py")
@@ -94,7 +93,7 @@ def strike(company: Company, n: int, rng: random.Random) -> None:
     fresh = company.begin()
     time.sleep(rng.uniform(0.0, 0.2))
     if n % 5 == 4 and victim == live_owner(company.folder):
-        os.kill(victim, signal.SIGSTOP)
+        suspend(victim)
         time.sleep(0.2)
         assert live_owner(company.folder) == victim, "none takes over while it has the lock"
     company.kill(victim)

@@ -11,7 +11,7 @@ import pytest
 
 import perdure
 from tests.host.processes.shop import Nap, Order, Quote, shop
-from tests.host.processes.test_faults import wait_until
+from tests.host.processes.test_faults import suspend, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -68,7 +68,7 @@ def test_what_was_asked_of_an_owner_that_is_killed_is_answered_by_the_member_tha
         results: list[object] = []
         waiter = threading.Thread(target=lambda: results.append(member.result(waited, timeout=30)))
         waiter.start()
-        os.kill(process.pid, signal.SIGSTOP)
+        suspend(process.pid)
         futures = [member.submit(Order(n)) for n in range(300)]
         process.kill()
         ids = [future.result(30) for future in futures]
@@ -109,7 +109,7 @@ def test_a_member_of_a_stopped_owner_waits_and_goes_on_with_it(start: Start, fol
     process = start()
     with shop(str(folder)) as member:
         member.publish(Order(1))
-        os.kill(process.pid, signal.SIGSTOP)
+        suspend(process.pid)
         future = member.submit(Order(2))
         with pytest.raises(TimeoutError):
             future.result(0.5)
