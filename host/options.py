@@ -6,6 +6,7 @@ and environment variables that override options are read in `config`.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -24,6 +25,8 @@ HistoryPolicy: TypeAlias = Literal["keep", "drop", "archive"]
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 COMMIT_BYTES_MAX = 32 << 20
 """Payloads of one commit; they must fit into one frame together with their metadata."""
+RIGHTS = ("publish", "consume", "administer")
+UID_MAX = (1 << 32) - 1
 BATCH_MAX = 200_000
 """Messages of one commit: each may need some events, and a frame takes a million."""
 
@@ -59,6 +62,26 @@ def _one_of(*words: str | None) -> Any:
             raise ValueError(msg)
 
     return check
+
+
+def _rights_by_uid(value: Any) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Return pairs of a uid and its rights, sorted; `dict` makes a mapping of them."""
+    named = ", ".join(RIGHTS)
+    allowed = f"allowed_uids must be a dict of a uid to a list of {named}, such as {{1000: ['publish']}}, not {shown(value)}"
+    given = value
+    if isinstance(value, str):
+        parts = [item.partition(":")[::2] for item in value.split(",") if item.strip()]
+        given = {uid.strip(): [right.strip() for right in rights.split("+")] for uid, rights in parts}
+    try:
+        pairs = [(uid, rights) for uid, rights in (given.items() if isinstance(given, Mapping) else given)]
+        is_whole = not any(isinstance(uid, bool | float) or isinstance(rights, str) or not rights for uid, rights in pairs)
+        is_whole = is_whole and all(set(rights) <= set(RIGHTS) for _, rights in pairs)
+        found = {int(uid): tuple(right for right in RIGHTS if right in rights) for uid, rights in pairs}
+    except (TypeError, ValueError):
+        raise ValueError(allowed) from None
+    if not is_whole or not all(0 <= uid < UID_MAX for uid in found):
+        raise ValueError(allowed)
+    return tuple(sorted(found.items()))
 
 
 def _level(value: Any) -> Any:
@@ -154,6 +177,10 @@ class Options:
     switch_interval_s: float | None = attrs.field(default=None, validator=attrs.validators.optional(_seconds(0.000_001)))
     """Seconds after which a computing thread lets others run while the system runs (`sys.setswitchinterval`), instead of 0.005.
     Beside one busy thread of the host a publish takes 12 times as long as alone; with 0.0005, twice. For the whole process."""
+    allowed_uids: Mapping[int, Collection[str]] = attrs.field(default=(), converter=_rights_by_uid)
+    """Other users of this machine whose processes may connect to a System that is `shared=True`: by uid, what they may do
+    (`publish`, which includes results, states and cancelling; `consume`; `administer`). The folder's user and root may do all.
+    In a file `allowed_uids = {1000 = ["publish"]}`, in the environment `1000:publish+consume, 1001:publish`."""
     restart_budget: int = attrs.field(default=8, validator=_count(0))
     """Deaths of one actor within `restart_window_s` after which the system gives up; deliberate kills do not count."""
     restart_window_s: float = attrs.field(default=60.0, validator=_seconds(0.0))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.sessions.begin_marks import MarkReader
 from perdure.actors.sessions.bell import Bell, Silence
-from perdure.actors.sessions.crossing import OBJECTS
+from perdure.actors.sessions.crossing import OBJECTS, RIGHTS
 from perdure.actors.sessions.session import Ended, Session
 from perdure.actors.sessions.sockets import bind_over, peer_of, unlink_if_ours
 from perdure.actors.sessions.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
@@ -28,6 +28,7 @@ from perdure.events.loggers import GuardedLogger
 from perdure.events.safe_text import inert
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from perdure.actors.sessions.session import Owner
@@ -73,14 +74,19 @@ class _Peer:
 class Server:
     """Listens in a folder from when it is made; serves from `serve` to `close`.
 
+    Args:
+        folder: the data folder.
+        allowed: by uid of another user, what its processes may do (`publish`, `consume`, `administer`).
+
     Raises:
         StoreUnavailable: the socket cannot be made.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, allowed: Mapping[int, Collection[str]] | None = None) -> None:
         self._folder = folder
+        self._rights = {**{uid: frozenset(rights) for uid, rights in (allowed or {}).items()}, os.geteuid(): RIGHTS, 0: RIGHTS}
         try:
-            self._listener, self._file = bind_over(folder)
+            self._listener, self._file = bind_over(folder, (allowed or {}).keys())
         except OSError as error:
             msg = f"shared: no socket can be made in {folder}: {error}. Use a folder on a local file system, or leave `shared` out."
             raise StoreUnavailable(msg) from error
@@ -201,11 +207,16 @@ class Server:
         sock.setblocking(False)  # noqa: FBT003 - the library's signature
         pid, uid = peer_of(sock)
         peer = _Peer(sock, pid, time.monotonic())
-        peer.session = Session(self._owner, partial(self._has_answers, peer), origin=f"socket, uid {uid}, process {pid}")
+        rights = self._rights.get(uid, frozenset())
+        peer.session = Session(self._owner, partial(self._has_answers, peer), rights, f"socket, uid {uid}, process {pid}")
         self._peers[sock.fileno()] = peer
         self._selector.register(sock, selectors.EVENT_READ, peer)
-        if uid not in (os.geteuid(), 0):
-            self._drop(peer, NotRunning(f"the folder belongs to uid {os.geteuid()}, and this process runs as uid {uid}"))
+        if not rights:
+            msg = (
+                f"the folder belongs to uid {os.geteuid()}, and this process runs as uid {uid}. Run it as that user, or let the "
+                f"owner start with Options(allowed_uids={{{uid}: ['publish']}})"
+            )
+            self._drop(peer, NotRunning(msg))
         elif len(self._peers) > PEERS_MAX:
             self._drop(peer, NotRunning(f"{PEERS_MAX:,} processes are connected already, which is the most"))
 

@@ -11,8 +11,10 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from perdure.actors.sessions.reach import let_in
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 __all__ = ["SOCKET_NAME", "bind_over", "connect_to", "peer_of", "unlink_if_ours"]
@@ -38,8 +40,8 @@ def _short(path: Path) -> Iterator[str]:
         os.close(fd)
 
 
-def bind_over(folder: Path) -> tuple[socket.socket, tuple[int, int]]:
-    """Listen on the folder's socket, in place of one that a dead owner left; for the owner of the folder alone.
+def bind_over(folder: Path, uids: Collection[int] = ()) -> tuple[socket.socket, tuple[int, int]]:
+    """Listen on the folder's socket, in place of one that a dead owner left; for the folder's user, root and these users alone.
 
     Returns:
         the socket, which does not block, and its file's device and inode.
@@ -56,6 +58,7 @@ def bind_over(folder: Path) -> tuple[socket.socket, tuple[int, int]]:
         with _short(beside) as name:
             listener.bind(name)
         beside.chmod(0o600)
+        let_in(folder, beside, uids)
         found = beside.stat()
         listener.listen(BACKLOG)  # first, so that the name is never there without a listener
         beside.replace(path)

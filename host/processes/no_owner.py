@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from perdure.store.disk.folder_lock import live_owner
@@ -42,6 +44,11 @@ def why_no_answer(folder: Path, pid: int | None, refusal: str, last_error: str, 
         return NoAnswer(
             f"process {owner} owns the folder {folder} and does not listen there: {last_error}",
             "Let it start with `perdure.System(folder, shared=True)`.",
+        )
+    if last_error.endswith(os.strerror(errno.EACCES)):
+        return NoAnswer(
+            f"this user (uid {os.geteuid()}) may not reach the owner of the folder {folder}: {last_error}",
+            f"Run it as the folder's user, or let the owner start with `Options(allowed_uids={{{os.geteuid()}: ['publish']}})`.",
         )
     return NoAnswer(
         f"no process owns the folder {folder}: {last_error}",

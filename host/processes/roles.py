@@ -25,6 +25,7 @@ from perdure.processes.role_rules import Act, Event, State, step
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.options import Options
     from perdure.processes.member import Member
     from perdure.processes.role_rules import Ownership
     from perdure.runtime.engine import Engine
@@ -46,6 +47,8 @@ PAUSE_S = 0.5
 
 class SharedSystem(Protocol):
     """What roles need of a System."""
+
+    options: Options
 
     def own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool]) -> Engine:
         """Start the actors on the store that is open, over the member's parts; nothing of them runs if this raises."""
@@ -207,7 +210,8 @@ class Roles:
         member, store = self.member, self._store
         try:
             member.leave()
-            server = Server(store.path)
+            system = self._system()
+            server = Server(store.path, {} if system is None else dict(system.options.allowed_uids))
             opened = store.open()
             system = self._system()
             if system is None:
