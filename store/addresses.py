@@ -15,13 +15,14 @@ from perdure.store.files.segment_store import SegmentStore
 
 if TYPE_CHECKING:
     from perdure.store.postgres.postgres_address import PostgresAddress
-    from perdure.store.protocol import EventStore, LogReader, LogTarget
+    from perdure.store.protocol import EventStore, Ingress, LogReader, LogTarget
 
 __all__ = [
     "canonical_address",
     "checked_address",
     "create_tables",
     "is_postgres",
+    "open_ingress",
     "open_reader",
     "open_store",
     "open_target",
@@ -61,6 +62,24 @@ def open_store(address: str | os.PathLike[str]) -> EventStore:
 
     parsed, found = _parsed(address), PostgresReader(_parsed(address)).partition()
     return PostgresStore(parsed.dsn, name=found.queue, partition=found.number)
+
+
+def open_ingress(address: str, queue: str | None) -> tuple[Ingress, str]:
+    """Return the ingress of a queue in a database, and its address without a password.
+
+    Raises:
+        StoreUnavailable: the address names no queue, or the database cannot be reached, or holds no tables.
+    """
+    parsed = _parsed(address)
+    name = queue or parsed.name
+    if name is None:
+        raise StoreUnavailable("which queue? Pass name=, or write postgresql://USER@HOST/DATABASE#QUEUE")
+    from perdure.store.postgres.ingress import Ingress as PostgresIngress  # noqa: PLC0415 - as above
+
+    of = parsed.at(name, parsed.partition or 0)
+    ingress = PostgresIngress(of)
+    ingress.check()
+    return ingress, of.text
 
 
 def create_tables(address: str | os.PathLike[str]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from perdure.events.errors import OwnershipLost
@@ -185,6 +185,44 @@ class HasSpool(Protocol):
         Raises:
             StoreUnavailable: it cannot be read.
         """
+
+
+class Ingress(Protocol):
+    """Publishes of processes that do not own the log, until its owner has taken them in. Safe in any thread."""
+
+    def add(self, bodies: Sequence[bytes]) -> None:
+        """Write rows, all or none; they outlast a power cut once this returns.
+
+        Raises:
+            ConnectionError: the store cannot be reached; nothing was written.
+            AppendInDoubt: no answer came; writing them again does no harm.
+            StoreUnavailable: the store refuses them.
+        """
+
+    def read(self, after: int, most: int) -> list[tuple[int, bytes]]:
+        """Return the oldest rows behind a row number.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+        """
+
+    def remove(self, rows: Sequence[int]) -> None:
+        """Remove rows that are taken in.
+
+        Raises:
+            StoreUnavailable: they may be there still, and come again.
+        """
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+@runtime_checkable
+class HasIngress(Protocol):
+    """An `EventStore` into which other processes publish past its owner."""
+
+    def ingress(self) -> Ingress:
+        """Return its ingress, which needs no owner."""
 
 
 class LogTarget(Protocol):

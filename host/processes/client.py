@@ -12,7 +12,7 @@ import random
 import sys
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from perdure.actors.core.clock import SystemClock
 from perdure.arguments.labels import check_label
@@ -30,11 +30,13 @@ from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.processes.connected import Connected
 from perdure.processes.connection import Connection
+from perdure.processes.database_connection import DatabaseConnection
 from perdure.processes.facts import OwnersFacts
 from perdure.processes.spooling import Spooling
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results
+from perdure.store import is_postgres, open_ingress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +64,8 @@ def connect(
     Waits for the owner, unless an event loop runs in this thread: there the first call waits, without blocking it.
 
     Args:
-        folder: the owner's data folder.
+        folder: the owner's data folder; or `postgresql://…`: then the client publishes from any host past the owner, which
+            takes in what is there, once. `name` is the queue, unless it stands behind a `#`.
         timeout: seconds that this and every later call wait for an owner, and for a sign of life of the one that has the request.
             A call may have a time of its own besides (as `call` and `result`), and a publish waits for room as in the owner.
         name: what the owner's log calls this process; the program's name and pid unless given.
@@ -115,12 +118,16 @@ class Client(Results, Consuming, Connected):
         self._facts = OwnersFacts(self.drafts, self.options)
         own_name = f"{inert(Path(sys.argv[0] or 'python').name)[:NAME_CHARS_MAX]} {os.getpid()}" if name is None else name
         own_name = check_label("name", own_name, NAME_CHARS_MAX + 20)
-        path = Path(folder).absolute()
         self._spools = bool(spool)
-        self._connection = Connection(
-            path, timeout_s, own_name, _passes_facts_to(weakref.ref(self)), spool=Spooling(path) if spool else None
-        )
-        if spool:
+        if is_postgres(folder):
+            ingress, address = open_ingress(folder, name)
+            self._connection = cast("Connection", DatabaseConnection(ingress, address, timeout_s))
+        else:
+            path = Path(folder).absolute()
+            self._connection = Connection(
+                path, timeout_s, own_name, _passes_facts_to(weakref.ref(self)), spool=Spooling(path) if spool else None
+            )
+        if spool or is_postgres(folder):
             self.drafts.draft = _without_policy_where_unknown(self.drafts.draft, self._connection)
         self._closing = weakref.finalize(self, _close_dropped, self._connection)
         self.dead_letters = DeadLetters(self)
@@ -213,7 +220,7 @@ def _without_policy_where_unknown(make: Callable[..., Draft], connection: Connec
     def draft(message: Any, **options: Any) -> Draft:
         made = make(message, **options)
         is_named = options.get("dedup") is not None or options.get("debounce") is not None
-        return made if is_named or connection.welcomed.is_set() else made._replace(dedup=None)
+        return made if is_named or connection.says_policies else made._replace(dedup=None)
 
     return draft
 

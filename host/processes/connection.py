@@ -136,6 +136,11 @@ class Connection:
         self.exchange.post(frame)
         self._flush()
 
+    @property
+    def says_policies(self) -> bool:
+        """Whether an owner has said what its handlers say of keys."""
+        return self.welcomed.is_set()
+
     def answer(self) -> LedAnswer:
         """Return a reply to wait for, whose thread reads the connection meanwhile."""
         return LedAnswer(self._leadership)

@@ -160,7 +160,7 @@ class Engine:
         self.ask("supervisor", WhenStaffed())
         if schedules:
             runtime.directory.tell("supervisor", StartActor("scheduler"))
-        if self._spool.source is not None and (is_left or self.server is not None):
+        if self._spool.source is not None and (is_left or self._spool.goes_on or self.server is not None):
             self.add_outbox(self._spool.source)
         recovery = Recovery(
             last_seq=self._opened.last_seq,

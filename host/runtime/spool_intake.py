@@ -8,9 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.actors.services.relay import relay_now
+from perdure.events.errors import StoreUnavailable
 from perdure.events.loggers import GuardedLogger
+from perdure.runtime.ingress_source import IngressSource
 from perdure.runtime.spool_source import SpoolSource
 from perdure.store import SegmentStore
+from perdure.store.protocol import HasIngress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,15 +35,19 @@ class SpoolIntake:
 
     def __init__(self, store: EventStore, runtime: Runtime, under_policy: Callable[[Draft], Draft]) -> None:
         self._runtime = runtime
-        self.source: SpoolSource | None = None
+        self.source: SpoolSource | IngressSource | None = None
+        self.goes_on = isinstance(store, HasIngress)
+        """Others publish there also while this run lasts."""
         if isinstance(store, SegmentStore):
             self.source = SpoolSource(store.path, store.disk, under_policy, runtime.health)
+        elif isinstance(store, HasIngress):
+            self.source = IngressSource(store.ingress(), under_policy, runtime.health)
 
     def is_waiting(self) -> bool:
         """Return whether something is spooled: no handler starts before it is taken in."""
         try:
             return self.source is not None and bool(self.source.read(0))
-        except OSError as error:
+        except (OSError, StoreUnavailable) as error:
             logger.error("the spool cannot be read, and is left for later: %s", error)  # noqa: TRY400 - the error says it all
             return False
 
@@ -58,7 +65,7 @@ class SpoolIntake:
             if count:
                 logger.info("%d publishes that were spooled while nothing owned the folder are taken in", count)
             return bool(source.read(0))
-        except OSError as error:
+        except (OSError, StoreUnavailable) as error:
             logger.error("the spool cannot be read, and is left for later: %s", error)  # noqa: TRY400 - as above
             return True
 

@@ -68,7 +68,7 @@ class Database:
         Raises:
             StoreUnavailable: as `connect`, and whatever the database refuses.
         """
-        connection = self._take() or self.connect()
+        connection = self.take()
         is_whole = False
         try:
             yield connection
@@ -76,10 +76,20 @@ class Database:
         except psycopg.Error as error:
             raise as_ours(error, "read") from error
         finally:
-            if not is_whole or not self._give_back(connection):
+            if is_whole:
+                self.give_back(connection)
+            else:
                 connection.close()
 
-    def _take(self) -> psycopg.Connection[Any] | None:
+    def take(self) -> psycopg.Connection[Any]:
+        """Return a connection that no other thread uses; `give_back` or close it.
+
+        Raises:
+            StoreUnavailable: as `connect`.
+        """
+        return self._idle_one() or self.connect()
+
+    def _idle_one(self) -> psycopg.Connection[Any] | None:
         with self._lock:
             if self._pid != os.getpid():
                 self._idle, self._pid = [], os.getpid()  # the parent's: not even to be closed here
@@ -90,12 +100,13 @@ class Database:
                 connection.close()
         return None
 
-    def _give_back(self, connection: psycopg.Connection[Any]) -> bool:
+    def give_back(self, connection: psycopg.Connection[Any]) -> None:
+        """Keep a connection for the next use, or close it."""
         with self._lock:
-            if connection.closed or len(self._idle) >= IDLE_MAX or self._pid != os.getpid():
-                return False
-            self._idle.append(connection)
-            return True
+            if not connection.closed and len(self._idle) < IDLE_MAX and self._pid == os.getpid():
+                self._idle.append(connection)
+                return
+        connection.close()
 
     def close(self) -> None:
         """Close the connections that are kept. More can be made."""

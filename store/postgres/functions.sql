@@ -202,4 +202,20 @@ BEGIN
     SELECT p, r.s, r.n, r.b FROM unnest(seqs, counts, bodies) AS r (s, n, b);
 END $$;
 
+-- Publish: one row for each body, all or none.
+CREATE FUNCTION perdure.add_to_ingress(q text, k integer, bodies bytea[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM perdure.commit_durably(true);
+    INSERT INTO perdure.ingress (queue, number, body) SELECT q, k, b FROM unnest(bodies) WITH ORDINALITY AS r (b, n) ORDER BY n;
+END $$;
+
+-- Remove what is taken in. A row that comes again counts once.
+CREATE FUNCTION perdure.remove_from_ingress(ids bigint[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM perdure.commit_durably(false);
+    DELETE FROM perdure.ingress i WHERE i.id = ANY (ids);
+END $$;
+
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA perdure FROM PUBLIC;

@@ -19,6 +19,7 @@ from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
 from perdure.store.files.payload_spill import PayloadSpill
 from perdure.store.postgres import ownership, partition_snapshots
+from perdure.store.postgres.ingress import Ingress
 from perdure.store.postgres.partition_writer import PartitionWriter
 from perdure.store.postgres.postgres_address import PostgresAddress
 from perdure.store.postgres.postgres_reader import PostgresReader
@@ -197,6 +198,10 @@ class PostgresStore(PartitionWriter):
     def spill(self) -> PayloadSpill:
         """See `EventStore.spill`: files of this machine."""
         return PayloadSpill(Path(tempfile.gettempdir()))
+
+    def ingress(self) -> Ingress:
+        """See `HasIngress.ingress`."""
+        return Ingress(self.database.address)
 
     def separate_reader(self) -> PostgresReader:
         """See `EventStore.separate_reader`."""

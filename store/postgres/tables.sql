@@ -49,3 +49,12 @@ CREATE TABLE perdure.snapshot_part (
     PRIMARY KEY (partition_id, snapshot_id, part)
 );
 ALTER TABLE perdure.snapshot_part ALTER COLUMN body SET STORAGE EXTERNAL;
+
+-- What other processes publish, until the owner has taken it in. No foreign key: a publisher may come before the first owner.
+CREATE TABLE perdure.ingress (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    queue text NOT NULL,
+    number integer NOT NULL,
+    body bytea NOT NULL
+);
+CREATE INDEX ON perdure.ingress (queue, number, id);

@@ -202,7 +202,7 @@ def test_an_append_that_cannot_be_settled_is_void_once_the_database_is_back(
     store.append(b"before", 1, expected_seq=1, durable=True)
     lost_answer(True)
     monkeypatch.setattr(store.database, "connect", _unreachable)
-    monkeypatch.setattr(store.database, "_take", lambda: None)
+    monkeypatch.setattr(store.database, "_idle_one", lambda: None)
     with pytest.raises(AppendInDoubt):
         store.append(b"in doubt", 1, expected_seq=2, durable=True)
     with pytest.raises(perdure.StoreUnavailable):

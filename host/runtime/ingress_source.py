@@ -1,0 +1,76 @@
+"""What other hosts publish into a partition's ingress, as a `Source` of the relay. How rows are kept is the store's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.actors.sessions.crossing import OBJECTS
+from perdure.actors.sessions.objects import BadObject
+from perdure.events.commands import Draft, Publish
+from perdure.events.errors import InvalidMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perdure.actors.core.health import Health
+    from perdure.store.protocol import Ingress
+
+__all__ = ["IngressSource"]
+
+ROWS_MAX = 500
+"""Rows that are read at a time."""
+SOONEST_S = 0.02
+LATEST_S = 0.5
+"""The pause between two reads doubles from the one to the other while nothing comes."""
+
+
+class IngressSource:
+    """Implements `Source`.
+
+    Args:
+        ingress: the rows.
+        under_policy: returns a draft with a key under its handler's policy.
+        health: counts what was taken in.
+    """
+
+    name = "ingress"
+    is_spool = True
+
+    def __init__(self, ingress: Ingress, under_policy: Callable[[Draft], Draft], health: Health) -> None:
+        self._ingress = ingress
+        self._under_policy = under_policy
+        self._health = health
+        self.every_s = SOONEST_S
+        """See `Source.every_s`."""
+
+    def read(self, after: int) -> Sequence[tuple[int, Draft | Sequence[Draft] | InvalidMessage]]:
+        """See `Source.read`.
+
+        Raises:
+            StoreUnavailable: the database cannot be read.
+        """
+        rows = self._ingress.read(after, ROWS_MAX)
+        self.every_s = SOONEST_S if rows else min(LATEST_S, self.every_s * 2)
+        return [(row, self._drafts(row, body)) for row, body in rows]
+
+    def _drafts(self, row: int, body: bytes) -> Sequence[Draft] | InvalidMessage:
+        try:
+            publish = OBJECTS.object(body)
+        except BadObject as error:
+            return InvalidMessage(f"row {row} of the ingress cannot be read by this version: {error}")
+        if not isinstance(publish, Publish):
+            return InvalidMessage(f"row {row} of the ingress is a {type(publish).__name__}, and no publish")
+        return [self._under_policy(draft) for draft in publish.drafts]
+
+    def delete(self, rows: list[int]) -> None:
+        """See `Source.delete`.
+
+        Raises:
+            StoreUnavailable: they come again, and their ids are known.
+        """
+        self._ingress.remove(rows)
+        self._health.count("ingress_rows_taken_in", len(rows))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._ingress.close()

@@ -1,0 +1,89 @@
+"""The ingress of a partition: what other processes publish, until its owner has taken it in. A row is one publish, of any size.
+
+What a row means, and when it is taken in, is the host's; ids make it count once however often it is written or read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from perdure.events.errors import StoreUnavailable
+from perdure.store.postgres.database import Database, as_ours
+from perdure.store.postgres.schema import check_schema
+from perdure.store.values import AppendInDoubt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perdure.store.postgres.postgres_address import PostgresAddress
+
+__all__ = ["Ingress"]
+
+_READ = "SELECT id, body FROM perdure.ingress WHERE queue = %s AND number = %s AND id > %s ORDER BY id LIMIT %s"
+
+
+class Ingress:
+    """Writes and reads the rows of one partition, over connections of its own. Safe in any thread."""
+
+    def __init__(self, address: PostgresAddress) -> None:
+        self._database = Database(address)
+        self._of = (address.name, address.partition)
+
+    def check(self) -> None:
+        """Raise unless the tables are there.
+
+        Raises:
+            StoreUnavailable: they are not, or the database cannot be reached.
+        """
+        with self._database.session() as connection:
+            if not check_schema(connection):
+                raise StoreUnavailable(
+                    f"{self._database.address.text} holds no tables of perdure: no System ever ran on this database"
+                )
+
+    def add(self, bodies: Sequence[bytes]) -> None:
+        """Write rows, all or none; they outlast a crash of the database once this returns.
+
+        Raises:
+            ConnectionError: the database cannot be reached; nothing was written.
+            AppendInDoubt: no answer came; writing them again does no harm.
+            StoreUnavailable: the database refuses them.
+        """
+        try:
+            connection = self._database.take()
+        except StoreUnavailable as error:
+            raise ConnectionError(str(error)) from error
+        try:
+            connection.execute("SELECT perdure.add_to_ingress(%s, %s, %s)", [*self._of, [*bodies]])
+        except psycopg.OperationalError as error:
+            connection.close()
+            raise AppendInDoubt(" ".join(str(error).split())) from error
+        except psycopg.Error as error:
+            connection.close()
+            raise as_ours(error, "written") from error
+        self._database.give_back(connection)
+
+    def read(self, after: int, most: int) -> list[tuple[int, bytes]]:
+        """Return the oldest rows behind a row number.
+
+        Raises:
+            StoreUnavailable: the database cannot be read.
+        """
+        with self._database.session() as connection:
+            rows: list[tuple[int, bytes]] = connection.execute(_READ, [*self._of, after, most], binary=True).fetchall()
+        return rows
+
+    def remove(self, rows: Sequence[int]) -> None:
+        """Remove rows that are taken in.
+
+        Raises:
+            StoreUnavailable: they may be there still; they come again then.
+        """
+        with self._database.session() as connection:
+            connection.execute("SELECT perdure.remove_from_ingress(%s)", [[*rows]])
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._database.close()

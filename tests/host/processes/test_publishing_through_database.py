@@ -1,0 +1,161 @@
+"""Publishing from any host through the database of a queue: the owner takes in what is there, once, whatever fails."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import perdure
+from tests.postgres_server import PATIENCE_S, Server, new_queue, shared_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.host.conftest import Collected, Until
+
+pytestmark = pytest.mark.xdist_group("postgres")
+
+
+@attrs.frozen
+class Order:
+    name: str
+
+
+@pytest.fixture
+def server() -> Server:
+    return shared_server()
+
+
+@pytest.fixture
+def name() -> str:
+    return new_queue()
+
+
+@pytest.fixture
+def owner(server: Server, name: str, collected: Collected) -> perdure.System:
+    """The owner of the queue, which handles orders. It has run before, so the tables are there."""
+    system = perdure.System(store=perdure.PostgresStore(server.dsn, name=name))
+
+    @system.handler(Order, dedup="reject")
+    def handle(order: Order) -> None:
+        collected.add(order.name)
+
+    with system:
+        pass
+    return system
+
+
+@pytest.fixture
+def client(server: Server, name: str, owner: perdure.System) -> Iterator[perdure.Client]:
+    with perdure.connect(server.dsn, name=name) as made:
+        yield made
+
+
+def test_a_publish_needs_no_owner_and_the_next_one_takes_it_in_once(
+    owner: perdure.System, client: perdure.Client, collected: Collected
+) -> None:
+    for _ in range(2):
+        assert client.publish(Order("early"), id="early", headers={"from": "afar"}) == "early"
+    with owner:
+        owner.drain(timeout=PATIENCE_S)
+        assert collected.items == ["early"]
+        assert client.publish(Order("early"), id="early") == "early"
+        client.publish(Order("last"))
+        collected.wait_for(2)
+        assert collected.items == ["early", "last"]
+        assert owner.audit.verify().ok
+
+
+def test_each_way_to_publish_arrives_whole_and_in_order(
+    owner: perdure.System, client: perdure.Client, collected: Collected
+) -> None:
+    async def publish_async() -> None:
+        await client.apublish(Order("async"))
+
+    with owner:
+        client.publish_many([Order(f"many {n}") for n in range(300)])
+        collected.wait_for(300)
+        assert collected.items == [f"many {n}" for n in range(300)]
+        for future in [client.submit(Order(f"submitted {n}")) for n in range(300)]:
+            future.result(PATIENCE_S)
+        collected.wait_for(600)
+        assert collected.items[300:] == [f"submitted {n}" for n in range(300)]
+        asyncio.run(publish_async())
+        collected.wait_for(601)
+
+
+def test_what_the_owner_refuses_is_a_dead_letter_with_the_reason(
+    owner: perdure.System, client: perdure.Client, until: Until
+) -> None:
+    client.publish(Order("first"), id="first", key="k", delay=3600)
+    client.publish(Order("second"), id="second", key="k")
+    with owner:
+        until(owner.dead_letters.list)
+        [letter] = owner.dead_letters.list()
+        assert (letter.id, letter.exception) == ("second", "perdure.DuplicateKey")
+
+
+def test_a_client_of_a_database_only_publishes(client: perdure.Client) -> None:
+    with pytest.raises(perdure.PerdureError, match="only publishes"):
+        client.admin.metrics()
+
+
+def test_a_publisher_needs_the_right_to_publish_and_no_other(server: Server, name: str, owner: perdure.System) -> None:
+    role = f"publisher_{abs(hash(name))}"
+    server.run(f"CREATE ROLE {role} LOGIN")
+    try:
+        server.run(f"GRANT USAGE ON SCHEMA perdure TO {role}")
+        server.run(f"GRANT SELECT ON perdure.version TO {role}")
+        server.run(f"GRANT EXECUTE ON FUNCTION perdure.add_to_ingress TO {role}")
+        with perdure.connect(server.dsn.replace("user=perdure", f"user={role}"), name=name) as client:
+            client.publish(Order("allowed"), id="allowed")
+        with owner:
+            assert owner.state("allowed").status in ("ready", "leased", "completed")
+    finally:
+        server.run(f"DROP OWNED BY {role}")
+        server.run(f"DROP ROLE {role}")
+
+
+def test_a_queue_must_be_named(server: Server) -> None:
+    with pytest.raises(perdure.StoreUnavailable, match="which queue"):
+        perdure.connect(server.dsn)
+
+
+@pytest.mark.long(seconds=6)
+def test_nothing_is_lost_or_doubled_while_sessions_end_and_the_server_is_killed(
+    server: Server, owner: perdure.System, client: perdure.Client, collected: Collected
+) -> None:
+    acknowledged: set[str] = set()
+    over = threading.Event()
+
+    def publish(number: int) -> None:
+        n = 0
+        while not over.is_set():
+            ident = f"{number}-{(n := n + 1)}"
+            acknowledged.add(client.publish(Order(ident), id=ident))
+
+    with owner:
+        threads = [threading.Thread(target=publish, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for fail in (server.end_all_sessions, server.kill, server.end_all_sessions):
+            over.wait(0.4)
+            fail()
+            if not server.is_running:
+                server.start()
+        over.wait(0.4)
+        over.set()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+        until_s = time.monotonic() + PATIENCE_S
+        while not acknowledged <= set(collected.items):
+            assert time.monotonic() < until_s
+            time.sleep(0.05)
+        published = [record.message_id for record in owner.audit.events(type="Published")]
+        assert len(published) == len(set(published))
+        assert owner.audit.verify().ok
