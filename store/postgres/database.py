@@ -112,7 +112,8 @@ class Database:
         """Close the connections that are kept. More can be made."""
         with self._lock:
             idle, self._idle = self._idle, []
-        for connection in idle:
+            is_parents = self._pid != os.getpid()  # closing them here would end the parent's sessions
+        for connection in () if is_parents else idle:
             connection.close()
 
 

@@ -413,6 +413,8 @@ def test_no_takeover_misses_a_frame_of_the_owner_before(server: Server) -> None:
 
 def test_a_forked_child_writes_nothing_and_leaves_the_connections_alone(store: perdure.PostgresStore) -> None:
     store.append(b"of the parent", 1, expected_seq=1)
+    assert len(list(store.frames())) == 1
+    [idle] = store.reader.database._idle
     child = os.fork()
     if not child:
         try:
@@ -424,3 +426,4 @@ def test_a_forked_child_writes_nothing_and_leaves_the_connections_alone(store: p
     assert os.waitpid(child, 0)[1] == 0
     store.append(b"of the parent again", 1, expected_seq=2, durable=True)
     assert store.last_seq == 2
+    idle.execute("SELECT 1")
