@@ -111,6 +111,7 @@ def test_an_acknowledged_frame_outlasts_a_crash_of_the_server_and_bookkeeping_ma
     assert verify(store).ok
 
 
+@pytest.mark.long(seconds=3)
 def test_a_sync_makes_what_was_appended_before_outlast_a_crash(server: Server, store: perdure.PostgresStore) -> None:
     store.append(b"bookkeeping", 1, expected_seq=1)
     store.sync()
@@ -142,6 +143,7 @@ def test_a_durable_append_returns_after_the_flush_of_its_commit_and_another_befo
     assert bookkeeping == durable
 
 
+@pytest.mark.long(seconds=3)
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT])
 def test_a_restart_of_the_server_loses_nothing(server: Server, store: perdure.PostgresStore, how: signal.Signals) -> None:
     publisher = Publisher(store)
@@ -162,6 +164,7 @@ def test_ended_sessions_are_not_noticed_by_a_publisher(server: Server, store: pe
     publisher.check()
 
 
+@pytest.mark.long(seconds=3)
 def test_sessions_are_ended_all_the_time(server: Server, store: perdure.PostgresStore) -> None:
     publisher = Publisher(store)
     over = threading.Event()
@@ -240,6 +243,7 @@ def lost_answer(store: perdure.PostgresStore, monkeypatch: pytest.MonkeyPatch) -
     return arm
 
 
+@pytest.mark.long(seconds=3)
 def test_a_commit_whose_wait_for_its_standby_was_cancelled_is_not_acknowledged_before_it_is_safe(
     server: Server, store: perdure.PostgresStore
 ) -> None:
@@ -363,6 +367,7 @@ def patiently_open(store: perdure.PostgresStore) -> None:
             return
 
 
+@pytest.mark.long(seconds=3)
 def test_a_killed_owner_is_replaced_long_before_its_lease_has_passed(server: Server) -> None:
     name = new_queue()
     first = Owner(server, name)
@@ -375,6 +380,7 @@ def test_a_killed_owner_is_replaced_long_before_its_lease_has_passed(server: Ser
     second.close()
 
 
+@pytest.mark.long(seconds=3)
 def test_no_takeover_misses_a_frame_of_the_owner_before(server: Server) -> None:
     """Without the lock of the partition's row, a frame that was under way could follow what the next owner had read."""
     name = new_queue()

@@ -81,18 +81,21 @@ def test_commands_that_read_take_the_address_of_a_database(folder: Path, address
     assert "bad" in run("dead-letters", "list", address)
 
 
+@pytest.mark.long(seconds=3)
 @pytest.mark.usefixtures("used")
 def test_a_queue_that_is_there_already_is_not_overwritten(folder: Path, address: str) -> None:
     assert "copied" in run("migrate", str(folder), address)
     assert "is there already" in run("migrate", str(folder), address)
 
 
+@pytest.mark.long(seconds=3)
 def test_a_log_in_use_is_not_moved(used: perdure.System, folder: Path, address: str) -> None:
     with used:
         assert "refused" in run("migrate", str(folder), address)
     assert "copied" in run("migrate", str(folder), address)
 
 
+@pytest.mark.long(seconds=3)
 @pytest.mark.usefixtures("used")
 def test_no_system_starts_on_a_copy_that_was_not_finished_and_it_is_made_again(folder: Path, address: str) -> None:
     class Interrupted(Exception):
@@ -108,6 +111,7 @@ def test_no_system_starts_on_a_copy_that_was_not_finished_and_it_is_made_again(f
     assert "copied" in run("migrate", str(folder), address)
 
 
+@pytest.mark.long(seconds=3)
 @pytest.mark.usefixtures("used")
 def test_a_damaged_log_is_not_moved(folder: Path, address: str) -> None:
     segment = next(folder.glob("log-*.seg"))
