@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def numbers(docstring: str) -> set[int]:
     return found
 
 
+@functools.cache
 def by_scenario() -> dict[int, list[str]]:
     """Return the tests (or whole files) that name each scenario."""
     found: dict[int, list[str]] = {number: [] for number in range(1, COUNT + 1)}
