@@ -14,7 +14,7 @@ import perdure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.host.conftest import Collected
+    from tests.host.conftest import Collected, Until
 
 
 @attrs.frozen
@@ -72,6 +72,33 @@ def test_coroutine_past_its_timeout_is_cancelled_and_tried_again(folder: Path, c
         assert collected.wait_for(2) == [("cancelled", True), "done"]
         system.drain(timeout=10.0)
         assert system.admin.metrics().completed == 1
+
+
+def test_coroutine_whose_timeout_passes_before_the_loop_gets_to_it_is_tried_again(folder: Path, until: Until) -> None:
+    """Another handler blocks the loop meanwhile. The worker of the one that never began is free for the next attempt."""
+    system = perdure.System(folder)
+    blocks, go_on = threading.Event(), threading.Event()
+    attempts: list[int] = []
+
+    @system.handler(Job)
+    async def block(job: Job) -> None:
+        blocks.set()
+        go_on.wait()
+
+    @system.handler(Child, timeout=0.1, retries=100, backoff=0.05)
+    async def quick(message: Child, ctx: perdure.Context) -> None:
+        attempts.append(ctx.attempt)
+
+    with system:
+        system.publish(Job(1))
+        until(blocks.is_set)
+        system.publish(Child(1))
+        until(lambda: system.admin.metrics().failed > 1)
+        go_on.set()
+        until(lambda: attempts)
+        system.drain(timeout=60.0)
+        assert system.admin.metrics().completed == 2
+    assert attempts[0] > 1
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, MemoryError, GeneratorExit, asyncio.CancelledError])
