@@ -31,6 +31,7 @@ from perdure.cli.folder_report import folder_report, repair_report, timeline_rep
 from perdure.cli.migrate_command import run_migrate
 from perdure.cli.progress import interrupt_on_sigterm, shown_progress
 from perdure.cli.serve_command import serve
+from perdure.cli.status_command import show_status
 from perdure.cli.terminal import Terminal, one_line
 from perdure.config import FILE_VARIABLE
 from perdure.demo.runner import SHIPPED, demo
@@ -51,6 +52,7 @@ app.command("config")(show_config)
 app.command("migrate")(run_migrate)
 app.command("serve")(serve)
 app.command("acts")(show_acts)
+app.command("status")(show_status)
 for _name, _command in {**look_commands.COMMANDS, **act_commands.COMMANDS}.items():
     app.command(_name)(_command)
 console = Terminal()

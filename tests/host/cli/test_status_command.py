@@ -1,0 +1,98 @@
+"""`perdure status`: what it shows is true of a live log, and of one that nobody runs; it follows the log as it grows."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import attrs
+from typer.testing import CliRunner
+
+import perdure
+from perdure.cli.main import app
+from perdure.operations.watch import Watch
+from perdure.store import open_reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE_S = 60.0
+
+
+@perdure.message(name="Order")
+@attrs.frozen
+class Order:
+    number: int
+    note: str = ""
+
+
+def status(folder: Path, *words: str) -> str:
+    return CliRunner().invoke(app, ["status", str(folder), *words], catch_exceptions=False).output
+
+
+def test_one_look_counts_what_is_where(tmp_path: Path) -> None:
+    with perdure.System(tmp_path / "q") as system:
+        assert "no message was ever published" in status(tmp_path / "q", "--once")
+        system.publish_many([Order(n) for n in range(5)])
+        system.publish(Order(5), delay=3600)
+        delivery = system.checkout(Order)
+        assert delivery is not None
+        delivery.reject("no stock")
+        system.admin.pause(Order)
+        (row,) = json.loads(status(tmp_path / "q", "--json"))["types"]
+        assert (row["type"], row["ready"], row["delayed"], row["dead"], row["paused"]) == ("Order", 4, 1, 1, True)
+        assert row["workers"] is None
+        assert 0 <= row["oldest_ready_s"] < PATIENCE_S
+        shown = status(tmp_path / "q", "--once")
+        assert "Order" in shown
+        assert "paused" in shown
+
+
+def test_rates_are_of_the_time_between_two_looks(tmp_path: Path) -> None:
+    with perdure.System(tmp_path / "q") as system:
+        system.publish(Order(0))
+        watch = Watch(open_reader(tmp_path / "q"))
+        first = watch.look(1_000_000)
+        assert first.total("published_per_s") == 0.0
+        system.publish_many([Order(n) for n in range(10)])
+        second = watch.look(3_000_000)
+        assert (second.total("published_per_s"), second.total("ready")) == (5.0, 11)
+        assert watch.look(4_000_000).total("published_per_s") == 0.0
+
+
+def test_history_that_is_dropped_meanwhile_is_no_error(tmp_path: Path) -> None:
+    options = perdure.Options(history="drop", segment_bytes=65_536, snapshots_kept=2)
+    with perdure.System(tmp_path / "q", options=options) as system:
+        system.publish(Order(0))
+        watch = Watch(open_reader(tmp_path / "q"))
+        watch.look(1)
+        for _ in range(5):
+            system.publish_many([Order(n, os.urandom(100).hex()) for n in range(1_000)])
+            system.admin.snapshot()
+        assert system.audit.first_seq > 2
+        assert watch.look(2).total("ready") == 5_001
+
+
+def test_the_screen_is_drawn_until_it_is_interrupted(tmp_path: Path) -> None:
+    with perdure.System(tmp_path / "q") as system:
+        system.publish(Order(0))
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "perdure", "status", str(tmp_path / "q"), "--every", "0.1"]
+        with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}) as shown:
+            os.close(theirs)
+            seen = b""
+            while b"published" not in seen or b"Order" not in seen:
+                seen += os.read(ours, 65_536)
+            shown.terminate()
+            while True:
+                try:
+                    if not os.read(ours, 65_536):
+                        break
+                except OSError:  # the other end is closed
+                    break
+        os.close(ours)
+        assert shown.returncode != 0
