@@ -23,7 +23,22 @@ if TYPE_CHECKING:
 
     from perdure.store import EventStore, LogReader
 
-DIFFERS: dict[str, str] = {}
+_FILES = "it is about the files of a folder"
+_PROCESSES = "it is about several processes on one folder"
+_SUBPROCESS = "another process of it writes the folder itself"
+DIFFERS: dict[str, str] = {
+    "tests/host/cli/": "commands are tried on addresses of databases in test_migrate_command",
+    "tests/host/processes/": _PROCESSES,
+    "recovery/test_bad_folders": _FILES,
+    "recovery/test_moved_folder": _FILES,
+    "recovery/test_live_copy": _FILES,
+    "recovery/test_repaired": _FILES,
+    "recovery/test_start_reads": _FILES,
+    "outbox/test_outbox_hosts": _SUBPROCESS,
+    "test_process_that_dies_between_commit_and_relay": _SUBPROCESS,
+    "test_newer_payload_survives_a_crash": _SUBPROCESS,
+    "test_batch_is_all_or_none": _FILES,
+}
 """Parts of test ids: why they are not run on PostgreSQL."""
 
 

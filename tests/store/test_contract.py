@@ -136,6 +136,26 @@ def test_a_frame_without_events_is_refused(store: EventStore) -> None:
     assert store.last_seq == 0
 
 
+def test_what_was_appended_durably_is_synced_and_all_before_it_too(store: EventStore) -> None:
+    store.open()
+    store.append(b"bookkeeping", 2, expected_seq=1)
+    store.append(b"published", 1, expected_seq=3, durable=True)
+    assert store.synced_seq in (0, 3), "a store may sync with the append; it does not say that a part is"
+    store.sync()
+    assert store.synced_seq == 3 == store.last_seq
+
+
+def test_an_owner_that_keeps_the_log_is_told_of_no_loss(store: EventStore) -> None:
+    told: list[perdure.OwnershipLost] = []
+    store.watch_ownership(told.append)
+    store.open()
+    fill(store, BODIES)
+    store.close()
+    store.open()
+    store.close()
+    assert told == []
+
+
 def test_a_seal_is_no_frame_and_changes_no_number(store: EventStore) -> None:
     store.open()
     frames = fill(store, BODIES[:2])
