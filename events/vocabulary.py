@@ -465,5 +465,24 @@ class ActorRestarted(Event):
     deaths: int
 
 
+@_event(51, "supervisor")
+class ProcessJoined(Event):
+    """Another process has joined the folder's owner, and may run handlers; `member` names its run."""
+
+    member: str
+    pid: int
+    name: str
+    started_us: int
+
+
+@_event(52, "supervisor")
+class ProcessLeft(Event):
+    """Its connection has ended: it stopped, died, or was let go. What it still had in hand is settled."""
+
+    member: str
+    pid: int
+    name: str
+
+
 DECIDERS: dict[type[Event], str] = {cls: cls.DECIDER for cls in VOCABULARY.values()}
 """Law 2: one decider per event."""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from perdure.operations.acts import OperatorAct
     from perdure.operations.audit import Audit
     from perdure.operations.dead_letters import DeadLetter
-    from perdure.operations.metrics import HandlerInfo, Metrics, Totals
+    from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, Totals
     from perdure.operations.record import Record
     from perdure.options import Options
     from perdure.outbox.sql_outbox import Outbox, OutboxRelay
@@ -96,6 +96,7 @@ __all__ = [
     "PerdureError",
     "PostgresStore",
     "ProcessDied",
+    "ProcessInfo",
     "PublishTimeout",
     "QueueFull",
     "Record",
@@ -151,7 +152,7 @@ _MODULES = {
         "UnknownMessageType",
         "WouldDeadlock",
     ),
-    "operations.metrics": ("HandlerInfo", "Metrics", "Totals"),
+    "operations.metrics": ("HandlerInfo", "Metrics", "ProcessInfo", "Totals"),
     "middleware": ("Middleware",),
     "options": ("Options",),
     "outbox.sql_outbox": ("Outbox", "OutboxRelay"),

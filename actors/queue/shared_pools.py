@@ -34,8 +34,7 @@ class SharedPools:
         self.held: dict[Pool, set[int]] = {}
         """The numbers of what was handed to each, some of which may have ended."""
         for pool in self._pools:
-            known = before.get(pool) if before is not None else None
-            self.held[pool] = set(pool.open) if known is None else known
+            self.held[pool] = set(pool.open) | (before or {}).get(pool, set())
         if before is None:  # what no other has was handed to the pool that was alone, and may be on its way there
             self.held[first] |= self._out() - set().union(*(held for pool, held in self.held.items() if pool is not first))
 

@@ -115,6 +115,7 @@ KINDS: dict[int, Any] = {
     101: (message.Message, ("published", "number", "rank", "due_us", "until_us", "percent", "note")),
     102: figures.RunFigures,
     103: figures.HandlerFigures,
+    105: figures.ProcessFigures,
     104: (WorkerDelivery, ("number", "lease", "payload", "record")),
 }
 _SPACE = {

@@ -5,6 +5,7 @@ Only reading. The metrics that a user sees are made of it in `perdure.operations
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from perdure.actors.queue.queue_report import QueueFigures
+    from perdure.actors.workers.handler_pools import HandlerPools
+    from perdure.actors.workers.member_pool import MemberPool
     from perdure.actors.workers.pool import Pool, RunTimes
     from perdure.events.queue.state import TypeCounts
 
-__all__ = ["PERCENTILES", "AskFigures", "HandlerFigures", "RunFigures", "run_figures"]
+__all__ = ["PERCENTILES", "AskFigures", "HandlerFigures", "ProcessFigures", "RunFigures", "run_figures"]
 
 PERCENTILES = (50, 95, 99)
 
@@ -27,8 +30,24 @@ class AskFigures:
 
 
 @attrs.frozen
+class ProcessFigures:
+    """One handler in one process, since that joined this run."""
+
+    name: str
+    """Empty: the owner."""
+    pid: int
+    workers: int
+    active: int
+    processed: int
+    failed: int
+
+
+@attrs.frozen
 class HandlerFigures:
-    """One handler in this run. Times are in microseconds, at the percentiles 50, 95 and 99."""
+    """One handler in this run, in all processes together.
+
+    Times are of the owner's own workers, in microseconds, at the percentiles 50, 95 and 99.
+    """
 
     workers: int
     active: int
@@ -38,6 +57,7 @@ class HandlerFigures:
     rate_per_s: float
     run_us: tuple[float, ...]
     wait_us: tuple[float, ...]
+    processes: tuple[ProcessFigures, ...] = ()
 
 
 @attrs.frozen
@@ -51,22 +71,41 @@ class RunFigures:
     handlers: dict[str, HandlerFigures]
 
 
-def run_figures(counters: Mapping[str, int], queue: QueueFigures, pools: Mapping[str, Pool], now_s: float) -> RunFigures:
+def run_figures(counters: Mapping[str, int], queue: QueueFigures, pools: HandlerPools, now_s: float) -> RunFigures:
     """Return the figures of a run at the monotonic time `now_s`, in seconds. Callable in any thread."""
-    return RunFigures(dict(counters), dict(queue.ended_before), {name: _of_pool(pool, now_s) for name, pool in list(pools.items())})
+    elsewhere: dict[str, list[MemberPool]] = {}
+    for pool in pools.elsewhere:
+        elsewhere.setdefault(pool.type, []).append(pool)
+    here = dict(pools.by_type)
+    handlers = {name: _handler(here.get(name), elsewhere.get(name, []), now_s) for name in here.keys() | elsewhere.keys()}
+    return RunFigures(dict(counters), dict(queue.ended_before), dict(sorted(handlers.items())))
 
 
-def _of_pool(pool: Pool, now_s: float) -> HandlerFigures:
+def _handler(own: Pool | None, others: list[MemberPool], now_s: float) -> HandlerFigures:
+    processes = [] if own is None else [_own_process(own)]
+    processes += [_process(pool) for pool in others]
+    pools = others if own is None else [own, *others]
     return HandlerFigures(
-        workers=len(pool.workers) - len(pool.retiring),
-        active=len(pool.running()),
-        target=pool.target,
-        processed=pool.processed,
-        failed=pool.failed,
-        rate_per_s=pool.rate.per_s(now_s),
-        run_us=_percentiles(pool.runs),
-        wait_us=_percentiles(pool.waits),
+        workers=sum(process.workers for process in processes),
+        active=sum(process.active for process in processes),
+        target=sum(pool.slots for pool in others) + (0 if own is None else own.target),
+        processed=sum(pool.processed for pool in pools),
+        failed=sum(pool.failed for pool in pools),
+        rate_per_s=sum(pool.rate.per_s(now_s) for pool in pools),
+        run_us=_percentiles(pools[0].runs),
+        wait_us=_percentiles(pools[0].waits),
+        processes=tuple(processes),
     )
+
+
+def _own_process(pool: Pool) -> ProcessFigures:
+    workers = len(pool.workers) - len(pool.retiring)
+    return ProcessFigures("", os.getpid(), workers, len(pool.running()), pool.processed, pool.failed)
+
+
+def _process(pool: MemberPool) -> ProcessFigures:
+    who = pool.port.who
+    return ProcessFigures(who.name, who.pid, pool.slots, min(pool.slots, len(pool.open)), pool.processed, pool.failed)
 
 
 def _percentiles(times: RunTimes) -> tuple[float, ...]:

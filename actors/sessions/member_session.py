@@ -22,7 +22,7 @@ from perdure.actors.workers.pool import DONE
 from perdure.actors.workers.worker_messages import PoolChanged
 from perdure.events.commands import Done
 from perdure.events.structures.message_block import LeaseBatch
-from perdure.events.vocabulary import HandlerRegistered
+from perdure.events.vocabulary import HandlerRegistered, ProcessLeft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from perdure.actors.workers.handler_pools import HandlerPools
     from perdure.actors.workers.pool import WorkerDelivery
     from perdure.actors.workers.reporting import Reporter
+    from perdure.events.vocabulary import ProcessJoined
 
 __all__ = ["MemberServices", "MemberSession"]
 
@@ -84,9 +85,11 @@ class MemberSession:
         services: the owner's.
         notify: called in any thread when there are `frames`.
         marks: which attempts the member's workers have begun; None: not known.
+        who: the member, as it goes on record.
     """
 
-    def __init__(self, services: MemberServices, notify: Callable[[], None], marks: MarkReader | None) -> None:
+    def __init__(self, services: MemberServices, notify: Callable[[], None], marks: MarkReader | None, who: ProcessJoined) -> None:
+        self.who = who
         self._services = services
         self._notify = notify
         self._marks = marks
@@ -97,6 +100,7 @@ class MemberSession:
         self._heard_s = time.monotonic()
         self._is_silent = False
         self._is_gone = False
+        services.directory.tell("supervisor", who)
 
     # --- MemberPort --------------------------------------------------------------------------------------------------------
 
@@ -216,6 +220,7 @@ class MemberSession:
         """Tell the member what is not its own any more. In any thread."""
         for ref in refs:
             self._put(Kind.REVOKE, type_name, [*ref, False])
+        self._services.directory.tell("dispatcher", PoolChanged(self._pools[type_name]))  # what it holds counts in its window
 
     def report(self, reported: Reported, reply: Reply) -> None:
         """Send outcomes on to the queue; `reply` is answered once all are on record.
@@ -242,7 +247,9 @@ class MemberSession:
             reply.resolve(None)
             return
         then = reply if parts == 1 else _AfterBoth(reply, parts)
+        now_s = time.monotonic()
         for type_name, deliveries in by_pool.items():
+            self._pools[type_name].count(deliveries, now_s)
             self._services.reporter.report(self._pools[type_name], deliveries, then)
         if others:
             self._services.pending.send("queue", Outcomes(others), then, from_outside=False)
@@ -289,6 +296,8 @@ class MemberSession:
             pool.is_gone = True
             self.give_back(pool, list(pool.open.values()))
             self._services.directory.tell("dispatcher", PoolChanged(pool, left=True))
+        who = self.who
+        self._services.directory.tell("supervisor", ProcessLeft(who.member, who.pid, who.name))
 
 
 class _Refused:

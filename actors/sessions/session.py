@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import msgspec
 
+from perdure.actors.core.texts import plain_text
 from perdure.actors.sessions.bounds import check
 from perdure.actors.sessions.crossing import CONSUME, OBJECTS, OWNER, RIGHTS, route_of
 from perdure.actors.sessions.delivered import Reported
@@ -25,6 +26,7 @@ from perdure.events.commands import DraftRun, Publish
 from perdure.events.errors import InvalidMessage, NotRunning, PerdureError, PublishTimeout
 from perdure.events.loggers import GuardedLogger
 from perdure.events.structures.id_index import PREFIX_CHARS, IdRun
+from perdure.events.vocabulary import ProcessJoined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +49,7 @@ ANSWER_BYTES_MAX = 64 << 20
 FRAME_BYTES = 1 << 20
 """Answers are gathered into one frame up to about this size."""
 UUID_CHARS = 36
+NAME_MAX = 100
 SUBMITTED = 1
 """Behind a request to publish: its messages were submitted, each by itself, and need not be accepted as one."""
 
@@ -146,8 +149,9 @@ class Session:
     def _take_join(self, elements: list[Any]) -> list[bytes]:
         services = self._owner.members
         match elements:
-            case [str(), int(), int()] if self.member is None and services is not None and CONSUME in self._rights:
-                member = self.member = MemberSession(services, self._notify, self.marks)
+            case [str(run), int(pid), int(started_us)] if self.member is None and services and CONSUME in self._rights:
+                who = ProcessJoined(plain_text(run, NAME_MAX), pid, plain_text(self.name, NAME_MAX), started_us)
+                member = self.member = MemberSession(services, self._notify, self.marks, who)
             case _:
                 msg = "this process may have no handlers here"
                 raise BadFrame(msg)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.actors.workers.pool import Pool
-from perdure.events.commands import ExpireLease, Release
+from perdure.events.commands import ExpireLease, Fail, Release
 from perdure.events.structures.message_block import LeaseBatch
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.pool import WorkerDelivery
+    from perdure.events.vocabulary import ProcessJoined
 
 __all__ = ["MemberPool", "MemberPort"]
 
@@ -25,6 +26,10 @@ LATE_MAX = 10_000
 
 class MemberPort(Protocol):
     """The way to a member. Safe in any thread; nothing waits."""
+
+    @property
+    def who(self) -> ProcessJoined:
+        """The process, as it is on record."""
 
     def is_heard(self, within_s: float) -> bool:
         """Return whether the process gave a sign of life within the last seconds."""
@@ -80,6 +85,12 @@ class MemberPool(Pool):
             self.port.deliver(self, fresh)
         if self.is_gone:  # looked at after they were entered: whichever of the two threads comes second gives them back
             self.port.give_back(self, fresh)
+
+    def count(self, deliveries: list[WorkerDelivery], now_s: float) -> None:
+        """Count what the process has reported, for the metrics."""
+        self.processed += sum(type(delivery.outcome) is not Release for delivery in deliveries)
+        self.failed += sum(type(delivery.outcome) is Fail for delivery in deliveries)
+        self.rate.add(len(deliveries), now_s)
 
     def revoke(self, delivery: WorkerDelivery) -> bool:
         """See `Pool.revoke`. Whether it has begun is known only there, so False."""

@@ -19,7 +19,7 @@ from perdure.events.handlers import registry as rules
 from perdure.events.keyword_options import shows
 from perdure.events.queue.state import TypeCounts
 from perdure.handling.handler_options import ChangeableKeywords, check_changes
-from perdure.operations.metrics import HandlerInfo, Metrics, from_counts, totals
+from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, from_counts, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +93,7 @@ class Admin:
                 completed=counts.completed,
                 retried=counts.retried,
                 rate_per_s=figures.rate_per_s,
+                processes=tuple(ProcessInfo(**attrs.asdict(process)) for process in figures.processes),
                 **_percentiles("run", figures.run_us),
                 **_percentiles("wait", figures.wait_us),
             )

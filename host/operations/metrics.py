@@ -16,7 +16,7 @@ from perdure.events.public_names import public
 if TYPE_CHECKING:
     from perdure.events.queue.state import TypeCounts
 
-__all__ = ["HandlerInfo", "Metrics", "Totals", "from_counts", "totals"]
+__all__ = ["HandlerInfo", "Metrics", "ProcessInfo", "Totals", "from_counts", "totals"]
 
 
 @public
@@ -77,8 +77,25 @@ class Metrics(Totals):
 
 @public
 @attrs.frozen(kw_only=True)
+class ProcessInfo:
+    """What one process does for a handler, where several share the folder. Counts begin when it joined the owner."""
+
+    name: str
+    """What the process calls itself; empty for the owner."""
+    pid: int
+    workers: int
+    active: int
+    processed: int
+    failed: int
+
+
+@public
+@attrs.frozen(kw_only=True)
 class HandlerInfo:
-    """One handler as it runs now. Times are in seconds; they, `processed` and `failed` cover this run only."""
+    """One handler as it runs now, in all processes together.
+
+    Times are in seconds, and of the owner's own workers; they, `processed` and `failed` cover this run only.
+    """
 
     type: str
     workers: int
@@ -101,6 +118,8 @@ class HandlerInfo:
     """Time from the moment a message could be handled to the start of its first attempt."""
     wait_p95_s: float
     wait_p99_s: float
+    processes: tuple[ProcessInfo, ...] = ()
+    """A line for each process that has the handler."""
 
 
 _PLACES = ("ready", "delayed", "held", "in_flight")

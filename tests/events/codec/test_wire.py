@@ -51,6 +51,8 @@ TAGS = {
     48: "Started",
     49: "Stopped",
     50: "ActorRestarted",
+    51: "ProcessJoined",
+    52: "ProcessLeft",
 }
 """The tags on disk. A line may be added here, never changed."""
 

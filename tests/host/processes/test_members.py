@@ -217,3 +217,43 @@ def test_messages_of_a_type_that_only_a_later_process_handles_wait_for_it(host: 
     host.drain(PATIENCE_S)
     assert sorted(begun(log, "after")) == [1, 2]
     assert host.state(late).status == "completed"
+
+
+def test_metrics_are_sums_with_a_line_for_each_process(host: perdure.System, crew: Crew, log: Path) -> None:
+    members = [crew(parallelism=2) for _ in range(2)]
+    host.publish_many([Job(n, 0.005) for n in range(100)])
+    host.drain(PATIENCE_S)
+    info = host.admin.handlers()["crew.Job"]
+    assert (info.workers, info.processed, info.failed) == (4, 100, 0)
+    assert {(process.pid, process.workers) for process in info.processes} == {(member.pid, 2) for member in members}
+    assert sum(process.processed for process in info.processes) == 100
+    assert all(process.name == f"crew.py {process.pid}" for process in info.processes)
+
+
+def test_members_that_come_and_go_are_on_record(host: perdure.System, crew: Crew) -> None:
+    first, second = crew(), crew()
+    first.communicate()
+    second.kill()
+    wait_until(lambda: [record.name for record in host.audit.events()].count("ProcessLeft") == 2)
+    pids = [(record.name, record.event.pid) for record in host.audit.events() if record.name in ("ProcessJoined", "ProcessLeft")]  # type: ignore[attr-defined]
+    assert pids[:2] == [("ProcessJoined", first.pid), ("ProcessJoined", second.pid)]
+    assert sorted(pids[2:]) == [("ProcessLeft", pid) for pid in sorted((first.pid, second.pid))]
+
+
+def test_the_options_of_the_process_that_started_last_count_in_a_rolling_deploy(
+    host: perdure.System, crew: Crew, log: Path
+) -> None:
+    """Old code goes on beside new code until it is stopped, by the terms of the new."""
+    old = crew(parallelism=4, limit=4)
+    new = crew(parallelism=4, limit=1)
+    old.communicate()
+    crew(parallelism=4, limit=1)
+    host.publish_many([Job(n, 0.02) for n in range(20)])
+    host.drain(PATIENCE_S)
+    running, most = 0, 0
+    for what, *_ in noted(log):
+        running += 1 if what == "begin" else -1
+        most = max(most, running)
+    assert most == 1
+    assert sorted(begun(log, "end")) == list(range(20))
+    assert new.poll() is None
