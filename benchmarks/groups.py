@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.loads import budget, cliffs, consume, cpu, floors, footprint, growth, processes, publish, spill, storage, trips
+from benchmarks.loads import (
+    budget,
+    cliffs,
+    consume,
+    cpu,
+    floors,
+    footprint,
+    growth,
+    members,
+    processes,
+    publish,
+    spill,
+    storage,
+    trips,
+)
 from benchmarks.peers import peer_loads as peers
 
 if TYPE_CHECKING:
@@ -19,7 +33,7 @@ GROUPS: dict[str, Callable[[Effort], Sequence[Load]]] = {
     "publish": publish.loads,
     "consume": consume.loads,
     "trips": trips.loads,
-    "processes": processes.loads,
+    "processes": lambda effort: [*processes.loads(effort), *members.loads(effort)],
     "storage": storage.loads,
     "footprint": footprint.loads,
     "growth": growth.loads,

@@ -250,6 +250,8 @@ class Subscription:
     """The handler could have more workers."""
     limit: int = 0
     """How many deliveries of the type may be out in all processes together; 0: no limit."""
+    version: int = 0
+    """The newest version of the type that its workers know: what is newer is passed over; 0: there are no others to wait for."""
 
 
 @attrs.define

@@ -324,6 +324,8 @@ class System(Handling, Results, Consuming, Running):
             clock=self.clock, rng=self._rng, publisher=self.drafts, tuning=self.options, run="", executor=self._executor
         )
         runtime.host.loop = self._host_loop()
+        versions = self.drafts.names.versions
+        runtime.pools.version_of = lambda type_name: versions.get(type_name, 1)
         member = roles.member = Member(runtime, store.path.absolute(), facts, roles.tell, self._hooks)
         self._roles = roles
         if self._seed is not None:

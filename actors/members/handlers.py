@@ -118,7 +118,10 @@ class MemberHandlers:
     def _subscription(self, type_name: str) -> list[Any] | None:
         pool = self.runtime.pools.by_type.get(type_name)
         room = self._subscribed.get(type_name)
-        return None if pool is None or room is None else [*room, OBJECTS.packed(pool.registered.registration())]
+        if pool is None or room is None:
+            return None
+        version = max(1, self.runtime.pools.version_of(type_name))
+        return [*room, version, OBJECTS.packed(pool.registered.registration())]
 
     # --- frames of the owner -----------------------------------------------------------------------------------------------
 

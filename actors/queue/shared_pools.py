@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.events.handlers.sharing import Share, divide, summed
+from perdure.events.queue.leasing import version_of
 from perdure.events.structures.message_block import LeaseBatch
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class SharedPools:
         self._state = state
         self._pools = [*subscriptions]
         self._subscriptions = [*subscriptions.values()]
+        self._versions = [subscription.version for subscription in self._subscriptions]
         self._type = self._subscriptions[0].type
         self._turn = 0
         self.held: dict[Pool, set[int]] = {}
@@ -68,10 +70,23 @@ class SharedPools:
             self.held[pool] -= numbers  # it may have had one of them before
         self._turn += 1
         parts: dict[Pool, list[WorkerDelivery]] = {}
-        at = 0
-        for i, n in divide(len(deliveries), self._shares(), self._turn):
-            parts.setdefault(self._pools[i], []).extend(deliveries[at : at + n])
-            at += n
-        for pool, part in parts.items():
-            self.held[pool].update([delivery.number for delivery in part])
+        for wanted, alike in self._by_version(deliveries):
+            at = 0
+            shares = [
+                share if not wanted or version >= wanted else Share(0, -1)
+                for share, version in zip(self._shares(), self._versions, strict=True)
+            ]
+            for i, n in divide(len(alike), shares, self._turn):
+                parts.setdefault(self._pools[i], []).extend(alike[at : at + n])
+                self.held[self._pools[i]].update([delivery.number for delivery in alike[at : at + n]])
+                at += n
         return parts.items()
+
+    def _by_version(self, deliveries: list[WorkerDelivery]) -> list[tuple[int, list[WorkerDelivery]]]:
+        """Return the deliveries by the version that a pool must know; 0: any will do. Those that few pools know come first."""
+        oldest = min(self._versions)
+        found: dict[int, list[WorkerDelivery]] = {}
+        for delivery in deliveries:
+            version = 1 if delivery.record is None else version_of(delivery.record)
+            found.setdefault(version if version > oldest > 0 else 0, []).append(delivery)
+        return sorted(found.items(), reverse=True)

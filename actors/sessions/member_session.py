@@ -182,8 +182,10 @@ class MemberSession:
         """
         for item in elements:
             match kind, item:
-                case Kind.SUBSCRIBE, [int(may_be_out), int(slots), bytes(body)] if 0 <= slots <= OUT_MAX >= may_be_out >= 0:
-                    self._subscribe(may_be_out, slots, OBJECTS.object(body))
+                case Kind.SUBSCRIBE, [int(may_be_out), int(slots), int(version), bytes(body)] if (
+                    0 <= slots <= OUT_MAX >= may_be_out >= 0 < version
+                ):
+                    self._subscribe(may_be_out, slots, version, OBJECTS.object(body))
                 case Kind.REATTACH, [str(type_name), list(rows)] if type_name in self._pools:
                     self._reattach(self._pools[type_name], rows)
                 case _:
@@ -191,7 +193,7 @@ class MemberSession:
                     raise BadFrame(msg)
         return []
 
-    def _subscribe(self, may_be_out: int, slots: int, registered: object) -> None:
+    def _subscribe(self, may_be_out: int, slots: int, version: int, registered: object) -> None:
         if not isinstance(registered, HandlerRegistered):
             msg = "a subscription without its handler"
             raise BadFrame(msg)
@@ -202,7 +204,7 @@ class MemberSession:
                 raise BadFrame(msg)
             pool = self._pools[registered.type] = MemberPool(spec_on_record(registered), self)
             self._services.pools.join(pool)
-        pool.may_be_out, pool.slots = may_be_out, slots
+        pool.may_be_out, pool.slots, pool.version = may_be_out, slots, version
         self._services.directory.tell("dispatcher", PoolChanged(pool))
 
     def _reattach(self, pool: MemberPool, rows: list[Any]) -> None:

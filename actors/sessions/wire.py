@@ -54,7 +54,8 @@ class Kind(enum.IntEnum):
     JOIN = 8
     """Peer to owner: `[member, pid, started_us]`: it has handlers, and is a member from now on."""
     SUBSCRIBE = 9
-    """Member to owner: `[[may_be_out, slots, registration], ...]`: how many deliveries of a type it takes now."""
+    """Member to owner: `[[may_be_out, slots, version, registration], ...]`: how many deliveries of a type it takes now, up to
+    which version of it."""
     DELIVER = 10
     """Owner to member: `[type, plain, single]`, see `delivered`."""
     REVOKE = 11

@@ -180,9 +180,11 @@ class Dispatcher(Decider):
         if isinstance(pool, MemberPool):
             may_be_out, slots = 0 if pool.closed or pool.is_silent or known is None else pool.may_be_out, pool.slots
             elastic = not pool.closed and known is not None and handler.parallelism_max > known.parallelism
+            version = pool.version
         else:
             may_be_out, slots = self.staff.room(pool)
             elastic = not pool.closed and handler.parallelism_max > pool.target
+            version = self.pools.version_of(pool.type)
         subscription = Subscription(
             pool.type,
             may_be_out,
@@ -193,6 +195,7 @@ class Dispatcher(Decider):
             handler.burst,
             elastic,
             handler.limit or 0,
+            version,
         )
         self.directory.tell("queue", Subscribe(subscription, pool, leaves))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from perdure.actors.workers.result_waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from perdure.actors.workers.member_pool import MemberPool
     from perdure.actors.workers.pool import Pool
@@ -27,6 +27,8 @@ class HandlerPools:
         """Never changed in place: a change makes another dict, so a thread that iterates is not disturbed."""
         self.elsewhere: tuple[MemberPool, ...] = ()
         """What stands here for the pools of other processes, for as long as they are connected; never changed in place either."""
+        self.version_of: Callable[[str], int] = lambda _: 0
+        """Returns the newest version of a type that this process knows; 0: others need not be asked, since there are none."""
         self.waits = Waits()
         """Which handlers wait for results."""
         self.is_open = True

@@ -61,6 +61,8 @@ class MemberPool(Pool):
         self.port = port
         self.may_be_out = 0
         """How many deliveries the process takes."""
+        self.version = 0
+        """The newest version of its type that the process knows."""
         self.slots = 0
         """How many of them it can run at a time."""
         self.is_silent = False

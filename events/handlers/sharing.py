@@ -47,7 +47,10 @@ def summed(subscriptions: Sequence[Subscription], shares: Sequence[Share], out: 
     window, parallelism = out + sum(share.room for share in shares), out + sum(share.free for share in shares)
     if newest.limit and sum(subscription.parallelism for subscription in subscriptions) > newest.limit:
         window, parallelism = min(window, newest.limit), min(parallelism, newest.limit)
-    return attrs.evolve(newest, window=window, parallelism=parallelism, elastic=any(s.elastic for s in subscriptions))
+    with_room = [s.version for s, share in zip(subscriptions, shares, strict=True) if share.room]
+    version = max(with_room) if with_room and all(with_room) else 0
+    elastic = any(s.elastic for s in subscriptions)
+    return attrs.evolve(newest, window=window, parallelism=parallelism, elastic=elastic, version=version)
 
 
 def divide(count: int, shares: Sequence[Share], turn: int) -> list[tuple[int, int]]:
