@@ -1,6 +1,6 @@
 """From a message and its options to a checked, encoded draft. Each bound is checked here, before anything is sent.
 
-Drafts also decode payloads. Whether the queue accepts a draft is decided in `perdure.events.queue.admission.publishing`.
+Decoding is in `stored_payloads`. Whether the queue accepts a draft is decided in `perdure.events.queue.admission.publishing`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from perdure.arguments.labels import check_label, plain
 from perdure.arguments.moments import moment_us
 from perdure.events.commands import Draft, DraftRun
-from perdure.events.errors import InvalidMessage, PayloadTooLarge, UnknownMessageType
+from perdure.events.errors import InvalidMessage
 from perdure.events.keyword_options import no_such_option
 from perdure.events.publish_options import DEDUP, PublishOptions
 from perdure.events.seconds import LONGEST, SECONDS_MAX, checked_seconds, shown, whole_us
 from perdure.events.vocabulary import Extras
 from perdure.middleware import around_publish
-from perdure.payloads.codecs import BindingCodec, MessagePack
 from perdure.payloads.fidelity import Fidelity
-from perdure.payloads.type_names import name_of, upcast, version_of
+from perdure.payloads.type_names import name_of
 from perdure.publishing.message_ids import made_us
+from perdure.publishing.stored_payloads import StoredPayloads
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -38,15 +38,13 @@ __all__ = ["Drafts"]
 HEADERS_MAX = 64
 HEADER_CHARS_MAX = 8192
 PRIORITY_MAX = 1000
-RESULT = "result of "
-"""Prefix of a result's type where its payload is bound, so that no result can pass for a message."""
 PLAIN_POLICY = ("replace", 0, 0)
 
 
 PLAIN_EXTRAS = Extras()
 
 
-class Drafts:
+class Drafts(StoredPayloads):
     """Encodes messages as drafts, and decodes payloads; the front door and the workers share it. Safe in any thread."""
 
     def __init__(
@@ -58,12 +56,9 @@ class Drafts:
         options: Options,
         middleware: Sequence[Middleware] = (),
     ) -> None:
-        self.names = names
-        self.codec = codec
+        super().__init__(names, codec, options)
         self.clock = clock
         self.ids = ids
-        self.options = options
-        self._binds = isinstance(codec, BindingCodec)
         self.fidelity = Fidelity(codec, checks_values=options.check_messages)
         self.policies: dict[str, tuple[str, int, int]] = {}
         """By type, for messages with a key: deduplication policy, window in microseconds, messages of one key at once."""
@@ -180,27 +175,12 @@ class Drafts:
         )
         return draft._replace(dedup=dedup, extras=None if extras == PLAIN_EXTRAS else extras)
 
-    def bound(self, payload: bytes, type_name: str, ident: str) -> bytes:
-        """Return a payload that is bound to its message, where the codec binds payloads."""
-        codec: Any = self.codec
-        return codec.bind(payload, type_name, ident) if self._binds else payload
-
     def renamed(self, draft: Draft, type_name: str) -> Draft:
         """Return a draft under another type's name; a payload that is bound to the one type is bound to the other instead."""
         if not self._binds:
             return draft._replace(type=type_name)
         message = self._decode(draft.payload, None, draft.type, draft.id)
         return draft._replace(type=type_name, payload=self.bound(self.codec.encode(message), type_name, draft.id))
-
-    def _decode(self, payload: bytes, cls: type | None, type_name: str, ident: str) -> Any:
-        codec: Any = self.codec
-        try:
-            return codec.decode_bound(payload, cls, type_name, ident) if self._binds else codec.decode(payload, cls)
-        except InvalidMessage:
-            raise
-        except Exception as error:  # a codec of the host's own may raise anything
-            msg = f"a payload of {len(payload)} bytes cannot be decoded as {type_name}: {error!r:.500}"
-            raise InvalidMessage(msg) from error
 
     def _extras(
         self, type_name: str, key: str | None, dedup: str | None, window: float | None, keep_result: float | None
@@ -260,14 +240,6 @@ class Drafts:
                 self._check_size(type_name, payload)
         return DraftRun(type_name, self.ids.run(len(payloads)), payloads)
 
-    def _check_size(self, type_name: str, payload: bytes) -> None:
-        if len(payload) > self.options.payload_bytes_max:
-            msg = (
-                f"message: {type_name} takes {len(payload):,} bytes, more than the {self.options.payload_bytes_max:,} of "
-                "Options.payload_bytes_max. Store the data elsewhere and publish where it is."
-            )
-            raise PayloadTooLarge(msg)
-
     def _due_us(self, delay: float | None, at: dt.datetime | float | None) -> int:
         if delay is not None and at is not None:
             msg = "delay, at: give one of them, not both"
@@ -285,77 +257,6 @@ class Drafts:
         # After the wall clock was set back, the queue's clock is ahead of it: a message may be late by that time, never early.
         due_us += max(0, now_us - self.clock.wall_us())
         return due_us if due_us > now_us else 0
-
-    def load(self, published: Published) -> Any:
-        """Return a message as an object of its class, or as plain data where no class of that name is known.
-
-        Raises:
-            InvalidMessage: it cannot be decoded, or no upcasters lead from its version to today's.
-        """
-        cls = self.names.find(published.type)
-        version = 1 if published.extras is None else published.extras.version
-        today = version_of(cls)
-        if version == today or cls is None:
-            return self._decode(published.payload, cls, published.type, published.id)
-        if version > today:
-            msg = f"the payload is version {version} of {published.type}, and this host knows only version {today}"
-            raise InvalidMessage(msg)
-        return upcast(self._decode(published.payload, None, published.type, published.id), version, cls)
-
-    def loader(self, type_name: str) -> Callable[[bytes], Any] | None:
-        """Return the function that decodes plain messages of a type; None where one function alone cannot.
-
-        It may raise any exception; `load_plain` then raises one that says what is wrong.
-        """
-        cls = self.names.find(type_name)
-        if cls is None or version_of(cls) > 1 or type(self.codec) is not MessagePack:
-            return None
-        try:
-            return self.codec.decoder(cls)
-        except Exception:  # noqa: BLE001 - `load_plain` reports what is wrong with the type, for each message
-            return None
-
-    def load_plain(self, type_name: str, payload: bytes, ident: str) -> Any:
-        """As `load`, for a message in the first version of its type.
-
-        Raises:
-            As `load`.
-        """
-        cls = self.names.find(type_name)
-        if cls is None or version_of(cls) == 1:
-            return self._decode(payload, cls, type_name, ident)
-        return upcast(self._decode(payload, None, type_name, ident), 1, cls)
-
-    def dump(self, value: Any, ident: str) -> bytes:
-        """Return what a message's handler returned, encoded, with its type's name where it has one.
-
-        Raises:
-            InvalidMessage, PayloadTooLarge: the result cannot be kept.
-        """
-        try:
-            name = self.names.name(type(value))
-        except UnknownMessageType:
-            name = "object"  # an object of a class without a stable name comes back as plain data
-        try:
-            encoded = self.codec.encode(value)
-        except InvalidMessage as error:
-            msg = f"result: {str(error).removeprefix('message: ')}"
-            raise InvalidMessage(msg) from error
-        payload = self.bound(encoded, f"{RESULT}{name}", ident)
-        self._check_size(f"the result, {name},", payload)
-        return name.encode() + b"\0" + payload
-
-    def load_result(self, body: bytes, ident: str) -> Any:
-        """Return the result that `dump` encoded; None for no bytes, as batch handlers and manual consumers have no result.
-
-        Raises:
-            InvalidMessage: it cannot be decoded.
-        """
-        if not body:
-            return None
-        name, _, payload = body.partition(b"\0")
-        kind = name.decode()
-        return self._decode(payload, self.names.find(kind), f"{RESULT}{kind}", ident)
 
     def since_us(self, published: Published) -> int:
         """Return since when a message could have been handled: from its id, if perdure made it, or its delay; else 0."""
