@@ -238,4 +238,11 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (Edit("perdure.actors.queue.queue", 'self.written.append(Tell(self.directory, "dispatcher", stop))', "del stop"),),
     ),
+    Bug(
+        "one payload that waits keeps the files of all that were spilled with it",
+        "payload spill",
+        "tests/host/payloads/test_spilled_room.py",
+        0,
+        (Edit("perdure.actors.queue.queue", "if self.state.has_spilled and compact(self.state):", "if not self.state:"),),
+    ),
 )

@@ -6,9 +6,10 @@ from perdure.chaos.mutation.actor_bugs import ACTOR_BUGS
 from perdure.chaos.mutation.bug import Bug
 from perdure.chaos.mutation.client_bugs import CLIENT_BUGS
 from perdure.chaos.mutation.event_bugs import EVENT_BUGS
+from perdure.chaos.mutation.host_bugs import HOST_BUGS
 from perdure.chaos.mutation.member_bugs import MEMBER_BUGS
 from perdure.chaos.mutation.store_bugs import STORE_BUGS
 
 __all__ = ["BUGS", "Bug"]
 
-BUGS: tuple[Bug, ...] = (*ACTOR_BUGS, *CLIENT_BUGS, *MEMBER_BUGS, *EVENT_BUGS, *STORE_BUGS)
+BUGS: tuple[Bug, ...] = (*ACTOR_BUGS, *CLIENT_BUGS, *MEMBER_BUGS, *EVENT_BUGS, *STORE_BUGS, *HOST_BUGS)

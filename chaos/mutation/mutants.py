@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ import attrs
 
 from perdure.chaos.mutation import planted
 from perdure.chaos.mutation.bugs import BUGS
+from perdure.chaos.scenarios.held_interrupts import held_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Verdict", "run_mutants"]
 
 TIMEOUT_S = 500.0
+LOOK_S = 0.1
+"""How long an interrupt waits at most until it is delivered."""
 
 
 @attrs.frozen
@@ -46,26 +50,78 @@ class Verdict:
         return bool(self.noticed)
 
 
+class _Processes:
+    """The processes that run now; they are ended where no verdict is waited for any more. Safe in any thread."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+        self._lock = threading.Lock()
+        self._is_over = False
+
+    def run(self, command: list[str]) -> tuple[int, str, str]:
+        """Run a process to its end; return its exit status and what it wrote on stdout and stderr.
+
+        Raises:
+            subprocess.TimeoutExpired: it took too long, and was ended.
+        """
+        with self._lock:
+            if self._is_over:
+                return -1, "", "not begun: the run was interrupted"
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own file
+            self._running.add(process)
+        try:
+            out, err = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            process.kill()
+            process.wait()
+            self._running.discard(process)
+        return process.returncode, out, err
+
+    def end(self) -> None:
+        """End all that run, and begin no more."""
+        with self._lock:
+            self._is_over = True
+            running = list(self._running)
+        for process in running:
+            process.kill()
+
+
 def run_mutants(bugs: Sequence[Bug] = BUGS, processes: int = 2) -> Iterator[Verdict]:
-    """Plant each bug and yield its verdict, in the order of the list."""
-    with ThreadPoolExecutor(processes) as pool:
-        yield from pool.map(_run_mutant, bugs)
+    """Plant each bug and yield its verdict, in the order of the list.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the processes that run are ended.
+    """
+    running = _Processes()
+    with held_interrupts() as deliver_interrupt, ThreadPoolExecutor(processes) as pool:
+        verdicts = [pool.submit(_run_mutant, bug, running) for bug in bugs]
+        try:
+            for verdict in verdicts:
+                deliver_interrupt()
+                while not verdict.done():
+                    wait([verdict], LOOK_S)
+                    deliver_interrupt()
+                yield verdict.result()
+        finally:
+            for verdict in verdicts:
+                verdict.cancel()
+            running.end()
 
 
-def _run_mutant(bug: Bug) -> Verdict:
+def _run_mutant(bug: Bug, processes: _Processes) -> Verdict:
     spec = {"edits": [attrs.asdict(edit) for edit in bug.edits], "tool": bug.tool, "effort": bug.effort, "first": bug.first}
     began_s = time.monotonic()
     command = [sys.executable, str(Path(planted.__file__)), json.dumps(spec)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603 - our own file
+        status, out, err = processes.run(command)
     except subprocess.TimeoutExpired:
         return Verdict(bug, "", f"the tool took more than {TIMEOUT_S:g} s", TIMEOUT_S)
-    lines = done.stdout.strip().splitlines()
-    last = lines[-1] if lines else done.stderr.strip()[-500:]
+    lines = out.strip().splitlines()
+    last = lines[-1] if lines else err.strip()[-500:]
     took_s = time.monotonic() - began_s
-    match done.returncode:
+    match status:
         case planted.KILLED:
             return Verdict(bug, last, "", took_s)
         case planted.SURVIVED:
             return Verdict(bug, "", "", took_s)
-    return Verdict(bug, "", last or f"exit status {done.returncode}", took_s)
+    return Verdict(bug, "", last or f"exit status {status}", took_s)

@@ -44,4 +44,43 @@ STORE_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (Edit("perdure.store.files.history", "if following <= whole[0] + 1]", "if following <= whole[-1] + 1]"),),
     ),
+    Bug(
+        "the space of spilled payloads is never free again",
+        "payload spill",
+        "tests/store/files/test_payload_spill.py",
+        0,
+        (
+            Edit(
+                "perdure.store.files.payload_spill",
+                "            self._written -= self._gone.popleft()\n",
+                "            self._gone.popleft()\n",
+            ),
+        ),
+    ),
+    Bug(
+        "a file of the same name is taken for the one that is written",
+        "folder identity",
+        "tests/store/files/test_moved_folder.py",
+        0,
+        (
+            Edit(
+                "perdure.store.files.folder_identity",
+                "if opened is None or not self._disk.is_unchanged(opened.path, opened.status, opened.size):",
+                "if opened is None:",
+            ),
+        ),
+    ),
+    Bug(
+        "a folder that moves between an append and its sync is not noticed",
+        "folder identity",
+        "tests/store/files/test_moved_folder.py",
+        0,
+        (
+            Edit(
+                "perdure.store.files.segment_writer",
+                "            if not self._identity.checked_last_append():\n                self._check_identity(self._identity.check)\n",
+                "            self._identity.checked_last_append()\n",
+            ),
+        ),
+    ),
 )

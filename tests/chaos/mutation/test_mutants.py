@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,22 @@ def test_missing_source_text_is_reported() -> None:
     done = subprocess.run([sys.executable, planted.__file__, spec], capture_output=True, text=True, check=False)
     assert done.returncode == planted.NOT_PLANTED
     assert "contains 0 times, not once" in done.stdout
+
+
+@pytest.mark.parametrize("stopped", ["interrupted", "closed"])
+def test_a_run_that_is_stopped_ends_its_processes(stopped: str) -> None:
+    """Not only once the tools, which may take minutes, have ended."""
+    endless = Bug("endless", "nowhere", "simulation", 1_000_000, ())
+    quick = Bug("no such tool", "nowhere", "none", 1, ())
+    verdicts = run_mutants([quick, endless, endless, endless])
+    assert not next(verdicts).dead
+    if stopped == "closed":
+        verdicts.close()  # type: ignore[attr-defined]  # it is a generator
+    else:
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            next(verdicts)
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")] == []
 
 
 def test_table_in_the_docs_names_every_bug() -> None:

@@ -38,6 +38,8 @@ def test_files_have_no_names_and_free_their_space(tmp_path: Path, monkeypatch: p
     spilled = [spill.put([bytes(6000)]) for _ in range(6)]
     assert _open_files() == before + 3
     assert list(tmp_path.iterdir()) == []
+    assert spill.size == 36_000
     del spilled[:4]
     assert _open_files() == before + 1
+    assert spill.size == 12_000
     assert spilled[0][0] == bytes(6000)

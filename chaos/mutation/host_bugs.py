@@ -1,0 +1,106 @@
+"""Planted bugs in host/, and in what calls its handlers: life of a System, message types, handlers, time.
+
+The rules are in `event_bugs`, the actors in `actor_bugs`, the files in `store_bugs`.
+"""
+
+from __future__ import annotations
+
+from perdure.chaos.mutation.bug import Bug, Edit
+
+__all__ = ["HOST_BUGS"]
+
+HOST_BUGS: tuple[Bug, ...] = (
+    Bug(
+        "a forked child believes that it runs",
+        "life of a System",
+        "tests/host/runtime/test_forked.py",
+        0,
+        (
+            Edit(
+                "perdure.runtime.live_systems",
+                "        system._in_a_forked_child(parent)  # noqa: SLF001 - part of the front door\n",
+                "        pass\n",
+            ),
+        ),
+    ),
+    Bug(
+        "the parts of a served system are left running",
+        "life of a System",
+        "tests/host/runtime/test_serving.py",
+        0,
+        (Edit("perdure.runtime.serving", "    _stop_parts(started_parts)\n    system.stop(grace)", "    system.stop(grace)"),),
+    ),
+    Bug(
+        "a tuple may arrive as a list",
+        "message types",
+        "tests/host/payloads/test_message_types.py",
+        0,
+        (
+            Edit(
+                "perdure.payloads.differences",
+                "isinstance(b, list if isinstance(a, list) else tuple)",
+                "isinstance(b, (list, tuple))",
+            ),
+        ),
+    ),
+    Bug(
+        "a type that cannot be decoded is registered",
+        "message types",
+        "tests/host/payloads/test_message_types.py",
+        0,
+        (
+            Edit(
+                "perdure.publishing.drafts",
+                "            self.fidelity.check_type(cls)  # before the name is taken",
+                "            # before the name is taken",
+            ),
+        ),
+    ),
+    Bug(
+        "what a plain handler returns is not awaited",
+        "handlers",
+        "tests/host/handling/test_returned.py",
+        0,
+        (
+            Edit(
+                "perdure.actors.execution.returned",
+                "return inspect.isawaitable(value) or isinstance(value, concurrent.futures.Future)",
+                "return False",
+            ),
+        ),
+    ),
+    Bug(
+        "an exception that cannot be described ends its worker",
+        "handlers",
+        "tests/host/handling/test_hostile_handlers.py",
+        0,
+        (
+            Edit(
+                "perdure.actors.workers.outcome",
+                "        except BaseException as second:  # noqa: BLE001 - the exception is foreign code, its class",
+                "        except ZeroDivisionError as second:  # its class",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
+        "a naive datetime is taken for one of UTC",
+        "time",
+        "tests/host/publishing/test_moments.py",
+        0,
+        (
+            Edit(
+                "perdure.arguments.moments",
+                "        if value.utcoffset() is None:\n",
+                "        value = value if value.tzinfo else value.replace(tzinfo=dt.UTC)\n        if value.utcoffset() is None:\n",
+            ),
+        ),
+    ),
+    Bug(
+        "time that a clock jumped over counts as time that passed",
+        "time",
+        "tests/host/runtime/test_clock.py",
+        0,
+        (Edit("perdure.actors.core.clock", "        jumps = tuple(self._jumps)\n", "        jumps = ()\n"),),
+    ),
+)
