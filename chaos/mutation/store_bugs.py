@@ -78,8 +78,8 @@ STORE_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.store.files.segment_writer",
-                "            if not self._identity.checked_last_append():\n                self._check_identity(self._identity.check)\n",
-                "            self._identity.checked_last_append()\n",
+                "            if not self._identity.checked_last_append():\n",
+                "            if self._identity.checked_last_append() is None:\n",
             ),
         ),
     ),
