@@ -18,7 +18,7 @@ from perdure.actors.core.mailbox import PYKKA_ITEMS, Mailbox, stops
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Actor", "ActorKilled"]
+__all__ = ["FOREIGN_ERRORS", "Actor", "ActorKilled"]
 
 
 ROUSE_FIRST_S, ROUSE_GROWTH, ROUSE_MAX_S = 0.005, 1.01, 0.25
@@ -27,6 +27,10 @@ ROUSE_FIRST_S, ROUSE_GROWTH, ROUSE_MAX_S = 0.005, 1.01, 0.25
 
 class ActorKilled(BaseException):
     """Raised in the thread of an actor that was killed. Not an Exception, so that nothing handles it by accident."""
+
+
+FOREIGN_ERRORS = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
+"""What code of the host may raise in the thread of an actor, which must not end by it. Not what is thrown into the thread."""
 
 
 class _Wake:

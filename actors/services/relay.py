@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.actors.core.actor import Actor
+from perdure.actors.core.actor import FOREIGN_ERRORS, Actor
 from perdure.events.commands import Draft, Publish, TakeIn
 from perdure.events.errors import DuplicateKey, InvalidMessage, NotRunning, PerdureError, QueueFull
 from perdure.events.loggers import GuardedLogger
@@ -120,7 +120,7 @@ class Relay(Actor):
         after = polling.begin(self.now_s(), source.every_s)
         try:
             read = source.read(after)
-        except Exception as error:  # noqa: BLE001 - a database that is down is no reason for an actor to die again and again
+        except FOREIGN_ERRORS as error:  # a database that is down is no reason for an actor to die again and again
             self._failed(source, progress, error)
             return
         polling.found(read[-1][0] if read else 0)
@@ -158,7 +158,7 @@ class Relay(Actor):
         elif answer.error is None:
             try:
                 source.delete(answer.rows)
-            except Exception as error:  # noqa: BLE001 - as above
+            except FOREIGN_ERRORS as error:  # as above
                 self._failed(source, progress, error)
             else:
                 progress.polling.succeed()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.actor import Actor
+from perdure.actors.core.actor import FOREIGN_ERRORS, Actor
 from perdure.actors.core.messages import Restarted, Ticks, Wake, WakeAt
 from perdure.events.commands import Tick
 from perdure.events.loggers import GuardedLogger
@@ -87,7 +87,7 @@ class Scheduler(Actor):
         for schedule in list(self.extensions.schedules.values()):
             try:
                 upcoming.append(self._advance(schedule, now_us))
-            except Exception:
+            except FOREIGN_ERRORS:  # its message is encoded by the host's codec and middleware
                 logger.exception("the schedule %s failed and is left alone until the next start", schedule.name)
                 self.extensions.drop_schedule(schedule.name)
         if upcoming:

@@ -5,14 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 
+from perdure.events.errors import StoreUnavailable
+
 __all__ = ["Bell", "Silence"]
 
 
 class Bell:
-    """Rung in any thread, heard in one. Its pipe is closed once nothing can ring it any more."""
+    """Rung in any thread, heard in one. Its pipe is closed once nothing can ring it any more.
+
+    Raises:
+        StoreUnavailable: this process has no descriptors left.
+    """
+
+    _out = _in = -1
 
     def __init__(self) -> None:
-        self._out, self._in = os.pipe()
+        try:
+            self._out, self._in = os.pipe()
+        except OSError as error:
+            msg = f"no pipe can be made: {error.strerror}. Close files, or raise the limit of open files (`ulimit -n`)."
+            raise StoreUnavailable(msg) from error
         os.set_blocking(self._out, False)
         os.set_blocking(self._in, False)
         self._is_rung = False
@@ -35,9 +47,10 @@ class Bell:
         self._is_rung = False
 
     def __del__(self) -> None:
-        """Close the pipe."""
-        os.close(self._out)
-        os.close(self._in)
+        """Close the pipe, if there is one."""
+        if self._out >= 0:
+            os.close(self._out)
+            os.close(self._in)
 
 
 class Silence:

@@ -85,13 +85,13 @@ class Server:
     def __init__(self, folder: Path, allowed: Mapping[int, Collection[str]] | None = None) -> None:
         self._folder = folder
         self._rights = {**{uid: frozenset(rights) for uid, rights in (allowed or {}).items()}, os.geteuid(): RIGHTS, 0: RIGHTS}
+        self._heard = Bell()  # first, as it may fail
         try:
             self._listener, self._file = bind_over(folder, (allowed or {}).keys())
         except OSError as error:
             msg = f"shared: no socket can be made in {folder}: {error}. Use a folder on a local file system, or leave `shared` out."
             raise StoreUnavailable(msg) from error
         self._selector: selectors.BaseSelector = selectors.PollSelector()  # no state in the kernel that a fork would share
-        self._heard = Bell()
         self._bell: Bell | Silence = self._heard
         self._closing = threading.Lock()
         self._answered: deque[_Peer] = deque()

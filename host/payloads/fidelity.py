@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.events.errors import InvalidMessage
+from perdure.events.seconds import shown
 from perdure.payloads.codecs import MessagePack, make_decoder
 from perdure.payloads.differences import difference
 from perdure.payloads.foreign_types import undecodable_parts
@@ -62,13 +63,23 @@ class Fidelity:
             self._learn(cls)
 
     def _learn(self, cls: type) -> tuple[Callable[[Any], bytes], Callable[[Any], bool]]:
-        encode: Callable[[Any], bytes] = self._codec.encode
+        encode: Callable[[Any], bytes] = self._bytes_of
         proof: Callable[[Any], bool] = _never
         if type(self._codec) is MessagePack:
             _check_decodable(cls, self._codec)
             encode, proof = self._codec.encoder(cls), prove(cls) or _never
         self._by_class[cls] = functions = (encode, proof if self._checks_values else _always)
         return functions
+
+    def _bytes_of(self, message: Any) -> bytes:
+        """Return what the codec gives; a codec of the host's own may give something else than bytes."""
+        payload = self._codec.encode(message)
+        if type(payload) is bytes:
+            return payload
+        if isinstance(payload, (bytes, bytearray, memoryview)):
+            return bytes(payload)
+        msg = f"codec: {type(self._codec).__qualname__}.encode returned {shown(payload)}, and a payload is bytes"
+        raise InvalidMessage(msg)
 
     def encode(self, message: Any) -> bytes:
         """Return a message's payload.
@@ -83,7 +94,7 @@ class Fidelity:
             if proof(message):
                 return payload
         except Exception:  # noqa: BLE001 - the codec raises an error that says what is wrong
-            payload = self._codec.encode(message)
+            payload = self._bytes_of(message)
         self._check(message, payload)
         return payload
 

@@ -11,6 +11,7 @@ import threading
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
+from perdure.actors.core.actor import FOREIGN_ERRORS
 from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.seconds import checked_seconds
@@ -204,7 +205,7 @@ def _stop_parts(started_parts: list[Part]) -> None:
 def _stop_part(part: Part) -> None:
     try:
         part.stop()
-    except Exception:
+    except FOREIGN_ERRORS:
         logger.exception("%r could not be stopped", part)
 
 

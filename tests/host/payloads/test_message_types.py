@@ -504,6 +504,32 @@ def test_codec_of_the_hosts_own_is_held_to_it() -> None:
         assert delivery.message == Left(1)
 
 
+@pytest.mark.parametrize("checks", [True, False])
+def test_codec_of_the_hosts_own_gives_bytes(*, checks: bool) -> None:
+    """What is like bytes is made bytes; anything else is refused at the publish, not by the journal."""
+
+    class Giving(Json):
+        def __init__(self, kind: Any) -> None:
+            self.kind = kind
+
+        def encode(self, message: Any) -> Any:
+            return self.kind(super().encode(message))
+
+    options = perdure.Options(check_messages=checks)
+    like_bytes: list[Any] = [bytearray, memoryview]
+    for kind in like_bytes:
+        with perdure.System(store=perdure.MemoryStore(), codec=Giving(kind), options=options) as system:
+            system.publish(Left(1))
+            published: Any = next(iter(system.audit.events(type="Published"))).event
+            assert type(published.payload) is bytes
+    others: list[Any] = [bytes.decode, len]
+    for kind in others:
+        with perdure.System(store=perdure.MemoryStore(), codec=Giving(kind), options=options) as system:
+            for publish in (lambda: system.publish(Left(1)), lambda: system.publish_many([Left(1), Left(2)])):
+                with pytest.raises(perdure.InvalidMessage, match=r"^codec: .*Giving\.encode returned"):
+                    publish()
+
+
 class Unpicklable(Exception):
     """Its arguments are not those of `__init__`."""
 

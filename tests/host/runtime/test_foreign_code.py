@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import threading
@@ -137,6 +138,34 @@ def test_a_record_names_the_place_that_logs(folder: Path, caplog: pytest.LogCapt
         system.publish(Job(1))
         system.drain(PATIENCE_S)
     assert {record.filename for record in caplog.records if "failed" in record.message} == {"log_lines.py"}
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), OSError("no database")])
+def test_a_connection_of_an_outbox_that_fails_ends_no_actor(folder: Path, error: BaseException) -> None:
+    tried = threading.Event()
+
+    def connect() -> object:
+        tried.set()
+        raise error
+
+    with perdure.System(folder) as system, perdure.OutboxRelay(system, connect, every_s=0.01):
+        assert tried.wait(PATIENCE_S)
+        assert system.publish(Job(1))
+        assert system.admin.metrics().runtime_counters.get("actor_deaths", 0) == 0
+
+
+def test_a_process_without_descriptors_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pipe() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    system = perdure.System(tmp_path / "shared", shared=True)
+    monkeypatch.setattr("os.pipe", pipe)
+    for begin in (lambda: perdure.connect(tmp_path, timeout=1.0), system.start):
+        with pytest.raises(perdure.StoreUnavailable, match=r"Too many open files\. .*ulimit"):
+            begin()
+    monkeypatch.undo()
+    with system:
+        assert system.publish(Job(1))
 
 
 @pytest.mark.parametrize("room", ["host", "actors", "store"])
