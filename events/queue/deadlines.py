@@ -13,6 +13,7 @@ from perdure.events.commands import Orphan
 from perdure.events.limits import Limits
 from perdure.events.queue.endings import results, without_result
 from perdure.events.queue.state import FOREVER, QueueState
+from perdure.events.structures.message_block import LeaseBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,17 +97,21 @@ def overdue(state: QueueState, now_us: int) -> Iterator[Message]:
                 yield message
 
 
-def orphans(state: QueueState, is_lost: Callable[[Message], bool] = lambda _: True) -> list[Orphan]:
-    """Return all that is out at the start of a process, as far as it `is_lost`: the holders died with the process before.
+def orphans(state: QueueState, is_lost: Callable[[Message], bool] | None = None) -> list[Orphan]:
+    """Return all that is out at the start of a process, as far as it `is_lost` (all unless given): the holders died with it.
 
     Where messages of a type were prefetched, it is unknown which ones of that type had started. Those do not count as attempts;
     from then on they are delivered only to a free worker, so that a second crash leaves no doubt.
     """
-    out = [message for message in state.out() if is_lost(message)]
-    prefetched = {m.published.type for m in out if m.lease is not None and m.lease.prefetched}
+    out: list[tuple[bool, int, str, str]] = []  # whether it was prefetched, its number, its type, its holder
+    for number, held in state.leased.items():
+        if is_lost is not None and ((message := state.look(number)) is None or not is_lost(message)):
+            continue
+        if isinstance(held, LeaseBatch):  # there may be hundreds of thousands: no `Message` is made of each
+            out.append((held.prefetched, number, held.block.type, held.holder))
+        elif held.lease is not None:
+            out.append((held.lease.prefetched, number, held.published.type, held.lease.holder))
+    prefetched = {kind for is_prefetched, _, kind, _ in out if is_prefetched}
     # Prefetched messages come last. The orphans may need several frames, and a crash between two frames must leave a rest that is
     # judged in the same way.
-    return [
-        Orphan(m.number, started=bool(m.lease and m.lease.holder) or m.published.type not in prefetched)
-        for m in sorted(out, key=lambda m: (m.lease is not None and m.lease.prefetched, m.number))
-    ]
+    return [Orphan(number, started=bool(holder) or kind not in prefetched) for _, number, kind, holder in sorted(out)]

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from perdure.events.queue.endings import result_bytes
+from perdure.events.structures.message_block import LeaseBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,11 +66,13 @@ def _counts(queue: QueueState) -> Iterator[str]:
 
 
 def _one_at_a_time(queue: QueueState) -> Iterator[str]:
-    """At most one message of a key, and of a group, is out."""
+    """At most one message of a key, and of a group, is out. Plain messages have neither."""
     keys: Counter[tuple[str, str]] = Counter()
     groups: Counter[str] = Counter()
-    for message in queue.out():
-        published = message.published
+    for held in queue.leased.values():
+        if isinstance(held, LeaseBatch):
+            continue
+        published = held.published
         if published.key is not None and published.dedup != "append":
             keys[published.type, published.key] += 1
         if published.group is not None:

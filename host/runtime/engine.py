@@ -17,7 +17,7 @@ from perdure.actors.sessions.figures import run_figures
 from perdure.actors.workers.pool import Pool
 from perdure.events import vocabulary as ev
 from perdure.events.codec.snapshot import States
-from perdure.events.errors import NotRunning, StoreUnavailable
+from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
 from perdure.events.handlers import registry as handler_rules
 from perdure.events.limits import Limits
 from perdure.events.loggers import GuardedLogger
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 __all__ = ["ASK_TIMEOUT_S", "Engine", "Hooks"]
 
 logger = GuardedLogger("perdure")
+
+LOOK_S = 0.25
+"""How often a start that waits for its actors looks whether it is still wanted."""
 
 
 class Hooks(Protocol):
@@ -152,12 +155,12 @@ class Engine:
         self._clock.subscribe(lambda: runtime.directory.tell_all(Wake()))
         self._store.watch_ownership(lambda lost: runtime.budget.stop_for_good(f"the system has stopped: {lost}", lost))
         self._succession.begin()
-        report = self.ask("queue", Report())  # before any delivery, so it counts what was recovered
+        report = self._ask_until("queue", Report(), given_up)  # before any delivery, so it counts what was recovered
         is_left = self._spool.take_in()
         self._open(given_up)
         for spec in specs.values():
-            self.ask("dispatcher", handler_rules.Register(spec.registration()))
-        self.ask("supervisor", WhenStaffed())
+            self._ask_until("dispatcher", handler_rules.Register(spec.registration()), given_up)
+        self._ask_until("supervisor", WhenStaffed(), given_up)
         if schedules:
             runtime.directory.tell("supervisor", StartActor("scheduler"))
         if self._spool.source is not None and (is_left or self._spool.goes_on or self.server is not None):
@@ -253,6 +256,28 @@ class Engine:
         """
         runtime = self.runtime
         return asked(runtime.pending, runtime.executor.answer(), actor, command, timeout_s)
+
+    def _ask_until(self, actor: str, command: Any, given_up: Callable[[], bool]) -> Any:
+        """As `ask`, without its bound as long as no actor dies: there may be much to recover, and the machine may be slow.
+
+        Raises:
+            As `ask`; TimeoutError: also where the start was given up.
+        """
+        runtime = self.runtime
+        answer = runtime.executor.answer()
+        request = runtime.pending.send(actor, command, answer)
+        until_s = runtime.executor.monotonic_s() + ASK_TIMEOUT_S
+        while True:
+            try:
+                return answer.wait(LOOK_S)
+            except TimeoutError as error:
+                if isinstance(error, PerdureError):
+                    raise  # its own answer
+                has_trouble = runtime.health.counters.get("actor_deaths", 0) > 0
+                if given_up() or (has_trouble and runtime.executor.monotonic_s() > until_s):
+                    runtime.pending.forget(request)
+                    msg = f"the {actor} did not answer within {ASK_TIMEOUT_S:g} s" if has_trouble else "the start was given up"
+                    raise TimeoutError(msg) from None
 
     def stop(self, grace_s: float, why: NotRunning) -> None:
         """Bring the handlers to rest, then end the actors and close the store.

@@ -5,13 +5,16 @@ What is recovered is in test_recovery; what may not start at all in test_bad_fol
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
 import perdure
+from perdure.actors.queue.queue import Queue
 from perdure.actors.services.supervisor import Supervisor
 from perdure.actors.workers.worker import Worker
 
@@ -122,3 +125,44 @@ def test_start_counts_what_an_operator_scaled(folder: Path) -> None:
         assert at_work(system) == {"Job": 0, "Errand": 4}
     finally:
         system.stop()
+
+
+def test_a_start_waits_for_as_long_as_the_queue_recovers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """320,000 messages that were leased when the process died took longer than a minute on a slow machine: no start opened them."""
+    monkeypatch.setattr("perdure.runtime.engine.ASK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("perdure.runtime.engine.LOOK_S", 0.01)
+    begin = Queue.term_begun
+
+    def slowly(self: Queue, states: Any, seq: int) -> None:
+        time.sleep(0.3)
+        begin(self, states, seq)
+
+    monkeypatch.setattr(Queue, "term_begun", slowly)
+    with perdure.System(folder) as system:
+        assert system.recovery is not None
+
+
+def test_a_start_that_is_interrupted_while_the_queue_recovers_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, free = threading.Event(), threading.Event()
+    begin = Queue.term_begun
+
+    def stuck(self: Queue, states: Any, seq: int) -> None:
+        begun.set()
+        free.wait(60.0)
+        begin(self, states, seq)
+
+    monkeypatch.setattr(Queue, "term_begun", stuck)
+    main = threading.main_thread().ident or 0
+
+    def interrupt() -> None:
+        begun.wait(60.0)
+        signal.pthread_kill(main, signal.SIGINT)
+        time.sleep(0.5)
+        free.set()
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        perdure.System(folder).start()
+    monkeypatch.undo()
+    with perdure.System(folder) as system:
+        assert system.running
