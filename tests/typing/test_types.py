@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 USES = Path(__file__).with_name("front_door.py")
-MYPY_CACHE = Path(__file__).parents[2] / ".mypy_cache" / USES.stem  # kept: the first run takes ten seconds, the next half a second
 ROOMS = ("actors", "chaos", "events", "store")
 
 
@@ -65,7 +64,7 @@ def expected(checker: str) -> dict[int, set[str]]:
 
 
 def mypy(folder: Path) -> dict[int, set[str]]:
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", os.devnull, "--cache-dir", str(MYPY_CACHE)]
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", os.devnull, "--cache-dir", str(folder / "cache")]
     command += ["--python-version", "3.11", "--follow-imports", "silent", USES.name]
     out = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
     found: dict[int, set[str]] = defaultdict(set)
