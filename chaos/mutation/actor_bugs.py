@@ -116,6 +116,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
             ),
         ),
         found=True,
+        first=120,
     ),
     Bug(
         "requests to a dead actor are not sent again",
@@ -160,8 +161,8 @@ ACTOR_BUGS: tuple[Bug, ...] = (
     Bug(
         "a restarted timer learns no deadlines",
         "supervisor",
-        "simulation",
-        SCENARIOS,
+        "tests/actors/services/test_timer.py",
+        0,
         (
             Edit(
                 "perdure.actors.services.supervisor",
@@ -169,7 +170,6 @@ ACTOR_BUGS: tuple[Bug, ...] = (
                 "            pass\n        self.record.add",
             ),
         ),
-        first=370,
     ),
     Bug(
         "a stop does not wait for finished work to be recorded",
