@@ -79,7 +79,7 @@ class Runtime(HandlerRuntime):
     """One run that owns its log: the parts of a `HandlerRuntime`, and what its journal and its deciders share."""
 
     def __init__(self, handlers: HandlerRuntime, *, store: EventStore, limits: Limits) -> None:
-        vars(self).update(vars(handlers))  # the same parts, so that all who hold one of them go on with it
+        vars(self).update(vars(handlers))  # the same parts, so that each holder of one of them goes on with it
         self.limits = limits
         self.log = LogState(store, self.tuning)
         self.figures = QueueFigures()

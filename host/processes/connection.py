@@ -369,7 +369,7 @@ class Connection:
         """Say hello, with what goes along; return what of it is still to be sent."""
         hello, descriptors = self.exchange.hello(), self.exchange.descriptors
         if descriptors:
-            with contextlib.suppress(OSError):  # found out again by the next who writes
+            with contextlib.suppress(OSError):  # the next write finds out again
                 return hello[socket.send_fds(sock, [hello], descriptors) :]
         return hello
 

@@ -31,6 +31,8 @@ INNER = {
         "options",
         "clock",
         "include_weakly",
+        "hand_over",
+        "member_anew",
     },  # between its parts
     "Client": {"publish_drafts", "ask", "drafts", "options", "clock", "run_figures", "take_facts", "begin_anew"},
     "Context": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process"},  # used by the worker
