@@ -38,6 +38,21 @@ DIFFERS: dict[str, str] = {
     "test_process_that_dies_between_commit_and_relay": _SUBPROCESS,
     "test_newer_payload_survives_a_crash": _SUBPROCESS,
     "test_batch_is_all_or_none": _FILES,
+    "test_verify_finds_removed_and_swapped_frames": _FILES,
+    "test_verify_finds_each_changed_byte": _FILES,
+    "test_snapshot_and_what_came_after_equals": _FILES,
+    "test_last_frame_torn_at_every_byte": _FILES,
+    "test_flipped_byte_in_the_middle": _FILES,
+    "test_snapshot_older_than_the_log_answers": _FILES,
+    "test_a_deleted_folder_of_another_system": _FILES,
+    "test_a_system_shows_its_folder": _FILES,
+    "test_the_live_system_of_a_folder_is_found": "the live system is found by the folder's path",
+    "test_kept_history_is_returned": "history is dropped frame by frame, not segment by segment",
+    "test_an_act_stands_in_the_frame_of_its_effect": _FILES,
+    "test_a_client_cannot_say_that_it_is_another_process": _PROCESSES,
+    "test_nothing_that_a_dead_process_held_blocks_anyone": _SUBPROCESS,
+    "test_a_child_that_exits_as_a_program_does": _SUBPROCESS,
+    "test_an_interpreter_that_exits_stops_what_runs": _SUBPROCESS,
 }
 """Parts of test ids: why they are not run on PostgreSQL."""
 
