@@ -86,6 +86,7 @@ def trace(code: Options | None = None, *, path: str | Path | None = None, enviro
     file, whole = _file(path, environ)
     if file is None and Path(FILE).exists():
         logger.warning("the %s in the working directory is not read; if it is to be, name it by %s", FILE, FILE_VARIABLE)
+    _check_top(whole, file)
     for name, value in _table(whole, "perdure", file).items():
         options = _set(options, name, value, f"{file}, table [perdure]")
         sources[name] = f"{file}, table [perdure]"
@@ -100,6 +101,10 @@ def trace(code: Options | None = None, *, path: str | Path | None = None, enviro
             # No error, as other programs may have variables with this prefix too.
             logger.warning("environment variable %s sets nothing; did you mean %s%s?", variable, PREFIX, close[0].upper())
     return Traced(options, file, sources)
+
+
+TABLES = ("perdure", "handlers")
+"""What a configuration file may hold for perdure."""
 
 
 class HandlerSettings:
@@ -216,6 +221,20 @@ def _table(whole: dict[str, Any], name: str, file: Path | None) -> dict[str, Any
         msg = f"{file}: {name} must be a table: [{name}]"
         raise ValueError(msg)  # noqa: TRY004 - a wrong file is a wrong value
     return table
+
+
+def _check_top(whole: dict[str, Any], file: Path | None) -> None:
+    """Refuse an option outside of the table `[perdure]`, and warn of a table that looks misspelt: neither would set anything.
+
+    Other tables are allowed, since the file may belong to the host.
+    """
+    for name in whole.keys() - set(TABLES):
+        if name in _FIELDS:
+            msg = f"{file}: {name} stands outside of a table, where it sets nothing; put it below a line [perdure]"
+            raise ValueError(msg)
+        close = difflib.get_close_matches(name, TABLES, n=1, cutoff=MISSPELT)
+        if close or name == "options":
+            logger.warning("%s: the table [%s] sets nothing; did you mean [%s]?", file, name, close[0] if close else TABLES[0])
 
 
 def _set(options: Options, name: str, value: Any, where: str) -> Options:

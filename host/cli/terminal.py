@@ -30,7 +30,12 @@ class Terminal(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render as Rich does, and spell out every control character that Rich did not make."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(inert(segment.text, lines=True), segment.style)
+            yield segment if segment.control else Segment(self._printable(segment.text), segment.style)
+
+    def _printable(self, text: str) -> str:
+        """Return a text as this stream can write it: a question mark for what a Latin or ASCII terminal has no character for."""
+        plain = inert(text, lines=True)
+        return plain if self.encoding.startswith("utf") else plain.encode(self.encoding, "replace").decode(self.encoding)
 
 
 def one_line(text: object, style: str = "") -> Text:

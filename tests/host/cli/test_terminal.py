@@ -147,3 +147,17 @@ def test_every_console_of_the_commands_is_a_terminal() -> None:
 
     for module in (cli, cli_dead_letters, cli_config, commands, fault_commands, simulation_commands):
         assert isinstance(module.console, Terminal)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_terminal_of_any_encoding_shows_what_it_can(encoding: str) -> None:
+    """A bar of blocks, or a key in another script, ends no command."""
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding=encoding)
+    table = Table("key")
+    table.add_row("\u2588\u2581 Stra\u00dfe \u5317")
+    Terminal(file=stream, width=60).print(table, "\u2588 plain")
+    stream.flush()
+    shown = written.getvalue().decode(encoding)
+    assert "plain" in shown
+    assert ("\u00df" in shown) == (encoding != "ascii")

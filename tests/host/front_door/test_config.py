@@ -177,3 +177,21 @@ def test_handler_options_that_do_not_go_together_say_where_they_come_from(folder
     with pytest.raises(perdure.InvalidMessage, match="only a process") as caught:
         system.handler(OrderPlaced)(lambda message: None)
     assert "set from outside the code for shop.OrderPlaced: {'memory_limit': 100000000}" in caught.value.__notes__
+
+
+@pytest.mark.parametrize("text", ["retries = 5", "history = 'drop'"])
+def test_an_option_outside_of_its_table_is_refused(tmp_path: Path, text: str) -> None:
+    """It would set nothing, silently."""
+    file = tmp_path / "own.toml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"own\.toml: \w+ stands outside of a table, .* \[perdure\]"):
+        load(path=file, environ={})
+
+
+@pytest.mark.parametrize(("table", "meant"), [("perdur", "perdure"), ("options", "perdure"), ("handler", "handlers")])
+def test_a_table_that_looks_misspelt_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture, table: str, meant: str) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(f"[{table}]\nretries = 5\n[tool.other]\nretries = 5\n")
+    assert load(path=file, environ={}) == perdure.Options()
+    (record,) = caplog.records
+    assert f"[{table}] sets nothing; did you mean [{meant}]" in record.message
