@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ResultWaiters"]
 
+FORGET_EVERY = 64
+"""After so many requests for one result, those that no longer wait are forgotten: the same one may be asked again and again."""
+
 
 class ResultWaiters:
     """Requests by the id of the message whose result they wait for. Its answers must not be seen before the sync."""
@@ -50,7 +53,10 @@ class ResultWaiters:
             raise UnknownMessage(msg)
         if not command.waits:
             return [Settle(self._pending, request, None)]
-        self.waiting.setdefault(ident, []).append(request)
+        waiting = self.waiting.setdefault(ident, [])
+        waiting.append(request)
+        if not len(waiting) % FORGET_EVERY:
+            waiting[:] = [still for still in waiting if still.key in self._pending.outstanding]
         return []
 
     def answers(self, events: Iterable[Event]) -> list[Settle]:

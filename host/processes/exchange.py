@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests, Request
     from perdure.processes.no_owner import NoAnswer
 
-__all__ = ["HOLD_S", "Exchange"]
+__all__ = ["HOLD_S", "SPOOL_AFTER_S", "SPOOL_SILENT_S", "Exchange"]
 
 UNANSWERED_MAX = 2
 """ASK frames of publishes without any answer; what is published meanwhile is gathered, and an answer releases it as one frame."""

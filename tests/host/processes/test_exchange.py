@@ -13,7 +13,7 @@ from perdure.actors.sessions.wire import PROTOCOL, Assembler, Kind
 from perdure.events.commands import DraftRun, LookUp, Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull
 from perdure.events.structures.id_index import IdRun
-from perdure.processes.exchange import HOLD_S, Exchange
+from perdure.processes.exchange import HOLD_S, SPOOL_AFTER_S, SPOOL_SILENT_S, Exchange
 from perdure.processes.no_owner import NoAnswer
 from perdure.publishing.publish_future import PublishFuture
 
@@ -218,3 +218,41 @@ def test_a_refusal_of_the_owner_is_kept_for_the_errors() -> None:
     with pytest.raises(ConnectionResetError):
         side.exchange.take(Kind.BYE, [OBJECTS.packed(PerdureError("another version"))], side.now_s)
     assert side.exchange.refusal == "another version"
+
+
+def test_a_client_that_spools_never_says_that_its_ids_are_new() -> None:
+    side = Side().welcome()
+    side.publish()
+    side.exchange.spools = True
+    side.publish()
+    is_fresh = [OBJECTS.object(row[3]).fresh for _, rows in side.sent() for row in rows]
+    assert is_fresh == [False, False], "an owner that was silent may have them from the spool by the time that it reads this"
+
+
+def test_publishes_are_spooled_when_there_is_no_owner_for_a_while_and_nothing_else_is() -> None:
+    side = Side()
+    side.exchange.lost(side.now_s)
+    side.publish()
+    side.submit(3)
+    side.pending.send("queue", LookUp("id"), Answer())
+    assert side.exchange.to_spool(side.now_s) == []
+    assert 0 < side.exchange.until_spool_s(side.now_s) <= SPOOL_AFTER_S + 0.001
+    side.now_s += SPOOL_AFTER_S + 0.001
+    found = side.exchange.to_spool(side.now_s)
+    assert [len(OBJECTS.object(body).drafts) for _, body in found] == [1, 3]
+    side.exchange.spooled([request for request, _ in found])
+    assert [type(request.command) for request in side.pending.outstanding.values()] == [LookUp]
+    assert side.exchange.to_spool(side.now_s) == []
+
+
+def test_publishes_are_spooled_when_an_owner_is_silent_for_long() -> None:
+    side = Side().welcome()
+    side.publish()
+    side.sent()
+    side.now_s += SPOOL_SILENT_S - 0.1
+    assert side.exchange.to_spool(side.now_s) == []
+    side.publish()
+    side.now_s += 0.1
+    assert len(side.exchange.to_spool(side.now_s)) == 1, "that one is not new"
+    side.exchange.take(Kind.PONG, [], side.now_s)
+    assert side.exchange.to_spool(side.now_s) == []

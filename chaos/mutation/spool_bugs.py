@@ -1,0 +1,114 @@
+"""Planted bugs in the spool, and in the threads and frames of a client: what tests of their own must notice.
+
+What the simulation's clients notice is in `client_bugs`.
+"""
+
+from __future__ import annotations
+
+from perdure.chaos.mutation.bug import Bug, Edit
+
+__all__ = ["SPOOL_BUGS"]
+
+SPOOL_BUGS: tuple[Bug, ...] = (
+    Bug(
+        "publishes wait for ever behind two frames that wait for room",
+        "exchange",
+        "tests/host/processes/test_exchange.py",
+        0,
+        (Edit("perdure.processes.exchange", "min(self._unanswered.values(), default=0.0) + HOLD_S <= now_s", "False"),),
+    ),
+    Bug(
+        "nothing is gathered while frames are unanswered",
+        "exchange",
+        "tests/host/processes/test_exchange.py",
+        0,
+        (Edit("perdure.processes.exchange", "or len(self._unanswered) < UNANSWERED_MAX\n", "or True\n"),),
+    ),
+    Bug(
+        "a client that spools says that its ids are new",
+        "exchange",
+        "tests/host/processes/test_exchange.py",
+        0,
+        (Edit("perdure.processes.exchange", "if self.spools and isinstance(", "if not self.spools and isinstance("),),
+    ),
+    Bug(
+        "a thread that reads for all leaves, and wakes none that follows",
+        "leading",
+        "tests/host/processes/test_leading.py",
+        0,
+        (Edit("perdure.processes.leading", "                follower.promote()\n", ""),),
+    ),
+    Bug(
+        "what an interrupted thread took from the socket is passed over",
+        "connection",
+        "tests/host/processes/test_leading.py",
+        0,
+        (Edit("perdure.processes.connection", "        if link.is_reading:  #", "        if not link:  #"),),
+    ),
+    Bug(
+        "messages that were submitted together must find room together",
+        "session",
+        "tests/actors/sessions/test_session.py",
+        0,
+        (Edit("perdure.actors.sessions.session", "if more == [SUBMITTED] else None", "if not more else None"),),
+    ),
+    Bug(
+        "a right that is missing is granted",
+        "session",
+        "tests/actors/sessions/test_session.py",
+        0,
+        (Edit("perdure.actors.sessions.session", "if route.right not in self._rights:", "if not route.right:"),),
+    ),
+    Bug(
+        "a spooled publish is answered before the sync",
+        "spool",
+        "tests/store/test_spool.py",
+        0,
+        (
+            Edit(
+                "perdure.store.spool.spool_file",
+                "            self._disk.sync_data(fd)\n        except OSError as error:\n            self._close()  #",
+                "            pass\n        except OSError as error:\n            self._close()  #",
+            ),
+        ),
+    ),
+    Bug(
+        "the name of a spool file is not synced",
+        "spool",
+        "tests/store/test_spool.py",
+        0,
+        (
+            Edit(
+                "perdure.store.spool.spool_file",
+                "        self._disk.sync_folder(self._folder)\n        return fd\n",
+                "        return fd\n",
+            ),
+        ),
+    ),
+    Bug(
+        "a writer goes on in a spool file that was taken in",
+        "spool",
+        "tests/store/test_spool.py",
+        0,
+        (
+            Edit(
+                "perdure.store.spool.spool_file",
+                "if status is not None and status.is_same_file(",
+                "if status is None or status.is_same_file(",
+            ),
+        ),
+    ),
+    Bug(
+        "what is refused when it is taken in is lost",
+        "rules",
+        "tests/events/queue/test_spooled.py",
+        0,
+        (
+            Edit(
+                "perdure.events.queue.admission.spooled",
+                "        return _dead_letters(state, fresh, error, now_us, limits)\n",
+                "        return []\n",
+            ),
+        ),
+    ),
+)
