@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.sessions.begin_marks import MarkReader
 from perdure.actors.sessions.bell import Bell, Silence
 from perdure.actors.sessions.crossing import OBJECTS, RIGHTS
+from perdure.actors.sessions.loopback import proven
 from perdure.actors.sessions.session import Ended, Session
-from perdure.actors.sessions.sockets import bind_over, peer_of, unlink_if_ours
+from perdure.actors.sessions.sockets import open_door, peer_of, unlink_if_ours
 from perdure.actors.sessions.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
 from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
@@ -67,6 +68,8 @@ class _Peer:
         """When it last took something of what waited for it."""
         self.begun_s = self.heard_s = now_s
         self.is_known = False
+        self.is_proven = True
+        """It need not prove any more that it knows the owner's secret."""
         self.is_queued = False
         """It is among those that have answers. A thread that is killed before it puts the peer there costs it a tick."""
 
@@ -87,10 +90,11 @@ class Server:
         self._rights = {**{uid: frozenset(rights) for uid, rights in (allowed or {}).items()}, os.geteuid(): RIGHTS, 0: RIGHTS}
         self._heard = Bell()  # first, as it may fail
         try:
-            self._listener, self._file = bind_over(folder, (allowed or {}).keys())
+            self._door = open_door(folder, (allowed or {}).keys())
         except OSError as error:
             msg = f"shared: no socket can be made in {folder}: {error}. Use a folder on a local file system, or leave `shared` out."
             raise StoreUnavailable(msg) from error
+        self._listener = self._door.sock
         self._selector: selectors.BaseSelector = selectors.PollSelector()  # no state in the kernel that a fork would share
         self._bell: Bell | Silence = self._heard
         self._closing = threading.Lock()
@@ -131,7 +135,7 @@ class Server:
             if self._is_closed:
                 return
             self._is_closed = True
-            unlink_if_ours(self._folder, self._file)
+            unlink_if_ours(self._folder, self._door.file, self._door.name)
             self._close_descriptors()
 
     def discard_after_fork(self) -> None:
@@ -207,6 +211,7 @@ class Server:
         sock.setblocking(False)  # noqa: FBT003 - the library's signature
         pid, uid = peer_of(sock)
         peer = _Peer(sock, pid, time.monotonic())
+        peer.is_proven = not self._door.secret
         rights = self._rights.get(uid, frozenset())
         peer.session = Session(self._owner, partial(self._has_answers, peer), rights, f"socket, uid {uid}, process {pid}")
         self._peers[sock.fileno()] = peer
@@ -261,6 +266,10 @@ class Server:
             raise ConnectionResetError
         peer.heard_s = time.monotonic()
         for kind, elements in peer.frames.feed(data):
+            if not peer.is_proven:
+                self._put(peer, proven(self._door.secret, kind, elements))
+                peer.is_proven = peer.is_known = True
+                continue
             for frame in peer.session.take(kind, elements):
                 self._put(peer, frame)
             if not peer.is_known:

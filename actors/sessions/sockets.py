@@ -9,21 +9,23 @@ import contextlib
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from perdure.actors.sessions.loopback import PORT_NAME, connect_to_port, listen_on_port
 from perdure.actors.sessions.reach import let_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-__all__ = ["SOCKET_NAME", "bind_over", "connect_to", "peer_of", "unlink_if_ours"]
+__all__ = ["SOCKET_NAME", "Door", "bind_over", "connect_to", "door_name", "open_door", "peer_of", "reach", "unlink_if_ours"]
 
 SOCKET_NAME = "owner.sock"
 NAME_BYTES_MAX = 107
 """Bytes of a socket's name that the kernel takes."""
 BACKLOG = 128
 """Connections that wait to be accepted."""
+HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX")
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -70,9 +72,49 @@ def bind_over(folder: Path, uids: Collection[int] = ()) -> tuple[socket.socket, 
     return listener, (found.st_dev, found.st_ino)
 
 
-def unlink_if_ours(folder: Path, file: tuple[int, int]) -> None:
-    """Remove the folder's socket, unless it is another's by now."""
-    path = folder / SOCKET_NAME
+class Door(NamedTuple):
+    """Where an owner listens: a socket that does not block, the file in the folder that leads to it, and what a peer must know."""
+
+    sock: socket.socket
+    name: str
+    file: tuple[int, int]
+    secret: bytes
+    """Empty for a Unix socket: the kernel says whose process connects."""
+
+
+def open_door(folder: Path, uids: Collection[int] = ()) -> Door:
+    """Listen in a folder, by a Unix socket if the system has them.
+
+    Raises:
+        OSError: as `bind_over`; or other users are to connect, and there are no Unix sockets.
+    """
+    if HAS_UNIX_SOCKETS:
+        listener, found = bind_over(folder, uids)
+        return Door(listener, SOCKET_NAME, found, b"")
+    if uids:
+        msg = "allowed_uids: this system has no Unix sockets, by which another user's processes could be told apart"
+        raise OSError(msg)
+    sock, file, secret = listen_on_port(folder)
+    return Door(sock, PORT_NAME, file, secret)
+
+
+def door_name() -> str:
+    """Return the name of the file that leads to a folder's owner on this system."""
+    return SOCKET_NAME if HAS_UNIX_SOCKETS else PORT_NAME
+
+
+def reach(folder: Path) -> tuple[socket.socket, bytes]:
+    """Connect to the owner of a folder; return the socket, and what to prove that one knows (nothing, over a Unix socket).
+
+    Raises:
+        OSError: as `connect_to`.
+    """
+    return (connect_to(folder), b"") if HAS_UNIX_SOCKETS else connect_to_port(folder)
+
+
+def unlink_if_ours(folder: Path, file: tuple[int, int], name: str = SOCKET_NAME) -> None:
+    """Remove the file that leads to the folder's owner, unless it is another's by now."""
+    path = folder / name
     with contextlib.suppress(OSError):
         found = path.stat()
         if (found.st_dev, found.st_ino) == file:
@@ -97,6 +139,11 @@ def connect_to(folder: Path) -> socket.socket:
 
 
 def peer_of(sock: socket.socket) -> tuple[int, int]:
-    """Return the pid and the uid of the process that connected, or of the one that listens; pid 0: of another pid namespace."""
+    """Return the pid and the uid of the process that connected, or of the one that listens; pid 0: of another pid namespace.
+
+    Over a port: 0 and this user, whose secret the other end has to know.
+    """
+    if not HAS_UNIX_SOCKETS:
+        return 0, os.geteuid()
     pid, uid, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     return pid, uid

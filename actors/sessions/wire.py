@@ -66,6 +66,8 @@ class Kind(enum.IntEnum):
     """Owner to member: `[type, parallelism, changes, paused]`: what an operator set; parallelism below 0: as the code says."""
     OVERDUE = 14
     """Owner to member: `[type, number, id, attempt, until_us]`: its lease has run out, what becomes of it?"""
+    PROOF = 24
+    """First over a port, to the owner `[nonce, proof]`, from it `[proof]`; see `loopback`."""
 
 
 _encoder = msgspec.msgpack.Encoder()

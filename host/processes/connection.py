@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.core.current_actor import CURRENT, begin
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.sessions.bell import Bell, Silence
-from perdure.actors.sessions.sockets import SOCKET_NAME, connect_to, peer_of
+from perdure.actors.sessions.loopback import Proof
+from perdure.actors.sessions.sockets import door_name, peer_of, reach
 from perdure.events.loggers import GuardedLogger
 from perdure.processes.exchange import HOLD_S, Exchange
 from perdure.processes.leading import Leadership, LedAnswer
@@ -351,9 +352,9 @@ class Connection:
         if self.exchange.refusal:
             self._pause()
         try:
-            sock = connect_to(self.folder)
+            sock, secret = reach(self.folder)
         except OSError as error:
-            self.exchange.refusal, self._last_error = "", f"{self.folder / SOCKET_NAME}: {error.strerror or error}"
+            self.exchange.refusal, self._last_error = "", f"{self.folder / door_name()}: {error.strerror or error}"
             self._watch(Event.UNREACHED)
             self._pause()
             return None
@@ -362,7 +363,9 @@ class Connection:
             return None
         self.pid = peer_of(sock)[0] or None
         self._watches = True
-        link = self._link = Link(sock, self._said_hello(sock))
+        proof = Proof(secret) if secret else None
+        first = self._said_hello(sock) if proof is None else proof.frame + self.exchange.hello()
+        link = self._link = Link(sock, first, proof)
         return link
 
     def _said_hello(self, sock: socket.socket) -> bytes:

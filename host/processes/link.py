@@ -16,6 +16,7 @@ from perdure.actors.sessions.wire import Assembler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from perdure.actors.sessions.loopback import Proof
     from perdure.actors.sessions.wire import Kind
 
 __all__ = ["Link"]
@@ -31,8 +32,10 @@ class Link:
     then asked anew.
     """
 
-    def __init__(self, sock: socket.socket, first: bytes) -> None:
+    def __init__(self, sock: socket.socket, first: bytes, proof: Proof | None = None) -> None:
         self.sock = sock
+        self.proof = proof
+        """What the other end has to prove first; None: nothing, or no more."""
         self.out: deque[memoryview] = deque([memoryview(first)])
         self.is_reading = False
         self.is_writing = False
@@ -60,7 +63,12 @@ class Link:
         if not data:
             msg = "the owner closed the connection"
             raise ConnectionResetError(msg)
-        yield from self._assembler.feed(data)
+        for kind, elements in self._assembler.feed(data):
+            if self.proof is None:
+                yield kind, elements
+            else:
+                self.proof.check(kind, elements)
+                self.proof = None
 
     def write(self) -> None:
         """Write as much of `out` as the socket takes.
