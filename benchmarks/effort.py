@@ -24,6 +24,8 @@ class Effort:
     footprint: int
     """Messages whose bytes in memory and on disk are counted."""
     cpu_calls: int
+    takeovers: int
+    """Owners that are killed."""
     spilled: int
     """Waiting messages of 1 kB, nearly all of their payloads on disk."""
 
@@ -37,6 +39,7 @@ ORDINARY = Effort(
     logs=(10_000, 100_000, 1_000_000),
     footprint=200_000,
     cpu_calls=400,
+    takeovers=17,
     spilled=200_000,
 )
 EFFORTS = {
@@ -49,6 +52,7 @@ EFFORTS = {
         logs=(3_000,),
         footprint=2_000,
         cpu_calls=20,
+        takeovers=1,
         spilled=2_000,
     ),
     "ordinary": ORDINARY,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import perdure
 from benchmarks.figure import Measure
 from benchmarks.load import Load, job, together
+from benchmarks.loads import takeover
 from benchmarks.loads.floors import HAND_OFF, SYNC
 
 if TYPE_CHECKING:
@@ -95,4 +96,5 @@ def loads(effort: Effort) -> Sequence[Load]:
         load("publish, 10 producers", SYNC, lambda door: _one_by_one(door, seconds, 10)),
         load("submit, one producer", HAND_OFF, lambda door: _pipelined(door, seconds)),
         load("publish_many of 500", HAND_OFF, lambda door: _batches(door, seconds)),
+        *takeover.loads(effort),
     ]
