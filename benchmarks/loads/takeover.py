@@ -65,7 +65,9 @@ def loads(effort: Effort) -> Sequence[Load]:
     times = effort.takeovers
 
     def load(what: str, waiting: int) -> Load:
-        measures = tuple(Measure(f"takeover with {what} waiting, {which}", "ms", SYNC) for which in ("median", f"longest of {times}"))
+        measures = tuple(
+            Measure(f"takeover with {what} waiting, {which}", "ms", SYNC) for which in ("median", f"longest of {times}")
+        )
         return Load(f"takeover with {what} waiting", measures, lambda folder: _takeovers(folder, times, waiting))
 
     return [load("nothing", 0), load(f"{WAITING:,}", WAITING)]
