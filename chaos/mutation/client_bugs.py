@@ -1,4 +1,4 @@
-"""Planted bugs in what passes between processes: sessions of the owner, and the exchange of a client.
+"""Planted bugs in what passes between processes: sessions of the owner, the exchange of a client, and which process owns a folder.
 
 What happens within the owner's process is in `actor_bugs`.
 """
@@ -66,5 +66,46 @@ CLIENT_BUGS: tuple[Bug, ...] = (
                 "",
             ),
         ),
+    ),
+    Bug(
+        "a process that never owns the folder tries its lock",
+        "roles",
+        "tests/host/processes/test_role_rules.py",
+        1,
+        (Edit("perdure.processes.role_rules", 'if act is Act.TRY_LOCK and ownership == "never":', "if act is ownership:"),),
+    ),
+    Bug(
+        "a member whose owner is lost leaves the lock to others",
+        "roles",
+        "tests/host/processes/test_role_rules.py",
+        1,
+        (
+            Edit(
+                "perdure.processes.role_rules",
+                "(State.MEMBER, Event.LOST): (State.SEEKING, Act.TRY_LOCK)",
+                "(State.MEMBER, Event.LOST): (State.SEEKING, Act.CONNECT)",
+            ),
+        ),
+    ),
+    Bug(
+        "an owner that prefers to own the folder hands it over",
+        "roles",
+        "tests/host/processes/test_role_rules.py",
+        1,
+        (Edit("perdure.processes.role_rules", "    (State.OWNER, Event.ASKED): (State.OWNER, Act.REFUSE),\n", ""),),
+    ),
+    Bug(
+        "what living processes have in hand is taken back when another one owns the folder",
+        "orphans",
+        "tests/actors/queue/test_orphans.py",
+        1,
+        (Edit("perdure.actors.queue.orphans", "if not self.wait_us:", "if self.wait_us is not None:"),),
+    ),
+    Bug(
+        "what a process has said that it holds is taken back all the same",
+        "orphans",
+        "tests/actors/queue/test_orphans.py",
+        1,
+        (Edit("perdure.actors.queue.orphans", " and not _is_open(message, all_pools)", ""),),
     ),
 )

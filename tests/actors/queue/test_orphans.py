@@ -1,4 +1,4 @@
-"""What was out when a run begins: taken back at once by an owner alone, left to its holders for a while where a folder is shared."""
+"""What was out when a run begins: taken back at once by an owner alone, left to its holders for a while by a shared one."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 
 import perdure
 from tests.host.processes.shop import Nap, Order, Quote, shop
-from tests.host.processes.test_faults import suspend, wait_until
+from tests.host.processes.test_faults import forked, suspend, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -192,3 +192,19 @@ def test_what_a_dead_owner_had_begun_is_an_attempt_once_no_process_has_said_that
         assert member.state(ident).status == "leased", "it may be with a process that lives"
         wait_until(lambda: member.state(ident).status == "ready")
         assert member.audit.timeline(ident)[-1].name == "LeaseExpired"
+
+
+def test_a_forked_child_of_a_member_keeps_none_of_its_connection_and_can_join_by_itself(member: perdure.System) -> None:
+    before = member.publish(Order(1))
+
+    def child() -> None:
+        with pytest.raises(perdure.NotRunning, match="forked"):
+            member.publish(Order(2))
+        member.start()
+        assert role_of(member) == "member"
+        assert member.publish(Order(3)) != before
+        member.stop()
+
+    assert forked(child) == 0
+    assert member.publish(Order(4))
+    assert member.admin.metrics().published == 3
