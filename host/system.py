@@ -347,7 +347,7 @@ class System(Handling, Results, Consuming, Running):
         if run is not None:
             run.leave()
 
-    def belong(self, member: Member) -> None:
+    def _belong(self, member: Member) -> None:
         """Go on as a member; for `Roles`."""
         self.audit = Audit(store=self._store.separate_reader())  # reads what the owner writes
         self._engine = member
@@ -356,7 +356,7 @@ class System(Handling, Results, Consuming, Running):
             member.is_late = False
             self._executor.beside(lambda: self._late_ready(member), "member")
 
-    def member_anew(self, member: Member) -> Member:
+    def _member_anew(self, member: Member) -> Member:
         """Return a member in the place of one that has left its connection; for `Roles`."""
         made = member.anew()
         if self._live_run is not None:
@@ -364,14 +364,14 @@ class System(Handling, Results, Consuming, Running):
         self._engine = made
         return made
 
-    def hand_over(self) -> Member | None:
+    def _hand_over(self) -> Member | None:
         """End the actors in good order and free the folder; return what goes on as a member. For `Roles`."""
         engine, roles = self._engine, self._roles
         if not isinstance(engine, Engine) or roles is None:
             return None
         pid = self._executor.pid()
         engine.come_to_rest(self.options.grace_s, NotRunning(f"process {pid} hands the folder over to one that prefers to own it"))
-        member = self.member_anew(roles.member)  # from here on requests wait for the next owner
+        member = self._member_anew(roles.member)  # from here on requests wait for the next owner
         engine.leave()
         return member
 
@@ -389,7 +389,7 @@ class System(Handling, Results, Consuming, Running):
             if spec.type not in member.runtime.pools.by_type:
                 member.add(spec)
 
-    def own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool]) -> Engine:
+    def _own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool]) -> Engine:
         """Start the actors over the parts that a member leaves; for `Roles`. Nothing of them runs if this raises."""
         self.drafts.options = self.options
         self.audit = Audit(store=self._store)

@@ -50,16 +50,16 @@ class SharedSystem(Protocol):
 
     options: Options
 
-    def own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool]) -> Engine:
+    def _own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool]) -> Engine:
         """Start the actors on the store that is open, over the member's parts; nothing of them runs if this raises."""
 
-    def belong(self, member: Member) -> None:
+    def _belong(self, member: Member) -> None:
         """Go on as a member."""
 
-    def member_anew(self, member: Member) -> Member:
+    def _member_anew(self, member: Member) -> Member:
         """Return a member in the place of one that has left its connection to become the owner, and could not."""
 
-    def hand_over(self) -> Member | None:
+    def _hand_over(self) -> Member | None:
         """End the owner's actors in good order and free the folder; return what goes on as a member. None: it owns nothing."""
 
 
@@ -148,7 +148,7 @@ class Roles:
                 logger.debug("role: %s, so %s", event.value, self.state.value)
             if self.state is State.MEMBER and before is not self.state and (system := self._system()) is not None:
                 logger.info("this process (%d) is a member: process %s owns the folder", os.getpid(), self.member.connection.pid)
-                system.belong(self.member)
+                system._belong(self.member)  # noqa: SLF001 - part of the front door
             event = self._do(act)
 
     def _do(self, act: Act) -> Event | None:
@@ -162,12 +162,12 @@ class Roles:
             case Act.LET_GO if (system := self._system()) is not None:
                 if self._thread is not None:
                     time.sleep(PAUSE_S)
-                self.member = system.member_anew(self.member)
+                self.member = system._member_anew(self.member)  # noqa: SLF001 - as above
                 self.member.connection.start()
             case Act.ASK:
                 self._ask_for_it()
             case Act.YIELD if (system := self._system()) is not None:
-                self.member = system.hand_over() or self.member
+                self.member = system._hand_over() or self.member  # noqa: SLF001 - as above
                 self._not_before_s = time.monotonic() + YIELD_S
                 return Event.YIELDED
         return None
@@ -218,7 +218,7 @@ class Roles:
                 server.close(NotRunning("its System was dropped"))
                 store.abandon()
                 return Event.STOPPED
-            engine = system.own(opened, server, member, self._given_up)
+            engine = system._own(opened, server, member, self._given_up)  # noqa: SLF001 - part of the front door
         except PerdureError as error:
             if server is not None:
                 server.close(NotRunning(f"its owner could not read the log: {error}"))
