@@ -434,17 +434,20 @@ class System(Handling, Results, Consuming, Running):
         self._engine = engine
         try:
             specs, schedules = dict(self._registered.specs), dict(self._registered.schedules)
-            self.recovery = engine.start(specs, schedules, given_up)
+            self.recovery = engine.start(specs, schedules, given_up, lambda: self._serve_others(engine))
             # Handlers that another thread registered while the engine started.
             for spec in [*self._registered.specs.values()]:
                 if spec.type not in engine.runtime.pools.by_type:
                     engine.add(spec)
-            if engine.server is not None:
-                engine.server.serve(self._as_owner(engine))
         except BaseException:
             self._engine = None
             engine.shut_down(self._not_running())
             raise
+
+    def _serve_others(self, engine: Engine) -> None:
+        """Answer other processes, which wait in line since the folder was locked."""
+        if engine.server is not None:
+            engine.server.serve(self._as_owner(engine))
 
     def _as_owner(self, engine: Engine) -> Owner:
         """Return what the sessions of other processes need of this run."""

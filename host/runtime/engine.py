@@ -127,6 +127,7 @@ class Engine:
         specs: dict[str, HandlerSpec],
         schedules: Mapping[str, Schedule],
         given_up: Callable[[], bool] = lambda: False,
+        recovered: Callable[[], None] = lambda: None,
     ) -> Recovery:
         """Start the actors, and return the recovery report once every handler has all its workers.
 
@@ -134,6 +135,7 @@ class Engine:
             specs: handlers by type name.
             schedules: schedules by name.
             given_up: returns True once no caller waits for this start any more; a start hook then ends.
+            recovered: called once the actors answer, before hooks run and handlers are at work.
 
         Raises:
             Whatever a start hook raises, and all that `ask` raises.
@@ -157,6 +159,7 @@ class Engine:
         self._succession.begin()
         report = self._ask_until("queue", Report(), given_up)  # before any delivery, so it counts what was recovered
         is_left = self._spool.take_in()
+        recovered()
         self._open(given_up)
         for spec in specs.values():
             self._ask_until("dispatcher", handler_rules.Register(spec.registration()), given_up)
