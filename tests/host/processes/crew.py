@@ -86,6 +86,9 @@ def crew(folder: str, log: str, options: dict[str, Any]) -> perdure.System:
             system.batch_handler(Job, size=50, **options)(batch)
         case "process":
             system.handler(Job, isolation="process", **options)(in_child)
+        case "ticks":
+            ticks = system.every(0.1, name="beat", **options)
+            ticks(lambda tick: note(log, "tick", round(tick.due.timestamp() * 1000)))
         case "after":
             system.handler(After, **options)(lambda after: note(log, "after", after.number))
     return system

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Crew = Callable[..., subprocess.Popen[str]]
+    Start = Callable[[], subprocess.Popen[str]]
 
 PATIENCE_S = 30.0
 
@@ -257,3 +258,41 @@ def test_the_options_of_the_process_that_started_last_count_in_a_rolling_deploy(
     assert most == 1
     assert sorted(begun(log, "end")) == list(range(20))
     assert new.poll() is None
+
+
+def test_ticks_count_once_whichever_process_sends_them(host: perdure.System, crew: Crew, log: Path) -> None:
+    for _ in range(2):
+        crew(kind="ticks")
+    wait_until(lambda: len(noted(log)) > 10)
+    ticks = begun(log, "tick")
+    assert len(set(ticks)) == len(ticks)
+    assert host.dead_letters.stats().total == 0
+
+
+def test_what_a_member_runs_goes_on_while_another_process_takes_over(folder: Path, log: Path, crew: Crew, start: Start) -> None:
+    owner = start()
+    member = crew(parallelism=1)
+    with perdure.System(folder, shared=True) as heir:
+        ident = heir.publish(Job(1, 2.5))
+        wait_until(lambda: begun(log) == [1])
+        owner.kill()
+        owner.wait()
+        wait_until(lambda: heir.role == "owner")
+        heir.drain(PATIENCE_S)
+        assert noted(log) == [("begin", 1, member.pid, 1), ("end", 1, member.pid, 1)], "it was not begun again"
+        assert steps(heir, ident).count("Completed") == 1
+        assert "LeaseExpired" not in steps(heir, ident)
+        heir.publish_many([Job(n) for n in range(2, 30)])
+        heir.drain(PATIENCE_S)
+
+
+def test_what_the_process_runs_that_takes_over_goes_on(folder: Path, log: Path, start: Start) -> None:
+    owner = start()
+    with program.crew(str(folder), str(log), {"parallelism": 1}) as heir:
+        heir.publish(Job(1, 2.5))
+        wait_until(lambda: begun(log) == [1])
+        owner.kill()
+        owner.wait()
+        wait_until(lambda: heir.role == "owner")
+        heir.drain(PATIENCE_S)
+        assert [what for what, *_ in noted(log)] == ["begin", "end"]
