@@ -15,7 +15,7 @@ from perdure.actors.core.messages import Outcomes
 from perdure.actors.queue.reattaching import Reattach
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import REPORTS, rows_of
-from perdure.actors.sessions.wire import BadFrame, Kind, pack
+from perdure.actors.sessions.wire import FRAME_MAX, BadFrame, Kind, pack
 from perdure.actors.workers.handler_spec import spec_on_record
 from perdure.actors.workers.member_pool import MemberPool
 from perdure.actors.workers.pool import DONE
@@ -46,6 +46,8 @@ ASK_AGAIN_S = 0.5
 """When a member is asked again what becomes of a lease that has run out."""
 TYPES_MAX = 10_000
 ASKED_MAX = 10_000
+DELIVER_BYTES = 4 << 20
+"""Payload in one frame; a single message may have more."""
 OUT_MAX = 1 << 20
 """Deliveries of one type that a member may ask for."""
 
@@ -277,18 +279,22 @@ class MemberSession:
 
     # --- what goes out -----------------------------------------------------------------------------------------------------
 
-    def frames(self) -> list[bytes]:
-        """Return what is to be sent."""
+    def frames(self, room: int = FRAME_MAX) -> list[bytes]:
+        """Return what is to be sent, up to about `room` bytes; the rest when called again."""
         found: list[bytes] = []
         out = self._out
-        while out:
+        while out and room > 0:
             kind, what, details = out.popleft()
-            if kind is not Kind.DELIVER:
+            if kind is Kind.DELIVER:
+                deliveries = [delivery for delivery in details if not delivery.lost]
+                n = _that_fit(deliveries, min(room, DELIVER_BYTES))
+                if n < len(deliveries):
+                    out.appendleft((kind, what, deliveries[n:]))
+                plain, single = rows_of(deliveries[:n], OBJECTS)
+                found.append(pack(kind, what.type, plain, single))
+            else:
                 found.append(pack(kind, what, *details))
-                continue
-            pool, deliveries = what, [d for d in details if not d.lost]
-            plain, single = rows_of(deliveries, OBJECTS)
-            found.append(pack(kind, pool.type, plain, single))
+            room -= len(found[-1])
         return found
 
     def close(self) -> None:
@@ -300,6 +306,15 @@ class MemberSession:
             self._services.directory.tell("dispatcher", PoolChanged(pool, left=True))
         who = self.who
         self._services.directory.tell("supervisor", ProcessLeft(who.member, who.pid, who.name))
+
+
+def _that_fit(deliveries: list[WorkerDelivery], room: int) -> int:
+    """Return how many of the first deliveries have about so many bytes of payload: one at least."""
+    for n, delivery in enumerate(deliveries):
+        room -= len(delivery.payload)
+        if room <= 0:
+            return n + 1
+    return len(deliveries)
 
 
 class _Refused:

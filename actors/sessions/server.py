@@ -43,6 +43,8 @@ READ_BYTES = 256 << 10
 """Bytes read from one peer before the others have their turn."""
 OUT_BYTES_MAX = 128 << 20
 """Bytes that wait to be read by one peer."""
+FLOW_BYTES = 8 << 20
+"""Deliveries that wait to be read by one peer; the others follow as it reads."""
 SILENT_S = 60.0
 """How long a peer may leave unread what waits for it, or leave a frame that it has begun to send."""
 HELLO_S = 10.0
@@ -239,7 +241,7 @@ class Server:
             if events & selectors.EVENT_READ:
                 self._read(peer)
             peer.is_queued = False  # first: what is answered from here on queues it again
-            for frame in peer.session.frames():
+            for frame in peer.session.frames(FLOW_BYTES - peer.out_bytes):
                 self._put(peer, frame)
             if news:
                 for frame in peer.session.news():

@@ -21,7 +21,7 @@ from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.member_session import MemberSession
 from perdure.actors.sessions.objects import BadObject
 from perdure.actors.sessions.replies import AnswerKey, PeerReply, SubmittedRun, submitted_run
-from perdure.actors.sessions.wire import PROTOCOL, BadFrame, Kind, pack
+from perdure.actors.sessions.wire import FRAME_MAX, PROTOCOL, BadFrame, Kind, pack
 from perdure.events.commands import DraftRun, Publish
 from perdure.events.errors import InvalidMessage, NotRunning, PerdureError, PublishTimeout
 from perdure.events.loggers import GuardedLogger
@@ -272,9 +272,12 @@ class Session:
         self._answers.append((key, value))
         self._notify()
 
-    def frames(self) -> list[bytes]:
-        """Return the answers that have come since; `over` is set where the run has ended without answering something."""
-        frames: list[bytes] = [] if self.member is None else self.member.frames()
+    def frames(self, room: int = FRAME_MAX) -> list[bytes]:
+        """Return the answers that have come since, and deliveries of about `room` bytes.
+
+        `over` is set where the run has ended without answering something.
+        """
+        frames: list[bytes] = [] if self.member is None else self.member.frames(room)
         rows: list[Any] = []
         size = 0
         while self._answers:

@@ -5,7 +5,6 @@ Its requests go to the owner over a `Connection`. When this process becomes the 
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -18,11 +17,11 @@ from perdure.actors.members.owner_words import Configured
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.figures import AskFigures
 from perdure.actors.workers.pool import Pool
-from perdure.events.handlers.registry import Register
 from perdure.processes.connected import held_elsewhere
 from perdure.processes.connection import Connection
 from perdure.runtime.actor_shutdown import ActorShutdown
 from perdure.runtime.asking import ASK_TIMEOUT_S, asked
+from perdure.runtime.registering import register
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
     from perdure.runtime.run import Role
 
 __all__ = ["OWNER_WAIT_S", "Member"]
-
-logger = logging.getLogger("perdure")
 
 OWNER_WAIT_S = 10.0
 """How long a start, and each request, waits for an owner and for a sign of life of the one that there is."""
@@ -189,12 +186,7 @@ class Member:
             runtime.directory.tell("supervisor", StartActor("scheduler"))
 
     def _register(self, spec: HandlerSpec) -> None:
-        differs = self.ask("dispatcher", Register(spec.registration(self.runtime.started_us)))
-        if differs:
-            values = ", ".join(f"{name}: {mine!r} here, {counts!r} counts" for name, (mine, counts) in sorted(differs.items()))
-            logger.warning(
-                "handler of %s: a process that started later has it with other options, and these count: %s", spec.type, values
-            )
+        register(self.ask, spec, self.runtime.started_us)
 
     def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         """See `Run.add`."""

@@ -6,6 +6,7 @@ Not here: restarts of actors (`perdure.actors.services.supervisor`), and the ste
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.actors.core.messages import Report, StartActor, Wake, WhenStaffed
@@ -18,7 +19,6 @@ from perdure.actors.workers.pool import Pool
 from perdure.events import vocabulary as ev
 from perdure.events.codec.snapshot import States
 from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
-from perdure.events.handlers import registry as handler_rules
 from perdure.events.limits import Limits
 from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.invariants import contradictions
@@ -27,6 +27,7 @@ from perdure.runtime.asking import ASK_TIMEOUT_S, asked
 from perdure.runtime.final_snapshot import save_final_snapshot
 from perdure.runtime.interpreter_settings import InterpreterSettings
 from perdure.runtime.recovery_report import Recovery
+from perdure.runtime.registering import register
 from perdure.runtime.spool_intake import SpoolIntake
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class Engine:
         recovered()
         self._open(given_up)
         for spec in specs.values():
-            self._ask_until("dispatcher", handler_rules.Register(spec.registration()), given_up)
+            register(partial(self._ask_until, given_up=given_up), spec, self._started_us)
         self._ask_until("supervisor", WhenStaffed(), given_up)
         if schedules:
             runtime.directory.tell("supervisor", StartActor("scheduler"))
@@ -218,6 +219,11 @@ class Engine:
         """See `Run.hold_history`."""
         return self.runtime.log.store.hold_history()
 
+    @property
+    def _started_us(self) -> int:
+        """When this process began, where others may have the same handlers; else 0."""
+        return 0 if self.server is None else self.runtime.started_us
+
     def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         """Register a handler, and a schedule with it, while the actors run; return once its workers run.
 
@@ -227,7 +233,7 @@ class Engine:
         pool = self.runtime.pools.add(Pool(spec))
         before, pool.registered = pool.registered, spec  # `before` is another spec where this one replaces a running handler
         try:
-            self.ask("dispatcher", handler_rules.Register(spec.registration()))
+            register(self.ask, spec, self._started_us)
         except BaseException:
             pool.registered = before
             raise

@@ -215,3 +215,14 @@ def test_a_frame_that_is_none_ends_the_connection(kind: Kind, row: Any) -> None:
 def test_only_outcomes_are_reported() -> None:
     with pytest.raises(BadFrame, match="no outcome"):
         Owner().report([], "anything else")
+
+
+def test_large_deliveries_go_in_parts_as_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_session, "DELIVER_BYTES", 3)
+    owner = Owner()
+    owner.deliver(*range(10, 20))  # two bytes each
+    assert [len(elements[1][0][-1]) for _, elements in owner.sent()] == [2, 2, 2, 2, 2]
+    owner.deliver(*range(20, 30))
+    assert len(owner.session.frames(0)) == 0
+    assert len(owner.session.frames(1)) == 1
+    assert len(owner.sent()) == 5
