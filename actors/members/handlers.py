@@ -6,7 +6,6 @@ change; what the workers hold is told to each owner anew.
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from perdure.actors.sessions.begin_marks import BeginMarks
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import taken, worded
 from perdure.actors.sessions.wire import BadFrame, Kind, pack
+from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MemberHandlers"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 WITHDRAWN_MAX = 10_000
 """Deliveries that the owner took back and are remembered, so that it is told in full what became of them."""

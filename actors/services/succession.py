@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from perdure.actors.core.actor import ActorKilled
 from perdure.actors.services.supervisor import Supervisor
+from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Actor
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Succession"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 
 class Succession:

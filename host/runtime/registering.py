@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from perdure.events.handlers.registry import Register
+from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 
 
 def register(ask: Callable[[str, Register], Any], spec: HandlerSpec, started_us: int = 0) -> None:
