@@ -190,6 +190,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (Edit("perdure.actors.workers.staff", "if any(d.outcome is not None and not", "if any(d.outcome is None and not"),),
         found=True,
+        first=60,
     ),
     Bug(
         "the deliveries of a dead worker are not reported",
