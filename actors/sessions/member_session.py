@@ -60,6 +60,7 @@ class MemberServices:
     pending: PendingRequests
     pools: HandlerPools
     reporter: Reporter
+    monotonic_s: Callable[[], float] = time.monotonic
 
 
 class _AfterBoth:
@@ -99,7 +100,7 @@ class MemberSession:
         self._out: deque[tuple[Kind, Any, Any]] = deque()
         self._overdue: dict[tuple[int, str, int, int], float] = {}
         """Leases that have run out: when the member was asked about each."""
-        self._heard_s = time.monotonic()
+        self._heard_s = self._services.monotonic_s()
         self._is_silent = False
         self._is_gone = False
         services.directory.tell("supervisor", who)
@@ -108,7 +109,7 @@ class MemberSession:
 
     def is_heard(self, within_s: float) -> bool:
         """See `MemberPort.is_heard`."""
-        return not self._is_gone and time.monotonic() < self._heard_s + max(HEARD_S, within_s)
+        return not self._is_gone and self._services.monotonic_s() < self._heard_s + max(HEARD_S, within_s)
 
     def deliver(self, pool: MemberPool, deliveries: list[WorkerDelivery]) -> None:
         """See `MemberPort.deliver`."""
@@ -124,7 +125,7 @@ class MemberSession:
 
     def overdue(self, type_name: str, lease: tuple[int, str, int, int]) -> None:
         """See `MemberPort.overdue`."""
-        now_s = time.monotonic()
+        now_s = self._services.monotonic_s()
         if len(self._overdue) > ASKED_MAX:
             self._overdue = {ref: at_s for ref, at_s in self._overdue.items() if now_s < at_s + ASK_AGAIN_S}
         if now_s >= self._overdue.get(lease, 0.0) + ASK_AGAIN_S:  # the queue says it again and again until the answer is there
@@ -156,7 +157,7 @@ class MemberSession:
 
     def heard(self) -> None:
         """Note that the member has given a sign of life."""
-        self._heard_s = time.monotonic()
+        self._heard_s = self._services.monotonic_s()
         if self._is_silent:
             self._is_silent = False
             self._have_silent(is_silent=False)

@@ -35,13 +35,6 @@ CLIENT_BUGS: tuple[Bug, ...] = (
         (Edit("perdure.processes.exchange", "        self._sent.clear()\n", ""),),
     ),
     Bug(
-        "an owner that stops refuses what the next one could answer",
-        "session",
-        "clients",
-        WITH_CLIENTS,
-        (Edit("perdure.actors.sessions.session", "if isinstance(value, NotRunning) or (", "if value is self or ("),),
-    ),
-    Bug(
         "a client's request is sent again under another key",
         "exchange",
         "clients",
@@ -51,19 +44,6 @@ CLIENT_BUGS: tuple[Bug, ...] = (
                 "perdure.processes.exchange",
                 "row = [request.key, request.times,",
                 "row = [request.key + (request.times > 1), request.times,",
-            ),
-        ),
-    ),
-    Bug(
-        "a session keeps what its peer has forgotten",
-        "session",
-        "clients",
-        WITH_CLIENTS,
-        (
-            Edit(
-                "perdure.actors.sessions.session",
-                "        for key in elements:\n            self._forget(key)\n",
-                "",
             ),
         ),
     ),

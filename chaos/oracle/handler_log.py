@@ -56,9 +56,13 @@ class HandlerLog:
     calls_here: dict[tuple[str, int], Call] = attrs.field(factory=dict, init=False)
     """Those of the process that runs now."""
     running: list[Call] = attrs.field(factory=list, init=False)
+    _leased_before: set[tuple[str, int]] = attrs.field(factory=set, init=False)
+    """Leases (id, attempt) that earlier processes recorded: a member may still hold one whose frame was lost in a failed sync."""
 
     def replace_process(self, system: RecordingSystem) -> None:
         """Go on with another process: the calls of the last one are over."""
+        if self.calls:
+            self._leased_before.update(self.system.recording.leases)
         self.system = system
         self.calls_here.clear()
         self.running.clear()
@@ -67,15 +71,18 @@ class HandlerLog:
         """Return the recorded name of a type."""
         return self.system.drafts.names.name(kind)
 
-    def begin(self, message: Any, ctx: Context) -> Call:
-        """Enter a call that begins. Its lease must be recorded, its type not paused, its key, group and message not busy."""
+    def begin(self, message: Any, ctx: Context, *, elsewhere: bool = False) -> Call:
+        """Enter a call that begins. Its lease must be recorded, its type not paused, its key, group and message not busy.
+
+        `elsewhere`: in a member, which may begin what was on its way when its type was paused.
+        """
         recording = self.system.recording
         options = self.options.get(ctx.id, {})
         key = None if options.get("dedup") == "append" or ctx.id not in self.options else ctx.key
         call = Call(self.name_of(type(message)), ctx, key, options.get("group"))
-        if not recording.leases[ctx.id, ctx.attempt]:
+        if not recording.leases[ctx.id, ctx.attempt] and not (elsewhere and (ctx.id, ctx.attempt) in self._leased_before):
             self.violations.append(f"the handler of {ctx.id} was called before its lease was recorded")
-        if type(message) in self.paused:
+        if type(message) in self.paused and not elsewhere:
             self.violations.append(f"the handler of {ctx.id} was called while it was paused")
         self.running = [other for other in self.running if not other.ended]
         for other in self.running:
@@ -91,7 +98,9 @@ class HandlerLog:
         self.running.append(call)
         if type(message) in self.parallelism_max:
             self._check_parallelism(call.type, self.parallelism_max[type(message)])
-        self.calls[call.id, call.attempt] = self.calls_here[call.id, call.attempt] = call
+        self.calls[call.id, call.attempt] = call
+        if not elsewhere:
+            self.calls_here[call.id, call.attempt] = call
         return call
 
     def is_in_force(self, call: Call) -> bool:

@@ -12,7 +12,7 @@ import attrs
 from perdure.chaos.oracle.reference_model import require
 from perdure.chaos.oracle.state_checks import is_at_rest
 from perdure.chaos.simulation.simulated_client import SILENT
-from perdure.events.errors import PerdureError, PublishTimeout
+from perdure.events.errors import NotRunning, PerdureError, PublishTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,6 +179,8 @@ class PublisherLog:
     def _check_silence(self, client: SimulatedClient, error: BaseException) -> None:
         """A client gives up only if its connection, or the owner, was disturbed while it waited."""
         connection = client.connection
+        if isinstance(error, NotRunning) and SILENT.why not in str(error):
+            self.violations.append(f"an owner refused what the next one could answer: {error}")
         quiet_s = self.system.executor.monotonic_s() - connection.disturbed_s
         if SILENT.why in str(error) and quiet_s > connection.timeout_s + SLACK_S:
             self.violations.append(f"a client got no answer, though nothing was wrong for {quiet_s:g} s: {error}")

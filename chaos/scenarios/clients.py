@@ -1,4 +1,4 @@
-"""Steps of clients in other processes: what they ask, what goes wrong on their connections, and their deaths.
+"""Steps of clients and members, in other processes: what they ask, what goes wrong on their connections, and their deaths.
 
 A client's step is one of `actions`, done through its front door. The connections are in `perdure.chaos.simulation`.
 """
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["CLIENT_STEPS"]
 
 CLIENTS = 2
+MEMBERS = 2
 ASKED = (
     *("publish",) * 6,
     *("submit",) * 5,
@@ -52,6 +53,10 @@ def _client(sut: SystemUnderTest, n: int, do: str, how: dict[str, Any]) -> None:
         ACTIONS[do].do(sut, **how)
 
 
+def _draw_any(rng: random.Random, **how: Any) -> dict[str, Any]:
+    return {"n": rng.randrange(CLIENTS + MEMBERS), **how}
+
+
 def _draw_line(rng: random.Random, **how: Any) -> dict[str, Any]:
     return {"n": rng.randrange(CLIENTS), **how}
 
@@ -59,7 +64,9 @@ def _draw_line(rng: random.Random, **how: Any) -> dict[str, Any]:
 def _break_link(sut: SystemUnderTest, n: int, frames: int) -> None:
     """Break a client's connection at one of the next boundaries of frames, and lose what is on its way."""
     sut.fault_counts["broken connection"] += 1
-    sut.client(n).connection.faults.break_in = frames
+    connection = sut.connection(n)
+    if connection is not None:
+        connection.faults.break_in = frames
 
 
 def _repeat_frames(sut: SystemUnderTest, n: int, frames: int) -> None:
@@ -77,13 +84,27 @@ def _swap_frames(sut: SystemUnderTest, n: int, frames: int) -> None:
 def _hang(sut: SystemUnderTest, n: int, end: str, seconds: float) -> None:
     """Let one end of a connection neither read nor answer for a while, as a process that is stopped (SIGSTOP)."""
     sut.fault_counts[f"{end} hangs"] += 1
-    sut.client(n).connection.hang(end, seconds)
+    connection = sut.connection(n)
+    if connection is not None:
+        connection.hang(end, seconds)
 
 
 def _client_death(sut: SystemUnderTest, n: int) -> None:
     """Kill a client; another takes its place."""
     sut.fault_counts["client"] += 1
     sut.kill_client(n)
+
+
+def _member_joins(sut: SystemUnderTest, n: int, workers: int) -> None:
+    """Start a member whose workers the owner feeds, unless it is there."""
+    sut.fault_counts["member joins"] += 1
+    sut.start_member(CLIENTS + n, workers)
+
+
+def _member_death(sut: SystemUnderTest, n: int) -> None:
+    """Kill a member."""
+    sut.fault_counts["member"] += 1
+    sut.kill_member(CLIENTS + n)
 
 
 def _absent_owner(sut: SystemUnderTest, seconds: float) -> None:
@@ -97,13 +118,15 @@ def _absent_owner(sut: SystemUnderTest, seconds: float) -> None:
 
 CLIENT_STEPS: dict[str, Action] = {
     "client": Action(24, _draw_client, _client),
-    "break_link": Action(3, lambda rng: _draw_line(rng, frames=rng.randrange(1, 8)), _break_link),
+    "break_link": Action(3, lambda rng: _draw_any(rng, frames=rng.randrange(1, 8)), _break_link),
     "repeat_frames": Action(2, lambda rng: _draw_line(rng, frames=rng.randrange(1, 6)), _repeat_frames),
     "swap_frames": Action(1, lambda rng: _draw_line(rng, frames=rng.randrange(1, 4)), _swap_frames),
     "hang": Action(
-        2, lambda rng: _draw_line(rng, end=rng.choice(("owner", "client")), seconds=rng.choice((1.0, 10.0, 45.0))), _hang
+        2, lambda rng: _draw_any(rng, end=rng.choice(("owner", "client")), seconds=rng.choice((1.0, 10.0, 45.0))), _hang
     ),
     "client_death": Action(1, _draw_line, _client_death),
+    "member_joins": Action(6, lambda rng: {"n": rng.randrange(MEMBERS), "workers": rng.choice((1, 3))}, _member_joins),
+    "member_death": Action(1, lambda rng: {"n": rng.randrange(MEMBERS)}, _member_death),
     "absent_owner": Action(1, lambda rng: {"seconds": rng.choice((0.5, 5.0, 40.0))}, _absent_owner),
     "owner_death": Action(1, draw_nothing, lambda sut: sut.start_successor(sut.disk)),
 }

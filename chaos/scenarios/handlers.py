@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from perdure.chaos.simulation.simulated_system import SimulatedSystem
     from perdure.handling.schedules import Tick
 
-__all__ = ["Handlers"]
+__all__ = ["CALL_S", "Handlers", "publish_child"]
 
 CALL_S = 50e-6
 """The least time a call takes: so short that workers get many messages at once and report them together."""
@@ -108,14 +108,14 @@ class Handlers:
             case "heartbeats" | "extends":
                 self._outlast_lease(ctx, how, float(number))
             case "chained":
-                _publish_child(ctx, call, Note(message.number), key=f"n{message.number % 3}")
+                publish_child(ctx, call, Note(message.number), key=f"n{message.number % 3}")
             case "half":
                 for _ in range(2):
-                    _publish_child(ctx, call, Note(message.number))
+                    publish_child(ctx, call, Note(message.number))
                 if ctx.attempt == 1:
                     raise ValueError(message.number)
             case "refusing":
-                _publish_child(ctx, call, Task(message.number), key=f"k{message.number % 3}", dedup="reject")
+                publish_child(ctx, call, Task(message.number), key=f"k{message.number % 3}", dedup="reject")
             case "cancels":
                 self._cancel_running(call)
             case "dies":
@@ -155,5 +155,6 @@ class Handlers:
             log.violations.append(f"{call} is cancelled, and its context does not say so")
 
 
-def _publish_child(ctx: Context, call: Call, child: Any, **options: Any) -> None:
+def publish_child(ctx: Context, call: Call, child: Any, **options: Any) -> None:
+    """Publish from a handler, and enter it in the call."""
     call.children.append(ctx.publish(child, id=f"{ctx.id}.{ctx.attempt}.{len(call.children)}", **options))

@@ -20,7 +20,7 @@ __all__ = ["TABLE", "Plan", "Step", "draw"]
 TABLE: dict[str, Action] = {**ACTIONS, **FAULTS, **CLIENT_STEPS}
 WITH_CLIENTS = 0.35
 """The share of scenarios in which other processes ask, too."""
-CLIENTS_BESIDE = 0.35
+CLIENTS_BESIDE = 0.4
 """How likely a client's step stands before each other one there."""
 
 

@@ -102,6 +102,8 @@ class Scenario:
                 following = partial(sut.start_successor, sut.disk)
             except PowerCut:
                 sut.trace.append("-> the power was cut")
+                sut.lose_owner()
+                sut.kill_members()
                 following = partial(sut.start_successor, disk_after_power_cut(sut.disk, sut.cut_seed))
             except StoreCorrupt as error:
                 msg = f"the log is reported as damaged, and no fault damages it: {error}"
@@ -121,6 +123,7 @@ class Scenario:
         sut.executor.kill_after = sut.executor.die_after = 0
         sut.system.repeats = sut.database.failures = 0
         self._survive(sut.calm_clients)
+        self._survive(sut.kill_members)
         for _ in range(RESUME_TRIES):
             sut.trace.append("resume")
             self._survive(sut.resume)

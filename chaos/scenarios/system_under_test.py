@@ -20,9 +20,10 @@ from perdure.chaos.oracle.recording_system import RecordingSystem
 from perdure.chaos.oracle.reference_model import BrokenContract
 from perdure.chaos.oracle.state_checks import check_state, dead_letter_ids, is_at_rest
 from perdure.chaos.scenarios.handlers import Handlers
+from perdure.chaos.scenarios.members import new_member
 from perdure.chaos.scenarios.messages import BACKOFF_S, CROWD_MAX, RATE_PER_S, SCHEDULES, Crowd, Metered
 from perdure.chaos.scenarios.outbox_database import HostDatabase
-from perdure.chaos.simulation.simulated_client import SimulatedClient
+from perdure.chaos.simulation.simulated_client import SimulatedClient, SimulatedConnection
 from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
 from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
 from perdure.events.errors import NotRunning, StoreUnavailable
@@ -31,6 +32,7 @@ from perdure.options import Options
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from perdure.chaos.simulation.simulated_member import SimulatedMember
     from perdure.handling.manual_delivery import Delivery
     from perdure.operations.dead_letters import DeadLetter
     from perdure.store import Frame
@@ -72,6 +74,7 @@ class SystemUnderTest:
         self.by_front: dict[int | None, list[Delivery[Any]]] = {None: []}
         """Deliveries that a manual consumer has checked out and not settled, by its client; None: in the owner's process."""
         self.clients: dict[int, SimulatedClient] = {}
+        self.members: dict[int, SimulatedMember] = {}
         self._through: int | None = None
         """The client that does the present step."""
         self._sessions: SimulatedSessions | None = None
@@ -143,11 +146,44 @@ class SystemUnderTest:
             self.publisher_log.forget_client(client)
             client.connection.die()
 
+    def connection(self, n: int) -> SimulatedConnection | None:
+        """Return the connection of a client, or of a member that is there."""
+        if n in self.members:
+            return self.members[n].connection
+        return self.clients[n].connection if n in self.clients else None
+
+    def _connections(self) -> list[SimulatedConnection]:
+        clients, members = self.clients.values(), self.members.values()
+        return [*(client.connection for client in clients), *(member.connection for member in members)]
+
+    def start_member(self, n: int, workers: int) -> None:
+        """Start a member, unless it is there."""
+        if n in self.members:
+            return
+        member = new_member(self.executor, lambda: self._sessions, self.handler_log, self.fault_counts, workers)
+        self.members[n] = member
+        try:
+            member.begin()
+        except BaseException:
+            self.kill_member(n)
+            raise
+
+    def kill_member(self, n: int) -> None:
+        """End a member's process. What it had in hand goes back to the queue."""
+        member = self.members.pop(n, None)
+        if member is not None:
+            member.die()
+
+    def kill_members(self) -> None:
+        """End all of them."""
+        for n in [*self.members]:
+            self.kill_member(n)
+
     def lose_owner(self) -> None:
         """Break all connections, as the death of the owner's process does."""
         self._sessions = None
-        for client in self.clients.values():
-            client.connection.lose_owner()
+        for connection in self._connections():
+            connection.lose_owner()
 
     def note_disturbance(self) -> None:
         """Time has passed in which no process ran: a client may take the owner for silent."""
@@ -156,8 +192,8 @@ class SystemUnderTest:
 
     def calm_clients(self) -> None:
         """End the faults of connections, and let all that is on its way arrive."""
-        for client in self.clients.values():
-            client.connection.faults.end()
+        for connection in self._connections():
+            connection.faults.end()
         self.system.advance(2 * CLIENT_TIMEOUT_S)
 
     def check_sessions(self) -> None:

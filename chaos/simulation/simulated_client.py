@@ -72,12 +72,15 @@ class SimulatedConnection:
         sessions: Callable[[], SimulatedSessions | None],
         timeout_s: float,
         on_facts: Callable[[dict[str, Any]], None],
+        *,
+        pending: PendingRequests | None = None,
+        equip: Callable[[Exchange], None] = lambda _: None,
     ) -> None:
         self.timeout_s = timeout_s
         self.folder = Path("/simulated")
         self.pid: int | None = None
         self.faults = LinkFaults()
-        self.pending = PendingRequests(self._tell)
+        self.pending = PendingRequests(self.tell) if pending is None else pending
         self.exchange = Exchange("simulated", timeout_s, self.pending, on_facts, lambda: SILENT)
         self.welcomed = _Welcome(executor)
         self.link: SimulatedLink | None = None
@@ -85,8 +88,9 @@ class SimulatedConnection:
         self._executor = executor
         self._sessions = sessions
         self._frames = Assembler()
-        self._looked_s = self._sent_s = executor.monotonic_s()
-        self._wants_look = False
+        equip(self.exchange)
+        self._looked_s = self._watched_s = self._sent_s = executor.monotonic_s()
+        self._wants_look = self.exchange.is_member
         self._retry_s = 0.0
         self.disturbed_s = executor.monotonic_s()
         """Until when something was wrong: what is asked after this must be answered."""
@@ -94,7 +98,8 @@ class SimulatedConnection:
 
     # --- as `Connection` ---------------------------------------------------------------------------------------------------
 
-    def _tell(self, _target: str, request: Request) -> None:
+    def tell(self, _target: str, request: Request) -> None:
+        """See `Connection.tell`."""
         if not self._wants_look:
             self._wants_look = True
             self._looked_s = self._executor.monotonic_s()
@@ -102,6 +107,10 @@ class SimulatedConnection:
 
     def start(self) -> None:
         """See `Connection.start`: it connects by itself."""
+
+    def post(self, frame: bytes) -> None:
+        """See `Connection.post`."""
+        self.exchange.post(frame)
 
     def answer(self) -> Answer:
         """See `Connection.answer`."""
@@ -132,12 +141,12 @@ class SimulatedConnection:
     def die(self) -> None:
         """End the client's process. What it has sent still arrives."""
         link, end = self.link, self._end
+        self.link = self._end = None
+        self._executor.bystanders.remove(self)
         while link is not None and end is not None and link.to_owner and not link.is_over:
             end.take(link.to_owner.popleft())
         if end is not None:
             end.close()
-        self.link = self._end = None
-        self._executor.bystanders.remove(self)
 
     def lose_owner(self) -> None:
         """The owner's process is dead. What it has sent still arrives."""
@@ -164,6 +173,8 @@ class SimulatedConnection:
         times = [self.faults.client_hangs_until_s, self.faults.owner_hangs_until_s]
         if self.link is None and self._sessions() is not None:
             times.append(self._retry_s)
+        if self.exchange.is_member and self._end is not None:
+            times.append(self._watched_s + LOOK_S)
         if self._wants_look:
             times.append(self._looked_s + LOOK_S)
         if self.exchange.is_gathering:
@@ -180,6 +191,8 @@ class SimulatedConnection:
                 acts.append(self._let_owner_take)
             if end.has_answers and not link.is_over:
                 acts.append(end.answer)
+            if self.exchange.is_member and now_s >= self._watched_s + LOOK_S:
+                acts.append(self._let_owner_look)
         if now_s < self.faults.client_hangs_until_s:
             return acts
         if link is None:
@@ -200,7 +213,7 @@ class SimulatedConnection:
         if sessions is not None:
             self.disturb()
             self.link = SimulatedLink()
-            self._end = sessions.accept(self.link)
+            self._end = sessions.accept(self.link, self.exchange.descriptors)
             self._frames = Assembler()
             self.link.to_owner.append(self.exchange.hello())
 
@@ -209,6 +222,11 @@ class SimulatedConnection:
         if link is not None and end is not None and (frame := self.faults.next_frame(link, link.to_owner)) is not None:
             end.take(frame)
         self._note_break()
+
+    def _let_owner_look(self) -> None:
+        self._watched_s = self._executor.monotonic_s()
+        if self._end is not None:
+            self._end.look()
 
     def _take(self) -> None:
         link = self.link
@@ -230,7 +248,7 @@ class SimulatedConnection:
 
     def _look(self) -> None:
         now_s = self._looked_s = self._executor.monotonic_s()
-        self._wants_look = bool(self.pending.outstanding)
+        self._wants_look = bool(self.pending.outstanding) or self.exchange.is_member
         if self.link is not None and not self.link.is_over:
             self.link.to_owner.extend(self.exchange.housekeeping(now_s))
         self.exchange.expire(now_s)

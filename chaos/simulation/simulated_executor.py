@@ -67,10 +67,12 @@ class _SimulatedAnswer(Answer):
 class _Scheduled:
     """One actor and the state of its turns."""
 
-    __slots__ = ("actor", "begun", "busy", "is_empty", "waits_from_s")
+    __slots__ = ("actor", "begun", "busy", "is_empty", "process", "waits_from_s")
 
-    def __init__(self, actor: Actor) -> None:
+    def __init__(self, actor: Actor, process: object) -> None:
         self.actor = actor
+        self.process = process
+        """None: the one that owns the folder."""
         self.is_empty: Callable[[], bool] = actor.actor_inbox.empty
         self.begun = False
         self.busy = False
@@ -109,6 +111,8 @@ class SimulatedExecutor:
         self.crashes: list[tuple[str, Exception]] = []
         """(actor, exception) of each death that was no kill."""
         self.bystanders: list[Bystander] = []
+        self._is_elsewhere = False
+        """The turn is one of another process than the owner's."""
         self._scheduled: list[_Scheduled] = []
 
     # --- the interface of `Executor` ----------------------------------------------------------------------------------------
@@ -116,7 +120,11 @@ class SimulatedExecutor:
     def start(self, actor: Actor) -> None:
         """See `Executor.start`. The actor begins when its turn comes."""
         self.point()
-        self._scheduled.append(_Scheduled(actor))
+        self.start_in(None, actor)
+
+    def start_in(self, process: object, actor: Actor) -> None:
+        """Start to run an actor of another process; None: of the one that owns the folder."""
+        self._scheduled.append(_Scheduled(actor, process))
         if isinstance(actor, Worker):
             self._wait_in_virtual_time(actor)
 
@@ -173,15 +181,17 @@ class SimulatedExecutor:
 
     # --- running ---------------------------------------------------------------------------------------------------------
 
-    def forget_all(self) -> None:
-        """Remove all actors of a dead process."""
-        self.dead, self.kill_after, self.die_after = None, 0, 0
-        self.stalled.clear()
+    def forget_all(self, process: object = None) -> None:
+        """Remove all actors of a dead process; None: of the one that owned the folder."""
         for entry in self._scheduled:
-            ActorRegistry.unregister(entry.actor.actor_ref)
-        self._scheduled.clear()
-        self.current = None
-        live_systems.forget(self)
+            if entry.process is process:
+                ActorRegistry.unregister(entry.actor.actor_ref)
+        self._scheduled = [entry for entry in self._scheduled if entry.process is not process]
+        if process is None:
+            self.dead, self.kill_after, self.die_after = None, 0, 0
+            self.stalled.clear()
+            self.current = None
+            live_systems.forget(self)
 
     def point(self) -> None:
         """Mark a point at which an actor or the process may die: before a message is sent or a file is changed."""
@@ -191,7 +201,7 @@ class SimulatedExecutor:
             self.die_after -= 1
             if not self.die_after:
                 self.die(Killed())
-        if self.current is not None and self.kill_after:
+        if self.current is not None and self.kill_after and not self._is_elsewhere:
             self.kill_after -= 1
             if not self.kill_after:
                 self.current.killed = True
@@ -283,6 +293,7 @@ class SimulatedExecutor:
         self.steps += 1
         actor = entry.actor
         before, self.current = self.current, actor
+        was_elsewhere, self._is_elsewhere = self._is_elsewhere, entry.process is not None
         entry.busy = True
         cause: BaseException | None = None
         going_on = False
@@ -305,7 +316,7 @@ class SimulatedExecutor:
             cause, going_on = error, False
         finally:
             entry.busy = False
-            self.current = before
+            self.current, self._is_elsewhere = before, was_elsewhere
         if not going_on and entry in self._scheduled:
             self._scheduled.remove(entry)
             self.current = None  # in production the dead actor's thread and the reaper report a death: it belongs to no turn

@@ -6,14 +6,18 @@ The sessions are the real ones. Whose turn it is is up to the clients' connectio
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING
 
+from perdure.actors.sessions.begin_marks import MarkReader
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.session import Ended, Session
 from perdure.actors.sessions.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
 from perdure.events.errors import PerdureError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perdure.actors.sessions.session import Owner
     from perdure.chaos.simulation.simulated_link import SimulatedLink
 
@@ -51,6 +55,11 @@ class OwnersEnd:
         if self.session.over is not None:
             self.drop(self.session.over)
 
+    def look(self) -> None:
+        """See whether a member still gives signs of life, as the server does several times a second."""
+        if self.session.member is not None:
+            self.session.member.look()
+
     def drop(self, why: PerdureError) -> None:
         """End the connection and tell the client why."""
         if not self._link.is_over:
@@ -71,9 +80,11 @@ class SimulatedSessions:
         self._owner = owner
         self.ends: list[OwnersEnd] = []
 
-    def accept(self, link: SimulatedLink) -> OwnersEnd:
-        """Return the owner's end of a new connection."""
+    def accept(self, link: SimulatedLink, descriptors: Iterable[int]) -> OwnersEnd:
+        """Return the owner's end of a new connection, with which the peer sends copies of its descriptors."""
         end = OwnersEnd(self._owner, link)
+        for fd in descriptors:
+            end.session.marks = MarkReader(os.dup(fd))
         self.ends.append(end)
         return end
 

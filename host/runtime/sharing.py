@@ -62,7 +62,13 @@ def owner_of(
         by_type = {name: list(policy) for name, policy in list(policies.items())}
         return {"run": runtime.run, "codec": codec_name, "options": shared_options, "policies": by_type, "handlers": retries()}
 
-    members = MemberServices(directory=runtime.directory, pending=runtime.pending, pools=runtime.pools, reporter=runtime.reporter)
+    members = MemberServices(
+        directory=runtime.directory,
+        pending=runtime.pending,
+        pools=runtime.pools,
+        reporter=runtime.reporter,
+        monotonic_s=runtime.executor.monotonic_s,
+    )
     return Owner(
         members=members,
         pending=runtime.pending,

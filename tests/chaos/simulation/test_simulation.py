@@ -131,7 +131,7 @@ def test_scenarios_cover_all_steps_and_events() -> None:
     assert min(dropped, from_outbox, ticks) > 60, "dropped frames, messages from the outbox, ticks"
     assert faults >= {"power", "process", "actor, in the middle", "I/O error", "queue", "journal", "worker", "supervisor"}
     assert faults >= {"asked by a client", "broken connection", "repeated frames", "swapped frames", "client", "absent owner"}
-    assert faults >= {"owner hangs", "client hangs"}
+    assert faults >= {"owner hangs", "client hangs", "member joins", "member", "handled by a member"}
     assert faults >= {"cancelled while running", "failing database", "scheduler", "relay"}
 
 

@@ -1,0 +1,84 @@
+"""A member of a simulated folder: the real handlers, workers and frames of a member in another simulated process.
+
+It never owns the folder. Its connection, and what goes wrong on it, are those of a client (`simulated_client`).
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.services.runtime import HandlerRuntime
+from perdure.chaos.simulation.simulated_client import SimulatedConnection
+from perdure.chaos.simulation.simulated_process import SimulatedProcess
+from perdure.processes.facts import OwnersFacts
+from perdure.processes.member import OWNER_WAIT_S, Member
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
+    from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
+    from perdure.chaos.simulation.simulated_system import SimulatedSystem
+
+__all__ = ["SimulatedMember"]
+
+
+class _NoHooks:
+    def __bool__(self) -> bool:
+        return False
+
+    def run_start(self, *_: Any) -> None:
+        """Nothing is there to run."""
+
+    def run_stop(self, *_: Any) -> None:
+        """Nothing is there to run."""
+
+
+class SimulatedMember(Member):
+    """A `Member` in virtual time, with the handlers that are registered with a system, which itself does not start.
+
+    Its handlers must not wait: their process could not outlive the owner's, within whose turns it would be waiting.
+    """
+
+    connection: SimulatedConnection  # type: ignore[assignment]
+
+    def __init__(
+        self, executor: SimulatedExecutor, sessions: Callable[[], SimulatedSessions | None], system: SimulatedSystem
+    ) -> None:
+        self.process = SimulatedProcess(executor)
+        self._executor = executor
+        self._sessions = sessions
+        self.system = system
+        runtime = HandlerRuntime(
+            clock=executor.clock,
+            rng=random.Random(executor.rng.getrandbits(64)),  # noqa: S311 - to be repeated
+            publisher=system.drafts,
+            tuning=system.options,
+            run=system.drafts.ids.one(),
+            executor=self.process,
+        )
+        facts = OwnersFacts(system.drafts, system.options, system._registered.specs)  # noqa: SLF001 - as `System` does
+        super().__init__(runtime, self._no_folder(), facts, lambda _: None, _NoHooks())
+
+    @staticmethod
+    def _no_folder() -> Any:
+        return None
+
+    def connect_anew(self) -> None:
+        """See `Member.connect_anew`."""
+        pending = self.runtime.pending
+        self.connection = SimulatedConnection(
+            self._executor, self._sessions, OWNER_WAIT_S, self.facts.take, pending=pending, equip=self._equip
+        )
+        pending.redirect(self._tell)
+
+    def begin(self) -> None:
+        """Start its actors, and have the owner feed its handlers."""
+        self.start(self.system._registered.specs, {})  # noqa: SLF001 - as `System` does
+        self.ready()
+
+    def die(self) -> None:
+        """End its process at once."""
+        self.process.die()
+        self.connection.die()
