@@ -52,6 +52,10 @@ OUT_MAX = 1 << 20
 """Deliveries of one type that a member may ask for."""
 
 
+def _monotonic_s() -> float:
+    return time.monotonic()
+
+
 @attrs.frozen(kw_only=True)
 class MemberServices:
     """What feeds the workers of other processes, in the owner's run."""
@@ -60,7 +64,7 @@ class MemberServices:
     pending: PendingRequests
     pools: HandlerPools
     reporter: Reporter
-    monotonic_s: Callable[[], float] = time.monotonic
+    monotonic_s: Callable[[], float] = _monotonic_s
 
 
 class _AfterBoth:
