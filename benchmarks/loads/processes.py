@@ -38,19 +38,50 @@ with perdure.System(sys.argv[1], shared=True, options=perdure.Options(backlog_ma
     sys.stdin.read()
 """
 
+CLIENT = """
+import sys, perdure
+from benchmarks.loads.processes import LOADS
+with perdure.connect(sys.argv[1], timeout=60) as client:
+    print("up", flush=True)
+    sys.stdin.readline()
+    print(LOADS[sys.argv[2]](client, float(sys.argv[3])), flush=True)
+"""
+
 
 @contextlib.contextmanager
-def _client(folder: Path) -> Iterator[perdure.Client]:
-    """Run an owner in a process of its own, and give a client of it."""
+def _owner(folder: Path) -> Iterator[None]:
+    """Run an owner in a process of its own."""
     owner = subprocess.Popen([sys.executable, "-c", OWNER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         if owner.stdout is None or not owner.stdout.readline():
             msg = "the owner did not start"
             raise RuntimeError(msg)
-        with perdure.connect(folder, timeout=60) as client:
-            yield client
+        yield
     finally:
         owner.communicate()
+
+
+@contextlib.contextmanager
+def _client(folder: Path) -> Iterator[perdure.Client]:
+    """Give a client of an owner that is a process of its own."""
+    with _owner(folder), perdure.connect(folder, timeout=60) as client:
+        yield client
+
+
+def _clients(folder: Path, load: str, seconds: float, processes: int) -> float:
+    """Return what clients in processes of their own reach together."""
+    with _owner(folder):
+        command = [sys.executable, "-c", CLIENT, str(folder), load, str(seconds)]
+        clients = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+        for client in clients:
+            if client.stdout is None or not client.stdout.readline():
+                msg = "a client did not start"
+                raise RuntimeError(msg)
+        for client in clients:
+            if client.stdin is not None:
+                client.stdin.write("go\n")
+                client.stdin.flush()
+        return sum(float(client.communicate()[0]) for client in clients)
 
 
 def _both(folder: Path, measure: Callable[[Door], float]) -> tuple[float, float]:
@@ -83,6 +114,23 @@ def _batches(door: Door, seconds: float) -> float:
     return together(1, seconds, lambda _: len(door.publish_many(messages)))
 
 
+def _slow_ms(door: Door, seconds: float) -> float:
+    """Return the 99th percentile of the time that a publish takes, in milliseconds."""
+    times: list[float] = []
+    ends = time.perf_counter() + seconds
+    while (began := time.perf_counter()) < ends:
+        door.publish(job(len(times)))
+        times.append(time.perf_counter() - began)
+    return sorted(times)[len(times) * 99 // 100] * 1000
+
+
+LOADS: dict[str, Callable[[Door, float], float]] = {
+    "publish": lambda door, seconds: _one_by_one(door, seconds, 1),
+    "submit": _pipelined,
+}
+"""By name, what a client in a process of its own does."""
+
+
 def loads(effort: Effort) -> Sequence[Load]:
     """Return the loads of this group."""
     seconds = effort.seconds
@@ -91,7 +139,25 @@ def loads(effort: Effort) -> Sequence[Load]:
         measures = tuple(Measure(f"{whose}: {name}", "messages/s", floor) for whose in ("owner", "client"))
         return Load(f"owner and client: {name}", measures, lambda folder: _both(folder, measure))
 
+    def together_load(name: str, what: str, floor: str, threads: int, processes: int) -> Load:
+        """Threads of the owner, then as many or other processes with a client each."""
+
+        def run(folder: Path) -> tuple[float, float]:
+            with perdure.System(folder / "owner", options=perdure.Options(backlog_max=BACKLOG_MAX)) as system:
+                own = _one_by_one(system, seconds, threads) if what == "publish" else _pipelined(system, seconds)
+            return own, _clients(folder / "shared", what, seconds, processes)
+
+        measures = (
+            Measure(f"owner, {threads} thread(s): {name}", "messages/s", floor),
+            Measure(f"{processes} clients: {name}", "messages/s", floor),
+        )
+        return Load(f"owner and clients: {name}", measures, run)
+
+    slowest = tuple(Measure(f"{whose}: publish, p99", "ms", SYNC) for whose in ("owner", "client"))
     return [
+        Load("owner and client: publish, p99", slowest, lambda folder: _both(folder, lambda door: _slow_ms(door, seconds))),
+        together_load("publish, four at once", "publish", SYNC, 4, 4),
+        together_load("submit, two clients", "submit", HAND_OFF, 1, 2),
         load("publish, one producer", SYNC, lambda door: _one_by_one(door, seconds, 1)),
         load("publish, 10 producers", SYNC, lambda door: _one_by_one(door, seconds, 10)),
         load("submit, one producer", HAND_OFF, lambda door: _pipelined(door, seconds)),
