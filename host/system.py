@@ -48,6 +48,7 @@ from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results
 from perdure.runtime import live_systems, serving
+from perdure.runtime.asking import HANDLERS_SETTLE_S
 from perdure.runtime.current_run import Running
 from perdure.runtime.engine import Engine
 from perdure.runtime.hook_mark import check_outside_hooks
@@ -175,6 +176,7 @@ class System(Handling, Results, Consuming, Running):
             raise TypeError(msg)
         middleware = check_middleware(middleware)
         self._shared = shared
+        self._handlers_settle_s = HANDLERS_SETTLE_S if shared else 0.0
         self._ownership = ownership
         self._configuration = trace(options, path=config)
         self.options = self._configuration.options

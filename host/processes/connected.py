@@ -11,7 +11,7 @@ from perdure.actors.core.current_actor import check_may_wait
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.figures import AskFigures
 from perdure.events.errors import NotRunning, PerdureError
-from perdure.runtime.asking import ASK_TIMEOUT_S, Asking, asked
+from perdure.runtime.asking import ASK_TIMEOUT_S, HANDLERS_SETTLE_S, Asking, asked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -84,6 +84,8 @@ class Connected(Asking):
 
     def _check_outside_hooks(self, call: str) -> None:
         """No hook of the owner runs in this process."""
+
+    _handlers_settle_s = HANDLERS_SETTLE_S
 
     @property
     def _handled(self) -> Collection[str]:

