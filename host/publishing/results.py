@@ -128,7 +128,7 @@ class Results(Publishing):
         await self._ready()
         name = self._called("acall", message)
         until_s = time.monotonic() + self._handlers_settle_s
-        while not self._is_handled(name) and time.monotonic() < until_s:
+        while not self._is_handled(name) and time.monotonic() < until_s:  # noqa: ASYNC110 - the owner's words come in another thread
             await asyncio.sleep(LOOK_S)
         self._check_handled("acall", name)
         options.setdefault("keep_result", self.options.result_kept_s)
