@@ -174,6 +174,7 @@ def test_whatever_a_handler_raises_fails_its_message_only(kind: type[BaseExcepti
         assert system.runtime.health.counters.get("actor_deaths", 0) == 0
 
 
+@pytest.mark.long(seconds=3)
 def test_an_idle_worker_among_many_is_replaced_soon_after_its_death() -> None:
     """They share a mailbox, so the item that is to wake the dead one may reach any of them first."""
     system = perdure.System(store=MemoryStore())

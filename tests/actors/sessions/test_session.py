@@ -158,6 +158,7 @@ def test_nothing_is_taken_before_hello_nor_from_another_protocol() -> None:
         Peer().session.take(Kind.HELLO, [PROTOCOL + 1, "x"])
 
 
+@pytest.mark.long(seconds=3)
 def test_a_peer_has_a_bound_of_requests() -> None:
     peer = Peer().hello()
     for key in range(REQUESTS_MAX):

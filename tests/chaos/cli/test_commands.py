@@ -44,6 +44,7 @@ def test_soak_shows_readings_a_summary_and_a_plot(tmp_path: Path) -> None:
     assert list((tmp_path / "kept" / "data").glob("log-*.seg"))
 
 
+@pytest.mark.long(seconds=3)
 def test_failed_soak_has_exit_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "perdure.chaos.soak.soak.growth_of", lambda readings, name: f"{name} grew in a test" if name == "files" else None
@@ -96,6 +97,7 @@ def test_simulate_and_crash_states_print_their_totals() -> None:
     assert (done.exit_code, "with snapshots" in done.output) == (0, True), done.output
 
 
+@pytest.mark.long(seconds=6)
 def test_commands_of_chaos_need_no_development_packages(tmp_path: Path) -> None:
     blocked = (
         "import sys; sys.modules.update(dict.fromkeys(['pytest', 'hypothesis', 'matplotlib', 'sqlalchemy', 'cronsim', 'svcs'])); "

@@ -45,9 +45,7 @@ LARGER: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == "closed" else pytest.mark.long(seconds=15)) for name in SMALL]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long(seconds=15)) for name in SMALL])
 def test_each_bit_flipped(name: str) -> None:
     """Scenarios 33 and 47: verify finds each flip, and a start has everything or refuses; only an unproven end may be cut."""
     whole = make_whole(5, **{"body_bytes": 120, "segment_bytes": 300, **SMALL[name]})
@@ -108,6 +106,7 @@ class Job:
     number: int
 
 
+@pytest.mark.long(seconds=3)
 def test_systems_on_random_damages(tmp_path: Path) -> None:
     """Scenarios 31 and 33 for a whole system: a start refuses, or its state is the fold of what was written."""
     folder = tmp_path / "whole"

@@ -107,6 +107,7 @@ def test_each_call_failing_for_good(folder: Path) -> None:
     print(f"{sweep.points:,} calls failing for good, {sweep.errors_reported:,} errors reported")  # noqa: T201 - as above
 
 
+@pytest.mark.long(seconds=3)
 def test_files_that_may_not_grow(folder: Path) -> None:
     """Scenario 34 for the store: real short writes by RLIMIT_FSIZE at one size after another, then EFBIG, then room again."""
     sweep = Sweep(folder)

@@ -32,6 +32,7 @@ KEPT: list[dict[str, Any]] = json.loads((Path(__file__).parent / "seeds.json").r
 """Scenarios that once failed, and why: the plan if it was kept, else the seed from which it was drawn."""
 
 
+@pytest.mark.long(seconds=2)
 @pytest.mark.parametrize("kept", KEPT, ids=[f"{kept['seed']}" for kept in KEPT])
 def test_scenario_that_once_failed(kept: dict[str, Any]) -> None:
     plan = Plan.from_json(kept["plan"]) if "plan" in kept else draw(kept["seed"])

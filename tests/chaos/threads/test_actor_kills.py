@@ -126,7 +126,7 @@ def run(folder: Path, seed: int, kills: int, census: Census, only: str | None = 
         faulthandler.cancel_dump_traceback_later()
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long(seconds=4)) for seed in (2, 3))])
 def test_any_actor_dies_at_any_moment(tmp_path: Path, census: Census, seed: int) -> None:
     """Scenarios 39 and 42: hundreds of kills of random actors; the host restarts nothing."""
     run(tmp_path / "data", seed, KILLS, census)

@@ -26,6 +26,7 @@ class Job:
     number: int
 
 
+@pytest.mark.long(seconds=7)
 def test_every_role_comes_back_and_nothing_is_lost(tmp_path: Path) -> None:
     """Scenario 39: actors of all roles are killed while messages pass; none is lost, none completes twice."""
     system = perdure.System(tmp_path / "data")

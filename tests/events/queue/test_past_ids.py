@@ -63,6 +63,7 @@ def test_id_that_only_looks_like_one_of_perdure_is_not() -> None:
         assert other not in past, other
 
 
+@pytest.mark.long(seconds=5)
 def test_a_million_ids_of_a_host_take_little_memory() -> None:
     """Of 30,000 here: each some 30 bytes; ids of perdure's next to nothing."""
     count = 30_000

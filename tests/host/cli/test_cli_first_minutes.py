@@ -27,6 +27,7 @@ def test_version_is_printed(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, f"perdure {version('perdure')}")
 
 
+@pytest.mark.long(seconds=5)
 def test_command_does_not_wait_for_the_import_of_commands_of_other_rooms() -> None:
     code = (
         "import atexit, sys; from perdure.cli import main as cli; sys.argv = ['perdure', *sys.argv[1:]];"
@@ -73,7 +74,9 @@ def test_host_that_cannot_be_imported_is_one_line_with_its_place(
     assert "shows the whole traceback" in done.stderr
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.long(seconds=7))]
+)
 def test_simulation_that_is_stopped_early_shows_what_it_has_done(tmp_path: Path, number: signal.Signals, status: int) -> None:
     code = (
         "import sys; from perdure.cli import main as cli, progress; from perdure.chaos.scenarios import campaign; "

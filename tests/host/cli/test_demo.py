@@ -80,6 +80,7 @@ def test_the_judgement_sees_a_lost_and_a_doubled_receipt(
         assert (found.lost, found.doubled, found.ok) == (lost, doubled, not lost and not doubled)
 
 
+@pytest.mark.long(seconds=3)
 def test_empty_file_is_accepted(tmp_path: Path, command: Commands) -> None:
     (tmp_path / "empty.jsonl").write_text("")
     done = command("demo", str(tmp_path / "empty.jsonl"), "--folder", str(tmp_path / "run"))

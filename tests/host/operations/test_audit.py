@@ -163,6 +163,7 @@ def test_past_states_equal_what_metrics_showed(folder: Path, clock: perdure.Manu
             assert counts(past) == counts(metrics)
 
 
+@pytest.mark.long(seconds=3)
 def test_verify_finds_each_changed_byte(folder: Path) -> None:
     """Scenario 47: any single changed byte of the log is found, and its file named; an unchanged log has no findings."""
     with perdure.System(folder) as system:

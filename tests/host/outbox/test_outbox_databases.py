@@ -128,6 +128,7 @@ def _is_on_for_the_first_time_since(system: perdure.System, kills: int) -> bool:
 # Not SQLAlchemy on sqlite3: killed inside SQLAlchemy's pool, a thread leaves a connection behind that holds SQLite's lock on the
 # file until the garbage collector finds it.
 @pytest.mark.parametrize("connect", ["sqlite3", "psycopg", "sqlalchemy on psycopg"], indirect=True)
+@pytest.mark.long(seconds=3)
 def test_relay_that_is_killed_again_and_again_publishes_each_row_once(folder: Path, connect: Connect, until: Until) -> None:
     """The relay is a supervised actor: each committed row is published exactly once, whether relay, queue or journal dies."""
     handled: Counter[str] = Counter()

@@ -141,6 +141,7 @@ def test_snapshots_and_history_go_on_while_payloads_wait(folder: Path, until: Un
         assert [delivery.message for delivery in waiting if delivery is not None] == [Waiting(i, body(i)) for i in range(1_500)]
 
 
+@pytest.mark.long(seconds=2)
 def test_a_snapshot_passes_through_memory_piece_by_piece(tmp_path: Path) -> None:
     """40 MB of waiting payloads are written to a snapshot and read from it with a tenth of that in memory."""
     options = attrs.evolve(SPILLS, resident_payload_bytes=MIB, segment_bytes=64 * MIB, snapshot_events=1_000_000)

@@ -251,6 +251,7 @@ def _log_from_a_thread(job: Job) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.long(seconds=3)
 def test_storm_of_log_records_from_threads_does_no_harm(folder: Path, caplog: pytest.LogCaptureFixture, number: int) -> None:
     """Those within the call all arrive; those that come between two calls wait, up to a bound."""
     system = perdure.System(folder)

@@ -123,6 +123,7 @@ def test_what_is_asked_survives_the_death_of_its_owner_and_counts_once(start: St
         assert client.admin.metrics().published == 401
 
 
+@pytest.mark.long(seconds=3)
 def test_a_stopped_owner_holds_up_no_call_and_is_named(start: Start, folder: Path) -> None:
     process = start()
     with perdure.connect(folder, timeout=0.5) as client:
@@ -303,6 +304,7 @@ def test_hostile_bytes_cost_their_sender_its_connection_and_nobody_else_anything
     sock.close()
 
 
+@pytest.mark.long(seconds=3)
 def test_a_peer_that_does_not_read_is_dropped(
     owner: perdure.System, client: perdure.Client, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

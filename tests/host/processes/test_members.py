@@ -231,6 +231,7 @@ def test_metrics_are_sums_with_a_line_for_each_process(host: perdure.System, cre
     assert all(process.name == f"crew.py {process.pid}" for process in info.processes)
 
 
+@pytest.mark.long(seconds=3)
 def test_members_that_come_and_go_are_on_record(host: perdure.System, crew: Crew) -> None:
     first, second = crew(), crew()
     first.communicate()
@@ -241,6 +242,7 @@ def test_members_that_come_and_go_are_on_record(host: perdure.System, crew: Crew
     assert sorted(pids[2:]) == [("ProcessLeft", pid) for pid in sorted((first.pid, second.pid))]
 
 
+@pytest.mark.long(seconds=4)
 def test_the_options_of_the_process_that_started_last_count_in_a_rolling_deploy(
     host: perdure.System, crew: Crew, log: Path
 ) -> None:

@@ -87,6 +87,7 @@ def test_another_user_is_told_what_to_do(open_folder: Path) -> None:
 
 
 @needs_root
+@pytest.mark.long(seconds=2)
 def test_a_group_that_may_enter_the_folder_is_used_and_its_users_are_checked(open_folder: Path) -> None:
     open_folder.mkdir()
     os.chown(open_folder, 0, 60001)

@@ -91,6 +91,7 @@ def test_clients_go_on_with_the_member_that_takes_over(start: Start, folder: Pat
         assert role_of(member) == "owner"
 
 
+@pytest.mark.long(seconds=3)
 def test_of_several_members_one_takes_over_and_the_others_go_on_with_it(start: Start, folder: Path) -> None:
     first = start()
     others = [start() for _ in range(3)]

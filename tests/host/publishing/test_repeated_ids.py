@@ -33,6 +33,7 @@ def a_system(folder: Path, options: perdure.Options = FEW) -> tuple[perdure.Syst
     return system, seen
 
 
+@pytest.mark.long(seconds=6)
 def test_an_import_that_is_run_again_handles_nothing_twice(folder: Path) -> None:
     """Beyond the old bound, which was 65,536; across a restart, which reads a snapshot."""
     rows = 70_000

@@ -155,6 +155,7 @@ def test_no_more_are_under_way_than_the_pipeline_takes(folder: Path) -> None:
         assert len({future.result(timeout=10) for future in futures}) == 2_000
 
 
+@pytest.mark.long(seconds=3)
 def test_many_threads_submit_while_actors_die(folder: Path) -> None:
     """Scenario 39: real threads; each message is there once, and each thread's in its order."""
     futures: dict[int, list[Future[str]]] = {}

@@ -48,6 +48,7 @@ def copy(folder: Path, target: Path, system: perdure.System) -> None:
             shutil.copyfile(path, target / path.name)
 
 
+@pytest.mark.long(seconds=4)
 def test_a_copy_made_in_the_documented_order_is_usable(folder: Path, tmp_path: Path) -> None:
     with perdure.System(folder, options=OPTIONS) as system:
         busy(system, 4)

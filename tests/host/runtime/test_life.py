@@ -249,6 +249,7 @@ def test_an_interrupt_at_any_line_of_a_start_leaves_the_folder_free(folder: Path
     assert n > 20
 
 
+@pytest.mark.long(seconds=3)
 def test_an_interrupt_at_any_line_of_a_stop_leaves_the_folder_free(folder: Path) -> None:
     left = 0
     for n in range(1, 10_000):
@@ -265,6 +266,7 @@ def test_an_interrupt_at_any_line_of_a_stop_leaves_the_folder_free(folder: Path)
     assert left <= 2
 
 
+@pytest.mark.long(seconds=3)
 def test_real_interrupts_leave_the_folder_free(tmp_path: Path) -> None:
     """Send SIGINT at arbitrary moments, to a process of its own."""
     script = """

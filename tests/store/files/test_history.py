@@ -123,6 +123,7 @@ def test_a_rotten_snapshot_does_not_replace_a_good_one_that_history_needs(tmp_pa
     store.close()
 
 
+@pytest.mark.long(seconds=5)
 def test_a_death_at_each_operation_of_archiving_is_harmless(tmp_path: Path) -> None:
     """Scenario 29 for the archive: each segment is always in at least one of the two places, whole."""
     filled(tmp_path / "data", History()).close()

@@ -63,6 +63,7 @@ def test_a_whole_folder_is_found_whole(folder: Path) -> None:
     assert progress[-1] <= result.bytes
 
 
+@pytest.mark.long(seconds=5)
 def test_every_single_changed_byte_is_found(folder: Path) -> None:
     """Scenario 47."""
     for path in [*log_files(folder), *folder.glob("*.snap")]:
@@ -77,6 +78,7 @@ def test_every_single_changed_byte_is_found(folder: Path) -> None:
     assert verify(open_reader(folder)).ok
 
 
+@pytest.mark.long(seconds=2)
 def test_every_single_removed_or_added_byte_is_found(folder: Path) -> None:
     """Scenario 47."""
     for path in [*log_files(folder), *folder.glob("*.snap")]:

@@ -66,7 +66,7 @@ class Meanwhile(Disk):
         return super().size(path)
 
 
-@pytest.mark.parametrize("rounds", [1, 3, 12])
+@pytest.mark.parametrize("rounds", [1, 3, pytest.param(12, marks=pytest.mark.long(seconds=6))])
 def test_an_owner_that_drops_history_at_any_moment_of_the_check(owner: SegmentStore, rounds: int) -> None:
     """The owner goes on before each call of the check in turn; no result is damage, and none is an error."""
     for _ in range(4):
