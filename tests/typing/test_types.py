@@ -86,9 +86,8 @@ def pyright(folder: Path) -> dict[int, set[str]]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "check", [pytest.param(mypy, marks=pytest.mark.long(seconds=8)), pytest.param(pyright, marks=pytest.mark.long(seconds=8))]
-)
+@pytest.mark.long(seconds=8)
+@pytest.mark.parametrize("check", [mypy, pyright])
 def test_each_checker_finds_exactly_the_wrong_uses(packages: Path, check: Callable[[Path], dict[int, set[str]]]) -> None:
     pytest.importorskip(check.__name__)
     assert check(packages) == expected(check.__name__)

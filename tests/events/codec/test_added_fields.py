@@ -20,7 +20,6 @@ from perdure.events.structures.message import Message
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.long(seconds=4)
 def test_field_that_is_added_to_every_event_class_arrives() -> None:
     command = [sys.executable, "-m", "tests.events.codec.added_fields"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
