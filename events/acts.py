@@ -26,7 +26,7 @@ class Act(NamedTuple):
     principal: str
     """The name of the person or program that asked."""
     origin: str
-    """How it reached the owner: `process 4711`, or `socket, uid 1000, process 4712`."""
+    """How it reached the owner: `own process`, or `socket, uid 1000, process 4712`."""
     reason: str = ""
 
 

@@ -121,8 +121,8 @@ ACTOR_BUGS: tuple[Bug, ...] = (
     Bug(
         "requests to a dead actor are not sent again",
         "decider",
-        "simulation",
-        SCENARIOS,
+        "tests/actors/journal/test_deciders.py",
+        0,
         (
             Edit(
                 "perdure.actors.journal.decider",

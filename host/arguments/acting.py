@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["acting_as", "new_act", "own_act", "user"]
 
+OWN_PROCESS = "own process"
+"""The origin of an act in the owner's process. Which that was is on record as `Started`."""
+
 _acting: ContextVar[tuple[str, str] | None] = ContextVar("perdure_acting", default=None)
 """The principal and the reason of the block that runs."""
 
@@ -50,7 +53,7 @@ def acting_as(principal: str, *, reason: str = "") -> Iterator[None]:
 def new_act(action: str, subject: str) -> Act:
     """Return an act of this context: by the principal of `acting_as`, else by the user of this process."""
     principal, reason = _acting.get() or (user(), "")
-    return Act(action, subject[:TEXT_MAX], principal, f"process {os.getpid()}", reason)
+    return Act(action, subject[:TEXT_MAX], principal, OWN_PROCESS, reason)
 
 
 def own_act(action: str, subject: str) -> Act | None:

@@ -33,7 +33,7 @@ class OperatorAct:
     """How many messages or handlers it changed in this commit."""
     principal: str
     origin: str
-    """How it reached the owner of the log: `process PID`, with the uid where it came over a socket."""
+    """How it reached the owner of the log: `own process`, or `socket, uid UID, process PID`."""
     reason: str
 
 

