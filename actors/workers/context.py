@@ -147,7 +147,7 @@ class Context(msgspec.Struct, eq=False):
         Raises:
             InvalidMessage and its kind: as `System.publish`.
             PayloadTooLarge: with it this attempt publishes more than one commit takes (`Options.batch_max`, `batch_bytes_max`).
-            LeaseLost: the attempt has ended, or its outcome will not be taken; nothing is published.
+            LeaseLost: the attempt has ended; nothing is published.
         """
         self._check_can_publish()
         if options.get("correlation_id") is None:
@@ -212,7 +212,7 @@ class Context(msgspec.Struct, eq=False):
 
     def _check_can_publish(self) -> None:
         delivery = self._delivery
-        if delivery.lost or delivery.outcome is not None:
+        if delivery.outcome is not None:  # a lost lease may be in force again, where the frame that ended it is voided
             raise lease_lost(delivery.id, delivery.lease.attempt)
 
     def _extend(self, lease_us: int, percent: float | None, note: str) -> None:
