@@ -96,7 +96,7 @@ class MemberHandlers:
     # --- frames to the owner -----------------------------------------------------------------------------------------------
 
     def first_frames(self) -> list[bytes]:
-        """Return what every owner is told before anything else: who joins, what it handles, what its workers hold."""
+        """Return what every owner is told before anything else: which process joins, what it handles, what its workers hold."""
         runtime = self.runtime
         frames = [pack(Kind.JOIN, runtime.run, os.getpid(), runtime.started_us)]
         rows = [row for name in list(self._subscribed) if (row := self._subscription(name)) is not None]

@@ -104,8 +104,8 @@ def _own_process(pool: Pool) -> ProcessFigures:
 
 
 def _process(pool: MemberPool) -> ProcessFigures:
-    who = pool.port.who
-    return ProcessFigures(who.name, who.pid, pool.slots, min(pool.slots, len(pool.open)), pool.processed, pool.failed)
+    process = pool.port.process
+    return ProcessFigures(process.name, process.pid, pool.slots, min(pool.slots, len(pool.open)), pool.processed, pool.failed)
 
 
 def _percentiles(times: RunTimes) -> tuple[float, ...]:

@@ -92,11 +92,13 @@ class MemberSession:
         services: the owner's.
         notify: called in any thread when there are `frames`.
         marks: which attempts the member's workers have begun; None: not known.
-        who: the member, as it goes on record.
+        process: the member, as it goes on record.
     """
 
-    def __init__(self, services: MemberServices, notify: Callable[[], None], marks: MarkReader | None, who: ProcessJoined) -> None:
-        self.who = who
+    def __init__(
+        self, services: MemberServices, notify: Callable[[], None], marks: MarkReader | None, process: ProcessJoined
+    ) -> None:
+        self.process = process
         self._services = services
         self._notify = notify
         self._marks = marks
@@ -107,7 +109,7 @@ class MemberSession:
         self._heard_s = self._services.monotonic_s()
         self._is_silent = False
         self._is_gone = False
-        services.directory.tell("supervisor", who)
+        services.directory.tell("supervisor", process)
 
     # --- MemberPort --------------------------------------------------------------------------------------------------------
 
@@ -309,8 +311,8 @@ class MemberSession:
             pool.is_gone = True
             self.give_back(pool, list(pool.open.values()))
             self._services.directory.tell("dispatcher", PoolChanged(pool, left=True))
-        who = self.who
-        self._services.directory.tell("supervisor", ProcessLeft(who.member, who.pid, who.name))
+        process = self.process
+        self._services.directory.tell("supervisor", ProcessLeft(process.member, process.pid, process.name))
 
 
 def _that_fit(deliveries: list[WorkerDelivery], room: int) -> int:

@@ -150,8 +150,8 @@ class Session:
         services = self._owner.members
         match elements:
             case [str(run), int(pid), int(started_us)] if self.member is None and services and CONSUME in self._rights:
-                who = ProcessJoined(plain_text(run, NAME_MAX), pid, plain_text(self.name, NAME_MAX), started_us)
-                member = self.member = MemberSession(services, self._notify, self.marks, who)
+                process = ProcessJoined(plain_text(run, NAME_MAX), pid, plain_text(self.name, NAME_MAX), started_us)
+                member = self.member = MemberSession(services, self._notify, self.marks, process)
             case _:
                 msg = "this process may have no handlers here"
                 raise BadFrame(msg)
@@ -225,7 +225,7 @@ class Session:
                 self.answered(key, owner.hand_over(command) if isinstance(command, HandOver) else owner.figures())
                 return
             if (act := getattr(command, "act", None)) is not None:
-                command = attrs.evolve(command, act=act._replace(origin=self._origin))  # a peer does not say itself who it is
+                command = attrs.evolve(command, act=act._replace(origin=self._origin))  # a peer does not say what it is
             if isinstance(command, Reported):
                 if self.member is not None:
                     self.member.report(command, PeerReply(self.answered, key))

@@ -28,7 +28,7 @@ class MemberPort(Protocol):
     """The way to a member. Safe in any thread; nothing waits."""
 
     @property
-    def who(self) -> ProcessJoined:
+    def process(self) -> ProcessJoined:
         """The process, as it is on record."""
 
     def is_heard(self, within_s: float) -> bool:

@@ -161,7 +161,7 @@ class Disk:
         return None
 
     def claim(self, fd: int) -> bool:
-        """Lock an open file against all who claim it through another descriptor; return False where one has. Does not wait."""
+        """Lock an open file against every claim through another descriptor; return False where one has. Does not wait."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -38,7 +38,7 @@ END $$;
 
 -- Take over a partition. `instead_of` is an owner whose session is known to have ended; `again`: only if it is still the caller's.
 -- The new epoch is set behind the row's lock, so no append of an older one can follow it.
-CREATE FUNCTION perdure.claim(q text, k integer, who text, seconds double precision, instead_of text, again boolean,
+CREATE FUNCTION perdure.claim(q text, k integer, holder text, seconds double precision, instead_of text, again boolean,
                               new_id bytea, new_chain bytea)
 RETURNS TABLE (id integer, epoch bigint, store_id bytea, first_seq bigint, begins_after bytea, closed boolean, created boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -58,17 +58,17 @@ BEGIN
         INSERT INTO perdure.lease (partition_id) VALUES (p) ON CONFLICT DO NOTHING;
     END IF;
     SELECT * INTO held FROM perdure.lease l WHERE l.partition_id = p FOR UPDATE;
-    IF again AND held.owner IS DISTINCT FROM who THEN
+    IF again AND held.owner IS DISTINCT FROM holder THEN
         RAISE EXCEPTION 'another owner has taken over' USING ERRCODE = 'PD001';
     END IF;
-    IF held.owner <> who AND held.until = 'infinity' THEN
+    IF held.owner <> holder AND held.until = 'infinity' THEN
         RAISE EXCEPTION 'the partition holds an unfinished copy' USING ERRCODE = 'PD004';
     END IF;
-    IF held.owner NOT IN ('', who, instead_of) AND held.until > clock_timestamp() THEN
+    IF held.owner NOT IN ('', holder, instead_of) AND held.until > clock_timestamp() THEN
         RAISE EXCEPTION 'the partition is owned' USING ERRCODE = 'PD003', DETAIL = held.owner,
             HINT = ceil(extract(epoch FROM held.until - clock_timestamp()))::text;
     END IF;
-    UPDATE perdure.lease l SET owner = who, until = clock_timestamp() + make_interval(secs => seconds), closed = false
+    UPDATE perdure.lease l SET owner = holder, until = clock_timestamp() + make_interval(secs => seconds), closed = false
     WHERE l.partition_id = p;
     UPDATE perdure.partition t SET epoch = t.epoch + 1 WHERE t.id = p;
     RETURN QUERY SELECT t.id, t.epoch, t.store_id, t.first_seq, t.begins_after, held.closed, is_new
@@ -76,21 +76,21 @@ BEGIN
 END $$;
 
 -- Keep a partition; false if it is another's. `durable` makes all that was appended before outlast a crash of the server.
-CREATE FUNCTION perdure.renew(p integer, who text, seconds double precision, durable boolean) RETURNS boolean
+CREATE FUNCTION perdure.renew(p integer, holder text, seconds double precision, durable boolean) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM perdure.commit_durably(durable);
     UPDATE perdure.lease l SET until = clock_timestamp() + make_interval(secs => seconds)
-    WHERE l.partition_id = p AND l.owner = who;
+    WHERE l.partition_id = p AND l.owner = holder;
     RETURN FOUND;
 END $$;
 
 -- Give a partition up.
-CREATE FUNCTION perdure.release(p integer, who text, in_order boolean) RETURNS void
+CREATE FUNCTION perdure.release(p integer, holder text, in_order boolean) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM perdure.commit_durably(true);
-    UPDATE perdure.lease l SET owner = '', until = '-infinity', closed = in_order WHERE l.partition_id = p AND l.owner = who;
+    UPDATE perdure.lease l SET owner = '', until = '-infinity', closed = in_order WHERE l.partition_id = p AND l.owner = holder;
 END $$;
 
 -- Remove what came after a sequence number, and snapshots of it; return how many frames and bytes went.
@@ -108,10 +108,10 @@ BEGIN
     DELETE FROM perdure.snapshot s WHERE s.partition_id = p AND s.seq > after;
 END $$;
 
-CREATE FUNCTION perdure.add_snapshot_part(p integer, who text, snapshot bigint, n integer, b bytea) RETURNS void
+CREATE FUNCTION perdure.add_snapshot_part(p integer, holder text, snapshot bigint, n integer, b bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = who FOR SHARE;
+    PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = holder FOR SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'partition % is not owned', p USING ERRCODE = 'PD001';
     END IF;
@@ -120,10 +120,10 @@ BEGIN
 END $$;
 
 -- A snapshot is there once its row is. `oldest` is the oldest that is still needed.
-CREATE FUNCTION perdure.finish_snapshot(p integer, who text, at bigint, snapshot bigint, n integer, bytes bigint, oldest bigint)
+CREATE FUNCTION perdure.finish_snapshot(p integer, holder text, at bigint, snapshot bigint, n integer, bytes bigint, oldest bigint)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = who FOR SHARE;
+    PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = holder FOR SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'partition % is not owned', p USING ERRCODE = 'PD001';
     END IF;
@@ -178,22 +178,22 @@ BEGIN
 END $$;
 
 -- Begin a copy of a log in a partition of its own. No system starts on it before it is released.
-CREATE FUNCTION perdure.create_copy(q text, k integer, who text, id_of_log bytea, begins_with bigint, e bigint, chain bytea)
+CREATE FUNCTION perdure.create_copy(q text, k integer, holder text, id_of_log bytea, begins_with bigint, e bigint, chain bytea)
 RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     p integer;
 BEGIN
     INSERT INTO perdure.partition (queue, number, store_id, begins_after, first_seq, epoch)
     VALUES (q, k, id_of_log, chain, begins_with, e) RETURNING id INTO p;
-    INSERT INTO perdure.lease (partition_id, owner, until, closed) VALUES (p, who, 'infinity', false);
+    INSERT INTO perdure.lease (partition_id, owner, until, closed) VALUES (p, holder, 'infinity', false);
     RETURN p;
 END $$;
 
 -- Add frames to a copy, as they are.
-CREATE FUNCTION perdure.add_frames(p integer, who text, seqs bigint[], counts integer[], bodies bytea[]) RETURNS void
+CREATE FUNCTION perdure.add_frames(p integer, holder text, seqs bigint[], counts integer[], bodies bytea[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = who FOR SHARE;
+    PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = holder FOR SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'partition % is not owned', p USING ERRCODE = 'PD001';
     END IF;

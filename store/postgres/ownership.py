@@ -70,7 +70,7 @@ def new_owner() -> str:
     return f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex}"
 
 
-def claim(connection: psycopg.Connection[Any], address: PostgresAddress, who: str, lease_s: float, *, again: bool) -> Claim:
+def claim(connection: psycopg.Connection[Any], address: PostgresAddress, holder: str, lease_s: float, *, again: bool) -> Claim:
     """Take over a partition; with `again`, take it over from an earlier epoch of the same owner. Appends under way come first.
 
     Raises:
@@ -80,7 +80,7 @@ def claim(connection: psycopg.Connection[Any], address: PostgresAddress, who: st
     new_id = os.urandom(16)
     instead_of = ""
     while True:
-        values = [address.name, address.partition, who, lease_s, instead_of, again, new_id, chain_after(new_id)]
+        values = [address.name, address.partition, holder, lease_s, instead_of, again, new_id, chain_after(new_id)]
         try:
             return Claim(*_one(connection.execute(_CLAIM, values, binary=True)))
         except psycopg.Error as error:
@@ -130,12 +130,12 @@ class Lease:
     """Keeps a partition by renewing its lease in a thread of its own, until it is ended or another owner has taken over."""
 
     def __init__(
-        self, database: Database, partition: int, who: str, seconds: float, began_s: float, on_lost: Callable[[], None]
+        self, database: Database, partition: int, holder: str, seconds: float, began_s: float, on_lost: Callable[[], None]
     ) -> None:
         self._database = database
         self._on_lost = on_lost
         self._seconds = seconds
-        self._values = [_INT.pack(partition), who.encode(), _FLOAT.pack(seconds)]
+        self._values = [_INT.pack(partition), holder.encode(), _FLOAT.pack(seconds)]
         self._hint = hint_of(partition)
         self._ended, self._wake = os.pipe()
         self.until_s = began_s + seconds

@@ -43,7 +43,7 @@ def seqs(database: Database, partition: int) -> list[int]:
         return [seq for (seq,) in rows]
 
 
-def put(database: Database, partition: int, store_id: bytes, who: str, snapshot: Snapshot, oldest: int) -> None:
+def put(database: Database, partition: int, store_id: bytes, holder: str, snapshot: Snapshot, oldest: int) -> None:
     """Add a snapshot for its partition's owner, and remove those before `oldest`. It is there whole or not at all.
 
     Raises:
@@ -57,9 +57,9 @@ def put(database: Database, partition: int, store_id: bytes, who: str, snapshot:
             raw, chain = fr.pack(
                 body=piece, count=0, first_seq=snapshot.seq, epoch=parts, unsynced=0, prev=chain, crc_seed=crc_seed
             )
-            connection.execute(_ADD, [partition, who, ident, parts, raw])
+            connection.execute(_ADD, [partition, holder, ident, parts, raw])
             parts, size = parts + 1, size + len(raw)
-        connection.execute(_FINISH, [partition, who, snapshot.seq, ident, parts, size, oldest])
+        connection.execute(_FINISH, [partition, holder, snapshot.seq, ident, parts, size, oldest])
 
 
 def _next_id(connection: psycopg.Connection[Any]) -> int:

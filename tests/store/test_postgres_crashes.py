@@ -259,6 +259,8 @@ def test_a_commit_whose_wait_for_its_standby_was_cancelled_is_not_acknowledged_b
     server.run("SELECT pg_reload_conf()")
     thread = threading.Thread(target=append)
     try:
+        patiently_until(lambda: server.run("SELECT 1 WHERE current_setting('synchronous_standby_names') = 'nobody'"))
+        server.run("CHECKPOINT")  # by the process that has commits wait: it takes up the setting first
         waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%append%'"
         thread.start()
         patiently_until(lambda: server.run(waiting))
