@@ -17,6 +17,7 @@ __all__ = [
     "HistoryDropped",
     "InvalidMessage",
     "LeaseLost",
+    "NotAllowed",
     "NotRunning",
     "OwnershipLost",
     "PayloadTooLarge",
@@ -114,6 +115,23 @@ class Cancelled(HandlerFailed):
 @public
 class LeaseLost(PerdureError):
     """The delivery is no longer this holder's: its lease expired, it was settled, or a later attempt has begun."""
+
+
+@public
+class NotAllowed(PerdureError):
+    """The principal lacks a right: the system's `authorize` did not allow it. Nothing was changed."""
+
+    def __init__(self, message: str, principal: str = "", action: str = "", type: str = "") -> None:  # noqa: A002 - as everywhere
+        super().__init__(message, principal, action, type)
+        self.principal = principal
+        self.action = action
+        """The right that it takes."""
+        self.type = type
+        """The message type that it is about; empty for all."""
+
+    def __str__(self) -> str:
+        """Return the message alone; the parts are attributes."""
+        return str(self.args[0])
 
 
 @public

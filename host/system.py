@@ -54,6 +54,7 @@ from perdure.runtime.engine import Engine
 from perdure.runtime.hook_mark import check_outside_hooks
 from perdure.runtime.sharing import owner_of
 from perdure.runtime.step_thread import StepThread
+from perdure.security.rights import Rights
 from perdure.store import EventStore, History, SegmentStore, canonical_address
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from perdure.runtime.recovery_report import Recovery
     from perdure.runtime.run import Role
     from perdure.runtime.serving import Part
+    from perdure.security.rights import Authorize
     from perdure.store import Recovered
 
 __all__ = ["System"]
@@ -143,6 +145,9 @@ class System(Handling, Results, Consuming, Running):
         ownership: of a shared folder. `"auto"`: owns it where no other process does. `"prefer"`: besides asks a process that does
             not prefer it to hand over. `"never"`: waits for another process that owns it.
 
+        authorize: asked before each act within `acting_as`, and before each request of another process: a function of principal,
+            action and type that returns True to allow it; see `perdure.security`. All is allowed unless given.
+
     All methods may be called in any thread unless they say otherwise.
     """
 
@@ -162,6 +167,7 @@ class System(Handling, Results, Consuming, Running):
         executor: Executor | None = None,
         shared: bool = False,
         ownership: Ownership = "auto",
+        authorize: Authorize | None = None,
     ) -> None:
         if (folder is None) == (store is None):
             msg = "System needs a folder, or a store instead of one"
@@ -178,6 +184,7 @@ class System(Handling, Results, Consuming, Running):
         self._shared = shared
         self._handlers_settle_s = HANDLERS_SETTLE_S if shared else 0.0
         self._ownership = ownership
+        self.rights = Rights(authorize)
         self._configuration = trace(options, path=config)
         self.options = self._configuration.options
         self.clock: Clock = clock or SystemClock()
@@ -422,6 +429,7 @@ class System(Handling, Results, Consuming, Running):
                 host_loop=self._host_loop(),
                 opened=opened,
                 handlers=handlers,
+                permit=self.rights.require if self.rights.are_limited else None,
             )
         except BaseException:
             self._store.abandon()
@@ -464,6 +472,7 @@ class System(Handling, Results, Consuming, Running):
             check_changes=check_changed_fields,
             under_policy=self.drafts.under_policy,
             hand_over=self._roles.asked if self._roles is not None else lambda _: False,
+            permit=self.rights.require if self.rights.are_limited else None,
         )
 
     @property

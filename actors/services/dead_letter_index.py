@@ -55,6 +55,8 @@ class DeadLetterIndex(Decider):
                                 log_dead_letter(self.tuning, event)
                 case Request(command=letters.Selection() as selection):
                     self._answer(message, partial(letters.select, self.state, selection))
+                case Request(command=letters.LettersOf() as asked):
+                    self._answer(message, partial(letters.letters_of, self.state, asked))
                 case Request():
                     self._answer(message, partial(letters.stats, self.state))
 

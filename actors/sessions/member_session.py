@@ -93,15 +93,22 @@ class MemberSession:
         notify: called in any thread when there are `frames`.
         marks: which attempts the member's workers have begun; None: not known.
         process: the member, as it goes on record.
+        permit: raises where the member may not handle a type.
     """
 
     def __init__(
-        self, services: MemberServices, notify: Callable[[], None], marks: MarkReader | None, process: ProcessJoined
+        self,
+        services: MemberServices,
+        notify: Callable[[], None],
+        marks: MarkReader | None,
+        process: ProcessJoined,
+        permit: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.process = process
         self._services = services
         self._notify = notify
         self._marks = marks
+        self._permit = permit
         self._pools: dict[str, MemberPool] = {}
         self._out: deque[tuple[Kind, Any, Any]] = deque()
         self._overdue: dict[tuple[int, str, int, int], float] = {}
@@ -211,6 +218,7 @@ class MemberSession:
             if len(self._pools) >= TYPES_MAX:
                 msg = f"more than {TYPES_MAX:,} handlers"
                 raise BadFrame(msg)
+            self._permit(registered.type)
             pool = self._pools[registered.type] = MemberPool(spec_on_record(registered), self)
             self._services.pools.join(pool)
         pool.may_be_out, pool.slots, pool.version = may_be_out, slots, version

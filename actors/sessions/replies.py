@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.answer import Reply
 
-__all__ = ["AnswerKey", "PeerReply", "SubmittedRun", "submitted_run"]
+__all__ = ["AnswerKey", "Known", "PeerReply", "SubmittedRun", "submitted_run"]
 
 AnswerKey = int | tuple[int, int]
 """The key of a request; for one of several submitted messages with its place among them."""
@@ -38,6 +38,18 @@ class PeerReply:
     def reject(self, error: BaseException) -> None:
         """See `Reply.reject`."""
         self._answered(self._key, error)
+
+
+class Known:
+    """The reply to what the session itself asks about a request of its peer."""
+
+    __slots__ = ("reject", "resolve")
+
+    def __init__(self, resolve: Callable[[Any], None], reject: Callable[[BaseException], None]) -> None:
+        self.resolve = resolve
+        """See `Reply.resolve`."""
+        self.reject = reject
+        """See `Reply.reject`."""
 
 
 class SubmittedRun(SubmitBatch):

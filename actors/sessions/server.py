@@ -17,6 +17,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.users import user_name
 from perdure.actors.sessions.begin_marks import MarkReader
 from perdure.actors.sessions.bell import Bell, Silence
 from perdure.actors.sessions.crossing import OBJECTS, RIGHTS
@@ -215,7 +216,8 @@ class Server:
         peer = _Peer(sock, pid, time.monotonic())
         peer.is_proven = not self._door.secret
         rights = self._rights.get(uid, frozenset())
-        peer.session = Session(self._owner, partial(self._has_answers, peer), rights, f"socket, uid {uid}, process {pid}")
+        who = "" if self._owner.permit is None else user_name(uid)
+        peer.session = Session(self._owner, partial(self._has_answers, peer), rights, f"socket, uid {uid}, process {pid}", who)
         self._peers[sock.fileno()] = peer
         self._selector.register(sock, selectors.EVENT_READ, peer)
         if not rights:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 import msgspec
@@ -20,10 +20,11 @@ from perdure.actors.sessions.delivered import Reported
 from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.member_session import MemberSession
 from perdure.actors.sessions.objects import BadObject
-from perdure.actors.sessions.replies import AnswerKey, PeerReply, SubmittedRun, submitted_run
+from perdure.actors.sessions.replies import AnswerKey, Known, PeerReply, SubmittedRun, submitted_run
+from perdure.actors.sessions.rights.needs import Question, needs_of
 from perdure.actors.sessions.wire import FRAME_MAX, PROTOCOL, BadFrame, Kind, pack
 from perdure.events.commands import DraftRun, Publish
-from perdure.events.errors import InvalidMessage, NotRunning, PerdureError, PublishTimeout
+from perdure.events.errors import InvalidMessage, NotAllowed, NotRunning, PerdureError, PublishTimeout
 from perdure.events.loggers import GuardedLogger
 from perdure.events.structures.id_index import PREFIX_CHARS, IdRun
 from perdure.events.vocabulary import ProcessJoined
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests, Request
     from perdure.actors.sessions.begin_marks import MarkReader
     from perdure.actors.sessions.bounds import Bounds
+    from perdure.actors.sessions.crossing import Route
     from perdure.actors.sessions.figures import RunFigures
     from perdure.actors.sessions.member_session import MemberServices
+    from perdure.actors.sessions.rights.needs import Need
     from perdure.events.commands import Draft
 
 __all__ = ["REQUESTS_MAX", "SUBMITTED", "Ended", "Owner", "Session"]
@@ -79,6 +82,19 @@ class Owner:
     """What feeds the workers of other processes; None: none may have handlers."""
     under_policy: Callable[[Draft], Draft] = lambda draft: draft
     """Returns a draft with a key under its handler's policy: a peer may have made it before it knew that."""
+    permit: Callable[[str, str, Sequence[str]], None] | None = None
+    """Raises NotAllowed where a principal may not do an action to messages of these types; None: there is nothing to ask."""
+
+
+class _Asked(NamedTuple):
+    """A request of a peer, as it came."""
+
+    key: int
+    times: int
+    actor: str
+    command: Any
+    route: Route
+    is_submitted: bool
 
 
 class Session:
@@ -89,19 +105,28 @@ class Session:
         notify: called in any thread when answers wait in `frames`.
         rights: what the peer may do.
         origin: which process it is, for the record of what its operators do.
+        principal: the user that it runs as, of whom it is asked what it may do.
     """
 
     def __init__(
-        self, owner: Owner, notify: Callable[[], None], rights: frozenset[str] = RIGHTS, origin: str = "another process"
+        self,
+        owner: Owner,
+        notify: Callable[[], None],
+        rights: frozenset[str] = RIGHTS,
+        origin: str = "another process",
+        principal: str = "",
     ) -> None:
         self._owner = owner
         self._notify = notify
         self._rights = rights
         self._origin = origin
+        self._principal = principal
         self._requests: dict[int, Request | None] = {}
         """By the peer's key; None: refused, or answered by the session itself."""
         self._answers: deque[tuple[AnswerKey, Any]] = deque()
         """Under the key of its request; of a submitted message also under its place among those that were sent with it."""
+        self._known: deque[tuple[_Asked, Question, Any]] = deque()
+        """Requests of which an actor has said what they are about, with its answer."""
         self._facts: dict[str, Any] = {}
         self._newest_id = -1
         """The count in the newest of the ids that the peer's new messages had."""
@@ -151,13 +176,20 @@ class Session:
         match elements:
             case [str(run), int(pid), int(started_us)] if self.member is None and services and CONSUME in self._rights:
                 process = ProcessJoined(plain_text(run, NAME_MAX), pid, plain_text(self.name, NAME_MAX), started_us)
-                member = self.member = MemberSession(services, self._notify, self.marks, process)
+                member = self.member = MemberSession(services, self._notify, self.marks, process, self._permit_consuming)
             case _:
                 msg = "this process may have no handlers here"
                 raise BadFrame(msg)
         self.takers[Kind.SUBSCRIBE] = partial(member.take, Kind.SUBSCRIBE)
         self.takers[Kind.REATTACH] = partial(member.take, Kind.REATTACH)
         return []
+
+    def _permit_consuming(self, type_name: str) -> None:
+        if self._owner.permit is not None:
+            try:
+                self._owner.permit(self._principal, "consume", (type_name,))
+            except NotAllowed as refusal:
+                raise Ended(refusal) from refusal
 
     def _take_asked(self, elements: list[Any]) -> list[bytes]:
         for item in elements:
@@ -213,32 +245,73 @@ class Session:
             msg = f"a {type(command).__name__} for the {actor[:50]}, which no peer may send"
             raise BadFrame(msg)
         self._requests[key] = None
+        asked = _Asked(key, times, actor, command, route, more == [SUBMITTED])
+        self._answering(asked, self._admit)
+
+    def _answering(self, asked: _Asked, step: Callable[[_Asked], None]) -> None:
+        """Take a step with a request; what refuses it is its answer."""
         try:
-            if route.right not in self._rights:
-                msg = f"this process may not {route.right} here"
-                raise InvalidMessage(msg)
-            if isinstance(command, Publish) and not isinstance(command.drafts, DraftRun):
-                command.drafts = [self._owner.under_policy(d) if d.dedup is None else d for d in command.drafts]
-            check(command, self._owner.bounds, self._owner.check_changes)
-            if actor == OWNER:
-                owner = self._owner
-                self.answered(key, owner.hand_over(command) if isinstance(command, HandOver) else owner.figures())
-                return
-            if (act := getattr(command, "act", None)) is not None:
-                command = attrs.evolve(command, act=act._replace(origin=self._origin))  # a peer does not say what it is
-            if isinstance(command, Reported):
-                if self.member is not None:
-                    self.member.report(command, PeerReply(self.answered, key))
-                return
-            if isinstance(command, Publish):
-                command.fresh = command.fresh and times == 1 and self._are_new(command.drafts)
-            run = submitted_run(self.answered, key, command) if more == [SUBMITTED] else None
-            reply = PeerReply(self.answered, key) if run is None else run
-            self._requests[key] = self._owner.pending.send(actor, command, reply, is_long_wait=route.is_long_wait, times=times)
+            step(asked)
         except NotRunning as error:
             raise Ended(error) from error  # the next owner answers it
         except (PerdureError, ValueError, TypeError) as error:
-            self.answered(key, error)
+            self.answered(asked.key, error)
+
+    def _admit(self, asked: _Asked) -> None:
+        """Check rights and bounds of a request, and send it on."""
+        command, owner = asked.command, self._owner
+        if asked.route.right not in self._rights:
+            msg = f"this process may not {asked.route.right} here"
+            raise InvalidMessage(msg)
+        if isinstance(command, Publish) and not isinstance(command.drafts, DraftRun):
+            command.drafts = [owner.under_policy(d) if d.dedup is None else d for d in command.drafts]
+        check(command, owner.bounds, owner.check_changes)
+        if owner.permit is not None:
+            needs = needs_of(command)
+            if isinstance(needs, Question):
+                known = Known(lambda found: self._now_known(asked, needs, found), partial(self.answered, asked.key))
+                self._requests[asked.key] = owner.pending.send(needs.actor, needs.command, known)
+                return
+            for need in needs:
+                owner.permit(self._principal, need.action, need.types)
+        self._send(asked)
+
+    def _now_known(self, asked: _Asked, question: Question, found: Any) -> None:
+        """Go on with a request in the server's thread. Called in that of an actor."""
+        self._known.append((asked, question, found))
+        self._notify()
+
+    def _go_on(self) -> None:
+        """Go on with the requests of which is known meanwhile what they are about."""
+        while self._known:
+            asked, question, found = self._known.popleft()
+            if asked.key in self._requests:  # not forgotten meanwhile
+                self._answering(asked, partial(self._permit_and_send, question.needs, found))
+
+    def _permit_and_send(self, needs: Callable[[Any], list[Need]], found: Any, asked: _Asked) -> None:
+        for need in needs(found):
+            if self._owner.permit is not None:
+                self._owner.permit(self._principal, need.action, need.types)
+        self._send(asked)
+
+    def _send(self, asked: _Asked) -> None:
+        """Send a request to its actor, or answer it here."""
+        key, command, owner = asked.key, asked.command, self._owner
+        if asked.actor == OWNER:
+            self.answered(key, owner.hand_over(command) if isinstance(command, HandOver) else owner.figures())
+            return
+        if (act := getattr(command, "act", None)) is not None:
+            command = attrs.evolve(command, act=act._replace(origin=self._origin))  # a peer does not say what it is
+        if isinstance(command, Reported):
+            if self.member is not None:
+                self.member.report(command, PeerReply(self.answered, key))
+            return
+        if isinstance(command, Publish):
+            command.fresh = command.fresh and asked.times == 1 and self._are_new(command.drafts)
+        run = submitted_run(self.answered, key, command) if asked.is_submitted else None
+        reply = PeerReply(self.answered, key) if run is None else run
+        is_long_wait = asked.route.is_long_wait
+        self._requests[key] = owner.pending.send(asked.actor, command, reply, is_long_wait=is_long_wait, times=asked.times)
 
     def _are_new(self, drafts: Sequence[Any] | DraftRun) -> bool:
         """Tell whether these ids count on from all that the peer used before: then no frame that was repeated brings them."""
@@ -277,6 +350,8 @@ class Session:
 
         `over` is set where the run has ended without answering something.
         """
+        if self._known:
+            self._go_on()
         frames: list[bytes] = [] if self.member is None else self.member.frames(room)
         rows: list[Any] = []
         size = 0

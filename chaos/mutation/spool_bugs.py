@@ -50,14 +50,14 @@ SPOOL_BUGS: tuple[Bug, ...] = (
         "session",
         "tests/actors/sessions/test_session.py",
         0,
-        (Edit("perdure.actors.sessions.session", "if more == [SUBMITTED] else None", "if not more else None"),),
+        (Edit("perdure.actors.sessions.session", "more == [SUBMITTED])", "not more)"),),
     ),
     Bug(
         "a right that is missing is granted",
         "session",
         "tests/actors/sessions/test_session.py",
         0,
-        (Edit("perdure.actors.sessions.session", "if route.right not in self._rights:", "if not route.right:"),),
+        (Edit("perdure.actors.sessions.session", "if asked.route.right not in self._rights:", "if not asked.route.right:"),),
     ),
     Bug(
         "a spooled publish is answered before the sync",

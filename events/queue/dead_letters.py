@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 __all__ = [
     "DeadLettersState",
     "Letter",
+    "LettersOf",
     "Selection",
     "Stats",
     "death",
     "evolve",
     "full_reason",
     "letter_bytes",
+    "letters_of",
     "replay_item",
     "select",
     "stats",
@@ -101,6 +103,18 @@ class Selection:
     older_than: int | None = None
     """Only dead letters older than the one of this number."""
     limit: int | None = None
+
+
+@attrs.frozen
+class LettersOf:
+    """Which dead letters are meant: those of these numbers."""
+
+    numbers: list[int]
+
+
+def letters_of(state: DeadLettersState, asked: LettersOf) -> list[Letter | None]:
+    """Return the dead letter of each number, None where there is none any more."""
+    return [state.letters.get(number) for number in asked.numbers]
 
 
 def select(state: DeadLettersState, selection: Selection) -> list[Letter]:

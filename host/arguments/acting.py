@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from perdure.actors.core.texts import plain_text
+from perdure.actors.core.users import user_name
 from perdure.events.acts import TEXT_MAX, Act
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import public
@@ -19,7 +20,7 @@ from perdure.events.seconds import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["acting_as", "new_act", "own_act", "user"]
+__all__ = ["acting_as", "acting_principal", "new_act", "own_act", "user"]
 
 OWN_PROCESS = "own process"
 """The origin of an act in the owner's process. Which that was is on record as `Started`."""
@@ -50,6 +51,12 @@ def acting_as(principal: str, *, reason: str = "") -> Iterator[None]:
         _acting.reset(token)
 
 
+def acting_principal() -> str | None:
+    """Return the principal of `acting_as` in this context; None outside of it, where the application acts for itself."""
+    acting = _acting.get()
+    return None if acting is None else acting[0]
+
+
 def new_act(action: str, subject: str) -> Act:
     """Return an act of this context: by the principal of `acting_as`, else by the user of this process."""
     principal, reason = _acting.get() or (user(), "")
@@ -63,15 +70,7 @@ def own_act(action: str, subject: str) -> Act | None:
 
 def user() -> str:
     """Return the name of the user that this process runs as."""
-    uid = os.geteuid()
-    try:
-        import pwd  # noqa: PLC0415 - needed for acts alone
-    except ImportError:
-        return f"uid {uid}"
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
+    return user_name(os.geteuid())
 
 
 def _text(field: str, value: object, *, least: int = 0) -> str:

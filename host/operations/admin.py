@@ -40,6 +40,7 @@ class Admin:
 
     Raises:
         NotRunning, StoreUnavailable: every method, as `System.publish`.
+        NotAllowed: within `acting_as`, and from another process: the system's `authorize` refuses the act.
     """
 
     def __init__(self, system: RunningSystem) -> None:
@@ -107,6 +108,7 @@ class Admin:
             ValueError: `n` is not a whole number from 0 to 10,000.
         """
         name, parallelism = self._name(type), check_whole("parallelism", n, 0, rules.WORKERS_MAX)
+        self._system.permit("scale", lambda: [name])
         self._system.ask("dispatcher", rules.Scale(name, parallelism, new_act("scale", name)))
 
     @shows(ChangeableKeywords, defaults={})
@@ -120,6 +122,7 @@ class Admin:
             InvalidMessage: an option is out of its range, or cannot be changed.
         """
         name = self._name(type)
+        self._system.permit("configure", lambda: [name])
         self._system.ask("dispatcher", rules.Configure(name, check_changes(options), new_act("configure", name)))
 
     def pause(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
@@ -132,6 +135,7 @@ class Admin:
             UnknownMessageType: the class has no name.
         """
         name = "" if type is None else self._name(type)
+        self._system.permit("pause", lambda: [name])
         self._system.ask("dispatcher", rules.Pause(name, new_act("pause", name)))
 
     def resume(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
@@ -141,6 +145,7 @@ class Admin:
             UnknownMessageType: the class has no name.
         """
         name = "" if type is None else self._name(type)
+        self._system.permit("resume", lambda: [name])
         self._system.ask("dispatcher", rules.Resume(name, new_act("resume", name)))
 
     def snapshot(self) -> int:
@@ -149,6 +154,7 @@ class Admin:
         Raises:
             StoreUnavailable: the snapshot could not be written; nothing else is affected.
         """
+        self._system.permit("snapshot")
         self._system.ask("dispatcher", rules.Note(new_act("snapshot", "")))
         seq: int = self._system.ask("snapshotter", TakeSnapshot(), timeout_s=SNAPSHOT_TIMEOUT_S)
         return seq

@@ -91,6 +91,7 @@ class DeadLetters:
 
     Raises:
         NotRunning, StoreUnavailable: every method, as `System.publish`.
+        NotAllowed: within `acting_as`, and from another process: the system's `authorize` refuses the act.
     """
 
     def __init__(self, system: RunningSystem) -> None:
@@ -154,6 +155,7 @@ class DeadLetters:
             InvalidMessage: the edited message is of another type, or cannot be encoded.
         """
         item = replay_item(self._one(id), reset_retries=reset_retries)
+        self._system.permit("replay" if message is None else "edit", lambda: [item.published.type])
         if message is not None:
             draft = self._system.drafts.draft(message, id=item.published.id)
             if draft.type != item.published.type:
@@ -194,6 +196,7 @@ class DeadLetters:
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason)))
         if dry_run:
             return len(letters)
+        self._system.permit("replay", lambda: _types(letters))
         back = 0
         act = new_act("replay all", _subject(type=self._type_name(type), reason=reason))
         for items in _portions(replay_item(letter, reset_retries=reset_retries) for letter in reversed(letters)):
@@ -241,6 +244,7 @@ class DeadLetters:
                 raise InvalidMessage(msg) from None
             before_us = self._system.clock.now_us() - round(age_s * 1_000_000)
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), before_us=before_us))
+        self._system.permit("purge", lambda: _types(letters))
         purged = 0
         act = new_act("purge", _subject(type=self._type_name(type), reason=reason, before=before_us and moment(before_us)))
         for first in range(0, len(letters), PURGE_COMMIT_MAX):
@@ -307,6 +311,10 @@ def _portions(items: Iterable[ReplayItem]) -> Iterator[list[ReplayItem]]:
         size += more
     if portion:
         yield portion
+
+
+def _types(letters: Iterable[Letter]) -> set[str]:
+    return {letter.event.published.type for letter in letters}
 
 
 def _subject(**filters: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
     from perdure.actors.core.clock import Clock
@@ -31,6 +32,13 @@ class RunningSystem(Protocol):
 
         Raises:
             NotRunning: there are none.
+        """
+
+    def permit(self, action: str, types: Callable[[], Iterable[str]] = ...) -> None:
+        """Refuse an act of a principal that lacks the right; see `Asking.permit`.
+
+        Raises:
+            NotAllowed: it does.
         """
 
     def run_figures(self) -> RunFigures:

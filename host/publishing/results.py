@@ -233,8 +233,11 @@ class Results(Publishing):
 
         Raises:
             NotRunning, StoreUnavailable: as `publish`.
+            NotAllowed: within `acting_as`, and from another process: the system's `authorize` refuses it.
         """
-        return bool(self.ask("queue", Cancel(checked_id("id", id), plain_text(reason), own_act("cancel", id))))
+        ident = checked_id("id", id)
+        self.permit("cancel", lambda: [str(self.ask("queue", LookUp(ident)).type)])
+        return bool(self.ask("queue", Cancel(ident, plain_text(reason), own_act("cancel", ident))))
 
 
 def _not_ended(ident: str, timeout_s: float | None) -> TimeoutError:

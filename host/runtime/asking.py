@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.events.errors import PerdureError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from contextlib import AbstractContextManager
 
     from perdure.actors.core.answer import Answer
@@ -124,6 +124,17 @@ class Asking(ABC):
     @abstractmethod
     def _exception_of(self, ident: str) -> BaseException | None:
         """Return the exception that ended a message, where its handler ran in this process."""
+
+    def permit(self, action: str, types: Callable[[], Iterable[str]] = lambda: ("",)) -> None:  # noqa: B027 - nothing by default
+        """Refuse an act of a principal (`acting_as`) that lacks the right. Here: nothing, since the owner asks for itself.
+
+        Args:
+            action: one of `perdure.events.actions.ACTIONS`.
+            types: returns the types of the messages that it is about; called only where it matters.
+
+        Raises:
+            NotAllowed: the system's `authorize` does not allow it.
+        """
 
     @abstractmethod
     def run_figures(self) -> RunFigures:

@@ -9,12 +9,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.execution.event_loop import EventLoop
+from perdure.arguments.acting import acting_principal
 from perdure.events.errors import NotRunning, WouldDeadlock
 from perdure.runtime.asking import ASK_TIMEOUT_S, Asking
 from perdure.runtime.hook_mark import check_outside_hooks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from contextlib import AbstractContextManager
 
     from perdure.actors.core.answer import Answer
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from perdure.actors.services.runtime import Runtime
     from perdure.actors.sessions.figures import RunFigures
     from perdure.runtime.run import Run
+    from perdure.security.rights import Rights
 
 __all__ = ["Running"]
 
@@ -30,6 +32,8 @@ __all__ = ["Running"]
 class Running(Asking):
     """The run of this process that answers; the base of the parts that only a `System` has."""
 
+    rights: Rights
+    """What each principal may do; see `perdure.security`."""
     _engine: Run | None = None
     _why_not_running = (
         "it was not started. Use `with system:` or `async with system:`, or call `start()`; a process that does nothing else calls "
@@ -100,6 +104,11 @@ class Running(Asking):
     def run_figures(self) -> RunFigures:
         """See `Asking.run_figures`."""
         return self._run.run_figures()
+
+    def permit(self, action: str, types: Callable[[], Iterable[str]] = lambda: ("",)) -> None:
+        """See `Asking.permit`. What the application does outside of `acting_as`, it may."""
+        if self.rights.are_limited and (principal := acting_principal()) is not None:
+            self.rights.require(principal, action, types())
 
     def hold_history(self) -> AbstractContextManager[None]:
         """See `Admin.hold_history`."""

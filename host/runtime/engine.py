@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.publisher import Publisher
     from perdure.options import Options
+    from perdure.runtime.ingress_source import Permit
     from perdure.runtime.run import Role
     from perdure.store import EventStore, Recovered
 
@@ -93,6 +94,7 @@ class Engine:
         host_loop: asyncio.AbstractEventLoop | None,
         opened: Recovered,
         handlers: HandlerRuntime | None = None,
+        permit: Permit | None = None,
     ) -> None:
         self._store = store
         self._opened = opened
@@ -120,7 +122,7 @@ class Engine:
         self.server: Server | None = None
         """Where the folder is shared: answers other processes."""
         self.runtime.host.wants_loop = bool(hooks)
-        self._spool = SpoolIntake(store, self.runtime, publisher.under_policy)
+        self._spool = SpoolIntake(store, self.runtime, publisher.under_policy, permit)
         self.runtime.pools.is_open = (self.runtime.hooks_started or not hooks) and not self._spool.is_waiting()
 
     def start(

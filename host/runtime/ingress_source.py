@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.objects import BadObject
 from perdure.events.commands import Draft, Publish
-from perdure.events.errors import InvalidMessage
+from perdure.events.errors import InvalidMessage, NotAllowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from perdure.actors.core.health import Health
     from perdure.store.protocol import Ingress
 
-__all__ = ["IngressSource"]
+__all__ = ["DATABASE", "IngressSource", "Permit"]
+
+Permit: TypeAlias = "Callable[[str, str, Sequence[str]], None]"
+DATABASE = "database"
+"""The principal of what other hosts publish through the database, which says only that they had a role that may."""
 
 ROWS_MAX = 500
 """Rows that are read at a time."""
@@ -31,15 +35,19 @@ class IngressSource:
         ingress: the rows.
         under_policy: returns a draft with a key under its handler's policy.
         health: counts what was taken in.
+        permit: raises NotAllowed where the principal `DATABASE` may not publish messages of these types; None: it may.
     """
 
     name = "ingress"
     is_spool = True
 
-    def __init__(self, ingress: Ingress, under_policy: Callable[[Draft], Draft], health: Health) -> None:
+    def __init__(
+        self, ingress: Ingress, under_policy: Callable[[Draft], Draft], health: Health, permit: Permit | None = None
+    ) -> None:
         self._ingress = ingress
         self._under_policy = under_policy
         self._health = health
+        self._permit = permit
         self.every_s = SOONEST_S
         """See `Source.every_s`."""
 
@@ -60,6 +68,11 @@ class IngressSource:
             return InvalidMessage(f"row {row} of the ingress cannot be read by this version: {error}")
         if not isinstance(publish, Publish):
             return InvalidMessage(f"row {row} of the ingress is a {type(publish).__name__}, and no publish")
+        if self._permit is not None:
+            try:
+                self._permit(DATABASE, "publish", list({draft.type for draft in publish.drafts}))
+            except NotAllowed as refusal:
+                return InvalidMessage(f"row {row} of the ingress stays there: {refusal}")
         return [self._under_policy(draft) for draft in publish.drafts]
 
     def delete(self, rows: list[int]) -> None:

@@ -8,7 +8,7 @@ from perdure.actors.sessions.member_session import MemberServices
 from perdure.actors.sessions.session import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from perdure.actors.services.runtime import Runtime
     from perdure.actors.sessions.figures import RunFigures
@@ -41,6 +41,7 @@ def owner_of(
     check_changes: Callable[[dict[str, Any]], Any],
     under_policy: Callable[[Draft], Draft],
     hand_over: Callable[[HandOver], bool],
+    permit: Callable[[str, str, Sequence[str]], None] | None = None,
 ) -> Owner:
     """Return what sessions need of a run.
 
@@ -54,6 +55,7 @@ def owner_of(
         check_changes: checks the options that an operator changes.
         under_policy: returns a draft with a key under its handler's policy.
         hand_over: see `Owner.hand_over`.
+        permit: see `Owner.permit`.
     """
     shared_options = {name: getattr(options, name) for name in TOLD_OPTIONS}
     codec_name = type(codec).__qualname__
@@ -78,4 +80,5 @@ def owner_of(
         check_changes=check_changes,
         under_policy=under_policy,
         hand_over=hand_over,
+        permit=permit,
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.services.runtime import Runtime
     from perdure.events.commands import Draft
+    from perdure.runtime.ingress_source import Permit
     from perdure.store import EventStore
 
 __all__ = ["SpoolIntake"]
@@ -33,7 +34,9 @@ WAIT_S = 60.0
 class SpoolIntake:
     """The spool of one run. A store that has no folder has none."""
 
-    def __init__(self, store: EventStore, runtime: Runtime, under_policy: Callable[[Draft], Draft]) -> None:
+    def __init__(
+        self, store: EventStore, runtime: Runtime, under_policy: Callable[[Draft], Draft], permit: Permit | None = None
+    ) -> None:
         self._runtime = runtime
         self.source: SpoolSource | IngressSource | None = None
         self.goes_on = isinstance(store, HasIngress)
@@ -41,7 +44,7 @@ class SpoolIntake:
         if isinstance(store, SegmentStore):
             self.source = SpoolSource(store.path, store.disk, under_policy, runtime.health)
         elif isinstance(store, HasIngress):
-            self.source = IngressSource(store.ingress(), under_policy, runtime.health)
+            self.source = IngressSource(store.ingress(), under_policy, runtime.health, permit)
 
     def is_waiting(self) -> bool:
         """Return whether something is spooled: no handler starts before it is taken in."""

@@ -27,6 +27,7 @@ INNER = {
         "publish_drafts",
         "ask",
         "run_figures",
+        "permit",
         "drafts",
         "options",
         "clock",
@@ -34,7 +35,7 @@ INNER = {
         "hand_over",
         "member_anew",
     },  # between its parts
-    "Client": {"publish_drafts", "ask", "drafts", "options", "clock", "run_figures", "take_facts", "begin_anew"},
+    "Client": {"publish_drafts", "ask", "drafts", "options", "clock", "run_figures", "permit", "take_facts", "begin_anew"},
     "Context": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process"},  # used by the worker
     "BatchItem": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process"},
     "OutboxRelay": {"read", "delete", "name", "every_s"},  # called by the relay actor
