@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.execution.child_log import Forwarding, set_levels
+from perdure.actors.execution.forks import FORKS, check_same_process
 from perdure.actors.execution.pickling import CANCEL_SIGNAL, kind_name, pack, rebuilt, sendable
 from perdure.actors.execution.returned import awaited, check_ran, is_awaitable
 
@@ -157,6 +158,7 @@ def main(fd: int, memory_bytes: int) -> None:
     logging.getLogger().addHandler(forwarding)
     handler: Any = None
     context = RemoteContext(line, {})
+    forks = FORKS.count
 
     def cancel(_number: int, _frame: object) -> None:
         context.cancelled = True
@@ -186,6 +188,7 @@ def main(fd: int, memory_bytes: int) -> None:
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is this message's failure
             out_of_memory = isinstance(error, MemoryError)
             answer = _failed("failed", error)
+        check_same_process(forks)
         forwarding.end()
         line.send(answer)
         if out_of_memory:

@@ -14,6 +14,7 @@ from perdure.actors.core.async_exceptions import take_back, throw
 from perdure.actors.core.messages import StartActor, WhenStaffed
 from perdure.actors.execution.child_process import HandlerProcess
 from perdure.actors.execution.event_loop import EventLoop, LoopDied
+from perdure.actors.execution.forks import FORKS, check_same_process
 from perdure.actors.execution.returned import awaited, check_ran, is_awaitable
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Caller:
         Raises:
             ActorKilled: the worker is to die.
         """
-        handler, base = self._pool.handler, self.base
+        handler, base, forks = self._pool.handler, self.base, FORKS.count
         try:
             variables = self.variables() if base is None else base.copy()
             if handler.kind == "thread" and handler.timeout_s is None:  # nothing can interrupt it
@@ -162,6 +163,9 @@ class Caller:
             return None, TimeoutError("interrupted by its timeout")
         except BaseException as error:  # noqa: BLE001 - see above
             return None, error
+        finally:
+            if FORKS.count != forks:
+                check_same_process(forks)
         if self._worker.killed:
             raise ActorKilled(self._worker.name)
         return value, None

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.answer import Answer
+from perdure.actors.execution.forks import FORKS, check_same_process
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -37,11 +38,14 @@ class LoopCall:
             coroutine = self._unbegun.pop()
         except IndexError:
             return
+        forks = FORKS.count
         try:
             value = await coroutine
         except BaseException as error:  # noqa: BLE001 - asyncio would let SystemExit end the loop; it is this handler's failure
+            check_same_process(forks)
             self._answer.reject(error)
         else:
+            check_same_process(forks)
             self._answer.resolve(value)
 
     def cancel(self) -> None:

@@ -268,3 +268,43 @@ def test_a_deleted_folder_of_another_system_hides_the_fork_from_none(folder: Pat
         assert "StoreUnavailable" in in_a_child(lambda: systems[0].audit.verify().ok)
     for one in systems:
         one.stop()
+
+
+@pytest.mark.parametrize("kind", ["thread", "async", "process", "raises"])
+def test_a_child_that_returns_from_the_handler_that_forked_it_is_ended_there(folder: Path, kind: str) -> None:
+    """It would wait for ever for actors that it does not have, and the handler for it; and no attempt counts twice."""
+    script = """
+import os, sys, attrs, perdure
+@attrs.frozen
+class Job:
+    n: int
+def work(job, ctx):
+    pid = os.fork()
+    if pid == 0:
+        if os.environ["KIND"] == "raises":
+            raise ValueError("in the child")
+        return None
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with open(os.environ["LOG"], "a") as log:
+        print(status, file=log)
+async def later(job, ctx):
+    work(job, ctx)
+if __name__ == "__main__":
+    system, kind = perdure.System(sys.argv[1]), os.environ["KIND"]
+    system.handler(Job, isolation="process" if kind == "process" else "thread")(later if kind == "async" else work)
+    with system:
+        system.publish(Job(1))
+        system.drain(30)
+"""
+    program, log = folder.with_name("program.py"), folder.with_name("log")
+    program.write_text(script)
+    env = {**os.environ, "KIND": kind, "LOG": str(log)}
+    done = subprocess.run(
+        [sys.executable, str(program), str(folder)], check=False, capture_output=True, text=True, timeout=60, env=env
+    )
+    assert done.returncode == 0, done.stderr
+    assert log.read_text() == "70\n"
+    events = [record.name for record in perdure.Audit(folder).events()]
+    assert events.count("Completed") == 1
+    assert "Failed" not in events
+    assert "a handler forked, and its child returned" in done.stderr
