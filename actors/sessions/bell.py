@@ -6,6 +6,7 @@ import contextlib
 import os
 
 from perdure.events.errors import StoreUnavailable
+from perdure.store.disk.advice import with_advice
 
 __all__ = ["Bell", "Silence"]
 
@@ -23,7 +24,7 @@ class Bell:
         try:
             self._out, self._in = os.pipe()
         except OSError as error:
-            msg = f"no pipe can be made: {error.strerror}. Close files, or raise the limit of open files (`ulimit -n`)."
+            msg = f"no pipe can be made: {with_advice(error)}."
             raise StoreUnavailable(msg) from error
         os.set_blocking(self._out, False)
         os.set_blocking(self._in, False)

@@ -28,6 +28,7 @@ from perdure.actors.sessions.wire import HELLO_MAX, Assembler, BadFrame, Kind, p
 from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.events.safe_text import inert
+from perdure.store.disk.advice import with_advice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -95,7 +96,7 @@ class Server:
         try:
             self._door = open_door(folder, (allowed or {}).keys())
         except OSError as error:
-            msg = f"shared: no socket can be made in {folder}: {error}. Use a folder on a local file system, or leave `shared` out."
+            msg = f"shared: no socket can be made in {folder}: {with_advice(error)}. It has to be on a local file system."
             raise StoreUnavailable(msg) from error
         self._listener = self._door.sock
         self._selector: selectors.BaseSelector = selectors.PollSelector()  # no state in the kernel that a fork would share

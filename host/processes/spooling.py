@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from perdure.events.errors import PerdureError, QueueFull, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.advice import with_advice
 from perdure.store.disk.disk import Disk
 from perdure.store.spool.spool_file import SpoolDoubt, SpoolWriter
 
@@ -80,7 +81,7 @@ class Spooling:
         except PerdureError as error:
             exchange.spooled(requests, error)
         except OSError as error:
-            msg = f"nothing can be spooled in {self._folder}: {error.strerror or error}. Nothing was published."
+            msg = f"nothing can be spooled in {self._folder}: {with_advice(error)}. Nothing was published."
             exchange.spooled(requests, StoreUnavailable(msg))
         else:
             exchange.spooled(requests)

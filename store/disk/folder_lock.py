@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.advice import with_advice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ class FolderLock:
             is_free = False
             if not (fds and isinstance(error, FileNotFoundError)):  # the folder is locked, and the file in it was removed
                 _close(fds)
-                msg = f"the lock file {self.path} cannot be opened: {error.strerror}. Check the folder's permissions."
+                msg = f"the lock file {self.path} cannot be opened: {with_advice(error)}."
                 raise StoreUnavailable(msg) from error
         if not is_free:
             pid = _owner(fds[1]) if len(fds) > 1 else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.advice import with_advice
 from perdure.store.disk.disk import Disk
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
@@ -42,7 +43,7 @@ class FolderListing:
         try:
             self.disk.names(self.path)
         except OSError as error:
-            msg = f"the data folder {self.path} cannot be read: {error.strerror}. Check the path and its permissions."
+            msg = f"the data folder {self.path} cannot be read: {with_advice(error)}."
             raise StoreUnavailable(msg) from error
 
     def segments(self) -> list[int]:
@@ -65,7 +66,7 @@ class FolderListing:
         try:
             return self.disk.names(self.path)
         except OSError as error:
-            msg = f"the data folder {self.path} cannot be read: {error.strerror}"
+            msg = f"the data folder {self.path} cannot be read: {with_advice(error)}."
             raise StoreUnavailable(msg) from error
 
     @property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from perdure.events.errors import HistoryDropped, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.advice import with_advice
 from perdure.store.files.folder_listing import FolderListing
 from perdure.store.files.folder_survey import survey_folder, survey_snapshot
 from perdure.store.format import segment as sg
@@ -53,7 +54,7 @@ class FolderReader(FolderListing):
             msg = f"{error.filename} was removed while it was read: history was dropped or archived. Read again from what is there."
             raise HistoryDropped(msg) from error
         except OSError as error:
-            msg = f"the log in {self.path} cannot be read: {error}. Check the files and their permissions, then read again."
+            msg = f"the log in {self.path} cannot be read: {with_advice(error)}."
             raise StoreUnavailable(msg) from error
 
     def _frames(self, after: int, until: int | None) -> Iterator[Frame]:
@@ -169,7 +170,7 @@ class FolderReader(FolderListing):
         try:
             return survey_spool(self.disk, self.path)
         except OSError as error:
-            msg = f"the data folder {self.path} cannot be read: {error.strerror}"
+            msg = f"the data folder {self.path} cannot be read: {with_advice(error)}."
             raise StoreUnavailable(msg) from error
 
     def survey_snapshot(self, seq: int) -> SurveyedSnapshot | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.events.safe_text import inert
+from perdure.store.disk.advice import with_advice
 from perdure.store.files.folder_reader import FolderReader
 from perdure.store.files.payload_spill import PayloadSpill
 from perdure.store.files.segment_recovery import SegmentRecovery
@@ -59,8 +60,8 @@ class SegmentStore(SegmentRecovery):
                 logger.warning("the data folder %s is open to others: %s", inert(self.path), inert(exposed))
         except OSError as error:
             msg = (
-                f"the data folder {self.path} cannot be used: {error.strerror}. Name a folder (or a path where one can be made) "
-                "that this user may write."
+                f"the data folder {self.path} cannot be used: {with_advice(error)}. Name a folder, or a "
+                "path where one can be made, that this user may write."
             )
             raise StoreUnavailable(msg) from error
         self._is_locked_for_open = True
@@ -137,7 +138,7 @@ class SegmentStore(SegmentRecovery):
                 for seq in self._unneeded_snapshots() if may_drop else ():
                     self.disk.remove(self.path / snapshot_file.file_name(seq))
         except OSError as error:
-            msg = f"the snapshot at {snapshot.seq} could not be written in {self.path}: {error.strerror}. The log is untouched."
+            msg = f"the snapshot at {snapshot.seq} could not be written in {self.path}: {with_advice(error)}. The log is untouched."
             raise StoreUnavailable(msg) from error
 
     def watch_ownership(self, lost: Callable[[OwnershipLost], None]) -> None:
@@ -169,8 +170,8 @@ class SegmentStore(SegmentRecovery):
             with self._hold.dropping() as may_drop:
                 return self._retire() if may_drop else 0
         except OSError as error:
-            why = error.strerror or error
-            msg = f"old segments of {self.path} remain for now ({self.history.kind} failed): {why}. The system tries again."
+            why = with_advice(error)
+            msg = f"old segments of {self.path} remain for now; the system tries again. The {self.history.kind} failed: {why}."
             raise StoreUnavailable(msg) from error
 
     def _retire(self) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from perdure.events.errors import FolderMoved, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.advice import with_advice
 from perdure.store.disk.disk import Disk
 from perdure.store.files.folder_identity import FolderIdentity
 from perdure.store.files.folder_reader import FolderReader
@@ -199,8 +200,8 @@ class SegmentWriter:
         return self._failed
 
     def _unavailable(self, what: str, error: OSError) -> StoreUnavailable:
-        reason = error.strerror or str(error)
-        msg = f"the log in {self.path} could not be {what}: {reason}. Nothing was published. The system tries again by itself."
+        why = with_advice(error)
+        msg = f"the log in {self.path} could not be {what}: {why}. Nothing was published, and the system tries again by itself."
         return StoreUnavailable(msg)
 
     def _check_identity(self, check: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.events.errors import QueueFull, StoreUnavailable
+from perdure.store.disk.advice import with_advice
 from perdure.store.spool import spool_format as sf
 from perdure.store.survey import SurveyedSpool
 
@@ -73,7 +74,7 @@ class SpoolWriter:
             fd = self._claimed(size)
         except OSError as error:
             self._close()
-            msg = f"nothing can be spooled in {self._folder}: {error.strerror or error}. Nothing was published."
+            msg = f"nothing can be spooled in {self._folder}: {with_advice(error)}. Nothing was published."
             raise StoreUnavailable(msg) from error
         try:
             self._append(fd, items)
@@ -91,13 +92,13 @@ class SpoolWriter:
             self._disk.write(fd, data)
         except OSError as error:
             self._take_out(fd, error)
-            msg = f"the spool file {self._path} cannot be written: {error.strerror or error}. Nothing was published."
+            msg = f"the spool file {self._path} cannot be written: {with_advice(error)}. Nothing was published."
             raise StoreUnavailable(msg) from error
         try:
             self._disk.sync_data(fd)
         except OSError as error:
             self._close()  # a second sync of this file could succeed falsely
-            msg = f"the spool file {self._path} cannot be synced: {error.strerror or error}"
+            msg = f"the spool file {self._path} cannot be synced: {with_advice(error)}."
             raise SpoolDoubt(msg) from error
         self._size += len(data)
         self._records += 1
@@ -108,7 +109,7 @@ class SpoolWriter:
             self._disk.cut(fd, self._size)
             self._disk.sync_data(fd)
         except OSError as error:
-            msg = f"the spool file {self._path} cannot be written: {cause.strerror or cause}"
+            msg = f"the spool file {self._path} cannot be written: {with_advice(cause)}."
             raise SpoolDoubt(msg) from error
         finally:
             self._close()

@@ -321,5 +321,5 @@ def test_a_folder_that_cannot_be_listed_is_unavailable_to_each_reader(tmp_path: 
         reader.store_id,
     ]
     for ask in questions:
-        with pytest.raises(StoreUnavailable, match="Too many open files"):
+        with pytest.raises(StoreUnavailable, match=r"Too many open files\. Close files.*ulimit -n"):
             ask()
