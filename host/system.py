@@ -456,8 +456,7 @@ class System(Handling, Results, Consuming, Running):
 
     def _serve_others(self, engine: Engine) -> None:
         """Answer other processes, which wait in line since the folder was locked."""
-        if engine.server is not None:
-            engine.server.serve(self._as_owner(engine))
+        engine.serve(self._as_owner(engine))
 
     def _as_owner(self, engine: Engine) -> Owner:
         """Return what the sessions of other processes need of this run."""

@@ -14,8 +14,10 @@ from perdure.store.files.folder_reader import FolderReader
 from perdure.store.files.segment_store import SegmentStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.store.postgres.postgres_address import PostgresAddress
-    from perdure.store.protocol import EventStore, Ingress, LogReader, LogTarget
+    from perdure.store.protocol import Channel, EventStore, Ingress, LogReader, LogTarget
 
 __all__ = [
     "canonical_address",
@@ -64,8 +66,10 @@ def open_store(address: str | os.PathLike[str]) -> EventStore:
     return PostgresStore(parsed.dsn, name=found.queue, partition=found.number)
 
 
-def open_ingress(address: str, queue: str | None) -> tuple[Ingress, str]:
-    """Return the ingress of a queue in a database, and its address without a password.
+def open_ingress(address: str, queue: str | None, partition: int | None = None) -> tuple[Ingress, Callable[[], Channel], str]:
+    """Return the ingress of a queue in a database, a function that connects to its owner, and its address without a password.
+
+    The function raises ConnectionRefusedError where no process owns it, and ConnectionError where the database cannot be reached.
 
     Raises:
         StoreUnavailable: the address names no queue, or the database cannot be reached, or holds no tables.
@@ -74,12 +78,13 @@ def open_ingress(address: str, queue: str | None) -> tuple[Ingress, str]:
     name = queue or parsed.name
     if name is None:
         raise StoreUnavailable("which queue? Pass name=, or write postgresql://USER@HOST/DATABASE#QUEUE")
-    from perdure.store.postgres.ingress import Ingress as PostgresIngress  # noqa: PLC0415 - as above
+    from perdure.store.postgres.traffic.channels import ChannelEnd  # noqa: PLC0415 - as above
+    from perdure.store.postgres.traffic.ingress import Ingress as PostgresIngress  # noqa: PLC0415 - as above
 
-    of = parsed.at(name, parsed.partition or 0)
+    of = parsed.at(name, (parsed.partition or 0) if partition is None else partition)
     ingress = PostgresIngress(of)
     ingress.check()
-    return ingress, of.text
+    return ingress, lambda: ChannelEnd(of), of.text
 
 
 def create_tables(address: str | os.PathLike[str]) -> bool:

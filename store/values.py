@@ -11,7 +11,11 @@ from perdure.events.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["AppendInDoubt", "Frame", "LogSize", "Recovered", "Snapshot"]
+__all__ = ["AppendInDoubt", "ChannelPart", "Frame", "LogSize", "Recovered", "Snapshot"]
+
+
+ChannelPart = tuple[int, int, bytes, str]
+"""The number of a connection, that of the part, its bytes, and by which right the other process came in (empty on the way out)."""
 
 
 class AppendInDoubt(StoreUnavailable):

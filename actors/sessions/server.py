@@ -1,5 +1,7 @@
 """The owner's socket, and the thread that reads and writes for all peers.
 
+Peers that come in by another way are adopted: one end of a socket pair, whose other end that way looks after.
+
 A plain thread and no actor: actors may be killed at any instruction, and half a frame written would cost the peer its connection.
 An actor that answers only leaves its answer with the session and wakes this thread. What a peer may ask is in `session`.
 """
@@ -23,12 +25,11 @@ from perdure.actors.sessions.bell import Bell, Silence
 from perdure.actors.sessions.crossing import OBJECTS, RIGHTS
 from perdure.actors.sessions.loopback import proven
 from perdure.actors.sessions.session import Ended, Session
-from perdure.actors.sessions.sockets import open_door, peer_of, unlink_if_ours
+from perdure.actors.sessions.sockets import FolderDoor, peer_of
 from perdure.actors.sessions.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
-from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
+from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.safe_text import inert
-from perdure.store.disk.advice import with_advice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -82,23 +83,18 @@ class Server:
     """Listens in a folder from when it is made; serves from `serve` to `close`.
 
     Args:
-        folder: the data folder.
+        folder: the data folder; None: all peers are adopted.
         allowed: by uid of another user, what its processes may do (`publish`, `consume`, `administer`).
 
     Raises:
         StoreUnavailable: the socket cannot be made.
     """
 
-    def __init__(self, folder: Path, allowed: Mapping[int, Collection[str]] | None = None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None, allowed: Mapping[int, Collection[str]] | None = None) -> None:
         self._rights = {**{uid: frozenset(rights) for uid, rights in (allowed or {}).items()}, os.geteuid(): RIGHTS, 0: RIGHTS}
         self._heard = Bell()  # first, as it may fail
-        try:
-            self._door = open_door(folder, (allowed or {}).keys())
-        except OSError as error:
-            msg = f"shared: no socket can be made in {folder}: {with_advice(error)}. It has to be on a local file system."
-            raise StoreUnavailable(msg) from error
-        self._listener = self._door.sock
+        self._door: FolderDoor | None = None if folder is None else FolderDoor(folder, (allowed or {}).keys())
+        self._adopted: deque[tuple[socket.socket, str, str]] = deque()
         self._selector: selectors.BaseSelector = selectors.PollSelector()  # no state in the kernel that a fork would share
         self._bell: Bell | Silence = self._heard
         self._closing = threading.Lock()
@@ -114,10 +110,22 @@ class Server:
     def serve(self, owner: Owner) -> None:
         """Begin to accept and answer."""
         self._owner = owner
-        self._selector.register(self._listener, selectors.EVENT_READ, None)
+        if self._door is not None:
+            self._selector.register(self._door.listener, selectors.EVENT_READ, None)
         self._selector.register(self._heard, selectors.EVENT_READ, None)
         self._thread = threading.Thread(target=self._run, name="perdure-sessions", daemon=True)
         self._thread.start()
+
+    @property
+    def has_members(self) -> bool:
+        """Whether other processes may have the same handlers."""
+        return self._door is not None
+
+    def adopt(self, sock: socket.socket, origin: str, principal: str) -> None:
+        """Serve a peer that came in by another way, with all rights; see `Session` for `origin` and `principal`. In any thread."""
+        sock.setblocking(False)  # noqa: FBT003 - the library's signature
+        self._adopted.append((sock, origin, principal))
+        self._bell.ring()
 
     @property
     def peers(self) -> int:
@@ -139,7 +147,8 @@ class Server:
             if self._is_closed:
                 return
             self._is_closed = True
-            unlink_if_ours(self._folder, self._door.file, self._door.name)
+            if self._door is not None:
+                self._door.unlink()
             self._close_descriptors()
 
     def discard_after_fork(self) -> None:
@@ -153,7 +162,10 @@ class Server:
         for peer in list(self._peers.values()):
             peer.sock.close()
         self._peers.clear()
-        self._listener.close()
+        while self._adopted:
+            self._adopted.popleft()[0].close()
+        if self._door is not None:
+            self._door.listener.close()
         self._selector.close()
         self._bell = Silence()
         del self._heard
@@ -180,9 +192,12 @@ class Server:
             peer: _Peer | None = key.data
             if peer is not None:
                 self._guarded(peer, events)
-            elif key.fileobj is self._listener:
-                self._accept()
+            elif self._door is not None and key.fileobj is self._door.listener:
+                self._accept(self._door)
         self._heard.hear()
+        while self._adopted:
+            sock, origin, principal = self._adopted.popleft()
+            self._admit(_Peer(sock, 0, time.monotonic()), RIGHTS, origin, principal)
         while self._answered:
             self._guarded(self._answered.popleft(), 0)
         if self._has_news:
@@ -203,10 +218,9 @@ class Server:
             else:
                 self._guarded(peer, 0, news=True)
 
-    def _accept(self) -> None:
-        assert self._owner is not None  # noqa: S101 - `serve` set it before the thread began
+    def _accept(self, door: FolderDoor) -> None:
         try:
-            sock, _ = self._listener.accept()
+            sock, _ = door.listener.accept()
         except OSError as error:  # no descriptor is left, say: peers that wait stay in line
             logger.debug("a connection cannot be accepted: %s", error)
             if not isinstance(error, BlockingIOError):
@@ -215,19 +229,23 @@ class Server:
         sock.setblocking(False)  # noqa: FBT003 - the library's signature
         pid, uid = peer_of(sock)
         peer = _Peer(sock, pid, time.monotonic())
-        peer.is_proven = not self._door.secret
+        peer.is_proven = not door.secret
         rights = self._rights.get(uid, frozenset())
-        who = "" if self._owner.permit is None else user_name(uid)
-        peer.session = Session(self._owner, partial(self._has_answers, peer), rights, f"socket, uid {uid}, process {pid}", who)
-        self._peers[sock.fileno()] = peer
-        self._selector.register(sock, selectors.EVENT_READ, peer)
+        user = "" if self._owner is None or self._owner.permit is None else user_name(uid)
+        self._admit(peer, rights, f"socket, uid {uid}, process {pid}", user)
         if not rights:
             msg = (
                 f"the folder belongs to uid {os.geteuid()}, and this process runs as uid {uid}. Run it as that user, or let the "
                 f"owner start with Options(allowed_uids={{{uid}: ['publish']}})"
             )
             self._drop(peer, NotRunning(msg))
-        elif len(self._peers) > PEERS_MAX:
+
+    def _admit(self, peer: _Peer, rights: frozenset[str], origin: str, principal: str) -> None:
+        assert self._owner is not None  # noqa: S101 - `serve` set it before the thread began
+        peer.session = Session(self._owner, partial(self._has_answers, peer), rights, origin, principal)
+        self._peers[peer.sock.fileno()] = peer
+        self._selector.register(peer.sock, selectors.EVENT_READ, peer)
+        if len(self._peers) > PEERS_MAX:
             self._drop(peer, NotRunning(f"{PEERS_MAX:,} processes are connected already, which is the most"))
 
     def _has_answers(self, peer: _Peer) -> None:
@@ -272,7 +290,7 @@ class Server:
         peer.heard_s = time.monotonic()
         for kind, elements in peer.frames.feed(data):
             if not peer.is_proven:
-                self._put(peer, proven(self._door.secret, kind, elements))
+                self._put(peer, proven(b"" if self._door is None else self._door.secret, kind, elements))
                 peer.is_proven = peer.is_known = True
                 continue
             for frame in peer.session.take(kind, elements):

@@ -13,12 +13,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perdure.actors.sessions.loopback import PORT_NAME, connect_to_port, listen_on_port
 from perdure.actors.sessions.reach import let_in
+from perdure.events.errors import StoreUnavailable
+from perdure.store.disk.advice import with_advice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-__all__ = ["SOCKET_NAME", "Door", "bind_over", "connect_to", "door_name", "open_door", "peer_of", "reach", "unlink_if_ours"]
+__all__ = [
+    "SOCKET_NAME",
+    "Door",
+    "FolderDoor",
+    "bind_over",
+    "connect_to",
+    "door_name",
+    "open_door",
+    "peer_of",
+    "reach",
+    "unlink_if_ours",
+]
 
 SOCKET_NAME = "owner.sock"
 NAME_BYTES_MAX = 107
@@ -96,6 +109,28 @@ def open_door(folder: Path, uids: Collection[int] = ()) -> Door:
         raise OSError(msg)
     sock, file, secret = listen_on_port(folder)
     return Door(sock, PORT_NAME, file, secret)
+
+
+class FolderDoor:
+    """Where peers of this machine come in.
+
+    Raises:
+        StoreUnavailable: the socket cannot be made.
+    """
+
+    def __init__(self, folder: Path, uids: Collection[int]) -> None:
+        self._folder = folder
+        try:
+            self._door = open_door(folder, uids)
+        except OSError as error:
+            msg = f"shared: no socket can be made in {folder}: {with_advice(error)}. It has to be on a local file system."
+            raise StoreUnavailable(msg) from error
+        self.listener = self._door.sock
+        self.secret = self._door.secret
+
+    def unlink(self) -> None:
+        """Remove the file that leads here, unless it is another's by now."""
+        unlink_if_ours(self._folder, self._door.file, self._door.name)
 
 
 def door_name() -> str:

@@ -64,7 +64,10 @@ def operated(folder: str, by: str | None = None, why: str = "") -> Iterator[Syst
         try:
             front: System | Client = stack.enter_context(system)
         except StoreLocked:
-            if is_postgres(folder) or not (Path(folder) / SOCKET_NAME).exists():
-                raise  # nothing to wait for: its owner takes nothing from others
-            front = stack.enter_context(connect(folder, timeout=OWNER_TIMEOUT_S, name="perdure command"))
+            if not is_postgres(folder):
+                if not (Path(folder) / SOCKET_NAME).exists():
+                    raise  # nothing to wait for: its owner takes nothing from others
+                front = stack.enter_context(connect(folder, timeout=OWNER_TIMEOUT_S, name="perdure command"))
+            else:
+                front = stack.enter_context(connect(str(open_store(folder).address), timeout=OWNER_TIMEOUT_S))
         yield front

@@ -12,7 +12,7 @@ import random
 import sys
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from perdure.actors.core.clock import SystemClock
 from perdure.arguments.labels import check_label
@@ -33,6 +33,8 @@ from perdure.processes.connection import Connection
 from perdure.processes.database_connection import DatabaseConnection
 from perdure.processes.facts import OwnersFacts
 from perdure.processes.spooling import Spooling
+from perdure.processes.ways.database_way import DatabaseWay
+from perdure.processes.ways.way import FolderWay
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results
@@ -57,18 +59,25 @@ _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 @public
 def connect(
-    folder: str | Path, *, timeout: float = 10.0, name: str | None = None, codec: Codec | None = None, spool: bool = False
+    folder: str | Path,
+    *,
+    timeout: float = 10.0,
+    name: str | None = None,
+    partition: int | None = None,
+    codec: Codec | None = None,
+    spool: bool = False,
 ) -> Client:
     """Return a client of the process that owns a folder: a `System(folder, shared=True)` on this machine.
 
     Waits for the owner, unless an event loop runs in this thread: there the first call waits, without blocking it.
 
     Args:
-        folder: the owner's data folder; or `postgresql://…`: then the client publishes from any host past the owner, which
-            takes in what is there, once. `name` is the queue, unless it stands behind a `#`.
+        folder: the owner's data folder; or `postgresql://…`, from any host. Then a publish needs no owner: the next one takes it
+            in, once. All else is asked of the owner through the database. `name` is the queue, unless it stands behind a `#`.
         timeout: seconds that this and every later call wait for an owner, and for a sign of life of the one that has the request.
             A call may have a time of its own besides (as `call` and `result`), and a publish waits for room as in the owner.
-        name: what the owner's log calls this process; the program's name and pid unless given.
+        name: what the owner's log calls this process; the program's name and pid unless given. With a database: the queue.
+        partition: the number of the queue's partition in a database; 0 unless it stands in the address.
         codec: the owner's, where that is not `MessagePack()`.
         spool: publish also while there is no owner, or one that is stopped. The message is synced to a file of this process in the
             folder. The next owner takes it in, once, before its handlers start. What that refuses (the key is held, say) becomes
@@ -78,7 +87,7 @@ def connect(
         NotRunning: nothing listens there; says what to do. Not with `spool`.
         InvalidMessage: the timeout is no number above 0.
     """
-    client = Client(folder, timeout=timeout, name=name, codec=codec, spool=spool)
+    client = Client(folder, timeout=timeout, name=name, partition=partition, codec=codec, spool=spool)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -104,6 +113,7 @@ class Client(Results, Consuming, Connected):
         *,
         timeout: float = 10.0,
         name: str | None = None,
+        partition: int | None = None,
         codec: Codec | None = None,
         spool: bool = False,
     ) -> None:
@@ -116,17 +126,19 @@ class Client(Results, Consuming, Connected):
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options)
         self._checked_out_types = set()
         self._facts = OwnersFacts(self.drafts, self.options)
-        own_name = f"{inert(Path(sys.argv[0] or 'python').name)[:NAME_CHARS_MAX]} {os.getpid()}" if name is None else name
-        own_name = check_label("name", own_name, NAME_CHARS_MAX + 20)
+        program = f"{inert(Path(sys.argv[0] or 'python').name)[:NAME_CHARS_MAX]} {os.getpid()}"
+        own_name = check_label("name", program if name is None else name, NAME_CHARS_MAX + 20)
         self._spools = bool(spool)
+        take_facts = _passes_facts_to(weakref.ref(self))
+        self._connection: Connection | DatabaseConnection
         if is_postgres(folder):
-            ingress, address = open_ingress(folder, name)
-            self._connection = cast("Connection", DatabaseConnection(ingress, address, timeout_s))
+            ingress, to_owner, self._address = open_ingress(folder, name, partition)
+            self._connection = DatabaseConnection(ingress, DatabaseWay(to_owner, self._address), timeout_s, program, take_facts)
         else:
             path = Path(folder).absolute()
-            self._connection = Connection(
-                path, timeout_s, own_name, _passes_facts_to(weakref.ref(self)), spool=Spooling(path) if spool else None
-            )
+            self._address = str(path)
+            spooling = Spooling(path) if spool else None
+            self._connection = Connection(FolderWay(path), timeout_s, own_name, take_facts, spool=spooling)
         if spool or is_postgres(folder):
             self.drafts.draft = _without_policy_where_unknown(self.drafts.draft, self._connection)
         self._closing = weakref.finalize(self, _close_dropped, self._connection)
@@ -141,12 +153,12 @@ class Client(Results, Consuming, Connected):
         Raises:
             StoreUnavailable: the folder is not there.
         """
-        return Audit(self._connection.folder)
+        return Audit(self._address)
 
     def __repr__(self) -> str:
         """Show the folder and the process that owns it."""
         owner = "closed" if self._why_closed else f"owner: process {self._connection.pid}"
-        return f"<perdure.Client of {str(self._connection.folder)!r}, {owner}>"
+        return f"<perdure.Client of {self._address!r}, {owner}>"
 
     def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
         """Refuse to be copied or pickled.
@@ -214,7 +226,7 @@ class Client(Results, Consuming, Connected):
         )
 
 
-def _without_policy_where_unknown(make: Callable[..., Draft], connection: Connection) -> Callable[..., Draft]:
+def _without_policy_where_unknown(make: Callable[..., Draft], connection: Connection | DatabaseConnection) -> Callable[..., Draft]:
     """Return a maker of drafts that leaves the policy of a key to the owner, where no owner has said yet what its handlers say."""
 
     def draft(message: Any, **options: Any) -> Draft:
@@ -236,7 +248,7 @@ def _passes_facts_to(of: weakref.ref[Client]) -> Any:
     return take
 
 
-def _close_dropped(connection: Connection) -> None:
+def _close_dropped(connection: Connection | DatabaseConnection) -> None:
     """Close the connection of a client that was dropped, or that is open when the interpreter exits."""
     connection.close(0.5, NotRunning("the client was dropped without `close()`"))
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.figures import RunFigures
     from perdure.processes.connection import Connection
+    from perdure.processes.database_connection import DatabaseConnection
     from perdure.processes.facts import OwnersFacts
 
 __all__ = ["Connected", "held_elsewhere"]
@@ -29,7 +30,7 @@ __all__ = ["Connected", "held_elsewhere"]
 class Connected(Asking):
     """What a `Client` stands on: requests go to whatever process owns the folder."""
 
-    _connection: Connection
+    _connection: Connection | DatabaseConnection
     _why_closed: str = ""
     _facts: OwnersFacts
     _spools: bool = False
@@ -43,7 +44,7 @@ class Connected(Asking):
         if self._why_closed:
             raise NotRunning(self._why_closed)
         connection = self._connection
-        if not connection.welcomed.is_set():  # no owner yet: nothing is known of what it takes
+        if not (connection.publishes_alone or connection.welcomed.is_set()):  # no owner yet: nothing is known of what it takes
             check_may_wait()
             connection.start()
             if not connection.welcomed.wait(self._wait_s()) and not self._spools:
@@ -57,12 +58,15 @@ class Connected(Asking):
     def _check_known(self) -> None:
         """As `_check_running`, for what an owner must have said."""
         self._check_running()
-        if not self._connection.welcomed.wait(self._connection.timeout_s):
-            raise self._connection.no_owner()
+        connection = self._connection
+        if not connection.welcomed.is_set():
+            connection.start()
+            if not connection.welcomed.wait(connection.timeout_s):
+                raise connection.no_owner()
 
     async def _ready(self) -> None:
         connection = self._connection
-        if not self._why_closed and not connection.welcomed.is_set():
+        if not (self._why_closed or connection.publishes_alone or connection.welcomed.is_set()):
             connection.start()
             wait_s = self._wait_s()
             if wait_s and not await asyncio.to_thread(connection.welcomed.wait, wait_s) and not self._spools:

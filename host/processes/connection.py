@@ -18,29 +18,27 @@ from perdure.actors.core.current_actor import CURRENT, begin
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.sessions.bell import Bell, Silence
 from perdure.actors.sessions.loopback import Proof
-from perdure.actors.sessions.sockets import door_name, peer_of, reach
 from perdure.events.loggers import GuardedLogger
 from perdure.processes.exchange import HOLD_S, Exchange
 from perdure.processes.leading import Leadership, LedAnswer
 from perdure.processes.link import Link
-from perdure.processes.no_owner import why_no_answer
 from perdure.processes.role_rules import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from perdure.actors.requests.pending import Request
     from perdure.events.errors import NotRunning
     from perdure.processes.no_owner import NoAnswer
     from perdure.processes.spooling import Spooling
+    from perdure.processes.ways.way import Way
 
 __all__ = ["Connection"]
 
 logger = GuardedLogger("perdure")
 
-PAUSE_FIRST_S, PAUSE_MAX_S = 0.005, 0.2
-"""Between two tries to reach an owner; doubled in between."""
+PAUSE_FIRST_S = 0.005
+"""Between two tries to reach an owner; doubled until `Way.pause_max_s`."""
 LOOK_S = 0.05
 """How often deadlines are looked at."""
 IDLE_S = 0.25
@@ -61,7 +59,7 @@ class Connection:
     """Requests in any thread; see the module for what sends them and gives them their answers.
 
     Args:
-        folder: the owner's.
+        way: to the owner.
         timeout_s: how long a request waits for an owner that takes it, and for a word of one that has it.
         name: what the owner's log calls this process.
         on_facts: called, in the thread that reads, with what the owner says of itself, whenever that changes.
@@ -72,9 +70,12 @@ class Connection:
         pending: the requests of a System, which outlive this connection; its own unless given.
     """
 
+    publishes_alone = False
+    """Publishes need no word of an owner first."""
+
     def __init__(
         self,
-        folder: Path,
+        way: Way,
         timeout_s: float,
         name: str,
         on_facts: Callable[[dict[str, Any]], None],
@@ -85,7 +86,7 @@ class Connection:
         watch: Callable[[Event], None] = lambda _: None,
         pending: PendingRequests | None = None,
     ) -> None:
-        self.folder = folder
+        self.way = way
         self.timeout_s = timeout_s
         self._name = name
         self._on_facts = on_facts
@@ -129,7 +130,7 @@ class Connection:
         if self._thread is None:
             self.start()
         self._flush()
-        if self._spool is not None and not self.exchange.is_up:
+        if not self.exchange.is_up and (self._spool is not None or self.way.is_on_demand):
             self._bell.ring()
 
     def post(self, frame: bytes) -> None:
@@ -275,7 +276,7 @@ class Connection:
 
     def _why(self) -> NoAnswer:
         is_connected = self._link is not None
-        return why_no_answer(self.folder, self.pid, self.exchange.refusal, self._last_error, is_connected=is_connected)
+        return self.way.why_no_answer(self.exchange.refusal, self._last_error, pid=self.pid, is_connected=is_connected)
 
     # --- the connection's own thread ---------------------------------------------------------------------------------------
 
@@ -284,13 +285,22 @@ class Connection:
         if self._is_closing:
             self._hang_up("it was closed")
             return False
-        link = self._link or self._reached()
+        link = self._link
+        if link is None and self._is_wanted():
+            link = self._reached()
         if link is not None:
             self._attend(link)
         if self._spool is not None:
             self._spool.spool(self.exchange, time.monotonic())
         self.exchange.expire(time.monotonic())
         return True
+
+    def _is_wanted(self) -> bool:
+        """Return whether to look for an owner; if not, wait a while until something is asked."""
+        is_wanted = not self.way.is_on_demand or not self.welcomed.is_set() or len(self.pending.outstanding) > self.exchange.local()
+        if not is_wanted:
+            self._hear(IDLE_S)
+        return is_wanted
 
     def _attend(self, link: Link) -> None:
         """Wait for the link or the bell, and do what is needed."""
@@ -352,16 +362,15 @@ class Connection:
         if self.exchange.refusal:
             self._pause()
         try:
-            sock, secret = reach(self.folder)
+            sock, secret, self.pid = self.way.reach()
         except OSError as error:
-            self.exchange.refusal, self._last_error = "", f"{self.folder / door_name()}: {error.strerror or error}"
+            self.exchange.refusal, self._last_error = "", str(error)
             self._watch(Event.UNREACHED)
             self._pause()
             return None
         if self._is_closing:
             sock.close()
             return None
-        self.pid = peer_of(sock)[0] or None
         self._watches = True
         proof = Proof(secret) if secret else None
         first = self._said_hello(sock) if proof is None else proof.frame + self.exchange.hello()
@@ -377,17 +386,22 @@ class Connection:
         return hello
 
     def _pause(self) -> None:
-        bell = self._heard
-        if self._is_closing or bell is None:
+        if self._is_closing or self._heard is None:
             return
         if self._spool is None:
             time.sleep(self._pause_s)
         else:
+            self._hear(self._pause_s)  # a publish is spooled at once
+        self._pause_s = min(self.way.pause_max_s, 2 * self._pause_s)
+
+    def _hear(self, seconds: float) -> None:
+        """Wait for the bell, for so long at most."""
+        bell = self._heard
+        if bell is not None:
             poll = select.poll()
             poll.register(bell, select.POLLIN)
-            poll.poll(self._pause_s * 1000)  # a publish is spooled at once
+            poll.poll(seconds * 1000)
             bell.hear()
-        self._pause_s = min(PAUSE_MAX_S, 2 * self._pause_s)
 
     def _hang_up(self, why: str) -> None:
         """The owner is gone, or this connection to it is: close it, once no thread reads or writes it."""
@@ -418,6 +432,6 @@ def _run(of: weakref.ref[Connection], bell: Bell) -> None:
             if not connection.turn():
                 return
         except Exception:
-            logger.exception("a turn of the connection to %s failed; it goes on", connection.folder)
+            logger.exception("a turn of the connection to %s failed; it goes on", connection.way)
             time.sleep(LOOK_S)
         del connection

@@ -1,6 +1,7 @@
-"""A `Client` on any host that reaches a queue through its database: it publishes. The partition's owner takes that in, once.
+"""What a `Client` stands on whose queue is in a database: publishes become rows, and all else is asked of the owner.
 
-What a publish becomes in the owner is `perdure.runtime.ingress_source`'s; the rows are the store's.
+A publish needs no owner; the partition's owner takes it in, once (`perdure.runtime.database.ingress_source`). Questions go over a
+`Connection` through the database, which is made for the first of them.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from perdure.actors.core.answer import Answer
 from perdure.actors.requests.pending import PendingRequests
@@ -16,10 +17,15 @@ from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, StoreUnavailable, another
+from perdure.processes.connection import Connection
 from perdure.store import AppendInDoubt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.actors.requests.pending import Request
+    from perdure.processes.exchange import Exchange
+    from perdure.processes.ways.way import Way
     from perdure.store.protocol import Ingress
 
 __all__ = ["DatabaseConnection"]
@@ -31,66 +37,91 @@ RETRY_S = 0.05
 
 
 class DatabaseConnection:
-    """What a `Client` needs of a connection, with the database in the owner's place. Publishes of many threads share a commit."""
+    """Publishes, and asks; safe in any thread. Publishes of many threads share a commit."""
 
-    def __init__(self, ingress: Ingress, address: str, timeout_s: float) -> None:
-        self.ingress = ingress
-        self.folder = address
+    publishes_alone = True
+    says_policies = False
+    """The owner applies its handlers' policies when it takes a message in."""
+
+    def __init__(self, ingress: Ingress, way: Way, timeout_s: float, name: str, on_facts: Callable[[dict[str, Any]], None]) -> None:
+        self._ingress = ingress
+        self._way = way
         self.timeout_s = timeout_s
-        self.pid: int | None = None
-        self.pending = PendingRequests(self.tell)
-        self.welcomed = threading.Event()
-        self.welcomed.set()
-        self.says_policies = False
-        """The owner applies its handlers' policies when it takes a message in."""
+        self._name = name
+        self._on_facts = on_facts
         self._begin()
 
     def _begin(self) -> None:
+        self.pending = PendingRequests(self.tell)
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._unwritten: list[None] = []
+        """An entry for each publish without an answer: a list counts without a lock."""
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._asking = Connection(self._way, self.timeout_s, self._name, self._on_facts, equip=self._equip, pending=self.pending)
+
+    def _equip(self, exchange: Exchange) -> None:
+        exchange.is_local = _is_publish
+        exchange.local = self._unwritten.__len__
+
+    @property
+    def pid(self) -> int | None:
+        """The owner's process, which is not known here."""
+        return None
+
+    @property
+    def welcomed(self) -> threading.Event:
+        """See `Connection.welcomed`."""
+        return self._asking.welcomed
+
+    @property
+    def exchange(self) -> Exchange:
+        """See `Connection.exchange`."""
+        return self._asking.exchange
 
     def start(self) -> None:
-        """Start the thread that writes."""
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._write_all, name="perdure-ingress", daemon=True)
-                self._thread.start()
+        """Begin to look for the owner."""
+        self._asking.start()
 
     def answer(self) -> Answer:
         """Return a reply to wait for."""
         return Answer()
 
-    def tell(self, _target: str, request: Request) -> None:
-        """Write a request; see `PendingRequests`."""
-        if not isinstance(request.command, Publish | SubmitBatch):
-            error = PerdureError(
-                "through a database a client only publishes; ask in the process that owns the partition, or by perdure.Audit"
-            )
-            self.pending.refuse(request, error)
+    def tell(self, target: str, request: Request) -> None:
+        """Write a publish, or ask the owner; see `PendingRequests`."""
+        if not _is_publish(request):
+            self._asking.tell(target, request)
             return
+        self._unwritten.append(None)
         self._requests.put(request)
         if self._thread is None:
-            self.start()
+            self._start_writing()
+
+    def _start_writing(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write_all, name="perdure-ingress", daemon=True)
+                self._thread.start()
 
     def no_owner(self) -> NotRunning:
-        """Return the error of a request that was not taken; no owner is needed here."""
-        return NotRunning(f"the database at {self.folder} was not reached within {self.timeout_s:g} s")
+        """Return the error of a request that no owner has taken in time."""
+        return self._asking.no_owner()
 
     def close(self, wait_s: float, why: NotRunning) -> None:
         """Wait for what is under way, then refuse what is left."""
+        until_s = time.monotonic() + wait_s
         self.pending.closed = self.pending.closed or why
         self._requests.put(None)
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(wait_s)
-        self.pending.abandon(why)
-        self.ingress.close()
+        self._asking.close(max(0.0, until_s - time.monotonic()), why)
+        self._ingress.close()
 
     def discard_after_fork(self, why: NotRunning) -> None:
         """In a forked child: what waits is the parent's; begin anew."""
-        self.pending.discard_after_fork(why)
-        self.pending.closed = None
+        self._asking.discard_after_fork(why, for_good=True)
+        self._way.discard_after_fork()
         self._begin()
 
     # --- the writing thread ------------------------------------------------------------------------------------------------
@@ -111,6 +142,7 @@ class DatabaseConnection:
                 is_last = following is None
             if requests:
                 self._write(requests, bodies)
+            del self._unwritten[: len(requests)]
             if is_last:
                 return
 
@@ -122,6 +154,7 @@ class DatabaseConnection:
             return OBJECTS.packed(request.command)
         except (TypeError, ValueError) as error:
             self.pending.refuse(request, PerdureError(f"the request cannot cross to another process: {error}"))
+            self._unwritten.pop()
             return None
 
     def _write(self, requests: list[Request], bodies: list[bytes]) -> None:
@@ -130,7 +163,7 @@ class DatabaseConnection:
         is_in_doubt = False
         while True:
             try:
-                self.ingress.add(bodies)
+                self._ingress.add(bodies)
             except (AppendInDoubt, ConnectionError) as error:
                 is_in_doubt = is_in_doubt or isinstance(error, AppendInDoubt)
                 if time.monotonic() < until_s:
@@ -152,3 +185,7 @@ class DatabaseConnection:
                     ids = tuple(draft.id for draft in cast("Publish", piece.command).drafts)
                     told = PublishTimeout("the database did not answer: published or not; publish again under the same ids", ids)
                 self.pending.refuse(piece, told)
+
+
+def _is_publish(request: Request) -> bool:
+    return isinstance(request.command, Publish | SubmitBatch)

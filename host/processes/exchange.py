@@ -91,6 +91,8 @@ class Exchange:
         """Each returns frames that every owner is sent before it is asked anything: called at each welcome."""
         self.is_local: Callable[[Request], bool] = lambda _: False
         """Tells of a request whether an actor of this process answers it: it is not sent."""
+        self.local: Callable[[], int] = lambda: 0
+        """Returns how many such requests there may be now."""
         self.crossing: Callable[[Any, int], Any] = lambda command, _: command
         """Returns a command as it crosses, given how often it was sent."""
         self.is_member = False
@@ -178,7 +180,9 @@ class Exchange:
         if is_due or (self.is_member and now_s - self._pinged_s > MEMBER_PING_S):
             self._pinged_s = now_s
             frames.append(pack(Kind.PING))
-        if not self._queue and len(outstanding) > len(self._sent):  # a thread was killed between entering and sending
+        if (
+            not self._queue and len(outstanding) > len(self._sent) + self.local()
+        ):  # a thread was killed between entering and sending
             missing = (request for request in sorted(outstanding.values(), key=_key_of) if request.key not in self._sent)
             self._queue.extend(request for request in missing if not self.is_local(request))
         return frames
@@ -335,7 +339,11 @@ class Exchange:
             return
         for request in list(pending.outstanding.values()):
             # What this process's own actors ask waits for as long as it takes: a worker's outcome must not be lost.
-            if request.from_outside and now_s >= max(self._asked_s.get(request.key, 0.0), self.heard_s) + self.timeout_s:
+            if (
+                request.from_outside
+                and not self.is_local(request)
+                and now_s >= max(self._asked_s.get(request.key, 0.0), self.heard_s) + self.timeout_s
+            ):
                 self._asked_s.pop(request.key, None)
                 for piece in pending.split(request):
                     pending.refuse(piece, self._in_doubt(piece))

@@ -19,6 +19,7 @@ from perdure.actors.sessions.figures import AskFigures
 from perdure.actors.workers.pool import Pool
 from perdure.processes.connected import held_elsewhere
 from perdure.processes.connection import Connection
+from perdure.processes.ways.way import FolderWay
 from perdure.runtime.actor_shutdown import ActorShutdown
 from perdure.runtime.asking import ASK_TIMEOUT_S, asked
 from perdure.runtime.registering import register
@@ -91,7 +92,7 @@ class Member:
         name = f"{Path(sys.argv[0] or 'python').name} {os.getpid()}"
         pending = self.runtime.pending
         self.connection = Connection(
-            self._folder, OWNER_WAIT_S, name, self.facts.take, equip=self._equip, watch=self._watch, pending=pending
+            FolderWay(self._folder), OWNER_WAIT_S, name, self.facts.take, equip=self._equip, watch=self._watch, pending=pending
         )
         pending.redirect(self._tell)
 

@@ -15,6 +15,7 @@ from perdure.actors.services.roles import owner_roles
 from perdure.actors.services.runtime import HandlerRuntime, Runtime
 from perdure.actors.services.succession import Succession
 from perdure.actors.sessions.figures import run_figures
+from perdure.actors.sessions.server import Server
 from perdure.actors.workers.pool import Pool
 from perdure.events import vocabulary as ev
 from perdure.events.codec.snapshot import States
@@ -24,11 +25,13 @@ from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.invariants import contradictions
 from perdure.runtime.actor_shutdown import ActorShutdown
 from perdure.runtime.asking import ASK_TIMEOUT_S, asked
+from perdure.runtime.database.channel_door import ChannelDoor
 from perdure.runtime.final_snapshot import save_final_snapshot
 from perdure.runtime.interpreter_settings import InterpreterSettings
 from perdure.runtime.recovery_report import Recovery
 from perdure.runtime.registering import register
 from perdure.runtime.spool_intake import SpoolIntake
+from perdure.store.protocol import HasChannels
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.executor import Executor
     from perdure.actors.core.extensions import Schedule, Source
     from perdure.actors.sessions.figures import RunFigures
-    from perdure.actors.sessions.server import Server
+    from perdure.actors.sessions.session import Owner
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.publisher import Publisher
     from perdure.options import Options
@@ -120,7 +123,9 @@ class Engine:
         self._hands_over = False
         """It stops while other processes are connected: the folder is let go as soon as handlers have come to rest."""
         self.server: Server | None = None
-        """Where the folder is shared: answers other processes."""
+        """Answers other processes, where the folder is shared or they come through a database."""
+        self.door: ChannelDoor | None = None
+        """Where they come through a database."""
         self.runtime.host.wants_loop = bool(hooks)
         self._spool = SpoolIntake(store, self.runtime, publisher.under_policy, permit)
         self.runtime.pools.is_open = (self.runtime.hooks_started or not hooks) and not self._spool.is_waiting()
@@ -224,7 +229,7 @@ class Engine:
     @property
     def _started_us(self) -> int:
         """When this process began, where others may have the same handlers; else 0."""
-        return 0 if self.server is None else self.runtime.started_us
+        return 0 if self.server is None or not self.server.has_members else self.runtime.started_us
 
     def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         """Register a handler, and a schedule with it, while the actors run; return once its workers run.
@@ -256,6 +261,16 @@ class Engine:
         self.runtime.extensions.add_outbox(source)
         self.runtime.directory.tell("supervisor", StartActor("relay"))
         self.runtime.directory.tell("relay", Wake())
+
+    def serve(self, owner: Owner) -> None:
+        """Answer other processes from now on."""
+        if self.server is None and isinstance(self._store, HasChannels):
+            self.server = Server(None)
+            self.door = ChannelDoor(self._store.channels(), self.server, self._spool.hurry)
+        if self.server is not None:
+            self.server.serve(owner)
+        if self.door is not None:
+            self.door.start()
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
         """Ask an actor and return its answer. If the actor dies, its successor is asked again. Safe in any thread but an actor's.
@@ -348,6 +363,8 @@ class Engine:
         if self.server is not None:
             pid = self.runtime.executor.pid()
             self.server.close(NotRunning(f"process {pid} has stopped, and hands the folder over") if self._hands_over else why)
+        if self.door is not None:
+            self.door.close()
 
     def discard_after_fork(self, why: NotRunning) -> None:
         """Make the copy of a run in a forked child refuse all calls; the parent's files and locks are left alone."""
@@ -357,6 +374,8 @@ class Engine:
         self._spool.close()
         if self.server is not None:
             self.server.discard_after_fork()
+        if self.door is not None:
+            self.door.discard_after_fork()
         self.runtime.pending.discard_after_fork(why)
 
     def shut_down(self, why: NotRunning, hooks_s: float = 0.0) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perdure.actors.core.messages import Wake
 from perdure.actors.services.relay import relay_now
 from perdure.events.errors import StoreUnavailable
 from perdure.events.loggers import GuardedLogger
-from perdure.runtime.ingress_source import IngressSource
+from perdure.runtime.database.ingress_source import IngressSource
 from perdure.runtime.spool_source import SpoolSource
 from perdure.store import SegmentStore
 from perdure.store.protocol import HasIngress
@@ -44,7 +45,13 @@ class SpoolIntake:
         if isinstance(store, SegmentStore):
             self.source = SpoolSource(store.path, store.disk, under_policy, runtime.health)
         elif isinstance(store, HasIngress):
-            self.source = IngressSource(store.ingress(), under_policy, runtime.health, permit)
+            ingress = store.ingress()
+            ingress.watch(self.hurry)
+            self.source = IngressSource(ingress, under_policy, runtime.health, permit)
+
+    def hurry(self) -> None:
+        """Have the relay look now. In any thread."""
+        self._runtime.directory.tell("relay", Wake())
 
     def is_waiting(self) -> bool:
         """Return whether something is spooled: no handler starts before it is taken in."""

@@ -1,7 +1,7 @@
 -- All that writes. A caller that does not own the partition any more gets SQLSTATE PD001, and nothing was changed.
 
 -- Sets how the transaction that calls it commits. A setting round a statement of one pipeline would end before the commit.
-CREATE FUNCTION perdure.commit_durably(durable boolean) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION perdure.commit_durably(durable boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT durable THEN
         PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
@@ -10,7 +10,7 @@ BEGIN
     END IF;
 END $$;
 
-CREATE FUNCTION perdure.append(p integer, e bigint, s bigint, n integer, b bytea, durable boolean) RETURNS void
+CREATE OR REPLACE FUNCTION perdure.append(p integer, e bigint, s bigint, n integer, b bytea, durable boolean) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     last bigint;
@@ -36,9 +36,23 @@ BEGIN
     END IF;
 END $$;
 
+-- As above, and take rows of the ingress in with the frame: all of them, or nothing is done.
+CREATE OR REPLACE FUNCTION perdure.append_taking(p integer, e bigint, s bigint, n integer, b bytea, durable boolean, taken bigint[])
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    gone bigint;
+BEGIN
+    PERFORM perdure.append(p, e, s, n, b, durable);
+    DELETE FROM perdure.ingress i WHERE i.id = ANY (taken);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    IF gone <> cardinality(taken) THEN
+        RAISE EXCEPTION '% of % rows of the ingress are there', gone, cardinality(taken) USING ERRCODE = 'PD005';
+    END IF;
+END $$;
+
 -- Take over a partition. `instead_of` is an owner whose session is known to have ended; `again`: only if it is still the caller's.
 -- The new epoch is set behind the row's lock, so no append of an older one can follow it.
-CREATE FUNCTION perdure.claim(q text, k integer, holder text, seconds double precision, instead_of text, again boolean,
+CREATE OR REPLACE FUNCTION perdure.claim(q text, k integer, holder text, seconds double precision, instead_of text, again boolean,
                               new_id bytea, new_chain bytea)
 RETURNS TABLE (id integer, epoch bigint, store_id bytea, first_seq bigint, begins_after bytea, closed boolean, created boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -76,7 +90,7 @@ BEGIN
 END $$;
 
 -- Keep a partition; false if it is another's. `durable` makes all that was appended before outlast a crash of the server.
-CREATE FUNCTION perdure.renew(p integer, holder text, seconds double precision, durable boolean) RETURNS boolean
+CREATE OR REPLACE FUNCTION perdure.renew(p integer, holder text, seconds double precision, durable boolean) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM perdure.commit_durably(durable);
@@ -86,7 +100,7 @@ BEGIN
 END $$;
 
 -- Give a partition up.
-CREATE FUNCTION perdure.release(p integer, holder text, in_order boolean) RETURNS void
+CREATE OR REPLACE FUNCTION perdure.release(p integer, holder text, in_order boolean) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM perdure.commit_durably(true);
@@ -94,7 +108,7 @@ BEGIN
 END $$;
 
 -- Remove what came after a sequence number, and snapshots of it; return how many frames and bytes went.
-CREATE FUNCTION perdure.void(p integer, e bigint, after bigint, OUT frames bigint, OUT bytes bigint)
+CREATE OR REPLACE FUNCTION perdure.void(p integer, e bigint, after bigint, OUT frames bigint, OUT bytes bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM 1 FROM perdure.partition t WHERE t.id = p AND t.epoch = e FOR UPDATE;
@@ -108,7 +122,7 @@ BEGIN
     DELETE FROM perdure.snapshot s WHERE s.partition_id = p AND s.seq > after;
 END $$;
 
-CREATE FUNCTION perdure.add_snapshot_part(p integer, holder text, snapshot bigint, n integer, b bytea) RETURNS void
+CREATE OR REPLACE FUNCTION perdure.add_snapshot_part(p integer, holder text, snapshot bigint, n integer, b bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = holder FOR SHARE;
@@ -120,7 +134,7 @@ BEGIN
 END $$;
 
 -- A snapshot is there once its row is. `oldest` is the oldest that is still needed.
-CREATE FUNCTION perdure.finish_snapshot(p integer, holder text, at bigint, snapshot bigint, n integer, bytes bigint, oldest bigint)
+CREATE OR REPLACE FUNCTION perdure.finish_snapshot(p integer, holder text, at bigint, snapshot bigint, n integer, bytes bigint, oldest bigint)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = holder FOR SHARE;
@@ -139,7 +153,7 @@ BEGIN
 END $$;
 
 -- Let history begin with a later frame; `chain` is the chain hash that it continues. `sweep` removes what lies before it.
-CREATE FUNCTION perdure.drop_history(p integer, e bigint, before bigint, chain bytea) RETURNS void
+CREATE OR REPLACE FUNCTION perdure.drop_history(p integer, e bigint, before bigint, chain bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM perdure.commit_durably(true);
@@ -150,7 +164,7 @@ BEGIN
 END $$;
 
 -- Remove up to `most` frames before the beginning of history; return how many went. It holds up no append.
-CREATE FUNCTION perdure.sweep(p integer, most integer) RETURNS bigint
+CREATE OR REPLACE FUNCTION perdure.sweep(p integer, most integer) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     gone bigint;
@@ -164,7 +178,7 @@ BEGIN
 END $$;
 
 -- Remove a copy that was not finished. Whatever still writes it gets PD001.
-CREATE FUNCTION perdure.discard_copy(p integer) RETURNS void
+CREATE OR REPLACE FUNCTION perdure.discard_copy(p integer) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM perdure.lease l WHERE l.partition_id = p AND l.until = 'infinity';
@@ -178,7 +192,7 @@ BEGIN
 END $$;
 
 -- Begin a copy of a log in a partition of its own. No system starts on it before it is released.
-CREATE FUNCTION perdure.create_copy(q text, k integer, holder text, id_of_log bytea, begins_with bigint, e bigint, chain bytea)
+CREATE OR REPLACE FUNCTION perdure.create_copy(q text, k integer, holder text, id_of_log bytea, begins_with bigint, e bigint, chain bytea)
 RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     p integer;
@@ -190,7 +204,7 @@ BEGIN
 END $$;
 
 -- Add frames to a copy, as they are.
-CREATE FUNCTION perdure.add_frames(p integer, holder text, seqs bigint[], counts integer[], bodies bytea[]) RETURNS void
+CREATE OR REPLACE FUNCTION perdure.add_frames(p integer, holder text, seqs bigint[], counts integer[], bodies bytea[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = holder FOR SHARE;
@@ -201,21 +215,3 @@ BEGIN
     INSERT INTO perdure.frame (partition_id, first_seq, count, body)
     SELECT p, r.s, r.n, r.b FROM unnest(seqs, counts, bodies) AS r (s, n, b);
 END $$;
-
--- Publish: one row for each body, all or none.
-CREATE FUNCTION perdure.add_to_ingress(q text, k integer, bodies bytea[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM perdure.commit_durably(true);
-    INSERT INTO perdure.ingress (queue, number, body) SELECT q, k, b FROM unnest(bodies) WITH ORDINALITY AS r (b, n) ORDER BY n;
-END $$;
-
--- Remove what is taken in. A row that comes again counts once.
-CREATE FUNCTION perdure.remove_from_ingress(ids bigint[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM perdure.commit_durably(false);
-    DELETE FROM perdure.ingress i WHERE i.id = ANY (ids);
-END $$;
-
-REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA perdure FROM PUBLIC;

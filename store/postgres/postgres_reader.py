@@ -61,7 +61,7 @@ class PostgresReader:
     def check_readable(self) -> None:
         """See `LogReader.check_readable`."""
         with self.database.session() as connection:
-            if not check_schema(connection):
+            if not check_schema(connection, oldest=1):
                 raise StoreUnavailable(f"{self.address} holds no tables of perdure: no System ever ran on this database")
         self.partition()
 

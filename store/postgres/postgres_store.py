@@ -19,12 +19,14 @@ from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
 from perdure.store.files.payload_spill import PayloadSpill
 from perdure.store.postgres import ownership, partition_snapshots
-from perdure.store.postgres.ingress import Ingress
 from perdure.store.postgres.partition_writer import PartitionWriter
 from perdure.store.postgres.postgres_address import PostgresAddress
 from perdure.store.postgres.postgres_reader import PostgresReader
 from perdure.store.postgres.schema import check_schema, create_schema
 from perdure.store.postgres.session import Refused
+from perdure.store.postgres.traffic.channels import OwnersChannels
+from perdure.store.postgres.traffic.ingress import Ingress
+from perdure.store.postgres.traffic.watch import Watched, watched
 from perdure.store.retention_hold import RetentionHold
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ class PostgresStore(PartitionWriter):
         self.snapshots_kept = snapshots_kept
         self.drop_history = drop_history
         self._hold = RetentionHold(lambda: None)
+        self._watched: Watched | None = None
 
     def __repr__(self) -> str:
         """Show the address, without a password."""
@@ -201,7 +204,16 @@ class PostgresStore(PartitionWriter):
 
     def ingress(self) -> Ingress:
         """See `HasIngress.ingress`."""
-        return Ingress(self.database.address)
+        return Ingress(self.database.address, self._waits())
+
+    def channels(self) -> OwnersChannels:
+        """See `HasChannels.channels`."""
+        return OwnersChannels(self.database.address, self._owned().id, self._who, self._waits())
+
+    def _waits(self) -> Watched:
+        if self._watched is None:
+            self._watched = watched(self.database.address)
+        return self._watched
 
     def separate_reader(self) -> PostgresReader:
         """See `EventStore.separate_reader`."""
@@ -261,6 +273,9 @@ class PostgresStore(PartitionWriter):
         if self._who and self._pid == os.getpid():
             self._release(in_order=False)
             self._drop_session()
+        waits, self._watched = self._watched, None
+        if waits is not None and self._pid == os.getpid():
+            waits.close()
         self._session = self._lease = self._claim = self._failed = None
         self._who = ""
         self.database.close()

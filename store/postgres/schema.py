@@ -18,12 +18,23 @@ from perdure.store.postgres.database import as_ours
 if TYPE_CHECKING:
     from perdure.store.postgres.database import Database
 
-__all__ = ["VERSION", "check_schema", "create_schema"]
+__all__ = ["FUNCTIONS", "TABLES", "VERSION", "check_schema", "create_schema"]
 
 logger = GuardedLogger("perdure.store")
 
-VERSION = 1
+VERSION = 2
+TABLES = ("tables.sql", "tables_2.sql")
+"""The script that leads to each version from the one before."""
+FUNCTIONS = ("functions.sql", "traffic.sql")
+"""Scripts that replace what is there; each version runs all of them. Functions that an older version calls stay."""
 SERVER_MIN = 130000
+_DROP_FUNCTIONS = """
+DO $$ DECLARE f regprocedure; BEGIN
+    FOR f IN SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace LOOP
+        EXECUTE 'DROP FUNCTION ' || f;
+    END LOOP;
+END $$
+"""
 _LOCK = 0x70647265_66736368
 """The advisory lock of those that create the tables at the same time."""
 
@@ -43,8 +54,8 @@ def found_version(connection: psycopg.Connection[Any]) -> int | None:
     return None if row is None else row[0]
 
 
-def check_schema(connection: psycopg.Connection[Any]) -> bool:
-    """Return whether the tables of this version are there; False where there are none.
+def check_schema(connection: psycopg.Connection[Any], *, oldest: int = VERSION) -> bool:
+    """Return whether the tables of this version are there, or of one from `oldest` on, which is enough to read.
 
     Raises:
         StoreUnavailable: they are of a newer version, or the server is too old.
@@ -59,7 +70,7 @@ def check_schema(connection: psycopg.Connection[Any]) -> bool:
             f"the tables in this database are of version {version}, and this perdure knows {VERSION}: a newer one made them. "
             "Update perdure here; nothing was changed."
         )
-    return version is not None
+    return version is not None and version >= oldest
 
 
 def create_schema(database: Database) -> bool:
@@ -72,17 +83,29 @@ def create_schema(database: Database) -> bool:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         if check_schema_within(connection):
             return False
-        connection.execute(_script("tables.sql"))
-        connection.execute(_script("functions.sql"))
+        found = found_version_within(connection)
+        if found == 1:  # its parameters had other names, which cannot be changed in place
+            connection.execute(_DROP_FUNCTIONS)
+        for script in (*TABLES[found:], *FUNCTIONS):
+            connection.execute(_script(script))
+        connection.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA perdure FROM PUBLIC")
         connection.execute("INSERT INTO perdure.version VALUES (%s)", [VERSION])
-    logger.info("created the tables of perdure, version %d, in %s", VERSION, database.address.text)
+    if found:
+        logger.info("brought the tables of perdure from version %d to %d in %s", found, VERSION, database.address.text)
+    else:
+        logger.info("created the tables of perdure, version %d, in %s", VERSION, database.address.text)
     return True
 
 
 def check_schema_within(connection: psycopg.Connection[Any]) -> bool:
     """Do as `check_schema`, within a transaction that an error would end."""
+    return found_version_within(connection) > 0 and check_schema(connection)
+
+
+def found_version_within(connection: psycopg.Connection[Any]) -> int:
+    """Return the version of the tables that are there, 0 for none, within a transaction that an error would end."""
     row = connection.execute("SELECT to_regclass('perdure.version') IS NOT NULL").fetchone()
-    return bool(row and row[0]) and check_schema(connection)
+    return (found_version(connection) or 0) if row and row[0] else 0
 
 
 def _script(name: str) -> bytes:

@@ -100,9 +100,13 @@ def test_what_the_owner_refuses_is_a_dead_letter_with_the_reason(
         assert (letter.id, letter.exception) == ("second", "perdure.DuplicateKey")
 
 
-def test_a_client_of_a_database_only_publishes(client: perdure.Client) -> None:
-    with pytest.raises(perdure.PerdureError, match="only publishes"):
-        client.admin.metrics()
+def test_without_an_owner_a_question_is_refused_in_time_and_publishing_goes_on(
+    server: Server, name: str, owner: perdure.System
+) -> None:
+    with perdure.connect(server.dsn, name=name, timeout=0.3) as client:
+        with pytest.raises(perdure.NotRunning, match="no process owns"):
+            client.admin.metrics()
+        client.publish(Order("all the same"))
 
 
 def test_a_publisher_needs_the_right_to_publish_and_no_other(server: Server, name: str, owner: perdure.System) -> None:

@@ -15,9 +15,10 @@ from perdure.store.postgres.schema import check_schema
 from perdure.store.values import AppendInDoubt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.postgres.traffic.watch import Watched
 
 __all__ = ["Ingress"]
 
@@ -25,10 +26,14 @@ _READ = "SELECT id, body FROM perdure.ingress WHERE queue = %s AND number = %s A
 
 
 class Ingress:
-    """Writes and reads the rows of one partition, over connections of its own. Safe in any thread."""
+    """Writes and reads the rows of one partition, over connections of its own. Safe in any thread.
 
-    def __init__(self, address: PostgresAddress) -> None:
+    `watched` is the owner's; None for a process that only writes.
+    """
+
+    def __init__(self, address: PostgresAddress, watched: Watched | None = None) -> None:
         self._database = Database(address)
+        self._watched = watched
         self._of = (address.name, address.partition)
 
     def check(self) -> None:
@@ -38,7 +43,7 @@ class Ingress:
             StoreUnavailable: they are not, or the database cannot be reached.
         """
         with self._database.session() as connection:
-            if not check_schema(connection):
+            if not check_schema(connection, oldest=1):
                 raise StoreUnavailable(
                     f"{self._database.address.text} holds no tables of perdure: no System ever ran on this database"
                 )
@@ -83,6 +88,15 @@ class Ingress:
         """
         with self._database.session() as connection:
             connection.execute("SELECT perdure.remove_from_ingress(%s)", [[*rows]])
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """See `perdure.store.protocol.Ingress.watch`."""
+        if self._watched is not None:
+            self._watched.subscribe(wake)
+
+    def rest(self) -> bool:
+        """See `perdure.store.protocol.Ingress.rest`."""
+        return self._watched is not None and self._watched.rest()
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -24,8 +24,9 @@ DATABASE = "database"
 ROWS_MAX = 500
 """Rows that are read at a time."""
 SOONEST_S = 0.02
-LATEST_S = 0.5
-"""The pause between two reads doubles from the one to the other while nothing comes."""
+LATEST_S = 0.3
+"""The pause between two reads doubles from the one to the other while nothing comes; then the hint is waited for."""
+ASLEEP_S = 3600.0
 
 
 class IngressSource:
@@ -58,7 +59,12 @@ class IngressSource:
             StoreUnavailable: the database cannot be read.
         """
         rows = self._ingress.read(after, ROWS_MAX)
-        self.every_s = SOONEST_S if rows else min(LATEST_S, self.every_s * 2)
+        if rows:
+            self.every_s = SOONEST_S
+        elif self.every_s * 2 < LATEST_S:
+            self.every_s *= 2
+        else:
+            self.every_s = ASLEEP_S if self._ingress.rest() else LATEST_S
         return [(row, self._drafts(row, body)) for row, body in rows]
 
     def _drafts(self, row: int, body: bytes) -> Sequence[Draft] | InvalidMessage:
