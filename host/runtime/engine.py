@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.publisher import Publisher
     from perdure.options import Options
-    from perdure.runtime.ingress_source import Permit
+    from perdure.runtime.database.ingress_source import Permit
     from perdure.runtime.run import Role
     from perdure.store import EventStore, Recovered
 

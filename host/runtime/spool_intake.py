@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.services.runtime import Runtime
     from perdure.events.commands import Draft
-    from perdure.runtime.ingress_source import Permit
+    from perdure.runtime.database.ingress_source import Permit
     from perdure.store import EventStore
 
 __all__ = ["SpoolIntake"]
