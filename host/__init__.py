@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         WouldDeadlock,
     )
     from perdure.events.handlers.backoff import Backoff, Exponential, Fixed, Linear
+    from perdure.handling.handlers import Handlers
     from perdure.handling.manual_delivery import Delivery
     from perdure.handling.schedules import Tick
     from perdure.middleware import Middleware
@@ -76,6 +77,7 @@ __all__ = [
     "FolderMoved",
     "HandlerFailed",
     "HandlerInfo",
+    "Handlers",
     "HistoryDropped",
     "InvalidMessage",
     "LeaseLost",
@@ -130,6 +132,7 @@ _MODULES = {
     "operations.acts": ("OperatorAct",),
     "operations.audit": ("Audit",),
     "operations.record": ("Record",),
+    "handling.handlers": ("Handlers",),
     "handling.manual_delivery": ("Delivery",),
     "operations.dead_letters": ("DeadLetter",),
     "events.handlers.backoff": ("Backoff", "Exponential", "Fixed", "Linear"),

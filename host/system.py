@@ -31,6 +31,7 @@ from perdure.events.seconds import checked_seconds, shown
 from perdure.handling.consuming import Consuming
 from perdure.handling.decorators import Handling
 from perdure.handling.handler_options import check_changed_fields
+from perdure.handling.handlers import Handlers
 from perdure.handling.hooks import Hooks
 from perdure.handling.registration import Registration
 from perdure.middleware import check_middleware
@@ -80,7 +81,7 @@ __all__ = ["System"]
 logger = GuardedLogger("perdure")
 
 M = TypeVar("M")
-P = TypeVar("P", bound="Part")
+P = TypeVar("P", bound="Part | Handlers")
 
 
 class _Beginning:
@@ -567,13 +568,21 @@ class System(Handling, Results, Consuming, Running):
         await serving.aserve(self, grace, started)
 
     def include(self, part: P) -> P:
-        """Return the part, which has `start()` and `stop()`; from now on `serve` starts and stops it with this system.
+        """Take in handlers, or a part; return it.
+
+        `Handlers`: all that they declare, now and later, is registered here. A part has `start()` and `stop()`; from now on `serve`
+        starts and stops it with this system.
 
         Raises:
-            TypeError: it has no such methods.
+            InvalidMessage: a type has a handler already, or these handlers are included already.
+            TypeError: it is neither.
         """
-        check_has("part", part, "an object with start() and stop()", ("start", "stop"))
-        self._parts.append(lambda: part)
+        if isinstance(part, Handlers):
+            part.enter_into(self)
+            return part
+        check_has("part", part, "perdure.Handlers, or an object with start() and stop()", ("start", "stop"))
+        served: Part = part
+        self._parts.append(lambda: served)
         return part
 
     def include_weakly(self, part: Part) -> None:

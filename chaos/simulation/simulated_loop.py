@@ -1,4 +1,4 @@
-"""An asyncio loop for coroutine handlers in a simulation: its waits run the other actors and take virtual time.
+"""An asyncio loop for coroutine handlers and hooks in a simulation: its waits run the other actors and take virtual time.
 
 The loop runs one coroutine in the thread of the simulation. Real input and output still take real time.
 """
@@ -9,12 +9,17 @@ import asyncio
 import selectors
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
+from perdure.handling.hooks import Hooks, in_context
+from perdure.runtime.hook_mark import HookMark
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from contextvars import Context
+
+    from perdure.actors.services.runtime import HandlerRuntime
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
 
-__all__ = ["run_coroutine"]
+__all__ = ["SimulatedHooks", "run_coroutine"]
 
 
 class _Selector(selectors.DefaultSelector):
@@ -57,3 +62,29 @@ def run_coroutine(executor: SimulatedExecutor, coroutine: Coroutine[Any, Any, An
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+class SimulatedHooks(Hooks):
+    """Hooks that run in the thread of the simulation, in virtual time. They may take any."""
+
+    need_loop = False
+
+    def __init__(self, executor: SimulatedExecutor) -> None:
+        super().__init__()
+        self._executor = executor
+
+    def _run(
+        self,
+        runtime: HandlerRuntime,
+        hook: Callable[[], Any],
+        seconds: float | None,  # noqa: ARG002 - the base's names
+        given_up: Callable[[], bool],  # noqa: ARG002
+    ) -> Context:
+        mark = HookMark(runtime)
+        try:
+            variables, error = runtime.host.variables.run(run_coroutine, self._executor, in_context(hook, mark))
+        finally:
+            mark.runtime = None
+        if error is not None:
+            raise error
+        return variables  # type: ignore[no-any-return]

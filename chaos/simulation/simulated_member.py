@@ -25,6 +25,8 @@ __all__ = ["SimulatedMember"]
 
 
 class _NoHooks:
+    need_loop = False
+
     def __bool__(self) -> bool:
         return False
 

@@ -5,23 +5,28 @@ The order of turns and the virtual time are in `simulated_executor`; random scen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from perdure.chaos.disk.memory_disk import MemoryDisk
+from perdure.chaos.simulation.published import assert_published
 from perdure.chaos.simulation.redelivery import is_redeliverable, redeliver
 from perdure.chaos.simulation.simulated_executor import SimulatedExecutor, Stuck
-from perdure.chaos.simulation.simulated_loop import run_coroutine
+from perdure.chaos.simulation.simulated_loop import SimulatedHooks, run_coroutine
 from perdure.options import Options
 from perdure.store import History, SegmentStore
 from perdure.system import System
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.handling.schedules import Schedule
 
 __all__ = ["SimulatedSystem", "Stuck"]
+
+M = TypeVar("M")
 
 
 class SimulatedSystem(System):
@@ -60,6 +65,7 @@ class SimulatedSystem(System):
         self.repeats = 0
         """How many of the next messages between actors are delivered twice, of those that may be."""
         super().__init__(store=store, options=options, clock=self.executor.clock, seed=seed, executor=self.executor, **others)
+        self._hooks = SimulatedHooks(self.executor)
 
     def _add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         super()._add(self._in_this_thread(spec), schedule)
@@ -96,6 +102,27 @@ class SimulatedSystem(System):
     def run_until_idle(self) -> None:
         """Run the actors until nothing is left to do at the present moment."""
         self.executor.run_until_idle()
+
+    def assert_published(
+        self,
+        type: type[M] | str,  # noqa: A002 - the front door's name
+        match: M | Mapping[str, Any] | Callable[[M], object] | None = None,
+        *,
+        times: int | None = None,
+    ) -> list[M]:
+        """Assert that messages of a type were published, by the test or by a handler; return those, in order.
+
+        Args:
+            type: the message class, or its name.
+            match: which of them: an equal message, the values of some fields (`{"order_id": "ORD-1"}`), or a function of the
+                message. All of the type unless given.
+            times: exactly how many, 0 for none; at least one unless given.
+
+        Raises:
+            AssertionError: other messages were published; it lists those of the type.
+        """
+        __tracebackhide__ = True
+        return assert_published(self.audit, self.drafts, type, match, times)
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and run everything that falls due meanwhile."""

@@ -39,6 +39,9 @@ STOP_LEAST_S = 1.0
 class Hooks:
     """The hooks of one system."""
 
+    need_loop = True
+    """They run on the event loop of the coroutine handlers; those of a simulation do not."""
+
     def __init__(self) -> None:
         self.start: list[Hook] = []
         self.stop: list[Hook] = []

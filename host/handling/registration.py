@@ -26,11 +26,11 @@ from perdure.handling.signatures import label_of
 from perdure.middleware import around_handle
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import svcs
 
+    from perdure.handling.declaring import Ticks
     from perdure.middleware import Middleware
     from perdure.options import Options
     from perdure.publishing.drafts import Drafts
@@ -179,31 +179,21 @@ class Registration:
 
         return undo_all
 
-    def schedule(
-        self,
-        when: str | float | dt.timedelta,
-        *,
-        name: str,
-        message: Any,
-        missed: str,
-        zone: str | dt.tzinfo | None,
-        options: dict[str, Any],
-        replace: bool = False,
-    ) -> Schedule:
+    def schedule(self, ticks: Ticks, *, name: str, message: Any, options: dict[str, Any]) -> Schedule:
         """Return a schedule; `enter` adds it to the system.
 
         Raises:
             InvalidMessage: the name is taken, or an option is out of its range.
         """
-        check_one_of("missed", missed, MISSED)
+        check_one_of("missed", ticks.missed, MISSED)
         check_label("name", name, SCHEDULE_CHARS_MAX)
         if "id" in options:
             msg = "every: there is no option 'id': each tick's message has one of its own, of the schedule's name and the time"
             raise TypeError(msg)
-        if name in self.schedules and not replace:
+        if name in self.schedules and not ticks.replace:
             msg = f"every: there is a schedule {name!r} already; give this one another name, or replace that one with replace=True"
             raise InvalidMessage(msg)
-        after, drafts = following(when, zone), self._drafts
+        after, drafts = following(ticks.when, ticks.zone), self._drafts
 
         def draft(due_us: int) -> Any:
             ident = f"{name}@{moment(due_us).isoformat()}"
@@ -212,7 +202,7 @@ class Registration:
             return drafts.renamed(drafts.draft(Tick(name, moment(due_us)), id=ident, **options), tick_type(name))
 
         draft(0)  # a message or option that cannot be published raises here, not at the first tick
-        return Schedule(name, missed, after, draft)
+        return Schedule(name, ticks.missed, after, draft)
 
 
 def _is_being_defined(handler: Any) -> bool:

@@ -73,7 +73,7 @@ class Member:
         self._has_started = False
         self._shutdown = ActorShutdown(runtime)
         self._handlers = MemberHandlers(runtime, self._post)
-        runtime.host.wants_loop = bool(hooks)
+        runtime.host.wants_loop = bool(hooks) and hooks.need_loop
         runtime.pools.is_open = runtime.hooks_started or not hooks
         self.connect_anew()
 

@@ -62,6 +62,9 @@ LOOK_S = 0.25
 class Hooks(Protocol):
     """The start and stop hooks of the host; `perdure.handling.hooks` implements it."""
 
+    need_loop: bool
+    """They run on the event loop of the coroutine handlers."""
+
     def __bool__(self) -> bool:
         """Return whether there are any hooks."""
 
@@ -126,7 +129,7 @@ class Engine:
         """Answers other processes, where the folder is shared or they come through a database."""
         self.door: ChannelDoor | None = None
         """Where they come through a database."""
-        self.runtime.host.wants_loop = bool(hooks)
+        self.runtime.host.wants_loop = bool(hooks) and hooks.need_loop
         self._spool = SpoolIntake(store, self.runtime, publisher.under_policy, permit)
         self.runtime.pools.is_open = (self.runtime.hooks_started or not hooks) and not self._spool.is_waiting()
 
@@ -196,8 +199,9 @@ class Engine:
         """Run the start hooks, then allow deliveries."""
         runtime = self.runtime
         if self._hooks and not runtime.hooks_started:
-            runtime.directory.tell("supervisor", StartActor("event_loop"))
-            self.ask("supervisor", WhenStaffed())
+            if self._hooks.need_loop:
+                runtime.directory.tell("supervisor", StartActor("event_loop"))
+                self.ask("supervisor", WhenStaffed())
             self._hooks.run_start(runtime, given_up)
             runtime.hooks_started = True
         runtime.pools.is_open = True

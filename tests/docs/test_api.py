@@ -38,6 +38,7 @@ INNER = {
     "Client": {"publish_drafts", "ask", "drafts", "options", "clock", "run_figures", "permit", "take_facts", "begin_anew"},
     "Context": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process"},  # used by the worker
     "BatchItem": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process"},
+    "Handlers": {"enter_into"},  # called by what includes them
     "OutboxRelay": {"read", "delete", "name", "every_s"},  # called by the relay actor
     "Batch": {"index", "count"},  # every sequence has them
 }
@@ -67,6 +68,7 @@ KINDS = [
     perdure.Outbox,
     perdure.OutboxRelay,
     perdure.Middleware,
+    perdure.Handlers,
 ]
 
 

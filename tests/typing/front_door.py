@@ -276,3 +276,37 @@ hook: Callable[[], Awaitable[None]] = opens
 
 @system.on_stop  # wrong: mypy type-var; pyright reportArgumentType
 def takes_something(order: Order) -> None: ...
+
+
+# --- handlers without a system -------------------------------------------------------------------------------------------
+
+handlers = perdure.Handlers()
+assert_type(system.include(handlers), perdure.Handlers)
+handlers.include(system)  # wrong: mypy arg-type; pyright reportArgumentType
+system.include("handlers")  # wrong: mypy type-var; pyright reportArgumentType
+
+
+@handlers.handler(Order, parallelism=(1, 8), retries=5)
+def is_declared(order: Order, ctx: perdure.Context) -> int:
+    return len(order.order_id)
+
+
+assert_type(is_declared(Order("a", 1.0), None), int)  # wrong: mypy arg-type; pyright reportArgumentType
+handlers.handler(Order, retires=5)  # wrong: mypy call-arg; pyright reportCallIssue
+
+
+@handlers.handler(Order)  # wrong: mypy call-overload; pyright reportCallIssue reportArgumentType
+def is_declared_for_another(receipt: Receipt) -> None: ...
+
+
+@handlers.batch_handler(Order, size=5)
+def is_declared_for_batches(batch: perdure.Batch[Order]) -> None:
+    assert_type(batch.messages, list[Order])
+
+
+@handlers.every("*/5 * * * *", zone="Europe/Berlin")
+def is_declared_for_ticks(tick: perdure.Tick) -> None: ...
+
+
+@handlers.on_start
+async def opens_a_pool() -> None: ...

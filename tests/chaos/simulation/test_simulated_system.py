@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextvars import ContextVar
 
 import attrs
 import pytest
@@ -195,3 +196,39 @@ def test_death_of_a_retiring_worker_leaves_the_right_number() -> None:
         system.publish(Job(1))
         system.drain(timeout=10.0)
         assert len(pool.workers) == 1
+
+
+def test_hooks_run_in_virtual_time_and_their_variables_reach_the_handlers() -> None:
+    system, seen = SimulatedSystem(seed=1), list[str]()
+    pool: ContextVar[str] = ContextVar("pool", default="none")
+
+    @system.on_start
+    async def opens() -> None:
+        await asyncio.sleep(3600.0)
+        pool.set("open")
+        system.publish(Job(1))
+
+    @system.on_stop
+    def closes() -> None:
+        seen.append("closed")
+
+    @system.handler(Job)
+    def work(job: Job) -> None:
+        seen.append(pool.get())
+
+    with system:
+        system.run_until_idle()
+        assert seen == ["open"]
+    assert seen == ["open", "closed"]
+
+
+def test_a_start_hook_that_raises_fails_the_start() -> None:
+    system = SimulatedSystem(seed=1)
+
+    @system.on_start
+    def fails() -> None:
+        raise OSError("no database")
+
+    with pytest.raises(OSError, match="no database"):
+        system.start()
+    assert not system.running
