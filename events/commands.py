@@ -38,6 +38,7 @@ __all__ = [
     "Release",
     "Replay",
     "ReplayItem",
+    "Spend",
     "Subscription",
     "TakeIn",
     "Tick",
@@ -152,12 +153,17 @@ class Fail(NamedTuple):
 
 
 class Release(NamedTuple):
-    """Return a delivery that has not started; the attempt does not count."""
+    """Return a delivery that has not started; the attempt does not count.
+
+    `spends`: another process may begin it all the same, or say this again when the next holder has it. So the number of the attempt
+    is not used again.
+    """
 
     number: int
     id: str
     attempt: int
     reason: str
+    spends: bool = False
 
 
 class ExpireLease(NamedTuple):
@@ -177,11 +183,24 @@ class ReassertLease(NamedTuple):
     lease: Leased
 
 
+class Spend(NamedTuple):
+    """Use up the number of an attempt that a worker may run, though the log has lost its lease: the next one gets a later one."""
+
+    number: int
+    id: str
+    attempt: int
+    retries: int
+
+
 class Orphan(NamedTuple):
-    """Take back a message that was out when its process died; `started`: the attempt is known to have started."""
+    """Take back a message that was out when its process died.
+
+    `started`: the attempt is known to have started. `spends`: its process may only hang, so its number is not used again.
+    """
 
     number: int
     started: bool
+    spends: bool = False
 
 
 class Extend(NamedTuple):

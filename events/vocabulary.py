@@ -219,12 +219,14 @@ class Returned(Event):
     """The delivery was returned to the queue and does not count as an attempt.
 
     `free_worker_only`: its process died, and it is unknown whether it had started. From then on it is never prefetched.
+    `spent`: another process may begin the attempt all the same, so its number is not used again.
     """
 
     number: int
     attempt: int
     reason: str
     free_worker_only: bool = False
+    spent: bool = False
 
 
 @_event(10, "queue")

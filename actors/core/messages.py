@@ -122,10 +122,14 @@ class WhenIdle:
 
 @attrs.define(eq=False)
 class Outcomes:
-    """The outcomes of deliveries: one by one in `reports`, and plain completions as one run."""
+    """The outcomes of deliveries: one by one in `reports`, and plain completions as one run.
+
+    `is_hearsay`: another process tells them, of deliveries that it is not known to hold here.
+    """
 
     reports: list[Any]
     done: DoneRun | None = None
+    is_hearsay: bool = False
 
 
 @attrs.define(eq=False)

@@ -10,10 +10,10 @@ from itertools import groupby, repeat
 from typing import TYPE_CHECKING
 
 from perdure.actors.core.messages import BacklogGrew, Tell
+from perdure.actors.queue.lost_runs import LostRuns
 from perdure.actors.queue.shared_pools import SharedPools
 from perdure.actors.workers.pool import WorkerDelivery
 from perdure.actors.workers.worker_messages import Deliver, Subscribe
-from perdure.events.commands import ReassertLease
 from perdure.events.handlers.sharing import capped
 from perdure.events.queue import leasing
 from perdure.events.queue.outcomes import current
@@ -44,6 +44,7 @@ class Deliveries:
         self._shared: dict[str, SharedPools] = {}
         """The types that have several pools."""
         self._backlog_grew: dict[str, Subscription] = {}
+        self.lost_runs = LostRuns(queue, (), 0)
         self.has_more = False
         """More can be delivered than one look delivers."""
 
@@ -54,6 +55,7 @@ class Deliveries:
     def deliver(self, now_us: int) -> int:
         """Deliver what is ready; return the time at which a limited rate allows more."""
         queue = self._queue
+        self.lost_runs.spend(now_us)
         for type_name, shared in self._shared.items():
             self._subscriptions[type_name] = shared.subscription()
         subscriptions = [*self._subscriptions.values()]
@@ -126,8 +128,9 @@ class Deliveries:
         for pool in pools:
             by_type.setdefault(pool.type, []).append(pool)
             for delivery in list(pool.open.values()):
-                queue.take(ReassertLease(delivery.number, delivery.id, delivery.leased()), now_us)
+                queue.take(delivery.claim_on_record(), now_us)
             self._revoke(pool)
+        self.lost_runs = LostRuns(queue, [pool for of_type in by_type.values() for pool in of_type], now_us)
         missing: dict[str, list[WorkerDelivery]] = {}
         for delivery in map(self.delivery_of, [number for number in queue.state.leased if number not in orphans]):
             pools_of_it = by_type.get(delivery.type)

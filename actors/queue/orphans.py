@@ -33,6 +33,8 @@ class Orphans:
     def __init__(self) -> None:
         self.held: dict[int, int] = {}
         """By number, the attempt of each delivery whose process is not known to be dead."""
+        self.taken_back: dict[int, int] = {}
+        """The same of each that no process has claimed in time. The process may only have been stopped."""
         self.due_us = FOREVER
 
     def begin(self, state: QueueState, pools: Iterable[Pool], now_us: int) -> list[Orphan]:
@@ -62,7 +64,18 @@ class Orphans:
             lease = message.lease
             return lease is not None and held.get(message.number) == lease.attempt and not _is_open(message, all_pools)
 
-        return deadlines.orphans(state, is_lost)
+        lost = [orphan._replace(spends=True) for orphan in deadlines.orphans(state, is_lost)]
+        self.taken_back = {orphan.number: held[orphan.number] for orphan in lost}
+        return lost
+
+    def again(self, state: QueueState) -> list[Orphan]:
+        """Return what was taken back and is out under the same attempt again, since the disk has lost that it was."""
+        taken_back = self.taken_back
+
+        def is_lost(message: Message) -> bool:
+            return message.lease is not None and taken_back.get(message.number) == message.lease.attempt
+
+        return [orphan._replace(spends=True) for orphan in deadlines.orphans(state, is_lost)] if taken_back else []
 
 
 def _is_open(message: Message, pools: list[Pool]) -> bool:

@@ -45,7 +45,7 @@ from perdure.events.queue.consumer_reports import is_refused
 from perdure.events.queue.endings import excess
 from perdure.events.queue.folding.spilling import compact
 from perdure.events.queue.lookup import look_up
-from perdure.events.queue.outcomes import complete_run
+from perdure.events.queue.outcomes import complete_run, current, refuse
 from perdure.events.queue.state import FOREVER
 from perdure.events.schedules.ticks import abandoned, comes_too_early
 from perdure.events.structures.message import Message
@@ -124,7 +124,9 @@ class Queue(DecisionPass):
             self.cut(now_us)
         if self.pools.by_type or self.extensions.schedules:  # an operator's tool may not know the host's bounds
             self._enforce_bounds(now_us)
-        self.deliveries.reconcile(self.pools.all(), now_us, self.orphans.held)
+        for orphan in self.orphans.again(self.state):
+            self.take(orphan, now_us)
+        self.deliveries.reconcile(self.pools.holding(), now_us, self.orphans.held)
         self.directory.tell("dispatcher", Restarted("queue"))
 
     def _enforce_bounds(self, now_us: int) -> None:
@@ -209,9 +211,26 @@ class Queue(DecisionPass):
             else:
                 reports = [*outcomes.done.each(), *reports]
         state, limits, rule_for = self.state, self.limits, rules.RULES
+        if outcomes.is_hearsay:
+            reports = self._checked(reports)
         for report in reports:
             self.apply(rule_for[report.__class__](state, report, now_us, limits))
             self.cut_where_full(now_us)
+
+    def _checked(self, reports: list[Any]) -> list[Any]:
+        """Return what counts of outcomes that another process tells of deliveries which this run has not handed to it.
+
+        It may have held what was out when the run began. Any other lease that is in force is another holder's, though the attempt
+        may have the same number where a failed sync has lost the first lease.
+        """
+        counted = []
+        for report in reports:
+            number, ident, attempt = report[:3]
+            if self.orphans.held.get(number) == attempt or current(self.state, number, ident, attempt) is None:
+                counted.append(report)
+            elif isinstance(report, Done | Fail):
+                self.apply([refuse(report)])
+        return counted
 
     # --- requests --------------------------------------------------------------------------------------------------------
 
@@ -225,6 +244,7 @@ class Queue(DecisionPass):
                     self._record(command, now_us)
                     self.written.append(Settle(pending, request, None))
                 case CheckOut():
+                    self.deliveries.lost_runs.spend(now_us)
                     self._pass_time(now_us)  # messages that this pass has brought back may have outlived their time
                     while self.more_is_due:  # all deadlines: many messages may be in front of one that has time left
                         self._pass_time(now_us)
@@ -236,7 +256,7 @@ class Queue(DecisionPass):
                 case WhenIdle():
                     self._answer_when_idle(request)
                 case Reattach():
-                    refused = reattached(self.state, command, self.pools.all(), self.deliveries.delivery_of)
+                    refused = reattached(self.state, command, self.orphans, self.deliveries.delivery_of)
                     self.written.append(Settle(pending, request, refused))
                 case Cancel():
                     self._cancel(request, command, now_us)

@@ -1,6 +1,6 @@
 """`Reattach`: a process says which deliveries its workers still hold, to an owner that has not handed them to it.
 
-Part of the queue actor. What becomes of those that no process holds is in `deadlines.orphans`.
+Part of the queue actor. What is left to such processes, and for how long, is in `orphans`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import attrs
 from perdure.events.queue.outcomes import current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
+    from perdure.actors.queue.orphans import Orphans
     from perdure.actors.workers.member_pool import MemberPool
-    from perdure.actors.workers.pool import Pool, WorkerDelivery
+    from perdure.actors.workers.pool import WorkerDelivery
     from perdure.events.queue.state import QueueState
 
 __all__ = ["Reattach", "reattached"]
@@ -31,17 +32,25 @@ class Reattach:
 
 
 def reattached(
-    state: QueueState, command: Reattach, pools: Iterable[Pool], delivery_of: Callable[[int], WorkerDelivery]
+    state: QueueState, command: Reattach, orphans: Orphans, delivery_of: Callable[[int], WorkerDelivery]
 ) -> list[tuple[int, str, int]]:
-    """Enter what is still the process's among its open deliveries; return the rest. For the queue's thread."""
-    others = [pool for pool in pools if pool is not command.pool]
+    """Enter what is still the process's among its open deliveries; return the rest. For the queue's thread.
+
+    Its own is what was out when this run began and is claimed by nothing yet. What this run hands out has one holder from the
+    moment that it is decided, long before that shows in a pool; and what a lost connection gave back is nobody's any more.
+    """
+    pool = command.pool
     refused = []
     for ref in command.held:
-        number, ident, attempt = ref
-        message = current(state, number, ident, attempt)
-        is_free = message is not None and message.lease is not None and not message.lease.holder
-        if not is_free or any(number in pool.open for pool in others) or command.pool.is_gone:
+        number, _, attempt = ref
+        known = pool.open.get(number)
+        if known is not None and known.attempt_ref == ref:
+            continue  # it is sent again
+        if pool.is_gone or orphans.held.get(number) != attempt or current(state, *ref) is None:
             refused.append(ref)
-        elif number not in command.pool.open:
-            command.pool.open[number] = delivery_of(number)
+        else:
+            del orphans.held[number]
+            pool.open[number] = delivery_of(number)
+    if pool.is_gone:  # looked at after they were entered, as in `MemberPool.deliver`
+        pool.port.give_back(pool, [*pool.open.values()])
     return refused

@@ -45,7 +45,7 @@ class Request(msgspec.Struct, eq=False):
     seen: bool = False
     """Its receiver has looked at it before."""
     writes: int = 0
-    """In how many frames it may stand that were written."""
+    """In how many frames it may stand that were written; one more where it was sent before, over another connection."""
     voided: int = 0
     """How many of them are known to be gone: they could not be synced, and the next journal voided them."""
 
@@ -122,18 +122,19 @@ class PendingRequests:
         """Send a command to the actor `target`; its answer goes to `reply`.
 
         A long wait is for something that may never happen; it takes no room from requests that are simply answered.
-        `times`: how often it was sent, to earlier runs and now.
+        `times`: how often it was sent, to earlier runs and now. One that was sent before may be done already: it waits for as long
+        as the log cannot be written, since no answer would be known to be true.
 
         Raises:
             NotRunning, StoreUnavailable: it is closed to requests from outside; nothing was sent.
         """
         if from_outside:
-            if self.closed is not None:
+            if self.closed is not None and (times == 1 or type(self.closed) is not StoreUnavailable):
                 raise another(self.closed)
             self._per_thread.submit_batch = (
                 _PerThread.submit_batch
             )  # a message that this thread adds to one must not overtake this request
-        request = Request(next(self._keys), target, command, reply, from_outside, times)
+        request = Request(next(self._keys), target, command, reply, from_outside, times, writes=int(times > 1))
         # Entered before it is sent: if the actor is replaced in between, its successor finds it among the `unanswered`.
         self.outstanding[request.key] = request
         if is_long_wait:

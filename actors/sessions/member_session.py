@@ -20,7 +20,7 @@ from perdure.actors.workers.handler_spec import spec_on_record
 from perdure.actors.workers.member_pool import MemberPool
 from perdure.actors.workers.pool import DONE
 from perdure.actors.workers.worker_messages import PoolChanged
-from perdure.events.commands import Done
+from perdure.events.commands import Done, Release
 from perdure.events.structures.message_block import LeaseBatch
 from perdure.events.vocabulary import HandlerRegistered, ProcessLeft
 
@@ -255,6 +255,8 @@ class MemberSession:
             if not isinstance(report, REPORTS):
                 msg = f"a {type(report).__name__}, which is no outcome"
                 raise BadFrame(msg)
+            if isinstance(report, Release):  # it may be told again when another process has the message
+                report = report._replace(spends=True)  # noqa: PLW2901 - the same report
             pool, delivery = self._find(report.number)
             if pool is not None and delivery is not None and delivery.attempt_ref == report[:3] and delivery.outcome is None:
                 delivery.outcome = report
@@ -266,12 +268,12 @@ class MemberSession:
             reply.resolve(None)
             return
         then = reply if parts == 1 else _AfterBoth(reply, parts)
-        now_s = time.monotonic()
+        now_s = self._services.monotonic_s()
         for type_name, deliveries in by_pool.items():
             self._pools[type_name].count(deliveries, now_s)
             self._services.reporter.report(self._pools[type_name], deliveries, then)
         if others:
-            self._services.pending.send("queue", Outcomes(others), then, from_outside=False)
+            self._services.pending.send("queue", Outcomes(others, is_hearsay=True), then, from_outside=False)
 
     def _done(self, number: int, by_pool: dict[str, list[WorkerDelivery]], others: list[Any]) -> None:
         pool, delivery = self._find(number)

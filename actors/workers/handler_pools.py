@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HandlerPools"]
 
+LEFT_MAX = 16
+
 
 class HandlerPools:
     """Message types to the pools of their handlers. Safe in any thread."""
@@ -27,6 +29,8 @@ class HandlerPools:
         """Never changed in place: a change makes another dict, so a thread that iterates is not disturbed."""
         self.elsewhere: tuple[MemberPool, ...] = ()
         """What stands here for the pools of other processes, for as long as they are connected; never changed in place either."""
+        self.left: tuple[MemberPool, ...] = ()
+        """The last ones whose connection ended. Their processes may live, and run what they were handed."""
         self.version_of: Callable[[str], int] = lambda _: 0
         """Returns the newest version of a type that this process knows; 0: others need not be asked, since there are none."""
         self.waits = Waits()
@@ -56,4 +60,10 @@ class HandlerPools:
     def leave(self, pool: MemberPool) -> None:
         """Remove a pool of another process."""
         with self._lock:
+            self.left = (*(other for other in self.left if other is not pool), pool)[-LEFT_MAX:]
             self.elsewhere = tuple(other for other in self.elsewhere if other is not pool)
+
+    def holding(self) -> Iterator[Pool]:
+        """Return all pools whose workers may hold deliveries: `all`, and those that left last."""
+        yield from self.all()
+        yield from self.left

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.pool import WorkerDelivery
+    from perdure.events.commands import ReassertLease
     from perdure.events.vocabulary import ProcessJoined
 
 __all__ = ["MemberPool", "MemberPort"]
@@ -71,6 +72,9 @@ class MemberPool(Pool):
         """The process is: what comes from now on is given back."""
         self.late: dict[int, WorkerDelivery] = {}
         """By number: the plain ones that were taken from it. It may report them by their numbers all the same."""
+        self.taken_back: dict[int, tuple[ReassertLease, ExpireLease | Release]] = {}
+        """By number: what was taken from it, and how that ended the attempt. If the disk loses that end, it is decided once more:
+        the process may still run the attempt, which nothing else may begin."""
 
     def deliver(self, deliveries: list[WorkerDelivery]) -> None:
         """See `Pool.deliver`."""
@@ -106,11 +110,25 @@ class MemberPool(Pool):
             self.late[delivery.number] = delivery
         while len(self.late) > LATE_MAX:
             self.late.pop(next(iter(self.late)), None)
+        self.remember(delivery, ExpireLease(*delivery.attempt_ref, "it was taken from its process"))
         self.confirmed([delivery])
         self.port.revoke(delivery, cancels=cancels)
 
+    def remember(self, delivery: WorkerDelivery, end: ExpireLease | Release) -> None:
+        """Remember how a delivery ended that is taken from the process."""
+        self.taken_back[delivery.number] = (delivery.claim_on_record(), end)
+        while len(self.taken_back) > LATE_MAX:
+            self.taken_back.pop(next(iter(self.taken_back)), None)
+
     def end_of(self, delivery: WorkerDelivery, *, begun: bool) -> ExpireLease | Release:
-        """Return what becomes of a delivery whose process is gone: an attempt that has begun counts."""
-        if begun:
-            return ExpireLease(*delivery.attempt_ref, "its process died")
-        return Release(*delivery.attempt_ref, "its process died before it began")
+        """Return what becomes of a delivery whose process is gone: an attempt that has begun counts.
+
+        Only the connection may be gone, and the process begin it a moment later: the number of the attempt is spent.
+        """
+        end: ExpireLease | Release = (
+            ExpireLease(*delivery.attempt_ref, "its process died")
+            if begun
+            else Release(*delivery.attempt_ref, "its process died before it began", spends=True)
+        )
+        self.remember(delivery, end)
+        return end

@@ -16,7 +16,7 @@ import msgspec
 
 from perdure.actors.core.mailbox import Mailbox
 from perdure.events import vocabulary as ev
-from perdure.events.commands import Done
+from perdure.events.commands import Done, ReassertLease
 from perdure.events.structures.message_block import LeaseBatch
 
 if TYPE_CHECKING:
@@ -123,6 +123,10 @@ class WorkerDelivery(Claimed, eq=False):
         """Return the event of its lease."""
         lease = self.lease
         return lease.leased(self.number) if isinstance(lease, LeaseBatch) else lease
+
+    def claim_on_record(self) -> ReassertLease:
+        """Return the command that puts its lease on record again where the log has lost it."""
+        return ReassertLease(self.number, self.id, self.leased())
 
 
 class RunTimes:

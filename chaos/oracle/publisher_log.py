@@ -181,7 +181,7 @@ class PublisherLog:
         connection = client.connection
         if isinstance(error, NotRunning) and SILENT.why not in str(error):
             self.violations.append(f"an owner refused what the next one could answer: {error}")
-        quiet_s = self.system.executor.monotonic_s() - connection.disturbed_s
+        quiet_s = connection.gave_up_s - connection.disturbed_s
         if SILENT.why in str(error) and quiet_s > connection.timeout_s + SLACK_S:
             self.violations.append(f"a client got no answer, though nothing was wrong for {quiet_s:g} s: {error}")
 

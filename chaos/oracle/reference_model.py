@@ -204,6 +204,7 @@ class ReferenceModel:
     def _returned(self, event: ev.Returned) -> None:
         item = self._lease_of(event)
         item.place, item.lease, item.crashed = WAITING, None, item.crashed or event.free_worker_only
+        item.attempts = event.attempt if event.spent else item.attempts
 
     def _awakened(self, event: ev.Awakened) -> None:
         item = self._item(event, DELAYED)

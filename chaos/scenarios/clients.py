@@ -116,7 +116,6 @@ def _absent_owner(sut: SystemUnderTest, seconds: float) -> None:
     sut.start_successor(sut.disk)
 
 
-# Members are not drawn yet, only planned: seed 310 with their weights 6 and 1 found an attempt that ran in two processes.
 CLIENT_STEPS: dict[str, Action] = {
     "client": Action(24, _draw_client, _client),
     "break_link": Action(3, lambda rng: _draw_any(rng, frames=rng.randrange(1, 8)), _break_link),
@@ -126,8 +125,8 @@ CLIENT_STEPS: dict[str, Action] = {
         2, lambda rng: _draw_any(rng, end=rng.choice(("owner", "client")), seconds=rng.choice((1.0, 10.0, 45.0))), _hang
     ),
     "client_death": Action(1, _draw_line, _client_death),
-    "member_joins": Action(0, lambda rng: {"n": rng.randrange(MEMBERS), "workers": rng.choice((1, 3))}, _member_joins),
-    "member_death": Action(0, lambda rng: {"n": rng.randrange(MEMBERS)}, _member_death),
+    "member_joins": Action(6, lambda rng: {"n": rng.randrange(MEMBERS), "workers": rng.choice((1, 3))}, _member_joins),
+    "member_death": Action(1, lambda rng: {"n": rng.randrange(MEMBERS)}, _member_death),
     "absent_owner": Action(1, lambda rng: {"seconds": rng.choice((0.5, 5.0, 40.0))}, _absent_owner),
     "owner_death": Action(1, draw_nothing, lambda sut: sut.start_successor(sut.disk)),
 }

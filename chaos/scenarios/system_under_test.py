@@ -215,6 +215,7 @@ class SystemUnderTest:
         for _ in range(START_TRIES):
             try:
                 self.starts_us.append(self.executor.clock.now_us())
+                self.system.has_members = bool(self.members)
                 self.system.start()
                 self.starts_us.append(self.executor.clock.now_us())
                 self.database.attach(self.system)

@@ -94,6 +94,9 @@ class SimulatedConnection:
         self._retry_s = 0.0
         self.disturbed_s = executor.monotonic_s()
         """Until when something was wrong: what is asked after this must be answered."""
+        self.gave_up_s = 0.0
+        """When it last refused what had waited for too long. Its caller may see that much later: a wait within a turn that
+        began after its own ends before it."""
         executor.bystanders.append(self)
 
     # --- as `Connection` ---------------------------------------------------------------------------------------------------
@@ -204,7 +207,8 @@ class SimulatedConnection:
             acts.append(self._hang_up)
         elif self.exchange.is_ripe(now_s):
             acts.append(self._send)
-        if self._wants_look and now_s >= self._looked_s + LOOK_S:
+        is_read = link is None or not link.to_client  # one thread does both: it reads first, also when its process was stopped
+        if self._wants_look and is_read and now_s >= self._looked_s + LOOK_S:
             acts.append(self._look)
         return acts
 
@@ -251,7 +255,10 @@ class SimulatedConnection:
         self._wants_look = bool(self.pending.outstanding) or self.exchange.is_member
         if self.link is not None and not self.link.is_over:
             self.link.to_owner.extend(self.exchange.housekeeping(now_s))
+        asked = len(self.pending.outstanding)
         self.exchange.expire(now_s)
+        if len(self.pending.outstanding) < asked:
+            self.gave_up_s = now_s
 
     def _note_break(self) -> None:
         if self.link is not None and self.link.is_over:

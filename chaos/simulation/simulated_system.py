@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from perdure.actors.queue.orphans import REATTACH_US
 from perdure.chaos.disk.memory_disk import MemoryDisk
 from perdure.chaos.simulation.published import assert_published
 from perdure.chaos.simulation.redelivery import is_redeliverable, redeliver
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.handling.schedules import Schedule
+    from perdure.runtime.engine import Engine
 
 __all__ = ["SimulatedSystem", "Stuck"]
 
@@ -64,6 +66,8 @@ class SimulatedSystem(System):
         seed = self.executor.rng.getrandbits(64)
         self.repeats = 0
         """How many of the next messages between actors are delivered twice, of those that may be."""
+        self.has_members = False
+        """Members of an earlier owner may live when it starts, as with any `shared=True`: they have time to say what they hold."""
         super().__init__(store=store, options=options, clock=self.executor.clock, seed=seed, executor=self.executor, **others)
         self._hooks = SimulatedHooks(self.executor)
 
@@ -94,6 +98,12 @@ class SimulatedSystem(System):
                 redeliver(tell, name, message)
 
         runtime.directory.tell = runtime.pending._tell = tell_at_a_point  # type: ignore[method-assign]  # noqa: SLF001
+
+    def _new_engine(self, *args: Any, **others: Any) -> Engine:
+        engine = super()._new_engine(*args, **others)
+        if self.has_members:
+            engine.runtime.orphans.wait_us = REATTACH_US
+        return engine
 
     def step(self) -> bool:
         """Let one actor take a turn. Return False if none has anything to do now."""

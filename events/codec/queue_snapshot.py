@@ -53,6 +53,7 @@ def dump_queue_with(state: QueueState, blocks: Any) -> dict[str, Any]:
         "suspects": sorted(state.quarantined),
         "dead": [[number, dead.id, dead.type] for number, dead in state.dead.items()],
         "totals": {name: [getattr(c, total) for total in _TOTALS] for name, c in sorted(state.by_type.items())},
+        "forgiven": [[m.number, m.forgiven] for m in messages if m.forgiven],
         "late_results": state.late_results,
         "held_keys": sorted([*key, *held] for key, held in state.held_keys.items()),
         "results": encode_rows(list(state.results.values())),
@@ -103,6 +104,9 @@ def load_queue(plain: dict[str, Any], state: QueueState | None = None) -> QueueS
     for number in plain.get("slots", ()):
         published = by_number[number]
         state.slots.setdefault((published.type, published.key or ""), KeySlots()).taken.add(number)
+    forgiven = dict(plain.get("forgiven", ()))
+    for message in messages:
+        message.forgiven = forgiven.get(message.number, 0)
     state.quarantined = set(plain["suspects"])
     _restore_messages(state, messages, leases)
     load_lease_batches(state, plain.get("flights", []))

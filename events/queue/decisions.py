@@ -22,6 +22,7 @@ from perdure.events.commands import (
     ReassertLease,
     Release,
     Replay,
+    Spend,
     TakeIn,
     Tick,
 )
@@ -91,6 +92,7 @@ RULES: dict[type, Callable[[QueueState, Any, int, Limits], Events]] = {
     Fail: outcomes.fail,
     ExpireLease: outcomes.expire_lease,
     ReassertLease: outcomes.reassert_lease,
+    Spend: outcomes.spend,
     Orphan: outcomes.take_back,
     Release: outcomes.release,
     Extend: leasing.extend,

@@ -50,7 +50,13 @@ def check_out(state: QueueState, command: CheckOut, now_us: int, _limits: Limits
     if not first:
         return []
     number, attempt = (first[0][0], 1) if isinstance(first[0], range) else (first[0].number, first[0].attempts + 1)
-    return [ev.Leased(number, attempt, now_us + command.lease_us, command.retries, command.holder)]
+    retries = command.retries if isinstance(first[0], range) else _retries(first[0], command.retries)
+    return [ev.Leased(number, attempt, now_us + command.lease_us, retries, command.holder)]
+
+
+def _retries(message: Message, retries: int) -> int:
+    """Return up to which attempt a message is tried again: those whose numbers alone are spent come on top."""
+    return retries if retries < 0 else retries + message.forgiven
 
 
 def lease_lost(ident: str, attempt: int) -> LeaseLost:
@@ -83,7 +89,7 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
         if isolated is not None:
             message, subscription = isolated
             until_us = now_us + subscription.lease_us if subscription.lease_us else 0
-            lease = ev.Leased(message.number, message.attempts + 1, until_us, subscription.retries)
+            lease = ev.Leased(message.number, message.attempts + 1, until_us, _retries(message, subscription.retries))
             waits = state.leased or (subscription.interval_us and not _allowed(state, subscription, now_us))
             return [] if waits or is_past_ttl(message.published, now_us) else [lease]
     leases: list[ev.Leased | LeasedRun] = []
@@ -110,7 +116,8 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
                 continue
             if free <= 0 and (turn.free_worker_only or turn.crashes):
                 break  # delivered only to a free worker, so that after a crash it is known to have started
-            leases.append(ev.Leased(turn.number, turn.attempts + 1, until_us, subscription.retries, "", free <= 0))
+            retries = _retries(turn, subscription.retries) if turn.forgiven else subscription.retries
+            leases.append(ev.Leased(turn.number, turn.attempts + 1, until_us, retries, "", free <= 0))
             free -= 1
             left -= 1
     return leases

@@ -55,7 +55,7 @@ def look_up(state: QueueState, ident: str) -> Lookup:
         ended = state.finished.get(number)
         block = None if ended is not None else state.block_of(number)
         fate = state.fates.get(number, "completed")
-        attempts = 1 if ended is None else ended[1]
+        attempts = 1 if ended is None else abs(ended[1])
         return Lookup(fate, None, "" if block is None else block.type, attempts, kept is not None)
     if kept is not None:  # its id is forgotten, its result is not
         status = kept.exception.removeprefix("perdure.").lower() if is_fate(kept) else "ended" if kept.exception else "completed"

@@ -9,7 +9,7 @@ from operator import is_
 from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.events import vocabulary as ev
-from perdure.events.commands import Done, DoneRun, ExpireLease, Fail, Orphan, ReassertLease, Release
+from perdure.events.commands import Done, DoneRun, ExpireLease, Fail, Orphan, ReassertLease, Release, Spend
 from perdure.events.commit_size import check_commit, measure
 from perdure.events.errors import DuplicateKey, PayloadTooLarge
 from perdure.events.queue.admission.publishing import accept, unknown
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perdure.events.queue.state import QueueState
     from perdure.events.structures.message import Message
 
-__all__ = ["complete_run", "current", "done", "expire_lease", "fail", "reassert_lease", "release", "take_back"]
+__all__ = ["complete_run", "current", "done", "expire_lease", "fail", "reassert_lease", "refuse", "release", "spend", "take_back"]
 
 Events: TypeAlias = list[ev.Event]
 
@@ -37,23 +37,22 @@ def current(state: QueueState, number: int, ident: str, attempt: int) -> Message
     return message
 
 
-def _refuse(state: QueueState, report: Done | Fail, outcome: str) -> Events:
-    """Return what follows from a report for a lease that is over: nothing if it was recorded before, else its refusal."""
+def _refuse(state: QueueState, report: Done | Fail) -> Events:
+    """Return what follows from a report for a lease that is over: nothing if the same was taken before, else its refusal."""
     number, ident, attempt = report[:3]
     if state.has_ended(number, ident, attempt):
         return []
     message = state.messages.get(number)
     if message is not None and message.published.id == ident and message.settled == attempt:
         return []
-    detail = f"{report.exception}: {report.message}" if isinstance(report, Fail) else ""
-    return [ev.LateResultRefused(number, ident, attempt, outcome, detail)]
+    return [refuse(report)]
 
 
 def done(state: QueueState, report: Done, now_us: int, limits: Limits) -> Events:
     """Complete the message, and publish what its handler published; a report for a lease that is over is refused, on record."""
     message = current(state, report.number, report.id, report.attempt)
     if message is None:
-        return _refuse(state, report, "completed")
+        return _refuse(state, report)
     events: Events = [ev.Completed(report.number, report.attempt)]
     if message.published.extras is not None:
         events += after_completion(state, message.published, report.result, now_us, limits)
@@ -81,7 +80,7 @@ def fail(state: QueueState, report: Fail, now_us: int, limits: Limits) -> Events
     """Try the message again later, or make it a dead letter after its last attempt."""
     message = current(state, report.number, report.id, report.attempt)
     if message is None or message.lease is None:
-        return _refuse(state, report, "failed")
+        return _refuse(state, report)
     number, attempt = report.number, report.attempt
     newer = _newer(state, message)
     exhausted = 0 <= message.lease.retries < attempt
@@ -92,7 +91,7 @@ def fail(state: QueueState, report: Fail, now_us: int, limits: Limits) -> Events
     if newer:
         return [*events, ev.Superseded(number, by=newer), *no_result(state, message.published, "Superseded", now_us, limits)]
     if final:
-        reason = report.reject if report.reject is not None else f"failed {attempt} times: {report.exception}"
+        reason = report.reject if report.reject is not None else f"failed {attempt - message.forgiven} times: {report.exception}"
         note = ev.FailureNote(now_us, attempt, report.exception, report.message)
         events += _dead_letter(state, message, reason, note, report.traceback, limits)
         events += result(state, message.published, (b"", report.exception, report.message), now_us, limits)
@@ -125,6 +124,22 @@ def reassert_lease(state: QueueState, claim: ReassertLease, now_us: int, limits:
     return [*events, claim.lease]
 
 
+def spend(state: QueueState, claim: Spend, now_us: int, limits: Limits) -> Events:
+    """Use up the number of an attempt that may run unknown to the log; nothing follows where it is used up, or not next yet."""
+    lease = ev.Leased(claim.number, claim.attempt, 0, claim.retries)
+    events = reassert_lease(state, ReassertLease(claim.number, claim.id, lease), now_us, limits)
+    if events and events[-1] is lease:
+        reason = "a worker may run this attempt, whose lease was lost with its frame"
+        events.append(ev.Returned(claim.number, claim.attempt, reason, spent=True))
+    return events
+
+
+def refuse(report: Done | Fail) -> ev.LateResultRefused:
+    """Return what follows from a report of a process that has nothing to do with the lease in force, whatever its number is."""
+    detail = f"{report.exception}: {report.message}" if isinstance(report, Fail) else ""
+    return ev.LateResultRefused(*report[:3], "failed" if isinstance(report, Fail) else "completed", detail)
+
+
 def _expire(state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, crashed: bool = False) -> Events:
     """Count the attempt as lost: the message is ready again, or a dead letter after its last attempt."""
     if message.lease is None:
@@ -135,7 +150,7 @@ def _expire(state: QueueState, message: Message, reason: str, now_us: int, limit
         return [*events, ev.Superseded(number, by=newer), *no_result(state, message.published, "Superseded", now_us, limits)]
     if 0 <= message.lease.retries < attempt:
         note = ev.FailureNote(now_us, attempt, "LeaseExpired", reason)
-        events += _dead_letter(state, message, f"lost {attempt} times: {reason}", note, "", limits)
+        events += _dead_letter(state, message, f"lost {attempt - message.forgiven} times: {reason}", note, "", limits)
         events += result(state, message.published, (b"", note.exception, reason), now_us, limits)
     return events
 
@@ -143,15 +158,22 @@ def _expire(state: QueueState, message: Message, reason: str, now_us: int, limit
 def release(state: QueueState, report: Release, now_us: int, limits: Limits) -> Events:
     """Return a delivery that had not started to the queue; nothing follows where its lease is over."""
     message = current(state, report.number, report.id, report.attempt)
-    return [] if message is None else _return(state, message, report.reason, now_us, limits)
+    return [] if message is None else _return(state, message, report.reason, now_us, limits, spent=report.spends)
 
 
 def _return(
-    state: QueueState, message: Message, reason: str, now_us: int, limits: Limits, *, free_worker_only: bool = False
+    state: QueueState,
+    message: Message,
+    reason: str,
+    now_us: int,
+    limits: Limits,
+    *,
+    free_worker_only: bool = False,
+    spent: bool = False,
 ) -> Events:
     if message.lease is None:
         return []
-    returned = ev.Returned(message.number, message.lease.attempt, reason, free_worker_only)
+    returned = ev.Returned(message.number, message.lease.attempt, reason, free_worker_only, spent)
     if newer := _newer(state, message):
         superseded = ev.Superseded(message.number, by=newer)
         return [returned, superseded, *no_result(state, message.published, "Superseded", now_us, limits)]
@@ -186,5 +208,5 @@ def take_back(state: QueueState, orphan: Orphan, now_us: int, limits: Limits) ->
         return []
     if not orphan.started:
         reason = "its process died before it was known to have started"
-        return _return(state, message, reason, now_us, limits, free_worker_only=True)
+        return _return(state, message, reason, now_us, limits, free_worker_only=True, spent=orphan.spends)
     return _expire(state, message, "its process died", now_us, limits, crashed=True)

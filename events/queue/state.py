@@ -113,6 +113,7 @@ class QueueState:
     """How many live messages are in blocks."""
     ids: IdIndex = attrs.field(factory=IdIndex)
     finished: dict[int, tuple[str, int]] = attrs.field(factory=dict)
+    """By number, the id and the last attempt of messages that ended; below 0: no report of that attempt was taken."""
     finished_order: deque[int | MessageBlock] = attrs.field(factory=deque)
     """What has ended, in order: numbers of messages, and blocks of which all messages have ended."""
     fates: dict[int, str] = attrs.field(factory=dict)
@@ -216,7 +217,7 @@ class QueueState:
                     yield message
 
     def has_ended(self, number: int, ident: str, attempt: int) -> bool:
-        """Tell whether exactly this attempt is remembered as the end of a message."""
+        """Tell whether the report of exactly this attempt is remembered as the last that was taken of a message that ended."""
         ended = self.finished.get(number)
         if ended is not None:
             return ended == (ident, attempt)

@@ -56,4 +56,6 @@ class Message:
     note: str = ""
     failures: list[FailureNote] | None = None
     settled: int = 0
-    """The last attempt whose outcome is recorded; a repeated report of it changes nothing."""
+    """The last attempt whose report was taken; a repeated one changes nothing. One of an attempt that was lost is refused."""
+    forgiven: int = 0
+    """How many of its `attempts` do not count: they were given back, and only their numbers are spent."""

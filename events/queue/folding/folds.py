@@ -89,6 +89,7 @@ def _completed(state: QueueState, event: ev.Completed) -> None:
         return
     message = plain.promote(state, number)
     state.counts(message.published.type).completed += 1
+    message.settled = event.attempt
     end_message(state, message, event.attempt)
 
 
@@ -129,6 +130,7 @@ def _attempt_failed(state: QueueState, event: ev.AttemptFailed) -> None:
         counts.retried += 1
     note = ev.FailureNote(event.at_us, event.attempt, event.exception, event.message)
     _count_attempt(state, message, event.attempt, note)
+    message.settled = event.attempt
     message.due_us = event.due_us
     requeue(state, message)
 
@@ -149,7 +151,7 @@ def _lease_expired(state: QueueState, event: ev.LeaseExpired) -> None:
 
 def _count_attempt(state: QueueState, message: Message, attempt: int, note: ev.FailureNote) -> None:
     unplace(state, message)
-    message.attempts = message.settled = attempt
+    message.attempts = attempt
     message.failures = [
         *(message.failures or ())[-31:],
         note,
@@ -160,6 +162,9 @@ def _returned(state: QueueState, event: ev.Returned) -> None:
     message = plain.promote(state, event.number)
     unplace(state, message)
     message.free_worker_only = message.free_worker_only or event.free_worker_only
+    if event.spent:
+        message.attempts = event.attempt
+        message.forgiven += 1
     requeue(state, message)
 
 

@@ -241,7 +241,10 @@ def _recheck(state: QueueState, number: int) -> None:
 
 
 def end_message(state: QueueState, message: Message, attempt: int, fate: str = "") -> None:
-    """End a message: keep only its id, and place messages that waited for it. `fate`: how it ended; empty: completed or dead."""
+    """End a message: keep only its id, and place messages that waited for it. `fate`: how it ended; empty: completed or dead.
+
+    An attempt that was lost is remembered below zero: a report of it was not taken, and is refused if it comes.
+    """
     published, number = message.published, message.number
     unplace(state, message)
     del state.messages[number]
@@ -255,7 +258,7 @@ def end_message(state: QueueState, message: Message, attempt: int, fate: str = "
         _free_group(state, published.group, number)
     if published.extras is not None:
         _fill_slots(state, published)
-    remember(state, number, published.id, attempt)
+    remember(state, number, published.id, attempt if message.settled == attempt else -attempt)
     if fate and number in state.finished:
         state.fates[number] = fate
 

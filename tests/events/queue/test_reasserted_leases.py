@@ -54,7 +54,7 @@ def test_end_of_the_lease_before_is_made_up_for(plain: bool) -> None:
     hand_out(state)
     events = do(state, ReassertLease(1, "a", lease(2)))
     assert [type(event) for event in events] == [ev.LeaseExpired, ev.Leased]
-    assert do(state, Done(1, "a", 1)) == [], "how that one ended is on record"
+    assert [type(event) for event in do(state, Done(1, "a", 1))] == [ev.LateResultRefused], "what it reports now is lost"
     assert [type(event) for event in do(state, Done(1, "a", 2))] == [ev.Completed]
     assert not state.live
 
