@@ -15,7 +15,7 @@ from perdure.actors.queue.admission import Admission
 from perdure.actors.queue.decision_pass import DecisionPass
 from perdure.actors.queue.deliveries import Deliveries
 from perdure.actors.queue.queue_report import report_of
-from perdure.actors.queue.reattaching import Reattach, reattached
+from perdure.actors.queue.reattaching import Reattach, reattached, sorted_out
 from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.pending import Request
 from perdure.actors.requests.submit_batch import SubmitBatch
@@ -45,7 +45,7 @@ from perdure.events.queue.consumer_reports import is_refused
 from perdure.events.queue.endings import excess
 from perdure.events.queue.folding.spilling import compact
 from perdure.events.queue.lookup import look_up
-from perdure.events.queue.outcomes import complete_run, current, refuse
+from perdure.events.queue.outcomes import complete_run
 from perdure.events.queue.state import FOREVER
 from perdure.events.schedules.ticks import abandoned, comes_too_early
 from perdure.events.structures.message import Message
@@ -212,25 +212,11 @@ class Queue(DecisionPass):
                 reports = [*outcomes.done.each(), *reports]
         state, limits, rule_for = self.state, self.limits, rules.RULES
         if outcomes.is_hearsay:
-            reports = self._checked(reports)
+            reports, refused = sorted_out(self.state, reports, self.orphans)
+            self.apply(refused)
         for report in reports:
             self.apply(rule_for[report.__class__](state, report, now_us, limits))
             self.cut_where_full(now_us)
-
-    def _checked(self, reports: list[Any]) -> list[Any]:
-        """Return what counts of outcomes that another process tells of deliveries which this run has not handed to it.
-
-        It may have held what was out when the run began. Any other lease that is in force is another holder's, though the attempt
-        may have the same number where a failed sync has lost the first lease.
-        """
-        counted = []
-        for report in reports:
-            number, ident, attempt = report[:3]
-            if self.orphans.held.get(number) == attempt or current(self.state, number, ident, attempt) is None:
-                counted.append(report)
-            elif isinstance(report, Done | Fail):
-                self.apply([refuse(report)])
-        return counted
 
     # --- requests --------------------------------------------------------------------------------------------------------
 

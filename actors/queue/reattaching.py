@@ -1,15 +1,16 @@
-"""`Reattach`: a process says which deliveries its workers still hold, to an owner that has not handed them to it.
+"""What a process says of deliveries that this owner has not handed to it: which its workers still hold, and how others ended.
 
 Part of the queue actor. What is left to such processes, and for how long, is in `orphans`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.events.queue.outcomes import current
+from perdure.events.commands import Done, Fail
+from perdure.events.queue.outcomes import current, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from perdure.actors.queue.orphans import Orphans
     from perdure.actors.workers.member_pool import MemberPool
     from perdure.actors.workers.pool import WorkerDelivery
+    from perdure.events import vocabulary as ev
     from perdure.events.queue.state import QueueState
 
-__all__ = ["Reattach", "reattached"]
+__all__ = ["Reattach", "reattached", "sorted_out"]
 
 
 @attrs.define(eq=False)
@@ -54,3 +56,20 @@ def reattached(
     if pool.is_gone:  # looked at after they were entered, as in `MemberPool.deliver`
         pool.port.give_back(pool, [*pool.open.values()])
     return refused
+
+
+def sorted_out(state: QueueState, reports: list[Any], orphans: Orphans) -> tuple[list[Any], list[ev.Event]]:
+    """Return which outcomes count that a process tells of deliveries which this run has not handed to it; and what refuses others.
+
+    It may have held what was out when the run began. Any other lease that is in force is another holder's, though the attempt may
+    have the same number: a failed sync can lose the first lease, and the message with it, which is then published again.
+    """
+    counted: list[Any] = []
+    refused: list[ev.Event] = []
+    for report in reports:
+        number, ident, attempt = report[:3]
+        if orphans.held.get(number) == attempt or current(state, number, ident, attempt) is None:
+            counted.append(report)
+        elif isinstance(report, Done | Fail):
+            refused.append(refuse(report))
+    return counted, refused

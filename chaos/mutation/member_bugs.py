@@ -12,6 +12,8 @@ __all__ = ["MEMBER_BUGS"]
 SHARING = "tests/events/handlers/test_sharing.py"
 SESSIONS = "tests/actors/sessions/test_member_session.py"
 DELIVERED = "tests/actors/sessions/test_delivered.py"
+LOST_RUNS = "tests/actors/queue/test_lost_runs.py"
+SPENT = "tests/events/queue/test_spent_attempts.py"
 
 MEMBER_BUGS: tuple[Bug, ...] = (
     Bug(
@@ -59,7 +61,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "session",
         SESSIONS,
         0,
-        (Edit("perdure.actors.workers.member_pool", "        if begun:\n", "        if not delivery:\n"),),
+        (Edit("perdure.actors.workers.member_pool", "            if begun\n", "            if not delivery\n"),),
     ),
     Bug(
         "what is handed to a process that has just died is never given back",
@@ -87,6 +89,65 @@ MEMBER_BUGS: tuple[Bug, ...] = (
                 "delivery.outcome is None:",
             ),
         ),
+    ),
+    Bug(
+        "what a lost connection gave back is handed out under the same number",
+        "session",
+        SESSIONS,
+        0,
+        (Edit("perdure.actors.workers.member_pool", '"its process died before it began", spends=True)', '"its process died")'),),
+    ),
+    Bug(
+        "a member that says again what it gave back takes the message from the next holder",
+        "session",
+        SESSIONS,
+        0,
+        (Edit("perdure.actors.sessions.member_session", "report._replace(spends=True)", "report"),),
+    ),
+    Bug(
+        "a delivery that is decided for one process is another's too until it is written",
+        "queue",
+        LOST_RUNS,
+        0,
+        (Edit("perdure.actors.queue.reattaching", "pool.is_gone or orphans.held.get(number) != attempt or", "pool.is_gone or"),),
+        found=True,
+    ),
+    Bug(
+        "the outcome of one process settles the attempt of another",
+        "queue",
+        LOST_RUNS,
+        0,
+        (Edit("perdure.actors.queue.reattaching", "if orphans.held.get(number) == attempt or", "if attempt or"),),
+        found=True,
+    ),
+    Bug(
+        "an attempt whose lease the disk has lost is begun once more while it runs",
+        "queue",
+        LOST_RUNS,
+        0,
+        (Edit("perdure.actors.queue.lost_runs", "            if message is not None:\n", "            if message is claim:\n"),),
+        found=True,
+    ),
+    Bug(
+        "a number that is spent costs a retry",
+        "rules",
+        SPENT,
+        0,
+        (Edit("perdure.events.queue.leasing", "else retries + message.forgiven", "else retries"),),
+    ),
+    Bug(
+        "a result that comes after its lease was lost is taken for a repeated report",
+        "rules",
+        SPENT,
+        0,
+        (
+            Edit(
+                "perdure.events.queue.folding.folds",
+                "    message.attempts = attempt\n",
+                "    message.attempts = message.settled = attempt\n",
+            ),
+        ),
+        found=True,
     ),
     Bug(
         "the next owner is told of completions by numbers that say nothing to it",

@@ -127,6 +127,7 @@ def test_of_what_a_dead_process_had_only_what_it_had_begun_counts() -> None:
     owner.session.close()
     reports = owner.actors.confirm()
     assert {(type(report), report.number) for report in reports} == {(Done, 7), (ExpireLease, 4), (Release, 5), (Release, 6)}
+    assert all(report.spends for report in reports if isinstance(report, Release)), "only the connection may be gone"
     assert not owner.pool.open
     assert [message.left for name, message in owner.actors.told if name == "dispatcher"] == [False, True]
     assert [type(event) for name, event in owner.actors.told if name == "supervisor"] == [ProcessJoined, ProcessLeft]
@@ -166,6 +167,14 @@ def test_a_report_of_another_attempt_settles_no_delivery() -> None:
     owner.report([], Fail(4, delivery.id, 2, "E", "m", "t", 0))
     assert [report.attempt for report in owner.actors.confirm()] == [2], "the rules refuse it"
     assert owner.pool.open == {4: delivery}
+
+
+def test_what_a_member_gives_back_it_may_say_again() -> None:
+    owner = Owner()
+    (delivery,) = owner.deliver(4)
+    owner.report([], Release(*delivery.attempt_ref, "its handler is paused"))
+    owner.report([], Release(*delivery.attempt_ref, "its handler is paused"))
+    assert [report.spends for report in owner.actors.confirm()] == [True, True]
 
 
 def test_a_report_about_nothing_is_answered() -> None:
