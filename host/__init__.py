@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from perdure.middleware import Middleware
     from perdure.operations.acts import OperatorAct
     from perdure.operations.audit import Audit
+    from perdure.operations.backups import backup, restore
     from perdure.operations.dead_letters import DeadLetter
     from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, Totals
     from perdure.operations.record import Record
@@ -55,13 +56,14 @@ if TYPE_CHECKING:
     from perdure.processes.client import Client, connect
     from perdure.publishing.message_state import MessageState
     from perdure.runtime.recovery_report import Recovery
-    from perdure.store import MemoryStore
+    from perdure.store import Backup, MemoryStore, Restored
     from perdure.store.postgres.postgres_store import PostgresStore
     from perdure.system import System
 
 __all__ = [
     "Audit",
     "Backoff",
+    "Backup",
     "Batch",
     "BatchItem",
     "Cancelled",
@@ -106,6 +108,7 @@ __all__ = [
     "Record",
     "Recovery",
     "Reject",
+    "Restored",
     "Retry",
     "Returns",
     "StoreCorrupt",
@@ -119,8 +122,10 @@ __all__ = [
     "UnknownMessageType",
     "WouldDeadlock",
     "acting_as",
+    "backup",
     "connect",
     "message",
+    "restore",
 ]
 
 _MODULES = {
@@ -131,6 +136,7 @@ _MODULES = {
     "arguments.acting": ("acting_as",),
     "operations.acts": ("OperatorAct",),
     "operations.audit": ("Audit",),
+    "operations.backups": ("backup", "restore"),
     "operations.record": ("Record",),
     "handling.handlers": ("Handlers",),
     "handling.manual_delivery": ("Delivery",),
@@ -170,7 +176,7 @@ _MODULES = {
     "runtime.recovery_report": ("Recovery",),
     "handling.schedules": ("Tick",),
     "publishing.message_state": ("MessageState",),
-    "store": ("MemoryStore",),
+    "store": ("Backup", "MemoryStore", "Restored"),
     "store.postgres.postgres_store": ("PostgresStore",),
     "system": ("System",),
 }

@@ -1,7 +1,8 @@
 """Where events are kept: the protocol of stores and readers, segment files and memory, verification and repair.
 
 Other rooms use `EventStore` (the owner) and `LogReader` (reads without owning), and never ask which store it is. Folders, from the
-top: `maintenance` (verification, repair), `files` (a log in a folder), `format` (the layout of bytes), `disk` (system calls).
+top: `maintenance` (verification, repair), `backup`, `files` (a log in a folder), `format` (the layout of bytes), `disk` (system
+calls).
 
 Not here: what events mean (`events`); a frame's body is bytes.
 """
@@ -11,11 +12,15 @@ from perdure.store.addresses import (
     checked_address,
     create_tables,
     is_postgres,
+    open_backup,
     open_ingress,
     open_reader,
     open_store,
     open_target,
 )
+from perdure.store.backup.backing_up import Backup, back_up
+from perdure.store.backup.reader import BackupReader
+from perdure.store.backup.restoring import Restored, restore_log
 from perdure.store.files.folder_reader import FolderReader
 from perdure.store.files.history import History
 from perdure.store.files.segment_store import SegmentStore
@@ -28,6 +33,8 @@ from perdure.store.values import AppendInDoubt, Frame, LogSize, Recovered, Snaps
 
 __all__ = [
     "AppendInDoubt",
+    "Backup",
+    "BackupReader",
     "EventStore",
     "Finding",
     "FolderReader",
@@ -41,18 +48,22 @@ __all__ = [
     "Migration",
     "Recovered",
     "Repair",
+    "Restored",
     "SegmentStore",
     "Snapshot",
     "Verification",
+    "back_up",
     "canonical_address",
     "checked_address",
     "create_tables",
     "is_postgres",
     "migrate",
+    "open_backup",
     "open_ingress",
     "open_reader",
     "open_store",
     "open_target",
     "repair",
+    "restore_log",
     "verify",
 ]

@@ -6,10 +6,14 @@ An address is the path of a data folder, or `postgresql://…#QUEUE/PARTITION`. 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
 from perdure.events.errors import StoreUnavailable
+from perdure.store.backup.folder import BackupFolder
+from perdure.store.backup.reader import BackupReader
 from perdure.store.files.folder_copy import FolderCopy
+from perdure.store.files.folder_marks import BACKUP_FILE
 from perdure.store.files.folder_reader import FolderReader
 from perdure.store.files.segment_store import SegmentStore
 
@@ -24,6 +28,7 @@ __all__ = [
     "checked_address",
     "create_tables",
     "is_postgres",
+    "open_backup",
     "open_ingress",
     "open_reader",
     "open_store",
@@ -37,7 +42,18 @@ def open_reader(address: str | os.PathLike[str]) -> LogReader:
         from perdure.store.postgres.postgres_reader import PostgresReader  # noqa: PLC0415 - needs psycopg, which few have
 
         return PostgresReader(_parsed(address))
-    return FolderReader(address)
+    return BackupReader(address) if (Path(address) / BACKUP_FILE).exists() else FolderReader(address)
+
+
+def open_backup(address: str | os.PathLike[str]) -> BackupFolder:
+    """Return a folder that takes backups. Nothing is read or written yet.
+
+    Raises:
+        StoreUnavailable: this is the address of a database, which takes none.
+    """
+    if is_postgres(address):
+        raise StoreUnavailable(f"{_parsed(address).text}: a backup is a folder of files; name a folder for it")
+    return BackupFolder(address)
 
 
 def open_target(address: str | os.PathLike[str]) -> LogTarget:

@@ -152,6 +152,12 @@ class MemoryStore:
             yield frames[i]
             i += 1
 
+    def whole_frames(self, after: int = 0) -> Iterator[Stretch | WholeFrame]:
+        """See `LogReader.whole_frames`."""
+        for item in self.survey():
+            if isinstance(item, Stretch) or item.frame.last_seq >= after:
+                yield item
+
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `LogReader.snapshots`."""
         kept = self._snapshots

@@ -48,6 +48,22 @@ class LogReader(Protocol):
             StoreUnavailable: the log cannot be read, or the owner took back frames that were already yielded.
         """
 
+    def whole_frames(self, after: int = 0) -> Iterator[Stretch | WholeFrame]:
+        """Yield where the reading begins, then the frames as they are kept, seals included, from that on which ends with `after`.
+
+        For copies of the log. It ends where `frames` ends; once it has, what was yielded outlasts a power cut.
+
+        Raises:
+            As `frames`.
+        """
+
+    def hold_history(self) -> AbstractContextManager[None]:
+        """Return a context that keeps all segments and snapshots while it is entered, for a copy of them.
+
+        In any thread; several contexts may be entered at once. A reader that cannot make the owner keep them does nothing: it
+        raises `HistoryDropped` where the owner has dropped what is still to be read.
+        """
+
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """Yield the whole snapshots up to sequence number `at_most`, newest first; damaged ones are logged and skipped.
 
@@ -148,12 +164,6 @@ class EventStore(LogReader, Protocol):
 
         Raises:
             StoreUnavailable, StoreCorrupt: not all of it could be done; what is left is as usable as before.
-        """
-
-    def hold_history(self) -> AbstractContextManager[None]:
-        """Return a context that keeps all segments and snapshots while it is entered, for a copy of them.
-
-        In any thread; several contexts may be entered at once.
         """
 
     def watch_ownership(self, lost: Callable[[OwnershipLost], None]) -> None:

@@ -225,6 +225,14 @@ class MemoryDisk(Disk):
             raise
         file.sync()
 
+    def sync_file(self, path: Path) -> None:
+        """See `Disk.sync_file`."""
+        fd = self.open_append(path)
+        try:
+            self.sync(fd)
+        finally:
+            self.close(fd)
+
     def sync_folder(self, path: Path) -> None:  # noqa: ARG002 - there is one folder
         """See `Disk.sync_folder`."""
         self._step("sync_folder")  # after a failure names stay pending: the file system's journal has them, not the page cache

@@ -28,6 +28,7 @@ from perdure.cli.config_command import show_config
 from perdure.cli.dead_letters_command import app as dead_letters_app
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.folder_report import folder_report, repair_report, timeline_report
+from perdure.cli.keep import backup_commands
 from perdure.cli.migrate_command import run_migrate
 from perdure.cli.progress import interrupt_on_sigterm, shown_progress
 from perdure.cli.serve_command import serve
@@ -53,7 +54,7 @@ app.command("migrate")(run_migrate)
 app.command("serve")(serve)
 app.command("acts")(show_acts)
 app.command("status")(show_status)
-for _name, _command in {**look_commands.COMMANDS, **act_commands.COMMANDS}.items():
+for _name, _command in {**look_commands.COMMANDS, **act_commands.COMMANDS, **backup_commands.COMMANDS}.items():
     app.command(_name)(_command)
 console = Terminal()
 Folder = Annotated[

@@ -254,7 +254,7 @@ class Audit:
         Raises:
             As `timeline` and `state_at`.
         """
-        until = self._until(at)
+        until = None if at is None else self.seq_at("at", at)
         records = [record for record in self.timeline(message_id, progress=progress) if until is None or record.seq <= until]
         if not records:
             msg = f"message {message_id!r} was not published yet at sequence number {until}"
@@ -262,10 +262,18 @@ class Audit:
         states, _ = fold_log(self._log, until)
         return explain(states, records, message_id)
 
-    def _until(self, at: Moment | None) -> int | None:
-        """Return the sequence number that a moment stands for; None for now."""
-        found = self._point("at", at)
-        return found.seq if found.at_us is None else self._seq_at(found.at_us)
+    def seq_at(self, field: str, when: Moment) -> int:
+        """Return the sequence number that a position stands for; for a moment that of the last event that is not later.
+
+        Args:
+            field: the argument's name, for the error.
+            when: as `state_at`.
+
+        Raises:
+            As `state_at`.
+        """
+        found = self._point(field, when)
+        return found.seq if found.seq is not None else self._seq_at(found.at_us or 0)
 
     def search(self, expression: str, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[Found]:
         """Return an iterator over the messages that an expression means: `type=Order payload.customer=7 error~timeout`.

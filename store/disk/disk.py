@@ -189,6 +189,14 @@ class Disk:
         """Make a file's bytes and metadata outlast a power cut."""
         os.fsync(fd)
 
+    def sync_file(self, path: Path) -> None:
+        """Make a file's bytes outlast a power cut, whichever process wrote them."""
+        fd = self.open_in(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
     def sync_folder(self, path: Path) -> None:
         """Make a folder's names outlast a power cut."""
         fd = self.open_in(path, os.O_RDONLY | os.O_DIRECTORY)

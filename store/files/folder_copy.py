@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreUnavailable
 from perdure.store.disk.disk import Disk
+from perdure.store.disk.folder_lock import live_owner
+from perdure.store.files.folder_marks import UNFINISHED_FILE
 from perdure.store.files.segment_store import SegmentStore
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
@@ -30,7 +32,7 @@ WRITE_BYTES = 1 << 20
 
 
 class FolderCopy:
-    """A `LogTarget` in a folder that does not exist yet, or is empty. Segments begin anew after `segment_bytes`."""
+    """A `LogTarget` in a folder that is not there yet, or empty, or has a copy that was cut off. Segments have `segment_bytes`."""
 
     def __init__(self, folder: str | os.PathLike[str], *, segment_bytes: int = 64 << 20, disk: Disk | None = None) -> None:
         self.path = Path(folder)
@@ -47,16 +49,40 @@ class FolderCopy:
 
     def check_empty(self) -> None:
         """See `LogTarget.check_empty`."""
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            msg = f"{self.path} is there and not an empty folder; name another one for the copy"
+        with self._writing():
+            names = self._names()
+        if names and UNFINISHED_FILE not in names:
+            pid = live_owner(self.path)
+            why = f"process {pid} uses it" if pid is not None else "is there and not an empty folder"
+            msg = f"{self.path} {why}; name another one for the copy"
             raise StoreUnavailable(msg)
+
+    def _names(self) -> list[str]:
+        """Return what is in the folder; a file of its name counts as a folder that is taken."""
+        try:
+            return self._disk.names(self.path)
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:
+            return [self.path.name]
 
     def begin(self, stretch: Stretch) -> None:
         """See `LogTarget.begin`."""
         self._store_id = stretch.store_id
         with self._writing():
             self._disk.make_folder(self.path)
+            self._mark_unfinished()
             self._begin_segment(stretch.first_seq, stretch.epoch, stretch.chain)
+
+    def _mark_unfinished(self) -> None:
+        """Mark the folder, and remove what a copy that was cut off has left there."""
+        names = self._names()
+        if UNFINISHED_FILE not in names:
+            self._disk.close(self._disk.create(self.path / UNFINISHED_FILE))
+        self._disk.sync_folder(self.path)
+        for name in names:
+            if sg.first_seq_of(name) is not None or snapshot_file.seq_of(name) is not None or name.endswith(".tmp"):
+                self._disk.remove(self.path / name)
 
     def put(self, frame: WholeFrame) -> None:
         """See `LogTarget.put`."""
@@ -78,6 +104,8 @@ class FolderCopy:
             self._end_segment()
             self._disk.sync_folder(self.path)
             self._disk.sync_folder(self.path.parent)
+            self._disk.remove(self.path / UNFINISHED_FILE)
+            self._disk.sync_folder(self.path)
         store = SegmentStore(self.path, disk=self._disk)
         recovered = store.open()
         store.close()

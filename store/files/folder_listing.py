@@ -9,6 +9,7 @@ from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.advice import with_advice
 from perdure.store.disk.disk import Disk
+from perdure.store.files.folder_marks import check_finished
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 from perdure.store.format.frame import BadFrame
@@ -38,13 +39,14 @@ class FolderListing:
         """Raise unless the folder can be listed.
 
         Raises:
-            StoreUnavailable: it does not exist, is a file, or cannot be read.
+            StoreUnavailable: it does not exist, is a file, or cannot be read; or it holds a copy that was cut off.
         """
         try:
-            self.disk.names(self.path)
+            names = self.disk.names(self.path)
         except OSError as error:
             msg = f"the data folder {self.path} cannot be read: {with_advice(error)}."
             raise StoreUnavailable(msg) from error
+        check_finished(self.path, names)
 
     def segments(self) -> list[int]:
         """Return the first sequence numbers of all segments, in order.

@@ -5,7 +5,10 @@ It takes no lock and changes nothing. The owner (`segment_store`) reads through 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import HistoryDropped, StoreUnavailable
@@ -16,7 +19,9 @@ from perdure.store.files.folder_survey import survey_folder, survey_snapshot
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 from perdure.store.format.frame import BadFrame
+from perdure.store.retention_hold import HOLD_FILE, HOLD_FILE_S
 from perdure.store.spool.spool_file import survey_spool
+from perdure.store.survey import Stretch, WholeFrame
 
 if TYPE_CHECKING:
     import os
@@ -24,8 +29,11 @@ if TYPE_CHECKING:
 
     from perdure.store.disk.disk import Disk
     from perdure.store.files.frame_index import FrameIndex
-    from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, SurveyedSpool, WholeFrame
+    from perdure.store.format.frame import Header
+    from perdure.store.survey import Damage, SurveyedSnapshot, SurveyedSpool
     from perdure.store.values import Frame, Snapshot
+
+    _Read = tuple[sg.ScanPosition, Header, Frame, bytes]
 
 __all__ = ["FolderReader"]
 
@@ -48,16 +56,69 @@ class FolderReader(FolderListing):
             HistoryDropped: the owner dropped what was still to be read.
             StoreUnavailable: the folder cannot be read, or its owner took back frames that were already yielded.
         """
+        for _, _, frame, _ in self._guarded(after, until):
+            if frame.count and frame.last_seq > after:
+                yield frame
+
+    def whole_frames(self, after: int = 0) -> Iterator[Stretch | WholeFrame]:
+        """See `LogReader.whole_frames`. The segment that is written is synced here, as its owner may not have done so yet.
+
+        Raises:
+            As `frames`.
+        """
+        segments = self.segments()
+        if not segments:
+            return
+        path = self.segment_path(max((seq for seq in segments if seq <= max(after, 1)), default=segments[0]))
+        try:
+            header = sg.read_header(self.disk, path)
+        except OSError as error:
+            raise self._unread(error) from error
+        yield Stretch(path.name, header.store_id, header.first_seq, header.epoch, header.chain, sg.HEADER_BYTES, restarts=True)
+        for position, parsed, frame, raw in self._guarded(after - 1, None):
+            if frame.last_seq >= after:
+                offset = position.offset - len(raw)
+                yield WholeFrame(path.name, offset, raw, frame, parsed.epoch, parsed.prev, position.chain, follows=True)
+        try:
+            self.disk.sync_file(self.segment_path(self.segments()[-1]))
+        except OSError as error:
+            raise self._unread(error) from error
+
+    @contextmanager
+    def hold_history(self) -> Iterator[None]:
+        """See `LogReader.hold_history`: a file in the folder tells its owner. Without the right to write, it does nothing."""
+        path = self.path / HOLD_FILE
+        held = False
+        try:
+            age_s = time.time() - (self.disk.modified_s(path) or 0.0)
+            if age_s > HOLD_FILE_S / 2:
+                with contextlib.suppress(FileNotFoundError):
+                    self.disk.remove(path)
+                self.disk.close(self.disk.create(path))
+                held = True
+        except OSError as error:
+            logger.debug("history of %s is not held: %s", self.path, error)
+        try:
+            yield
+        finally:
+            if held:
+                with contextlib.suppress(OSError):
+                    self.disk.remove(path)
+
+    def _unread(self, error: OSError) -> HistoryDropped | StoreUnavailable:
+        """Return the error for a log that could not be read on."""
+        if isinstance(error, FileNotFoundError):
+            msg = f"{error.filename} was removed while it was read: history was dropped or archived. Read again from what is there."
+            return HistoryDropped(msg)
+        return StoreUnavailable(f"the log in {self.path} cannot be read: {with_advice(error)}.")
+
+    def _guarded(self, after: int, until: int | None) -> Iterator[_Read]:
         try:
             yield from self._frames(after, until)
-        except FileNotFoundError as error:
-            msg = f"{error.filename} was removed while it was read: history was dropped or archived. Read again from what is there."
-            raise HistoryDropped(msg) from error
         except OSError as error:
-            msg = f"the log in {self.path} cannot be read: {with_advice(error)}."
-            raise StoreUnavailable(msg) from error
+            raise self._unread(error) from error
 
-    def _frames(self, after: int, until: int | None) -> Iterator[Frame]:
+    def _frames(self, after: int, until: int | None) -> Iterator[_Read]:
         position: sg.ScanPosition | None = None
         last_segment = 0
         while True:
@@ -90,8 +151,8 @@ class FolderReader(FolderListing):
 
     def _segment(
         self, first_seq: int, following: int | None, last: int | None, after: int, before: sg.ScanPosition | None
-    ) -> Generator[Frame, None, sg.ScanPosition]:
-        """Yield the frames of one segment; return where it ended."""
+    ) -> Generator[_Read, None, sg.ScanPosition]:
+        """Yield what is whole of one segment, with the position behind it; return where it ended."""
         path = self.segment_path(first_seq)
         header = sg.read_header(self.disk, path)
         beginning = sg.ScanPosition(sg.HEADER_BYTES, first_seq, header.chain)
@@ -108,9 +169,8 @@ class FolderReader(FolderListing):
         proven = following is not None
         while True:
             began, position.problem = position.offset, ""
-            for _, frame, _ in sg.scan(self.disk, path, header, position, last):
-                if frame.count and frame.last_seq > after:
-                    yield frame
+            for parsed, frame, raw in sg.scan(self.disk, path, header, position, last):
+                yield position, parsed, frame, raw
             if not position.problem:
                 break
             if known is not None and position.offset == began:  # the log was cut there meanwhile, and continues differently

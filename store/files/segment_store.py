@@ -13,6 +13,7 @@ from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.events.safe_text import inert
 from perdure.store.disk.advice import with_advice
+from perdure.store.files.folder_marks import check_no_backup
 from perdure.store.files.folder_reader import FolderReader
 from perdure.store.files.payload_spill import PayloadSpill
 from perdure.store.files.segment_recovery import SegmentRecovery
@@ -54,6 +55,7 @@ class SegmentStore(SegmentRecovery):
                 self.disk.make_folder(self.path)
                 self.disk.open_folder(self.path)
             self.reader.check_readable()
+            check_no_backup(self.path, self.disk.names(self.path))
             self._take_lock()
             exposed = self.disk.open_to_others(self.path)
             if exposed:
@@ -215,6 +217,10 @@ class SegmentStore(SegmentRecovery):
     def size(self) -> LogSize:
         """See `LogReader.size`."""
         return self.reader.size()
+
+    def whole_frames(self, after: int = 0) -> Iterator[Stretch | WholeFrame]:
+        """See `LogReader.whole_frames`."""
+        return self.reader.whole_frames(after)
 
     def survey(self) -> Iterator[Stretch | WholeFrame | Damage]:
         """See `LogReader.survey`. It reads the folder that is open, whatever its name leads to by now."""

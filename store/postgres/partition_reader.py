@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from perdure.store.postgres.database import Database
 
-__all__ = ["Partition", "Row", "find_partition", "frames", "last_row", "pages", "unpacked"]
+__all__ = ["Partition", "Row", "find_partition", "frames", "last_row", "pages", "unpacked", "whole_frames"]
 
 PAGE_ROWS = 500
 PAGE_BYTES = 8 << 20
@@ -107,6 +107,19 @@ def unpacked(row: Row, crc_seed: int) -> tuple[fr.Header, Frame]:
 
 def frames(database: Database, found: Partition, after: int, until: int | None) -> Iterator[Frame]:
     """Yield frames; see `LogReader.frames`."""
+    for _, _, frame, _ in whole_frames(database, found, after, until):
+        if frame.count and frame.last_seq > after:
+            yield frame
+
+
+def whole_frames(
+    database: Database, found: Partition, after: int, until: int | None = None
+) -> Iterator[tuple[bytes, fr.Header, Frame, bytes]]:
+    """Yield each frame from the one that holds the event after `after` on: the chain hash before it, its header, itself, its bytes.
+
+    Raises:
+        As `LogReader.frames`.
+    """
     crc_seed = fr.seed(found.store_id)
     start = max(after + 1, found.first_seq)
     with database.session() as connection:
@@ -123,8 +136,7 @@ def frames(database: Database, found: Partition, after: int, until: int | None) 
             if item[0] != expected or (chain and header.prev != chain):
                 raise _not_next(database, found, expected, item[0])
             expected, chain = header.last_seq + 1, fr.chain_after(item[2])
-            if frame.count and frame.last_seq > after:
-                yield frame
+            yield header.prev, header, frame, item[2]
 
 
 def _damaged(database: Database, found: Partition, seq: int, problem: str) -> StoreCorrupt:

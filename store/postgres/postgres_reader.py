@@ -5,6 +5,7 @@ How frames are read and checked is in `partition_reader`, snapshots are in `part
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreUnavailable
@@ -17,6 +18,7 @@ from perdure.store.values import LogSize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from perdure.store.postgres.partition_reader import Partition, Row
     from perdure.store.postgres.postgres_address import PostgresAddress
@@ -73,6 +75,19 @@ class PostgresReader:
     def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
         """See `LogReader.frames`."""
         yield from partition_reader.frames(self.database, self.partition(), after, until)
+
+    def whole_frames(self, after: int = 0) -> Iterator[Stretch | WholeFrame]:
+        """See `LogReader.whole_frames`: what can be read is as durable as the database makes it."""
+        found = self.partition()
+        file = f"{found.queue}/{found.number}"
+        yield Stretch(file, found.store_id, found.first_seq, found.epoch, found.begins_after, 0, restarts=True)
+        for prev, header, frame, raw in partition_reader.whole_frames(self.database, found, after - 1):
+            if frame.last_seq >= after:
+                yield WholeFrame(file, 0, raw, frame, header.epoch, prev, fr.chain_after(raw), follows=True)
+
+    def hold_history(self) -> AbstractContextManager[None]:
+        """See `LogReader.hold_history`: the owner is not told, so it may drop what is still to be read."""
+        return contextlib.nullcontext()
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `LogReader.snapshots`."""

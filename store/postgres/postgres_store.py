@@ -241,6 +241,10 @@ class PostgresStore(PartitionWriter):
         """See `LogReader.size`."""
         return self.reader.size()
 
+    def whole_frames(self, after: int = 0) -> Iterator[Stretch | WholeFrame]:
+        """See `LogReader.whole_frames`."""
+        return self.reader.whole_frames(after)
+
     def survey(self) -> Iterator[Stretch | WholeFrame | Damage]:
         """See `LogReader.survey`."""
         return self.reader.survey()

@@ -1,0 +1,104 @@
+"""`perdure backup` and `perdure restore`. What is copied and checked is in `perdure.store.backup`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import attrs
+import typer
+
+from perdure.cli.existing_folder import existing_folder
+from perdure.cli.moments import HELP, position
+from perdure.cli.progress import shown_progress
+from perdure.cli.terminal import Terminal, one_line
+from perdure.operations.backups import backup, restore
+from perdure.store import checked_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["COMMANDS"]
+
+console = Terminal()
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def run_backup(
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="The data folder of a System, or postgresql://…#QUEUE.", show_default=False)
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="A folder for it: a new one, or that of earlier runs.", show_default=False),
+    ],
+    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+) -> None:
+    """Copy what is new in a folder into a backup, also beside a live system. A run that was cut off is completed by the next.
+
+    Exit status 1 if nothing or not all could be copied; what earlier runs completed stays as it was.
+    """
+    source = existing_folder(folder)
+    with shown_progress(console, "copying", unit="events") as step:
+        done = backup(source, target, progress=step)
+    if as_json:
+        typer.echo(json.dumps(attrs.asdict(done)))
+        return
+    since = f" (history kept from {done.first_seq:,} on)" if done.first_seq > 1 else ""
+    console.print(
+        one_line(
+            f"backed up: {done.events:,} new events in {done.bytes:,} bytes; {target} holds everything up to sequence "
+            f"{done.last_seq:,}{since}, and {done.snapshots} snapshot(s)"
+        ),
+        soft_wrap=True,
+    )
+    console.print(one_line(f"head {done.head}"), soft_wrap=True)
+    if done.spooled:
+        console.print(
+            one_line(
+                f"{done.spooled:,} publishes wait in spool files for an owner and are in no log yet, so the backup does not have "
+                "them: start an owner, then run this again",
+                "yellow",
+            ),
+            soft_wrap=True,
+        )
+
+
+def run_restore(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The folder of a backup; it is only read.", show_default=False)],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER", help="A new folder, or postgresql://…#QUEUE/PARTITION that is not there yet.", show_default=False
+        ),
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="POSITION", help=f"Leave out what happened after this: {HELP}."),
+    ] = None,
+    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+) -> None:
+    """Make a new folder of a backup, as it was at the last run or at an earlier moment. Exit status 1 if that cannot be done.
+
+    The new log has the id and the history of the one that was backed up. Both would handle what waits: start only one of them, or
+    run `perdure pause FOLDER` first.
+    """
+    where = position(to)
+    with shown_progress(console, "restoring", unit="events") as step:
+        done = restore(target, checked_address(folder), to=where, progress=step)
+    if as_json:
+        typer.echo(json.dumps(attrs.asdict(done)))
+        return
+    left_out = f"; {done.left_out:,} later events are left out" if done.left_out else ""
+    console.print(
+        one_line(
+            f"restored: {folder} holds {done.events:,} events up to sequence {done.last_seq:,} and {done.snapshots} "
+            f"snapshot(s){left_out}"
+        ),
+        soft_wrap=True,
+    )
+    console.print(one_line(f"head {done.head}"), soft_wrap=True)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"backup": run_backup, "restore": run_restore}

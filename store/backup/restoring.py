@@ -1,0 +1,116 @@
+"""Restoring: a new log from a backup, as it was at the end of the last complete run or after an earlier commit.
+
+The frames keep their bytes, and the log its id, with which their checksums are made: heads that were noted stay valid. What tells
+the new log from the one that was backed up is its place and its epoch, which jumps (`EPOCH_JUMP`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
+from perdure.events.public_names import public
+from perdure.store.survey import Stretch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.store.backup.reader import BackupReader
+    from perdure.store.protocol import LogReader, LogTarget
+
+__all__ = ["Restored", "restore_log"]
+
+EPOCH_JUMP = 1 << 16
+"""A restored log's epochs lie at least so far beyond those of the log that was backed up: no two owners have the same."""
+EPOCH_SPREAD = 1 << 24
+"""And so far from each other are those of logs that were restored from one backup."""
+
+
+@public
+@attrs.frozen(kw_only=True)
+class Restored:
+    """What a restore has written."""
+
+    first_seq: int
+    last_seq: int
+    """The last event of the new log: that of the last commit up to the moment that was asked for."""
+    events: int
+    snapshots: int
+    head: str
+    """`SEQ:HASH` of its last event, as `verify` shows it."""
+    left_out: int
+    """Events of the backup that came later."""
+
+
+def restore_log(
+    source: BackupReader, target: LogTarget, *, to: int | None = None, progress: Callable[[int], None] | None = None
+) -> Restored:
+    """Write a new log and return what is in it; `progress` is called with each last event written.
+
+    Args:
+        source: the backup.
+        target: an empty place.
+        to: a sequence number; what came later is left out. Events that were committed together stay together: of a commit that ends
+            later, nothing is restored.
+        progress: called with each last event written.
+
+    Raises:
+        StoreUnavailable: the backup was never completed, or cannot be read; the target is not empty, or cannot be written.
+        StoreCorrupt: the backup is damaged.
+        HistoryDropped: the log that was backed up did not keep its history back to `to`.
+    """
+    state = source.state()
+    target.check_empty()
+    last_seq = state.completed_seq if to is None else min(to, state.completed_seq)
+    if last_seq < _earliest(source, state.first_seq):
+        msg = f"to: the backup in {source.path} knows nothing of {last_seq}: it goes back to {_earliest(source, state.first_seq)}"
+        raise HistoryDropped(msg)
+    jump = EPOCH_JUMP + secrets.randbelow(EPOCH_SPREAD)
+    first_seq, reached, chain, head, events = state.first_seq, 0, b"", "", 0
+    for item in source.whole_frames():
+        if isinstance(item, Stretch):
+            target.begin(attrs.evolve(item, epoch=item.epoch + jump))
+            first_seq, reached, chain = item.first_seq, item.first_seq - 1, item.chain
+            head = f"{reached}:{chain.hex()}"
+            continue
+        if item.frame.last_seq > last_seq:
+            break
+        target.put(attrs.evolve(item, epoch=item.epoch + jump))
+        reached, chain, events = item.frame.last_seq, item.chain, events + item.frame.count
+        if item.frame.count:
+            head = f"{reached}:{chain.hex()}"
+        if progress is not None:
+            progress(reached)
+    if not chain or (last_seq == state.completed_seq and chain != state.completed_chain):
+        msg = (
+            f"the backup in {source.path} ends at {reached}, and says that it ends at {state.completed_seq}, or with another hash. "
+            "`perdure verify` lists what is damaged."
+        )
+        raise StoreCorrupt(msg, file=str(source.path), offset=0, seq=reached + 1)
+    snapshots = _put_snapshots(source, target, reached)
+    if (found := target.finish().last_seq) != reached:
+        raise StoreUnavailable(f"the restored log ends at {found}, and not at {reached} as the backup in {source.path}")
+    return Restored(
+        first_seq=first_seq,
+        last_seq=reached,
+        events=events,
+        snapshots=snapshots,
+        head=head,
+        left_out=state.completed_seq - reached,
+    )
+
+
+def _earliest(source: LogReader, first_seq: int) -> int:
+    """Return the earliest event after which the state is known."""
+    return 0 if first_seq == 1 else next((seq for seq in source.snapshot_seqs() if seq >= first_seq - 1), first_seq)
+
+
+def _put_snapshots(source: LogReader, target: LogTarget, last_seq: int) -> int:
+    """Copy the whole snapshots up to an event, oldest first; return how many."""
+    snapshots = [*source.snapshots(last_seq)][::-1]
+    for snapshot in snapshots:
+        target.put_snapshot(snapshot)
+    return len(snapshots)
