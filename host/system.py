@@ -41,7 +41,7 @@ from perdure.operations.dead_letters import DeadLetters
 from perdure.options import Options
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
-from perdure.processes.facts import OwnersFacts
+from perdure.processes.facts import OwnersFacts, without_policy_where_unknown
 from perdure.processes.member import Member
 from perdure.processes.role_rules import OWNERSHIP, Ownership
 from perdure.processes.roles import Roles
@@ -108,7 +108,6 @@ def _check_parts(
     store: EventStore | None,
     codec: Codec | None,
     clock: Clock | None,
-    shared: Any,
 ) -> None:
     """Refuse wrong parts of a system by their names, before they can fail in one of its threads."""
     if folder is not None:
@@ -117,9 +116,24 @@ def _check_parts(
     check_has("store", store, "an EventStore", ("open", "append", "frames"))
     check_has("codec", codec, "a codec, for example perdure.MessagePack()", ("encode", "decode"))
     check_has("clock", clock, "a Clock, for example perdure.ManualClock()", ("now_us", "wall_us", "subscribe"))
-    if not isinstance(shared, bool):
-        msg = f"shared: True or False, not {shown(shared)}"
+
+
+def _check_sharing(folder: str | Path | None, ownership: Ownership, *, shared: Any, spool: Any) -> None:
+    """Refuse what is wrong of the arguments about other processes, and what does not go together."""
+    for name, value in (("shared", shared), ("spool", spool)):
+        if not isinstance(value, bool):
+            msg = f"{name}: True or False, not {shown(value)}"
+            raise TypeError(msg)
+    if shared and folder is None:
+        msg = "shared: other processes find the system by its folder; it has a store instead of one"
         raise TypeError(msg)
+    check_one_of("ownership", ownership, OWNERSHIP)
+    if shared:
+        return
+    for given, what in ((ownership != "auto", f"ownership: {ownership!r} is"), (spool, "spool: it is")):
+        if given:
+            msg = f"{what} for a folder that several processes share; give `shared=True` too"
+            raise TypeError(msg)
 
 
 @public
@@ -145,7 +159,8 @@ class System(Handling, Results, Consuming, Running):
             publish, ask and operate call `perdure.connect(folder)`. Without it nothing listens.
         ownership: of a shared folder. `"auto"`: owns it where no other process does. `"prefer"`: besides asks a process that does
             not prefer it to hand over. `"never"`: waits for another process that owns it.
-
+        spool: of a shared folder: start and publish also while no process that owns it answers. The message is synced to a file of
+            this process in the folder, and the next owner takes it in, once; see `connect`. All other calls wait for an owner.
         authorize: asked before each act within `acting_as`, and before each request of another process: a function of principal,
             action and type that returns True to allow it; see `perdure.security`. All is allowed unless given.
 
@@ -169,23 +184,19 @@ class System(Handling, Results, Consuming, Running):
         shared: bool = False,
         ownership: Ownership = "auto",
         authorize: Authorize | None = None,
+        spool: bool = False,
     ) -> None:
         if (folder is None) == (store is None):
             msg = "System needs a folder, or a store instead of one"
             raise TypeError(msg)
-        _check_parts(folder, options, store, codec, clock, shared)
-        if shared and folder is None:
-            msg = "shared: other processes find the system by its folder; it has a store instead of one"
-            raise TypeError(msg)
-        check_one_of("ownership", ownership, OWNERSHIP)
-        if ownership != "auto" and not shared:
-            msg = f"ownership: {ownership!r} is for a folder that several processes share; give `shared=True` too"
-            raise TypeError(msg)
+        _check_parts(folder, options, store, codec, clock)
+        _check_sharing(folder, ownership, shared=shared, spool=spool)
         middleware = check_middleware(middleware)
         self._shared = shared
         self._handlers_settle_s = HANDLERS_SETTLE_S if shared else 0.0
         self._ownership = ownership
         self.rights = Rights(authorize)
+        self._spools = spool
         self._configuration = trace(options, path=config)
         self.options = self._configuration.options
         self.clock: Clock = clock or SystemClock()
@@ -194,6 +205,8 @@ class System(Handling, Results, Consuming, Running):
         self._rng = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
         ids = Ids(self.clock, self._rng)
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, middleware)
+        if spool:
+            self.drafts.draft = without_policy_where_unknown(self.drafts.draft, self._knows_policy)
         if loop is not None and loop != "own" and not isinstance(loop, asyncio.AbstractEventLoop):
             msg = f"loop: an asyncio event loop, 'own' or None, not {loop!r}"
             raise TypeError(msg)
@@ -328,7 +341,7 @@ class System(Handling, Results, Consuming, Running):
 
     def _begin_shared(self, beginning: _Beginning, store: SegmentStore, address: str | None) -> None:
         """Take a role in the folder; see `Roles`."""
-        roles = Roles(self, store, self._ownership)
+        roles = Roles(self, store, self._ownership, spools=self._spools)
         facts = OwnersFacts(self.drafts, self.options, self._registered.specs)
         runtime = HandlerRuntime(
             clock=self.clock, rng=self._rng, publisher=self.drafts, tuning=self.options, run="", executor=self._executor
@@ -336,7 +349,7 @@ class System(Handling, Results, Consuming, Running):
         runtime.host.loop = self._host_loop()
         versions = self.drafts.names.versions
         runtime.pools.version_of = lambda type_name: versions.get(type_name, 1)
-        member = roles.member = Member(runtime, store.path.absolute(), facts, roles.tell, self._hooks)
+        member = roles.member = Member(runtime, store.path.absolute(), facts, roles.tell, self._hooks, spools=self._spools)
         self._roles = roles
         if self._seed is not None:
             self.drafts.ids.begin(os.getpid())  # no other process with this seed makes the same
@@ -344,7 +357,7 @@ class System(Handling, Results, Consuming, Running):
         live_systems.remember_run(self._live_run)
         try:
             roles.begin(lambda: beginning.given_up)
-            if self._engine is member:
+            if self._engine is member and not member.is_late:
                 self._member_ready(member, lambda: beginning.given_up)
         except BaseException:
             roles.end()
@@ -357,12 +370,16 @@ class System(Handling, Results, Consuming, Running):
         if run is not None:
             run.leave()
 
-    def _belong(self, member: Member) -> None:
+    def _knows_policy(self, type_name: str) -> bool:
+        roles = self._roles
+        return roles is not None and roles.member.facts.knows_policy(type_name)
+
+    def _belong(self, member: Member, *, is_owned: bool = True) -> None:
         """Go on as a member; for `Roles`."""
         self.audit = Audit(store=self._store.separate_reader())  # reads what the owner writes
         self._engine = member
         member.start(dict(self._registered.specs), dict(self._registered.schedules))
-        if member.is_late:
+        if member.is_late and is_owned:
             member.is_late = False
             self._executor.beside(lambda: self._late_ready(member), "member")
 

@@ -113,6 +113,7 @@ class PendingRequests:
         self._loop_waiters: dict[asyncio.AbstractEventLoop, _LoopWaiter] = {}
         """Those of `_waiters` that wake coroutines; each is used by its own loop's thread alone."""
         self._notify_at = 0
+        self._holds_publishes = False
         self.closed: PerdureError | None = None
         """While set, requests from outside are refused with this."""
 
@@ -147,7 +148,29 @@ class PendingRequests:
 
         Called before that looks at what is `outstanding`, it misses no request that another thread enters meanwhile.
         """
+        self._holds_publishes = False
         self._tell = tell
+
+    def hold_publishes(self) -> None:
+        """Send no publish until `release_publishes`: what was spooled before them is to be in the log before them."""
+        tell = self._tell
+        self._holds_publishes = True
+
+        def tell_others(target: str, request: Any) -> None:
+            if not (self._holds_publishes and isinstance(request.command, (Publish, SubmitBatch))):
+                tell(target, request)
+
+        self._tell = tell_others
+
+    def release_publishes(self) -> None:
+        """Send the publishes that were held back, in their order, and all later ones."""
+        if not self._holds_publishes:
+            return
+        self._holds_publishes = False  # first: what is entered from now on is sent, what was before is outstanding
+        for _, request in sorted(self.outstanding.items(), key=_key):
+            if isinstance(request.command, (Publish, SubmitBatch)):
+                request.times += 1
+                self._tell(request.target, request)
 
     def submit(self, type_name: str, payload: bytes, reply: Reply, ids: Callable[[int], IdRun]) -> None:
         """Send a plain message, in the submit batch that this thread sent last if that is still open.
@@ -316,6 +339,8 @@ class PendingRequests:
         requests = [request for _, request in sorted(self.outstanding.items(), key=_key) if request.target == target]
         if among is not None:
             requests = [request for request in requests if request.key in among]
+        if self._holds_publishes:
+            requests = [request for request in requests if not isinstance(request.command, (Publish, SubmitBatch))]
         for request in requests:
             request.times += 1
         self._notify()  # a thread that died may have removed the last one without notifying

@@ -31,7 +31,7 @@ from perdure.payloads.type_names import TypeNames
 from perdure.processes.connected import Connected
 from perdure.processes.connection import Connection
 from perdure.processes.database_connection import DatabaseConnection
-from perdure.processes.facts import OwnersFacts
+from perdure.processes.facts import OwnersFacts, without_policy_where_unknown
 from perdure.processes.spooling import Spooling
 from perdure.processes.ways.database_way import DatabaseWay
 from perdure.processes.ways.way import FolderWay
@@ -41,11 +41,9 @@ from perdure.publishing.results import Results
 from perdure.store import is_postgres, open_ingress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
     from typing import Self, SupportsIndex
 
-    from perdure.events.commands import Draft
     from perdure.payloads.codecs import Codec
 
 __all__ = ["Client", "connect"]
@@ -140,7 +138,8 @@ class Client(Results, Consuming, Connected):
             spooling = Spooling(path) if spool else None
             self._connection = Connection(FolderWay(path), timeout_s, own_name, take_facts, spool=spooling)
         if spool or is_postgres(folder):
-            self.drafts.draft = _without_policy_where_unknown(self.drafts.draft, self._connection)
+            connection = self._connection
+            self.drafts.draft = without_policy_where_unknown(self.drafts.draft, lambda _: connection.says_policies)
         self._closing = weakref.finalize(self, _close_dropped, self._connection)
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
@@ -224,17 +223,6 @@ class Client(Results, Consuming, Connected):
         self._connection.discard_after_fork(
             NotRunning(f"this process was forked from process {parent}, which waits for that answer")
         )
-
-
-def _without_policy_where_unknown(make: Callable[..., Draft], connection: Connection | DatabaseConnection) -> Callable[..., Draft]:
-    """Return a maker of drafts that leaves the policy of a key to the owner, where no owner has said yet what its handlers say."""
-
-    def draft(message: Any, **options: Any) -> Draft:
-        made = make(message, **options)
-        is_named = options.get("dedup") is not None or options.get("debounce") is not None
-        return made if is_named or connection.says_policies else made._replace(dedup=None)
-
-    return draft
 
 
 def _passes_facts_to(of: weakref.ref[Client]) -> Any:

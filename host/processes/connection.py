@@ -257,6 +257,8 @@ class Connection:
         self._is_closing = True
         self._bell.ring()  # its thread ends by itself: it may be in a pause, and the takeover is not to wait for that
         self._hang_up("this process owns the folder")
+        if self._spool is not None:
+            self._spool.end()  # from here on the files have all that was answered, and nothing that is not
 
     def discard_after_fork(self, why: NotRunning, *, for_good: bool = False) -> None:
         """In a forked child: fail what was the parent's, close the copy of its socket, and begin anew unless it ends `for_good`."""

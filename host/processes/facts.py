@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Container
+from perdure.events.commands import DraftRun, Publish
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
+    from perdure.events.commands import Draft
     from perdure.options import Options
     from perdure.publishing.drafts import Drafts
 
-__all__ = ["OwnersFacts"]
+__all__ = ["OwnersFacts", "without_policy_where_unknown"]
 
 
 class OwnersFacts:
@@ -31,6 +34,8 @@ class OwnersFacts:
         self._drafts = drafts
         self._own = own
         self.options = options
+        self.are_known = False
+        """An owner has told them, or this process became the owner."""
         self.handled: dict[str, int] = {}
         """By type that has a handler: how often its messages are tried again."""
 
@@ -52,7 +57,34 @@ class OwnersFacts:
                 del drafts.policies[name]
         drafts.policies.update(told)
         self.handled = facts["handlers"]
+        self.are_known = True
+
+    def knows_policy(self, type_name: str) -> bool:
+        """Return whether it is known what becomes of a key of this type."""
+        return self.are_known or type_name in self._own
+
+    def have_policies(self, command: object) -> None:
+        """Give the drafts of a publish, which were made before it was known, the policy of their type."""
+        if isinstance(command, Publish) and not isinstance(command.drafts, DraftRun):
+            make = self._drafts.under_policy
+            command.drafts = [make(draft) if draft.dedup is None else draft for draft in command.drafts]
 
     def retries_of(self, type_name: str) -> int:
         """Return how often a message of a type is tried again."""
         return self.handled.get(type_name, self.options.retries)
+
+
+def without_policy_where_unknown(make: Callable[..., Draft], is_known: Callable[[str], bool]) -> Callable[..., Draft]:
+    """Return a maker of drafts that leaves the policy of a key to the owner, where no owner has said yet what its handlers say.
+
+    Args:
+        make: makes a draft of a message and its options.
+        is_known: returns whether it is known here, for the name of a type.
+    """
+
+    def draft(message: Any, **options: Any) -> Draft:
+        made = make(message, **options)
+        is_named = options.get("dedup") is not None or options.get("debounce") is not None
+        return made if is_named or is_known(made.type) else made._replace(dedup=None)
+
+    return draft

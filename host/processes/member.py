@@ -19,6 +19,7 @@ from perdure.actors.sessions.figures import AskFigures
 from perdure.actors.workers.pool import Pool
 from perdure.processes.connected import held_elsewhere
 from perdure.processes.connection import Connection
+from perdure.processes.spooling import Spooling
 from perdure.processes.ways.way import FolderWay
 from perdure.runtime.actor_shutdown import ActorShutdown
 from perdure.runtime.asking import ASK_TIMEOUT_S, asked
@@ -56,6 +57,7 @@ class Member:
         facts: where what the owner says of itself goes.
         watch: see `Connection`.
         hooks: the host's.
+        spools: publishes go to a spool file while no owner answers.
     """
 
     server: Server | None = None
@@ -63,9 +65,17 @@ class Member:
     """It became one while its System ran: no start waits until its handlers are at work."""
 
     def __init__(
-        self, runtime: HandlerRuntime, folder: Path, facts: OwnersFacts, watch: Callable[[Event], None], hooks: Hooks
+        self,
+        runtime: HandlerRuntime,
+        folder: Path,
+        facts: OwnersFacts,
+        watch: Callable[[Event], None],
+        hooks: Hooks,
+        *,
+        spools: bool = False,
     ) -> None:
         self.runtime = runtime
+        self._spools = spools
         self.facts = facts
         self._folder = folder
         self._watch = watch
@@ -89,10 +99,16 @@ class Member:
 
     def connect_anew(self) -> None:
         """Make the connection, which begins to look for an owner with its first request, or at its `start`."""
-        name = f"{Path(sys.argv[0] or 'python').name} {os.getpid()}"
         pending = self.runtime.pending
         self.connection = Connection(
-            FolderWay(self._folder), OWNER_WAIT_S, name, self.facts.take, equip=self._equip, watch=self._watch, pending=pending
+            FolderWay(self._folder),
+            OWNER_WAIT_S,
+            f"{Path(sys.argv[0] or 'python').name} {os.getpid()}",
+            self.facts.take,
+            equip=self._equip,
+            spool=Spooling(self._folder) if self._spools else None,
+            watch=self._watch,
+            pending=pending,
         )
         pending.redirect(self._tell)
 
@@ -117,15 +133,21 @@ class Member:
 
     def anew(self) -> Member:
         """Return another one over the same parts, for a process that has left this one's connection."""
-        made = Member(self.runtime, self._folder, self.facts, self._watch, self._hooks)
+        made = Member(self.runtime, self._folder, self.facts, self._watch, self._hooks, spools=self._spools)
         made.is_late = True
         return made
 
     def leave(self) -> None:
         """Let the connection go. All requests stay as they are: the actors of this process answer them, once they run."""
+        pending = self.runtime.pending
         self._handlers.leave()
-        self.runtime.pending.redirect(self.runtime.directory.tell)
+        pending.redirect(self.runtime.directory.tell)
+        if self._spools:
+            pending.hold_publishes()
         self.connection.leave()
+        self.facts.are_known = True
+        for request in list(pending.outstanding.values()) if self._spools else ():
+            self.facts.have_policies(request.command)
 
     # --- requests ----------------------------------------------------------------------------------------------------------
 

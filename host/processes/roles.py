@@ -19,6 +19,7 @@ from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.server import Server
 from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
+from perdure.processes.exchange import SPOOL_AFTER_S
 from perdure.processes.member import OWNER_WAIT_S
 from perdure.processes.role_rules import Act, Event, State, step
 
@@ -53,8 +54,8 @@ class SharedSystem(Protocol):
     def _own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool]) -> Engine:
         """Start the actors on the store that is open, over the member's parts; nothing of them runs if this raises."""
 
-    def _belong(self, member: Member) -> None:
-        """Go on as a member."""
+    def _belong(self, member: Member, *, is_owned: bool = True) -> None:
+        """Go on as a member; not `is_owned`: of no owner yet, so that publishes are spooled."""
 
     def _member_anew(self, member: Member) -> Member:
         """Return a member in the place of one that has left its connection to become the owner, and could not."""
@@ -70,13 +71,15 @@ class Roles:
         system: is told of its role.
         store: the folder's; locked by the owner alone.
         ownership: what the host wants.
+        spools: a start needs no owner, since publishes are spooled.
     """
 
     member: Member
     """Set before `begin`."""
 
-    def __init__(self, system: SharedSystem, store: SegmentStore, ownership: Ownership) -> None:
+    def __init__(self, system: SharedSystem, store: SegmentStore, ownership: Ownership, *, spools: bool = False) -> None:
         self._system = weakref.ref(system)
+        self._spools = spools
         self._store = store
         self._ownership = ownership
         self._events: SimpleQueue[Event] = SimpleQueue()
@@ -103,12 +106,14 @@ class Roles:
             StoreCorrupt, StoreUnavailable: this process has the lock, and cannot read the log.
         """
         self._given_up = given_up
-        until_s = time.monotonic() + OWNER_WAIT_S
+        until_s = time.monotonic() + (SPOOL_AFTER_S if self._spools else OWNER_WAIT_S)
         self._take(Event.UNREACHED)
         while self.state not in (State.OWNER, State.MEMBER, State.ENDED):
             if self._failure is not None and not isinstance(self._failure, StoreLocked):
                 raise self._failure
             if given_up() or time.monotonic() > until_s:
+                if self._goes_on_without():
+                    break
                 raise self._no_owner()
             try:
                 self._take(self._events.get(timeout=LOOK_S))
@@ -116,6 +121,18 @@ class Roles:
                 continue
         self._thread = threading.Thread(target=_run, args=(self,), name="perdure-role", daemon=True)
         begin(self._thread)
+
+    def _goes_on_without(self) -> bool:
+        """Begin as a member of no owner, where publishes are spooled; return whether it does."""
+        system = self._system()
+        if not self._spools or system is None or self._given_up():
+            return False
+        logger.info(
+            "no process that owns the folder %s answers: what this one (%d) publishes is spooled", self._store.path, os.getpid()
+        )
+        self.member.is_late = True
+        system._belong(self.member, is_owned=False)  # noqa: SLF001 - part of the front door
+        return True
 
     def _no_owner(self) -> PerdureError:
         no_owner = self.member.connection.no_owner()

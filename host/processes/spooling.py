@@ -7,6 +7,7 @@ Which publishes, and when, is in `exchange`; the file is in `perdure.store.spool
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -49,18 +50,27 @@ class Spooling:
         self._folder = folder
         self._disk = disk or Disk()
         self._writer = SpoolWriter(folder, self._disk, now_us=now_us, salt=salt)
+        self._spooling = threading.Lock()
+        self._is_over = False
 
     def spool(self, exchange: Exchange, now_s: float) -> None:
         """Spool what an exchange has to spool at a monotonic time, and answer it."""
-        while found := exchange.to_spool(now_s):
-            try:
-                self._write(exchange, found)
-            except QueueFull:
-                for one in found:  # there is room for some of them, perhaps
-                    try:
-                        self._write(exchange, [one])
-                    except QueueFull as error:
-                        exchange.spooled([one[0]], error)
+        with self._spooling:
+            while not self._is_over and (found := exchange.to_spool(now_s)):
+                try:
+                    self._write(exchange, found)
+                except QueueFull:
+                    for one in found:  # there is room for some of them, perhaps
+                        try:
+                            self._write(exchange, [one])
+                        except QueueFull as error:
+                            exchange.spooled([one[0]], error)
+
+    def end(self) -> None:
+        """Spool no more: this process takes the folder over. Returns once what is being spooled is in the file, and answered."""
+        self._is_over = True
+        with self._spooling:
+            self._writer.close()
 
     def _write(self, exchange: Exchange, found: list[tuple[Request, bytes]]) -> None:
         """Spool and answer requests together.
@@ -88,5 +98,6 @@ class Spooling:
             logger.debug("%d publishes are spooled in %s: no process owns it", len(requests), self._folder)
 
     def close(self) -> None:
-        """Close the file, which is left for the next owner."""
+        """Close the file, which is left for the next owner. Also for a forked child, in which no other thread goes on."""
+        self._spooling = threading.Lock()
         self._writer.close()

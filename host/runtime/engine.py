@@ -170,6 +170,7 @@ class Engine:
         self._succession.begin()
         report = self._ask_until("queue", Report(), given_up)  # before any delivery, so it counts what was recovered
         is_left = self._spool.take_in()
+        runtime.pending.release_publishes()
         recovered()
         self._open(given_up)
         for spec in specs.values():
