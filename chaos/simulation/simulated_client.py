@@ -66,6 +66,8 @@ class _Welcome:
 class SimulatedConnection:
     """See `perdure.processes.connection.Connection`; a `Bystander` of the executor."""
 
+    publishes_alone = False
+
     def __init__(
         self,
         executor: SimulatedExecutor,
