@@ -6,7 +6,7 @@ or named tuples, which are created faster than others.)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 import msgspec
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from perdure.events.vocabulary import Extras, FailureNote, Leased, Published
 
 __all__ = [
+    "AdvanceBulk",
     "AwaitResult",
+    "BeginBulk",
     "Cancel",
     "CheckOut",
     "Death",
@@ -27,9 +29,11 @@ __all__ = [
     "DoneRun",
     "Draft",
     "DraftRun",
+    "EndBulk",
     "ExpireLease",
     "Extend",
     "Fail",
+    "LookAtBulk",
     "LookUp",
     "Orphan",
     "Publish",
@@ -38,6 +42,7 @@ __all__ = [
     "Release",
     "Replay",
     "ReplayItem",
+    "RunNow",
     "Spend",
     "Subscription",
     "TakeIn",
@@ -252,6 +257,47 @@ class Purge:
     act: Act | None = None
 
 
+@attrs.define
+class BeginBulk:
+    """Begin a bulk act on the dead letters that an expression means, of those up to `seq`. The id names it, so it begins once."""
+
+    bulk: str
+    action: str
+    where: str
+    seq: int
+    count: int
+    reset_retries: bool
+    changes: dict[str, Any]
+    act: Act | None = None
+
+
+@attrs.define
+class AdvanceBulk:
+    """Act on the next letters of a bulk act, all in one commit."""
+
+    bulk: str
+    upto: int
+    """What this command deals with, or finds dealt with: all that died up to this sequence number."""
+    items: list[ReplayItem]
+    deaths: list[Death]
+    passed_over: int = 0
+
+
+@attrs.define
+class EndBulk:
+    """End a bulk act; `outcome` says why, where something is left."""
+
+    bulk: str
+    outcome: str = ""
+
+
+@attrs.define
+class LookAtBulk:
+    """Answer where a bulk act stands, None if it is not known; with an empty id, all that are known. No rule decides it."""
+
+    bulk: str = ""
+
+
 @attrs.frozen
 class Subscription:
     """How many deliveries of one handler may be out: at most `window`, of which `parallelism` run and the rest are prefetched."""
@@ -281,6 +327,19 @@ class Cancel:
     reason: str
     act: Act | None = None
     """Set where an operator asked for it, not the application itself."""
+
+
+@attrs.define
+class RunNow:
+    """Have a delayed message, or a tick of a schedule beside its others, handled now. What is neither changes nothing."""
+
+    id: str = ""
+    schedule: str = ""
+    due_us: int = 0
+    """The time that the tick is given; it names the tick, so that a command that is sent again counts once."""
+    act: Act | None = None
+    draft: Draft | None = None
+    """The message of that tick, which the scheduler makes."""
 
 
 @attrs.define

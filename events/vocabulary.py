@@ -22,6 +22,9 @@ __all__ = [
     "Adapted",
     "AttemptFailed",
     "Awakened",
+    "BulkAdvanced",
+    "BulkBegun",
+    "BulkEnded",
     "Cancelled",
     "Completed",
     "DeadLettered",
@@ -361,6 +364,49 @@ class MessagesAdministered(Event):
     principal: str
     origin: str
     reason: str
+
+
+@_event(24, "queue")
+class BulkBegun(Event):
+    """An operator's act on all dead letters that an expression means: the plan, by which it goes on after a crash."""
+
+    bulk: str
+    """Its id."""
+    action: str
+    """`replay`, `edit` or `purge`."""
+    where: str
+    """The expression; see `perdure.events.queue.expression`."""
+    seq: int
+    """The sequence number up to which they were counted: what died later is not meant."""
+    count: int
+    """How many there were."""
+    reset_retries: bool
+    changes: dict[str, Any]
+    """What an edit sets: values by their paths in the payload."""
+    principal: str
+    origin: str
+    reason: str
+
+
+@_event(25, "queue")
+class BulkAdvanced(Event):
+    """A commit of a bulk act; the events of what it changed stand in the same frame."""
+
+    bulk: str
+    upto: int
+    """All that died up to this sequence number is dealt with."""
+    changed: int
+    passed_over: int
+    """Letters that are there and could not be changed: a newer message holds the key, or there is nothing to edit."""
+
+
+@_event(26, "queue")
+class BulkEnded(Event):
+    """A bulk act is over; what is neither changed nor passed over was replayed or purged by others meanwhile."""
+
+    bulk: str
+    outcome: str
+    """Empty, or why it was stopped."""
 
 
 # --- handlers and workers: decided by the dispatcher ---------------------------------------------------------------------

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from perdure.operations.acts import OperatorAct
     from perdure.operations.audit import Audit
     from perdure.operations.backups import backup, restore
+    from perdure.operations.bulk.acts_where import BulkAct, CountedLetters
     from perdure.operations.dead_letters import DeadLetter
     from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, Totals
     from perdure.operations.record import Record
@@ -66,11 +67,13 @@ __all__ = [
     "Backup",
     "Batch",
     "BatchItem",
+    "BulkAct",
     "Cancelled",
     "Client",
     "Clock",
     "CloudPickle",
     "Context",
+    "CountedLetters",
     "DeadLetter",
     "Delivery",
     "DuplicateKey",
@@ -137,6 +140,7 @@ _MODULES = {
     "operations.acts": ("OperatorAct",),
     "operations.audit": ("Audit",),
     "operations.backups": ("backup", "restore"),
+    "operations.bulk.acts_where": ("BulkAct", "CountedLetters"),
     "operations.record": ("Record",),
     "handling.handlers": ("Handlers",),
     "handling.manual_delivery": ("Delivery",),

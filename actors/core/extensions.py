@@ -69,6 +69,8 @@ class Extensions:
     def __init__(self) -> None:
         self.schedules: dict[str, Schedule] = {}
         self.outboxes: dict[str, Source] = {}
+        self.has_bulks = False
+        """A bulk act was begun, or was under way when the run began."""
         self._lock = threading.Lock()
 
     def add_schedule(self, schedule: Schedule) -> None:

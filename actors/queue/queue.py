@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.actors.core.messages import LeasesOverdue, Outcomes, Report, Restarted, StopHandler, Tell, Ticks, Wake, WhenIdle
+from perdure.actors.core.messages import (
+    LeasesOverdue,
+    Outcomes,
+    Report,
+    Restarted,
+    StartActor,
+    StopHandler,
+    Tell,
+    Ticks,
+    Wake,
+    WhenIdle,
+)
 from perdure.actors.core.texts import one_line
 from perdure.actors.queue.admission import Admission
 from perdure.actors.queue.decision_pass import DecisionPass
@@ -24,20 +35,23 @@ from perdure.actors.workers.worker_messages import Subscribe
 from perdure.events.acts import on_messages
 from perdure.events.commands import (
     AwaitResult,
+    BeginBulk,
     Cancel,
     CheckOut,
     Done,
     ExpireLease,
     Extend,
     Fail,
+    LookAtBulk,
     LookUp,
     Publish,
     Purge,
     Release,
     Replay,
+    RunNow,
     Tick,
 )
-from perdure.events.errors import PerdureError
+from perdure.events.errors import PerdureError, UnknownMessage
 from perdure.events.loggers import GuardedLogger
 from perdure.events.queue import deadlines, leasing, replay_and_purge
 from perdure.events.queue import decisions as rules
@@ -124,6 +138,7 @@ class Queue(DecisionPass):
             self.cut(now_us)
         if self.pools.by_type or self.extensions.schedules:  # an operator's tool may not know the host's bounds
             self._enforce_bounds(now_us)
+        self._start_bulk_runner()
         for orphan in self.orphans.again(self.state):
             self.take(orphan, now_us)
         self.deliveries.reconcile(self.pools.holding(), now_us, self.orphans.held)
@@ -244,8 +259,8 @@ class Queue(DecisionPass):
                 case Reattach():
                     refused = reattached(self.state, command, self.orphans, self.deliveries.delivery_of)
                     self.written.append(Settle(pending, request, refused))
-                case Cancel():
-                    self._cancel(request, command, now_us)
+                case Cancel() | RunNow():
+                    self._act_on_message(request, command, now_us)
                 case AwaitResult():
                     self.synced += self.awaiting.ask(self.state, request, command)
                     self._warn_if_unhandled(command)
@@ -256,7 +271,7 @@ class Queue(DecisionPass):
                     self.written.append(Settle(pending, request, None))
                 case Done() | Fail() | Release():
                     self._answer_consumer(request, command, now_us)
-                case Replay() | Purge():
+                case Replay() | Purge() | BeginBulk() | LookAtBulk():
                     self._answer_about_dead_letters(request, command, now_us)
                 case _:
                     events = self.decide(command, now_us)
@@ -264,6 +279,13 @@ class Queue(DecisionPass):
         except PerdureError as error:
             pending.refuse(request, error)
         self.cut_where_full(now_us)
+
+    def _start_bulk_runner(self) -> None:
+        """Have bulk acts that are not over carried out; behind their plans, which are written first."""
+        if any(not bulk.is_over for bulk in self.state.bulks.values()):
+            self.extensions.has_bulks = True
+            self.synced.append(Tell(self.directory, "supervisor", StartActor("bulk_runner")))
+            self.synced.append(Tell(self.directory, "bulk_runner", Wake()))
 
     def _answer_when_idle(self, request: Request) -> None:
         outstanding = self.pending.outstanding
@@ -282,6 +304,26 @@ class Queue(DecisionPass):
                 one_line(message.published.type),
             )
 
+    def _act_on_message(self, request: Request, command: Cancel | RunNow, now_us: int) -> None:
+        if isinstance(command, Cancel):
+            self._cancel(request, command, now_us)
+        elif command.schedule and command.draft is None:
+            if command.schedule not in self.extensions.schedules:
+                known = ", ".join(map(one_line, self.extensions.schedules)) or "none"
+                msg = f"no schedule {one_line(command.schedule)} is registered in the process that owns the log; there are: {known}"
+                raise UnknownMessage(msg)
+            self.written.append(Tell(self.directory, "scheduler", request))  # which makes its message, and answers
+        else:
+            again = request.times > 1 and command.draft is None and self.state.by_id(command.id) is not None
+            try:
+                events = self.decide(command, now_us)
+            except UnknownMessage:
+                if not again:
+                    raise
+                events = []  # it was woken the first time
+            self._note_act(request, command, len(events))
+            self.synced.append(Settle(self.pending, request, len(events)))
+
     def _cancel(self, request: Request, command: Cancel, now_us: int) -> None:
         """Cancel a message; if a worker has it, tell the dispatcher to stop its handler."""
         message = self.state.by_id(command.id)
@@ -293,8 +335,15 @@ class Queue(DecisionPass):
             self.written.append(Tell(self.directory, "dispatcher", stop))
         self.synced.append(Settle(self.pending, request, bool(events) or request.times > 1))
 
-    def _answer_about_dead_letters(self, request: Request, command: Replay | Purge, now_us: int) -> None:
-        """Replay or purge dead letters; the answer is how many."""
+    def _answer_about_dead_letters(self, request: Request, command: Replay | Purge | BeginBulk | LookAtBulk, now_us: int) -> None:
+        """Replay or purge dead letters; the answer is how many. That to a bulk act, which others carry out, is how it stands."""
+        if isinstance(command, (BeginBulk, LookAtBulk)):
+            if isinstance(command, BeginBulk):
+                self.decide(command, now_us)
+                self._start_bulk_runner()
+            bulks = self.state.bulks
+            self.synced.append(Settle(self.pending, request, bulks.get(command.bulk) if command.bulk else list(bulks.values())))
+            return
         again = request.times > 1
         if again and isinstance(command, Replay):
             command.again = True
@@ -302,7 +351,7 @@ class Queue(DecisionPass):
         self._note_act(request, command, len(events))
         self.synced.append(Settle(self.pending, request, replay_and_purge.done_for(self.state, command, events, again=again)))
 
-    def _note_act(self, request: Request, command: Cancel | Replay | Purge, count: int) -> None:
+    def _note_act(self, request: Request, command: Cancel | Replay | Purge | RunNow, count: int) -> None:
         """Put an operator's act on record with what it changed; one that is sent again and changes nothing is there already."""
         if command.act is not None and (count or request.times == 1):
             self.apply([on_messages(command.act, count)])

@@ -49,7 +49,7 @@ class DeadLetterIndex(Decider):
                 case Committed(events=events):
                     for seq, at_us, event in events:
                         if seq > self.folded_seq:
-                            letters.evolve(self.state, event, at_us)
+                            letters.evolve(self.state, event, at_us, seq)
                             self.folded_seq = seq
                             if isinstance(event, DeadLettered):
                                 log_dead_letter(self.tuning, event)
@@ -57,6 +57,10 @@ class DeadLetterIndex(Decider):
                     self._answer(message, partial(letters.select, self.state, selection))
                 case Request(command=letters.LettersOf() as asked):
                     self._answer(message, partial(letters.letters_of, self.state, asked))
+                case Request(command=letters.CountLetters() as asked):
+                    self._answer(message, partial(letters.count, self.state, asked, self.folded_seq))
+                case Request(command=letters.NextLetters() as asked):
+                    self._answer(message, partial(letters.next_letters, self.state, asked))
                 case Request():
                     self._answer(message, partial(letters.stats, self.state))
 

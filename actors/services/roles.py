@@ -13,6 +13,7 @@ from perdure.actors.journal.journal import Journal
 from perdure.actors.journal.snapshotter import Snapshotter
 from perdure.actors.queue.queue import Queue
 from perdure.actors.services.actor_record import LogRecord
+from perdure.actors.services.bulk_runner import BulkRunner
 from perdure.actors.services.dead_letter_index import DeadLetterIndex
 from perdure.actors.services.relay import Relay
 from perdure.actors.services.role_table import RoleTable
@@ -53,6 +54,7 @@ def on_demand_roles(runtime: HandlerRuntime) -> dict[str, Role]:
         "event_loop": partial(loop_actor, directory, runtime.host),
         "scheduler": partial(Scheduler, directory, pending, runtime.clock, extensions, runtime.started_us),
         "relay": partial(Relay, directory, pending, runtime.executor, extensions),
+        "bulk_runner": partial(BulkRunner, directory, pending),
     }
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import FOREIGN_ERRORS, Actor
 from perdure.actors.core.messages import Restarted, Ticks, Wake, WakeAt
-from perdure.events.commands import Tick
+from perdure.actors.requests.pending import Request
+from perdure.events.commands import RunNow, Tick
+from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.schedules.ticks import due, is_set_back
 
@@ -39,6 +41,23 @@ class _SchedulerReply:
         """See `Reply.reject`: this happens only when the system ends."""
 
 
+class _NowReply:
+    """The reply that passes the queue's answer on to the operator, with the id of the tick's message."""
+
+    def __init__(self, pending: PendingRequests, request: Request, ident: str) -> None:
+        self._pending = pending
+        self._request = request
+        self._ident = ident
+
+    def resolve(self, value: Any) -> None:  # noqa: ARG002 - the protocol's name
+        """See `Reply.resolve`."""
+        self._pending.settle(self._request, self._ident)
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`."""
+        self._pending.refuse(self._request, error)
+
+
 class Scheduler(Actor):
     """Started with the first schedule; holds nothing that its successor could not ask for again."""
 
@@ -65,8 +84,11 @@ class Scheduler(Actor):
         """Schedules that begin, and whose beginning is not known to be on record: a predecessor's may get there first."""
 
     def on_start(self) -> None:
-        """Ask which ticks are on record."""
+        """Ask which ticks are on record, and run what operators asked the predecessor for: it may not have come to that."""
         self._ask()
+        for request in list(self.pending.outstanding.values()):
+            if isinstance(request.command, RunNow) and request.command.schedule and request.command.draft is None:
+                self._run_now(request)
 
     def _ask(self) -> None:
         self.pending.send("queue", Ticks(), _SchedulerReply(self.directory), from_outside=False)
@@ -74,12 +96,28 @@ class Scheduler(Actor):
     def on_batch(self, messages: list[Any]) -> None:
         """Send the ticks that are due, and ask to be woken for the next."""
         for message in messages:
-            if isinstance(message, dict):
+            if isinstance(message, Request):
+                self._run_now(message)
+            elif isinstance(message, dict):
                 self.last = {**message, **self.last}
                 self.known = True
                 self.begun.clear()
         if self.known and any(isinstance(message, (dict, Wake, Restarted)) for message in messages):
             self._look(self.clock.wall_us())
+
+    def _run_now(self, request: Request) -> None:
+        """Send the message of a tick that an operator asks for; the schedule's own ticks go on as they would."""
+        command = request.command
+        schedule = self.extensions.schedules.get(command.schedule)
+        if schedule is None:
+            return  # the queue refuses it, when it sees it
+        try:
+            draft = schedule.draft(command.due_us)
+        except FOREIGN_ERRORS as error:  # as in `_look`
+            self.pending.refuse(request, PerdureError(f"the schedule {schedule.name} could not make its message: {error!r}"))
+            return
+        now = RunNow(schedule=command.schedule, due_us=command.due_us, act=command.act, draft=draft)
+        self.pending.send("queue", now, _NowReply(self.pending, request, draft.id), from_outside=False)
 
     def _look(self, now_us: int) -> None:
         """Send what is due by the wall clock, which may have been put forward or back since."""

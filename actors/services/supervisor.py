@@ -72,6 +72,7 @@ class Supervisor(Actor):
                 "event_loop": wants_loop,
                 "scheduler": self.runtime.extensions.schedules,
                 "relay": self.runtime.extensions.outboxes,
+                "bulk_runner": self.runtime.extensions.has_bulks,
             }
             for name, needed in wanted.items():
                 if needed:

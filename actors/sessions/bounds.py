@@ -71,6 +71,12 @@ def check(command: Any, bounds: Bounds, check_changes: Callable[[dict[str, Any]]
             for item in items:
                 _refuse_unless(item.published.number == item.death.number and item.attempts >= 0, "replay")
                 _refuse_unless(len(item.published.payload) <= bounds.payload_bytes_max, "message")
+        case commands.RunNow(id=ident, schedule=schedule, due_us=due_us):
+            _label("id", ident or schedule)
+            _refuse_unless(due_us >= 0 and not (ident and schedule), "run now")
+        case commands.BeginBulk(bulk=ident, where=where):
+            _label("id", ident)
+            _refuse_unless(len(where) <= TEXT_MAX, "where")
         case registry.Configure(changes=changes):
             check_changes(changes)
         case commands.Cancel(reason=reason) | commands.Release(reason=reason) | commands.Purge(reason=reason):

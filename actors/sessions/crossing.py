@@ -17,7 +17,7 @@ from perdure.actors.workers.pool import WorkerDelivery
 from perdure.events import acts, commands, vocabulary
 from perdure.events.handlers import registry
 from perdure.events.queue import dead_letters, lookup, state
-from perdure.events.structures import message
+from perdure.events.structures import bulk, message
 
 __all__ = ["ADMINISTER", "CONSUME", "OBJECTS", "OWNER", "PUBLISH", "RIGHTS", "Route", "route_of"]
 
@@ -54,6 +54,9 @@ ROUTES: dict[tuple[str, type], Route] = {
     ("queue", Reported): Route(CONSUME),
     ("queue", commands.Replay): Route(ADMINISTER),
     ("queue", commands.Purge): Route(ADMINISTER),
+    ("queue", commands.RunNow): Route(ADMINISTER),
+    ("queue", commands.BeginBulk): Route(ADMINISTER),
+    ("queue", commands.LookAtBulk): Route(PUBLISH),
     ("dispatcher", Report): Route(PUBLISH),
     ("dispatcher", registry.Register): Route(CONSUME),
     ("dispatcher", registry.Scale): Route(ADMINISTER),
@@ -63,6 +66,7 @@ ROUTES: dict[tuple[str, type], Route] = {
     ("dispatcher", registry.Note): Route(ADMINISTER),
     ("snapshotter", TakeSnapshot): Route(ADMINISTER),
     ("dead_letters", dead_letters.Selection): Route(PUBLISH),
+    ("dead_letters", dead_letters.CountLetters): Route(PUBLISH),
     ("dead_letters", type(None)): Route(PUBLISH),
     (OWNER, figures.AskFigures): Route(PUBLISH),
     (OWNER, handover.HandOver): Route(ADMINISTER),
@@ -100,6 +104,10 @@ KINDS: dict[int, Any] = {
     66: commands.Death,
     67: commands.ReplayItem,
     68: acts.Act,
+    69: commands.BeginBulk,
+    70: commands.LookAtBulk,
+    71: dead_letters.CountLetters,
+    72: (commands.RunNow, ("id", "schedule", "due_us", "act")),
     80: vocabulary.Published,
     81: vocabulary.Leased,
     82: vocabulary.ResultKept,
@@ -116,6 +124,8 @@ KINDS: dict[int, Any] = {
     102: figures.RunFigures,
     103: figures.HandlerFigures,
     105: figures.ProcessFigures,
+    106: dead_letters.Counted,
+    107: bulk.Bulk,
     104: (WorkerDelivery, ("number", "lease", "payload", "record")),
 }
 _SPACE = {
@@ -124,6 +134,7 @@ _SPACE = {
     **vars(acts),
     **vars(state),
     **vars(message),
+    **vars(bulk),
     **vars(lookup),
     **vars(figures),
     **vars(handover),

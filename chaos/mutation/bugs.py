@@ -8,9 +8,10 @@ from perdure.chaos.mutation.client_bugs import CLIENT_BUGS
 from perdure.chaos.mutation.event_bugs import EVENT_BUGS
 from perdure.chaos.mutation.host_bugs import HOST_BUGS
 from perdure.chaos.mutation.member_bugs import MEMBER_BUGS
+from perdure.chaos.mutation.operator_bugs import OPERATOR_BUGS
 from perdure.chaos.mutation.spool_bugs import SPOOL_BUGS
 from perdure.chaos.mutation.store_bugs import STORE_BUGS
 
 __all__ = ["BUGS", "Bug"]
 
-BUGS: tuple[Bug, ...] = (*ACTOR_BUGS, *CLIENT_BUGS, *MEMBER_BUGS, *SPOOL_BUGS, *EVENT_BUGS, *STORE_BUGS, *HOST_BUGS)
+BUGS: tuple[Bug, ...] = (*ACTOR_BUGS, *CLIENT_BUGS, *MEMBER_BUGS, *SPOOL_BUGS, *OPERATOR_BUGS, *EVENT_BUGS, *STORE_BUGS, *HOST_BUGS)

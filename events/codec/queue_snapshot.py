@@ -16,6 +16,7 @@ from perdure.events.codec.wire import decode_rows, encode_rows
 from perdure.events.queue.folding.folds import evolve
 from perdure.events.queue.folding.placement import restore
 from perdure.events.queue.state import Dead, KeyHolder, KeySlots, QueueState, TypeCounts
+from perdure.events.structures.bulk import Bulk
 from perdure.events.structures.group import Group
 from perdure.events.structures.heap_set import HeapSet
 from perdure.events.structures.message import Message, Status
@@ -59,6 +60,7 @@ def dump_queue_with(state: QueueState, blocks: Any) -> dict[str, Any]:
         "results": encode_rows(list(state.results.values())),
         "paces": dict(sorted(state.paces.items())),
         "ticks": dict(sorted(state.ticks.items())),
+        "bulks": [list(attrs.astuple(bulk, recurse=False)) for bulk in state.bulks.values()],
         "slots": sorted(number for slots in state.slots.values() for number in slots.taken),
     }
 
@@ -114,6 +116,7 @@ def load_queue(plain: dict[str, Any], state: QueueState | None = None) -> QueueS
         evolve(state, ev.KeyHeld(type_name, key, ident, until_us))
     for kept in decode_rows(plain.get("results", [])):
         evolve(state, kept)
+    state.bulks = {row[0]: Bulk(*row) for row in plain.get("bulks", ())}
     state.paces, state.ticks = dict(plain.get("paces", {})), dict(plain.get("ticks", {}))
     return state
 

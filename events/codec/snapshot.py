@@ -127,13 +127,16 @@ def fold(states: States, batches: list[Batch], first_seq: int) -> States:
         if with_queue:
             evolve_all(states.queue, fresh)
         if with_handlers or with_letters:
+            own_seq = seq + size - count(fresh) - 1
             for event in fresh:
                 if isinstance(event, Run):
+                    own_seq += count((event,))
                     continue  # plain messages are neither handlers nor dead letters
+                own_seq += 1
                 if with_handlers:
                     handlers.evolve(states.handlers, event)
                 if with_letters:
-                    letters.evolve(states.dead_letters, event, at_us)
+                    letters.evolve(states.dead_letters, event, at_us, own_seq)
         seq += size
         states.seq, states.at_us = seq - 1, at_us
     return states
@@ -164,12 +167,18 @@ def load_handlers(plain: dict[str, Any]) -> handlers.HandlersState:
 def dump_dead_letters(state: letters.DeadLettersState) -> dict[str, Any]:
     """Return the dead letters as plain values."""
     kept = list(state.letters.values())
-    return {"facts": encode_rows([letter.event for letter in kept]), "failed_us": [letter.failed_us for letter in kept]}
+    return {
+        "facts": encode_rows([letter.event for letter in kept]),
+        "failed_us": [letter.failed_us for letter in kept],
+        "seqs": [letter.seq for letter in kept],
+    }
 
 
 def load_dead_letters(plain: dict[str, Any]) -> letters.DeadLettersState:
     """Return the dead letters from what `dump_dead_letters` returned."""
     state = letters.DeadLettersState()
-    for event, failed_us in zip(decode_rows(plain["facts"]), plain["failed_us"], strict=True):
-        letters.evolve(state, event, failed_us)
+    # A snapshot of an older version lacks the sequence numbers; any will do that are in order and not above its own.
+    seqs = plain.get("seqs") or range(1, len(plain["failed_us"]) + 1)
+    for event, failed_us, seq in zip(decode_rows(plain["facts"]), plain["failed_us"], seqs, strict=True):
+        letters.evolve(state, event, failed_us, seq)
     return state

@@ -6,30 +6,40 @@ No decision is made here: what becomes a dead letter is in `outcomes`, what is r
 from __future__ import annotations
 
 from itertools import dropwhile, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
+import msgspec
 
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Death, ReplayItem
 from perdure.events.commit_size import measure
 from perdure.events.errors import UnknownMessage
 from perdure.events.public_names import with_public_names
+from perdure.events.queue.expression import search_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "CountLetters",
+    "Counted",
     "DeadLettersState",
     "Letter",
     "LettersOf",
+    "NextLetters",
+    "Portion",
     "Selection",
     "Stats",
+    "count",
     "death",
+    "edited",
     "evolve",
     "full_reason",
     "letter_bytes",
     "letters_of",
+    "next_letters",
+    "plain_payload",
     "replay_item",
     "select",
     "stats",
@@ -46,6 +56,8 @@ class Letter:
 
     event: ev.DeadLettered
     failed_us: int
+    seq: int = 0
+    """The sequence number of the event."""
 
 
 @attrs.define(eq=False)
@@ -76,11 +88,11 @@ def full_reason(event: ev.DeadLettered) -> str:
     return f"{event.reason}: {shown}"
 
 
-def evolve(state: DeadLettersState, event: ev.Event, at_us: int) -> DeadLettersState:
-    """Fold one event into the state in place, and return the state. `at_us`: when the event was decided."""
+def evolve(state: DeadLettersState, event: ev.Event, at_us: int, seq: int = 0) -> DeadLettersState:
+    """Fold one event into the state in place, and return the state. `at_us`: when the event was decided; `seq`: its number."""
     match event:
         case ev.DeadLettered():
-            state.letters[event.number] = Letter(event, at_us)
+            state.letters[event.number] = Letter(event, at_us, seq)
             state.by_id[event.published.id] = event.number
             state.payload_bytes += len(event.published.payload)
         case ev.Replayed() | ev.Purged():
@@ -103,6 +115,8 @@ class Selection:
     older_than: int | None = None
     """Only dead letters older than the one of this number."""
     limit: int | None = None
+    where: str | None = None
+    """An expression; see `expression`."""
 
 
 @attrs.frozen
@@ -127,12 +141,125 @@ def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
         msg = f"dead letter {selection.older_than} is no longer there, it was replayed or purged; begin again with the first page."
         raise UnknownMessage(msg)
     found: list[Letter] = []
+    search = None if selection.where is None else search_of(selection.where)
     for letter in _candidates(state, selection):
         if selection.limit is not None and len(found) >= selection.limit:
             break
-        if _is_meant(letter, selection):
+        if _is_meant(letter, selection) and (search is None or search.means(letter.event, plain_payload)):
             found.append(letter)
     return found
+
+
+@attrs.frozen
+class CountLetters:
+    """How many dead letters an expression means."""
+
+    where: str
+
+
+@attrs.frozen
+class Counted:
+    """How many dead letters an expression means, by type, and up to which sequence number they were counted."""
+
+    where: str
+    seq: int
+    by_type: dict[str, int]
+
+
+def count(state: DeadLettersState, asked: CountLetters, seq: int) -> Counted:
+    """Count the dead letters that an expression means. `seq`: what the state is the fold of.
+
+    Raises:
+        InvalidMessage: the expression cannot be read.
+    """
+    search, by_type = search_of(asked.where), dict[str, int]()
+    for letter in state.letters.values():
+        if search.means(letter.event, plain_payload):
+            name = letter.event.published.type
+            by_type[name] = by_type.get(name, 0) + 1
+    return Counted(asked.where, seq, by_type)
+
+
+@attrs.frozen
+class NextLetters:
+    """The next dead letters that an expression means, of those that died after `after` and up to `upto`."""
+
+    where: str
+    after: int
+    upto: int
+    most: int
+    bytes_max: int
+    looks_max: int
+
+
+class Portion(NamedTuple):
+    """Letters, the oldest first."""
+
+    letters: list[Letter]
+    upto: int
+    """Up to which sequence number was looked."""
+    is_last: bool
+
+
+def next_letters(state: DeadLettersState, asked: NextLetters) -> Portion:
+    """Return the next letters, at most so many, of at most so many bytes unless it is one, after so many looks at most."""
+    search = search_of(asked.where)
+    found: list[Letter] = []
+    at, size, looks = asked.after, 0, 0
+    for letter in state.letters.values():
+        if letter.seq <= asked.after:
+            continue
+        if letter.seq > asked.upto:
+            break
+        looks += 1
+        if search.means(letter.event, plain_payload):
+            more = letter_bytes(letter.event)
+            if found and (len(found) >= asked.most or size + more > asked.bytes_max):
+                return Portion(found, at, is_last=False)
+            found.append(letter)
+            size += more
+        at = letter.seq
+        if looks >= asked.looks_max:
+            return Portion(found, at, is_last=False)
+    return Portion(found, asked.upto, is_last=True)
+
+
+def plain_payload(payload: bytes) -> Any:
+    """Return a payload as plain data.
+
+    Raises:
+        ValueError: it is no MessagePack.
+    """
+    return msgspec.msgpack.decode(payload)
+
+
+def edited(payload: bytes, changes: dict[str, Any]) -> bytes | None:
+    """Return a payload with these values at these paths; None where it has no such place, or cannot be read.
+
+    A path names fields, and places in lists, as in an expression: `customer.id`, `lines.0.price`.
+    """
+    try:
+        value = plain_payload(payload)
+    except ValueError:
+        return None
+    for path, new in changes.items():
+        *steps, last = path.split(".")
+        place: Any = value
+        for step in steps:
+            place = _inside(place, step)
+        if isinstance(place, dict):
+            place[last] = new
+        elif isinstance(place, list) and last.isdecimal() and int(last) < len(place):
+            place[int(last)] = new
+        else:
+            return None
+    return msgspec.msgpack.encode(value)
+
+
+def _inside(place: Any, step: str) -> Any:
+    if isinstance(place, dict):
+        return place.get(step)
+    return place[int(step)] if isinstance(place, list) and step.isdecimal() and int(step) < len(place) else None
 
 
 def _candidates(state: DeadLettersState, selection: Selection) -> Iterator[Letter]:

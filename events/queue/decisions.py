@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perdure.events import vocabulary as ev
 from perdure.events.commands import (
+    AdvanceBulk,
+    BeginBulk,
     Cancel,
     CheckOut,
     Done,
+    EndBulk,
     ExpireLease,
     Extend,
     Fail,
@@ -22,15 +25,17 @@ from perdure.events.commands import (
     ReassertLease,
     Release,
     Replay,
+    RunNow,
     Spend,
     TakeIn,
     Tick,
 )
-from perdure.events.errors import DuplicateKey
+from perdure.events.errors import DuplicateKey, UnknownMessage
 from perdure.events.limits import Limits
-from perdure.events.queue import leasing, outcomes, replay_and_purge
+from perdure.events.queue import bulk_acts, leasing, outcomes, replay_and_purge
 from perdure.events.queue.admission import publishing, spooled
 from perdure.events.queue.endings import no_result
+from perdure.events.structures.message import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +65,25 @@ def _cancel(state: QueueState, command: Cancel, now_us: int, limits: Limits) -> 
     if message is None:
         return []
     return [ev.Cancelled(message.number, command.reason), *no_result(state, message.published, "Cancelled", now_us, limits)]
+
+
+def _run_now(state: QueueState, command: RunNow, now_us: int, limits: Limits) -> Events:
+    """Return what a tick that an operator asks for publishes, or wake a message that waits for its time.
+
+    Raises:
+        UnknownMessage: the message does not wait for a time.
+    """
+    if command.draft is not None:
+        known = command.draft.id in state.ids or command.draft.id in state.past
+        return [] if known else publishing.accept(state, [command.draft], now_us, limits)
+    message = state.by_id(command.id)
+    if message is None or message.status is not Status.DELAYED:
+        msg = (
+            f"message {command.id} does not wait for its time, so it cannot be run sooner; "
+            f"`perdure explain FOLDER {command.id}` says where it is"
+        )
+        raise UnknownMessage(msg)
+    return [ev.Awakened(message.number)]
 
 
 def _tick(state: QueueState, command: Tick, now_us: int, limits: Limits) -> Events:
@@ -99,6 +123,10 @@ RULES: dict[type, Callable[[QueueState, Any, int, Limits], Events]] = {
     Replay: replay_and_purge.replay,
     Purge: replay_and_purge.purge,
     TakeIn: spooled.take_in,
+    BeginBulk: bulk_acts.begin,
+    AdvanceBulk: bulk_acts.advance,
+    EndBulk: bulk_acts.end,
     Cancel: _cancel,
+    RunNow: _run_now,
     Tick: _tick,
 }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perdure.events.limits import Limits
     from perdure.events.queue.state import QueueState
 
-__all__ = ["done_for", "purge", "replay"]
+__all__ = ["done_for", "held_by", "purge", "replay"]
 
 Events: TypeAlias = list[ev.Event]
 
@@ -47,19 +47,29 @@ def replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) ->
                 "`dead_letters.list()` shows those that there are."
             )
             raise UnknownMessage(msg)
-        if published.key is not None and published.dedup != "append":
-            key = (published.type, published.key)
-            waits, running = publishing.live(state, key)
-            if waits or running or key in keys:
-                live_id = running or (state.messages[waits].published.id if waits else published.id)
-                msg = (
-                    f"message {published.id} cannot be replayed: its key {published.key!r} is held by the newer message "
-                    f"{live_id}. Replay it when that one has ended, or purge it."
-                )
-                raise DuplicateKey(msg, live_id)
-            keys.add(key)
+        if live_id := held_by(state, published, keys):
+            msg = (
+                f"message {published.id} cannot be replayed: its key {published.key!r} is held by the newer message "
+                f"{live_id}. Replay it when that one has ended, or purge it."
+            )
+            raise DuplicateKey(msg, live_id)
         events.append(ev.Replayed(item.death.number, published, item.attempts, item.failures, item.edited))
     return events
+
+
+def held_by(state: QueueState, published: ev.Published, keys: set[tuple[str, str]]) -> str:
+    """Return the id of the message that holds the key of a dead letter, so that it cannot return; empty if it can.
+
+    `keys`: those of the letters that return in the same commit; the letter's own is added where it can.
+    """
+    if published.key is None or published.dedup == "append":
+        return ""
+    key = (published.type, published.key)
+    waits, running = publishing.live(state, key)
+    if waits or running or key in keys:
+        return running or (state.messages[waits].published.id if waits else published.id)
+    keys.add(key)
+    return ""
 
 
 def done_for(state: QueueState, command: Replay | Purge, events: Events, *, again: bool) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from perdure.events import vocabulary as ev
     from perdure.events.commands import Death
+    from perdure.events.structures.bulk import Bulk
     from perdure.events.structures.group import Group
     from perdure.events.structures.message_block import PayloadSpill
     from perdure.events.structures.ready_queue import ReadyQueue
@@ -155,6 +156,8 @@ class QueueState:
     """By number, the oldest first. What drops its oldest at a bound is an OrderedDict: a dict finds its first entry only by passing
     all that were removed before it."""
     dead_bytes: int = 0
+    bulks: dict[str, Bulk] = attrs.field(factory=dict)
+    """Bulk acts of operators by id, the oldest first: those under way, and the last that have ended."""
     by_type: dict[str, TypeCounts] = attrs.field(factory=dict)
     late_results: int = 0
     payload_bytes: int = 0

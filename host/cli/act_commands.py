@@ -1,4 +1,4 @@
-"""Commands that act on a folder, live or at rest: `pause`, `resume`, `scale`, `configure`, `cancel`, `publish`, `snapshot`.
+"""Commands that act on a folder, live or at rest: `pause`, `resume`, `scale`, `configure`, `cancel`, `run-now` and their kin.
 
 Each goes through the process that owns the folder, where there is one (`operated_folder`). Dead letters have commands of their own
 (`dead_letters_command`).
@@ -94,6 +94,21 @@ def cancel(
         raise typer.Exit(1)
 
 
+def run_now(
+    folder: Folder,
+    message_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="The id of a delayed message; or use --schedule.", show_default=False)
+    ] = None,
+    schedule: Annotated[str | None, typer.Option("--schedule", metavar="NAME", help="Run a tick of this schedule.")] = None,
+    by: By = None,
+    why: Why = "",
+) -> None:
+    """Have a delayed message, or a tick of a schedule, handled now; the schedule's own ticks go on as they would."""
+    with operated(folder, by, why) as system:
+        ident = system.admin.run_now(message_id, schedule=schedule)
+    _say(f"{ident}: handled as soon as a handler is free")
+
+
 def publish(
     folder: Folder,
     kind: Type,
@@ -127,6 +142,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "scale": scale,
     "configure": configure,
     "cancel": cancel,
+    "run-now": run_now,
     "publish": publish,
     "snapshot": snapshot,
 }

@@ -14,7 +14,10 @@ from perdure.actors.core.messages import Report, TakeSnapshot
 from perdure.actors.sessions.figures import PERCENTILES
 from perdure.arguments.acting import new_act
 from perdure.arguments.choices import check_whole
-from perdure.arguments.moments import moment
+from perdure.arguments.labels import check_label
+from perdure.arguments.moments import checked_id, moment
+from perdure.events.commands import LookUp, RunNow
+from perdure.events.errors import InvalidMessage
 from perdure.events.handlers import registry as rules
 from perdure.events.keyword_options import shows
 from perdure.events.queue.state import TypeCounts
@@ -147,6 +150,34 @@ class Admin:
         name = "" if type is None else self._name(type)
         self._system.permit("resume", lambda: [name])
         self._system.ask("dispatcher", rules.Resume(name, new_act("resume", name)))
+
+    def run_now(self, id: str | None = None, *, schedule: str | None = None) -> str:  # noqa: A002 - the front door's name
+        """Have a delayed message handled now, or a tick of a schedule; return the id of the message.
+
+        A tick comes beside the schedule's own ticks, which go on as they would. The schedule must be registered in the process that
+        owns the log. Within `acting_as` the right is `run-now`, for the message's type or the schedule's name.
+
+        Args:
+            id: a message that waits for its time: it was published with `delay` or `at`, or waits for its next attempt.
+            schedule: the name of a schedule; see `System.every`.
+
+        Raises:
+            UnknownMessage: the message does not wait for a time, or no such schedule is registered there.
+            InvalidMessage: neither of both is given, or both are.
+        """
+        if (id is None) == (schedule is None):
+            msg = "run_now: the id of a delayed message, or schedule=NAME"
+            raise InvalidMessage(msg)
+        if schedule is not None:
+            name = check_label("schedule", schedule)
+            self._system.permit("run-now", lambda: [name])
+            due_us = self._system.clock.wall_us()
+            ident: str = self._system.ask("queue", RunNow(schedule=name, due_us=due_us, act=new_act("run-now", name)))
+            return ident
+        ident = checked_id("id", id)
+        self._system.permit("run-now", lambda: [str(self._system.ask("queue", LookUp(ident)).type)])
+        self._system.ask("queue", RunNow(ident, act=new_act("run-now", ident)))
+        return ident
 
     def snapshot(self) -> int:
         """Take a snapshot now and return the sequence number of the last event in it.

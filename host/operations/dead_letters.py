@@ -20,6 +20,7 @@ from perdure.events.public_names import public, with_public_names
 from perdure.events.queue.dead_letters import Letter, Selection, Stats, death, full_reason, replay_item
 from perdure.events.seconds import checked_seconds
 from perdure.events.vocabulary import Extras, Replayed
+from perdure.operations.bulk.acts_where import ActsWhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -86,7 +87,7 @@ class DeadLetterStats:
     newest: dt.datetime | None
 
 
-class DeadLetters:
+class DeadLetters(ActsWhere):
     """Lists, replays and purges dead letters. Safe in any thread; a method that changes something returns once it is on disk.
 
     Raises:
@@ -99,12 +100,24 @@ class DeadLetters:
 
     @overload
     def list(
-        self, *, type: type[M], reason: str | None = None, limit: int | None = None, before: str | None = None
+        self,
+        *,
+        type: type[M],
+        reason: str | None = None,
+        limit: int | None = None,
+        before: str | None = None,
+        where: str | None = None,
     ) -> list[DeadLetter[M | bytes]]: ...
 
     @overload
     def list(
-        self, *, type: str | None = None, reason: str | None = None, limit: int | None = None, before: str | None = None
+        self,
+        *,
+        type: str | None = None,
+        reason: str | None = None,
+        limit: int | None = None,
+        before: str | None = None,
+        where: str | None = None,
     ) -> list[DeadLetter[Any]]: ...
 
     def list(
@@ -114,6 +127,7 @@ class DeadLetters:
         reason: str | None = None,
         limit: int | None = None,
         before: str | None = None,
+        where: str | None = None,
     ) -> list[DeadLetter[Any]]:
         """Return dead letters, newest first.
 
@@ -122,6 +136,7 @@ class DeadLetters:
             reason: return only letters with this text in their reason, exception or its message; case does not matter.
             limit: the most letters to return.
             before: return only letters older than the one with this id. The last id of a page gives the next page.
+            where: return only letters that this expression means, as for `count_where`.
 
         Raises:
             ValueError: `limit` is not a whole number of 0 or more, or `reason` is not a string.
@@ -130,7 +145,9 @@ class DeadLetters:
         if limit is not None:
             check_whole("limit", limit, 0)
         older = None if before is None else self._one(before).event.number
-        letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), limit=limit, older_than=older))
+        letters = self._select(
+            Selection(type=self._type_name(type), reason=_text(reason), limit=limit, older_than=older, where=where)
+        )
         return [self._entry(letter) for letter in letters]
 
     def get(self, id: str) -> DeadLetter[Any]:  # noqa: A002 - the front door's name

@@ -1,100 +1,24 @@
-"""A small language that selects messages by what they are and what happened to them: `type=Order key=7 error~timeout`.
+"""Messages that an expression means, found in the records of a log. The language is in `perdure.events.queue.expression`.
 
-Pure: a text becomes a `Search`, and a search says of a publication and of later events whether the message is one that is meant.
 Reading the log is the caller's (`Audit.search`).
-
-    EXPR      words, all of which must hold
-    word      FIELD OP VALUE
-    FIELD     id, type, key, group, correlation, causation, priority, error, reason, event, header.NAME, payload.PATH
-    OP        =  equals       !=  differs       ~  contains, in any case       >  <  greater, smaller (numbers)
-    VALUE     a word, or "several words" in quotes
-
-`event=DeadLettered` holds for a message that had such an event, `error~timeout` for one of which an attempt failed so.
-`payload.customer.id=7` follows names (and numbers, in lists) into the payload as plain data.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.events.errors import InvalidMessage
-from perdure.events.public_names import with_public_names
+from perdure.events.queue.expression import ENDS, FIELDS, Search, search_of
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator
 
-    from perdure.events import vocabulary as ev
+    from perdure.events.queue.expression import Word
     from perdure.operations.record import Record
 
 __all__ = ["FIELDS", "Found", "Search", "found_in", "search_of"]
-
-WORD = re.compile(r"(?P<field>[a-z]+)(?P<path>\.[^=!~<>]+)?(?P<op>!=|=|~|>|<)(?P<value>.*)", re.DOTALL)
-PUBLISHED: dict[str, Callable[[ev.Published], object]] = {
-    "id": lambda p: p.id,
-    "type": lambda p: p.type,
-    "key": lambda p: p.key,
-    "group": lambda p: p.group,
-    "correlation": lambda p: p.correlation_id or p.id,
-    "causation": lambda p: p.causation_id,
-    "priority": lambda p: p.priority,
-}
-LATER = ("error", "reason", "event")
-"""Fields of what happened to a message after its publication."""
-PATHS = ("payload", "header")
-ENDS = ("Completed", "Superseded", "Purged", "Expired", "Cancelled")
-"""Events after which a message has no others, but for those about its result."""
-FIELDS = (*PUBLISHED, *LATER, *PATHS)
-
-
-@attrs.frozen
-class Word:
-    """One condition."""
-
-    field: str
-    path: tuple[str, ...]
-    op: str
-    value: str
-
-    def holds(self, found: object) -> bool:
-        """Tell whether a value that was found is as the condition says."""
-        if found is None:
-            return self.op == "!="
-        if self.op in "><":
-            try:
-                number, bound = float(str(found)), float(self.value)
-            except ValueError:
-                return False
-            return number > bound if self.op == ">" else number < bound
-        text = str(found).lower() if isinstance(found, bool) else str(found)
-        if self.op == "~":
-            return self.value.casefold() in text.casefold()
-        return (text == self.value) == (self.op == "=")
-
-
-@attrs.frozen
-class Search:
-    """The conditions of one expression."""
-
-    of_publication: tuple[Word, ...]
-    of_events: tuple[Word, ...]
-
-    @property
-    def reads_payloads(self) -> bool:
-        """Whether payloads have to be decoded."""
-        return any(word.field == "payload" for word in self.of_publication)
-
-    def takes(self, published: ev.Published, decode: Callable[[bytes], Any]) -> bool:
-        """Tell whether a publication is as the expression says. `decode` gives a payload as plain data, or raises."""
-        return all(word.holds(_found(word, published, decode)) for word in self.of_publication)
-
-    def met(self, event: ev.Event) -> set[Word]:
-        """Return the conditions about events that one event of a message meets."""
-        return {word for word in self.of_events if word.holds(_of_event(word.field, event))}
 
 
 @attrs.frozen
@@ -136,60 +60,3 @@ def found_in(records: Iterable[Record], search: Search, decode: Callable[[bytes]
         if record.name in ENDS:
             open_.pop(ident, None)
             given.discard(ident)
-
-
-def search_of(text: str) -> Search:
-    """Return the search that an expression asks for.
-
-    Raises:
-        InvalidMessage: it is none; says which word is wrong, and what there is.
-    """
-    try:
-        texts = shlex.split(text)
-    except ValueError as error:
-        msg = f"the search {text!r} cannot be read: {error}"
-        raise InvalidMessage(msg) from error
-    words = [_word(one) for one in texts]
-    if not words:
-        msg = f'nothing to search for; write FIELD=VALUE, for example type=Order error~"no stock". Fields: {", ".join(FIELDS)}'
-        raise InvalidMessage(msg)
-    return Search(tuple(w for w in words if w.field not in LATER), tuple(w for w in words if w.field in LATER))
-
-
-def _word(text: str) -> Word:
-    match = WORD.fullmatch(text)
-    if match is None or match["field"] not in FIELDS or (match["path"] is not None) != (match["field"] in PATHS):
-        known = ", ".join([*PUBLISHED, *LATER, "header.NAME", "payload.PATH"])
-        msg = f"{text!r}: write FIELD=VALUE (or != ~ > <), where FIELD is one of {known}; a text without a field can be id~TEXT"
-        raise InvalidMessage(msg)
-    path = match["path"][1:] if match["path"] else ""
-    steps = (path,) if match["field"] == "header" else tuple(path.split(".")) if path else ()
-    return Word(match["field"], steps, match["op"], match["value"])
-
-
-def _found(word: Word, published: ev.Published, decode: Callable[[bytes], Any]) -> object:
-    if word.field == "header":
-        return (published.headers or {}).get(word.path[0])
-    if word.field != "payload":
-        return PUBLISHED[word.field](published)
-    try:
-        value = decode(published.payload)
-    except ValueError:  # another codec's, which only the application reads
-        return None
-    for step in word.path:
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return None
-    return value
-
-
-def _of_event(field: str, event: ev.Event) -> object:
-    if field == "event":
-        return type(event).__name__
-    if field == "reason":
-        return getattr(event, "reason", None)
-    exception = getattr(event, "exception", None)
-    return None if exception is None else with_public_names(f"{exception}: {getattr(event, 'message', '')}")

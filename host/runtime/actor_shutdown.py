@@ -33,6 +33,7 @@ STOP_ORDER = (
     "supervisor",
     "scheduler",
     "relay",
+    "bulk_runner",
     "dispatcher",
     "queue",
     "journal",

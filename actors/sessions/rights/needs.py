@@ -13,7 +13,7 @@ from perdure.actors.sessions.handover import HandOver
 from perdure.events import commands
 from perdure.events.actions import ACTIONS
 from perdure.events.handlers import registry
-from perdure.events.queue.dead_letters import Letter, LettersOf, Selection
+from perdure.events.queue.dead_letters import CountLetters, Letter, LettersOf, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ class Question(NamedTuple):
     """Returns the rights that it takes, from the actor's answer."""
 
 
-def needs_of(command: Any) -> list[Need] | Question:  # noqa: PLR0911 - a table
+def needs_of(command: Any) -> list[Need] | Question:  # noqa: C901, PLR0911, PLR0912 - a table
     """Return the rights that a peer's command takes. Outcomes take none: they count only for the holder of a lease."""
     match command:
         case commands.Publish(drafts=commands.DraftRun(type=name)):
@@ -51,12 +51,18 @@ def needs_of(command: Any) -> list[Need] | Question:  # noqa: PLR0911 - a table
             return _of_message("cancel", ident)
         case commands.LookUp(id=ident) | commands.AwaitResult(id=ident):
             return _of_message("look", ident)
+        case commands.RunNow(schedule="", id=ident):
+            return _of_message("run-now", ident)
+        case commands.RunNow(schedule=schedule):
+            return [Need("run-now", (schedule,))]
         case Selection(id=None, type=name):
             return [Need("reveal", (name or "",))]
         case Selection(id=str(ident)):
             return _of_message("reveal", ident)
         case commands.Replay() | commands.Purge():
             return _of_letters(command)
+        case commands.BeginBulk(action=bulk_action, where=where):
+            return Question("dead_letters", CountLetters(where), lambda counted: [Need(bulk_action, tuple(counted.by_type) or ALL)])
         case commands.Tick(draft=commands.Draft(type=name)):
             return [Need("publish", (name,))]
         case commands.CheckOut(type=name):
@@ -76,6 +82,8 @@ PLAIN: dict[type, str] = {
     Report: "look",
     WhenIdle: "look",
     type(None): "look",
+    commands.LookAtBulk: "look",
+    CountLetters: "look",
     AskFigures: "look",
     TakeSnapshot: "snapshot",
     HandOver: "own",

@@ -12,6 +12,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.queue.dead_letters import death, letter_bytes
 from perdure.events.queue.endings import result_bytes
 from perdure.events.queue.folding import plain_messages as plain
+from perdure.events.queue.folding.bulk_fold import evolve_bulk
 from perdure.events.queue.folding.placement import end_message, enter, hand_out_one, lease_until, place, requeue, unplace
 from perdure.events.queue.state import Dead, QueueState, is_quarantined
 from perdure.events.structures.message import Message
@@ -274,4 +275,7 @@ _FOLDS: dict[type[ev.Event], Callable[[QueueState, Any], None]] = {
     ev.Paced: _paced,
     ev.Ticked: _ticked,
     ev.LateResultRefused: _late,
+    ev.BulkBegun: evolve_bulk,
+    ev.BulkAdvanced: evolve_bulk,
+    ev.BulkEnded: evolve_bulk,
 }

@@ -36,7 +36,7 @@ class Letters(RuleBasedStateMachine):
         self.number = 0
 
     def take(self, event: ev.Event) -> None:
-        letters.evolve(self.state, event, self.now_us)
+        letters.evolve(self.state, event, self.now_us, self.replayed.seq + 1)
         fold(self.replayed, wire.decode(wire.encode([(self.now_us, [event])]), 1), self.replayed.seq + 1)
 
     @rule(kind=st.sampled_from(TYPES), reason=st.sampled_from(REASONS), payload=st.sampled_from(PAYLOADS), later=st.integers(0, 5))

@@ -1,0 +1,37 @@
+"""Planted bugs of what operators do: rights and bulk acts. How a bug is planted is in `mutants`."""
+
+from __future__ import annotations
+
+from perdure.chaos.mutation.bug import Bug, Edit
+
+__all__ = ["OPERATOR_BUGS"]
+
+OPERATOR_BUGS: tuple[Bug, ...] = (
+    Bug(
+        "a bulk act hits what died after it was counted",
+        "rules",
+        "tests/events/queue/test_bulk_acts_rules.py",
+        0,
+        (Edit("perdure.events.queue.dead_letters", "if letter.seq > asked.upto:", "if letter.seq > asked.upto + 100:"),),
+    ),
+    Bug(
+        "a commit of a bulk act that is sent again counts twice",
+        "rules",
+        "tests/events/queue/test_bulk_acts_rules.py",
+        0,
+        (Edit("perdure.events.queue.bulk_acts", "or command.upto <= bulk.upto:", "or command.upto < bulk.upto:"),),
+    ),
+    Bug(
+        "an authorize that fails allows",
+        "security",
+        "tests/host/security/test_authorize.py",
+        0,
+        (
+            Edit(
+                "perdure.security.rights",
+                "inert(principal), action, type)\n            return False",
+                "inert(principal), action, type)\n            return True",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,87 @@
+"""Bulk acts on dead letters: an operator replays, edits or purges all that an expression means, in bounded commits.
+
+Pure. The plan is on record, so the act goes on after a crash; which letters it means is searched in `dead_letters`; how one of them
+returns is in `replay_and_purge`. The actor that asks for commit after commit is `actors/services/bulk_runner`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from perdure.events import vocabulary as ev
+from perdure.events.acts import TEXT_MAX, Act, on_messages
+from perdure.events.errors import InvalidMessage, PerdureError
+from perdure.events.queue import replay_and_purge
+from perdure.events.queue.expression import search_of
+
+if TYPE_CHECKING:
+    from perdure.events.commands import AdvanceBulk, BeginBulk, Death, EndBulk
+    from perdure.events.limits import Limits
+    from perdure.events.queue.state import QueueState
+
+__all__ = ["ACTIONS", "OPEN_MAX", "advance", "begin", "end"]
+
+Events: TypeAlias = list[ev.Event]
+
+ACTIONS = ("replay", "edit", "purge")
+OPEN_MAX = 16
+"""Bulk acts at a time."""
+CHANGES_MAX = 64
+
+
+def begin(state: QueueState, command: BeginBulk, _now_us: int, _limits: Limits) -> Events:
+    """Put the plan on record; one that begins again is there already. What means nothing is over at once.
+
+    Raises:
+        InvalidMessage: the expression, or what an edit sets, cannot be read.
+        PerdureError: too many are under way.
+    """
+    if command.bulk in state.bulks:
+        return []
+    act = command.act
+    if act is None or command.action not in ACTIONS or len(command.where) > TEXT_MAX or len(command.changes) > CHANGES_MAX:
+        msg = f"a bulk act is one of {', '.join(ACTIONS)} by a principal, on an expression of {TEXT_MAX:,} characters at most"
+        raise InvalidMessage(msg)
+    if bool(command.changes) != (command.action == "edit"):
+        msg = "an edit sets something, for example customer.id=7; other bulk acts set nothing"
+        raise InvalidMessage(msg)
+    search_of(command.where)
+    if sum(not bulk.is_over for bulk in state.bulks.values()) >= OPEN_MAX:
+        msg = f"{OPEN_MAX} bulk acts are under way, which is the most; `dead_letters.bulks()` shows them. Wait until one has ended"
+        raise PerdureError(msg)
+    plan = (command.where, command.seq, command.count, command.reset_retries, command.changes)
+    begun: Events = [ev.BulkBegun(command.bulk, command.action, *plan, act.principal, act.origin, act.reason)]
+    if command.count:
+        return begun
+    nothing = Act(command.action, command.where, act.principal, act.origin, act.reason)
+    return [*begun, on_messages(nothing, 0), ev.BulkEnded(command.bulk, "")]
+
+
+def advance(state: QueueState, command: AdvanceBulk, _now_us: int, _limits: Limits) -> Events:
+    """Act on these letters, and record how far the act is. A letter that cannot return is passed over, one that is gone is left."""
+    bulk = state.bulks.get(command.bulk)
+    if bulk is None or bulk.is_over or command.upto <= bulk.upto:
+        return []  # sent again
+    done: Events = [ev.Purged(death.number, "purged by an operator") for death in command.deaths if _is_there(state, death)]
+    passed_over = command.passed_over
+    keys: set[tuple[str, str]] = set()
+    for item in command.items:
+        if not _is_there(state, item.death):
+            continue
+        if replay_and_purge.held_by(state, item.published, keys):
+            passed_over += 1
+        else:
+            done.append(ev.Replayed(item.death.number, item.published, item.attempts, item.failures, item.edited))
+    act = Act(bulk.action, bulk.where, bulk.principal, bulk.origin, bulk.reason)
+    return [*done, on_messages(act, len(done)), ev.BulkAdvanced(bulk.id, command.upto, len(done), passed_over)]
+
+
+def end(state: QueueState, command: EndBulk, _now_us: int, _limits: Limits) -> Events:
+    """Record that a bulk act is over."""
+    bulk = state.bulks.get(command.bulk)
+    return [] if bulk is None or bulk.is_over else [ev.BulkEnded(command.bulk, command.outcome)]
+
+
+def _is_there(state: QueueState, death: Death) -> bool:
+    dead = state.dead.get(death.number)
+    return dead is not None and dead.death == death

@@ -1,0 +1,224 @@
+"""`ActsWhere`: the part of `dead_letters` that acts on all letters that an expression means.
+
+Not here: acts on one letter (`perdure.operations.dead_letters`), and the rules (`perdure.events.queue.bulk_acts`).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.actors.core.texts import plain_text
+from perdure.arguments.acting import new_act
+from perdure.arguments.moments import checked_id
+from perdure.events.commands import BeginBulk, LookAtBulk
+from perdure.events.errors import InvalidMessage, UnknownMessage
+from perdure.events.public_names import public
+from perdure.events.queue.dead_letters import CountLetters
+from perdure.events.queue.expression import search_of
+from perdure.events.seconds import wait_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from perdure.events.queue.dead_letters import Counted
+    from perdure.events.structures.bulk import Bulk
+    from perdure.operations.running_system import RunningSystem
+
+__all__ = ["ActsWhere", "BulkAct", "CountedLetters"]
+
+LOOK_FIRST_S = 0.01
+LOOK_LAST_S = 0.25
+"""The pause between two looks at a bulk act doubles from the one to the other."""
+
+
+@public
+@attrs.frozen
+class CountedLetters:
+    """The dead letters that an expression means, as they were counted: what a bulk act with it will hit, and no other."""
+
+    where: str
+    seq: int
+    """Up to which sequence number they were counted: what dies later is not meant."""
+    by_type: dict[str, int]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(self.by_type.values())
+
+
+@public
+@attrs.frozen
+class BulkAct:
+    """A bulk act, as the log has it now."""
+
+    id: str
+    action: str
+    """`replay`, `edit` or `purge`."""
+    where: str
+    counted: int
+    """How many dead letters the expression meant when they were counted."""
+    changed: int
+    """How many of them it has replayed or purged so far."""
+    passed_over: int
+    """How many are still dead: a newer message holds the key, or there is nothing to edit in them."""
+    is_over: bool
+    outcome: str
+    """Why it was stopped before its end; empty if it was not."""
+    principal: str
+    origin: str
+    reason: str
+
+    @property
+    def changed_meanwhile(self) -> int:
+        """How many of those that were counted others had replayed or purged before the act came to them; 0 until it is over."""
+        return max(0, self.counted - self.changed - self.passed_over) if self.is_over else 0
+
+
+class ActsWhere:
+    """Acts on the dead letters that an expression means. Safe in any thread."""
+
+    _system: RunningSystem
+
+    def count_where(self, where: str) -> CountedLetters:
+        """Return how many dead letters an expression means, by type, and change nothing: the dry run of a bulk act.
+
+        Args:
+            where: for example `type=Order error~timeout payload.customer.id=7`; the expressions of `perdure search`.
+
+        Raises:
+            InvalidMessage: the expression cannot be read; names the word.
+        """
+        counted: Counted = self._system.ask("dead_letters", CountLetters(_checked(where)))
+        return CountedLetters(counted.where, counted.seq, counted.by_type)
+
+    def replay_where(
+        self,
+        where: str | CountedLetters,
+        *,
+        reset_retries: bool = True,
+        timeout: float | None = None,
+        progress: Callable[[BulkAct], object] | None = None,
+    ) -> BulkAct:
+        """Return the dead letters that an expression means to the queue, the oldest first, and wait until it is done.
+
+        The owner carries it out in commits of at most 1,000 letters and 8 MiB. Its plan is on record, so it goes on after a crash,
+        and without the caller. It hits what was counted and is still the same dead letter. One whose key a newer message holds is
+        passed over.
+
+        Args:
+            where: an expression, or what `count_where` returned for it: then nothing is hit that died since.
+            reset_retries: count their attempts from zero. Otherwise they stay counted, and each gets one more attempt.
+            timeout: seconds to wait; the act goes on after that. Without limit unless given; 0 only begins it.
+            progress: called with the act, again and again, as it goes on.
+
+        Raises:
+            InvalidMessage: the expression cannot be read; names the word.
+            NotAllowed: the system's `authorize` refuses it, for one of the types.
+        """
+        return self._act("replay", where, timeout, progress, reset_retries=reset_retries)
+
+    def edit_where(
+        self,
+        where: str | CountedLetters,
+        changes: Mapping[str, Any],
+        *,
+        reset_retries: bool = True,
+        timeout: float | None = None,
+        progress: Callable[[BulkAct], object] | None = None,
+    ) -> BulkAct:
+        """As `replay_where`, with values set in each payload, which must be MessagePack. The log keeps both payloads.
+
+        Args:
+            where: as for `replay_where`.
+            changes: values by their paths: `{"customer.id": 7, "lines.0.price": 1.5}`. Letters without it are passed over.
+            reset_retries: as for `replay_where`.
+            timeout: as for `replay_where`.
+            progress: as for `replay_where`.
+
+        Raises:
+            InvalidMessage: as `replay_where`; or nothing is to be changed, or a value is none that MessagePack holds.
+            NotAllowed: as `replay_where`.
+        """
+        return self._act("edit", where, timeout, progress, reset_retries=reset_retries, changes=_checked_changes(changes))
+
+    def purge_where(
+        self,
+        where: str | CountedLetters,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[BulkAct], object] | None = None,
+    ) -> BulkAct:
+        """Remove the dead letters that an expression means for good; else as `replay_where`.
+
+        Raises:
+            InvalidMessage, NotAllowed: as `replay_where`.
+        """
+        return self._act("purge", where, timeout, progress)
+
+    def bulk(self, id: str) -> BulkAct:  # noqa: A002 - the front door's name
+        """Return a bulk act as it stands now.
+
+        Raises:
+            UnknownMessage: no such act is known; the last 64 are.
+        """
+        found: Bulk | None = self._system.ask("queue", LookAtBulk(checked_id("id", id)))
+        if found is None:
+            msg = f"no bulk act has the id {id!r}; `dead_letters.bulks()` shows those that are known"
+            raise UnknownMessage(msg)
+        return _shown(found)
+
+    def bulks(self) -> list[BulkAct]:
+        """Return the bulk acts that are known, the oldest first: those under way, and the last that have ended."""
+        return [_shown(bulk) for bulk in self._system.ask("queue", LookAtBulk())]
+
+    def _act(
+        self,
+        action: str,
+        where: str | CountedLetters,
+        timeout: float | None,
+        progress: Callable[[BulkAct], object] | None,
+        *,
+        reset_retries: bool = True,
+        changes: dict[str, Any] | None = None,
+    ) -> BulkAct:
+        wait_s = wait_seconds("timeout", timeout)
+        counted = where if isinstance(where, CountedLetters) else self.count_where(where)
+        self._system.permit(action, lambda: counted.by_type or ("",))
+        ident = self._system.drafts.ids.one()
+        plan = (counted.where, counted.seq, counted.count, reset_retries, changes or {})
+        act = _shown(self._system.ask("queue", BeginBulk(ident, action, *plan, new_act(action, counted.where))))
+        until_s = None if wait_s < 0 else time.monotonic() + wait_s
+        pause_s = LOOK_FIRST_S
+        while True:
+            if progress is not None:
+                progress(act)
+            if act.is_over or (until_s is not None and time.monotonic() >= until_s):
+                return act
+            time.sleep(pause_s)
+            pause_s = min(LOOK_LAST_S, 2 * pause_s)
+            act = self.bulk(ident)
+
+
+def _shown(bulk: Bulk) -> BulkAct:
+    counts = (bulk.count, bulk.changed, bulk.passed_over, bulk.is_over, bulk.outcome)
+    return BulkAct(bulk.id, bulk.action, bulk.where, *counts, bulk.principal, bulk.origin, bulk.reason)
+
+
+def _checked(where: str) -> str:
+    if not isinstance(where, str):
+        msg = f'where: an expression such as "type=Order error~timeout", not {where!r}'
+        raise InvalidMessage(msg)
+    search_of(where)
+    return plain_text(where)
+
+
+def _checked_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
+    plain = dict(changes)
+    if not plain or not all(isinstance(path, str) and all(path.split(".")) for path in plain):
+        msg = f"changes: values by their paths, for example {{'customer.id': 7}}, not {changes!r}"
+        raise InvalidMessage(msg)
+    return plain

@@ -1,0 +1,97 @@
+"""The rules of bulk acts: a commit counts once, what died later is not meant, and the plan survives a snapshot at every point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from perdure.events.acts import Act
+from perdure.events.codec.queue_snapshot import dump_queue, load_queue
+from perdure.events.commands import AdvanceBulk, BeginBulk, CheckOut, Draft, EndBulk, Fail, Publish
+from perdure.events.queue import dead_letters as letters
+from perdure.events.queue import decisions as rules
+from perdure.events.queue.folding.folds import evolve
+from perdure.events.queue.state import QueueState
+
+if TYPE_CHECKING:
+    from perdure.events import vocabulary as ev
+
+LIMITS = rules.Limits()
+ACT = Act("purge", "", "ann", "own process")
+
+
+class Log:
+    """Queue and dead letters, folded event by event; the queue's state is compared with its snapshot's after each command."""
+
+    def __init__(self) -> None:
+        self.queue, self.letters, self.seq = QueueState(), letters.DeadLettersState(), 0
+
+    def do(self, command: object) -> list[ev.Event]:
+        events = rules.decide(self.queue, command, 1, LIMITS)
+        for event in events:
+            self.seq += 1
+            evolve(self.queue, event)
+            letters.evolve(self.letters, event, 1, self.seq)
+        loaded = load_queue(dump_queue(self.queue))
+        assert loaded.bulks == self.queue.bulks
+        return events
+
+    def die(self, *idents: str) -> None:
+        for ident in idents:
+            self.do(Publish([Draft(ident, "t", b"")]))
+            self.do(CheckOut("t", ident, 60, 0))
+            self.do(Fail(self.queue.next_number - 1, ident, 1, "E", "m", "", 0, "never"))
+
+    def next(self, after: int, upto: int, most: int = 100) -> letters.Portion:
+        return letters.next_letters(self.letters, letters.NextLetters("type=t", after, upto, most, 1 << 20, 100))
+
+    def begin(self) -> int:
+        counted = letters.count(self.letters, letters.CountLetters("type=t"), self.seq)
+        self.do(BeginBulk("b", "purge", counted.where, counted.seq, sum(counted.by_type.values()), True, {}, ACT))
+        return counted.seq
+
+
+def purge(portion: letters.Portion) -> AdvanceBulk:
+    return AdvanceBulk("b", portion.upto, [], [letters.death(letter.event) for letter in portion.letters])
+
+
+def test_what_died_after_it_was_counted_is_not_meant() -> None:
+    log = Log()
+    log.die("a", "b")
+    counted_seq = log.begin()
+    log.die("late")
+    portion = log.next(0, counted_seq)
+    assert [letter.event.published.id for letter in portion.letters] == ["a", "b"]
+    assert portion.is_last
+
+
+def test_a_commit_that_is_sent_again_counts_once() -> None:
+    log = Log()
+    log.die("a", "b", "c")
+    counted_seq = log.begin()
+    command = purge(log.next(0, counted_seq, most=2))
+    assert [type(event).__name__ for event in log.do(command)] == ["Purged", "Purged", "MessagesAdministered", "BulkAdvanced"]
+    assert log.do(command) == []
+    rest = purge(log.next(log.queue.bulks["b"].upto, counted_seq))
+    log.do(rest)
+    assert log.do(EndBulk("b")) != []
+    assert log.do(EndBulk("b")) == log.do(rest) == []
+    assert (log.queue.bulks["b"].changed, log.queue.bulks["b"].is_over) == (3, True)
+
+
+def test_an_act_begins_once_and_one_that_means_nothing_is_over() -> None:
+    log = Log()
+    log.begin()
+    log.begin()
+    assert log.queue.bulks["b"].is_over
+    assert len(log.queue.bulks) == 1
+
+
+def test_an_edit_sets_values_at_paths_that_are_there() -> None:
+    payload = msgspec.msgpack.encode({"customer": {"id": 1}, "lines": [{"n": 1}, {"n": 2}]})
+    changed = letters.edited(payload, {"customer.id": 7, "lines.1.n": 3, "new": None})
+    assert letters.plain_payload(changed or b"") == {"customer": {"id": 7}, "lines": [{"n": 1}, {"n": 3}], "new": None}
+    for path in ("nobody.id", "lines.7", "lines.x.n", "customer.id.deeper"):
+        assert letters.edited(payload, {path: 1}) is None
+    assert letters.edited(b"\xc1", {"a": 1}) is None
