@@ -37,6 +37,7 @@ ACTIONS: dict[str, Action] = {
     "replay": Action(OPERATOR, "return dead letters to the queue"),
     "edit": Action(OPERATOR, "return a dead letter with another payload"),
     "snapshot": Action(OPERATOR, "take a snapshot"),
+    "kill": Action(ADMINISTRATOR, "kill an actor, to watch it come back"),
     "purge": Action(ADMINISTRATOR, "remove dead letters for good"),
     "consume": Action(ADMINISTRATOR, "have handlers in another process, and check messages out"),
     "own": Action(ADMINISTRATOR, "take the folder over from the process that owns it"),

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.executor import Executor
     from perdure.actors.sessions.server import Server
     from perdure.actors.sessions.session import Owner
+    from perdure.handling.schedules import Schedule
     from perdure.middleware import Middleware
     from perdure.runtime.recovery_report import Recovery
     from perdure.runtime.run import Role
@@ -676,3 +677,8 @@ class System(Handling, Results, Consuming, Running):
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop without blocking the event loop; see `stop`."""
         await asyncio.to_thread(self.stop)
+
+
+def schedules_of(system: System) -> dict[str, Schedule]:
+    """Return the schedules of a system by name, for other parts that show them."""
+    return dict(system._registered.schedules)  # noqa: SLF001 - this module's own

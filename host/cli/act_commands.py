@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perdure.cli.given_message import json_object, message_of
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.terminal import Terminal, one_line
+from perdure.publishing.given_message import json_object, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,12 +12,12 @@ import typer
 from perdure.actors.journal.log_fold import fold_log
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.folder_report import letter_report, letters_table
-from perdure.cli.given_message import json_object, message_of
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue.dead_letters import Letter, Selection, select
+from perdure.publishing.given_message import json_object, message_of
 
 __all__ = ["app"]
 

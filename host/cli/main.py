@@ -25,6 +25,7 @@ from perdure.actors.journal.log_fold import fold_log
 from perdure.cli import act_commands, look_commands
 from perdure.cli.acts_command import show_acts
 from perdure.cli.config_command import show_config
+from perdure.cli.console_command import show_console
 from perdure.cli.dead_letters_command import app as dead_letters_app
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.folder_report import folder_report, repair_report, timeline_report
@@ -50,6 +51,7 @@ app = typer.Typer(
 )
 app.add_typer(dead_letters_app, name="dead-letters")
 app.command("config")(show_config)
+app.command("console")(show_console)
 app.command("migrate")(run_migrate)
 app.command("serve")(serve)
 app.command("acts")(show_acts)

@@ -342,3 +342,8 @@ def _wanted(kind: str | type | None) -> Callable[[ev.Event, str | None], bool] |
         return lambda event, _: isinstance(event, kind)
     name = name_of(kind)
     return lambda _, message_type: message_type == name
+
+
+def reader_of(audit: Audit) -> LogReader:
+    """Return the log that an audit reads, for other parts that read it."""
+    return audit._log  # noqa: SLF001 - this module's own

@@ -16,6 +16,7 @@ from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.advice import with_advice
 from perdure.store.files.folder_listing import FolderListing
 from perdure.store.files.folder_survey import survey_folder, survey_snapshot
+from perdure.store.files.frame_index import ReadIndex
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 from perdure.store.format.frame import BadFrame
@@ -47,6 +48,11 @@ class FolderReader(FolderListing):
         super().__init__(folder, disk=disk)
         self.frame_index: FrameIndex | None = None
         """Where some frames of the newest segment begin, as its owner has noted them."""
+        self._read_index: ReadIndex | None = None
+
+    def remember_places(self) -> None:
+        """Remember where frames begin that are read from now on, so that a later look for them does not read all before them."""
+        self._read_index = ReadIndex()
 
     def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
         """See `LogReader.frames`. The log ends where the last segment has no more whole frames.
@@ -156,7 +162,8 @@ class FolderReader(FolderListing):
         path = self.segment_path(first_seq)
         header = sg.read_header(self.disk, path)
         beginning = sg.ScanPosition(sg.HEADER_BYTES, first_seq, header.chain)
-        known = self.frame_index.nearest(first_seq, after + 1) if self.frame_index is not None and before is None else None
+        places = self._read_index
+        known = self._known(first_seq, after + 1) if before is None else None
         position = beginning if known is None else known
         if before is not None:
             if before.seq == first_seq:
@@ -170,6 +177,8 @@ class FolderReader(FolderListing):
         while True:
             began, position.problem = position.offset, ""
             for parsed, frame, raw in sg.scan(self.disk, path, header, position, last):
+                if places is not None:
+                    places.add(first_seq, position)
                 yield position, parsed, frame, raw
             if not position.problem:
                 break
@@ -185,6 +194,11 @@ class FolderReader(FolderListing):
         if following is None or last is None or position.seq > last:
             return position
         raise sg.damaged(path, position.offset, position.seq, f"the segment ends here, the next begins with {following}")
+
+    def _known(self, segment: int, seq: int) -> sg.ScanPosition | None:
+        """Return a place of a segment from which a sequence number is near; None if only its beginning is known."""
+        found = None if self.frame_index is None else self.frame_index.nearest(segment, seq)
+        return found if found is not None or self._read_index is None else self._read_index.nearest(segment, seq)
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `LogReader.snapshots`.

@@ -1,4 +1,4 @@
-"""Messages that a person gives to a command as JSON, of types whose classes only the application has."""
+"""Messages that a person gives as JSON, to a command or in the console, of types whose classes only the application has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from perdure.cli.operated_folder import BadChoice
+from perdure.events.errors import InvalidMessage
 from perdure.payloads.type_names import message
 
 __all__ = ["json_object", "message_of"]
@@ -17,16 +17,16 @@ def json_object(text: str) -> dict[str, Any]:
     """Return the fields that an argument gives as JSON.
 
     Raises:
-        BadChoice: it is no JSON object.
+        InvalidMessage: it is no JSON object.
     """
     try:
         plain = json.loads(text)
     except ValueError as error:
         msg = f"the message is no JSON: {error}"
-        raise BadChoice(msg) from error
+        raise InvalidMessage(msg) from error
     if not isinstance(plain, dict):
         msg = "the message is to be a JSON object with its fields, for example '{\"order\": 7}'"
-        raise BadChoice(msg)
+        raise InvalidMessage(msg)
     return plain
 
 
@@ -34,11 +34,11 @@ def message_of(kind: str, plain: dict[str, Any]) -> Any:
     """Return a message of a type whose class this process does not have, with these fields.
 
     Raises:
-        BadChoice: their names cannot be those of fields.
+        InvalidMessage: their names cannot be those of fields.
     """
     try:
         cls: Any = attrs.make_class("Message", {name: attrs.field(type=Any) for name in plain}, slots=False)
         return message(name=kind)(cls)(**plain)
     except (SyntaxError, TypeError, ValueError) as error:
         msg = f"these fields cannot be those of a message class: {error}"
-        raise BadChoice(msg) from error
+        raise InvalidMessage(msg) from error

@@ -1,0 +1,63 @@
+"""The console: pages to look at a queue and to steer it, in a browser. Extra `perdure[console]`; docs/CONSOLE.md is its guide.
+
+- `asgi(system)` returns an application to mount in the host's own; `perdure console FOLDER` serves one on loopback.
+- `log/` reads the log in bounded looks, now and at any past moment; `pages/` makes what the templates show; `drawing/` makes
+  charts; `guard/` stands between a browser and the pages; `deeds` is what an operator can change, always through the front door.
+- `templates/` and `static/` have no build step; nothing is loaded from elsewhere.
+
+It decides nothing and writes nothing itself: reading takes no lock, and each act is a command to the owner, on record there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.events.errors import PerdureError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from perdure.security import Authorize
+
+__all__ = ["asgi"]
+
+
+def asgi(
+    system: Any,
+    *,
+    authorize: Authorize | None = None,
+    principal: Callable[[Any], str | None] | None = None,
+    hosts: Collection[str] = ("127.0.0.1", "localhost", "[::1]"),
+    open_payloads: Collection[str] | bool = (),
+) -> Any:
+    """Return an ASGI application with the console of a system, to mount in an application of the host.
+
+    Args:
+        system: a `System` of this process, or a `Client` of one in another.
+        authorize: `authorize(principal, action, type) -> bool`, as `System(authorize=...)` has it, which counts unless given; where
+            that has none either, all may only look. The actions are those of `perdure.events.actions`.
+        principal: says who asks: called with each Starlette request; None refuses it. Unless given, the user that the host's own
+            authentication has put into the request (Starlette's `request.user.display_name`).
+        hosts: the names by which browsers reach the host's application, with or without a port.
+        open_payloads: types whose payloads are shown at once; True for all. Others are hidden until a reveal, which is on record.
+
+    Raises:
+        PerdureError: the extra is not installed; says how.
+        TypeError: this is no system.
+    """
+    try:
+        from perdure.console.app import application  # noqa: PLC0415 - needs the extra
+    except ImportError as error:
+        msg = f"the console needs more packages ({error.name} is missing): pip install 'perdure[console]'"
+        raise PerdureError(msg) from error
+    from perdure.console.console import Console  # noqa: PLC0415 - as above
+
+    return application(
+        Console.of(system, authorize=authorize, open_payloads=open_payloads), hosts=hosts, principal=principal or _user_of
+    )
+
+
+def _user_of(request: Any) -> str | None:
+    """Return the name of the user that the host's authentication found; None where there is none."""
+    user = request.scope.get("user")
+    return str(user.display_name) if user is not None and getattr(user, "is_authenticated", False) else None

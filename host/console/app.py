@@ -1,0 +1,149 @@
+"""The console as an ASGI application: which address shows which page, and which form does what.
+
+Not here: checks of requests (`guard.gate`), contents of pages (`pages`), acts (`deeds`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import jinja2
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from perdure.console import deeds
+from perdure.console.drawing.charts import sparkline
+from perdure.console.guard.gate import LOOPBACK, Gate
+from perdure.console.guard.rights import Permits
+from perdure.console.guard.sessions import Sessions
+from perdure.console.pages import PAGES, Page, texts
+from perdure.console.pages.figures import figures
+from perdure.console.streaming import stream
+from perdure.events.errors import NotAllowed, PerdureError, UnknownMessage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from perdure.console.console import Console
+    from perdure.console.guard.sessions import OneTimeToken
+
+__all__ = ["application"]
+
+HERE = Path(__file__).parent
+FORBIDDEN, NOT_FOUND, BAD = 403, 404, 400
+
+
+def application(
+    console: Console,
+    *,
+    hosts: Collection[str] = LOOPBACK,
+    principal: Callable[[Request], str | None] | None = None,
+    token: OneTimeToken | None = None,
+    used: Callable[[], object] = lambda: None,
+) -> Any:
+    """Return the application; see `perdure.console.asgi`. `token` opens it where no `principal` says who asks."""
+    pages = _Pages(console)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        console.close()
+
+    routes = [
+        Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
+        Route("/live", pages.live),
+        Route("/act/{name}", pages.act, methods=["POST"]),
+        *(Route(path, pages.show(page)) for path, page in PAGES.items()),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    return Gate(app, hosts=hosts, sessions=Sessions(), principal_of=principal, token=token, used=used)
+
+
+class _Pages:
+    """Answers requests from one console."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+        )
+        self._templates.filters.update(texts.FILTERS)
+        self._templates.globals["sparkline"] = sparkline
+
+    def show(self, page: Callable[[Page], None]) -> Callable[[Request], Response]:
+        """Return the endpoint of a page. It runs in a thread of its own, as a page reads the log."""
+
+        def endpoint(request: Request) -> Response:
+            return self._shown(request, page)
+
+        return endpoint
+
+    def _shown(self, request: Request, make: Callable[[Page], None]) -> Response:
+        rights = self._rights(request)
+        if not rights.may("look"):
+            return PlainTextResponse(f"{rights.principal} may not look at this console\n", FORBIDDEN)
+        page = Page(self._console, request, rights)
+        try:
+            if page.asked("a"):  # before the other view, whose locks it must not wait for
+                with self._console.view(page.asked("a")) as other:
+                    page.other = figures(other)
+            with self._console.view(page.at) as view:
+                page.begin(view)
+                make(page)
+                return HTMLResponse(self._templates.get_template(page.template).render(page.context()), page.status)
+        except UnknownMessage as error:
+            return self._failed(page, error, NOT_FOUND)
+        except (PerdureError, OSError) as error:
+            return self._failed(page, error, BAD)
+
+    def _failed(self, page: Page, error: Exception, status: int) -> Response:
+        """Show what went wrong, with the way back to what can be shown."""
+        page.template, page.status = "failed.html", status
+        page.more["why"] = str(error)
+        return HTMLResponse(self._templates.get_template(page.template).render(page.context()), status)
+
+    async def act(self, request: Request) -> Response:
+        """Do what a form asks for, then show the page it came from, with the outcome."""
+        name, form = request.path_params["name"], request.scope["form"]
+        session = request.scope["session"]
+        root = request.scope.get("root_path", "")
+        if name not in deeds.DEEDS:
+            return PlainTextResponse("there is no such act\n", NOT_FOUND)
+        deed = deeds.Deed(self._console, session, self._rights(request), form)
+        try:
+            session.notice = await run_in_threadpool(deeds.do, name, deed)
+        except NotAllowed as error:
+            return PlainTextResponse(f"{error}\n", FORBIDDEN)
+        except (PerdureError, ValueError, TypeError, TimeoutError, OSError) as error:
+            session.notice = f"Not done: {error}"
+        return RedirectResponse(root + _own_path(form.get("back", "/")), 303)
+
+    async def live(self, request: Request) -> Response:
+        """Tell an open page, again and again, that there is something new."""
+        if not self._rights(request).may("look"):
+            return PlainTextResponse("not allowed\n", FORBIDDEN)
+        return stream(self._console, request)
+
+    def _rights(self, request: Request) -> Permits:
+        return Permits(request.scope["session"].principal, self._console.rights, self._console.front is not None)
+
+
+def _own_path(text: str) -> str:
+    """Return an address of this console that a form names, without a host; its first page where it names none."""
+    parts = urlsplit(text)
+    if parts.scheme or parts.netloc or not parts.path.startswith("/") or parts.path.startswith("//") or "\\" in text:
+        return "/"
+    return parts.path + (f"?{parts.query}" if parts.query else "")

@@ -1,0 +1,192 @@
+"""`Console`: what all pages share: the log, now and at past moments, who may do what, and the system that acts.
+
+Not here: pages (`pages`), requests (`app`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.console.log.live import Live
+from perdure.console.log.past import Past
+from perdure.console.log.walk import walk
+from perdure.events.errors import InvalidMessage
+from perdure.operations.audit import reader_of
+from perdure.processes.client import Client
+from perdure.security import Rights, viewer
+from perdure.store import FolderReader, is_postgres, open_reader
+from perdure.system import System
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from perdure.console.log.groups import Groups
+    from perdure.console.log.index import Index
+    from perdure.events.codec.snapshot import States
+    from perdure.security import Authorize
+    from perdure.store import LogReader
+
+__all__ = ["Console", "View"]
+
+AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+AGE_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+SEEK_EVENTS = 200_000
+"""How many events are read at most to find a moment exactly."""
+
+
+@attrs.define(eq=False)
+class View:
+    """What a page looks at: the states at one moment. Valid within the block that gives it."""
+
+    reader: LogReader
+    states: States
+    groups: Groups
+    index: Index
+    live: Live
+    is_past: bool
+
+    @property
+    def seq(self) -> int:
+        """The last event that counts."""
+        return self.states.seq
+
+    @property
+    def at_us(self) -> int:
+        """When that was."""
+        return self.states.at_us
+
+    @property
+    def history_said(self) -> str:
+        """How much of the history was read to find messages in it."""
+        known = self.live.history_known()
+        return "all history is read" if known >= 1.0 else f"{known:.0%} of the history is read so far; look again in a moment"
+
+
+class Console:
+    """One console of one log. Safe in any thread.
+
+    Args:
+        reader: the log.
+        front: what acts; None where nothing runs, and everything is only looked at.
+        rights: who may do what.
+        open_payloads: types whose payloads are not hidden; True for all.
+    """
+
+    def __init__(
+        self,
+        reader: LogReader,
+        front: System | Client | None,
+        *,
+        rights: Rights | None = None,
+        open_payloads: Collection[str] | bool = (),
+        title: str = "",
+    ) -> None:
+        self.reader = reader
+        if isinstance(reader, FolderReader):
+            reader.remember_places()
+        self.front = front
+        self.rights = rights or Rights(viewer)
+        self._open_payloads = open_payloads
+        self.title = title or _name_of(reader.address)
+        self.live = Live(reader, is_alone=not isinstance(front, System))
+        self.past = Past(reader)
+
+    @classmethod
+    def of(cls, system: Any, *, authorize: Authorize | None = None, open_payloads: Collection[str] | bool = ()) -> Console:
+        """Return the console of a system or a client.
+
+        Raises:
+            TypeError: it is neither.
+        """
+        if not isinstance(system, System | Client):
+            msg = f"system: a perdure.System or a perdure.Client, not {type(system).__name__}"
+            raise TypeError(msg)
+        known = reader_of(system.audit)
+        reader = known if known.address is None else open_reader(known.address)
+        own = system.rights if isinstance(system, System) and system.rights.are_limited else Rights(viewer)
+        return cls(reader, system, rights=own if authorize is None else Rights(authorize), open_payloads=open_payloads)
+
+    @property
+    def system(self) -> System | None:
+        """The system, where it runs in this process."""
+        return self.front if isinstance(self.front, System) and self.front.running else None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the log; None where it is elsewhere."""
+        address = self.reader.address
+        return None if address is None or is_postgres(address) else Path(address)
+
+    def disk(self) -> tuple[int, int] | None:
+        """Return (bytes used, bytes free) of the disk with the folder; None where that is not known."""
+        try:
+            usage = None if self.folder is None else shutil.disk_usage(self.folder)
+        except OSError:
+            return None
+        return None if usage is None else (usage.used, usage.free)
+
+    def is_open(self, type_name: str) -> bool:
+        """Tell whether payloads of a type are shown without being revealed."""
+        return self._open_payloads if isinstance(self._open_payloads, bool) else type_name in self._open_payloads
+
+    @contextmanager
+    def view(self, at: str = "") -> Iterator[View]:
+        """Keep a view of the log within this block: of now, or of the moment that a text names.
+
+        Raises:
+            InvalidMessage: the text names no moment.
+            HistoryDropped: what was true then is not known any more.
+            StoreCorrupt, StoreUnavailable: the log cannot be read.
+        """
+        live = self.live
+        if not at or at == "now":
+            with live.looked_at() as states:
+                yield View(self.reader, states, live.groups, live.index, live, is_past=False)
+            return
+        with live.looked_at(0.0):
+            seq = self._seq_of(at)
+        with self.past.lock:
+            fold = self.past.at(seq)
+            with live.looked_at(0.0):
+                yield View(self.reader, fold.states, fold.groups, live.index, live, is_past=True)
+
+    def _seq_of(self, text: str) -> int:
+        """Return the last event at or before a moment: a number, an age, or a time (UTC unless it says otherwise)."""
+        newest = self.live.states.seq
+        plain = text.strip().replace(",", "").replace("_", "")
+        if plain.isdecimal():
+            return max(min(int(plain), newest), self.reader.first_seq - 1)
+        if age := AGE.fullmatch(plain):
+            at_us = round((time.time() - float(age[1]) * AGE_S[age[2]]) * 1e6)
+        else:
+            try:
+                named = dt.datetime.fromisoformat(text.strip())
+                at_us = round((named if named.tzinfo else named.replace(tzinfo=dt.UTC)).timestamp() * 1e6)
+            except (ValueError, OverflowError) as error:
+                msg = f"{text!r} names no moment: write a sequence number, an age (15m, 2h, 3d) or a time (2026-11-24 10:30, UTC)"
+                raise InvalidMessage(msg) from error
+        after, until = self.live.index.before(at_us)
+        found = after
+        for step in walk(self.reader, after, min(until, after + SEEK_EVENTS)):
+            if step.at_us > at_us:
+                break
+            found = step.seq
+        return min(max(found, self.reader.first_seq - 1), newest)
+
+    def close(self) -> None:
+        """End the thread that follows the log."""
+        self.live.close()
+
+
+def _name_of(address: str | None) -> str:
+    if address is None:
+        return "memory"
+    return address if is_postgres(address) else Path(address).name or address

@@ -1,0 +1,199 @@
+"""What an operator can change from a page. Each deed checks the right to it, then asks the system, under a name and a reason.
+
+The owner puts each on record, in the commit of its effect. Not here: forms (`templates`), what is decided (`perdure.events`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.arguments.acting import acting_as, new_act
+from perdure.events.errors import InvalidMessage, NotRunning
+from perdure.events.handlers.registry import Note
+from perdure.publishing.given_message import json_object, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.console.console import Console
+    from perdure.console.guard.rights import Permits
+    from perdure.console.guard.sessions import Session
+
+__all__ = ["DEEDS", "Deed", "do"]
+
+WORDS = {"none": None, "inf": math.inf}
+
+
+@attrs.frozen
+class Deed:
+    """One act that was asked for: who asks, and the fields of the form."""
+
+    console: Console
+    session: Session
+    rights: Permits
+    form: dict[str, str]
+
+    def field(self, name: str) -> str:
+        """Return a field of the form, empty where it has none."""
+        return self.form.get(name, "").strip()
+
+    def check(self, action: str, type_name: str = "") -> None:
+        """Check the right to an action.
+
+        Raises:
+            NotAllowed: the principal has none.
+            NotRunning: nothing is there that could do it.
+        """
+        if self.console.front is None:
+            msg = "nothing runs on this log, so nothing can be changed here: start its owner (or `perdure serve FOLDER`)"
+            raise NotRunning(msg)
+        self.rights.rights.require(self.rights.principal, action, [type_name])
+
+    @property
+    def front(self) -> Any:
+        """The system that acts."""
+        return self.console.front
+
+    def letter_type(self, ident: str) -> str:
+        """Return the type of a dead letter."""
+        return str(self.front.dead_letters.get(ident).type)
+
+
+def _pause(deed: Deed) -> str:
+    kind = deed.field("type")
+    deed.check("pause", kind)
+    deed.front.admin.pause(kind or None)
+    return f"{kind or 'All types'}: deliveries are paused"
+
+
+def _resume(deed: Deed) -> str:
+    kind = deed.field("type")
+    deed.check("resume", kind)
+    deed.front.admin.resume(kind or None)
+    return f"{kind or 'All types'}: deliveries go on"
+
+
+def _scale(deed: Deed) -> str:
+    kind, workers = deed.field("type"), deed.field("workers")
+    deed.check("scale", kind)
+    if not workers.isdecimal():
+        msg = f"workers: a whole number from 0 to 10,000, not {workers!r}"
+        raise InvalidMessage(msg)
+    deed.front.admin.scale(kind, int(workers))
+    return f"{kind}: {int(workers):,} worker(s)"
+
+
+def _configure(deed: Deed) -> str:
+    kind, option, value = deed.field("type"), deed.field("option"), deed.field("value")
+    deed.check("configure", kind)
+    try:
+        plain = WORDS[value.lower()] if value.lower() in WORDS else json.loads(value)
+    except ValueError:
+        plain = value
+    deed.front.admin.configure(kind, **{option: plain})
+    return f"{kind}: {option} is {value} from the next delivery on"
+
+
+def _snapshot(deed: Deed) -> str:
+    deed.check("snapshot")
+    return f"A snapshot holds everything up to event {deed.front.admin.snapshot():,}"
+
+
+def _cancel(deed: Deed) -> str:
+    ident = deed.field("id")
+    deed.check("cancel", deed.field("type"))
+    state = deed.front.state(ident)
+    deed.check("cancel", state.type)
+    done = deed.front.cancel(ident, deed.field("reason") or "cancelled by an operator")
+    return f"{ident}: cancelled" if done else f"{ident}: had ended already"
+
+
+def _replay(deed: Deed) -> str:
+    ident = deed.field("id")
+    deed.check("replay", deed.letter_type(ident))
+    deed.front.dead_letters.replay(ident)
+    return f"{ident}: back in the queue"
+
+
+def _edit(deed: Deed) -> str:
+    ident = deed.field("id")
+    kind = deed.letter_type(ident)
+    deed.check("edit", kind)
+    deed.front.dead_letters.replay(ident, message=message_of(kind, json_object(deed.field("payload"))))
+    return f"{ident}: edited, and back in the queue"
+
+
+def _publish(deed: Deed) -> str:
+    kind = deed.field("type")
+    deed.check("publish", kind)
+    options: dict[str, Any] = {name: value for name in ("key", "group") if (value := deed.field(name))}
+    ident = deed.front.publish(message_of(kind, json_object(deed.field("payload"))), **options)
+    return f"{kind} {ident}: published"
+
+
+def _reveal(deed: Deed) -> str:
+    kind = deed.field("type")
+    deed.check("reveal", kind)
+    deed.front.ask("dispatcher", Note(new_act("reveal", kind), kind))
+    deed.session.reveal(kind)
+    return f"{kind}: payloads are shown to you for 15 minutes"
+
+
+def _kill(deed: Deed) -> str:
+    name = deed.field("actor")
+    deed.check("kill")
+    system = deed.console.system
+    if system is None:
+        msg = "actors are killed in their own process; this console is in another one"
+        raise NotRunning(msg)
+    system.ask("dispatcher", Note(new_act("kill", name)))
+    try:
+        system.actors.kill(name)
+    except KeyError as error:
+        msg = f"no actor is named {name!r} any more"
+        raise InvalidMessage(msg) from error
+    return f"{name}: killed; its supervisor starts another"
+
+
+def _bulk_replay(deed: Deed) -> str:
+    kind, reason = deed.field("type") or None, deed.field("match") or None
+    deed.check("replay", kind or "")
+    return f"{deed.front.dead_letters.replay_all(type=kind, reason=reason):,} dead letter(s) are back in the queue"
+
+
+def _bulk_purge(deed: Deed) -> str:
+    kind, reason = deed.field("type") or None, deed.field("match") or None
+    deed.check("purge", kind or "")
+    return f"{deed.front.dead_letters.purge(type=kind, reason=reason):,} dead letter(s) are removed for good"
+
+
+DEEDS: dict[str, Callable[[Deed], str]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "scale": _scale,
+    "configure": _configure,
+    "snapshot": _snapshot,
+    "cancel": _cancel,
+    "replay": _replay,
+    "edit": _edit,
+    "publish": _publish,
+    "reveal": _reveal,
+    "kill": _kill,
+    "bulk-replay": _bulk_replay,
+    "bulk-purge": _bulk_purge,
+}
+
+
+def do(name: str, deed: Deed) -> str:
+    """Do what was asked for, on record under the principal's name and reason; return a sentence that says what was done.
+
+    Raises:
+        NotAllowed: the principal has no right to it.
+        PerdureError, ValueError, TypeError: as the system's own calls.
+    """
+    with acting_as(deed.rights.principal, reason=deed.field("reason")):
+        return DEEDS[name](deed)

@@ -1,0 +1,196 @@
+"""The gate of the console: an ASGI layer that checks host, origin, session and form of each request, and sets headers.
+
+A request that fails a check reaches no page. Not here: who may do what (`rights`), which the pages ask.
+"""
+
+from __future__ import annotations
+
+import secrets
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from perdure.console.guard.sessions import OneTimeToken, Session, Sessions
+
+__all__ = ["HEADERS", "LOOPBACK", "Gate"]
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+COOKIE = f"perdure_console_{secrets.token_hex(4)}"
+"""Of this process: browsers send cookies to all ports of a host, and another console may use the next one."""
+FORM_BYTES_MAX = 2 << 20
+CLOSED = (
+    "This console opens with the address that `perdure console` printed when it began: its token opens one browser. "
+    "After that, it printed another one.\n"
+)
+OPENED = (
+    '<!doctype html><html lang="en"><title>perdure</title><meta http-equiv="refresh" content="0;url={0}">'
+    '<a href="{0}">The console</a></html>'
+)
+"""A page, not a redirect: after one that another program began, a browser sends no strict cookie."""
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    # `same-origin`, as with `no-referrer` a browser sends forms with the origin "null".
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+}
+"""Of each answer."""
+
+
+class Gate:
+    """Checks each request, and finds its session.
+
+    Args:
+        app: the pages.
+        hosts: names (with or without a port) by which the console may be asked; another name may be an attacker's that leads here.
+        sessions: of the browsers.
+        principal_of: says who asks, of a request that has no session yet; None: that has to use a token.
+        token: what opens a session where the host does not say who asks.
+        used: called when a token was used.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Collection[str],
+        sessions: Sessions,
+        principal_of: Callable[[Request], str | None] | None,
+        token: OneTimeToken | None = None,
+        used: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._sessions = sessions
+        self._principal_of = principal_of
+        self._token = token
+        self._used = used
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        cookie = ""
+        refused = self._misdirected(request)
+        if refused is None:
+            refused, cookie = self._known(request)
+        if refused is None and request.method == "POST":
+            refused = await self._foreign_form(request)
+        await (refused or self._app)(scope, receive, _with_headers(send, scope, cookie))
+
+    def _misdirected(self, request: Request) -> Response | None:
+        """Refuse a name that is not the console's: a page of another site may have made it lead here."""
+        host = request.headers.get("host", "").lower()
+        if host in self._hosts or host.rsplit(":", 1)[0] in self._hosts:
+            return None
+        return _refusal(421, "this console is not known by that name; name it in `hosts=` where it should be")
+
+    def _known(self, request: Request) -> tuple[Response | None, str]:
+        """Find the session of a request, or begin one; return a refusal or None, and the secret of a new session."""
+        path, secret = _path(request), _cookie(request)
+        session = self._sessions.find(secret) if secret else None
+        if self._principal_of is not None:
+            principal = self._principal_of(request)
+            if principal is None:
+                return _refusal(401, "the application did not say who asks: see docs/CONSOLE.md, In your own application"), ""
+            if session is None or session.principal != principal:
+                secret, session = self._sessions.begin(principal)
+                request.scope["session"] = session
+                return None, secret
+        elif path == "/login" and self._token is not None:
+            return self._login(request)
+        elif session is None and not path.startswith("/static/"):
+            return _refusal(401, CLOSED), ""
+        request.scope["session"] = session
+        return None, ""
+
+    def _login(self, request: Request) -> tuple[Response, str]:
+        from perdure.arguments.acting import user  # noqa: PLC0415 - for the console of a command alone
+
+        if request.method != "GET" or self._token is None or not self._token.use(request.query_params.get("token", "")):
+            return _refusal(401, CLOSED), ""
+        self._used()
+        secret, _ = self._sessions.begin(user())
+        return HTMLResponse(OPENED.format(request.scope.get("root_path", "") + "/")), secret
+
+    async def _foreign_form(self, request: Request) -> Response | None:
+        """Refuse a form of another site, or of another session; keep its fields for the page."""
+        origin = urlsplit(request.headers.get("origin", ""))
+        if origin.netloc.lower() != request.headers.get("host", "").lower() or not origin.netloc:
+            return _refusal(403, "this form was sent from another site")
+        if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            return _refusal(403, "this form was sent from another site")
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > FORM_BYTES_MAX:
+                return _refusal(413, "this form is too large")
+        try:
+            fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=1_000)
+        except ValueError:
+            return _refusal(400, "this form cannot be read")
+        form = {name: values[-1] for name, values in fields.items()}
+        session: Session | None = request.scope.get("session")
+        if session is None or not session.is_own_form(form.get("csrf", "")):
+            return _refusal(403, "this form is not of your session, or too old: load its page again")
+        request.scope["form"] = form
+        return None
+
+
+def _path(request: Request) -> str:
+    path: str = request.scope["path"]
+    return path.removeprefix(request.scope.get("root_path", "")) or "/"
+
+
+def _cookie(request: Request) -> str:
+    try:
+        found = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return "" if found is None else found.value
+
+
+def _refusal(status: int, text: str) -> Response:
+    return PlainTextResponse(text, status)
+
+
+def _with_headers(send: Send, scope: Scope, secret: str) -> Send:
+    """Return a `send` that adds the headers of each answer, and the cookie of a new session."""
+    more = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+    if secret:
+        secure = "; Secure" if scope["scheme"] == "https" else ""
+        path = scope.get("root_path", "") or "/"
+        more.append((b"set-cookie", f"{COOKIE}={secret}; Path={path}; HttpOnly; SameSite=Strict{secure}".encode()))
+
+    async def with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            own: list[Any] = [
+                pair for pair in message.get("headers", []) if pair[0].lower() != b"cache-control" or _is_static(scope)
+            ]
+            kept = {name.lower() for name, _ in own}
+            message = {**message, "headers": own + [pair for pair in more if pair[0] not in kept or pair[0] == b"set-cookie"]}
+        await send(message)
+
+    return with_headers
+
+
+def _is_static(scope: Scope) -> bool:
+    return "/static/" in scope["path"]

@@ -1,0 +1,212 @@
+"""`Live`: what a log says now, followed a little at a time, for as long as a page is open.
+
+One thread folds what is new and passes once over the history before it, and rests most of the time: an open console must
+cost its host next to nothing. A page looks at the states under `lock`, and says how far behind they are. See also `past`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.actors.journal.log_fold import fold_log
+from perdure.console.log.groups import Groups
+from perdure.console.log.index import Index
+from perdure.events.codec.snapshot import fold
+from perdure.events.codec.wire import decode_runs
+from perdure.events.errors import PerdureError
+from perdure.events.loggers import GuardedLogger
+from perdure.events.queue.folding.spilling import compact
+from perdure.events.runs import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perdure.events.codec.snapshot import States
+    from perdure.store import LogReader
+
+__all__ = ["Live", "TypeSample"]
+
+logger = GuardedLogger("perdure")
+
+RECENT_EVENTS = 200_000
+"""Events before the newest whose seconds are counted first, so that the charts of the last minutes are there at once."""
+OPENING_S = 0.3
+SLICE_S = 0.02
+"""How long the lock is held at most, about."""
+REST = 30
+"""The thread rests so many times as long as it worked: it takes about three hundredths of a processor."""
+ALONE_REST = 4
+REST_MIN_S = 0.5
+REST_MAX_S = 5.0
+IDLE_S = 60.0
+"""After so long without a page, nothing is followed any more."""
+SAMPLES_MAX = 300
+SAMPLE_EVERY_S = 2.0
+
+
+@attrs.frozen
+class TypeSample:
+    """Totals of each type at one moment: published, completed, failed attempts, and how many are live."""
+
+    at_us: int
+    by_type: dict[str, tuple[int, int, int, int]]
+
+
+class Live:
+    """The newest states of a log, and the index of all before. Safe in any thread; what it holds is read under `lock`.
+
+    Args:
+        reader: the log.
+        is_alone: the log's owner is in another process, so that less rest is needed.
+    """
+
+    def __init__(self, reader: LogReader, *, is_alone: bool = True) -> None:
+        self.reader = reader
+        self._rest = ALONE_REST if is_alone else REST
+        self.lock = threading.RLock()
+        self.states: States
+        self.groups: Groups
+        self.index: Index
+        self.samples: deque[TypeSample] = deque(maxlen=SAMPLES_MAX)
+        self.error: str = ""
+        """Why nothing new can be read; empty where all is well."""
+        self._opened = False
+        self._history_end = 0
+        """The pass over all history has this to read before it reads what is new."""
+        self._used_s = 0.0
+        self._woken = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    # --- pages -------------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def looked_at(self, budget_s: float = 0.05) -> Iterator[States]:
+        """Follow the log for a moment, and keep the states as they are within this block.
+
+        Raises:
+            StoreCorrupt, StoreUnavailable, HistoryDropped: the log cannot be read, at the first look.
+        """
+        self._used_s = time.monotonic()
+        self._start()
+        with self.lock:
+            self._open()
+            self._catch_up(budget_s)
+            yield self.states
+
+    def history_known(self) -> float:
+        """Return which part of the history the index has read, from 0.0 to 1.0."""
+        first = self.reader.first_seq - 1
+        whole = self.states.seq - first
+        return 1.0 if whole <= 0 else max(0.0, min(1.0, (self.index.seq - first) / whole))
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed = True
+        self._woken.set()
+        if self._thread is not None:
+            self._thread.join(5.0)
+
+    # --- following ---------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        if self._opened:
+            return
+        self.states, _ = fold_log(self.reader)
+        self.groups = Groups.of(self.states.dead_letters)
+        self.index = Index(self.reader.first_seq - 1)
+        self.index.recent_seq = max(self.index.seq, self.states.seq - RECENT_EVENTS)
+        for frame in self.reader.frames(self.index.recent_seq, self.states.seq):
+            self.index.take_recent(decode_runs(frame.body, frame.count), frame.first_seq)
+        self._sample()
+        self._opened = True
+        self._index_more(OPENING_S)
+
+    def _catch_up(self, budget_s: float) -> bool:
+        """Fold what is new, for about so long; return whether all of it was."""
+        until_s = time.thread_time() + budget_s
+        try:
+            for frame in self.reader.frames(self.states.seq):
+                batches = decode_runs(frame.body, frame.count)
+                for at_us, events in batches:
+                    for event in events:
+                        if not isinstance(event, Run):
+                            self.groups.see(event, at_us)
+                fold(self.states, batches, frame.first_seq)
+                compact(self.states.queue)
+                if self.index.seq >= frame.first_seq - 1:
+                    self.index.take(batches, frame.first_seq)
+                self.index.take_recent(batches, frame.first_seq)
+                if time.thread_time() > until_s:
+                    return False
+        except (PerdureError, OSError) as error:
+            self._begin_anew(error)
+        else:
+            self.error = ""
+        if not self.samples or time.time() * 1e6 - self.samples[-1].at_us > SAMPLE_EVERY_S * 1e6:
+            self._sample()
+        return True
+
+    def _begin_anew(self, error: Exception) -> None:
+        """History was dropped meanwhile, or cut back: fold it again. Where that fails too, say why on each page."""
+        try:
+            self.states, _ = fold_log(self.reader)
+            self.groups = Groups.of(self.states.dead_letters)
+            self.error = ""
+        except (PerdureError, OSError) as again:
+            self.error = str(again)
+            logger.warning("the console cannot read on: %s (%s)", again, error)
+
+    def _index_more(self, budget_s: float) -> bool:
+        """Go on with the pass over all history, for about so long; return whether it is done."""
+        until_s = time.thread_time() + budget_s
+        if self.index.seq >= self.states.seq:
+            return True
+        try:
+            for frame in self.reader.frames(self.index.seq, self.states.seq):
+                self.index.take(decode_runs(frame.body, frame.count), frame.first_seq)
+                if time.thread_time() > until_s:
+                    return self.index.seq >= self.states.seq
+        except (PerdureError, OSError) as error:
+            logger.warning("the console cannot read all history: %s", error)
+        self.index.seq = max(self.index.seq, self.states.seq)
+        return True
+
+    def _sample(self) -> None:
+        rows = {
+            name: (c.published, c.completed, c.failed, c.ready + c.delayed + c.held + c.in_flight)
+            for name, c in self.states.queue.by_type.items()
+        }
+        self.samples.append(TypeSample(round(time.time() * 1e6), rows))
+
+    # --- the thread --------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        thread = self._thread
+        if thread is None or not thread.is_alive():
+            with self.lock:
+                if (self._thread is None or not self._thread.is_alive()) and not self._closed:
+                    self._thread = threading.Thread(target=self._run, name="perdure console", daemon=True)
+                    self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closed and time.monotonic() - self._used_s < IDLE_S:
+            began_s = time.thread_time()
+            try:
+                with self.lock:
+                    if self._opened:
+                        self._catch_up(SLICE_S)
+                with self.lock:
+                    done = not self._opened or self._index_more(SLICE_S)
+            except Exception:  # a page must not go dark for a fault of the log: the next look says what is wrong
+                logger.exception("the console's look at the log has failed")
+                done = True
+            worked_s = time.thread_time() - began_s
+            rest_s = min(REST_MAX_S, max(REST_MIN_S if done else 0.02, self._rest * worked_s))
+            self._woken.wait(rest_s)

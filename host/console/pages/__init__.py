@@ -1,0 +1,31 @@
+"""The pages: each takes a `Page` and fills in what its template shows. None scans everything: looks are bounded, and go on by link.
+
+Not here: markup (`templates/`), charts (`drawing/`), how the log is read (`log/`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.console.pages import acts, compare, dead_letters, inside, message, messages, overview, types
+from perdure.console.pages.page import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PAGES", "Page"]
+
+PAGES: dict[str, Callable[[Page], None]] = {
+    "/": overview.overview,
+    "/types": types.types,
+    "/types/{type:path}": types.one_type,
+    "/messages": messages.messages,
+    "/messages/{id:path}": message.message,
+    "/dead-letters": dead_letters.dead_letters,
+    "/schedules": inside.schedules,
+    "/processes": inside.processes,
+    "/actors": inside.actors,
+    "/acts": acts.acts,
+    "/compare": compare.compare,
+}
+"""Every page by its address."""

@@ -1,0 +1,34 @@
+"""Acts of operators: what each asked for, what it changed, from where and why. Newest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perdure.console.pages.page import Page
+
+__all__ = ["acts"]
+
+PAGE = 100
+
+
+def acts(page: Page) -> None:
+    """Show acts."""
+    view = page.shown
+    action, principal = page.asked("action"), page.asked("by")
+    before = page.asked_number("before") or view.seq + 1
+    known = [act for act in reversed(view.index.acts) if act.seq <= view.seq]
+    meant = [
+        act
+        for act in known
+        if act.seq < before and (not action or act.action == action) and (not principal or act.principal == principal)
+    ]
+    page.show(
+        "acts.html",
+        rows=meant[:PAGE],
+        following=page.here(before=meant[PAGE - 1].seq) if len(meant) > PAGE else "",
+        actions=sorted({act.action for act in known}),
+        principals=sorted({act.principal for act in known}),
+        action=action,
+        principal=principal,
+    )

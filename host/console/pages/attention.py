@@ -1,0 +1,142 @@
+"""What an operator should look at first: pauses, stuck groups, types without workers, a full disk. Each with a way on.
+
+Pure but for the disk. The rules are few and look at a bounded number of things.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.events.structures.message import Status
+from perdure.publishing.message_ids import made_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perdure.console.console import Console, View
+
+__all__ = ["Alert", "alerts", "oldest_ready_us", "stuck_groups"]
+
+GROUPS_LOOKED = 5_000
+STUCK_S = 30.0
+LONG_WAIT_S = 60.0
+DISK_FREE_PART = 0.05
+DISK_FREE_BYTES = 1 << 30
+SHOWN_MAX = 5
+
+
+@attrs.frozen
+class Alert:
+    """Something to look at: how bad, in words, and where to go."""
+
+    level: str
+    """`bad` or `warn`."""
+    text: str
+    path: str = ""
+    params: dict[str, str] = attrs.field(factory=dict)
+    action: str = ""
+
+
+@attrs.frozen
+class StuckGroup:
+    """A group whose first message holds up the others."""
+
+    name: str
+    waiting: int
+    head: str
+    head_status: str
+    since_us: int
+    failures: int
+
+
+def alerts(console: Console, view: View, now_us: int) -> list[Alert]:
+    """Return what needs attention, the worst first."""
+    found = [
+        *_log(view),
+        *(() if view.is_past else _disk(console)),
+        *_pauses(view),
+        *_handlers(view, now_us),
+        *_groups(view, now_us),
+    ]
+    return sorted(found, key=lambda alert: alert.level != "bad")
+
+
+def _log(view: View) -> Iterator[Alert]:
+    if view.live.error:
+        yield Alert("bad", f"The log cannot be read: {view.live.error}")
+
+
+def _disk(console: Console) -> Iterator[Alert]:
+    disk = console.disk()
+    if disk is None:
+        return
+    used, free = disk
+    if free < DISK_FREE_BYTES or free < (used + free) * DISK_FREE_PART:
+        what = "make room: purge dead letters that are not needed, move other files; publishes are refused once it is full"
+        yield Alert("bad", f"The disk has {free / 2**20:,.0f} MiB left; {what}", "/dead-letters", action="Dead letters")
+
+
+def _pauses(view: View) -> Iterator[Alert]:
+    handlers = view.states.handlers
+    if handlers.paused:
+        yield Alert("warn", "Deliveries of all types are paused", "/types", action="Types")
+    for name in sorted(handlers.paused_types)[:SHOWN_MAX]:
+        yield Alert("warn", f"{name}: deliveries are paused", f"/types/{name}", action="Look")
+
+
+def _handlers(view: View, now_us: int) -> Iterator[Alert]:
+    for name, counts in sorted(view.states.queue.by_type.items()):
+        handler = view.states.handlers.handlers.get(name)
+        if not counts.ready or view.states.handlers.is_paused(name):
+            continue
+        if handler is None:
+            yield Alert(
+                "warn", f"{name}: {counts.ready:,} ready, and no handler was ever registered", f"/types/{name}", action="Look"
+            )
+        elif not handler.parallelism:
+            yield Alert("warn", f"{name}: {counts.ready:,} ready, and its handler has 0 workers", f"/types/{name}", action="Scale")
+        elif (since := oldest_ready_us(view, name)) and (now_us - since) / 1e6 > LONG_WAIT_S:
+            minutes = (now_us - since) / 60e6
+            yield Alert(
+                "warn", f"{name}: the first ready message has waited for {minutes:,.0f} min", f"/types/{name}", action="Look"
+            )
+
+
+def _groups(view: View, now_us: int) -> Iterator[Alert]:
+    for group in stuck_groups(view, now_us)[:SHOWN_MAX]:
+        since = f" for {(now_us - group.since_us) / 1e6:,.0f} s" if group.since_us else ""
+        failed = f", {group.failures} attempt(s) failed" if group.failures else ""
+        text = f"Group {group.name!r}: {group.waiting:,} wait{since} behind one message ({group.head_status}{failed})"
+        yield Alert("bad", text, f"/messages/{group.head}", action="Look at it")
+
+
+def stuck_groups(view: View, now_us: int) -> list[StuckGroup]:
+    """Return groups whose first message has held up others for a while, those with the most that wait first."""
+    queue = view.states.queue
+    found = []
+    for name, group in islice(queue.groups.items(), GROUPS_LOOKED):
+        if len(group) < 2:  # noqa: PLR2004 - one holds up another
+            continue
+        head = queue.look(group.head)
+        if head is None or head.status is Status.READY:
+            continue
+        failures = head.failures or []
+        since = failures[0].at_us if failures else made_us(head.published.id)
+        if failures or (since and (now_us - since) / 1e6 > STUCK_S):
+            status = {Status.LEASED: "being handled", Status.DELAYED: "waits for its next attempt"}.get(head.status, "held")
+            found.append(StuckGroup(name, len(group) - 1, head.published.id, status, since, len(failures)))
+    return sorted(found, key=lambda group: -group.waiting)
+
+
+def oldest_ready_us(view: View, type_name: str) -> int:
+    """Return when the id of the first ready message of a type was made; 0 where there is none, or the host chose its id."""
+    ready = view.states.queue.ready_queues.get(type_name)
+    first = ready.first(1) if ready is not None else []
+    if not first:
+        return 0
+    number = first[0][0] if isinstance(first[0], range) else first[0].number
+    message = view.states.queue.look(number)
+    return made_us(message.published.id) if message is not None else 0

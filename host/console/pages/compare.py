@@ -1,0 +1,44 @@
+"""Two moments side by side: what differs in the counts of the whole and of each type, and the acts in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.console.pages.figures import figures
+
+if TYPE_CHECKING:
+    from perdure.console.pages.page import Page
+
+__all__ = ["compare"]
+
+ACTS_MAX = 200
+
+
+def compare(page: Page) -> None:
+    """Compare the moment `a` with the moment that the page shows."""
+    view, before = page.shown, page.other
+    if before is None:
+        page.show("compare.html", a="", first=None, rows=[], types=[], acts=[])
+        return
+    after = figures(view)
+    low, high = sorted((before.seq, after.seq))
+    page.show(
+        "compare.html",
+        a=page.asked("a"),
+        first=before,
+        rows=_changes(before.whole, after.whole),
+        types=[
+            (name, _changes(before.types.get(name, {}), after.types.get(name, {})))
+            for name in sorted({*before.types, *after.types})
+            if before.types.get(name) != after.types.get(name)
+        ],
+        acts=[act for act in view.index.acts if low < act.seq <= high][-ACTS_MAX:],
+    )
+
+
+def _changes(before: dict[str, int], after: dict[str, int]) -> list[tuple[str, int, int, int]]:
+    names = [name for name in {**before, **after} if before.get(name, 0) != after.get(name, 0)]
+    return [
+        (name.replace("_", " "), before.get(name, 0), after.get(name, 0), after.get(name, 0) - before.get(name, 0))
+        for name in names
+    ]

@@ -1,0 +1,107 @@
+"""The system itself: schedules, processes and partitions, and its actors."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from perdure.console.pages.rows import happenings_until, told
+from perdure.console.pages.types import handlers_of
+from perdure.events import vocabulary as ev
+from perdure.events.errors import PerdureError
+from perdure.system import schedules_of
+
+if TYPE_CHECKING:
+    from perdure.console.pages.page import Page
+
+__all__ = ["actors", "processes", "schedules"]
+
+LATEST = 50
+
+
+def schedules(page: Page) -> None:
+    """Show schedules: the last tick of each, and the next where this process knows it."""
+    view, system = page.shown, page.console.system
+    known = {} if system is None or view.is_past else schedules_of(system)
+    now_us = round(time.time() * 1e6)
+    names = sorted({*view.states.queue.ticks, *known})
+    rows = []
+    for name in names:
+        last = view.index.ticks.get(name)
+        schedule = known.get(name)
+        rows.append(
+            {
+                "name": name,
+                "due_us": view.states.queue.ticks.get(name, 0),
+                "count": None if last is None or view.is_past else last.count,
+                "next_us": None if schedule is None else schedule.after(now_us),
+                "missed": "" if schedule is None else schedule.missed,
+            }
+        )
+    page.show("schedules.html", rows=rows, is_here=system is not None)
+
+
+def processes(page: Page) -> None:
+    """Show the processes that use the log, and the owner's starts and stops."""
+    view = page.shown
+    present: dict[str, dict[str, Any]] = {}
+    owner: dict[str, Any] | None = None
+    for happening in view.index.happenings:
+        if happening.seq > view.seq:
+            break
+        match happening.event:
+            case ev.Started() as event:
+                owner = {"pid": event.pid, "since_us": happening.at_us, "version": event.version, "run": event.run}
+                present.clear()
+            case ev.Stopped():
+                owner = None
+                present.clear()
+            case ev.ProcessJoined() as event:
+                present[event.member] = {"pid": event.pid, "name": event.name, "since_us": happening.at_us}
+            case ev.ProcessLeft() as event:
+                present.pop(event.member, None)
+    work: dict[int, list[tuple[str, Any]]] = {}
+    for kind, info in handlers_of(page).items():
+        for process in info.processes:
+            work.setdefault(process.pid, []).append((kind, process))
+    size = page.console.reader.size()
+    page.show(
+        "processes.html",
+        owner=owner,
+        present=list(present.values()),
+        work=work,
+        partitions=[
+            {
+                "address": page.console.reader.address or "memory",
+                "first": view.reader.first_seq,
+                "last": view.seq,
+                "bytes": size.bytes,
+            }
+        ],
+        happenings=happenings_until(view, LATEST),
+    )
+
+
+def actors(page: Page) -> None:
+    """Show the actors, and what became of those that died."""
+    view, system = page.shown, page.console.system
+    names: list[str] = [] if system is None or view.is_past else sorted(system.actors)
+    restarts: dict[str, list[Any]] = {}
+    for happening in view.index.happenings:
+        if isinstance(happening.event, ev.ActorRestarted) and happening.seq <= view.seq:
+            restarts.setdefault(happening.event.actor, []).append(told(happening))
+    counters: dict[str, int] = {}
+    if not view.is_past and page.console.front is not None:
+        try:
+            counters = dict(page.console.front.admin.metrics().runtime_counters)
+        except (PerdureError, TimeoutError, OSError):
+            counters = {}
+    deaths = sorted((row for rows in restarts.values() for row in rows), key=lambda row: -row.seq)
+    page.show(
+        "actors.html",
+        names=names,
+        restarts=restarts,
+        deaths=deaths[:LATEST],
+        counters=counters,
+        is_here=system is not None,
+    )

@@ -1,0 +1,117 @@
+"""The list of messages: what waits, runs, is held or delayed; or all, newest first. Filters and search are in the address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.console.log.listing import PLACES, by_place
+from perdure.console.log.search import look_back, parsed
+from perdure.console.log.walk import Budget
+from perdure.events.errors import InvalidMessage
+from perdure.events.queue.lookup import look_up
+from perdure.publishing.message_ids import made_us
+
+if TYPE_CHECKING:
+    from perdure.console.pages.page import Page
+    from perdure.events import vocabulary as ev
+    from perdure.operations.search import Search
+
+__all__ = ["messages", "row_of"]
+
+PAGE = 50
+BUDGET_S = 0.1
+
+
+def messages(page: Page) -> None:
+    """Show messages."""
+    view, place, kind = page.shown, page.asked("place"), page.asked("type")
+    text = page.asked("q")
+    try:
+        search, problem = parsed(text), ""
+    except InvalidMessage as error:
+        search, problem = None, str(error)
+    more: dict[str, Any]
+    if problem:
+        more = {"rows": [], "following": "", "looked": ""}
+    elif place in PLACES:
+        more = _waiting(page, search, place, kind)
+    else:
+        more = _history(page, search, kind)
+    page.show(
+        "messages.html",
+        query=text,
+        place=place,
+        kind=kind,
+        places=PLACES,
+        problem=problem,
+        hidden=search is not None and search.reads_payloads,
+        types=sorted(view.states.queue.by_type),
+        **more,
+    )
+
+
+def _takes(page: Page, search: Search | None, published: ev.Published) -> bool:
+    """Tell whether a message may be found: one that is hidden must not be told by a search in its payload."""
+    return search is None or not search.reads_payloads or page.sees(published)
+
+
+def _waiting(page: Page, search: Search | None, place: str, kind: str) -> dict[str, Any]:
+    from perdure.payloads.codecs import MessagePack  # noqa: PLC0415 - for searches alone
+
+    codec = MessagePack()
+    skip = page.asked_number("skip")
+
+    def wanted(published: ev.Published) -> bool:
+        if not _takes(page, search, published):
+            return False
+        return search is None or (not search.of_events and search.takes(published, lambda body: codec.decode(body, None)))
+
+    found, following = by_place(
+        page.shown.states.queue, place, type_name=kind, skip=skip, most=PAGE, wanted=lambda message: wanted(message.published)
+    )
+    return {
+        "rows": [row_of(page, message.published, 0, made_us(message.published.id)) for message in found],
+        "following": page.here(skip=following) if following else "",
+        "looked": f"in the order in which they are handled; {skip:,} before these"
+        if skip
+        else "in the order in which they are handled",
+    }
+
+
+def _history(page: Page, search: Search | None, kind: str) -> dict[str, Any]:
+    view = page.shown
+    before = page.asked_number("before") or view.seq + 1
+    found = look_back(
+        view.reader,
+        view.states,
+        search,
+        Budget(BUDGET_S),
+        before=min(before, view.seq + 1),
+        most=PAGE,
+        wanted=lambda published: (not kind or published.type == kind) and _takes(page, search, published),
+    )
+    begin = view.reader.first_seq
+    if not found.before:
+        looked = "looked back to the beginning" if begin <= 1 else f"looked back to event {begin:,}, where the log begins"
+    else:
+        looked = f"looked back to event {found.before:,} of {view.seq:,}"
+    return {
+        "rows": [row_of(page, hit.published, hit.seq, hit.at_us) for hit in found.hits],
+        "following": page.here(before=found.before) if found.before else "",
+        "looked": looked,
+    }
+
+
+def row_of(page: Page, published: ev.Published, seq: int, at_us: int) -> dict[str, Any]:
+    """Return one line of a list of messages."""
+    standing = look_up(page.shown.states.queue, published.id)
+    return {
+        "id": published.id,
+        "type": published.type,
+        "key": published.key,
+        "group": published.group,
+        "seq": seq,
+        "at_us": at_us,
+        "status": "in flight" if standing.status == "leased" else standing.status if standing.status != "unknown" else "ended",
+        "attempts": standing.attempts,
+    }

@@ -1,0 +1,52 @@
+"""The first page: what needs attention, figures, charts, and each type on one line."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from perdure.console.pages.attention import alerts
+from perdure.console.pages.graphs import graphs, rates_now
+from perdure.console.pages.rows import happenings_until, type_rows
+
+if TYPE_CHECKING:
+    from perdure.console.pages.page import Page
+
+__all__ = ["overview"]
+
+TYPES_SHOWN = 30
+LATEST = 8
+
+
+def overview(page: Page) -> None:
+    """Show the queue as a whole."""
+    view = page.shown
+    now_us = view.at_us if view.is_past else round(time.time() * 1e6)
+    over = "history" if page.asked("over") == "history" or view.is_past else "minutes"
+    rows = type_rows(view, now_us)
+    queue = view.states.queue
+    size = page.console.reader.size()
+    page.show(
+        "overview.html",
+        now_us=now_us,
+        alerts=alerts(page.console, view, now_us),
+        live=queue.live,
+        in_flight=len(queue.leased),
+        delayed=sum(row.delayed for row in rows),
+        held=sum(row.held for row in rows),
+        ready=sum(row.ready for row in rows),
+        dead=len(view.states.dead_letters.letters),
+        rates=None if view.is_past else rates_now(view, now_us),
+        oldest_s=max((row.oldest_s for row in rows if row.oldest_s is not None), default=None),
+        log_bytes=size.bytes,
+        segments=size.segments,
+        snapshots=size.snapshots,
+        disk=page.console.disk(),
+        over=over,
+        graphs=graphs(view, over=over, now_us=now_us),
+        rows=sorted(rows, key=lambda row: -(row.ready + row.in_flight + row.dead))[:TYPES_SHOWN],
+        rows_all=len(rows),
+        groups=view.groups.biggest()[:5],
+        acts=[act for act in reversed(view.index.acts) if act.seq <= view.seq][:LATEST],
+        happenings=happenings_until(view, LATEST),
+    )

@@ -1,0 +1,160 @@
+"""`Page`: one page that is being made: what was asked for, the view it shows, and what all pages have in common."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import attrs
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from perdure.console.console import Console, View
+    from perdure.console.guard.rights import Permits
+    from perdure.console.guard.sessions import Session
+    from perdure.console.pages.figures import Figures
+    from perdure.events.vocabulary import Published
+
+__all__ = ["Page"]
+
+MARKS = 200
+"""Positions of the time slider."""
+NAVIGATION = (
+    ("/", "Overview", "o"),
+    ("/messages", "Messages", "m"),
+    ("/dead-letters", "Dead letters", "d"),
+    ("/types", "Types", "t"),
+    ("/schedules", "Schedules", "s"),
+    ("/processes", "Processes", "p"),
+    ("/actors", "Actors", "a"),
+    ("/acts", "Acts", "c"),
+)
+
+
+@attrs.define(eq=False)
+class Page:
+    """One page for one request. A page sets `template` and `more`; `context` adds what every template needs."""
+
+    console: Console
+    request: Request
+    rights: Permits
+    template: str = "failed.html"
+    status: int = 200
+    more: dict[str, Any] = attrs.field(factory=dict)
+    view: View | None = None
+    other: Figures | None = None
+    """The moment that this one is compared with."""
+    began_s: float = attrs.field(factory=time.perf_counter)
+
+    @property
+    def at(self) -> str:
+        """The moment that is asked for; empty for now."""
+        text = self.asked("at")
+        return "" if text == "now" else text
+
+    @property
+    def session(self) -> Session:
+        """The browser's session."""
+        found: Session = self.request.scope["session"]
+        return found
+
+    @property
+    def shown(self) -> View:
+        """The view that the page shows."""
+        if self.view is None:
+            msg = "a page is made from a view"
+            raise RuntimeError(msg)
+        return self.view
+
+    def begin(self, view: View) -> None:
+        """Make the page from this view."""
+        self.view = view
+
+    def asked(self, name: str) -> str:
+        """Return a parameter of the address; empty where it is missing."""
+        return self.request.query_params.get(name, "").strip()
+
+    def asked_number(self, name: str) -> int:
+        """Return a whole number of the address, 0 where it is missing or none."""
+        text = self.asked(name)
+        return int(text) if text.isdecimal() and len(text) < 19 else 0  # noqa: PLR2004 - of 64 bits
+
+    def show(self, template: str, **more: Any) -> None:
+        """Show a template with these values."""
+        self.template = template
+        self.more.update(more)
+
+    # --- what templates call -----------------------------------------------------------------------------------------------
+
+    def link(self, path: str, **params: object) -> str:
+        """Return the address of a page at the moment that is shown."""
+        given = {"at": self.at or None, **params}
+        query = urlencode({name: str(value) for name, value in given.items() if value not in (None, "", 0)})
+        root = self.request.scope.get("root_path", "")
+        return f"{root}{quote(path)}{f'?{query}' if query else ''}"
+
+    def here(self, **params: object) -> str:
+        """Return the address of this page with some parameters changed."""
+        given = {**dict(self.request.query_params), **params}
+        query = urlencode({name: str(value) for name, value in given.items() if value not in (None, "", 0)})
+        return f"{self._path}{f'?{query}' if query else ''}"
+
+    @property
+    def _path(self) -> str:
+        root: str = self.request.scope.get("root_path", "")
+        path: str = self.request.scope["path"].removeprefix(root) or "/"
+        return root + quote(path)
+
+    @property
+    def back(self) -> str:
+        """Where a form leads back to: this page, as an address within the console."""
+        root = self.request.scope.get("root_path", "")
+        return self.here(at=None).removeprefix(root) or "/"
+
+    def may(self, action: str, type_name: str = "") -> bool:
+        """Tell whether the principal may do that now: the past cannot be changed."""
+        is_past = self.view is not None and self.view.is_past
+        return not is_past and self.rights.may(action, type_name)
+
+    def sees(self, published: Published) -> bool:
+        """Tell whether the payload of a message is shown to this principal."""
+        kind = published.type
+        return self.console.is_open(kind) or (self.session.is_revealed(kind) and self.rights.may("reveal", kind))
+
+    def context(self) -> dict[str, Any]:
+        """Return everything that the template needs."""
+        view = self.view
+        path = self.request.scope["path"].removeprefix(self.request.scope.get("root_path", "")) or "/"
+        section = "/" + path.strip("/").split("/", 1)[0]
+        return {
+            "page": self,
+            "console": self.console,
+            "navigation": NAVIGATION,
+            "section": section,
+            "csrf": self.session.csrf,
+            "notice": self.session.take_notice(),
+            "view": view,
+            "slider": self._slider() if view is not None else None,
+            "took_ms": (time.perf_counter() - self.began_s) * 1000,
+            **self.more,
+        }
+
+    def _slider(self) -> dict[str, Any]:
+        """Return the positions of the time slider: moments, with the event that each stands for."""
+        view = self.shown
+        marks = list(view.index.marks(MARKS))
+        newest = view.live.states
+        marks = [mark for mark in marks if mark[0] < newest.seq] + [(newest.seq, newest.at_us)]
+        position = len(marks) - 1
+        if view.is_past:
+            position = max((i for i, mark in enumerate(marks) if mark[0] <= view.seq), default=0)
+        return {
+            "marks": json.dumps([[seq, at_us // 1000] for seq, at_us in marks]),
+            "last": len(marks) - 1,
+            "position": position,
+            "known": view.live.history_known(),
+            "newest": newest.seq,
+        }

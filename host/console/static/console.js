@@ -1,0 +1,69 @@
+// Keyboard, and showing another moment of the page without loading it whole. Every page works without this file, by links and forms.
+"use strict";
+(() => {
+  const typing = (el) => el.closest("input:not([type=range]), textarea, select, [contenteditable]");
+  let goes = false;
+  const to = (path) => { if (path) location.href = path; };
+  const rows = () => [...document.querySelectorAll("[data-rows] tbody tr")].map((row) => row.querySelector("a")).filter(Boolean);
+  const step = (by) => {
+    const links = rows(), at = links.indexOf(document.activeElement);
+    if (links.length) links[Math.max(0, Math.min(links.length - 1, at < 0 ? (by > 0 ? 0 : links.length - 1) : at + by))].focus();
+  };
+  const click = (selector) => document.querySelector(selector)?.click();
+  const slide = (by) => {
+    const slider = document.querySelector("[data-slider]");
+    if (!slider) return;
+    slider.value = Number(slider.value) + by;
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    slider.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  const keys = {
+    "/": () => document.getElementById("find")?.focus(),
+    "?": () => document.getElementById("help")?.showModal(),
+    j: () => step(1), k: () => step(-1),
+    "[": () => slide(-1), "]": () => slide(1),
+    n: () => click("[data-now]"),
+    " ": () => click("[data-play]"),
+  };
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (document.querySelector("dialog[open]")) return;
+    if (typing(event.target)) { if (event.key === "Escape") event.target.blur(); return; }
+    if (goes) {
+      goes = false;
+      const link = [...document.querySelectorAll(".side a[data-key]")].find((a) => a.dataset.key === event.key);
+      if (link) { event.preventDefault(); to(link.href); }
+      return;
+    }
+    if (event.key === "g") { goes = true; setTimeout(() => { goes = false; }, 1500); return; }
+    if (event.key === " " && event.target.closest("button, summary, a, pre")) return;
+    const act = keys[event.key];
+    if (act) { event.preventDefault(); act(); }
+  });
+  addEventListener("click", (event) => {
+    if (event.target.closest("[data-help]")) document.getElementById("help").showModal();
+  });
+
+  // Put another answer of the server in place of what is shown. `keep`: elements that stay as they are (a slider in the hand).
+  window.perdure = {
+    async show(address, { keep = [], record = true } = {}) {
+      const answer = await fetch(address, { headers: { accept: "text/html" }, credentials: "same-origin" });
+      if (!(answer.headers.get("content-type") || "").startsWith("text/html")) return false;
+      const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const selector of ["main", ".side", "footer", ".time"]) {
+        const old = document.querySelector(selector), fresh = next.querySelector(selector);
+        if (old && fresh && !keep.includes(selector)) old.replaceWith(fresh);
+      }
+      document.body.toggleAttribute("data-past", next.body.hasAttribute("data-past"));
+      document.title = next.title;
+      if (record) history.replaceState(null, "", address);
+      return true;
+    },
+    busy() {
+      const at = document.activeElement;
+      const isWriting = at && at !== document.body && at.closest("main input, main textarea, main select, .time input");
+      const opened = document.querySelector("main form.act details[open], main .steer details[open], dialog[open]");
+      return Boolean(isWriting || opened || !getSelection().isCollapsed);
+    },
+  };
+})();

@@ -1,0 +1,23 @@
+// Live: the server says that the log has grown, and the page fetches itself anew, at most every two seconds and never under the hands.
+"use strict";
+(() => {
+  const LEAST_MS = 2000;
+  let last = 0, waiting = null;
+  const isPast = () => document.body.hasAttribute("data-past");
+  const refresh = async () => {
+    waiting = null;
+    if (isPast() || document.hidden || perdure.busy()) return;
+    last = Date.now();
+    try { await perdure.show(location.href, { keep: [".time"], record: false }); } catch { /* the stream says when the server is back */ }
+  };
+  const source = new EventSource(document.body.dataset.live);
+  source.addEventListener("grown", (event) => {
+    const told = JSON.parse(event.data);
+    if (isPast()) return;
+    const seq = document.querySelector("[data-seq]"), dead = document.querySelector("[data-count=dead]");
+    if (seq) seq.textContent = told.seq.toLocaleString("en");
+    if (dead) dead.textContent = told.dead.toLocaleString("en");
+    if (!waiting) waiting = setTimeout(refresh, Math.max(0, last + LEAST_MS - Date.now()));
+  });
+  addEventListener("pagehide", () => source.close());
+})();

@@ -1,0 +1,153 @@
+"""What stands between a browser and the console: hosts, origins, forms, sessions, rights, and payloads that are hidden."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.testclient import TestClient
+
+from perdure.console.app import _own_path, application
+from perdure.console.guard.sessions import OneTimeToken, Session
+from perdure.security import operator, viewer
+from tests.host.console.conftest import csrf_of
+
+if TYPE_CHECKING:
+    from tests.host.console.conftest import Shop
+
+ORIGIN = {"origin": "http://127.0.0.1"}
+
+
+def everything(*_: str) -> bool:
+    return True
+
+
+def test_another_name_of_this_host_is_refused(shop: Shop) -> None:
+    """DNS rebinding: a page of another site makes its own name lead here."""
+    client = shop.client()
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 421
+    assert client.get("/", headers={"host": "127.0.0.1:9999"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"origin": "https://evil.example"}, {"origin": "null"}, {**ORIGIN, "sec-fetch-site": "cross-site"}]
+)
+def test_form_of_another_site_is_refused(shop: Shop, headers: dict[str, str]) -> None:
+    client = shop.client(authorize=everything)
+    token = csrf_of(client.get("/types").text)
+    assert client.post("/act/pause", data={"csrf": token}, headers=headers).status_code == 403
+    assert not shop.system.admin.handlers()["shop.Order"].paused
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "ü"])
+def test_form_of_another_session_is_refused(shop: Shop, token: str) -> None:
+    client = shop.client(authorize=everything)
+    client.get("/")
+    assert client.post("/act/pause", data={"csrf": token}, headers=ORIGIN).status_code == 403
+
+
+def test_acts_are_no_links(shop: Shop) -> None:
+    assert shop.client(authorize=everything).get("/act/pause").status_code == 405
+
+
+def test_page_runs_no_script_and_no_style_of_its_own(shop: Shop) -> None:
+    client = shop.client(authorize=everything)
+    for path in (
+        "/",
+        "/types/shop.Order",
+        f"/messages/{shop.bad}",
+        "/dead-letters?type=shop.Order",
+        "/actors",
+        "/static/console.css",
+    ):
+        answer = client.get(path)
+        policy = answer.headers["content-security-policy"]
+        assert "script-src 'self'; style-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert re.findall(r"<script(?! src=)|<style| style=|\son\w+=", answer.text) == []
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_answers_are_not_stored_and_the_cookie_is_strict(shop: Shop) -> None:
+    answer = shop.client().get("/")
+    assert answer.headers["cache-control"] == "no-store"
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+
+
+def test_token_opens_one_browser(shop: Shop) -> None:
+    token, used = OneTimeToken(), list[str]()
+    app = application(shop.console, hosts=("127.0.0.1",), token=token, used=lambda: used.append(token.value))
+    first, second = TestClient(app, base_url="http://127.0.0.1"), TestClient(app, base_url="http://127.0.0.1")
+    secret = token.value
+    assert first.get("/").status_code == 401
+    assert first.get("/login", params={"token": "guessed"}).status_code == 401
+    assert first.get("/login", params={"token": secret}).status_code == 200
+    assert first.get("/").status_code == 200
+    assert second.get("/login", params={"token": secret}).status_code == 401
+    assert used == [token.value] != [secret]
+
+
+def test_host_that_does_not_say_who_asks_is_told_so(shop: Shop) -> None:
+    assert shop.client(principal=None).get("/").status_code == 401
+
+
+def test_viewer_looks_and_does_nothing(shop: Shop) -> None:
+    client = shop.client(authorize=viewer)
+    html = client.get("/types/shop.Order").text + client.get(f"/messages/{shop.bad}").text + client.get("/actors").text
+    assert 'action="/act/' not in html
+    token = next(iter_sessions(client)).csrf
+    for act in ("pause", "scale", "replay", "edit", "bulk-purge", "reveal", "kill", "publish", "snapshot"):
+        fields = {"csrf": token, "type": "shop.Order", "id": shop.bad, "workers": "1", "payload": "{}", "actor": "queue"}
+        assert client.post(f"/act/{act}", data=fields, headers=ORIGIN).status_code == 403, act
+
+
+def iter_sessions(client: TestClient):  # type: ignore[no-untyped-def] # noqa: ANN201 - of this module alone
+    app: object = client.app
+    return iter(app._sessions._by_secret.values())  # type: ignore[attr-defined]
+
+
+def test_rights_go_by_type(shop: Shop) -> None:
+    client = shop.client(authorize=lambda who, action, kind: viewer(who, action, kind) or kind == "shop.Stock")
+    assert 'action="/act/pause"' not in client.get("/types/shop.Order").text
+    assert 'action="/act/pause"' in client.get("/types/shop.Stock").text
+
+
+def test_who_may_not_look_sees_nothing(shop: Shop) -> None:
+    client = shop.client(authorize=lambda *_: False)
+    assert client.get("/").status_code == 403
+    assert client.get("/live").status_code == 403
+
+
+def test_payload_is_hidden_until_a_recorded_reveal(shop: Shop) -> None:
+    client = shop.client(principal="eve", authorize=operator)
+    path = f"/messages/{shop.bad}"
+    hidden = client.get(path).text
+    assert "&#34;amount&#34;" not in hidden
+    assert shop.bad not in client.get("/messages", params={"q": "payload.order=ORD-7"}).text
+    form = {"csrf": csrf_of(hidden), "type": "shop.Order", "reason": "a customer asks", "back": path}
+    answer = client.post("/act/reveal", data=form, headers=ORIGIN)
+    assert answer.headers["location"] == path
+    assert "&#34;amount&#34;: -1.0" in client.get(path).text
+    assert shop.bad in client.get("/messages", params={"q": "payload.order=ORD-7"}).text
+    (act,) = [act for act in shop.system.audit.acts() if act.action == "reveal"]
+    assert (act.principal, act.subject, act.reason) == ("eve", "shop.Order", "a customer asks")
+    assert "&#34;amount&#34;" not in shop.client(principal="bob").get(path).text  # revealed to eve alone
+
+
+@pytest.mark.parametrize("away", ["//evil.example/", "https://evil.example", "/\\evil.example", "javascript:alert(1)", ""])
+def test_form_leads_back_to_the_console_alone(away: str) -> None:
+    assert _own_path(away) == "/"
+    assert _own_path("/messages?at=4") == "/messages?at=4"
+
+
+def test_session_ends_and_forgets_what_was_revealed() -> None:
+    session = Session("ann")
+    assert not session.is_revealed("shop.Order")
+    session.reveal("shop.Order")
+    assert session.is_revealed("shop.Order")
+    for i in range(500):
+        session.reveal(f"type {i}")
+    assert not session.is_revealed("shop.Order")
