@@ -108,7 +108,7 @@ class TakeIn(msgspec.Struct):
     A draft whose id is known adds nothing.
     """
 
-    drafts: Sequence[Draft]
+    drafts: Sequence[Draft] | DraftRun
 
 
 @attrs.define

@@ -168,6 +168,9 @@ class System(Handling, Results, Consuming, Running):
     All methods may be called in any thread unless they say otherwise.
     """
 
+    _shared_store: SegmentStore | None = None
+    """The store of a folder that other processes use too."""
+
     def __init__(
         self,
         folder: str | Path | None = None,
@@ -234,17 +237,19 @@ class System(Handling, Results, Consuming, Running):
         """What the last start did to recover; None before the first start."""
         live_systems.remember_system(self)
 
-    def _folder_store(self, folder: str | Path | None) -> EventStore:
+    def _folder_store(self, folder: str | Path | None) -> SegmentStore:
         if folder is None:
             msg = "System needs a folder, or a store instead of one"
             raise TypeError(msg)
-        return SegmentStore(
+        made = SegmentStore(
             folder,
             segment_bytes=self.options.segment_bytes,
             snapshots_kept=self.options.snapshots_kept,
             history=History(self.options.history, self.options.history_folder),
             now_us=self.clock.now_us,
         )
+        self._shared_store = made if self._shared else None
+        return made
 
     def __repr__(self) -> str:
         """Show the store and whether it runs."""
@@ -328,8 +333,8 @@ class System(Handling, Results, Consuming, Running):
         self._registered.warn_of_unused()
         address = live_systems.address_of(self._store)
         live_systems.wait_until_stopped(address)
-        if self._shared and isinstance(self._store, SegmentStore):
-            self._begin_shared(beginning, self._store, address)
+        if self._shared_store is not None:
+            self._begin_shared(beginning, self._shared_store, address)
             return
         engine = self._new_engine(self._store.open())
         beginning.run = self._live_run = live_systems.Run(self, engine, address, self.options.grace_s)

@@ -29,7 +29,7 @@ from perdure.store.maintenance.repair import Repair, repair
 from perdure.store.maintenance.verify import Finding, Head, Verification, verify
 from perdure.store.memory import MemoryStore
 from perdure.store.protocol import EventStore, LogReader, LogTarget
-from perdure.store.values import AppendInDoubt, Frame, LogSize, Recovered, Snapshot
+from perdure.store.values import AppendInDoubt, Frame, LogSize, Recovered, RowsGone, Snapshot
 
 __all__ = [
     "AppendInDoubt",
@@ -49,6 +49,7 @@ __all__ = [
     "Recovered",
     "Repair",
     "Restored",
+    "RowsGone",
     "SegmentStore",
     "Snapshot",
     "Verification",

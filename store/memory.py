@@ -14,15 +14,15 @@ from perdure.events.public_names import public
 from perdure.store.format import frame as fr
 from perdure.store.retention_hold import RetentionHold
 from perdure.store.survey import Stretch, SurveyedSnapshot, WholeFrame
-from perdure.store.values import Frame, LogSize, Recovered, Snapshot
+from perdure.store.values import Frame, LogSize, Recovered, RowsGone, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from perdure.events.errors import OwnershipLost
 
-__all__ = ["MemoryStore"]
+__all__ = ["MemoryIngress", "MemoryStore"]
 
 STORE_ID = bytes(16)
 FILE = "memory"
@@ -44,6 +44,8 @@ class MemoryStore:
         self._snapshots: dict[int, Snapshot] = {}
         self._open = False
         self._lock = threading.Lock()
+        self.rows: dict[int, bytes] = {}
+        """What was published past the owner; see `MemoryIngress`."""
         self._hold = RetentionHold(lambda: None)
 
     def open(self) -> Recovered:
@@ -72,7 +74,7 @@ class MemoryStore:
         self.epoch += 1
         return Recovered(self.last_seq, self.epoch, 1, cut_from_seq=cut_from)
 
-    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:  # noqa: ARG002 - memory is as durable as it gets
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:  # noqa: ARG002 - memory is as durable as it gets
         """See `EventStore.append`."""
         self._check_open()
         if expected_seq != self.last_seq + 1:
@@ -81,7 +83,11 @@ class MemoryStore:
         if len(body) > fr.FRAME_BYTES_MAX or not 0 < count <= fr.COUNT_MAX:
             msg = f"a frame of {count} events and {len(body)} bytes is past the bound of {fr.COUNT_MAX} and {fr.FRAME_BYTES_MAX}"
             raise ValueError(msg)
+        if not all(row in self.rows for row in taken):
+            raise RowsGone(f"rows {sorted({*taken} - {*self.rows})} of the ingress are not there any more")
         with self._lock:
+            for row in taken:
+                del self.rows[row]
             self._frames.append(Frame(expected_seq, count, body))
             self._ends.append(expected_seq + count - 1)
         self.last_seq += count
@@ -220,3 +226,36 @@ def _packed(frames: list[Frame], prev: bytes) -> Iterator[WholeFrame]:
         )
         yield WholeFrame(FILE, offset, raw, frame, 1, prev, chain, follows=True)
         offset, prev = offset + len(raw), chain
+
+
+class MemoryIngress:
+    """The ingress of a store in memory, for another part of this process; see `perdure.store.protocol.Ingress`."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._rows = store.rows
+        self._next = max(self._rows, default=0) + 1
+
+    def add(self, bodies: Sequence[bytes]) -> None:
+        """See `Ingress.add`."""
+        for body in bodies:
+            self._rows[self._next] = body
+            self._next += 1
+
+    def read(self, after: int, most: int) -> list[tuple[int, bytes]]:
+        """See `Ingress.read`."""
+        return [(row, self._rows[row]) for row in sorted(self._rows) if row > after][:most]
+
+    def remove(self, rows: Sequence[int]) -> None:
+        """See `Ingress.remove`."""
+        for row in rows:
+            self._rows.pop(row, None)
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """See `Ingress.watch`: no hint comes."""
+
+    def rest(self) -> bool:
+        """See `Ingress.rest`: rows must be looked for."""
+        return False
+
+    def close(self) -> None:
+        """See `Ingress.close`."""

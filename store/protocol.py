@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from perdure.events.errors import OwnershipLost
     from perdure.events.structures.message_block import PayloadSpill
+    from perdure.store.disk.disk import Disk
     from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, SurveyedSpool, WholeFrame
     from perdure.store.values import ChannelPart, Frame, LogSize, Recovered, Snapshot
 
@@ -127,12 +129,15 @@ class EventStore(LogReader, Protocol):
             StoreCorrupt, StoreUnavailable: as `open`; the call may be repeated.
         """
 
-    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:
         """Write one frame of `count` events, the first of them number `expected_seq`; after a crash, all of it or nothing is there.
 
-        `durable` says that `sync` follows at once. A store that can do both in one step does so; `synced_seq` tells.
+        `durable` says that `sync` follows at once. A store that can do both in one step does so; `synced_seq` tells. `taken` are
+        rows of the store's ingress that the frame takes in: they are removed with it, or nothing is done. A store that has no
+        ingress takes none.
 
         Raises:
+            RowsGone: rows to be taken in are not there any more; the frame is not there, and the store goes on.
             AppendInDoubt: whether the frame is there is unknown; only `reopen` with `void_after` settles it.
             OwnershipLost: another owner has taken over the log; the frame will not be there, and this one writes nothing any more.
             StoreUnavailable: it could not be written; the frame will not be there.
@@ -195,6 +200,19 @@ class HasSpool(Protocol):
         Raises:
             StoreUnavailable: it cannot be read.
         """
+
+
+@runtime_checkable
+class HasSpoolFolder(Protocol):
+    """An `EventStore` beside whose log processes spool, in files that its owner takes in."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+
+    @property
+    def disk(self) -> Disk:
+        """What makes the file operations there."""
 
 
 class Ingress(Protocol):

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.events.errors import StoreUnavailable
+from perdure.events.errors import PerdureError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["AppendInDoubt", "ChannelPart", "Frame", "LogSize", "Recovered", "Snapshot"]
+__all__ = ["AppendInDoubt", "ChannelPart", "Frame", "LogSize", "Recovered", "RowsGone", "Snapshot"]
+
+
+class RowsGone(PerdureError):
+    """Rows of the ingress that a frame was to take in were taken in before. Nothing was written."""
 
 
 ChannelPart = tuple[int, int, bytes, str]

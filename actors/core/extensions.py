@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perdure.events.commands import Draft
+    from perdure.events.commands import Draft, DraftRun
     from perdure.events.errors import InvalidMessage
 
-__all__ = ["Extensions", "Schedule", "Source"]
+__all__ = ["Extensions", "Schedule", "Source", "Spool"]
 
 
 class Schedule(Protocol):
@@ -50,7 +50,7 @@ class Source(Protocol):
     def is_spool(self) -> bool:
         """Whether its rows were promised to be published: one that is refused becomes a dead letter. Else it stays."""
 
-    def read(self, after: int) -> Sequence[tuple[int, Draft | Sequence[Draft] | InvalidMessage]]:
+    def read(self, after: int) -> Sequence[tuple[int, Draft | Sequence[Draft] | DraftRun | InvalidMessage]]:
         """Return the oldest rows behind this row number, up to a bound of its own.
 
         A row is a message, or several that belong together; an error stands for one that is none.
@@ -58,6 +58,17 @@ class Source(Protocol):
 
     def delete(self, rows: list[int]) -> None:
         """Remove rows that are published, or are dead letters."""
+
+
+class Spool(Source, Protocol):
+    """A source whose rows were promised to be published. Its methods are called in the relay's thread, or in that of a start."""
+
+    @property
+    def in_append(self) -> bool:
+        """Whether its rows are the store's: the append that takes them in removes them."""
+
+    def taken_in(self, rows: list[int], left: list[int]) -> None:
+        """Note that rows are published, or are dead letters, and remove those that are left."""
 
 
 class Extensions:

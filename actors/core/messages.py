@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perdure.actors.core.actor import Home
     from perdure.events import vocabulary as ev
-    from perdure.events.commands import DoneRun
+    from perdure.events.commands import DoneRun, Draft, DraftRun
     from perdure.events.commit_size import Size
 
 
@@ -61,6 +63,8 @@ class Append:
     synced: list[Effect]
     size: Size | None = None
     """Of the events, if the writer has measured them."""
+    taken: Sequence[int] = ()
+    """Rows of the store's ingress that the events take in."""
 
 
 @attrs.define(eq=False)
@@ -130,6 +134,26 @@ class Outcomes:
     reports: list[Any]
     done: DoneRun | None = None
     is_hearsay: bool = False
+
+
+@attrs.define(eq=False)
+class TakeInRows:
+    """Ask the queue to take in what others have published, row by row in this order, as far as there is room; answer: `TakenIn`.
+
+    Each row is taken in whole, once: see `perdure.events.commands.TakeIn`.
+    """
+
+    rows: Sequence[tuple[int, Sequence[Draft] | DraftRun]]
+    in_append: bool
+    """They are rows of the store's ingress: the append that takes them in removes them."""
+
+
+@attrs.define(eq=False)
+class TakenIn:
+    """How many rows were taken in, and which of them are still to be removed."""
+
+    count: int
+    left: list[int]
 
 
 @attrs.define(eq=False)

@@ -52,6 +52,8 @@ class Decider(Actor):
         self.events: list[ev.Event] = []
         self.size: Size | None = None
         """Of those events, if it is known already."""
+        self.taken: list[int] = []
+        """Rows of the store's ingress that those events take in."""
         self.written: list[Effect] = []
         self.synced: list[Effect] = []
         self.wake_at_us = 0
@@ -109,7 +111,9 @@ class Decider(Actor):
         """Send the events of this pass to the journal, with their effects."""
         if self.events or self.written or self.synced:
             size = measure(self.events) if self.size is None else self.size
-            append = Append(self.name, self.term, now_us, self.events, self.written, self.synced, size)
+            append = Append(self.name, self.term, now_us, self.events, self.written, self.synced, size, self.taken)
+            if self.taken:
+                self.taken = []
             self.events, self.written, self.synced = [], [], []
             self.directory.tell("journal", append)
 

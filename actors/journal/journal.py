@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
-from perdure.actors.core.messages import Append, BeginTerm, Committed, Restarted, TakeSnapshot, TermBegun, Up
+from perdure.actors.core.messages import Append, BeginTerm, Committed, Restarted, TakeInRows, TakeSnapshot, TermBegun, Up
 from perdure.actors.journal.encoding_errors import ENCODING_ERRORS, refuse_unwritable
 from perdure.actors.requests.answers import Settle, SettleAll
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import encode
 from perdure.events.commit_size import measure
-from perdure.events.errors import StoreUnavailable, another
+from perdure.events.errors import PerdureError, StoreUnavailable, another
 from perdure.events.loggers import GuardedLogger
 from perdure.events.runs import Run, count
-from perdure.store import AppendInDoubt
+from perdure.store import AppendInDoubt, RowsGone
 from perdure.store.format import frame as store_frame
 
 if TYPE_CHECKING:
@@ -148,6 +148,10 @@ class Journal(Actor):
                     request.writes += 1
                 try:
                     self._write(frame, body, events, durable=self.log.fsyncs and bool(requests or waiting) and end == len(appends))
+                except RowsGone as error:
+                    self._not_written(requests, error)
+                    appends[start:] = self._without_taken(appends[start:], error)
+                    continue
                 except StoreUnavailable as error:
                     self._not_written(requests, error)
                     self._refuse(appends[start:], error)
@@ -189,11 +193,29 @@ class Journal(Actor):
             raise RuntimeError(msg)
         return writable
 
+    def _without_taken(self, appends: list[Append], error: RowsGone) -> list[Append]:
+        """Refuse what takes in rows that are taken in already; return the appends of writers that have folded nothing of it."""
+        ended: set[str] = set()
+        for append in appends:
+            if append.taken and append.writer not in ended:
+                ended.add(append.writer)
+                del self.terms[append.writer]  # what it still sends in this term is dropped
+                self.directory.tell(append.writer, Restarted(self.name))
+        rows = {row for append in appends for row in append.taken}
+        for request in list(self.pending.outstanding.values()):
+            if isinstance(request.command, TakeInRows) and any(row in rows for row, _ in request.command.rows):
+                self.pending.refuse(request, another(error))
+        return [append for append in appends if append.writer not in ended]
+
     def _write(self, frame: list[Append], body: bytes, events_count: int, *, durable: bool) -> None:
         if self.killed:  # left behind by a stop: another run may have the store by now
             raise ActorKilled(self.name)
         first_seq = self.store.last_seq + 1
-        self.store.append(body, events_count, expected_seq=first_seq, durable=durable)
+        taken = [row for append in frame for row in append.taken]
+        if taken:
+            self.store.append(body, events_count, expected_seq=first_seq, durable=durable, taken=taken)
+        else:
+            self.store.append(body, events_count, expected_seq=first_seq, durable=durable)
         self.unsynced = True
         seq = first_seq
         notices: dict[str, list[tuple[int, int, ev.Event]]] = {}
@@ -224,7 +246,7 @@ class Journal(Actor):
             raise
         self.unsynced = False
 
-    def _not_written(self, requests: list[Request], error: StoreUnavailable) -> None:
+    def _not_written(self, requests: list[Request], error: PerdureError) -> None:
         """Note that a frame with these requests is not there, or that this is in doubt."""
         if isinstance(error, AppendInDoubt):  # as after a failed sync: only the next journal can make sure that it is not there
             self.log.to_void, self.log.void_after = requests, self.store.last_seq

@@ -16,6 +16,8 @@ from perdure.actors.core.messages import (
     Restarted,
     StartActor,
     StopHandler,
+    TakeInRows,
+    TakenIn,
     Tell,
     Ticks,
     Wake,
@@ -49,6 +51,7 @@ from perdure.events.commands import (
     Release,
     Replay,
     RunNow,
+    TakeIn,
     Tick,
 )
 from perdure.events.errors import PerdureError, UnknownMessage
@@ -256,6 +259,8 @@ class Queue(DecisionPass):
                     self.written.append(Settle(pending, request, answer))
                 case WhenIdle():
                     self._answer_when_idle(request)
+                case TakeInRows():
+                    self._take_in(request, command, now_us)
                 case Reattach():
                     refused = reattached(self.state, command, self.orphans, self.deliveries.delivery_of)
                     self.written.append(Settle(pending, request, refused))
@@ -286,6 +291,29 @@ class Queue(DecisionPass):
             self.extensions.has_bulks = True
             self.synced.append(Tell(self.directory, "supervisor", StartActor("bulk_runner")))
             self.synced.append(Tell(self.directory, "bulk_runner", Wake()))
+
+    def _take_in(self, request: Request, command: TakeInRows, now_us: int) -> None:
+        """Take in rows in their order, until one finds no room, or cannot be taken in.
+
+        Raises:
+            QueueFull: the first one finds none.
+            PerdureError: the first one cannot be taken in.
+        """
+        taken = TakenIn(0, [])
+        for row, drafts in command.rows:
+            try:
+                events = self.decide(TakeIn(drafts), now_us)
+            except PerdureError:
+                if not taken.count:
+                    raise
+                break
+            if events and command.in_append:
+                self.taken.append(row)
+            else:
+                taken.left.append(row)
+            taken.count += 1
+            self.cut_where_full(now_us)
+        self.synced.append(Settle(self.pending, request, taken))
 
     def _answer_when_idle(self, request: Request) -> None:
         outstanding = self.pending.outstanding

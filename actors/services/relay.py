@@ -7,12 +7,13 @@ deleted when an actor died adds nothing the second time. How a row becomes a dra
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
 from perdure.actors.core.actor import FOREIGN_ERRORS, Actor
-from perdure.events.commands import Draft, Publish, TakeIn
+from perdure.actors.core.messages import TakeInRows, TakenIn
+from perdure.events.commands import Draft, Publish
 from perdure.events.errors import DuplicateKey, InvalidMessage, NotRunning, PerdureError, QueueFull
 from perdure.events.loggers import GuardedLogger
 from perdure.events.schedules.outbox_polling import OutboxPolling
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from perdure.actors.core.actor import Home
     from perdure.actors.core.answer import Answer
     from perdure.actors.core.executor import Executor
-    from perdure.actors.core.extensions import Extensions, Source
+    from perdure.actors.core.extensions import Extensions, Source, Spool
     from perdure.actors.requests.pending import PendingRequests
+    from perdure.events.commands import DraftRun
 
 __all__ = ["REFUSALS", "Relay", "relay_now"]
 
@@ -41,6 +43,8 @@ class _QueueAnswer:
     source: str
     rows: list[int]
     error: BaseException | None
+    taken: TakenIn | None = None
+    """Of a spool, what came of the rows."""
 
 
 class _RelayReply:
@@ -51,9 +55,10 @@ class _RelayReply:
         self._source = source
         self._rows = rows
 
-    def resolve(self, value: Any) -> None:  # noqa: ARG002 - the protocol's name
+    def resolve(self, value: Any) -> None:
         """See `Reply.resolve`."""
-        self._directory.tell("relay", _QueueAnswer(self._source, self._rows, None))
+        taken = value if isinstance(value, TakenIn) else None
+        self._directory.tell("relay", _QueueAnswer(self._source, self._rows, None, taken))
 
     def reject(self, error: BaseException) -> None:
         """See `Reply.reject`."""
@@ -64,7 +69,7 @@ class _RelayReply:
 class _Progress:
     """Where the relay is with one source."""
 
-    drafts: dict[int, Sequence[Draft]] = attrs.field(factory=dict)
+    drafts: dict[int, Sequence[Draft] | DraftRun] = attrs.field(factory=dict)
     """What was read and is not settled."""
     polling: OutboxPolling = attrs.field(factory=OutboxPolling)
     """When and from where it is read next."""
@@ -136,13 +141,13 @@ class Relay(Actor):
         else:
             polling.hurry()
 
-    def _publish(self, source: Source, drafts: dict[int, Sequence[Draft]]) -> None:
+    def _publish(self, source: Source, drafts: dict[int, Sequence[Draft] | DraftRun]) -> None:
         # Sent again until it is answered, whatever dies; an id that is known already adds nothing.
-        if source.is_spool:  # one after the other: where the backlog is full, none may overtake another
-            row, together = next(iter(drafts.items()))
-            self.pending.send("queue", TakeIn(together), _RelayReply(self.directory, source.name, [row]), from_outside=False)
-            return
         reply = _RelayReply(self.directory, source.name, [*drafts])
+        if source.is_spool:
+            rows = TakeInRows([*drafts.items()], cast("Spool", source).in_append)
+            self.pending.send("queue", rows, reply, from_outside=False)
+            return
         publish = Publish([draft for together in drafts.values() for draft in together])
         self.pending.send("queue", publish, reply, from_outside=False)
 
@@ -151,18 +156,19 @@ class Relay(Actor):
         if source is None or progress is None:
             return  # it was stopped meanwhile: its rows are still there, and are known when they come again
         rows = [row for row in answer.rows if row in progress.drafts]
-        if source.is_spool and answer.error is not None:
-            rows = [*progress.drafts]  # they come again, in their order
         if source.is_spool and isinstance(answer.error, QueueFull):
             logger.debug("what is spooled waits for room in the backlog: %s", answer.error)
         elif answer.error is None:
             try:
-                source.delete(answer.rows)
+                if answer.taken is None:
+                    source.delete(answer.rows)
+                else:  # the others come again, in their order
+                    cast("Spool", source).taken_in(answer.rows[: answer.taken.count], answer.taken.left)
             except FOREIGN_ERRORS as error:  # as above
                 self._failed(source, progress, error)
             else:
                 progress.polling.succeed()
-        elif len(answer.rows) > 1 and rows and not isinstance(answer.error, NotRunning):
+        elif len(answer.rows) > 1 and rows and not source.is_spool and not isinstance(answer.error, NotRunning):
             # One of them is in the way of the others (its key may be held): publish each by itself.
             for row in rows:
                 self._publish(source, {row: progress.drafts[row]})
@@ -174,8 +180,6 @@ class Relay(Actor):
             self._failed(source, progress, answer.error)
         for row in rows:
             del progress.drafts[row]
-        if source.is_spool and progress.drafts:
-            self._publish(source, progress.drafts)
 
     def _refused(self, source: Source, progress: _Progress, row: int, error: BaseException) -> None:
         """Leave a row where it is and look behind it; all such are tried again together, after a pause that grows."""
@@ -190,7 +194,7 @@ class Relay(Actor):
         logger.warning("the outbox %s could not be relayed, tried again in %g s: %r", source.name, pause_s, error)
 
 
-def relay_now(source: Source, pending: PendingRequests, new_answer: Callable[[], Answer], wait_s: float) -> int:
+def relay_now(source: Spool, pending: PendingRequests, new_answer: Callable[[], Answer], wait_s: float) -> int:
     """Have the queue take in what the spool has now, and wait for it; return how many rows were taken in.
 
     For a start, before any handler runs. What finds no room, or no answer, is left to the relay.
@@ -200,28 +204,23 @@ def relay_now(source: Source, pending: PendingRequests, new_answer: Callable[[],
     """
     count = 0
     while read := source.read(0):
-        sent = []
-        for row, draft in read:
-            if not isinstance(draft, InvalidMessage):
-                answer = new_answer()
-                pending.send("queue", TakeIn(_several(draft)), answer, from_outside=False)
-                sent.append((row, answer))
-        taken = []
-        for row, answer in sent:
+        rows = [(row, _several(draft)) for row, draft in read if not isinstance(draft, InvalidMessage)]
+        taken = TakenIn(0, [])
+        if rows:
+            answer = new_answer()
+            pending.send("queue", TakeInRows(rows, source.in_append), answer, from_outside=False)
             try:
-                answer.wait(wait_s)
+                taken = answer.wait(wait_s)
             except NotRunning:
                 raise
             except (PerdureError, TimeoutError) as error:
                 logger.warning("what was spooled is taken in later: %s", error)
-                break
-            taken.append(row)
-        source.delete(taken)
-        count += len(taken)
-        if len(taken) < len(read):
+        source.taken_in([row for row, _ in rows[: taken.count]], taken.left)
+        count += taken.count
+        if taken.count < len(read):
             break
     return count
 
 
-def _several(row: Draft | Sequence[Draft]) -> Sequence[Draft]:
+def _several(row: Draft | Sequence[Draft] | DraftRun) -> Sequence[Draft] | DraftRun:
     return [row] if isinstance(row, Draft) else row

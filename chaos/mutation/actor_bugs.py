@@ -18,8 +18,8 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.journal.decider",
-                "self.events, self.written, self.synced, size)\n",
-                "self.events, [*self.written, *self.synced], [], size)\n",
+                "self.events, self.written, self.synced, size, self.taken)\n",
+                "self.events, [*self.written, *self.synced], [], size, self.taken)\n",
             ),
         ),
     ),

@@ -14,7 +14,7 @@ from perdure.events import vocabulary as ev
 from perdure.store import SegmentStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from perdure.store import Frame, Recovered
 
@@ -59,9 +59,11 @@ class RecordingStore(SegmentStore):
         self._read_all()
         return recovered
 
-    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:
         """See `EventStore.append`."""
-        super().append(body, count, expected_seq=expected_seq, durable=durable)  # it may raise, and its writer may die in it
+        super().append(
+            body, count, expected_seq=expected_seq, durable=durable, taken=taken
+        )  # it may raise, and its writer may die in it
         self._note(decoded(body, count), expected_seq)
 
     def is_durable(self, ident: str) -> bool:

@@ -13,8 +13,7 @@ from perdure.events.errors import StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.runtime.database.ingress_source import IngressSource
 from perdure.runtime.spool_source import SpoolSource
-from perdure.store import SegmentStore
-from perdure.store.protocol import HasIngress
+from perdure.store.protocol import HasIngress, HasSpoolFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +41,7 @@ class SpoolIntake:
         self.source: SpoolSource | IngressSource | None = None
         self.goes_on = isinstance(store, HasIngress)
         """Others publish there also while this run lasts."""
-        if isinstance(store, SegmentStore):
+        if isinstance(store, HasSpoolFolder):
             self.source = SpoolSource(store.path, store.disk, under_policy, runtime.health)
         elif isinstance(store, HasIngress):
             ingress = store.ingress()

@@ -44,6 +44,7 @@ class SpoolSource:
     name = "spool"
     every_s = 1.0
     is_spool = True
+    in_append = False
 
     def __init__(self, folder: Path, disk: Disk, under_policy: Callable[[Draft], Draft], health: Health) -> None:
         self._folder = folder
@@ -119,6 +120,14 @@ class SpoolSource:
             self._left[name] -= 1
             if not self._left[name]:
                 self._remove(name)
+
+    def taken_in(self, rows: list[int], left: list[int]) -> None:  # noqa: ARG002 - nothing else removes them
+        """See `Spool.taken_in`.
+
+        Raises:
+            OSError: as `delete`.
+        """
+        self.delete(rows)
 
     def _remove(self, name: str) -> None:
         self._claimed[name].remove()

@@ -24,7 +24,7 @@ from perdure.store.format import segment as sg
 from perdure.store.retention_hold import HOLD_FILE, RetentionHold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["SegmentWriter"]
 
@@ -75,8 +75,11 @@ class SegmentWriter:
         self._failed: StoreUnavailable | None = None
         """Why nothing can be written until the log is opened again."""
 
-    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:  # noqa: ARG002 - a file is synced by `sync`
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:  # noqa: ARG002 - a file is synced by `sync`
         """See `EventStore.append`."""
+        if taken:
+            msg = f"rows {taken[:10]} to be taken in, and a folder has no ingress"
+            raise ValueError(msg)
         fd = self._writable()
         if expected_seq != self.last_seq + 1:
             msg = f"a frame for sequence {expected_seq} where {self.last_seq + 1} is next: the writer is out of step with the log"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from perdure.store.postgres.postgres_address import PostgresAddress
 
-__all__ = ["LOST", "OUT_OF_STEP", "OWNED", "Database", "as_ours", "lost"]
+__all__ = ["LOST", "OUT_OF_STEP", "OWNED", "ROWS_GONE", "Database", "as_ours", "lost"]
 
 LOST = "PD001"
 """SQLSTATE: another owner has taken over."""
@@ -27,6 +27,8 @@ OWNED = "PD003"
 """SQLSTATE: another owner's lease has not passed."""
 UNFINISHED = "PD004"
 """SQLSTATE: the partition holds a copy that was not finished."""
+ROWS_GONE = "PD005"
+"""SQLSTATE: rows of the ingress that a frame takes in are not there any more."""
 CONNECT_TIMEOUT_S = 10
 IDLE_MAX = 2
 """Connections that are kept for the next reader."""

@@ -33,7 +33,14 @@ E = TypeVar("E", bound=PerdureError)
 
 _APPEND = b"SELECT perdure.append($1, $2, $3, $4, $5, $6)"
 _RELEASE = b"SELECT perdure.release($1, $2, $3)"
-_STATEMENTS = {b"append": _APPEND, b"renew": ownership.RENEW, b"release": _RELEASE, b"hint": ownership.HINT}
+_APPEND_TAKING = b"SELECT perdure.append_taking($1, $2, $3, $4, $5, $6, $7)"
+_STATEMENTS = {
+    b"append": _APPEND,
+    b"append_taking": _APPEND_TAKING,
+    b"renew": ownership.RENEW,
+    b"release": _RELEASE,
+    b"hint": ownership.HINT,
+}
 TRUE, FALSE = b"\x01", b"\x00"
 """In PostgreSQL's binary format."""
 

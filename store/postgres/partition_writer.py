@@ -14,12 +14,14 @@ import psycopg
 from perdure.events.errors import OwnershipLost, StoreCorrupt, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.format import frame as fr
-from perdure.store.postgres.database import LOST, as_ours, lost
+from perdure.store.postgres.database import LOST, ROWS_GONE, as_ours, lost
 from perdure.store.postgres.partition_owner import FALSE, TRUE, PartitionOwner
 from perdure.store.postgres.session import Refused
-from perdure.store.values import AppendInDoubt
+from perdure.store.values import AppendInDoubt, RowsGone
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perdure.store.postgres.partition_reader import Row
 
 __all__ = ["PartitionWriter"]
@@ -31,12 +33,15 @@ SETTLE_S = 5.0
 SETTLE_PAUSE_S = 0.05
 TRIES = 3
 _HEAD = struct.Struct(">iqqi")
+_ARRAY, _ITEM = struct.Struct(">iiIii"), struct.Struct(">iq")
+_BIGINT = 20
+"""The type's number in PostgreSQL."""
 
 
 class PartitionWriter(PartitionOwner):
     """An owner that appends. It writes nothing before it has taken over."""
 
-    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:
         """See `EventStore.append`. Where the connection is lost, this finds out whether the frame was written before it returns."""
         self._writable()
         if expected_seq != self.last_seq + 1:
@@ -55,7 +60,7 @@ class PartitionWriter(PartitionOwner):
                 prev=self._chain,
                 crc_seed=self._crc_seed,
             )
-            if self._send((expected_seq, count, raw), durable=durable):
+            if self._send((expected_seq, count, raw), durable=durable, taken=taken):
                 self._chain = chain
                 self.last_seq += count
                 if durable:
@@ -63,17 +68,27 @@ class PartitionWriter(PartitionOwner):
                 return
         raise self._fail(StoreUnavailable("the database ended the connection at each append. Nothing was published."))
 
-    def _send(self, row: Row, *, durable: bool) -> bool:
-        """Append a frame's bytes; return whether they are there. If not, the connection is new, and so is the epoch."""
+    def _send(self, row: Row, *, durable: bool, taken: Sequence[int]) -> bool:
+        """Append a frame's bytes; return whether they are there. If not, the connection is new, and so is the epoch.
+
+        Raises:
+            RowsGone: they are not there, since rows to be taken in are gone.
+            Others as `append`.
+        """
         session, claim = self._writable(), self._owned()
         first_seq, count, raw = row
         packed = _HEAD.pack(claim.id, self.epoch, first_seq, count)
         values = [packed[:4], packed[4:12], packed[12:20], packed[20:], raw, TRUE if durable else FALSE]
         try:
-            session.run(b"append", values)
+            if taken:
+                session.run(b"append_taking", [*values, _packed(taken)])
+            else:
+                session.run(b"append", values)
         except Refused as error:
             if error.state == LOST:
                 raise self._fail(lost()) from error
+            if error.state == ROWS_GONE:
+                raise RowsGone(f"rows of the ingress to be taken in are not there any more: {error}") from error
             raise self._fail(as_ours(error.error, "written")) from error
         except psycopg.OperationalError as error:
             return self._settle(row, " ".join(str(error).split()))
@@ -143,3 +158,8 @@ class PartitionWriter(PartitionOwner):
     def seal(self) -> None:
         """See `EventStore.seal`: a frame is there whole or not at all."""
         self._writable()
+
+
+def _packed(numbers: Sequence[int]) -> bytes:
+    """Return an array of bigint in PostgreSQL's binary format."""
+    return _ARRAY.pack(1, 0, _BIGINT, len(numbers), 1) + b"".join([_ITEM.pack(8, number) for number in numbers])

@@ -13,6 +13,8 @@ import perdure
 from perdure.store import AppendInDoubt
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perdure.store.values import Recovered
 
 
@@ -50,13 +52,13 @@ class DoubtfulStore(perdure.MemoryStore):
         self.comes_back = threading.Event()
         self.voided: list[int | None] = []
 
-    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:
         if not self.doubts or b"doubtful" not in body:
-            super().append(body, count, expected_seq=expected_seq, durable=durable)
+            super().append(body, count, expected_seq=expected_seq, durable=durable, taken=taken)
             return
         self.doubts -= 1
         if self.writes:
-            super().append(body, count, expected_seq=expected_seq, durable=durable)
+            super().append(body, count, expected_seq=expected_seq, durable=durable, taken=taken)
             self.last_seq -= count
         raise AppendInDoubt("the answer was lost")
 
@@ -99,10 +101,10 @@ def test_an_owner_that_was_replaced_stops_for_good_and_says_so() -> None:
     class Replaced(perdure.MemoryStore):
         is_lost = False
 
-        def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
+        def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:
             if self.is_lost:
                 raise perdure.OwnershipLost("another process has taken over")
-            super().append(body, count, expected_seq=expected_seq, durable=durable)
+            super().append(body, count, expected_seq=expected_seq, durable=durable, taken=taken)
 
     store = Replaced()
     with perdure.System(store=store) as system:

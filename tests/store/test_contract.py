@@ -16,6 +16,7 @@ from perdure.store import (
     Frame,
     History,
     MemoryStore,
+    RowsGone,
     SegmentStore,
     Snapshot,
     open_reader,
@@ -23,12 +24,15 @@ from perdure.store import (
     repair,
     verify,
 )
+from perdure.store.memory import MemoryIngress
 from perdure.store.survey import Stretch, WholeFrame
 from tests.postgres_server import new_queue, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from perdure.store.protocol import Ingress
 
 
 POSTGRES = pytest.param("postgres", marks=pytest.mark.xdist_group("postgres"))
@@ -415,3 +419,45 @@ def test_a_reopen_leaves_a_snapshot_that_is_being_written_alone(tmp_path: Path) 
     store.open()
     assert not list(tmp_path.glob("*.tmp"))
     store.close()
+
+
+@pytest.fixture(params=["memory", POSTGRES])
+def with_ingress(request: pytest.FixtureRequest) -> Iterator[tuple[EventStore, Ingress]]:
+    """An open store, and its ingress with two rows."""
+    memory = MemoryStore()
+    postgres = None if request.param == "memory" else perdure.PostgresStore(shared_server().dsn, name=new_queue())
+    made: EventStore = postgres or memory
+    made.open()
+    ingress: Ingress = MemoryIngress(memory) if postgres is None else postgres.ingress()
+    ingress.add([b"one", b"two"])
+    yield made, ingress
+    ingress.close()
+    made.abandon()
+
+
+def test_a_frame_removes_the_rows_that_it_takes_in(with_ingress: tuple[EventStore, Ingress]) -> None:
+    store, ingress = with_ingress
+    [(first, _), (second, body)] = ingress.read(0, 10)
+    store.append(b"frame", 1, expected_seq=1, durable=True, taken=[first])
+    assert ingress.read(0, 10) == [(second, body)]
+    store.append(b"frame", 1, expected_seq=2, taken=[second])
+    assert ingress.read(0, 10) == []
+
+
+def test_a_row_is_taken_in_once_or_nothing_is_done(with_ingress: tuple[EventStore, Ingress]) -> None:
+    store, ingress = with_ingress
+    [(first, _), (second, body)] = ingress.read(0, 10)
+    store.append(b"frame", 1, expected_seq=1, durable=True, taken=[first])
+    with pytest.raises(RowsGone):
+        store.append(b"again", 1, expected_seq=2, durable=True, taken=[second, first])
+    assert ingress.read(0, 10) == [(second, body)]
+    store.append(b"later", 1, expected_seq=2, durable=True)
+    assert [frame.body for frame in store.frames()] == [b"frame", b"later"]
+
+
+def test_a_folder_takes_in_no_rows(tmp_path: Path) -> None:
+    store = SegmentStore(tmp_path / "log")
+    store.open()
+    with pytest.raises(ValueError, match="no ingress"):
+        store.append(b"frame", 1, expected_seq=1, taken=[1])
+    store.abandon()

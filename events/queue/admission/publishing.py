@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perdure.events.limits import Limits
     from perdure.events.queue.state import QueueState
 
-__all__ = ["accept", "check_doubt", "check_room", "live", "publish", "unknown"]
+__all__ = ["accept", "are_unknown", "check_doubt", "check_room", "live", "publish", "unknown"]
 
 _key_of = attrgetter("key")
 
@@ -52,6 +52,16 @@ def unknown(state: QueueState, drafts: Iterable[Draft]) -> list[Draft]:
     if len(fresh) > 1 and len({draft.id for draft in fresh}) < len(fresh):
         fresh = list({draft.id: draft for draft in reversed(fresh)}.values())[::-1]
     return fresh
+
+
+def are_unknown(state: QueueState, run: DraftRun) -> bool:
+    """Return whether all ids of plain messages are unknown, beyond doubt, and none comes twice."""
+    idents, known, past = list(run.ids), state.ids, state.past
+    if any(ident in known for ident in idents) or len(set(idents)) < len(idents):
+        return False
+    if past.count and any(ident in past for ident in idents):
+        return False
+    return not past.forgotten or not any(past.may_have_been(ident) for ident in idents)
 
 
 def check_doubt(state: QueueState, drafts: list[Draft]) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.events import vocabulary as ev
+from perdure.events.commands import DraftRun
 from perdure.events.errors import DuplicateKey, PublishTimeout
-from perdure.events.queue.admission.publishing import accept, check_doubt, check_room, unknown
+from perdure.events.queue.admission.publishing import accept, are_unknown, check_doubt, check_room, unknown
 from perdure.events.queue.dead_letters import letter_bytes
 from perdure.events.queue.endings import full_of_letters, results, room_for_letter
+from perdure.events.runs import PublishedRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +32,12 @@ def take_in(state: QueueState, command: TakeIn, now_us: int, limits: Limits) -> 
     Raises:
         QueueFull: there is no room for them now.
     """
-    fresh = unknown(state, command.drafts)
+    drafts = command.drafts
+    if isinstance(drafts, DraftRun) and are_unknown(state, drafts):
+        size = drafts.payload_bytes()
+        check_room(state, len(drafts.payloads), size, limits)
+        return [PublishedRun(state.next_number, drafts.type, drafts.ids, drafts.payloads, size)]
+    fresh = unknown(state, drafts)
     if not fresh:
         return []
     check_room(state, len(fresh), sum([len(draft.payload) for draft in fresh]), limits)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.objects import BadObject
-from perdure.events.commands import Draft, Publish
+from perdure.events.commands import Draft, DraftRun, Publish
 from perdure.events.errors import InvalidMessage, NotAllowed
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class IngressSource:
 
     name = "ingress"
     is_spool = True
+    in_append = True
 
     def __init__(
         self, ingress: Ingress, under_policy: Callable[[Draft], Draft], health: Health, permit: Permit | None = None
@@ -52,7 +53,7 @@ class IngressSource:
         self.every_s = SOONEST_S
         """See `Source.every_s`."""
 
-    def read(self, after: int) -> Sequence[tuple[int, Draft | Sequence[Draft] | InvalidMessage]]:
+    def read(self, after: int) -> Sequence[tuple[int, Draft | Sequence[Draft] | DraftRun | InvalidMessage]]:
         """See `Source.read`.
 
         Raises:
@@ -67,7 +68,7 @@ class IngressSource:
             self.every_s = ASLEEP_S if self._ingress.rest() else LATEST_S
         return [(row, self._drafts(row, body)) for row, body in rows]
 
-    def _drafts(self, row: int, body: bytes) -> Sequence[Draft] | InvalidMessage:
+    def _drafts(self, row: int, body: bytes) -> Sequence[Draft] | DraftRun | InvalidMessage:
         try:
             publish = OBJECTS.object(body)
         except BadObject as error:
@@ -76,9 +77,11 @@ class IngressSource:
             return InvalidMessage(f"row {row} of the ingress is a {type(publish).__name__}, and no publish")
         if self._permit is not None:
             try:
-                self._permit(DATABASE, "publish", list({draft.type for draft in publish.drafts}))
+                self._permit(DATABASE, "publish", sorted({draft.type for draft in publish.drafts}))
             except NotAllowed as refusal:
                 return InvalidMessage(f"row {row} of the ingress stays there: {refusal}")
+        if isinstance(publish.drafts, DraftRun):
+            return publish.drafts
         return [self._under_policy(draft) for draft in publish.drafts]
 
     def delete(self, rows: list[int]) -> None:
@@ -88,6 +91,15 @@ class IngressSource:
             StoreUnavailable: they come again, and their ids are known.
         """
         self._ingress.remove(rows)
+
+    def taken_in(self, rows: list[int], left: list[int]) -> None:
+        """See `Spool.taken_in`.
+
+        Raises:
+            StoreUnavailable: as `delete`.
+        """
+        if left:
+            self.delete(left)
         self._health.count("ingress_rows_taken_in", len(rows))
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ import perdure
 from perdure.store import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from perdure.store import Snapshot
 
@@ -44,9 +44,9 @@ class FailingStore(MemoryStore):
             self.failed += 1
             raise self.error
 
-    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:
         self._perhaps("append")
-        super().append(body, count, expected_seq=expected_seq, durable=durable)
+        super().append(body, count, expected_seq=expected_seq, durable=durable, taken=taken)
 
     def sync(self) -> None:
         self._perhaps("sync")

@@ -18,7 +18,7 @@ from perdure.events.errors import StoreUnavailable
 from perdure.store import History, SegmentStore, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from perdure.chaos.disk.store_contract import Contract
@@ -180,13 +180,13 @@ class SyncTriedAgain(SegmentStore):
 
 
 class WritesOnAfterAnError(SegmentStore):
-    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:
         with _Without(self.disk, "cut"):
             try:
-                super().append(body, count, expected_seq=expected_seq, durable=durable)
+                super().append(body, count, expected_seq=expected_seq, durable=durable, taken=taken)
             except StoreUnavailable:
                 self._failed = None
-                super().append(body, count, expected_seq=expected_seq, durable=durable)
+                super().append(body, count, expected_seq=expected_seq, durable=durable, taken=taken)
 
 
 class VoidedComesBack(SegmentStore):

@@ -18,6 +18,7 @@ from perdure.actors.core.actor import ActorKilled
 from perdure.store import SegmentStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tests.chaos.conftest import Census
@@ -50,9 +51,9 @@ class DyingStore(SegmentStore):
                 self.left -= 1
                 raise ActorKilled(point)
 
-    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
+    def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:
         self._pass("before the append")
-        super().append(body, count, expected_seq=expected_seq, durable=durable)
+        super().append(body, count, expected_seq=expected_seq, durable=durable, taken=taken)
         self._pass("between append and commit")
 
     def sync(self) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
 import perdure
+from perdure.actors.core.answer import Answer
+from perdure.actors.core.messages import TakeInRows
+from perdure.actors.requests.pending import PendingRequests, Request
+from perdure.store import RowsGone
 from tests.postgres_server import PATIENCE_S, Server, new_queue, shared_server
 
 if TYPE_CHECKING:
@@ -123,6 +127,35 @@ def test_a_publisher_needs_the_right_to_publish_and_no_other(server: Server, nam
     finally:
         server.run(f"DROP OWNED BY {role}")
         server.run(f"DROP ROLE {role}")
+
+
+def test_a_row_counts_once_even_where_its_ids_are_forgotten(server: Server, name: str, collected: Collected) -> None:
+    """The answer to a row that was taken in is lost, and it is taken in again when nothing remembers its messages."""
+    system = perdure.System(store=perdure.PostgresStore(server.dsn, name=name), options=perdure.Options(finished_max=1))
+    system.handler(Order)(lambda order: collected.add(order.name))
+    rows: list[TakeInRows] = []
+
+    class Watching(PendingRequests):
+        def send(self, target: str, command: Any, *args: Any, **options: Any) -> Request:
+            if isinstance(command, TakeInRows):
+                rows.append(command)
+            return super().send(target, command, *args, **options)
+
+    with system, perdure.connect(server.dsn, name=name) as client:
+        pending = system._pending
+        pending.__class__ = Watching
+        client.publish(Order("once"), id="once")
+        collected.wait_for(1)
+        system.publish(Order("between"))
+        system.drain(timeout=PATIENCE_S)
+        answer = Answer()
+        pending.send("queue", TakeInRows(rows[0].rows, in_append=True), answer, from_outside=False)
+        with pytest.raises(RowsGone):
+            answer.wait(PATIENCE_S)
+        system.publish(Order("later"))
+        collected.wait_for(3)
+        assert collected.items == ["once", "between", "later"]
+        assert [record.message_id for record in system.audit.events(type="Published")].count("once") == 1
 
 
 def test_a_queue_must_be_named(server: Server) -> None:

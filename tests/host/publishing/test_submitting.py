@@ -17,6 +17,7 @@ from perdure.chaos import SimulatedSystem
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -116,10 +117,10 @@ def test_a_full_disk_refuses_each_with_an_error_of_its_own() -> None:
     class Full(perdure.MemoryStore):
         full = False
 
-        def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False) -> None:
+        def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:
             if self.full:
                 raise perdure.StoreUnavailable("the disk is full; make room")
-            super().append(body, count, expected_seq=expected_seq, durable=durable)
+            super().append(body, count, expected_seq=expected_seq, durable=durable, taken=taken)
 
     store = Full()
     with perdure.System(store=store) as system:
