@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from perdure.events.errors import OwnershipLost
     from perdure.events.structures.message_block import PayloadSpill
-    from perdure.store.disk.disk import Disk
     from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, SurveyedSpool, WholeFrame
     from perdure.store.values import ChannelPart, Frame, LogSize, Recovered, Snapshot
 
@@ -200,19 +198,6 @@ class HasSpool(Protocol):
         Raises:
             StoreUnavailable: it cannot be read.
         """
-
-
-@runtime_checkable
-class HasSpoolFolder(Protocol):
-    """An `EventStore` beside whose log processes spool, in files that its owner takes in."""
-
-    @property
-    def path(self) -> Path:
-        """The folder."""
-
-    @property
-    def disk(self) -> Disk:
-        """What makes the file operations there."""
 
 
 class Ingress(Protocol):

@@ -6,7 +6,6 @@ Each connection takes turns beside the actors, one frame a turn. What goes wrong
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.requests.pending import PendingRequests
@@ -79,7 +78,6 @@ class SimulatedConnection:
         equip: Callable[[Exchange], None] = lambda _: None,
     ) -> None:
         self.timeout_s = timeout_s
-        self.folder = Path("/simulated")
         self.pid: int | None = None
         self.faults = LinkFaults()
         self.pending = PendingRequests(self.tell) if pending is None else pending
@@ -286,6 +284,7 @@ class SimulatedClient(Client):
         self._checked_out_types = set()
         self._facts = OwnersFacts(self.drafts, self.options)
         self.connection = SimulatedConnection(executor, sessions, timeout_s, self.take_facts)
+        self._address = "/simulated"
         self._connection = self.connection  # type: ignore[assignment]  # all that the front door uses of it
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)

@@ -7,7 +7,7 @@ A writer that finds its file claimed or gone begins another one, so neither wait
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from perdure.store.disk.disk import Disk
 
-__all__ = ["ClaimedSpool", "SpoolDoubt", "SpoolWriter", "claim", "names", "survey_spool"]
+__all__ = ["ClaimedSpool", "HasSpoolFolder", "SpoolDoubt", "SpoolWriter", "claim", "names", "survey_spool"]
 
 FILE_BYTES_MAX = 64 << 20
 """Bytes of one file, but for a single record that is larger."""
@@ -32,6 +32,19 @@ READ_MAX = FILE_BYTES_MAX + 2 * sf.RECORD_BYTES_MAX
 FOLDER_BYTES_MAX = 1 << 30
 """Bytes of all files of a folder."""
 FILES_MAX = 1000
+
+
+@runtime_checkable
+class HasSpoolFolder(Protocol):
+    """An `EventStore` beside whose log processes spool, in files that its owner takes in."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+
+    @property
+    def disk(self) -> Disk:
+        """What makes the file operations there."""
 
 
 class SpoolDoubt(Exception):
