@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from perdure.operations.backups import backup, restore
     from perdure.operations.bulk.acts_where import BulkAct, CountedLetters
     from perdure.operations.dead_letters import DeadLetter
+    from perdure.operations.exporting.export import Exported, export
     from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, Totals
     from perdure.operations.record import Record
     from perdure.options import Options
@@ -78,6 +79,7 @@ __all__ = [
     "Delivery",
     "DuplicateKey",
     "Exponential",
+    "Exported",
     "Fixed",
     "FolderMoved",
     "HandlerFailed",
@@ -127,6 +129,7 @@ __all__ = [
     "acting_as",
     "backup",
     "connect",
+    "export",
     "message",
     "restore",
 ]
@@ -141,6 +144,7 @@ _MODULES = {
     "operations.audit": ("Audit",),
     "operations.backups": ("backup", "restore"),
     "operations.bulk.acts_where": ("BulkAct", "CountedLetters"),
+    "operations.exporting.export": ("Exported", "export"),
     "operations.record": ("Record",),
     "handling.handlers": ("Handlers",),
     "handling.manual_delivery": ("Delivery",),

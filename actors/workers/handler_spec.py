@@ -108,6 +108,10 @@ class HandlerSpec:
     """How long a call that is not full waits for more."""
     memory_bytes: int | None = None
     """For processes: what the child may take above what it has when its handler is loaded."""
+    every: str | float | None = None
+    """Of a schedule: its cron expression, or the seconds between two ticks. Only for the record."""
+    zone: str | None = None
+    """The time zone of the cron expression; None: the machine's own. Only for the record."""
 
     @property
     def is_simple(self) -> bool:
@@ -158,6 +162,8 @@ class HandlerSpec:
             "batch_wait_s": self.batch_wait_s,
             "memory_bytes": self.memory_bytes,
             "renew": self.renews,
+            "every": self.every,
+            "zone": self.zone,
         }
         return HandlerRegistered(
             self.type,

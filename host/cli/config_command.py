@@ -5,8 +5,9 @@ Not here: how options are found (`perdure.config`).
 
 from __future__ import annotations
 
+import json
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -15,6 +16,9 @@ from perdure.cli.existing_folder import existing_folder
 from perdure.cli.terminal import Terminal, one_line
 from perdure.config import load_handlers, trace
 from perdure.events.errors import PerdureError
+
+if TYPE_CHECKING:
+    from perdure.config import HandlerSettings, Traced
 
 __all__ = ["show_config"]
 
@@ -30,6 +34,7 @@ def show_config(
         Path | None,
         typer.Argument(metavar="[FOLDER]", help="Also check which other users can write this data folder.", show_default=False),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,  # noqa: FBT002 - typer reads it so
 ) -> None:
     """Show the options in force here and where each was set.
 
@@ -39,6 +44,9 @@ def show_config(
         traced, handlers = trace(), load_handlers()
     except ValueError as error:
         raise BadConfiguration(str(error)) from error
+    if as_json:
+        _print_json(traced, handlers, folder)
+        return
     console.print(
         one_line(f"configuration file: {traced.file or 'none (set one with --config or PERDURE_CONFIG)'}"), soft_wrap=True
     )
@@ -52,6 +60,17 @@ def show_config(
         problem = existing_folder(folder).exposure()
         console.print(one_line(f"folder: {problem or f'only its owner can write {folder}'}"), soft_wrap=True)
         raise typer.Exit(1 if problem else 0)
+
+
+def _print_json(traced: Traced, handlers: HandlerSettings, folder: Path | None) -> None:
+    """Print the same as JSON; exit status 1 if other users can write the folder."""
+    exposure = None if folder is None else existing_folder(folder).exposure()
+    options = {name: {"value": getattr(traced.options, name), "from": source} for name, source in traced.sources.items()}
+    names = ("type", "option", "value", "from")
+    settings = [dict(zip(names, row, strict=True)) for row in handlers.sources()]
+    file = None if traced.file is None else str(traced.file)
+    typer.echo(json.dumps({"file": file, "options": options, "handlers": settings, "exposure": exposure}, default=str))
+    raise typer.Exit(1 if exposure else 0)
 
 
 def _shown(value: object) -> str:

@@ -30,6 +30,9 @@ from perdure.cli.dead_letters_command import app as dead_letters_app
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.folder_report import folder_report, repair_report, timeline_report
 from perdure.cli.keep import backup_commands
+from perdure.cli.keep.doctor_command import doctor
+from perdure.cli.keep.export_command import run_export
+from perdure.cli.keep.schedules_command import show_schedules
 from perdure.cli.migrate_command import run_migrate
 from perdure.cli.progress import interrupt_on_sigterm, shown_progress
 from perdure.cli.serve_command import serve
@@ -53,6 +56,9 @@ app.add_typer(dead_letters_app, name="dead-letters")
 app.command("config")(show_config)
 app.command("console")(show_console)
 app.command("migrate")(run_migrate)
+app.command("export")(run_export)
+app.command("doctor")(doctor)
+app.command("schedules")(show_schedules)
 app.command("serve")(serve)
 app.command("acts")(show_acts)
 app.command("status")(show_status)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from perdure.events.errors import InvalidMessage
 from perdure.handling.declaring import Declaring
 from perdure.handling.registration import Registration, tick_type
-from perdure.handling.schedules import Schedule, Tick
+from perdure.handling.schedules import Schedule, Tick, plain
 from perdure.handling.signatures import label_of
 from perdure.runtime.current_run import Running
 
@@ -71,7 +73,7 @@ class Handling(Running, Declaring):
             schedule = self._registered.schedule(ticks, name=label, message=None, options={})
             spec = self._registered.make(handler, tick_type(label), checked, cls=Tick, replace=ticks.replace)
             self.drafts.names.add(tick_type(label), Tick)
-            self._enter(spec, schedule)
+            self._enter(attrs.evolve(spec, every=plain(ticks.when), zone=None if ticks.zone is None else str(ticks.zone)), schedule)
             return handler
 
         return register

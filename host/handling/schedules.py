@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from perdure.events.commands import Draft
 
-__all__ = ["Missed", "Schedule", "Tick", "following"]
+__all__ = ["Missed", "Schedule", "Tick", "following", "plain"]
 
 Missed: TypeAlias = Literal["last", "all", "none"]
 """Which ticks are made up for that came due while nothing ran."""
@@ -73,6 +73,11 @@ def following(when: str | float | dt.timedelta, zone: str | dt.tzinfo | None) ->
         msg = f"{error}; or a cron expression as text"
         raise InvalidMessage(msg) from None
     return lambda at_us: (at_us // step_us + 1) * step_us
+
+
+def plain(when: str | float | dt.timedelta) -> str | float:
+    """Return for the record when a schedule ticks: a cron expression, or seconds."""
+    return when.total_seconds() if isinstance(when, dt.timedelta) else when
 
 
 def _cron(expression: str, zone: dt.tzinfo) -> Callable[[int], int]:

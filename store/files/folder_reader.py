@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import HistoryDropped, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.advice import with_advice
+from perdure.store.files.folder_conditions import folder_conditions
 from perdure.store.files.folder_listing import FolderListing
 from perdure.store.files.folder_survey import survey_folder, survey_snapshot
 from perdure.store.files.frame_index import ReadIndex
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Generator, Iterator
 
+    from perdure.store.conditions import Condition
     from perdure.store.disk.disk import Disk
     from perdure.store.files.frame_index import FrameIndex
     from perdure.store.format.frame import Header
@@ -246,6 +248,13 @@ class FolderReader(FolderListing):
         except OSError as error:
             msg = f"the data folder {self.path} cannot be read: {with_advice(error)}."
             raise StoreUnavailable(msg) from error
+
+    def conditions(self) -> Iterator[Condition]:
+        """See `HasConditions.conditions`."""
+        try:
+            yield from folder_conditions(self)
+        except OSError as error:
+            raise self._unread(error) from error
 
     def survey_snapshot(self, seq: int) -> SurveyedSnapshot | None:
         """See `LogReader.survey_snapshot`."""

@@ -13,6 +13,7 @@ from perdure.store.format import frame as fr
 from perdure.store.postgres import partition_reader, partition_snapshots
 from perdure.store.postgres.database import Database
 from perdure.store.postgres.schema import check_schema
+from perdure.store.postgres.server_conditions import server_conditions
 from perdure.store.survey import Damage, Stretch, WholeFrame
 from perdure.store.values import LogSize
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from perdure.store.conditions import Condition
     from perdure.store.postgres.partition_reader import Partition, Row
     from perdure.store.postgres.postgres_address import PostgresAddress
     from perdure.store.survey import SurveyedSnapshot
@@ -119,6 +121,10 @@ class PostgresReader:
                     expected, chain = item.frame.last_seq + 1, item.chain
                 yield item
                 offset += len(row[2])
+
+    def conditions(self) -> Iterator[Condition]:
+        """See `HasConditions.conditions`."""
+        return server_conditions(self.database)
 
     def survey_snapshot(self, seq: int) -> SurveyedSnapshot | None:
         """See `LogReader.survey_snapshot`."""

@@ -1,0 +1,50 @@
+"""`perdure export`: events as a file of another program's format. What is written, and how: `operations/exporting`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import Annotated, Any
+
+import attrs
+import typer
+
+from perdure.cli.existing_folder import existing_folder
+from perdure.cli.moments import HELP, position
+from perdure.cli.operated_folder import BadChoice
+from perdure.cli.progress import shown_progress
+from perdure.cli.terminal import Terminal, one_line
+from perdure.operations.exporting.export import export
+from perdure.operations.exporting.writers import FORMATS
+
+__all__ = ["run_export"]
+
+console = Terminal()
+
+
+def run_export(
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="A data folder, a backup, or postgresql://…#QUEUE.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.", show_default=False)],
+    kind: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"One of: {', '.join(FORMATS)}.")] = "jsonl",
+    where: Annotated[
+        str | None, typer.Option(metavar="EXPR", help="Only events of messages that this means, as in `perdure search`.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="POSITION", help=f"From here on: {HELP}.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="POSITION", help=f"Up to here: {HELP}.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,  # noqa: FBT002 - typer reads it so
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,  # noqa: FBT002 - as above
+) -> None:
+    """Write events into a file, also beside a live system. It gets its name once it is whole, so a cut-off export leaves none."""
+    if kind not in FORMATS:
+        msg = f"--format: one of {', '.join(FORMATS)}, not {kind!r}"
+        raise BadChoice(msg)
+    bounds: dict[str, Any] = {"since": position(since), "until": position(until)}
+    reader = existing_folder(folder)
+    with shown_progress(console, "exporting", unit="events") as step:
+        done = export(reader, output, format=kind, where=where, replace=force, progress=step, **bounds)
+    if as_json:
+        typer.echo(json.dumps(attrs.asdict(done)))
+        return
+    console.print(one_line(f"exported: {done.events:,} events in {done.bytes:,} bytes to {output}"), soft_wrap=True)
