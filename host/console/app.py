@@ -22,7 +22,9 @@ from perdure.console.drawing.charts import sparkline
 from perdure.console.guard.gate import LOOPBACK, Gate
 from perdure.console.guard.rights import Permits
 from perdure.console.guard.sessions import Sessions
+from perdure.console.log.live import StillReading
 from perdure.console.pages import PAGES, Page, texts
+from perdure.console.pages.dead_letters import expression_of
 from perdure.console.pages.figures import figures
 from perdure.console.streaming import stream
 from perdure.events.errors import NotAllowed, PerdureError, UnknownMessage
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["application"]
 
 HERE = Path(__file__).parent
-FORBIDDEN, NOT_FOUND, BAD = 403, 404, 400
+FORBIDDEN, NOT_FOUND, BAD, BUSY = 403, 404, 400, 503
 
 
 def application(
@@ -81,7 +83,7 @@ class _Pages:
             undefined=jinja2.StrictUndefined,
         )
         self._templates.filters.update(texts.FILTERS)
-        self._templates.globals["sparkline"] = sparkline
+        self._templates.globals |= {"sparkline": sparkline, "expression_of": expression_of}
 
     def show(self, page: Callable[[Page], None]) -> Callable[[Request], Response]:
         """Return the endpoint of a page. It runs in a thread of its own, as a page reads the log."""
@@ -104,6 +106,10 @@ class _Pages:
                 page.begin(view)
                 make(page)
                 return HTMLResponse(self._templates.get_template(page.template).render(page.context()), page.status)
+        except StillReading as error:
+            context = {"console": self._console, "root": request.scope.get("root_path", ""), "reached": error.reached}
+            html = self._templates.get_template("reading.html").render(context)
+            return HTMLResponse(html, BUSY, headers={"retry-after": "1"})
         except UnknownMessage as error:
             return self._failed(page, error, NOT_FOUND)
         except (PerdureError, OSError) as error:

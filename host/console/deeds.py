@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEEDS", "Deed", "do"]
 
+BULK_WAIT_S = 1.0
+"""How long a page waits for a bulk act, which goes on after that."""
 WORDS = {"none": None, "inf": math.inf}
 
 
@@ -159,16 +162,40 @@ def _kill(deed: Deed) -> str:
     return f"{name}: killed; its supervisor starts another"
 
 
-def _bulk_replay(deed: Deed) -> str:
-    kind, reason = deed.field("type") or None, deed.field("match") or None
-    deed.check("replay", kind or "")
-    return f"{deed.front.dead_letters.replay_all(type=kind, reason=reason):,} dead letter(s) are back in the queue"
+def _bulk(deed: Deed, action: str) -> str:
+    """Begin a bulk act on the letters that were counted for this session, and no others."""
+    counted = deed.session.counted.get(deed.field("counted"))
+    deed.check(action)
+    if counted is None:
+        msg = "the count is too old: count them again"
+        raise InvalidMessage(msg)
+    for kind in counted.by_type:
+        deed.check(action, kind)
+    letters = deed.front.dead_letters
+    if action == "purge":
+        act = letters.purge_where(counted, timeout=BULK_WAIT_S)
+    elif action == "edit":
+        path, value = deed.field("path"), deed.field("value")
+        try:
+            plain = json.loads(value)
+        except ValueError as error:
+            msg = f"the value is no JSON: {error}"
+            raise InvalidMessage(msg) from error
+        act = letters.edit_where(counted, {path: plain}, timeout=BULK_WAIT_S)
+    else:
+        act = letters.replay_where(counted, timeout=BULK_WAIT_S)
+    deed.session.counted.pop(deed.field("counted"), None)
+    done = f"{act.changed:,} of the {act.counted:,} dead letter(s) that were counted"
+    return f"{action}: {done}" if act.is_over else f"{action} goes on, also without this page: {done} so far"
 
 
-def _bulk_purge(deed: Deed) -> str:
-    kind, reason = deed.field("type") or None, deed.field("match") or None
-    deed.check("purge", kind or "")
-    return f"{deed.front.dead_letters.purge(type=kind, reason=reason):,} dead letter(s) are removed for good"
+def _run_now(deed: Deed) -> str:
+    ident, schedule = deed.field("id"), deed.field("schedule")
+    deed.check("run-now", schedule or str(deed.front.state(ident).type))
+    if schedule:
+        return f"{schedule}: a tick runs now, as message {deed.front.admin.run_now(schedule=schedule)}"
+    deed.front.admin.run_now(ident)
+    return f"{ident}: is handled now"
 
 
 DEEDS: dict[str, Callable[[Deed], str]] = {
@@ -183,8 +210,10 @@ DEEDS: dict[str, Callable[[Deed], str]] = {
     "publish": _publish,
     "reveal": _reveal,
     "kill": _kill,
-    "bulk-replay": _bulk_replay,
-    "bulk-purge": _bulk_purge,
+    "run-now": _run_now,
+    "bulk-replay": partial(_bulk, action="replay"),
+    "bulk-edit": partial(_bulk, action="edit"),
+    "bulk-purge": partial(_bulk, action="purge"),
 }
 
 

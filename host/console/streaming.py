@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, StreamingResponse
 
+from perdure.events.errors import PerdureError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -55,6 +57,14 @@ async def _told(console: Console, request: Request) -> AsyncIterator[str]:
 
 
 def _line(console: Console) -> tuple[int, str]:
+    """Return the last event, and what the page is told of it; -1 where nothing can be read yet."""
+    try:
+        return _now(console)
+    except (PerdureError, OSError):
+        return -1, "{}"
+
+
+def _now(console: Console) -> tuple[int, str]:
     with console.live.looked_at(0.01) as states:
         told = {"seq": states.seq, "waiting": states.queue.live, "dead": len(states.dead_letters.letters)}
     return told["seq"], json.dumps(told)

@@ -10,8 +10,12 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import attrs
+
+if TYPE_CHECKING:
+    from perdure.operations.bulk.acts_where import CountedLetters
 
 __all__ = ["OneTimeToken", "Session", "Sessions"]
 
@@ -20,6 +24,7 @@ SESSION_S = 12 * 3_600.0
 REVEALED_S = 15 * 60.0
 """How long payloads of a type stay open after they were revealed."""
 REVEALED_MAX = 200
+COUNTED_MAX = 20
 
 
 @attrs.define(eq=False)
@@ -32,6 +37,17 @@ class Session:
     notice: str = ""
     """What the next page says first: the outcome of an act."""
     _revealed: OrderedDict[str, float] = attrs.field(factory=OrderedDict)
+
+    counted: OrderedDict[str, CountedLetters] = attrs.field(factory=OrderedDict)
+    """Dead letters that were counted for a bulk act, by the name that its form has for them."""
+
+    def keep(self, counted: CountedLetters) -> str:
+        """Keep what was counted for the form of a bulk act; return its name."""
+        name = secrets.token_urlsafe(12)
+        self.counted[name] = counted
+        while len(self.counted) > COUNTED_MAX:
+            self.counted.popitem(last=False)
+        return name
 
     def reveal(self, type_name: str) -> None:
         """Open the payloads of a type for a while."""

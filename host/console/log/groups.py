@@ -42,13 +42,6 @@ class Group:
     numbers: dict[int, None] = attrs.field(factory=dict)
     newest_us: int = 0
 
-    @property
-    def key(self) -> str:
-        """A short text that names the group in an address, and is the same as long as its cause is."""
-        import zlib  # noqa: PLC0415 - of the standard library, for this alone
-
-        return f"{zlib.crc32(repr(tuple(self.cause)).encode()):08x}"
-
 
 class Groups:
     """All groups of a state of the dead letters. For one thread at a time."""
@@ -102,10 +95,6 @@ class Groups:
     def biggest(self) -> list[Group]:
         """Return all groups, those with the most letters first."""
         return sorted(self.by_cause.values(), key=lambda group: (-len(group.numbers), group.cause))
-
-    def find(self, key: str) -> Group | None:
-        """Return the group that a key names, or None."""
-        return next((group for group in self.by_cause.values() if group.key == key), None)
 
     def of_letter(self, letter: Letter) -> Group | None:
         """Return the group of a letter, or None."""

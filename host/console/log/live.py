@@ -25,18 +25,20 @@ from perdure.events.queue.folding.spilling import compact
 from perdure.events.runs import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from perdure.events.codec.snapshot import States
     from perdure.store import LogReader
 
-__all__ = ["Live", "TypeSample"]
+__all__ = ["Live", "StillReading", "TypeSample"]
 
 logger = GuardedLogger("perdure")
 
 RECENT_EVENTS = 200_000
 """Events before the newest whose seconds are counted first, so that the charts of the last minutes are there at once."""
 OPENING_S = 0.3
+OPENING_REST = 3
+OPEN_WAIT_S = 3.0
 SLICE_S = 0.02
 """How long the lock is held at most, about."""
 REST = 30
@@ -48,6 +50,14 @@ IDLE_S = 60.0
 """After so long without a page, nothing is followed any more."""
 SAMPLES_MAX = 300
 SAMPLE_EVERY_S = 2.0
+
+
+class StillReading(PerdureError):
+    """The log is being read for the first time; `reached` is the event it has come to."""
+
+    def __init__(self, reached: int) -> None:
+        super().__init__(f"the log is being read, up to event {reached:,} so far")
+        self.reached = reached
 
 
 @attrs.frozen
@@ -76,9 +86,9 @@ class Live:
         self.samples: deque[TypeSample] = deque(maxlen=SAMPLES_MAX)
         self.error: str = ""
         """Why nothing new can be read; empty where all is well."""
-        self._opened = False
-        self._history_end = 0
-        """The pass over all history has this to read before it reads what is new."""
+        self._opened = threading.Event()
+        self._failed: PerdureError | None = None
+        self._reached = 0
         self._used_s = 0.0
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
@@ -91,12 +101,18 @@ class Live:
         """Follow the log for a moment, and keep the states as they are within this block.
 
         Raises:
+            StillReading: the log is being read for the first time.
             StoreCorrupt, StoreUnavailable, HistoryDropped: the log cannot be read, at the first look.
         """
         self._used_s = time.monotonic()
         self._start()
+        if not self._opened.wait(OPEN_WAIT_S):
+            raise StillReading(self._reached)
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            self._opened.clear()  # the next page tries again
+            raise failed
         with self.lock:
-            self._open()
             self._catch_up(budget_s)
             yield self.states
 
@@ -116,17 +132,29 @@ class Live:
     # --- following ---------------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        if self._opened:
-            return
-        self.states, _ = fold_log(self.reader)
+        """Read the log for the first time. In the thread, so that pages can say how far it is."""
+        self.states, _ = fold_log(self.reader, progress=self._pace())
         self.groups = Groups.of(self.states.dead_letters)
         self.index = Index(self.reader.first_seq - 1)
         self.index.recent_seq = max(self.index.seq, self.states.seq - RECENT_EVENTS)
         for frame in self.reader.frames(self.index.recent_seq, self.states.seq):
             self.index.take_recent(decode_runs(frame.body, frame.count), frame.first_seq)
         self._sample()
-        self._opened = True
         self._index_more(OPENING_S)
+
+    def _pace(self) -> Callable[[int], None]:
+        """Return what notes how far the first reading is, and rests now and then where the owner is in this process."""
+        rested_s = time.thread_time()
+
+        def reached(seq: int) -> None:
+            nonlocal rested_s
+            self._reached = seq
+            worked_s = time.thread_time() - rested_s
+            if self._rest > ALONE_REST and worked_s > SLICE_S:
+                time.sleep(OPENING_REST * worked_s)
+                rested_s = time.thread_time()
+
+        return reached
 
     def _catch_up(self, budget_s: float) -> bool:
         """Fold what is new, for about so long; return whether all of it was."""
@@ -195,15 +223,24 @@ class Live:
                     self._thread = threading.Thread(target=self._run, name="perdure console", daemon=True)
                     self._thread.start()
 
+    def _open_or_fail(self) -> bool:
+        try:
+            self._open()
+        except PerdureError as error:
+            self._failed = error
+        self._opened.set()
+        return self._failed is None
+
     def _run(self) -> None:
         while not self._closed and time.monotonic() - self._used_s < IDLE_S:
             began_s = time.thread_time()
             try:
+                if not self._opened.is_set() and not self._open_or_fail():
+                    return
                 with self.lock:
-                    if self._opened:
-                        self._catch_up(SLICE_S)
+                    self._catch_up(SLICE_S)
                 with self.lock:
-                    done = not self._opened or self._index_more(SLICE_S)
+                    done = self._index_more(SLICE_S)
             except Exception:  # a page must not go dark for a fault of the log: the next look says what is wrong
                 logger.exception("the console's look at the log has failed")
                 done = True

@@ -5,6 +5,7 @@ The language is `perdure.operations.search`. Messages that wait or run are liste
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Hit", "LookBack", "look_back", "parsed"]
 
-WINDOW = 4_000
-"""Events that are read at a time."""
-WINDOW_MAX = 64_000
+WINDOW, WINDOW_MAX = 1_000, 64_000
+"""Events that are read at a time: few, where each is a frame of its own, or more, for a part of a page's time."""
+WINDOW_S = 0.02
 
 
 @attrs.frozen
@@ -85,6 +86,7 @@ def look_back(
         return (search is None or search.takes(published, lambda body: codec.decode(body, None))) and wanted(published)
 
     while before > first and len(hits) < most:
+        began_s = time.thread_time()
         after = max(first - 1, before - 1 - window)
         found = list(_in_window(reader, states, search, takes, after, before - 1))
         for hit in reversed(found):
@@ -94,9 +96,10 @@ def look_back(
             if len(hits) >= most:
                 break
         before = after + 1 if len(hits) < most else hits[-1].seq
-        window = min(window * 2, WINDOW_MAX)
         if budget.is_over:
             break
+        took_s = max(time.thread_time() - began_s, 1e-6)
+        window = max(WINDOW, min(window * 2, WINDOW_MAX, int(window * WINDOW_S / took_s)))
     return LookBack(hits, before if before > first else 0)
 
 

@@ -1,103 +1,118 @@
-"""Dead letters: grouped by what they died of, or those of one group or filter; with bulk acts, which are counted first."""
+"""Dead letters: grouped by what they died of, or those that an expression means; with bulk acts, which are counted first."""
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from perdure.console.log.walk import Budget
+from perdure.events.errors import InvalidMessage, PerdureError
 from perdure.events.public_names import with_public_names
 from perdure.events.queue.dead_letters import full_reason
+from perdure.events.queue.expression import search_of
+from perdure.payloads.codecs import MessagePack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from perdure.console.log.groups import Group
     from perdure.console.pages.page import Page
     from perdure.events.queue.dead_letters import Letter
+    from perdure.events.queue.expression import Search
 
-__all__ = ["dead_letters"]
+__all__ = ["dead_letters", "expression_of"]
 
 PAGE = 50
 LOOKED_MAX = 20_000
+BUDGET_S = 0.1
 GROUPS_SHOWN = 100
+VERBS = ("replay", "edit", "purge")
+PLAIN = re.compile(r"[\w.:/+-]+")
+WORD_CHARS_MIN = 3
+WORDS_MAX = 6
 
 
 def dead_letters(page: Page) -> None:
     """Show dead letters."""
-    view = page.shown
-    kind, text, key = page.asked("type"), page.asked("match"), page.asked("cause")
-    group = view.groups.find(key) if key else None
-    common: dict[str, Any] = {
-        "total": len(view.states.dead_letters.letters),
-        "types": sorted(view.groups.by_type.items()),
-        "kind": kind,
-        "match": text,
-        "cause": key,
-        "group": group,
-        "verb": page.asked("do") if page.asked("do") in ("replay", "purge") else "",
-        "id_word": page.asked("words"),
-    }
-    if not (kind or text or key):
+    view, where = page.shown, page.asked("where")
+    try:
+        search, problem = (search_of(where) if where else None), ""
+    except InvalidMessage as error:
+        search, problem = None, str(error)
+    more: dict[str, Any] = {"groups": [], "groups_all": 0, "rows": None, "count": None, "verb": ""}
+    if search is not None:
+        rows, following, looked = _letters(page, search)
+        verb = page.asked("do") if page.asked("do") in VERBS and page.may(page.asked("do")) else ""
+        more |= {
+            "rows": [_row(letter) for letter in rows],
+            "following": page.here(skip=following) if following else "",
+            "looked": looked,
+            "verb": verb,
+            "count": _count(page, where) if verb else None,
+        }
+    elif not problem:
         biggest = view.groups.biggest()
-        page.show("dead_letters.html", groups=biggest[:GROUPS_SHOWN], groups_all=len(biggest), rows=None, **common)
-        return
-    rows, following, looked = _letters(page, group, kind, text)
-    if common["verb"] and page.console.front is not None and not view.is_past:
-        common["count"] = _count(page, group, kind, text)
+        more |= {
+            "groups": [(group, expression_of(group)) for group in biggest[:GROUPS_SHOWN]],
+            "groups_all": len(biggest),
+        }
     page.show(
         "dead_letters.html",
-        groups=[],
-        groups_all=0,
-        rows=[_row(letter) for letter in rows],
-        following=page.here(skip=following) if following else "",
-        looked=looked,
-        filter_type=group.cause.type if group is not None else kind,
-        filter_match=_match_of(group) if group is not None else text,
-        **common,
+        total=len(view.states.dead_letters.letters),
+        where=where,
+        problem=problem,
+        hidden=search is not None and search.reads_payloads,
+        bulks=_bulks(page),
+        **more,
     )
 
 
-def _letters(page: Page, group: Group | None, kind: str, text: str) -> tuple[list[Letter], int, int]:
+def expression_of(group: Group) -> str:
+    """Return the expression that means the letters of a group: their type, and what their errors have in common."""
+    cause = group.cause
+    error = f"{cause.exception}: {cause.message}" if cause.exception else cause.message
+    words = [f"type={_quoted(cause.type)}"]
+    chunks = [chunk.strip() for chunk in error.split("#") if len(chunk.strip()) >= WORD_CHARS_MIN]
+    return " ".join([*words, *(f"error~{_quoted(chunk)}" for chunk in chunks[:WORDS_MAX])])
+
+
+def _quoted(text: str) -> str:
+    """Return a value as the language of expressions reads it."""
+    return text if PLAIN.fullmatch(text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _letters(page: Page, search: Search) -> tuple[list[Letter], int, int]:
     """Return one page of letters, newest first; where the next goes on (0: nowhere), and how many were looked at."""
     letters = page.shown.states.dead_letters.letters
-    skip = page.asked_number("skip")
-    numbers: Iterable[int] = reversed(letters) if group is None else reversed(group.numbers)
+    skip, budget, codec = page.asked_number("skip"), Budget(BUDGET_S), MessagePack()
     found: list[Letter] = []
     looked = skip
-    for number in islice(numbers, skip, skip + LOOKED_MAX):
+    for letter in islice(reversed(letters.values()), skip, skip + LOOKED_MAX):
         looked += 1
-        letter = letters.get(number)
-        if letter is not None and _is_meant(letter, kind, text):
+        is_shown = not search.reads_payloads or page.sees(letter.event.published)
+        if is_shown and search.means(letter.event, lambda body: codec.decode(body, None)):
             found.append(letter)
-            if len(found) >= PAGE:
-                return found, looked, looked
+        if len(found) >= PAGE or (not looked % 256 and budget.is_over):
+            return found, looked, looked
     return found, (looked if looked - skip >= LOOKED_MAX else 0), looked
 
 
-def _is_meant(letter: Letter, kind: str, text: str) -> bool:
-    event = letter.event
-    if kind and event.published.type != kind:
-        return False
-    if not text:
-        return True
-    wanted = text.casefold()
-    recorded = f"{full_reason(event)}\n{event.exception}\n{event.message}"
-    return wanted in recorded.casefold() or wanted in with_public_names(recorded).casefold()
-
-
-def _match_of(group: Group) -> str:
-    """Return the text that finds the letters of a group: what their messages have in common before a number differs."""
-    cause = group.cause
-    return max(cause.message.split("#"), key=len).strip() or cause.exception
-
-
-def _count(page: Page, group: Group | None, kind: str, text: str) -> int | None:
-    """Return how many letters the act would change: the same question that it asks, of the owner."""
+def _count(page: Page, where: str) -> dict[str, Any] | None:
+    """Ask the owner how many letters the act would change, and keep what it counted for the form: the act hits those alone."""
     front = page.console.front
     if front is None:
         return None
-    named, match = (group.cause.type, _match_of(group)) if group is not None else (kind, text)
-    return front.dead_letters.replay_all(type=named or None, reason=match or None, dry_run=True)
+    counted = front.dead_letters.count_where(where)
+    return {"id": page.session.keep(counted), "all": counted.count, "by_type": counted.by_type}
+
+
+def _bulks(page: Page) -> list[Any]:
+    """Return the bulk acts that are known, newest first; empty for the past, and where nothing runs."""
+    if page.shown.is_past or page.console.front is None:
+        return []
+    try:
+        return page.console.front.dead_letters.bulks()[::-1][:10]
+    except (PerdureError, TimeoutError, OSError):
+        return []
 
 
 def _row(letter: Letter) -> dict[str, Any]:

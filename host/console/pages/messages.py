@@ -67,7 +67,13 @@ def _waiting(page: Page, search: Search | None, place: str, kind: str) -> dict[s
         return search is None or (not search.of_events and search.takes(published, lambda body: codec.decode(body, None)))
 
     found, following = by_place(
-        page.shown.states.queue, place, type_name=kind, skip=skip, most=PAGE, wanted=lambda message: wanted(message.published)
+        page.shown.states.queue,
+        place,
+        Budget(BUDGET_S),
+        type_name=kind,
+        skip=skip,
+        most=PAGE,
+        wanted=lambda message: wanted(message.published),
     )
     return {
         "rows": [row_of(page, message.published, 0, made_us(message.published.id)) for message in found],

@@ -94,6 +94,8 @@ def make_shop(folder: Path, *, orders: int = 30) -> Shop:
     until(lambda: system.dead_letters.stats().total == len([i for i in range(orders) if i % 10 == 7]))
     until(lambda: system.state(shop.stuck).status == "delayed")
     until(lambda: system.admin.metrics().completed >= 2 * (orders - 3))
+    shop.client().get("/")
+    until(shop.console.live._opened.is_set)
     return shop
 
 

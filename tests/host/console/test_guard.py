@@ -57,7 +57,7 @@ def test_page_runs_no_script_and_no_style_of_its_own(shop: Shop) -> None:
         "/",
         "/types/shop.Order",
         f"/messages/{shop.bad}",
-        "/dead-letters?type=shop.Order",
+        "/dead-letters?where=type=shop.Order",
         "/actors",
         "/static/console.css",
     ):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 import perdure
+from perdure.console.pages.dead_letters import expression_of
 from tests.host.console.conftest import csrf_of, until
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ PLACES = ["?place=ready", "?place=in flight", "?place=delayed", "?place=held", "
 
 
 @pytest.mark.parametrize(
-    "path", [*PAGES, *(f"/messages{place}" for place in PLACES), "/dead-letters?type=shop.Order", "/?over=history"]
+    "path", [*PAGES, *(f"/messages{place}" for place in PLACES), "/dead-letters?where=type=shop.Order", "/?over=history"]
 )
 @pytest.mark.parametrize("at", ["", "60", "1h"])
 def test_every_page_answers_now_and_for_a_past_moment(browser: TestClient, path: str, at: str) -> None:
@@ -114,16 +116,25 @@ def test_killed_actor_comes_back_on_the_page(browser: TestClient, shop: Shop) ->
 
 
 def test_dead_letters_are_replayed_after_a_dry_run(browser: TestClient, shop: Shop) -> None:
-    page = browser.get("/dead-letters", params={"type": "shop.Order", "match": "ORD-17", "do": "replay"}).text
-    assert "<b>1</b> dead letter(s) of shop.Order" in page
+    page = browser.get("/dead-letters", params={"where": "type=shop.Order error~ORD-17", "do": "replay"}).text
+    assert "<b>1</b> dead letter(s) would be replayed" in page
     before = shop.system.dead_letters.stats().total
-    form = {"csrf": csrf_of(page), "type": "shop.Order", "match": "ORD-17", "reason": "tried again", "back": "/dead-letters"}
+    counted = re.search(r'name="counted" value="([^"]+)"', page)
+    assert counted is not None
+    form = {"csrf": csrf_of(page), "counted": counted[1], "reason": "tried again", "back": "/dead-letters"}
     browser.post("/act/bulk-replay", data=form, headers={"origin": "http://127.0.0.1"})
-    assert "1 dead letter(s) are back in the queue" in browser.get("/dead-letters").text
+    assert "replay: 1 of the 1 dead letter(s)" in browser.get("/dead-letters").text
     until(lambda: shop.system.dead_letters.stats().total == before)  # it dies again
-    assert [(act.principal, act.reason) for act in shop.system.audit.acts() if act.action.startswith("replay")] == [
-        ("ann", "tried again")
-    ]
+    replays = [(act.principal, act.reason) for act in shop.system.audit.acts() if act.action == "replay"]
+    assert set(replays) == {("ann", "tried again")}
+    browser.post("/act/bulk-replay", data=form, headers={"origin": "http://127.0.0.1"})  # the form is sent twice
+    assert "the count is too old" in browser.get("/dead-letters").text
+
+
+def test_expression_of_a_group_means_its_letters_and_no_others(browser: TestClient, shop: Shop) -> None:
+    with shop.console.view() as view:
+        for group in view.groups.biggest():
+            assert shop.system.dead_letters.count_where(expression_of(group)).count == len(group.numbers)
 
 
 def test_folder_without_an_owner_is_only_looked_at(shop: Shop) -> None:
