@@ -204,6 +204,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
                 "        settled.clear()",
             ),
         ),
+        favoured=("kill", "kill_soon"),
     ),
     Bug(
         "a row leaves the outbox before its message is on the disk",

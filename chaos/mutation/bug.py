@@ -51,6 +51,9 @@ class Bug:
     first: int = 0
     """The simulation's first seed; not 0 for a bug that few scenarios show."""
 
+    favoured: tuple[str, ...] = ()
+    """The simulation's steps that show it; they are drawn more often than others."""
+
     @property
     def can_be_judged(self) -> bool:
         """Whether its tool is here: an installed package has no tests."""

@@ -95,6 +95,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         "simulation",
         SCENARIOS,
         (Edit("perdure.events.queue.deadlines", "            if len(awake) >= left:\n                break\n", ""),),
+        favoured=("submit_batch",),
     ),
     Bug(
         "the lowest priority is delivered first",
@@ -102,6 +103,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         "simulation",
         SCENARIOS,
         (Edit("perdure.events.structures.ready_queue", "sorted(self.levels, reverse=True)", "sorted(self.levels)"),),
+        favoured=("publish",),
     ),
     Bug(
         "a schedule begins twice",
@@ -110,6 +112,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (Edit("perdure.events.queue.decisions", "    if dealt_with_us and not command.after_us:\n        return []\n", ""),),
         found=True,
+        favoured=("process_death", "process_death_soon"),
     ),
     Bug(
         "no result for a message superseded in its own frame",
@@ -124,6 +127,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
             ),
         ),
         found=True,
+        favoured=("submit_batch",),
     ),
     Bug(
         "a message that killed its process ignores the rate limit",
@@ -138,6 +142,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
             ),
         ),
         found=True,
+        favoured=("process_death_soon",),
     ),
     Bug(
         "a tick that is sent again counts twice",
@@ -151,6 +156,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
                 "if command.due_us < dealt_with_us and",
             ),
         ),
+        favoured=("redeliver",),
     ),
     Bug(
         "a snapshot loses which ticks are done",
@@ -165,6 +171,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         "simulation",
         SCENARIOS,
         (Edit("perdure.events.handlers.registry", "max(low, min(parallelism, high))", "max(low, parallelism)"),),
+        favoured=("publish_many",),
     ),
     Bug(
         "every message of a debounced burst is kept",

@@ -109,7 +109,13 @@ def run_mutants(bugs: Sequence[Bug] = BUGS, processes: int = 2) -> Iterator[Verd
 
 
 def _run_mutant(bug: Bug, processes: _Processes) -> Verdict:
-    spec = {"edits": [attrs.asdict(edit) for edit in bug.edits], "tool": bug.tool, "effort": bug.effort, "first": bug.first}
+    spec = {
+        "edits": [attrs.asdict(edit) for edit in bug.edits],
+        "tool": bug.tool,
+        "effort": bug.effort,
+        "first": bug.first,
+        "favoured": bug.favoured,
+    }
     began_s = time.monotonic()
     command = [sys.executable, str(Path(planted.__file__)), json.dumps(spec)]
     try:

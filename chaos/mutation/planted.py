@@ -51,7 +51,7 @@ def main(spec: dict[str, Any]) -> int:
     try:
         from perdure.chaos.mutation.tools import run_tool  # noqa: PLC0415 - see the module's docstring
 
-        noticed = run_tool(spec["tool"], spec["effort"], spec["first"])
+        noticed = run_tool(spec["tool"], spec["effort"], spec["first"], spec.get("favoured", ()))
     except TextIsGone as error:
         sys.stdout.write(f"{error}\n")
         return NOT_PLANTED

@@ -43,6 +43,7 @@ STORE_BUGS: tuple[Bug, ...] = (
         "simulation",
         SCENARIOS,
         (Edit("perdure.store.files.history", "if following <= whole[0] + 1]", "if following <= whole[-1] + 1]"),),
+        favoured=("snapshot",),
     ),
     Bug(
         "the space of spilled payloads is never free again",

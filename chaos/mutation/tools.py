@@ -5,7 +5,7 @@ Planting is in `planted`; running one bug after another is in `mutants`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perdure.chaos.disk.crash_states import CrashCheck, appends, appends_through_a_kill, appends_through_faults
 from perdure.chaos.disk.memory_disk import Fault
@@ -14,22 +14,25 @@ from perdure.chaos.mutation.bug import SOURCE, is_test
 from perdure.chaos.scenarios.plan import draw
 from perdure.chaos.scenarios.shrink import failure_of
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 __all__ = ["run_tool"]
 
 
-def run_tool(tool: str, effort: int, first: int = 0) -> str:
+def run_tool(tool: str, effort: int, first: int = 0, favoured: Collection[str] = ()) -> str:
     """Return what a tool notices within `effort` scenarios or operations; empty if nothing.
 
-    The simulation begins with the seed `first`.
+    The simulation begins with the seed `first`, and draws favoured steps more often.
 
     Raises:
         ValueError: there is no such tool.
     """
     match tool:
         case "simulation":
-            return _simulate(range(first, first + effort))
+            return _simulate(range(first, first + effort), favoured, clients=False)
         case "clients":
-            return _simulate(range(first, first + effort), clients=True)
+            return _simulate(range(first, first + effort), favoured, clients=True)
         case "crash states":
             return _visit_crash_states(effort)
         case _ if is_test(tool):
@@ -38,9 +41,9 @@ def run_tool(tool: str, effort: int, first: int = 0) -> str:
     raise ValueError(msg)
 
 
-def _simulate(seeds: range, *, clients: bool = False) -> str:
+def _simulate(seeds: range, favoured: Collection[str], *, clients: bool) -> str:
     for seed in seeds:
-        failure = failure_of(draw(seed, clients=clients))
+        failure = failure_of(draw(seed, clients=clients, favoured=favoured))
         if failure is not None:
             return f"scenario {seed}: {failure.error}"
     return ""

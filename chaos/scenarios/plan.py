@@ -6,7 +6,7 @@ A plan contains the seed of its executor, so it determines the whole history. Wh
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import msgspec
@@ -15,11 +15,16 @@ from perdure.chaos.scenarios.actions import ACTIONS, Action
 from perdure.chaos.scenarios.clients import CLIENT_STEPS
 from perdure.chaos.scenarios.faults import FAULTS
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 __all__ = ["TABLE", "Plan", "Step", "draw"]
 
 TABLE: dict[str, Action] = {**ACTIONS, **FAULTS, **CLIENT_STEPS}
 WITH_CLIENTS = 0.35
 """The share of scenarios in which other processes ask, too, and handle messages."""
+FAVOUR = 8
+"""How many times as often a favoured step is drawn."""
 CLIENTS_BESIDE = 0.4
 """How likely a client's step stands before each other one there."""
 
@@ -78,10 +83,18 @@ class Plan:
         return msgspec.json.encode(self.to_json())
 
 
-def draw(seed: int, steps: int = 30, *, faults: bool = True, clients: bool = False) -> Plan:
-    """Return the plan of a seed, with or without faults. Some have clients; with `clients`, all have."""
+def draw(seed: int, steps: int = 30, *, faults: bool = True, clients: bool | None = None, favoured: Collection[str] = ()) -> Plan:
+    """Return the plan of a seed, with or without faults.
+
+    Args:
+        seed: What the plan follows from, with the other arguments.
+        steps: How many steps it has, without those of clients.
+        faults: Whether something goes wrong in it.
+        clients: Whether other processes ask, too. None: in some plans.
+        favoured: Names of steps that are drawn `FAVOUR` times as often as they are else.
+    """
     rng = random.Random(seed)  # noqa: S311 - to be repeated
-    names = _weighted({**ACTIONS, **FAULTS} if faults else ACTIONS)
+    names = _weighted({**ACTIONS, **FAULTS} if faults else ACTIONS, favoured)
     processes = [
         {
             "snapshot_events": rng.choice((40, 1_000_000)),
@@ -95,18 +108,20 @@ def draw(seed: int, steps: int = 30, *, faults: bool = True, clients: bool = Fal
     drawn = [rng.choice(names) for _ in range(steps)]
     made = [Step(name, TABLE[name].draw(rng)) for name in drawn]
     plan = Plan(rng.getrandbits(32), processes, made, small=rng.random() < 0.5)  # noqa: PLR2004 - as likely as not
-    return _with_clients(plan, random.Random(f"clients of {seed}"), faults=faults, surely=clients)  # noqa: S311 - as above
+    return _with_clients(plan, random.Random(f"clients of {seed}"), faults=faults, clients=clients, favoured=favoured)  # noqa: S311 - as above
 
 
-def _weighted(table: dict[str, Action]) -> list[str]:
-    return [name for name, action in table.items() for _ in range(action.weight)]
+def _weighted(table: dict[str, Action], favoured: Collection[str]) -> list[str]:
+    return [name for name, action in table.items() for _ in range(action.weight * (FAVOUR if name in favoured else 1))]
 
 
-def _with_clients(plan: Plan, rng: random.Random, *, faults: bool, surely: bool) -> Plan:
+def _with_clients(plan: Plan, rng: random.Random, *, faults: bool, clients: bool | None, favoured: Collection[str]) -> Plan:
     """Return a plan with steps of clients between the others, or as it is. Drawn apart, so that the others stay the same."""
-    if rng.random() >= WITH_CLIENTS and not surely:
+    if clients is None:
+        clients = rng.random() < WITH_CLIENTS
+    if not clients:
         return plan
-    names = _weighted(CLIENT_STEPS) if faults else ["client"]
+    names = _weighted(CLIENT_STEPS, favoured) if faults else ["client"]
     steps: list[Step] = []
     for step in plan.steps:
         while rng.random() < CLIENTS_BESIDE:

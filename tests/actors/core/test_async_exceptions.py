@@ -59,6 +59,43 @@ def test_a_debugger_or_coverage_goes_on_after_a_stop_a_kill_and_a_timeout(tmp_pa
     assert done.returncode == 0, done.stderr
 
 
+TRACED = """
+import sys, threading
+import attrs, perdure
+threading.settrace(lambda *_: None)  # as coverage does
+
+@attrs.frozen
+class Work:
+    n: int
+
+system = perdure.System(sys.argv[1], options=perdure.Options(grace_s=0.1))
+begun = threading.Barrier(3)
+
+@system.handler(Work, timeout=0.1, parallelism=2)
+def work(message):
+    begun.wait(20)
+    threading.Event().wait(0.5)
+
+with system:
+    for n in range(2):
+        system.publish(Work(n))
+    begun.wait(20)
+    if sys.argv[2] == "kill":
+        for name in list(system.actors):
+            system.actors.kill(name)
+        assert system.publish(Work(3))
+"""
+
+
+@pytest.mark.parametrize("what", ["stop", "kill"])
+def test_a_traced_program_kills_threads_that_wait(tmp_path: Path, what: str) -> None:
+    """The thread that kills is traced, too, and the one that is killed waits for it: it is woken after the exception was thrown."""
+    host = tmp_path / "host.py"
+    host.write_text(TRACED, encoding="utf-8")
+    done = subprocess.run([sys.executable, host, tmp_path / "data", what], timeout=60, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_exception_that_is_thrown_after_take_back_is_raised_as_usual() -> None:
     hit: list[str] = []
     taken, thrown = threading.Event(), threading.Event()

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.long(seconds=120)
+@pytest.mark.long(seconds=60)
 def test_soak(tmp_path: Path) -> None:
-    """Two minutes in CI, 15 seconds on a developer's machine; PERDURE_SOAK_S sets another time."""
-    seconds = float(os.environ.get("PERDURE_SOAK_S", "120" if os.environ.get("CI") else "15"))
+    """A minute in CI, 15 seconds on a developer's machine; PERDURE_SOAK_S sets another time."""
+    seconds = float(os.environ.get("PERDURE_SOAK_S", "60" if os.environ.get("CI") else "15"))
     soak = Soak(tmp_path / "data", seconds, interval_s=seconds / 15, seed=3, table=tmp_path / "soak.csv")
     assert soak.run() == []
     with (tmp_path / "soak.csv").open(encoding="utf-8") as file:
