@@ -152,9 +152,10 @@ def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
 
 @attrs.frozen
 class CountLetters:
-    """How many dead letters an expression means."""
+    """How many dead letters an expression means; of those up to a sequence number, if one is given."""
 
     where: str
+    upto: int | None = None
 
 
 @attrs.frozen
@@ -174,10 +175,12 @@ def count(state: DeadLettersState, asked: CountLetters, seq: int) -> Counted:
     """
     search, by_type = search_of(asked.where), dict[str, int]()
     for letter in state.letters.values():
+        if asked.upto is not None and letter.seq > asked.upto:
+            break
         if search.means(letter.event, plain_payload):
             name = letter.event.published.type
             by_type[name] = by_type.get(name, 0) + 1
-    return Counted(asked.where, seq, by_type)
+    return Counted(asked.where, seq if asked.upto is None else min(seq, asked.upto), by_type)
 
 
 @attrs.frozen

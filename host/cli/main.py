@@ -17,38 +17,43 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated
 
+import attrs
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from perdure.actors.journal.log_fold import fold_log
-from perdure.cli import act_commands, look_commands
-from perdure.cli.acts_command import show_acts
+from perdure.cli.act import act_commands
+from perdure.cli.act.dead_letters_command import app as dead_letters_app
 from perdure.cli.config_command import show_config
 from perdure.cli.console_command import show_console
-from perdure.cli.dead_letters_command import app as dead_letters_app
 from perdure.cli.existing_folder import existing_folder
-from perdure.cli.folder_report import folder_report, repair_report, timeline_report
+from perdure.cli.exit_codes import code_of
+from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.keep import backup_commands
 from perdure.cli.keep.doctor_command import doctor
 from perdure.cli.keep.export_command import run_export
+from perdure.cli.keep.migrate_command import run_migrate
 from perdure.cli.keep.schedules_command import show_schedules
-from perdure.cli.migrate_command import run_migrate
+from perdure.cli.look import look_commands
+from perdure.cli.look.acts_command import show_acts
+from perdure.cli.look.folder_report import folder_report, record_row, repair_report, timeline_report, tree_report
+from perdure.cli.look.status_command import show_status
 from perdure.cli.progress import interrupt_on_sigterm, shown_progress
 from perdure.cli.serve_command import serve
-from perdure.cli.status_command import show_status
 from perdure.cli.terminal import Terminal, one_line
 from perdure.config import FILE_VARIABLE
 from perdure.demo.runner import SHIPPED, demo
 from perdure.events.errors import PerdureError
+from perdure.events.queue import dead_letters
 from perdure.operations.audit import Audit
+from perdure.operations.descendants import descendants
 from perdure.store import Head, checked_address, open_reader, open_target, repair
 from perdure.system import System
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -209,6 +214,8 @@ def verify(
         str | None,
         typer.Option(metavar="SEQ:HASH", help="Check that history up to this head, printed by an earlier verify, is unchanged."),
     ] = None,
+    *,
+    as_json: Json = False,
 ) -> None:
     """Check every byte of a folder. Exit status 1 on damage."""
     if head is not None:
@@ -219,6 +226,9 @@ def verify(
     reader = existing_folder(folder)
     with shown_progress(console, "checking", reader.size().bytes, unit="bytes") as step:
         result = Audit(folder).verify(step, head=head)
+    if as_json:
+        print_json({**attrs.asdict(result), "ok": result.ok, "head": str(result.head), "exposure": reader.exposure()})
+        raise typer.Exit(0 if result.ok else 1)
     if not result.ok:
         table = Table("file", "offset", "seq", "problem", title="Findings", title_justify="left")
         for finding in result.findings:
@@ -246,34 +256,51 @@ def verify(
 
 
 @app.command()
-def timeline(folder: Folder, message_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a message.")]) -> None:
-    """Show all events of one message, and what its handler published."""
+def timeline(
+    folder: Folder,
+    message_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a message.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show the story of one message: all its events, replays and edits among them, and the tree of what came of it."""
     existing_folder(folder)
     with shown_progress(console, "reading the log", unit="events") as step:
         records = Audit(folder).timeline(message_id, progress=step)
+    tree = descendants(Audit(folder).events(since=records[0].seq), message_id)
+    if as_json:
+        print_json({"id": message_id, "events": [record_row(record) for record in records], "children": tree.children})
+        return
     console.print(timeline_report(message_id, records))
+    if tree.children:
+        console.print(tree_report(tree))
 
 
 @app.command()
-def stats(folder: Folder) -> None:
+def stats(folder: Folder, *, as_json: Json = False) -> None:
     """Show counts of messages by type, throughput, and the reasons of dead letters."""
     reader = existing_folder(folder)
     with shown_progress(console, "folding the log", unit="events") as step:
         states, _ = fold_log(reader, progress=step)
-    report = folder_report(reader, states)
-    console.print(report)
+    if as_json:
+        letters = dead_letters.stats(states.dead_letters)
+        by_type = {name: row_of(counts) for name, counts in sorted(states.queue.by_type.items())}
+        print_json({"seq": states.seq, "types": by_type, "dead": letters.by_type, "reasons": letters.by_reason})
+        return
+    console.print(folder_report(reader, states))
 
 
 @app.command("repair")
 def run_repair(
     source: Annotated[str, typer.Argument(metavar="FOLDER", help="The damaged folder; it is only read.")],
     target: Annotated[str, typer.Argument(metavar="NEW_FOLDER", help="A new folder for what can be saved.")],
+    *,
+    as_json: Json = False,
 ) -> None:
     """Copy all that is undamaged of a folder into a new one, and list what was lost. Exit status 1 if anything was."""
     existing_folder(source)
     with shown_progress(console, "saving", unit="events") as step:
         done = repair(open_reader(source), open_target(checked_address(target)), progress=step)
-    console.print(repair_report(source, target, done), soft_wrap=True)
+    print_json(row_of(done)) if as_json else console.print(repair_report(source, target, done), soft_wrap=True)
     if done.lost:
         raise typer.Exit(1)
 
@@ -303,7 +330,7 @@ def _add_commands(words: list[str]) -> None:
 
 
 def main() -> None:
-    """Run the command line. An error of perdure or the file system is one line on standard error, and exit status 1."""
+    """Run the command line. An error of perdure or the file system is one line on standard error, with a code of `exit_codes`."""
     _add_commands(sys.argv[1:])
     interrupt_on_sigterm()  # only now: before this line SIGTERM ends the program at once, without a traceback
     try:
@@ -311,7 +338,7 @@ def main() -> None:
     except (PerdureError, OSError) as error:
         text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
         Terminal(stderr=True).print(one_line(f"perdure: {text}", "red"), soft_wrap=True)
-        sys.exit(1)
+        sys.exit(code_of(error))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import attrs
 
 from perdure.actors.core.texts import plain_text
 from perdure.arguments.acting import new_act
+from perdure.arguments.choices import check_whole
 from perdure.arguments.moments import checked_id
 from perdure.events.commands import BeginBulk, LookAtBulk
 from perdure.events.errors import InvalidMessage, UnknownMessage
@@ -43,11 +44,13 @@ class CountedLetters:
     seq: int
     """Up to which sequence number they were counted: what dies later is not meant."""
     by_type: dict[str, int]
+    gone: int = 0
+    """How many more were counted before, and have been replayed or purged since."""
 
     @property
     def count(self) -> int:
-        """How many there are."""
-        return sum(self.by_type.values())
+        """How many there were when they were counted."""
+        return sum(self.by_type.values()) + self.gone
 
 
 @public
@@ -83,16 +86,19 @@ class ActsWhere:
 
     _system: RunningSystem
 
-    def count_where(self, where: str) -> CountedLetters:
+    def count_where(self, where: str, *, upto: int | None = None) -> CountedLetters:
         """Return how many dead letters an expression means, by type, and change nothing: the dry run of a bulk act.
 
         Args:
             where: for example `type=Order error~timeout payload.customer.id=7`; the expressions of `perdure search`.
+            upto: count only what had died at this sequence number, that of an earlier count, say.
 
         Raises:
-            InvalidMessage: the expression cannot be read; names the word.
+            InvalidMessage: the expression cannot be read; names the word. Or `upto` is no whole number.
         """
-        counted: Counted = self._system.ask("dead_letters", CountLetters(_checked(where)))
+        if upto is not None:
+            check_whole("upto", upto, 0)
+        counted: Counted = self._system.ask("dead_letters", CountLetters(_checked(where), upto))
         return CountedLetters(counted.where, counted.seq, counted.by_type)
 
     def replay_where(

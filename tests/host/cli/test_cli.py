@@ -146,6 +146,6 @@ def test_timeline_and_stats_show_what_the_log_says(folder: Path, command: Comman
     assert "Published" in output.stdout
     assert "published" in command("stats", str(folder), cwd=folder).stdout
     absent = command("timeline", str(folder), "nobody", cwd=folder)
-    assert absent.returncode == 1
+    assert absent.returncode == 5
     assert absent.stderr.startswith("perdure: no message 'nobody'")
     assert command("verify", str(folder / "absent"), cwd=folder).returncode == 1

@@ -13,9 +13,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import perdure
-from perdure.cli import dead_letters_command as cli_dead_letters
 from perdure.cli import main as cli
-from perdure.cli.sparkline import sparkline
+from perdure.cli.act import dead_letters_command as cli_dead_letters
+from perdure.cli.look.sparkline import sparkline
 
 if TYPE_CHECKING:
     from pathlib import Path

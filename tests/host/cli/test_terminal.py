@@ -15,8 +15,8 @@ from rich.table import Table
 
 import perdure
 from perdure.cli import config_command as cli_config
-from perdure.cli import dead_letters_command as cli_dead_letters
 from perdure.cli import main as cli
+from perdure.cli.act import dead_letters_command as cli_dead_letters
 from perdure.cli.terminal import Terminal, one_line
 from perdure.events.safe_text import inert
 

@@ -6,7 +6,6 @@ They read the log beside a live system, and take no lock. What they print comes 
 from __future__ import annotations
 
 import datetime as dt
-import json
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +15,8 @@ import typer
 from rich.table import Table
 
 from perdure.cli.existing_folder import existing_folder
-from perdure.cli.folder_report import DETAILS, short
+from perdure.cli.json_output import Json, print_json
+from perdure.cli.look.folder_report import DETAILS, record_row, short
 from perdure.cli.moments import HELP, position
 from perdure.cli.operated_folder import BadChoice, Folder
 from perdure.cli.progress import shown_progress
@@ -40,7 +40,6 @@ Ident = Annotated[str, typer.Argument(metavar="ID", help="The id of a message.",
 At = Annotated[str | None, typer.Option("--at", metavar="POSITION", help=f"What was true then: {HELP}.")]
 Since = Annotated[str | None, typer.Option("--since", metavar="POSITION", help=f"From here on: {HELP}.")]
 Until = Annotated[str | None, typer.Option("--until", metavar="POSITION", help=f"Up to here: {HELP}.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def explain(folder: Folder, message_id: Ident, at: At = None, as_json: Json = False) -> None:  # noqa: FBT002 - typer reads it so
@@ -48,14 +47,14 @@ def explain(folder: Folder, message_id: Ident, at: At = None, as_json: Json = Fa
     existing_folder(folder)
     with shown_progress(console, "reading the log", unit="events") as step:
         text = Audit(folder).explain(message_id, at=position(at), progress=step)
-    _print_json({"id": message_id, "explanation": text}) if as_json else console.print(one_line(text))
+    print_json({"id": message_id, "explanation": text}) if as_json else console.print(one_line(text))
 
 
 def state(folder: Folder, at: At = None, as_json: Json = False) -> None:  # noqa: FBT002 - typer reads it so
     """Show the counts of a folder, now or at any past moment that it keeps."""
     metrics = _state(folder, at)
     if as_json:
-        _print_json(_counts(metrics))
+        print_json(_counts(metrics))
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in _counts(metrics).items():
@@ -76,7 +75,7 @@ def diff(
     }
     acts = list(Audit(folder).acts(since=first.seq + 1, until=last.seq)) if last.seq > first.seq else []
     if as_json:
-        _print_json({"changed": changed, "acts": [_plain(attrs.asdict(act)) for act in acts]})
+        print_json({"changed": changed, "acts": [_plain(attrs.asdict(act)) for act in acts]})
         return
     table = Table("what", "before", "after", "change", box=None, pad_edge=False)
     for name, (was, now) in changed.items():
@@ -109,7 +108,7 @@ def search(
     words = " ".join(_quoted(word) for word in expression)
     found = list(Audit(folder).search(words, since=position(since), until=position(until)))
     if as_json:
-        _print_json([_plain(attrs.asdict(one)) for one in found[-limit:]])
+        print_json([_plain(attrs.asdict(one)) for one in found[-limit:]])
         return
     table = Table("id", "type", "key", "published (UTC)", "seq", box=None, pad_edge=False)
     for one in found[-limit:]:
@@ -183,16 +182,9 @@ def _quoted(word: str) -> str:
 
 
 def _print_record(record: Record, *, as_json: bool) -> None:
-    event = record.event
-    details = {name: value for name in DETAILS if (value := getattr(event, name, None)) not in (None, "", 0)}
     if as_json:
-        row = {"seq": record.seq, "at": record.at, "event": record.name, "message": record.message_id, **details}
-        _print_json(_plain(row))
+        print_json(_plain(record_row(record)))
         return
+    details = {name: value for name in DETAILS if (value := getattr(record.event, name, None)) not in (None, "", 0)}
     texts = ", ".join(f"{name} {short(str(value))}" for name, value in details.items())
     console.print(one_line(f"{record.seq:>8} {record.at:%H:%M:%S.%f} {record.name} {record.message_id or ''} {texts}".rstrip()))
-
-
-def _print_json(value: object) -> None:
-    """Print JSON on one line. Not with Rich, which would wrap it."""
-    typer.echo(json.dumps(value, ensure_ascii=True, default=str))

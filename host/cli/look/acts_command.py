@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from perdure.cli.existing_folder import existing_folder
+from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.terminal import Terminal, one_line
 from perdure.operations.audit import Audit
 
@@ -19,9 +20,13 @@ console = Terminal()
 def show_acts(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The data folder of a System.", show_default=False)],
     limit: Annotated[int, typer.Option(min=1, help="The most acts to list: the newest.")] = 100,
+    as_json: Json = False,  # noqa: FBT002 - typer reads it so
 ) -> None:
     """List what operators did: pause, scale, configure, replay, purge, cancel, snapshot, with who, from where and why."""
     acts = list(Audit(store=existing_folder(folder)).acts())
+    if as_json:
+        print_json([row_of(act) for act in acts[-limit:]])
+        return
     if not acts:
         console.print("no operator has acted on this folder, as far back as it keeps history")
         return

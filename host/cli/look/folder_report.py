@@ -1,4 +1,4 @@
-"""Tables and texts that `perdure stats`, `timeline`, `dead-letters` and `repair` print.
+"""Tables and texts that `perdure stats`, `timeline` and `repair` print.
 
 Not here: folding a log (`perdure.actors.journal.log_fold`), and the commands (`main`, `dead_letters_command`).
 """
@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 from perdure.arguments.moments import moment
-from perdure.cli.sparkline import sparkline
+from perdure.cli.look.sparkline import sparkline
 from perdure.cli.terminal import inert, one_line
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import decode
-from perdure.events.public_names import with_public_names
 from perdure.events.queue import dead_letters as letters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from rich.console import RenderableType
 
     from perdure.events.codec.snapshot import States
-    from perdure.events.queue.dead_letters import Letter
+    from perdure.operations.descendants import Node
     from perdure.operations.record import Record
     from perdure.store import LogReader, Repair
 
-__all__ = ["DETAILS", "folder_report", "letter_report", "letters_table", "repair_report", "timeline_report"]
+__all__ = ["DETAILS", "folder_report", "record_row", "repair_report", "short", "timeline_report", "tree_report"]
 
 THROUGHPUT_EVENTS = 200_000
 """How many of the newest events the throughput is drawn from, so that it takes only a moment."""
@@ -158,15 +158,20 @@ def timeline_report(message_id: str, records: Sequence[Record]) -> RenderableTyp
     table.add_column("after", justify="right", no_wrap=True)
     table.add_column("event", no_wrap=True)
     table.add_column("")
-    before = first.at
+    before, payload = first.at, b""
     for record in records:
         passed = (record.at - before).total_seconds()
+        detail = _detail(record, message_id)
+        if record.message_id == message_id and (of := _published_of(record)) is not None:
+            if isinstance(record.event, ev.Replayed) and record.event.edited:
+                detail = ", ".join(filter(None, (detail, f"edited: {short(changes(payload, of.payload))}")))
+            payload = of.payload
         table.add_row(
             str(record.seq),
             f"{record.at:%H:%M:%S.%f}"[:-3],
             f"+{_duration(passed)}",
             record.name,
-            one_line(_detail(record, message_id)),
+            one_line(detail),
         )
         before = record.at
     kind = f" ({published.type})" if published is not None else ""
@@ -175,6 +180,22 @@ def timeline_report(message_id: str, records: Sequence[Record]) -> RenderableTyp
     own = [record for record in records if record.message_id == message_id]
     took = _duration((own[-1].at - own[0].at).total_seconds()) if own else "0 s"
     return Group(heading, Text(), table, Text(), Text(f"{len(own)} events in {took}; the last: {own[-1].name if own else '-'}"))
+
+
+def _published_of(record: Record) -> ev.Published | None:
+    return record.event if isinstance(record.event, ev.Published) else getattr(record.event, "published", None)
+
+
+def changes(before: bytes, after: bytes) -> str:
+    """Return which fields of a payload were changed, with both values; or that it was, where it is no object with fields."""
+    try:
+        old, new = letters.plain_payload(before), letters.plain_payload(after)
+    except ValueError:
+        return "its payload"
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return f"{old!r} to {new!r}"
+    names = [*new, *(name for name in old if name not in new)]
+    return ", ".join(f"{name} {old.get(name)!r} to {new.get(name)!r}" for name in names if old.get(name) != new.get(name))
 
 
 def _detail(record: Record, message_id: str) -> str:
@@ -186,41 +207,30 @@ def _detail(record: Record, message_id: str) -> str:
     return ", ".join(f"{name} {short(str(value))}" for name, value in found if value not in {None, "", 0})
 
 
+def record_row(record: Record) -> dict[str, Any]:
+    """Return an event for `--json`."""
+    details = {name: value for name in DETAILS if (value := getattr(record.event, name, None)) not in (None, "", 0)}
+    return {"seq": record.seq, "at": record.at, "event": record.name, "message": record.message_id, **details}
+
+
+def tree_report(root: Node) -> RenderableType:
+    """Return the tree of what came of a message."""
+    tree = Tree(Text("what came of it", style="bold"), guide_style="dim")
+    _grow(tree, root.children)
+    return tree
+
+
+def _grow(branch: Tree, nodes: Sequence[Node]) -> None:
+    for node in nodes:
+        key = f", key {node.key}" if node.key else ""
+        tries = f", attempt {node.attempts}" if node.attempts > 1 else ""
+        _grow(branch.add(one_line(f"{node.type} {node.id}{key}: {node.last}{tries}")), node.children)
+
+
 def _duration(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 60 else str(dt.timedelta(seconds=round(seconds)))  # noqa: PLR2004 - a minute
-
-
-def letters_table(found: Iterable[Letter], total: int) -> RenderableType:
-    """Return a list of dead letters, newest first, two lines each: id, time and type, then the reason."""
-    rows = list(found)
-    parts = [Text(f"{len(rows):,} of {total:,} dead letters, newest first", style="bold")]
-    for letter in rows:
-        event = letter.event
-        when = f"{moment(letter.failed_us):%Y-%m-%d %H:%M:%S}"
-        parts.append(Text.assemble((inert(event.published.id), "cyan"), inert(f"  {when}  {event.published.type}")))
-        tries = "1 attempt" if event.attempts == 1 else f"{event.attempts} attempts"
-        parts.append(one_line(f"    {tries}: {short(with_public_names(letters.full_reason(event)))}"))
-    return Group(*parts)
-
-
-def letter_report(letter: Letter) -> RenderableType:
-    """Return all details of one dead letter: every failed attempt, and the last traceback."""
-    event: Any = letter.event
-    lines = [
-        f"id        {event.published.id}",
-        f"type      {event.published.type}",
-        f"key       {event.published.key or '-'}",
-        f"died      {moment(letter.failed_us):%Y-%m-%d %H:%M:%S} UTC, after {event.attempts} attempts",
-        f"reason    {with_public_names(event.reason)}",
-        f"payload   {len(event.published.payload):,} bytes",
-    ]
-    for f in event.failures:
-        exception = with_public_names(f.exception)
-        lines += [f"attempt   {f.attempt} at {moment(f.at_us):%H:%M:%S}: {exception}: {f.message}"]
-    trace = inert(event.traceback.rstrip(), lines=True) or "no traceback was recorded"
-    return Text("\n".join([*map(inert, lines), "", trace]))
 
 
 def repair_report(source: str, target: str, done: Repair) -> RenderableType:

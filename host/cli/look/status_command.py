@@ -17,9 +17,9 @@ from rich.text import Text
 from perdure.actors.core.clock import SystemClock
 from perdure.arguments.moments import moment
 from perdure.cli.existing_folder import existing_folder
+from perdure.cli.look.sparkline import sparkline
 from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the annotations
 from perdure.cli.progress import shown_progress
-from perdure.cli.sparkline import sparkline
 from perdure.cli.terminal import Terminal, inert, one_line
 from perdure.operations.watch import Watch
 

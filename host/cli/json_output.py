@@ -1,0 +1,38 @@
+"""JSON for programs: the option `--json`, and how all commands print it. On one line each; times in ISO 8601, in UTC.
+
+What a command prints as JSON is only ever added to. What it prints for people is in the commands.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Annotated, Any
+
+import attrs
+import typer
+
+__all__ = ["Json", "print_json", "row_of"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON on one line. Not with Rich, which would wrap it."""
+    typer.echo(json.dumps(value, ensure_ascii=True, default=_plain))
+
+
+def row_of(value: Any, *names: str) -> dict[str, Any]:
+    """Return the fields of an attrs object, or those of these names, as JSON has them."""
+    fields = names or tuple(field.name for field in attrs.fields(type(value)))
+    return {name: getattr(value, name) for name in fields}
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).isoformat()
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if attrs.has(type(value)):
+        return row_of(value)
+    return str(value)
