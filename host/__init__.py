@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from perdure.actors.execution.event_loop import LoopDied
     from perdure.actors.workers.context import Batch, BatchItem, Context, Reject, Retry
     from perdure.arguments.acting import acting_as
+    from perdure.cluster.cluster import Cluster
+    from perdure.cluster.partition_info import PartitionInfo
     from perdure.events.errors import (
         Cancelled,
         DuplicateKey,
@@ -73,6 +75,7 @@ __all__ = [
     "Client",
     "Clock",
     "CloudPickle",
+    "Cluster",
     "Context",
     "CountedLetters",
     "DeadLetter",
@@ -103,6 +106,7 @@ __all__ = [
     "Outbox",
     "OutboxRelay",
     "OwnershipLost",
+    "PartitionInfo",
     "PayloadTooLarge",
     "PerdureError",
     "PostgresStore",
@@ -140,6 +144,8 @@ _MODULES = {
     "actors.execution.event_loop": ("LoopDied",),
     "actors.workers.context": ("Batch", "BatchItem", "Context", "Reject", "Retry"),
     "arguments.acting": ("acting_as",),
+    "cluster.cluster": ("Cluster",),
+    "cluster.partition_info": ("PartitionInfo",),
     "operations.acts": ("OperatorAct",),
     "operations.audit": ("Audit",),
     "operations.backups": ("backup", "restore"),

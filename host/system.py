@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.executor import Executor
     from perdure.actors.sessions.server import Server
     from perdure.actors.sessions.session import Owner
+    from perdure.actors.workers.gates.gate import RunGate
     from perdure.handling.schedules import Schedule
     from perdure.middleware import Middleware
     from perdure.runtime.recovery_report import Recovery
@@ -171,6 +172,9 @@ class System(Handling, Results, Consuming, Running):
     _shared_store: SegmentStore | None = None
     """The store of a folder that other processes use too."""
 
+    _gate: RunGate | None = None
+    """Of a System that is one partition of a cluster."""
+
     def __init__(
         self,
         folder: str | Path | None = None,
@@ -236,6 +240,24 @@ class System(Handling, Results, Consuming, Running):
         self.recovery: Recovery | None = None
         """What the last start did to recover; None before the first start."""
         live_systems.remember_system(self)
+
+    def _be_partition(self, of: Drafts, ids: Ids, gate: RunGate) -> None:
+        """Become a partition of a cluster, before a start: share its names and policies of message types, and make ids of its own.
+
+        Args:
+            of: the cluster's.
+            ids: makes ids that tell the partition.
+            gate: what its workers ask before they call a handler.
+        """
+        self.drafts.names, self.drafts.policies, self.drafts.ids = of.names, of.policies, ids
+        self._gate = gate
+
+    @property
+    def _failure(self) -> BaseException | None:
+        """Why the run has ended by itself; None where it has not."""
+        engine = self._engine
+        failed = None if engine is None else engine.runtime.health.failed
+        return None if failed is None else failed.__cause__ or failed
 
     def _folder_store(self, folder: str | Path | None) -> SegmentStore:
         if folder is None:
@@ -454,6 +476,7 @@ class System(Handling, Results, Consuming, Running):
                 opened=opened,
                 handlers=handlers,
                 permit=self.rights.require if self.rights.are_limited else None,
+                gate=self._gate,
             )
         except BaseException:
             self._store.abandon()

@@ -20,10 +20,13 @@ from perdure.actors.services.role_table import RoleTable
 from perdure.actors.services.scheduler import Scheduler
 from perdure.actors.services.timer import Timer
 from perdure.actors.workers.dispatcher import Dispatcher
+from perdure.actors.workers.gates.gated_worker import GatedWorker
 from perdure.actors.workers.staff import Staff
 from perdure.actors.workers.worker import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.actors.services.role_table import Role
     from perdure.actors.services.runtime import HandlerRuntime, Runtime
 
@@ -42,9 +45,14 @@ def owner_roles(runtime: Runtime) -> RoleTable:
             "snapshotter": partial(Snapshotter, runtime.directory, runtime.pending, runtime.log, runtime.health),
         },
         on_demand=on_demand_roles(runtime),
-        worker=partial(Worker, runtime.directory, runtime.worker_services),
+        worker=_worker(runtime),
         record=partial(LogRecord, runtime.directory, runtime.log, runtime.health, runtime.clock),
     )
+
+
+def _worker(runtime: Runtime) -> Callable[..., Worker]:
+    directory, services, gate = runtime.directory, runtime.worker_services, runtime.gate
+    return partial(Worker, directory, services) if gate is None else partial(GatedWorker, directory, gate, services)
 
 
 def on_demand_roles(runtime: HandlerRuntime) -> dict[str, Role]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.clock import Clock
     from perdure.actors.core.executor import Executor
     from perdure.actors.core.tuning import Tuning
+    from perdure.actors.workers.gates.gate import RunGate
     from perdure.actors.workers.publisher import Publisher
     from perdure.events.limits import Limits
     from perdure.store import EventStore
@@ -40,6 +41,9 @@ __all__ = ["HandlerRuntime", "Runtime"]
 
 class HandlerRuntime:
     """What runs handlers in one process, and outlives each actor: it stays as it is when a member becomes the owner."""
+
+    gate: RunGate | None = None
+    """What workers ask before they call a handler, where several runs of this process share the number of calls."""
 
     def __init__(
         self,

@@ -58,9 +58,7 @@ class Handling(Running, Declaring):
     def _every_message(self, ticks: Ticks, message: Any, options: dict[str, Any]) -> None:
         name = ticks.name or self.drafts.names.name(type(message))
         made = self._registered.schedule(ticks, name=name, message=message, options=options)
-        self._registered.schedules[made.name] = made
-        if self._engine is not None:
-            self._engine.add_schedule(made)
+        self._enter_schedule(made)
 
     def _every_tick(self, ticks: Ticks, options: Mapping[str, Any]) -> Any:
         def register(handler: Any) -> Any:
@@ -95,6 +93,12 @@ class Handling(Running, Declaring):
         except BaseException:
             undo()
             raise
+
+    def _enter_schedule(self, made: Schedule) -> None:
+        """Add a checked schedule of a message of its own."""
+        self._registered.schedules[made.name] = made
+        if self._engine is not None:
+            self._engine.add_schedule(made)
 
     def _add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         if self._engine is not None:

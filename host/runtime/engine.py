@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.extensions import Schedule, Source
     from perdure.actors.sessions.figures import RunFigures
     from perdure.actors.sessions.session import Owner
+    from perdure.actors.workers.gates.gate import RunGate
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.publisher import Publisher
     from perdure.options import Options
@@ -101,6 +102,7 @@ class Engine:
         opened: Recovered,
         handlers: HandlerRuntime | None = None,
         permit: Permit | None = None,
+        gate: RunGate | None = None,
     ) -> None:
         self._store = store
         self._opened = opened
@@ -118,6 +120,7 @@ class Engine:
         self.handlers = handlers
         """The parts that outlive this process's time as the owner."""
         self.runtime = Runtime(handlers, store=store, limits=_limits(options))
+        self.runtime.gate = gate
         self.answer = self.runtime.executor.answer
         self._succession = Succession(self.runtime, owner_roles(self.runtime))
         self._shutdown = ActorShutdown(self.runtime)

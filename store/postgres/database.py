@@ -30,8 +30,8 @@ UNFINISHED = "PD004"
 ROWS_GONE = "PD005"
 """SQLSTATE: rows of the ingress that a frame takes in are not there any more."""
 CONNECT_TIMEOUT_S = 10
-IDLE_MAX = 2
-"""Connections that are kept for the next reader."""
+IDLE_MAX = 6
+"""Connections that are kept for the next reader, over all logs of one database in this process."""
 _DEFAULTS = {
     "connect_timeout": CONNECT_TIMEOUT_S,
     "fallback_application_name": "perdure",
@@ -48,9 +48,7 @@ class Database:
 
     def __init__(self, address: PostgresAddress) -> None:
         self.address = address
-        self._idle: list[psycopg.Connection[Any]] = []
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._kept = _kept.setdefault(address.dsn, _Kept())
 
     def connect(self) -> psycopg.Connection[Any]:
         """Return a new connection, which commits each statement by itself.
@@ -92,11 +90,12 @@ class Database:
         return self._idle_one() or self.connect()
 
     def _idle_one(self) -> psycopg.Connection[Any] | None:
-        with self._lock:
-            if self._pid != os.getpid():
-                self._idle, self._pid = [], os.getpid()  # the parent's: not even to be closed here
-            while self._idle:
-                connection = self._idle.pop()
+        kept = self._kept
+        with kept.lock:
+            if kept.pid != os.getpid():
+                kept.idle, kept.pid = [], os.getpid()  # the parent's: not even to be closed here
+            while kept.idle:
+                connection = kept.idle.pop()
                 if not connection.closed and not _has_ended(connection):
                     return connection
                 connection.close()
@@ -104,19 +103,34 @@ class Database:
 
     def give_back(self, connection: psycopg.Connection[Any]) -> None:
         """Keep a connection for the next use, or close it."""
-        with self._lock:
-            if not connection.closed and len(self._idle) < IDLE_MAX and self._pid == os.getpid():
-                self._idle.append(connection)
+        kept = self._kept
+        with kept.lock:
+            if not connection.closed and len(kept.idle) < IDLE_MAX and kept.pid == os.getpid():
+                kept.idle.append(connection)
                 return
         connection.close()
 
     def close(self) -> None:
         """Close the connections that are kept. More can be made."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-            is_parents = self._pid != os.getpid()  # closing them here would end the parent's sessions
+        kept = self._kept
+        with kept.lock:
+            idle, kept.idle = kept.idle, []
+            is_parents = kept.pid != os.getpid()  # closing them here would end the parent's sessions
         for connection in () if is_parents else idle:
             connection.close()
+
+
+class _Kept:
+    """The idle connections of one process to one database."""
+
+    def __init__(self) -> None:
+        self.idle: list[psycopg.Connection[Any]] = []
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+
+
+_kept: dict[str, _Kept] = {}
+"""By how to connect. A cluster has many logs in one database, and must not hold connections for each."""
 
 
 def _has_ended(connection: psycopg.Connection[Any]) -> bool:

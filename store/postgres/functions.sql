@@ -105,6 +105,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM perdure.commit_durably(true);
     UPDATE perdure.lease l SET owner = '', until = '-infinity', closed = in_order WHERE l.partition_id = p AND l.owner = holder;
+    IF FOUND THEN
+        PERFORM pg_notify('perdure_cluster', ''); -- nodes that wait for it look at once
+    END IF;
 END $$;
 
 -- Remove what came after a sequence number, and snapshots of it; return how many frames and bytes went.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from perdure.store.postgres.database import Database
     from perdure.store.postgres.postgres_address import PostgresAddress
 
-__all__ = ["Claim", "Lease", "claim"]
+__all__ = ["Claim", "HeldLease", "Lease", "claim"]
 
 logger = GuardedLogger("perdure.store")
 
@@ -65,20 +65,23 @@ class Claim:
     created: bool
 
 
-def new_owner() -> str:
-    """Return a name that no other owner has: host, process, and a random part."""
-    return f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex}"
+def new_owner(node: str = "") -> str:
+    """Return a name that no other owner has: that of its node, unless none is given host and process, and a random part."""
+    return f"{node or f'{socket.gethostname()[:100]}:{os.getpid()}'}:{uuid.uuid4().hex}"
 
 
-def claim(connection: psycopg.Connection[Any], address: PostgresAddress, holder: str, lease_s: float, *, again: bool) -> Claim:
+def claim(
+    connection: psycopg.Connection[Any], address: PostgresAddress, holder: str, lease_s: float, *, again: bool, instead_of: str = ""
+) -> Claim:
     """Take over a partition; with `again`, take it over from an earlier epoch of the same owner. Appends under way come first.
+
+    `instead_of` is an owner that is known to have died.
 
     Raises:
         StoreLocked: another owner lives.
         psycopg.Error: the database refuses.
     """
     new_id = os.urandom(16)
-    instead_of = ""
     while True:
         values = [address.name, address.partition, holder, lease_s, instead_of, again, new_id, chain_after(new_id)]
         try:
@@ -126,23 +129,20 @@ def hint_of(partition: int) -> list[bytes]:
     return [_INT.pack(_CLASS), _INT.pack(partition)]
 
 
-class Lease:
-    """Keeps a partition by renewing its lease in a thread of its own, until it is ended or another owner has taken over."""
+class HeldLease:
+    """The lease of a partition, as its owner knows it. Something must renew it: `Lease` itself, or a cluster's thread for all."""
 
-    def __init__(
-        self, database: Database, partition: int, holder: str, seconds: float, began_s: float, on_lost: Callable[[], None]
-    ) -> None:
-        self._database = database
+    def __init__(self, partition: int, holder: str, seconds: float, began_s: float, on_lost: Callable[[], None]) -> None:
+        self.partition = partition
+        self.holder = holder
         self._on_lost = on_lost
         self._seconds = seconds
         self._values = [_INT.pack(partition), holder.encode(), _FLOAT.pack(seconds)]
-        self._hint = hint_of(partition)
-        self._ended, self._wake = os.pipe()
         self.until_s = began_s + seconds
         """The monotonic time at which the lease has passed, unless it was renewed."""
         self.is_lost = False
-        self._thread = threading.Thread(target=self._keep, name=f"perdure-lease-{partition}", daemon=True)
-        self._thread.start()
+        self.has_ended = False
+        """Its owner has given it up: it is renewed no more."""
 
     @property
     def values(self) -> list[bytes]:
@@ -158,8 +158,33 @@ class Lease:
         """Note that a renewal which was sent at a monotonic time has succeeded."""
         self.until_s = max(self.until_s, began_s + self._seconds)
 
+    def lose(self) -> None:
+        """Note that the partition is another's."""
+        if not self.is_lost and not self.has_ended:
+            self.is_lost = True
+            self._on_lost()
+
+    def end(self) -> None:
+        """Renew it no more, without giving the partition up."""
+        self.has_ended = True
+
+
+class Lease(HeldLease):
+    """Keeps a partition by renewing its lease in a thread of its own, until it is ended or another owner has taken over."""
+
+    def __init__(
+        self, database: Database, partition: int, holder: str, seconds: float, began_s: float, on_lost: Callable[[], None]
+    ) -> None:
+        super().__init__(partition, holder, seconds, began_s, on_lost)
+        self._database = database
+        self._hint = hint_of(partition)
+        self._ended, self._wake = os.pipe()
+        self._thread = threading.Thread(target=self._keep, name=f"perdure-lease-{partition}", daemon=True)
+        self._thread.start()
+
     def end(self) -> None:
         """End the thread, without giving the partition up."""
+        super().end()
         if self._wake < 0:
             return
         os.close(self._wake)
@@ -181,7 +206,8 @@ class Lease:
                         session = Session(self._database.connect(), {b"renew": RENEW, b"hint": HINT})
                         session.run(b"hint", self._hint)
                     if session.run(b"renew", [*self._values, _FALSE]) != [_TRUE]:
-                        self._lose()
+                        logger.error("%s", lost())
+                        self.lose()
                         return
                     self.renewed(began_s)
                     pause_s = self._seconds / 3
@@ -209,8 +235,3 @@ class Lease:
         poll = select.poll()
         poll.register(session.fileno(), select.POLLIN)
         return bool(poll.poll(0))
-
-    def _lose(self) -> None:
-        self.is_lost = True
-        logger.error("%s", lost())
-        self._on_lost()

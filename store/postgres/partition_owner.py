@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import psycopg
 
@@ -15,7 +15,7 @@ from perdure.events.errors import PerdureError, StoreCorrupt, StoreUnavailable
 from perdure.store.format import frame as fr
 from perdure.store.postgres import ownership, partition_reader
 from perdure.store.postgres.database import Database, as_ours, lost
-from perdure.store.postgres.ownership import Lease
+from perdure.store.postgres.ownership import HeldLease, Lease
 from perdure.store.postgres.postgres_reader import PostgresReader
 from perdure.store.postgres.session import Refused, Session
 from perdure.store.values import Recovered
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from perdure.events.errors import OwnershipLost
     from perdure.store.postgres.partition_reader import Row
     from perdure.store.postgres.postgres_address import PostgresAddress
+
+    Keep: TypeAlias = Callable[[int, str, float, Callable[[], None]], HeldLease]
 
 __all__ = ["FALSE", "TRUE", "PartitionOwner"]
 
@@ -60,7 +62,11 @@ class PartitionOwner:
         self._pid = 0
         self._claim: ownership.Claim | None = None
         self._session: Session | None = None
-        self._lease: Lease | None = None
+        self._lease: HeldLease | None = None
+        self.kept_by: Keep | None = None
+        """What keeps the lease, where one thread does so for many partitions; None: a thread of this one."""
+        self.instead_of = ""
+        """An owner that is known to have died: its lease is not waited for."""
         self._chain = b""
         """Chain hash of the last frame."""
         self._crc_seed = 0
@@ -73,6 +79,17 @@ class PartitionOwner:
     def watch_ownership(self, lost: Callable[[OwnershipLost], None]) -> None:
         """See `EventStore.watch_ownership`."""
         self._on_lost = lost
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether another owner may have taken over by now, as far as this process knows."""
+        lease = self._lease
+        return lease is not None and lease.has_passed
+
+    def _kept(self, partition: int, holder: str, began_s: float, on_lost: Callable[[], None]) -> HeldLease:
+        if self.kept_by is not None:
+            return self.kept_by(partition, holder, began_s, on_lost)
+        return Lease(self.database, partition, holder, self.lease_s, began_s, on_lost)
 
     def _tell_lost(self) -> None:
         if self._on_lost is not None:
@@ -92,7 +109,9 @@ class PartitionOwner:
         try:
             session = Session(connection, _STATEMENTS)
             began_s = time.monotonic()
-            claim = ownership.claim(connection, self.database.address, self._who, self.lease_s, again=again)
+            claim = ownership.claim(
+                connection, self.database.address, self._who, self.lease_s, again=again, instead_of="" if again else self.instead_of
+            )
             session.run(b"hint", ownership.hint_of(claim.id))
             frames, size = self._void(connection, claim, void_after)
             row = partition_reader.last_row(connection, claim.id)
@@ -105,7 +124,7 @@ class PartitionOwner:
             session.drop()
             raise _not_replicated(session)
         if self._lease is None:
-            self._lease = Lease(self.database, claim.id, self._who, self.lease_s, began_s, self._tell_lost)
+            self._lease = self._kept(claim.id, self._who, began_s, self._tell_lost)
         self._lease.renewed(began_s)
         self._claim, self._session, self.epoch = claim, session, claim.epoch
         self._crc_seed = fr.seed(claim.store_id)

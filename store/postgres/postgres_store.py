@@ -82,6 +82,8 @@ class PostgresStore(PartitionWriter):
         self.drop_history = drop_history
         self._hold = RetentionHold(lambda: None)
         self._watched: Watched | None = None
+        self.node = ""
+        """The node of a cluster that owns it; its owners' names begin with that."""
 
     def __repr__(self) -> str:
         """Show the address, without a password."""
@@ -95,7 +97,7 @@ class PostgresStore(PartitionWriter):
             msg = f"{self.address} is in use by another system of this process; stop that one first"
             raise StoreLocked(msg, os.getpid())
         self._check_server()
-        self._who, self._pid = ownership.new_owner(), os.getpid()
+        self._who, self._pid = ownership.new_owner(self.node), os.getpid()
         try:
             return self._take(again=False)
         except BaseException:

@@ -25,7 +25,7 @@ logger = GuardedLogger("perdure.store")
 VERSION = 2
 TABLES = ("tables.sql", "tables_2.sql")
 """The script that leads to each version from the one before."""
-FUNCTIONS = ("functions.sql", "traffic.sql")
+FUNCTIONS = ("functions.sql", "traffic.sql", "cluster.sql")
 """Scripts that replace what is there; each version runs all of them. Functions that an older version calls stay."""
 SERVER_MIN = 130000
 _DROP_FUNCTIONS = """

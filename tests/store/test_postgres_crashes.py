@@ -422,7 +422,7 @@ def test_no_takeover_misses_a_frame_of_the_owner_before(server: Server) -> None:
 def test_a_forked_child_writes_nothing_and_leaves_the_connections_alone(store: perdure.PostgresStore) -> None:
     store.append(b"of the parent", 1, expected_seq=1)
     assert len(list(store.frames())) == 1
-    [idle] = store.reader.database._idle
+    idle = store.reader.database._kept.idle[-1]
     child = os.fork()
     if not child:
         try:

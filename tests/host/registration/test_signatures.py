@@ -6,7 +6,7 @@ What handlers return is in `test_returned`.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
 from unittest.mock import Mock
 
 import attrs
@@ -151,7 +151,7 @@ def test_refused_options_have_no_effect(folder: Path) -> None:
     with pytest.raises(perdure.InvalidMessage, match="backoff"):
         system.handler(Order, dedup="reject", backoff=-1.0)
     with pytest.raises(perdure.InvalidMessage, match="handler"):
-        system.every(1.0, name="often")(nothing)  # type: ignore[call-overload]
+        system.every(1.0, name="often")(cast("Any", nothing))
     system.every(1.0, name="often")(lambda tick: None)
     with system:
         system.publish(Order(1), key="one", delay=60.0)
@@ -161,7 +161,7 @@ def test_refused_options_have_no_effect(folder: Path) -> None:
 def test_refusal_while_running_has_no_effect(folder: Path) -> None:
     with perdure.System(folder) as system:
         with pytest.raises(perdure.InvalidMessage):
-            system.handler(Order)(swapped)  # type: ignore[call-overload]
+            system.handler(Order)(cast("Any", swapped))
         assert system.admin.handlers() == {}
         system.handler(Order)(lambda order: order.number)
         assert system.call(Order(3), timeout=10.0) == 3

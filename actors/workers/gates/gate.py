@@ -1,0 +1,105 @@
+"""Which workers of a process may call their handlers now, over all runs of that process: `Gates`, one queue for each type.
+
+A run has as many workers as its handler's parallelism. Over all runs together, no more than that many are let through at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.actors.workers.pool import Pool
+
+__all__ = ["Gates", "Passing", "RunGate"]
+
+LOOK_S = 0.05
+"""How often a waiting worker looks whether it is to end, whether one that was let in has died, and whether the lease holds."""
+
+
+class Passing(Protocol):
+    """A worker, as a gate knows it."""
+
+    name: str
+    token: object
+    killed: bool
+    pool: Pool
+
+
+class Gates:
+    """The workers that are let through, by message type. Safe in any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside: dict[str, dict[object, Passing]] = {}
+        self._waiting: dict[str, deque[tuple[Passing, threading.Event]]] = {}
+
+    def enter(self, worker: Passing) -> None:
+        """Wait until the worker may call its handler; the one that waits longest comes first. `leave` follows, whatever happens."""
+        kind = worker.pool.type
+        with self._lock:
+            waiting = self._waiting.setdefault(kind, deque())
+            if not waiting and self._has_room(worker):
+                self._inside[kind][worker.token] = worker
+                return
+            turn = threading.Event()
+            waiting.append((worker, turn))
+        try:
+            while not turn.wait(LOOK_S):
+                with self._lock:
+                    if worker.killed or worker.pool.closed:
+                        return
+                    self._let_in(kind)
+        finally:
+            with self._lock:
+                self._waiting[kind] = deque(one for one in self._waiting[kind] if one[0] is not worker)
+
+    def leave(self, worker: Passing) -> None:
+        """Let the next one in."""
+        kind = worker.pool.type
+        with self._lock:
+            self._inside.get(kind, {}).pop(worker.token, None)
+            self._let_in(kind)
+
+    def others_wait(self, worker: Passing) -> bool:
+        """Return whether another worker waits to come in."""
+        return bool(self._waiting.get(worker.pool.type))
+
+    def _let_in(self, kind: str) -> None:
+        waiting = self._waiting.get(kind)
+        while waiting and self._has_room(waiting[0][0]):
+            worker, turn = waiting.popleft()
+            self._inside[kind][worker.token] = worker
+            turn.set()
+
+    def _has_room(self, worker: Passing) -> bool:
+        """Return whether fewer are inside than the worker's own run has workers; those that have died are not counted."""
+        kind = worker.pool.type
+        inside = self._inside.setdefault(kind, {})
+        if len(inside) >= len(worker.pool.workers):
+            dead = [token for token, one in inside.items() if one.pool.workers.get(one.name) is not token]
+            for token in dead:
+                del inside[token]
+        return len(inside) < max(1, len(worker.pool.workers))
+
+
+class RunGate:
+    """What the workers of one run ask before they call a handler.
+
+    Args:
+        gates: shared by all runs of the process.
+        has_passed: whether this run's lease has passed, by this process's own clock: then nothing begins until it is renewed.
+    """
+
+    def __init__(self, gates: Gates, has_passed: Callable[[], bool]) -> None:
+        self.gates = gates
+        self.has_passed = has_passed
+        self._pause = threading.Event()
+
+    def check_lease(self, worker: Passing) -> None:
+        """Wait until the run's lease holds, or the worker is to end."""
+        while self.has_passed() and not worker.killed and not worker.pool.closed:
+            self._pause.wait(LOOK_S)

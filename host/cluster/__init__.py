@@ -1,0 +1,8 @@
+"""One queue over many hosts: its partitions are spread over the processes that live, with PostgreSQL between them.
+
+`cluster` is the front door. `routing` says which partition a message belongs to, `balance` which node a partition belongs to: pure
+rules. `keeper` is the thread that keeps this node and its leases, `hosted` runs the partitions that it owns, `doors` is the way to
+each partition, here or elsewhere. `handlers` says what becomes of a handler's options; `sums` adds up what operators ask.
+
+How one partition is owned is in `perdure.store.postgres`, how a System runs it in `perdure.system`.
+"""

@@ -1,0 +1,93 @@
+"""What the System of each partition is made of, and the client of a partition that another process owns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from perdure.actors.workers.gates.gate import Gates, RunGate
+from perdure.options import Options
+from perdure.processes.client import Client
+from perdure.store.postgres.nodes import Leases  # noqa: TC001 - attrs evaluates the annotation
+from perdure.store.postgres.postgres_store import PostgresStore
+from perdure.system import System
+
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
+
+    import svcs
+
+    from perdure.actors.core.clock import Clock
+    from perdure.cluster.routing import PartitionIds
+    from perdure.payloads.codecs import Codec
+    from perdure.publishing.drafts import Drafts
+    from perdure.security.rights import Authorize
+    from perdure.store.postgres.postgres_address import PostgresAddress
+
+__all__ = ["Blueprint"]
+
+
+@attrs.define(eq=False, kw_only=True)
+class Blueprint:
+    """The parts of a cluster that each of its partitions is made of."""
+
+    database: PostgresAddress
+    name: str
+    ids: list[PartitionIds]
+    """By partition."""
+    leases: Leases
+    drafts: Drafts
+    clock: Clock
+    options: Options | None
+    config: str | Path | None
+    codec: Codec | None
+    registry: svcs.Registry | None
+    loop: asyncio.AbstractEventLoop | Literal["own"] | None
+    authorize: Authorize | None
+    gates: Gates = attrs.field(factory=Gates)
+    node: str = ""
+    """The name of this process's node, while it runs."""
+
+    def system(self, number: int, instead_of: str) -> System:
+        """Return the System of a partition, without handlers; `instead_of` is an owner that is known to have died."""
+        known = self.drafts.options
+        store = PostgresStore(
+            self.database.dsn,
+            name=self.name,
+            partition=number,
+            lease=self.leases.seconds,
+            snapshots_kept=known.snapshots_kept,
+            drop_history=known.history == "drop",
+        )
+        store.node, store.instead_of, store.kept_by = self.node, instead_of, self.leases.keep
+        resident = known.resident_payload_bytes // len(self.ids)  # of memory, which the process has once
+        system = System(
+            store=store,
+            options=attrs.evolve(self.options or Options(), resident_payload_bytes=resident),
+            config=self.config,
+            codec=self.codec,
+            clock=self.clock,
+            middleware=self.drafts.middleware,
+            registry=self.registry,
+            loop=self.loop or "own",
+            authorize=self.authorize,
+        )
+        gate = RunGate(self.gates, lambda: store.has_passed)
+        system._be_partition(self.drafts, self.ids[number], gate)  # noqa: SLF001 - part of the front door
+        return system
+
+    def client(self, number: int) -> Client:
+        """Return a client of a partition, whatever process owns it."""
+        client = Client(self.address(number), timeout=self.drafts.options.publish_timeout_s or 1.0, codec=self.drafts.codec)
+        client.drafts.names = self.drafts.names
+        return client
+
+    def address(self, number: int) -> str:
+        """Return the address of a partition's log. It may hold a password."""
+        parameters: dict[str, Any] = {**self.database.parameters}
+        database = quote(str(parameters.pop("dbname", "")), safe="")
+        query = f"?{urlencode({name: str(value) for name, value in parameters.items()})}" if parameters else ""
+        return f"postgresql:///{database}{query}#{quote(self.name, safe='')}/{number}"

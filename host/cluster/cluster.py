@@ -1,0 +1,439 @@
+"""`Cluster`, the front door of a queue that is spread over many hosts. The same line of code stands in each of them.
+
+Starting, stopping and registering handlers are here. Publishing and asking are in `routed`, what operators ask in `sums`; which
+partitions run in this process is decided in `keeper`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import random
+import socket
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast
+
+from perdure.actors.core.clock import SystemClock
+from perdure.actors.execution.invocation import CALLER
+from perdure.arguments.choices import check_one_of, check_whole
+from perdure.arguments.parts import check_has
+from perdure.cluster.blueprint import Blueprint
+from perdure.cluster.doors import Doors
+from perdure.cluster.handlers import adapted
+from perdure.cluster.hosted import Hosting
+from perdure.cluster.keeper import Keeper, node_of
+from perdure.cluster.partition_info import PartitionInfo
+from perdure.cluster.routed import Routed, SpreadIds
+from perdure.cluster.routing import PARTITIONS_MAX, ROUTING, PartitionIds, of_text
+from perdure.cluster.sums import ClusterAdmin, ClusterAudit, ClusterDeadLetters
+from perdure.config import load_handlers, trace
+from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUnavailable
+from perdure.events.loggers import GuardedLogger
+from perdure.events.public_names import public
+from perdure.events.seconds import checked_seconds
+from perdure.handling.decorators import Handling
+from perdure.handling.handlers import Handlers
+from perdure.handling.hooks import Hooks
+from perdure.handling.registration import Registration
+from perdure.middleware import check_middleware
+from perdure.payloads.codecs import Codec, MessagePack
+from perdure.payloads.type_names import TypeNames
+from perdure.publishing.drafts import Drafts
+from perdure.runtime import serving
+from perdure.security.rights import Rights
+from perdure.store.postgres.nodes import Leases, NodeSession
+from perdure.store.postgres.postgres_address import PostgresAddress, checked_name
+from perdure.store.postgres.postgres_store import LEASE_S
+from perdure.store.postgres.spread_ingress import SpreadIngress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self, SupportsIndex
+
+    import svcs
+
+    from perdure.actors.core.clock import Clock
+    from perdure.actors.workers.handler_spec import HandlerSpec
+    from perdure.cluster.doors import Door
+    from perdure.handling.schedules import Schedule
+    from perdure.middleware import Middleware
+    from perdure.options import Options
+    from perdure.publishing.message_ids import Ids
+    from perdure.runtime.serving import Part
+    from perdure.security.rights import Authorize
+    from perdure.system import System
+
+__all__ = ["Cluster"]
+
+logger = GuardedLogger("perdure")
+
+P = TypeVar("P", bound="Part | Handlers")
+
+PARTITIONS = 16
+START_S = 60.0
+STOP_S = 30.0
+"""Beyond the grace period: how long a stop waits for its partitions to be closed."""
+
+
+@public
+class Cluster(Routed, Handling):
+    """A queue in PostgreSQL, spread over all processes that run this same line; needs `pip install perdure[postgres]`.
+
+    Each process runs the handlers for the partitions that it owns. When one comes, goes or dies, the others take over what is their
+    share.
+
+    Args:
+        dsn: the database, `postgresql://user@host/database`.
+        name: the queue. Queues in one database do not touch each other.
+        partitions: into how many parts it is cut; the same for all processes, and for good. It bounds how many can share the work.
+        options: as `System`; bounds of backlog, results and dead letters hold for each partition.
+        lease: seconds after which others take over from a process that was suspended or cut off.
+        ownership: `"auto"`: this process owns its share of the partitions. `"never"`: it owns none and runs no handlers, for a
+            process that only publishes, asks and operates.
+        config, codec, clock, middleware, registry, loop, authorize: as `System`.
+
+    All methods may be called in any thread unless they say otherwise.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        name: str,
+        partitions: int = PARTITIONS,
+        options: Options | None = None,
+        lease: float = LEASE_S,
+        ownership: Literal["auto", "never"] = "auto",
+        config: str | Path | None = None,
+        codec: Codec | None = None,
+        clock: Clock | None = None,
+        middleware: Sequence[Middleware] = (),
+        registry: svcs.Registry | None = None,
+        loop: asyncio.AbstractEventLoop | Literal["own"] | None = None,
+        authorize: Authorize | None = None,
+    ) -> None:
+        self._database = PostgresAddress.parse(dsn)
+        self.name = checked_name(name)
+        check_one_of("ownership", ownership, ("auto", "never"))
+        self._owns = ownership == "auto"
+        self.count = check_whole("partitions", partitions, 1, PARTITIONS_MAX)
+        self.options = trace(options, path=config).options
+        self.clock: Clock = clock or SystemClock()
+        middleware = check_middleware(middleware)
+        rng = random.SystemRandom()
+        self._ids = SpreadIds([PartitionIds(self.clock, rng, number) for number in range(self.count)])
+        self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, cast("Ids", self._ids), self.options, middleware)
+        self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers(path=config))
+        self._hooks = Hooks()
+        self.rights = Rights(authorize)
+        self._checked_out_types = set()
+        self._parts: list[Part] = []
+        self._lifecycle = threading.Lock()
+        self._keeper: Keeper | None = None
+        self._has_started = False
+        self._blueprint = Blueprint(
+            database=self._database,
+            name=self.name,
+            ids=self._ids.by_partition,
+            leases=Leases(checked_seconds("lease", lease, above_zero=True)),
+            drafts=self.drafts,
+            clock=self.clock,
+            options=options,
+            config=config,
+            codec=codec,
+            registry=registry,
+            loop=loop,
+            authorize=authorize,
+        )
+        self._pid = os.getpid()
+        self._closing = False
+        self._hosting = Hosting(self._system, self._changed)
+        self._mine = self._hosting.mine
+        self._spread = SpreadIngress(self._database, self.name)
+        self._doors = Doors(self._hosting, self._blueprint.client, self.options.publish_timeout_s, self._check_running)
+        self.dead_letters = ClusterDeadLetters(self)
+        self.admin = ClusterAdmin(self)
+        self.audit = ClusterAudit(self)
+
+    def __repr__(self) -> str:
+        """Show the database and the queue, without a password, and whether it runs."""
+        where = PostgresAddress(self._database.parameters, self.name).text
+        return f"<perdure.Cluster on {where}, {'running' if self.running else 'not running'}>"
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
+        """Refuse to be copied or pickled.
+
+        Raises:
+            TypeError: always; another process makes one of its own.
+        """
+        raise TypeError(f"{self!r} can be neither copied nor pickled; make a Cluster of the same database in the other process")
+
+    # --- life --------------------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes messages."""
+        return self._has_started and not self._closing and self._pid == os.getpid()
+
+    def start(self) -> None:
+        """Join the cluster; return when this process's share of what is free runs here.
+
+        Raises:
+            PerdureError: it runs already; or the queue has another number of partitions; the error says what is on record.
+            StoreUnavailable: the database cannot be reached, or the tables cannot be created.
+            Others as `System.start`.
+        """
+        with self._lifecycle:
+            if self._has_started:
+                raise PerdureError("the cluster is running already")
+            self._pid, self._closing = os.getpid(), False
+            node = self._blueprint.node = f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+            where = f"{socket.gethostname()} process {os.getpid()}"
+            session = NodeSession(self._database, self.name, node, where, self._blueprint.leases)
+            self._check_fits(*session.found(self.count, ROUTING))
+            self._registered.check_processes()
+            self._registered.warn_of_unused()
+            self._has_started = True
+            if self._owns:
+                self._own(session)
+            atexit.register(self.stop)
+
+    def _own(self, session: NodeSession) -> None:
+        self._keeper = keeper = Keeper(session, self._hosting, self.count)
+        keeper.start()
+        try:
+            self._wait_until_at_work(keeper)
+        except BaseException:
+            self._end(0.0)
+            raise
+
+    def _wait_until_at_work(self, keeper: Keeper) -> None:
+        if not keeper.wait_for_plan(START_S):
+            raise keeper.failure or StoreUnavailable(f"the database did not answer within {START_S:g} s")
+        self._hosting.settle(START_S)
+        for number, error in sorted(self._hosting.failures.items()):
+            if not isinstance(error, StoreLocked | StoreUnavailable):
+                error.add_note(f"in partition {number}")
+                raise error
+
+    def _check_fits(self, partitions: int, routing: str, beyond: int | None) -> None:
+        if partitions != self.count:
+            raise PerdureError(
+                f"partitions: the queue {self.name!r} has {partitions} on record, and this Cluster has {self.count}. The number is "
+                "for good, since keys would find other partitions: give the same number in all processes, or another name."
+            )
+        if routing != ROUTING:
+            raise PerdureError(
+                f"the queue {self.name!r} finds partitions by {routing!r}, and this perdure by {ROUTING!r}: run the version of the "
+                "other processes here."
+            )
+        if beyond is not None:
+            raise PerdureError(
+                f"partitions: the queue {self.name!r} holds a partition {beyond}, which a System made by hand, and {partitions} on "
+                "record end before it. Give the Cluster another name, or copy that partition elsewhere with perdure migrate."
+            )
+
+    def stop(self, grace: float | None = None) -> None:
+        """Leave in good order, and return when all partitions of this process are free; as `System.stop`.
+
+        In a handler this only begins to stop and returns at once.
+        """
+        grace_s = self.options.grace_s if grace is None else checked_seconds("grace", grace)
+        if not self._has_started or self._pid != os.getpid():
+            return
+        if CALLER.get() is not None:
+            threading.Thread(target=self._stop, args=(grace_s,), name="perdure-stop", daemon=True).start()
+            return
+        self._stop(grace_s)
+
+    def _stop(self, grace_s: float) -> None:
+        with self._lifecycle:
+            if self._has_started:
+                self._end(grace_s)
+
+    def _end(self, grace_s: float) -> None:
+        keeper = self._keeper
+        self._closing = True
+        atexit.unregister(self.stop)
+        try:
+            if keeper is not None:
+                keeper.leave(1.0)
+            self._hosting.close_all(grace_s, grace_s + STOP_S)
+            self._doors.close(1.0)
+            self._spread.close()
+        finally:
+            if keeper is not None:
+                keeper.end(STOP_S)
+            self._keeper, self._has_started = None, False
+
+    def serve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
+        """Run until SIGTERM or SIGINT, then leave in good order; as `System.serve`."""
+        serving.serve(self, grace, started)
+
+    def include(self, part: P) -> P:
+        """Take in `Handlers`, or a part that `serve` starts and stops with this cluster; return it. As `System.include`.
+
+        Raises:
+            InvalidMessage, TypeError: as `System.include`.
+        """
+        if isinstance(part, Handlers):
+            part.enter_into(self)
+            return part
+        check_has("part", part, "perdure.Handlers, or an object with start() and stop()", ("start", "stop"))
+        served: Part = part
+        self._parts.append(served)
+        return part
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts of this cluster, in the order in which they were included."""
+        return list(self._parts)
+
+    def __enter__(self) -> Self:
+        """Start; see `start`."""
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop; see `stop`."""
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        """Start without blocking the event loop. Coroutine handlers run on this loop, unless the cluster was given another."""
+        if self._blueprint.loop is None:
+            self._blueprint.loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self.start)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop without blocking the event loop; see `stop`."""
+        await asyncio.to_thread(self.stop)
+
+    # --- what runs where ---------------------------------------------------------------------------------------------------
+
+    def partitions(self) -> list[PartitionInfo]:
+        """Return all partitions: which process owns each, since how many owners, and how much it has not taken in yet.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
+        view, waiting = self._seen()
+        address_of = {node.name: node.address for node in view.nodes}
+        held = {one.number: one for one in view.partitions}
+        states = self._hosting.states()
+        found = []
+        for number in range(self.count):
+            one = held.get(number)
+            owner = "" if one is None or one.left_s <= 0 else node_of(one.owner)
+            state = states.get(number)
+            found.append(
+                PartitionInfo(
+                    number=number,
+                    owner=address_of.get(owner, owner),
+                    is_here=owner == self._blueprint.node and bool(owner),
+                    epoch=0 if one is None else one.epoch,
+                    lag=waiting.get(number, 0),
+                    doing="" if state is None else state.value,
+                )
+            )
+        return found
+
+    def _seen(self) -> Any:
+        session = NodeSession(self._database, self.name, "", "", Leases(self._blueprint.leases.seconds))
+        try:
+            return session.glance()
+        finally:
+            session.close()
+
+    def _ingress_waits(self) -> bool:
+        return any(self._seen()[1].values())
+
+    def partition(self, number: int) -> Door:
+        """Return what answers for one partition now: its System, or a Client of the process that owns it. For operators.
+
+        Raises:
+            ValueError: there is no such partition.
+        """
+        check_whole("number", number, 0, self.count - 1)
+        self._check_running()
+        return self._doors.at(number)
+
+    def through(self, number: int, call: Callable[[Door], Any]) -> Any:
+        """Return what a call on a partition answers, whatever process owns it; see `Doors.through`."""
+        return self._doors.through(number, call)
+
+    def home_of(self, ident: str) -> int:
+        """Return the partition of a message."""
+        return self._home(ident)
+
+    def address_of(self, number: int) -> str:
+        """Return the address of a partition's log, from which `perdure.Audit` reads. It may hold a password."""
+        return self._blueprint.address(number)
+
+    def _changed(self) -> None:
+        keeper = self._keeper
+        if keeper is not None:
+            keeper.wake()
+
+    def _system(self, number: int, instead_of: str) -> System:
+        system = self._blueprint.system(number, instead_of)
+        for spec in [*self._registered.specs.values()]:
+            system._enter(adapted(spec, self.count))  # noqa: SLF001 - part of the front door
+        for schedule in [*self._registered.schedules.values()]:
+            self._schedule_at(number, system, schedule)
+        return system
+
+    # --- handlers ----------------------------------------------------------------------------------------------------------
+
+    def _schedule_at(self, number: int, system: System, schedule: Schedule) -> None:
+        """Add a schedule to one partition alone, so that it ticks once."""
+        if of_text(schedule.name, self.count) == number:
+            system._enter_schedule(schedule)  # noqa: SLF001 - part of the front door
+
+    def _add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
+        self._hosting.register(lambda _, system: system._enter(adapted(spec, self.count)))  # noqa: SLF001 - as above
+        if schedule is not None:
+            self._hosting.register(lambda number, system: self._schedule_at(number, system, schedule))
+
+    def _enter_schedule(self, made: Schedule) -> None:
+        self._registered.schedules[made.name] = made
+        self._hosting.register(lambda number, system: self._schedule_at(number, system, made))
+
+    def _on_start(self, hook: Any) -> NoReturn:  # noqa: ARG002 - the base's
+        raise PerdureError("on_start: a Cluster has no hooks; open what handlers need before `with cluster:`, or by `registry=`")
+
+    def _on_stop(self, hook: Any) -> NoReturn:  # noqa: ARG002 - the base's
+        raise PerdureError("on_stop: a Cluster has no hooks; close what handlers need after the `with cluster:` block")
+
+    # --- what the parts of the front door ask ----------------------------------------------------------------------------------
+
+    def _check_running(self) -> None:
+        if not self.running:
+            raise self._not_running()
+
+    def _not_running(self) -> NotRunning:
+        if self._pid != os.getpid():
+            return NotRunning(
+                f"this process was forked from process {self._pid}, which runs the cluster, and a fork takes no threads along: "
+                "make a Cluster here after the fork"
+            )
+        return NotRunning("the cluster takes no messages: it was not started, or was stopped. Use `with cluster:`, or `start()`")
+
+    @property
+    def _handled(self) -> Collection[str]:
+        return self._registered.specs if self._owns else self._doors.at(0)._handled  # noqa: SLF001 - part of the front door
+
+    def _retries_of(self, type_name: str) -> int:
+        spec = self._registered.specs.get(type_name)
+        return self.options.retries if spec is None else spec.retries
+
+    def _check_outside_hooks(self, call: str) -> None:
+        pass
+
+    def _check_may_block(self, call: str, instead: str, types: Any) -> None:
+        for system in self._hosting.systems():
+            system._check_may_block(call, instead, types)  # noqa: SLF001 - part of the front door

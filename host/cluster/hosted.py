@@ -1,0 +1,182 @@
+"""The partitions that this process runs: a System for each, opened and closed in threads of their own.
+
+When to open and close one is the keeper's (`keeper`), by the rules of `balance`. What a System is made of is the front door's.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.events.errors import OwnershipLost, PerdureError, StoreLocked
+from perdure.events.loggers import GuardedLogger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.system import System
+
+__all__ = ["Hosting", "State"]
+
+logger = GuardedLogger("perdure")
+
+PAUSE_S, PAUSE_MAX_S = 0.2, 10.0
+"""Before a partition is opened again that could not be opened; the pause doubles from the one to the other."""
+
+
+class State(Enum):
+    """Where this process is with a partition that is to be its own."""
+
+    OPENING = "it reads the log"
+    OWNED = "its handlers run here"
+    CLOSING = "its handlers come to rest"
+
+
+@attrs.define(eq=False)
+class _Hosted:
+    number: int
+    system: System
+    state: State = State.OPENING
+    thread: threading.Thread | None = None
+
+
+class Hosting:
+    """What of the cluster runs in this process. Safe in any thread.
+
+    Args:
+        make: returns a System for a partition, with all handlers; given an owner that is known to have died, if there is one.
+        changed: is called when a partition was opened or closed, or could not be opened.
+    """
+
+    def __init__(self, make: Callable[[int, str], System], changed: Callable[[], None]) -> None:
+        self._make = make
+        self._changed = changed
+        self._lock = threading.RLock()
+        self._hosted: dict[int, _Hosted] = {}
+        self._pauses: dict[int, tuple[float, float]] = {}
+        """By partition that could not be opened: when it is tried again, and the pause after that."""
+        self.failures: dict[int, BaseException] = {}
+        """Why a partition could not be opened when it was tried last."""
+
+    def system(self, number: int) -> System | None:
+        """Return the System that runs a partition here and takes messages; None where none does."""
+        hosted = self._hosted.get(number)
+        return hosted.system if hosted is not None and hosted.state is State.OWNED and hosted.system.running else None
+
+    def states(self) -> dict[int, State]:
+        """Return the partitions that are opened, run or closed here."""
+        with self._lock:
+            return {number: hosted.state for number, hosted in self._hosted.items()}
+
+    def mine(self) -> list[int]:
+        """Return the partitions that run here and are neither opened nor closed just now."""
+        return [number for number, state in self.states().items() if state is State.OWNED]
+
+    def systems(self) -> list[System]:
+        """Return the Systems that run here."""
+        return [system for number in self.mine() if (system := self.system(number)) is not None]
+
+    # --- handlers ----------------------------------------------------------------------------------------------------------
+
+    def register(self, register: Callable[[int, System], None]) -> None:
+        """Register a handler with each System that is here, also with those that are being opened."""
+        with self._lock:
+            hosted = [one for one in self._hosted.values() if one.state is not State.CLOSING]
+        for one in hosted:
+            register(one.number, one.system)
+
+    # --- opening and closing -----------------------------------------------------------------------------------------------
+
+    def take(self, number: int, instead_of: str = "") -> None:
+        """Begin to open a partition, unless it is here already or has just failed to open."""
+        with self._lock:
+            not_before_s, _ = self._pauses.get(number, (0.0, 0.0))
+            if number in self._hosted or time.monotonic() < not_before_s:
+                return
+            hosted = self._hosted[number] = _Hosted(number, self._make(number, instead_of))
+            hosted.thread = threading.Thread(target=self._open, args=(hosted,), name=f"perdure-open-{number}", daemon=True)
+            hosted.thread.start()
+
+    def _open(self, hosted: _Hosted) -> None:
+        try:
+            hosted.system.start()
+        except BaseException as error:  # noqa: BLE001 - whatever a start hook or a store raises; `start` of the cluster tells it
+            self._not_opened(hosted.number, error)
+        else:
+            with self._lock:
+                hosted.state = State.OWNED
+                self._pauses.pop(hosted.number, None)
+                self.failures.pop(hosted.number, None)
+            logger.info("partition %d is owned by this process from now on", hosted.number)
+        self._changed()
+
+    def _not_opened(self, number: int, error: BaseException) -> None:
+        if not isinstance(error, StoreLocked):
+            logger.error("partition %d could not be opened, it is tried again: %s", number, error)
+        with self._lock:
+            self._hosted.pop(number, None)
+            _, before_s = self._pauses.get(number, (0.0, PAUSE_S / 2))
+            pause_s = PAUSE_S if isinstance(error, StoreLocked) else min(PAUSE_MAX_S, before_s * 2)
+            self._pauses[number] = (time.monotonic() + pause_s, pause_s)
+            self.failures[number] = error
+
+    def give(self, number: int, grace_s: float | None = None) -> None:
+        """Begin to close a partition in good order: its handlers come to rest, and then it is free for another process."""
+        with self._lock:
+            hosted = self._hosted.get(number)
+            if hosted is None or hosted.state is not State.OWNED:
+                return
+            hosted.state = State.CLOSING
+            hosted.thread = threading.Thread(
+                target=self._close, args=(hosted, grace_s), name=f"perdure-close-{number}", daemon=True
+            )
+            hosted.thread.start()
+
+    def _close(self, hosted: _Hosted, grace_s: float | None) -> None:
+        try:
+            hosted.system.stop(grace_s)
+        except PerdureError as error:
+            logger.warning("partition %d could not be closed in order: %s", hosted.number, error)
+        finally:
+            with self._lock:
+                self._hosted.pop(hosted.number, None)
+            self._changed()
+
+    def look(self) -> None:
+        """Close what has stopped by itself. Where another process has taken over, that is no failure: it stands by."""
+        for number in self.mine():
+            hosted = self._hosted.get(number)
+            if hosted is None or hosted.system.running:
+                continue
+            why = hosted.system._failure  # noqa: SLF001 - part of the front door
+            if isinstance(why, OwnershipLost):
+                logger.warning("partition %d is owned by another process by now; this one stands by", number)
+            else:
+                logger.error("partition %d has stopped, it is opened again: %s", number, why)
+                with self._lock:
+                    _, before_s = self._pauses.get(number, (0.0, PAUSE_S / 2))
+                    pause_s = min(PAUSE_MAX_S, before_s * 2)
+                    self._pauses[number] = (time.monotonic() + pause_s, pause_s)
+            self.give(number, 0.0)
+
+    def settle(self, seconds: float) -> None:
+        """Wait until nothing is being opened or closed, for so many seconds at most."""
+        until_s = time.monotonic() + seconds
+        while True:
+            with self._lock:
+                busy = [one.thread for one in self._hosted.values() if one.state is not State.OWNED and one.thread is not None]
+            if not busy or time.monotonic() >= until_s:
+                return
+            busy[0].join(max(0.0, until_s - time.monotonic()))
+
+    def close_all(self, grace_s: float | None, seconds: float) -> None:
+        """Close all partitions, at the same time, and wait for their end; those that are being opened are closed as well."""
+        until_s = time.monotonic() + seconds
+        while self._hosted and time.monotonic() < until_s:
+            for number in self.mine():
+                self.give(number, grace_s)
+            self.settle(max(0.0, until_s - time.monotonic()))

@@ -1,0 +1,163 @@
+"""The one thread of a cluster's node: it renews the node and all of its leases, looks at the others, and does what the plan says.
+
+The plan is a pure rule (`balance`). Opening and closing partitions takes threads of its own (`hosted`), so no renewal waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from perdure.cluster.balance import Seen, plan
+from perdure.events.errors import PerdureError
+from perdure.events.loggers import GuardedLogger
+
+if TYPE_CHECKING:
+    from perdure.cluster.hosted import Hosting
+    from perdure.store.postgres.nodes import Held, NodeSession, View
+
+__all__ = ["Keeper", "node_of"]
+
+logger = GuardedLogger("perdure")
+
+LOOK_S = 1.0
+"""How often it looks while nothing happens. Who comes, goes or gives up a partition tells all others, so this is for what dies."""
+SILENCE_S = 1.0
+"""How long a node must be without a connection to the database before it is taken for dead."""
+RETRY_S = 0.5
+SLACK_S = 0.02
+RENEWALS = 3
+"""A lease is renewed so often within its time."""
+
+
+def node_of(owner: str) -> str:
+    """Return the node of the owner of a lease."""
+    return owner.rpartition(":")[0]
+
+
+class Keeper:
+    """Keeps one node. `start` and `end` are for one thread at a time.
+
+    Args:
+        session: its connection to the database.
+        hosting: what runs in this process.
+        partitions: of the queue.
+    """
+
+    def __init__(self, session: NodeSession, hosting: Hosting, partitions: int) -> None:
+        self._session = session
+        self._hosting = hosting
+        self._partitions = partitions
+        self._silent_since: dict[str, float] = {}
+        self._renew_at_s = 0.0
+        self._is_leaving = self._has_ended = False
+        self._left = threading.Event()
+        self._looked = threading.Event()
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._thread = threading.Thread(target=self._run, name="perdure-node", daemon=True)
+        self.view: View | None = None
+        """What the database showed last."""
+        self.failure: PerdureError | None = None
+        """Why it could not be asked when it was asked last."""
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def wait_for_plan(self, seconds: float) -> bool:
+        """Wait until it has looked once and acted; return whether it has."""
+        return self._looked.wait(seconds)
+
+    def wake(self) -> None:
+        """Have it look now."""
+        with contextlib.suppress(OSError):
+            os.write(self._write, b"\0")
+
+    def leave(self, seconds: float) -> None:
+        """Tell the other nodes that this one goes; what it still owns is kept until `end`."""
+        self._is_leaving = True
+        self.wake()
+        self._left.wait(seconds)
+
+    def end(self, seconds: float) -> None:
+        """End the thread and the connection."""
+        self._has_ended = True
+        self.wake()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            while not self._has_ended:
+                self._session.wait(self._turn(), self._read)
+                with contextlib.suppress(BlockingIOError):
+                    os.set_blocking(self._read, False)
+                    os.read(self._read, 4096)
+        finally:
+            self._session.leave()
+            self._session.close()
+            os.close(self._read)
+            write, self._write = self._write, -1
+            os.close(write)
+
+    def _turn(self) -> float:
+        """Look and act; return how long to wait before the next look."""
+        if self._is_leaving and not self._left.is_set():
+            self._session.leave()
+            self._left.set()
+        try:
+            return self._look()
+        except PerdureError as error:
+            if self.failure is None:
+                logger.warning("the database of the cluster does not answer, it is asked again: %s", error)
+            self.failure = error
+        except Exception:
+            logger.exception("a turn of the cluster's thread failed; it goes on")
+        self._hosting.look()
+        return RETRY_S
+
+    def _look(self) -> float:
+        now_s = time.monotonic()
+        keeps = now_s >= self._renew_at_s
+        view = self.view = self._session.look(keep=keeps)
+        if keeps:
+            self._renew_at_s = now_s + self._session.leases.seconds / RENEWALS
+        if self.failure is not None:
+            logger.info("the database of the cluster answers again")
+            self.failure = None
+        self._hosting.look()
+        if not self._is_leaving:
+            self._act(view, now_s)
+        self._looked.set()
+        soonest_s = min((one.left_s for one in view.partitions if one.left_s > 0 and not self._is_mine(one)), default=LOOK_S)
+        left_s = (since_s + SILENCE_S - now_s for since_s in self._silent_since.values())
+        silent_s = min((seconds for seconds in left_s if seconds > 0), default=LOOK_S)
+        return min(LOOK_S, soonest_s + SLACK_S, silent_s + SLACK_S, max(0.0, self._renew_at_s - time.monotonic()))
+
+    def _is_mine(self, held: Held) -> bool:
+        return node_of(held.owner) == self._session.name
+
+    def _act(self, view: View, now_s: float) -> None:
+        dead = self._dead(view, now_s)
+        living = {node.name for node in view.nodes if node.left_s > 0} - dead | {self._session.name}
+        owners = {one.number: one.owner for one in view.partitions}
+        seen = {
+            one.number: Seen(one.owner, is_free=not one.owner or one.left_s <= 0 or node_of(one.owner) in dead)
+            for one in view.partitions
+        }
+        told = plan(self._session.name, living, self._partitions, seen, self._hosting.mine())
+        for number in told.give:
+            logger.info("partition %d goes to another node", number)
+            self._hosting.give(number)
+        for number in told.take:
+            owner = owners.get(number, "")
+            self._hosting.take(number, owner if node_of(owner) in dead else "")
+
+    def _dead(self, view: View, now_s: float) -> set[str]:
+        """Return the nodes that have been without a connection for too long: they were killed, or their machine was."""
+        silent = {node.name for node in view.nodes if not node.has_session and node.name != self._session.name}
+        self._silent_since = {name: self._silent_since.get(name, now_s) for name in silent}
+        return {name for name, since_s in self._silent_since.items() if now_s - since_s >= SILENCE_S}

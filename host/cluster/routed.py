@@ -1,0 +1,293 @@
+"""Publishing, results and consuming by hand over all partitions: each request goes through the door of its partition.
+
+Which partition that is: `routing`. What answers there: `doors`. What is added up over all of them: `sums`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from perdure.actors.core.current_actor import check_is_outside
+from perdure.actors.sessions.crossing import OBJECTS
+from perdure.cluster.routing import of_id, of_text
+from perdure.events.commands import AwaitResult, Cancel, DraftRun, LookUp, Publish
+from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, StoreUnavailable
+from perdure.events.seconds import wait_seconds
+from perdure.handling.consuming import Consuming
+from perdure.publishing.publish_future import PublishFuture
+from perdure.publishing.publisher import SLACK_S
+from perdure.publishing.results import Results
+from perdure.runtime.asking import ASK_TIMEOUT_S
+from perdure.store import AppendInDoubt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from typing import Unpack
+
+    from perdure.cluster.doors import Door, Doors
+    from perdure.cluster.routing import PartitionIds
+    from perdure.events.commands import Draft
+    from perdure.events.publish_options import PublishOptions
+    from perdure.events.vocabulary import ResultKept
+    from perdure.handling.manual_delivery import Delivery
+    from perdure.store.postgres.spread_ingress import SpreadIngress
+
+__all__ = ["Routed", "SpreadIds"]
+
+RETRY_S = 0.05
+
+
+class SpreadIds:
+    """Makes the ids of messages without group and key: one partition after the other, and a whole batch in one. As `Ids`."""
+
+    def __init__(self, by_partition: list[PartitionIds]) -> None:
+        self.by_partition = by_partition
+        self._next = itertools.count(int(time.time_ns()) % len(by_partition))
+
+    def _one_of(self) -> PartitionIds:
+        return self.by_partition[next(self._next) % len(self.by_partition)]
+
+    def one(self) -> str:
+        """See `Ids.one`."""
+        return self._one_of().one()
+
+    def run(self, n: int) -> Any:
+        """See `Ids.run`."""
+        return self._one_of().run(n)
+
+
+class Routed(Results, Consuming):
+    """The part of a cluster that publishes, waits for results and consumes by hand."""
+
+    count: int
+    """Partitions of the queue."""
+    _doors: Doors
+    _ids: SpreadIds
+    _spread: SpreadIngress
+    _mine: Callable[[], list[int]]
+    """Returns the partitions that run in this process."""
+
+    # --- publishing --------------------------------------------------------------------------------------------------------
+
+    def _draft(self, message: Any, options: Mapping[str, Any]) -> Draft:
+        """Check and encode a message; an id that is made here tells the partition of its group or key."""
+        label = options.get("group")
+        label = options.get("key") if label is None else label
+        if isinstance(label, str) and options.get("id") is None:
+            options = {**options, "id": self._ids.by_partition[of_text(label, self.count)].one()}
+        return super()._draft(message, options)
+
+    def _partition_of(self, draft: Draft) -> int:
+        label = draft.key if draft.group is None else draft.group
+        return of_id(draft.id, self.count) if label is None else of_text(label, self.count)
+
+    def _by_partition(self, publish: Publish) -> dict[int, list[Draft] | DraftRun]:
+        drafts = publish.drafts
+        if isinstance(drafts, DraftRun):
+            return {of_id(drafts.ids[0], self.count): drafts}
+        parts: dict[int, list[Draft] | DraftRun] = {}
+        for draft in drafts:
+            parts.setdefault(self._partition_of(draft), []).append(draft)  # type: ignore[union-attr] # lists, as none is a run
+        return parts
+
+    def _publish(self, publish: Publish) -> None:
+        parts = self._by_partition(publish)
+        if len(parts) == 1:
+            self._doors.through(next(iter(parts)), _Once(publish))
+        elif parts:
+            self._publish_spread(parts)
+
+    def _publish_spread(self, parts: Mapping[int, list[Draft] | DraftRun]) -> None:
+        """Write what belongs to several partitions into the ingress of each, all or none, whoever owns them."""
+        bodies = {number: OBJECTS.packed(Publish([*drafts])) for number, drafts in parts.items()}
+        until_s = time.monotonic() + self.options.publish_timeout_s + SLACK_S
+        is_in_doubt = False
+        while True:
+            self._check_running()
+            try:
+                self._spread.add(bodies)
+            except (AppendInDoubt, ConnectionError) as error:
+                is_in_doubt = is_in_doubt or isinstance(error, AppendInDoubt)
+                if time.monotonic() < until_s:
+                    time.sleep(RETRY_S)
+                    continue
+                if not is_in_doubt:
+                    raise StoreUnavailable(f"{error} Nothing was published.") from error
+                ids = tuple(draft.id for drafts in parts.values() for draft in drafts)
+                msg = "the database did not answer: published or not; publish again under the same ids"
+                raise PublishTimeout(msg, ids) from error
+            return
+
+    def _submit(self, message: Any, options: PublishOptions, *, may_block: bool) -> PublishFuture[str]:
+        ident, publish = self._command(message, options)
+        future: PublishFuture[str] = PublishFuture(ident)
+        (number,) = self._by_partition(publish)
+        self._pass(number, publish, future, may_block=may_block)
+        return future
+
+    def _pass(self, number: int, publish: Publish, future: PublishFuture[str], *, may_block: bool) -> None:
+        """Send a publish to its partition's owner, and the answer to a future; to the next owner where that one stops."""
+        self._check_running()
+        door = self._doors.at(number)
+        inner: PublishFuture[None] = PublishFuture()
+        inner.add_done_callback(partial(self._passed, number, publish, future, door))
+        try:
+            door._check_running()  # noqa: SLF001 - part of the front door
+            door._room(may_block).send("queue", publish, inner)  # noqa: SLF001 - as above
+        except NotRunning as error:
+            self._again(number, publish, future, door, error)
+
+    def _passed(self, number: int, publish: Publish, future: PublishFuture[str], door: Door, inner: PublishFuture[None]) -> None:
+        error = inner.exception()
+        if error is None:
+            future.resolve(None)
+        elif isinstance(error, NotRunning):
+            self._again(number, publish, future, door, error)
+        else:
+            future.reject(error)
+
+    def _again(self, number: int, publish: Publish, future: PublishFuture[str], door: Door, error: BaseException) -> None:
+        """Send a publish again whose owner has stopped: through the database, where it waits for the next one."""
+        client = self._doors.client(number)
+        try:
+            self._check_running()
+            if door is client:
+                raise error
+            client._pending.send("queue", Publish(publish.drafts), future)  # noqa: SLF001 - part of the front door
+        except PerdureError as refused:
+            future.reject(refused)
+
+    async def asubmit(self, message: Any, **options: Unpack[PublishOptions]) -> asyncio.Future[str]:
+        """See `Publishing.asubmit`."""
+        ident, publish = self._command(message, options)
+        future: PublishFuture[str] = PublishFuture(ident)
+        (number,) = self._by_partition(publish)
+        door = self._doors.at(number)
+        await door._pending.room(self.options.pipeline_max, self.options.publish_timeout_s)  # noqa: SLF001 - as above
+        self._pass(number, publish, future, may_block=False)
+        return asyncio.wrap_future(future)
+
+    # --- one message -------------------------------------------------------------------------------------------------------
+
+    def _home(self, ident: str) -> int:
+        """Return the partition of a message: the one that its id tells, unless it was published by a group or key."""
+        first = of_id(ident, self.count)
+        for number in (first, *(number for number in range(self.count) if number != first)):
+            looked = self._doors.through(number, lambda door: door.ask("queue", LookUp(ident)))
+            if looked is not None and self._is_known(ident, looked):
+                return number
+        return first
+
+    @staticmethod
+    def _is_known(ident: str, looked: Any) -> bool:
+        from perdure.publishing.message_state import MessageState  # noqa: PLC0415 - only here
+
+        return MessageState.of(ident, looked).known
+
+    def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
+        """Ask the owner of the one message that a command is about.
+
+        Raises:
+            PerdureError: it is about more than one.
+        """
+        if not isinstance(command, LookUp | Cancel | AwaitResult):
+            raise PerdureError(f"ask: a {type(command).__name__} is for one partition; ask by `cluster.partition(number)`")
+        ident: str = command.id
+        number = self._home(ident)
+        return self._doors.through(number, lambda door: door.ask(actor, command, timeout_s=timeout_s))
+
+    def _wait_or_look(self, ident: str, timeout: float | None) -> ResultKept:
+        number = self._home(ident)
+        return self._doors.through(number, lambda door: door._wait_or_look(ident, timeout))  # noqa: SLF001 - part of the front door
+
+    async def _aanswer(self, command: object, *, is_long_wait: bool = False) -> Any:
+        ident: str = command.id  # type: ignore[attr-defined] # of a message
+        number = await asyncio.to_thread(self._home, ident)
+        while True:
+            door = self._doors.at(number)
+            try:
+                return await door._aanswer(command, is_long_wait=is_long_wait)  # noqa: SLF001 - part of the front door
+            except NotRunning:
+                self._check_running()
+                await asyncio.sleep(RETRY_S)
+
+    def _waiting_for(self, type_name: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the base's name
+        return nullcontext()
+
+    def _exception_of(self, ident: str) -> BaseException | None:
+        for door in self._here():
+            raised = door._exception_of(ident)  # noqa: SLF001 - part of the front door
+            if raised is not None:
+                return raised
+        return None
+
+    def _here(self) -> Iterator[Door]:
+        yield from (self._doors.at(number) for number in self._mine())
+
+    # --- by hand -----------------------------------------------------------------------------------------------------------
+
+    def checkout(self, type: type | str, *, lease: float = 30.0, retries: int | None = None) -> Delivery[Any] | None:  # noqa: A002 - as the base
+        """See `Consuming.checkout`. The partitions of this process come first, then those of others.
+
+        A delivery belongs to the process that owned its partition then. Where that stops, `ack` raises `NotRunning`, and the
+        message comes again.
+        """
+        mine = self._mine()
+        others = [number for number in range(self.count) if number not in mine]
+        for number in (*mine, *others):
+            found = self._doors.through(number, lambda door: door.checkout(type, lease=lease, retries=retries))
+            if found is not None:
+                return found
+        return None
+
+    def drain(self, timeout: float | None = None) -> None:
+        """Wait until no partition has a message that is ready, delayed or in flight, and nothing is left to take in.
+
+        Raises:
+            TimeoutError: some still had after `timeout` seconds.
+            NotRunning: the cluster was stopped meanwhile.
+            WouldDeadlock: a handler calls; its own message is in flight for as long as it waits.
+        """
+        check_is_outside("drain")
+        wait_s = wait_seconds("timeout", timeout)
+        until_s = float("inf") if wait_s is None else time.monotonic() + wait_s
+        while True:
+            for number in range(self.count):
+                self._doors.through(number, partial(_drained, until_s=until_s))
+            if not self._ingress_waits():
+                return
+            if time.monotonic() >= until_s:
+                raise TimeoutError(f"after {timeout or 0.0:g} s there are still publishes to be taken in")
+            time.sleep(RETRY_S)
+
+    def _ingress_waits(self) -> bool:
+        raise NotImplementedError
+
+    async def adrain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `drain`
+        """As `drain`, from a coroutine; does not block the event loop.
+
+        Raises:
+            As `drain`.
+        """
+        await asyncio.to_thread(self.drain, timeout)
+
+
+def _drained(door: Door, until_s: float) -> None:
+    door.drain(None if until_s == float("inf") else max(0.0, until_s - time.monotonic()))
+
+
+class _Once:
+    """A publish through one door after the other. Only the first may take its ids for new."""
+
+    def __init__(self, publish: Publish) -> None:
+        self._publish = publish
+
+    def __call__(self, door: Door) -> None:
+        publish, self._publish = self._publish, Publish(self._publish.drafts)
+        door._publish(publish)  # noqa: SLF001 - part of the front door

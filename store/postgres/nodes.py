@@ -1,0 +1,210 @@
+"""A node of a cluster as the database knows it: joining, leaving, keeping all of its leases, and looking at the others.
+
+Which node should own what is the host's; how one partition is claimed is in `ownership`.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import psycopg
+
+from perdure.events.errors import StoreUnavailable
+from perdure.store.postgres.database import Database, as_ours
+from perdure.store.postgres.ownership import HeldLease
+from perdure.store.postgres.schema import check_schema, create_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.store.postgres.postgres_address import PostgresAddress
+
+__all__ = ["Held", "Leases", "Node", "NodeSession", "View"]
+
+_NODE_CLASS = 0x70646E6E
+"""The class of the advisory locks of nodes, as in cluster.sql; the object is the node's id."""
+CHANNEL = "perdure_cluster"
+
+
+@attrs.frozen
+class Node:
+    """A host's process that takes part."""
+
+    name: str
+    address: str
+    left_s: float
+    """Seconds until it counts as dead unless it says something; 0: it does."""
+    has_session: bool
+    """It is connected to the database."""
+
+
+@attrs.frozen
+class Held:
+    """A partition and what the database says of its owner."""
+
+    number: int
+    id: int
+    owner: str
+    """Empty: none."""
+    left_s: float
+    """Seconds until another may take over."""
+    epoch: int
+
+
+@attrs.frozen
+class View:
+    """What the database holds of a cluster at one moment."""
+
+    nodes: tuple[Node, ...]
+    partitions: tuple[Held, ...]
+
+
+class Leases:
+    """The leases of all partitions that one process owns; `NodeSession.look` keeps them together. Safe in any thread."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._lock = threading.Lock()
+        self._held: dict[int, HeldLease] = {}
+
+    def keep(self, partition: int, holder: str, began_s: float, on_lost: Callable[[], None]) -> HeldLease:
+        """Return the lease of a partition that was just claimed; it is kept from now on."""
+        lease = HeldLease(partition, holder, self.seconds, began_s, on_lost)
+        with self._lock:
+            self._held[partition] = lease
+        return lease
+
+    def now(self) -> list[HeldLease]:
+        """Return the leases that are held and not given up."""
+        with self._lock:
+            self._held = {id_: lease for id_, lease in self._held.items() if not lease.has_ended}
+            return list(self._held.values())
+
+
+class NodeSession:
+    """One node's connection to the database, for one thread. It is made anew where it was lost.
+
+    Args:
+        address: the database.
+        queue: the name of the queue.
+        name: the node's, which no other has; what it owns has owners whose names begin with it and a colon.
+        where: what people should read to find it.
+        leases: what it keeps.
+    """
+
+    def __init__(self, address: PostgresAddress, queue: str, name: str, where: str, leases: Leases) -> None:
+        self.database = Database(address)
+        self.queue, self.name, self.where, self.leases = queue, name, where, leases
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def found(self, partitions: int, routing: str) -> tuple[int, str, int | None]:
+        """Create the tables and put the queue's partitions on record where they are not; return what is on record.
+
+        That is the number of partitions, the routing, and the number of a partition beyond them, if there is such.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached, or refuses.
+        """
+        with self.database.session() as connection:
+            if not check_schema(connection):
+                create_schema(self.database)
+            row = connection.execute(
+                "SELECT * FROM perdure.found_cluster(%s, %s, %s)", [self.queue, partitions, routing]
+            ).fetchone()
+        if row is None:
+            raise StoreUnavailable("the database answered without a row")
+        return row[0], row[1], row[2]
+
+    def look(self, *, keep: bool) -> View:
+        """Return what the database holds now; with `keep`, this node and its leases are renewed in the same statement.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached; the next call connects anew.
+        """
+        held = self.leases.now()
+        began_s = time.monotonic()
+        values = [self.queue, self.name, self.leases.seconds if keep else None, [one.partition for one in held]]
+        owners = [one.holder for one in held]
+        try:
+            row = self._connected().execute("SELECT perdure.look_at_cluster(%s, %s, %s, %s, %s)", [*values, owners]).fetchone()
+        except psycopg.Error as error:
+            self.close()
+            raise as_ours(error, "asked") from error
+        except StoreUnavailable:
+            self.close()
+            raise
+        view = _view(row)
+        owner_of = {one.id: one.owner for one in view.partitions}
+        for lease in held:
+            if owner_of.get(lease.partition) != lease.holder:
+                lease.lose()
+            elif keep:
+                lease.renewed(began_s)
+        return view
+
+    def glance(self) -> tuple[View, dict[int, int]]:
+        """Return what the database holds now, and how many publishes wait in the ingress of each partition. Nothing is kept.
+
+        Raises:
+            StoreUnavailable: the database cannot be read.
+        """
+        with self.database.session() as connection:
+            row = connection.execute("SELECT perdure.look_at_cluster(%s, '', NULL, '{}', '{}')", [self.queue]).fetchone()
+            rows = connection.execute(
+                "SELECT number, count(*) FROM perdure.ingress WHERE queue = %s GROUP BY number", [self.queue]
+            ).fetchall()
+        return _view(row), dict(rows)
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is None:
+            connection = self._connection = self.database.connect()
+            row = connection.execute(
+                "SELECT pg_advisory_lock_shared(%s, perdure.join_cluster(%s, %s, %s, %s))",
+                [_NODE_CLASS, self.queue, self.name, self.where, self.leases.seconds],
+            ).fetchone()
+            if row is None:
+                raise StoreUnavailable("the database answered without a row")
+            connection.execute(f"LISTEN {CHANNEL}".encode())
+        return self._connection
+
+    def wait(self, seconds: float, wake: int) -> None:
+        """Wait until a node comes or goes, a partition is given up, the connection ends, or `wake` can be read."""
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            poll.register(connection.fileno(), select.POLLIN)
+        if not any(fd != wake for fd, _ in poll.poll(max(0.0, seconds) * 1000)) or connection is None:
+            return
+        try:
+            connection.pgconn.consume_input()
+            while connection.pgconn.notifies() is not None:
+                pass
+        except psycopg.Error:
+            self.close()
+
+    def leave(self) -> None:
+        """Tell the others that this node goes, if the database can be reached; else its time runs out."""
+        try:
+            self._connected().execute("SELECT perdure.leave_cluster(%s, %s)", [self.queue, self.name])
+        except (psycopg.Error, StoreUnavailable):
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection; `look` makes another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        self.database.close()
+
+
+def _view(row: Any) -> View:
+    found = {"nodes": [], "partitions": []} if row is None else row[0]
+    return View(
+        tuple(Node(name, address, float(left), has) for name, address, left, has in found["nodes"]),
+        tuple(Held(number, id_, owner, float(left), epoch) for number, id_, owner, left, epoch in found["partitions"]),
+    )

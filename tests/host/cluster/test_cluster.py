@@ -1,0 +1,239 @@
+"""A queue over several hosts: they share its partitions, take over from one another, and lose and double nothing acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import perdure
+from tests.host.cluster.conftest import LEASE_S, PARTITIONS
+from tests.postgres_server import PATIENCE_S, new_queue, shared_server
+
+if TYPE_CHECKING:
+    from tests.host.cluster.conftest import Hosts
+    from tests.host.conftest import Collected, Until
+
+pytestmark = pytest.mark.xdist_group("postgres")
+
+
+@perdure.message(name="order")
+@attrs.frozen
+class Order:
+    name: str
+
+
+@perdure.message(name="ask")
+@attrs.frozen
+class Ask:
+    name: str
+
+
+def cluster_of(name: str, partitions: int = PARTITIONS, **more: object) -> perdure.Cluster:
+    return perdure.Cluster(shared_server().dsn, name=name, partitions=partitions, lease=LEASE_S, **more)  # type: ignore[arg-type]
+
+
+def owners(cluster: perdure.Cluster) -> Counter[str]:
+    return Counter(info.owner for info in cluster.partitions())
+
+
+def check_once(cluster: perdure.Cluster, acknowledged: set[str]) -> None:
+    """Everything acknowledged was published once and completed once, and all logs are whole."""
+    published = Counter(record.message_id for _, record in cluster.audit.events(type="Published"))
+    completed = Counter(record.message_id for _, record in cluster.audit.events(type="Completed"))
+    assert acknowledged <= set(published)
+    assert set(published.values()) == {1}
+    assert completed == published
+    assert all(found.ok for found in cluster.audit.verify().values())
+
+
+class Publishers:
+    """Publish without pause, each message under an id of its own; what is acknowledged is remembered."""
+
+    def __init__(self, cluster: perdure.Cluster, threads: int = 2) -> None:
+        self.acknowledged: set[str] = set()
+        self._cluster = cluster
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._publish, args=(number,)) for number in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def _publish(self, number: int) -> None:
+        n = 0
+        while not self._over.is_set():
+            ident = f"{number}-{(n := n + 1)}"
+            key = ident if n % 2 else None
+            try:
+                if n % 5:
+                    self._cluster.publish(Order(ident), id=ident, key=key)
+                    self.acknowledged.add(ident)
+                else:
+                    ids = [f"{ident}-{i}" for i in range(4)]
+                    self._cluster.publish_many([Order(each) for each in ids], ids=ids, keys=ids if key else None)
+                    self.acknowledged.update(ids)
+            except (perdure.PublishTimeout, perdure.StoreUnavailable):
+                continue
+            self._over.wait(0.005)
+
+    def end(self) -> set[str]:
+        """Stop publishing; return what was acknowledged."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join(PATIENCE_S)
+        return self.acknowledged
+
+
+def drained(cluster: perdure.Cluster, hosts: Hosts, acknowledged: set[str], until: Until) -> None:
+    until(lambda: acknowledged <= {ident for _, ident in hosts.handled()})
+    until(lambda: not any(info.lag for info in cluster.partitions()))
+
+
+def test_one_host_does_all_that_a_system_does(collected: Collected) -> None:
+    with cluster_of(new_queue()) as cluster:
+
+        @cluster.handler(Order, retries=0)
+        def handle(order: Order, ctx: perdure.Context) -> str:
+            collected.add(order.name)
+            if order.name == "bad":
+                raise ValueError(order.name)
+            if order.name == "chain":
+                ctx.publish(Order("link"))
+            return order.name.upper()
+
+        keyed = cluster.publish(Order("keyed"), key="k", keep_result=60.0)
+        cluster.publish_many([Order("a"), Order("b"), Order("c")], keys=["a", "b", "c"], ids=["a", "b", "c"])
+        cluster.publish_many([Order("chain"), Order("bad")])
+        assert cluster.submit(Order("submitted"), id="submitted").result(PATIENCE_S) == "submitted"
+        assert cluster.call(Order("called"), timeout=PATIENCE_S) == "CALLED"
+        assert cluster.result(keyed, timeout=PATIENCE_S) == "KEYED"
+        cluster.drain(timeout=PATIENCE_S)
+        assert sorted(collected.items) == ["a", "b", "bad", "c", "called", "chain", "keyed", "link", "submitted"]
+        assert cluster.state("b").status == "completed"
+        assert not cluster.state("unknown").known
+        [letter] = cluster.dead_letters.list()
+        assert cluster.dead_letters.get(letter.id).message == Order("bad")
+        assert cluster.dead_letters.stats().total == 1
+        cluster.admin.pause(Order)
+        waits = cluster.publish(Order("waits"))
+        assert cluster.cancel(waits)
+        taken = cluster.publish(Order("taken"))
+        delivery = cluster.checkout(Order)
+        assert delivery is not None
+        assert delivery.id == taken
+        delivery.ack()
+        cluster.admin.resume(Order)
+        assert cluster.dead_letters.replay_all() == 1
+        cluster.drain(timeout=PATIENCE_S)
+        counts = cluster.admin.metrics()
+        assert (counts.published, counts.completed, counts.cancelled, counts.dead_letters) == (11, 9, 1, 1)
+        assert cluster.admin.handlers()["order"].processed == 10
+        assert [record.name for record in cluster.audit.timeline("a")] == ["Published", "Leased", "Completed"]
+        assert owners(cluster).total() == PARTITIONS
+        assert all(info.is_here and info.epoch == 1 and not info.lag for info in cluster.partitions())
+
+
+def test_coroutines_publish_and_call(collected: Collected) -> None:
+    async def use() -> None:
+        async with cluster_of(new_queue()) as cluster:
+
+            @cluster.handler(Order)
+            async def handle(order: Order) -> str:
+                collected.add(order.name)
+                return order.name.upper()
+
+            ident = await cluster.apublish(Order("published"))
+            await (await cluster.asubmit(Order("submitted")))
+            assert await cluster.acall(Order("called"), timeout=PATIENCE_S) == "CALLED"
+            await cluster.adrain(timeout=PATIENCE_S)
+            assert (await cluster.astate(ident)).status == "completed"
+
+    asyncio.run(use())
+    assert sorted(collected.items) == ["called", "published", "submitted"]
+
+
+def test_a_wrong_number_of_partitions_is_a_clear_error() -> None:
+    name = new_queue()
+    with cluster_of(name):
+        pass
+    with pytest.raises(perdure.PerdureError, match=f"has {PARTITIONS} on record, and this Cluster has 8"):
+        cluster_of(name, partitions=8).start()
+    with pytest.raises(ValueError, match="partitions"):
+        cluster_of(name, partitions=0)
+
+
+def test_parallelism_holds_for_the_process_over_all_of_its_partitions(until: Until) -> None:
+    running, most, done = [0], [0], [0]
+    lock = threading.Lock()
+    with cluster_of(new_queue()) as cluster:
+
+        @cluster.handler(Order, parallelism=2)
+        def handle(order: Order) -> None:
+            with lock:
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+            time.sleep(0.005)  # the work itself
+            with lock:
+                running[0] -= 1
+                done[0] += 1
+
+        for n in range(10):
+            cluster.publish_many([Order(f"{n}-{i}") for i in range(4)], keys=[f"{n}-{i}" for i in range(4)])
+        until(lambda: done[0] == 40)
+    assert most[0] == 2
+
+
+def test_a_schedule_ticks_in_one_partition(collected: Collected, until: Until) -> None:
+    with cluster_of(new_queue()) as cluster:
+        cluster.every(0.05, message=Order("tick"), name="regular")
+
+        @cluster.handler(Order)
+        def handle(order: Order, ctx: perdure.Context) -> None:
+            collected.add(ctx.id)
+
+        until(lambda: len(collected.items) >= 3)
+    assert len(set(collected.items)) == len(collected.items)
+    numbers = {number for number, record in cluster.audit.events(type="Published")}
+    assert len(numbers) == 1
+
+
+@pytest.mark.long(seconds=15)
+def test_hosts_share_the_partitions_and_take_over_from_one_that_is_killed(hosts: Hosts, until: Until) -> None:
+    first, second = hosts.start(), hosts.start()
+    observer = cluster_of(hosts.name)  # not started: it only reads
+    until(lambda: sorted(owners(observer).values()) == [2, 2])
+    third = hosts.start()
+    until(lambda: len(owners(observer)) == 3 and "" not in owners(observer))
+    with cluster_of(hosts.name) as cluster:
+        _handle_as_hosts_do(cluster, hosts)
+        publishers = Publishers(cluster)
+        until(lambda: len({pid for pid, _ in hosts.handled()}) >= 3)
+        first.kill()
+        first.wait()
+        until(lambda: not any(str(first.pid) in owner or not owner for owner in owners(observer)))
+        hosts.stop(second)
+        until(lambda: not any(str(second.pid) in owner or not owner for owner in owners(observer)))
+        third.send_signal(signal.SIGSTOP)
+        until(lambda: not any(str(third.pid) in owner or not owner for owner in owners(observer)))
+        third.send_signal(signal.SIGCONT)
+        until(lambda: any(str(third.pid) in owner for owner in owners(observer)))
+        acknowledged = publishers.end()
+        drained(cluster, hosts, acknowledged, until)
+    hosts.stop(third)
+    assert len(acknowledged) > 50
+    check_once(cluster, acknowledged)
+
+
+def _handle_as_hosts_do(cluster: perdure.Cluster, hosts: Hosts) -> None:
+    import os  # noqa: PLC0415 - only here
+
+    file = os.open(hosts.file, os.O_WRONLY | os.O_APPEND)
+
+    @cluster.handler(Order, parallelism=2)
+    def handle(order: Order, ctx: perdure.Context) -> None:
+        os.write(file, f"{os.getpid()} {ctx.id}\n".encode())
