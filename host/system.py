@@ -43,7 +43,7 @@ from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.processes.facts import OwnersFacts, without_policy_where_unknown
 from perdure.processes.member import Member
-from perdure.processes.role_rules import OWNERSHIP, Ownership
+from perdure.processes.role_rules import OWNERSHIP, Event, Ownership
 from perdure.processes.roles import Roles
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
@@ -94,6 +94,10 @@ class _Beginning:
     refused = False
     """The start has failed and cleaned up after itself."""
     run: live_systems.Run | None = None
+
+
+def _with(origins: frozenset[str] | None, own: str) -> frozenset[str] | None:
+    return None if origins is None else origins | {own}
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -375,6 +379,7 @@ class System(Handling, Results, Consuming, Running):
             clock=self.clock, rng=self._rng, publisher=self.drafts, tuning=self.options, run="", executor=self._executor
         )
         runtime.host.loop = self._host_loop()
+        runtime.budget.on_given_up = lambda: roles.tell(Event.GAVE_UP)
         versions = self.drafts.names.versions
         runtime.pools.version_of = lambda type_name: versions.get(type_name, 1)
         member = roles.member = Member(runtime, store.path.absolute(), facts, roles.tell, self._hooks, spools=self._spools)
@@ -430,6 +435,12 @@ class System(Handling, Results, Consuming, Running):
         engine.leave()
         return member
 
+    def _let_go(self) -> None:
+        """End what runs after it has given up; for `Roles`."""
+        engine = self._engine
+        if engine is not None and isinstance(why := engine.runtime.health.failed, NotRunning):
+            engine.let_go(why)
+
     def _late_ready(self, member: Member) -> None:
         try:
             self._member_ready(member, lambda: member.runtime.health.closing)
@@ -484,6 +495,7 @@ class System(Handling, Results, Consuming, Running):
         engine.server = server
         if server is not None:
             engine.runtime.orphans.wait_us = REATTACH_US
+            engine.runtime.orphans.origins = lambda: _with(server.origins(), self.drafts.ids.origin)
         return engine
 
     def _start_engine(self, engine: Engine, given_up: Callable[[], bool]) -> None:

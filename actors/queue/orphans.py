@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perdure.actors.queue.consumers import origin_of
 from perdure.events.queue import deadlines
 from perdure.events.queue.state import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from perdure.actors.workers.pool import Pool
     from perdure.events.commands import Orphan
@@ -35,21 +36,27 @@ class Orphans:
         """By number, the attempt of each delivery whose process is not known to be dead."""
         self.taken_back: dict[int, int] = {}
         """The same of each that no process has claimed in time. The process may only have been stopped."""
+        self._by_hand: dict[int, int] = {}
+        """The same of what was checked out by hand."""
+        self.origins: Callable[[], Collection[str] | None] = lambda: None
+        """Returns how the processes that are connected are named in what they have checked out; None: it is not known of all."""
         self.due_us = FOREVER
 
     def begin(self, state: QueueState, pools: Iterable[Pool], now_us: int) -> list[Orphan]:
         """Return what is to be taken back when a run begins: all that is out, or nothing yet where other processes may have it.
 
-        What a consumer checked out is left to it then until its lease ends: the consumer may be in any process.
+        What a consumer checked out is left to it if its process is connected by then.
         """
         if not self.wait_us:
             return deadlines.orphans(state)
         mine = [*pools]
         for message in state.out():
             lease = message.lease
-            if lease is not None and not lease.holder and not _is_open(message, mine):
+            if lease is not None and lease.holder:
+                self._by_hand[message.number] = lease.attempt
+            elif lease is not None and not _is_open(message, mine):
                 self.held[message.number] = lease.attempt
-        if self.held:
+        if self.held or self._by_hand:
             self.due_us = now_us + self.wait_us
         return []
 
@@ -58,14 +65,18 @@ class Orphans:
         if now_us < self.due_us:
             return []
         held, self.held, self.due_us = self.held, {}, FOREVER
-        all_pools = [*pools]
+        by_hand, self._by_hand = self._by_hand, {}
+        all_pools, origins = [*pools], self.origins()
 
         def is_lost(message: Message) -> bool:
             lease = message.lease
+            if lease is not None and lease.holder:
+                is_connected = origins is None or origin_of(lease.holder) in origins
+                return by_hand.get(message.number) == lease.attempt and not is_connected
             return lease is not None and held.get(message.number) == lease.attempt and not _is_open(message, all_pools)
 
         lost = [orphan._replace(spends=True) for orphan in deadlines.orphans(state, is_lost)]
-        self.taken_back = {orphan.number: held[orphan.number] for orphan in lost}
+        self.taken_back = {orphan.number: (held | by_hand)[orphan.number] for orphan in lost}
         return lost
 
     def again(self, state: QueueState) -> list[Orphan]:

@@ -25,6 +25,7 @@ from perdure.actors.core.messages import (
 )
 from perdure.actors.core.texts import one_line
 from perdure.actors.queue.admission import Admission
+from perdure.actors.queue.consumers import ConsumerGone, checked_out_by
 from perdure.actors.queue.decision_pass import DecisionPass
 from perdure.actors.queue.deliveries import Deliveries
 from perdure.actors.queue.queue_report import report_of
@@ -261,9 +262,8 @@ class Queue(DecisionPass):
                     self._answer_when_idle(request)
                 case TakeInRows():
                     self._take_in(request, command, now_us)
-                case Reattach():
-                    refused = reattached(self.state, command, self.orphans, self.deliveries.delivery_of)
-                    self.written.append(Settle(pending, request, refused))
+                case Reattach() | ConsumerGone():
+                    self._answer_process(request, command, now_us)
                 case Cancel() | RunNow():
                     self._act_on_message(request, command, now_us)
                 case AwaitResult():
@@ -314,6 +314,17 @@ class Queue(DecisionPass):
             taken.count += 1
             self.cut_where_full(now_us)
         self.synced.append(Settle(self.pending, request, taken))
+
+    def _answer_process(self, request: Request, command: Reattach | ConsumerGone, now_us: int) -> None:
+        """Bring together what a process has with what is on record, or take back what one has that is gone."""
+        refused: list[tuple[int, str, int]] = []
+        if isinstance(command, Reattach):
+            refused = reattached(self.state, command, self.orphans, self.deliveries.delivery_of)
+        else:
+            for lost in checked_out_by(self.state, command.origin):
+                self.take(lost, now_us)
+                self.cut_where_full(now_us)
+        self.written.append(Settle(self.pending, request, refused))
 
     def _answer_when_idle(self, request: Request) -> None:
         outstanding = self.pending.outstanding

@@ -12,6 +12,8 @@ from perdure.events.loggers import GuardedLogger
 from perdure.events.supervision.restart_policy import after_death
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.actors.core.executor import Executor
     from perdure.actors.core.health import Health
     from perdure.actors.core.tuning import Tuning
@@ -32,6 +34,8 @@ class RestartBudget:
         self._health = health
         self._pending = pending
         self._pools = pools
+        self.on_given_up: Callable[[], None] = lambda: None
+        """Called once the run is stopped for good, in the thread that did it: that only passes it on."""
 
     def count_death(self, name: str, cause: BaseException, *, counted: bool = True) -> float:
         """Count an unwanted death; return the pause before the restart in seconds. Past the budget the run is stopped for good."""
@@ -56,3 +60,4 @@ class RestartBudget:
         self._pending.abandon(error)
         for pool in self._pools.by_type.values():
             pool.closed = True
+        self.on_given_up()

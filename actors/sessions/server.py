@@ -23,6 +23,7 @@ from perdure.actors.core.users import user_name
 from perdure.actors.sessions.begin_marks import MarkReader
 from perdure.actors.sessions.bell import Bell, Silence
 from perdure.actors.sessions.crossing import OBJECTS, RIGHTS
+from perdure.actors.sessions.departures.departed import Departed
 from perdure.actors.sessions.loopback import proven
 from perdure.actors.sessions.session import Ended, Session
 from perdure.actors.sessions.sockets import FolderDoor, peer_of
@@ -106,6 +107,7 @@ class Server:
         self._thread: threading.Thread | None = None
         self._is_closed = False
         self._has_news = False
+        self._departed = Departed(self._consumer_gone)
 
     def serve(self, owner: Owner) -> None:
         """Begin to accept and answer."""
@@ -131,6 +133,11 @@ class Server:
     def peers(self) -> int:
         """How many are connected."""
         return len(self._peers)
+
+    def origins(self) -> frozenset[str] | None:
+        """Return how the peers are named in what they check out by hand; None where that is not known of all. In any thread."""
+        found = frozenset(peer.session.origin for peer in list(self._peers.values()) if peer.is_known)
+        return None if "" in found else found
 
     def tell_news(self) -> None:
         """Have the peers told at once of what has changed in the run's facts. Callable in any thread."""
@@ -217,6 +224,11 @@ class Server:
                 self._drop(peer, PerdureError(f"half a frame came, and for {SILENT_S:g} s nothing of the rest"))
             else:
                 self._guarded(peer, 0, news=True)
+        self._departed.judge(now_s)
+
+    def _consumer_gone(self, origin: str) -> None:
+        if self._owner is not None:
+            self._owner.consumer_gone(origin)
 
     def _accept(self, door: FolderDoor) -> None:
         try:
@@ -297,6 +309,7 @@ class Server:
                 self._put(peer, frame)
             if not peer.is_known:
                 peer.is_known = True
+                self._departed.back(peer.session.origin)
                 logger.info("process %d (%s) is connected; %d now", peer.pid, inert(peer.session.name), len(self._peers))
 
     def _put(self, peer: _Peer, frame: bytes) -> None:
@@ -332,6 +345,7 @@ class Server:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(peer.sock)
         if peer.is_known:
+            self._departed.left(peer.session.origin, peer.pid, time.monotonic())
             logger.info("process %d (%s) is connected no more; %d now", peer.pid, inert(peer.session.name), len(self._peers))
         if why is not None:
             level = logging.DEBUG if isinstance(why, NotRunning) else logging.WARNING

@@ -78,6 +78,8 @@ class Owner:
     """Checks the options that an operator changes."""
     hand_over: Callable[[HandOver], bool] = lambda _: False
     """Returns whether the folder is let go for another process, which then begins."""
+    consumer_gone: Callable[[str], None] = lambda _: None
+    """Gives back what a process has checked out by hand, which is gone; it is named by its origin."""
     members: MemberServices | None = None
     """What feeds the workers of other processes; None: none may have handlers."""
     under_policy: Callable[[Draft], Draft] = lambda draft: draft
@@ -131,6 +133,8 @@ class Session:
         self._newest_id = -1
         """The count in the newest of the ids that the peer's new messages had."""
         self.name = ""
+        self.origin = ""
+        """How the peer is named in what it checks out by hand; empty: not known."""
         self.takers: dict[Kind, Callable[[list[Any]], list[bytes]]] = {
             Kind.ASK: self._take_asked,
             Kind.FORGET: self._take_forgotten,
@@ -203,11 +207,12 @@ class Session:
 
     def _welcome(self, kind: Kind, elements: list[Any]) -> bytes:
         match kind, elements:
-            case Kind.HELLO, [int(protocol), str(name), *_]:
+            case Kind.HELLO, [int(protocol), str(name), *more]:
                 if protocol != PROTOCOL:
                     msg = f"protocol {protocol}, and the owner speaks {PROTOCOL}: run the same version of perdure in both processes"
                     raise BadFrame(msg)
                 self.name = name[:100]
+                self.origin = more[0][:NAME_MAX] if more and isinstance(more[0], str) else ""
             case _:
                 msg = "no HELLO came first"
                 raise BadFrame(msg)

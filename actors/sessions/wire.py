@@ -34,7 +34,7 @@ class Kind(enum.IntEnum):
     """What a frame is. The first element of its array."""
 
     HELLO = 0
-    """Peer to owner, first: `[protocol, name]`."""
+    """Peer to owner, first: `[protocol, name, origin]`; `origin` is how the process is named in what it checks out by hand."""
     WELCOME = 1
     """Owner to peer: `[protocol, facts]`; `facts` is a map. Sent again when they change."""
     BYE = 2

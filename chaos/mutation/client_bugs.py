@@ -97,4 +97,18 @@ CLIENT_BUGS: tuple[Bug, ...] = (
         1,
         (Edit("perdure.actors.queue.orphans", " and not _is_open(message, all_pools)", ""),),
     ),
+    Bug(
+        "a process that lives loses what it has checked out when another one owns the folder",
+        "orphans",
+        "tests/actors/queue/test_orphans.py",
+        1,
+        (Edit("perdure.actors.queue.orphans", " and not is_connected", ""),),
+    ),
+    Bug(
+        "an owner that has given up keeps the folder",
+        "roles",
+        "tests/host/processes/test_role_rules.py",
+        1,
+        (Edit("perdure.processes.role_rules", "Act.END if event is Event.STOPPED else Act.FREE", "Act.END"),),
+    ),
 )

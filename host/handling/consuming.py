@@ -69,7 +69,7 @@ class Consuming(Asking):
         else:
             check_whole("retries", retries, 0)
         while True:
-            handed = self.ask("queue", CheckOut(name, self.drafts.ids.one(), whole_us(lease), retries))
+            handed = self.ask("queue", CheckOut(name, self.drafts.ids.holder(), whole_us(lease), retries))
             if handed is None:
                 return None
             try:

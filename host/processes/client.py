@@ -41,10 +41,12 @@ from perdure.publishing.results import Results
 from perdure.store import is_postgres, open_ingress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self, SupportsIndex
 
     from perdure.payloads.codecs import Codec
+    from perdure.processes.exchange import Exchange
 
 __all__ = ["Client", "connect"]
 
@@ -136,7 +138,8 @@ class Client(Results, Consuming, Connected):
             path = Path(folder).absolute()
             self._address = str(path)
             spooling = Spooling(path) if spool else None
-            self._connection = Connection(FolderWay(path), timeout_s, own_name, take_facts, spool=spooling)
+            equip = _named_by(self._facts.origin)
+            self._connection = Connection(FolderWay(path), timeout_s, own_name, take_facts, equip=equip, spool=spooling)
         if spool or is_postgres(folder):
             connection = self._connection
             self.drafts.draft = without_policy_where_unknown(self.drafts.draft, lambda _: connection.says_policies)
@@ -223,6 +226,15 @@ class Client(Results, Consuming, Connected):
         self._connection.discard_after_fork(
             NotRunning(f"this process was forked from process {parent}, which waits for that answer")
         )
+
+
+def _named_by(origin: Callable[[], str]) -> Callable[[Exchange], None]:
+    """Return what tells an exchange how this process is named in what it checks out."""
+
+    def equip(exchange: Exchange) -> None:
+        exchange.origin = origin
+
+    return equip
 
 
 def _passes_facts_to(of: weakref.ref[Client]) -> Any:

@@ -97,6 +97,8 @@ class Exchange:
         """Returns a command as it crosses, given how often it was sent."""
         self.is_member = False
         """The owner wants to know all the time that this process is alive."""
+        self.origin: Callable[[], str] = lambda: ""
+        """Returns the name of this process in what it checks out by hand; empty: it checks nothing out."""
         self.descriptors: list[int] = []
         """What goes along with the first frame of a connection."""
         self._on_facts = on_facts
@@ -132,7 +134,7 @@ class Exchange:
 
     def hello(self) -> bytes:
         """Return the first frame of a connection."""
-        return pack(Kind.HELLO, PROTOCOL, self.name)
+        return pack(Kind.HELLO, PROTOCOL, self.name, self.origin())
 
     def is_ripe(self, now_s: float) -> bool:
         """Return whether `frames` has something to send that waits for nothing."""

@@ -34,6 +34,8 @@ class OwnersFacts:
         self._drafts = drafts
         self._own = own
         self.options = options
+        self.origin = lambda: drafts.ids.origin
+        """Returns the name of this process in what it checks out by hand."""
         self.are_known = False
         """An owner has told them, or this process became the owner."""
         self.handled: dict[str, int] = {}

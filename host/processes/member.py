@@ -118,6 +118,7 @@ class Member:
         exchange.first_frames.append(handlers.first_frames)
         exchange.is_local, exchange.crossing = handlers.is_local, handlers.crossing
         exchange.descriptors = handlers.descriptors
+        exchange.origin = self.facts.origin
         exchange.is_member = True
 
     def _tell(self, target: str, request: Any) -> None:
@@ -254,6 +255,13 @@ class Member:
     def end_grace(self) -> None:
         """See `Run.end_grace`."""
         self._shutdown.end_grace()
+
+    def let_go(self, why: NotRunning) -> None:
+        """See `Run.let_go`. The owner gives to others what the workers here had."""
+        self._handlers.end()
+        self._shutdown.end_roles(but=("event_loop",))
+        self.connection.close(0.0, why)
+        self._shutdown.end_workers()
 
     def shut_down(self, why: NotRunning, hooks_s: float = 0.0) -> None:
         """See `Run.shut_down`."""

@@ -22,7 +22,7 @@ class State(Enum):
     RECOVERING = "it has the lock, and reads the log"
     OWNER = "it has the lock, and runs the actors"
     YIELDING = "it ends its actors, so that another process can take the lock"
-    ENDED = "it was stopped"
+    ENDED = "it was stopped, or has given up"
 
 
 class Event(Enum):
@@ -37,6 +37,7 @@ class Event(Enum):
     FAILED = "the log could not be read, or the actors not be started"
     ASKED = "a process that prefers to own the folder asks for it"
     YIELDED = "its actors have ended, and the lock is free"
+    GAVE_UP = "its actors died too often, so that it answers nothing any more"
     STOPPED = "its host stops it"
 
 
@@ -51,6 +52,7 @@ class Act(Enum):
     ASK = "ask the owner to hand over"
     REFUSE = "keep the folder, and say so"
     YIELD = "end the actors in good order and free the lock, and go on as a member"
+    FREE = "end the actors and free the folder for another process; calls go on to raise why it gave up"
     END = "end what runs"
 
 
@@ -77,8 +79,9 @@ def step(state: State, event: Event, ownership: Ownership) -> tuple[State, Act]:
 
     An event that comes too late for its state changes nothing: a connection may be lost while the lock is tried already.
     """
-    if event is Event.STOPPED:
-        return State.ENDED, Act.NOTHING if state is State.ENDED else Act.END
+    if event in (Event.STOPPED, Event.GAVE_UP):
+        last = Act.END if event is Event.STOPPED else Act.FREE
+        return State.ENDED, Act.NOTHING if state is State.ENDED else last
     found = PREFERS.get((state, event)) if ownership == "prefer" else None
     after, act = found or TABLE.get((state, event), (state, Act.NOTHING))
     if act is Act.TRY_LOCK and ownership == "never":

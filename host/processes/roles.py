@@ -63,6 +63,9 @@ class SharedSystem(Protocol):
     def _hand_over(self) -> Member | None:
         """End the owner's actors in good order and free the folder; return what goes on as a member. None: it owns nothing."""
 
+    def _let_go(self) -> None:
+        """End what runs after it has given up, so that another process can own the folder."""
+
 
 class Roles:
     """The role of one run of a shared System. `begin` decides it, a thread of its own keeps it in line with what happens.
@@ -183,6 +186,8 @@ class Roles:
                 self.member.connection.start()
             case Act.ASK:
                 self._ask_for_it()
+            case Act.FREE if (system := self._system()) is not None:
+                system._let_go()  # noqa: SLF001 - as above
             case Act.YIELD if (system := self._system()) is not None:
                 self.member = system._hand_over() or self.member  # noqa: SLF001 - as above
                 self._not_before_s = time.monotonic() + YIELD_S

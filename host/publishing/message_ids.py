@@ -40,6 +40,7 @@ class Ids:
         self._next = rng.getrandbits(47)
         self._lock = threading.Lock()
         self._rng = rng.getrandbits(12), rng.getrandbits(14)
+        self._origin = ""
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
@@ -56,6 +57,21 @@ class Ids:
         ms = self._now_us() // 1000
         made_ms, prefix = self._made
         return f"{prefix if ms == made_ms else self._prefix(ms)}{counter:012x}"
+
+    @property
+    def origin(self) -> str:
+        """What names this process among all that share a folder: an id, made at the first call."""
+        if not self._origin:
+            made = self.one()
+            with self._lock:
+                self._origin = self._origin or made
+        return self._origin
+
+    def holder(self) -> str:
+        """Return the name of one request to check a message out; it begins with the name of this process."""
+        with self._lock:
+            self._next = counter = self._next + 1
+        return f"{self.origin}.{counter:x}"
 
     def run(self, n: int) -> IdRun:
         """Return `n` ids of one moment, in order."""

@@ -355,13 +355,20 @@ class Engine:
             left = self._shutdown.end_roles(but=("event_loop",))
             self._shutdown.end_workers()
             self._shutdown.forget_ended()
-            if not left:
+            if not left and runtime.health.failed is None:
                 save_final_snapshot(runtime, self._clock, only_small=True)
             self._store.close()
         except StoreUnavailable as error:
             logger.warning("the log could not be closed in order; the next owner recovers it: %s", error)
         finally:
+            self._spool.close()
             self._store.abandon()
+
+    def let_go(self, why: NotRunning) -> None:
+        """See `Run.let_go`. Other processes are sent away, and the folder is free for the next owner."""
+        logger.warning("process %d frees the folder for another process: %s", self.runtime.executor.pid(), why)
+        self._close_server(why)
+        self.leave()
 
     def end_grace(self) -> None:
         """End the grace period of a stop that is under way. Safe in any thread."""

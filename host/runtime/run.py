@@ -67,6 +67,9 @@ class Run(Protocol):
     def end_grace(self) -> None:
         """End the grace period of a stop that is under way."""
 
+    def let_go(self, why: NotRunning) -> None:
+        """End what runs after it has given up because of `why`, so that it holds up no other process. A stop follows."""
+
     def shut_down(self, why: NotRunning, hooks_s: float = 0.0) -> None:
         """End at once."""
 

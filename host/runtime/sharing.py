@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.queue.consumers import ConsumerGone
 from perdure.actors.sessions.member_session import MemberServices
 from perdure.actors.sessions.session import Owner
 
@@ -28,6 +29,16 @@ TOLD_OPTIONS = (
     "retries",
 )
 """The options that a client needs, too."""
+
+
+class _Unawaited:
+    """The reply to what nothing waits for; it is asked again by itself until it is done."""
+
+    def resolve(self, value: Any) -> None:
+        """See `Reply.resolve`."""
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`: the run ends, and the next owner finds out by itself."""
 
 
 def owner_of(
@@ -64,6 +75,9 @@ def owner_of(
         by_type = {name: list(policy) for name, policy in list(policies.items())}
         return {"run": runtime.run, "codec": codec_name, "options": shared_options, "policies": by_type, "handlers": retries()}
 
+    def consumer_gone(origin: str) -> None:
+        runtime.pending.send("queue", ConsumerGone(origin), _Unawaited(), from_outside=False)
+
     members = MemberServices(
         directory=runtime.directory,
         pending=runtime.pending,
@@ -73,6 +87,7 @@ def owner_of(
     )
     return Owner(
         members=members,
+        consumer_gone=consumer_gone,
         pending=runtime.pending,
         bounds=options,
         facts=facts,

@@ -20,7 +20,7 @@ def state() -> QueueState:
     """Three messages are out: two with workers, the third with a consumer."""
     state = QueueState()
     evolve_all(state, rules.decide(state, Publish([Draft(f"m{n}", "t", b"", priority=1) for n in (1, 2, 3)]), 1, rules.Limits()))
-    evolve_all(state, [ev.Leased(n, 1, 10**9, 5, "consumer" if n == 3 else "") for n in (1, 2, 3)])
+    evolve_all(state, [ev.Leased(n, 1, 10**9, 5, "consumer.1" if n == 3 else "") for n in (1, 2, 3)])
     return state
 
 
@@ -42,7 +42,7 @@ def test_a_shared_owner_leaves_what_is_out_until_the_others_had_time_to_say_what
     orphans = Orphans()
     orphans.wait_us = REATTACH_US
     assert orphans.begin(state, [], 100) == []
-    assert set(orphans.held) == {1, 2}, "a consumer keeps its message until its lease ends"
+    assert set(orphans.held) == {1, 2}
     assert orphans.due(state, [], 100 + REATTACH_US - 1) == []
     assert numbers(orphans.due(state, [pool_with(2)], 100 + REATTACH_US)) == [1]
     assert orphans.due_us == FOREVER
@@ -54,6 +54,20 @@ def test_what_the_process_that_takes_over_runs_itself_is_no_orphan(state: QueueS
     orphans.wait_us = REATTACH_US
     orphans.begin(state, [pool_with(1, 2)], 100)
     assert not orphans.held
+    assert orphans.due(state, [pool_with(1, 2)], 100 + REATTACH_US) == []
+    assert orphans.due_us == FOREVER
+
+
+@pytest.mark.parametrize(("connected", "lost"), [(None, []), (["consumer"], []), (["another"], [3]), ([], [3])])
+def test_what_is_checked_out_is_taken_from_a_process_that_is_not_back_in_time(
+    state: QueueState, connected: list[str] | None, lost: list[int]
+) -> None:
+    orphans = Orphans()
+    orphans.wait_us = REATTACH_US
+    orphans.origins = lambda: connected
+    assert orphans.begin(state, [], 100) == []
+    assert orphans.due(state, [pool_with(1, 2)], 100 + REATTACH_US - 1) == []
+    assert numbers(orphans.due(state, [pool_with(1, 2)], 100 + REATTACH_US)) == lost
     assert orphans.due_us == FOREVER
 
 

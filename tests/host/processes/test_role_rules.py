@@ -47,7 +47,7 @@ def test_a_process_that_prefers_to_own_the_folder_asks_for_it_and_gives_it_to_no
     )
 
 
-def test_only_the_lock_leads_to_the_log_and_only_a_stop_ends() -> None:
+def test_only_the_lock_leads_to_the_log_and_only_a_stop_or_giving_up_ends() -> None:
     for state, event, ownership in itertools.product(State, Event, OWNERSHIP):
         after, act = step(state, event, ownership)
         assert (act is Act.RECOVER) == (after is State.RECOVERING and state is not after)
@@ -55,4 +55,11 @@ def test_only_the_lock_leads_to_the_log_and_only_a_stop_ends() -> None:
             assert event is Event.LOCK_TAKEN
         if after is State.OWNER and state is not after:
             assert event is Event.RECOVERED
-        assert (after is State.ENDED) == (state is State.ENDED or event is Event.STOPPED)
+        assert (after is State.ENDED) == (state is State.ENDED or event in (Event.STOPPED, Event.GAVE_UP))
+
+
+def test_what_gives_up_frees_the_folder_in_whatever_role_and_never_tries_the_lock_again() -> None:
+    for state, ownership in itertools.product(State, OWNERSHIP):
+        expected = Act.NOTHING if state is State.ENDED else Act.FREE
+        assert step(state, Event.GAVE_UP, ownership) == (State.ENDED, expected)
+        assert all(step(State.ENDED, event, ownership) == (State.ENDED, Act.NOTHING) for event in Event)
