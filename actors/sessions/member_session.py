@@ -45,6 +45,8 @@ as long as the member was heard within its length."""
 ASK_AGAIN_S = 0.5
 """When a member is asked again what becomes of a lease that has run out."""
 TYPES_MAX = 10_000
+BUCKETS_MAX = 1_000
+"""Of `RunTimes`: its durations have 64 bits, and eight buckets for each."""
 ASKED_MAX = 10_000
 DELIVER_BYTES = 4 << 20
 """Payload in one frame; a single message may have more."""

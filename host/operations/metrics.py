@@ -94,7 +94,7 @@ class ProcessInfo:
 class HandlerInfo:
     """One handler as it runs now, in all processes together.
 
-    Times are in seconds, and of the owner's own workers; they, `processed` and `failed` cover this run only.
+    Times are in seconds, of the calls in all processes; they, `processed` and `failed` cover this run only.
     """
 
     type: str

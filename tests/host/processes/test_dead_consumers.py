@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -80,10 +80,10 @@ def test_a_connection_that_breaks_costs_a_consumer_nothing(
     client.publish({"n": 1})
     delivery = client.checkout("dict", lease=LONG_S)
     assert delivery is not None
-    link = client._connection._link
-    assert link is not None
+    connection: Any = client._connection
+    link = connection._link
     link.end("cut by the test")
-    wait_until(lambda: client._connection._link not in (None, link))
+    wait_until(lambda: connection._link not in (None, link))
     client.state(delivery.id)
     time.sleep(RETURN_S)
     assert owner.checkout("dict") is None
