@@ -49,6 +49,8 @@ class MemberHandlers:
         """See `OwnerPort.settings`."""
         self._post = post
         self._subscribed: dict[str, tuple[int, int]] = {}
+        self._told: dict[str, int] = {}
+        """By type, how many calls of its handler had been counted in what the owner was told of their times."""
         self._withdrawn: dict[int, tuple[str, int]] = {}
         self._marks = _marks()
         self._succession = Succession(runtime, member_roles(runtime, self, self._marks))
@@ -98,6 +100,7 @@ class MemberHandlers:
     def first_frames(self) -> list[bytes]:
         """Return what every owner is told before anything else: which process joins, what it handles, what its workers hold."""
         runtime = self.runtime
+        self._told.clear()
         frames = [pack(Kind.JOIN, runtime.run, os.getpid(), runtime.started_us)]
         rows = [row for name in list(self._subscribed) if (row := self._subscription(name)) is not None]
         if rows:
@@ -114,6 +117,15 @@ class MemberHandlers:
             row = self._subscription(type_name)
             if row is not None:
                 self._post(pack(Kind.SUBSCRIBE, row))
+
+    def times(self) -> list[Any]:
+        """Return, by type, how long messages waited and handlers took, where more have since the last time."""
+        rows = []
+        for name, pool in self.runtime.pools.by_type.items():
+            if self._told.get(name, 0) != pool.runs.count:
+                self._told[name] = pool.runs.count
+                rows.append([name, pool.runs.buckets.copy(), pool.waits.buckets.copy()])
+        return rows
 
     def _subscription(self, type_name: str) -> list[Any] | None:
         pool = self.runtime.pools.by_type.get(type_name)

@@ -6,17 +6,20 @@ Only reading. The metrics that a user sees are made of it in `perdure.operations
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import attrs
 
+from perdure.actors.workers.pool import RunTimes
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from perdure.actors.queue.queue_report import QueueFigures
     from perdure.actors.workers.handler_pools import HandlerPools
     from perdure.actors.workers.member_pool import MemberPool
-    from perdure.actors.workers.pool import Pool, RunTimes
+    from perdure.actors.workers.pool import Pool
     from perdure.events.queue.state import TypeCounts
 
 __all__ = ["PERCENTILES", "AskFigures", "HandlerFigures", "ProcessFigures", "RunFigures", "run_figures"]
@@ -46,7 +49,7 @@ class ProcessFigures:
 class HandlerFigures:
     """One handler in this run, in all processes together.
 
-    Times are of the owner's own workers, in microseconds, at the percentiles 50, 95 and 99.
+    Times are of all calls, in microseconds, at the percentiles 50, 95 and 99. Those of other processes come within a second.
     """
 
     workers: int
@@ -92,8 +95,8 @@ def _handler(own: Pool | None, others: list[MemberPool], now_s: float) -> Handle
         processed=sum(pool.processed for pool in pools),
         failed=sum(pool.failed for pool in pools),
         rate_per_s=sum(pool.rate.per_s(now_s) for pool in pools),
-        run_us=_percentiles(pools[0].runs),
-        wait_us=_percentiles(pools[0].waits),
+        run_us=_percentiles([pool.runs for pool in pools]),
+        wait_us=_percentiles([pool.waits for pool in pools]),
         processes=tuple(processes),
     )
 
@@ -108,5 +111,10 @@ def _process(pool: MemberPool) -> ProcessFigures:
     return ProcessFigures(process.name, process.pid, pool.slots, min(pool.slots, len(pool.open)), pool.processed, pool.failed)
 
 
-def _percentiles(times: RunTimes) -> tuple[float, ...]:
-    return tuple(float(times.percentile_us(p / 100)) for p in PERCENTILES)
+def _percentiles(times: Iterable[RunTimes]) -> tuple[float, ...]:
+    counts: Counter[int] = Counter()
+    for each in times:
+        counts.update(dict(each.buckets))
+    together = RunTimes()
+    together.take(counts)
+    return tuple(float(together.percentile_us(p / 100)) for p in PERCENTILES)

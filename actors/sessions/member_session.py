@@ -211,6 +211,24 @@ class MemberSession:
                     raise BadFrame(msg)
         return []
 
+    def take_ping(self, elements: list[Any]) -> list[bytes]:
+        """Answer a sign of life, and note how long the member's handlers took.
+
+        Raises:
+            BadFrame: it is none.
+        """
+        for item in elements:
+            match item:
+                case [str(type_name), dict(runs), dict(waits)] if _are_counts(runs) and _are_counts(waits):
+                    pool = self._pools.get(type_name)
+                    if pool is not None:
+                        pool.runs.take(runs)
+                        pool.waits.take(waits)
+                case _:
+                    msg = "times that are none"
+                    raise BadFrame(msg)
+        return [pack(Kind.PONG)]
+
     def _subscribe(self, may_be_out: int, slots: int, version: int, registered: object) -> None:
         if not isinstance(registered, HandlerRegistered):
             msg = "a subscription without its handler"
@@ -325,6 +343,13 @@ class MemberSession:
             self._services.directory.tell("dispatcher", PoolChanged(pool, left=True))
         process = self.process
         self._services.directory.tell("supervisor", ProcessLeft(process.member, process.pid, process.name))
+
+
+def _are_counts(buckets: dict[Any, Any]) -> bool:
+    """Return whether a map is one of counts by bucket, of a size that `RunTimes` may have."""
+    return len(buckets) <= BUCKETS_MAX and all(
+        type(bucket) is int and type(n) is int and 0 <= bucket < BUCKETS_MAX and n >= 0 for bucket, n in buckets.items()
+    )
 
 
 def _that_fit(deliveries: list[WorkerDelivery], room: int) -> int:

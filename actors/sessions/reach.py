@@ -5,6 +5,7 @@ What a user may ask once it is connected is in `session`; the peer's uid is chec
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -30,12 +31,14 @@ def let_in(folder: Path, socket_file: Path, uids: Collection[int]) -> None:
     """Let users enter a folder and connect to the socket in it, and do nothing else there.
 
     A folder that its group may enter (mode 0710, say) stays as it is, and the socket is for that group; else both get an access
-    list with these users. The socket's file has mode 0600 before.
+    list with these users. Without any users, a list that this function gave the folder before is taken away. The socket's file has
+    mode 0600 before.
 
     Raises:
         OSError: the file system has no access lists, or the group is not one of this process; says what to do.
     """
     if not uids:
+        _take_away_list(folder)
         return
     status = folder.stat()
     has_list = _has_list(folder)
@@ -52,6 +55,17 @@ def let_in(folder: Path, socket_file: Path, uids: Collection[int]) -> None:
             f"of the folder, and let it enter: chgrp GROUP {folder}; chmod 0710 {folder}"
         )
         raise OSError(error.errno, msg) from error
+
+
+def _take_away_list(folder: Path) -> None:
+    """Take away the access list that `let_in` gave a folder: others stay as they are, and so does one of another user's folder."""
+    with contextlib.suppress(OSError):
+        found, status = os.getxattr(folder, _ACL), folder.stat()
+        users = [uid for tag, _, uid in _ENTRY.iter_unpack(found[len(_VERSION) :]) if tag == _USER]
+        mode = stat.S_IMODE(status.st_mode)
+        if users and found == _list(mode >> 6, users, ENTER):
+            folder.chmod(mode & stat.S_IRWXU)  # first: the group's bits are what the list gives to its users at most
+            os.removexattr(folder, _ACL)
 
 
 def _has_list(path: Path) -> bool:

@@ -186,6 +186,7 @@ class Session:
                 raise BadFrame(msg)
         self.takers[Kind.SUBSCRIBE] = partial(member.take, Kind.SUBSCRIBE)
         self.takers[Kind.REATTACH] = partial(member.take, Kind.REATTACH)
+        self.takers[Kind.PING] = member.take_ping
         return []
 
     def _permit_consuming(self, type_name: str) -> None:

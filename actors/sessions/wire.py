@@ -48,7 +48,8 @@ class Kind(enum.IntEnum):
     FORGET = 5
     """Peer to owner: `[key, ...]` of requests whose answers it does not await any more."""
     PING = 6
-    """Peer to owner: is it alive?"""
+    """Peer to owner: is it alive? From a member `[[type, runs, waits], ...]`: how long its handlers took, where that has changed;
+    each a map from the bucket of `RunTimes` to a count."""
     PONG = 7
     """Owner to peer: it is."""
     JOIN = 8

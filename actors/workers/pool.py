@@ -21,7 +21,7 @@ from perdure.events.structures.message_block import LeaseBatch
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from perdure.actors.execution.child_process import HandlerProcess
     from perdure.actors.workers.handler_spec import HandlerSpec
@@ -145,6 +145,10 @@ class RunTimes:
         bucket = i if i < 16 else ((i.bit_length() - 4) << 3) + (i >> (i.bit_length() - 4))  # noqa: PLR2004
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
         self.count += 1
+
+    def take(self, buckets: Mapping[int, int]) -> None:
+        """Have these counts instead of its own."""
+        self.buckets, self.count = dict(buckets), sum(buckets.values())
 
     def percentile_us(self, share: float) -> float:
         """Return the duration that the share (0 to 1) of all did not exceed, in microseconds; 0.0 without any."""

@@ -99,6 +99,8 @@ class Exchange:
         """The owner wants to know all the time that this process is alive."""
         self.origin: Callable[[], str] = lambda: ""
         """Returns the name of this process in what it checks out by hand; empty: it checks nothing out."""
+        self.told_with_pings: Callable[[], list[Any]] = list
+        """Returns what goes along with a sign of life, for each owner anew."""
         self.descriptors: list[int] = []
         """What goes along with the first frame of a connection."""
         self._on_facts = on_facts
@@ -181,7 +183,7 @@ class Exchange:
         is_due = self._sent and now_s - max(self.heard_s, self._pinged_s) > min(PING_S, self.timeout_s / 4)
         if is_due or (self.is_member and now_s - self._pinged_s > MEMBER_PING_S):
             self._pinged_s = now_s
-            frames.append(pack(Kind.PING))
+            frames.append(pack(Kind.PING, *self.told_with_pings()))
         if (
             not self._queue and len(outstanding) > len(self._sent) + self.local()
         ):  # a thread was killed between entering and sending

@@ -117,6 +117,7 @@ class Member:
         exchange.takers.update(handlers.takers)
         exchange.first_frames.append(handlers.first_frames)
         exchange.is_local, exchange.crossing = handlers.is_local, handlers.crossing
+        exchange.told_with_pings = handlers.times
         exchange.descriptors = handlers.descriptors
         exchange.origin = self.facts.origin
         exchange.is_member = True

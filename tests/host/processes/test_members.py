@@ -229,6 +229,12 @@ def test_metrics_are_sums_with_a_line_for_each_process(host: perdure.System, cre
     assert {(process.pid, process.workers) for process in info.processes} == {(member.pid, 2) for member in members}
     assert sum(process.processed for process in info.processes) == 100
     assert all(process.name == f"crew.py {process.pid}" for process in info.processes)
+    host.publish_many([Job(n, 0.25) for n in range(4)])
+    host.drain(PATIENCE_S)
+    wait_until(lambda: host.admin.handlers()["crew.Job"].run_p99_s >= 0.2)  # told with the next signs of life
+    info = host.admin.handlers()["crew.Job"]
+    assert info.run_p50_s < 0.2, "the calls of all processes together"
+    assert info.wait_p99_s > 0
 
 
 @pytest.mark.long(seconds=3)
