@@ -308,7 +308,12 @@ print(hits)
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError, MemoryError])
 @pytest.mark.parametrize(
-    "where", ["perdure.system.Engine.__init__", "perdure.system.Engine.start", "perdure.runtime.engine.fold_log"]
+    "where",
+    [
+        "perdure.runtime.engine.Engine.__init__",
+        "perdure.runtime.engine.Engine.start",
+        "perdure.runtime.engine.fold_log",
+    ],
 )
 def test_failed_start_leaves_the_folder_free(
     folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: type[BaseException]

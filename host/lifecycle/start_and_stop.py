@@ -1,0 +1,214 @@
+"""A start and a stop of a System: in whichever thread, once at a time, and nothing runs where one was interrupted.
+
+What is started is built in `engine_or_member`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextvars import copy_context
+from typing import TYPE_CHECKING
+
+from perdure.actors.core.current_actor import CURRENT
+from perdure.actors.execution.invocation import CALLER
+from perdure.events.errors import PerdureError, WouldDeadlock
+from perdure.events.loggers import GuardedLogger
+from perdure.events.seconds import checked_seconds
+from perdure.lifecycle.engine_or_member import Beginning, EngineOrMember
+from perdure.runtime import live_systems
+from perdure.runtime.hook_mark import check_outside_hooks
+from perdure.runtime.step_thread import StepThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+
+__all__ = ["StartAndStop"]
+
+logger = GuardedLogger("perdure")
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+class StartAndStop(EngineOrMember):
+    """The part of `System` that starts and stops it. Safe in any thread."""
+
+    def start(self) -> None:
+        """Recover the folder and start the actors; return when the handlers are at work.
+
+        If this raises, KeyboardInterrupt included, nothing runs and the folder is free. If this process is still stopping a system
+        on the same folder, this waits for that stop.
+
+        Raises:
+            StoreLocked: another process that is alive owns the folder.
+            StoreCorrupt: committed history is damaged; nothing was changed.
+            StoreUnavailable: the folder cannot be read or written, or a newer version wrote it.
+            PerdureError: the system runs already.
+        """
+        loop = _running_loop()
+        if loop is not None and loop is self._loop and self._hooks:
+            msg = "start: its hooks run on this very event loop, which a start would block; use `async with system:`"
+            raise PerdureError(msg)
+        if (CURRENT.actor is not None or CALLER.get() is not None) and live_systems.is_ending(
+            live_systems.address_of(self._store), self
+        ):
+            msg = "start: it waits until the system has stopped, and that waits for the handler (or callback) that calls it"
+            raise WouldDeadlock(msg)
+        if self._engine is not None:
+            check_outside_hooks(self._engine.runtime, "start")
+        beginning = self._beginning = Beginning()
+        try:
+            self._apart(lambda: self._start(beginning), "start")
+        except BaseException:
+            beginning.given_up = True
+            if not beginning.refused:  # an exception interrupted the wait: stop what has begun meanwhile
+                self._apart(lambda: self._stop(0.0, beginning.run), "stop")
+            raise
+
+    def _apart(self, step: Callable[[], None], name: str) -> None:
+        step_thread = StepThread(self._executor, step, name)
+        step_thread.begin()
+        step_thread.wait()
+
+    def _start(self, beginning: Beginning) -> None:
+        with self._lifecycle:
+            if beginning.given_up:
+                return
+            try:
+                self._begin(beginning)
+            except BaseException:
+                beginning.refused = True
+                raise
+            if beginning.given_up and beginning.run is not None:
+                self._end(0.0, beginning.run)
+
+    def _begin(self, beginning: Beginning) -> None:
+        if self._engine is not None:
+            msg = "the system is running already"
+            raise PerdureError(msg)
+        logger.info("%s", self._configuration)
+        self._registered.check_processes()
+        self._registered.warn_of_unused()
+        address = live_systems.address_of(self._store)
+        live_systems.wait_until_stopped(address)
+        if self._shared_store is not None:
+            self._begin_shared(beginning, self._shared_store, address)
+            return
+        engine = self._new_engine(self._store.open())
+        beginning.run = self._live_run = live_systems.Run(self, engine, address, self.options.grace_s)
+        live_systems.remember_run(self._live_run)
+        try:
+            self._start_engine(engine, lambda: beginning.given_up)
+        except BaseException:
+            self._leave_run()
+            raise
+
+    def stop(self, grace: float | None = None) -> None:
+        """Stop in good order, and return when the folder is free.
+
+        Handlers in flight get `grace` seconds (`Options.grace_s` unless given). Then their messages go back to the queue, and the
+        attempt does not count. Then a snapshot is taken. A handler that does not end in its grace is left behind, with a line in
+        the log, and the folder is free all the same. KeyboardInterrupt ends the grace period, and is raised once the folder is
+        free. Stopping a system that does not run does nothing.
+
+        In a handler, in a callback of a future, or on the event loop that the handlers run on, this only begins to stop and returns
+        at once, so that the handler has its grace to end in. Any other call of `stop` waits.
+        """
+        stopping: StepThread | None = None
+        try:
+            grace_s = self.options.grace_s if grace is None else checked_seconds("grace", grace)
+            if self._engine is None and not self._lifecycle.locked():
+                return
+            stopping = StepThread(self._executor, lambda: self._stop(grace_s, None), "stop")
+            stopping.begin()
+            if CURRENT.actor is None and CALLER.get() is None and not self._is_on_its_loop():
+                stopping.wait()
+        except Exception:
+            raise
+        except BaseException:
+            if (engine := self._engine) is not None:
+                engine.end_grace()
+            stopping = stopping or StepThread(self._executor, lambda: self._stop(0.0, None), "stop")
+            stopping.begin()
+            stopping.wait()
+            raise
+
+    def _is_on_its_loop(self) -> bool:
+        """Return whether the caller runs on the host's event loop; handlers and hooks need that loop in order to end."""
+        engine = self._engine
+        loop = None if engine is None else engine.runtime.host.loop
+        try:
+            return loop is not None and asyncio.get_running_loop() is loop
+        except RuntimeError:
+            return False
+
+    def _stop(self, grace_s: float, only: live_systems.Run | None) -> None:
+        """Stop the run there is; with `only`, only if it is that one."""
+        with self._lifecycle:
+            run = self._live_run
+            if run is not None and (only is None or only is run):
+                self._end(grace_s, run)
+
+    def _end(self, grace_s: float, run: live_systems.Run) -> None:
+        self._why_not_running = "it was stopped. Start it again to publish, with `with system:`, `start()` or `serve()`"
+        try:
+            run.end(grace_s, self._not_running())
+        finally:
+            self._engine = self._live_run = None
+
+    def __enter__(self) -> Self:
+        """Start; see `start`."""
+        before = self._live_run
+        try:
+            self.start()
+            return self  # noqa: TRY300 - an interrupt after the start, before the block begins, must not leave it running
+        except BaseException:
+            if self._live_run is not before:
+                self.stop(0.0)
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop; see `stop`."""
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        """Start without blocking the event loop; see `start`. If the await is cancelled, nothing runs.
+
+        Coroutine handlers and hooks run on this loop, unless the system was given another; see `loop`.
+        """
+        cancelled = threading.Event()
+
+        def begin() -> None:
+            if not cancelled.is_set():
+                self.start()
+                if cancelled.is_set():
+                    self.stop(0.0)
+
+        loop = asyncio.get_running_loop()
+        self._entered_on = loop
+        starting = loop.run_in_executor(None, copy_context().run, begin)
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            cancelled.set()
+            self._beginning.given_up = True  # ends the wait for a start hook
+            await asyncio.wait([starting])
+            if starting.exception() is None:
+                await asyncio.to_thread(self.stop, 0.0)
+            raise
+        finally:
+            self._entered_on = None
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop without blocking the event loop; see `stop`."""
+        await asyncio.to_thread(self.stop)
