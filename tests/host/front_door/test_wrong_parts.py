@@ -52,7 +52,7 @@ def test_a_store_is_a_store() -> None:
 
 def test_a_part_of_a_system_can_be_started_and_stopped(tmp_path: Path) -> None:
     wrong: Any = 5
-    with pytest.raises(TypeError, match=r"^part: an object with start"):
+    with pytest.raises(TypeError, match=r"^part: perdure.Handlers, or an object with start"):
         perdure.System(tmp_path).include(wrong)
 
 
