@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perdure.cli.completing import type_names
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.terminal import Terminal, one_line
 from perdure.publishing.given_message import json_object, message_of
@@ -26,9 +27,14 @@ console = Terminal()
 WORDS = {"none": None, "inf": math.inf}
 """Values of options that JSON has no word for."""
 
-Type = Annotated[str, typer.Argument(metavar="TYPE", help="The name of a message type.", show_default=False)]
+Type = Annotated[
+    str, typer.Argument(metavar="TYPE", help="The name of a message type.", show_default=False, autocompletion=type_names)
+]
 AnyType = Annotated[
-    str | None, typer.Argument(metavar="[TYPE]", help="The name of a message type; all types unless given.", show_default=False)
+    str | None,
+    typer.Argument(
+        metavar="[TYPE]", help="The name of a message type; all types unless given.", show_default=False, autocompletion=type_names
+    ),
 ]
 
 

@@ -14,6 +14,7 @@ import typer
 
 from perdure.actors.journal.log_fold import fold_log
 from perdure.cli.act.letter_reports import letter_report, letter_row, letters_table
+from perdure.cli.completing import dead_letter_ids, type_names
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import Json, print_json
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
@@ -32,7 +33,7 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="List, show, replay, edit or purge dead letters.")
 console = Terminal()
 
-Type = Annotated[str | None, typer.Option("--type", help="Only dead letters of this message type.")]
+Type = Annotated[str | None, typer.Option("--type", help="Only dead letters of this message type.", autocompletion=type_names)]
 Reason = Annotated[str | None, typer.Option(help="Only dead letters with this text in their reason, exception or its message.")]
 Where = Annotated[
     str | None,
@@ -78,7 +79,7 @@ def show_list(
 @app.command()
 def show(
     folder: Folder,
-    message_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the message.")],
+    message_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the message.", autocompletion=dead_letter_ids)],
     as_json: Json = False,  # noqa: FBT002 - typer reads it so
 ) -> None:
     """Show one dead letter: each failed attempt, its payload, and the last traceback."""
@@ -137,7 +138,10 @@ def replay(
 def edit(
     folder: Folder,
     message_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="The id of one message; or use --where.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[ID]", help="The id of one message; or use --where.", show_default=False, autocompletion=dead_letter_ids
+        ),
     ] = None,
     fields: Annotated[
         str | None, typer.Argument(metavar="[JSON]", help="All its fields as a JSON object; or use --set.", show_default=False)

@@ -17,6 +17,7 @@ from rich.table import Table
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import Json, print_json
 from perdure.cli.look.folder_report import DETAILS, record_row, short
+from perdure.cli.look.tail_filter import TailFilter, quoted
 from perdure.cli.moments import HELP, position
 from perdure.cli.operated_folder import BadChoice, Folder
 from perdure.cli.progress import shown_progress
@@ -105,7 +106,7 @@ def search(
 ) -> None:
     """Find messages by what they are and what happened to them, and say how far back was looked."""
     reader = existing_folder(folder)
-    words = " ".join(_quoted(word) for word in expression)
+    words = _expression(expression)
     found = list(Audit(folder).search(words, since=position(since), until=position(until)))
     if as_json:
         print_json([_plain(attrs.asdict(one)) for one in found[-limit:]])
@@ -124,17 +125,28 @@ def search(
 
 def tail(
     folder: Folder,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until interrupted.")] = False,  # noqa: FBT002 - typer reads it so
+    *,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until interrupted.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last events to begin with.")] = 20,
     kind: Annotated[str | None, typer.Option("--type", help="Only events of this class, or about messages of this type.")] = None,
     message_id: Annotated[str | None, typer.Option("--id", help="Only events about this message.")] = None,
-    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+    key: Annotated[str | None, typer.Option("--key", help="Only events about messages with this key.")] = None,
+    group: Annotated[str | None, typer.Option("--group", help="Only events about messages of this group.")] = None,
+    correlation: Annotated[str | None, typer.Option("--correlation", help="Only events about messages with this one.")] = None,
+    error: Annotated[str | None, typer.Option("--error", metavar="TEXT", help="Only events with such an error.")] = None,
+    where: Annotated[str | None, typer.Option("--where", metavar="EXPR", help="Only events about what this means.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Show the last events, and with -f those that follow."""
     existing_folder(folder)
+    given = {"key=": key, "group=": group, "correlation=": correlation, "error~": error}
+    words = [f"{field}{value}" for field, value in given.items() if value is not None]
+    only = TailFilter(" ".join([*map(quoted, words), where or ""]).strip())
     last: deque[Record] = deque(maxlen=lines)
     is_new = False
     for record in Audit(folder).follow(lambda: time.sleep(POLL_S), type=kind, message_id=message_id):
+        if record is not None and not only.passes(record):
+            continue
         if record is not None and not is_new:
             last.append(record)
         elif record is not None:
@@ -173,12 +185,12 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {name: f"{value:%Y-%m-%dT%H:%M:%S.%f%z}" if isinstance(value, dt.datetime) else value for name, value in row.items()}
 
 
-def _quoted(word: str) -> str:
-    """Return a word of the shell as the search reads it, whatever spaces and quotes are in it."""
-    if not word:
+def _expression(words: list[str]) -> str:
+    """Return the words of a shell as one expression."""
+    if not all(words):
         msg = "an empty word is no condition; write FIELD=VALUE"
         raise BadChoice(msg)
-    return "'" + word.replace("'", "'\"'\"'") + "'"
+    return " ".join(map(quoted, words))
 
 
 def _print_record(record: Record, *, as_json: bool) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import shutil
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Annotated
@@ -17,15 +18,19 @@ from rich.text import Text
 from perdure.actors.core.clock import SystemClock
 from perdure.arguments.moments import moment
 from perdure.cli.existing_folder import existing_folder
+from perdure.cli.json_output import print_json
+from perdure.cli.look.owners_figures import OwnersFigures
 from perdure.cli.look.sparkline import sparkline
 from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the annotations
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, inert, one_line
 from perdure.operations.watch import Watch
+from perdure.store import is_postgres
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from perdure.operations.metrics import HandlerInfo
     from perdure.operations.watch import Status, TypeStatus
 
 __all__ = ["show_status"]
@@ -50,27 +55,38 @@ def show_status(
     with shown_progress(console, "folding the log", unit="events") as step:
         watch = Watch(reader, step)
     status = watch.look(clock.now_us())
-    if as_json:
-        typer.echo(json.dumps({**attrs.asdict(status), "at": f"{moment(status.at_us).isoformat()}"}))
-        return
-    if once or not console.is_terminal:
-        console.print(_screen(reader.address or "", status, {}))
-        return
+    owner = OwnersFigures(folder)
+    with contextlib.closing(owner):
+        if as_json:
+            free = {"disk_free_bytes": _free_bytes(folder), "handlers": owner.look()}
+            print_json({**attrs.asdict(status), "at": moment(status.at_us), **free})
+        elif once or not console.is_terminal:
+            console.print(_screen(folder, reader.address or "", status, {}, owner.look()))
+        else:
+            _draw(folder, reader.address or "", watch, status, owner, every)
+
+
+def _draw(folder: str, address: str, watch: Watch, status: Status, owner: OwnersFigures, every: float) -> None:
+    clock = SystemClock()
     rates: dict[str, deque[float]] = {}
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
             for name in ("published_per_s", "completed_per_s", "failed_per_s"):
                 rates.setdefault(name, deque(maxlen=HISTORY)).append(status.total(name))
-            live.update(_screen(reader.address or "", status, rates), refresh=True)
+            live.update(_screen(folder, address, status, rates, owner.look()), refresh=True)
             time.sleep(every)
             status = watch.look(clock.now_us())
 
 
-def _screen(address: str, status: Status, rates: dict[str, deque[float]]) -> RenderableType:
+def _screen(
+    folder: str, address: str, status: Status, rates: dict[str, deque[float]], handlers: dict[str, HandlerInfo] | None
+) -> RenderableType:
     last = f", last at {moment(status.at_us):%Y-%m-%d %H:%M:%S} UTC" if status.seq else ""
+    free = _free_bytes(folder)
+    room = "" if free is None else f"; {free / 2**30:,.1f} GiB free on the disk"
     heading = (
         f"{inert(address)}: {status.seq:,} events{last}\n{status.bytes / 2**20:,.1f} MiB in {status.segments} segment(s) and "
-        f"{status.snapshots} snapshot(s)"
+        f"{status.snapshots} snapshot(s){room}"
     )
     parts: list[RenderableType] = [Text(heading, style="bold"), Text()]
     for name, values in rates.items():
@@ -79,7 +95,37 @@ def _screen(address: str, status: Status, rates: dict[str, deque[float]]) -> Ren
     if rates:
         parts.append(Text())
     parts.append(_table(status) if status.types else Text("no message was ever published in this folder"))
+    if handlers:
+        parts += [Text(), _handlers_table(handlers)]
     return Group(*parts)
+
+
+def _handlers_table(handlers: dict[str, HandlerInfo]) -> Table:
+    """Return what the owner says of its handlers: how long messages wait and run, and in which processes."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("handler", overflow="fold", ratio=1)
+    for heading in ("wait p50", "p95", "p99", "run p50", "p95", "p99", "busy"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("processes", overflow="fold", ratio=1)
+    for name, info in handlers.items():
+        times = (info.wait_p50_s, info.wait_p95_s, info.wait_p99_s, info.run_p50_s, info.run_p95_s, info.run_p99_s)
+        places = ", ".join(f"{one.name or 'owner'} ({one.pid}): {one.active}/{one.workers}" for one in info.processes)
+        table.add_row(one_line(name, "cyan"), *map(_time, times), f"{info.active}/{info.workers}", one_line(places))
+    return table
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1000:,.1f} ms" if seconds < 1 else _age(seconds)
+
+
+def _free_bytes(folder: str) -> int | None:
+    """Return how many bytes are free where the folder is; None for a database."""
+    if is_postgres(folder):
+        return None
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
 
 
 def _table(status: Status) -> Table:

@@ -1,0 +1,57 @@
+"""`TailFilter`: which events `perdure tail` shows, by what their message is and by the error that they tell of.
+
+What an expression means is in `perdure.events.queue.expression`; reading the log is `Audit.follow`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perdure.events import vocabulary as ev
+from perdure.events.queue.dead_letters import plain_payload
+from perdure.events.queue.expression import search_of
+
+if TYPE_CHECKING:
+    from perdure.operations.record import Record
+
+__all__ = ["TailFilter", "quoted"]
+
+REMEMBERED_MAX = 100_000
+"""Messages whose later events are shown, the newest."""
+
+
+def quoted(word: str) -> str:
+    """Return a word of the shell as an expression has it, whatever spaces and quotes are in it."""
+    return "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+class TailFilter:
+    """Passes events of messages that an expression means; where the expression names an error, only events that tell of it.
+
+    Args:
+        expression: the words of a search; empty: all events.
+
+    Raises:
+        InvalidMessage: the expression cannot be read.
+    """
+
+    def __init__(self, expression: str) -> None:
+        self._search = search_of(expression) if expression else None
+        self._meant: dict[str, None] = {}
+
+    def passes(self, record: Record) -> bool:
+        """Tell whether an event is to be shown. To be asked about each event in turn, from the beginning of the log."""
+        search = self._search
+        if search is None:
+            return True
+        event, ident = record.event, record.message_id
+        published = event if isinstance(event, ev.Published) else getattr(event, "published", None)
+        if ident is None:
+            return False
+        if published is not None:
+            self._meant.pop(ident, None)
+            if search.takes(published, plain_payload):
+                self._meant[ident] = None
+                if len(self._meant) > REMEMBERED_MAX:
+                    del self._meant[next(iter(self._meant))]
+        return ident in self._meant and search.met(event) == set(search.of_events)

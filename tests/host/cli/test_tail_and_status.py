@@ -1,0 +1,84 @@
+"""`perdure tail` shows what its filters mean; `perdure status` tells what the owner knows, and how much room is on the disk."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from typer.testing import CliRunner
+
+import perdure
+from perdure.cli.main import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@perdure.message(name="tail.Order")
+@attrs.frozen
+class Order:
+    number: int
+
+
+def run(*words: object) -> str:
+    return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"}, catch_exceptions=False).output
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("tail") / "q"
+    system = perdure.System(folder, shared=True)
+
+    @system.handler(Order, retries=0)
+    def handle(order: Order) -> None:
+        if order.number == 2:
+            msg = "no stock"
+            raise LookupError(msg)
+
+    with system:
+        system.publish(Order(1), key="a", correlation_id="req-1")
+        system.publish(Order(2), key="b", group="g", correlation_id="req-2")
+        system.drain(timeout=60)
+        yield folder
+
+
+@pytest.mark.parametrize(
+    ("words", "events"),
+    [
+        (["--key", "a"], ["Published", "Leased", "Completed"]),
+        (["--group", "g"], ["Published", "Leased", "AttemptFailed", "DeadLettered"]),
+        (["--correlation", "req-1"], ["Published", "Leased", "Completed"]),
+        (["--error", "no stock"], ["AttemptFailed", "DeadLettered"]),
+        (["--where", "payload.number>1", "--error", "lookup"], ["AttemptFailed", "DeadLettered"]),
+        (["--where", "payload.number=1 event=Completed"], ["Completed"]),
+        (["--key", "it's"], []),
+    ],
+)
+def test_tail_shows_what_its_filters_mean(folder: Path, words: list[str], events: list[str]) -> None:
+    rows = [json.loads(line) for line in run("tail", folder, "--json", *words).splitlines()]
+    assert [row["event"] for row in rows] == events
+
+
+def test_the_shell_completes_types_and_ids_of_dead_letters(folder: Path) -> None:
+    def completed(line: str) -> list[str]:
+        env = {"_PERDURE_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": line}
+        output = CliRunner().invoke(app, [], env=env, prog_name="perdure").output
+        return re.findall(r'"([^":]+)"', output)
+
+    assert "tail.Order" in completed(f"perdure pause {folder} ta")
+    (dead,) = [letter["id"] for letter in json.loads(run("dead-letters", "list", folder, "--json"))]
+    assert dead in completed(f"perdure dead-letters show {folder} {dead[:4]}")
+    assert "nothing.here" not in completed(f"perdure pause {folder}/absent no")
+
+
+def test_status_tells_waits_runs_and_processes_where_an_owner_answers(folder: Path) -> None:
+    looked: dict[str, Any] = json.loads(run("status", folder, "--json"))
+    handler = looked["handlers"]["tail.Order"]
+    assert (handler["processed"], handler["failed"], len(handler["processes"])) == (2, 1, 1)
+    assert looked["disk_free_bytes"] > 0
+    shown = run("status", folder, "--once")
+    assert all(word in shown for word in ("wait p50", "run p50", "owner (", "GiB free on the disk"))
