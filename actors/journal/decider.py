@@ -112,9 +112,8 @@ class Decider(Actor):
         if self.events or self.written or self.synced:
             size = measure(self.events) if self.size is None else self.size
             append = Append(self.name, self.term, now_us, self.events, self.written, self.synced, size, self.taken)
-            if self.taken:
-                self.taken = []
-            self.events, self.written, self.synced = [], [], []
+            # Not the same list again, even if it is empty: this append waits in the journal's mailbox while the next pass fills it.
+            self.events, self.written, self.synced, self.taken = [], [], [], []
             self.directory.tell("journal", append)
 
     def wake_by(self, at_us: int) -> None:

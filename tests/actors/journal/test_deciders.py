@@ -9,6 +9,7 @@ from perdure.actors.core.answer import Answer
 from perdure.actors.core.messages import TermBegun
 from perdure.actors.journal.decider import Decider
 from perdure.actors.requests.pending import PendingRequests
+from perdure.events import vocabulary as ev
 from perdure.events.codec.snapshot import States
 
 
@@ -75,3 +76,15 @@ def test_requests_still_in_the_mailbox_wait_their_turn() -> None:
     assert actor.handled == [early]
     actor.on_batch(["a notice", late])
     assert actor.handled == [early, "a notice", late]
+
+
+def test_an_append_that_waits_for_the_journal_takes_in_no_row_of_the_next_one() -> None:
+    """They once shared the list while it was empty: rows were removed with the wrong frame, and what they held was lost."""
+    actor = decider()
+    told: list[Any] = []
+    actor.directory = cast("Any", SimpleNamespace(tell=lambda _name, message: told.append(message)))
+    for row in (None, 1, 2):
+        actor.events.append(ev.Paused(""))
+        actor.taken += [] if row is None else [row]
+        actor.commit(0)
+    assert [[*append.taken] for append in told] == [[], [1], [2]]
