@@ -1,0 +1,20 @@
+"""One of the workers: run as many as there are hosts, with the same line on each. SIGTERM ends it in good order."""
+
+from __future__ import annotations
+
+import os
+
+from orders import Order, cluster
+
+queue = cluster()
+
+
+@queue.handler(Order, parallelism=4)
+def pack(order: Order) -> str:
+    """Pack an order; all orders of one customer are packed in their order, because they are one group."""
+    print(f"{os.getpid()} packs {order.number} for {order.customer}", flush=True)
+    return f"order {order.number} is packed"
+
+
+if __name__ == "__main__":
+    queue.serve(started=lambda: print("at work", flush=True))
