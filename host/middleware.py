@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from perdure.arguments.parts import check_has
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
     Handle = Callable[[Any, Any], Any]
     MakeDraft = Callable[..., Draft]
+    Send = Callable[[Sequence[Any], Callable[[], Any]], Any]
 
-__all__ = ["Middleware", "around_handle", "around_publish", "check_middleware"]
+__all__ = ["Middleware", "around_handle", "around_publish", "around_send", "check_middleware"]
 
 
 @public
@@ -42,6 +44,18 @@ class Middleware:
             call_next: continues, and returns the message's id, which this method returns too. To refuse the message, raise instead.
         """
         return call_next(message, options)
+
+    def send(self, messages: Sequence[Any], call_next: Callable[[], Any]) -> Any:  # noqa: ARG002 - for those that override it
+        """Wrap one call that publishes, from the making of its messages to its answer. Runs in its thread; must not block.
+
+        What a handler, a schedule or an outbox publishes is no such call: it is committed with something else.
+
+        Args:
+            messages: what the call publishes; one, unless it is `publish_many`.
+            call_next: continues: `publish` is called for each message, and the call publishes them. It returns what this method
+                returns too: an id, a list of ids, or of `submit` a future of the id.
+        """
+        return call_next()
 
     def handle(self, message: Any, context: Context, call_next: Callable[[Any, Any], Any]) -> Any:
         """Wrap one call of a plain or process handler, and return what the handler returns. Runs in the worker's thread.
@@ -69,8 +83,8 @@ def check_middleware(given: Iterable[Middleware]) -> tuple[Middleware, ...]:
         raise TypeError(msg)
     parts = tuple(given)  # once: an iterator would be empty for the next reader
     for part in parts:
-        check_has("middleware", part, "objects of perdure.Middleware", ("publish", "handle", "ahandle"))
-        for name in ("publish", "handle"):
+        check_has("middleware", part, "objects of perdure.Middleware", ("publish", "send", "handle", "ahandle"))
+        for name in ("publish", "send", "handle"):
             if inspect.iscoroutinefunction(getattr(part, name, None)):
                 hint = "write `ahandle` for coroutine handlers" if name == "handle" else "it runs in the publisher's thread"
                 msg = f"middleware: {type(part).__qualname__}.{name} must be a plain function, not `async def`; {hint}"
@@ -101,6 +115,20 @@ def around_publish(parts: Sequence[Middleware], make: MakeDraft) -> MakeDraft:
         return drafts[-1]
 
     return made
+
+
+def around_send(parts: Sequence[Middleware]) -> Send | None:
+    """Return a function of messages and what publishes them, with the `send` methods of these parts around it; None without any."""
+    overriding = [part for part in parts if type(part).send is not Middleware.send]
+    if not overriding:
+        return None
+
+    def sent(messages: Sequence[Any], call_next: Callable[[], Any]) -> Any:
+        for part in reversed(overriding):
+            call_next = partial(part.send, messages, call_next)
+        return call_next()
+
+    return sent
 
 
 def around_handle(parts: Sequence[Middleware], handle: Handle, *, is_async: bool) -> Handle:

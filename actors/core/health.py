@@ -5,9 +5,14 @@ It outlives every actor, the supervisor included. What follows from a death is d
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from perdure.actors.core.latency import Latency
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.events.vocabulary import Event
 
 __all__ = ["Health"]
@@ -16,7 +21,12 @@ __all__ = ["Health"]
 class Health:
     """What is known of the run itself; for the supervisor, the engine and the metrics."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self.monotonic_s = monotonic_s
+        """The clock of the latencies, in seconds."""
+        self.commits = Latency()
+        """From what is to be on record, and is waited for, to its answer."""
+        self.syncs = Latency()
         self.deaths: dict[str, int] = {}
         """By actor: how many times it died in this run."""
         self.recent_deaths: dict[str, list[float]] = {}

@@ -121,6 +121,7 @@ class Journal(Actor):
         waiting: list[Effect] = []
         unsynced: list[tuple[int, list[Request]]] = []
         start, most = 0, len(appends)
+        begun_s = self.health.monotonic_s()
         while start < len(appends):
             end, events, size = start, 0, 0
             while end < min(len(appends), start + most):
@@ -168,6 +169,7 @@ class Journal(Actor):
             seq = self.store.last_seq
             for effect in waiting:
                 effect.release(seq)
+            self.health.commits.add(self.health.monotonic_s() - begun_s)
 
     def _writable(self, appends: list[Append]) -> list[Append]:
         """Return the appends that can be encoded. The writer of another has folded what is never on record: it begins a term."""
@@ -236,6 +238,7 @@ class Journal(Actor):
             return
         if self.killed:  # as in `_write`
             raise ActorKilled(self.name)
+        begun_s = self.health.monotonic_s()
         try:
             self.store.sync()
         except StoreUnavailable:
@@ -244,6 +247,7 @@ class Journal(Actor):
                 self.log.to_void = [r for last_seq, requests in frames if last_seq > self.store.synced_seq for r in requests]
                 self.log.void_after = self.store.synced_seq
             raise
+        self.health.syncs.add(self.health.monotonic_s() - begun_s)
         self.unsynced = False
 
     def _not_written(self, requests: list[Request], error: PerdureError) -> None:

@@ -46,6 +46,8 @@ class QueueReport:
     """When the newest of perdure's ids that are known no more had been made; 0: none."""
     ids_forgotten: int
     """Ids that are known no more, the host's too."""
+    first_ready: dict[str, tuple[str, int]] = attrs.field(factory=dict)
+    """By type: the id of the ready message that was published first, and when it was due in microseconds (0: at once)."""
 
 
 def report_of(state: QueueState, now_us: int) -> Callable[[int], QueueReport]:
@@ -57,4 +59,20 @@ def report_of(state: QueueState, now_us: int) -> Callable[[int], QueueReport]:
     keys, results = len(state.held_keys), len(state.results)
     forgotten, forgotten_ms = state.past.forgotten, state.past.forgotten_ms
     ids = state.next_number - 1 - state.live - forgotten
-    return lambda seq: QueueReport(seq, now_us, by_type, dead, late, size, keys, results, progress, ids, forgotten_ms, forgotten)
+    first = {name: oldest for name in by_type if (oldest := _first_ready(state, name)) is not None}
+    return lambda seq: QueueReport(
+        seq, now_us, by_type, dead, late, size, keys, results, progress, ids, forgotten_ms, forgotten, first
+    )
+
+
+def _first_ready(state: QueueState, type_name: str) -> tuple[str, int] | None:
+    """Return the id and the due time of the ready message that was published first; of each priority the first is looked at."""
+    ready = state.ready_queues.get(type_name)
+    found: tuple[int, str, int] | None = None
+    for level in () if ready is None else ready.levels.values():
+        for turn in level.first(1):
+            number = turn.start if isinstance(turn, range) else turn.number
+            message = state.look(number)
+            if message is not None and (found is None or number < found[0]):
+                found = (number, message.published.id, message.published.due_us)
+    return None if found is None else found[1:]

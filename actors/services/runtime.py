@@ -65,7 +65,7 @@ class HandlerRuntime:
         self.directory = Directory(self.executor)
         self.pending = PendingRequests(self.directory.tell)
         self.pools = HandlerPools()
-        self.health = Health()
+        self.health = Health(self.executor.monotonic_s)
         self.extensions = Extensions()
         self.hooks_started = False
         """The start hooks of the host have run, and its stop hooks have not."""

@@ -16,6 +16,7 @@ from perdure.actors.workers.pool import RunTimes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from perdure.actors.core.health import Health
     from perdure.actors.queue.queue_report import QueueFigures
     from perdure.actors.workers.handler_pools import HandlerPools
     from perdure.actors.workers.member_pool import MemberPool
@@ -72,16 +73,22 @@ class RunFigures:
     ended_before: dict[str, TypeCounts]
     """By type: what had become of all messages when the run began."""
     handlers: dict[str, HandlerFigures]
+    spilled_bytes: int = 0
+    """Bytes of payload that wait on disk instead of in memory."""
+    latencies: dict[str, tuple[int, ...]] = attrs.field(factory=dict)
+    """Of `commit` and `sync`: see `Latency.figures`."""
 
 
-def run_figures(counters: Mapping[str, int], queue: QueueFigures, pools: HandlerPools, now_s: float) -> RunFigures:
+def run_figures(health: Health, queue: QueueFigures, pools: HandlerPools, now_s: float) -> RunFigures:
     """Return the figures of a run at the monotonic time `now_s`, in seconds. Callable in any thread."""
     elsewhere: dict[str, list[MemberPool]] = {}
     for pool in pools.elsewhere:
         elsewhere.setdefault(pool.type, []).append(pool)
     here = dict(pools.by_type)
     handlers = {name: _handler(here.get(name), elsewhere.get(name, []), now_s) for name in here.keys() | elsewhere.keys()}
-    return RunFigures(dict(counters), dict(queue.ended_before), dict(sorted(handlers.items())))
+    latencies = {"commit": health.commits.figures(), "sync": health.syncs.figures()}
+    ended_before = dict(queue.ended_before)
+    return RunFigures(dict(health.counters), ended_before, dict(sorted(handlers.items())), queue.spilled_bytes, latencies)
 
 
 def _handler(own: Pool | None, others: list[MemberPool], now_s: float) -> HandlerFigures:

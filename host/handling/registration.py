@@ -195,13 +195,14 @@ class Registration:
             raise InvalidMessage(msg)
         after, drafts = following(ticks.when, ticks.zone), self._drafts
 
-        def draft(due_us: int) -> Any:
+        def draft(due_us: int, make: Callable[..., Any] = drafts.draft) -> Any:
             ident = f"{name}@{moment(due_us).isoformat()}"
             if message is not None:
-                return drafts.draft(message, id=ident, **options)
-            return drafts.renamed(drafts.draft(Tick(name, moment(due_us)), id=ident, **options), tick_type(name))
+                return make(message, id=ident, **options)
+            return drafts.renamed(make(Tick(name, moment(due_us)), id=ident, **options), tick_type(name))
 
-        draft(0)  # a message or option that cannot be published raises here, not at the first tick
+        # A message or option that cannot be published raises here, not at the first tick. No middleware sees what is not published.
+        draft(0, drafts.make)
         return Schedule(name, ticks.missed, after, draft)
 
 

@@ -22,7 +22,7 @@ from perdure.events.handlers import registry as rules
 from perdure.events.keyword_options import shows
 from perdure.events.queue.state import TypeCounts
 from perdure.handling.handler_options import ChangeableKeywords, check_changes
-from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, from_counts, totals
+from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, from_counts, oldest_s, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,8 @@ class Admin:
             ids_remembered_since=moment(since_ms * 1000) if since_ms else None,
             progress=progress,
             runtime_counters=figures.counters,
+            spilled_bytes=figures.spilled_bytes,
+            oldest_ready_s={name: age for name in report.first_ready if (age := oldest_s(report, name)) is not None},
         )
 
     def handlers(self) -> dict[str, HandlerInfo]:

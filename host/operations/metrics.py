@@ -12,11 +12,13 @@ import attrs
 
 from perdure.arguments.moments import moment
 from perdure.events.public_names import public
+from perdure.publishing.message_ids import made_us
 
 if TYPE_CHECKING:
+    from perdure.actors.queue.queue_report import QueueReport
     from perdure.events.queue.state import TypeCounts
 
-__all__ = ["HandlerInfo", "Metrics", "ProcessInfo", "Totals", "from_counts", "totals"]
+__all__ = ["HandlerInfo", "Metrics", "ProcessInfo", "Totals", "from_counts", "oldest_s", "totals"]
 
 
 @public
@@ -73,6 +75,11 @@ class Metrics(Totals):
     """(percent, note) by message id, for running messages with a heartbeat; only from a live system."""
     runtime_counters: dict[str, int] = attrs.field(factory=dict, eq=False)
     """Counts of this run by name: actor deaths and restarts, I/O errors, snapshots; only from a live system."""
+    spilled_bytes: int = attrs.field(default=0, eq=False)
+    """Bytes of waiting payloads that are on disk instead of in memory; only from a live system."""
+    oldest_ready_s: dict[str, float] = attrs.field(factory=dict, eq=False)
+    """By type: how long the oldest ready message has been so, in seconds; of types whose oldest has an id that perdure made, or a
+    due time. Only from a live system."""
 
 
 @public
@@ -120,6 +127,13 @@ class HandlerInfo:
     wait_p99_s: float
     processes: tuple[ProcessInfo, ...] = ()
     """A line for each process that has the handler."""
+
+
+def oldest_s(report: QueueReport, type_name: str) -> float | None:
+    """Return since how many seconds the oldest ready message of a type could be handled; None where that is not known."""
+    ident, due_us = report.first_ready.get(type_name, ("", 0))
+    since_us = max(made_us(ident), due_us) if ident else 0
+    return max(0.0, (report.at_us - since_us) / 1_000_000) if since_us else None
 
 
 _PLACES = ("ready", "delayed", "held", "in_flight")

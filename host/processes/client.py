@@ -22,6 +22,7 @@ from perdure.events.public_names import public
 from perdure.events.safe_text import inert
 from perdure.events.seconds import checked_seconds
 from perdure.handling.consuming import Consuming
+from perdure.middleware import check_middleware
 from perdure.operations.admin import Admin
 from perdure.operations.audit import Audit
 from perdure.operations.dead_letters import DeadLetters
@@ -41,10 +42,11 @@ from perdure.publishing.results import Results
 from perdure.store import is_postgres, open_ingress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self, SupportsIndex
 
+    from perdure.middleware import Middleware
     from perdure.payloads.codecs import Codec
     from perdure.processes.exchange import Exchange
 
@@ -66,6 +68,7 @@ def connect(
     partition: int | None = None,
     codec: Codec | None = None,
     spool: bool = False,
+    middleware: Sequence[Middleware] = (),
 ) -> Client:
     """Return a client of the process that owns a folder: a `System(folder, shared=True)` on this machine.
 
@@ -82,12 +85,13 @@ def connect(
         spool: publish also while there is no owner, or one that is stopped. The message is synced to a file of this process in the
             folder. The next owner takes it in, once, before its handlers start. What that refuses (the key is held, say) becomes
             a dead letter with the reason. All other calls wait for an owner, as without `spool`.
+        middleware: parts round every publish of this client, outermost first; see `Middleware`. Their `handle` is not called.
 
     Raises:
         NotRunning: nothing listens there; says what to do. Not with `spool`.
         InvalidMessage: the timeout is no number above 0.
     """
-    client = Client(folder, timeout=timeout, name=name, partition=partition, codec=codec, spool=spool)
+    client = Client(folder, timeout=timeout, name=name, partition=partition, codec=codec, spool=spool, middleware=middleware)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -116,6 +120,7 @@ class Client(Results, Consuming, Connected):
         partition: int | None = None,
         codec: Codec | None = None,
         spool: bool = False,
+        middleware: Sequence[Middleware] = (),
     ) -> None:
         timeout_s = checked_seconds("timeout", timeout, above_zero=True)
         check_folder(folder)
@@ -123,7 +128,7 @@ class Client(Results, Consuming, Connected):
         self.options = Options()
         self.clock = SystemClock()
         ids = Ids(self.clock, random.SystemRandom())
-        self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options)
+        self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, check_middleware(middleware))
         self._checked_out_types = set()
         self._facts = OwnersFacts(self.drafts, self.options)
         program = f"{inert(Path(sys.argv[0] or 'python').name)[:NAME_CHARS_MAX]} {os.getpid()}"

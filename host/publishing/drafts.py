@@ -15,7 +15,7 @@ from perdure.events.keyword_options import no_such_option
 from perdure.events.publish_options import DEDUP, PublishOptions
 from perdure.events.seconds import LONGEST, SECONDS_MAX, checked_seconds, shown, whole_us
 from perdure.events.vocabulary import Extras
-from perdure.middleware import around_publish
+from perdure.middleware import around_publish, around_send
 from perdure.payloads.fidelity import Fidelity
 from perdure.payloads.type_names import name_of
 from perdure.publishing.message_ids import made_us
@@ -65,6 +65,8 @@ class Drafts(StoredPayloads):
         self.draft: Callable[..., Draft] = around_publish(middleware, self.make)
         """Check and encode one message with its options, through the middleware."""
         self.has_middleware = self.draft != self.make
+        self.send = around_send(middleware)
+        """Calls what publishes messages, through the middleware; None where none wants to see it."""
         self.middleware = tuple(middleware)
 
     def handled_class(self, cls: type) -> str:

@@ -70,6 +70,15 @@ class Publishing(Asking):
             StoreUnavailable: the disk does not take it; nothing was published.
             PublishTimeout: no answer in time. The message may have been published; publish the same `id` again to settle it.
         """
+        if self.drafts.send is not None:
+            sent: str = self.drafts.send((message,), lambda: self._publish_one(message, options))
+            return sent
+        ident, publish = self._command(message, options)
+        self._publish(publish)
+        return ident
+
+    def _publish_one(self, message: Any, options: PublishOptions) -> str:
+        """As `publish`, inside the middleware that sees the whole call."""
         ident, publish = self._command(message, options)
         self._publish(publish)
         return ident
@@ -97,6 +106,13 @@ class Publishing(Asking):
         """
         batch = _in_order("messages", "messages; `publish` takes a single one", messages)
         each = _one_each(len(batch), options, {"key": keys, "id": ids})
+        if self.drafts.send is not None:
+            sent: list[str] = self.drafts.send(batch, lambda: self._publish_batch(batch, each, options))
+            return sent
+        return self._publish_batch(batch, each, options)
+
+    def _publish_batch(self, batch: list[Any], each: list[dict[str, Any]] | None, options: Mapping[str, Any]) -> list[str]:
+        """Publish messages in one commit; `each` has the options that belong to single messages."""
         if each is not None:
             drafts: Sequence[Draft] | DraftRun = [
                 self._draft(message, {**options, **own}) for message, own in zip(batch, each, strict=True)
@@ -130,6 +146,9 @@ class Publishing(Asking):
         Raises:
             NotRunning, InvalidMessage and its subclasses: as `publish`, at once.
         """
+        if self.drafts.send is not None:
+            sent: Future[str] = self.drafts.send((message,), lambda: self._submit(message, options, may_block=True))
+            return sent
         return self._submit(message, options, may_block=True)
 
     def _submit(self, message: Any, options: PublishOptions, *, may_block: bool) -> PublishFuture[str]:
@@ -172,6 +191,8 @@ class Publishing(Asking):
         check_may_wait()
         await self._ready()
         await self._pending.room(self.options.pipeline_max, self.options.publish_timeout_s)
+        if self.drafts.send is not None:
+            return asyncio.wrap_future(self.drafts.send((message,), lambda: self._submit(message, options, may_block=False)))
         return asyncio.wrap_future(self._submit(message, options, may_block=False))
 
     def publish_drafts(self, drafts: list[Draft]) -> None:

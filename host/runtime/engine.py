@@ -228,7 +228,7 @@ class Engine:
     def run_figures(self) -> RunFigures:
         """See `Run.run_figures`."""
         runtime = self.runtime
-        return run_figures(runtime.health.counters, runtime.figures, runtime.pools, runtime.executor.monotonic_s())
+        return run_figures(runtime.health, runtime.figures, runtime.pools, runtime.executor.monotonic_s())
 
     def hold_history(self) -> AbstractContextManager[None]:
         """See `Run.hold_history`."""

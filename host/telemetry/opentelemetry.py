@@ -1,0 +1,286 @@
+"""`OpenTelemetry`: middleware that makes spans and metrics of messages, by the names of OpenTelemetry's messaging conventions.
+
+Each call that publishes is a span, and each attempt of a handler is one. The publisher's context travels in the message's headers
+(`traceparent`, `tracestate`), so that it is there in any process that handles the message. Nothing is exported here: that is the
+SDK's part, which the host installs and configures.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal
+
+from opentelemetry import metrics, trace
+from opentelemetry.context import Context as NoContext
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from perdure.actors.workers.context import Context, deliveries_of
+from perdure.arguments.choices import check_one_of
+from perdure.events.errors import PerdureError
+from perdure.middleware import Middleware
+from perdure.payloads.type_names import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import Span, TracerProvider
+
+    from perdure.actors.workers.context import Batch
+    from perdure.events.vocabulary import Published
+
+    Attributes = dict[str, str | int]
+
+__all__ = ["OpenTelemetry"]
+
+SYSTEM = "messaging.system"
+OPERATION_NAME = "messaging.operation.name"
+OPERATION_TYPE = "messaging.operation.type"
+DESTINATION = "messaging.destination.name"
+MESSAGE_ID = "messaging.message.id"
+CONVERSATION_ID = "messaging.message.conversation_id"
+BATCH_COUNT = "messaging.batch.message_count"
+ERROR_TYPE = "error.type"
+ATTEMPT = "perdure.attempt"
+"""Ours: the conventions have no name for it."""
+
+PARENTS = ("link", "publish")
+DURATIONS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+HEADERS_MOST, HEADER_CHARS_MOST = 62, 7_000
+"""Of a message's own headers: with more of them there may be no room for the context, and the message goes without it."""
+LINKS_MAX = 128
+"""Of one span, as the SDK's own bound is."""
+
+_sending: ContextVar[Span | None] = ContextVar("perdure.telemetry.sending", default=None)
+"""The span of the call that publishes, while it makes its messages."""
+
+
+class OpenTelemetry(Middleware):
+    """Spans and metrics of all messages: `System(middleware=[OpenTelemetry()])`, and the same for `connect` and `Outbox`.
+
+    One object serves any number of systems, and all threads. In a process that has no SDK its calls do nothing.
+
+    Args:
+        tracer_provider: where spans go; the global one unless given.
+        meter_provider: where metrics go; the global one unless given.
+        parent: what an attempt's span belongs to. `"link"`: it begins a trace of its own, linked to the publish. `"publish"`: it is
+            a child of the publish, so that a chain of messages is one trace, however long; a batch is linked in any case.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        parent: Literal["link", "publish"] = "link",
+    ) -> None:
+        self._is_child = check_one_of("parent", parent, PARENTS) == "publish"
+        self._tracer = trace.get_tracer("perdure", tracer_provider=tracer_provider)
+        meter = metrics.get_meter("perdure", meter_provider=meter_provider)
+        self._propagator = TraceContextTextMapPropagator()
+        self._operations = meter.create_histogram(
+            "messaging.client.operation.duration",
+            unit="s",
+            description="Seconds from a call that publishes to its answer.",
+            explicit_bucket_boundaries_advisory=DURATIONS_S,
+        )
+        self._processing = meter.create_histogram(
+            "messaging.process.duration",
+            unit="s",
+            description="Seconds that an attempt of a handler takes.",
+            explicit_bucket_boundaries_advisory=DURATIONS_S,
+        )
+        self._sent = meter.create_counter(
+            "messaging.client.sent.messages", unit="{message}", description="Messages that were to be published."
+        )
+        self._consumed = meter.create_counter(
+            "messaging.client.consumed.messages", unit="{message}", description="Messages that were given to a handler."
+        )
+
+    # --- publishing --------------------------------------------------------------------------------------------------------
+
+    def send(self, messages: Sequence[Any], call_next: Callable[[], Any]) -> Any:
+        """Make a span of one call that publishes; see `Middleware.send`."""
+        counts = _counts(messages)
+        attributes: Attributes = {SYSTEM: "perdure", OPERATION_NAME: "publish", OPERATION_TYPE: "send"}
+        if len(counts) == 1:
+            attributes[DESTINATION] = next(iter(counts))
+        if len(messages) != 1:
+            attributes[BATCH_COUNT] = len(messages)
+        span = self._tracer.start_span(_name("publish", attributes), kind=SpanKind.PRODUCER, attributes=attributes)
+        begun_s = time.perf_counter()
+        token = _sending.set(span)
+        try:
+            result = call_next()
+        except BaseException as error:
+            self._sent_all(span, attributes, counts, begun_s, error)
+            raise
+        finally:
+            _sending.reset(token)
+        if isinstance(result, Future):
+            result.add_done_callback(lambda future: self._answered(future, span, attributes, counts, begun_s))
+        else:
+            if isinstance(result, str):
+                span.set_attribute(MESSAGE_ID, result)
+            self._sent_all(span, attributes, counts, begun_s, None)
+        return result
+
+    def _answered(self, future: Future[str], span: Span, attributes: Attributes, counts: Mapping[str, int], begun_s: float) -> None:
+        error = None if future.cancelled() else future.exception()
+        if not future.cancelled() and error is None:
+            span.set_attribute(MESSAGE_ID, future.result())
+        self._sent_all(span, attributes, counts, begun_s, error)
+
+    def _sent_all(
+        self, span: Span, attributes: Attributes, counts: Mapping[str, int], begun_s: float, error: BaseException | None
+    ) -> None:
+        common = {name: value for name, value in attributes.items() if name != BATCH_COUNT}
+        if error is not None:
+            common[ERROR_TYPE] = _fail(span, error)
+        self._operations.record(time.perf_counter() - begun_s, common)
+        for name, count in counts.items():
+            self._sent.add(count, {**common, DESTINATION: name})
+        span.end()
+
+    def publish(self, message: Any, options: dict[str, Any], call_next: Callable[[Any, dict[str, Any]], str]) -> str:
+        """Put the context into the message's headers. What a handler, a schedule or an outbox publishes gets a span of its own."""
+        sending = _sending.get()
+        if sending is not None:
+            return call_next(message, self._carrying(options, sending))
+        name = _type_name(message)
+        attributes: Attributes = {SYSTEM: "perdure", OPERATION_NAME: "publish", OPERATION_TYPE: "create", DESTINATION: name}
+        with self._tracer.start_as_current_span(
+            f"create {name}", kind=SpanKind.PRODUCER, attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            counted = dict(attributes)
+            try:
+                ident = call_next(message, self._carrying(options, span))
+            except BaseException as error:
+                counted[ERROR_TYPE] = _fail(span, error)
+                raise
+            finally:
+                self._sent.add(1, counted)
+            span.set_attribute(MESSAGE_ID, ident)
+            return ident
+
+    def _carrying(self, options: dict[str, Any], span: Span) -> dict[str, Any]:
+        """Return the options of a publish with the span's context in the headers, unless the host put one there."""
+        given = options.get("headers") or {}
+        try:
+            if "traceparent" in given or len(given) > HEADERS_MOST or sum(map(len, (*given, *given.values()))) > HEADER_CHARS_MOST:
+                return options
+            headers = dict(given)
+        except (TypeError, ValueError, AttributeError):
+            return options  # it is no mapping of texts: the publish says so
+        self._propagator.inject(headers, trace.set_span_in_context(span, NoContext()))
+        return {**options, "headers": headers} if headers else options
+
+    # --- handling ----------------------------------------------------------------------------------------------------------
+
+    def handle(self, message: Any, context: Context, call_next: Callable[[Any, Any], Any]) -> Any:
+        """Make a span of one attempt; see `Middleware.handle`."""
+        with self._attempt(context):
+            return call_next(message, context)
+
+    async def ahandle(self, message: Any, context: Context, call_next: Callable[[Any, Any], Awaitable[Any]]) -> Any:
+        """Make a span of one attempt of a coroutine handler; see `Middleware.ahandle`."""
+        with self._attempt(context):
+            return await call_next(message, context)
+
+    @contextmanager
+    def _attempt(self, given: Context | Batch[Any]) -> Iterator[None]:
+        deliveries = deliveries_of(given)
+        published = [delivery.published for delivery in deliveries]
+        attributes: Attributes = {
+            SYSTEM: "perdure",
+            OPERATION_NAME: "process",
+            OPERATION_TYPE: "process",
+            DESTINATION: published[0].type,
+        }
+        counted = dict(attributes)
+        parent = NoContext()
+        if isinstance(given, Context):
+            attributes |= {MESSAGE_ID: given.id, CONVERSATION_ID: given.correlation_id, ATTEMPT: given.attempt}
+            if self._is_child:
+                parent = self._context_of(published[0])
+        else:
+            attributes[BATCH_COUNT] = len(published)
+        links = [] if parent else [link for message in published[:LINKS_MAX] if (link := self._link_to(message)) is not None]
+        begun_s = time.perf_counter()
+        error: BaseException | None = None
+        with self._tracer.start_as_current_span(
+            _name("process", attributes),
+            context=parent,
+            kind=SpanKind.CONSUMER,
+            attributes=attributes,
+            links=links,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield
+            except BaseException as raised:
+                error = raised
+                counted[ERROR_TYPE] = _fail(span, raised)
+                raise
+            finally:
+                self._processing.record(time.perf_counter() - begun_s, counted)
+                for count, kind in _verdicts(given, error):
+                    self._consumed.add(count, counted if kind is None else {**counted, ERROR_TYPE: kind})
+
+    def _context_of(self, published: Published) -> NoContext:
+        return self._propagator.extract(published.headers or {}, NoContext())
+
+    def _link_to(self, published: Published) -> Link | None:
+        if not published.headers or "traceparent" not in published.headers:
+            return None
+        found = trace.get_current_span(self._context_of(published)).get_span_context()
+        return Link(found, {MESSAGE_ID: published.id}) if found.is_valid else None
+
+
+def _verdicts(given: Context | Batch[Any], error: BaseException | None) -> list[tuple[int, str | None]]:
+    """Return how many messages ended so: with the call's own outcome (None), or with an error of their own in a batch."""
+    if isinstance(given, Context):
+        return [(1, None)]
+    own = [item.error for item in given if item.error is not None] if error is None else []
+    shared = len(given) - len(own)
+    return [*([(shared, None)] if shared else []), *((1, _error_type(each)) for each in own)]
+
+
+def _fail(span: Span, error: BaseException) -> str:
+    """Put an error on a span; return its type."""
+    kind = _error_type(error)
+    span.set_attribute(ERROR_TYPE, kind)
+    span.record_exception(error)
+    span.set_status(Status(StatusCode.ERROR, f"{kind}: {error}"))
+    return kind
+
+
+def _error_type(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _name(operation: str, attributes: Attributes) -> str:
+    destination = attributes.get(DESTINATION)
+    return operation if destination is None else f"{operation} {destination}"
+
+
+def _counts(messages: Sequence[Any]) -> dict[str, int]:
+    """Return how many messages of each type there are."""
+    found: dict[str, int] = {}
+    for message in messages:
+        name = _type_name(message)
+        found[name] = found.get(name, 0) + 1
+    return found
+
+
+def _type_name(message: Any) -> str:
+    try:
+        return name_of(type(message))
+    except PerdureError:
+        return type(message).__qualname__  # the publish says what is wrong with it

@@ -1,0 +1,269 @@
+"""`PrometheusCollector`: the counts, ages and latencies of a system as Prometheus reads them, made when they are asked for.
+
+Each name is in `METRICS`, which the dashboard and the alert rules in `dashboards/` are compared with. Nothing is counted here: the
+figures are those of `perdure.operations`, so the collector costs nothing between two scrapes.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import REGISTRY, Collector
+
+from perdure.actors.core.latency import BOUNDS_US
+from perdure.actors.core.messages import Report
+from perdure.actors.sessions.figures import PERCENTILES
+from perdure.arguments.choices import check_whole
+from perdure.events.errors import PerdureError
+from perdure.events.queue.state import TypeCounts
+from perdure.operations.metrics import oldest_s
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.registry import CollectorRegistry
+
+    from perdure.actors.queue.queue_report import QueueReport
+    from perdure.actors.sessions.figures import HandlerFigures, RunFigures
+    from perdure.processes.client import Client
+    from perdure.system import System
+
+__all__ = ["METRICS", "PrometheusCollector"]
+
+Collected: TypeAlias = "System | Client"
+
+OTHER = "(other)"
+"""The label of all types beyond the bound."""
+TYPES_MAX = 100
+TIMEOUT_S = 5.0
+PLACES = ("ready", "delayed", "held", "in_flight")
+FATES = {
+    "completed": "Messages that were handled.",
+    "failed": "Attempts that failed.",
+    "retried": "Attempts that were to be tried again.",
+    "lease_expired": "Attempts whose lease ran out.",
+    "dead_lettered": "Messages that became dead letters.",
+    "superseded": "Messages that a newer one of their key replaced.",
+    "expired": "Messages whose time to live ended while they waited.",
+    "cancelled": "Messages that were cancelled.",
+    "replayed": "Dead letters that went back to the queue.",
+    "purged": "Dead letters that were removed.",
+}
+COUNTERS = {
+    "actor_deaths": "Actors that died.",
+    "io_errors": "Errors of the disk, or of the database.",
+    "snapshots": "Snapshots that were taken.",
+    "snapshot_failures": "Snapshots that failed.",
+    "history_failures": "Segments that could not be dropped or archived.",
+}
+METRICS: dict[str, str] = {
+    "perdure_up": "1 if the system runs and its queue answers.",
+    "perdure_messages": "Messages of a type that are ready, delayed, held or in flight.",
+    "perdure_dead_letters": "Dead letters that are kept.",
+    "perdure_oldest_ready_seconds": "Age of the oldest message of a type that is ready; of messages whose id perdure made.",
+    "perdure_payload_bytes": "Bytes of waiting payloads.",
+    "perdure_payload_bytes_max": "Bytes of payload that may wait: Options.backlog_bytes.",
+    "perdure_backlog_max": "Messages that may wait: Options.backlog_max.",
+    "perdure_spilled_bytes": "Bytes of waiting payloads that are on disk instead of in memory.",
+    "perdure_late_results_total": "Outcomes that came from a holder without the lease.",
+    "messaging_client_sent_messages_total": "Messages of a type that were published.",
+    "messaging_client_consumed_messages_total": "Attempts of a type that have ended, in this run.",
+    **{f"perdure_{name}_total": text for name, text in FATES.items()},
+    **{f"perdure_{name}_total": text for name, text in COUNTERS.items()},
+    "perdure_handler_workers": "Workers of a handler, in all processes.",
+    "perdure_handler_active": "Workers of a handler that run it now.",
+    "perdure_handler_paused": "1 if deliveries of the type are paused.",
+    "messaging_process_duration_seconds": "Seconds that a handler runs, at a quantile of the last attempts of the owner.",
+    "perdure_wait_seconds": "Seconds from when a message could be handled to its first attempt, at a quantile.",
+    "perdure_commit_seconds": "Seconds from what is to be on record to its answer: encoding, writing and syncing.",
+    "perdure_sync_seconds": "Seconds that a sync of the log takes.",
+}
+"""All names, as PromQL has them; of a histogram without `_bucket`, `_sum` and `_count`."""
+
+
+class PrometheusCollector(Collector):
+    """Collects a system's figures at each scrape. Registers itself; `registry=None` leaves that to the host. Safe in any thread.
+
+    Args:
+        system: a `System` or a `Client`, running or not. Where several processes share a folder, collect in one of them: the counts
+            are those of the whole folder.
+        registry: of `prometheus_client`; its global one unless given.
+        types_max: how many message types get a label of their own; the others are summed up as `(other)`. Labels are types, places
+            and quantiles, never ids, keys or groups.
+        labels: of each metric, to tell several systems of a process apart: `{"queue": "orders"}`.
+    """
+
+    def __init__(
+        self,
+        system: Collected,
+        *,
+        registry: CollectorRegistry | None = REGISTRY,
+        types_max: int = TYPES_MAX,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        self._system = system
+        self._types_max = check_whole("types_max", types_max, 1)
+        self._labels = dict(labels or {})
+        self._types: set[str] = set()
+        """The types that have a label; a type that has one keeps it, so that its counters never jump."""
+        self._lock = threading.Lock()
+        if registry is not None:
+            registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: so registering neither asks the system nor needs it to run."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Return all metrics as they are now; only `perdure_up` where nothing answers."""
+        try:
+            report: QueueReport = self._system.ask("queue", Report(), timeout_s=TIMEOUT_S)
+            paused: dict[str, tuple[int, bool]] = self._system.ask("dispatcher", Report(), timeout_s=TIMEOUT_S)
+            figures = self._system.run_figures()
+        except (PerdureError, TimeoutError):
+            yield self._gauge("perdure_up", 0)
+            return
+        yield self._gauge("perdure_up", 1)
+        yield from self._whole(report, figures)
+        yield from self._by_type(report)
+        yield from self._of_handlers(figures.handlers, {name: is_paused for name, (_, is_paused) in paused.items()})
+        for name in ("commit", "sync"):
+            yield self._histogram(f"perdure_{name}_seconds", figures.latencies.get(name, ()))
+
+    def _whole(self, report: QueueReport, figures: RunFigures) -> Iterator[Metric]:
+        options = self._system.options
+        yield self._gauge("perdure_dead_letters", report.dead)
+        yield self._gauge("perdure_payload_bytes", report.payload_bytes)
+        yield self._gauge("perdure_payload_bytes_max", options.backlog_bytes)
+        yield self._gauge("perdure_backlog_max", options.backlog_max)
+        yield self._gauge("perdure_spilled_bytes", figures.spilled_bytes)
+        late = self._counter("perdure_late_results_total", [])
+        late.add_metric([*self._labels.values()], report.late_results)
+        yield late
+        for name in COUNTERS:
+            counter = self._counter(f"perdure_{name}_total", [])
+            counter.add_metric([*self._labels.values()], figures.counters.get(name, 0))
+            yield counter
+
+    def _by_type(self, report: QueueReport) -> Iterator[Metric]:
+        counts = self._bounded(report.by_type)
+        messages = self._gauges("perdure_messages", ["type", "place"])
+        for name, each in counts.items():
+            for place in PLACES:
+                messages.add_metric([*self._labels.values(), name, place], getattr(each, place))
+        yield messages
+        ages = self._gauges("perdure_oldest_ready_seconds", ["type"])
+        found: dict[str, float] = {}
+        for name in report.first_ready:
+            age_s = oldest_s(report, name)
+            if age_s is not None:
+                label = self._label(name)
+                found[label] = max(age_s, found.get(label, 0.0))
+        for label, age_s in found.items():
+            ages.add_metric([*self._labels.values(), label], age_s)
+        yield ages
+        fates = {name: f"perdure_{name}_total" for name in FATES}
+        for field, metric in {"published": "messaging_client_sent_messages_total", **fates}.items():
+            counter = self._counter(metric, [_DESTINATION if metric.startswith("messaging") else "type"])
+            for name, each in counts.items():
+                counter.add_metric([*self._labels.values(), name], getattr(each, field))
+            yield counter
+
+    def _of_handlers(self, handlers: Mapping[str, HandlerFigures], paused: Mapping[str, bool]) -> Iterator[Metric]:
+        workers = self._gauges("perdure_handler_workers", ["type"])
+        active = self._gauges("perdure_handler_active", ["type"])
+        pauses = self._gauges("perdure_handler_paused", ["type"])
+        consumed = self._counter("messaging_client_consumed_messages_total", [_DESTINATION])
+        runs = self._gauges("messaging_process_duration_seconds", [_DESTINATION, "quantile"])
+        waits = self._gauges("perdure_wait_seconds", ["type", "quantile"])
+        others = attrs.evolve(_NO_HANDLER)
+        for name, figures in handlers.items():
+            if self._label(name) == OTHER:
+                others = attrs.evolve(
+                    others,
+                    workers=others.workers + figures.workers,
+                    active=others.active + figures.active,
+                    processed=others.processed + figures.processed,
+                )
+                continue
+            labels = [*self._labels.values(), name]
+            pauses.add_metric(labels, paused.get(name, False))
+            for quantile, run_us, wait_us in zip(PERCENTILES, figures.run_us, figures.wait_us, strict=True):
+                runs.add_metric([*labels, f"{quantile / 100:g}"], run_us / 1e6)
+                waits.add_metric([*labels, f"{quantile / 100:g}"], wait_us / 1e6)
+            self._add_handler(name, figures, workers, active, consumed)
+        if others != _NO_HANDLER:
+            self._add_handler(OTHER, others, workers, active, consumed)
+        yield from (workers, active, pauses, consumed, runs, waits)
+
+    def _add_handler(
+        self,
+        label: str,
+        figures: HandlerFigures | _Handler,
+        workers: GaugeMetricFamily,
+        active: GaugeMetricFamily,
+        consumed: CounterMetricFamily,
+    ) -> None:
+        labels = [*self._labels.values(), label]
+        workers.add_metric(labels, figures.workers)
+        active.add_metric(labels, figures.active)
+        consumed.add_metric(labels, figures.processed)
+
+    # --- labels and families -------------------------------------------------------------------------------------------------
+
+    def _label(self, type_name: str) -> str:
+        with self._lock:
+            if type_name not in self._types:
+                if len(self._types) >= self._types_max:
+                    return OTHER
+                self._types.add(type_name)
+        return type_name
+
+    def _bounded(self, by_type: Mapping[str, TypeCounts]) -> dict[str, TypeCounts]:
+        """Return the counts by label: of the types that have none of their own, their sums."""
+        found: dict[str, TypeCounts] = {}
+        for name, counts in by_type.items():
+            label = self._label(name)
+            if label in found:
+                before = found[label]
+                counts = TypeCounts(**{field: value + getattr(before, field) for field, value in attrs.asdict(counts).items()})  # noqa: PLW2901
+            found[label] = counts
+        return found
+
+    def _gauge(self, name: str, value: float) -> GaugeMetricFamily:
+        family = self._gauges(name, [])
+        family.add_metric([*self._labels.values()], value)
+        return family
+
+    def _gauges(self, name: str, labels: list[str]) -> GaugeMetricFamily:
+        return GaugeMetricFamily(name, METRICS[name], labels=[*self._labels, *labels])
+
+    def _counter(self, name: str, labels: list[str]) -> CounterMetricFamily:
+        return CounterMetricFamily(name.removesuffix("_total"), METRICS[name], labels=[*self._labels, *labels])
+
+    def _histogram(self, name: str, counts: tuple[int, ...]) -> HistogramMetricFamily:
+        family = HistogramMetricFamily(name, METRICS[name], labels=[*self._labels])
+        total_us, *each = counts or (0, *(0 for _ in range(len(BOUNDS_US) + 1)))
+        so_far, buckets = 0, []
+        for bound, count in zip([*(f"{us / 1e6:g}" for us in BOUNDS_US), "+Inf"], each, strict=True):
+            so_far += count
+            buckets.append((bound, so_far))
+        family.add_metric([*self._labels.values()], buckets, total_us / 1e6)
+        return family
+
+
+@attrs.frozen
+class _Handler:
+    """The figures of handlers that share a label."""
+
+    workers: int = 0
+    active: int = 0
+    processed: int = 0
+
+
+_NO_HANDLER = _Handler()
+_DESTINATION = "messaging_destination_name"
