@@ -14,7 +14,7 @@ import attrs
 from perdure.actors.workers.pool import RunTimes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from perdure.actors.core.health import Health
     from perdure.actors.queue.queue_report import QueueFigures

@@ -1,10 +1,12 @@
 """Name what the web processes and the worker share: the folder of the queue, and the message."""
 
+import os
+
 import attrs
 
 import perdure
 
-FOLDER = "orders-data"
+FOLDER = os.environ.get("ORDERS_FOLDER", "orders-data")
 
 
 @perdure.message(name="orders.Placed")

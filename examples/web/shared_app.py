@@ -5,34 +5,18 @@ uvicorn shared_app:app --workers 4
 One of the workers owns the folder; when it ends, another takes over. The handlers run in all of them.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-
+from charging import handlers
 from fastapi import FastAPI
 from orders import FOLDER, Placed
 
 import perdure
+from perdure.integrations.starlette import lifespan
+from perdure.telemetry import asgi
 
 system = perdure.System(FOLDER, shared=True)
-
-
-@system.handler(Placed, parallelism=4, retries=5)
-def charge(order: Placed, ctx: perdure.Context) -> str:
-    """Charge an order; the file stands for a payment provider."""
-    with Path("charged.txt").open("a", encoding="utf-8") as file:
-        file.write(f"{ctx.id} {ctx.attempt}\n")
-    return f"receipt of {order.order}"
-
-
-@asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    """Take part while the worker runs."""
-    async with system:
-        yield
-
-
-app = FastAPI(lifespan=lifespan)
+system.include(handlers)
+app = FastAPI(lifespan=lifespan(system))
+app.mount("/health", asgi(system))
 
 
 @app.post("/orders/{order}", status_code=202)

@@ -48,6 +48,7 @@ from perdure.events.errors import PerdureError
 from perdure.events.queue import dead_letters
 from perdure.operations.audit import Audit
 from perdure.operations.descendants import descendants
+from perdure.runtime.service_manager import notify
 from perdure.store import Head, checked_address, open_reader, open_target, repair
 from perdure.system import System
 
@@ -159,8 +160,13 @@ def run(
 ) -> None:
     """Start a System of an application, with its outbox relays, and serve until SIGTERM or SIGINT."""
     system = _load(target)
+
+    def started() -> None:
+        console.print(one_line(f"{target} runs; {system.recovery}"), soft_wrap=True)
+        notify()
+
     try:
-        system.serve(started=lambda: console.print(one_line(f"{target} runs; {system.recovery}"), soft_wrap=True))
+        system.serve(started=started)
     except (PerdureError, OSError):
         raise
     except (Exception, SystemExit) as error:  # start hooks, parts and settings of the host may raise any exception

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli.terminal import Terminal, one_line
+from perdure.runtime.service_manager import notify
 from perdure.system import System
 
 __all__ = ["serve"]
@@ -28,7 +29,12 @@ def serve(
     _log()
     console = Terminal()
     system = System(folder, shared=True, ownership="prefer")
-    system.serve(started=lambda: console.print(one_line(f"{folder} is served, as {system.role}"), soft_wrap=True))
+
+    def started() -> None:
+        console.print(one_line(f"{folder} is served, as {system.role}"), soft_wrap=True)
+        notify()
+
+    system.serve(started=started)
     console.print(one_line(f"{folder} is served no more"), soft_wrap=True)
 
 

@@ -1,0 +1,1 @@
+"""Orders: a model, two messages, their handlers, and views that publish."""

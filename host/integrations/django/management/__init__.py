@@ -1,0 +1,1 @@
+"""Commands of the app, which Django finds by the name of this package."""
