@@ -17,13 +17,14 @@ from perdure.events.errors import NotRunning, PerdureError
 from perdure.system import System
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 
     from perdure.actors.queue.queue_report import QueueReport
     from perdure.processes.client import Client
 
-    Send = Callable[[dict[str, Any]], Awaitable[None]]
-    Receive = Callable[[], Awaitable[dict[str, Any]]]
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Scope]]
+    Send = Callable[[Scope], Awaitable[None]]
 
 __all__ = ["Health", "asgi", "live", "ready", "wsgi"]
 
@@ -86,14 +87,14 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{cause}"
 
 
-def asgi(system: Checked, *, timeout: float = TIMEOUT_S) -> Callable[[dict[str, Any], Receive, Send], Awaitable[None]]:
+def asgi(system: Checked, *, timeout: float = TIMEOUT_S) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """Return an ASGI application of two paths, `/live` and `/ready`: status 200 or 503, and a JSON document with the reasons.
 
     Mount it: `app.mount("/health", perdure.telemetry.asgi(system))`. The reasons name paths and errors of the host, so it belongs
     where only the operator's tools reach it.
     """
 
-    async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":  # it is served by itself
             while (await receive())["type"] != "lifespan.shutdown":
                 await send({"type": "lifespan.startup.complete"})

@@ -77,7 +77,7 @@ METRICS: dict[str, str] = {
     "perdure_handler_workers": "Workers of a handler, in all processes.",
     "perdure_handler_active": "Workers of a handler that run it now.",
     "perdure_handler_paused": "1 if deliveries of the type are paused.",
-    "messaging_process_duration_seconds": "Seconds that a handler runs, at a quantile of the last attempts of the owner.",
+    "messaging_process_duration_seconds": "Seconds that a handler runs, at a quantile of the last attempts.",
     "perdure_wait_seconds": "Seconds from when a message could be handled to its first attempt, at a quantile.",
     "perdure_commit_seconds": "Seconds from what is to be on record to its answer: encoding, writing and syncing.",
     "perdure_sync_seconds": "Seconds that a sync of the log takes.",
