@@ -4,8 +4,8 @@ For tests of handlers: `SimulatedSystem` (the real system in virtual time), `Mon
 pytest fixtures in `pytest_plugin`. docs/TESTING.md shows all of them.
 
 For perdure itself: `scenarios` of random work and faults on the `simulation`, judged by the `oracle`; `disk`, `processes` and
-`threads` with further faults; `fencing`, a model of owners of a log in a database; `mutation` with planted bugs; `soak` for hours of
-work; `cli` for `perdure chaos ...`.
+`threads` with further faults; `fencing`, a model of owners of a log in a database; `mutation` with planted bugs; `soak` for hours
+of work; `cli` for `perdure chaos ...`.
 
 Nothing imports this room; it may import all others. The names below load on first use.
 """

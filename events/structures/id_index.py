@@ -97,6 +97,14 @@ class IdIndex:
         offset = counter - run.start
         return number + offset if offset < run.n and run[offset] == ident else 0
 
+    def may_hold(self, ids: IdRun) -> bool:
+        """Return False where none of the ids is known, by a look at the run as a whole; where True, ask for each."""
+        starts, runs = self._runs.get(ids.prefix[RUN_PART], ((), ()))
+        i = bisect_left(starts, ids.start + ids.n) - 1
+        if i >= 0 and starts[i] + runs[i][0].n > ids.start:
+            return True
+        return bool(self._single) and not self._single.keys().isdisjoint(ids.strings())
+
     def put(self, ident: str, number: int) -> None:
         """Add one id."""
         self._single[ident] = number

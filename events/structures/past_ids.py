@@ -7,7 +7,7 @@ bytes of a hash are kept; two ids with the same hash are not to be expected. Whe
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -124,6 +124,11 @@ class _Stretches:
             since, until = min(since, *self.since[i:j]), max(until, *self.until[i:j])
         for column, value in ((self.starts, start), (self.ends, end), (self.since, since), (self.until, until)):
             column[i:j] = array("Q", (value,))
+
+    def touches(self, start: int, end: int) -> bool:
+        """Tell whether any count from `start` up to, and without, `end` is among them."""
+        i = bisect_left(self.starts, end) - 1
+        return i >= 0 and self.ends[i] > start
 
     def has(self, counter: int, ms: int) -> bool:
         """Tell whether an id is among them."""
@@ -254,6 +259,14 @@ class PastIds:
             return False
         digest = _digest(ident)
         return any(digest in digests for digests in with_hashes)
+
+    def may_hold(self, ids: IdRun) -> bool:
+        """Return False where none of the ids is remembered, or may have been; where True, ask for each."""
+        run, end = ids.prefix[RUN_PART], ids.start + ids.n
+        if run not in self.own:
+            return any(generation.digests is not None for generation in self._generations)
+        known = [generation.runs[run] for generation in self._generations if run in generation.runs]
+        return ids.start < self.own[run] or any(stretches.touches(ids.start, end) for stretches in known)
 
     def may_have_been(self, ident: str) -> bool:
         """Tell whether an unknown id was made by this system so long ago that it may be forgotten."""

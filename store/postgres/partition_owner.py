@@ -13,7 +13,7 @@ import psycopg
 
 from perdure.events.errors import PerdureError, StoreCorrupt, StoreUnavailable
 from perdure.store.format import frame as fr
-from perdure.store.postgres import ownership, partition_reader
+from perdure.store.postgres import high_water, ownership, partition_reader
 from perdure.store.postgres.database import Database, as_ours, lost
 from perdure.store.postgres.ownership import HeldLease, Lease
 from perdure.store.postgres.postgres_reader import PostgresReader
@@ -152,6 +152,7 @@ class PartitionOwner:
 
     def _go_on_after(self, row: Row | None, known: int) -> None:
         claim = self._owned()
+        known = max(known, high_water.known(self.database.address.text, claim.store_id))
         if row is None:
             last_seq, chain = claim.first_seq - 1, claim.begins_after
         else:

@@ -18,7 +18,7 @@ from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
 from perdure.store.files.payload_spill import PayloadSpill
-from perdure.store.postgres import ownership, partition_snapshots
+from perdure.store.postgres import high_water, ownership, partition_snapshots
 from perdure.store.postgres.partition_writer import PartitionWriter
 from perdure.store.postgres.postgres_address import PostgresAddress
 from perdure.store.postgres.postgres_reader import PostgresReader
@@ -279,6 +279,8 @@ class PostgresStore(PartitionWriter):
         if self._who and self._pid == os.getpid():
             self._release(in_order=False)
             self._drop_session()
+        if self._claim is not None:
+            high_water.note(self.address, self._claim.store_id, self.synced_seq)
         waits, self._watched = self._watched, None
         if waits is not None and self._pid == os.getpid():
             waits.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import pytest
@@ -144,3 +145,69 @@ def test_damage_in_the_tables_is_found_by_verify_and_stops_a_reader(database: st
     with pytest.raises(perdure.StoreCorrupt, match="sequence 2"):
         list(reader.frames())
     assert [frame.first_seq for frame in reader.frames(3)] == [4]
+
+
+def test_tables_of_the_first_version_are_brought_up_to_date(database: str) -> None:
+    import psycopg  # noqa: PLC0415 - only where it is installed
+
+    with psycopg.connect(database) as connection:
+        connection.execute(files("perdure.store.postgres").joinpath("tables.sql").read_bytes())
+        connection.execute("INSERT INTO perdure.version VALUES (1)")
+        connection.execute(  # as it was named then, which cannot be changed in place
+            "CREATE FUNCTION perdure.renew(p integer, who text, seconds double precision, durable boolean) RETURNS boolean "
+            "LANGUAGE sql AS 'SELECT true'"
+        )
+    written(database, "orders")
+    assert len(list(open_reader(database).frames())) == 1
+
+
+def test_an_owner_that_finds_less_than_this_process_knew_to_be_durable_refuses(database: str) -> None:
+    import psycopg  # noqa: PLC0415 - only where it is installed
+
+    from perdure.store.postgres import high_water  # noqa: PLC0415 - as above
+
+    written(database, "orders")
+    written(database, "orders")
+    with psycopg.connect(database) as connection:  # as after a failover to a standby that lagged behind
+        connection.execute("DELETE FROM perdure.frame WHERE first_seq = 2")
+    store = perdure.PostgresStore(database, name="orders")
+    with pytest.raises(perdure.StoreCorrupt, match="was synced up to 2"):
+        store.open()
+    high_water.forget(store.address)  # what a new process knows
+    assert store.open().last_seq == 1
+    store.close()
+
+
+def test_a_client_that_gives_no_sign_of_life_is_forgotten_and_an_owner_before_answers_nothing(database: str) -> None:
+    from perdure.store.postgres.postgres_address import PostgresAddress  # noqa: PLC0415 - needs psycopg
+    from perdure.store.postgres.traffic.channels import ChannelEnd  # noqa: PLC0415 - as above
+
+    store = perdure.PostgresStore(database, name="orders")
+    store.open()
+    address = PostgresAddress.parse(database).at("orders", 0)
+    channels = store.channels()
+    channels.begin()
+    silent, alive = ChannelEnd(address), ChannelEnd(address)
+    silent.speak([b"hello"])
+    alive.speak([b"one", b"two"])
+    came = channels.serve([], [])
+    assert sorted((number, body, role) for _, number, body, role in came) == [
+        (1, b"hello", "perdure"),
+        (1, b"one", "perdure"),
+        (2, b"two", "perdure"),
+    ]
+    [channel] = [channel for channel, _, body, _ in came if body == b"two"]
+    channels.serve([(channel, 1, b"answer", "")], [])
+    assert alive.speak([]) == ([b"answer"], False)
+    channels.silent_s = 0.0
+    assert {number for _, number, _, _ in channels.serve([], [])} == {-1}
+    assert silent.speak([b"late"]) == ([], True)
+    other = perdure.PostgresStore(database, name="orders")
+    store.close()
+    other.open()
+    with pytest.raises(perdure.StoreUnavailable):
+        channels.serve([], [])
+    for end in (silent, alive):
+        end.leave()
+    channels.close()
+    other.close()

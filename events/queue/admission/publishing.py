@@ -14,6 +14,7 @@ from perdure.events.commands import DraftRun
 from perdure.events.errors import DuplicateKey, PublishTimeout, QueueFull
 from perdure.events.queue.endings import results, without_result
 from perdure.events.runs import PublishedRun
+from perdure.events.structures.id_index import IdRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,7 +57,10 @@ def unknown(state: QueueState, drafts: Iterable[Draft]) -> list[Draft]:
 
 def are_unknown(state: QueueState, run: DraftRun) -> bool:
     """Return whether all ids of plain messages are unknown, beyond doubt, and none comes twice."""
-    idents, known, past = list(run.ids), state.ids, state.past
+    known, past = state.ids, state.past
+    if isinstance(run.ids, IdRun) and not known.may_hold(run.ids) and not past.may_hold(run.ids):
+        return True
+    idents = list(run.ids)
     if any(ident in known for ident in idents) or len(set(idents)) < len(idents):
         return False
     if past.count and any(ident in past for ident in idents):

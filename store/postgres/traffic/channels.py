@@ -39,6 +39,8 @@ class OwnersChannels:
         self._who = who
         self._watched = watched
         self.address = address.text
+        self.silent_s = SILENT_S
+        """After so long without a sign of life of another process, its connection is over."""
         self.patience_s = SILENT_S / 3
 
     def begin(self) -> None:
@@ -49,7 +51,7 @@ class OwnersChannels:
     def serve(self, out: Sequence[ChannelPart], over: Sequence[int]) -> list[ChannelPart]:
         """See `Channels.serve`."""
         sent: list[list[Any]] = [[part[column] for part in out] for column in range(3)]
-        values = [self._partition, self._who, *sent, [*over], SILENT_S]
+        values = [self._partition, self._who, *sent, [*over], self.silent_s]
         with self._database.session() as connection:
             rows: list[ChannelPart] = connection.execute(_SERVE, values, binary=True).fetchall()
         return rows

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from perdure.events import vocabulary as ev
-from perdure.events.commands import Draft, Publish, TakeIn
+from perdure.events.commands import Draft, DraftRun, Publish, TakeIn
 from perdure.events.errors import QueueFull
 from perdure.events.limits import Limits
 from perdure.events.queue.decisions import decide
 from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.state import QueueState
+from perdure.events.runs import PublishedRun
+from perdure.events.structures.id_index import IdIndex, IdRun
+from perdure.events.structures.past_ids import PastIds
 
 NOW = 1_000_000
 
@@ -77,3 +82,40 @@ def test_dead_letters_keep_their_bound() -> None:
     for n in range(5):
         queue.take(TakeIn([draft(f"a{n}", key="k", dedup="reject")]))
     assert len(queue.state.dead) == 2
+
+
+def run_of(start: int, n: int) -> DraftRun:
+    return DraftRun("t", IdRun("00000001-0000-7000-8000-", start, n), [b"x"] * n)
+
+
+def published(events: list[ev.Event]) -> int:
+    return sum(len(event) if isinstance(event, PublishedRun) else isinstance(event, ev.Published) for event in events)
+
+
+def test_a_run_of_plain_messages_is_published_once_and_overlapping_ones_add_what_is_new() -> None:
+    queue = Queue()
+    assert published(queue.take(TakeIn(run_of(10, 5)))) == 5
+    assert published(queue.take(TakeIn(run_of(10, 5)))) == 0
+    assert published(queue.take(TakeIn(run_of(12, 6)))) == 3
+    assert published(queue.take(TakeIn(run_of(0, 30)))) == 22
+    assert queue.state.live == 30
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_run_that_is_taken_for_unknown_holds_no_known_id(seed: int) -> None:
+    rng = random.Random(seed)  # noqa: S311 - to be repeated
+    index, past = IdIndex(), PastIds(kept_max=40)
+    taken: set[int] = set()
+    for number in range(1, 40):
+        start, n = rng.randrange(300), rng.randrange(1, 12)
+        ids = run_of(start, n).ids
+        assert isinstance(ids, IdRun)
+        if not index.may_hold(ids):
+            assert not any(ident in index for ident in ids)
+            index.put_all(ids, number * 100) if rng.random() < 0.8 else index.put(ids[0], number * 100)
+        if not past.may_hold(ids):
+            assert not any(ident in past or past.may_have_been(ident) for ident in ids)
+            past.see_run(ids)
+            if not taken.intersection(range(start, start + n)):
+                past.add([ids], n)
+                taken.update(range(start, start + n))
