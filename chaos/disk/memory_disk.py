@@ -152,6 +152,9 @@ class MemoryDisk(Disk):
         """See `Disk.modified_s`: files have no times here, so all are new."""
         return time.time() if Path(path).name in self.names_seen else None
 
+    def touch(self, path: Path) -> None:
+        """See `Disk.touch`: files have no times here."""
+
     def open_status(self, fd: int) -> FileStatus:
         """See `Disk.open_status`."""
         file = self._fds[fd]

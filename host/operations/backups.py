@@ -27,6 +27,7 @@ def backup(
     source: str | os.PathLike[str] | LogReader,
     target: str | os.PathLike[str],
     *,
+    check: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Backup:
     """Copy what is new in a log into a backup, and return what the backup holds; also beside a live system. In any thread.
@@ -37,6 +38,7 @@ def backup(
     Args:
         source: a data folder, `postgresql://…#QUEUE/PARTITION`, or a store.
         target: a folder: empty, not there yet, or with earlier backups of the same log.
+        check: read all of the log, and not only what is new, so that an edit of what earlier runs have copied is found too.
         progress: called with the number of each last event copied.
 
     Raises:
@@ -46,7 +48,7 @@ def backup(
         StoreLocked: another process writes into the backup.
     """
     reader = open_reader(source) if isinstance(source, (str, os.PathLike)) else source
-    return back_up(reader, open_backup(target), progress=progress)
+    return back_up(reader, open_backup(target), check=check, progress=progress)
 
 
 @public

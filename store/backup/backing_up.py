@@ -48,10 +48,13 @@ class Backup:
     """Publishes that wait in spool files for an owner, and so are in no log: this backup does not have them."""
 
 
-def back_up(source: LogReader, target: BackupFolder, *, progress: Callable[[int], None] | None = None) -> Backup:
+def back_up(
+    source: LogReader, target: BackupFolder, *, check: bool = False, progress: Callable[[int], None] | None = None
+) -> Backup:
     """Copy what is new in a log and return what the backup holds; `progress` is called with each last event copied.
 
-    The source is read as it is, without its lock; it may grow meanwhile. What is copied outlasts a power cut there as well.
+    The source is read as it is, without its lock; it may grow meanwhile. What is copied outlasts a power cut there as well. With
+    `check` all of the source is read, and not only what is new: an edit of what earlier runs have copied is found too.
 
     Raises:
         StoreUnavailable: one of the two cannot be read or written, or the backup is another store's.
@@ -66,7 +69,7 @@ def back_up(source: LogReader, target: BackupFolder, *, progress: Callable[[int]
     with contextlib.closing(target):
         begun = target.begin(store_id)
         with source.hold_history():
-            events, size = _copy(source, target, begun, progress)
+            events, size = _copy(source, target, begun, progress, check=check)
             _copy_snapshots(source, target)
         done = target.finish()
         spooled = sum(one.items for one in source.survey_spool()) if isinstance(source, HasSpool) else 0
@@ -81,10 +84,12 @@ def back_up(source: LogReader, target: BackupFolder, *, progress: Callable[[int]
         )
 
 
-def _copy(source: LogReader, target: BackupFolder, begun: BackupState, progress: Callable[[int], None] | None) -> tuple[int, int]:
+def _copy(
+    source: LogReader, target: BackupFolder, begun: BackupState, progress: Callable[[int], None] | None, *, check: bool
+) -> tuple[int, int]:
     """Copy the frames that the backup does not have; return how many events, and how many bytes."""
     events = size = 0
-    for frame in _new_frames(source, target, begun):
+    for frame in _new_frames(source, target, begun, check=check):
         target.put(frame)
         events += frame.frame.count
         size += len(frame.raw)
@@ -93,7 +98,7 @@ def _copy(source: LogReader, target: BackupFolder, begun: BackupState, progress:
     return events, size
 
 
-def _new_frames(source: LogReader, target: BackupFolder, begun: BackupState) -> Iterator[WholeFrame]:
+def _new_frames(source: LogReader, target: BackupFolder, begun: BackupState, *, check: bool) -> Iterator[WholeFrame]:
     """Yield the frames behind the last one of a backup, once that is found where it was.
 
     Raises:
@@ -101,7 +106,8 @@ def _new_frames(source: LogReader, target: BackupFolder, begun: BackupState) -> 
     """
     where, last_seq = source.address or "the log", begun.last_seq
     joined = False
-    for item in source.whole_frames(last_seq):
+    # Each frame stands for all before it: a history that leads to the same hash is the same.
+    for item in source.whole_frames(0 if check else last_seq):
         if isinstance(item, Stretch):
             if not begun.begins_after:
                 target.begin_log(item)

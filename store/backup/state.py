@@ -78,8 +78,8 @@ def parsed(data: bytes, path: str) -> BackupState:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         problem = str(error) or repr(error)
     msg = (
-        f"{path} is damaged: {problem}. Its segments may be whole all the same: `perdure repair` makes a new folder of them. Begin "
-        "another backup in an empty folder."
+        f"{path} is damaged: {problem}. Begin another backup in an empty folder. The segments beside it may be whole all the same: "
+        "in a copy of the folder without that file, `perdure repair` makes a new log of them."
     )
     raise StoreCorrupt(msg, file=path, offset=0, seq=1)
 

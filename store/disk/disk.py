@@ -82,6 +82,11 @@ class Disk:
         except FileNotFoundError:
             return None
 
+    def touch(self, path: Path) -> None:
+        """Make now the time at which a file was last changed."""
+        name, opened = self._at(path)
+        os.utime(name, dir_fd=opened.fd if opened else None, follow_symlinks=False)
+
     def open_status(self, fd: int) -> FileStatus:
         """Return which file a descriptor refers to, and its size."""
         return FileStatus.of(os.fstat(fd))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ from perdure.store.survey import Stretch, WholeFrame
 if TYPE_CHECKING:
     import os
     from collections.abc import Generator, Iterator
+    from pathlib import Path
 
     from perdure.store.conditions import Condition
     from perdure.store.disk.disk import Disk
@@ -96,7 +98,7 @@ class FolderReader(FolderListing):
     def hold_history(self) -> Iterator[None]:
         """See `LogReader.hold_history`: a file in the folder tells its owner. Without the right to write, it does nothing."""
         path = self.path / HOLD_FILE
-        held = False
+        held, ended = False, threading.Event()
         try:
             age_s = time.time() - (self.disk.modified_s(path) or 0.0)
             if age_s > HOLD_FILE_S / 2:
@@ -104,14 +106,22 @@ class FolderReader(FolderListing):
                     self.disk.remove(path)
                 self.disk.close(self.disk.create(path))
                 held = True
+                threading.Thread(target=self._keep_young, args=(path, ended), name="perdure-hold", daemon=True).start()
         except OSError as error:
             logger.debug("history of %s is not held: %s", self.path, error)
         try:
             yield
         finally:
+            ended.set()
             if held:
                 with contextlib.suppress(OSError):
                     self.disk.remove(path)
+
+    def _keep_young(self, path: Path, ended: threading.Event) -> None:
+        """Touch the file that holds history again and again, so that a long copy does not outlive it."""
+        while not ended.wait(HOLD_FILE_S / 4):
+            with contextlib.suppress(OSError):
+                self.disk.touch(path)
 
     def _unread(self, error: OSError) -> HistoryDropped | StoreUnavailable:
         """Return the error for a log that could not be read on."""

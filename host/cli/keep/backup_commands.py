@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
-import attrs
 import typer
 
 from perdure.cli.existing_folder import existing_folder
+from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.moments import HELP, position
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
@@ -22,8 +21,6 @@ __all__ = ["COMMANDS"]
 
 console = Terminal()
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-
 
 def run_backup(
     folder: Annotated[
@@ -33,6 +30,9 @@ def run_backup(
         str,
         typer.Argument(metavar="TARGET", help="A folder for it: a new one, or that of earlier runs.", show_default=False),
     ],
+    check: Annotated[  # noqa: FBT002 - typer reads it so
+        bool, typer.Option("--check", help="Read all of the history again, to find edits of what earlier runs have copied.")
+    ] = False,
     as_json: Json = False,  # noqa: FBT002 - typer reads it so
 ) -> None:
     """Copy what is new in a folder into a backup, also beside a live system. A run that was cut off is completed by the next.
@@ -41,9 +41,9 @@ def run_backup(
     """
     source = existing_folder(folder)
     with shown_progress(console, "copying", unit="events") as step:
-        done = backup(source, target, progress=step)
+        done = backup(source, target, check=check, progress=step)
     if as_json:
-        typer.echo(json.dumps(attrs.asdict(done)))
+        print_json(row_of(done))
         return
     since = f" (history kept from {done.first_seq:,} on)" if done.first_seq > 1 else ""
     console.print(
@@ -88,7 +88,7 @@ def run_restore(
     with shown_progress(console, "restoring", unit="events") as step:
         done = restore(target, checked_address(folder), to=where, progress=step)
     if as_json:
-        typer.echo(json.dumps(attrs.asdict(done)))
+        print_json(row_of(done))
         return
     left_out = f"; {done.left_out:,} later events are left out" if done.left_out else ""
     console.print(

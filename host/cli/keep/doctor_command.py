@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
-import attrs
 import typer
 
+from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.terminal import Terminal, one_line
 from perdure.config import load
 from perdure.operations.doctor import examine
@@ -24,12 +23,12 @@ def doctor(
     folder: Annotated[
         str, typer.Argument(metavar="FOLDER", help="The data folder of a System, or postgresql://…#QUEUE.", show_default=False)
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,  # noqa: FBT002 - typer reads it so
 ) -> None:
     """Look at permissions, disk, clock, settings, versions and limits, and say what to do. Exit status 1 if there is a problem."""
     found = list(examine(open_reader(checked_address(folder)), load))
     if as_json:
-        typer.echo(json.dumps([attrs.asdict(one) for one in found]))
+        print_json([row_of(one) for one in found])
     else:
         for one in found:
             console.print(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated, Any
 
-import attrs
 import typer
 
 from perdure.cli.existing_folder import existing_folder
+from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.moments import HELP, position
 from perdure.cli.operated_folder import BadChoice
 from perdure.cli.progress import shown_progress
@@ -34,7 +33,7 @@ def run_export(
     since: Annotated[str | None, typer.Option(metavar="POSITION", help=f"From here on: {HELP}.")] = None,
     until: Annotated[str | None, typer.Option(metavar="POSITION", help=f"Up to here: {HELP}.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,  # noqa: FBT002 - typer reads it so
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,  # noqa: FBT002 - as above
+    as_json: Json = False,  # noqa: FBT002 - as above
 ) -> None:
     """Write events into a file, also beside a live system. It gets its name once it is whole, so a cut-off export leaves none."""
     if kind not in FORMATS:
@@ -45,6 +44,6 @@ def run_export(
     with shown_progress(console, "exporting", unit="events") as step:
         done = export(reader, output, format=kind, where=where, replace=force, progress=step, **bounds)
     if as_json:
-        typer.echo(json.dumps(attrs.asdict(done)))
+        print_json(row_of(done))
         return
     console.print(one_line(f"exported: {done.events:,} events in {done.bytes:,} bytes to {output}"), soft_wrap=True)

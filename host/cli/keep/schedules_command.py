@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
-import attrs
 import typer
 from rich.table import Table
 
 from perdure.cli.existing_folder import existing_folder
+from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.operations.listed_schedules import listed_schedules
@@ -27,15 +26,14 @@ def show_schedules(
     folder: Annotated[
         str, typer.Argument(metavar="FOLDER", help="The data folder of a System, or postgresql://…#QUEUE.", show_default=False)
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,  # noqa: FBT002 - typer reads it so
 ) -> None:
     """List the schedules of a folder: what ticks when, its last tick and its next, if a System with it runs then."""
     reader = existing_folder(folder)
     with shown_progress(console, "folding the log", unit="events") as step:
         found = listed_schedules(reader, time.time_ns() // 1000, progress=step)
     if as_json:
-        rows = [attrs.asdict(one) | {"last": _iso(one.last), "next": _iso(one.next)} for one in found]
-        typer.echo(json.dumps(rows))
+        print_json([row_of(one) for one in found])
         return
     if not found:
         console.print("no schedule is on record in this folder, as far back as it keeps history")
@@ -50,7 +48,3 @@ def show_schedules(
 
 def _shown(at: dt.datetime | None) -> str:
     return "-" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
-
-
-def _iso(at: dt.datetime | None) -> str | None:
-    return None if at is None else at.isoformat()

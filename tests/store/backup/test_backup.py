@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,11 +24,13 @@ from perdure.store import (
     back_up,
     open_reader,
     open_target,
+    repair,
     restore_log,
     verify,
 )
 from perdure.store.backup.folder import BackupFolder
 from perdure.store.disk.disk import Disk
+from perdure.store.files import folder_reader
 from perdure.store.files.folder_copy import FolderCopy
 
 if TYPE_CHECKING:
@@ -152,6 +156,18 @@ def test_history_is_held_while_it_is_copied(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_hold_stays_young_for_as_long_as_a_copy_takes(store: SegmentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_reader, "HOLD_FILE_S", 0.4)
+    hold = store.path / "history.hold"
+    with FolderReader(store.path).hold_history():
+        os.utime(hold, (1, 1))
+        until_s = time.monotonic() + 60
+        while hold.stat().st_mtime < 2:
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+    assert not hold.exists()
+
+
 def test_a_log_in_memory_is_backed_up_too(tmp_path: Path) -> None:
     store = MemoryStore()
     store.open()
@@ -225,6 +241,19 @@ def test_damage_is_not_copied(store: SegmentStore, tmp_path: Path) -> None:
         open_reader(tmp_path / "backup").check_readable()
 
 
+def test_an_edit_of_what_was_copied_earlier_is_found_by_a_check(store: SegmentStore, tmp_path: Path) -> None:
+    write(store, 30)
+    back_up(store, to_folder(tmp_path / "backup"))
+    first = min(store.path.glob("*.seg"))
+    data = first.read_bytes()
+    first.write_bytes(data[:150] + bytes([data[150] ^ 1]) + data[151:])
+    write(store, 1)
+    with pytest.raises(StoreCorrupt, match="damaged"):
+        back_up(store, to_folder(tmp_path / "backup"), check=True)
+    first.write_bytes(data)
+    assert back_up(store, to_folder(tmp_path / "backup"), check=True).events == 1
+
+
 def test_two_runs_at_once_do_not_write_into_one_backup(store: SegmentStore, tmp_path: Path) -> None:
     write(store, 3)
     busy = to_folder(tmp_path / "backup")
@@ -269,6 +298,9 @@ def test_a_backup_json_that_was_edited_is_damage(store: SegmentStore, tmp_path: 
     path.write_text(path.read_text().replace('"last_seq": 3', '"last_seq": 2'))
     with pytest.raises(StoreCorrupt, match="its checksum does not match"):
         back_up(store, to_folder(tmp_path / "backup"))
+    path.unlink()
+    assert repair(open_reader(tmp_path / "backup"), open_target(tmp_path / "repaired")).lost == []
+    assert [*open_reader(tmp_path / "repaired").frames()] == [*store.frames()]
 
 
 # --- cut off at any point ------------------------------------------------------------------------------------------------
