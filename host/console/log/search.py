@@ -88,7 +88,7 @@ def look_back(
     while before > first and len(hits) < most:
         began_s = time.thread_time()
         after = max(first - 1, before - 1 - window)
-        found = list(_in_window(reader, states, search, takes, after, before - 1))
+        found, after = _in_window(reader, states, search, takes, after, before - 1)
         for hit in reversed(found):
             if hit.published.number not in seen:
                 seen.add(hit.published.number)
@@ -105,14 +105,15 @@ def look_back(
 
 def _in_window(
     reader: LogReader, states: States, search: Search | None, takes: Callable[[ev.Published], bool], after: int, until: int
-) -> list[Hit]:
-    """Return what was found in one window, oldest first."""
+) -> tuple[list[Hit], int]:
+    """Return what was found in one window, oldest first; and behind which event it really began: frames are read whole."""
     of_events = search is not None and bool(search.of_events)
     found: list[Hit] = []
     published: dict[int, ev.Published] = {}
     met: dict[int, set[Any]] = {}
-    for step in walk(reader, after, until):
+    for step in walk(reader, after, until, whole=True):
         event = step.event
+        after = min(after, step.seq - 1)
         if isinstance(event, PublishedRun):
             if of_events:
                 published.update((one.number, one) for one in event.events())
@@ -129,7 +130,7 @@ def _in_window(
             own = getattr(event, "published", None) or published.get(number) or _known(states, number)
             if own is not None and known >= set(search.of_events) and takes(own):
                 found.append(Hit(step.seq, step.at_us, own))
-    return found
+    return found, after
 
 
 def _take_run(

@@ -48,8 +48,10 @@ class Budget:
         return time.thread_time() > self._until_s
 
 
-def walk(reader: LogReader, after: int, until: int) -> Iterator[Step]:
+def walk(reader: LogReader, after: int, until: int, *, whole: bool = False) -> Iterator[Step]:
     """Yield what the log holds after `after`, up to `until`: single events, and runs whole where they begin in between.
+
+    `whole`: begin with the first event of the frame that holds the first of them.
 
     Raises:
         As `LogReader.frames`.
@@ -59,7 +61,7 @@ def walk(reader: LogReader, after: int, until: int) -> Iterator[Step]:
         for at_us, events in decode_runs(frame.body, frame.count):
             for event in events:
                 size = len(event) if isinstance(event, Run) else 1
-                if seq + size - 1 > after and seq <= until:
+                if (whole or seq + size - 1 > after) and seq <= until:
                     yield Step(seq, at_us, event)
                 seq += size
 

@@ -14,7 +14,7 @@ from perdure.events.structures.message import Status
 from perdure.publishing.message_ids import made_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from perdure.console.console import Console, View
 
@@ -52,10 +52,10 @@ class StuckGroup:
     failures: int
 
 
-def alerts(console: Console, view: View, now_us: int) -> list[Alert]:
-    """Return what needs attention, the worst first."""
+def alerts(console: Console, view: View, now_us: int, counters: Mapping[str, int]) -> list[Alert]:
+    """Return what needs attention, the worst first. `counters`: of the run, where one is asked; see `RunFigures`."""
     found = [
-        *_log(view),
+        *_log(view, counters),
         *(() if view.is_past else _disk(console)),
         *_pauses(view),
         *_handlers(view, now_us),
@@ -64,7 +64,11 @@ def alerts(console: Console, view: View, now_us: int) -> list[Alert]:
     return sorted(found, key=lambda alert: alert.level != "bad")
 
 
-def _log(view: View) -> Iterator[Alert]:
+def _log(view: View, counters: Mapping[str, int]) -> Iterator[Alert]:
+    errors = counters.get("io_errors", 0)
+    if errors:
+        what = "what was refused is not there, and its publisher was told so; work goes on by itself once the disk takes it"
+        yield Alert("bad", f"The log could not be written {errors:,} time(s) in this run; {what}", "/actors", action="Counters")
     if view.live.error:
         yield Alert("bad", f"The log cannot be read: {view.live.error}")
 
@@ -75,8 +79,8 @@ def _disk(console: Console) -> Iterator[Alert]:
         return
     used, free = disk
     if free < DISK_FREE_BYTES or free < (used + free) * DISK_FREE_PART:
-        what = "make room: purge dead letters that are not needed, move other files; publishes are refused once it is full"
-        yield Alert("bad", f"The disk has {free / 2**20:,.0f} MiB left; {what}", "/dead-letters", action="Dead letters")
+        what = "free some space on the same file system, but remove nothing from the data folder; work then goes on by itself"
+        yield Alert("bad", f"The disk has {free / 2**20:,.0f} MiB left: {what}")
 
 
 def _pauses(view: View) -> Iterator[Alert]:

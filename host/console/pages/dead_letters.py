@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from perdure.console.log.walk import Budget
-from perdure.events.errors import InvalidMessage, PerdureError
+from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import with_public_names
 from perdure.events.queue.dead_letters import full_reason
 from perdure.events.queue.expression import search_of
@@ -25,6 +25,7 @@ PAGE = 50
 LOOKED_MAX = 20_000
 BUDGET_S = 0.1
 GROUPS_SHOWN = 100
+BULKS_SHOWN = 10
 VERBS = ("replay", "edit", "purge")
 PLAIN = re.compile(r"[\w.:/+-]+")
 WORD_CHARS_MIN = 3
@@ -106,13 +107,8 @@ def _count(page: Page, where: str) -> dict[str, Any] | None:
 
 
 def _bulks(page: Page) -> list[Any]:
-    """Return the bulk acts that are known, newest first; empty for the past, and where nothing runs."""
-    if page.shown.is_past or page.console.front is None:
-        return []
-    try:
-        return page.console.front.dead_letters.bulks()[::-1][:10]
-    except (PerdureError, TimeoutError, OSError):
-        return []
+    """Return the bulk acts that are known at the moment that is shown, newest first."""
+    return list(page.shown.states.queue.bulks.values())[::-1][:BULKS_SHOWN]
 
 
 def _row(letter: Letter) -> dict[str, Any]:

@@ -6,9 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from perdure.console.pages.rows import happenings_until, told
-from perdure.console.pages.types import handlers_of
+from perdure.console.pages.types import figures_of, handlers_of
 from perdure.events import vocabulary as ev
-from perdure.events.errors import PerdureError
 from perdure.system import schedules_of
 
 if TYPE_CHECKING:
@@ -90,18 +89,13 @@ def actors(page: Page) -> None:
     for happening in view.index.happenings:
         if isinstance(happening.event, ev.ActorRestarted) and happening.seq <= view.seq:
             restarts.setdefault(happening.event.actor, []).append(told(happening))
-    counters: dict[str, int] = {}
-    if not view.is_past and page.console.front is not None:
-        try:
-            counters = dict(page.console.front.admin.metrics().runtime_counters)
-        except (PerdureError, TimeoutError, OSError):
-            counters = {}
+    figures = figures_of(page)
     deaths = sorted((row for rows in restarts.values() for row in rows), key=lambda row: -row.seq)
     page.show(
         "actors.html",
         names=names,
         restarts=restarts,
         deaths=deaths[:LATEST],
-        counters=counters,
+        counters={} if figures is None else figures.counters,
         is_here=system is not None,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from perdure.console.pages.attention import alerts
 from perdure.console.pages.graphs import graphs, rates_now
 from perdure.console.pages.rows import happenings_until, type_rows
+from perdure.console.pages.types import figures_of
 
 if TYPE_CHECKING:
     from perdure.console.pages.page import Page
@@ -23,13 +24,13 @@ def overview(page: Page) -> None:
     view = page.shown
     now_us = view.at_us if view.is_past else round(time.time() * 1e6)
     over = "history" if page.asked("over") == "history" or view.is_past else "minutes"
-    rows = type_rows(view, now_us)
+    rows, figures = type_rows(view, now_us), figures_of(page)
     queue = view.states.queue
     size = page.console.reader.size()
     page.show(
         "overview.html",
         now_us=now_us,
-        alerts=alerts(page.console, view, now_us),
+        alerts=alerts(page.console, view, now_us, {} if figures is None else figures.counters),
         live=queue.live,
         in_flight=len(queue.leased),
         delayed=sum(row.delayed for row in rows),

@@ -9,10 +9,10 @@ from perdure.console.pages.rows import type_rows
 from perdure.events.errors import PerdureError, UnknownMessageType
 
 if TYPE_CHECKING:
+    from perdure.actors.sessions.figures import HandlerFigures, RunFigures
     from perdure.console.pages.page import Page
-    from perdure.operations.metrics import HandlerInfo
 
-__all__ = ["handlers_of", "one_type", "types"]
+__all__ = ["figures_of", "handlers_of", "one_type", "types"]
 
 OPTIONS = ("timeout", "lease", "renew", "retries", "rate")
 
@@ -61,11 +61,17 @@ def one_type(page: Page) -> None:
     )
 
 
-def handlers_of(page: Page) -> dict[str, HandlerInfo]:
+def handlers_of(page: Page) -> dict[str, HandlerFigures]:
     """Return the handlers as they run now; empty for the past, and where nothing runs."""
+    figures = figures_of(page)
+    return {} if figures is None else figures.handlers
+
+
+def figures_of(page: Page) -> RunFigures | None:
+    """Return what the run tells of itself without asking an actor: a page must not wait for a log that cannot be written."""
     if page.shown.is_past or page.console.front is None:
-        return {}
+        return None
     try:
-        return page.console.front.admin.handlers()
+        return page.console.front.run_figures()
     except (PerdureError, TimeoutError, OSError):
-        return {}
+        return None

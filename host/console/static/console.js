@@ -52,7 +52,10 @@
       const next = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const selector of ["main", ".side", "footer", ".time"]) {
         const old = document.querySelector(selector), fresh = next.querySelector(selector);
-        if (old && fresh && !keep.includes(selector)) old.replaceWith(fresh);
+        if (!old || !fresh || keep.includes(selector)) continue;
+        const told = selector === "main" && !record && old.querySelector(":scope > .notice[role=status]");
+        if (told && !fresh.querySelector(":scope > .notice[role=status]")) fresh.prepend(told); // the outcome of an act stays
+        old.replaceWith(fresh);
       }
       document.body.toggleAttribute("data-past", next.body.hasAttribute("data-past"));
       document.title = next.title;

@@ -1,0 +1,168 @@
+"""The console in a real browser: live, through time, by keyboard, for screen readers; and the screenshots of the docs.
+
+`PERDURE_SCREENSHOTS=docs/screenshots pytest -m long tests/host/console/test_browser.py` makes the pictures anew.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.host.console.browsing import chromium, served, tab
+from tests.host.console.conftest import Order, make_shop, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+    from tests.host.console.conftest import Shop
+
+pytestmark = [pytest.mark.long(seconds=40), pytest.mark.xdist_group("console in a browser")]
+PATHS = [
+    "/",
+    "/messages",
+    "/messages?place=held",
+    "/dead-letters",
+    "/dead-letters?where=type%3Dshop.Order",
+    "/types",
+    "/types/shop.Order",
+]
+MORE_PATHS = ["/schedules", "/processes", "/actors", "/acts", "/compare?a=5", "/?at=40"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    made = make_shop(tmp_path_factory.mktemp("shop") / "orders", orders=120)
+    yield made
+    made.console.close()
+    made.system.stop(0.0)
+
+
+@pytest.fixture(scope="module")
+def site(busy: Shop) -> Iterator[str]:
+    with served(busy.console) as address:
+        yield address
+
+
+def test_screen_readers_find_nothing_serious(browser: Browser, site: str, busy: Shop) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
+    found = {}
+    for scheme in ("light", "dark"):
+        with tab(browser, site, color_scheme=scheme) as page:
+            for path in [*PATHS, *MORE_PATHS, f"/messages/{busy.bad}"]:
+                page.goto(path)
+                violations = axe.run(page).response["violations"]
+                serious = [(v["id"], v["nodes"][0]["html"]) for v in violations if v["impact"] in ("serious", "critical")]
+                if serious:
+                    found[scheme, path] = serious
+    assert found == {}
+
+
+def test_narrow_screen_shows_everything_without_scrolling_sideways(browser: Browser, site: str, busy: Shop) -> None:
+    with tab(browser, site, viewport={"width": 360, "height": 700}) as page:
+        for path in [*PATHS, *MORE_PATHS, f"/messages/{busy.bad}"]:
+            page.goto(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+def test_page_moves_by_itself(browser: Browser, site: str, busy: Shop) -> None:
+    with tab(browser, site) as page:
+        before = page.locator(".side [data-count=dead]").inner_text()
+        busy.system.publish(Order("ORD-new", -5.0))
+        until(lambda: page.locator(".side [data-count=dead]").inner_text() != before)
+        until(
+            lambda: page.evaluate(
+                "document.querySelector('.figures .bad dd a').textContent === document.querySelector('[data-count=dead]').textContent"
+            )
+        )
+
+
+def test_slider_shows_the_page_as_it_was_plays_and_comes_back(browser: Browser, site: str) -> None:
+    with tab(browser, site) as page:
+        slider = page.locator("[data-slider]")
+        slider.focus()
+        page.keyboard.press("Home")
+        until(lambda: page.evaluate("document.body.hasAttribute('data-past')"))
+        assert "at=" in page.url
+        until(lambda: page.evaluate("document.querySelector('footer').textContent.includes('As it was')"))
+        page.locator("[data-play]").click()
+        until(lambda: page.evaluate("!document.body.hasAttribute('data-past')"))  # played to its end
+        assert "at=" not in page.url
+        page.keyboard.press("Escape")
+
+
+def test_keyboard_is_enough(browser: Browser, site: str, busy: Shop) -> None:
+    with tab(browser, site) as page:
+        page.keyboard.press("g")
+        page.keyboard.press("d")
+        page.wait_for_url("**/dead-letters")
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/dead-letters?where=*")
+        page.keyboard.press("/")
+        page.keyboard.type("key=k7")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/messages?q=*")
+        page.locator(f"a[href='/messages/{busy.bad}']").wait_for()
+        page.keyboard.press("?")
+        page.locator("dialog[open]").wait_for()
+
+
+def test_dark_and_light_are_remembered(browser: Browser, site: str) -> None:
+    with tab(browser, site, color_scheme="light") as page:
+        page.locator("[data-theme-toggle]").click()
+        page.goto("/types")
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor") == "rgb(16, 21, 27)"
+
+
+def test_everything_works_without_scripts(browser: Browser, site: str) -> None:
+    with tab(browser, site, java_script_enabled=False) as page:
+        page.locator("#at").fill("40")
+        page.locator("form.time button", has_text="Go").click()
+        assert "at=40" in page.url
+        assert "As it was" in page.locator("footer").inner_text()
+        page.goto("/types/shop.Stock")
+        page.locator("form[action='/act/pause'] .why").fill("a look at the warehouse")
+        page.locator("form[action='/act/pause'] button").click()
+        assert "deliveries are paused" in page.locator(".notice").inner_text()
+        page.locator("form[action='/act/resume'] button").click()
+        assert "deliveries go on" in page.locator(".notice").inner_text()
+
+
+def test_killed_actor_comes_back_before_ones_eyes(browser: Browser, site: str, busy: Shop) -> None:
+    with tab(browser, site) as page:
+        page.goto("/actors")
+        row = page.locator("tr[data-actor=dead_letters]")
+        row.locator("button").click()
+        page.locator(".notice", has_text="killed").wait_for()
+        until(lambda: page.evaluate("Number(document.querySelector('tr[data-actor=dead_letters] td.n')?.textContent) > 0"))
+        assert busy.system.actors["dead_letters"].is_alive()
+
+
+def test_pictures_of_the_docs(browser: Browser, site: str, busy: Shop) -> None:
+    folder = os.environ.get("PERDURE_SCREENSHOTS")
+    if not folder:
+        pytest.skip("PERDURE_SCREENSHOTS names no folder")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    until(lambda: busy.console.live.history_known() >= 1.0)
+    pictures = {
+        "overview": ("/", "light"),
+        "message": (f"/messages/{busy.bad}", "light"),
+        "dead-letters": ("/dead-letters?where=type%3Dshop.Order&do=replay", "light"),
+        "past": ("/?at=200", "dark"),
+    }
+    for name, (path, scheme) in pictures.items():
+        with tab(browser, site, viewport={"width": 1180, "height": 760}, color_scheme=scheme) as page:
+            page.goto(path)
+            page.screenshot(path=str(Path(folder) / f"console-{name}.png"))
