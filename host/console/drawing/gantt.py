@@ -20,6 +20,7 @@ WIDTH, ROW, LEFT, TOP = 900, 24, 190, 24
 ROWS_MAX = 40
 LABEL_CHARS = 26
 BAR_MIN = 2.0
+DEAD_PART = 4
 WAITS, RUNS, PAUSES, FAILS, DEAD = "waits", "runs", "pauses", "fails", "dead"
 
 
@@ -76,14 +77,17 @@ def gantt(story: Story, now_us: int) -> Markup:
     spans = [bar for _, bars in rows for bar in bars]
     if not spans:
         return Markup("")
-    begin, end = min(bar.begin_us for bar in spans), max(bar.end_us for bar in spans)
+    begin = min(bar.begin_us for bar in spans)
+    told = max((bar.end_us for bar in spans if bar.kind != DEAD), default=begin)
+    # A dead letter lies there until it is dealt with; what happened before must not shrink to nothing beside that.
+    end = max(told, min(max(bar.end_us for bar in spans), told + max(1, told - begin) // DEAD_PART))
     height = TOP + ROW * len(rows) + 6
 
     def x(at_us: int) -> float:
         return LEFT + (at_us - begin) / max(1, end - begin) * (WIDTH - LEFT - 10)
 
-    told = f"Timeline of {len(rows)} message(s) over {lasting(end - begin)}"
-    parts = [f'<svg class="gantt" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(told)}">']
+    said = f"Timeline of {len(rows)} message(s) over {lasting(end - begin)}"
+    parts = [f'<svg class="gantt" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(said)}">']
     for i in range(5):
         at = begin + (end - begin) * i // 4
         anchor = ("start", "middle", "middle", "middle", "end")[i]
@@ -96,7 +100,7 @@ def gantt(story: Story, now_us: int) -> Markup:
         css = "own" if i == 0 else "child"
         parts.append(f'<text class="label {css}" x="{LEFT - 10}" y="{top + 15}" text-anchor="end">{escape(label)}</text>')
         for bar in bars:
-            width = max(BAR_MIN, x(bar.end_us) - x(bar.begin_us))
+            width = max(BAR_MIN, x(min(bar.end_us, end)) - x(bar.begin_us))
             words = escape(f"{bar.label} ({lasting(bar.end_us - bar.begin_us)})")
             place = f'x="{x(bar.begin_us):.1f}" y="{top + 4}" width="{width:.1f}" height="{ROW - 9}" rx="2"'
             parts.append(f'<rect class="bar {bar.kind}" {place}><title>{words}</title></rect>')

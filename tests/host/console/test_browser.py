@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,11 +81,8 @@ def test_page_moves_by_itself(browser: Browser, site: str, busy: Shop) -> None:
         before = page.locator(".side [data-count=dead]").inner_text()
         busy.system.publish(Order("ORD-new", -5.0))
         until(lambda: page.locator(".side [data-count=dead]").inner_text() != before)
-        until(
-            lambda: page.evaluate(
-                "document.querySelector('.figures .bad dd a').textContent === document.querySelector('[data-count=dead]').textContent"
-            )
-        )
+        shown = ".figures .bad dd a"
+        until(lambda: page.locator(shown).first.inner_text() == page.locator("[data-count=dead]").inner_text())
 
 
 def test_slider_shows_the_page_as_it_was_plays_and_comes_back(browser: Browser, site: str) -> None:
@@ -155,12 +153,15 @@ def test_pictures_of_the_docs(browser: Browser, site: str, busy: Shop) -> None:
     if not folder:
         pytest.skip("PERDURE_SCREENSHOTS names no folder")
     Path(folder).mkdir(parents=True, exist_ok=True)
+    for i in range(400):  # some seconds of traffic, so that there is something to see
+        busy.system.publish(Order(f"ORD-{i}", -1.0 if i % 29 == 7 else 9.5), key=f"more {i}")
+        time.sleep(0.005 * (1 + (i // 50) % 4))
     until(lambda: busy.console.live.history_known() >= 1.0)
     pictures = {
         "overview": ("/", "light"),
         "message": (f"/messages/{busy.bad}", "light"),
         "dead-letters": ("/dead-letters?where=type%3Dshop.Order&do=replay", "light"),
-        "past": ("/?at=200", "dark"),
+        "past": ("/?at=1500", "dark"),
     }
     for name, (path, scheme) in pictures.items():
         with tab(browser, site, viewport={"width": 1180, "height": 760}, color_scheme=scheme) as page:
