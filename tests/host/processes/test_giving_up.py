@@ -57,7 +57,8 @@ def test_a_member_that_gives_up_leaves_its_work_to_others_and_never_becomes_the_
     with shop(str(folder), options=BUDGET) as member:
         member.call(Quote(1), timeout=30)
         monkeypatch.setattr(MemberDispatcher, "on_batch", dies)
-        member.admin.pause(Order)  # its dispatcher is told
+        with perdure.connect(folder, timeout=30) as client:
+            client.admin.pause(Order)  # the member's dispatcher is told
         wait_until(lambda: not member.running)
         with pytest.raises(perdure.NotRunning, match="died 2 times"):
             member.publish(Order(0))
