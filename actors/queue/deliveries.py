@@ -43,6 +43,8 @@ class Deliveries:
         self._by_pool: dict[str, dict[Pool, Subscription]] = {}
         self._shared: dict[str, SharedPools] = {}
         """The types that have several pools."""
+        self._elsewhere: dict[Pool, Subscription] = {}
+        """Those of other processes, which may be gone at any time."""
         self._backlog_grew: dict[str, Subscription] = {}
         self.lost_runs = LostRuns(queue, (), 0)
         self.has_more = False
@@ -56,6 +58,8 @@ class Deliveries:
         """Deliver what is ready; return the time at which a limited rate allows more."""
         queue = self._queue
         self.lost_runs.spend(now_us)
+        for pool in [pool for pool in self._elsewhere if pool.is_gone]:  # the dispatcher says so too, if it lives
+            self.subscribe(Subscribe(self._elsewhere[pool], pool, leaves=True))
         for type_name, shared in self._shared.items():
             self._subscriptions[type_name] = shared.subscription()
         subscriptions = [*self._subscriptions.values()]
@@ -104,8 +108,11 @@ class Deliveries:
         pools = self._by_pool.setdefault(type_name, {})
         before, alone = self._shared.pop(type_name, None), next(iter(pools), pool)
         pools.pop(pool, None)  # the one that subscribed last counts where options differ
-        if not message.leaves:
+        self._elsewhere.pop(pool, None)
+        if not message.leaves and not pool.is_gone:
             pools[pool] = message.subscription
+            if pool.is_elsewhere:
+                self._elsewhere[pool] = message.subscription
         if len(pools) > 1:
             held = None if before is None else before.held
             shared = self._shared[type_name] = SharedPools(self._queue.state, pools, held, alone)

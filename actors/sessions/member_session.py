@@ -340,7 +340,7 @@ class MemberSession:
         for pool in self._pools.values():
             pool.is_gone = True
             self.give_back(pool, list(pool.open.values()))
-            self._services.directory.tell("dispatcher", PoolChanged(pool, left=True))
+            self._services.directory.tell("dispatcher", PoolChanged(pool))
         process = self.process
         self._services.directory.tell("supervisor", ProcessLeft(process.member, process.pid, process.name))
 

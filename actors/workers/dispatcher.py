@@ -80,8 +80,8 @@ class Dispatcher(Decider):
         for pool in self.pools.by_type.values():
             if pool.type in self.state.handlers:
                 self.staff.after_a_death(pool)
-        for pool in self.pools.all():
-            self._apply_options(pool)
+        for pool in [*self.pools.all()]:
+            self._pool_changed(pool)  # a predecessor may have died with the news that a process is gone
 
     def handle(self, messages: list[Any]) -> None:
         """Handle a batch."""
@@ -106,8 +106,8 @@ class Dispatcher(Decider):
                 case StopHandler() | WorkerDown() | EndGrace():
                     self._have_stopped_elsewhere(message)
                     self.staff.take(message)
-                case PoolChanged():
-                    self._pool_changed(message)
+                case PoolChanged(pool=pool):
+                    self._pool_changed(pool)
                 case Wake():
                     self.wake_at_us = 0
         if (at_rest := self.staff.at_rest(now_us)) is not None:
@@ -199,12 +199,12 @@ class Dispatcher(Decider):
         )
         self.directory.tell("queue", Subscribe(subscription, pool, leaves))
 
-    def _pool_changed(self, message: PoolChanged) -> None:
-        if message.left:
-            self.pools.leave(message.pool)
-            self._subscribe(message.pool, leaves=True)
+    def _pool_changed(self, pool: Pool) -> None:
+        if isinstance(pool, MemberPool) and pool.is_gone:
+            self.pools.leave(pool)
+            self._subscribe(pool, leaves=True)
         else:
-            self._apply_options(message.pool)
+            self._apply_options(pool)
 
     def _have_stopped_elsewhere(self, message: Any) -> None:
         """Have the handler of a cancelled message stopped where another process runs it."""

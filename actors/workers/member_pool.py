@@ -57,6 +57,8 @@ class MemberPort(Protocol):
 class MemberPool(Pool):
     """The workers of one type in one other process. Its deliveries are `open` as those of any pool."""
 
+    is_elsewhere = True
+
     def __init__(self, handler: HandlerSpec, port: MemberPort) -> None:
         super().__init__(handler)
         self.port = port
@@ -68,8 +70,6 @@ class MemberPool(Pool):
         """How many of them it can run at a time."""
         self.is_silent = False
         """It gives no sign of life: nothing is handed to it until it does."""
-        self.is_gone = False
-        """The process is: what comes from now on is given back."""
         self.late: dict[int, WorkerDelivery] = {}
         """By number: the plain ones that were taken from it. It may report them by their numbers all the same."""
         self.taken_back: dict[int, tuple[ReassertLease, ExpireLease | Release]] = {}

@@ -187,6 +187,11 @@ class Rate:
 class Pool:
     """The workers of one handler and their deliveries, as queue, dispatcher and workers see them."""
 
+    is_elsewhere = False
+    """Its workers are in another process."""
+    is_gone = False
+    """That process is gone: what comes from now on is given back."""
+
     def __init__(self, handler: HandlerSpec) -> None:
         self.registered = handler
         """As the host's code says."""

@@ -41,11 +41,9 @@ class Subscribe:
 
 @attrs.define(eq=False)
 class PoolChanged:
-    """From a session to the dispatcher: another process has a pool, or takes another number of deliveries."""
+    """From a session to the dispatcher: another process has a pool, takes another number of deliveries, or is gone."""
 
     pool: MemberPool
-    left: bool = False
-    """Its process is gone."""
 
 
 @attrs.define(eq=False)

@@ -129,6 +129,14 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         found=True,
     ),
     Bug(
+        "messages go to a process that is gone, and come back, without end",
+        "queue",
+        LOST_RUNS,
+        0,
+        (Edit("perdure.actors.queue.deliveries", "if not message.leaves and not pool.is_gone:", "if not message.leaves:"),),
+        found=True,
+    ),
+    Bug(
         "a number that is spent costs a retry",
         "rules",
         SPENT,

@@ -43,6 +43,7 @@ START_TRIES = 50
 TURNS_MAX = 60_000
 CRASH_STATES_MAX = 64
 CLIENT_TIMEOUT_S = 20.0
+CALM_S = 5.0
 
 
 def disk_after_power_cut(disk: MemoryDisk, seed: int) -> MemoryDisk:
@@ -194,7 +195,10 @@ class SystemUnderTest:
         """End the faults of connections, and let all that is on its way arrive."""
         for connection in self._connections():
             connection.faults.end()
-        self.system.advance(2 * CLIENT_TIMEOUT_S)
+        self.system.advance(CALM_S)  # for members, which never come to rest
+        self.executor.run_until(
+            lambda: not any(c.connection.pending.outstanding for c in self.clients.values()), 2 * CLIENT_TIMEOUT_S - CALM_S
+        )
 
     def check_sessions(self) -> None:
         """Law 7: no session keeps a request that its client does not await."""

@@ -5,6 +5,7 @@ The same seed gives the same history, byte for byte. The clock is in `simulated_
 
 from __future__ import annotations
 
+import math
 import random
 import traceback
 from queue import Empty
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from pykka import ActorRegistry
 
-from perdure.actors.core.actor import ActorKilled
+from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.answer import Answer
 from perdure.actors.workers.worker import Worker
 from perdure.chaos.disk.memory_disk import Killed
@@ -21,8 +22,6 @@ from perdure.runtime import live_systems
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from perdure.actors.core.actor import Actor
 
 __all__ = ["Bystander", "SimulatedExecutor", "Stuck"]
 
@@ -67,10 +66,14 @@ class _SimulatedAnswer(Answer):
 class _Scheduled:
     """One actor and the state of its turns."""
 
-    __slots__ = ("actor", "begun", "busy", "is_empty", "process", "waits_from_s")
+    __slots__ = ("actor", "begun", "busy", "is_asked", "is_empty", "process", "waits_from_s", "waits_until_s")
 
     def __init__(self, actor: Actor, process: object) -> None:
         self.actor = actor
+        self.is_asked = type(actor).patience_s not in (Actor.patience_s, Worker.patience_s)
+        """How long it waits may change without a turn of its own, so it is asked each time."""
+        self.waits_until_s = math.inf
+        """When its wait for a message times out, as it said after its last turn; for those that are not asked."""
         self.process = process
         """None: the one that owns the folder."""
         self.is_empty: Callable[[], bool] = actor.actor_inbox.empty
@@ -79,10 +82,15 @@ class _Scheduled:
         """It is in the middle of a turn that waits, while other actors take theirs."""
         self.waits_from_s = 0.0
 
-    def waits_no_longer(self, now_s: float) -> bool:
-        """Tell whether its wait for a message has timed out, so that it takes a turn without one."""
+    def end_of_wait_s(self) -> float:
+        """Return when its wait for a message times out, so that it takes a turn without one."""
         patience_s = self.actor.patience_s()
-        return patience_s is not None and self.waits_from_s + patience_s <= now_s
+        return math.inf if patience_s is None else self.waits_from_s + patience_s
+
+    def wait_from(self, now_s: float) -> None:
+        """Let it wait after a turn."""
+        self.waits_from_s = now_s
+        self.waits_until_s = math.inf if self.is_asked else self.end_of_wait_s()
 
 
 def _nothing_more() -> NoReturn:
@@ -227,7 +235,14 @@ class SimulatedExecutor:
         able = [  # evaluated for each entry before each turn, so calls are avoided
             entry
             for entry in self._scheduled
-            if not entry.busy and (not entry.is_empty() or not entry.begun or entry.actor.killed or entry.waits_no_longer(now_s))
+            if not entry.busy
+            and (
+                not entry.is_empty()
+                or entry.waits_until_s <= now_s
+                or not entry.begun
+                or entry.actor.killed
+                or (entry.is_asked and entry.end_of_wait_s() <= now_s)
+            )
         ]
         if self.stalled:
             going = [entry for entry in able if self.stalled.get(entry.actor.name, 0) <= self.steps]
@@ -273,13 +288,14 @@ class SimulatedExecutor:
 
     def _next_us(self) -> int | None:
         """Return the next time at which an actor's wait times out; None if none does."""
-        times = []
+        next_s = math.inf
         for entry in self._scheduled:
-            patience_s = entry.actor.patience_s() if entry.begun and not entry.busy else None
-            if patience_s is not None:
-                times.append(entry.waits_from_s + patience_s)
-        times += [at_s for bystander in self.bystanders if (at_s := bystander.next_s()) is not None]
-        return None if not times else round(min(times) * 1_000_000) + 1  # + 1, so that rounding never stops the time
+            if entry.begun and not entry.busy:
+                next_s = min(next_s, entry.end_of_wait_s() if entry.is_asked else entry.waits_until_s)
+        for bystander in self.bystanders:
+            at_s = bystander.next_s()
+            next_s = next_s if at_s is None else min(next_s, at_s)
+        return None if next_s == math.inf else round(next_s * 1_000_000) + 1  # + 1, so that rounding never stops the time
 
     def _take_turn_beside(self, bystander: Bystander) -> None:
         self.steps += 1
@@ -306,7 +322,7 @@ class SimulatedExecutor:
                 going_on = True
             else:
                 going_on = actor.turn(self._items(actor))
-            entry.waits_from_s = self.monotonic_s()
+            entry.wait_from(self.monotonic_s())
         except Stuck:
             raise
         except Exception as error:  # noqa: BLE001 - its supervisor is informed; power cuts and the like go to the caller

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from perdure.actors.queue.deliveries import Deliveries
 from perdure.actors.queue.lost_runs import LostRuns
 from perdure.actors.queue.orphans import REATTACH_US, Orphans
 from perdure.actors.queue.reattaching import Reattach, reattached, sorted_out
@@ -13,6 +14,7 @@ from perdure.actors.workers.handler_pools import HandlerPools
 from perdure.actors.workers.handler_spec import spec_on_record
 from perdure.actors.workers.member_pool import MemberPool
 from perdure.actors.workers.pool import WorkerDelivery
+from perdure.actors.workers.worker_messages import Subscribe
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Done, Draft, ExpireLease, Publish, Release, Subscription
 from perdure.events.queue import decisions as rules
@@ -28,9 +30,13 @@ class Queue:
 
     def __init__(self) -> None:
         self.state = QueueState()
+        self.written: list[Any] = []
 
     def take(self, command: object, now_us: int) -> None:
         evolve_all(self.state, rules.decide(self.state, command, now_us, rules.Limits()))
+
+    def apply(self, events: list[ev.Event]) -> None:
+        evolve_all(self.state, events)
 
     def hand_out(self) -> WorkerDelivery:
         evolve_all(self.state, [*leasing.deliver(self.state, [Subscription("t", 10, 10, 5, 0)], 1)])
@@ -149,6 +155,18 @@ def test_what_a_living_worker_holds_is_left_to_it(queue: Queue) -> None:
     LostRuns(queue, [pool, other], 1).spend(1)  # type: ignore[arg-type]
     message = queue.state.messages[1]
     assert message.lease is delivery.lease
+
+
+def test_a_process_that_is_gone_is_handed_nothing_whatever_the_dispatcher_knows(queue: Queue) -> None:
+    """Found by the simulation: the dispatcher died with the news, and one message went out and came back without end."""
+    deliveries: Any = Deliveries(queue)  # type: ignore[arg-type]  # as much of one as is needed
+    pool, subscription = member_pool(), Subscription("t", 10, 10, 5, 0)
+    deliveries.subscribe(Subscribe(subscription, pool))
+    pool.is_gone = True
+    deliveries.deliver(1)
+    deliveries.subscribe(Subscribe(subscription, pool))
+    deliveries.deliver(1)
+    assert not queue.state.leased
 
 
 def test_pools_whose_connection_ended_are_asked_too() -> None:

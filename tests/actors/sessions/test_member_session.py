@@ -129,7 +129,7 @@ def test_of_what_a_dead_process_had_only_what_it_had_begun_counts() -> None:
     assert {(type(report), report.number) for report in reports} == {(Done, 7), (ExpireLease, 4), (Release, 5), (Release, 6)}
     assert all(report.spends for report in reports if isinstance(report, Release)), "only the connection may be gone"
     assert not owner.pool.open
-    assert [message.left for name, message in owner.actors.told if name == "dispatcher"] == [False, True]
+    assert [message.pool.is_gone for name, message in owner.actors.told if name == "dispatcher"] == [True, True]
     assert [type(event) for name, event in owner.actors.told if name == "supervisor"] == [ProcessJoined, ProcessLeft]
 
 
