@@ -5,7 +5,6 @@ The steps are in `actions` and `faults`, the system in `system_under_test`, the 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 from functools import partial
@@ -17,7 +16,7 @@ from perdure.chaos.oracle.reference_model import BrokenContract
 from perdure.chaos.oracle.state_checks import OverdueDelays, check_state
 from perdure.chaos.scenarios.messages import Manual
 from perdure.chaos.scenarios.plan import TABLE
-from perdure.chaos.scenarios.small_bounds import small_bounds
+from perdure.chaos.scenarios.simulated_bounds import simulated_bounds
 from perdure.chaos.scenarios.system_under_test import SystemUnderTest, disk_after_power_cut
 from perdure.events.errors import PerdureError, StoreCorrupt, StoreUnavailable
 
@@ -62,7 +61,7 @@ class Scenario:
         Raises:
             BrokenContract: the first violation.
         """
-        with small_bounds() if self.plan.small else contextlib.nullcontext():
+        with simulated_bounds(small=self.plan.small):
             self._run()
         return self
 

@@ -1,4 +1,4 @@
-"""Smaller bounds for perdure's internals while a scenario runs. With the usual ones a scenario would never reach a bound."""
+"""Other bounds for perdure while a scenario runs. With the usual ones it would reach none, and look at the clock without end."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from perdure.actors.core import mailbox
 from perdure.actors.journal import journal
 from perdure.actors.queue import decision_pass
+from perdure.actors.services import timer
 from perdure.events.queue import deadlines, leasing
 from perdure.events.structures import message_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["small_bounds"]
+__all__ = ["simulated_bounds"]
 
 SMALL = (
     (message_block, "BLOCK_MESSAGES", 3),
@@ -25,16 +26,19 @@ SMALL = (
     (deadlines, "TICK_MAX", 1),
     (leasing, "LEASES_MAX", 3),
 )
+STEADY = ((timer, "LOOK_S", 1e9),)
+"""Simulated time does not jump within a process. Looking whether it did would be half of all turns."""
 
 
 @contextlib.contextmanager
-def small_bounds() -> Iterator[None]:
-    """Make the bounds small, and restore them at the end. They are global to the process."""
-    usual = [getattr(module, name) for module, name, _ in SMALL]
-    for module, name, bound in SMALL:
+def simulated_bounds(*, small: bool) -> Iterator[None]:
+    """Set the bounds of a scenario, and restore the usual ones at the end. They are global to the process."""
+    bounds = [*STEADY, *(SMALL if small else ())]
+    usual = [getattr(module, name) for module, name, _ in bounds]
+    for module, name, bound in bounds:
         setattr(module, name, bound)
     try:
         yield
     finally:
-        for (module, name, _), bound in zip(SMALL, usual, strict=True):
+        for (module, name, _), bound in zip(bounds, usual, strict=True):
             setattr(module, name, bound)
