@@ -133,7 +133,13 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "queue",
         LOST_RUNS,
         0,
-        (Edit("perdure.actors.queue.deliveries", "if not message.leaves and not pool.is_gone:", "if not message.leaves:"),),
+        (
+            Edit(
+                "perdure.actors.queue.deliveries",
+                "for pool in self._elsewhere if pool.is_gone]",
+                "for pool in self._elsewhere if not pool]",
+            ),
+        ),
         found=True,
     ),
     Bug(

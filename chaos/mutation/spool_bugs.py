@@ -111,4 +111,38 @@ SPOOL_BUGS: tuple[Bug, ...] = (
             ),
         ),
     ),
+    Bug(
+        "a spool file is removed when the first of its publishes is on record",
+        "spool",
+        "tests/host/runtime/test_spool_source.py",
+        0,
+        (
+            Edit(
+                "perdure.runtime.spool_source",
+                "            self._left[name] -= 1\n            if not self._left[name]:",
+                "            self._left[name] -= 1\n            if name in self._left:",
+            ),
+        ),
+    ),
+    Bug(
+        "a process of any user may do everything",
+        "sessions",
+        "tests/host/processes/test_rights.py",
+        0,
+        (Edit("perdure.actors.sessions.server", "self._rights.get(uid, frozenset())", "self._rights.get(uid, RIGHTS)"),),
+    ),
+    Bug(
+        "any proof will do on the port",
+        "sessions",
+        "tests/host/processes/test_loopback.py",
+        0,
+        (Edit("perdure.actors.sessions.loopback", 'if _are_equal(theirs, _proof(secret, b"peer", nonce)):', "if theirs:"),),
+    ),
+    Bug(
+        "a client that has not heard of a new handler publishes past its policy",
+        "session",
+        "tests/actors/sessions/test_session.py",
+        0,
+        (Edit("perdure.actors.sessions.session", "owner.under_policy(d) if d.dedup is None else d", "d"),),
+    ),
 )

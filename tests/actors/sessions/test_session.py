@@ -131,6 +131,14 @@ def test_what_is_out_of_bounds_is_refused_and_told_to_no_actor(command: Any, err
     assert isinstance(peer.answers()[0][1], error)
 
 
+def test_what_a_client_publishes_is_under_the_policy_that_counts_now() -> None:
+    """It may have made the draft before it heard of a handler that was registered a moment ago."""
+    peer = Peer()
+    peer.session._owner = attrs.evolve(peer.session._owner, under_policy=lambda draft: draft._replace(dedup="reject"))
+    peer.hello().ask(1, commands.Publish([commands.Draft("a", "t", b"", "k"), commands.Draft("b", "t", b"", "k", "append")]))
+    assert [draft.dedup for draft in peer.told[0].command.drafts] == ["reject", "append"]
+
+
 def test_a_right_that_is_missing_is_a_refusal() -> None:
     peer = Peer(frozenset({PUBLISH})).hello()
     peer.ask(1, commands.CheckOut("t", "h", 1, 1))

@@ -111,6 +111,13 @@ def test_a_user_that_is_allowed_no_more_is_refused(open_folder: Path) -> None:
         assert "allowed_uids" in run_as(OTHER, open_folder, timeout_s=0.5)[0]
 
 
+def test_a_process_of_a_user_that_is_not_named_is_refused_at_the_door(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even one that the file system lets in."""
+    monkeypatch.setattr("perdure.actors.sessions.server.peer_of", lambda _: (1, os.geteuid() + 1))
+    with shop(str(folder)), pytest.raises(perdure.NotRunning, match="belongs to uid"):
+        perdure.connect(folder, timeout=0.5)
+
+
 def test_without_other_users_the_socket_and_the_folder_are_for_one_user(folder: Path) -> None:
     with shop(str(folder)), perdure.connect(folder) as client:
         assert client.publish(Order(1))
