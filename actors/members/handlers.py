@@ -6,7 +6,6 @@ change; what the workers hold is told to each owner anew.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.messages import Outcomes, Quiesce, WhenStaffed
@@ -101,7 +100,7 @@ class MemberHandlers:
         """Return what every owner is told before anything else: which process joins, what it handles, what its workers hold."""
         runtime = self.runtime
         self._told.clear()
-        frames = [pack(Kind.JOIN, runtime.run, os.getpid(), runtime.started_us)]
+        frames = [pack(Kind.JOIN, runtime.run, runtime.executor.pid(), runtime.started_us)]
         rows = [row for name in list(self._subscribed) if (row := self._subscription(name)) is not None]
         if rows:
             frames.append(pack(Kind.SUBSCRIBE, *rows))
