@@ -23,9 +23,10 @@ from perdure.cluster.blueprint import Blueprint
 from perdure.cluster.doors import Doors
 from perdure.cluster.handlers import adapted
 from perdure.cluster.hosted import Hosting
-from perdure.cluster.keeper import Keeper, node_of
-from perdure.cluster.partition_info import PartitionInfo
-from perdure.cluster.routed import Routed, SpreadIds
+from perdure.cluster.keeper import Keeper
+from perdure.cluster.on_record import check_fits
+from perdure.cluster.placed import Placed
+from perdure.cluster.routed import SpreadIds
 from perdure.cluster.routing import PARTITIONS_MAX, ROUTING, PartitionIds, of_text
 from perdure.cluster.sums import ClusterAdmin, ClusterAudit, ClusterDeadLetters
 from perdure.config import load_handlers, trace
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.clock import Clock
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.cluster.doors import Door
     from perdure.handling.schedules import Schedule
     from perdure.middleware import Middleware
     from perdure.options import Options
@@ -80,7 +80,7 @@ STOP_S = 30.0
 
 
 @public
-class Cluster(Routed, Handling):
+class Cluster(Placed, Handling):
     """A queue in PostgreSQL, spread over all processes that run this same line; needs `pip install perdure[postgres]`.
 
     Each process runs the handlers for the partitions that it owns. When one comes, goes or dies, the others take over what is their
@@ -194,7 +194,7 @@ class Cluster(Routed, Handling):
             node = self._blueprint.node = f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
             where = f"{socket.gethostname()} process {os.getpid()}"
             session = NodeSession(self._database, self.name, node, where, self._blueprint.leases)
-            self._check_fits(*session.found(self.count, ROUTING))
+            check_fits(self.name, self.count, *session.found(self.count, ROUTING))
             self._registered.check_processes()
             self._registered.warn_of_unused()
             self._has_started = True
@@ -219,23 +219,6 @@ class Cluster(Routed, Handling):
             if not isinstance(error, StoreLocked | StoreUnavailable):
                 error.add_note(f"in partition {number}")
                 raise error
-
-    def _check_fits(self, partitions: int, routing: str, beyond: int | None) -> None:
-        if partitions != self.count:
-            raise PerdureError(
-                f"partitions: the queue {self.name!r} has {partitions} on record, and this Cluster has {self.count}. The number is "
-                "for good, since keys would find other partitions: give the same number in all processes, or another name."
-            )
-        if routing != ROUTING:
-            raise PerdureError(
-                f"the queue {self.name!r} finds partitions by {routing!r}, and this perdure by {ROUTING!r}: run the version of the "
-                "other processes here."
-            )
-        if beyond is not None:
-            raise PerdureError(
-                f"partitions: the queue {self.name!r} holds a partition {beyond}, which a System made by hand, and {partitions} on "
-                "record end before it. Give the Cluster another name, or copy that partition elsewhere with perdure migrate."
-            )
 
     def stop(self, grace: float | None = None) -> None:
         """Leave in good order, and return when all partitions of this process are free; as `System.stop`.
@@ -312,67 +295,6 @@ class Cluster(Routed, Handling):
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop without blocking the event loop; see `stop`."""
         await asyncio.to_thread(self.stop)
-
-    # --- what runs where ---------------------------------------------------------------------------------------------------
-
-    def partitions(self) -> list[PartitionInfo]:
-        """Return all partitions: which process owns each, since how many owners, and how much it has not taken in yet.
-
-        Raises:
-            StoreUnavailable: the database cannot be reached.
-        """
-        view, waiting = self._seen()
-        address_of = {node.name: node.address for node in view.nodes}
-        held = {one.number: one for one in view.partitions}
-        states = self._hosting.states()
-        found = []
-        for number in range(self.count):
-            one = held.get(number)
-            owner = "" if one is None or one.left_s <= 0 else node_of(one.owner)
-            state = states.get(number)
-            found.append(
-                PartitionInfo(
-                    number=number,
-                    owner=address_of.get(owner, owner),
-                    is_here=owner == self._blueprint.node and bool(owner),
-                    epoch=0 if one is None else one.epoch,
-                    lag=waiting.get(number, 0),
-                    doing="" if state is None else state.value,
-                )
-            )
-        return found
-
-    def _seen(self) -> Any:
-        session = NodeSession(self._database, self.name, "", "", Leases(self._blueprint.leases.seconds))
-        try:
-            return session.glance()
-        finally:
-            session.close()
-
-    def _ingress_waits(self) -> bool:
-        return any(self._seen()[1].values())
-
-    def partition(self, number: int) -> Door:
-        """Return what answers for one partition now: its System, or a Client of the process that owns it. For operators.
-
-        Raises:
-            ValueError: there is no such partition.
-        """
-        check_whole("number", number, 0, self.count - 1)
-        self._check_running()
-        return self._doors.at(number)
-
-    def through(self, number: int, call: Callable[[Door], Any]) -> Any:
-        """Return what a call on a partition answers, whatever process owns it; see `Doors.through`."""
-        return self._doors.through(number, call)
-
-    def home_of(self, ident: str) -> int:
-        """Return the partition of a message."""
-        return self._home(ident)
-
-    def address_of(self, number: int) -> str:
-        """Return the address of a partition's log, from which `perdure.Audit` reads. It may hold a password."""
-        return self._blueprint.address(number)
 
     def _changed(self) -> None:
         keeper = self._keeper

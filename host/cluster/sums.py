@@ -201,12 +201,17 @@ class ClusterAudit:
         return Audit(self._cluster.address_of(number))
 
     def timeline(self, message_id: str) -> list[Record]:
-        """Return all events of one message, oldest first; as `Audit.timeline`."""
+        """Return all events of one message, oldest first; as `Audit.timeline`.
+
+        Raises:
+            UnknownMessage: no partition has it.
+        """
         for number in self._in_order(message_id):
-            records = self.partition(number).timeline(message_id)
-            if records:
-                return records
-        return []
+            try:
+                return self.partition(number).timeline(message_id)
+            except UnknownMessage:
+                continue
+        raise UnknownMessage(f"no message {message_id!r} was published in any partition of this queue")
 
     def _in_order(self, ident: str) -> tuple[int, ...]:
         from perdure.cluster.routing import of_id  # noqa: PLC0415 - only here

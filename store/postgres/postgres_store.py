@@ -6,8 +6,10 @@ Frames are written in `partition_writer`, ownership is in `ownership`, and frame
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,8 @@ __all__ = ["PostgresStore"]
 logger = GuardedLogger("perdure.store")
 
 LEASE_S = 10.0
+STAND_BY_S = 0.5
+"""How often a store that stands by looks whether its partition is free."""
 SWEEP_ROWS = 2_000
 _FIRST_KEPT = """
 SELECT first_seq, count, substring(body FROM 37 FOR 16) FROM perdure.frame
@@ -63,6 +67,7 @@ class PostgresStore(PartitionWriter):
         name: the queue. Queues in one database do not touch each other.
         partition: the number of the partition. Each has one owner at a time, and ids of its own.
         lease: seconds after which another process may take over from an owner that was suspended or cut off.
+        stand_by: seconds for which a start waits until the owner of the partition gives it up or dies; `math.inf`: for ever.
         snapshots_kept: how many snapshots are kept.
         drop_history: drop the events that no kept snapshot needs.
     """
@@ -74,10 +79,12 @@ class PostgresStore(PartitionWriter):
         name: str,
         partition: int = 0,
         lease: float = LEASE_S,
+        stand_by: float = 0.0,
         snapshots_kept: int = 2,
         drop_history: bool = False,
     ) -> None:
         super().__init__(PostgresAddress.parse(dsn).at(name, partition), lease_s=checked_seconds("lease", lease))
+        self.stand_by_s = math.inf if stand_by == math.inf else checked_seconds("stand_by", stand_by)
         self.snapshots_kept = snapshots_kept
         self.drop_history = drop_history
         self._hold = RetentionHold(lambda: None)
@@ -97,12 +104,19 @@ class PostgresStore(PartitionWriter):
             msg = f"{self.address} is in use by another system of this process; stop that one first"
             raise StoreLocked(msg, os.getpid())
         self._check_server()
-        self._who, self._pid = ownership.new_owner(self.node), os.getpid()
-        try:
-            return self._take(again=False)
-        except BaseException:
-            self.abandon()
-            raise
+        until_s = time.monotonic() + self.stand_by_s
+        while True:
+            self._who, self._pid = ownership.new_owner(self.node), os.getpid()
+            try:
+                return self._take(again=False)
+            except StoreLocked:
+                self.abandon()
+                if time.monotonic() >= until_s:
+                    raise
+                time.sleep(STAND_BY_S)
+            except BaseException:
+                self.abandon()
+                raise
 
     def _check_server(self) -> None:
         with self.database.session() as connection:

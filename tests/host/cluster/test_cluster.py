@@ -237,3 +237,38 @@ def _handle_as_hosts_do(cluster: perdure.Cluster, hosts: Hosts) -> None:
     @cluster.handler(Order, parallelism=2)
     def handle(order: Order, ctx: perdure.Context) -> None:
         os.write(file, f"{os.getpid()} {ctx.id}\n".encode())
+
+
+def test_a_process_that_owns_nothing_asks_the_owners(collected: Collected) -> None:
+    name = new_queue()
+    with cluster_of(name) as cluster, cluster_of(name, ownership="never") as other:
+
+        @cluster.handler(Order)
+        def handle(order: Order) -> str:
+            collected.add(order.name)
+            return order.name.upper()
+
+        ids = [other.publish(Order("one"), keep_result=60.0), *other.publish_many([Order("a"), Order("b")], keys=["a", "b"])]
+        assert other.result(ids[0], timeout=PATIENCE_S) == "ONE"
+        assert other.call(Order("two"), key="two", timeout=PATIENCE_S) == "TWO"
+        other.drain(timeout=PATIENCE_S)
+        assert other.state(ids[1]).status == "completed"
+        assert other.admin.metrics().completed == 4
+        assert not any(info.is_here for info in other.partitions())
+    assert sorted(collected.items) == ["a", "b", "one", "two"]
+
+
+def test_a_system_that_stands_by_owns_the_partition_once_the_other_has_stopped() -> None:
+    dsn, name = shared_server().dsn, new_queue()
+    first = perdure.System(store=perdure.PostgresStore(dsn, name=name))
+    second = perdure.System(store=perdure.PostgresStore(dsn, name=name, stand_by=PATIENCE_S))
+    with first:
+        starting = threading.Thread(target=second.start)
+        starting.start()
+        first.publish(Order("of the first"))
+        assert not second.running
+    starting.join(PATIENCE_S)
+    with pytest.raises(perdure.StoreLocked):
+        first.start()
+    assert second.admin.metrics().ready == 1
+    second.stop()

@@ -1,0 +1,89 @@
+"""Where each partition of a cluster is, for its host and its operators, and the way to one of them by its number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.arguments.choices import check_whole
+from perdure.cluster.keeper import node_of
+from perdure.cluster.partition_info import PartitionInfo
+from perdure.cluster.routed import Routed
+from perdure.store.postgres.nodes import Leases, NodeSession
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.cluster.blueprint import Blueprint
+    from perdure.cluster.doors import Door
+    from perdure.cluster.hosted import Hosting
+    from perdure.store.postgres.postgres_address import PostgresAddress
+
+__all__ = ["Placed"]
+
+
+class Placed(Routed):
+    """The part of a cluster that tells where its partitions are."""
+
+    name: str
+    _database: PostgresAddress
+    _hosting: Hosting
+    _blueprint: Blueprint
+
+    def partitions(self) -> list[PartitionInfo]:
+        """Return all partitions: which process owns each, since how many owners, and how much it has not taken in yet.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
+        view, waiting = self._seen()
+        address_of = {node.name: node.address for node in view.nodes}
+        held = {one.number: one for one in view.partitions}
+        states = self._hosting.states()
+        found = []
+        for number in range(self.count):
+            one = held.get(number)
+            owner = "" if one is None or one.left_s <= 0 else node_of(one.owner)
+            state = states.get(number)
+            found.append(
+                PartitionInfo(
+                    number=number,
+                    owner=address_of.get(owner, owner),
+                    is_here=owner == self._blueprint.node and bool(owner),
+                    epoch=0 if one is None else one.epoch,
+                    lag=waiting.get(number, 0),
+                    doing="" if state is None else state.value,
+                )
+            )
+        return found
+
+    def _seen(self) -> Any:
+        session = NodeSession(self._database, self.name, "", "", Leases(self._blueprint.leases.seconds))
+        try:
+            return session.glance()
+        finally:
+            session.close()
+
+    def _ingress_waits(self) -> bool:
+        return any(self._seen()[1].values())
+
+    def partition(self, number: int) -> Door:
+        """Return what answers for one partition now: its System, or a Client of the process that owns it. For operators.
+
+        Raises:
+            ValueError: there is no such partition.
+        """
+        check_whole("number", number, 0, self.count - 1)
+        self._check_running()
+        return self._doors.at(number)
+
+    def through(self, number: int, call: Callable[[Door], Any]) -> Any:
+        """Return what a call on a partition answers, whatever process owns it; see `Doors.through`."""
+        return self._doors.through(number, call)
+
+    def home_of(self, ident: str) -> int:
+        """Return the partition of a message."""
+        return self._home(ident)
+
+    def address_of(self, number: int) -> str:
+        """Return the address of a partition's log, from which `perdure.Audit` reads. It may hold a password."""
+        return self._blueprint.address(number)
