@@ -233,7 +233,7 @@ class ClusterAudit:
 _SUMS = (
     *(field.name for field in attrs.fields(Totals)),
     *("seq", "ready", "delayed", "held", "in_flight", "dead_letters", "late_results", "payload_bytes", "keys_held"),
-    *("results_kept", "ids_remembered", "ids_forgotten"),
+    *("results_kept", "ids_remembered", "ids_forgotten", "spilled_bytes"),
 )
 
 
@@ -244,7 +244,9 @@ def _summed_metrics(each: list[Metrics]) -> Metrics:
     )
     counters = Counter[str]()
     progress: dict[str, tuple[float, str]] = {}
+    oldest: dict[str, float] = {}
     for one in each:
+        oldest |= {name: max(age_s, oldest.get(name, 0.0)) for name, age_s in one.oldest_ready_s.items()}
         counters.update(one.runtime_counters)
         progress |= one.progress
     remembered = [one.ids_remembered_since for one in each if one.ids_remembered_since is not None]
@@ -256,6 +258,7 @@ def _summed_metrics(each: list[Metrics]) -> Metrics:
         ids_remembered_since=max(remembered, default=None),
         progress=progress,
         runtime_counters=dict(counters),
+        oldest_ready_s=oldest,
     )
 
 

@@ -94,7 +94,8 @@ class PrometheusCollector(Collector):
         registry: of `prometheus_client`; its global one unless given.
         types_max: how many message types get a label of their own; the others are summed up as `(other)`. Labels are types, places
             and quantiles, never ids, keys or groups.
-        labels: of each metric, to tell several systems of a process apart: `{"queue": "orders"}`.
+        labels: of each metric: `{"queue": "orders"}`. Several systems of one process need a registry each, as no registry may have
+            a metric twice.
     """
 
     def __init__(
