@@ -46,6 +46,8 @@ class MemoryStore:
         self._lock = threading.Lock()
         self.rows: dict[int, bytes] = {}
         """What was published past the owner; see `MemoryIngress`."""
+        self._taken: dict[int, dict[int, bytes]] = {}
+        """By the first event of the last frame that took rows in, these rows: they come back if it is voided."""
         self._hold = RetentionHold(lambda: None)
 
     def open(self) -> Recovered:
@@ -70,6 +72,7 @@ class MemoryStore:
             self._ends.pop()
             self.last_seq = frame.first_seq - 1
             cut_from = frame.first_seq
+            self.rows.update(self._taken.pop(frame.first_seq, {}))
         self._snapshots = {seq: snapshot for seq, snapshot in self._snapshots.items() if seq <= self.last_seq}
         self.epoch += 1
         return Recovered(self.last_seq, self.epoch, 1, cut_from_seq=cut_from)
@@ -86,8 +89,8 @@ class MemoryStore:
         if not all(row in self.rows for row in taken):
             raise RowsGone(f"rows {sorted({*taken} - {*self.rows})} of the ingress are not there any more")
         with self._lock:
-            for row in taken:
-                del self.rows[row]
+            if taken:
+                self._taken = {expected_seq: {row: self.rows.pop(row) for row in taken}}
             self._frames.append(Frame(expected_seq, count, body))
             self._ends.append(expected_seq + count - 1)
         self.last_seq += count

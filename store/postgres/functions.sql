@@ -36,14 +36,18 @@ BEGIN
     END IF;
 END $$;
 
--- As above, and take rows of the ingress in with the frame: all of them, or nothing is done.
-CREATE OR REPLACE FUNCTION perdure.append_taking(p integer, e bigint, s bigint, n integer, b bytea, durable boolean, taken bigint[])
+-- As above, durably, and take rows of the ingress in with the frame: all of them, or nothing is done. They are gone for readers, and
+-- removed by the next such frame: by then this one is known to stay, and until then `void` can give them back.
+CREATE OR REPLACE FUNCTION perdure.append_taking(p integer, e bigint, s bigint, n integer, b bytea, taken bigint[])
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    t perdure.partition;
     gone bigint;
 BEGIN
-    PERFORM perdure.append(p, e, s, n, b, durable);
-    DELETE FROM perdure.ingress i WHERE i.id = ANY (taken);
+    PERFORM perdure.append(p, e, s, n, b, true);
+    SELECT * INTO t FROM perdure.partition WHERE id = p;
+    DELETE FROM perdure.ingress i WHERE i.queue = t.queue AND i.number = t.number AND i.taken_by < s;
+    UPDATE perdure.ingress i SET taken_by = s WHERE i.id = ANY (taken) AND i.taken_by IS NULL;
     GET DIAGNOSTICS gone = ROW_COUNT;
     IF gone <> cardinality(taken) THEN
         RAISE EXCEPTION '% of % rows of the ingress are there', gone, cardinality(taken) USING ERRCODE = 'PD005';
@@ -123,6 +127,8 @@ BEGIN
                   RETURNING octet_length(f.body) AS size)
     SELECT count(*), coalesce(sum(size), 0) INTO frames, bytes FROM gone;
     DELETE FROM perdure.snapshot s WHERE s.partition_id = p AND s.seq > after;
+    UPDATE perdure.ingress i SET taken_by = NULL FROM perdure.partition t
+    WHERE t.id = p AND i.queue = t.queue AND i.number = t.number AND i.taken_by > after;
 END $$;
 
 CREATE OR REPLACE FUNCTION perdure.add_snapshot_part(p integer, holder text, snapshot bigint, n integer, b bytea) RETURNS void

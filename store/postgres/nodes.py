@@ -155,7 +155,7 @@ class NodeSession:
         with self.database.session() as connection:
             row = connection.execute("SELECT perdure.look_at_cluster(%s, '', NULL, '{}', '{}')", [self.queue]).fetchone()
             rows = connection.execute(
-                "SELECT number, count(*) FROM perdure.ingress WHERE queue = %s GROUP BY number", [self.queue]
+                "SELECT number, count(*) FROM perdure.ingress WHERE queue = %s AND taken_by IS NULL GROUP BY number", [self.queue]
             ).fetchall()
         return _view(row), dict(rows)
 

@@ -35,7 +35,7 @@ E = TypeVar("E", bound=PerdureError)
 
 _APPEND = b"SELECT perdure.append($1, $2, $3, $4, $5, $6)"
 _RELEASE = b"SELECT perdure.release($1, $2, $3)"
-_APPEND_TAKING = b"SELECT perdure.append_taking($1, $2, $3, $4, $5, $6, $7)"
+_APPEND_TAKING = b"SELECT perdure.append_taking($1, $2, $3, $4, $5, $6)"
 _STATEMENTS = {
     b"append": _APPEND,
     b"append_taking": _APPEND_TAKING,

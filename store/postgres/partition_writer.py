@@ -50,6 +50,7 @@ class PartitionWriter(PartitionOwner):
         if len(body) > fr.FRAME_BYTES_MAX or not 0 < count <= fr.COUNT_MAX:
             msg = f"a frame of {count} events and {len(body)} bytes is past the bound of {fr.COUNT_MAX} and {fr.FRAME_BYTES_MAX}"
             raise ValueError(msg)
+        durable = durable or bool(taken)  # rows that were taken in are removed for good by the next append that takes any in
         for _ in range(TRIES):
             raw, chain = fr.pack(
                 body=body,
@@ -81,7 +82,7 @@ class PartitionWriter(PartitionOwner):
         values = [packed[:4], packed[4:12], packed[12:20], packed[20:], raw, TRUE if durable else FALSE]
         try:
             if taken:
-                session.run(b"append_taking", [*values, _packed(taken)])
+                session.run(b"append_taking", [*values[:-1], _packed(taken)])
             else:
                 session.run(b"append", values)
         except Refused as error:

@@ -23,6 +23,9 @@ CREATE UNLOGGED TABLE perdure.channel_part (
     PRIMARY KEY (channel, to_owner, n)
 );
 
+-- The first event of the frame that has taken the row in; the next such frame removes it. A frame that is voided gives its rows back.
+ALTER TABLE perdure.ingress ADD COLUMN taken_by bigint;
+
 -- Owners that look no more until they are told that something came, and by what NOTIFY.
 CREATE UNLOGGED TABLE perdure.sleeper (
     queue text NOT NULL,

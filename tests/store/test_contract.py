@@ -461,3 +461,18 @@ def test_a_folder_takes_in_no_rows(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no ingress"):
         store.append(b"frame", 1, expected_seq=1, taken=[1])
     store.abandon()
+
+
+def test_a_frame_that_is_voided_gives_back_the_rows_that_it_took_in(with_ingress: tuple[EventStore, Ingress]) -> None:
+    """Its publisher was told that they are published; only the append was in doubt, or could not be synced."""
+    store, ingress = with_ingress
+    rows = ingress.read(0, 10)
+    store.append(b"kept", 1, expected_seq=1, durable=True, taken=[rows[0][0]])
+    store.append(b"void", 1, expected_seq=2, taken=[rows[1][0]])
+    assert ingress.read(0, 10) == []
+    store.last_seq = store.synced_seq = 1  # as when its answer was lost
+    store.reopen(void_after=1)
+    assert ingress.read(0, 10) == rows[1:]
+    store.append(b"again", 1, expected_seq=2, durable=True, taken=[rows[1][0]])
+    assert ingress.read(0, 10) == []
+    assert [frame.body for frame in store.frames()] == [b"kept", b"again"]

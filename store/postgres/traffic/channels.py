@@ -66,11 +66,10 @@ class OwnersChannels:
 
     def _bound(self, which: str, after: int, default: int) -> int:
         of = [self._database.address.name, self._database.address.partition, after]
+        where = "WHERE queue = %s AND number = %s AND id > %s AND taken_by IS NULL"
         with self._database.session() as connection:
-            row = connection.execute(
-                f"SELECT {which}(id) FROM perdure.ingress WHERE queue = %s AND number = %s AND id > %s".encode(),  # noqa: S608 - a word of ours
-                of,
-            ).fetchone()
+            statement = f"SELECT {which}(id) FROM perdure.ingress {where}".encode()  # noqa: S608 - words of ours
+            row = connection.execute(statement, of).fetchone()
         return default if row is None or row[0] is None else int(row[0])
 
     def watch(self, wake: Callable[[], None]) -> None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Ingress"]
 
-_READ = "SELECT id, body FROM perdure.ingress WHERE queue = %s AND number = %s AND id > %s ORDER BY id LIMIT %s"
+_READ = (
+    "SELECT id, body FROM perdure.ingress WHERE queue = %s AND number = %s AND id > %s AND taken_by IS NULL ORDER BY id LIMIT %s"
+)
 
 
 class Ingress:

@@ -36,7 +36,7 @@ AGAIN_S = 0.1
 RETRY_S = 0.5
 _WAITING = """
 SELECT u.q, u.k FROM unnest(%s::text[], %s::int[]) AS u (q, k)
-WHERE EXISTS (SELECT FROM perdure.ingress i WHERE i.queue = u.q AND i.number = u.k)
+WHERE EXISTS (SELECT FROM perdure.ingress i WHERE i.queue = u.q AND i.number = u.k AND i.taken_by IS NULL)
    OR EXISTS (SELECT FROM perdure.channel c WHERE c.queue = u.q AND c.number = u.k AND (c.gone OR EXISTS (
               SELECT FROM perdure.channel_part p WHERE p.channel = c.id AND p.to_owner)))
 """
