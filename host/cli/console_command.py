@@ -5,6 +5,7 @@ Not here: pages and their checks (`perdure.console`).
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = ["show_console"]
 
 OWNER_TIMEOUT_S = 5.0
 LOOPBACK = "127.0.0.1"
+NICE = 10
 
 
 def show_console(
@@ -54,6 +56,7 @@ def show_console(
     from perdure.console.guard.sessions import OneTimeToken  # noqa: PLC0415 - as above
     from perdure.security import Rights  # noqa: PLC0415 - as above
 
+    os.nice(NICE)  # an open console must not hold up the system that it shows
     terminal = Terminal()
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((LOOPBACK, port)))

@@ -112,6 +112,8 @@ class _Pages:
             return HTMLResponse(html, BUSY, headers={"retry-after": "1"})
         except UnknownMessage as error:
             return self._failed(page, error, NOT_FOUND)
+        except NotAllowed as error:
+            return self._failed(page, error, FORBIDDEN)
         except (PerdureError, OSError) as error:
             return self._failed(page, error, BAD)
 

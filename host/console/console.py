@@ -125,6 +125,16 @@ class Console:
         address = self.reader.address
         return None if address is None or is_postgres(address) else Path(address)
 
+    @property
+    def refresh_ms(self) -> int:
+        """How often an open page may fetch itself anew."""
+        return 2_000 if self.system is None else 5_000
+
+    def behind(self) -> int:
+        """Return how many events the newest states lack; 0 where that is not known."""
+        last = getattr(reader_of(self.front.audit), "last_seq", 0) if isinstance(self.front, System) else 0
+        return max(0, last - self.live.states.seq)
+
     def disk(self) -> tuple[int, int] | None:
         """Return (bytes used, bytes free) of the disk with the folder; None where that is not known."""
         try:

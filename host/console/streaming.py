@@ -65,6 +65,6 @@ def _line(console: Console) -> tuple[int, str]:
 
 
 def _now(console: Console) -> tuple[int, str]:
-    with console.live.looked_at(0.01) as states:
+    with console.live.looked_at(0.0) as states:
         told = {"seq": states.seq, "waiting": states.queue.live, "dead": len(states.dead_letters.letters)}
     return told["seq"], json.dumps(told)

@@ -36,13 +36,14 @@ logger = GuardedLogger("perdure")
 
 RECENT_EVENTS = 200_000
 """Events before the newest whose seconds are counted first, so that the charts of the last minutes are there at once."""
+PAGE_S, ALONE_PAGE_S = 0.01, 0.05
 OPENING_S = 0.3
 OPENING_REST = 3
 OPEN_WAIT_S = 3.0
 SLICE_S = 0.02
 """How long the lock is held at most, about."""
-REST = 30
-"""The thread rests so many times as long as it worked: it takes about three hundredths of a processor."""
+REST = 100
+"""In the owner's process the thread rests so many times as long as it worked: it takes a hundredth of a processor."""
 ALONE_REST = 4
 REST_MIN_S = 0.5
 REST_MAX_S = 5.0
@@ -97,8 +98,11 @@ class Live:
     # --- pages -------------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def looked_at(self, budget_s: float = 0.05) -> Iterator[States]:
+    def looked_at(self, budget_s: float | None = None) -> Iterator[States]:
         """Follow the log for a moment, and keep the states as they are within this block.
+
+        Args:
+            budget_s: for how long; 0.0: not at all. Unless given, longer where the owner is in another process.
 
         Raises:
             StillReading: the log is being read for the first time.
@@ -112,8 +116,11 @@ class Live:
             failed, self._failed = self._failed, None
             self._opened.clear()  # the next page tries again
             raise failed
+        if budget_s is None:
+            budget_s = PAGE_S if self._rest > ALONE_REST else ALONE_PAGE_S
         with self.lock:
-            self._catch_up(budget_s)
+            if budget_s:
+                self._catch_up(budget_s)
             yield self.states
 
     def history_known(self) -> float:

@@ -51,7 +51,7 @@ def dead_letters(page: Page) -> None:
             "count": _count(page, where) if verb else None,
         }
     elif not problem:
-        biggest = view.groups.biggest()
+        biggest = [group for group in view.groups.biggest() if page.looks(group.cause.type)]
         more |= {
             "groups": [(group, expression_of(group)) for group in biggest[:GROUPS_SHOWN]],
             "groups_all": len(biggest),
@@ -89,7 +89,8 @@ def _letters(page: Page, search: Search) -> tuple[list[Letter], int, int]:
     looked = skip
     for letter in islice(reversed(letters.values()), skip, skip + LOOKED_MAX):
         looked += 1
-        is_shown = not search.reads_payloads or page.sees(letter.event.published)
+        published = letter.event.published
+        is_shown = page.looks(published.type) and (not search.reads_payloads or page.sees(published))
         if is_shown and search.means(letter.event, lambda body: codec.decode(body, None)):
             found.append(letter)
         if len(found) >= PAGE or (not looked % 256 and budget.is_over):

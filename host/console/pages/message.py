@@ -55,6 +55,7 @@ def message(page: Page) -> None:
         msg = f"no message {ident!r} was found as far as this page looked ({view.history_said}){known}"
         raise UnknownMessage(msg)
     own = story.own
+    page.rights.rights.require(page.rights.principal, "look", [own.published.type])
     now_us = view.at_us if view.is_past else round(time.time() * 1e6)
     letter = view.states.dead_letters.letters.get(own.published.number)
     shown, is_json = payload_text(_newest_payload(own, letter)) if page.sees(own.published) else ("", False)

@@ -52,7 +52,7 @@ def messages(page: Page) -> None:
 
 def _takes(page: Page, search: Search | None, published: ev.Published) -> bool:
     """Tell whether a message may be found: one that is hidden must not be told by a search in its payload."""
-    return search is None or not search.reads_payloads or page.sees(published)
+    return page.looks(published.type) and (search is None or not search.reads_payloads or page.sees(published))
 
 
 def _waiting(page: Page, search: Search | None, place: str, kind: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def overview(page: Page) -> None:
     view = page.shown
     now_us = view.at_us if view.is_past else round(time.time() * 1e6)
     over = "history" if page.asked("over") == "history" or view.is_past else "minutes"
-    rows, figures = type_rows(view, now_us), figures_of(page)
+    rows, figures = [row for row in type_rows(view, now_us) if page.looks(row.type)], figures_of(page)
     queue = view.states.queue
     size = page.console.reader.size()
     page.show(
@@ -47,7 +47,7 @@ def overview(page: Page) -> None:
         graphs=graphs(view, over=over, now_us=now_us),
         rows=sorted(rows, key=lambda row: -(row.ready + row.in_flight + row.dead))[:TYPES_SHOWN],
         rows_all=len(rows),
-        groups=view.groups.biggest()[:5],
+        groups=[group for group in view.groups.biggest() if page.looks(group.cause.type)][:5],
         acts=[act for act in reversed(view.index.acts) if act.seq <= view.seq][:LATEST],
         happenings=happenings_until(view, LATEST),
     )

@@ -48,6 +48,7 @@ class Page:
     other: Figures | None = None
     """The moment that this one is compared with."""
     began_s: float = attrs.field(factory=time.perf_counter)
+    _looks: dict[str, bool] = attrs.field(factory=dict)
 
     @property
     def at(self) -> str:
@@ -118,6 +119,13 @@ class Page:
         """Tell whether the principal may do that now: the past cannot be changed."""
         is_past = self.view is not None and self.view.is_past
         return not is_past and self.rights.may(action, type_name)
+
+    def looks(self, type_name: str) -> bool:
+        """Tell whether the principal may look at messages of a type."""
+        known = self._looks.get(type_name)
+        if known is None:
+            known = self._looks[type_name] = self.rights.may("look", type_name)
+        return known
 
     def sees(self, published: Published) -> bool:
         """Tell whether the payload of a message is shown to this principal."""

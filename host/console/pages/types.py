@@ -21,7 +21,12 @@ def types(page: Page) -> None:
     """Show all types."""
     view = page.shown
     now_us = view.at_us if view.is_past else round(time.time() * 1e6)
-    page.show("types.html", rows=type_rows(view, now_us), handlers=handlers_of(page), paused=view.states.handlers.paused)
+    page.show(
+        "types.html",
+        rows=[row for row in type_rows(view, now_us) if page.looks(row.type)],
+        handlers=handlers_of(page),
+        paused=view.states.handlers.paused,
+    )
 
 
 def one_type(page: Page) -> None:
@@ -31,6 +36,7 @@ def one_type(page: Page) -> None:
         UnknownMessageType: there was none of that name at that moment.
     """
     view, name = page.shown, page.request.path_params["type"]
+    page.rights.rights.require(page.rights.principal, "look", [name])
     now_us = view.at_us if view.is_past else round(time.time() * 1e6)
     handler = view.states.handlers.handlers.get(name)
     row = next((row for row in type_rows(view, now_us) if row.type == name), None)

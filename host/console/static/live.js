@@ -1,7 +1,7 @@
-// Live: the server says that the log has grown, and the page fetches itself anew, at most every two seconds and never under the hands.
+// Live: the server says that the log has grown, and the page fetches itself anew, no more often than its console says and never under the hands.
 "use strict";
 (() => {
-  const LEAST_MS = 2000;
+  const LEAST_MS = Number(document.body.dataset.refresh) || 2000;
   let last = 0, waiting = null;
   const isPast = () => document.body.hasAttribute("data-past");
   const refresh = async () => {

@@ -115,6 +115,16 @@ def test_rights_go_by_type(shop: Shop) -> None:
     assert 'action="/act/pause"' in client.get("/types/shop.Stock").text
 
 
+def test_type_that_one_may_not_look_at_is_nowhere(shop: Shop) -> None:
+    client = shop.client(authorize=lambda _who, action, kind: action == "look" and kind != "shop.Order")
+    assert client.get("/types/shop.Order").status_code == 403
+    assert client.get(f"/messages/{shop.bad}").status_code == 403
+    for path in ("/types", "/messages", "/dead-letters", "/dead-letters?where=type=shop.Order"):
+        assert f'/messages/{shop.bad}"' not in (html := client.get(path).text)
+        assert "/types/shop.Order" not in html
+    assert client.get(f"/messages/{shop.stuck}").status_code == 200
+
+
 def test_who_may_not_look_sees_nothing(shop: Shop) -> None:
     client = shop.client(authorize=lambda *_: False)
     assert client.get("/").status_code == 403
