@@ -83,7 +83,7 @@ def _screen(
 ) -> RenderableType:
     last = f", last at {moment(status.at_us):%Y-%m-%d %H:%M:%S} UTC" if status.seq else ""
     free = _free_bytes(folder)
-    room = "" if free is None else f"; {free / 2**30:,.1f} GiB free on the disk"
+    room = "" if free is None else f"; {_size(free)} free on the disk"
     heading = (
         f"{inert(address)}: {status.seq:,} events{last}\n{status.bytes / 2**20:,.1f} MiB in {status.segments} segment(s) and "
         f"{status.snapshots} snapshot(s){room}"
@@ -116,6 +116,10 @@ def _handlers_table(handlers: dict[str, HandlerInfo]) -> Table:
 
 def _time(seconds: float) -> str:
     return f"{seconds * 1000:,.1f} ms" if seconds < 1 else _age(seconds)
+
+
+def _size(n: int) -> str:
+    return f"{n / 2**30:,.1f} GiB" if n >= 1 << 30 else f"{n / 2**20:,.1f} MiB"
 
 
 def _free_bytes(folder: str) -> int | None:

@@ -81,4 +81,4 @@ def test_status_tells_waits_runs_and_processes_where_an_owner_answers(folder: Pa
     assert (handler["processed"], handler["failed"], len(handler["processes"])) == (2, 1, 1)
     assert looked["disk_free_bytes"] > 0
     shown = run("status", folder, "--once")
-    assert all(word in shown for word in ("wait p50", "run p50", "owner (", "GiB free on the disk"))
+    assert all(word in shown for word in ("wait p50", "run p50", "owner (", "B free on the disk"))

@@ -29,7 +29,8 @@ class Order:
 def run(*words: object, code: int = 0) -> str:
     result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
     assert result.exit_code == code, f"{result.output} {result.exception!r}"
-    return " ".join(result.output.split())
+    error = "" if result.exception is None else str(result.exception)
+    return " ".join(f"{result.output} {error}".split()) if code else " ".join(result.output.split())
 
 
 def shown(*words: object) -> Any:
