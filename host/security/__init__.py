@@ -5,7 +5,7 @@ A host gives the function to `System(..., authorize=...)`. It is asked
 - in the owner's process, for what is done within `perdure.acting_as(principal)`; what the application does without it, it may;
 - for each process that asks over the folder's socket, after the rights by uid of `Options.allowed_uids`. The principal is the user
   that the kernel says the process runs as, whatever name it acts under;
-- for what other hosts publish through the database, as the principal `database`;
+- for each host that asks through the database, as `database:ROLE`; for what was left there to be published, as `database`;
 - by the console, for the person that has signed in.
 
 Only `True` allows. An exception, or any other value, refuses, and nothing is written. The type is empty where an action is about

@@ -7,6 +7,7 @@ What an expression means is in `perdure.events.queue.expression`, bulk acts in `
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
@@ -17,6 +18,7 @@ from perdure.cli.act.letter_reports import letter_report, letter_row, letters_ta
 from perdure.cli.completing import dead_letter_ids, type_names
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import Json, print_json
+from perdure.cli.look.tail_filter import quoted
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
@@ -168,7 +170,10 @@ def edit(
     with operated(folder, by, why) as system:
         letters = system.dead_letters
         if changes:
-            _bulk(letters, "edit", where or f"id={message_id}", as_counted, changes, dry_run=dry_run, as_json=as_json)
+            if message_id is not None:
+                letters.get(message_id)  # or it is an error that it is none
+            meant = where or quoted(f"id={message_id}")
+            _bulk(letters, "edit", meant, as_counted, changes, dry_run=dry_run, as_json=as_json)
             return
         letter = letters.get(str(message_id))
         if not dry_run:
@@ -237,7 +242,9 @@ def _bulk(
             soft_wrap=True,
         )
         return
-    with shown_progress(console, f"{action}: letters", counted.count, unit="letters") as step:
+    goes_on = "the act is on record, and goes on without this command: `perdure dead-letters list --where` shows what is left"
+    so_far = partial(console.print, goes_on, soft_wrap=True)
+    with shown_progress(console, f"{action}: letters", counted.count, unit="letters", so_far=so_far) as step:
 
         def progress(act: BulkAct) -> None:
             step(act.changed + act.passed_over)
