@@ -289,7 +289,13 @@ class Cluster(Placed, Handling):
         """Start without blocking the event loop. Coroutine handlers run on this loop, unless the cluster was given another."""
         if self._blueprint.loop is None:
             self._blueprint.loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self.start)
+        starting = asyncio.get_running_loop().run_in_executor(None, self.start)
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await asyncio.wait([starting])
+            await asyncio.to_thread(self.stop, 0.0)
+            raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

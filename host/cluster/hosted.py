@@ -97,7 +97,11 @@ class Hosting:
             not_before_s, _ = self._pauses.get(number, (0.0, 0.0))
             if number in self._hosted or time.monotonic() < not_before_s:
                 return
-            hosted = self._hosted[number] = _Hosted(number, self._make(number, instead_of))
+            try:
+                hosted = self._hosted[number] = _Hosted(number, self._make(number, instead_of))
+            except Exception as error:  # noqa: BLE001 - what the host gave may be wrong; `start` of the cluster tells it
+                self._not_opened(number, error)
+                return
             hosted.thread = threading.Thread(target=self._open, args=(hosted,), name=f"perdure-open-{number}", daemon=True)
             hosted.thread.start()
 

@@ -57,6 +57,7 @@ class Keeper:
         self._left = threading.Event()
         self._looked = threading.Event()
         self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
         self._thread = threading.Thread(target=self._run, name="perdure-node", daemon=True)
         self.view: View | None = None
@@ -94,7 +95,6 @@ class Keeper:
             while not self._has_ended:
                 self._session.wait(self._turn(), self._read)
                 with contextlib.suppress(BlockingIOError):
-                    os.set_blocking(self._read, False)
                     os.read(self._read, 4096)
         finally:
             self._session.leave()

@@ -176,8 +176,12 @@ class NodeSession:
         poll = select.poll()
         poll.register(wake, select.POLLIN)
         connection = self._connection
-        if connection is not None and not connection.closed:
-            poll.register(connection.fileno(), select.POLLIN)
+        try:
+            if connection is not None:
+                poll.register(connection.fileno(), select.POLLIN)
+        except psycopg.Error:  # it has ended
+            self.close()
+            return
         if not any(fd != wake for fd, _ in poll.poll(max(0.0, seconds) * 1000)) or connection is None:
             return
         try:
