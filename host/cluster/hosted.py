@@ -28,6 +28,10 @@ PAUSE_S, PAUSE_MAX_S = 0.2, 10.0
 """Before a partition is opened again that could not be opened; the pause doubles from the one to the other."""
 
 
+GONE_S = 1.0
+"""The grace period of a partition that has stopped by itself; nothing that its handlers do is taken any more."""
+
+
 class State(Enum):
     """Where this process is with a partition that is to be its own."""
 
@@ -165,7 +169,7 @@ class Hosting:
                     _, before_s = self._pauses.get(number, (0.0, PAUSE_S / 2))
                     pause_s = min(PAUSE_MAX_S, before_s * 2)
                     self._pauses[number] = (time.monotonic() + pause_s, pause_s)
-            self.give(number, 0.0)
+            self.give(number, GONE_S)
 
     def settle(self, seconds: float) -> None:
         """Wait until nothing is being opened or closed, for so many seconds at most."""
