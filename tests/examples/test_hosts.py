@@ -92,7 +92,7 @@ def test_the_django_project_with_its_worker_and_its_outbox(manage: Callable[...,
 
 @pytest.mark.parametrize("name", ["orders-worker.service", "Containerfile"])
 def test_the_guide_shows_each_file_as_it_is(name: str) -> None:
-    (shown,) = re.findall(rf"^```\w+ file=examples/deploy/{name}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(rf"^```\w+ title=\"examples/deploy/{name}\"\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
     assert shown == (ROOT / "examples" / "deploy" / name).read_text(encoding="utf-8")
 
 

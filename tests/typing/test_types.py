@@ -126,7 +126,7 @@ def test_options_of_a_publish_are_those_that_are_checked() -> None:
 def test_each_option_of_a_handler_reaches_the_worker() -> None:
     """The options are one list; `HandlerSpec` has what becomes of them, and of the function."""
     fields = spec_fields(check_options({}), retries=3)
-    of_the_function = {"type", "call", "label", "function", "kind", "batch_size", "batch_wait_s"}
+    of_the_function = {"type", "call", "label", "function", "kind", "batch_size", "batch_wait_s", "every", "zone"}
     assert fields.keys() == {field.name for field in attrs.fields(HandlerSpec)} - of_the_function
 
 
