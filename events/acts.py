@@ -1,7 +1,7 @@
 """Acts of operators: who asked for a change, from where and why, and the event that puts it on record with its effect.
 
-Pure. Which commands are acts is up to the front door (`perdure.operations.acts`); what they change is decided by the rules of the
-queue and of the handlers.
+Pure. Which commands are acts is up to the front door (`perdure.operations.reading.acts`); what they change is decided by
+the rules of the queue and of the handlers.
 """
 
 from __future__ import annotations

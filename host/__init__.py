@@ -43,14 +43,14 @@ if TYPE_CHECKING:
     from perdure.handling.manual_delivery import Delivery
     from perdure.handling.schedules import Tick
     from perdure.middleware import Middleware
-    from perdure.operations.acts import OperatorAct
     from perdure.operations.audit import Audit
     from perdure.operations.backups import backup, restore
     from perdure.operations.bulk.acts_where import BulkAct, CountedLetters
     from perdure.operations.dead_letters import DeadLetter
     from perdure.operations.exporting.export import Exported, export
     from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, Totals
-    from perdure.operations.record import Record
+    from perdure.operations.reading.acts import OperatorAct
+    from perdure.operations.reading.record import Record
     from perdure.options import Options
     from perdure.outbox.sql_outbox import Outbox, OutboxRelay
     from perdure.payloads.codecs import MessagePack

@@ -37,8 +37,8 @@ from perdure.processes.facts import without_policy_where_unknown
 from perdure.processes.role_rules import OWNERSHIP, Ownership
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
-from perdure.runtime import live_systems, serving
 from perdure.runtime.asking import HANDLERS_SETTLE_S
+from perdure.runtime.process import live_systems, serving
 from perdure.security.rights import Rights
 from perdure.store import EventStore, History, SegmentStore, canonical_address
 
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from perdure.handling.schedules import Schedule
     from perdure.middleware import Middleware
     from perdure.processes.roles import Roles
+    from perdure.runtime.process.serving import Part
     from perdure.runtime.recovery_report import Recovery
-    from perdure.runtime.serving import Part
     from perdure.security.rights import Authorize
 
 __all__ = ["System"]

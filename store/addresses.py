@@ -13,14 +13,14 @@ from perdure.events.errors import StoreUnavailable
 from perdure.store.backup.folder import BackupFolder
 from perdure.store.backup.reader import BackupReader
 from perdure.store.files.folder_copy import FolderCopy
-from perdure.store.files.folder_marks import BACKUP_FILE
 from perdure.store.files.folder_reader import FolderReader
+from perdure.store.files.listing.folder_marks import BACKUP_FILE
 from perdure.store.files.segment_store import SegmentStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.protocol import Channel, EventStore, Ingress, LogReader, LogTarget
 
 __all__ = [
@@ -112,7 +112,7 @@ def create_tables(address: str | os.PathLike[str]) -> bool:
     if not is_postgres(address):
         raise StoreUnavailable(f"{address} is no address of a database; write postgresql://USER@HOST/DATABASE")
     parsed = _parsed(address)
-    from perdure.store.postgres.database import Database  # noqa: PLC0415 - as above
+    from perdure.store.postgres.connecting.database import Database  # noqa: PLC0415 - as above
     from perdure.store.postgres.schema import create_schema  # noqa: PLC0415 - as above
 
     return create_schema(Database(parsed))
@@ -144,7 +144,7 @@ def is_postgres(address: str | os.PathLike[str]) -> TypeGuard[str]:
 
 def _parsed(address: str) -> PostgresAddress:
     try:
-        from perdure.store.postgres.postgres_address import PostgresAddress  # noqa: PLC0415 - needs psycopg, which few have
+        from perdure.store.postgres.connecting.postgres_address import PostgresAddress  # noqa: PLC0415 - needs psycopg, which few have
     except ImportError as error:
         raise StoreUnavailable("a log in PostgreSQL needs psycopg: pip install 'perdure[postgres]'") from error
     return PostgresAddress.parse(address)

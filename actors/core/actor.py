@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
 
-from perdure.actors.core.async_exceptions import take_back, throw
-from perdure.actors.core.current_actor import CURRENT, thread_starts
-from perdure.actors.core.mailbox import PYKKA_ITEMS, Mailbox, stops
+from perdure.actors.core.threads.async_exceptions import take_back, throw
+from perdure.actors.core.threads.current_actor import CURRENT, thread_starts
+from perdure.actors.core.threads.mailbox import PYKKA_ITEMS, Mailbox, stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable

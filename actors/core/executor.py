@@ -11,8 +11,8 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Protocol
 
-from perdure.actors.core.answer import Answer
-from perdure.actors.core.current_actor import begin, check_may_wait
+from perdure.actors.core.threads.answer import Answer
+from perdure.actors.core.threads.current_actor import begin, check_may_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable

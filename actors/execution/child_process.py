@@ -18,7 +18,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perdure.actors.core.current_actor import begin
+from perdure.actors.core.threads.current_actor import begin
 from perdure.actors.execution.child_log import levels, replay
 from perdure.actors.execution.pickling import CANCEL_SIGNAL, ProcessError, pack
 from perdure.events.errors import InvalidMessage, PerdureError

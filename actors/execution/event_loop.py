@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
-from perdure.actors.core.mailbox import stops
+from perdure.actors.core.threads.mailbox import stops
 from perdure.actors.execution.loop_call import LoopCall
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger

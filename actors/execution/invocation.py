@@ -10,8 +10,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.actors.core.actor import ActorKilled
-from perdure.actors.core.async_exceptions import take_back, throw
 from perdure.actors.core.messages import StartActor, WhenStaffed
+from perdure.actors.core.threads.async_exceptions import take_back, throw
 from perdure.actors.execution.child_process import HandlerProcess
 from perdure.actors.execution.event_loop import EventLoop, LoopDied
 from perdure.actors.execution.forks import FORKS, check_same_process

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.answer import Answer
+from perdure.actors.core.threads.answer import Answer
 from perdure.actors.execution.forks import FORKS, check_same_process
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from perdure.actors.services.succession import Succession
 from perdure.actors.sessions.begin_marks import BeginMarks
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import taken, worded
-from perdure.actors.sessions.wire import BadFrame, Kind, pack
+from perdure.actors.sessions.framing.wire import BadFrame, Kind, pack
 from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:

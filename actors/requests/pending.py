@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from perdure.actors.core.current_actor import check_may_wait
+from perdure.actors.core.threads.current_actor import check_may_wait
 from perdure.actors.requests.submit_batch import SUBMIT_BATCH_MAX, SubmitBatch, orphan
 from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull, StoreUnavailable, another
@@ -24,7 +24,7 @@ from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, Queu
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
 
-    from perdure.actors.core.answer import Reply
+    from perdure.actors.core.threads.answer import Reply
     from perdure.events.structures.id_index import IdRun
 
 __all__ = ["PendingRequests", "Request", "whole_of"]

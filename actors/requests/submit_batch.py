@@ -13,7 +13,7 @@ from perdure.events.commands import DraftRun, Publish
 from perdure.events.errors import another
 
 if TYPE_CHECKING:
-    from perdure.actors.core.answer import Reply
+    from perdure.actors.core.threads.answer import Reply
     from perdure.events.structures.id_index import IdRun
 
 __all__ = ["SUBMIT_BATCH_MAX", "SubmitBatch"]

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perdure.actors.core.actor import Home
-    from perdure.actors.core.answer import Answer
     from perdure.actors.core.executor import Executor
     from perdure.actors.core.extensions import Extensions, Source, Spool
+    from perdure.actors.core.threads.answer import Answer
     from perdure.actors.requests.pending import PendingRequests
     from perdure.events.commands import DraftRun
 

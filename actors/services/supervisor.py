@@ -11,8 +11,8 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
-from perdure.actors.core.mailbox import stops
 from perdure.actors.core.messages import Down, Restarted, StartActor, TermBegun, Up
+from perdure.actors.core.threads.mailbox import stops
 from perdure.actors.execution.event_loop import LoopClosed
 from perdure.actors.requests.pending import Request
 from perdure.actors.workers.worker import Worker

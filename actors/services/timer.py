@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor
-from perdure.actors.core.mailbox import stops
 from perdure.actors.core.messages import Wake, WakeAt
+from perdure.actors.core.threads.mailbox import stops
 from perdure.events.structures.heap_set import HeapSet
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from perdure.actors.core.messages import Report, TakeSnapshot, Ticks, WhenIdle
 from perdure.actors.queue.queue_report import QueueReport
 from perdure.actors.sessions import figures, handover
 from perdure.actors.sessions.delivered import Reported
-from perdure.actors.sessions.objects import Objects
+from perdure.actors.sessions.framing.objects import Objects
 from perdure.actors.workers.pool import WorkerDelivery
 from perdure.events import acts, commands, vocabulary
 from perdure.events.handlers import registry

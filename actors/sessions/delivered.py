@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.actors.sessions.objects import BadObject
+from perdure.actors.sessions.framing.objects import BadObject
 from perdure.actors.workers.pool import WorkerDelivery
 from perdure.events.commands import Done, ExpireLease, Fail, Release
 from perdure.events.structures.id_index import IdRun
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from perdure.actors.core.messages import Outcomes
-    from perdure.actors.sessions.objects import Objects
+    from perdure.actors.sessions.framing.objects import Objects
 
 __all__ = ["REPORTS", "Reported", "rows_of", "taken", "worded"]
 

@@ -15,7 +15,7 @@ from perdure.actors.core.messages import Outcomes
 from perdure.actors.queue.reattaching import Reattach
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import REPORTS, rows_of
-from perdure.actors.sessions.wire import FRAME_MAX, BadFrame, Kind, pack
+from perdure.actors.sessions.framing.wire import FRAME_MAX, BadFrame, Kind, pack
 from perdure.actors.workers.handler_spec import spec_on_record
 from perdure.actors.workers.member_pool import MemberPool
 from perdure.actors.workers.pool import DONE
@@ -27,8 +27,8 @@ from perdure.events.vocabulary import HandlerRegistered, ProcessLeft
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from perdure.actors.core.answer import Reply
     from perdure.actors.core.directory import Directory
+    from perdure.actors.core.threads.answer import Reply
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.begin_marks import MarkReader
     from perdure.actors.sessions.delivered import Reported

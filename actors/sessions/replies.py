@@ -14,7 +14,7 @@ from perdure.events.structures.id_index import IdRun
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.core.answer import Reply
+    from perdure.actors.core.threads.answer import Reply
 
 __all__ = ["AnswerKey", "Known", "PeerReply", "SubmittedRun", "submitted_run"]
 

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.users import user_name
 from perdure.actors.sessions.begin_marks import MarkReader
-from perdure.actors.sessions.bell import Bell, Silence
 from perdure.actors.sessions.crossing import OBJECTS, RIGHTS
 from perdure.actors.sessions.departures.departed import Departed
-from perdure.actors.sessions.loopback import proven
+from perdure.actors.sessions.doors.bell import Bell, Silence
+from perdure.actors.sessions.doors.loopback import proven
+from perdure.actors.sessions.doors.sockets import FolderDoor, peer_of
+from perdure.actors.sessions.framing.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
 from perdure.actors.sessions.session import Ended, Session
-from perdure.actors.sessions.sockets import FolderDoor, peer_of
-from perdure.actors.sessions.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
 from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.safe_text import inert

@@ -17,12 +17,12 @@ from perdure.actors.core.texts import plain_text
 from perdure.actors.sessions.bounds import check
 from perdure.actors.sessions.crossing import CONSUME, OBJECTS, OWNER, RIGHTS, route_of
 from perdure.actors.sessions.delivered import Reported
+from perdure.actors.sessions.framing.objects import BadObject
+from perdure.actors.sessions.framing.wire import FRAME_MAX, PROTOCOL, BadFrame, Kind, pack
 from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.member_session import MemberSession
-from perdure.actors.sessions.objects import BadObject
 from perdure.actors.sessions.replies import AnswerKey, Known, PeerReply, SubmittedRun, submitted_run
 from perdure.actors.sessions.rights.needs import Question, needs_of
-from perdure.actors.sessions.wire import FRAME_MAX, PROTOCOL, BadFrame, Kind, pack
 from perdure.events.commands import DraftRun, Publish
 from perdure.events.errors import InvalidMessage, NotAllowed, NotRunning, PerdureError, PublishTimeout
 from perdure.events.loggers import GuardedLogger

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.actors.core.mailbox import Mailbox
+from perdure.actors.core.threads.mailbox import Mailbox
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Done, ReassertLease
 from perdure.events.structures.message_block import LeaseBatch

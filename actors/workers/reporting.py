@@ -13,7 +13,7 @@ from perdure.events.commands import DoneRun
 
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Home
-    from perdure.actors.core.answer import Reply
+    from perdure.actors.core.threads.answer import Reply
     from perdure.actors.requests.pending import PendingRequests
 
 __all__ = ["Reporter"]

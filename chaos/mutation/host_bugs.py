@@ -17,7 +17,7 @@ HOST_BUGS: tuple[Bug, ...] = (
         0,
         (
             Edit(
-                "perdure.runtime.live_systems",
+                "perdure.runtime.process.live_systems",
                 "        system._in_a_forked_child(parent)  # noqa: SLF001 - part of the front door\n",
                 "        pass\n",
             ),
@@ -28,7 +28,13 @@ HOST_BUGS: tuple[Bug, ...] = (
         "life of a System",
         "tests/host/runtime/test_serving.py",
         0,
-        (Edit("perdure.runtime.serving", "    _stop_parts(started_parts)\n    system.stop(grace)", "    system.stop(grace)"),),
+        (
+            Edit(
+                "perdure.runtime.process.serving",
+                "    _stop_parts(started_parts)\n    system.stop(grace)",
+                "    system.stop(grace)",
+            ),
+        ),
     ),
     Bug(
         "a tuple may arrive as a list",

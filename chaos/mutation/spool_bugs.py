@@ -136,7 +136,7 @@ SPOOL_BUGS: tuple[Bug, ...] = (
         "sessions",
         "tests/host/processes/test_loopback.py",
         0,
-        (Edit("perdure.actors.sessions.loopback", 'if _are_equal(theirs, _proof(secret, b"peer", nonce)):', "if theirs:"),),
+        (Edit("perdure.actors.sessions.doors.loopback", 'if _are_equal(theirs, _proof(secret, b"peer", nonce)):', "if theirs:"),),
     ),
     Bug(
         "a client that has not heard of a new handler publishes past its policy",

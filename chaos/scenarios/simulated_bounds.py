@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from perdure.actors.core import mailbox
+from perdure.actors.core.threads import mailbox
 from perdure.actors.journal import journal
 from perdure.actors.queue import decision_pass
 from perdure.actors.services import timer

@@ -9,7 +9,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.requests.pending import PendingRequests
-from perdure.actors.sessions.wire import Assembler
+from perdure.actors.sessions.framing.wire import Assembler
 from perdure.chaos.simulation.simulated_link import LinkFaults, SimulatedLink
 from perdure.operations.admin import Admin
 from perdure.operations.dead_letters import DeadLetters
@@ -26,7 +26,7 @@ from perdure.publishing.message_ids import Ids
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.core.answer import Answer
+    from perdure.actors.core.threads.answer import Answer
     from perdure.actors.requests.pending import Request
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.chaos.simulation.simulated_sessions import OwnersEnd, SimulatedSessions

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from pykka import ActorRegistry
 
 from perdure.actors.core.actor import Actor, ActorKilled
-from perdure.actors.core.answer import Answer
+from perdure.actors.core.threads.answer import Answer
 from perdure.actors.workers.worker import Worker
 from perdure.chaos.disk.memory_disk import Killed
 from perdure.chaos.simulation.simulated_clock import SimulatedClock
-from perdure.runtime import live_systems
+from perdure.runtime.process import live_systems
 
 if TYPE_CHECKING:
     from collections.abc import Callable

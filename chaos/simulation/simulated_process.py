@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.actors.core.actor import Actor
-    from perdure.actors.core.answer import Answer
+    from perdure.actors.core.threads.answer import Answer
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
 
 __all__ = ["SimulatedProcess"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from perdure.actors.sessions.begin_marks import MarkReader
 from perdure.actors.sessions.crossing import OBJECTS
+from perdure.actors.sessions.framing.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
 from perdure.actors.sessions.session import Ended, Session
-from perdure.actors.sessions.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
 from perdure.events.errors import PerdureError
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 Pure: a text becomes a `Search`, and a search says of a publication and of later events whether the message is one that is meant;
 of a dead letter it says so at once. One language for `perdure search`, for bulk acts and for the console. Reading the log is
-`perdure.operations.search`'s.
+`perdure.operations.reading.search`'s.
 
     EXPR      words, all of which must hold
     word      FIELD OP VALUE

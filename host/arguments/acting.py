@@ -1,6 +1,7 @@
 """Who acts in this context, and why: `acting_as`, and the act that a command carries.
 
-Not here: the event that puts an act on record (`perdure.events.acts`), and the acts that a log holds (`perdure.operations.acts`).
+Not here: the event that puts an act on record (`perdure.events.acts`), and the acts that a log holds
+(`perdure.operations.reading.acts`).
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ from perdure.demo.runner import SHIPPED, demo
 from perdure.events.errors import PerdureError
 from perdure.events.queue import dead_letters
 from perdure.operations.audit import Audit
-from perdure.operations.descendants import descendants
-from perdure.runtime.service_manager import notify
+from perdure.operations.reading.descendants import descendants
+from perdure.runtime.process.service_manager import notify
 from perdure.store import Head, checked_address, open_reader, open_target, repair
 from perdure.system import System
 

@@ -1,6 +1,6 @@
 """`perdure serve`: an owner without handlers, so that web workers and scripts need none of their own to be one.
 
-Roles and takeovers are in `perdure.processes`; SIGTERM and SIGINT in `perdure.runtime.serving`.
+Roles and takeovers are in `perdure.processes`; SIGTERM and SIGINT in `perdure.runtime.process.serving`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli.terminal import Terminal, one_line
-from perdure.runtime.service_manager import notify
+from perdure.runtime.process.service_manager import notify
 from perdure.system import System
 
 __all__ = ["serve"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from perdure.payloads.codecs import Codec
     from perdure.publishing.drafts import Drafts
     from perdure.security.rights import Authorize
-    from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 
 __all__ = ["Blueprint"]
 

@@ -42,10 +42,10 @@ from perdure.middleware import check_middleware
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.publishing.drafts import Drafts
-from perdure.runtime import serving
+from perdure.runtime.process import serving
 from perdure.security.rights import Rights
+from perdure.store.postgres.connecting.postgres_address import PostgresAddress, checked_name
 from perdure.store.postgres.nodes import Leases, NodeSession
-from perdure.store.postgres.postgres_address import PostgresAddress, checked_name
 from perdure.store.postgres.postgres_store import LEASE_S
 from perdure.store.postgres.spread_ingress import SpreadIngress
 
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from perdure.middleware import Middleware
     from perdure.options import Options
     from perdure.publishing.message_ids import Ids
-    from perdure.runtime.serving import Part
+    from perdure.runtime.process.serving import Part
     from perdure.security.rights import Authorize
     from perdure.system import System
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from perdure.cluster.blueprint import Blueprint
     from perdure.cluster.doors import Door
     from perdure.cluster.hosted import Hosting
-    from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 
 __all__ = ["Placed"]
 

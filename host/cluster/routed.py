@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.current_actor import check_is_outside
+from perdure.actors.core.threads.current_actor import check_is_outside
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.cluster.routing import of_id, of_text
 from perdure.events.commands import AwaitResult, Cancel, DraftRun, LookUp, Publish

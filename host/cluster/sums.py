@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from perdure.cluster.doors import Door
     from perdure.operations.dead_letters import DeadLetter
-    from perdure.operations.record import Record
+    from perdure.operations.reading.record import Record
 
 __all__ = ["ClusterAdmin", "ClusterAudit", "ClusterDeadLetters"]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from perdure.operations.record import Record
+    from perdure.operations.reading.record import Record
 
 __all__ = ["SHIPPED", "DemoFailed", "demo", "timeline_table"]
 

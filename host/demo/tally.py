@@ -19,7 +19,7 @@ from perdure.operations.audit import Audit
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perdure.operations.record import Record
+    from perdure.operations.reading.record import Record
     from perdure.store import Verification
 
 __all__ = ["Tally", "tally"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from perdure.actors.core.current_actor import check_is_outside, check_may_wait
 from perdure.actors.core.messages import Report, WhenIdle
 from perdure.actors.core.texts import plain_text
+from perdure.actors.core.threads.current_actor import check_is_outside, check_may_wait
 from perdure.arguments.choices import check_whole
 from perdure.events.commands import CheckOut, Fail
 from perdure.events.errors import InvalidMessage

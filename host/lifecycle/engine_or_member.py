@@ -23,9 +23,9 @@ from perdure.processes.member import Member
 from perdure.processes.role_rules import Event
 from perdure.processes.roles import Roles
 from perdure.publishing.results import Results
-from perdure.runtime import live_systems
 from perdure.runtime.current_run import Running
 from perdure.runtime.engine import Engine
+from perdure.runtime.process import live_systems
 from perdure.runtime.sharing import owner_of
 
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
-from perdure.actors.core.current_actor import CURRENT
+from perdure.actors.core.threads.current_actor import CURRENT
 from perdure.actors.execution.invocation import CALLER
 from perdure.events.errors import PerdureError, WouldDeadlock
 from perdure.events.loggers import GuardedLogger
 from perdure.events.seconds import checked_seconds
 from perdure.lifecycle.engine_or_member import Beginning, EngineOrMember
-from perdure.runtime import live_systems
 from perdure.runtime.hook_mark import check_outside_hooks
-from perdure.runtime.step_thread import StepThread
+from perdure.runtime.process import live_systems
+from perdure.runtime.process.step_thread import StepThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

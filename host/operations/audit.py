@@ -16,13 +16,13 @@ from perdure.events.errors import HistoryDropped, InvalidMessage, UnknownMessage
 from perdure.events.public_names import public
 from perdure.events.runs import count, expand
 from perdure.events.seconds import shown
-from perdure.operations.acts import OperatorAct, act_of
-from perdure.operations.dropped_history import MessageDropped, check_kept, is_publication
-from perdure.operations.explanation import explain
-from perdure.operations.identities import Identities
 from perdure.operations.metrics import Metrics, from_counts
-from perdure.operations.record import Record
-from perdure.operations.search import found_in, search_of
+from perdure.operations.reading.acts import OperatorAct, act_of
+from perdure.operations.reading.dropped_history import MessageDropped, check_kept, is_publication
+from perdure.operations.reading.explanation import explain
+from perdure.operations.reading.identities import Identities
+from perdure.operations.reading.record import Record
+from perdure.operations.reading.search import found_in, search_of
 from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import name_of
 from perdure.store import Verification, open_reader, verify
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from perdure.arguments.moments import Moment
     from perdure.events.codec.snapshot import States
-    from perdure.operations.search import Found
+    from perdure.operations.reading.search import Found
     from perdure.store import LogReader
 
 __all__ = ["Audit"]
@@ -278,7 +278,7 @@ class Audit:
     def search(self, expression: str, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[Found]:
         """Return an iterator over the messages that an expression means: `type=Order payload.customer=7 error~timeout`.
 
-        All words must hold; see `perdure.operations.search` for the fields. Payloads are looked into as plain MessagePack.
+        All words must hold; see `perdure.operations.reading.search` for the fields. Payloads are looked into as plain MessagePack.
 
         Args:
             expression: the words.

@@ -1,7 +1,7 @@
 """`perdure doctor`: what is amiss with the place of a log, the machine, the clock and the settings, each with what to do.
 
-Nothing is changed. What a store knows of its own place is in `store/files/folder_conditions` and
-`store/postgres/server_conditions`; whether the log is whole is `verify`'s.
+Nothing is changed. What a store knows of its own place is in `store/files/listing/folder_conditions` and
+`store/postgres/connecting/server_conditions`; whether the log is whole is `verify`'s.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.current_actor import check_may_wait
+from perdure.actors.core.threads.current_actor import check_may_wait
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.figures import AskFigures
 from perdure.events.errors import NotRunning, PerdureError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from contextlib import AbstractContextManager
 
-    from perdure.actors.core.answer import Answer
+    from perdure.actors.core.threads.answer import Answer
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.figures import RunFigures
     from perdure.processes.connection import Connection

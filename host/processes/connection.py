@@ -14,10 +14,10 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.current_actor import CURRENT, begin
+from perdure.actors.core.threads.current_actor import CURRENT, begin
 from perdure.actors.requests.pending import PendingRequests
-from perdure.actors.sessions.bell import Bell, Silence
-from perdure.actors.sessions.loopback import Proof
+from perdure.actors.sessions.doors.bell import Bell, Silence
+from perdure.actors.sessions.doors.loopback import Proof
 from perdure.events.loggers import GuardedLogger
 from perdure.processes.exchange import HOLD_S, Exchange
 from perdure.processes.leading import Leadership, LedAnswer

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
 
-from perdure.actors.core.answer import Answer
+from perdure.actors.core.threads.answer import Answer
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.crossing import OBJECTS

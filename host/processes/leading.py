@@ -11,7 +11,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.answer import Answer
+from perdure.actors.core.threads.answer import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,13 +11,13 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.sessions.wire import Assembler
+from perdure.actors.sessions.framing.wire import Assembler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perdure.actors.sessions.loopback import Proof
-    from perdure.actors.sessions.wire import Kind
+    from perdure.actors.sessions.doors.loopback import Proof
+    from perdure.actors.sessions.framing.wire import Kind
 
 __all__ = ["Link"]
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.current_actor import check_may_wait
 from perdure.actors.core.messages import StartActor, Wake, WhenStaffed
+from perdure.actors.core.threads.current_actor import check_may_wait
 from perdure.actors.members.handlers import MemberHandlers
 from perdure.actors.members.owner_words import Configured
 from perdure.actors.sessions.crossing import OWNER
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from contextlib import AbstractContextManager
 
-    from perdure.actors.core.answer import Answer
     from perdure.actors.core.extensions import Schedule, Source
+    from perdure.actors.core.threads.answer import Answer
     from perdure.actors.services.runtime import HandlerRuntime
     from perdure.actors.sessions.figures import RunFigures
     from perdure.actors.sessions.server import Server

@@ -13,7 +13,7 @@ import weakref
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
-from perdure.actors.core.current_actor import begin
+from perdure.actors.core.threads.current_actor import begin
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.server import Server

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from perdure.actors.core.actor import ActorKilled
-from perdure.actors.core.current_actor import CURRENT, check_may_wait
+from perdure.actors.core.threads.current_actor import CURRENT, check_may_wait
 from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:

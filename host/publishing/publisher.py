@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.current_actor import check_may_wait
+from perdure.actors.core.threads.current_actor import check_may_wait
 from perdure.arguments.moments import WrongType
 from perdure.events.commands import Draft, DraftRun, Publish
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, PublishTimeout

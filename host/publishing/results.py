@@ -10,8 +10,8 @@ import copy
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from perdure.actors.core.current_actor import check_may_wait
 from perdure.actors.core.texts import plain_text
+from perdure.actors.core.threads.current_actor import check_may_wait
 from perdure.actors.execution.invocation import CALLER
 from perdure.arguments.acting import own_act
 from perdure.arguments.moments import checked_id

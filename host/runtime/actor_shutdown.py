@@ -16,7 +16,7 @@ from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Actor
-    from perdure.actors.core.answer import Answer
+    from perdure.actors.core.threads.answer import Answer
     from perdure.actors.services.runtime import HandlerRuntime
 
 __all__ = ["ActorShutdown"]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from contextlib import AbstractContextManager
 
-    from perdure.actors.core.answer import Answer
     from perdure.actors.core.extensions import Source
+    from perdure.actors.core.threads.answer import Answer
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.services.runtime import Runtime
     from perdure.actors.sessions.figures import RunFigures

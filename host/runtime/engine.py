@@ -27,7 +27,7 @@ from perdure.runtime.actor_shutdown import ActorShutdown
 from perdure.runtime.asking import ASK_TIMEOUT_S, asked
 from perdure.runtime.database.channel_door import ChannelDoor
 from perdure.runtime.final_snapshot import save_final_snapshot
-from perdure.runtime.interpreter_settings import InterpreterSettings
+from perdure.runtime.process.interpreter_settings import InterpreterSettings
 from perdure.runtime.recovery_report import Recovery
 from perdure.runtime.registering import register
 from perdure.runtime.spool_intake import SpoolIntake

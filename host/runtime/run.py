@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
-    from perdure.actors.core.answer import Answer
     from perdure.actors.core.extensions import Schedule, Source
+    from perdure.actors.core.threads.answer import Answer
     from perdure.actors.services.runtime import HandlerRuntime
     from perdure.actors.sessions.figures import RunFigures
     from perdure.actors.sessions.server import Server

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.actors.sessions.objects import BadObject
+from perdure.actors.sessions.framing.objects import BadObject
 from perdure.events.commands import Draft, Publish
 from perdure.events.loggers import GuardedLogger
 from perdure.store.spool.spool_file import claim, names

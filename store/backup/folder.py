@@ -18,8 +18,8 @@ from perdure.events.errors import StoreUnavailable
 from perdure.store.backup.state import BackupState, packed, parsed
 from perdure.store.disk.advice import with_advice
 from perdure.store.disk.disk import Disk
-from perdure.store.files.folder_listing import FolderListing
-from perdure.store.files.folder_marks import BACKUP_FILE
+from perdure.store.files.listing.folder_listing import FolderListing
+from perdure.store.files.listing.folder_marks import BACKUP_FILE
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreUnavailable
 from perdure.store.backup.folder import state_in
-from perdure.store.files.folder_marks import BACKUP_FILE
 from perdure.store.files.folder_reader import FolderReader
+from perdure.store.files.listing.folder_marks import BACKUP_FILE
 from perdure.store.survey import Damage, Stretch, WholeFrame
 
 if TYPE_CHECKING:

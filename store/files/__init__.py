@@ -1,8 +1,7 @@
 """A log in a folder of segment files and snapshots: its owner, its readers, and a copy of it.
 
 - The owner: `segment_writer` appends and syncs, `segment_recovery` finds where to go on (`log_end`), `segment_store` is the whole.
-- Readers: `folder_listing` names the files, `folder_reader` reads frames and snapshots, `folder_survey` and `segment_survey` read
-  on behind damage, `frame_index` finds the newest frames.
+- Readers: `folder_reader` reads frames and snapshots, `frame_index` finds the newest frames, `listing` says what lies in a folder.
 - Around them: `history` drops or archives old segments, `folder_identity` notices a moved folder, `payload_spill` keeps waiting
   payloads, `folder_copy` writes a copy.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import StoreUnavailable
 from perdure.store.disk.disk import Disk
 from perdure.store.disk.folder_lock import live_owner
-from perdure.store.files.folder_marks import UNFINISHED_FILE
+from perdure.store.files.listing.folder_marks import UNFINISHED_FILE
 from perdure.store.files.segment_store import SegmentStore
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file

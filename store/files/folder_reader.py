@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import HistoryDropped, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.advice import with_advice
-from perdure.store.files.folder_conditions import folder_conditions
-from perdure.store.files.folder_listing import FolderListing
-from perdure.store.files.folder_survey import survey_folder, survey_snapshot
 from perdure.store.files.frame_index import ReadIndex
+from perdure.store.files.listing.folder_conditions import folder_conditions
+from perdure.store.files.listing.folder_listing import FolderListing
+from perdure.store.files.listing.folder_survey import survey_folder, survey_snapshot
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 from perdure.store.format.frame import BadFrame

@@ -13,8 +13,8 @@ from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.events.safe_text import inert
 from perdure.store.disk.advice import with_advice
-from perdure.store.files.folder_marks import check_no_backup
 from perdure.store.files.folder_reader import FolderReader
+from perdure.store.files.listing.folder_marks import check_no_backup
 from perdure.store.files.payload_spill import PayloadSpill
 from perdure.store.files.segment_recovery import SegmentRecovery
 from perdure.store.format import snapshot_file

@@ -1,9 +1,8 @@
 """A log in PostgreSQL: tables of their own schema, one owner at a time by a lease, and readers beside it.
 
 `postgres_store` is the owner's `EventStore` on top of `partition_writer` and `partition_owner`, `postgres_reader` the `LogReader`,
-`postgres_copy` the `LogTarget`. Below them: `ownership` (claiming and keeping a partition), `session` (the connection of the hot
-path), `partition_reader`, `partition_snapshots`, `schema` (tables and functions), `database` (connections and their errors),
-`postgres_address` (how a log in a database is named).
+`postgres_copy` the `LogTarget`. Below them: `ownership` (claiming and keeping a partition), `partition_reader`,
+`partition_snapshots`, `schema` (tables and functions), `connecting` (connections, addresses and sessions).
 
 Importing a module of this folder needs psycopg, which `pip install perdure[postgres]` installs; `addresses` imports them when an
 address asks for it. Layout of the tables: docs/FORMATS.md.

@@ -14,14 +14,14 @@ import attrs
 import psycopg
 
 from perdure.events.errors import StoreUnavailable
-from perdure.store.postgres.database import Database, as_ours
+from perdure.store.postgres.connecting.database import Database, as_ours
 from perdure.store.postgres.ownership import HeldLease
 from perdure.store.postgres.schema import check_schema, create_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 
 __all__ = ["Held", "Leases", "Node", "NodeSession", "View"]
 

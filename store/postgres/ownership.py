@@ -21,14 +21,14 @@ import psycopg
 from perdure.events.errors import PerdureError, StoreLocked
 from perdure.events.loggers import GuardedLogger
 from perdure.store.format.frame import chain_after
-from perdure.store.postgres.database import OWNED, lost
-from perdure.store.postgres.session import Refused, Session
+from perdure.store.postgres.connecting.database import OWNED, lost
+from perdure.store.postgres.connecting.session import Refused, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.store.postgres.database import Database
-    from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.postgres.connecting.database import Database
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 
 __all__ = ["Claim", "HeldLease", "Lease", "claim"]
 

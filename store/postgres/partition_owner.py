@@ -14,18 +14,18 @@ import psycopg
 from perdure.events.errors import PerdureError, StoreCorrupt, StoreUnavailable
 from perdure.store.format import frame as fr
 from perdure.store.postgres import high_water, ownership, partition_reader
-from perdure.store.postgres.database import Database, as_ours, lost
+from perdure.store.postgres.connecting.database import Database, as_ours, lost
+from perdure.store.postgres.connecting.session import Refused, Session
 from perdure.store.postgres.ownership import HeldLease, Lease
 from perdure.store.postgres.postgres_reader import PostgresReader
-from perdure.store.postgres.session import Refused, Session
 from perdure.store.values import Recovered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.events.errors import OwnershipLost
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.partition_reader import Row
-    from perdure.store.postgres.postgres_address import PostgresAddress
 
     Keep: TypeAlias = Callable[[int, str, float, Callable[[], None]], HeldLease]
 

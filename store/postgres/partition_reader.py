@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from perdure.store.postgres.database import Database
+    from perdure.store.postgres.connecting.database import Database
 
 __all__ = ["Partition", "Row", "find_partition", "frames", "last_row", "pages", "unpacked", "whole_frames"]
 

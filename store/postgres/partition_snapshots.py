@@ -18,7 +18,7 @@ from perdure.store.values import Snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perdure.store.postgres.database import Database
+    from perdure.store.postgres.connecting.database import Database
     from perdure.store.postgres.partition_reader import Partition
 
 __all__ = ["put", "seqs", "survey", "whole"]

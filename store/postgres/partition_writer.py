@@ -14,9 +14,9 @@ import psycopg
 from perdure.events.errors import OwnershipLost, StoreCorrupt, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.format import frame as fr
-from perdure.store.postgres.database import LOST, ROWS_GONE, as_ours, lost
+from perdure.store.postgres.connecting.database import LOST, ROWS_GONE, as_ours, lost
+from perdure.store.postgres.connecting.session import Refused
 from perdure.store.postgres.partition_owner import FALSE, TRUE, PartitionOwner
-from perdure.store.postgres.session import Refused
 from perdure.store.values import AppendInDoubt, RowsGone
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.events.errors import StoreUnavailable
 from perdure.store.postgres import ownership, partition_reader, partition_snapshots
-from perdure.store.postgres.database import Database
+from perdure.store.postgres.connecting.database import Database
 from perdure.store.postgres.postgres_store import PostgresStore
 from perdure.store.postgres.schema import check_schema, create_schema
 
 if TYPE_CHECKING:
     import psycopg
 
-    from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.survey import Stretch, WholeFrame
     from perdure.store.values import Recovered, Snapshot
 

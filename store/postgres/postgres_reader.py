@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import StoreUnavailable
 from perdure.store.format import frame as fr
 from perdure.store.postgres import partition_reader, partition_snapshots
-from perdure.store.postgres.database import Database
+from perdure.store.postgres.connecting.database import Database
+from perdure.store.postgres.connecting.server_conditions import server_conditions
 from perdure.store.postgres.schema import check_schema
-from perdure.store.postgres.server_conditions import server_conditions
 from perdure.store.survey import Damage, Stretch, WholeFrame
 from perdure.store.values import LogSize
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from perdure.store.conditions import Condition
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.partition_reader import Partition, Row
-    from perdure.store.postgres.postgres_address import PostgresAddress
     from perdure.store.survey import SurveyedSnapshot
     from perdure.store.values import Frame, Snapshot
 

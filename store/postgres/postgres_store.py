@@ -21,11 +21,11 @@ from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
 from perdure.store.files.payload_spill import PayloadSpill
 from perdure.store.postgres import high_water, ownership, partition_snapshots
+from perdure.store.postgres.connecting.postgres_address import PostgresAddress
+from perdure.store.postgres.connecting.session import Refused
 from perdure.store.postgres.partition_writer import PartitionWriter
-from perdure.store.postgres.postgres_address import PostgresAddress
 from perdure.store.postgres.postgres_reader import PostgresReader
 from perdure.store.postgres.schema import check_schema, create_schema
-from perdure.store.postgres.session import Refused
 from perdure.store.postgres.traffic.channels import OwnersChannels
 from perdure.store.postgres.traffic.ingress import Ingress
 from perdure.store.postgres.traffic.watch import Watched, watched

@@ -13,10 +13,10 @@ from psycopg import errors as pg
 
 from perdure.events.errors import StoreUnavailable
 from perdure.events.loggers import GuardedLogger
-from perdure.store.postgres.database import as_ours
+from perdure.store.postgres.connecting.database import as_ours
 
 if TYPE_CHECKING:
-    from perdure.store.postgres.database import Database
+    from perdure.store.postgres.connecting.database import Database
 
 __all__ = ["FUNCTIONS", "TABLES", "VERSION", "check_schema", "create_schema"]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from perdure.events.errors import StoreUnavailable
-from perdure.store.postgres.database import Database, as_ours
+from perdure.store.postgres.connecting.database import Database, as_ours
 from perdure.store.values import AppendInDoubt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 
 __all__ = ["SpreadIngress"]
 

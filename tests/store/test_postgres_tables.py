@@ -179,7 +179,7 @@ def test_an_owner_that_finds_less_than_this_process_knew_to_be_durable_refuses(d
 
 
 def test_a_client_that_gives_no_sign_of_life_is_forgotten_and_an_owner_before_answers_nothing(database: str) -> None:
-    from perdure.store.postgres.postgres_address import PostgresAddress  # noqa: PLC0415 - needs psycopg
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress  # noqa: PLC0415 - needs psycopg
     from perdure.store.postgres.traffic.channels import ChannelEnd  # noqa: PLC0415 - as above
 
     store = perdure.PostgresStore(database, name="orders")

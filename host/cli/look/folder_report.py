@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from perdure.events.codec.snapshot import States
-    from perdure.operations.descendants import Node
-    from perdure.operations.record import Record
+    from perdure.operations.reading.descendants import Node
+    from perdure.operations.reading.record import Record
     from perdure.store import LogReader, Repair
 
 __all__ = ["DETAILS", "folder_report", "record_row", "repair_report", "short", "timeline_report", "tree_report"]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.operations.metrics import Metrics
-    from perdure.operations.record import Record
+    from perdure.operations.reading.record import Record
 
 __all__ = ["COMMANDS"]
 

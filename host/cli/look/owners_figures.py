@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perdure.actors.sessions.sockets import SOCKET_NAME
+from perdure.actors.sessions.doors.sockets import SOCKET_NAME
 from perdure.events.errors import PerdureError
 from perdure.processes.client import connect
 from perdure.store import is_postgres

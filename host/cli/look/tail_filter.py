@@ -12,7 +12,7 @@ from perdure.events.queue.dead_letters import plain_payload
 from perdure.events.queue.expression import search_of
 
 if TYPE_CHECKING:
-    from perdure.operations.record import Record
+    from perdure.operations.reading.record import Record
 
 __all__ = ["TailFilter", "quoted"]
 

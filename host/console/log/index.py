@@ -15,14 +15,14 @@ from perdure.arguments.moments import moment
 from perdure.console.log.buckets import Buckets
 from perdure.events import vocabulary as ev
 from perdure.events.runs import CompletedRun, LeasedRun, PublishedRun, Run
-from perdure.operations.acts import act_of
+from perdure.operations.reading.acts import act_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from perdure.console.log.buckets import Bucket
     from perdure.events.codec.wire import Batch
-    from perdure.operations.acts import OperatorAct
+    from perdure.operations.reading.acts import OperatorAct
 
 __all__ = ["Happening", "Index", "LastTick"]
 

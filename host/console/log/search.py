@@ -1,6 +1,6 @@
 """`look_back`: messages that an expression means, newest first, for as long as a page may take; and where to go on.
 
-The language is `perdure.operations.search`. Messages that wait or run are listed from the folded state instead (`listing`).
+The language is `perdure.operations.reading.search`. Messages that wait or run are listed from the folded state instead (`listing`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import attrs
 from perdure.console.log.walk import walk
 from perdure.events import vocabulary as ev
 from perdure.events.runs import PublishedRun
-from perdure.operations.search import Search, search_of
+from perdure.operations.reading.search import Search, search_of
 from perdure.payloads.codecs import MessagePack
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """`story_of`: all events of one message and of what it caused, as far as the time for it goes.
 
-Not here: how it is drawn (`perdure.console.drawing.gantt`), and the sentences about it (`perdure.operations.explanation`).
+Not here: how it is drawn (`perdure.console.drawing.gantt`), and the sentences about it (`perdure.operations.reading.explanation`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from perdure.arguments.moments import moment
 from perdure.console.log.walk import find_publication, walk
 from perdure.events import vocabulary as ev
 from perdure.events.runs import CompletedRun, LeasedRun, Run, expand
-from perdure.operations.record import Record
+from perdure.operations.reading.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

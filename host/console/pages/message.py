@@ -12,12 +12,12 @@ from perdure.console.pages.texts import payload_text
 from perdure.events import vocabulary as ev
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue.lookup import look_up
-from perdure.operations.explanation import explain
+from perdure.operations.reading.explanation import explain
 
 if TYPE_CHECKING:
     from perdure.console.log.story import Kin
     from perdure.console.pages.page import Page
-    from perdure.operations.record import Record
+    from perdure.operations.reading.record import Record
 
 __all__ = ["message"]
 

@@ -14,7 +14,7 @@ from perdure.publishing.message_ids import made_us
 if TYPE_CHECKING:
     from perdure.console.pages.page import Page
     from perdure.events import vocabulary as ev
-    from perdure.operations.search import Search
+    from perdure.operations.reading.search import Search
 
 __all__ = ["messages", "row_of"]
 

@@ -16,7 +16,7 @@ from perdure.payloads.codecs import MessagePack
 if TYPE_CHECKING:
     import datetime as dt
 
-    from perdure.operations.record import Record
+    from perdure.operations.reading.record import Record
 
 __all__ = ["COLUMNS", "Row", "row_of"]
 

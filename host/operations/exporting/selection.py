@@ -1,6 +1,6 @@
 """Which events of a log an export takes: all, or those of the messages that a search expression means.
 
-The expressions are those of `perdure search` (`perdure.operations.search`).
+The expressions are those of `perdure search` (`perdure.operations.reading.search`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from perdure.arguments.moments import Moment
     from perdure.events.queue.expression import Search
     from perdure.operations.audit import Audit
-    from perdure.operations.record import Record
+    from perdure.operations.reading.record import Record
 
 __all__ = ["selected"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from perdure.actors.sessions.sockets import door_name, peer_of, reach
+from perdure.actors.sessions.doors.sockets import door_name, peer_of, reach
 from perdure.processes.no_owner import why_no_answer
 
 if TYPE_CHECKING:

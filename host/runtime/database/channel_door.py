@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from perdure.actors.sessions.bell import Bell
+from perdure.actors.sessions.doors.bell import Bell
 from perdure.events.errors import OwnershipLost, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.actors.sessions.objects import BadObject
+from perdure.actors.sessions.framing.objects import BadObject
 from perdure.events.commands import Draft, DraftRun, Publish
 from perdure.events.errors import InvalidMessage, NotAllowed
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from perdure.events.errors import PerdureError
-from perdure.store.postgres.database import Database, as_ours
+from perdure.store.postgres.connecting.database import Database, as_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.traffic.watch import Watched
     from perdure.store.values import ChannelPart
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from perdure.events.errors import StoreUnavailable
-from perdure.store.postgres.database import Database, as_ours
+from perdure.store.postgres.connecting.database import Database, as_ours
 from perdure.store.postgres.schema import check_schema
 from perdure.store.values import AppendInDoubt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.traffic.watch import Watched
 
 __all__ = ["Ingress"]

@@ -18,12 +18,12 @@ import psycopg
 
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
-from perdure.store.postgres.database import Database
+from perdure.store.postgres.connecting.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 
 __all__ = ["Watch", "Watched", "watched"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perdure.actors.core.async_exceptions import take_back, throw
+from perdure.actors.core.threads.async_exceptions import take_back, throw
 
 if TYPE_CHECKING:
     from pathlib import Path

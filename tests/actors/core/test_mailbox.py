@@ -8,7 +8,7 @@ from queue import Empty
 
 import pytest
 
-from perdure.actors.core.mailbox import Mailbox
+from perdure.actors.core.threads.mailbox import Mailbox
 
 
 def test_an_item_that_is_there_is_taken_at_once() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from perdure.actors.core.answer import Answer
 from perdure.actors.core.clock import ManualClock, SystemClock
-from perdure.actors.core.mailbox import BATCH_MAX, Mailbox
+from perdure.actors.core.threads.answer import Answer
+from perdure.actors.core.threads.mailbox import BATCH_MAX, Mailbox
 from perdure.actors.requests.pending import PendingRequests
 from perdure.events.errors import NotRunning, StoreUnavailable
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from perdure.actors.core.answer import Answer
 from perdure.actors.core.messages import TermBegun
+from perdure.actors.core.threads.answer import Answer
 from perdure.actors.journal.decider import Decider
 from perdure.actors.requests.pending import PendingRequests
 from perdure.events import vocabulary as ev

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from perdure.actors.core.answer import Answer
 from perdure.actors.core.health import Health
 from perdure.actors.core.messages import Append, BeginTerm, TermBegun
+from perdure.actors.core.threads.answer import Answer
 from perdure.actors.journal.journal import Journal
 from perdure.actors.journal.log_state import LogState
 from perdure.actors.requests.answers import Settle

@@ -16,7 +16,7 @@ import pytest
 
 import perdure
 from perdure.actors.core.actor import ActorKilled
-from perdure.actors.core.answer import Answer
+from perdure.actors.core.threads.answer import Answer
 from perdure.actors.requests.pending import PendingRequests
 from perdure.chaos.threads.interference import Interference
 from perdure.events.commands import Release

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perdure.actors.core.answer import Answer
+from perdure.actors.core.threads.answer import Answer
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.requests.submit_batch import SUBMIT_BATCH_BYTES_MAX, SUBMIT_BATCH_MAX, SubmitBatch
 from perdure.events.errors import NotRunning, QueueFull

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from perdure.actors.requests.pending import PendingRequests, Request
 from perdure.actors.sessions.crossing import _SPACE, KINDS, OBJECTS, ROUTES
 from perdure.actors.sessions.figures import RunFigures
-from perdure.actors.sessions.objects import BadObject, _fields
+from perdure.actors.sessions.framing.objects import BadObject, _fields
+from perdure.actors.sessions.framing.weight import WEIGHED_BYTES, WEIGHT_MAX, is_too_heavy
+from perdure.actors.sessions.framing.wire import HELLO_MAX, PROTOCOL, Assembler, BadFrame, Kind, pack
 from perdure.actors.sessions.session import Ended, Owner, Session
-from perdure.actors.sessions.weight import WEIGHED_BYTES, WEIGHT_MAX, is_too_heavy
-from perdure.actors.sessions.wire import HELLO_MAX, PROTOCOL, Assembler, BadFrame, Kind, pack
 from perdure.events import commands
 from perdure.events.structures.id_index import IdRun
 from perdure.options import Options

@@ -9,8 +9,8 @@ import pytest
 from perdure.actors.sessions import member_session
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import Reported, taken
+from perdure.actors.sessions.framing.wire import Assembler, BadFrame, Kind
 from perdure.actors.sessions.member_session import MemberServices, MemberSession
-from perdure.actors.sessions.wire import Assembler, BadFrame, Kind
 from perdure.actors.workers.handler_pools import HandlerPools
 from perdure.actors.workers.pool import WorkerDelivery
 from perdure.actors.workers.reporting import Reporter

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perdure.actors.sessions.crossing import KINDS, OBJECTS, ROUTES
-from perdure.actors.sessions.objects import BadObject
+from perdure.actors.sessions.framing.objects import BadObject
 from perdure.events import commands, errors, vocabulary
 from perdure.events.structures.id_index import IdRun
 from tests.effort import examples

@@ -10,8 +10,8 @@ import pytest
 from perdure.actors.requests.pending import PendingRequests, Request
 from perdure.actors.sessions.crossing import CONSUME, OBJECTS, PUBLISH
 from perdure.actors.sessions.figures import AskFigures, RunFigures
+from perdure.actors.sessions.framing.wire import PROTOCOL, Assembler, Kind
 from perdure.actors.sessions.session import REQUESTS_MAX, Ended, Owner, Session
-from perdure.actors.sessions.wire import PROTOCOL, Assembler, Kind
 from perdure.events import commands
 from perdure.events.errors import InvalidMessage, NotRunning, PayloadTooLarge, PublishTimeout, QueueFull
 from perdure.events.structures.id_index import IdRun

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perdure.actors.sessions.wire import FRAME_MAX, HELLO_MAX, Assembler, BadFrame, Kind, pack
+from perdure.actors.sessions.framing.wire import FRAME_MAX, HELLO_MAX, Assembler, BadFrame, Kind, pack
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

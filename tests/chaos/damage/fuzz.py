@@ -17,9 +17,9 @@ with atheris.instrument_imports():
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.crossing import OBJECTS
     from perdure.actors.sessions.figures import RunFigures
-    from perdure.actors.sessions.objects import BadObject
+    from perdure.actors.sessions.framing.objects import BadObject
+    from perdure.actors.sessions.framing.wire import HELLO_MAX, PROTOCOL, Assembler, BadFrame, Kind, pack
     from perdure.actors.sessions.session import Ended, Owner, Session
-    from perdure.actors.sessions.wire import HELLO_MAX, PROTOCOL, Assembler, BadFrame, Kind, pack
     from perdure.chaos.disk.memory_disk import MemoryDisk
     from perdure.events.codec import wire
     from perdure.events.codec.snapshot import States

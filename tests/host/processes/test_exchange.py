@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from perdure.actors.core.answer import Answer
+from perdure.actors.core.threads.answer import Answer
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.actors.sessions.wire import PROTOCOL, Assembler, Kind
+from perdure.actors.sessions.framing.wire import PROTOCOL, Assembler, Kind
 from perdure.events.commands import DraftRun, LookUp, Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull
 from perdure.events.structures.id_index import IdRun

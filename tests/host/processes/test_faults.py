@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 import perdure
 from perdure.actors.sessions import server as server_module
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.actors.sessions.sockets import bind_over, connect_to
-from perdure.actors.sessions.wire import PROTOCOL, Kind, pack
+from perdure.actors.sessions.doors.sockets import bind_over, connect_to
+from perdure.actors.sessions.framing.wire import PROTOCOL, Kind, pack
 from perdure.events import commands
 from tests.effort import examples
 from tests.host.processes.shop import Order, Quote, shop

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import perdure
-from perdure.actors.sessions import sockets
-from perdure.actors.sessions.loopback import Proof, connect_to_port
-from perdure.actors.sessions.wire import PROTOCOL, Assembler, Kind, pack
+from perdure.actors.sessions.doors import sockets
+from perdure.actors.sessions.doors.loopback import Proof, connect_to_port
+from perdure.actors.sessions.framing.wire import PROTOCOL, Assembler, Kind, pack
 from tests.host.processes.shop import Order, Quote, shop
 
 if TYPE_CHECKING:

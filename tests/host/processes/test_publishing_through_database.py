@@ -11,8 +11,8 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.core.answer import Answer
 from perdure.actors.core.messages import TakeInRows
+from perdure.actors.core.threads.answer import Answer
 from perdure.actors.requests.pending import PendingRequests, Request
 from perdure.store import RowsGone
 from tests.postgres_server import PATIENCE_S, Server, new_queue, shared_server

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 import perdure
 from perdure.cli.main import app
-from perdure.store.files import folder_conditions
-from perdure.store.files.folder_conditions import file_system_of, judged_space
-from perdure.store.postgres.server_conditions import judged_settings
+from perdure.store.files.listing import folder_conditions
+from perdure.store.files.listing.folder_conditions import file_system_of, judged_space
+from perdure.store.postgres.connecting.server_conditions import judged_settings
 from tests.postgres_server import new_queue, shared_server
 
 if TYPE_CHECKING:

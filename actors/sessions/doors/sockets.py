@@ -11,8 +11,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from perdure.actors.sessions.loopback import PORT_NAME, connect_to_port, listen_on_port
-from perdure.actors.sessions.reach import let_in
+from perdure.actors.sessions.doors.loopback import PORT_NAME, connect_to_port, listen_on_port
+from perdure.actors.sessions.doors.reach import let_in
 from perdure.events.errors import StoreUnavailable
 from perdure.store.disk.advice import with_advice
 

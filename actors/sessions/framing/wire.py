@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.actors.sessions.weight import is_too_heavy
+from perdure.actors.sessions.framing.weight import is_too_heavy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

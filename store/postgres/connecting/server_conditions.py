@@ -10,7 +10,7 @@ from perdure.store.conditions import Condition
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from perdure.store.postgres.database import Database
+    from perdure.store.postgres.connecting.database import Database
 
 __all__ = ["judged_settings", "server_conditions"]
 

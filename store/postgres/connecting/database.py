@@ -15,7 +15,7 @@ from perdure.events.errors import OwnershipLost, StoreCorrupt, StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perdure.store.postgres.postgres_address import PostgresAddress
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 
 __all__ = ["LOST", "OUT_OF_STEP", "OWNED", "ROWS_GONE", "Database", "as_ours", "lost"]
 

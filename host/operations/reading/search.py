@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from perdure.events.queue.expression import Word
-    from perdure.operations.record import Record
+    from perdure.operations.reading.record import Record
 
 __all__ = ["FIELDS", "Found", "Search", "found_in", "search_of"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 
-from perdure.store.postgres.database import as_ours
+from perdure.store.postgres.connecting.database import as_ours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

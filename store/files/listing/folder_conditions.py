@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from perdure.store.conditions import Condition
 from perdure.store.disk.folder_lock import live_owner
-from perdure.store.files.folder_marks import BACKUP_FILE
+from perdure.store.files.listing.folder_marks import BACKUP_FILE
 from perdure.store.retention_hold import HOLD_FILE, HOLD_FILE_S
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from perdure.store.files.folder_listing import FolderListing
+    from perdure.store.files.listing.folder_listing import FolderListing
 
 __all__ = ["file_system_of", "folder_conditions", "judged_space"]
 

@@ -15,7 +15,7 @@ from typing import Any, Union, get_args, get_origin
 import attrs
 import msgspec
 
-from perdure.actors.sessions.weight import is_too_heavy
+from perdure.actors.sessions.framing.weight import is_too_heavy
 from perdure.events import errors
 from perdure.events.structures.id_index import IdRun
 

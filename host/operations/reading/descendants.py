@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
 
-    from perdure.operations.record import Record
+    from perdure.operations.reading.record import Record
 
 __all__ = ["NODES_MAX", "Node", "descendants"]
 

@@ -12,7 +12,7 @@ import attrs
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store.disk.folder_lock import live_owner
-from perdure.store.files.segment_survey import survey_segment
+from perdure.store.files.listing.segment_survey import survey_segment
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from perdure.store.files.folder_listing import FolderListing
+    from perdure.store.files.listing.folder_listing import FolderListing
 
 __all__ = ["survey_folder", "survey_snapshot"]
 

@@ -9,7 +9,7 @@ from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.advice import with_advice
 from perdure.store.disk.disk import Disk
-from perdure.store.files.folder_marks import check_finished
+from perdure.store.files.listing.folder_marks import check_finished
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 from perdure.store.format.frame import BadFrame

@@ -14,7 +14,7 @@ import secrets
 import socket
 from typing import TYPE_CHECKING
 
-from perdure.actors.sessions.wire import BadFrame, Kind, pack
+from perdure.actors.sessions.framing.wire import BadFrame, Kind, pack
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from perdure.events.codec.snapshot import States
     from perdure.events.structures.message import Message
-    from perdure.operations.record import Record
+    from perdure.operations.reading.record import Record
 
 __all__ = ["explain"]
 
