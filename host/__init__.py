@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perdure.arguments.acting import acting_as
     from perdure.cluster.cluster import Cluster
     from perdure.cluster.partition_info import PartitionInfo
+    from perdure.connecting import connect
     from perdure.events.errors import (
         Cancelled,
         DuplicateKey,
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from perdure.payloads.returns import Returns
     from perdure.payloads.signed_pickle import CloudPickle
     from perdure.payloads.type_names import message
-    from perdure.processes.client import Client, connect
+    from perdure.processes.client import Client
     from perdure.publishing.message_state import MessageState
     from perdure.runtime.recovery_report import Recovery
     from perdure.store import Backup, MemoryStore, Restored
@@ -186,7 +187,8 @@ _MODULES = {
     "payloads.type_names": ("message",),
     "payloads.returns": ("Returns",),
     "payloads.signed_pickle": ("CloudPickle",),
-    "processes.client": ("Client", "connect"),
+    "connecting": ("connect",),
+    "processes.client": ("Client",),
     "runtime.recovery_report": ("Recovery",),
     "handling.schedules": ("Tick",),
     "publishing.message_state": ("MessageState",),

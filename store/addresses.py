@@ -33,6 +33,7 @@ __all__ = [
     "open_reader",
     "open_store",
     "open_target",
+    "partitions_of",
 ]
 
 
@@ -101,6 +102,21 @@ def open_ingress(address: str, queue: str | None, partition: int | None = None) 
     ingress = PostgresIngress(of)
     ingress.check()
     return ingress, lambda: ChannelEnd(of), of.text
+
+
+def partitions_of(address: str, queue: str | None) -> int:
+    """Return how many partitions a queue in a database has; 1 where the address names one of them, or a Cluster never ran.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached, or holds no tables.
+    """
+    parsed = _parsed(address)
+    name = queue or parsed.name
+    if name is None or parsed.partition is not None:
+        return 1
+    from perdure.store.postgres.nodes import partitions_on_record  # noqa: PLC0415 - as above
+
+    return partitions_on_record(parsed, name)
 
 
 def create_tables(address: str | os.PathLike[str]) -> bool:

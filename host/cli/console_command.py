@@ -17,8 +17,8 @@ from perdure.actors.sessions.doors.sockets import SOCKET_NAME
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the annotations
 from perdure.cli.terminal import Terminal, one_line
+from perdure.connecting import connect
 from perdure.events.errors import NotRunning, PerdureError
-from perdure.processes.client import connect
 from perdure.store import is_postgres
 
 if TYPE_CHECKING:

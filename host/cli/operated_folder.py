@@ -15,9 +15,9 @@ from perdure.actors.sessions.doors.sockets import SOCKET_NAME
 from perdure.arguments.acting import acting_as
 from perdure.arguments.acting import user as own_user
 from perdure.cli.existing_folder import existing_folder
+from perdure.connecting import connect
 from perdure.events.errors import PerdureError, StoreLocked
 from perdure.options import Options
-from perdure.processes.client import connect
 from perdure.store import is_postgres, open_store
 from perdure.system import System
 

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
 
+from perdure.connecting import connect
 from perdure.events.errors import InvalidMessage
 from perdure.handling.handlers import Handlers
 from perdure.integrations.systemd import notify
 from perdure.middleware import Middleware
-from perdure.processes.client import Client, connect
 from perdure.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from perdure.actors.workers.context import Context
+    from perdure.processes.client import Client
 
 __all__ = ["Perdure"]
 

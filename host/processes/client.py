@@ -1,4 +1,4 @@
-"""`connect` and the `Client` that it returns: the front door in a process that does not own the folder.
+"""`Client`, which `connect` returns: the front door in a process that does not own the folder.
 
 It publishes, waits for results, consumes by hand and operates, as a `System` does; handlers run in the owner. How requests reach
 the owner, and survive it, is in `connection`.
@@ -50,57 +50,13 @@ if TYPE_CHECKING:
     from perdure.payloads.codecs import Codec
     from perdure.processes.exchange import Exchange
 
-__all__ = ["Client", "connect"]
+__all__ = ["Client"]
 
 NAME_CHARS_MAX = 200
 """Of a program's name, which becomes a client's."""
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 """All that are open: a forked child begins anew with each."""
-
-
-@public
-def connect(
-    folder: str | Path,
-    *,
-    timeout: float = 10.0,
-    name: str | None = None,
-    partition: int | None = None,
-    codec: Codec | None = None,
-    spool: bool = False,
-    middleware: Sequence[Middleware] = (),
-) -> Client:
-    """Return a client of the process that owns a folder: a `System(folder, shared=True)` on this machine.
-
-    Waits for the owner, unless an event loop runs in this thread: there the first call waits, without blocking it.
-
-    Args:
-        folder: the owner's data folder; or `postgresql://…`, from any host. Then a publish needs no owner: the next one takes it
-            in, once. All else is asked of the owner through the database. `name` is the queue, unless it stands behind a `#`.
-        timeout: seconds that this and every later call wait for an owner, and for a sign of life of the one that has the request.
-            A call may have a time of its own besides (as `call` and `result`), and a publish waits for room as in the owner.
-        name: what the owner's log calls this process; the program's name and pid unless given. With a database: the queue.
-        partition: the number of the queue's partition in a database; 0 unless it stands in the address.
-        codec: the owner's, where that is not `MessagePack()`.
-        spool: publish also while there is no owner, or one that is stopped. The message is synced to a file of this process in the
-            folder. The next owner takes it in, once, before its handlers start. What that refuses (the key is held, say) becomes
-            a dead letter with the reason. All other calls wait for an owner, as without `spool`.
-        middleware: parts round every publish of this client, outermost first; see `Middleware`. Their `handle` is not called.
-
-    Raises:
-        NotRunning: nothing listens there; says what to do. Not with `spool`.
-        InvalidMessage: the timeout is no number above 0.
-    """
-    client = Client(folder, timeout=timeout, name=name, partition=partition, codec=codec, spool=spool, middleware=middleware)
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        try:
-            client._check_running()  # noqa: SLF001 - this module's own
-        except BaseException:
-            client.close(0.0)
-            raise
-    return client
 
 
 @public

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 
-__all__ = ["Held", "Leases", "Node", "NodeSession", "View"]
+__all__ = ["Held", "Leases", "Node", "NodeSession", "View", "partitions_on_record"]
 
 _NODE_CLASS = 0x70646E6E
 """The class of the advisory locks of nodes, as in cluster.sql; the object is the node's id."""
@@ -212,3 +212,22 @@ def _view(row: Any) -> View:
         tuple(Node(name, address, float(left), has) for name, address, left, has in found["nodes"]),
         tuple(Held(number, id_, owner, float(left), epoch) for number, id_, owner, left, epoch in found["partitions"]),
     )
+
+
+def partitions_on_record(address: PostgresAddress, queue: str) -> int:
+    """Return how many partitions a queue has; 1 where no cluster ever ran on it.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached, or holds no tables.
+    """
+    database = Database(address)
+    with database.session() as connection:
+        if not check_schema(connection, oldest=1):
+            raise StoreUnavailable(f"{address.text} holds no tables of perdure: no System ever ran on this database")
+        try:
+            row = connection.execute("SELECT partitions FROM perdure.cluster WHERE queue = %s", [queue]).fetchone()
+        except psycopg.errors.UndefinedTable:  # tables of version 1 know no clusters
+            return 1
+        except psycopg.Error as error:
+            raise as_ours(error, "read") from error
+    return 1 if row is None else int(row[0])

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.actors.sessions.doors.sockets import SOCKET_NAME
+from perdure.connecting import connect
 from perdure.events.errors import PerdureError
-from perdure.processes.client import connect
 from perdure.store import is_postgres
 
 if TYPE_CHECKING:

@@ -16,16 +16,17 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, transaction
 from django.utils.module_loading import import_string
 
+from perdure.connecting import connect
 from perdure.integrations.django.connections import CleanConnections
 from perdure.options import Options
 from perdure.outbox.sql_outbox import Outbox, OutboxRelay
-from perdure.processes.client import Client, connect
 from perdure.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from perdure.middleware import Middleware
+    from perdure.processes.client import Client
 
 __all__ = ["Settings", "client", "outbox", "publish", "settings_of", "system", "use"]
 

@@ -258,6 +258,40 @@ def test_a_process_that_owns_nothing_asks_the_owners(collected: Collected) -> No
     assert sorted(collected.items) == ["a", "b", "one", "two"]
 
 
+def test_a_client_of_the_whole_queue_reaches_every_partition(collected: Collected) -> None:
+    """Keys find the partitions that they find from within: two publishers of one key never make two live messages of it."""
+    name = new_queue()
+    dsn = shared_server().dsn
+    with cluster_of(name) as cluster:
+        cluster.admin.pause(Order)
+        cluster.publish(Order("from within"), key="k")
+        client = perdure.connect(dsn, name=name, timeout=PATIENCE_S)
+        assert isinstance(client, perdure.Client)
+        with client:
+            client.publish(Order("instead of that"), key="k")
+            ids = client.publish_many([Order(f"{n}") for n in range(8)], keys=[f"k{n}" for n in range(8)])
+            ids.append(client.submit(Order("submitted"), keep_result=60.0).result(PATIENCE_S))
+
+            @cluster.handler(Order)
+            def handle(order: Order) -> str:
+                collected.add(order.name)
+                return order.name.upper()
+
+            cluster.admin.resume(Order)
+            assert client.result(ids[-1], timeout=PATIENCE_S) == "SUBMITTED"
+            assert client.call(Order("asked"), group="g", timeout=PATIENCE_S) == "ASKED"
+            client.drain(timeout=PATIENCE_S)
+            assert {client.state(ident).status for ident in ids} == {"completed"}
+            assert client.admin.metrics().completed == 11
+            assert client.dead_letters.list() == []
+            assert len(list(client.audit.timeline(ids[0]))) >= 3
+        assert sorted(collected.items) == sorted(["instead of that", *map(str, range(8)), "submitted", "asked"])
+        with pytest.raises(perdure.NotRunning, match="closed"):
+            client.publish(Order("late"))
+        with perdure.connect(f"{dsn}#{name}", partition=0, timeout=PATIENCE_S) as of_one:
+            assert of_one.admin.metrics().completed < 11
+
+
 def test_a_system_that_stands_by_owns_the_partition_once_the_other_has_stopped() -> None:
     dsn, name = shared_server().dsn, new_queue()
     first = perdure.System(store=perdure.PostgresStore(dsn, name=name))

@@ -1,0 +1,73 @@
+"""`connect`: the client of whatever owns a folder, or a queue in a database.
+
+What a client does is in `processes/client`, and for a queue of several partitions in `cluster/cluster_client`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from perdure.events.public_names import public
+from perdure.processes.client import Client
+from perdure.store import is_postgres
+from perdure.store.addresses import partitions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from perdure.middleware import Middleware
+    from perdure.payloads.codecs import Codec
+
+__all__ = ["connect"]
+
+
+@public
+def connect(
+    folder: str | Path,
+    *,
+    timeout: float = 10.0,
+    name: str | None = None,
+    partition: int | None = None,
+    codec: Codec | None = None,
+    spool: bool = False,
+    middleware: Sequence[Middleware] = (),
+) -> Client:
+    """Return a client of the process that owns a folder: a `System(folder, shared=True)` on this machine.
+
+    Waits for the owner, unless an event loop runs in this thread: there the first call waits, without blocking it.
+
+    Args:
+        folder: the owner's data folder; or `postgresql://…`, from any host. Then a publish needs no owner: the next one takes it
+            in, once. All else is asked of the owner through the database. `name` is the queue, unless it stands behind a `#`.
+        timeout: seconds that this and every later call wait for an owner, and for a sign of life of the one that has the request.
+            A call may have a time of its own besides (as `call` and `result`), and a publish waits for room as in the owner.
+        name: what the owner's log calls this process; the program's name and pid unless given. With a database: the queue.
+        partition: the number of one partition of a queue in a database, unless it stands in the address. Without one the client
+            is of the whole queue: each request goes to the partition that it belongs to, as from a process with a `Cluster`.
+        codec: the owner's, where that is not `MessagePack()`.
+        spool: publish also while there is no owner, or one that is stopped. The message is synced to a file of this process in the
+            folder. The next owner takes it in, once, before its handlers start. What that refuses (the key is held, say) becomes
+            a dead letter with the reason. All other calls wait for an owner, as without `spool`.
+        middleware: parts round every publish of this client, outermost first; see `Middleware`. Their `handle` is not called.
+
+    Raises:
+        NotRunning: nothing listens there; says what to do. Not with `spool`.
+        StoreUnavailable: the database cannot be reached, or holds no such queue.
+        InvalidMessage: the timeout is no number above 0.
+    """
+    if partition is None and is_postgres(folder) and (count := partitions_of(folder, name)) > 1:
+        from perdure.cluster.cluster_client import ClusterClient  # noqa: PLC0415 - needs psycopg
+
+        return ClusterClient(folder, name, count, timeout=timeout, codec=codec, middleware=middleware)
+    client = Client(folder, timeout=timeout, name=name, partition=partition, codec=codec, spool=spool, middleware=middleware)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        try:
+            client._check_running()  # noqa: SLF001 - this module's own
+        except BaseException:
+            client.close(0.0)
+            raise
+    return client
