@@ -18,7 +18,7 @@ def test_tutorial_runs_as_written(tmp_path: Path) -> None:
     files: dict[str, str] = {}
     for name, text in BLOCK.findall(TUTORIAL.read_text(encoding="utf-8")):
         files[name] = files.get(name, "") + text + "\n\n"
-    assert set(files) == {"shop.py", "test_shop.py"}
+    assert set(files) == {"app.py", "shop.py", "test_shop.py"}
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:doctest", "test_shop.py"]
