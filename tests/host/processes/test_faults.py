@@ -389,7 +389,7 @@ def test_a_client_leaves_nothing_behind(owner: perdure.System, folder: Path) -> 
 
 # --- long ------------------------------------------------------------------------------------------------------------------
 
-KILLS = int(os.environ.get("PERDURE_TEST_KILLS", "50"))
+KILLS = int(os.environ.get("PERDURE_TEST_KILLS", "30"))
 PUBLISHER = """
 import sys
 import perdure
@@ -410,7 +410,7 @@ client.close()
 """
 
 
-@pytest.mark.long(seconds=100)
+@pytest.mark.long(seconds=60)
 @pytest.mark.timeout(1500)
 def test_kills_of_the_owner_lose_nothing_and_double_nothing(start: Start, folder: Path, tmp_path: Path) -> None:
     import subprocess  # noqa: PLC0415 - for this test alone
