@@ -30,6 +30,7 @@ class Lookup(NamedTuple):
     message: Message | None = None
     type: str = ""
     attempts: int = 0
+    """How many have begun; of a live message, without those whose numbers alone are spent."""
     has_result: bool = False
     forgets: bool = False
     """Some ids are forgotten: an unknown id may be one of them."""
@@ -47,7 +48,7 @@ def look_up(state: QueueState, ident: str) -> Lookup:
     message = state.look(number) if number else None
     if message is not None:
         attempts = message.attempts if message.lease is None else message.lease.attempt
-        return Lookup(LIVE[message.status], message, message.published.type, attempts)
+        return Lookup(LIVE[message.status], message, message.published.type, attempts - message.forgiven)
     dead = state.dead.get(number)
     if dead is not None:
         return Lookup("dead", None, dead.type, dead.death.attempts if dead.death is not None else 0, kept is not None)

@@ -22,10 +22,10 @@ SEGMENTS_MAX = 256
 class FrameIndex:
     """Frame boundaries of one segment, in order. One writing thread adds; any thread looks up."""
 
-    def __init__(self, segment: int, interval_bytes: int = INTERVAL_BYTES) -> None:
+    def __init__(self, segment: int, interval_bytes: int | None = None) -> None:
         self.segment = segment
         """Its first sequence number."""
-        self._interval_bytes = interval_bytes
+        self._interval_bytes = interval_bytes or INTERVAL_BYTES
         self._seqs: list[int] = []
         self._offsets: list[tuple[int, bytes]] = []
         self.next = 0
