@@ -85,8 +85,7 @@ class Audit:
             message_id: only events about this message.
 
         Moments are compared with the times in the log: where the clock was put back between two runs, all events with a time
-            between
-        the two moments are yielded.
+        between the two moments are yielded.
 
         Raises:
             InvalidMessage: an argument is no position in the log (a naive datetime, a time given as an int), no type, or no id.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Page"]
 
+LOOK = "x-perdure-look"
+"""The header of a page's own look at what is new: it takes no notice away that the next page is to show."""
 MARKS = 200
 """Positions of the time slider."""
 NAVIGATION = (
@@ -143,7 +145,7 @@ class Page:
             "navigation": NAVIGATION,
             "section": section,
             "csrf": self.session.csrf,
-            "notice": self.session.take_notice(),
+            "notice": "" if LOOK in self.request.headers else self.session.take_notice(),
             "view": view,
             "slider": self._slider() if view is not None else None,
             "took_ms": (time.perf_counter() - self.began_s) * 1000,

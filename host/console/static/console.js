@@ -47,7 +47,7 @@
   // Put another answer of the server in place of what is shown. `keep`: elements that stay as they are (a slider in the hand).
   window.perdure = {
     async show(address, { keep = [], record = true } = {}) {
-      const answer = await fetch(address, { headers: { accept: "text/html" }, credentials: "same-origin" });
+      const answer = await fetch(address, { headers: { accept: "text/html", "x-perdure-look": "1" }, credentials: "same-origin" });
       if (!(answer.headers.get("content-type") || "").startsWith("text/html")) return false;
       const next = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const selector of ["main", ".side", "footer", ".time"]) {

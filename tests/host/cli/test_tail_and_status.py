@@ -86,6 +86,6 @@ def test_status_tells_waits_runs_and_processes_where_an_owner_answers(folder: Pa
     handler = looked["handlers"]["tail.Order"]
     assert (handler["processed"], handler["failed"], len(handler["processes"])) == (2, 1, 1)
     assert looked["disk_free_bytes"] > 0
-    words = ("wait p50", "run p50", "owner (", "B free on the disk")
+    words = ("wait p50", "run p50", "owner", "B free on the disk")
     while not all(word in (shown := run("status", folder, "--once")) for word in words):
         assert time.monotonic() < deadline, shown

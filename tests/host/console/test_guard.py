@@ -161,3 +161,16 @@ def test_session_ends_and_forgets_what_was_revealed() -> None:
     for i in range(500):
         session.reveal(f"type {i}")
     assert not session.is_revealed("shop.Order")
+
+
+def test_an_open_page_that_looks_for_news_takes_no_notice_away(shop: Shop) -> None:
+    """It may look between the act and the page that is to tell of it."""
+    client = shop.client(authorize=everything)
+    form = {"csrf": csrf_of(client.get("/types").text), "type": "shop.Order", "why": "a look", "back": "/types"}
+    try:
+        assert client.post("/act/pause", data=form, headers=ORIGIN).status_code == 303
+        assert 'role="status"' not in client.get("/types", headers={"x-perdure-look": "1"}).text
+        assert 'role="status"' in client.get("/types").text
+        assert 'role="status"' not in client.get("/types").text
+    finally:
+        shop.system.admin.resume("shop.Order")

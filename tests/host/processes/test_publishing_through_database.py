@@ -118,7 +118,7 @@ def test_a_publisher_needs_the_right_to_publish_and_no_other(server: Server, nam
     server.run(f"CREATE ROLE {role} LOGIN")
     try:
         server.run(f"GRANT USAGE ON SCHEMA perdure TO {role}")
-        server.run(f"GRANT SELECT ON perdure.version TO {role}")
+        server.run(f"GRANT SELECT ON perdure.version, perdure.cluster TO {role}")
         server.run(f"GRANT EXECUTE ON FUNCTION perdure.add_to_ingress TO {role}")
         with perdure.connect(server.dsn.replace("user=perdure", f"user={role}"), name=name) as client:
             client.publish(Order("allowed"), id="allowed")
