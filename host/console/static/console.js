@@ -44,6 +44,15 @@
     if (event.target.closest("[data-help]")) document.getElementById("help").showModal();
   });
 
+  // What finds, in a fresh copy of a part of the page, the link or button that has the focus now; null where it is not in that part.
+  const likeFocused = (part) => {
+    const at = document.activeElement;
+    if (!at || !part.contains(at) || !at.matches("a[href], button, summary")) return null;
+    const key = (el) => el.getAttribute("href") ?? el.textContent.trim();
+    const wanted = key(at);
+    return (fresh) => [...fresh.querySelectorAll(at.tagName)].find((el) => key(el) === wanted);
+  };
+
   // Put another answer of the server in place of what is shown. `keep`: elements that stay as they are (a slider in the hand).
   window.perdure = {
     async show(address, { keep = [], record = true } = {}) {
@@ -55,7 +64,9 @@
         if (!old || !fresh || keep.includes(selector)) continue;
         const told = selector === "main" && !record && old.querySelector(":scope > .notice[role=status]");
         if (told && !fresh.querySelector(":scope > .notice[role=status]")) fresh.prepend(told); // the outcome of an act stays
+        const again = likeFocused(old);
         old.replaceWith(fresh);
+        again?.(fresh)?.focus({ preventScroll: true }); // a walk through the rows by keys goes on where it was
       }
       document.body.toggleAttribute("data-past", next.body.hasAttribute("data-past"));
       document.title = next.title;

@@ -105,6 +105,7 @@ def test_keyboard_is_enough(browser: Browser, site: str, busy: Shop) -> None:
         page.keyboard.press("d")
         page.wait_for_url("**/dead-letters")
         page.keyboard.press("j")
+        page.evaluate("perdure.show(location.href, { record: false })")  # something new came meanwhile
         page.keyboard.press("Enter")
         page.wait_for_url("**/dead-letters?where=*")
         page.keyboard.press("/")
