@@ -55,10 +55,11 @@
 
   // Put another answer of the server in place of what is shown. `keep`: elements that stay as they are (a slider in the hand).
   window.perdure = {
-    async show(address, { keep = [], record = true } = {}) {
+    async show(address, { keep = [], record = true, unless = () => false } = {}) {
       const answer = await fetch(address, { headers: { accept: "text/html", "x-perdure-look": "1" }, credentials: "same-origin" });
       if (!(answer.headers.get("content-type") || "").startsWith("text/html")) return false;
       const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (unless()) return false; // the answer took its time, and something was begun here meanwhile
       for (const selector of ["main", ".side", "footer", ".time"]) {
         const old = document.querySelector(selector), fresh = next.querySelector(selector);
         if (!old || !fresh || keep.includes(selector)) continue;
@@ -77,7 +78,9 @@
       const at = document.activeElement;
       const isWriting = at && at !== document.body && at.closest("main input, main textarea, main select, .time input");
       const opened = document.querySelector("main form.act details[open], main .steer details[open], dialog[open]");
-      return Boolean(isWriting || opened || !getSelection().isCollapsed);
+      const isFilledIn = [...document.querySelectorAll("main form input, main form textarea")].some(
+        (el) => el.value !== el.defaultValue || el.checked !== el.defaultChecked);
+      return Boolean(isWriting || isFilledIn || opened || !getSelection().isCollapsed);
     },
   };
 })();

@@ -18,7 +18,7 @@ from tests.host.console.conftest import Order, make_shop, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
     from tests.host.console.conftest import Shop
 
@@ -115,6 +115,25 @@ def test_keyboard_is_enough(browser: Browser, site: str, busy: Shop) -> None:
         page.locator(f"a[href='/messages/{busy.bad}']").wait_for()
         page.keyboard.press("?")
         page.locator("dialog[open]").wait_for()
+
+
+def test_what_is_typed_while_the_page_fetches_itself_stays(browser: Browser, site: str, busy: Shop) -> None:
+    held: list[Route] = []
+    with tab(browser, site) as page:
+        page.goto(f"/messages/{busy.bad}")
+        page.route("**/messages/*", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks the function
+        page.evaluate("void (window.look = perdure.show(location.href, { record: false, unless: perdure.busy }))")
+        until(lambda: (page.wait_for_timeout(5), held)[1])
+        page.locator(".why").first.fill("typed meanwhile")
+        page.locator(".why").first.blur()
+        for route in held:
+            route.continue_()
+        assert page.evaluate("window.look") is False
+        assert page.locator(".why").first.input_value() == "typed meanwhile"
+        page.unroute("**/messages/*")
+        page.locator(".why").first.fill("")
+        page.locator(".why").first.blur()
+        assert page.evaluate("perdure.show(location.href, { record: false, unless: perdure.busy })") is True
 
 
 def test_dark_and_light_are_remembered(browser: Browser, site: str) -> None:
