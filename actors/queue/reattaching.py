@@ -39,7 +39,7 @@ def reattached(
     """Enter what is still the process's among its open deliveries; return the rest. For the queue's thread.
 
     Its own is what was out when this run began and is claimed by nothing yet. What this run hands out has one holder from the
-    moment that it is decided, long before that shows in a pool; and what a lost connection gave back is nobody's any more.
+    moment that it is decided, long before that shows in a pool; and what a lost connection gave back is no longer its process's.
     """
     pool = command.pool
     refused = []

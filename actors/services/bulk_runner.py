@@ -1,7 +1,7 @@
 """The bulk runner: carries out bulk acts of operators, commit after commit, from the plan that is on record.
 
 It holds nothing that its successor, or the next run, could not ask for again: the plan says how far the act is. What a commit
-may do is decided by the queue (`events/queue/bulk_acts`), which letters are meant by `events/queue/dead_letters`.
+may do, and what it consists of, is in `events/queue/bulk_acts`; which letters are meant by `events/queue/dead_letters`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ import attrs
 
 from perdure.actors.core.actor import Actor
 from perdure.actors.core.texts import one_line
-from perdure.events.commands import AdvanceBulk, Death, EndBulk, LookAtBulk, ReplayItem
+from perdure.events.commands import EndBulk, LookAtBulk
 from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
-from perdure.events.queue.dead_letters import NextLetters, Portion, death, edited, replay_item
+from perdure.events.queue import bulk_acts
+from perdure.events.queue.dead_letters import NextLetters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perdure.actors.core.actor import Home
     from perdure.actors.requests.pending import PendingRequests
+    from perdure.events.queue.dead_letters import Portion
     from perdure.events.structures.bulk import Bulk
 
 __all__ = ["BulkRunner"]
@@ -122,7 +124,7 @@ class BulkRunner(Actor):
         if isinstance(portion, BaseException):
             self._failed(bulk, portion)
         elif portion.letters:
-            self._ask("queue", _command(bulk, portion), partial(self._advanced, bulk))
+            self._ask("queue", bulk_acts.next_commit(bulk, portion), partial(self._advanced, bulk))
         elif portion.is_last:
             self._ask("queue", EndBulk(bulk.id), partial(self._advanced, bulk))
         else:
@@ -148,23 +150,3 @@ class BulkRunner(Actor):
             self.is_put_off = True
         else:
             self._look()
-
-
-def _command(bulk: Bulk, portion: Portion) -> AdvanceBulk:
-    """Return the command of one commit."""
-    if bulk.action == "purge":
-        deaths: list[Death] = [death(letter.event) for letter in portion.letters]
-        return AdvanceBulk(bulk.id, portion.upto, [], deaths)
-    items: list[ReplayItem] = []
-    passed_over = 0
-    for letter in portion.letters:
-        item = replay_item(letter, reset_retries=bulk.reset_retries)
-        if bulk.action == "edit":
-            payload = edited(item.published.payload, bulk.changes)
-            if payload is None:
-                passed_over += 1
-                continue
-            published = attrs.evolve(item.published, payload=payload)  # type: ignore[misc]
-            item = item._replace(published=published, edited=True)
-        items.append(item)
-    return AdvanceBulk(bulk.id, portion.upto, items, [], passed_over)

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+import attrs
+
 from perdure.events import vocabulary as ev
 from perdure.events.acts import TEXT_MAX, Act, on_messages
+from perdure.events.commands import AdvanceBulk, Death, ReplayItem
 from perdure.events.errors import InvalidMessage, PerdureError
 from perdure.events.queue import replay_and_purge
+from perdure.events.queue.dead_letters import death, edited, replay_item
 from perdure.events.queue.expression import search_of
 
 if TYPE_CHECKING:
-    from perdure.events.commands import AdvanceBulk, BeginBulk, Death, EndBulk
+    from perdure.events.commands import BeginBulk, EndBulk
     from perdure.events.limits import Limits
+    from perdure.events.queue.dead_letters import Portion
     from perdure.events.queue.state import QueueState
+    from perdure.events.structures.bulk import Bulk
 
-__all__ = ["ACTIONS", "OPEN_MAX", "advance", "begin", "end"]
+__all__ = ["ACTIONS", "OPEN_MAX", "advance", "begin", "end", "next_commit"]
 
 Events: TypeAlias = list[ev.Event]
 
@@ -85,3 +91,23 @@ def end(state: QueueState, command: EndBulk, _now_us: int, _limits: Limits) -> E
 def _is_there(state: QueueState, death: Death) -> bool:
     dead = state.dead.get(death.number)
     return dead is not None and dead.death == death
+
+
+def next_commit(bulk: Bulk, portion: Portion) -> AdvanceBulk:
+    """Return the command that does the act to a portion of the letters, in one commit."""
+    if bulk.action == "purge":
+        deaths: list[Death] = [death(letter.event) for letter in portion.letters]
+        return AdvanceBulk(bulk.id, portion.upto, [], deaths)
+    items: list[ReplayItem] = []
+    passed_over = 0
+    for letter in portion.letters:
+        item = replay_item(letter, reset_retries=bulk.reset_retries)
+        if bulk.action == "edit":
+            payload = edited(item.published.payload, bulk.changes)
+            if payload is None:
+                passed_over += 1
+                continue
+            published = attrs.evolve(item.published, payload=payload)  # type: ignore[misc]
+            item = item._replace(published=published, edited=True)
+        items.append(item)
+    return AdvanceBulk(bulk.id, portion.upto, items, [], passed_over)

@@ -24,7 +24,7 @@ __all__ = ["Keeper", "node_of"]
 logger = GuardedLogger("perdure")
 
 LOOK_S = 1.0
-"""How often it looks while nothing happens. Who comes, goes or gives up a partition tells all others, so this is for what dies."""
+"""How often it looks while nothing happens. Nodes tell of what they begin and give up, so this is for nodes that die."""
 SILENCE_S = 1.0
 """How long a node must be without a connection to the database before it is taken for dead."""
 RETRY_S = 0.5

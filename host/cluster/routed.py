@@ -104,7 +104,7 @@ class Routed(Results, Consuming):
             self._publish_spread(parts)
 
     def _publish_spread(self, parts: Mapping[int, list[Draft] | DraftRun]) -> None:
-        """Write what belongs to several partitions into the ingress of each, all or none, whoever owns them."""
+        """Write what belongs to several partitions into the ingress of each, all or none, in whatever process they run."""
         bodies = {number: OBJECTS.packed(Publish([*drafts])) for number, drafts in parts.items()}
         until_s = time.monotonic() + self.options.publish_timeout_s + SLACK_S
         is_in_doubt = False

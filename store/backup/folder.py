@@ -18,6 +18,7 @@ from perdure.events.errors import StoreUnavailable
 from perdure.store.backup.state import BackupState, packed, parsed
 from perdure.store.disk.advice import with_advice
 from perdure.store.disk.disk import Disk
+from perdure.store.disk.large_file import PIECE_BYTES, LargeFile
 from perdure.store.files.listing.folder_listing import FolderListing
 from perdure.store.files.listing.folder_marks import BACKUP_FILE
 from perdure.store.format import segment as sg
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BackupFolder", "state_in"]
 
-WRITE_BYTES = 1 << 20
-"""Frames are gathered into writes of about this size."""
 MERGED_PART = 16
 """A last segment smaller than this part of a whole one is written anew with what follows: many small runs leave few files."""
 SNAPSHOTS_KEPT = 2
@@ -77,13 +76,10 @@ class BackupFolder:
         self._lock = self._disk.lock(self.path)
         self._listing = FolderListing(self.path, disk=self._disk)
         self.state = BackupState(b"")
-        self._fd: int | None = None
+        self._file = LargeFile(self._disk)
         """The segment that is written, under its temporary name."""
         self._segment = 0
         """Its first sequence number."""
-        self._size = 0
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
 
     def begin(self, store_id: bytes) -> BackupState:
         """Lock the folder and return what it holds; a new backup is begun in a folder that is empty or not there.
@@ -146,13 +142,13 @@ class BackupFolder:
         """
         with self._writing():
             first_seq = frame.frame.first_seq
-            if self._fd is None:
+            if not self._file.is_open:
                 self._begin_segment(frame)
-            elif frame.frame.count and self._size >= self._segment_bytes and first_seq > self._segment:
+            elif frame.frame.count and self._file.size >= self._segment_bytes and first_seq > self._segment:
                 self._end_segment()
                 self._save(self.state)
                 self._begin_segment(frame)
-            self._write(frame.raw)
+            self._file.write(frame.raw)
         state = attrs.evolve(self.state, last_seq=frame.frame.last_seq, chain=frame.chain)
         self.state = attrs.evolve(state, head_seq=state.last_seq, head_chain=frame.chain) if frame.frame.count else state
 
@@ -189,10 +185,7 @@ class BackupFolder:
 
     def close(self) -> None:
         """Release the folder, whatever was written. It may be called again."""
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            with contextlib.suppress(OSError):
-                self._disk.close(fd)
+        self._file.abandon()
         self._lock.drop()
 
     def _unneeded(self) -> list[int]:
@@ -208,16 +201,15 @@ class BackupFolder:
         path = self._listing.segment_path(earlier)
         grows = seqs and (size < self._segment_bytes // MERGED_PART or size < self._disk.size(path))
         self._segment = earlier if grows else frame.frame.first_seq
-        self._size, self._waiting, self._waiting_bytes = 0, [], 0
-        self._fd = self._disk.create(self._listing.segment_path(self._segment).with_suffix(".tmp"))
+        self._file.begin(self._listing.segment_path(self._segment).with_suffix(".tmp"))
         if not grows:
             header = sg.SegmentHeader(self.state.store_id, frame.frame.first_seq, frame.epoch, frame.prev, max(self._now_us(), 0))
-            self._write(sg.pack_header(header))
+            self._file.write(sg.pack_header(header))
             return
         with self._disk.open_read(path) as file:
-            while size > 0 and (piece := file.read(min(size, WRITE_BYTES))):
+            while size > 0 and (piece := file.read(min(size, PIECE_BYTES))):
                 size -= len(piece)
-                self._write(piece)
+                self._file.write(piece)
 
     def _counted_bytes(self, segment: int) -> int:
         """Return how many bytes of a segment hold what `backup.json` speaks of.
@@ -233,28 +225,11 @@ class BackupFolder:
                 return position.offset
         raise sg.damaged(path, position.offset, position.seq, position.problem or f"it ends before {self.state.last_seq}")
 
-    def _write(self, data: bytes) -> None:
-        self._waiting.append(data)
-        self._waiting_bytes += len(data)
-        self._size += len(data)
-        if self._waiting_bytes >= WRITE_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._fd is not None and self._waiting:
-            self._disk.write(self._fd, b"".join(self._waiting))
-        self._waiting, self._waiting_bytes = [], 0
-
     def _end_segment(self) -> None:
         """Give the segment its name, once it is synced."""
-        if self._fd is None:
+        if not self._file.is_open:
             return
-        self._flush()
-        fd, self._fd = self._fd, None
-        try:
-            self._disk.sync(fd)
-        finally:
-            self._disk.close(fd)
+        self._file.end()
         path = self._listing.segment_path(self._segment)
         self._disk.rename(path.with_suffix(".tmp"), path)
         self._disk.sync_folder(self.path)

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreUnavailable
+from perdure.store.disk.advice import with_advice
 from perdure.store.disk.disk import Disk
 from perdure.store.disk.folder_lock import live_owner
+from perdure.store.disk.large_file import LargeFile
 from perdure.store.files.listing.folder_marks import UNFINISHED_FILE
 from perdure.store.files.segment_store import SegmentStore
 from perdure.store.format import segment as sg
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FolderCopy"]
 
-WRITE_BYTES = 1 << 20
-"""Frames are gathered into writes of about this size."""
-
 
 class FolderCopy:
     """A `LogTarget` in a folder that is not there yet, or empty, or has a copy that was cut off. Segments have `segment_bytes`."""
@@ -39,13 +38,10 @@ class FolderCopy:
         self._disk = disk or Disk()
         self._segment_bytes = segment_bytes
         self._store_id = b""
-        self._fd: int | None = None
+        self._file = LargeFile(self._disk)
         """The segment that is written."""
         self._segment = 0
         """Its first sequence number."""
-        self._size = 0
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
 
     def check_empty(self) -> None:
         """See `LogTarget.check_empty`."""
@@ -88,10 +84,10 @@ class FolderCopy:
         """See `LogTarget.put`."""
         with self._writing():
             first_seq = frame.frame.first_seq
-            if frame.frame.count and self._size >= self._segment_bytes and first_seq > self._segment:
-                self._end_segment()
+            if frame.frame.count and self._file.size >= self._segment_bytes and first_seq > self._segment:
+                self._file.end()
                 self._begin_segment(first_seq, frame.epoch, frame.prev)
-            self._write(frame.raw)
+            self._file.write(frame.raw)
 
     def put_snapshot(self, snapshot: Snapshot) -> None:
         """See `LogTarget.put_snapshot`."""
@@ -101,7 +97,7 @@ class FolderCopy:
     def finish(self) -> Recovered:
         """See `LogTarget.finish`."""
         with self._writing():
-            self._end_segment()
+            self._file.end()
             self._disk.sync_folder(self.path)
             self._disk.sync_folder(self.path.parent)
             self._disk.remove(self.path / UNFINISHED_FILE)
@@ -112,30 +108,9 @@ class FolderCopy:
         return recovered
 
     def _begin_segment(self, first_seq: int, epoch: int, chain: bytes) -> None:
-        self._fd = self._disk.create(self.path / sg.file_name(first_seq))
-        self._segment, self._size = first_seq, 0
-        self._write(sg.pack_header(sg.SegmentHeader(self._store_id, first_seq, epoch, chain, time.time_ns() // 1000)))
-
-    def _write(self, data: bytes) -> None:
-        self._waiting.append(data)
-        self._waiting_bytes += len(data)
-        self._size += len(data)
-        if self._waiting_bytes >= WRITE_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._fd is not None and self._waiting:
-            self._disk.write(self._fd, b"".join(self._waiting))
-        self._waiting, self._waiting_bytes = [], 0
-
-    def _end_segment(self) -> None:
-        self._flush()
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            try:
-                self._disk.sync(fd)
-            finally:
-                self._disk.close(fd)
+        self._segment = first_seq
+        self._file.begin(self.path / sg.file_name(first_seq))
+        self._file.write(sg.pack_header(sg.SegmentHeader(self._store_id, first_seq, epoch, chain, time.time_ns() // 1000)))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -143,8 +118,6 @@ class FolderCopy:
         try:
             yield
         except OSError as error:
-            fd, self._fd = self._fd, None
-            if fd is not None:
-                self._disk.close(fd)
-            msg = f"the copy in {self.path} could not be written: {error}. Make room, or name another folder, and try again."
+            self._file.abandon()
+            msg = f"the copy in {self.path} could not be written: {with_advice(error)}. Or name another folder, and try again."
             raise StoreUnavailable(msg) from error

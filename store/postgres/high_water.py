@@ -1,4 +1,4 @@
-"""Up to which event this process knows each partition's log to be durable, whoever owns it now.
+"""Up to which event this process knows each partition's log to be durable, whatever process owns it now.
 
 A database that fails over to a standby which lagged behind, or is restored, holds less. An owner that finds less refuses to go on:
 so each process that has seen the log is a witness. A process that has just begun knows nothing; starting one is how to say that the

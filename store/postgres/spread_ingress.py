@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psycopg
-
-from perdure.events.errors import StoreUnavailable
-from perdure.store.postgres.connecting.database import Database, as_ours
-from perdure.store.values import AppendInDoubt
+from perdure.store.postgres.connecting.database import Database
+from perdure.store.postgres.traffic.ingress import add_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,19 +32,7 @@ class SpreadIngress:
             AppendInDoubt: no answer came; writing them again does no harm.
             StoreUnavailable: the database refuses them.
         """
-        try:
-            connection = self._database.take()
-        except StoreUnavailable as error:
-            raise ConnectionError(str(error)) from error
-        try:
-            connection.execute(_ADD, [self._queue, [*bodies], [*bodies.values()]])
-        except psycopg.OperationalError as error:
-            connection.close()
-            raise AppendInDoubt(" ".join(str(error).split())) from error
-        except psycopg.Error as error:
-            connection.close()
-            raise as_ours(error, "written") from error
-        self._database.give_back(connection)
+        add_rows(self._database, _ADD, [self._queue, [*bodies], [*bodies.values()]])
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -94,6 +94,20 @@ BEGIN
     END IF;
 END $$;
 
+-- Return the partition that the holder owns. The lease's row stays locked to the end of the transaction: no other owner begins meanwhile.
+CREATE OR REPLACE FUNCTION perdure.served(p integer, holder text) RETURNS perdure.partition
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    t perdure.partition;
+BEGIN
+    PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = holder FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % is not owned', p USING ERRCODE = 'PD001';
+    END IF;
+    SELECT * INTO t FROM perdure.partition WHERE id = p;
+    RETURN t;
+END $$;
+
 -- An owner begins to answer: connections to owners before it are over.
 CREATE OR REPLACE FUNCTION perdure.begin_serving(p integer, holder text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -101,11 +115,7 @@ DECLARE
     t perdure.partition;
 BEGIN
     PERFORM perdure.commit_durably(false);
-    PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = holder FOR SHARE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'partition % is not owned', p USING ERRCODE = 'PD001';
-    END IF;
-    SELECT * INTO t FROM perdure.partition WHERE id = p;
+    t := perdure.served(p, holder);
     DELETE FROM perdure.channel_part c USING perdure.channel h
     WHERE c.channel = h.id AND h.queue = t.queue AND h.number = t.number AND c.to_owner;
     UPDATE perdure.channel h SET ended = true WHERE h.queue = t.queue AND h.number = t.number AND NOT h.ended;
@@ -123,11 +133,7 @@ DECLARE
     t perdure.partition;
 BEGIN
     PERFORM perdure.commit_durably(false);
-    PERFORM 1 FROM perdure.lease l WHERE l.partition_id = p AND l.owner = holder FOR SHARE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'partition % is not owned', p USING ERRCODE = 'PD001';
-    END IF;
-    SELECT * INTO t FROM perdure.partition WHERE id = p;
+    t := perdure.served(p, holder);
     IF cardinality(cs) > 0 OR cardinality(over) > 0 THEN
         INSERT INTO perdure.channel_part (channel, to_owner, n, body)
         SELECT u.c, false, u.i, u.b FROM unnest(cs, ns, bodies) AS u (c, i, b) JOIN perdure.channel h ON h.id = u.c;

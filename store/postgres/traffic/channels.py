@@ -33,10 +33,10 @@ _SERVE = "SELECT * FROM perdure.serve(%s, %s, %s::bigint[], %s::bigint[], %s::by
 class OwnersChannels:
     """The owner's end of all connections to its partition. For one thread; see `perdure.store.protocol.Channels`."""
 
-    def __init__(self, address: PostgresAddress, partition: int, who: str, watched: Watched) -> None:
+    def __init__(self, address: PostgresAddress, partition: int, holder: str, watched: Watched) -> None:
         self._database = Database(address)
         self._partition = partition
-        self._who = who
+        self._holder = holder
         self._watched = watched
         self.address = address.text
         self.silent_s = SILENT_S
@@ -46,12 +46,12 @@ class OwnersChannels:
     def begin(self) -> None:
         """See `Channels.begin`."""
         with self._database.session() as connection:
-            connection.execute("SELECT perdure.begin_serving(%s, %s)", [self._partition, self._who])
+            connection.execute("SELECT perdure.begin_serving(%s, %s)", [self._partition, self._holder])
 
     def serve(self, out: Sequence[ChannelPart], over: Sequence[int]) -> list[ChannelPart]:
         """See `Channels.serve`."""
         sent: list[list[Any]] = [[part[column] for part in out] for column in range(3)]
-        values = [self._partition, self._who, *sent, [*over], self.silent_s]
+        values = [self._partition, self._holder, *sent, [*over], self.silent_s]
         with self._database.session() as connection:
             rows: list[ChannelPart] = connection.execute(_SERVE, values, binary=True).fetchall()
         return rows

@@ -5,7 +5,7 @@ What a row means, and when it is taken in, is the host's; ids make it count once
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 
@@ -20,11 +20,34 @@ if TYPE_CHECKING:
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.traffic.watch import Watched
 
-__all__ = ["Ingress"]
+__all__ = ["Ingress", "add_rows"]
 
 _READ = (
     "SELECT id, body FROM perdure.ingress WHERE queue = %s AND number = %s AND id > %s AND taken_by IS NULL ORDER BY id LIMIT %s"
 )
+
+
+def add_rows(database: Database, statement: LiteralString, values: Sequence[Any]) -> None:
+    """Run a statement that writes rows, all or none; they outlast a crash of the database once this returns.
+
+    Raises:
+        ConnectionError: the database cannot be reached; nothing was written.
+        AppendInDoubt: no answer came; writing them again does no harm.
+        StoreUnavailable: the database refuses them.
+    """
+    try:
+        connection = database.take()
+    except StoreUnavailable as error:
+        raise ConnectionError(str(error)) from error
+    try:
+        connection.execute(statement, values)
+    except psycopg.OperationalError as error:
+        connection.close()
+        raise AppendInDoubt(" ".join(str(error).split())) from error
+    except psycopg.Error as error:
+        connection.close()
+        raise as_ours(error, "written") from error
+    database.give_back(connection)
 
 
 class Ingress:
@@ -58,19 +81,7 @@ class Ingress:
             AppendInDoubt: no answer came; writing them again does no harm.
             StoreUnavailable: the database refuses them.
         """
-        try:
-            connection = self._database.take()
-        except StoreUnavailable as error:
-            raise ConnectionError(str(error)) from error
-        try:
-            connection.execute("SELECT perdure.add_to_ingress(%s, %s, %s)", [*self._of, [*bodies]])
-        except psycopg.OperationalError as error:
-            connection.close()
-            raise AppendInDoubt(" ".join(str(error).split())) from error
-        except psycopg.Error as error:
-            connection.close()
-            raise as_ours(error, "written") from error
-        self._database.give_back(connection)
+        add_rows(self._database, "SELECT perdure.add_to_ingress(%s, %s, %s)", [*self._of, [*bodies]])
 
     def read(self, after: int, most: int) -> list[tuple[int, bytes]]:
         """Return the oldest rows behind a row number.
