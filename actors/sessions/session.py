@@ -125,6 +125,8 @@ class Session:
         self._principal = principal
         self._requests: dict[int, Request | None] = {}
         """By the peer's key; None: refused, or answered by the session itself."""
+        self._refused: dict[int, None] = {}
+        """The keys of the newest requests that were refused: one that comes once more must not be done after all."""
         self._answers: deque[tuple[AnswerKey, Any]] = deque()
         """Under the key of its request; of a submitted message also under its place among those that were sent with it."""
         self._known: deque[tuple[_Asked, Question, Any]] = deque()
@@ -240,7 +242,7 @@ class Session:
             case _:
                 msg = "a request that is none"
                 raise BadFrame(msg)
-        if key in self._requests:
+        if key in self._requests or key in self._refused:
             return  # the same frame once more: it is answered once
         if len(self._requests) >= REQUESTS_MAX:
             msg = f"more than {REQUESTS_MAX:,} requests without an answer"
@@ -371,6 +373,8 @@ class Session:
                 self.over = NotRunning(str(value))  # the next owner answers it
                 break
             body = _body(value)
+            if isinstance(value, BaseException):
+                self._note_refused(key[0] if isinstance(key, tuple) else key)
             rows.append([self._answered_key(key), body])
             size += len(body)
             if size >= FRAME_BYTES:
@@ -385,6 +389,11 @@ class Session:
             return key in self._requests
         request = self._requests.get(key[0])
         return request is not None and isinstance(request.reply, SubmittedRun) and key[1] not in request.reply.answered
+
+    def _note_refused(self, key: int) -> None:
+        self._refused[key] = None
+        if len(self._refused) > REQUESTS_MAX:
+            del self._refused[next(iter(self._refused))]
 
     def _answered_key(self, key: AnswerKey) -> int:
         """Note that an answer goes out, and return the key that it has for the peer."""

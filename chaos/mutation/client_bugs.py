@@ -22,6 +22,14 @@ CLIENT_BUGS: tuple[Bug, ...] = (
         favoured=("repeat_frames",),
     ),
     Bug(
+        "a refused request whose frame is repeated is done after all",
+        "session",
+        "tests/actors/sessions/test_session.py",
+        0,
+        (Edit("perdure.actors.sessions.session", " or key in self._refused:", ":"),),
+        found=True,
+    ),
+    Bug(
         "what is sent to the next owner counts as sent for the first time",
         "exchange",
         "clients",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from perdure.operations.metrics import Metrics
 
-__all__ = ["BOUNDS", "Bound", "InUse", "Reading", "Table", "growth_of", "judged", "take"]
+__all__ = ["BOUNDS", "SETTLING", "Bound", "InUse", "Reading", "Table", "growth_of", "judged", "take"]
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SETTLING = 1 / 3

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.chaos.soak.readings import InUse, Reading, Table, growth_of, take
+from perdure.chaos.soak.readings import SETTLING, InUse, Reading, Table, growth_of, take
 from perdure.chaos.threads.monkey import Monkey
 from perdure.events.errors import PerdureError
 from perdure.events.handlers.backoff import Fixed
@@ -36,6 +36,8 @@ FAILING = 0.05
 PER_PRODUCER_S = 40.0
 CYCLE = 1_000
 """Which of so many consecutive numbers fail is drawn once, then repeated."""
+FINISHED_MAX = 10_000
+"""Ended messages that are remembered; fewer in a short run, so that they are complete before the readings are judged."""
 DEAD_LETTER_KEPT_S = 3600.0
 REPLAYED_EACH_READING = 3
 DRAIN_S = 300.0
@@ -125,7 +127,7 @@ class Soak:
         options = Options(
             segment_bytes=128 << 10,
             snapshot_events=5_000,
-            finished_max=10_000,
+            finished_max=max(1, min(FINISHED_MAX, int(self.seconds * SETTLING / 2 * PRODUCERS * PER_PRODUCER_S))),
             history=self.history,
             log_failures=None,  # a twentieth of the work fails on purpose
             log_dead_letters=None,

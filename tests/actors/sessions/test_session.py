@@ -11,9 +11,9 @@ from perdure.actors.requests.pending import PendingRequests, Request
 from perdure.actors.sessions.crossing import CONSUME, OBJECTS, PUBLISH
 from perdure.actors.sessions.figures import AskFigures, RunFigures
 from perdure.actors.sessions.framing.wire import PROTOCOL, Assembler, Kind
-from perdure.actors.sessions.session import REQUESTS_MAX, Ended, Owner, Session
+from perdure.actors.sessions.session import REQUESTS_MAX, SUBMITTED, Ended, Owner, Session
 from perdure.events import commands
-from perdure.events.errors import InvalidMessage, NotRunning, PayloadTooLarge, PublishTimeout, QueueFull
+from perdure.events.errors import InvalidMessage, NotRunning, PayloadTooLarge, PublishTimeout, QueueFull, StoreUnavailable
 from perdure.events.structures.id_index import IdRun
 
 
@@ -80,6 +80,18 @@ def test_a_frame_that_comes_twice_is_asked_and_answered_once() -> None:
     peer.session.answered(1, None)
     peer.session.answered(1, None)
     assert peer.answers() == [(1, None)]
+
+
+def test_a_refused_request_that_comes_once_more_is_not_done_after_all() -> None:
+    peer = Peer().hello()
+    run = commands.DraftRun("t", IdRun("p" * 24, 5, 2), [b"1", b"2"])
+    for _ in range(2):
+        peer.ask(1, publish())
+        peer.session.take(Kind.ASK, [[2, 1, "queue", OBJECTS.packed(commands.Publish(run, fresh=True)), SUBMITTED]])
+        for request in peer.told:
+            peer.pending.refuse(request, StoreUnavailable("the disk is full"))
+        peer.answers()
+    assert len(peer.told) == 2
 
 
 def test_a_request_that_was_sent_before_says_so_to_the_rules() -> None:
