@@ -62,12 +62,18 @@ def connect(
 
         return ClusterClient(folder, name, count, timeout=timeout, codec=codec, middleware=middleware)
     client = Client(folder, timeout=timeout, name=name, partition=partition, codec=codec, spool=spool, middleware=middleware)
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _is_on_a_loop():  # which a wait for an owner would block
         try:
             client._check_running()  # noqa: SLF001 - this module's own
         except BaseException:
             client.close(0.0)
             raise
     return client
+
+
+def _is_on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

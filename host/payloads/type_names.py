@@ -16,9 +16,9 @@ from perdure.events.public_names import public
 from perdure.payloads.foreign_types import decode_hook, is_model, model_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["TypeNames", "message", "name_of", "upcast", "version_of"]
+__all__ = ["TypeNames", "message", "name_of", "namesakes", "upcast", "version_of"]
 
 T = TypeVar("T")
 NAME_ATTRIBUTE = "__perdure_name__"
@@ -86,6 +86,28 @@ def name_of(cls: type) -> str:
         )
         raise UnknownMessageType(msg)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def namesakes(waiting: Mapping[str, int], handled: Collection[str]) -> list[str]:
+    """Return a warning for each type that waits without a handler while one of these handlers is for a class of the same name.
+
+    That is what a message becomes whose class was moved, or was published by the program that defines it: there its module is
+    `__main__`, and elsewhere it is called by its own name.
+
+    Args:
+        waiting: how many messages wait, by type name.
+        handled: the names of the types that have a handler.
+    """
+    warnings = []
+    for name, count in sorted(waiting.items()):
+        _, _, own = name.rpartition(".")
+        alike = sorted(other for other in handled if other.rpartition(".")[2] == own)
+        if count and alike and name not in handled:
+            warnings.append(
+                f"{count:,} message(s) of type {name} wait, and have no handler here; there is one for {alike[0]}. If that is the "
+                f'same class, give it a name that does not depend on its module: @perdure.message(name="{name}").'
+            )
+    return warnings
 
 
 def version_of(cls: type | None) -> int:

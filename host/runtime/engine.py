@@ -23,6 +23,7 @@ from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
 from perdure.events.limits import Limits
 from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.invariants import contradictions
+from perdure.payloads.type_names import namesakes
 from perdure.runtime.actor_shutdown import ActorShutdown
 from perdure.runtime.asking import ASK_TIMEOUT_S, asked
 from perdure.runtime.database.channel_door import ChannelDoor
@@ -183,6 +184,10 @@ class Engine:
             runtime.directory.tell("supervisor", StartActor("scheduler"))
         if self._spool.source is not None and (is_left or self._spool.goes_on or self.server is not None):
             self.add_outbox(self._spool.source)
+        waiting = {name: counts.ready + counts.delayed + counts.held for name, counts in report.by_type.items()}
+        if self.server is None:  # else other processes may have handlers for them
+            for warning in namesakes(waiting, specs):
+                logger.warning("%s", warning)
         recovery = Recovery(
             last_seq=self._opened.last_seq,
             snapshot_seq=self._base,
@@ -191,7 +196,7 @@ class Engine:
             cut_from_seq=self._opened.cut_from_seq,
             in_flight_taken_back=0 if runtime.orphans.wait_us else out_before,
             dead_lettered=report.dead - dead_before,
-            waiting=sum(c.ready + c.delayed + c.held for c in report.by_type.values()),
+            waiting=sum(waiting.values()),
             dead_letters=report.dead,
             contradictions=tuple(broken),
         )

@@ -584,3 +584,21 @@ def test_object_that_its_own_validator_would_refuse_now_is_refused_at_publish() 
         delivery = system.checkout(Checked)
         assert delivery is not None
         assert delivery.message == Checked(1)
+
+
+@pytest.mark.parametrize(("handled", "warned"), [("shop.Left", True), ("shop.Right", False), ("__main__.Left", False)])
+def test_a_start_names_messages_that_wait_for_a_class_that_has_another_name_here(
+    folder: Path, caplog: pytest.LogCaptureFixture, handled: str, warned: bool
+) -> None:
+    published: Any = perdure.message(name="__main__.Left")(dataclasses.make_dataclass("Left", [("a", int)]))
+    with perdure.System(folder) as system:
+        system.publish(published(1))
+    system = perdure.System(folder)
+    system.handler(perdure.message(name=handled)(dataclasses.make_dataclass("Handled", [("a", int)])))(lambda _: None)
+    with system:
+        pass
+    warnings = [record.getMessage() for record in caplog.records if "no handler here" in record.getMessage()]
+    assert len(warnings) == warned
+    if warned:
+        assert warnings[0].startswith("1 message(s) of type __main__.Left wait")
+        assert "there is one for shop.Left" in warnings[0]

@@ -289,8 +289,9 @@ def test_only_a_shared_system_listens(tmp_path: Path) -> None:
     with perdure.System(tmp_path) as system:
         assert system.role == "owner"
         assert not (tmp_path / "owner.sock").exists()
-        with pytest.raises(perdure.NotRunning, match=r"shared=True"):
+        with pytest.raises(perdure.NotRunning, match=r"shared=True") as refusal:
             perdure.connect(tmp_path, timeout=0.1)
+        assert refusal.value.__context__ is None, "a look of our own is shown with the error"
     with pytest.raises(TypeError, match="shared"):
         perdure.System(store=perdure.MemoryStore(), shared=True)
 
