@@ -10,7 +10,10 @@ import importlib.machinery
 import sys
 from typing import Any
 
-GROWN = {"perdure.events.vocabulary": None, "perdure.events.commands": {"Draft"}}
+GROWN: dict[str, set[str] | None] = {
+    **{f"perdure.events.vocabulary.{kind}_events": None for kind in ("message", "act", "handler", "process")},
+    "perdure.events.commands": {"Draft"},
+}
 """The modules, and which classes of them; None: every event class, and the rows that stand in their fields."""
 ROWS = {"FailureNote", "Extras"}
 
@@ -21,7 +24,7 @@ def grow(source: str, only: set[str] | None) -> ast.Module:
     for node in tree.body:
         if not isinstance(node, ast.ClassDef):
             continue
-        is_event = any(isinstance(d, ast.Call) and getattr(d.func, "id", "") == "_event" for d in node.decorator_list)
+        is_event = any(isinstance(d, ast.Call) and getattr(d.func, "id", "") == "event" for d in node.decorator_list)
         if node.name in only if only is not None else is_event or node.name in ROWS:
             node.body += ast.parse("extra: str | None = None").body
     return ast.fix_missing_locations(tree)
