@@ -7,6 +7,8 @@ waits (`connection`).
 from __future__ import annotations
 
 import contextlib
+import math
+import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -53,11 +55,11 @@ class LedAnswer(Answer):
 
     def sleep(self, seconds: float) -> None:
         """Wait until it is there, or its thread is to lead, for so long at most."""
-        self._lock.acquire(timeout=max(0.0, seconds))
+        self._lock.acquire(timeout=min(max(0.0, seconds), threading.TIMEOUT_MAX))
 
     def wait(self, timeout_s: float) -> Any:
         """See `Answer.wait`."""
-        self._leadership.wait_for(self, timeout_s)
+        self._leadership.wait_for(self, math.inf if timeout_s < 0 else timeout_s)
         if not self.is_there:
             raise TimeoutError
         if self._error is not None:

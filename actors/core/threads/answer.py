@@ -51,6 +51,9 @@ class Answer:
     def wait(self, timeout_s: float) -> Any:
         """Return the answer or raise the refusal. Call it once.
 
+        Args:
+            timeout_s: the longest wait; -1.0: as long as it takes.
+
         Raises:
             TimeoutError: neither came in time.
         """

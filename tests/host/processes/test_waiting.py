@@ -1,0 +1,33 @@
+"""Waits without a timeout, in a client and in a member: they last until the answer is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import perdure
+from tests.host.processes.shop import Nap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+NAP_S = 0.3
+
+
+@pytest.fixture(params=["client", "member"])
+def other(request: pytest.FixtureRequest, start: Callable[[], object], folder: Path) -> Iterator[Any]:
+    """Another process's front door to the folder of a shop."""
+    start()
+    member = perdure.System(folder, shared=True, ownership="never")
+    with perdure.connect(folder) if request.param == "client" else member as other:
+        yield other
+
+
+def test_without_a_timeout_call_result_and_drain_wait_as_long_as_it_takes(other: Any) -> None:
+    assert other.call(Nap(NAP_S)) is None
+    assert other.result(other.publish(Nap(NAP_S), keep_result=60)) is None
+    other.publish(Nap(NAP_S))
+    other.drain()
+    assert other.admin.metrics().completed == 3
