@@ -23,7 +23,7 @@ from perdure.events.queue.leasing import lease_lost
 from perdure.events.seconds import checked_seconds, whole_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Unpack
 
     from perdure.actors.core.clock import Clock
@@ -75,6 +75,8 @@ class ContextServices:
     clock: Clock
     executor: Executor
     pending: PendingRequests
+    child_id: Callable[[Context, Any, Mapping[str, Any]], str | None] | None = None
+    """Names messages that belong to another log; see `perdure.actors.workers.gates.gate.Children.id_for`."""
 
 
 @public
@@ -91,6 +93,8 @@ class Context(msgspec.Struct, eq=False):
     """Of payload, in what is to be published."""
     commit_bytes: int = COMPLETION_BYTES
     """Of all that is to be published, headers and labels included, and of the completion itself."""
+    sent_away: int = 0
+    """How much of it belongs to another log."""
 
     def __repr__(self) -> str:
         """Return the message's id and the attempt."""
@@ -144,6 +148,9 @@ class Context(msgspec.Struct, eq=False):
         Takes the options of `System.publish`. The chain is kept: this message's correlation id passes on unless another is
         given, and the new message's causation id is this one's id.
 
+        On a `Cluster`, a message whose group, key or id belongs to another partition is on record there just before this message's
+        completion is, under an id that is the same in each attempt.
+
         Raises:
             InvalidMessage and its kind: as `System.publish`.
             PayloadTooLarge: with it this attempt publishes more than one commit takes (`Options.batch_max`, `batch_bytes_max`).
@@ -152,6 +159,9 @@ class Context(msgspec.Struct, eq=False):
         self._check_can_publish()
         if options.get("correlation_id") is None:
             options["correlation_id"] = self.correlation_id
+        child_id = self._services.child_id
+        if child_id is not None and (named := child_id(self, message, options)) is not None:
+            options["id"] = named
         draft = self._services.publisher.draft(message, causation_id=self.id, **options)
         tuning = self._services.tuning
         size = self.drafts_bytes + len(draft.payload)

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from perdure.actors.workers.gates.gate import Gates, RunGate
+from perdure.cluster.across.children import Children
 from perdure.options import Options
 from perdure.processes.client import Client
 from perdure.store.postgres.nodes import Leases  # noqa: TC001 - attrs evaluates the annotation
@@ -16,12 +17,14 @@ from perdure.system import System
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
     from pathlib import Path
 
     import svcs
 
     from perdure.actors.core.clock import Clock
     from perdure.cluster.routing import PartitionIds
+    from perdure.events.commands import Draft
     from perdure.payloads.codecs import Codec
     from perdure.publishing.drafts import Drafts
     from perdure.security.rights import Authorize
@@ -47,9 +50,18 @@ class Blueprint:
     registry: svcs.Registry | None
     loop: asyncio.AbstractEventLoop | Literal["own"] | None
     authorize: Authorize | None
+    publish: Callable[[list[Draft]], None]
+    """Writes drafts to the partitions that they belong to, all or none."""
     gates: Gates = attrs.field(factory=Gates)
     node: str = ""
     """The name of this process's node, while it runs."""
+    loop_of_hooks: asyncio.AbstractEventLoop | None = None
+    """The event loop that hooks have run on in this process; coroutine handlers of all partitions run there too."""
+
+    @property
+    def host_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The host's event loop, if it has given one."""
+        return None if self.loop is None or isinstance(self.loop, str) else self.loop
 
     def system(self, number: int, instead_of: str) -> System:
         """Return the System of a partition, without handlers; `instead_of` is an owner that is known to have died."""
@@ -72,10 +84,11 @@ class Blueprint:
             clock=self.clock,
             middleware=self.drafts.middleware,
             registry=self.registry,
-            loop=self.loop or "own",
+            loop=self.loop_of_hooks or self.loop or "own",
             authorize=self.authorize,
         )
-        gate = RunGate(self.gates, lambda: store.has_passed)
+        children = Children(number, len(self.ids), self.drafts.names, self.publish)
+        gate = RunGate(self.gates, lambda: store.has_passed, children)
         system._be_partition(self.drafts, self.ids[number], gate)  # noqa: SLF001 - part of the front door
         return system
 

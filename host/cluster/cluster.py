@@ -1,7 +1,7 @@
 """`Cluster`, the front door of a queue that is spread over many hosts. The same line of code stands in each of them.
 
-Starting, stopping and registering handlers are here. Publishing and asking are in `routed`, what operators ask in `sums`; which
-partitions run in this process is decided in `keeper`.
+Starting, stopping and registering handlers are here. Publishing and asking are in `routed`, what operators ask in `sums`, what
+there is once in a process in `single`; which partitions run in this process is decided in `keeper`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import os
 import random
 import socket
 import threading
+import time
 import uuid
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from perdure.actors.core.clock import SystemClock
 from perdure.actors.execution.invocation import CALLER
 from perdure.arguments.choices import check_one_of, check_whole
-from perdure.arguments.parts import check_has
 from perdure.cluster.blueprint import Blueprint
 from perdure.cluster.doors import Doors
 from perdure.cluster.handlers import adapted
 from perdure.cluster.hosted import Hosting
 from perdure.cluster.keeper import Keeper
 from perdure.cluster.on_record import check_fits
-from perdure.cluster.placed import Placed
 from perdure.cluster.routed import SpreadIds
 from perdure.cluster.routing import PARTITIONS_MAX, ROUTING, PartitionIds, of_text
+from perdure.cluster.single.singular import Singular
 from perdure.cluster.sums import ClusterAdmin, ClusterAudit, ClusterDeadLetters
 from perdure.config import load_handlers, trace
 from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUnavailable
@@ -35,7 +35,6 @@ from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
 from perdure.handling.decorators import Handling
-from perdure.handling.handlers import Handlers
 from perdure.handling.hooks import Hooks
 from perdure.handling.registration import Registration
 from perdure.middleware import check_middleware
@@ -63,15 +62,12 @@ if TYPE_CHECKING:
     from perdure.middleware import Middleware
     from perdure.options import Options
     from perdure.publishing.message_ids import Ids
-    from perdure.runtime.process.serving import Part
     from perdure.security.rights import Authorize
     from perdure.system import System
 
 __all__ = ["Cluster"]
 
 logger = GuardedLogger("perdure")
-
-P = TypeVar("P", bound="Part | Handlers")
 
 PARTITIONS = 16
 START_S = 60.0
@@ -80,7 +76,7 @@ STOP_S = 30.0
 
 
 @public
-class Cluster(Placed, Handling):
+class Cluster(Singular, Handling):
     """A queue in PostgreSQL, spread over all processes that run this same line; needs `pip install perdure[postgres]`.
 
     Each process runs the handlers for the partitions that it owns. When one comes, goes or dies, the others take over what is their
@@ -131,7 +127,8 @@ class Cluster(Placed, Handling):
         self._hooks = Hooks()
         self.rights = Rights(authorize)
         self._checked_out_types = set()
-        self._parts: list[Part] = []
+        self._parts = []
+        self._outboxes = {}
         self._lifecycle = threading.Lock()
         self._keeper: Keeper | None = None
         self._has_started = False
@@ -148,10 +145,11 @@ class Cluster(Placed, Handling):
             registry=registry,
             loop=loop,
             authorize=authorize,
+            publish=self._publish_children,
         )
         self._pid = os.getpid()
         self._closing = False
-        self._hosting = Hosting(self._system, self._changed)
+        self._hosting = Hosting(self._system, self._changed, self._relay_at)
         self._mine = self._hosting.mine
         self._spread = SpreadIngress(self._database, self.name)
         self._doors = Doors(self._hosting, self._blueprint.client, self.options.publish_timeout_s, self._check_running)
@@ -203,9 +201,10 @@ class Cluster(Placed, Handling):
             atexit.register(self.stop)
 
     def _own(self, session: NodeSession) -> None:
-        self._keeper = keeper = Keeper(session, self._hosting, self.count)
-        keeper.start()
         try:
+            self._begin_hooks(self._blueprint.host_loop)
+            self._keeper = keeper = Keeper(session, self._hosting, self.count)
+            keeper.start()
             self._wait_until_at_work(keeper)
         except BaseException:
             self._end(0.0)
@@ -245,7 +244,9 @@ class Cluster(Placed, Handling):
         try:
             if keeper is not None:
                 keeper.leave(1.0)
+            until_s = time.monotonic() + grace_s
             self._hosting.close_all(grace_s, grace_s + STOP_S)
+            self._end_hooks(until_s - time.monotonic())
             self._doors.close(1.0)
             self._spread.close()
         finally:
@@ -256,25 +257,6 @@ class Cluster(Placed, Handling):
     def serve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
         """Run until SIGTERM or SIGINT, then leave in good order; as `System.serve`."""
         serving.serve(self, grace, started)
-
-    def include(self, part: P) -> P:
-        """Take in `Handlers`, or a part that `serve` starts and stops with this cluster; return it. As `System.include`.
-
-        Raises:
-            InvalidMessage, TypeError: as `System.include`.
-        """
-        if isinstance(part, Handlers):
-            part.enter_into(self)
-            return part
-        check_has("part", part, "perdure.Handlers, or an object with start() and stop()", ("start", "stop"))
-        served: Part = part
-        self._parts.append(served)
-        return part
-
-    @property
-    def parts(self) -> list[Part]:
-        """The parts of this cluster, in the order in which they were included."""
-        return list(self._parts)
 
     def __enter__(self) -> Self:
         """Start; see `start`."""
@@ -311,6 +293,7 @@ class Cluster(Placed, Handling):
         system = self._blueprint.system(number, instead_of)
         for spec in [*self._registered.specs.values()]:
             system._enter(adapted(spec, self.count))  # noqa: SLF001 - part of the front door
+        self._adopt_hooks(system)
         for schedule in [*self._registered.schedules.values()]:
             self._schedule_at(number, system, schedule)
         return system
@@ -330,12 +313,6 @@ class Cluster(Placed, Handling):
     def _enter_schedule(self, made: Schedule) -> None:
         self._registered.schedules[made.name] = made
         self._hosting.register(lambda number, system: self._schedule_at(number, system, made))
-
-    def _on_start(self, hook: Any) -> NoReturn:  # noqa: ARG002 - the base's
-        raise PerdureError("on_start: a Cluster has no hooks; open what handlers need before `with cluster:`, or by `registry=`")
-
-    def _on_stop(self, hook: Any) -> NoReturn:  # noqa: ARG002 - the base's
-        raise PerdureError("on_stop: a Cluster has no hooks; close what handlers need after the `with cluster:` block")
 
     # --- what the parts of the front door ask ----------------------------------------------------------------------------------
 
@@ -358,9 +335,6 @@ class Cluster(Placed, Handling):
     def _retries_of(self, type_name: str) -> int:
         spec = self._registered.specs.get(type_name)
         return self.options.retries if spec is None else spec.retries
-
-    def _check_outside_hooks(self, call: str) -> None:
-        pass
 
     def _check_may_block(self, call: str, instead: str, types: Any) -> None:
         for system in self._hosting.systems():

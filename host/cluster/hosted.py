@@ -5,6 +5,7 @@ When to open and close one is the keeper's (`keeper`), by the rules of `balance`
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from enum import Enum
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.events.errors import OwnershipLost, PerdureError, StoreLocked
+from perdure.events.errors import NotRunning, OwnershipLost, PerdureError, StoreLocked
 from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
@@ -54,11 +55,15 @@ class Hosting:
     Args:
         make: returns a System for a partition, with all handlers; given an owner that is known to have died, if there is one.
         changed: is called when a partition was opened or closed, or could not be opened.
+        opened: is called with a partition that was opened, once it is this process's.
     """
 
-    def __init__(self, make: Callable[[int, str], System], changed: Callable[[], None]) -> None:
+    def __init__(
+        self, make: Callable[[int, str], System], changed: Callable[[], None], opened: Callable[[int, System], None]
+    ) -> None:
         self._make = make
         self._changed = changed
+        self._opened = opened
         self._lock = threading.RLock()
         self._hosted: dict[int, _Hosted] = {}
         self._pauses: dict[int, tuple[float, float]] = {}
@@ -120,6 +125,8 @@ class Hosting:
                 self._pauses.pop(hosted.number, None)
                 self.failures.pop(hosted.number, None)
             logger.info("partition %d is owned by this process from now on", hosted.number)
+            with contextlib.suppress(NotRunning):
+                self._opened(hosted.number, hosted.system)
         self._changed()
 
     def _not_opened(self, number: int, error: BaseException) -> None:

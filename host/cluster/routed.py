@@ -103,13 +103,14 @@ class Routed(Results, Consuming):
         elif parts:
             self._publish_spread(parts)
 
-    def _publish_spread(self, parts: Mapping[int, list[Draft] | DraftRun]) -> None:
+    def _publish_spread(self, parts: Mapping[int, list[Draft] | DraftRun], *, is_of_handler: bool = False) -> None:
         """Write what belongs to several partitions into the ingress of each, all or none, in whatever process they run."""
         bodies = {number: OBJECTS.packed(Publish([*drafts])) for number, drafts in parts.items()}
         until_s = time.monotonic() + self.options.publish_timeout_s + SLACK_S
         is_in_doubt = False
         while True:
-            self._check_running()
+            if not is_of_handler:
+                self._check_running()
             try:
                 self._spread.add(bodies)
             except (AppendInDoubt, ConnectionError) as error:
@@ -123,6 +124,18 @@ class Routed(Results, Consuming):
                 msg = "the database did not answer: published or not; publish again under the same ids"
                 raise PublishTimeout(msg, ids) from error
             return
+
+    def publish_drafts(self, drafts: list[Draft]) -> None:
+        """Publish drafts, in one commit of the database: rows for their partitions. For the outbox, which has checked them.
+
+        Raises:
+            As `publish_many` of several partitions. What an owner refuses becomes a dead letter.
+        """
+        self._publish_spread(self._by_partition(Publish(drafts)))
+
+    def _publish_children(self, drafts: list[Draft]) -> None:
+        """As `publish_drafts`, for handlers, which may still publish while the cluster is stopped."""
+        self._publish_spread(self._by_partition(Publish(drafts)), is_of_handler=True)
 
     def _submit(self, message: Any, options: PublishOptions, *, may_block: bool) -> PublishFuture[str]:
         ident, publish = self._command(message, options)

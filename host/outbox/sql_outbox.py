@@ -11,12 +11,11 @@ import itertools
 import os
 import random
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from perdure.actors.core.clock import SystemClock
-from perdure.actors.core.messages import Wake
 from perdure.actors.services.relay import REFUSALS
 from perdure.events.commands import Draft
 from perdure.events.errors import InvalidMessage
@@ -37,13 +36,39 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
+    from perdure.actors.core.extensions import Source
     from perdure.middleware import Middleware
-    from perdure.system import System
+    from perdure.runtime.process.serving import Part
 
 __all__ = ["Outbox", "OutboxRelay"]
 
 TABLE = "perdure_outbox"
 BATCH = 500
+
+
+class Publishing(Protocol):
+    """A `System` or a `Cluster`, as outboxes need it."""
+
+    drafts: Drafts
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes messages."""
+
+    def include_weakly(self, part: Part) -> None:
+        """Start and stop a part with it while it is served."""
+
+    def publish_drafts(self, drafts: list[Draft]) -> None:
+        """Publish drafts in one commit."""
+
+    def relay(self, source: Source) -> None:
+        """Begin to relay an outbox."""
+
+    def end_relay(self, name: str) -> None:
+        """Relay an outbox no more."""
+
+    def look_at_outboxes(self) -> None:
+        """Read all outboxes at once."""
 
 
 class _Sql:
@@ -93,7 +118,8 @@ class Outbox:
     Args:
         connection: a sqlite3 or psycopg connection, Django's `connection` (inside `transaction.atomic()`), or a SQLAlchemy
             connection or session. The host begins and commits.
-        system: the system that will publish the messages, running or not; its codec, options, clock and middleware apply here too.
+        system: the system or cluster that will publish the messages, running or not; its codec, options, clock and middleware
+            apply here too.
         codec: the system's codec, where the system is in another process.
         options: the system's options, where it is in another process.
         middleware: the system's middleware, outermost first, where it is in another process. Only `publish` is called, and the
@@ -108,7 +134,7 @@ class Outbox:
         self,
         connection: Any,
         *,
-        system: System | None = None,
+        system: Publishing | None = None,
         codec: Codec | None = None,
         options: Options | None = None,
         middleware: Sequence[Middleware] = (),
@@ -158,10 +184,13 @@ class OutboxRelay:
     """Publishes what outboxes have written, in order: `with system, OutboxRelay(system, connect): ...`.
 
     Args:
-        system: the system that publishes; it must run.
+        system: the system or cluster that publishes; it must run.
         connect: returns a new connection for the relay, as `Outbox` takes them (with `commit` and `close`); for Django
             `lambda: django.db.connections.create_connection("default")`.
         every_s: seconds between two reads; `notify` makes it read at once.
+
+    With a `Cluster`, make the relay in each process that runs handlers: the one that owns partition 0 relays, and each row goes to
+    the partition that it belongs to. What is refused there becomes a dead letter.
 
     Two relays on one table are harmless. A row that is refused (its key is held, and its policy is `reject`) stays and is tried
     again, after pauses that grow up to half a minute. It delays no other row, however many such rows there are. While there are
@@ -172,7 +201,7 @@ class OutboxRelay:
 
     _names = itertools.count(1)
 
-    def __init__(self, system: System, connect: Callable[[], Any], *, every_s: float = 0.5) -> None:
+    def __init__(self, system: Publishing, connect: Callable[[], Any], *, every_s: float = 0.5) -> None:
         self._system = system
         self._connect = connect
         self.is_spool = False
@@ -189,13 +218,14 @@ class OutboxRelay:
 
     def notify(self) -> None:
         """Read the table at once; for a host that has just committed."""
-        self._system.runtime.directory.tell("relay", Wake())
+        self._system.look_at_outboxes()
 
     def start(self) -> None:
         """Begin to relay.
 
         Raises:
             NotRunning: the system does not run.
+            PerdureError: a cluster whose process owns no partitions.
         """
         self._ended, self._pid = False, os.getpid()
         try:
@@ -210,7 +240,7 @@ class OutboxRelay:
             with self._at_work:
                 self._ended = True
         if self._system.running:
-            self._system.runtime.extensions.drop_outbox(self.name)
+            self._system.end_relay(self.name)
 
     def __enter__(self) -> Self:
         """See `start`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.messages import Wake
 from perdure.actors.execution.event_loop import EventLoop
 from perdure.arguments.acting import acting_principal
 from perdure.events.errors import NotRunning, WouldDeadlock
@@ -122,6 +123,14 @@ class Running(Asking):
         """
         self._check_running()
         self._run.add_outbox(source)
+
+    def look_at_outboxes(self) -> None:
+        """Read all outboxes at once; for `OutboxRelay`."""
+        self.runtime.directory.tell("relay", Wake())
+
+    def end_relay(self, name: str) -> None:
+        """Relay an outbox no more; for `OutboxRelay`."""
+        self.runtime.extensions.drop_outbox(name)
 
     def _check_may_block(self, call: str, instead: str, types: Iterable[str]) -> None:
         """Check that a blocking call does not block the event loop on which handlers of these types run.

@@ -6,27 +6,23 @@ The hooks themselves are in `perdure.handling.hooks`.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
 from perdure.events.errors import WouldDeadlock
-
-if TYPE_CHECKING:
-    from perdure.actors.services.runtime import HandlerRuntime
 
 __all__ = ["MARK", "HookMark", "check_outside_hooks"]
 
 
 class HookMark:
-    """Which runtime's hook runs; None once it has ended. Tasks that a hook leaves behind keep the mark."""
+    """Which runtime's hook runs, or which cluster's; None once it has ended. Tasks that a hook leaves behind keep the mark."""
 
-    def __init__(self, runtime: HandlerRuntime) -> None:
-        self.runtime: HandlerRuntime | None = runtime
+    def __init__(self, runtime: object) -> None:
+        self.runtime: object | None = runtime
 
 
 MARK: ContextVar[HookMark | None] = ContextVar("perdure.runtime.hook_mark", default=None)
 
 
-def check_outside_hooks(runtime: HandlerRuntime, call: str) -> None:
+def check_outside_hooks(runtime: object, call: str) -> None:
     """Refuse a call that waits for a start or a stop, inside a hook that this start or stop waits for.
 
     Raises:

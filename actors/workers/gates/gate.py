@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from perdure.actors.workers.pool import Pool
+    from perdure.events.commands import Draft
 
-__all__ = ["Gates", "Passing", "RunGate"]
+__all__ = ["Children", "Gates", "Parent", "Passing", "RunGate"]
 
 LOOK_S = 0.05
 """How often a waiting worker looks whether it is to end, whether one that was let in has died, and whether the lease holds."""
@@ -27,6 +28,33 @@ class Passing(Protocol):
     token: object
     killed: bool
     pool: Pool
+
+
+class Parent(Protocol):
+    """The context of an attempt, for what its handler publishes."""
+
+    sent_away: int
+
+    @property
+    def id(self) -> str:
+        """The message's id."""
+
+
+class Children(Protocol):
+    """What becomes of messages that handlers of a run publish and that belong to another log. Safe in any thread."""
+
+    def id_for(self, parent: Parent, message: Any, options: Mapping[str, Any]) -> str | None:
+        """Return the id that such a message must have, so that it counts once however often its parent is handled; None: any."""
+
+    def away(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """Return those that belong to another log."""
+
+    def send(self, drafts: list[Draft]) -> None:
+        """Publish them there, all or none; return once they outlast a crash.
+
+        Raises:
+            PerdureError: they may not be there.
+        """
 
 
 class Gates:
@@ -92,10 +120,12 @@ class RunGate:
     Args:
         gates: shared by all runs of the process.
         has_passed: whether this run's lease has passed, by this process's own clock: then nothing begins until it is renewed.
+        children: what becomes of messages that belong to another log.
     """
 
-    def __init__(self, gates: Gates, has_passed: Callable[[], bool]) -> None:
+    def __init__(self, gates: Gates, has_passed: Callable[[], bool], children: Children) -> None:
         self.gates = gates
+        self.children = children
         self.has_passed = has_passed
         self._pause = threading.Event()
 

@@ -1,17 +1,22 @@
-"""A worker that asks a gate before it calls its handler; one turn at a time, and not for each message."""
+"""A worker that asks a gate before it calls its handler, one turn at a time; what it publishes for other logs goes there."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
+from perdure.actors.core.actor import ActorKilled
 from perdure.actors.workers.worker import Worker
+from perdure.events.commands import Done
 
 if TYPE_CHECKING:
     from perdure.actors.core.directory import Directory
     from perdure.actors.workers.gates.gate import RunGate
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.actors.workers.pool import Pool
+    from perdure.actors.workers.pool import Pool, WorkerDelivery
     from perdure.actors.workers.worker import WorkerServices
+    from perdure.events.commands import Fail, Release
 
 __all__ = ["GatedWorker"]
 
@@ -24,6 +29,7 @@ class GatedWorker(Worker):
     ) -> None:
         super().__init__(directory, services, pool, name, generation)
         self.gate = gate
+        self.contexts = attrs.evolve(self.contexts, child_id=gate.children.id_for)
         self._is_inside = False
 
     def turn(self, items: list[Any]) -> bool:
@@ -47,3 +53,22 @@ class GatedWorker(Worker):
                 gates.enter(self)
             self.gate.check_lease(self)
         return super()._refresh()
+
+    def _end(self, delivery: WorkerDelivery, outcome: Done | Fail | Release) -> None:
+        """End an attempt. What belongs to another log is published there first: if that fails, the attempt has failed."""
+        if type(outcome) is Done and outcome.drafts:
+            outcome = self._sent(delivery, outcome)
+        super()._end(delivery, outcome)
+
+    def _sent(self, delivery: WorkerDelivery, outcome: Done) -> Done | Fail:
+        away = self.gate.children.away(outcome.drafts)
+        if not away or delivery.lost:  # the outcome of a lost attempt does not count, and its drafts with it
+            return outcome
+        try:
+            self.gate.children.send(away)
+        except ActorKilled:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the other log's store raises
+            return self.failures.failure(self.pool, delivery, error)
+        gone = {id(draft) for draft in away}
+        return outcome._replace(drafts=tuple(draft for draft in outcome.drafts if id(draft) not in gone))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_a_worker_that_is_to_end_does_not_wait(pools: list[Any], ends: str) -> N
 
 def test_nothing_begins_while_the_lease_has_passed(pools: list[Any]) -> None:
     has_passed = [True]
-    gate = RunGate(Gates(), lambda: has_passed[0])
+    gate = RunGate(Gates(), lambda: has_passed[0], MagicMock())
     begun = threading.Event()
 
     def begin() -> None:

@@ -1,0 +1,169 @@
+"""The part of a cluster that it has once in a process, or once over all of them: hooks, parts that it serves, relays of outboxes.
+
+What each partition has of its own (actors, recovery) is reached from here, by its number.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from perdure.arguments.parts import check_has
+from perdure.cluster.placed import Placed
+from perdure.cluster.single.outbox_rows import OutboxRows
+from perdure.cluster.single.process_hooks import ProcessHooks
+from perdure.events.errors import InvalidMessage, PerdureError
+from perdure.handling.handlers import Handlers
+from perdure.handling.signatures import label_of
+from perdure.runtime.hook_mark import check_outside_hooks
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from perdure.actors.core.extensions import Source
+    from perdure.cluster.sums import ClusterAdmin
+    from perdure.handling.hooks import Hooks
+    from perdure.runtime.process.serving import Part
+    from perdure.runtime.recovery_report import Recovery
+    from perdure.system import System
+
+__all__ = ["RELAYS", "Singular"]
+
+P = TypeVar("P", bound="Part | Handlers")
+
+RELAYS = 0
+"""The partition whose owner relays the outboxes."""
+
+
+class Singular(Placed):
+    """The part of a `Cluster` with what is not its partitions'."""
+
+    admin: ClusterAdmin
+    _hooks: Hooks
+    _owns: bool
+    _has_started: bool
+    _parts: list[Callable[[], Part | None]]
+    _outboxes: dict[str, OutboxRows]
+    _process_hooks: ProcessHooks | None = None
+
+    # --- parts ---------------------------------------------------------------------------------------------------------------
+
+    def include(self, part: P) -> P:
+        """Take in `Handlers`, or a part that `serve` starts and stops with this cluster; return it. As `System.include`.
+
+        Raises:
+            InvalidMessage, TypeError: as `System.include`.
+        """
+        if isinstance(part, Handlers):
+            part.enter_into(self)  # type: ignore[arg-type] # a cluster declares handlers
+            return part
+        check_has("part", part, "perdure.Handlers, or an object with start() and stop()", ("start", "stop"))
+        served: Part = part
+        self._parts.append(lambda: served)
+        return part
+
+    def include_weakly(self, part: Part) -> None:
+        """As `include`, with a weak reference: a part that the host no longer holds is dropped. For `OutboxRelay`."""
+        self._parts = [*(made for made in self._parts if made() is not None), weakref.ref(part)]
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts of this cluster, in the order in which they were included."""
+        found = [made() for made in list(self._parts)]
+        return list(dict.fromkeys(part for part in found if part is not None))
+
+    # --- hooks ---------------------------------------------------------------------------------------------------------------
+
+    def _on_start(self, hook: Callable[[], Any]) -> None:
+        if self._has_started:
+            raise InvalidMessage(f"hook: {label_of(hook)} is for a start, and the cluster runs already; register it before")
+        self._hooks.add(self._hooks.start, hook)
+
+    def _on_stop(self, hook: Callable[[], Any]) -> None:
+        if self._has_started and self._process_hooks is None:
+            raise InvalidMessage(f"hook: {label_of(hook)} is the first one, and the cluster runs already; register it before")
+        self._hooks.add(self._hooks.stop, hook)
+
+    def _begin_hooks(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Run the start hooks; from now on all partitions opened here share the loop of the hooks."""
+        if not self._hooks:
+            return
+        self._process_hooks = hooks = ProcessHooks(self._hooks, loop)
+        self._blueprint.loop_of_hooks = hooks.loop
+        hooks.start()
+
+    def _end_hooks(self, seconds: float) -> None:
+        hooks, self._process_hooks, self._blueprint.loop_of_hooks = self._process_hooks, None, None
+        if hooks is not None:
+            hooks.stop(seconds)
+
+    def _adopt_hooks(self, system: System) -> None:
+        """Have the handlers of a partition see the context variables that the start hooks of this process have set."""
+        if self._process_hooks is not None:
+            system.on_start(self._process_hooks.adopt)
+
+    def _check_outside_hooks(self, call: str) -> None:
+        if self._process_hooks is not None:
+            check_outside_hooks(self._process_hooks, call)
+
+    # --- outboxes ------------------------------------------------------------------------------------------------------------
+
+    def relay(self, source: Source) -> None:
+        """Have an outbox relayed, here or in another process of this line: by the one that owns partition 0. For `OutboxRelay`.
+
+        Raises:
+            NotRunning: the cluster does not run.
+            PerdureError: this process owns no partitions.
+        """
+        self._check_running()
+        if not self._owns:
+            raise PerdureError(
+                "OutboxRelay: this process owns no partitions (`ownership='never'`), so it relays nothing: make the relay in those "
+                "that run the handlers, or call `relay_once()` here"
+            )
+        rows = OutboxRows(source, self.publish_drafts)
+        self._outboxes = {**self._outboxes, source.name: rows}
+        system = self._hosting.system(RELAYS)
+        if system is not None:
+            system.relay(rows)
+
+    def _relay_at(self, number: int, system: System) -> None:
+        """Give a partition that was just opened what it is to relay."""
+        for rows in self._outboxes.values() if number == RELAYS else ():
+            system.relay(rows)
+
+    def end_relay(self, name: str) -> None:
+        """Relay an outbox no more. For `OutboxRelay`."""
+        self._outboxes = {known: rows for known, rows in self._outboxes.items() if known != name}
+        system = self._hosting.system(RELAYS)
+        if system is not None:
+            system.end_relay(name)
+
+    def look_at_outboxes(self) -> None:
+        """Read all outboxes at once, if this process relays them. For `OutboxRelay`."""
+        system = self._hosting.system(RELAYS)
+        if system is not None:
+            system.look_at_outboxes()
+
+    # --- what each partition has of its own ------------------------------------------------------------------------------------
+
+    @property
+    def recovery(self) -> dict[int, Recovery]:
+        """What the last start of each partition that runs in this process did to recover, by its number."""
+        found = {number: self._hosting.system(number) for number in self._hosting.mine()}
+        return {number: one.recovery for number, one in found.items() if one is not None and one.recovery is not None}
+
+    @property
+    def actors(self) -> NoReturn:
+        """Each partition has actors of its own.
+
+        Raises:
+            PerdureError: always; says how to reach them.
+        """
+        raise PerdureError("actors: each partition has its own; where this process owns it, use `cluster.partition(number).actors`")
+
+    def hold_history(self) -> AbstractContextManager[None]:
+        """See `ClusterAdmin.hold_history`."""
+        return self.admin.hold_history()

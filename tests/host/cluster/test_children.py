@@ -1,0 +1,139 @@
+"""What a handler publishes finds the partition of its key, also where that is another one than its own; and it counts once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import perdure
+from perdure.cluster.across.children import derived_id
+from perdure.cluster.routing import of_id, of_text
+from perdure.store.postgres.spread_ingress import SpreadIngress
+from tests.host.cluster.conftest import LEASE_S, PARTITIONS
+from tests.postgres_server import PATIENCE_S, new_queue, shared_server
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.host.conftest import Collected
+
+pytestmark = pytest.mark.xdist_group("postgres")
+
+KEYS = [f"key {n}" for n in range(6)]
+
+
+@perdure.message(name="parent")
+@attrs.frozen
+class Parent:
+    name: str
+
+
+@perdure.message(name="child")
+@attrs.frozen
+class Child:
+    key: str
+
+
+def cluster_of(name: str) -> perdure.Cluster:
+    return perdure.Cluster(shared_server().dsn, name=name, partitions=PARTITIONS, lease=LEASE_S)
+
+
+def test_children_go_to_the_partition_of_their_key_and_stay_without_one(collected: Collected) -> None:
+    with cluster_of(new_queue()) as cluster:
+
+        @cluster.handler(Parent)
+        def handle(message: Parent, ctx: perdure.Context) -> None:
+            made = [ctx.publish(Child(key), key=key) for key in KEYS]
+            made += [ctx.publish(Child("group"), group="group"), ctx.publish(Child("none")), ctx.publish(Child("id"), id="given")]
+            collected.add(made)
+
+        @cluster.handler(Child)
+        def handle_child(message: Child, ctx: perdure.Context) -> None:
+            assert ctx.correlation_id == ctx.causation_id == parent
+
+        parent = cluster.publish(Parent("one"), key="of the parent")
+        cluster.drain(timeout=PATIENCE_S)
+        where = {record.message_id: number for number, record in cluster.audit.events(type="Published")}
+        [made] = collected.items
+        assert [where[ident] for ident in made[:6]] == [of_text(key, PARTITIONS) for key in KEYS]
+        assert where[made[6]] == of_text("group", PARTITIONS)
+        assert where[made[7]] == where[parent] == of_text("of the parent", PARTITIONS)
+        assert where["given"] == of_id("given", PARTITIONS)
+        assert {cluster.state(ident).status for ident in made} == {"completed"}
+        assert [record.name for record in cluster.audit.timeline(made[0])][-1] == "Completed"
+
+
+def test_an_attempt_that_is_made_again_publishes_its_children_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    add, lost = SpreadIngress.add, [True]
+
+    def add_and_lose_the_answer(self: SpreadIngress, bodies: Mapping[int, bytes]) -> None:
+        add(self, bodies)
+        if lost.pop() if lost else False:
+            raise perdure.StoreUnavailable("the answer was lost for good")
+
+    monkeypatch.setattr(SpreadIngress, "add", add_and_lose_the_answer)
+    with cluster_of(new_queue()) as cluster:
+
+        @cluster.handler(Parent, retries=3, backoff=perdure.Fixed(0.0))
+        def handle(message: Parent, ctx: perdure.Context) -> None:
+            for key in KEYS:
+                ctx.publish(Child(key), key=key)
+                ctx.publish(Child(key), key=key, dedup="append")
+
+        cluster.handler(Child)(lambda message: None)
+        cluster.publish(Parent("one"))
+        cluster.drain(timeout=PATIENCE_S)
+        published = Counter(record.message_id for _, record in cluster.audit.events(type="Published"))
+        assert set(published.values()) == {1}
+        assert published.total() == 13
+        assert len(list(cluster.audit.events(type="AttemptFailed"))) == 1
+
+
+def test_an_attempt_that_fails_publishes_no_child_anywhere() -> None:
+    with cluster_of(new_queue()) as cluster:
+
+        @cluster.handler(Parent, retries=0)
+        def handle(message: Parent, ctx: perdure.Context) -> None:
+            for key in KEYS:
+                ctx.publish(Child(key), key=key)
+            raise ValueError("after all")
+
+        cluster.publish(Parent("one"))
+        cluster.drain(timeout=PATIENCE_S)
+        assert cluster.dead_letters.stats().total == 1
+        assert cluster.admin.metrics().published == 1
+
+
+def test_a_batch_and_a_stop_let_children_through() -> None:
+    name = new_queue()
+    cluster = cluster_of(name)
+
+    @cluster.batch_handler(Parent, size=5, wait=0.5)
+    def handle(batch: perdure.Batch[Parent]) -> None:
+        for item in batch:
+            for key in KEYS:
+                item.publish(Child(item.message.name + key), key=item.message.name + key)
+
+    with cluster:
+        cluster.publish_many([Parent(f"{n}") for n in range(5)])
+    with cluster:  # the stop waited for the batch that was under way, and took what had not begun back
+        cluster.handler(Child)(lambda message: None)
+        cluster.drain(timeout=PATIENCE_S)
+        published = Counter(record.message_id for _, record in cluster.audit.events(type="Published"))
+    assert published.total() == len(published) == 5 + 5 * len(KEYS)
+
+
+def test_ids_of_children_tell_their_partition_and_differ_by_place_type_and_label() -> None:
+    said = ("parent", 1, "child", "key", 7)
+    others = [
+        ("other", 1, "child", "key", 7),
+        ("parent", 2, "child", "key", 7),
+        ("parent", 1, "x", "key", 7),
+        ("parent", 1, "child", "k", 7),
+    ]
+    assert derived_id(*said) == derived_id(*said)
+    assert of_id(derived_id(*said), 16) == 7
+    assert len({derived_id(*each) for each in [said, *others]}) == 5
