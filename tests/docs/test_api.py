@@ -24,6 +24,8 @@ INNER = {
     "System": {
         "runtime",
         "relay",
+        "end_relay",
+        "look_at_outboxes",
         "publish_drafts",
         "ask",
         "run_figures",
@@ -36,8 +38,8 @@ INNER = {
         "member_anew",
     },  # between its parts
     "Client": {"publish_drafts", "ask", "drafts", "options", "clock", "run_figures", "permit", "take_facts", "begin_anew"},
-    "Context": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process"},  # used by the worker
-    "BatchItem": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process"},
+    "Context": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process", "sent_away"},  # used by the worker
+    "BatchItem": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process", "sent_away"},
     "Handlers": {"enter_into"},  # called by what includes them
     "OutboxRelay": {"read", "delete", "name", "every_s"},  # called by the relay actor
     "Batch": {"index", "count"},  # every sequence has them
