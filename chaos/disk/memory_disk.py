@@ -145,12 +145,12 @@ class MemoryDisk(Disk):
 
     def status(self, path: Path) -> FileStatus | None:
         """See `Disk.status`."""
-        file = self.names_seen.get(Path(path).name)
+        file = self.names_seen.get(path.name)
         return None if file is None else FileStatus(0, id(file), len(file.seen))
 
     def modified_s(self, path: Path) -> float | None:
         """See `Disk.modified_s`: files have no times here, so all are new."""
-        return time.time() if Path(path).name in self.names_seen else None
+        return time.time() if path.name in self.names_seen else None
 
     def touch(self, path: Path) -> None:
         """See `Disk.touch`: files have no times here."""
@@ -288,7 +288,7 @@ class MemoryDisk(Disk):
         self._fds.pop(fd, None)
 
     def _file(self, path: Path) -> File:
-        file = self.names_seen.get(Path(path).name)
+        file = self.names_seen.get(path.name)
         if file is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         return file

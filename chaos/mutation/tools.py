@@ -73,20 +73,21 @@ def _run_tests(path: str) -> str:
 
 
 def _visit_crash_states(operations: int) -> str:
+    checked: set[bytes] = set()
     for workload in (appends(8, each=3, size=1500), appends(12, each=2, size=900, snapshot_every=3)):
         try:
-            CrashCheck().run(workload)
+            CrashCheck(checked=checked).run(workload)
         except Lost as error:
             return str(error)
     for at in range(1, operations):
         for code in (5, 28):
             for only in ("", "sync"):
                 try:
-                    CrashCheck(nested=0.0).run(appends_through_faults(9, Fault(at, code, part=10, times=1 + at % 2, only=only)))
+                    CrashCheck(nested=0.0, checked=checked).run(appends_through_faults(9, Fault(at, code, part=10, times=1 + at % 2, only=only)))
                 except Lost as error:
                     return f"failing operation {at}: {error}"
         try:
-            CrashCheck(nested=0.0).run(appends_through_a_kill(4, at))
+            CrashCheck(nested=0.0, checked=checked).run(appends_through_a_kill(4, at))
         except Lost as error:
             return f"process killed at operation {at}: {error}"
     return ""

@@ -45,8 +45,9 @@ WORKLOADS = {
 def test_every_state_that_a_power_cut_leaves(name: str) -> None:
     """Scenarios 29, 32 and 36 for the store: what was acknowledged is recovered in order, and nothing else."""
     states = 0
+    checked: set[bytes] = set()
     for seed in range(2 * TIMES):
-        check = CrashCheck(seed=seed, nested=0.05)
+        check = CrashCheck(seed=seed, nested=0.05, checked=checked)
         check.run(WORKLOADS[name])
         states += check.states
     assert states > 200 * TIMES
@@ -62,10 +63,11 @@ def test_each_operation_failing_once_and_the_power_cut_after_it(code: int) -> No
     The two errors take turns; PERDURE_STATES=2 tries both at each operation.
     """
     states = 0
+    checked: set[bytes] = set()  # up to the failure all runs are alike
     for at in range(1 if code == errno.EIO else TIMES % 2 + 1, 1000, 1 if TIMES > 1 else 2):
         disk = MemoryDisk()
         fault = Fault(at, code, part=at * 13 % 300)
-        check = CrashCheck(seed=at, nested=0.0)
+        check = CrashCheck(seed=at, nested=0.0, checked=checked)
         check.run(appends_through_faults(7, fault), disk)
         states += check.states
         if fault.at > 0:  # the workload ended before it
@@ -80,16 +82,18 @@ def test_each_operation_failing_once_and_the_power_cut_after_it(code: int) -> No
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("times", [2, 3, 5])
 def test_operations_failing_in_a_row(times: int) -> None:
+    checked: set[bytes] = set()
     for at in range(times, 60, 3 if TIMES > 1 else 6):
-        CrashCheck(seed=at, nested=0.0).run(appends_through_faults(9, Fault(at, errno.EIO, times=times)), MemoryDisk())
+        CrashCheck(seed=at, nested=0.0, checked=checked).run(appends_through_faults(9, Fault(at, errno.EIO, times=times)), MemoryDisk())
 
 
 @pytest.mark.long
 def test_process_killed_at_each_operation_and_the_power_cut_later() -> None:
     """Scenario 29 with both: what the dead process left unsynced must not destroy what its successor acknowledged."""
+    checked: set[bytes] = set()
     for at in range(1, 400):
         disk = MemoryDisk()
-        CrashCheck(seed=at, nested=0.0).run(appends_through_a_kill(4, at), disk)
+        CrashCheck(seed=at, nested=0.0, checked=checked).run(appends_through_a_kill(4, at), disk)
         if disk.operations < at:
             break
     assert at > 25
@@ -116,9 +120,10 @@ def test_every_state_that_a_power_cut_leaves_while_history_is_dropped(name: str)
     """Scenarios 29 and 30: two snapshots contain whatever was dropped, and the log has no gap."""
     disk = MemoryDisk()
     states = 0
+    checked: set[bytes] = set()
     for seed in range(TIMES):
         disk = MemoryDisk()
-        check = CrashCheck(seed=seed, open_store=dropping, nested=0.02)
+        check = CrashCheck(seed=seed, open_store=dropping, nested=0.02, checked=checked)
         check.run(DROPPING[name], disk)
         states += check.states
     gone = min(name for name in disk.contents() if name.endswith(".seg"))
@@ -333,8 +338,9 @@ def test_without_a_bug_nothing_is_found() -> None:
 )
 def test_planted_bug_in_dropping_is_found(bug: type[SegmentStore]) -> None:
     def check_all() -> None:
+        checked: set[bytes] = set()
         for workload in DROPPING.values():
-            CrashCheck(open_store=lambda disk: dropping(disk, bug), nested=0.0).run(workload, MemoryDisk())
+            CrashCheck(open_store=lambda disk: dropping(disk, bug), nested=0.0, checked=checked).run(workload, MemoryDisk())
 
     with pytest.raises((Lost, AssertionError)):
         check_all()
@@ -347,8 +353,9 @@ def test_planted_bug_is_found(bug: type[SegmentStore]) -> None:
         return bug("/data", disk=disk, segment_bytes=4096, new_id=lambda: b"i" * 16, now_us=lambda: 1)
 
     def check_all() -> None:
+        checked: set[bytes] = set()
         for workload in PLANTED[bug]():
-            CrashCheck(open_store=with_bug, nested=0.05).run(workload, MemoryDisk())
+            CrashCheck(open_store=with_bug, nested=0.05, checked=checked).run(workload, MemoryDisk())
 
     with pytest.raises((Lost, AssertionError, StoreUnavailable, ValueError)):
         check_all()
