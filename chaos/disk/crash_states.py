@@ -116,8 +116,8 @@ class CrashCheck:
     nested: float = 0.02
     """The share of recoveries that are themselves cut at every operation."""
     checked: set[bytes] = attrs.field(factory=set, repr=False)
-    """Digests of what was checked so far: files and what was promised. Most states come again at the next operation; each is checked
-    once. Checks of the same kind of store may share one set."""
+    """Digests of what was checked so far: files and what was promised. Most states come again at the next operation; each is
+    checked once. Checks of the same kind of store may share one set."""
     stops: int = 0
     states: int = 0
     recoveries: int = 0

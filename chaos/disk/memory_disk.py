@@ -12,7 +12,6 @@ import errno
 import io
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import attrs
@@ -24,6 +23,7 @@ from perdure.store.disk.opened_folder import FileStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 __all__ = ["Fault", "Killed", "MemoryDisk", "MemoryLock", "PowerCut"]
 

@@ -83,7 +83,9 @@ def _visit_crash_states(operations: int) -> str:
         for code in (5, 28):
             for only in ("", "sync"):
                 try:
-                    CrashCheck(nested=0.0, checked=checked).run(appends_through_faults(9, Fault(at, code, part=10, times=1 + at % 2, only=only)))
+                    CrashCheck(nested=0.0, checked=checked).run(
+                        appends_through_faults(9, Fault(at, code, part=10, times=1 + at % 2, only=only))
+                    )
                 except Lost as error:
                     return f"failing operation {at}: {error}"
         try:

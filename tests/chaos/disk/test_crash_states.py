@@ -84,7 +84,9 @@ def test_each_operation_failing_once_and_the_power_cut_after_it(code: int) -> No
 def test_operations_failing_in_a_row(times: int) -> None:
     checked: set[bytes] = set()
     for at in range(times, 60, 3 if TIMES > 1 else 6):
-        CrashCheck(seed=at, nested=0.0, checked=checked).run(appends_through_faults(9, Fault(at, errno.EIO, times=times)), MemoryDisk())
+        CrashCheck(seed=at, nested=0.0, checked=checked).run(
+            appends_through_faults(9, Fault(at, errno.EIO, times=times)), MemoryDisk()
+        )
 
 
 @pytest.mark.long
