@@ -126,7 +126,7 @@ class BulkRunner(Actor):
         elif portion.letters:
             self._ask("queue", bulk_acts.next_commit(bulk, portion), partial(self._advanced, bulk))
         elif portion.is_last:
-            self._ask("queue", EndBulk(bulk.id), partial(self._advanced, bulk))
+            self._ask("queue", EndBulk(bulk.bulk), partial(self._advanced, bulk))
         else:
             self._next(bulk, portion.upto)
 
@@ -142,8 +142,8 @@ class BulkRunner(Actor):
         if not isinstance(error, PerdureError) or isinstance(error, (NotRunning, StoreUnavailable)):
             self.is_put_off = True
             return
-        logger.error("the bulk act %s (%s, %s) is ended: %s", bulk.id, bulk.action, bulk.where, error)
-        self._ask("queue", EndBulk(bulk.id, one_line(f"it could not go on: {error}")), self._ended)
+        logger.error("the bulk act %s (%s, %s) is ended: %s", bulk.bulk, bulk.action, bulk.where, error)
+        self._ask("queue", EndBulk(bulk.bulk, one_line(f"it could not go on: {error}")), self._ended)
 
     def _ended(self, answer: object) -> None:
         if isinstance(answer, BaseException):

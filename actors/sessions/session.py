@@ -6,12 +6,10 @@ twice counts once is, too (`times` tells them that it was sent before).
 
 from __future__ import annotations
 
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
-import msgspec
 
 from perdure.actors.core.texts import plain_text
 from perdure.actors.sessions.bounds import check
@@ -21,36 +19,28 @@ from perdure.actors.sessions.framing.objects import BadObject
 from perdure.actors.sessions.framing.wire import FRAME_MAX, PROTOCOL, BadFrame, Kind, pack
 from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.member_session import MemberSession
-from perdure.actors.sessions.replies import AnswerKey, Known, PeerReply, SubmittedRun, submitted_run
-from perdure.actors.sessions.rights.needs import Question, needs_of
+from perdure.actors.sessions.peer_requests import PeerRequests
+from perdure.actors.sessions.replies import PeerReply, submitted_run
+from perdure.actors.sessions.rights.needs import Need
+from perdure.actors.sessions.rights.peer_rights import PeerRights
 from perdure.events.commands import DraftRun, Publish
-from perdure.events.errors import InvalidMessage, NotAllowed, NotRunning, PerdureError, PublishTimeout
-from perdure.events.loggers import GuardedLogger
+from perdure.events.errors import NotAllowed, NotRunning, PerdureError
 from perdure.events.structures.id_index import PREFIX_CHARS, IdRun
 from perdure.events.vocabulary import ProcessJoined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.begin_marks import MarkReader
     from perdure.actors.sessions.bounds import Bounds
     from perdure.actors.sessions.crossing import Route
     from perdure.actors.sessions.figures import RunFigures
     from perdure.actors.sessions.member_session import MemberServices
-    from perdure.actors.sessions.rights.needs import Need
     from perdure.events.commands import Draft
 
-__all__ = ["REQUESTS_MAX", "SUBMITTED", "Ended", "Owner", "Session"]
+__all__ = ["SUBMITTED", "Ended", "Owner", "Session"]
 
-logger = GuardedLogger("perdure")
-
-REQUESTS_MAX = 65_536
-"""Requests of one peer without an answer."""
-ANSWER_BYTES_MAX = 64 << 20
-"""Bytes of one answer."""
-FRAME_BYTES = 1 << 20
-"""Answers are gathered into one frame up to about this size."""
 UUID_CHARS = 36
 NAME_MAX = 100
 SUBMITTED = 1
@@ -120,17 +110,11 @@ class Session:
     ) -> None:
         self._owner = owner
         self._notify = notify
-        self._rights = rights
         self._origin = origin
-        self._principal = principal
-        self._requests: dict[int, Request | None] = {}
-        """By the peer's key; None: refused, or answered by the session itself."""
-        self._refused: dict[int, None] = {}
-        """The keys of the newest requests that were refused: one that comes once more must not be done after all."""
-        self._answers: deque[tuple[AnswerKey, Any]] = deque()
-        """Under the key of its request; of a submitted message also under its place among those that were sent with it."""
-        self._known: deque[tuple[_Asked, Question, Any]] = deque()
-        """Requests of which an actor has said what they are about, with its answer."""
+        self._rights: PeerRights[_Asked] = PeerRights(rights, principal, owner.permit, owner.pending, notify)
+        self._requests = PeerRequests(owner.pending, notify)
+        self.answered = self._requests.answered
+        """See `PeerRequests.answered`; callable in any thread."""
         self._facts: dict[str, Any] = {}
         self._newest_id = -1
         """The count in the newest of the ids that the peer's new messages had."""
@@ -150,8 +134,6 @@ class Session:
         self.member: MemberSession | None = None
         """What feeds the peer's workers; None: it has none."""
         self._is_open = False
-        self.over: PerdureError | None = None
-        """Why nothing more is answered here."""
 
     # --- what comes in -----------------------------------------------------------------------------------------------------
 
@@ -192,11 +174,10 @@ class Session:
         return []
 
     def _permit_consuming(self, type_name: str) -> None:
-        if self._owner.permit is not None:
-            try:
-                self._owner.permit(self._principal, "consume", (type_name,))
-            except NotAllowed as refusal:
-                raise Ended(refusal) from refusal
+        try:
+            self._rights.permit([Need("consume", (type_name,))])
+        except NotAllowed as refusal:
+            raise Ended(refusal) from refusal
 
     def _take_asked(self, elements: list[Any]) -> list[bytes]:
         for item in elements:
@@ -205,7 +186,7 @@ class Session:
 
     def _take_forgotten(self, elements: list[Any]) -> list[bytes]:
         for key in elements:
-            self._forget(key)
+            self._requests.forget(key)
         return []
 
     def _welcome(self, kind: Kind, elements: list[Any]) -> bytes:
@@ -242,17 +223,14 @@ class Session:
             case _:
                 msg = "a request that is none"
                 raise BadFrame(msg)
-        if key in self._requests or key in self._refused:
+        if self._requests.has_come(key):
             return  # the same frame once more: it is answered once
-        if len(self._requests) >= REQUESTS_MAX:
-            msg = f"more than {REQUESTS_MAX:,} requests without an answer"
-            raise BadFrame(msg)
+        self._requests.enter(key)
         command = OBJECTS.object(body)
         route = route_of(actor, command)
         if route is None:
             msg = f"a {type(command).__name__} for the {actor[:50]}, which no peer may send"
             raise BadFrame(msg)
-        self._requests[key] = None
         asked = _Asked(key, times, actor, command, route, more == [SUBMITTED])
         self._answering(asked, self._admit)
 
@@ -268,38 +246,24 @@ class Session:
     def _admit(self, asked: _Asked) -> None:
         """Check rights and bounds of a request, and send it on."""
         command, owner = asked.command, self._owner
-        if asked.route.right not in self._rights:
-            msg = f"this process may not {asked.route.right} here"
-            raise InvalidMessage(msg)
+        self._rights.check(asked.route.right)
         if isinstance(command, Publish) and not isinstance(command.drafts, DraftRun):
             command.drafts = [owner.under_policy(d) if d.dedup is None else d for d in command.drafts]
         check(command, owner.bounds, owner.check_changes)
-        if owner.permit is not None:
-            needs = needs_of(command)
-            if isinstance(needs, Question):
-                known = Known(lambda found: self._now_known(asked, needs, found), partial(self.answered, asked.key))
-                self._requests[asked.key] = owner.pending.send(needs.actor, needs.command, known)
-                return
-            for need in needs:
-                owner.permit(self._principal, need.action, need.types)
-        self._send(asked)
-
-    def _now_known(self, asked: _Asked, question: Question, found: Any) -> None:
-        """Go on with a request in the server's thread. Called in that of an actor."""
-        self._known.append((asked, question, found))
-        self._notify()
+        question = self._rights.permit_command(command)
+        if question is None:
+            self._send(asked)
+        else:
+            self._requests.sent(asked.key, self._rights.find_out(asked, question, partial(self.answered, asked.key)))
 
     def _go_on(self) -> None:
         """Go on with the requests of which is known meanwhile what they are about."""
-        while self._known:
-            asked, question, found = self._known.popleft()
+        for asked, permit in self._rights.found_out():
             if asked.key in self._requests:  # not forgotten meanwhile
-                self._answering(asked, partial(self._permit_and_send, question.needs, found))
+                self._answering(asked, partial(self._send_if, permit))
 
-    def _permit_and_send(self, needs: Callable[[Any], list[Need]], found: Any, asked: _Asked) -> None:
-        for need in needs(found):
-            if self._owner.permit is not None:
-                self._owner.permit(self._principal, need.action, need.types)
+    def _send_if(self, permit: Callable[[], None], asked: _Asked) -> None:
+        permit()
         self._send(asked)
 
     def _send(self, asked: _Asked) -> None:
@@ -319,7 +283,8 @@ class Session:
         run = submitted_run(self.answered, key, command) if asked.is_submitted else None
         reply = PeerReply(self.answered, key) if run is None else run
         is_long_wait = asked.route.is_long_wait
-        self._requests[key] = owner.pending.send(asked.actor, command, reply, is_long_wait=is_long_wait, times=asked.times)
+        request = owner.pending.send(asked.actor, command, reply, is_long_wait=is_long_wait, times=asked.times)
+        self._requests.sent(key, request)
 
     def _are_new(self, drafts: Sequence[Any] | DraftRun) -> bool:
         """Tell whether these ids count on from all that the peer used before: then no frame that was repeated brings them."""
@@ -337,76 +302,21 @@ class Session:
         self._newest_id = max(self._newest_id, last)
         return is_new
 
-    def _forget(self, key: object) -> None:
-        if isinstance(key, int) and (request := self._requests.pop(key, None)) is not None:
-            self._drop_pieces(request)
-
-    def _drop_pieces(self, request: Request) -> None:
-        pending = self._owner.pending
-        for piece in pending.pieces_of(request):
-            pending.forget(piece)
-
     # --- what goes out -----------------------------------------------------------------------------------------------------
-
-    def answered(self, key: AnswerKey, value: Any) -> None:
-        """Take an answer, or an error; callable in any thread, and more than once: the first counts."""
-        self._answers.append((key, value))
-        self._notify()
 
     def frames(self, room: int = FRAME_MAX) -> list[bytes]:
         """Return the answers that have come since, and deliveries of about `room` bytes.
 
         `over` is set where the run has ended without answering something.
         """
-        if self._known:
-            self._go_on()
-        frames: list[bytes] = [] if self.member is None else self.member.frames(room)
-        rows: list[Any] = []
-        size = 0
-        while self._answers:
-            key, value = self._answers.popleft()
-            if not self._is_awaited(key):
-                continue
-            if isinstance(value, NotRunning) or (
-                isinstance(value, PublishTimeout) and isinstance(self._owner.pending.closed, NotRunning)
-            ):
-                self.over = NotRunning(str(value))  # the next owner answers it
-                break
-            body = _body(value)
-            if isinstance(value, BaseException):
-                self._note_refused(key[0] if isinstance(key, tuple) else key)
-            rows.append([self._answered_key(key), body])
-            size += len(body)
-            if size >= FRAME_BYTES:
-                frames.append(pack(Kind.ANSWER, *rows))
-                rows, size = [], 0
-        if rows:
-            frames.append(pack(Kind.ANSWER, *rows))
-        return frames
+        self._go_on()
+        deliveries = [] if self.member is None else self.member.frames(room)
+        return deliveries + self._requests.frames()
 
-    def _is_awaited(self, key: AnswerKey) -> bool:
-        if not isinstance(key, tuple):
-            return key in self._requests
-        request = self._requests.get(key[0])
-        return request is not None and isinstance(request.reply, SubmittedRun) and key[1] not in request.reply.answered
-
-    def _note_refused(self, key: int) -> None:
-        self._refused[key] = None
-        if len(self._refused) > REQUESTS_MAX:
-            del self._refused[next(iter(self._refused))]
-
-    def _answered_key(self, key: AnswerKey) -> int:
-        """Note that an answer goes out, and return the key that it has for the peer."""
-        if not isinstance(key, tuple):
-            del self._requests[key]
-            return key
-        whole, i = key
-        request = self._requests[whole]
-        if request is not None and isinstance(request.reply, SubmittedRun):
-            request.reply.answered.add(i)
-            if len(request.reply.answered) == request.reply.count():
-                del self._requests[whole]
-        return whole + 1 + i
+    @property
+    def over(self) -> PerdureError | None:
+        """Why nothing more is answered here."""
+        return self._requests.over
 
     @property
     def in_flight(self) -> int:
@@ -415,27 +325,8 @@ class Session:
 
     def close(self) -> None:
         """Forget the peer, and what it still waits for; settle what its workers had, unless the next owner goes on with it."""
-        requests, self._requests = self._requests, {}
-        for request in requests.values():
-            if request is not None:
-                self._drop_pieces(request)
+        self._requests.forget_all()
         if self.member is not None and not isinstance(self._owner.pending.closed, NotRunning):
             self.member.close()
         if self.marks is not None:
             self.marks.close()
-
-
-def _body(value: Any) -> bytes:
-    """Return an answer as bytes; what cannot cross becomes a refusal that says so."""
-    try:
-        body = OBJECTS.packed(value)
-    except (TypeError, ValueError, msgspec.MsgspecError, OverflowError) as error:
-        logger.exception("an answer of %s cannot cross to another process", type(value).__name__)
-        return OBJECTS.packed(PerdureError(f"the owner's answer cannot cross to another process: {error}"))
-    if len(body) > ANSWER_BYTES_MAX:
-        msg = (
-            f"the answer takes {len(body):,} bytes, and a connection takes {ANSWER_BYTES_MAX:,}: ask for less at a time, as with "
-            "`limit=` and `before=` of `dead_letters.list`"
-        )
-        return OBJECTS.packed(PerdureError(msg))
-    return body

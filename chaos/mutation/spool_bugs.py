@@ -57,7 +57,7 @@ SPOOL_BUGS: tuple[Bug, ...] = (
         "session",
         "tests/actors/sessions/test_session.py",
         0,
-        (Edit("perdure.actors.sessions.session", "if asked.route.right not in self._rights:", "if not asked.route.right:"),),
+        (Edit("perdure.actors.sessions.rights.peer_rights", "if right not in self._rights:", "if not right:"),),
     ),
     Bug(
         "a spooled publish is answered before the sync",

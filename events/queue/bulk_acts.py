@@ -79,7 +79,7 @@ def advance(state: QueueState, command: AdvanceBulk, _now_us: int, _limits: Limi
         else:
             done.append(ev.Replayed(item.death.number, item.published, item.attempts, item.failures, item.edited))
     act = Act(bulk.action, bulk.where, bulk.principal, bulk.origin, bulk.reason)
-    return [*done, on_messages(act, len(done)), ev.BulkAdvanced(bulk.id, command.upto, len(done), passed_over)]
+    return [*done, on_messages(act, len(done)), ev.BulkAdvanced(bulk.bulk, command.upto, len(done), passed_over)]
 
 
 def end(state: QueueState, command: EndBulk, _now_us: int, _limits: Limits) -> Events:
@@ -97,7 +97,7 @@ def next_commit(bulk: Bulk, portion: Portion) -> AdvanceBulk:
     """Return the command that does the act to a portion of the letters, in one commit."""
     if bulk.action == "purge":
         deaths: list[Death] = [death(letter.event) for letter in portion.letters]
-        return AdvanceBulk(bulk.id, portion.upto, [], deaths)
+        return AdvanceBulk(bulk.bulk, portion.upto, [], deaths)
     items: list[ReplayItem] = []
     passed_over = 0
     for letter in portion.letters:
@@ -110,4 +110,4 @@ def next_commit(bulk: Bulk, portion: Portion) -> AdvanceBulk:
             published = attrs.evolve(item.published, payload=payload)  # type: ignore[misc]
             item = item._replace(published=published, edited=True)
         items.append(item)
-    return AdvanceBulk(bulk.id, portion.upto, items, [], passed_over)
+    return AdvanceBulk(bulk.bulk, portion.upto, items, [], passed_over)

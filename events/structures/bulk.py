@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
+
+from perdure.events.vocabulary import BulkPlan
 
 __all__ = ["Bulk"]
 
+PLAN = tuple(field.name for field in attrs.fields(BulkPlan))
+
 
 @attrs.frozen
-class Bulk:
+class Bulk(BulkPlan):
     """A bulk act as the log has it: its plan, and how far it is."""
 
-    id: str
-    action: str
-    where: str
-    seq: int
-    """What died up to here is meant, if it is as the expression says."""
-    count: int
-    reset_retries: bool
-    changes: dict[str, Any]
-    principal: str
-    origin: str
-    reason: str
     upto: int = 0
     """All that died up to this sequence number is dealt with."""
     changed: int = 0
@@ -31,3 +22,8 @@ class Bulk:
     is_over: bool = False
     outcome: str = ""
     """Why it was stopped; empty if it was not."""
+
+    @classmethod
+    def of(cls, plan: BulkPlan) -> Bulk:
+        """Return an act that has just begun."""
+        return cls(*(getattr(plan, name) for name in PLAN))

@@ -15,6 +15,7 @@ from perdure.events.vocabulary.act_events import (
     BulkAdvanced,
     BulkBegun,
     BulkEnded,
+    BulkPlan,
     HandlersAdministered,
     MessagesAdministered,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "BulkAdvanced",
     "BulkBegun",
     "BulkEnded",
+    "BulkPlan",
     "Cancelled",
     "Completed",
     "DeadLettered",

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+
 from perdure.events.vocabulary.event import Event, event
 
 __all__ = [
     "BulkAdvanced",
     "BulkBegun",
     "BulkEnded",
+    "BulkPlan",
     "HandlersAdministered",
     "MessagesAdministered",
 ]
@@ -33,9 +36,9 @@ class MessagesAdministered(Event):
     reason: str
 
 
-@event(24, "queue")
-class BulkBegun(Event):
-    """An operator's act on all dead letters that an expression means: the plan, by which it goes on after a crash."""
+@attrs.frozen
+class BulkPlan:
+    """An operator's act on all dead letters that an expression means: what it is to do."""
 
     bulk: str
     """Its id."""
@@ -53,6 +56,11 @@ class BulkBegun(Event):
     principal: str
     origin: str
     reason: str
+
+
+@event(24, "queue")
+class BulkBegun(BulkPlan, Event):
+    """A bulk act has begun: with its plan on record, it goes on after a crash."""
 
 
 @event(25, "queue")

@@ -14,7 +14,8 @@ from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.framing.weight import is_too_heavy
 from perdure.actors.sessions.framing.wire import PROTOCOL, BadFrame, Kind, pack
-from perdure.actors.sessions.session import REQUESTS_MAX, SUBMITTED
+from perdure.actors.sessions.peer_requests import REQUESTS_MAX
+from perdure.actors.sessions.session import SUBMITTED
 from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PayloadTooLarge, PerdureError, PublishTimeout, QueueFull, another
 

@@ -22,8 +22,7 @@ def evolve_bulk(state: QueueState, event: ev.Event) -> None:
     """Fold an event of a bulk act into the queue's state."""
     match event:
         case ev.BulkBegun():
-            plan = (event.where, event.seq, event.count, event.reset_retries, event.changes)
-            state.bulks[event.bulk] = Bulk(event.bulk, event.action, *plan, event.principal, event.origin, event.reason)
+            state.bulks[event.bulk] = Bulk.of(event)
             over = [ident for ident, bulk in state.bulks.items() if bulk.is_over]
             for ident in over[: max(0, len(state.bulks) - KEPT_MAX)]:
                 del state.bulks[ident]

@@ -211,7 +211,7 @@ class ActsWhere:
 
 def _shown(bulk: Bulk) -> BulkAct:
     counts = (bulk.count, bulk.changed, bulk.passed_over, bulk.is_over, bulk.outcome)
-    return BulkAct(bulk.id, bulk.action, bulk.where, *counts, bulk.principal, bulk.origin, bulk.reason)
+    return BulkAct(bulk.bulk, bulk.action, bulk.where, *counts, bulk.principal, bulk.origin, bulk.reason)
 
 
 def _checked(where: str) -> str:

@@ -1,0 +1,102 @@
+"""`PeerRights`: what one peer may do, by its uid and by the host's `authorize`.
+
+Which rights a command takes is in `needs`; who may do what, the host says (`perdure.security`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from perdure.actors.sessions.replies import Known
+from perdure.actors.sessions.rights.needs import Need, Question, needs_of
+from perdure.events.errors import InvalidMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from perdure.actors.requests.pending import PendingRequests, Request
+
+__all__ = ["PeerRights"]
+
+Asked = TypeVar("Asked")
+"""What a session knows a request by."""
+
+
+class PeerRights(Generic[Asked]):
+    """Answers whether a peer may do something. For the server's thread.
+
+    Args:
+        rights: those of its uid.
+        principal: the user that it runs as.
+        permit: raises NotAllowed where a principal may not do an action to messages of these types; None: there is nothing to ask.
+        pending: takes the questions to actors.
+        notify: called in the thread of an actor when a question is answered: then there is something in `found_out`.
+    """
+
+    def __init__(
+        self,
+        rights: frozenset[str],
+        principal: str,
+        permit: Callable[[str, str, Sequence[str]], None] | None,
+        pending: PendingRequests,
+        notify: Callable[[], None],
+    ) -> None:
+        self._rights = rights
+        self._principal = principal
+        self._permit = permit
+        self._pending = pending
+        self._notify = notify
+        self._known: deque[tuple[Asked, Question, Any]] = deque()
+        """Requests of which an actor has said what they are about, with its answer."""
+
+    def __contains__(self, right: str) -> bool:
+        """Return whether its uid has a right."""
+        return right in self._rights
+
+    def check(self, right: str) -> None:
+        """Raise InvalidMessage if its uid has not this right."""
+        if right not in self._rights:
+            msg = f"this process may not {right} here"
+            raise InvalidMessage(msg)
+
+    def permit(self, needs: Iterable[Need]) -> None:
+        """Raise NotAllowed if the principal has not all these rights."""
+        if self._permit is not None:
+            for need in needs:
+                self._permit(self._principal, need.action, need.types)
+
+    def permit_command(self, command: Any) -> Question | None:
+        """Permit a command, or return what an actor must say before it is known which rights that takes.
+
+        Raises:
+            NotAllowed: the principal may not do it.
+        """
+        if self._permit is None:
+            return None
+        needs = needs_of(command)
+        if isinstance(needs, Question):
+            return needs
+        self.permit(needs)
+        return None
+
+    def find_out(self, asked: Asked, question: Question, refused: Callable[[BaseException], None]) -> Request:
+        """Ask an actor what a request is about; it comes back in `found_out`.
+
+        Args:
+            asked: the request.
+            question: what the actor must say.
+            refused: takes the actor's error instead of an answer; in any thread.
+        """
+        return self._pending.send(question.actor, question.command, Known(partial(self._now_known, asked, question), refused))
+
+    def _now_known(self, asked: Asked, question: Question, found: Any) -> None:
+        self._known.append((asked, question, found))
+        self._notify()
+
+    def found_out(self) -> Iterator[tuple[Asked, Callable[[], None]]]:
+        """Yield the requests of which is known meanwhile what they are about, each with a function that raises as `permit` does."""
+        while self._known:
+            asked, question, found = self._known.popleft()
+            yield asked, lambda needs=question.needs, found=found: self.permit(needs(found))  # type: ignore[misc]
