@@ -1,6 +1,7 @@
-"""The queue actor: the only decider about messages. It answers requests, lets time pass, and sends its decisions to the journal.
+"""The queue actor: the only decider about messages. It answers requests and sends its decisions to the journal.
 
-The rules are in `events/queue`. `decision_pass` decides and folds, `admission` takes in publishes, `deliveries` feeds the workers.
+The rules are in `events/queue`. `decision_pass` decides and folds, `admission` takes in publishes, `deliveries` feeds the workers,
+`passing_time` looks at deadlines, `operators_acts` answers operators.
 """
 
 from __future__ import annotations
@@ -10,15 +11,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.actors.core.messages import (
-    LeasesOverdue,
     Outcomes,
     Report,
     Restarted,
-    StartActor,
-    StopHandler,
     TakeInRows,
     TakenIn,
-    Tell,
     Ticks,
     Wake,
     WhenIdle,
@@ -28,6 +25,8 @@ from perdure.actors.queue.admission import Admission
 from perdure.actors.queue.consumers import ConsumerGone, checked_out_by
 from perdure.actors.queue.decision_pass import DecisionPass
 from perdure.actors.queue.deliveries import Deliveries
+from perdure.actors.queue.operators_acts import OperatorsActs
+from perdure.actors.queue.passing_time import PassingTime
 from perdure.actors.queue.queue_report import report_of
 from perdure.actors.queue.reattaching import Reattach, reattached, sorted_out
 from perdure.actors.requests.answers import Settle
@@ -35,14 +34,12 @@ from perdure.actors.requests.pending import Request
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.workers.pool import WorkerDelivery
 from perdure.actors.workers.worker_messages import Subscribe
-from perdure.events.acts import on_messages
 from perdure.events.commands import (
     AwaitResult,
     BeginBulk,
     Cancel,
     CheckOut,
     Done,
-    ExpireLease,
     Extend,
     Fail,
     LookAtBulk,
@@ -55,9 +52,9 @@ from perdure.events.commands import (
     TakeIn,
     Tick,
 )
-from perdure.events.errors import PerdureError, UnknownMessage
+from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
-from perdure.events.queue import deadlines, leasing, replay_and_purge
+from perdure.events.queue import deadlines, leasing
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.consumer_reports import is_refused
 from perdure.events.queue.endings import excess
@@ -66,7 +63,6 @@ from perdure.events.queue.lookup import look_up
 from perdure.events.queue.outcomes import complete_run
 from perdure.events.queue.state import FOREVER
 from perdure.events.schedules.ticks import abandoned, comes_too_early
-from perdure.events.structures.message import Message
 
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Home
@@ -122,17 +118,15 @@ class Queue(DecisionPass):
         self.deliveries = Deliveries(self)
         self.admission = Admission(self, self.publish_timeout_s)
         self.idle_waiters: list[Request] = []
-        self.skipped_us = 0
-        """How much skipped time the leases of manual consumers have been given back."""
-        self.more_is_due = False
-        """More deadlines have passed than one look at them handles."""
+        self.time = PassingTime(self, self.clock, self.deliveries, self.orphans, self.pools)
+        self.acts = OperatorsActs(self, self.extensions)
         super().begin()
 
     def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
         """Take the queue's part; at the start of a run, take back what the last process had leased."""
         self.state = states.queue
         now_us = self.clock.now_us()
-        self.skipped_us = self.clock.skipped_us(0, now_us)
+        self.time.begin(now_us)
         if not self.figures.has_begun:
             self.figures.has_begun = True
             self.figures.ended_before = {name: attrs.evolve(counts) for name, counts in self.state.by_type.items()}
@@ -142,7 +136,7 @@ class Queue(DecisionPass):
             self.cut(now_us)
         if self.pools.by_type or self.extensions.schedules:  # an operator's tool may not know the host's bounds
             self._enforce_bounds(now_us)
-        self._start_bulk_runner()
+        self.acts.start_bulk_runner()
         for orphan in self.orphans.again(self.state):
             self.take(orphan, now_us)
         self.deliveries.reconcile(self.pools.holding(), now_us, self.orphans.held)
@@ -176,8 +170,9 @@ class Queue(DecisionPass):
     def handle(self, messages: list[Any]) -> None:
         """Run one decision pass over a batch of messages."""
         now_us = self.clock.now_us()
-        self._lengthen(now_us)
-        self._pass_time(now_us)
+        time = self.time
+        time.lengthen(now_us)
+        time.look(now_us)
         for message in messages:
             if type(message) is Request:
                 if type(message.command) is SubmitBatch:
@@ -196,11 +191,11 @@ class Queue(DecisionPass):
                 case Wake() | Restarted(name="timer"):
                     self.wake_at_us = 0
         self.admission.decide(now_us)
-        self._pass_time(now_us)
+        time.look(now_us)
         waiting_publishers = self.admission.waiting_publishers
         if waiting_publishers.waiting:
             self.admission.admit(now_us)
-            self._pass_time(now_us)  # a publish that waited for room may have outlived its time too
+            time.look(now_us)  # a publish that waited for room may have outlived its time too
         pace_us = self.deliveries.deliver(now_us)
         if self.idle_waiters and not self.state.live:
             self.synced += [Settle(self.pending, request, None) for request in self.idle_waiters]
@@ -211,11 +206,11 @@ class Queue(DecisionPass):
             next_us = min(next_us, now_us + MOVE_ON_US)
         if waiting_publishers.waiting:
             next_us = min(next_us, waiting_publishers.next_deadline_us())
-        if self.more_is_due or self.deliveries.has_more:
+        if time.more_is_due or self.deliveries.has_more:
             self.directory.tell(self.name, Wake())  # behind the messages that came meanwhile
         elif next_us < FOREVER:
             # A deadline that is past and still open waits for another actor, which may just be replaced: look again, not at once.
-            self.wake_by(next_us if next_us > now_us else now_us + (AGAIN_US if not self.skipped_us else 10 * AGAIN_US))
+            self.wake_by(next_us if next_us > now_us else now_us + (AGAIN_US if not time.skipped_us else 10 * AGAIN_US))
         self.cut(now_us)  # last, so that the journal has the interpreter to itself
 
     def _record(self, outcomes: Outcomes, now_us: int) -> None:
@@ -250,9 +245,7 @@ class Queue(DecisionPass):
                     self.written.append(Settle(pending, request, None))
                 case CheckOut():
                     self.deliveries.lost_runs.spend(now_us)
-                    self._pass_time(now_us)  # messages that this pass has brought back may have outlived their time
-                    while self.more_is_due:  # all deadlines: many messages may be in front of one that has time left
-                        self._pass_time(now_us)
+                    self.time.look_at_all(now_us)  # messages that this pass has brought back may have outlived their time
                     self.decide(command, now_us)
                     self.written.append(Settle(pending, request, self._checked_out(command)))
                 case Report() | Ticks():
@@ -265,7 +258,7 @@ class Queue(DecisionPass):
                 case Reattach() | ConsumerGone():
                     self._answer_process(request, command, now_us)
                 case Cancel() | RunNow():
-                    self._act_on_message(request, command, now_us)
+                    self.acts.on_message(request, command, now_us)
                 case AwaitResult():
                     self.synced += self.awaiting.ask(self.state, request, command)
                     self._warn_if_unhandled(command)
@@ -276,21 +269,16 @@ class Queue(DecisionPass):
                     self.written.append(Settle(pending, request, None))
                 case Done() | Fail() | Release():
                     self._answer_consumer(request, command, now_us)
-                case Replay() | Purge() | BeginBulk() | LookAtBulk():
-                    self._answer_about_dead_letters(request, command, now_us)
+                case Replay() | Purge():
+                    self.acts.on_letters(request, command, now_us)
+                case BeginBulk() | LookAtBulk():
+                    self.acts.on_bulk(request, command, now_us)
                 case _:
                     events = self.decide(command, now_us)
                     self.synced.append(Settle(pending, request, len(events)))
         except PerdureError as error:
             pending.refuse(request, error)
         self.cut_where_full(now_us)
-
-    def _start_bulk_runner(self) -> None:
-        """Have bulk acts that are not over carried out; behind their plans, which are written first."""
-        if any(not bulk.is_over for bulk in self.state.bulks.values()):
-            self.extensions.has_bulks = True
-            self.synced.append(Tell(self.directory, "supervisor", StartActor("bulk_runner")))
-            self.synced.append(Tell(self.directory, "bulk_runner", Wake()))
 
     def _take_in(self, request: Request, command: TakeInRows, now_us: int) -> None:
         """Take in rows in their order, until one finds no room, or cannot be taken in.
@@ -343,58 +331,6 @@ class Queue(DecisionPass):
                 one_line(message.published.type),
             )
 
-    def _act_on_message(self, request: Request, command: Cancel | RunNow, now_us: int) -> None:
-        if isinstance(command, Cancel):
-            self._cancel(request, command, now_us)
-        elif command.schedule and command.draft is None:
-            if command.schedule not in self.extensions.schedules:
-                known = ", ".join(map(one_line, self.extensions.schedules)) or "none"
-                msg = f"no schedule {one_line(command.schedule)} is registered in the process that owns the log; there are: {known}"
-                raise UnknownMessage(msg)
-            self.written.append(Tell(self.directory, "scheduler", request))  # which makes its message, and answers
-        else:
-            again = request.times > 1 and command.draft is None and self.state.by_id(command.id) is not None
-            try:
-                events = self.decide(command, now_us)
-            except UnknownMessage:
-                if not again:
-                    raise
-                events = []  # it was woken the first time
-            self._note_act(request, command, len(events))
-            self.synced.append(Settle(self.pending, request, len(events)))
-
-    def _cancel(self, request: Request, command: Cancel, now_us: int) -> None:
-        """Cancel a message; if a worker has it, tell the dispatcher to stop its handler."""
-        message = self.state.by_id(command.id)
-        lease = None if message is None else message.lease
-        events = self.decide(command, now_us)
-        self._note_act(request, command, bool(events))
-        if message is not None and lease is not None and not lease.holder:
-            stop = StopHandler(message.published.type, (message.number, message.published.id, lease.attempt))
-            self.written.append(Tell(self.directory, "dispatcher", stop))
-        self.synced.append(Settle(self.pending, request, bool(events) or request.times > 1))
-
-    def _answer_about_dead_letters(self, request: Request, command: Replay | Purge | BeginBulk | LookAtBulk, now_us: int) -> None:
-        """Replay or purge dead letters; the answer is how many. That to a bulk act, which others carry out, is how it stands."""
-        if isinstance(command, (BeginBulk, LookAtBulk)):
-            if isinstance(command, BeginBulk):
-                self.decide(command, now_us)
-                self._start_bulk_runner()
-            bulks = self.state.bulks
-            self.synced.append(Settle(self.pending, request, bulks.get(command.bulk) if command.bulk else list(bulks.values())))
-            return
-        again = request.times > 1
-        if again and isinstance(command, Replay):
-            command.again = True
-        events = self.decide(command, now_us)
-        self._note_act(request, command, len(events))
-        self.synced.append(Settle(self.pending, request, replay_and_purge.done_for(self.state, command, events, again=again)))
-
-    def _note_act(self, request: Request, command: Cancel | Replay | Purge | RunNow, count: int) -> None:
-        """Put an operator's act on record with what it changed; one that is sent again and changes nothing is there already."""
-        if command.act is not None and (count or request.times == 1):
-            self.apply([on_messages(command.act, count)])
-
     def _answer_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
         """Record a manual consumer's report on its delivery; refuse it if the consumer no longer had the lease."""
         events = self.decide(report, now_us)
@@ -407,47 +343,3 @@ class Queue(DecisionPass):
         number = self.state.holders.get(command.holder)
         message = None if number is None else self.state.messages[number]
         return None if message is None or message.lease is None else WorkerDelivery.of(message, message.lease)
-
-    # --- time ------------------------------------------------------------------------------------------------------------
-
-    def _lengthen(self, now_us: int) -> None:
-        """Extend the leases of manual consumers by skipped time; those of workers are counted from the start of the handler."""
-        skipped_us = self.clock.skipped_us(0, now_us)
-        jumped_us, self.skipped_us = skipped_us - self.skipped_us, skipped_us
-        if jumped_us <= 0:
-            return
-        for message in list(self.state.leased.values()):
-            if isinstance(message, Message) and message.lease is not None and message.lease.holder and message.until_us:
-                left_us = max(1, message.until_us + jumped_us - now_us)
-                self.take(Extend(message.number, message.published.id, message.lease.attempt, left_us), now_us)
-
-    def _pass_time(self, now_us: int) -> None:
-        self.more_is_due = False
-        if self.orphans.due_us <= now_us:
-            for orphan in self.orphans.due(self.state, self.pools.all(), now_us):
-                self.take(orphan, now_us)
-        if deadlines.next_deadline_us(self.state) > now_us:
-            return
-        ask: list[tuple[int, str, int, int]] = []
-        lost: list[ExpireLease] = []
-        for message in deadlines.overdue(self.state, now_us):
-            lease = message.lease
-            if lease is None:
-                continue
-            attempt_ref = (message.number, message.published.id, lease.attempt)
-            if lease.holder or message.published.type not in self.deliveries:
-                lost.append(ExpireLease(*attempt_ref, "its lease ran out without a sign of life"))
-                if len(lost) >= deadlines.TICK_MAX:
-                    break
-            else:
-                ask.append((*attempt_ref, message.until_us))
-        for expire_lease in lost:
-            self.take(expire_lease, now_us)
-        if ask:
-            self.written.append(Tell(self.directory, "dispatcher", LeasesOverdue(ask)))
-        skipped_us = self.clock.skipped_us if self.skipped_us else None
-        # Messages that came back just now may have outlived their time.
-        due = deadlines.tick(self.state, now_us, self.limits, skipped_us)
-        self.more_is_due = len(due) >= deadlines.TICK_MAX or len(lost) >= deadlines.TICK_MAX
-        self.apply(due)
-        self.cut_where_full(now_us)

@@ -99,8 +99,8 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (
             Edit(
-                "perdure.actors.queue.queue",
-                "        due = deadlines.tick(self.state, now_us, self.limits, skipped_us)\n",
+                "perdure.actors.queue.passing_time",
+                "        due = deadlines.tick(queue.state, now_us, queue.limits, skipped_us)\n",
                 "        due: list[ev.Event] = []\n",
             ),
             Edit(
@@ -110,9 +110,9 @@ ACTOR_BUGS: tuple[Bug, ...] = (
             ),
             Edit(
                 "perdure.actors.queue.queue",
-                "        self._pass_time(now_us)\n        for message in messages:",
+                "        time.look(now_us)\n        for message in messages:",
                 "        self.apply(deadlines.tick(self.state, now_us, self.limits))\n"
-                "        self._pass_time(now_us)\n        for message in messages:",
+                "        time.look(now_us)\n        for message in messages:",
             ),
         ),
         found=True,
@@ -238,7 +238,11 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         "queue",
         "simulation",
         SCENARIOS,
-        (Edit("perdure.actors.queue.queue", 'self.written.append(Tell(self.directory, "dispatcher", stop))', "del stop"),),
+        (
+            Edit(
+                "perdure.actors.queue.operators_acts", 'queue.written.append(Tell(queue.directory, "dispatcher", stop))', "del stop"
+            ),
+        ),
     ),
     Bug(
         "one payload that waits keeps the files of all that were spilled with it",

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.queue import queue as queue_actor
+from perdure.actors.queue.passing_time import PassingTime
 from perdure.chaos import SimulatedSystem
 from perdure.chaos.disk.memory_disk import MemoryDisk
 from perdure.events.queue import deadlines
@@ -89,14 +89,14 @@ def test_leases_that_run_out_together_are_lost_in_parts(monkeypatch: pytest.Monk
         assert all(system.checkout(Job, lease=10.0) for _ in range(23))
         queue: Any = system.runtime.directory.actors["queue"]
         taken: list[int] = []
-        pass_time = queue_actor.Queue._pass_time
+        look = PassingTime.look
 
         def counting(self: Any, now_us: int) -> None:
-            before = len(self.state.leased)
-            pass_time(self, now_us)
-            taken.append(before - len(self.state.leased))
+            before = len(queue.state.leased)
+            look(self, now_us)
+            taken.append(before - len(queue.state.leased))
 
-        monkeypatch.setattr(queue_actor.Queue, "_pass_time", counting)
+        monkeypatch.setattr(PassingTime, "look", counting)
         system.advance(11.0)
         assert sum(taken) == 23
         assert max(taken) == 5
