@@ -17,6 +17,7 @@ from perdure.store.addresses import (
     open_reader,
     open_store,
     open_target,
+    partition_addresses,
 )
 from perdure.store.backup.backing_up import Backup, back_up
 from perdure.store.backup.reader import BackupReader
@@ -64,6 +65,7 @@ __all__ = [
     "open_reader",
     "open_store",
     "open_target",
+    "partition_addresses",
     "repair",
     "restore_log",
     "verify",

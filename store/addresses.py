@@ -33,6 +33,7 @@ __all__ = [
     "open_reader",
     "open_store",
     "open_target",
+    "partition_addresses",
     "partitions_of",
 ]
 
@@ -117,6 +118,17 @@ def partitions_of(address: str, queue: str | None) -> int:
     from perdure.store.postgres.nodes import partitions_on_record  # noqa: PLC0415 - as above
 
     return partitions_on_record(parsed, name)
+
+
+def partition_addresses(address: str) -> dict[int, str]:
+    """Return the address of each partition of a queue, by its number; empty where the address names one log, of whatever kind.
+
+    Raises:
+        StoreUnavailable: as `partitions_of`.
+    """
+    count = partitions_of(address, None) if is_postgres(address) else 1
+    parsed = None if count == 1 else _parsed(address)
+    return {} if parsed is None else {number: parsed.at(str(parsed.name), number).text for number in range(count)}
 
 
 def create_tables(address: str | os.PathLike[str]) -> bool:

@@ -7,18 +7,25 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import attrs
 import typer
 
-__all__ = ["Json", "print_json", "row_of"]
+__all__ = ["PARTITION", "Json", "print_json", "row_of"]
+
+PARTITION: ContextVar[int | None] = ContextVar("perdure.cli.partition", default=None)
+"""The partition that a command on a whole queue is at: what it prints as JSON says so."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON on one line. Not with Rich, which would wrap it."""
+    """Print a value as JSON on one line. Not with Rich, which would wrap it. Of a whole queue, each line has its partition."""
+    number = PARTITION.get()
+    if number is not None:
+        value = {"partition": number, **(value if isinstance(value, dict) else {"rows": value})}
     typer.echo(json.dumps(value, ensure_ascii=True, default=_plain))
 
 

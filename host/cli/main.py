@@ -42,6 +42,7 @@ from perdure.cli.look.status_command import show_status
 from perdure.cli.progress import interrupt_on_sigterm, shown_progress
 from perdure.cli.serve_command import serve
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.whole.each_partition import each_partition
 from perdure.config import FILE_VARIABLE
 from perdure.demo.runner import SHIPPED, demo
 from perdure.events.errors import PerdureError
@@ -214,6 +215,7 @@ def _load(target: str) -> System:
 
 
 @app.command()
+@each_partition
 def verify(
     folder: Folder,
     head: Annotated[
@@ -262,6 +264,7 @@ def verify(
 
 
 @app.command()
+@each_partition
 def timeline(
     folder: Folder,
     message_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a message.")],
@@ -282,6 +285,7 @@ def timeline(
 
 
 @app.command()
+@each_partition
 def stats(folder: Folder, *, as_json: Json = False) -> None:
     """Show counts of messages by type, throughput, and the reasons of dead letters."""
     reader = existing_folder(folder)

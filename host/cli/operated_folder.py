@@ -15,10 +15,11 @@ from perdure.actors.sessions.doors.sockets import SOCKET_NAME
 from perdure.arguments.acting import acting_as
 from perdure.arguments.acting import user as own_user
 from perdure.cli.existing_folder import existing_folder
+from perdure.cli.whole.whole_queue import WholeQueue
 from perdure.connecting import connect
 from perdure.events.errors import PerdureError, StoreLocked
 from perdure.options import Options
-from perdure.store import is_postgres, open_store
+from perdure.store import checked_address, is_postgres, open_store, partition_addresses
 from perdure.system import System
 
 if TYPE_CHECKING:
@@ -45,8 +46,10 @@ class BadChoice(PerdureError):
 
 
 @contextlib.contextmanager
-def operated(folder: str, by: str | None = None, why: str = "") -> Iterator[System | Client]:
+def operated(folder: str, by: str | None = None, why: str = "") -> Iterator[System | Client | WholeQueue]:
     """Yield what acts on a folder: a client of the process that owns it, else a System without handlers, which delivers nothing.
+
+    Of a queue of several partitions it is all of them, each through its owner or a System of its own.
 
     Acts within the block are on record with `by` and `why`.
 
@@ -54,8 +57,19 @@ def operated(folder: str, by: str | None = None, why: str = "") -> Iterator[Syst
         NotRunning, StoreLocked: a process owns the folder and takes nothing from others; says what to do.
         StoreUnavailable: the folder holds no log. A mistyped name creates no new one.
     """
-    existing_folder(folder)
+    addresses = partition_addresses(checked_address(folder))
     with acting_as(by or own_user(), reason=why), contextlib.ExitStack() as stack:
+        if addresses:
+            yield WholeQueue(folder, addresses, _one, stack)
+            return
+        yield stack.enter_context(_one(folder))
+
+
+@contextlib.contextmanager
+def _one(folder: str) -> Iterator[System | Client]:
+    """Yield what acts on one log, as the caller's principal."""
+    existing_folder(folder)
+    with contextlib.ExitStack() as stack:
         try:
             options = Options(finished_max=FORGETS_NOTHING)
             system = System(store=open_store(folder), options=options) if is_postgres(folder) else System(folder, options=options)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import attrs
 
 from perdure.actors.core.clock import SystemClock
 from perdure.arguments.choices import check_whole
-from perdure.events.errors import UnknownMessage
+from perdure.cluster.routing import of_text
+from perdure.events.errors import PerdureError, UnknownMessage
 from perdure.operations.audit import Audit
 from perdure.operations.dead_letters import DeadLetters, DeadLetterStats
 from perdure.operations.metrics import HandlerInfo, Metrics, Totals
@@ -85,6 +86,16 @@ class ClusterAdmin(_OfAll):
         if rate:
             options = {**options, "rate": rate / self._cluster.count}
         self._each(lambda door: door.admin.configure(type, **options))
+
+    def run_now(self, id: str | None = None, *, schedule: str | None = None) -> str:  # noqa: A002 - the front door's name
+        """Have a delayed message, or a tick of a schedule, handled now, in the partition that has it; as `Admin.run_now`.
+
+        Raises:
+            UnknownMessage, InvalidMessage: as `Admin.run_now`.
+        """
+        number = of_text(schedule, self._cluster.count) if schedule is not None else self._cluster.home_of(id) if id else 0
+        ident: str = self._cluster.through(number, lambda door: door.admin.run_now(id, schedule=schedule))
+        return ident
 
     def pause(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
         """Start no more deliveries of a type, or of all types, in all partitions; as `Admin.pause`."""
@@ -177,6 +188,19 @@ class ClusterDeadLetters(_OfAll):
     ) -> int:
         """Remove the matching dead letters for good and return how many; as `DeadLetters.purge` in each partition."""
         return sum(self._each(lambda door: door.dead_letters.purge(older_than, type=type, reason=reason)))
+
+    def count_where(self, *_: Any, **__: Any) -> NoReturn:
+        """An expression counts and acts in the log of one partition.
+
+        Raises:
+            PerdureError: always; says how to reach each partition.
+        """
+        raise PerdureError(
+            "dead letters that an expression chooses are acted on in one partition, whose log has the plan: for each number up to "
+            f"{self._cluster.count - 1} use `cluster.partition(number).dead_letters`, or write #QUEUE/NUMBER in a command"
+        )
+
+    replay_where = edit_where = purge_where = count_where
 
     def stats(self) -> DeadLetterStats:
         """Return the dead letters' counts over all partitions, and the times of the oldest and the newest."""

@@ -22,11 +22,14 @@ from perdure.cli.look.tail_filter import quoted
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.whole.each_partition import each_partition
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue.dead_letters import Letter, Selection, select
 from perdure.publishing.given_message import json_object, message_of
+from perdure.store import checked_address, partition_addresses
 
 if TYPE_CHECKING:
+    from perdure.cluster.sums import ClusterDeadLetters
     from perdure.operations.bulk.acts_where import BulkAct, CountedLetters
     from perdure.operations.dead_letters import DeadLetters
 
@@ -55,6 +58,10 @@ DAYS_MAX = 36_500.0
 
 
 def _letters(folder: str, selection: Selection) -> tuple[list[Letter], int]:
+    whole = partition_addresses(checked_address(folder))
+    if whole:
+        found = [_letters(address, selection) for address in whole.values()]
+        return [letter for letters, _ in found for letter in letters], sum(total for _, total in found)
     reader = existing_folder(folder)
     with shown_progress(console, "folding the log", unit="events") as step:
         states, _ = fold_log(reader, progress=step)
@@ -62,6 +69,7 @@ def _letters(folder: str, selection: Selection) -> tuple[list[Letter], int]:
 
 
 @app.command("list")
+@each_partition
 def show_list(
     folder: Folder,
     kind: Type = None,
@@ -79,6 +87,7 @@ def show_list(
 
 
 @app.command()
+@each_partition
 def show(
     folder: Folder,
     message_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the message.", autocompletion=dead_letter_ids)],
@@ -219,7 +228,7 @@ def purge(
 
 
 def _bulk(
-    letters: DeadLetters,
+    letters: DeadLetters | ClusterDeadLetters,
     action: str,
     where: str,
     as_counted: str | None,
@@ -263,7 +272,7 @@ def _bulk(
         raise typer.Exit(1)
 
 
-def _counted(letters: DeadLetters, where: str, as_counted: str | None) -> CountedLetters:
+def _counted(letters: DeadLetters | ClusterDeadLetters, where: str, as_counted: str | None) -> CountedLetters:
     """Return what the expression means: now, or as a dry run has counted it."""
     if as_counted is None:
         return letters.count_where(where)

@@ -8,6 +8,7 @@ import typer
 
 from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.whole.each_partition import each_partition
 from perdure.config import load
 from perdure.operations.doctor import examine
 from perdure.store import checked_address, open_reader
@@ -19,6 +20,7 @@ console = Terminal()
 STYLES = {"ok": "green", "note": "yellow", "problem": "red"}
 
 
+@each_partition
 def doctor(
     folder: Annotated[
         str, typer.Argument(metavar="FOLDER", help="The data folder of a System, or postgresql://…#QUEUE.", show_default=False)

@@ -12,6 +12,7 @@ from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.whole.each_partition import each_partition
 from perdure.operations.listed_schedules import listed_schedules
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ["show_schedules"]
 console = Terminal()
 
 
+@each_partition
 def show_schedules(
     folder: Annotated[
         str, typer.Argument(metavar="FOLDER", help="The data folder of a System, or postgresql://…#QUEUE.", show_default=False)

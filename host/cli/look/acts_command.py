@@ -10,6 +10,7 @@ from rich.table import Table
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.whole.each_partition import each_partition
 from perdure.operations.audit import Audit
 
 __all__ = ["show_acts"]
@@ -17,6 +18,7 @@ __all__ = ["show_acts"]
 console = Terminal()
 
 
+@each_partition
 def show_acts(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The data folder of a System.", show_default=False)],
     limit: Annotated[int, typer.Option(min=1, help="The most acts to list: the newest.")] = 100,

@@ -22,6 +22,7 @@ from perdure.cli.moments import HELP, position
 from perdure.cli.operated_folder import BadChoice, Folder
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.whole.each_partition import each_partition
 from perdure.operations.audit import Audit
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ Since = Annotated[str | None, typer.Option("--since", metavar="POSITION", help=f
 Until = Annotated[str | None, typer.Option("--until", metavar="POSITION", help=f"Up to here: {HELP}.")]
 
 
+@each_partition
 def explain(folder: Folder, message_id: Ident, at: At = None, as_json: Json = False) -> None:  # noqa: FBT002 - typer reads it so
     """Say where a message is, what it waits for, since when, and what comes next."""
     existing_folder(folder)
@@ -51,6 +53,7 @@ def explain(folder: Folder, message_id: Ident, at: At = None, as_json: Json = Fa
     print_json({"id": message_id, "explanation": text}) if as_json else console.print(one_line(text))
 
 
+@each_partition
 def state(folder: Folder, at: At = None, as_json: Json = False) -> None:  # noqa: FBT002 - typer reads it so
     """Show the counts of a folder, now or at any past moment that it keeps."""
     metrics = _state(folder, at)
@@ -63,6 +66,7 @@ def state(folder: Folder, at: At = None, as_json: Json = False) -> None:  # noqa
     console.print(table)
 
 
+@each_partition
 def diff(
     folder: Folder,
     before: Annotated[str, typer.Argument(metavar="A", help=f"The earlier position: {HELP}.", show_default=False)],
@@ -88,6 +92,7 @@ def diff(
         console.print(one_line(f"{act.at:%H:%M:%S} {act.principal} did {act.action} {act.subject} ({act.count:,}){why}"))
 
 
+@each_partition
 def search(
     folder: Folder,
     expression: Annotated[
@@ -123,6 +128,7 @@ def search(
     console.print(one_line(f"{len(found):,} message(s) found{shown}; looked back to {back}"))
 
 
+@each_partition
 def tail(
     folder: Folder,
     *,

@@ -18,12 +18,13 @@ from rich.text import Text
 from perdure.actors.core.clock import SystemClock
 from perdure.arguments.moments import moment
 from perdure.cli.existing_folder import existing_folder
-from perdure.cli.json_output import print_json
+from perdure.cli.json_output import PARTITION, print_json
 from perdure.cli.look.owners_figures import OwnersFigures
 from perdure.cli.look.sparkline import sparkline
 from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the annotations
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, inert, one_line
+from perdure.cli.whole.each_partition import each_partition
 from perdure.operations.watch import Watch
 from perdure.store import is_postgres
 
@@ -43,6 +44,7 @@ MINUTE_S = 60
 HOUR_S = 3600
 
 
+@each_partition
 def show_status(
     folder: Folder,
     once: Annotated[bool, typer.Option("--once", help="Print one look and end.")] = False,  # noqa: FBT002 - typer reads it so
@@ -60,7 +62,7 @@ def show_status(
         if as_json:
             free = {"disk_free_bytes": _free_bytes(folder), "handlers": owner.look()}
             print_json({**attrs.asdict(status), "at": moment(status.at_us), **free})
-        elif once or not console.is_terminal:
+        elif once or not console.is_terminal or PARTITION.get() is not None:
             console.print(_screen(folder, reader.address or "", status, {}, owner.look()))
         else:
             _draw(folder, reader.address or "", watch, status, owner, every)

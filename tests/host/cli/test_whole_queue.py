@@ -1,0 +1,100 @@
+"""Commands on `postgresql://…#QUEUE` of several partitions: a look lists all of them, an act reaches the right one, or all."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+from typer.testing import CliRunner
+
+import perdure
+from perdure.cli import main
+from tests.postgres_server import PATIENCE_S, new_queue, shared_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.host.conftest import Until
+
+pytestmark = [pytest.mark.xdist_group("postgres")]
+
+PARTITIONS = 2
+
+
+@perdure.message(name="order")
+@attrs.frozen
+class Order:
+    name: str
+
+
+def run(*words: str, status: int = 0) -> str:
+    result = CliRunner().invoke(main.app, list(words), catch_exceptions=True)
+    if isinstance(result.exception, perdure.PerdureError):
+        return f"refused: {result.exception}"
+    assert result.exit_code == status, (result.output, result.exception)
+    return result.output
+
+
+@pytest.fixture
+def cluster() -> Iterator[perdure.Cluster]:
+    """A queue with a dead letter and a delayed message in each partition; no order is handled by itself."""
+    made = perdure.Cluster(shared_server().dsn, name=new_queue().replace(" ", "_"), partitions=PARTITIONS)
+
+    @made.handler(Order, retries=0)
+    def handle(order: Order) -> None:
+        if order.name == "bad":
+            raise ValueError(order.name)
+
+    with made:
+        made.publish_many([Order("bad")] * 4, keys=["a", "b", "g", "h"])
+        made.drain(timeout=PATIENCE_S)
+        for ident, group in zip("ABCD", "abgh", strict=True):
+            made.publish(Order("later"), group=group, id=ident, delay=3600.0)
+        assert len({number for number, _ in made.audit.events(type="DeadLettered")}) == PARTITIONS
+        yield made
+
+
+def address_of(cluster: perdure.Cluster) -> str:
+    return f"{shared_server().dsn}#{cluster.name}"
+
+
+def test_looks_are_by_partition_and_acts_reach_the_live_owners_of_all(cluster: perdure.Cluster, until: Until) -> None:
+    address = address_of(cluster)
+    shown = run("status", address)
+    assert "partition 0" in shown
+    assert "partition 1" in shown
+    rows = [json.loads(line) for line in run("stats", address, "--json").splitlines()]
+    assert [row["partition"] for row in rows] == [0, 1]
+    assert sum(row["dead"]["order"] for row in rows) == 4
+    listed = [json.loads(line) for line in run("dead-letters", "list", address, "--json").splitlines()]
+    assert sum(len(row["rows"]) for row in listed) == 4
+    assert run("verify", address).count("whole") == PARTITIONS
+    for ident in "ABCD":
+        assert ident in run("timeline", address, ident)
+    assert "refused: " in run("timeline", address, "nowhere")
+    assert "follows one log" in run("tail", address, "-f")
+    run("pause", address, "order")
+    assert cluster.admin.handlers()["order"].paused
+    run("resume", address, "order")
+    assert all(cluster.partition(number).admin.handlers()["order"].paused is False for number in range(PARTITIONS))
+    assert "cancelled" in run("cancel", address, "B")
+    assert cluster.state("B").status == "cancelled"
+    run("run-now", address, "C")
+    until(lambda: cluster.state("C").status == "completed")
+    assert "4 removed" in run("dead-letters", "purge", address, "--yes")
+    assert "one partition" in run("dead-letters", "replay", address, "--where", "type=order")
+    ident = run("publish", address, "order", '{"name": "by hand"}', "--key", "z").strip()
+    until(lambda: cluster.state(ident).status == "completed")
+
+
+@pytest.mark.long(seconds=4)
+def test_acts_reach_partitions_that_no_process_owns(cluster: perdure.Cluster) -> None:
+    address = address_of(cluster)
+    cluster.stop()
+    assert "4 back in the queue" in run("dead-letters", "replay", address, "--all", "--by", "ann")
+    assert "cancelled" in run("cancel", address, "D", "--by", "ann", "--why", "not needed")
+    acts = [act for line in run("acts", address, "--json").splitlines() for act in json.loads(line)["rows"]]
+    assert {act["principal"] for act in acts} == {"ann"}
+    assert "partition 1" in CliRunner().invoke(main.app, ["doctor", address]).output
