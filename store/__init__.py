@@ -8,6 +8,7 @@ Not here: what events mean (`events`); a frame's body is bytes.
 """
 
 from perdure.store.addresses import (
+    accept_loss,
     canonical_address,
     checked_address,
     create_tables,
@@ -54,6 +55,7 @@ __all__ = [
     "SegmentStore",
     "Snapshot",
     "Verification",
+    "accept_loss",
     "back_up",
     "canonical_address",
     "checked_address",

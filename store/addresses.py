@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
+    from perdure.store.postgres.high_water import Accepted
     from perdure.store.protocol import Channel, EventStore, Ingress, LogReader, LogTarget
 
 __all__ = [
+    "accept_loss",
     "canonical_address",
     "checked_address",
     "create_tables",
@@ -129,6 +131,22 @@ def partition_addresses(address: str) -> dict[int, str]:
     count = partitions_of(address, None) if is_postgres(address) else 1
     parsed = None if count == 1 else _parsed(address)
     return {} if parsed is None else {number: parsed.at(str(parsed.name), number).text for number in range(count)}
+
+
+def accept_loss(address: str | os.PathLike[str]) -> list[Accepted]:
+    """Let the log at an address, or all logs of a queue, go on from where they end although more was known to be durable.
+
+    Returns, for each partition, what is given up.
+
+    Raises:
+        StoreUnavailable: this is no address of a queue in a database; or it cannot be reached, or holds no such log.
+    """
+    if not is_postgres(address) or _parsed(address).name is None:
+        raise StoreUnavailable(f"{address} names no queue in a database; write postgresql://USER@HOST/DATABASE#QUEUE")
+    from perdure.store.postgres.high_water import accept  # noqa: PLC0415 - needs psycopg
+
+    parsed = _parsed(address)
+    return accept(parsed, [*partition_addresses(address)] or [parsed.partition or 0])
 
 
 def create_tables(address: str | os.PathLike[str]) -> bool:

@@ -31,6 +31,7 @@ from perdure.cli.existing_folder import existing_folder
 from perdure.cli.exit_codes import code_of
 from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.keep import backup_commands
+from perdure.cli.keep.accept_command import accept
 from perdure.cli.keep.doctor_command import doctor
 from perdure.cli.keep.export_command import run_export
 from perdure.cli.keep.migrate_command import run_migrate
@@ -65,6 +66,7 @@ app.command("console")(show_console)
 app.command("migrate")(run_migrate)
 app.command("export")(run_export)
 app.command("doctor")(doctor)
+app.command("accept-loss")(accept)
 app.command("schedules")(show_schedules)
 app.command("serve")(serve)
 app.command("acts")(show_acts)

@@ -45,7 +45,7 @@ from perdure.runtime.process import serving
 from perdure.security.rights import Rights
 from perdure.store.postgres.connecting.postgres_address import PostgresAddress, checked_name
 from perdure.store.postgres.nodes import Leases, NodeSession
-from perdure.store.postgres.postgres_store import LEASE_S
+from perdure.store.postgres.postgres_store import LEASE_S, UNSAFE
 from perdure.store.postgres.spread_ingress import SpreadIngress
 
 if TYPE_CHECKING:
@@ -193,6 +193,8 @@ class Cluster(Singular, Handling):
             where = f"{socket.gethostname()} process {os.getpid()}"
             session = NodeSession(self._database, self.name, node, where, self._blueprint.leases)
             check_fits(self.name, self.count, *session.found(self.count, ROUTING))
+            if standbys := session.unsafe_standbys():
+                logger.error(UNSAFE, self, standbys)
             self._registered.check_processes()
             self._registered.warn_of_unused()
             self._has_started = True

@@ -89,6 +89,11 @@ class Hosting:
         """Return the Systems that run here."""
         return [system for number in self.mine() if (system := self.system(number)) is not None]
 
+    def note_high_water(self) -> None:
+        """Have this process remember up to where each log that it owns is durable."""
+        for system in self.systems():
+            system._store.note_high_water()  # type: ignore[attr-defined] # noqa: SLF001 - a PostgresStore, of the front door
+
     # --- handlers ----------------------------------------------------------------------------------------------------------
 
     def register(self, register: Callable[[int, System], None]) -> None:

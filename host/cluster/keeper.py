@@ -122,6 +122,8 @@ class Keeper:
     def _look(self) -> float:
         now_s = time.monotonic()
         keeps = now_s >= self._renew_at_s
+        if keeps:
+            self._hosting.note_high_water()
         view = self.view = self._session.look(keep=keeps)
         if keeps:
             self._renew_at_s = now_s + self._session.leases.seconds / RENEWALS

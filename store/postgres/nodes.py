@@ -14,7 +14,9 @@ import attrs
 import psycopg
 
 from perdure.events.errors import StoreUnavailable
+from perdure.store.postgres import high_water
 from perdure.store.postgres.connecting.database import Database, as_ours
+from perdure.store.postgres.connecting.server_conditions import unsafe_standbys
 from perdure.store.postgres.ownership import HeldLease
 from perdure.store.postgres.schema import check_schema, create_schema
 
@@ -100,6 +102,8 @@ class NodeSession:
         self.database = Database(address)
         self.queue, self.name, self.where, self.leases = queue, name, where, leases
         self._connection: psycopg.Connection[Any] | None = None
+        self._marks: dict[int, high_water.Mark] = {}
+        """By partition: up to where its log is on record as durable."""
 
     def found(self, partitions: int, routing: str) -> tuple[int, str, int | None]:
         """Create the tables and put the queue's partitions on record where they are not; return what is on record.
@@ -119,8 +123,19 @@ class NodeSession:
             raise StoreUnavailable("the database answered without a row")
         return row[0], row[1], row[2]
 
+    def unsafe_standbys(self) -> int:
+        """Return how many standbys the database has, if none of them need have what is acknowledged; else 0.
+
+        Raises:
+            StoreUnavailable: the database cannot be asked.
+        """
+        with self.database.session() as connection:
+            return unsafe_standbys(connection)
+
     def look(self, *, keep: bool) -> View:
         """Return what the database holds now; with `keep`, this node and its leases are renewed in the same statement.
+
+        With `keep`, this process besides tells what it knows to be durable, and learns what others know.
 
         Raises:
             StoreUnavailable: the database cannot be reached; the next call connects anew.
@@ -138,6 +153,8 @@ class NodeSession:
             self.close()
             raise
         view = _view(row)
+        if keep:
+            self._exchange_marks(view)
         owner_of = {one.id: one.owner for one in view.partitions}
         for lease in held:
             if owner_of.get(lease.partition) != lease.holder:
@@ -145,6 +162,14 @@ class NodeSession:
             elif keep:
                 lease.renewed(began_s)
         return view
+
+    def _exchange_marks(self, view: View) -> None:
+        try:
+            address = self.database.address.at(self.queue, 0)
+            high_water.exchange(self._connected(), address, [one.number for one in view.partitions], self._marks, durable=False)
+        except psycopg.Error as error:
+            self.close()
+            raise as_ours(error, "asked") from error
 
     def glance(self) -> tuple[View, dict[int, int]]:
         """Return what the database holds now, and how many publishes wait in the ingress of each partition. Nothing is kept.
@@ -200,6 +225,7 @@ class NodeSession:
 
     def close(self) -> None:
         """Close the connection; `look` makes another."""
+        self._marks = {}  # it may be another server by then, which has not all of them
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

@@ -104,7 +104,8 @@ class PartitionOwner:
             StoreLocked, OwnershipLost, StoreCorrupt, StoreUnavailable: as `open` and `reopen`.
         """
         self._drop_session()
-        known = self.synced_seq if again else 0
+        if again:
+            self.note_high_water()
         connection = self.database.connect()
         try:
             session = Session(connection, _STATEMENTS)
@@ -129,7 +130,8 @@ class PartitionOwner:
         self._claim, self._session, self.epoch = claim, session, claim.epoch
         self._crc_seed = fr.seed(claim.store_id)
         self._last = row
-        self._go_on_after(row, known)
+        self._check_is_all_there(connection, claim, row)
+        self._go_on_after(row)
         self._failed = None
         return Recovered(
             self.last_seq,
@@ -150,9 +152,39 @@ class PartitionOwner:
         gone = connection.execute("SELECT * FROM perdure.void(%s, %s, %s)", [claim.id, claim.epoch, after]).fetchone()
         return (0, 0) if gone is None else (int(gone[0]), int(gone[1]))
 
-    def _go_on_after(self, row: Row | None, known: int) -> None:
+    def note_high_water(self) -> None:
+        """Have this process remember up to where the log is durable. In any thread."""
+        claim = self._claim
+        if claim is not None:
+            high_water.note(self.database.address.text, claim.store_id, self.synced_seq)
+
+    def _check_is_all_there(self, connection: psycopg.Connection[Any], claim: ownership.Claim, row: Row | None) -> None:
+        """Check that the log ends no earlier than it was known to be durable, to this process or to others that wrote it down.
+
+        Raises:
+            StoreCorrupt: it does. What was known is on record from now on, so others refuse as well.
+            StoreUnavailable: the database cannot be asked.
+        """
+        address = self.database.address
+        ends_at = claim.first_seq - 1 if row is None else row[0] + row[1] - 1
+        number = address.partition or 0
+        try:
+            high_water.exchange(connection, address, [number], {}, durable=True)
+        except psycopg.Error as error:
+            raise as_ours(error, "opened") from error
+        mark = high_water.known(address.text, claim.store_id)
+        if mark is not None and ends_at < mark.seq:
+            raise StoreCorrupt(
+                f"the log in {address.text} ends at {ends_at}, but was synced up to {mark.seq}: a standby that lagged behind was "
+                "promoted, or an older copy was restored. Nothing is written any more. Go back to the newest copy; where there is "
+                f"none, `perdure accept-loss '{address.text}'` lets the log go on from where it ends.",
+                address.text,
+                -1,
+                ends_at + 1,
+            )
+
+    def _go_on_after(self, row: Row | None) -> None:
         claim = self._owned()
-        known = max(known, high_water.known(self.database.address.text, claim.store_id))
         if row is None:
             last_seq, chain = claim.first_seq - 1, claim.begins_after
         else:
@@ -163,12 +195,6 @@ class PartitionOwner:
                 msg = f"the last frame in {where} is damaged: {error}. Restore the database from a backup."
                 raise StoreCorrupt(msg, where, -1, row[0]) from error
             last_seq, chain = header.last_seq, fr.chain_after(row[2])
-        if last_seq < known:
-            msg = (
-                f"the log in {self.database.address.text} ends at {last_seq}, but was synced up to {known}: a standby that lagged "
-                "behind was promoted, or an older copy was restored. Nothing is written any more. Go back to the newest copy."
-            )
-            raise StoreCorrupt(msg, self.database.address.text, -1, last_seq + 1)
         self.last_seq = self.synced_seq = last_seq  # the claim was synced, and with it all before
         self._chain = chain
 

@@ -20,8 +20,9 @@ from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
 from perdure.store.files.payload_spill import PayloadSpill
-from perdure.store.postgres import high_water, ownership, partition_snapshots
+from perdure.store.postgres import ownership, partition_snapshots
 from perdure.store.postgres.connecting.postgres_address import PostgresAddress
+from perdure.store.postgres.connecting.server_conditions import unsafe_standbys
 from perdure.store.postgres.connecting.session import Refused
 from perdure.store.postgres.partition_writer import PartitionWriter
 from perdure.store.postgres.postgres_reader import PostgresReader
@@ -43,6 +44,10 @@ __all__ = ["PostgresStore"]
 logger = GuardedLogger("perdure.store")
 
 LEASE_S = 10.0
+UNSAFE = (
+    "%s: %d standby(s), and synchronous_standby_names is empty: A FAILOVER LOSES WHAT WAS ACKNOWLEDGED LAST. Name a synchronous "
+    "standby, unless that may happen"
+)
 STAND_BY_S = 0.5
 """How often a store that stands by looks whether its partition is free."""
 SWEEP_ROWS = 2_000
@@ -122,21 +127,15 @@ class PostgresStore(PartitionWriter):
         with self.database.session() as connection:
             if not check_schema(connection):
                 create_schema(self.database)
-            row = connection.execute(
-                "SELECT current_setting('fsync'), current_setting('full_page_writes'), "
-                "current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication)"
-            ).fetchone()
-        fsync, page_writes, names, standbys = row or ("on", "on", "", 0)
+            row = connection.execute("SELECT current_setting('fsync'), current_setting('full_page_writes')").fetchone()
+            standbys = 0 if self.node else unsafe_standbys(connection)  # a cluster says so once for all
+        fsync, page_writes = row or ("on", "on")
         if "off" in (fsync, page_writes):
             logger.warning(
                 "%s: fsync or full_page_writes is off: a crash of the server may lose what was acknowledged", self.address
             )
-        if standbys and not names:
-            logger.warning(
-                "%s: %d standby(s), and synchronous_standby_names is empty: a failover may lose what was acknowledged",
-                self.address,
-                standbys,
-            )
+        if standbys:
+            logger.error(UNSAFE, self.address, standbys)
 
     def reopen(self, *, void_after: int | None = None) -> Recovered:
         """See `EventStore.reopen`."""
@@ -293,8 +292,7 @@ class PostgresStore(PartitionWriter):
         if self._who and self._pid == os.getpid():
             self._release(in_order=False)
             self._drop_session()
-        if self._claim is not None:
-            high_water.note(self.address, self._claim.store_id, self.synced_seq)
+        self.note_high_water()
         waits, self._watched = self._watched, None
         if waits is not None and self._pid == os.getpid():
             waits.close()

@@ -22,10 +22,10 @@ __all__ = ["FUNCTIONS", "TABLES", "VERSION", "check_schema", "create_schema"]
 
 logger = GuardedLogger("perdure.store")
 
-VERSION = 2
-TABLES = ("tables.sql", "tables_2.sql")
+VERSION = 3
+TABLES = ("tables.sql", "tables_2.sql", "tables_3.sql")
 """The script that leads to each version from the one before."""
-FUNCTIONS = ("functions.sql", "traffic.sql", "cluster.sql")
+FUNCTIONS = ("functions.sql", "traffic.sql", "cluster.sql", "high_water.sql")
 """Scripts that replace what is there; each version runs all of them. Functions that an older version calls stay."""
 SERVER_MIN = 130000
 _DROP_FUNCTIONS = """

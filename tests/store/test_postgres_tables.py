@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import perdure
-from perdure.store import open_reader, verify
+from perdure.store import accept_loss, open_reader, verify
 from tests.postgres_server import Server, new_queue, shared_server
 
 if TYPE_CHECKING:
@@ -173,9 +173,39 @@ def test_an_owner_that_finds_less_than_this_process_knew_to_be_durable_refuses(d
     store = perdure.PostgresStore(database, name="orders")
     with pytest.raises(perdure.StoreCorrupt, match="was synced up to 2"):
         store.open()
-    high_water.forget(store.address)  # what a new process knows
+    high_water.forget(store.address)  # a new process knows nothing, but the witness has put it on record
+    with pytest.raises(perdure.StoreCorrupt, match=r"was synced up to 2.*perdure accept-loss"):
+        store.open()
+    assert accept_loss(store.address)[0].lost == 1
+    assert store.open().last_seq == 1
+    store.append(b"another", 1, expected_seq=2, durable=True)
+    store.close()
+    assert accept_loss(store.address)[0].lost == 0
+    assert store.open().last_seq == 2
+    store.close()
+
+
+def test_a_witness_that_comes_after_the_loss_was_accepted_learns_of_it(database: str) -> None:
+    import psycopg  # noqa: PLC0415 - only where it is installed
+
+    from perdure.store.postgres import high_water  # noqa: PLC0415 - as above
+
+    written(database, "orders")
+    written(database, "orders")
+    store = perdure.PostgresStore(database, name="orders")
+    witness = high_water.known(store.address)
+    assert witness is not None
+    with psycopg.connect(database) as connection:  # as after a failover to a standby that lagged behind, marks included
+        connection.execute("DELETE FROM perdure.frame WHERE first_seq = 2")
+        connection.execute("DELETE FROM perdure.high_water")
+    with pytest.raises(perdure.StoreCorrupt, match="was synced up to 2"):
+        store.open()
+    accept_loss(store.address)
+    high_water.forget(store.address)
+    high_water.learn(store.address, witness)  # a process that was cut off all the time
     assert store.open().last_seq == 1
     store.close()
+    assert high_water.known(store.address, witness.store_id) != witness
 
 
 def test_a_client_that_gives_no_sign_of_life_is_forgotten_and_an_owner_before_answers_nothing(database: str) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perdure.store.conditions import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import psycopg
+
     from perdure.store.postgres.connecting.database import Database
 
-__all__ = ["judged_settings", "server_conditions"]
+__all__ = ["judged_settings", "server_conditions", "unsafe_standbys"]
 
 VERSION_MIN = 140_000
 CLOCK_S = 5.0
@@ -25,6 +27,19 @@ _NOW = """
 SELECT extract(epoch FROM clock_timestamp())::float8, pg_is_in_recovery(), (SELECT count(*) FROM pg_stat_activity),
        (SELECT count(*) FROM pg_stat_replication), (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))
 """
+
+
+def unsafe_standbys(connection: psycopg.Connection[Any]) -> int:
+    """Return how many standbys there are, if none of them need have what is acknowledged; else 0.
+
+    Raises:
+        psycopg.Error: the database cannot be asked.
+    """
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_replication WHERE current_setting('synchronous_standby_names') = '' "
+        "OR current_setting('synchronous_commit') = 'local'"
+    ).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def server_conditions(database: Database) -> Iterator[Condition]:
@@ -74,8 +89,8 @@ def judged_settings(settings: Mapping[str, str], *, standbys: int, synchronous: 
     elif not standbys:
         yield Condition("standbys", "note", "no standby is connected", "the loss of this server's disk loses what no backup has")
     elif not synchronous or commit == "local":
-        what = f"{standbys} standby(s), none of them synchronous"
-        advice = "set synchronous_standby_names, unless the last moments may be lost when the primary is"
-        yield Condition("standbys", "note", what, advice)
+        what = f"{standbys} standby(s), none of them synchronous: a failover loses what was acknowledged last"
+        advice = "set synchronous_standby_names, unless a failover may lose that"
+        yield Condition("standbys", "problem", what, advice)
     else:
         yield Condition("standbys", "ok", f"{standbys} standby(s), {synchronous} of them synchronous")
