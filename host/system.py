@@ -82,9 +82,9 @@ def _check_parts(
     check_has("clock", clock, "a Clock, for example perdure.ManualClock()", ("now_us", "wall_us", "subscribe"))
 
 
-def _check_sharing(folder: str | Path | None, ownership: Ownership, *, shared: Any, spool: Any) -> None:
+def _check_sharing(folder: str | Path | None, ownership: Ownership, *, shared: Any, spool: Any, deputy: Any) -> None:
     """Refuse what is wrong of the arguments about other processes, and what does not go together."""
-    for name, value in (("shared", shared), ("spool", spool)):
+    for name, value in (("shared", shared), ("spool", spool), ("deputy", deputy)):
         if not isinstance(value, bool):
             msg = f"{name}: True or False, not {shown(value)}"
             raise TypeError(msg)
@@ -92,9 +92,12 @@ def _check_sharing(folder: str | Path | None, ownership: Ownership, *, shared: A
         msg = "shared: other processes find the system by its folder; it has a store instead of one"
         raise TypeError(msg)
     check_one_of("ownership", ownership, OWNERSHIP)
+    if deputy and ownership == "never":
+        msg = "deputy: it takes over when the owner ends, and ownership='never' says that this process does not"
+        raise TypeError(msg)
     if shared:
         return
-    for given, what in ((ownership != "auto", f"ownership: {ownership!r} is"), (spool, "spool: it is")):
+    for given, what in ((ownership != "auto", f"ownership: {ownership!r} is"), (spool, "spool: it is"), (deputy, "deputy: it is")):
         if given:
             msg = f"{what} for a folder that several processes share; give `shared=True` too"
             raise TypeError(msg)
@@ -125,6 +128,9 @@ class System(StartAndStop):
             not prefer it to hand over. `"never"`: waits for another process that owns it.
         spool: of a shared folder: start and publish also while no process that owns it answers. The message is synced to a file of
             this process in the folder, and the next owner takes it in, once; see `connect`. All other calls wait for an owner.
+        deputy: of a shared folder: while another process owns it, keep a copy of the backlog in memory, and fold into it all
+            that the owner writes. Then a takeover needs no more than a check of that copy against the log. Several processes may be
+            deputies; each has a copy, and the lock decides which of them takes over.
         authorize: asked before each act within `acting_as`, and before each request of another process: a function of principal,
             action and type that returns True to allow it; see `perdure.security`. All is allowed unless given.
 
@@ -149,18 +155,20 @@ class System(StartAndStop):
         ownership: Ownership = "auto",
         authorize: Authorize | None = None,
         spool: bool = False,
+        deputy: bool = False,
     ) -> None:
         if (folder is None) == (store is None):
             msg = "System needs a folder, or a store instead of one"
             raise TypeError(msg)
         _check_parts(folder, options, store, codec, clock)
-        _check_sharing(folder, ownership, shared=shared, spool=spool)
+        _check_sharing(folder, ownership, shared=shared, spool=spool, deputy=deputy)
         middleware = check_middleware(middleware)
         self._shared = shared
         self._handlers_settle_s = HANDLERS_SETTLE_S if shared else 0.0
         self._ownership = ownership
         self.rights = Rights(authorize)
         self._spools = spool
+        self._is_deputy = deputy
         self._configuration = trace(options, path=config)
         self.options = self._configuration.options
         self.clock: Clock = clock or SystemClock()

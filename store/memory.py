@@ -161,7 +161,7 @@ class MemoryStore:
             yield frames[i]
             i += 1
 
-    def whole_frames(self, after: int = 0) -> Iterator[Stretch | WholeFrame]:
+    def whole_frames(self, after: int = 0, *, synced: bool = True) -> Iterator[Stretch | WholeFrame]:  # noqa: ARG002 - nothing is synced by a reader
         """See `LogReader.whole_frames`."""
         for item in self.survey():
             if isinstance(item, Stretch) or item.frame.last_seq >= after:

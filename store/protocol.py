@@ -48,10 +48,11 @@ class LogReader(Protocol):
             StoreUnavailable: the log cannot be read, or the owner took back frames that were already yielded.
         """
 
-    def whole_frames(self, after: int = 0) -> Iterator[Stretch | WholeFrame]:
+    def whole_frames(self, after: int = 0, *, synced: bool = True) -> Iterator[Stretch | WholeFrame]:
         """Yield where the reading begins, then the frames as they are kept, seals included, from that on which ends with `after`.
 
-        For copies of the log. It ends where `frames` ends; once it has, what was yielded outlasts a power cut.
+        For copies of the log. It ends where `frames` ends; once it has, what was yielded outlasts a power cut, unless `synced` is
+        False: then nothing is synced, for a reader that keeps up with the log and copies nothing.
 
         Raises:
             As `frames`.

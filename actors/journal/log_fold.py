@@ -5,7 +5,8 @@ Used by every actor that holds state, by audit and by the snapshotter. No actor 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Protocol
 
 from perdure.events.codec.snapshot import ALL_PARTS, States, fold
 from perdure.events.codec.wire import decode_runs
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from perdure.events.codec.wire import Batch
     from perdure.events.structures.message_block import PayloadSpill
-    from perdure.store import LogReader, Snapshot
+    from perdure.store import Frame, Snapshot
 
 __all__ = ["advance", "fold_log"]
 
@@ -31,8 +32,22 @@ KNOWN_WHOLE_MAX = 65_536
 """So many ended messages are remembered with how they ended, all others that are by their ids alone."""
 
 
+class FoldableLog(Protocol):
+    """What a fold needs of a `LogReader`."""
+
+    @property
+    def first_seq(self) -> int:
+        """See `LogReader.first_seq`."""
+
+    def frames(self, after: int = 0, until: int | None = None) -> Iterator[Frame]:
+        """See `LogReader.frames`."""
+
+    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
+        """See `LogReader.snapshots`."""
+
+
 def fold_log(
-    store: LogReader,
+    store: FoldableLog,
     until: int | None = None,
     *,
     finished_max: int | None = None,
@@ -40,8 +55,11 @@ def fold_log(
     spill: PayloadSpill | None = None,
     resident_max: int = 0,
     progress: Callable[[int], None] | None = None,
+    warm: States | None = None,
 ) -> tuple[States, int]:
-    """Fold the log up to sequence number `until`; return the states, and the number of the snapshot it began from (0: none).
+    """Fold the log up to sequence number `until`; return the states, and the sequence number it began from (0: the first event).
+
+    It begins from a snapshot, or from `warm`, the fold of the log up to some point; then that object is returned.
 
     The last `finished_max` ended messages are remembered. With a `spill`, payloads beyond `resident_max` bytes wait there.
     `progress` is called with the sequence number reached.
@@ -50,6 +68,11 @@ def fold_log(
         HistoryDropped: the state at `until` is not known any more.
         StoreCorrupt: the log is damaged, or does not reach back to the newest snapshot that can be read.
     """
+    if warm is not None:
+        base = warm.seq
+        with contextlib.suppress(StoreCorrupt, StoreUnavailable):  # told below, unless a newer snapshot holds what is damaged
+            advance(store, warm, until, progress)
+            return warm, base
     while True:
         states = States()
         states.queue.past.kept_max = FINISHED_MAX - KNOWN_WHOLE_MAX
@@ -84,7 +107,7 @@ def _load(snapshot: Snapshot, parts: frozenset[str], spill: PayloadSpill | None,
         return None
 
 
-def advance(store: LogReader, states: States, until: int | None = None, progress: Callable[[int], None] | None = None) -> None:
+def advance(store: FoldableLog, states: States, until: int | None = None, progress: Callable[[int], None] | None = None) -> None:
     """Fold what came after `states.seq`, up to `until`.
 
     Raises:
@@ -111,7 +134,7 @@ def advance(store: LogReader, states: States, until: int | None = None, progress
             progress(states.seq)
 
 
-def _begins_later(store: LogReader, seq: int) -> HistoryDropped | StoreCorrupt:
+def _begins_later(store: FoldableLog, seq: int) -> HistoryDropped | StoreCorrupt:
     """Make the error for a state that the log does not reach back to; a snapshot of all before it shows that this is on purpose."""
     first_seq = store.first_seq
     known = [snapshot.seq for snapshot in store.snapshots() if snapshot.seq >= first_seq - 1]

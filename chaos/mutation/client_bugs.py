@@ -113,6 +113,20 @@ CLIENT_BUGS: tuple[Bug, ...] = (
         (Edit("perdure.actors.queue.orphans", " and not is_connected", ""),),
     ),
     Bug(
+        "a deputy takes over with events that a failed sync took back",
+        "warm fold",
+        "tests/actors/journal/test_warm_fold.py",
+        1,
+        (Edit("perdure.actors.journal.warm_fold", "states.seq == seq and _chain_at(store, seq) == chain", "states.seq == seq"),),
+    ),
+    Bug(
+        "a deputy folds on where a failed sync took back what it has folded",
+        "warm fold",
+        "tests/actors/journal/test_warm_fold.py",
+        1,
+        (Edit("perdure.actors.journal.warm_fold", 'is_linked = known in (b"", item.chain)', "is_linked = True"),),
+    ),
+    Bug(
         "an owner that has given up keeps the folder",
         "roles",
         "tests/host/processes/test_role_rules.py",

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Literal
 
 from perdure.actors.execution.event_loop import CLOSED
+from perdure.actors.journal.warm_fold import WarmFold
 from perdure.actors.queue.orphans import REATTACH_US
 from perdure.actors.services.runtime import HandlerRuntime
 from perdure.events.errors import NotRunning, PerdureError
@@ -18,6 +19,7 @@ from perdure.handling.consuming import Consuming
 from perdure.handling.decorators import Handling
 from perdure.handling.handler_options import check_changed_fields
 from perdure.operations.audit import Audit
+from perdure.processes.deputy import Deputy
 from perdure.processes.facts import OwnersFacts
 from perdure.processes.member import Member
 from perdure.processes.role_rules import Event
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from perdure.actors.sessions.session import Owner
     from perdure.actors.workers.gates.gate import RunGate
     from perdure.config import Traced
+    from perdure.events.codec.snapshot import States
     from perdure.options import Options
     from perdure.processes.role_rules import Ownership
     from perdure.runtime.recovery_report import Recovery
@@ -73,6 +76,8 @@ class EngineOrMember(Handling, Results, Consuming, Running):
     recovery: Recovery | None
     _spools: bool
     _ownership: Ownership
+    _is_deputy: bool
+    """As a member it keeps a fold of the log warm."""
     _configuration: Traced
     _executor: Executor
     _seed: int | None
@@ -95,7 +100,9 @@ class EngineOrMember(Handling, Results, Consuming, Running):
 
     def _begin_shared(self, beginning: Beginning, store: SegmentStore, address: str | None) -> None:
         """Take a role in the folder; see `Roles`."""
-        roles = Roles(self, store, self._ownership, spools=self._spools)
+        roles = Roles(
+            self, store, self._ownership, spools=self._spools, deputy=self._new_deputy(store) if self._is_deputy else None
+        )
         facts = OwnersFacts(self.drafts, self.options, self._registered.specs)
         runtime = HandlerRuntime(
             clock=self.clock, rng=self._rng, publisher=self.drafts, tuning=self.options, run="", executor=self._executor
@@ -119,6 +126,16 @@ class EngineOrMember(Handling, Results, Consuming, Running):
             self._live_run.engine.shut_down(self._not_running())
             self._leave_run()
             raise
+
+    def _new_deputy(self, store: SegmentStore) -> Deputy:
+        options = self.options
+        fold = WarmFold(
+            store.separate_reader(),
+            finished_max=options.finished_max,
+            resident_max=options.resident_payload_bytes,
+            spill=store.spill,
+        )
+        return Deputy(fold)
 
     def _leave_run(self) -> None:
         run, self._engine, self._live_run = self._live_run, None, None  # a stop that waits for this start finds nothing to end
@@ -177,11 +194,13 @@ class EngineOrMember(Handling, Results, Consuming, Running):
             if spec.type not in member.runtime.pools.by_type:
                 member.add(spec)
 
-    def _own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool]) -> Engine:
+    def _own(
+        self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool], warm: States | None = None
+    ) -> Engine:
         """Start the actors over the parts that a member leaves; for `Roles`. Nothing of them runs if this raises."""
         self.drafts.options = self.options
         self.audit = Audit(store=self._store)
-        engine = self._new_engine(opened, server, member.runtime)
+        engine = self._new_engine(opened, server, member.runtime, warm)
         if self._live_run is not None:
             self._live_run.engine = engine
         try:
@@ -191,7 +210,13 @@ class EngineOrMember(Handling, Results, Consuming, Running):
             raise
         return engine
 
-    def _new_engine(self, opened: Recovered, server: Server | None = None, handlers: HandlerRuntime | None = None) -> Engine:
+    def _new_engine(
+        self,
+        opened: Recovered,
+        server: Server | None = None,
+        handlers: HandlerRuntime | None = None,
+        warm: States | None = None,
+    ) -> Engine:
         """Build the actors over the store that is open; it is closed if this raises."""
         try:
             if handlers is None:
@@ -210,6 +235,7 @@ class EngineOrMember(Handling, Results, Consuming, Running):
                 handlers=handlers,
                 permit=self.rights.require if self.rights.are_limited else None,
                 gate=self._gate,
+                warm=warm,
             )
         except BaseException:
             self._store.abandon()
@@ -260,6 +286,16 @@ class EngineOrMember(Handling, Results, Consuming, Running):
         """What this process is to its folder: `"owner"`, which runs the actors, or `"member"`, which another process answers."""
         engine = self._engine
         return "owner" if engine is None else engine.role
+
+    @property
+    def deputy_seq(self) -> int | None:
+        """Up to which event this process, a deputy, has folded the log; None where it is none, or owns the folder.
+
+        `admin.metrics().seq` less this is how many events a takeover would have to fold.
+        """
+        roles = self._roles
+        deputy = None if roles is None else roles.deputy
+        return None if deputy is None or self.role == "owner" else deputy.seq
 
     def _host_loop(self) -> asyncio.AbstractEventLoop | None:
         loop = self._entered_on if self._loop is None else self._loop

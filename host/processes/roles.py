@@ -26,7 +26,9 @@ from perdure.processes.role_rules import Act, Event, State, step
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.events.codec.snapshot import States
     from perdure.options import Options
+    from perdure.processes.deputy import Deputy
     from perdure.processes.member import Member
     from perdure.processes.role_rules import Ownership
     from perdure.runtime.engine import Engine
@@ -51,8 +53,11 @@ class SharedSystem(Protocol):
 
     options: Options
 
-    def _own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool]) -> Engine:
-        """Start the actors on the store that is open, over the member's parts; nothing of them runs if this raises."""
+    def _own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool], warm: States | None) -> Engine:
+        """Start the actors on the store that is open, over the member's parts; nothing of them runs if this raises.
+
+        `warm` is a fold of the log up to some point, which is not folded again.
+        """
 
     def _belong(self, member: Member, *, is_owned: bool = True) -> None:
         """Go on as a member; not `is_owned`: of no owner yet, so that publishes are spooled."""
@@ -75,13 +80,23 @@ class Roles:
         store: the folder's; locked by the owner alone.
         ownership: what the host wants.
         spools: a start needs no owner, since publishes are spooled.
+        deputy: keeps a fold of the log warm while this process is a member.
     """
 
     member: Member
     """Set before `begin`."""
 
-    def __init__(self, system: SharedSystem, store: SegmentStore, ownership: Ownership, *, spools: bool = False) -> None:
+    def __init__(
+        self,
+        system: SharedSystem,
+        store: SegmentStore,
+        ownership: Ownership,
+        *,
+        spools: bool = False,
+        deputy: Deputy | None = None,
+    ) -> None:
         self._system = weakref.ref(system)
+        self.deputy = deputy
         self._spools = spools
         self._store = store
         self._ownership = ownership
@@ -152,6 +167,8 @@ class Roles:
             self.state = State.ENDED
         elif thread is not threading.current_thread():
             thread.join()
+        if self.deputy is not None:
+            self.deputy.end().drop()
 
     # --- what happens ------------------------------------------------------------------------------------------------------
 
@@ -169,6 +186,8 @@ class Roles:
             if self.state is State.MEMBER and before is not self.state and (system := self._system()) is not None:
                 logger.info("this process (%d) is a member: process %s owns the folder", os.getpid(), self.member.connection.pid)
                 system._belong(self.member)  # noqa: SLF001 - part of the front door
+                if self.deputy is not None:
+                    self.deputy.follow()
             event = self._do(act)
 
     def _do(self, act: Act) -> Event | None:
@@ -234,13 +253,15 @@ class Roles:
             member.leave()
             system = self._system()
             server = Server(store.path, {} if system is None else dict(system.options.allowed_uids))
+            fold = None if self.deputy is None else self.deputy.end()
             opened = store.open()
+            warm = None if fold is None else fold.take(store)
             system = self._system()
             if system is None:
                 server.close(NotRunning("its System was dropped"))
                 store.abandon()
                 return Event.STOPPED
-            engine = system._own(opened, server, member, self._given_up)  # noqa: SLF001 - part of the front door
+            engine = system._own(opened, server, member, self._given_up, warm)  # noqa: SLF001 - part of the front door
         except PerdureError as error:
             if server is not None:
                 server.close(NotRunning(f"its owner could not read the log: {error}"))

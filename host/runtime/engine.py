@@ -104,6 +104,7 @@ class Engine:
         handlers: HandlerRuntime | None = None,
         permit: Permit | None = None,
         gate: RunGate | None = None,
+        warm: States | None = None,
     ) -> None:
         self._store = store
         self._opened = opened
@@ -115,7 +116,9 @@ class Engine:
             finished_max=options.finished_max,
             spill=store.spill(),
             resident_max=options.resident_payload_bytes,
+            warm=warm,
         )
+        self._is_warm = warm is self._states
         handlers = handlers or HandlerRuntime(clock=clock, rng=rng, publisher=publisher, tuning=options, run=run, executor=executor)
         handlers.run = run
         self.handlers = handlers
@@ -158,7 +161,8 @@ class Engine:
         self._interpreter.apply()
         runtime, states = self.runtime, self._states
         del self._states  # the actors hold them from now on, and drop them when they fold the log again
-        runtime.log.snapshot_due = max(self._base, 0) + self._options.snapshot_events
+        newest = max(self._store.snapshot_seqs(), default=0) if self._is_warm else self._base
+        runtime.log.snapshot_due = newest + self._options.snapshot_events
         for part in ("queue", "dispatcher", "dead_letters"):
             runtime.log.start_states[part] = States(
                 states.queue, states.handlers, states.dead_letters, states.seq, states.at_us, frozenset({part})
@@ -190,7 +194,8 @@ class Engine:
                 logger.warning("%s", warning)
         recovery = Recovery(
             last_seq=self._opened.last_seq,
-            snapshot_seq=self._base,
+            snapshot_seq=0 if self._is_warm else self._base,
+            deputy_seq=self._base if self._is_warm else 0,
             events_replayed=states.seq - self._base,
             cut_bytes=self._opened.cut_bytes,
             cut_from_seq=self._opened.cut_from_seq,

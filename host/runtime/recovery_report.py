@@ -18,7 +18,7 @@ class Recovery:
 
     last_seq: int
     snapshot_seq: int
-    """The snapshot that recovery began with; 0 where it began with the first event."""
+    """The snapshot that recovery began with; 0 where it began with the first event, or with what a deputy had folded."""
     events_replayed: int
     cut_bytes: int
     cut_from_seq: int | None
@@ -27,6 +27,8 @@ class Recovery:
     dead_lettered: int
     waiting: int
     dead_letters: int
+    deputy_seq: int = 0
+    """Up to which event this process, as deputy, had folded the log before; 0 where it had not."""
     contradictions: tuple[str, ...] = ()
     """Invariants that the recovered state breaks, in words; empty where all hold. A broken one is a bug of perdure."""
 
@@ -38,6 +40,7 @@ class Recovery:
         """Return the report in one line."""
         cut = f", cut {self.cut_bytes} torn bytes after {self.last_seq}" if self.cut_bytes else ""
         start = f"snapshot {self.snapshot_seq}" if self.snapshot_seq else "the first event"
+        start = f"what it had folded up to {self.deputy_seq} as deputy" if self.deputy_seq else start
         holds = "all invariants hold" if not self.contradictions else f"BROKEN invariants: {'; '.join(self.contradictions)}"
         return (
             f"recovered from {start} and {self.events_replayed} events{cut}: {self.waiting} waiting, {self.dead_letters} dead "

@@ -53,11 +53,11 @@ class BackupReader(FolderReader):
         last = self.state().completed_seq
         return super().snapshots(last if at_most is None else min(at_most, last))
 
-    def whole_frames(self, after: int = 0) -> Iterator[Stretch | WholeFrame]:
+    def whole_frames(self, after: int = 0, *, synced: bool = True) -> Iterator[Stretch | WholeFrame]:
         """See `LogReader.whole_frames`."""
         state = self.state()
         ended = False
-        for item in super().whole_frames(after):
+        for item in super().whole_frames(after, synced=synced):
             if ended or (isinstance(item, WholeFrame) and item.frame.last_seq > state.completed_seq):
                 return
             yield item

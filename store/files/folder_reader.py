@@ -70,7 +70,7 @@ class FolderReader(FolderListing):
             if frame.count and frame.last_seq > after:
                 yield frame
 
-    def whole_frames(self, after: int = 0) -> Iterator[Stretch | WholeFrame]:
+    def whole_frames(self, after: int = 0, *, synced: bool = True) -> Iterator[Stretch | WholeFrame]:
         """See `LogReader.whole_frames`. The segment that is written is synced here, as its owner may not have done so yet.
 
         Raises:
@@ -90,7 +90,8 @@ class FolderReader(FolderListing):
                 offset = position.offset - len(raw)
                 yield WholeFrame(path.name, offset, raw, frame, parsed.epoch, parsed.prev, position.chain, follows=True)
         try:
-            self.disk.sync_file(self.segment_path(self.segments()[-1]))
+            if synced:
+                self.disk.sync_file(self.segment_path(self.segments()[-1]))
         except OSError as error:
             raise self._unread(error) from error
 

@@ -78,7 +78,7 @@ class PostgresReader:
         """See `LogReader.frames`."""
         yield from partition_reader.frames(self.database, self.partition(), after, until)
 
-    def whole_frames(self, after: int = 0) -> Iterator[Stretch | WholeFrame]:
+    def whole_frames(self, after: int = 0, *, synced: bool = True) -> Iterator[Stretch | WholeFrame]:  # noqa: ARG002 - nothing is synced by a reader
         """See `LogReader.whole_frames`: what can be read is as durable as the database makes it."""
         found = self.partition()
         file = f"{found.queue}/{found.number}"

@@ -256,9 +256,9 @@ class PostgresStore(PartitionWriter):
         """See `LogReader.size`."""
         return self.reader.size()
 
-    def whole_frames(self, after: int = 0) -> Iterator[Stretch | WholeFrame]:
+    def whole_frames(self, after: int = 0, *, synced: bool = True) -> Iterator[Stretch | WholeFrame]:
         """See `LogReader.whole_frames`."""
-        return self.reader.whole_frames(after)
+        return self.reader.whole_frames(after, synced=synced)
 
     def survey(self) -> Iterator[Stretch | WholeFrame | Damage]:
         """See `LogReader.survey`."""

@@ -1,6 +1,6 @@
 """A shared System as a program, whose handlers note what they begin and end: `python crew.py FOLDER LOG OPTIONS`.
 
-OPTIONS is JSON: `parallelism`, `limit`, `ownership`, `kind` and the like. Each line of the log is `what number pid attempt`.
+OPTIONS is JSON: `parallelism`, `limit`, `ownership`, `deputy`, `kind` and so on. Each line of the log is `what number pid attempt`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def crew(folder: str, log: str, options: dict[str, Any]) -> perdure.System:
     """Make a shared System with the handlers that `options` ask for."""
     os.environ["CREW_LOG"] = log
     kind, publishes = options.pop("kind", "thread"), options.pop("publishes", False)
-    system = perdure.System(folder, shared=True, ownership=options.pop("ownership", "auto"))
+    ownership, deputy = options.pop("ownership", "auto"), options.pop("deputy", False)
+    system = perdure.System(folder, shared=True, ownership=ownership, deputy=deputy)
 
     def work(job: Job, ctx: perdure.Context) -> None:
         note(log, "begin", job.number, ctx.attempt)

@@ -103,7 +103,7 @@ def test_snapshot_and_what_came_after_equals_all_from_the_first_event(folder: Pa
     reader = FolderReader(crashed)
     newest = max(crashed.glob("*.snap"))
     whole = newest.read_bytes()
-    every, base = fold_log(_Without(reader))  # type: ignore[arg-type]
+    every, base = fold_log(_Without(reader))
     assert base == 0
     wanted = (dump_queue(every.queue), dump_handlers(every.handlers), dump_dead_letters(every.dead_letters))
     harms = [whole, whole[: len(whole) // 2], b"", bytes(len(whole)), whole[:70] + b"?" + whole[71:], None]
