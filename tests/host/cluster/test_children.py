@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
 import perdure
+from perdure.cluster import routed
 from perdure.cluster.across.children import derived_id
 from perdure.cluster.routing import of_id, of_text
 from perdure.store.postgres.spread_ingress import SpreadIngress
@@ -137,3 +140,41 @@ def test_ids_of_children_tell_their_partition_and_differ_by_place_type_and_label
     assert derived_id(*said) == derived_id(*said)
     assert of_id(derived_id(*said), 16) == 7
     assert len({derived_id(*each) for each in [said, *others]}) == 5
+
+
+def test_drain_waits_for_a_child_in_a_partition_that_was_empty_when_it_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with cluster_of(new_queue()) as cluster:
+        first, last = (next(key for key in KEYS if of_text(key, PARTITIONS) == number) for number in (0, PARTITIONS - 1))
+        begun, go_on = threading.Event(), threading.Event()
+        done: list[str] = []
+
+        @cluster.handler(Parent)
+        def handle(_: Parent, ctx: perdure.Context) -> None:
+            go_on.wait(PATIENCE_S)
+            ctx.publish(Child(first), key=first)
+
+        @cluster.handler(Child)
+        def handle_child(message: Child) -> None:
+            begun.set()
+            time.sleep(0.3)
+            done.append(message.key)
+
+        looked = cluster._ingress_waits
+
+        def look_once_the_child_is_taken_in() -> bool:
+            go_on.set()
+            assert begun.wait(PATIENCE_S)
+            return looked()
+
+        drain_one = routed._drained
+
+        def drain(door: Any, until_s: float) -> None:
+            if door is cluster.partition(PARTITIONS - 1):
+                go_on.set()
+            drain_one(door, until_s)
+
+        monkeypatch.setattr(cluster, "_ingress_waits", look_once_the_child_is_taken_in)
+        monkeypatch.setattr(routed, "_drained", drain)
+        cluster.publish(Parent("one"), key=last)
+        cluster.drain(timeout=PATIENCE_S)
+        assert done == [first]
