@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import perdure
 from benchmarks.load import Job, job
+from benchmarks.postgres.server import initialise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,4 +68,4 @@ def log_bytes(folder: Path) -> int:
     return sum(segment.stat().st_size for segment in folder.glob("log-*.seg"))
 
 
-KINDS: dict[str, Callable[[Path, int], None]] = {"waiting": waiting, "ended": ended}
+KINDS: dict[str, Callable[[Path, int], None]] = {"waiting": waiting, "ended": ended, "postgres": initialise}

@@ -20,6 +20,7 @@ from benchmarks.loads import (
     trips,
 )
 from benchmarks.peers import peer_loads as peers
+from benchmarks.postgres import loads as postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ GROUPS: dict[str, Callable[[Effort], Sequence[Load]]] = {
     "consume": consume.loads,
     "trips": trips.loads,
     "processes": lambda effort: [*processes.loads(effort), *members.loads(effort)],
+    "postgres": postgres.loads,
     "storage": storage.loads,
     "footprint": footprint.loads,
     "growth": growth.loads,

@@ -9,6 +9,7 @@ import attrs
 
 from benchmarks.loads import cpu, footprint, growth, publish, spill, storage, trips
 from benchmarks.peers import peer_loads as peers
+from benchmarks.postgres import loads as postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -91,6 +92,11 @@ def _times_peer(text: str, required: float, peer: str) -> _Target:
     return _Target(text, required, "peers", (peers.PERDURE_100, peer), _quotient, unit=" x")
 
 
+def _times_by_hand(text: str, required: float, what: str) -> _Target:
+    names = (postgres.of(postgres.OURS, what), postgres.of(postgres.BY_HAND, what))
+    return _Target(text, required, "postgres", names, _quotient, unit=" x")
+
+
 MILLION = 1_000_000
 TARGETS = (
     _Target("publish one by one, of a bare write + fdatasync", 0.5, "publish", (publish.ONE_BY_ONE,), _ratios),
@@ -170,6 +176,30 @@ TARGETS = (
         _quotient,
         unit=" x",
     ),
+    _times_by_hand("PostgreSQL: publish one by one, of an INSERT by hand", 0.8, postgres.ONE_BY_ONE),
+    _times_by_hand("PostgreSQL: eight publishers, of eight INSERTs by hand", 1.5, postgres.EIGHT),
+    _times_by_hand("PostgreSQL: whole trip of batches, of SKIP LOCKED by hand", 4.0, postgres.TRIP_100),
+    _Target(
+        "PostgreSQL: whole trip of batches, of Procrastinate",
+        150.0,
+        "postgres",
+        (postgres.of(postgres.OURS, postgres.TRIP_100), postgres.PROCRASTINATE),
+        _quotient,
+        unit=" x",
+    ),
+    _Target(
+        "PostgreSQL: whole trip with a transaction held open, of that without",
+        0.9,
+        "postgres",
+        (postgres.of(postgres.OURS, postgres.HELD), postgres.of(postgres.OURS, postgres.NOT_HELD)),
+        _quotient,
+    ),
+    _Target("PostgreSQL: from another process to completion", 150, "postgres", (postgres.INGRESS,), _thousands, unit=" k/s"),
+    _Target("PostgreSQL: frames a message, batches", 15, "postgres", (postgres.AT_REST,), _plain, at_least=False, unit=" B"),
+    _Target(
+        "PostgreSQL: start with half a million waiting", 1_000, "postgres", (postgres.OPENING,), _plain, at_least=False, unit=" ms"
+    ),
+    _Target("PostgreSQL: idle node with 16 partitions", 10, "postgres", (postgres.IDLE,), _plain, at_least=False, unit=" a second"),
 )
 
 
