@@ -1,6 +1,11 @@
-"""The front door of perdure: all names that users import.
+"""The front door of perdure: all names that users import. The module of a name is imported when the name is first used (PEP 562).
 
-The module of a name is imported when the name is first used (PEP 562), so `import perdure` takes only a few milliseconds.
+- `system`, `options`, `middleware`, `config`, `connecting`: what a host begins with. `lifecycle`: a start and a stop.
+- `publishing`, `payloads`: from a message object to an id. `handling`: handlers as the host declares them. `runtime`: one run.
+- `processes`: other processes on one folder. `cluster`: many hosts. `outbox`: messages in the host's own transaction.
+- `operations`: metrics, audit, dead letters, backups. `security`: rights. `telemetry`: spans and metrics for a host's own tools.
+- `cli`: the command line. `console`: the pages in a browser. `integrations`: Django, Flask and the like. `demo`: `perdure demo`.
+- `arguments`: checks of single arguments.
 
 Not here: any code behind the names. `_MODULES` says which module defines each.
 """

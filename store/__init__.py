@@ -1,8 +1,11 @@
-"""Where events are kept: the protocol of stores and readers, segment files and memory, verification and repair.
+"""Where events are kept: the protocol of stores and readers, and three stores: segment files, memory, PostgreSQL.
 
-Other rooms use `EventStore` (the owner) and `LogReader` (reads without owning), and never ask which store it is. Folders, from the
-top: `maintenance` (verification, repair), `backup`, `files` (a log in a folder), `format` (the layout of bytes), `disk` (system
-calls).
+- `protocol` has `EventStore` (the owner) and `LogReader` (reads without owning); other rooms use these, and never ask which store
+  it is. `values`, `survey` and `conditions` are what they return. `addresses` makes a reader from an address.
+- `maintenance`: verification, repair, migration. `backup`: backups.
+- `files`: a log in a folder. `format`: the layout of bytes. `disk`: system calls. `spool`: what is published without an owner.
+- `postgres`: a log in a database. `memory`: a log that ends with its process.
+- `retention_hold` keeps old files while they are copied.
 
 Not here: what events mean (`events`); a frame's body is bytes.
 """
@@ -24,7 +27,7 @@ from perdure.store.backup.backing_up import Backup, back_up
 from perdure.store.backup.reader import BackupReader
 from perdure.store.backup.restoring import Restored, restore_log
 from perdure.store.files.folder_reader import FolderReader
-from perdure.store.files.history import History
+from perdure.store.files.retention import History
 from perdure.store.files.segment_store import SegmentStore
 from perdure.store.maintenance.migrate import Migration, migrate
 from perdure.store.maintenance.repair import Repair, repair

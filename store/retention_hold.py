@@ -1,6 +1,6 @@
 """Holds on history: while one is in force, in this process or by a file, old segments and snapshots stay for a copy of them.
 
-What is dropped when there is none is decided in `files/history` and by the stores.
+What is dropped when there is none is decided in `files/retention` and by the stores.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
 """Handlers at work: the dispatcher, the workers of each handler, and what they report.
 
-`dispatcher` decides which handlers run with how many workers, `worker` runs one at a time, `pool` is what workers of one handler
-share, `handler_pools` finds it by type, `context` is what a handler sees, `outcome` and `reporting` tell the queue how it went,
-`result_waits` refuses waits of handlers for one another that could not end.
+- `dispatcher` decides which handlers run with how many workers; `staff` looks after the workers of one process.
+- `worker` runs one message at a time, `context` is what a handler sees, `handler_spec` its options, `publisher` the host's codec.
+- `pool` is what workers of one handler share, `handler_pools` finds it by type, `member_pool` stands for another process's workers.
+- `outcome`, `reporting` tell the queue how it went; `finishing` ends what was put round a call.
+- `worker_messages` are what carries a pool between actors. `gates` bounds the calls of several runs in one process.
+- `result_waits` refuses waits of handlers for one another that could not end.
 
 Not here: how a call is made or stopped (`execution`), and when a message is retried (`events/queue/outcomes`).
 """

@@ -1,4 +1,4 @@
-"""The presentation of results: tables, targets and plots, and the page that shows them.
+"""The presentation of results: `tables`, `targets`, `slopes` and `plots`, and the page that shows them (`document`).
 
-Not here: measuring (`rounds`), and the data of a result (`figure`).
+`results` finds the newest ones. Not here: measuring (`rounds`), and the data of a result (`figure`).
 """

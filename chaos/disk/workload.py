@@ -14,7 +14,7 @@ import attrs
 from perdure.chaos.disk.store_contract import Contract, Lost, snapshot_body
 from perdure.events.errors import StoreUnavailable
 from perdure.store import SegmentStore, Snapshot
-from perdure.store.files.history import History
+from perdure.store.files.retention import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -42,7 +42,7 @@ STORE_BUGS: tuple[Bug, ...] = (
         "history",
         "simulation",
         SCENARIOS,
-        (Edit("perdure.store.files.history", "if following <= whole[0] + 1]", "if following <= whole[-1] + 1]"),),
+        (Edit("perdure.store.files.retention", "if following <= whole[0] + 1]", "if following <= whole[-1] + 1]"),),
         favoured=("snapshot",),
     ),
     Bug(

@@ -2,10 +2,11 @@
 
 - The data: `state`; messages and the structures that hold them are in `events/structures`.
 - Decisions: `decisions` is the entry of `decide`. Its parts are `admission` (publishes), `leasing`, `outcomes` (what a holder
-  reports), `endings` (held keys and kept results), `replay_and_purge` (of dead letters) and `deadlines` (what time brings).
+  reports), `endings` (held keys and kept results), `replay_and_purge` (of dead letters), `bulk_acts` and `deadlines` (what time
+  brings: delays, expiry, leases that have run out).
 - Folds: `folding`, with the entry of `evolve` in `folding/folds`.
-- Questions: `lookup` (where a message is), `dead_letters` (fold and search), `consumer_reports` (whether a report counts) and
-  `invariants` (what must always hold).
+- Questions: `lookup` (where a message is), `dead_letters` (fold and search), `expression` (the language of searches),
+  `consumer_reports` (whether a report counts) and `invariants` (what must always hold).
 
 Not here: data structures (`structures`), bytes (`codec`), and anything that runs (`actors/queue`).
 """

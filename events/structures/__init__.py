@@ -2,7 +2,7 @@
 
 `message` is one live message, `message_block` keeps plain messages together, `ready_queue` orders ready messages. `block_index` and
 `id_index` find messages by number and by id, `past_ids` remembers ids of ended messages, `group` holds the messages of a group,
-`heap_set` holds deadlines.
+`heap_set` holds deadlines, `bulk` is where a bulk act stands.
 
 Not here: when any of these changes (`queue/folding/folds`).
 """

@@ -1,4 +1,6 @@
-"""The rules of supervision: when an actor that died starts again, and when the system gives up. Pure.
+"""The rules of supervision. Pure.
+
+`restart_policy` says when an actor that died starts again, and when the system gives up.
 
 Not here: the actor that watches and starts the others (`actors/services/supervisor`).
 """

@@ -11,6 +11,8 @@ A host gives the function to `System(..., authorize=...)`. It is asked
 Only `True` allows. An exception, or any other value, refuses, and nothing is written. The type is empty where an action is about
 all types, or about none. `viewer`, `operator` and `administrator` are presets, `roles` picks one for each principal.
 
+`presets` has these, `rights` asks the function and says what was refused.
+
 The table of actions is in `perdure.events.actions`. Not here: putting an act on record (`perdure.events.acts`), and the name that
 an act runs under (`perdure.arguments.acting`).
 """

@@ -16,6 +16,7 @@ from perdure.store.disk.advice import with_advice
 from perdure.store.files.folder_reader import FolderReader
 from perdure.store.files.listing.folder_marks import check_no_backup
 from perdure.store.files.payload_spill import PayloadSpill
+from perdure.store.files.retention import unneeded_snapshots
 from perdure.store.files.segment_recovery import SegmentRecovery
 from perdure.store.format import snapshot_file
 
@@ -151,17 +152,7 @@ class SegmentStore(SegmentRecovery):
         return PayloadSpill(self.path.absolute())  # whatever the working directory becomes
 
     def _unneeded_snapshots(self) -> list[int]:
-        """Return the snapshots that are older than the newest ones that are sure to be usable.
-
-        A snapshot whose events are not synced may be void after a power cut, so it does not count as usable. Where old segments
-        were dropped, a start needs a snapshot, so only those that can be read whole count.
-        """
-        seqs = self.reader.snapshot_seqs()
-        if self.first_seq > 1:
-            sure = self.reader.whole_snapshots(self.synced_seq, self.snapshots_kept)
-        else:
-            sure = [seq for seq in seqs if seq <= self.synced_seq][-self.snapshots_kept :]
-        return [seq for seq in seqs if seq < sure[0]] if len(sure) == self.snapshots_kept else []
+        return unneeded_snapshots(self.reader, first_seq=self.first_seq, synced_seq=self.synced_seq, kept=self.snapshots_kept)
 
     def retire_history(self) -> int:
         """See `EventStore.retire_history`."""

@@ -18,7 +18,7 @@ from perdure.store.disk.disk import Disk
 from perdure.store.files.folder_identity import FolderIdentity
 from perdure.store.files.folder_reader import FolderReader
 from perdure.store.files.frame_index import FrameIndex
-from perdure.store.files.history import History
+from perdure.store.files.retention import History
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
 from perdure.store.retention_hold import HOLD_FILE, RetentionHold

@@ -1,4 +1,7 @@
-"""What threads need of one another: mailboxes, answers to wait for, the actor of a thread, exceptions thrown from one into another.
+"""What threads need of one another.
+
+`mailbox` is emptied in one go, `answer` is what a thread waits for, `current_actor` the actor of a thread and what it may wait for,
+`async_exceptions` raises an exception in another thread.
 
 Not here: what an actor does with them (`actor`), and the thread or simulation that runs it (`executor`).
 """

@@ -1,4 +1,6 @@
-"""What goes over a connection between two processes: frames, the plain objects in them, and what they weigh before they are made.
+"""What goes over a connection between two processes.
+
+`wire` has the frames, `objects` the plain objects in them, `weight` what they would weigh before they are made.
 
 Not here: which frames are sent when (`session`, `member_session`), and the sockets that they go through (`doors`).
 """

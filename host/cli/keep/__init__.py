@@ -1,4 +1,7 @@
-"""Commands that keep a log safe and take it elsewhere: `backup`, `restore`, `export`, and `doctor`, which looks at its place.
+"""Commands that keep a log safe and take it elsewhere.
 
-Not here: the work itself (`perdure.store.backup`), and the older commands `verify` and `repair` (`main`).
+`backup_commands`, `export_command`, `migrate_command`; `doctor_command` looks at the place of a log,
+`schedules_command` at what ticks, `accept_command` lets a log go on that holds less than was known.
+
+Not here: the work itself (`perdure.store.backup`, `perdure.operations`), and the older commands `verify` and `repair` (`main`).
 """

@@ -1,4 +1,8 @@
-"""Commands that look and change nothing: `status`, `explain`, `state`, `diff`, `search`, `tail`, `acts`; and what they print.
+"""Commands that look and change nothing; and what they print.
+
+- `status_command`: one screen, drawn anew, with `sparkline` and what the owner alone knows (`owners_figures`).
+- `look_commands`: `explain`, `state`, `diff`, `search`, and `tail` with its `tail_filter`. `acts_command`: what operators did.
+- `folder_report`: the tables of `stats`, `timeline` and `repair`.
 
 They read the log beside a live system, and take no lock. What they print comes from `perdure.Audit` and `perdure.operations`; with
 `--json` it is for programs (`perdure.cli.json_output`). Commands that change something are in `act`, those about whole folders in

@@ -1,5 +1,9 @@
 """The pages: each takes a `Page` and fills in what its template shows. None scans everything: looks are bounded, and go on by link.
 
+- `overview` is the first page: what needs `attention`, its `figures` and `graphs`. `compare` has two moments side by side.
+- `messages` and `message`, `dead_letters`, `types`, `acts`, and `inside` (schedules, processes, actors).
+- What pages share: `page`, `rows`, `texts`.
+
 Not here: markup (`templates/`), charts (`drawing/`), how the log is read (`log/`).
 """
 

@@ -4,7 +4,8 @@
 publishes once the transaction has committed; `outbox` writes into the transaction. `manage.py perdure` runs the worker, and every
 command of perdure on the folder of the settings.
 
-`door` has the functions, `connections` what keeps database connections clean, `migrations` the outbox's table.
+`apps` is what Django finds. `door` has the functions, `management` the command, `connections` what keeps database connections
+clean, `migrations` the outbox's table.
 """
 
 from perdure.handling.handlers import Handlers

@@ -1,6 +1,8 @@
-"""Answers from the log alone: what happened to a message, what it waits for, who did what, which messages an expression means.
+"""Answers from the log alone. Nothing here changes anything, or needs a running system.
 
-Nothing here changes anything, or needs a running system.
+- `record` is one event as it is given to a reader; `identities` finds the message that an event is about.
+- `explanation`: what a message waits for. `descendants`: what came of it. `search`: which messages an expression means.
+- `acts`: who did what. `dropped_history` refuses what a log without its beginning cannot answer.
 
 Not here: the front of it (`audit`), and what acts (`admin`, `dead_letters`).
 """

@@ -1,6 +1,6 @@
 """Checks that refuse a query which a log without its beginning cannot answer completely.
 
-Not here: how old segments are dropped or archived (`perdure.store.files.history`).
+Not here: how old segments are dropped or archived (`perdure.store.files.retention`).
 """
 
 from __future__ import annotations

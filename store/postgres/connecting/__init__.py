@@ -1,4 +1,7 @@
-"""Connections to a database: its address, pools and sessions, and what its settings mean for durability.
+"""Connections to a database, and what its settings mean for durability.
+
+`postgres_address` names a log in it, `database` has the connections, `session` the one that writes, `server_conditions` what can be
+said of the server.
 
 Not here: the tables (`schema`), and what is kept in them (`partition_reader`, `partition_writer`).
 """

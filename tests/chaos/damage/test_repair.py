@@ -14,7 +14,7 @@ import pytest
 
 import perdure
 from perdure.store import FolderReader, SegmentStore, Snapshot, open_reader, open_target, repair, verify
-from perdure.store.files.history import History
+from perdure.store.files.retention import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""Commands of the app, which Django finds by the name of this package."""
+"""The `commands` of the app, which Django finds by the name of this package."""

@@ -1,4 +1,4 @@
-"""Retention: segments that no kept snapshot needs are kept, dropped, or moved to an archive.
+"""Retention: which old snapshots are removed, and which old segments are kept, dropped, or moved to an archive.
 
 A crash at any point is harmless: segments go oldest first, each removal is synced before the next, and an archived copy is on its
 disk, name included, before the original is removed. The snapshotter decides when retention runs.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perdure.store.disk.disk import Disk
     from perdure.store.files.folder_reader import FolderReader
 
-__all__ = ["ARCHIVE", "KINDS", "History"]
+__all__ = ["ARCHIVE", "KINDS", "History", "unneeded_snapshots"]
 
 KINDS = ("keep", "drop", "archive")
 ARCHIVE = "archive"
@@ -73,6 +73,18 @@ class History:
             disk.remove(reader.segment_path(first_seq))
             disk.sync_folder(reader.path)  # before the next removal, so that a power cut leaves no gap
         return len(gone)
+
+
+def unneeded_snapshots(reader: FolderReader, *, first_seq: int, synced_seq: int, kept: int) -> list[int]:
+    """Return the snapshots that are older than the newest ones that are sure to be usable.
+
+    A snapshot whose events are not synced may be void after a power cut, so it does not count as usable. Where old segments were
+    dropped (`first_seq` is above 1), a start needs a snapshot, so only those that can be read whole count.
+    """
+    seqs = reader.snapshot_seqs()
+    synced = [seq for seq in seqs if seq <= synced_seq]
+    sure = reader.whole_snapshots(synced_seq, kept) if first_seq > 1 else synced[-kept:]
+    return [seq for seq in seqs if seq < sure[0]] if len(sure) == kept else []
 
 
 def _copy(disk: Disk, reader: FolderReader, folder: Path, first_seq: int, following: int) -> None:

@@ -1,0 +1,45 @@
+"""The docstring of each folder's `__init__` is a map: it names each module and each folder in it, and no module that is gone."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+ROOMS = ("actors", "benchmarks", "chaos", "events", "host", "store")
+FOLDERS = sorted(found.parent for room in ROOMS for found in (TOP / room).rglob("__init__.py"))
+ALONE = {"actors", "chaos", "events", "store"}
+UNNAMED = {"__init__", "__main__", "0001_outbox"}
+"""Modules that a tool finds by their names, and a reader never looks for."""
+
+
+def map_of(folder: Path) -> str:
+    return ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+
+
+def contents(folder: Path) -> set[str]:
+    folders = {found.parent.name for found in folder.glob("*/__init__.py")}
+    return ({module.stem for module in folder.glob("*.py")} | folders) - UNNAMED
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(TOP)))
+def test_a_map_names_all_that_is_in_its_folder(folder: Path) -> None:
+    named = {name for quoted in re.findall(r"`([^`]+)`", map_of(folder)) for name in re.findall(r"\w+", quoted)}
+    assert contents(folder) <= named
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(TOP)))
+def test_a_map_names_no_module_that_is_gone(folder: Path) -> None:
+    for dotted in re.findall(r"`perdure\.([a-z_.]+)`", map_of(folder)):
+        place = dotted.split(".")
+        top = TOP if place[0] in ALONE else TOP / "host"
+        assert any(_is_there(top.joinpath(*part)) for part in (place, place[:-1])), dotted
+    for path in re.findall(r"`([a-z_]+(?:/[a-z_]+)+)`", map_of(folder)):
+        assert any(_is_there(start / path) for start in (TOP / "host", folder, *folder.parents)), path
+
+
+def _is_there(place: Path) -> bool:
+    return place.is_dir() or place.with_suffix(".py").is_file()
