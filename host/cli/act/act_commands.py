@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perdure.cli.completing import type_names
+from perdure.cli.json_output import Json, print_json
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.terminal import Terminal, one_line
 from perdure.publishing.given_message import json_object, message_of
@@ -38,31 +39,34 @@ AnyType = Annotated[
 ]
 
 
-def pause(folder: Folder, kind: AnyType = None, by: By = None, why: Why = "") -> None:
+def pause(folder: Folder, kind: AnyType = None, *, by: By = None, why: Why = "", as_json: Json = False) -> None:
     """Start no more deliveries of a type, or of all. Running handlers and publishing go on; a pause outlives restarts."""
     with operated(folder, by, why) as system:
         system.admin.pause(kind)
-    _say(f"{kind or 'all types'}: paused; `perdure resume` continues")
+    text = f"{kind or 'all types'}: paused; `perdure resume` continues"
+    _say(text, {"act": "pause", "type": kind, "paused": True}, as_json=as_json)
 
 
-def resume(folder: Folder, kind: AnyType = None, by: By = None, why: Why = "") -> None:
+def resume(folder: Folder, kind: AnyType = None, *, by: By = None, why: Why = "", as_json: Json = False) -> None:
     """Continue deliveries of a type, or of all, which also ends the pauses of single types."""
     with operated(folder, by, why) as system:
         system.admin.resume(kind)
-    _say(f"{kind or 'all types'}: resumed")
+    _say(f"{kind or 'all types'}: resumed", {"act": "resume", "type": kind, "paused": False}, as_json=as_json)
 
 
 def scale(
     folder: Folder,
     kind: Type,
     workers: Annotated[int, typer.Argument(metavar="N", help="Workers of its handler, 0 to 10,000.", show_default=False)],
+    *,
     by: By = None,
     why: Why = "",
+    as_json: Json = False,
 ) -> None:
     """Set the number of workers of a type's handler; running work is not interrupted, and the number outlives restarts."""
     with operated(folder, by, why) as system:
         system.admin.scale(kind, workers)
-    _say(f"{kind}: {workers:,} worker(s)")
+    _say(f"{kind}: {workers:,} worker(s)", {"act": "scale", "type": kind, "workers": workers}, as_json=as_json)
 
 
 def configure(
@@ -76,26 +80,31 @@ def configure(
             show_default=False,
         ),
     ],
+    *,
     by: By = None,
     why: Why = "",
+    as_json: Json = False,
 ) -> None:
     """Change options of a type's handler from its next delivery on, until the code registers other options."""
     options = dict(map(_setting, settings))
     with operated(folder, by, why) as system:
         system.admin.configure(kind, **options)
-    _say(f"{kind}: {', '.join(settings)}")
+    _say(f"{kind}: {', '.join(settings)}", {"act": "configure", "type": kind, "options": _jsonable(options)}, as_json=as_json)
 
 
 def cancel(
     folder: Folder,
     message_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the message.", show_default=False)],
+    *,
     by: By = None,
     why: Why = "",
+    as_json: Json = False,
 ) -> None:
     """Cancel a message that waits or runs. Exit status 1 if it has ended already, or is unknown."""
     with operated(folder, by, why) as system:
         done = system.cancel(message_id, why or "cancelled by an operator")
-    _say(f"{message_id}: {'cancelled' if done else 'has ended already, or was never published here; `perdure timeline` tells'}")
+    text = "cancelled" if done else "has ended already, or was never published here; `perdure timeline` tells"
+    _say(f"{message_id}: {text}", {"act": "cancel", "id": message_id, "cancelled": done}, as_json=as_json)
     if not done:
         raise typer.Exit(1)
 
@@ -106,13 +115,16 @@ def run_now(
         str | None, typer.Argument(metavar="[ID]", help="The id of a delayed message; or use --schedule.", show_default=False)
     ] = None,
     schedule: Annotated[str | None, typer.Option("--schedule", metavar="NAME", help="Run a tick of this schedule.")] = None,
+    *,
     by: By = None,
     why: Why = "",
+    as_json: Json = False,
 ) -> None:
     """Have a delayed message, or a tick of a schedule, handled now; the schedule's own ticks go on as they would."""
     with operated(folder, by, why) as system:
         ident = system.admin.run_now(message_id, schedule=schedule)
-    _say(f"{ident}: handled as soon as a handler is free")
+    row = {"act": "run-now", "id": ident, "schedule": schedule}
+    _say(f"{ident}: handled as soon as a handler is free", row, as_json=as_json)
 
 
 def publish(
@@ -124,6 +136,8 @@ def publish(
     group: Annotated[str | None, typer.Option(help="Its group: handled one at a time, in order.")] = None,
     delay: Annotated[float | None, typer.Option(min=0.0, help="Seconds until it may be handled.")] = None,
     priority: Annotated[int, typer.Option(help="Higher is handled first.")] = 0,
+    *,
+    as_json: Json = False,
 ) -> None:
     """Publish a message and print its id once it is on disk. Its handler must take these fields: nothing here knows them."""
     plain = json_object(fields)
@@ -132,14 +146,14 @@ def publish(
         ident = system.publish(
             message_of(kind, plain), priority=priority, **{name: value for name, value in given.items() if value is not None}
         )
-    _say(ident)
+    _say(ident, {"act": "publish", "id": ident, "type": kind}, as_json=as_json)
 
 
-def snapshot(folder: Folder, by: By = None, why: Why = "") -> None:
+def snapshot(folder: Folder, *, by: By = None, why: Why = "", as_json: Json = False) -> None:
     """Take a snapshot now, so that the next start has less to read."""
     with operated(folder, by, why) as system:
         seq = system.admin.snapshot()
-    _say(f"snapshot up to sequence number {seq:,}")
+    _say(f"snapshot up to sequence number {seq:,}", {"act": "snapshot", "seq": seq}, as_json=as_json)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -154,8 +168,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def _say(text: str) -> None:
-    console.print(one_line(text), soft_wrap=True)
+def _say(text: str, row: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(row)
+    else:
+        console.print(one_line(text), soft_wrap=True)
+
+
+def _jsonable(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options without infinity, which JSON has no number for."""
+    return {name: "inf" if value == math.inf else value for name, value in options.items()}
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -150,3 +150,23 @@ def test_a_folder_of_an_owner_that_takes_nothing_from_others_is_in_use(tmp_path:
 def test_a_mistyped_folder_is_not_created(tmp_path: Path) -> None:
     run("pause", tmp_path / "none", code=1)
     assert not (tmp_path / "none").exists()
+
+
+def test_each_act_says_as_json_what_it_did(folder: Path) -> None:
+    """One object on one line, named by `act`."""
+
+    def said(*words: object, code: int = 0) -> dict[str, object]:
+        shown: dict[str, object] = json.loads(run(*words, "--json", code=code))
+        return shown
+
+    assert said("pause", folder) == {"act": "pause", "type": None, "paused": True}
+    assert said("scale", folder, "Order", 3) == {"act": "scale", "type": "Order", "workers": 3}
+    options = {"retries": "inf", "lease": None, "timeout": 30}
+    assert said("configure", folder, "Order", "retries=inf", "lease=none", "timeout=30")["options"] == options
+    published = ("publish", folder, "Order", '{"number": 9}', "--id", "nine", "--delay", "3600")
+    assert said(*published) == {"act": "publish", "id": "nine", "type": "Order"}
+    assert said("run-now", folder, "nine") == {"act": "run-now", "id": "nine", "schedule": None}
+    assert said("cancel", folder, "nine") == {"act": "cancel", "id": "nine", "cancelled": True}
+    assert said("cancel", folder, "nine", code=1) == {"act": "cancel", "id": "nine", "cancelled": False}
+    assert said("resume", folder, "Order") == {"act": "resume", "type": "Order", "paused": False}
+    assert isinstance(said("snapshot", folder)["seq"], int)
