@@ -259,7 +259,10 @@ class Purge:
 
 @attrs.define
 class BeginBulk:
-    """Begin a bulk act on the dead letters that an expression means, of those up to `seq`. The id names it, so it begins once."""
+    """Begin a bulk act on all that an expression means, of what is up to `seq`. The id names it, so it begins once.
+
+    `seq` is a sequence number; to cancel, it is the number of a message.
+    """
 
     bulk: str
     action: str
@@ -273,14 +276,16 @@ class BeginBulk:
 
 @attrs.define
 class AdvanceBulk:
-    """Act on the next letters of a bulk act, all in one commit."""
+    """Act on the next letters or messages of a bulk act, all in one commit."""
 
     bulk: str
     upto: int
-    """What this command deals with, or finds dealt with: all that died up to this sequence number."""
+    """What this command deals with, or finds dealt with: all that died up to this sequence number; or all up to this message."""
     items: list[ReplayItem]
     deaths: list[Death]
     passed_over: int = 0
+    cancels: Sequence[int] = ()
+    """Numbers of messages to cancel."""
 
 
 @attrs.define

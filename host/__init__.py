@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from perdure.operations.audit import Audit
     from perdure.operations.backups import backup, restore
     from perdure.operations.bulk.acts_where import BulkAct, CountedLetters
+    from perdure.operations.bulk.cancels_where import CountedMessages
     from perdure.operations.dead_letters import DeadLetter
     from perdure.operations.exporting.export import Exported, export
     from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, Totals
@@ -84,6 +85,7 @@ __all__ = [
     "Cluster",
     "Context",
     "CountedLetters",
+    "CountedMessages",
     "DeadLetter",
     "Delivery",
     "DuplicateKey",
@@ -156,6 +158,7 @@ _MODULES = {
     "operations.audit": ("Audit",),
     "operations.backups": ("backup", "restore"),
     "operations.bulk.acts_where": ("BulkAct", "CountedLetters"),
+    "operations.bulk.cancels_where": ("CountedMessages",),
     "operations.exporting.export": ("Exported", "export"),
     "operations.reading.record": ("Record",),
     "handling.handlers": ("Handlers",),

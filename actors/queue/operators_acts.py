@@ -11,14 +11,17 @@ from perdure.actors.core.messages import StartActor, StopHandler, Tell, Wake
 from perdure.actors.core.texts import one_line
 from perdure.actors.requests.answers import Settle
 from perdure.events.acts import on_messages
-from perdure.events.commands import BeginBulk, Cancel, LookAtBulk, Purge, Replay, RunNow
+from perdure.events.commands import AdvanceBulk, BeginBulk, Cancel, LookAtBulk, Purge, Replay, RunNow
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue import replay_and_purge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perdure.actors.core.extensions import Extensions
     from perdure.actors.queue.decision_pass import DecisionPass
     from perdure.actors.requests.pending import Request
+    from perdure.events.structures.message import Message
 
 __all__ = ["OperatorsActs"]
 
@@ -30,8 +33,8 @@ class OperatorsActs:
         self._queue = queue
         self._extensions = extensions
 
-    def on_message(self, request: Request, command: Cancel | RunNow, now_us: int) -> None:
-        """Cancel or hurry a message, or have a schedule run now.
+    def on_message(self, request: Request, command: Cancel | RunNow | AdvanceBulk, now_us: int) -> None:
+        """Cancel or hurry a message, have a schedule run now, or take the next step of a bulk act.
 
         Raises:
             UnknownMessage: there is no such message or schedule.
@@ -39,6 +42,8 @@ class OperatorsActs:
         """
         if isinstance(command, Cancel):
             self._cancel(request, command, now_us)
+        elif isinstance(command, AdvanceBulk):
+            self._advance_bulk(request, command, now_us)
         elif command.schedule and command.draft is None:
             self._run_schedule(request, command)
         else:
@@ -48,13 +53,27 @@ class OperatorsActs:
         """Cancel a message; if a worker has it, tell the dispatcher to stop its handler."""
         queue = self._queue
         message = queue.state.by_id(command.id)
-        lease = None if message is None else message.lease
+        stops = [] if message is None else self._stops([message])
         events = queue.decide(command, now_us)
         self._note(request, command, bool(events))
-        if message is not None and lease is not None and not lease.holder:
-            stop = StopHandler(message.published.type, (message.number, message.published.id, lease.attempt))
-            queue.written.append(Tell(queue.directory, "dispatcher", stop))
+        queue.written += stops
         queue.synced.append(Settle(queue.pending, request, bool(events) or request.times > 1))
+
+    def _advance_bulk(self, request: Request, command: AdvanceBulk, now_us: int) -> None:
+        queue = self._queue
+        stops = self._stops(message for number in command.cancels if (message := queue.state.look(number)) is not None)
+        events = queue.decide(command, now_us)
+        queue.written += stops if events else []  # none: it was sent again
+        queue.synced.append(Settle(queue.pending, request, len(events)))
+
+    def _stops(self, messages: Iterable[Message]) -> list[Tell]:
+        """Return what stops the handlers of those messages that workers have."""
+        directory = self._queue.directory
+        return [
+            Tell(directory, "dispatcher", StopHandler(one.published.type, (one.number, one.published.id, one.lease.attempt)))
+            for one in messages
+            if one.lease is not None and not one.lease.holder
+        ]
 
     def _run_schedule(self, request: Request, command: RunNow) -> None:
         if command.schedule not in self._extensions.schedules:

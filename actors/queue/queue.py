@@ -30,11 +30,13 @@ from perdure.actors.queue.passing_time import PassingTime
 from perdure.actors.queue.queue_report import report_of
 from perdure.actors.queue.reattaching import Reattach, reattached, sorted_out
 from perdure.actors.requests.answers import Settle
+from perdure.actors.requests.looks import Looks
 from perdure.actors.requests.pending import Request
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.workers.pool import WorkerDelivery
 from perdure.actors.workers.worker_messages import Subscribe
 from perdure.events.commands import (
+    AdvanceBulk,
     AwaitResult,
     BeginBulk,
     Cancel,
@@ -59,6 +61,7 @@ from perdure.events.queue import decisions as rules
 from perdure.events.queue.consumer_reports import is_refused
 from perdure.events.queue.endings import excess
 from perdure.events.queue.folding.spilling import compact
+from perdure.events.queue.live_messages import CountLive, FindLive, counting, finding
 from perdure.events.queue.lookup import look_up
 from perdure.events.queue.outcomes import complete_run
 from perdure.events.queue.state import FOREVER
@@ -120,6 +123,7 @@ class Queue(DecisionPass):
         self.idle_waiters: list[Request] = []
         self.time = PassingTime(self, self.clock, self.deliveries, self.orphans, self.pools)
         self.acts = OperatorsActs(self, self.extensions)
+        self.looks = Looks(self.pending)
         super().begin()
 
     def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
@@ -206,7 +210,8 @@ class Queue(DecisionPass):
             next_us = min(next_us, now_us + MOVE_ON_US)
         if waiting_publishers.waiting:
             next_us = min(next_us, waiting_publishers.next_deadline_us())
-        if time.more_is_due or self.deliveries.has_more:
+        looks_on = bool(self.looks) and self.looks.go_on(self._settle_looked)
+        if time.more_is_due or self.deliveries.has_more or looks_on:
             self.directory.tell(self.name, Wake())  # behind the messages that came meanwhile
         elif next_us < FOREVER:
             # A deadline that is past and still open waits for another actor, which may just be replaced: look again, not at once.
@@ -248,16 +253,15 @@ class Queue(DecisionPass):
                     self.time.look_at_all(now_us)  # messages that this pass has brought back may have outlived their time
                     self.decide(command, now_us)
                     self.written.append(Settle(pending, request, self._checked_out(command)))
-                case Report() | Ticks():
-                    answer = report_of(self.state, now_us) if isinstance(command, Report) else dict(self.state.ticks)
-                    self.written.append(Settle(pending, request, answer))
+                case Report() | Ticks() | CountLive() | FindLive():
+                    self._look(request, command, now_us)
                 case WhenIdle():
                     self._answer_when_idle(request)
                 case TakeInRows():
                     self._take_in(request, command, now_us)
                 case Reattach() | ConsumerGone():
                     self._answer_process(request, command, now_us)
-                case Cancel() | RunNow():
+                case Cancel() | RunNow() | AdvanceBulk():
                     self.acts.on_message(request, command, now_us)
                 case AwaitResult():
                     self.synced += self.awaiting.ask(self.state, request, command)
@@ -330,6 +334,20 @@ class Queue(DecisionPass):
                 one_line(command.id),
                 one_line(message.published.type),
             )
+
+    def _look(self, request: Request, command: Report | Ticks | CountLive | FindLive, now_us: int) -> None:
+        """Answer from the state: at once, or in pieces where all messages are looked at."""
+        match command:
+            case CountLive():
+                self.looks.add(request, counting(self.state, command))
+            case FindLive():
+                self.looks.add(request, finding(self.state, command))
+            case _:
+                answer = report_of(self.state, now_us) if isinstance(command, Report) else dict(self.state.ticks)
+                self.written.append(Settle(self.pending, request, answer))
+
+    def _settle_looked(self, request: Request, found: object) -> None:
+        self.synced.append(Settle(self.pending, request, found))
 
     def _answer_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
         """Record a manual consumer's report on its delivery; refuse it if the consumer no longer had the lease."""

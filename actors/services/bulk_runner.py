@@ -1,7 +1,8 @@
 """The bulk runner: carries out bulk acts of operators, commit after commit, from the plan that is on record.
 
 It holds nothing that its successor, or the next run, could not ask for again: the plan says how far the act is. What a commit
-may do, and what it consists of, is in `events/queue/bulk_acts`; which letters are meant by `events/queue/dead_letters`.
+may do, and what it consists of, is in `events/queue/bulk_acts`; which letters are meant by `events/queue/dead_letters`, and which
+messages by `events/queue/live_messages`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import attrs
 
 from perdure.actors.core.actor import Actor
 from perdure.actors.core.texts import one_line
-from perdure.events.commands import EndBulk, LookAtBulk
+from perdure.events.commands import AdvanceBulk, EndBulk, LookAtBulk
 from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.events.queue import bulk_acts
 from perdure.events.queue.dead_letters import NextLetters
+from perdure.events.queue.live_messages import FindLive
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Sequence
 
     from perdure.actors.core.actor import Home
@@ -32,7 +35,7 @@ __all__ = ["BulkRunner"]
 logger = GuardedLogger("perdure")
 
 LETTERS_MAX = 1_000
-"""Letters of one commit."""
+"""Letters or messages of one commit."""
 COMMIT_BYTES = 8 << 20
 """Bytes that the letters of one commit take in the log; a larger letter gets a commit of its own."""
 AGAIN_S = 1.0
@@ -112,8 +115,23 @@ class BulkRunner(Actor):
             self.is_put_off = True
             return
         bulk = next((one for one in bulks if not one.is_over), None)
-        if bulk is not None:
+        if bulk is not None and bulk.action == "cancel":
+            self._ask("queue", FindLive(bulk.where, bulk.upto, bulk.seq), partial(self._cancel, bulk))
+        elif bulk is not None:
             self._next(bulk, bulk.upto)
+
+    def _cancel(self, bulk: Bulk, numbers: array[int] | BaseException) -> None:
+        """Cancel the first of the messages that were found, or end the act where none is left."""
+        if isinstance(numbers, BaseException):
+            self._failed(bulk, numbers)
+        elif numbers:
+            now, later = numbers[:LETTERS_MAX], numbers[LETTERS_MAX:]
+            self._ask("queue", AdvanceBulk(bulk.bulk, now[-1], [], [], cancels=now), partial(self._cancelled, bulk, later))
+        else:
+            self._ask("queue", EndBulk(bulk.bulk), partial(self._advanced, bulk))
+
+    def _cancelled(self, bulk: Bulk, later: array[int], answer: object) -> None:
+        self._cancel(bulk, answer if isinstance(answer, BaseException) else later)
 
     def _next(self, bulk: Bulk, after: int) -> None:
         question = NextLetters(bulk.where, after, bulk.seq, LETTERS_MAX, COMMIT_BYTES, LOOKS_MAX)

@@ -9,8 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.log_lines import log_dead_letter
-from perdure.actors.core.messages import Committed
+from perdure.actors.core.messages import Committed, Wake
 from perdure.actors.journal.decider import Decider
+from perdure.actors.requests.looks import Looks
 from perdure.actors.requests.pending import Request
 from perdure.events.errors import as_refusal
 from perdure.events.queue import dead_letters as letters
@@ -29,7 +30,10 @@ __all__ = ["DeadLetterIndex"]
 
 
 class DeadLetterIndex(Decider):
-    """Folds what the journal has put on record; a notice that comes late or twice changes nothing."""
+    """Folds what the journal has put on record; a notice that comes late or twice changes nothing.
+
+    A question that goes through all letters is answered in pieces, one a turn, so that it keeps no one waiting.
+    """
 
     state: letters.DeadLettersState
 
@@ -41,6 +45,7 @@ class DeadLetterIndex(Decider):
         """Take the part of the dead letters."""
         self.state = states.dead_letters
         self.folded_seq = seq
+        self.looks = Looks(self.pending)
 
     def handle(self, messages: list[Any]) -> None:
         """Fold notices and answer questions, in the order they came."""
@@ -54,15 +59,17 @@ class DeadLetterIndex(Decider):
                             if isinstance(event, DeadLettered):
                                 log_dead_letter(self.tuning, event)
                 case Request(command=letters.Selection() as selection):
-                    self._answer(message, partial(letters.select, self.state, selection))
+                    self.looks.add(message, letters.selecting(self.state, selection))
                 case Request(command=letters.LettersOf() as asked):
                     self._answer(message, partial(letters.letters_of, self.state, asked))
                 case Request(command=letters.CountLetters() as asked):
-                    self._answer(message, partial(letters.count, self.state, asked, self.folded_seq))
+                    self.looks.add(message, letters.counting(self.state, asked, self.folded_seq))
                 case Request(command=letters.NextLetters() as asked):
                     self._answer(message, partial(letters.next_letters, self.state, asked))
                 case Request():
-                    self._answer(message, partial(letters.stats, self.state))
+                    self.looks.add(message, letters.summing(self.state))
+        if self.looks and self.looks.go_on(self.pending.settle):
+            self.directory.tell(self.name, Wake())  # behind what has come meanwhile
 
     def _answer(self, request: Request, look: Callable[[], Any]) -> None:
         """Answer a question. It changes nothing, so an exception in it is an error of this question alone."""

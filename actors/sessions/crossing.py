@@ -16,7 +16,7 @@ from perdure.actors.sessions.framing.objects import Objects
 from perdure.actors.workers.pool import WorkerDelivery
 from perdure.events import acts, commands, vocabulary
 from perdure.events.handlers import registry
-from perdure.events.queue import dead_letters, lookup, state
+from perdure.events.queue import dead_letters, live_messages, lookup, state
 from perdure.events.structures import bulk, message
 
 __all__ = ["ADMINISTER", "CONSUME", "OBJECTS", "OWNER", "PUBLISH", "RIGHTS", "Route", "route_of"]
@@ -57,6 +57,7 @@ ROUTES: dict[tuple[str, type], Route] = {
     ("queue", commands.RunNow): Route(ADMINISTER),
     ("queue", commands.BeginBulk): Route(ADMINISTER),
     ("queue", commands.LookAtBulk): Route(PUBLISH),
+    ("queue", live_messages.CountLive): Route(PUBLISH),
     ("dispatcher", Report): Route(PUBLISH),
     ("dispatcher", registry.Register): Route(CONSUME),
     ("dispatcher", registry.Scale): Route(ADMINISTER),
@@ -108,6 +109,7 @@ KINDS: dict[int, Any] = {
     70: commands.LookAtBulk,
     71: dead_letters.CountLetters,
     72: (commands.RunNow, ("id", "schedule", "due_us", "act")),
+    73: live_messages.CountLive,
     80: vocabulary.Published,
     81: vocabulary.Leased,
     82: vocabulary.ResultKept,

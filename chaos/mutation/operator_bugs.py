@@ -22,6 +22,33 @@ OPERATOR_BUGS: tuple[Bug, ...] = (
         (Edit("perdure.events.queue.bulk_acts", "or command.upto <= bulk.upto:", "or command.upto < bulk.upto:"),),
     ),
     Bug(
+        "a bulk cancel hits what was published after the count",
+        "rules",
+        "tests/events/queue/test_bulk_acts_rules.py",
+        0,
+        (Edit("perdure.events.queue.live_messages", "elif after < number <= upto and", "elif after < number <= upto + 100 and"),),
+    ),
+    Bug(
+        "a message that is promoted out of its block is counted twice",
+        "rules",
+        "tests/events/queue/test_bulk_acts_rules.py",
+        0,
+        (
+            Edit(
+                "perdure.events.queue.live_messages",
+                "alone = state.messages.copy()",
+                "alone = state.messages",
+            ),
+        ),
+    ),
+    Bug(
+        "a look at all messages or letters holds its actor up to the end",
+        "rules",
+        "tests/events/queue/test_bulk_acts_rules.py",
+        0,
+        (Edit("perdure.events.structures.pieces", "left -= 1\n", "left -= 0\n"),),
+    ),
+    Bug(
         "an authorize that fails allows",
         "security",
         "tests/host/security/test_authorize.py",

@@ -233,6 +233,25 @@ def _purge(sut: SystemUnderTest) -> None:
     sut.system.dead_letters.purge()
 
 
+def _draw_bulk_act(rng: random.Random) -> dict[str, Any]:
+    where = rng.choice(("priority>-9", f"type=scenario.{rng.choice(HANDLED)}", f"payload.how={rng.choice(HOWS)}", "key=k0"))
+    return {"act": rng.choice(("replay", "purge", "edit", "cancel", "cancel")), "where": where}
+
+
+def _bulk_act(sut: SystemUnderTest, act: str, where: str) -> None:
+    """Begin a bulk act; its runner carries it out while the scenario goes on. An edit leaves each message equal."""
+    letters = sut.front.dead_letters
+    match act:
+        case "replay":
+            letters.replay_where(where, timeout=0)
+        case "purge":
+            letters.purge_where(where, timeout=0)
+        case "edit":
+            letters.edit_where(f"{where} payload.how=done", {"how": "done"}, timeout=0)
+        case "cancel":
+            sut.front.admin.cancel_where(where, timeout=0)
+
+
 def _snapshot(sut: SystemUnderTest) -> None:
     sut.front.admin.snapshot()
 
@@ -271,6 +290,7 @@ ACTIONS: dict[str, Action] = {
     "configure": Action(1, lambda rng: {"retries": rng.randrange(4)}, _configure),
     "replay": Action(2, lambda rng: {**_draw_pick(rng), "reset": rng.random() < 0.5}, _replay),  # noqa: PLR2004
     "purge": Action(1, draw_nothing, _purge),
+    "bulk_act": Action(1, _draw_bulk_act, _bulk_act),
     "snapshot": Action(1, draw_nothing, _snapshot),
     "advance": Action(
         4, lambda rng: {"seconds": rng.choice((0.1, 1.0, 5.0, 45.0))}, lambda sut, seconds: sut.system.advance(seconds)

@@ -1,7 +1,8 @@
-"""Bulk acts on dead letters: an operator replays, edits or purges all that an expression means, in bounded commits.
+"""Bulk acts: an operator replays, edits or purges the dead letters, or cancels the messages, that an expression means.
 
-Pure. The plan is on record, so the act goes on after a crash; which letters it means is searched in `dead_letters`; how one of them
-returns is in `replay_and_purge`. The actor that asks for commit after commit is `actors/services/bulk_runner`.
+Pure. They are done in bounded commits. The plan is on record, so the act goes on after a crash; what it means is searched in
+`dead_letters` and `live_messages`; how a letter returns is in `replay_and_purge`. The actor that asks for commit after commit is
+`actors/services/bulk_runner`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from perdure.events.commands import AdvanceBulk, Death, ReplayItem
 from perdure.events.errors import InvalidMessage, PerdureError
 from perdure.events.queue import replay_and_purge
 from perdure.events.queue.dead_letters import death, edited, replay_item
+from perdure.events.queue.endings import results, without_result
 from perdure.events.queue.expression import search_of
+from perdure.events.queue.live_messages import live_search_of
 
 if TYPE_CHECKING:
     from perdure.events.commands import BeginBulk, EndBulk
@@ -29,7 +32,7 @@ __all__ = ["ACTIONS", "OPEN_MAX", "advance", "begin", "end", "next_commit"]
 
 Events: TypeAlias = list[ev.Event]
 
-ACTIONS = ("replay", "edit", "purge")
+ACTIONS = ("replay", "edit", "purge", "cancel")
 OPEN_MAX = 16
 """Bulk acts at a time."""
 CHANGES_MAX = 64
@@ -51,7 +54,7 @@ def begin(state: QueueState, command: BeginBulk, _now_us: int, _limits: Limits) 
     if bool(command.changes) != (command.action == "edit"):
         msg = "an edit sets something, for example customer.id=7; other bulk acts set nothing"
         raise InvalidMessage(msg)
-    search_of(command.where)
+    (live_search_of if command.action == "cancel" else search_of)(command.where)
     if sum(not bulk.is_over for bulk in state.bulks.values()) >= OPEN_MAX:
         msg = f"{OPEN_MAX} bulk acts are under way, which is the most; `dead_letters.bulks()` shows them. Wait until one has ended"
         raise PerdureError(msg)
@@ -63,8 +66,11 @@ def begin(state: QueueState, command: BeginBulk, _now_us: int, _limits: Limits) 
     return [*begun, on_messages(nothing, 0), ev.BulkEnded(command.bulk, "")]
 
 
-def advance(state: QueueState, command: AdvanceBulk, _now_us: int, _limits: Limits) -> Events:
-    """Act on these letters, and record how far the act is. A letter that cannot return is passed over, one that is gone is left."""
+def advance(state: QueueState, command: AdvanceBulk, now_us: int, limits: Limits) -> Events:
+    """Act on these letters or messages, and record how far the act is.
+
+    A letter that cannot return is passed over; what is gone is left.
+    """
     bulk = state.bulks.get(command.bulk)
     if bulk is None or bulk.is_over or command.upto <= bulk.upto:
         return []  # sent again
@@ -78,8 +84,15 @@ def advance(state: QueueState, command: AdvanceBulk, _now_us: int, _limits: Limi
             passed_over += 1
         else:
             done.append(ev.Replayed(item.death.number, item.published, item.attempts, item.failures, item.edited))
+    count = len(done)
+    cancelled = [message.published for number in command.cancels if (message := state.look(number)) is not None]
+    if cancelled:
+        reason = bulk.reason or "cancelled by an operator"
+        done += [ev.Cancelled(published.number, reason) for published in cancelled]
+        count += len(cancelled)
+        done += results(state, [(published, without_result("Cancelled")) for published in cancelled], now_us, limits)
     act = Act(bulk.action, bulk.where, bulk.principal, bulk.origin, bulk.reason)
-    return [*done, on_messages(act, len(done)), ev.BulkAdvanced(bulk.bulk, command.upto, len(done), passed_over)]
+    return [*done, on_messages(act, count), ev.BulkAdvanced(bulk.bulk, command.upto, count, passed_over)]
 
 
 def end(state: QueueState, command: EndBulk, _now_us: int, _limits: Limits) -> Events:

@@ -17,9 +17,12 @@ from perdure.events.commit_size import measure
 from perdure.events.errors import UnknownMessage
 from perdure.events.public_names import with_public_names
 from perdure.events.queue.expression import search_of
+from perdure.events.structures.pieces import in_pieces, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from perdure.events.structures.pieces import Look
 
 __all__ = [
     "CountLetters",
@@ -32,6 +35,7 @@ __all__ = [
     "Selection",
     "Stats",
     "count",
+    "counting",
     "death",
     "edited",
     "evolve",
@@ -42,7 +46,9 @@ __all__ = [
     "plain_payload",
     "replay_item",
     "select",
+    "selecting",
     "stats",
+    "summing",
 ]
 
 
@@ -132,7 +138,12 @@ def letters_of(state: DeadLettersState, asked: LettersOf) -> list[Letter | None]
 
 
 def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
-    """Return the dead letters that are meant, newest first.
+    """Return the dead letters that are meant, newest first; see `selecting`."""
+    return whole(selecting(state, selection))
+
+
+def selecting(state: DeadLettersState, selection: Selection) -> Look[list[Letter]]:
+    """Select in pieces the dead letters that are meant, newest first, of those that there are when it begins.
 
     Raises:
         UnknownMessage: the dead letter `older_than` no longer exists; without this error, a pager would get the first page again.
@@ -142,7 +153,10 @@ def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
         raise UnknownMessage(msg)
     found: list[Letter] = []
     search = None if selection.where is None else search_of(selection.where)
-    for letter in _candidates(state, selection):
+    for letter in in_pieces(_candidates(state, selection)):
+        if letter is None:
+            yield
+            continue
         if selection.limit is not None and len(found) >= selection.limit:
             break
         if _is_meant(letter, selection) and (search is None or search.means(letter.event, plain_payload)):
@@ -168,13 +182,21 @@ class Counted:
 
 
 def count(state: DeadLettersState, asked: CountLetters, seq: int) -> Counted:
-    """Count the dead letters that an expression means. `seq`: what the state is the fold of.
+    """Count the dead letters that an expression means; see `counting`."""
+    return whole(counting(state, asked, seq))
+
+
+def counting(state: DeadLettersState, asked: CountLetters, seq: int) -> Look[Counted]:
+    """Count in pieces the dead letters that an expression means. `seq`: what the state is the fold of when it begins.
 
     Raises:
         InvalidMessage: the expression cannot be read.
     """
     search, by_type = search_of(asked.where), dict[str, int]()
-    for letter in state.letters.values():
+    for letter in in_pieces(list(state.letters.values())):
+        if letter is None:
+            yield
+            continue
         if asked.upto is not None and letter.seq > asked.upto:
             break
         if search.means(letter.event, plain_payload):
@@ -266,11 +288,11 @@ def _inside(place: Any, step: str) -> Any:
 
 
 def _candidates(state: DeadLettersState, selection: Selection) -> Iterator[Letter]:
-    if selection.older_than is not None:
-        following = dropwhile(lambda letter: letter.event.number != selection.older_than, reversed(state.letters.values()))
-        return islice(following, 1, None)
     if selection.id is None:
-        return reversed(state.letters.values())
+        letters = reversed(list(state.letters.values()))
+        if selection.older_than is None:
+            return letters
+        return islice(dropwhile(lambda letter: letter.event.number != selection.older_than, letters), 1, None)
     number = state.by_id.get(selection.id)
     return iter(() if number is None else (state.letters[number],))
 
@@ -309,12 +331,21 @@ class Stats:
 
 def stats(state: DeadLettersState) -> Stats:
     """Count the dead letters by type and by reason."""
+    return whole(summing(state))
+
+
+def summing(state: DeadLettersState) -> Look[Stats]:
+    """Count in pieces, by type and by reason, the dead letters that there are when it begins."""
     by_type: dict[str, int] = {}
     by_reason: dict[str, int] = {}
-    for letter in state.letters.values():
+    letters = list(state.letters.values())
+    for letter in in_pieces(letters):
+        if letter is None:
+            yield
+            continue
         event = letter.event
         by_type[event.published.type] = by_type.get(event.published.type, 0) + 1
         reason = with_public_names(event.reason)
         by_reason[reason] = by_reason.get(reason, 0) + 1
-    times = [letter.failed_us for letter in state.letters.values()]
+    times = [letter.failed_us for letter in letters]
     return Stats(len(times), by_type, by_reason, min(times, default=None), max(times, default=None))

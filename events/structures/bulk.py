@@ -16,7 +16,7 @@ class Bulk(BulkPlan):
     """A bulk act as the log has it: its plan, and how far it is."""
 
     upto: int = 0
-    """All that died up to this sequence number is dealt with."""
+    """All that died up to this sequence number is dealt with; of `cancel`, all up to this message."""
     changed: int = 0
     passed_over: int = 0
     is_over: bool = False

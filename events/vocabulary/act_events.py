@@ -38,16 +38,16 @@ class MessagesAdministered(Event):
 
 @attrs.frozen
 class BulkPlan:
-    """An operator's act on all dead letters that an expression means: what it is to do."""
+    """An operator's act on all that an expression means: what it is to do."""
 
     bulk: str
     """Its id."""
     action: str
-    """`replay`, `edit` or `purge`."""
+    """`replay`, `edit` or `purge`, of dead letters; `cancel`, of messages that wait or run."""
     where: str
     """The expression; see `perdure.events.queue.expression`."""
     seq: int
-    """The sequence number up to which they were counted: what died later is not meant."""
+    """The sequence number up to which they were counted: what died later is not meant. Of `cancel`: the number of a message."""
     count: int
     """How many there were."""
     reset_retries: bool
@@ -69,7 +69,7 @@ class BulkAdvanced(Event):
 
     bulk: str
     upto: int
-    """All that died up to this sequence number is dealt with."""
+    """All that died up to this sequence number is dealt with; of `cancel`, all up to this message."""
     changed: int
     passed_over: int
     """Letters that are there and could not be changed: a newer message holds the key, or there is nothing to edit."""

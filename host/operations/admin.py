@@ -22,6 +22,7 @@ from perdure.events.handlers import registry as rules
 from perdure.events.keyword_options import shows
 from perdure.events.queue.state import TypeCounts
 from perdure.handling.handler_options import ChangeableKeywords, check_changes
+from perdure.operations.bulk.cancels_where import CancelsWhere
 from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, from_counts, oldest_s, totals
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ __all__ = ["Actors", "Admin"]
 SNAPSHOT_TIMEOUT_S = 600.0
 
 
-class Admin:
+class Admin(CancelsWhere):
     """Reads metrics and changes handlers. Safe in any thread; a method that changes something returns once it is on disk.
 
     Raises:

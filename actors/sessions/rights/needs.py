@@ -14,6 +14,7 @@ from perdure.events import commands
 from perdure.events.actions import ACTIONS
 from perdure.events.handlers import registry
 from perdure.events.queue.dead_letters import CountLetters, Letter, LettersOf, Selection
+from perdure.events.queue.live_messages import CountLive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,6 +62,8 @@ def needs_of(command: Any) -> list[Need] | Question:  # noqa: C901, PLR0911, PLR
             return _of_message("reveal", ident)
         case commands.Replay() | commands.Purge():
             return _of_letters(command)
+        case commands.BeginBulk(action="cancel", where=where):
+            return Question("queue", CountLive(where), lambda counted: [Need("cancel", tuple(counted.by_type) or ALL)])
         case commands.BeginBulk(action=bulk_action, where=where):
             return Question("dead_letters", CountLetters(where), lambda counted: [Need(bulk_action, tuple(counted.by_type) or ALL)])
         case commands.Tick(draft=commands.Draft(type=name)):
@@ -84,6 +87,7 @@ PLAIN: dict[type, str] = {
     type(None): "look",
     commands.LookAtBulk: "look",
     CountLetters: "look",
+    CountLive: "look",
     AskFigures: "look",
     TakeSnapshot: "snapshot",
     HandOver: "own",

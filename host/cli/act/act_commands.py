@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
+import attrs
 import typer
 
+from perdure.cli.act.bulk_reports import AsCounted, DryRun, counted_before, say_counted, say_done
 from perdure.cli.completing import type_names
 from perdure.cli.json_output import Json, print_json
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
+from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.publishing.given_message import json_object, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from perdure.operations.admin import Admin
 
 __all__ = ["COMMANDS"]
 
@@ -94,19 +100,48 @@ def configure(
 
 def cancel(
     folder: Folder,
-    message_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the message.", show_default=False)],
+    message_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="The id of one message; or use --where.", show_default=False)
+    ] = None,
     *,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="EXPR", help="All that wait or run and that an expression means: type=Order key=7."),
+    ] = None,
+    dry_run: DryRun = False,
+    as_counted: AsCounted = None,
     by: By = None,
     why: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Cancel a message that waits or runs. Exit status 1 if it has ended already, or is unknown."""
+    """Cancel a message that waits or runs, or all that an expression means. Exit status 1 if the one has ended, or is unknown."""
+    if (message_id is None) == (where is None) or (where is None and (dry_run or as_counted is not None)):
+        raise BadChoice("name one ID, or choose by --where EXPR; --dry-run and --counted go with --where")
+    if where is not None:
+        with operated(folder, by, why) as system:
+            _cancel_where(system.admin, where, as_counted, dry_run=dry_run, as_json=as_json)
+        return
     with operated(folder, by, why) as system:
-        done = system.cancel(message_id, why or "cancelled by an operator")
+        done = system.cancel(str(message_id), why or "cancelled by an operator")
     text = "cancelled" if done else "has ended already, or was never published here; `perdure timeline` tells"
     _say(f"{message_id}: {text}", {"act": "cancel", "id": message_id, "cancelled": done}, as_json=as_json)
     if not done:
         raise typer.Exit(1)
+
+
+def _cancel_where(admin: Admin, where: str, as_counted: str | None, *, dry_run: bool, as_json: bool) -> None:
+    upto_count = counted_before(as_counted)
+    counted = admin.count_where(where, upto=None if upto_count is None else upto_count[0])
+    if upto_count is not None:
+        counted = attrs.evolve(counted, gone=max(0, upto_count[1] - counted.count))
+    if dry_run:
+        say_counted(counted, "message(s)", f"the message of number {counted.upto}", counted.upto, as_json=as_json)
+        return
+    goes_on = "the act is on record, and goes on without this command: the same command with --dry-run shows what is left"
+    so_far = partial(console.print, goes_on, soft_wrap=True)
+    with shown_progress(console, "cancel: messages", counted.count, unit="messages", so_far=so_far) as step:
+        act = admin.cancel_where(counted, progress=lambda act: step(act.changed))
+    say_done(act, as_json=as_json)
 
 
 def run_now(

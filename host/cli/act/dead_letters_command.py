@@ -14,6 +14,7 @@ import attrs
 import typer
 
 from perdure.actors.journal.log_fold import fold_log
+from perdure.cli.act.bulk_reports import AsCounted, DryRun, counted_before, say_counted, say_done
 from perdure.cli.act.letter_reports import letter_report, letter_row, letters_table
 from perdure.cli.completing import dead_letter_ids, type_names
 from perdure.cli.existing_folder import existing_folder
@@ -21,7 +22,7 @@ from perdure.cli.json_output import Json, print_json
 from perdure.cli.look.tail_filter import quoted
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.progress import shown_progress
-from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.terminal import Terminal
 from perdure.cli.whole.each_partition import each_partition
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue.dead_letters import Letter, Selection, select
@@ -45,11 +46,6 @@ Where = Annotated[
     typer.Option(
         "--where", metavar="EXPR", help="Those that an expression means, as in `perdure search`: type=Order error~timeout."
     ),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count what would be changed.")]
-AsCounted = Annotated[
-    str | None,
-    typer.Option("--counted", metavar="SEQ:COUNT", help="Those that a dry run counted, and no other: it prints this."),
 ]
 
 
@@ -240,16 +236,7 @@ def _bulk(
     """Carry out a bulk act and say what it did, and what had changed meanwhile."""
     counted = _counted(letters, where, as_counted)
     if dry_run:
-        if as_json:
-            print_json({**attrs.asdict(counted), "count": counted.count})
-            return
-        console.print(one_line(f"{counted.count:,} dead letter(s) would be hit, counted at sequence number {counted.seq}"))
-        for name, count in sorted(counted.by_type.items()):
-            console.print(one_line(f"  {count:,} {name}"))
-        console.print(
-            f"the same command with --counted {counted.seq}:{counted.count} instead of --dry-run hits these and no other",
-            soft_wrap=True,
-        )
+        say_counted(counted, "dead letter(s)", f"sequence number {counted.seq}", counted.seq, as_json=as_json)
         return
     goes_on = "the act is on record, and goes on without this command: `perdure dead-letters list --where` shows what is left"
     so_far = partial(console.print, goes_on, soft_wrap=True)
@@ -264,36 +251,16 @@ def _bulk(
             act = letters.edit_where(counted, changes, progress=progress)
         else:
             act = letters.purge_where(counted, progress=progress)
-    if as_json:
-        print_json({**attrs.asdict(act), "changed_meanwhile": act.changed_meanwhile})
-    else:
-        console.print(one_line(_story(act)), soft_wrap=True)
-    if act.outcome:
-        raise typer.Exit(1)
+    say_done(act, as_json=as_json)
 
 
 def _counted(letters: DeadLetters | ClusterDeadLetters, where: str, as_counted: str | None) -> CountedLetters:
     """Return what the expression means: now, or as a dry run has counted it."""
-    if as_counted is None:
+    seq_count = counted_before(as_counted)
+    if seq_count is None:
         return letters.count_where(where)
-    seq, _, count = as_counted.partition(":")
-    if not seq.isdecimal() or not count.isdecimal():
-        msg = f"--counted: {as_counted!r} is no SEQ:COUNT, as the dry run prints it"
-        raise BadChoice(msg)
-    left = letters.count_where(where, upto=int(seq))
-    return attrs.evolve(left, gone=max(0, int(count) - left.count))
-
-
-def _story(act: BulkAct) -> str:
-    done = {"replay": "back in the queue", "edit": "edited and back in the queue", "purge": "removed"}[act.action]
-    parts = [f"{act.changed:,} {done}"]
-    if act.passed_over:
-        parts.append(f"{act.passed_over:,} still dead letters: a newer message holds the key, or there is nothing to edit in them")
-    if act.changed_meanwhile:
-        parts.append(f"{act.changed_meanwhile:,} had been replayed or removed by others meanwhile")
-    if act.outcome:
-        parts.append(f"it was stopped before its end: {act.outcome}")
-    return "; ".join(parts)
+    left = letters.count_where(where, upto=seq_count[0])
+    return attrs.evolve(left, gone=max(0, seq_count[1] - left.count))
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from perdure.events.structures.bulk import Bulk
     from perdure.operations.running_system import RunningSystem
 
-__all__ = ["ActsWhere", "BulkAct", "CountedLetters"]
+__all__ = ["ActsWhere", "BulkAct", "CountedLetters", "Plan", "carried_out", "check_expression"]
 
 LOOK_FIRST_S = 0.01
 LOOK_LAST_S = 0.25
@@ -60,12 +60,12 @@ class BulkAct:
 
     id: str
     action: str
-    """`replay`, `edit` or `purge`."""
+    """`replay`, `edit` or `purge`, of dead letters; `cancel`, of messages that wait or run."""
     where: str
     counted: int
-    """How many dead letters the expression meant when they were counted."""
+    """How many the expression meant when they were counted."""
     changed: int
-    """How many of them it has replayed or purged so far."""
+    """How many of them it has changed so far."""
     passed_over: int
     """How many are still dead: a newer message holds the key, or there is nothing to edit in them."""
     is_over: bool
@@ -77,7 +77,7 @@ class BulkAct:
 
     @property
     def changed_meanwhile(self) -> int:
-        """How many of those that were counted others had replayed or purged before the act came to them; 0 until it is over."""
+        """How many that were counted had been changed by others, or had ended, before the act came to them; 0 until it is over."""
         return max(0, self.counted - self.changed - self.passed_over) if self.is_over else 0
 
 
@@ -98,7 +98,8 @@ class ActsWhere:
         """
         if upto is not None:
             check_whole("upto", upto, 0)
-        counted: Counted = self._system.ask("dead_letters", CountLetters(_checked(where), upto))
+        check_expression(where, search_of)
+        counted: Counted = self._system.ask("dead_letters", CountLetters(plain_text(where), upto))
         return CountedLetters(counted.where, counted.seq, counted.by_type)
 
     def replay_where(
@@ -171,11 +172,7 @@ class ActsWhere:
         Raises:
             UnknownMessage: no such act is known; the last 64 are.
         """
-        found: Bulk | None = self._system.ask("queue", LookAtBulk(checked_id("id", id)))
-        if found is None:
-            msg = f"no bulk act has the id {id!r}; `dead_letters.bulks()` shows those that are known"
-            raise UnknownMessage(msg)
-        return _shown(found)
+        return found_bulk(self._system, checked_id("id", id))
 
     def bulks(self) -> list[BulkAct]:
         """Return the bulk acts that are known, the oldest first: those under way, and the last that have ended."""
@@ -191,22 +188,61 @@ class ActsWhere:
         reset_retries: bool = True,
         changes: dict[str, Any] | None = None,
     ) -> BulkAct:
-        wait_s = wait_seconds("timeout", timeout)
+        wait_seconds("timeout", timeout)
         counted = where if isinstance(where, CountedLetters) else self.count_where(where)
-        self._system.permit(action, lambda: counted.by_type or ("",))
-        ident = self._system.drafts.ids.one()
-        plan = (counted.where, counted.seq, counted.count, reset_retries, changes or {})
-        act = _shown(self._system.ask("queue", BeginBulk(ident, action, *plan, new_act(action, counted.where))))
-        until_s = None if wait_s < 0 else time.monotonic() + wait_s
-        pause_s = LOOK_FIRST_S
-        while True:
-            if progress is not None:
-                progress(act)
-            if act.is_over or (until_s is not None and time.monotonic() >= until_s):
-                return act
-            time.sleep(pause_s)
-            pause_s = min(LOOK_LAST_S, 2 * pause_s)
-            act = self.bulk(ident)
+        plan = Plan(action, counted.where, counted.seq, counted.count, counted.by_type, reset_retries, changes or {})
+        return carried_out(self._system, plan, timeout, progress)
+
+
+@attrs.frozen
+class Plan:
+    """What a bulk act is to do."""
+
+    action: str
+    where: str
+    upto: int
+    """What was counted: up to this sequence number; to cancel, up to the message of this number."""
+    count: int
+    by_type: dict[str, int]
+    reset_retries: bool = True
+    changes: dict[str, Any] = attrs.field(factory=dict)
+
+
+def carried_out(system: RunningSystem, plan: Plan, timeout: float | None, progress: Callable[[BulkAct], object] | None) -> BulkAct:
+    """Begin a bulk act, and wait until it is over.
+
+    Raises:
+        NotAllowed: the system's `authorize` refuses it.
+        InvalidMessage: the timeout is none.
+    """
+    wait_s = wait_seconds("timeout", timeout)
+    system.permit(plan.action, lambda: plan.by_type or ("",))
+    ident = system.drafts.ids.one()
+    said = (plan.action, plan.where, plan.upto, plan.count, plan.reset_retries, plan.changes)
+    act = _shown(system.ask("queue", BeginBulk(ident, *said, new_act(plan.action, plan.where))))
+    until_s = None if wait_s < 0 else time.monotonic() + wait_s
+    pause_s = LOOK_FIRST_S
+    while True:
+        if progress is not None:
+            progress(act)
+        if act.is_over or (until_s is not None and time.monotonic() >= until_s):
+            return act
+        time.sleep(pause_s)
+        pause_s = min(LOOK_LAST_S, 2 * pause_s)
+        act = found_bulk(system, ident)
+
+
+def found_bulk(system: RunningSystem, ident: str) -> BulkAct:
+    """Return a bulk act as it stands now.
+
+    Raises:
+        UnknownMessage: no such act is known.
+    """
+    found: Bulk | None = system.ask("queue", LookAtBulk(ident))
+    if found is None:
+        msg = f"no bulk act has the id {ident!r}; `dead_letters.bulks()` shows those that are known"
+        raise UnknownMessage(msg)
+    return _shown(found)
 
 
 def _shown(bulk: Bulk) -> BulkAct:
@@ -214,12 +250,16 @@ def _shown(bulk: Bulk) -> BulkAct:
     return BulkAct(bulk.bulk, bulk.action, bulk.where, *counts, bulk.principal, bulk.origin, bulk.reason)
 
 
-def _checked(where: str) -> str:
+def check_expression(where: str, search_of: Callable[[str], object]) -> None:
+    """Refuse what is no expression.
+
+    Raises:
+        InvalidMessage: it is none; names the word.
+    """
     if not isinstance(where, str):
         msg = f'where: an expression such as "type=Order error~timeout", not {where!r}'
         raise InvalidMessage(msg)
     search_of(where)
-    return plain_text(where)
 
 
 def _checked_changes(changes: Mapping[str, Any]) -> dict[str, Any]:

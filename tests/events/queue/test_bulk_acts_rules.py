@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
+import pytest
 
+from perdure.events import vocabulary as ev
 from perdure.events.acts import Act
 from perdure.events.codec.queue_snapshot import dump_queue, load_queue
-from perdure.events.commands import AdvanceBulk, BeginBulk, CheckOut, Draft, EndBulk, Fail, Publish
+from perdure.events.commands import AdvanceBulk, BeginBulk, Cancel, CheckOut, Draft, EndBulk, Fail, Publish
+from perdure.events.errors import InvalidMessage
 from perdure.events.queue import dead_letters as letters
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.folding.folds import evolve
+from perdure.events.queue.live_messages import CountLive, FindLive, counting, finding
 from perdure.events.queue.state import QueueState
-
-if TYPE_CHECKING:
-    from perdure.events import vocabulary as ev
+from perdure.events.structures.pieces import PIECE, whole
 
 LIMITS = rules.Limits()
 ACT = Act("purge", "", "ann", "own process")
@@ -95,3 +95,42 @@ def test_an_edit_sets_values_at_paths_that_are_there() -> None:
     for path in ("nobody.id", "lines.7", "lines.x.n", "customer.id.deeper"):
         assert letters.edited(payload, {path: 1}) is None
     assert letters.edited(b"\xc1", {"a": 1}) is None
+
+
+def test_what_is_published_after_the_count_is_not_cancelled_and_what_ended_meanwhile_is_left() -> None:
+    log = Log()
+    for ident in ("a", "b", "c"):
+        log.do(Publish([Draft(ident, "t", b"", key=ident)]))
+    counted = whole(counting(log.queue, CountLive("type=t")))
+    log.do(Publish([Draft("late", "t", b"", key="late")]))
+    log.do(BeginBulk("b", "cancel", "type=t", counted.seq, 3, True, {}, ACT))
+    numbers = whole(finding(log.queue, FindLive("type=t", 0, counted.seq)))
+    log.do(Cancel("b", "by another"))
+    events = log.do(AdvanceBulk("b", numbers[-1], [], [], cancels=numbers))
+    assert [event.number for event in events if isinstance(event, ev.Cancelled)] == [1, 3]
+    assert log.do(AdvanceBulk("b", numbers[-1], [], [], cancels=numbers)) == []
+    assert (log.queue.bulks["b"].changed, log.queue.live) == (2, 1)
+
+
+def test_a_look_at_all_messages_rests_and_counts_each_once() -> None:
+    """Plain messages lie in blocks; one that is promoted out of its block while the look rests is counted once all the same."""
+    log = Log()
+    for first in range(0, 3 * PIECE, 100):
+        log.do(Publish([Draft(f"{first + i}", "t", b"") for i in range(100)]))
+    log.do(Publish([Draft("keyed", "t", b"", key="k")]))
+    look = counting(log.queue, CountLive("type=t"))
+    next(look)
+    for holder in range(3 * PIECE - 1):
+        if holder % 500 == 0:
+            log.do(CheckOut("t", f"h{holder}", 60, 0))
+    next(look)
+    next(look)
+    with pytest.raises(StopIteration) as end:
+        next(look)
+    assert end.value.value.by_type == {"t": 3 * PIECE + 1}
+
+
+@pytest.mark.parametrize("where", ["event=Leased", "reason~stock", "colour=red"])
+def test_an_expression_about_what_only_the_log_knows_is_refused_for_live_messages(where: str) -> None:
+    with pytest.raises(InvalidMessage, match=where[:5]):
+        Log().do(BeginBulk("b", "cancel", where, 0, 0, True, {}, ACT))

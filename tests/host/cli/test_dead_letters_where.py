@@ -73,3 +73,19 @@ def test_one_is_edited_in_place_and_others_by_an_expression(folder: Path) -> Non
 )
 def test_what_is_ambiguous_or_no_expression_is_refused(folder: Path, words: list[str]) -> None:
     run("dead-letters", words[0], folder, *words[1:], code=1)
+
+
+def test_messages_are_cancelled_by_an_expression_as_the_dry_run_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "q"
+    with perdure.System(folder) as system:
+        system.publish_many([Order(number % 2) for number in range(6)])
+    counted = shown("cancel", folder, "--where", "payload.number=1", "--dry-run")
+    assert (counted["count"], counted["by_type"]) == (3, {"where.Order": 3})
+    assert "3 message(s) would be hit" in run("cancel", folder, "--where", "payload.number=1", "--dry-run")
+    run("publish", folder, "where.Order", '{"number": 1}')
+    as_counted = f"{counted['upto']}:{counted['count']}"
+    done = shown("cancel", folder, "--where", "payload.number=1", "--counted", as_counted, "--by", "ann", "--why", "ticket 7")
+    assert (done["action"], done["changed"], done["principal"], done["reason"]) == ("cancel", 3, "ann", "ticket 7")
+    assert "1 cancelled" in run("cancel", folder, "--where", "payload.number=1")
+    for words in (("id", "--where", "type=a"), ("id", "--dry-run"), ()):
+        assert "name one ID" in run("cancel", folder, *words, code=1)

@@ -1,0 +1,93 @@
+"""`CancelsWhere`: the part of `admin` that cancels all messages that an expression means.
+
+Not here: the cancelling of one message (`System.cancel`), and the rules (`perdure.events.queue.bulk_acts`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from perdure.actors.core.texts import plain_text
+from perdure.arguments.choices import check_whole
+from perdure.events.public_names import public
+from perdure.events.queue.live_messages import CountLive, live_search_of
+from perdure.operations.bulk.acts_where import Plan, carried_out, check_expression
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.events.queue.dead_letters import Counted
+    from perdure.operations.bulk.acts_where import BulkAct
+    from perdure.operations.running_system import RunningSystem
+
+__all__ = ["CancelsWhere", "CountedMessages"]
+
+
+@public
+@attrs.frozen
+class CountedMessages:
+    """The messages that an expression means, of those that waited or ran when they were counted."""
+
+    where: str
+    upto: int
+    """The number of the newest message then: what is published later is not meant."""
+    by_type: dict[str, int]
+    gone: int = 0
+    """How many more were counted before, and have ended since."""
+
+    @property
+    def count(self) -> int:
+        """How many there were when they were counted."""
+        return sum(self.by_type.values()) + self.gone
+
+
+class CancelsWhere:
+    """Cancels the messages that an expression means. Safe in any thread."""
+
+    _system: RunningSystem
+
+    def count_where(self, where: str, *, upto: int | None = None) -> CountedMessages:
+        """Return how many messages that wait or run an expression means, by type: the dry run of `cancel_where`.
+
+        The owner looks at them in pieces, so that publishing goes on meanwhile.
+
+        Args:
+            where: for example `type=Order payload.customer.id=7`; the expressions of `perdure search`. Of what happened to a
+                message, only `error~TEXT` can be asked for: an attempt failed so.
+            upto: count only messages up to this number, that of an earlier count, say.
+
+        Raises:
+            InvalidMessage: the expression cannot be read; names the word. Or `upto` is no whole number.
+        """
+        if upto is not None:
+            check_whole("upto", upto, 0)
+        check_expression(where, live_search_of)
+        counted: Counted = self._system.ask("queue", CountLive(plain_text(where), upto))
+        return CountedMessages(counted.where, counted.seq, counted.by_type)
+
+    def cancel_where(
+        self,
+        where: str | CountedMessages,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[BulkAct], object] | None = None,
+    ) -> BulkAct:
+        """Cancel the messages that an expression means, waiting or running, and wait until it is done.
+
+        The owner carries it out in commits of at most 1,000 messages. Its plan is on record, so it goes on after a crash, and
+        without the caller; `dead_letters.bulk(id)` says how far it is. The reason on record is that of `acting_as`.
+
+        Args:
+            where: an expression, or what `count_where` returned for it: then nothing is hit that was published since.
+            timeout: seconds to wait; the act goes on after that. Without limit unless given; 0 only begins it.
+            progress: called with the act, again and again, as it goes on.
+
+        Raises:
+            InvalidMessage: the expression cannot be read; names the word.
+            NotAllowed: the system's `authorize` refuses it, for one of the types.
+        """
+        counted = where if isinstance(where, CountedMessages) else self.count_where(where)
+        plan = Plan("cancel", counted.where, counted.upto, counted.count, counted.by_type)
+        return carried_out(self._system, plan, timeout, progress)
