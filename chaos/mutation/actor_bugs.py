@@ -238,11 +238,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         "queue",
         "simulation",
         SCENARIOS,
-        (
-            Edit(
-                "perdure.actors.queue.operators_acts", 'queue.written.append(Tell(queue.directory, "dispatcher", stop))', "del stop"
-            ),
-        ),
+        (Edit("perdure.actors.queue.operators_acts", "queue.written += stops\n", "del stops\n"),),
     ),
     Bug(
         "one payload that waits keeps the files of all that were spilled with it",

@@ -70,6 +70,19 @@ class ClusterAdmin(_OfAll):
                 found.setdefault(name, []).append(info)
         return {name: _summed_handler(infos) for name, infos in found.items()}
 
+    def count_where(self, *_: Any, **__: Any) -> NoReturn:
+        """An expression counts and cancels in the log of one partition.
+
+        Raises:
+            PerdureError: always; says how to reach each partition.
+        """
+        raise PerdureError(
+            "messages that an expression chooses are cancelled in one partition, whose log has the plan: for each number up to "
+            f"{self._cluster.count - 1} use `cluster.partition(number).admin`, or write #QUEUE/NUMBER in a command"
+        )
+
+    cancel_where = count_where
+
     def scale(self, type: str | type, n: int) -> None:  # noqa: A002 - the front door's name
         """Set how many messages of a type each process handles at once; as `Admin.scale`."""
         self._each(lambda door: door.admin.scale(type, n))

@@ -71,7 +71,7 @@ def test_commits_are_bounded_and_a_killed_runner_goes_on(tmp_path: Path, monkeyp
     monkeypatch.setattr(bulk_runner, "LETTERS_MAX", 10)
     with perdure.System(tmp_path / "q") as system:
         system.publish_many([Order(n) for n in range(95)])
-        killed = []
+        killed: list[perdure.BulkAct] = []
 
         def kill_once(act: perdure.BulkAct) -> None:
             if act.changed and not act.is_over and not killed:
