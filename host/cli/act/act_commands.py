@@ -25,6 +25,7 @@ from perdure.publishing.given_message import json_object, message_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.cluster.sums import ClusterAdmin
     from perdure.operations.admin import Admin
 
 __all__ = ["COMMANDS"]
@@ -129,7 +130,7 @@ def cancel(
         raise typer.Exit(1)
 
 
-def _cancel_where(admin: Admin, where: str, as_counted: str | None, *, dry_run: bool, as_json: bool) -> None:
+def _cancel_where(admin: Admin | ClusterAdmin, where: str, as_counted: str | None, *, dry_run: bool, as_json: bool) -> None:
     upto_count = counted_before(as_counted)
     counted = admin.count_where(where, upto=None if upto_count is None else upto_count[0])
     if upto_count is not None:
