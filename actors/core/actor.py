@@ -60,6 +60,8 @@ class Actor(pykka.ThreadingActor):
     """After this time without a message `on_idle` runs once; None: never."""
     runs_handlers = False
     """The host's handlers run in its thread, so waiting there for the answer of another actor is allowed."""
+    stands_in = False
+    """A thread of the host does its work for a moment: a signal handler that interrupts it may wait, callbacks may not."""
     runs_host_code = False
     """It runs code of the host, which may take any time; a stop waits for it only for a bounded time."""
 

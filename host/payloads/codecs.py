@@ -13,6 +13,7 @@ import msgspec
 
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import public
+from perdure.payloads.class_memory import remember
 from perdure.payloads.foreign_types import decode_hook, dump_model, encode_hook, is_model, model_reader
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class MessagePack:
         """Return the function that encodes objects of a class, made at first use. It may raise any exception."""
         known = self._encoders.get(cls)
         if known is None:
-            known = self._encoders[cls] = _make_encoder(cls)
+            known = remember(self._encoders, cls, _make_encoder(cls))
         return known
 
     def decode(self, payload: bytes, cls: type | None) -> Any:
@@ -88,7 +89,7 @@ class MessagePack:
         """
         known = self._decoders.get(cls)
         if known is None:
-            known = self._decoders[cls] = make_decoder(cls)
+            known = remember(self._decoders, cls, make_decoder(cls))
         return known
 
 

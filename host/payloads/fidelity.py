@@ -14,6 +14,7 @@ import attrs
 
 from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import shown
+from perdure.payloads.class_memory import remember
 from perdure.payloads.codecs import MessagePack, make_decoder
 from perdure.payloads.differences import difference
 from perdure.payloads.foreign_types import undecodable_parts
@@ -68,8 +69,7 @@ class Fidelity:
         if type(self._codec) is MessagePack:
             _check_decodable(cls, self._codec)
             encode, proof = self._codec.encoder(cls), prove(cls) or _never
-        self._by_class[cls] = functions = (encode, proof if self._checks_values else _always)
-        return functions
+        return remember(self._by_class, cls, (encode, proof if self._checks_values else _always))
 
     def _bytes_of(self, message: Any) -> bytes:
         """Return what the codec gives; a codec of the host's own may give something else than bytes."""

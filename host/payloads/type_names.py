@@ -13,6 +13,7 @@ import msgspec
 from perdure.arguments.labels import check_label
 from perdure.events.errors import InvalidMessage, UnknownMessageType
 from perdure.events.public_names import public
+from perdure.payloads.class_memory import remember
 from perdure.payloads.foreign_types import decode_hook, is_model, model_reader
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class TypeNames:
             if other is not None and other is not cls and other.__qualname__ != cls.__qualname__:
                 msg = f"type: the name {name!r} belongs to {other!r} already; give {cls!r} another one"
                 raise UnknownMessageType(msg)
-            self._names[cls] = name
+            remember(self._names, cls, name)
             self._classes[name] = cls
             if version_of(cls) > 1:
                 self.versions[name] = version_of(cls)

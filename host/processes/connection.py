@@ -54,6 +54,9 @@ class _NoActor:
     runs_handlers = False
     in_callback = False
 
+    def __init__(self, *, stands_in: bool = False) -> None:
+        self.stands_in = stands_in
+
 
 class Connection:
     """Requests in any thread; see the module for what sends them and gives them their answers.
@@ -121,6 +124,8 @@ class Connection:
         self._starting = threading.Lock()
         self._sending = threading.Lock()
         """Held while frames are made and written, and while the link changes. Only the connection's own thread waits for it."""
+        self._sender = 0
+        """The thread that holds it, unless that is the connection's own."""
 
     # --- in any thread -----------------------------------------------------------------------------------------------------
 
@@ -152,15 +157,27 @@ class Connection:
         exchange = self.exchange
         while exchange.is_ripe(time.monotonic()):
             sending, link = self._sending, self._link
-            if link is None or link.out or link.broken:
+            if link is None or link.broken:
                 self._bell.ring()
                 return
-            if not sending.acquire(blocking=False):
+            if link.out or not sending.acquire(blocking=False):
+                if self._sender == threading.get_ident():
+                    self._interrupted(link)
+                elif link.out:
+                    self._bell.ring()
                 return  # the thread that sends looks again when it has sent
+            self._sender = threading.get_ident()
             try:
                 self._send(exchange, link)
             finally:
+                self._sender = 0
                 sending.release()
+
+    def _interrupted(self, link: Link) -> None:
+        """A signal handler, or a finalizer, asks while this very thread sends: what is half sent cannot go on before it is over."""
+        self._sending = threading.Lock()
+        link.end("a frame was not written whole")
+        self._bell.ring()
 
     def _send(self, exchange: Exchange, link: Link) -> None:
         """Write what is ready; with `_sending` held."""
@@ -184,7 +201,7 @@ class Connection:
             self._bell.ring()
             return
         link.is_reading, was_up = True, exchange.is_up
-        actor, CURRENT.actor = CURRENT.actor, _NO_ACTOR
+        actor, CURRENT.actor = CURRENT.actor, _NoActor(stands_in=True)
         try:
             for kind, elements in link.read():
                 exchange.take(kind, elements, time.monotonic())
@@ -209,8 +226,8 @@ class Connection:
         return self.exchange.is_up and link is not None and not link.broken
 
     def _lead(self, answer: LedAnswer, until_s: float) -> None:
-        exchange, link = self.exchange, self._link
-        while link is not None and not (answer.is_there or link.broken):
+        exchange, link, leadership = self.exchange, self._link, self._leadership
+        while link is not None and not (answer.is_there or link.broken) and leadership.is_led_by(answer):
             left_s = until_s - time.monotonic()
             if left_s <= 0:
                 return
@@ -233,7 +250,11 @@ class Connection:
                 self._thread = threading.Thread(
                     target=_run, args=(weakref.ref(self), self._heard), name="perdure-client", daemon=True
                 )
-                begin(self._thread)
+                try:
+                    begin(self._thread)
+                except RuntimeError:  # this process may have no more threads
+                    self._thread = None
+                    raise
 
     def close(self, wait_s: float, why: NotRunning) -> None:
         """Wait for what is under way, then refuse what is left, and let the owner go."""
@@ -349,11 +370,11 @@ class Connection:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold `_sending`; anew where a thread that was killed has kept it."""
-        lock = self._sending
-        if not lock.acquire(timeout=1.0):
-            lock = self._sending = threading.Lock()
-            lock.acquire()
+        """Hold `_sending`; anew where a thread that was killed, or is interrupted, has kept it."""
+        until_s = time.monotonic() + 1.0
+        while not (lock := self._sending).acquire(timeout=QUIET_S):
+            if time.monotonic() > until_s and lock is self._sending:
+                self._sending = threading.Lock()
         try:
             yield
         finally:
@@ -423,12 +444,9 @@ class Connection:
         # Else a callback holds up the reader: the socket, which is shut down, is closed when that thread drops it.
 
 
-_NO_ACTOR: Any = _NoActor()
-
-
 def _run(of: weakref.ref[Connection], bell: Bell) -> None:
     """Take turns for a connection for as long as it is there, and is not begun anew with another bell."""
-    CURRENT.actor = _NO_ACTOR
+    CURRENT.actor = _NoActor()
     while (connection := of()) is not None and connection._heard is bell:  # noqa: SLF001 - this module's own
         try:
             if not connection.turn():

@@ -27,11 +27,13 @@ LEAD_S = 0.25
 class LedAnswer(Answer):
     """A reply whose thread may read the connection while it waits."""
 
-    __slots__ = ("_leadership", "is_promoted", "is_there")
+    __slots__ = ("_leadership", "is_promoted", "is_there", "thread_id")
 
     def __init__(self, leadership: Leadership) -> None:
         super().__init__()
         self._leadership = leadership
+        self.thread_id = threading.get_ident()
+        """The thread that made it, which is the one that waits."""
         self.is_there = False
         self.is_promoted = False
         """It was woken to lead, not for an answer."""
@@ -94,9 +96,23 @@ class Leadership:
         """Become the reader unless there is another; return whether `reader` is the one. Never waits."""
         return self._reader.setdefault("reader", reader) is reader
 
+    def is_led_by(self, reader: object) -> bool:
+        """Return whether `reader` is the one that reads; a leader loses that to a wait within its own, see `_take_from_beneath`."""
+        return self._reader.get("reader") is reader
+
+    def _take_from_beneath(self, answer: LedAnswer) -> None:
+        """Become the reader in the place of an answer that this very thread waits for, if that is the one that leads.
+
+        A signal handler, or a finalizer, may interrupt a thread that leads, and wait for an answer itself. The leader goes on only
+        when that wait is over.
+        """
+        beneath = self._reader.get("reader")
+        if isinstance(beneath, LedAnswer) and beneath.thread_id == answer.thread_id:
+            self._reader["reader"] = answer
+
     def let_go(self, reader: object) -> bool:
         """Be the reader no more; return whether it was."""
-        was = self._reader.get("reader") is reader
+        was = self.is_led_by(reader)
         if was:
             self._reader.clear()
         return was
@@ -106,6 +122,7 @@ class Leadership:
         now_s = time.monotonic()
         until_s, lead_until_s = now_s + timeout_s, now_s + min(timeout_s, LEAD_S)
         try:
+            self._take_from_beneath(answer)
             while not answer.is_there and now_s < until_s:
                 if now_s >= lead_until_s or not self._may_lead():
                     self._pass_on(answer)

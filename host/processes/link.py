@@ -42,12 +42,14 @@ class Link:
         self.broken = ""
         """Why it is to be closed."""
         self._assembler = Assembler()
-        self._readable = select.poll()
-        self._readable.register(sock, select.POLLIN)
+        self._readable = _readable(sock)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until there is something to read; return whether there is."""
-        return bool(self._readable.poll(seconds * 1000))
+        """Wait until there is something to read; return whether there is. A signal handler may call it within another call."""
+        try:
+            return bool(self._readable.poll(seconds * 1000))
+        except RuntimeError:  # the same thread polls beneath
+            return bool(_readable(self.sock).poll(seconds * 1000))
 
     def read(self) -> Iterator[tuple[Kind, list[Any]]]:
         """Yield the frames that have come.
@@ -92,3 +94,10 @@ class Link:
         self.broken = self.broken or why
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _readable(sock: socket.socket) -> select.poll:
+    """Return what tells whether there is something to read."""
+    made = select.poll()
+    made.register(sock, select.POLLIN)
+    return made

@@ -69,8 +69,11 @@ class Running(Asking):
 
     def _check_running(self) -> None:
         engine = self._engine
-        if engine is None or engine.runtime.health.closing:
+        if engine is None:
             raise self._not_running()
+        if engine.runtime.health.closing:  # by another way than `stop`, perhaps: the interpreter exits
+            why = engine.runtime.pending.closed
+            raise NotRunning(str(why)) if isinstance(why, NotRunning) else self._not_running()
 
     def _not_running(self) -> NotRunning:
         return NotRunning(f"the system takes no messages: {self._why_not_running}")

@@ -19,6 +19,7 @@ class _Actor(Protocol):
 
     name: str
     runs_handlers: bool
+    stands_in: bool
     in_callback: bool
 
 
@@ -62,7 +63,7 @@ def check_may_wait() -> None:
         WouldDeadlock: this is such a thread: a callback of a future that `submit` gave runs here.
     """
     actor = CURRENT.actor
-    if actor is not None and not actor.runs_handlers:
+    if actor is not None and not actor.runs_handlers and (actor.in_callback or not actor.stands_in):
         msg = (
             f"this is the thread of the system's own {actor.name}, which is needed for the answer, so waiting for one here would "
             "never end. A callback of a future must be quick: let it hand the work to a thread of the host (a queue, an executor), "

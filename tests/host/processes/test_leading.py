@@ -6,11 +6,14 @@ import _thread
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING
+
+import pytest
 
 import perdure
 from perdure.processes.leading import Leadership, LedAnswer
@@ -21,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
-
-    import pytest
 
 
 def leadership(lead: Any, left: list[str]) -> Leadership:
@@ -138,6 +139,50 @@ def test_a_keyboard_interrupt_while_a_thread_writes_costs_the_connection_and_not
     assert client.publish(Order(3))
     client.drain(30)
     assert owner.admin.metrics().published == 3
+
+
+@pytest.mark.parametrize("where", ["wait", "write"])
+def test_a_publish_within_a_publish_of_the_same_thread_ends_as_in_a_signal_handler(
+    client: perdure.Client, owner: perdure.System, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    inner: list[str] = []
+    one_step = getattr(Link, where)
+
+    def interrupted(link: Link, *args: Any) -> Any:
+        if not inner and threading.current_thread() is threading.main_thread():
+            inner.append("begun")
+            inner.append(client.publish(Order(2)))
+        return one_step(link, *args)
+
+    client.publish(Order(1))
+    monkeypatch.setattr(Link, where, interrupted)
+    while not inner:  # the connection's own thread may have been the one that read or wrote
+        client.publish(Order(3), id="outer")
+    client.drain(30)
+    assert inner[1:]
+    assert owner.admin.metrics().published == 3, "each counts once"
+
+
+def test_a_client_publishes_in_a_signal_handler_whatever_that_interrupts(client: perdure.Client, owner: perdure.System) -> None:
+    outcomes: list[str] = []
+
+    def publish(*_: object) -> None:
+        if len(outcomes) < 60:
+            outcomes.append("begun")
+            outcomes[-1] = client.publish(Order(2))
+            signal.setitimer(signal.ITIMER_REAL, 0.002)
+
+    before = signal.signal(signal.SIGALRM, publish)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.002)
+        published = set()
+        while len(outcomes) < 60:
+            published.add(client.publish(Order(1)))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    client.drain(30)
+    assert owner.admin.metrics().published == len(published | set(outcomes))
 
 
 def test_interrupts_of_the_main_thread_at_any_moment(client: perdure.Client, owner: perdure.System) -> None:

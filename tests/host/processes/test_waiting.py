@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,3 +32,23 @@ def test_without_a_timeout_call_result_and_drain_wait_as_long_as_it_takes(other:
     other.publish(Nap(NAP_S))
     other.drain()
     assert other.admin.metrics().completed == 3
+
+
+def test_a_start_that_gets_no_more_threads_leaves_nothing_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, begun = threading.Thread.start, []
+
+    def no_more(thread: threading.Thread) -> None:
+        if thread.name.startswith("perdure-") and thread.name != "perdure-start":
+            begun.append(thread.name)
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
+        start(thread)
+
+    with monkeypatch.context() as few:
+        few.setattr(threading.Thread, "start", no_more)
+        with pytest.raises((RuntimeError, perdure.PerdureError), match="thread"):
+            perdure.System(folder, shared=True).start()
+    assert begun
+    assert perdure.System.live(folder) is None
+    with perdure.System(folder, shared=True) as again:
+        assert again.role == "owner"

@@ -382,6 +382,25 @@ begun.wait()
     assert "Completed" in names
 
 
+def test_what_publishes_at_the_exit_of_the_interpreter_is_told_why_nothing_runs_any_more(folder: Path) -> None:
+    script = """
+import atexit, sys, perdure
+system = perdure.System(sys.argv[1])
+def late():
+    try:
+        system.publish({"n": 1})
+    except perdure.NotRunning as error:
+        print(error)
+import perdure.runtime.process.live_systems as live
+atexit.unregister(live._at_exit)
+atexit.register(late)
+atexit.register(live._at_exit)
+system.start()
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], check=False, capture_output=True, text=True, timeout=60)
+    assert "the interpreter exits" in done.stdout, done.stdout + done.stderr
+
+
 # --- the way back ----------------------------------------------------------------------------------------------------------------
 
 
