@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
@@ -26,9 +26,22 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Scope]]
     Send = Callable[[Scope], Awaitable[None]]
 
+
+@runtime_checkable
+class ClusterFront(Protocol):
+    """A `Cluster`, or the client of one: several partitions, each with an owner of its own."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    def through(self, number: int, call: Callable[[Any], Any]) -> Any:
+        """Return what a call on a partition answers."""
+
+
 __all__ = ["Health", "asgi", "live", "ready", "wsgi"]
 
-Checked: TypeAlias = "System | Client"
+Checked: TypeAlias = "System | Client | ClusterFront"
 TIMEOUT_S = 2.0
 
 
@@ -62,11 +75,14 @@ def live(system: Checked) -> Health:
 def ready(system: Checked, *, timeout: float = TIMEOUT_S) -> Health:
     """Return whether the system takes messages now: it runs, its queue answers, the disk takes what it writes, there is room.
 
-    Waits for the queue, `timeout` seconds at most; on an event loop call it with `asyncio.to_thread`.
+    Of a `Cluster`, each partition must, whatever process owns it. Waits for each queue, `timeout` seconds at most; on an event loop
+    call it with `asyncio.to_thread`.
     """
     dead = live(system)
     if not dead:
         return dead
+    if isinstance(system, ClusterFront):
+        return _all_ready(system, timeout)
     if isinstance(system, System) and not system.running:
         return Health(ok=False, reasons=("the system does not run: it was not started, or is being stopped",))
     try:
@@ -79,6 +95,17 @@ def ready(system: Checked, *, timeout: float = TIMEOUT_S) -> Health:
         reasons.append(f"the backlog is full: {waiting:,} messages wait, of `Options.backlog_max` {system.options.backlog_max:,}")
     if report.payload_bytes >= system.options.backlog_bytes:
         reasons.append(f"the backlog is full: {report.payload_bytes:,} bytes wait, of {system.options.backlog_bytes:,}")
+    return Health(ok=not reasons, reasons=tuple(reasons))
+
+
+def _all_ready(cluster: ClusterFront, timeout_s: float) -> Health:
+    reasons: list[str] = []
+    for number in range(cluster.count):
+        try:
+            of_one: Health = cluster.through(number, lambda door: ready(door, timeout=timeout_s))
+        except (PerdureError, TimeoutError) as error:
+            of_one = Health(ok=False, reasons=(_reason(error),))
+        reasons += [f"partition {number}: {reason}" for reason in of_one.reasons]
     return Health(ok=not reasons, reasons=tuple(reasons))
 
 

@@ -1,46 +1,68 @@
-"""`OwnersFigures`: what the process that owns a folder knows beyond its log: waits, runs, workers by process. For `perdure status`.
+"""`OwnersFigures`: what the process that owns a log knows beyond it: waits, runs, workers by process, spill. For `perdure status`.
 
 What the log knows is `perdure.operations.watch`'s.
 """
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perdure.actors.sessions.doors.sockets import SOCKET_NAME
 from perdure.connecting import connect
 from perdure.events.errors import PerdureError
-from perdure.store import is_postgres
+from perdure.store import is_postgres, open_store
 
 if TYPE_CHECKING:
     from perdure.operations.metrics import HandlerInfo
     from perdure.processes.client import Client
 
-__all__ = ["OwnersFigures"]
+__all__ = ["Figures", "OwnersFigures"]
 
 TIMEOUT_S = 1.0
 """How long a look waits for the owner."""
+AGAIN_S = 10.0
+"""How long a database is not asked again after no owner answered there; a folder without an owner has no socket."""
+
+
+class Figures(NamedTuple):
+    """What an owner says of itself."""
+
+    handlers: dict[str, HandlerInfo]
+    spilled_bytes: int
+    """Bytes of waiting payloads that are on disk instead of in memory."""
 
 
 class OwnersFigures:
-    """Asks the owner of a folder again and again, where one takes questions. For one thread."""
+    """Asks the owner of a folder or queue again and again, where one takes questions. For one thread."""
 
     def __init__(self, folder: str) -> None:
-        self._socket = None if is_postgres(folder) else Path(folder) / SOCKET_NAME
+        self._is_database = is_postgres(folder)
         self._folder = folder
         self._client: Client | None = None
+        self._not_before_s = 0.0
 
-    def look(self) -> dict[str, HandlerInfo] | None:
-        """Return the handlers as they run now; None where no owner answers, or it refuses."""
-        if self._socket is None or not self._socket.exists():
+    def look(self) -> Figures | None:
+        """Return the figures as they are now; None where no owner answers, or it refuses."""
+        if self._is_database:
+            if time.monotonic() < self._not_before_s:
+                return None
+        elif not (Path(self._folder) / SOCKET_NAME).exists():
             return None
         try:
             if self._client is None:
-                self._client = connect(self._folder, timeout=TIMEOUT_S, name="perdure status")
-            return self._client.admin.handlers()
+                self._client = self._connect()
+            admin = self._client.admin
+            return Figures(admin.handlers(), admin.metrics().spilled_bytes)
         except (PerdureError, OSError):
+            self._not_before_s = time.monotonic() + AGAIN_S
             return None
+
+    def _connect(self) -> Client:
+        if self._is_database:
+            return connect(str(open_store(self._folder).address), timeout=TIMEOUT_S)
+        return connect(self._folder, timeout=TIMEOUT_S, name="perdure status")
 
     def close(self) -> None:
         """Disconnect."""

@@ -31,6 +31,7 @@ from perdure.store import is_postgres
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from perdure.cli.look.owners_figures import Figures
     from perdure.operations.metrics import HandlerInfo
     from perdure.operations.watch import Status, TypeStatus
 
@@ -60,8 +61,9 @@ def show_status(
     owner = OwnersFigures(folder)
     with contextlib.closing(owner):
         if as_json:
-            free = {"disk_free_bytes": _free_bytes(folder), "handlers": owner.look()}
-            print_json({**attrs.asdict(status), "at": moment(status.at_us), **free})
+            figures = owner.look()
+            own = {"handlers": figures and figures.handlers, "spilled_bytes": figures and figures.spilled_bytes}
+            print_json({**attrs.asdict(status), "at": moment(status.at_us), "disk_free_bytes": _free_bytes(folder), **own})
         elif once or not console.is_terminal or PARTITION.get() is not None:
             console.print(_screen(folder, reader.address or "", status, {}, owner.look()))
         else:
@@ -80,15 +82,14 @@ def _draw(folder: str, address: str, watch: Watch, status: Status, owner: Owners
             status = watch.look(clock.now_us())
 
 
-def _screen(
-    folder: str, address: str, status: Status, rates: dict[str, deque[float]], handlers: dict[str, HandlerInfo] | None
-) -> RenderableType:
+def _screen(folder: str, address: str, status: Status, rates: dict[str, deque[float]], figures: Figures | None) -> RenderableType:
     last = f", last at {moment(status.at_us):%Y-%m-%d %H:%M:%S} UTC" if status.seq else ""
     free = _free_bytes(folder)
     room = "" if free is None else f"; {_size(free)} free on the disk"
+    spill = "" if figures is None else f"\n{_size(figures.spilled_bytes)} of waiting payloads on disk instead of in memory"
     heading = (
         f"{inert(address)}: {status.seq:,} events{last}\n{status.bytes / 2**20:,.1f} MiB in {status.segments} segment(s) and "
-        f"{status.snapshots} snapshot(s){room}"
+        f"{status.snapshots} snapshot(s){room}{spill if figures and figures.spilled_bytes else ''}"
     )
     parts: list[RenderableType] = [Text(heading, style="bold"), Text()]
     for name, values in rates.items():
@@ -97,8 +98,8 @@ def _screen(
     if rates:
         parts.append(Text())
     parts.append(_table(status) if status.types else Text("no message was ever published in this folder"))
-    if handlers:
-        parts += [Text(), _handlers_table(handlers)]
+    if figures is not None and figures.handlers:
+        parts += [Text(), _handlers_table(figures.handlers)]
     return Group(*parts)
 
 

@@ -79,7 +79,7 @@ def _ended(status: str, own: Sequence[Record], states: States) -> list[str]:
         reason = with_public_names(full_reason(letter.event))
         return [
             f"It is a dead letter{when}, after {letter.event.attempts} attempt(s): {reason}.",
-            f"The last error: {error}. `perdure dead-letters show` has the traceback; replay, edit or purge it.",
+            f"The last error: {error}. Its record has the traceback; replay, edit or purge it.",
         ]
     if status == "unknown":
         return [f"It has ended{when}, and how is not remembered; its timeline tells."]

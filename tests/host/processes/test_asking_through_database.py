@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -129,3 +131,19 @@ def test_commands_act_through_the_owner(server: Server, name: str, owner: perdur
     assert "paused" in result.output
     [act] = owner.audit.acts()
     assert (act.action, act.principal) == ("pause", "ann")
+
+
+def test_status_tells_waits_and_runs_of_the_owner_of_a_queue(server: Server, name: str, client: perdure.Client) -> None:
+    assert client.call(Quote(21), timeout=PATIENCE_S) == 42
+    deadline = time.monotonic() + PATIENCE_S  # a look does not wait long for an owner on a busy machine
+    while (looked := _status(f"{server.dsn}#{name}/0"))["handlers"] is None:
+        assert time.monotonic() < deadline
+    assert looked["handlers"]["Quote"]["run_p95_s"] > 0
+    assert looked["spilled_bytes"] == 0
+
+
+def _status(address: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["status", address, "--json"])
+    assert result.exit_code == 0, f"{result.output} {result.exception!r}"
+    found: dict[str, Any] = json.loads(result.output)
+    return found

@@ -1,0 +1,54 @@
+"""Telemetry over PostgreSQL: the publisher's context reaches the handler of another owner; a cluster is ready as a whole."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import perdure
+from perdure.telemetry import OpenTelemetry, ready
+from tests.postgres_server import PATIENCE_S, new_queue, shared_server
+
+pytestmark = pytest.mark.xdist_group("postgres")
+
+
+@perdure.message(name="telemetry.Placed")
+@attrs.frozen
+class Placed(perdure.Returns[int]):
+    number: int
+
+
+def test_the_context_of_a_client_reaches_the_handler_through_the_database() -> None:
+    server, name, exporter = shared_server(), new_queue(), InMemorySpanExporter()
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(SimpleSpanProcessor(exporter))
+    middleware = OpenTelemetry(tracer_provider=tracers)
+    system = perdure.System(store=perdure.PostgresStore(server.dsn, name=name), middleware=[middleware])
+    seen: list[str] = []
+
+    @system.handler(Placed)
+    def handle(order: Placed, ctx: perdure.Context) -> int:
+        seen.append(ctx.headers["traceparent"])
+        return order.number
+
+    with system, perdure.connect(server.dsn, name=name, partition=0, timeout=PATIENCE_S, middleware=[middleware]) as client:
+        ident = client.publish(Placed(7), keep_result=60)
+        assert client.result(ident, timeout=PATIENCE_S) == 7
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    published, processed = spans["publish telemetry.Placed"].context, spans["process telemetry.Placed"]
+    assert published is not None
+    assert [link.context.span_id for link in processed.links] == [published.span_id]
+    assert seen[0].split("-")[1:3] == [f"{published.trace_id:032x}", f"{published.span_id:016x}"]
+    tracers.shutdown()
+
+
+def test_a_cluster_is_ready_if_each_partition_is() -> None:
+    server, name = shared_server(), new_queue()
+    cluster = perdure.Cluster(server.dsn, name=name, partitions=2)
+    with cluster:
+        assert ready(cluster, timeout=PATIENCE_S)
+    reasons = ready(cluster).reasons
+    assert [reason.partition(":")[0] for reason in reasons] == ["partition 0", "partition 1"]
