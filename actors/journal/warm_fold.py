@@ -34,14 +34,15 @@ class _Linked:
     each look begins with the frame that was folded last, whose chain hash covers all before it.
     """
 
-    def __init__(self, reader: LogReader) -> None:
-        self._reader = reader
+    def __init__(self, open_reader: Callable[[], LogReader]) -> None:
+        self._open_reader = open_reader
         self.is_over = False
         """Set in another thread: no more frames are given."""
         self.forget()
 
     def forget(self) -> None:
-        """Begin with no frame."""
+        """Begin with no frame, and with a reader that remembers nothing of what was taken back."""
+        self._reader = self._open_reader()
         self.seq = 0
         """The last event of the frame that was given last."""
         self.chain = b""
@@ -84,16 +85,21 @@ class WarmFold:
     """The states of all deciders, from a log that another process owns. For one thread, but for `interrupt` and `seq`.
 
     Args:
-        reader: the log.
+        open_reader: returns a reader of the log, which reads nothing yet.
         finished_max: as `fold_log`.
         resident_max: as `fold_log`.
         spill: returns a place for payloads beyond `resident_max` bytes.
     """
 
     def __init__(
-        self, reader: LogReader, *, finished_max: int, resident_max: int, spill: Callable[[], PayloadSpill | None]
+        self,
+        open_reader: Callable[[], LogReader],
+        *,
+        finished_max: int,
+        resident_max: int,
+        spill: Callable[[], PayloadSpill | None],
     ) -> None:
-        self._linked = _Linked(reader)
+        self._linked = _Linked(open_reader)
         self._finished_max = finished_max
         self._resident_max = resident_max
         self._spill = spill

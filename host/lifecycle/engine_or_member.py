@@ -10,7 +10,6 @@ import threading
 from typing import TYPE_CHECKING, Literal
 
 from perdure.actors.execution.event_loop import CLOSED
-from perdure.actors.journal.warm_fold import WarmFold
 from perdure.actors.queue.orphans import REATTACH_US
 from perdure.actors.services.runtime import HandlerRuntime
 from perdure.events.errors import NotRunning, PerdureError
@@ -19,7 +18,7 @@ from perdure.handling.consuming import Consuming
 from perdure.handling.decorators import Handling
 from perdure.handling.handler_options import check_changed_fields
 from perdure.operations.audit import Audit
-from perdure.processes.deputy import Deputy
+from perdure.processes.deputy import Deputy, warm_fold_of
 from perdure.processes.facts import OwnersFacts
 from perdure.processes.member import Member
 from perdure.processes.role_rules import Event
@@ -101,7 +100,11 @@ class EngineOrMember(Handling, Results, Consuming, Running):
     def _begin_shared(self, beginning: Beginning, store: SegmentStore, address: str | None) -> None:
         """Take a role in the folder; see `Roles`."""
         roles = Roles(
-            self, store, self._ownership, spools=self._spools, deputy=self._new_deputy(store) if self._is_deputy else None
+            self,
+            store,
+            self._ownership,
+            spools=self._spools,
+            deputy=Deputy(warm_fold_of(store, self.options)) if self._is_deputy else None,
         )
         facts = OwnersFacts(self.drafts, self.options, self._registered.specs)
         runtime = HandlerRuntime(
@@ -126,16 +129,6 @@ class EngineOrMember(Handling, Results, Consuming, Running):
             self._live_run.engine.shut_down(self._not_running())
             self._leave_run()
             raise
-
-    def _new_deputy(self, store: SegmentStore) -> Deputy:
-        options = self.options
-        fold = WarmFold(
-            store.separate_reader(),
-            finished_max=options.finished_max,
-            resident_max=options.resident_payload_bytes,
-            spill=store.spill,
-        )
-        return Deputy(fold)
 
     def _leave_run(self) -> None:
         run, self._engine, self._live_run = self._live_run, None, None  # a stop that waits for this start finds nothing to end

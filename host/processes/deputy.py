@@ -10,13 +10,15 @@ import time
 from typing import TYPE_CHECKING
 
 from perdure.actors.core.threads.current_actor import begin
+from perdure.actors.journal.warm_fold import WarmFold
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
-    from perdure.actors.journal.warm_fold import WarmFold
+    from perdure.options import Options
+    from perdure.store import FolderReader, SegmentStore
 
-__all__ = ["Deputy"]
+__all__ = ["Deputy", "warm_fold_of"]
 
 logger = GuardedLogger("perdure")
 
@@ -24,6 +26,22 @@ LOOK_S = 0.05
 """How often it looks for news in the log, at most; so much of what was written may be left to fold at a takeover."""
 FAILED_S = 5.0
 """Before the next look after one failed for another reason than the log, for example for want of memory."""
+
+
+def warm_fold_of(store: SegmentStore, options: Options) -> WarmFold:
+    """Return a fold of a folder's log, as a start with these options would make it."""
+
+    def open_reader() -> FolderReader:
+        reader = store.separate_reader()
+        reader.remember_places()  # so that a look does not read the newest segment from its beginning
+        return reader
+
+    return WarmFold(
+        open_reader,
+        finished_max=options.finished_max,
+        resident_max=options.resident_payload_bytes,
+        spill=store.spill,
+    )
 
 
 class Deputy:

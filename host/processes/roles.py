@@ -167,6 +167,9 @@ class Roles:
             self.state = State.ENDED
         elif thread is not threading.current_thread():
             thread.join()
+        self._end_deputy()
+
+    def _end_deputy(self) -> None:
         if self.deputy is not None:
             self.deputy.end().drop()
 
@@ -188,6 +191,8 @@ class Roles:
                 system._belong(self.member)  # noqa: SLF001 - part of the front door
                 if self.deputy is not None:
                     self.deputy.follow()
+            if self.state is State.ENDED:
+                self._end_deputy()
             event = self._do(act)
 
     def _do(self, act: Act) -> Event | None:

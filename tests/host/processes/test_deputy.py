@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 import perdure
+import perdure.processes.deputy as deputy_module
+from perdure.actors.journal.log_fold import fold_log
+from perdure.processes.deputy import Deputy, warm_fold_of
+from perdure.store.format import frame
+from tests.actors.journal.test_warm_fold import Owner
 from tests.host.processes.crew import Job, crew, noted
 from tests.host.processes.test_faults import wait_until
 
@@ -60,18 +66,18 @@ def test_a_deputy_takes_over_from_an_owner_that_is_killed_with_much_waiting(hire
     owner = hire(parallelism=2)
     with crew(str(folder), str(log), {"parallelism": 2, "deputy": True}) as deputy:
         assert (deputy.role, deputy.recovery) == ("member", None)
-        jobs = [Job(n, 0.001) for n in range(400)]
+        jobs = [Job(n, 0.001) for n in range(150)]
         futures = [deputy.submit(job, group=f"g{job.number % GROUPS}") for job in jobs]
         assert all(future.result(30) for future in futures)
-        waiting = deputy.publish_many([{"number": n} for n in range(5_000)])
-        wait_until(lambda: (deputy.deputy_seq or 0) > 5_000)
+        waiting = deputy.publish_many([{"number": n} for n in range(2_000)])
+        wait_until(lambda: (deputy.deputy_seq or 0) > 2_000)
         owner.kill()
         last = deputy.publish({"number": -1})
         role: str = deputy.role
         assert (role, deputy.deputy_seq) == ("owner", None)
         wait_until(lambda: deputy.recovery is not None)
         assert deputy.recovery is not None
-        assert deputy.recovery.deputy_seq > 5_000, "what it had folded was not folded again"
+        assert deputy.recovery.deputy_seq > 2_000, "what it had folded was not folded again"
         assert "as deputy" in str(deputy.recovery)
         assert deputy.recovery.contradictions == ()
         wait_until(lambda: deputy.state(last).status == "ready" and deputy.admin.metrics().completed == len(jobs))
@@ -136,6 +142,74 @@ def test_a_deputy_that_hands_over_is_a_deputy_again(folder: Path, log: Path, hir
         finally:
             process.kill()
             process.communicate()
+
+
+def test_a_deputy_that_has_folded_what_the_owner_takes_back_begins_anew_by_itself(folder: Path) -> None:
+    owner = Owner(folder)
+    owner.publish(5)
+    owner.store.sync()
+    owner.publish(5, b"void")
+    deputy = Deputy(warm_fold_of(owner.store, perdure.Options(finished_max=100)))
+    try:
+        deputy.follow()
+        wait_until(lambda: deputy.seq == 10)
+        owner.lose_what_is_not_synced()
+        owner.publish(3, b"true")
+        wait_until(lambda: deputy.seq == 8)
+        deputy.follow()  # it does so already
+        warm = deputy.end().take(owner.store)
+        assert warm is not None
+        assert warm.encode() == fold_log(owner.store, finished_max=100)[0].encode()
+        assert deputy.seq == 0
+        deputy.follow()
+        wait_until(lambda: deputy.seq == 8)
+    finally:
+        deputy.end()
+        owner.die()
+
+
+def test_a_look_reads_the_end_of_the_log_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = Owner(folder)
+    for _ in range(100):
+        owner.publish(1, os.urandom(4_000))
+    fold = warm_fold_of(owner.store, perdure.Options())
+    fold.follow()
+    read: list[int] = []
+    check = frame.check
+
+    def counted(header: Any, *parts: Any) -> None:
+        read.append(header.first_seq)
+        check(header, *parts)
+
+    monkeypatch.setattr(frame, "check", counted)
+    owner.publish(1)
+    fold.follow()
+    assert fold.seq == 101
+    assert len(read) < 12, "what is near the end"
+    owner.die()
+
+
+def test_a_deputy_whose_fold_fails_says_so_and_tries_again(caplog: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
+    monkeypatch.setattr(deputy_module, "FAILED_S", 0.01)
+    looks: list[int] = []
+
+    class Failing:
+        seq = 0
+
+        def follow(self) -> None:
+            looks.append(1)
+            raise MemoryError
+
+        def drop(self) -> None:
+            """Nothing is folded."""
+
+        interrupt = drop
+
+    deputy = Deputy(cast("Any", Failing()))
+    deputy.follow()
+    wait_until(lambda: len(looks) > 2)
+    deputy.end()
+    assert "a takeover reads the log meanwhile" in caplog.text
 
 
 @pytest.mark.parametrize(
