@@ -62,12 +62,18 @@ class SpoolSource:
         """See `Source.read`.
 
         Raises:
-            OSError: the folder, or a file, cannot be read.
+            OSError: the folder cannot be read, or a file, and no other one has something to read.
         """
+        unread: OSError | None = None
         if not any(row > after for row in self._rows):
             for name in names(self._disk, self._folder):
                 if name not in self._claimed:
-                    self._claim(name)
+                    try:
+                        self._claim(name)
+                    except OSError as error:
+                        unread = error
+        if unread is not None and not any(row > after for row in self._rows):
+            raise unread
         rows = sorted(row for row in self._rows if row > after)[:ROWS_MAX]
         return [(row, self._rows[row][1]) for row in rows]
 

@@ -238,15 +238,21 @@ def claim(disk: Disk, path: Path) -> ClaimedSpool | None:
 
 
 def survey_spool(disk: Disk, folder: Path) -> list[SurveyedSpool]:
-    """Return what each spool file of a folder holds, for a look that changes nothing.
+    """Return what each spool file of a folder holds, for a look that changes nothing. What cannot be read has that as its problem.
 
     Raises:
         OSError: the folder cannot be read.
     """
     found = []
     for name in names(disk, folder):
-        with contextlib.suppress(FileNotFoundError), disk.open_read(folder / name) as file:  # an owner takes it in right now
-            data = file.read(READ_MAX)
-            contents = sf.parse(data)
-            found.append(SurveyedSpool(name, len(contents.items), len(data), contents.problem, contents.offset))
+        try:
+            with disk.open_read(folder / name) as file:
+                data = file.read(READ_MAX)
+        except FileNotFoundError:
+            continue  # an owner takes it in right now
+        except OSError as error:
+            found.append(SurveyedSpool(name, 0, 0, f"cannot be read: {error.strerror or error}", 0))
+            continue
+        contents = sf.parse(data)
+        found.append(SurveyedSpool(name, len(contents.items), len(data), contents.problem, contents.offset))
     return found

@@ -292,3 +292,19 @@ def test_kills_of_owners_and_publishers_lose_nothing_that_was_spooled_and_double
         metrics = system.admin.metrics()
         assert metrics.completed + len(died) == metrics.published, "each once"
         assert metrics.published - len(ids) <= 5 * len(publishers), "but for what a killed publisher was not told"
+
+
+def test_an_entry_that_cannot_be_read_holds_up_no_spool_file_and_is_a_finding(folder: Path) -> None:
+    with perdure.connect(folder, spool=True) as client:
+        ident = client.publish(Order(1))
+    (written,) = spool_files(folder)
+    (folder / "spool-0000000000000001-0000000000000001.spool").mkdir()
+    (folder / f"{written.stem}0{written.suffix}").symlink_to(written)
+    strange = [path for path in spool_files(folder) if path != written]
+    assert len(strange) == 2
+    with perdure.System(folder) as system:
+        wait_until(lambda: system.state(ident).known)
+        assert spool_files(folder) == strange
+    result = perdure.Audit(folder).verify()
+    assert not result.ok
+    assert all(any(path.name in str(finding) for finding in result.findings) for path in strange)
