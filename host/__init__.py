@@ -206,12 +206,16 @@ _MODULES = {
 }
 _MODULE_OF = {name: f"perdure.{module}" for module, names in _MODULES.items() for name in names}
 _ROOMS = frozenset({"actors", "events", "store"})
+_PACKAGES = frozenset({"console", "security", "telemetry"})
+"""Packages of the front door that `import perdure` does not import."""
 
 
 def __getattr__(name: str) -> Any:
     """Return a public name from its module, or a room with all modules of it that the front door uses."""
     if name in _ROOMS:
         import_module("perdure.system")
+        return import_module(f"perdure.{name}")
+    if name in _PACKAGES:
         return import_module(f"perdure.{name}")
     if name not in _MODULE_OF:
         msg = f"module 'perdure' has no attribute {name!r}"

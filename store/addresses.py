@@ -46,7 +46,11 @@ def open_reader(address: str | os.PathLike[str]) -> LogReader:
         from perdure.store.postgres.postgres_reader import PostgresReader  # noqa: PLC0415 - needs psycopg, which few have
 
         return PostgresReader(_parsed(address))
-    return BackupReader(address) if (Path(address) / BACKUP_FILE).exists() else FolderReader(address)
+    try:
+        is_backup = (Path(address) / BACKUP_FILE).exists()
+    except OSError:  # the folder cannot be searched, which its reader says of the folder
+        is_backup = False
+    return BackupReader(address) if is_backup else FolderReader(address)
 
 
 def open_backup(address: str | os.PathLike[str]) -> BackupFolder:
@@ -168,8 +172,10 @@ def checked_address(address: str) -> str:
     """Return an address from a command line, which every user of the machine can read.
 
     Raises:
-        StoreUnavailable: it holds a password.
+        StoreUnavailable: it holds a password, or is empty.
     """
+    if not address:  # a variable of a shell that is not set; as a path it would mean the working directory
+        raise StoreUnavailable("an empty text is no address; name the folder that a System was given")
     if is_postgres(address) and _parsed(address).has_password:
         raise StoreUnavailable(
             "an address on a command line must not hold a password, because other users can read it there: set PGPASSWORD, or use "

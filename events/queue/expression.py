@@ -10,12 +10,15 @@ of a dead letter it says so at once. One language for `perdure search`, for bulk
     OP        =  equals       !=  differs       ~  contains, in any case       >  <  greater, smaller (numbers)
     VALUE     a word, or "several words" in quotes
 
+What happened to a message (error, reason, event) is asked for with = or ~.
+
 `event=DeadLettered` holds for a message that had such an event, `error~timeout` for one of which an attempt failed so.
 `payload.customer.id=7` follows names (and numbers, in lists) into the payload as plain data.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -24,13 +27,14 @@ import attrs
 
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import with_public_names
+from perdure.events.seconds import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.events import vocabulary as ev
 
-__all__ = ["ENDS", "FIELDS", "Search", "Word", "search_of"]
+__all__ = ["ENDS", "FIELDS", "Search", "Word", "is_several", "search_of"]
 
 WORD = re.compile(r"(?P<field>[a-z]+)(?P<path>\.[^=!~<>]+)?(?P<op>!=|=|~|>|<)(?P<value>.*)", re.DOTALL)
 PUBLISHED: dict[str, Callable[[ev.Published], object]] = {
@@ -48,6 +52,8 @@ PATHS = ("payload", "header")
 ENDS = ("Completed", "Superseded", "Purged", "Expired", "Cancelled")
 """Events after which a message has no others, but for those about its result."""
 FIELDS = (*PUBLISHED, *LATER, *PATHS)
+INDEX_DIGITS_MAX = 9
+"""Of a place in a list."""
 
 
 @attrs.frozen
@@ -65,10 +71,10 @@ class Word:
             return self.op == "!="
         if self.op in "><":
             try:
-                number, bound = float(str(found)), float(self.value)
+                number = float(str(found))
             except ValueError:
                 return False
-            return number > bound if self.op == ">" else number < bound
+            return number > float(self.value) if self.op == ">" else number < float(self.value)
         text = str(found).lower() if isinstance(found, bool) else str(found)
         if self.op == "~":
             return self.value.casefold() in text.casefold()
@@ -111,7 +117,7 @@ def search_of(text: str) -> Search:
     try:
         texts = shlex.split(text)
     except ValueError as error:
-        msg = f"the search {text!r} cannot be read: {error}"
+        msg = f"the search {shown(text)} cannot be read: {error}"
         raise InvalidMessage(msg) from error
     words = [_word(one) for one in texts]
     if not words:
@@ -120,15 +126,46 @@ def search_of(text: str) -> Search:
     return Search(tuple(w for w in words if w.field not in LATER), tuple(w for w in words if w.field in LATER))
 
 
-def _word(text: str) -> Word:
+def is_several(text: str) -> bool:
+    """Tell whether a text is an expression of several words, and not one whose value has spaces: `error~no stock`."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return False
+    return len(words) > 1 and all(_match(word) is not None for word in words)
+
+
+def _match(text: str) -> re.Match[str] | None:
+    """Return the parts of one condition; None where it is none."""
     match = WORD.fullmatch(text)
     if match is None or match["field"] not in FIELDS or (match["path"] is not None) != (match["field"] in PATHS):
+        return None
+    return match
+
+
+def _word(text: str) -> Word:
+    match = _match(text)
+    if match is None:
         known = ", ".join([*PUBLISHED, *LATER, "header.NAME", "payload.PATH"])
-        msg = f"{text!r}: write FIELD=VALUE (or != ~ > <), where FIELD is one of {known}; a text without a field can be id~TEXT"
+        one_of = f"where FIELD is one of {known}; a text without a field can be id~TEXT"
+        msg = f"{shown(text)}: write FIELD=VALUE (or != ~ > <), {one_of}"
+        raise InvalidMessage(msg)
+    if match["op"] in "><" and not _is_number(match["value"]):
+        msg = f"{shown(text)}: {match['op']} compares numbers"
+        raise InvalidMessage(msg)
+    if match["op"] == "!=" and match["field"] in LATER:  # nearly every message has some other event, too
+        msg = f"{shown(text)}: what happened to a message is asked for with = or ~"
         raise InvalidMessage(msg)
     path = match["path"][1:] if match["path"] else ""
     steps = (path,) if match["field"] == "header" else tuple(path.split(".")) if path else ()
     return Word(match["field"], steps, match["op"], match["value"])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
 
 
 def _found(word: Word, published: ev.Published, decode: Callable[[bytes], Any]) -> object:
@@ -143,7 +180,7 @@ def _found(word: Word, published: ev.Published, decode: Callable[[bytes], Any]) 
     for step in word.path:
         if isinstance(value, dict):
             value = value.get(step)
-        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+        elif isinstance(value, list) and step.isdecimal() and len(step) <= INDEX_DIGITS_MAX and int(step) < len(value):
             value = value[int(step)]
         else:
             return None

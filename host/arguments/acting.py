@@ -61,7 +61,7 @@ def acting_principal() -> str | None:
 def new_act(action: str, subject: str) -> Act:
     """Return an act of this context: by the principal of `acting_as`, else by the user of this process."""
     principal, reason = _acting.get() or (user(), "")
-    return Act(action, subject[:TEXT_MAX], principal, OWN_PROCESS, reason)
+    return Act(action, plain_text(subject[:TEXT_MAX])[:TEXT_MAX], principal, OWN_PROCESS, reason)
 
 
 def own_act(action: str, subject: str) -> Act | None:

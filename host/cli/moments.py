@@ -6,11 +6,14 @@ import datetime as dt
 import re
 
 from perdure.cli.operated_folder import BadChoice
+from perdure.events.seconds import shown
 
 __all__ = ["HELP", "position"]
 
 HELP = "a sequence number, a time (2026-11-24T10:30, local unless it says otherwise) or an age (15m, 2h, 3d)"
 AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+DIGITS_MAX = 40
+"""Of a sequence number. One behind the end of the log names its end."""
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -23,12 +26,12 @@ def position(text: str | None) -> int | dt.datetime | None:
     if text is None:
         return None
     plain = text.strip().replace(",", "").replace("_", "")
-    if plain.isdecimal():
+    if plain.isdecimal() and len(plain) <= DIGITS_MAX:
         return int(plain)
-    if age := AGE.fullmatch(plain):
-        return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=float(age[1]) * SECONDS[age[2]])
     try:
+        if age := AGE.fullmatch(plain):
+            return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=float(age[1]) * SECONDS[age[2]])
         return dt.datetime.fromisoformat(text.strip()).astimezone()
     except (ValueError, OverflowError) as error:
-        msg = f"{text!r} names no position in the log; write {HELP}"
+        msg = f"{shown(text)} names no position in the log; write {HELP}"
         raise BadChoice(msg) from error

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import jinja2
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -42,6 +43,15 @@ __all__ = ["application"]
 
 HERE = Path(__file__).parent
 FORBIDDEN, NOT_FOUND, BAD, BUSY = 403, 404, 400, 503
+
+
+class _Name(StringConvertor):
+    """Any text in an address, also with slashes and line ends: ids and names of types may have both."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("name", _Name())
 
 
 def application(

@@ -19,6 +19,7 @@ from perdure.console.log.live import Live
 from perdure.console.log.past import Past
 from perdure.console.log.walk import walk
 from perdure.events.errors import InvalidMessage
+from perdure.events.seconds import shown
 from perdure.operations.audit import reader_of
 from perdure.processes.client import Client
 from perdure.security import Rights, viewer
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Console", "View"]
 
 AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+DIGITS_MAX = 40
+"""Of a sequence number. One behind the end of the log names its end."""
 AGE_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 SEEK_EVENTS = 200_000
 """How many events are read at most to find a moment exactly."""
@@ -172,17 +175,17 @@ class Console:
         """Return the last event at or before a moment: a number, an age, or a time (UTC unless it says otherwise)."""
         newest = self.live.states.seq
         plain = text.strip().replace(",", "").replace("_", "")
-        if plain.isdecimal():
+        if plain.isdecimal() and len(plain) <= DIGITS_MAX:
             return max(min(int(plain), newest), self.reader.first_seq - 1)
-        if age := AGE.fullmatch(plain):
-            at_us = round((time.time() - float(age[1]) * AGE_S[age[2]]) * 1e6)
-        else:
-            try:
+        try:
+            if age := AGE.fullmatch(plain):
+                at_us = round((time.time() - float(age[1]) * AGE_S[age[2]]) * 1e6)
+            else:
                 named = dt.datetime.fromisoformat(text.strip())
                 at_us = round((named if named.tzinfo else named.replace(tzinfo=dt.UTC)).timestamp() * 1e6)
-            except (ValueError, OverflowError) as error:
-                msg = f"{text!r} names no moment: write a sequence number, an age (15m, 2h, 3d) or a time (2026-11-24 10:30, UTC)"
-                raise InvalidMessage(msg) from error
+        except (ValueError, OverflowError) as error:
+            msg = f"{shown(text)} names no moment: write a sequence number, an age (15m, 2h, 3d) or a time (2026-11-24 10:30, UTC)"
+            raise InvalidMessage(msg) from error
         after, until = self.live.index.before(at_us)
         found = after
         for step in walk(self.reader, after, min(until, after + SEEK_EVENTS)):

@@ -5,7 +5,6 @@ The owner puts each on record, in the commit of its effect. Not here: forms (`te
 
 from __future__ import annotations
 
-import json
 import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import attrs
 from perdure.arguments.acting import acting_as, new_act
 from perdure.events.errors import InvalidMessage, NotRunning
 from perdure.events.handlers.registry import Note
-from perdure.publishing.given_message import json_object, message_of
+from perdure.publishing.given_message import json_object, json_value, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +93,7 @@ def _configure(deed: Deed) -> str:
     kind, option, value = deed.field("type"), deed.field("option"), deed.field("value")
     deed.check("configure", kind)
     try:
-        plain = WORDS[value.lower()] if value.lower() in WORDS else json.loads(value)
+        plain = WORDS[value.lower()] if value.lower() in WORDS else json_value(value)
     except ValueError:
         plain = value
     deed.front.admin.configure(kind, **{option: plain})
@@ -177,7 +176,7 @@ def _bulk(deed: Deed, action: str) -> str:
     elif action == "edit":
         path, value = deed.field("path"), deed.field("value")
         try:
-            plain = json.loads(value)
+            plain = json_value(value)
         except ValueError as error:
             msg = f"the value is no JSON: {error}"
             raise InvalidMessage(msg) from error

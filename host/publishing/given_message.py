@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import json
+from keyword import iskeyword
 from typing import Any
 
 import attrs
 
 from perdure.events.errors import InvalidMessage
+from perdure.events.seconds import shown
 from perdure.payloads.type_names import message
 
-__all__ = ["json_object", "message_of"]
+__all__ = ["json_object", "json_value", "message_of"]
+
+
+def json_value(text: str) -> Any:
+    """Return the value that a text holds as JSON.
+
+    Raises:
+        ValueError: it is no JSON, or lists and objects are nested deeper than Python can read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        msg = "it is nested too deep"
+        raise ValueError(msg) from error
 
 
 def json_object(text: str) -> dict[str, Any]:
@@ -20,7 +35,7 @@ def json_object(text: str) -> dict[str, Any]:
         InvalidMessage: it is no JSON object.
     """
     try:
-        plain = json.loads(text)
+        plain = json_value(text)
     except ValueError as error:
         msg = f"the message is no JSON: {error}"
         raise InvalidMessage(msg) from error
@@ -36,6 +51,10 @@ def message_of(kind: str, plain: dict[str, Any]) -> Any:
     Raises:
         InvalidMessage: their names cannot be those of fields.
     """
+    for name in plain:
+        if not name.isidentifier() or iskeyword(name):  # attrs writes names into the source of the class
+            msg = f"{shown(name)} cannot be the name of a field; write a JSON object with the fields of the message's class"
+            raise InvalidMessage(msg)
     try:
         cls: Any = attrs.make_class("Message", {name: attrs.field(type=Any) for name in plain}, slots=False)
         return message(name=kind)(cls)(**plain)

@@ -6,7 +6,6 @@ Each goes through the process that owns the folder, where there is one (`operate
 
 from __future__ import annotations
 
-import json
 import math
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +19,8 @@ from perdure.cli.json_output import Json, print_json
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
-from perdure.publishing.given_message import json_object, message_of
+from perdure.events.seconds import shown
+from perdure.publishing.given_message import json_object, json_value, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,8 @@ console = Terminal()
 
 WORDS = {"none": None, "inf": math.inf}
 """Values of options that JSON has no word for."""
+NO_OPTIONS = ("self", "type")
+"""Parameters of `configure` that are no options."""
 
 Type = Annotated[
     str, typer.Argument(metavar="TYPE", help="The name of a message type.", show_default=False, autocompletion=type_names)
@@ -94,6 +96,9 @@ def configure(
 ) -> None:
     """Change options of a type's handler from its next delivery on, until the code registers other options."""
     options = dict(map(_setting, settings))
+    if len(options) < len(settings):
+        msg = "an option is given twice"
+        raise BadChoice(msg)
     with operated(folder, by, why) as system:
         system.admin.configure(kind, **options)
     _say(f"{kind}: {', '.join(settings)}", {"act": "configure", "type": kind, "options": _jsonable(options)}, as_json=as_json)
@@ -218,12 +223,12 @@ def _jsonable(options: dict[str, Any]) -> dict[str, Any]:
 
 def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
-    if not equals:
-        msg = f"{text!r} is no OPTION=VALUE, for example timeout=30"
+    if not equals or name in NO_OPTIONS:
+        msg = f"{shown(text)} is no OPTION=VALUE, for example timeout=30"
         raise BadChoice(msg)
     if value.lower() in WORDS:
         return name, WORDS[value.lower()]
     try:
-        return name, json.loads(value)
+        return name, json_value(value)
     except ValueError:
         return name, value

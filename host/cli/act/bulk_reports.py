@@ -13,6 +13,7 @@ import typer
 from perdure.cli.json_output import print_json
 from perdure.cli.operated_folder import BadChoice
 from perdure.cli.terminal import Terminal, one_line
+from perdure.events.seconds import shown
 
 if TYPE_CHECKING:
     from perdure.operations.bulk.acts_where import BulkAct, CountedLetters
@@ -31,6 +32,9 @@ AsCounted = Annotated[
 DONE = {"replay": "back in the queue", "edit": "edited and back in the queue", "purge": "removed", "cancel": "cancelled"}
 
 
+COUNTED_CHARS_MAX = 40
+
+
 def counted_before(as_counted: str | None) -> tuple[int, int] | None:
     """Return up to where a dry run counted, and how many; None if there was none.
 
@@ -40,8 +44,8 @@ def counted_before(as_counted: str | None) -> tuple[int, int] | None:
     if as_counted is None:
         return None
     upto, _, count = as_counted.partition(":")
-    if not upto.isdecimal() or not count.isdecimal():
-        msg = f"--counted: {as_counted!r} is no SEQ:COUNT, as the dry run prints it"
+    if not upto.isdecimal() or not count.isdecimal() or len(as_counted) > COUNTED_CHARS_MAX:
+        msg = f"--counted: {shown(as_counted)} is no SEQ:COUNT, as the dry run prints it"
         raise BadChoice(msg)
     return int(upto), int(count)
 

@@ -6,7 +6,6 @@ What an expression means is in `perdure.events.queue.expression`, bulk acts in `
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +25,7 @@ from perdure.cli.terminal import Terminal
 from perdure.cli.whole.each_partition import each_partition
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue.dead_letters import Letter, Selection, select
-from perdure.publishing.given_message import json_object, message_of
+from perdure.publishing.given_message import json_object, json_value, message_of
 from perdure.store import checked_address, partition_addresses
 
 if TYPE_CHECKING:
@@ -269,6 +268,6 @@ def _setting(text: str) -> tuple[str, Any]:
         msg = f"--set: {text!r} is no PATH=VALUE, for example customer.id=7"
         raise BadChoice(msg)
     try:
-        return path, json.loads(value)
+        return path, json_value(value)
     except ValueError:
         return path, value

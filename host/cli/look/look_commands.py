@@ -23,6 +23,7 @@ from perdure.cli.operated_folder import BadChoice, Folder
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.cli.whole.each_partition import each_partition
+from perdure.events.queue.expression import is_several
 from perdure.operations.audit import Audit
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 
     from perdure.operations.metrics import Metrics
     from perdure.operations.reading.record import Record
+    from perdure.operations.reading.search import Found
 
 __all__ = ["COMMANDS"]
 
 console = Terminal()
 
+LINES_MAX = 1_000_000
 POLL_S = 0.2
 """How often `tail -f` looks whether the log has grown."""
 
@@ -106,26 +109,29 @@ def search(
     ],
     since: Since = None,
     until: Until = None,
-    limit: Annotated[int, typer.Option(min=1, help="The most messages to list: the newest.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=LINES_MAX, help="The most messages to list: the newest.")] = 50,
     as_json: Json = False,  # noqa: FBT002 - typer reads it so
 ) -> None:
     """Find messages by what they are and what happened to them, and say how far back was looked."""
     reader = existing_folder(folder)
     words = _expression(expression)
-    found = list(Audit(folder).search(words, since=position(since), until=position(until)))
+    newest: deque[Found] = deque(maxlen=limit)
+    found = 0
+    for found, one in enumerate(Audit(folder).search(words, since=position(since), until=position(until)), 1):  # noqa: B007 - counted
+        newest.append(one)
     if as_json:
-        print_json([_plain(attrs.asdict(one)) for one in found[-limit:]])
+        print_json([_plain(attrs.asdict(one)) for one in newest])
         return
     table = Table("id", "type", "key", "published (UTC)", "seq", box=None, pad_edge=False)
-    for one in found[-limit:]:
+    for one in newest:
         table.add_row(one_line(one.id), one_line(one.type), one_line(one.key or ""), f"{one.at:%Y-%m-%d %H:%M:%S}", str(one.seq))
     if found:
         console.print(table)
-    shown = f"; the newest {limit:,} are shown" if len(found) > limit else ""
+    shown = f"; the newest {limit:,} are shown" if found > limit else ""
     back = (
         "the beginning" if since is None and reader.first_seq <= 1 else since or f"sequence {reader.first_seq:,}, where it begins"
     )
-    console.print(one_line(f"{len(found):,} message(s) found{shown}; looked back to {back}"))
+    console.print(one_line(f"{found:,} message(s) found{shown}; looked back to {back}"))
 
 
 @each_partition
@@ -133,7 +139,9 @@ def tail(
     folder: Folder,
     *,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until interrupted.")] = False,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last events to begin with.")] = 20,
+    lines: Annotated[
+        int, typer.Option("-n", "--lines", min=0, max=LINES_MAX, help="How many of the last events to begin with.")
+    ] = 20,
     kind: Annotated[str | None, typer.Option("--type", help="Only events of this class, or about messages of this type.")] = None,
     message_id: Annotated[str | None, typer.Option("--id", help="Only events about this message.")] = None,
     key: Annotated[str | None, typer.Option("--key", help="Only events about messages with this key.")] = None,
@@ -192,11 +200,11 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _expression(words: list[str]) -> str:
-    """Return the words of a shell as one expression."""
+    """Return the words of a shell as one expression: each is a condition, or an expression of several."""
     if not all(words):
         msg = "an empty word is no condition; write FIELD=VALUE"
         raise BadChoice(msg)
-    return " ".join(map(quoted, words))
+    return " ".join(word if is_several(word) else quoted(word) for word in words)
 
 
 def _print_record(record: Record, *, as_json: bool) -> None:

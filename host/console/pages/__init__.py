@@ -22,9 +22,9 @@ __all__ = ["PAGES", "Page"]
 PAGES: dict[str, Callable[[Page], None]] = {
     "/": overview.overview,
     "/types": types.types,
-    "/types/{type:path}": types.one_type,
+    "/types/{type:name}": types.one_type,
     "/messages": messages.messages,
-    "/messages/{id:path}": message.message,
+    "/messages/{id:name}": message.message,
     "/dead-letters": dead_letters.dead_letters,
     "/schedules": inside.schedules,
     "/processes": inside.processes,

@@ -86,7 +86,7 @@ def export(
     check_one_of("format", format, FORMATS)
     path = Path(output)
     if path.exists() and not (replace and path.is_file()):
-        raise StoreUnavailable(f"{path} is there already; name another file, or have it replaced")
+        raise StoreUnavailable(f"{path} is there already; name another file, or have it replaced (`--force`, `replace=True`)")
     reader = open_reader(source) if isinstance(source, (str, os.PathLike)) else source
     reader.check_readable()
     records = selected(Audit(store=reader), where, since, until)

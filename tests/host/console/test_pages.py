@@ -9,7 +9,7 @@ import pytest
 
 import perdure
 from perdure.console.pages.dead_letters import expression_of
-from tests.host.console.conftest import csrf_of, until
+from tests.host.console.conftest import Receipt, csrf_of, until
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -87,11 +87,19 @@ def test_two_moments_are_compared(browser: TestClient, shop: Shop) -> None:
     )
 
 
-@pytest.mark.parametrize(("asked", "status"), [("nonsense", 400), ("2099-01-01", 200), ("1969-01-01", 200), ("9" * 30, 200)])
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [("nonsense", 400), ("2099-01-01", 200), ("1969-01-01", 200), ("9" * 30, 200), ("9" * 5_000, 400), ("9" * 400 + "d", 400)],
+)
 def test_moment_that_is_none_is_refused_in_words(browser: TestClient, asked: str, status: int) -> None:
     answer = browser.get("/", params={"at": asked})
     assert answer.status_code == status
     assert (status == 200) or "names no moment" in answer.text
+
+
+def test_an_id_with_slashes_and_line_ends_has_a_page(browser: TestClient, shop: Shop) -> None:
+    shop.system.publish(Receipt("ORD-1"), id="a/b\nc?d#e")
+    until(lambda: browser.get("/messages/a%2Fb%0Ac%3Fd%23e").status_code == 200)
 
 
 def test_search_goes_on_where_it_stopped(browser: TestClient, shop: Shop) -> None:

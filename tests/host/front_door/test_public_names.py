@@ -161,3 +161,9 @@ def test_handler_that_raises_cancelled_itself_was_not_cancelled(folder: Path) ->
         again.result(message_id, timeout=5.0)
     assert type(failed.value) is perdure.HandlerFailed
     assert failed.value.exception == "perdure.Cancelled"
+
+
+@pytest.mark.parametrize("package", ["console", "security", "telemetry"])
+def test_a_package_of_the_front_door_is_there_without_an_import_of_its_own(package: str) -> None:
+    code = f"import perdure; assert perdure.{package}.__name__ == 'perdure.{package}'"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
