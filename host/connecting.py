@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from perdure.events.public_names import public
 from perdure.processes.client import Client
 from perdure.store import is_postgres
-from perdure.store.addresses import partitions_of
+from perdure.store.addresses import check_no_keywords, partitions_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,7 @@ def connect(
         StoreUnavailable: the database cannot be reached, or holds no such queue.
         InvalidMessage: the timeout is no number above 0.
     """
+    check_no_keywords(folder)
     if partition is None and is_postgres(folder) and (count := partitions_of(folder, name)) > 1:
         from perdure.cluster.cluster_client import ClusterClient  # noqa: PLC0415 - needs psycopg
 

@@ -6,6 +6,7 @@ An address is the path of a data folder, or `postgresql://…#QUEUE/PARTITION`. 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "accept_loss",
     "canonical_address",
+    "check_no_keywords",
     "checked_address",
     "create_tables",
     "is_postgres",
@@ -38,6 +40,9 @@ __all__ = [
     "partition_addresses",
     "partitions_of",
 ]
+
+
+_KEYWORDS = re.compile(r"(?:^|\s)(?:host|hostaddr|user|dbname|password|service)\s*=")
 
 
 def open_reader(address: str | os.PathLike[str]) -> LogReader:
@@ -176,6 +181,7 @@ def checked_address(address: str) -> str:
     """
     if not address:  # a variable of a shell that is not set; as a path it would mean the working directory
         raise StoreUnavailable("an empty text is no address; name the folder that a System was given")
+    check_no_keywords(address)
     if is_postgres(address) and _parsed(address).has_password:
         raise StoreUnavailable(
             "an address on a command line must not hold a password, because other users can read it there: set PGPASSWORD, or use "
@@ -192,6 +198,16 @@ def canonical_address(address: str | os.PathLike[str]) -> str:
 def is_postgres(address: str | os.PathLike[str]) -> TypeGuard[str]:
     """Return whether an address names a log in PostgreSQL."""
     return isinstance(address, str) and address.startswith(("postgresql://", "postgres://"))
+
+
+def check_no_keywords(address: str | os.PathLike[str]) -> None:
+    """Refuse what libpq calls a keyword/value string, which would be taken for a folder, and shown with its password.
+
+    Raises:
+        StoreUnavailable: the address is one.
+    """
+    if isinstance(address, str) and _KEYWORDS.search(address):
+        raise StoreUnavailable("this is a connection string of libpq and no folder; write it as postgresql://USER@HOST/DATABASE")
 
 
 def _parsed(address: str) -> PostgresAddress:

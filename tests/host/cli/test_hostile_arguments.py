@@ -109,3 +109,12 @@ def test_an_act_on_an_id_that_no_log_can_hold_is_answered() -> None:
     with perdure.System(store=perdure.MemoryStore()) as system, perdure.acting_as("ann"):
         assert not system.cancel("a\udcff")
         assert system.admin.metrics().runtime_counters.get("unwritable", 0) == 0
+
+
+@pytest.mark.parametrize("given", ["host=db user=shop password=s3cret", "password = s3cret", "service=shop password=s3cret"])
+def test_a_connection_string_is_not_a_folder_and_its_password_is_not_shown(given: str) -> None:
+    result = CliRunner().invoke(app, ["stats", given])
+    assert isinstance(result.exception, PerdureError)
+    with pytest.raises(perdure.StoreUnavailable, match="postgresql://") as caught:
+        perdure.connect(given, name="orders", timeout=0.1)
+    assert "s3cret" not in f"{result.exception}{caught.value}{result.output}"
