@@ -206,7 +206,7 @@ def check_no_keywords(address: str | os.PathLike[str]) -> None:
     Raises:
         StoreUnavailable: the address is one.
     """
-    if isinstance(address, str) and _KEYWORDS.search(address):
+    if _KEYWORDS.search(str(address)):
         raise StoreUnavailable("this is a connection string of libpq and no folder; write it as postgresql://USER@HOST/DATABASE")
 
 

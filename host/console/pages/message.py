@@ -56,6 +56,8 @@ def message(page: Page) -> None:
         raise UnknownMessage(msg)
     own = story.own
     page.rights.rights.require(page.rights.principal, "look", [own.published.type])
+    story.children = [kin for kin in story.children if page.looks(kin.published.type)]
+    story.ancestors = [kin for kin in story.ancestors if page.looks(kin.published.type)]
     now_us = view.at_us if view.is_past else round(time.time() * 1e6)
     letter = view.states.dead_letters.letters.get(own.published.number)
     shown, is_json = payload_text(_newest_payload(own, letter)) if page.sees(own.published) else ("", False)

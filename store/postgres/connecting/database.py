@@ -35,6 +35,7 @@ IDLE_MAX = 6
 _DEFAULTS = {
     "connect_timeout": CONNECT_TIMEOUT_S,
     "fallback_application_name": "perdure",
+    "client_encoding": "utf8",  # whatever the database's: what it cannot hold is an error of the server then
     # A peer that vanished without a word is noticed within about ten seconds, not within the kernel's two hours.
     "keepalives_idle": 5,
     "keepalives_interval": 2,

@@ -125,6 +125,16 @@ def test_type_that_one_may_not_look_at_is_nowhere(shop: Shop) -> None:
     assert client.get(f"/messages/{shop.stuck}").status_code == 200
 
 
+def test_a_message_tells_nothing_of_a_cause_or_an_effect_that_one_may_not_look_at(shop: Shop) -> None:
+    receipts = shop.client(authorize=everything).get(f"/messages/{shop.good}").text
+    assert "shop.Receipt" in receipts
+    hidden = shop.client(authorize=lambda _who, action, kind: action == "look" and kind != "shop.Receipt")
+    assert "shop.Receipt" not in hidden.get(f"/messages/{shop.good}").text.split("<main", 1)[1]
+    child = receipts.split("Causes and effects", 1)[1].split('href="/messages/', 1)[1].split('"', 1)[0]
+    unseen = shop.client(authorize=lambda _who, action, kind: action == "look" and kind != "shop.Order")
+    assert "shop.Order" not in unseen.get(f"/messages/{child}").text.split("<main", 1)[1]
+
+
 def test_who_may_not_look_sees_nothing(shop: Shop) -> None:
     client = shop.client(authorize=lambda *_: False)
     assert client.get("/").status_code == 403

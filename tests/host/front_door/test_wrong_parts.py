@@ -80,3 +80,12 @@ def test_retries_that_no_event_could_hold_are_refused(tmp_path: Path) -> None:
 
 def test_a_system_shows_its_folder(tmp_path: Path) -> None:
     assert f"SegmentStore('{tmp_path}')" in repr(perdure.System(tmp_path))
+
+
+@pytest.mark.parametrize("address", ["postgresql://shop:s3cret@db/shop", "postgres://db", "host=db password=s3cret"])
+def test_a_database_is_no_folder(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ValueError, perdure.StoreUnavailable)) as caught:
+        perdure.System(address)
+    assert "s3cret" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
