@@ -6,12 +6,12 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import perdure
+from tests import programs
 
 PAGE = Path(__file__).parents[2] / "docs" / "SECURITY.md"
 CHECKLIST = PAGE.read_text(encoding="utf-8").partition("## Deployment checklist")[2].partition("\n## ")[0]
@@ -30,10 +30,10 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command of the page with the perdure of this interpreter."""
     words = shlex.split(command.replace("FOLDER", str(folder)))
     if words[0] == "perdure":
-        words[:1] = [sys.executable, "-m", "perdure"]
-    elif words[0] == "python":
-        words[:1] = [sys.executable]
-    elif shutil.which(words[0]) is None:
+        return programs.run(["-m", *words], timeout=60)
+    if words[0] == "python":
+        return programs.run(words[1:], timeout=60)
+    if shutil.which(words[0]) is None:
         pytest.skip(f"{words[0]} is not on this machine")
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
 

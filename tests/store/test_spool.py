@@ -18,6 +18,7 @@ from perdure.store.disk.disk import Disk
 from perdure.store.spool import spool_file
 from perdure.store.spool.spool_file import SpoolDoubt, SpoolWriter, claim, names, survey_spool
 from perdure.store.spool.spool_format import HEADER_BYTES, file_name, pack_header, pack_record, parse
+from tests.effort import examples
 
 FOLDER = Path("/data")
 SALT = bytes(range(8))
@@ -58,7 +59,7 @@ def test_a_file_that_ends_early_is_torn_and_not_damaged(records: list[list[bytes
     assert not contents.problem
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     records=st.lists(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=3), min_size=2, max_size=5), data=st.data()
 )

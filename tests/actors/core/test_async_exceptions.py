@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from perdure.actors.core.threads.async_exceptions import take_back, throw
+from tests.programs import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +54,7 @@ traced()
 def test_a_debugger_or_coverage_goes_on_after_a_stop_a_kill_and_a_timeout(tmp_path: Path, what: str) -> None:
     host = tmp_path / "host.py"
     host.write_text(HOST, encoding="utf-8")
-    done = subprocess.run([sys.executable, host, tmp_path / "data", what], timeout=60, capture_output=True, text=True, check=False)
+    done = run([str(host), str(tmp_path / "data"), what], timeout=60)
     assert done.returncode == 0, done.stderr
 
 
@@ -92,7 +91,7 @@ def test_a_traced_program_kills_threads_that_wait(tmp_path: Path, what: str) -> 
     """The thread that kills is traced, too, and the one that is killed waits for it: it is woken after the exception was thrown."""
     host = tmp_path / "host.py"
     host.write_text(TRACED, encoding="utf-8")
-    done = subprocess.run([sys.executable, host, tmp_path / "data", what], timeout=60, capture_output=True, text=True, check=False)
+    done = run([str(host), str(tmp_path / "data"), what], timeout=60)
     assert done.returncode == 0, done.stderr
 
 

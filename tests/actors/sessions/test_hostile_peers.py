@@ -27,8 +27,9 @@ from perdure.actors.sessions.session import Ended, Owner, Session
 from perdure.events import commands
 from perdure.events.structures.id_index import IdRun
 from perdure.options import Options
+from tests.effort import examples
 
-UNHURRIED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+UNHURRIED = settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 
 SAMPLES: list[tuple[str, Any]] = [
     ("queue", commands.Publish([commands.Draft("id", "t", b"x", key="k", dedup="replace", headers={"a": "b"})])),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import attrs
 import pytest
 
 import perdure
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from tests.chaos.conftest import Census
@@ -32,9 +32,9 @@ class Task:
     name: str
 
 
-def start(folder: Path, run: str, seconds: float) -> subprocess.Popen[str]:
-    command = [sys.executable, str(SCRIPT), str(folder / "data"), str(folder), run, str(seconds)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def start(folder: Path, run: str, seconds: float) -> Program:
+    command = [str(SCRIPT), str(folder / "data"), str(folder), run, str(seconds)]
+    return Program(command, stdout=subprocess.PIPE)
 
 
 def finish(folder: Path, run: str = "last") -> int:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 import perdure
 from perdure.events import vocabulary as ev
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,8 +40,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_run_serves_a_system_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "shop.py").write_text(HOST)
-    args = [sys.executable, "-m", "perdure.cli.main", "run", "shop:system"]
-    with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env={"PYTHONUNBUFFERED": "1"}) as served:
+    args = ["-m", "perdure.cli.main", "run", "shop:system"]
+    with Program(args, stdout=subprocess.PIPE, cwd=tmp_path, env={"PYTHONUNBUFFERED": "1"}) as served:
         assert served.stdout is not None
         assert "shop:system runs" in served.stdout.readline()
         served.send_signal(number)
@@ -70,8 +70,8 @@ sys.settrace(trace)
 def test_run_stops_at_whichever_instruction_the_signal_arrives(tmp_path: Path) -> None:
     """It also stops while it begins to wait for a signal: an Event would wait for ever for a lock that its own thread holds."""
     (tmp_path / "shop.py").write_text(SIGNALLED_AT_EACH_LINE)
-    args = [sys.executable, "-m", "perdure.cli.main", "run", "shop:system"]
-    with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env={"PYTHONUNBUFFERED": "1"}) as served:
+    args = ["-m", "perdure.cli.main", "run", "shop:system"]
+    with Program(args, stdout=subprocess.PIPE, cwd=tmp_path, env={"PYTHONUNBUFFERED": "1"}) as served:
         try:
             assert served.stdout is not None
             assert "shop:system runs" in served.stdout.readline()
@@ -98,8 +98,8 @@ def test_run_lets_a_handler_finish_when_it_is_asked_to_stop(tmp_path: Path) -> N
     with perdure.System(tmp_path / "data") as system:
         system.publish_many([1, 2, 3])
     (tmp_path / "busy.py").write_text(BUSY)
-    args = [sys.executable, "-m", "perdure.cli.main", "run", "busy:system"]
-    with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as served:
+    args = ["-m", "perdure.cli.main", "run", "busy:system"]
+    with Program(args, stdout=subprocess.PIPE, cwd=tmp_path) as served:
         assert served.stdout is not None
         for line in served.stdout:
             if line == "begun\n":

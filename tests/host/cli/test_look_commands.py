@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,6 +12,7 @@ from typer.testing import CliRunner
 
 import perdure
 from perdure.cli.main import app
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,8 +225,8 @@ def test_the_last_events_of_a_type_or_message(folder: Path) -> None:
 def test_following_shows_events_as_they_are_written(folder: Path) -> None:
     with perdure.System(folder) as system:
         system.publish(Order(0), id="old")
-        command = [sys.executable, "-m", "perdure", "tail", str(folder), "-f", "--type", "Order", "--json"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
+        command = ["-m", "perdure", "tail", str(folder), "-f", "--type", "Order", "--json"]
+        with Program(command, stdout=subprocess.PIPE) as follower:
             assert follower.stdout is not None
             assert json.loads(follower.stdout.readline())["message"] == "old"
             system.publish(Order(1), id="new")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import pytest
 
 import perdure
 from tests.host.console.conftest import PATIENCE_S, Order, csrf_of
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.long(seconds=6)
 @contextmanager
 def console(folder: Path, *options: str) -> Iterator[tuple[str, str]]:
     """Start the command; give what it says of the folder, and the address that it prints."""
-    command = [sys.executable, "-m", "perdure", "console", str(folder), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PYTHONUNBUFFERED": "1", "COLUMNS": "400"}) as running:
+    command = ["-m", "perdure", "console", str(folder), *options]
+    with Program(command, stdout=subprocess.PIPE, env={"PYTHONUNBUFFERED": "1", "COLUMNS": "400"}) as running:
         assert running.stdout is not None
         yield running.stdout.readline(), running.stdout.readline().strip()
         running.send_signal(signal.SIGINT)

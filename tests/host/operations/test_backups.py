@@ -6,7 +6,6 @@ import datetime as dt
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from perdure.actors.journal.log_fold import fold_log
 from perdure.store import open_reader
 from tests.effort import examples
 from tests.postgres_server import new_queue, shared_server
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,8 +151,8 @@ while True:
 def test_a_backup_that_was_killed_is_completed_by_the_next(folder: Path, tmp_path: Path) -> None:
     with system_on(folder) as system:
         for kill in range(3):
-            words = [sys.executable, "-c", BACKS_UP, str(folder), str(tmp_path / "backup")]
-            child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+            words = ["-c", BACKS_UP, str(folder), str(tmp_path / "backup")]
+            child = Program(words, stdout=subprocess.PIPE)
             assert child.stdout is not None
             assert child.stdout.readline() == "begun\n"
             for _ in range(kill):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import pytest
 
 import perdure
 from tests.host.processes.shop import shop
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,12 +36,12 @@ def client(owner: perdure.System, folder: Path) -> Iterator[perdure.Client]:
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+def start(folder: Path) -> Iterator[Callable[[], Program]]:
     """Start an owner in a process of its own; returns when it is up."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[Program] = []
 
-    def start() -> subprocess.Popen[str]:
-        process = subprocess.Popen([sys.executable, str(SHOP), str(folder)], stdout=subprocess.PIPE, text=True)
+    def start() -> Program:
+        process = Program([str(SHOP), str(folder)], stdout=subprocess.PIPE)
         started.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,13 @@ import perdure
 from perdure.actors.queue.consumers import origin_of
 from perdure.actors.sessions.departures.departed import RETURN_S, Departed, is_gone
 from tests.host.processes.test_spool import wait_until
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    Start = Callable[[], subprocess.Popen[str]]
+    Start = Callable[[], Program]
 
 LONG_S = 1000.0
 CONSUMER = """
@@ -35,13 +35,13 @@ with perdure.connect(sys.argv[1], timeout=60) as client:
 
 
 @pytest.fixture
-def consume(folder: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+def consume(folder: Path) -> Iterator[Callable[[], Program]]:
     """Start a process that checks one message out, and acknowledges it when it is told to; `told` has been read then."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[Program] = []
 
-    def consume() -> subprocess.Popen[str]:
+    def consume() -> Program:
         pipe = subprocess.PIPE
-        started.append(subprocess.Popen([sys.executable, "-c", CONSUMER, str(folder)], stdin=pipe, stdout=pipe, text=True))
+        started.append(Program(["-c", CONSUMER, str(folder)], stdin=pipe, stdout=pipe))
         assert started[-1].stdout is not None
         assert started[-1].stdout.readline()
         return started[-1]
@@ -62,7 +62,7 @@ def taken(client: perdure.Client | perdure.System) -> int:
 
 
 def test_what_a_killed_process_had_checked_out_goes_back_at_once_and_its_attempt_counts(
-    client: perdure.Client, consume: Callable[[], subprocess.Popen[str]]
+    client: perdure.Client, consume: Callable[[], Program]
 ) -> None:
     client.publish({"n": 1})
     process = consume()
@@ -91,7 +91,7 @@ def test_a_connection_that_breaks_costs_a_consumer_nothing(
 
 
 def test_a_takeover_leaves_what_is_checked_out_to_those_that_live_and_takes_it_from_those_that_do_not(
-    start: Start, folder: Path, consume: Callable[[], subprocess.Popen[str]]
+    start: Start, folder: Path, consume: Callable[[], Program]
 ) -> None:
     process = start()
     with perdure.System(folder, shared=True) as member:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import perdure
+    from tests.programs import Program
 
-    Start = Callable[[], subprocess.Popen[str]]
+    Start = Callable[[], Program]
 
 PATIENCE_S = 60.0
 LONG = pytest.mark.long(seconds=3)

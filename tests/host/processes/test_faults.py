@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import stat
-import sys
 import threading
 import time
 from pathlib import Path
@@ -26,12 +25,12 @@ from perdure.actors.sessions.framing.wire import PROTOCOL, Kind, pack
 from perdure.events import commands
 from tests.effort import examples
 from tests.host.processes.shop import Order, Quote, shop
+from tests.programs import Program
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterator
 
-    Start = Callable[[], subprocess.Popen[str]]
+    Start = Callable[[], Program]
 
 
 def wait_until(holds: Callable[[], object]) -> None:
@@ -417,9 +416,7 @@ def test_kills_of_the_owner_lose_nothing_and_double_nothing(start: Start, folder
 
     process = start()
     files = [tmp_path / f"told{n}" for n in range(3)]
-    publishers = [
-        subprocess.Popen([sys.executable, "-c", PUBLISHER, str(folder), str(file)], stdin=subprocess.PIPE) for file in files
-    ]
+    publishers = [Program(["-c", PUBLISHER, str(folder), str(file)], stdin=subprocess.PIPE) for file in files]
     try:
         for _ in range(KILLS):
             time.sleep(0.3)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,11 +13,12 @@ from perdure.actors.queue.queue import Queue
 from perdure.store.disk.folder_lock import live_owner
 from tests.host.processes.shop import Order, Quote, shop
 from tests.host.processes.test_spool import wait_until
+from tests.programs import Program, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Start = Callable[[], subprocess.Popen[str]]
+    Start = Callable[[], Program]
 
 BUDGET = perdure.Options(restart_budget=1)
 MEMBER = Path(__file__).with_name("shop.py")
@@ -75,7 +74,7 @@ def test_a_member_that_gives_up_leaves_its_work_to_others_and_never_becomes_the_
 
 
 def test_what_an_owner_that_hands_over_has_not_taken_in_of_the_spool_is_left_to_the_next(folder: Path) -> None:
-    assert subprocess.run([sys.executable, "-c", HANDS_OVER, str(folder)], check=False, timeout=60).returncode == 0
+    assert run(["-c", HANDS_OVER, str(folder)], timeout=60).returncode == 0
 
 
 HANDS_OVER = """

@@ -6,7 +6,6 @@ import collections
 import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import perdure
 from perdure.store.disk.folder_lock import live_owner
 from tests.host.processes.bookkeeper import Entry
 from tests.host.processes.test_faults import suspend, wait_until
+from tests.programs import Program
 
 KILLS = int(os.environ.get("PERDURE_TEST_KILLS", "20"))
 PROGRAM = Path(__file__).with_name("bookkeeper.py")
@@ -29,20 +29,15 @@ class Company:
         self.folder = folder
         self.books = books
         books.mkdir()
-        self.running: dict[int, subprocess.Popen[str]] = {}
+        self.running: dict[int, Program] = {}
         self.killed: set[int] = set()
 
-    def begin(self) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), str(self.folder), str(self.books)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    def begin(self) -> Program:
+        process = Program([str(PROGRAM), str(self.folder), str(self.books)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.running[process.pid] = process
         return process
 
-    def is_up(self, process: subprocess.Popen[str]) -> None:
+    def is_up(self, process: Program) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
 

@@ -7,8 +7,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -19,6 +17,7 @@ import perdure
 from perdure.processes.leading import Leadership, LedAnswer
 from perdure.processes.link import Link
 from tests.host.processes.shop import Order, Quote
+from tests.programs import Program, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -275,7 +274,7 @@ def test_a_fork_while_other_threads_wait_leaves_both_sides_at_work(client: perdu
 
 
 def test_an_idle_client_notices_the_end_of_its_owner(start: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    process: subprocess.Popen[str] = start()
+    process: Program = start()
     lost = threading.Event()
     with perdure.connect(folder) as client:
         client.publish(Order(1))
@@ -297,5 +296,5 @@ def test_a_program_that_is_interrupted_in_a_publish_ends_in_good_order(owner: pe
         "    client.close()\n"
         "    print('closed')\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, timeout=60, check=False)
+    done = run(["-c", program, str(folder)], timeout=60)
     assert (done.stdout, done.stderr) == ("closed\n", "")

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,13 +14,14 @@ import perdure
 from tests.host.processes import crew as program
 from tests.host.processes.crew import After, Job, noted
 from tests.host.processes.test_faults import wait_until
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    Crew = Callable[..., subprocess.Popen[str]]
-    Start = Callable[[], subprocess.Popen[str]]
+    Crew = Callable[..., Program]
+    Start = Callable[[], Program]
 
 PATIENCE_S = 30.0
 
@@ -41,11 +41,11 @@ def host(folder: Path) -> Iterator[perdure.System]:
 @pytest.fixture
 def crew(folder: Path, log: Path) -> Iterator[Crew]:
     """Start a member with handlers in a process of its own; returns when its handlers are at work."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[Program] = []
 
-    def start(**options: Any) -> subprocess.Popen[str]:
-        words = [sys.executable, "-m", program.__name__, str(folder), str(log), json.dumps({"ownership": "never"} | options)]
-        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def start(**options: Any) -> Program:
+        words = ["-m", program.__name__, str(folder), str(log), json.dumps({"ownership": "never"} | options)]
+        process = Program(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         started.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "up member\n"

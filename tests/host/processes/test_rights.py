@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ import pytest
 
 import perdure
 from tests.host.processes.shop import Order, shop
+from tests.programs import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,14 +54,7 @@ def open_folder() -> Iterator[Path]:
 
 def run_as(uid: int, folder: Path, gid: int = 65534, timeout_s: float = 20.0) -> list[str]:
     """What a process of another user prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", TRYING, str(folder), str(uid), str(gid), str(timeout_s)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        cwd="/",
-    )
+    done = run(["-c", TRYING, str(folder), str(uid), str(gid), str(timeout_s)], timeout=60, cwd="/")
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

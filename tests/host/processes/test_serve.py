@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from perdure.store.disk.folder_lock import live_owner
 from tests.host.processes.shop import Order, Quote, shop
 from tests.host.processes.test_faults import wait_until
 from tests.host.processes.test_takeover import role_of
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def test_an_owner_hands_over_to_a_process_that_prefers_to_own_the_folder_and_wor
 
         publisher = threading.Thread(target=publish)
         publisher.start()
-        process = subprocess.Popen([sys.executable, "-m", "perdure", "serve", str(folder)], stdout=subprocess.PIPE, text=True)
+        process = Program(["-m", "perdure", "serve", str(folder)], stdout=subprocess.PIPE)
         try:
             wait_until(lambda: role_of(system) == "member")
             wait_until(lambda: live_owner(folder) == process.pid)
@@ -53,7 +53,7 @@ def test_an_owner_hands_over_to_a_process_that_prefers_to_own_the_folder_and_wor
 
 def test_of_two_that_prefer_to_own_the_folder_the_first_keeps_it(folder: Path) -> None:
     with perdure.System(folder, shared=True, ownership="prefer") as system:
-        process = subprocess.Popen([sys.executable, "-m", "perdure", "serve", str(folder)], stderr=subprocess.PIPE, text=True)
+        process = Program(["-m", "perdure", "serve", str(folder)], stderr=subprocess.PIPE)
         try:
             assert process.stderr is not None
             wait_until(lambda: "prefers to keep it" in process.stderr.readline())  # type: ignore[union-attr]
@@ -65,9 +65,7 @@ def test_of_two_that_prefer_to_own_the_folder_the_first_keeps_it(folder: Path) -
 
 
 def test_a_served_folder_is_owned_without_handlers_until_sigterm(folder: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "perdure", "serve", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = Program(["-m", "perdure", "serve", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert process.stdout is not None
         assert process.stdout.readline().endswith("is served, as owner\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,12 +13,13 @@ import perdure
 from tests.host.processes.shop import Nap, Order, Quote, shop
 from tests.host.processes.test_spool import spool_files, wait_until
 from tests.host.processes.test_takeover import role_of
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    Start = Callable[[], subprocess.Popen[str]]
+    Start = Callable[[], Program]
 
 
 def web_worker(folder: Path, **options: object) -> perdure.System:
@@ -134,13 +134,13 @@ def test_kills_of_those_that_take_over_and_those_that_never_do_lose_nothing_and_
     folder: Path, tmp_path: Path
 ) -> None:
     files: list[Path] = []
-    running: list[subprocess.Popen[str]] = []
+    running: list[Program] = []
 
-    def publisher(ownership: str) -> subprocess.Popen[str]:
+    def publisher(ownership: str) -> Program:
         files.append(tmp_path / f"told{len(files)}")
         files[-1].touch()
-        command = [sys.executable, "-c", PUBLISHER, str(folder), str(files[-1]), ownership]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        command = ["-c", PUBLISHER, str(folder), str(files[-1]), ownership]
+        process = Program(command, stdout=subprocess.PIPE)
         running.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import pytest
 import perdure
 from perdure.store.spool.spool_format import is_spool
 from tests.host.processes.shop import Order, Quote, shop
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ def test_no_handler_starts_before_what_was_spooled_is_taken_in(folder: Path) -> 
 
 
 def test_what_is_in_both_the_spool_and_the_log_counts_once(
-    start: Callable[[], subprocess.Popen[str]], folder: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], Program], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("perdure.processes.exchange.SPOOL_SILENT_S", 0.3)
     process = start()
@@ -236,17 +236,15 @@ KILLS = int(os.environ.get("PERDURE_TEST_SPOOL_KILLS", "4"))
 @pytest.mark.long(seconds=60)
 @pytest.mark.timeout(600)
 def test_kills_of_owners_and_publishers_lose_nothing_that_was_spooled_and_double_nothing(
-    start: Callable[[], subprocess.Popen[str]], folder: Path, tmp_path: Path
+    start: Callable[[], Program], folder: Path, tmp_path: Path
 ) -> None:
     files: list[Path] = []
-    publishers: list[subprocess.Popen[str]] = []
+    publishers: list[Program] = []
 
-    def publisher() -> subprocess.Popen[str]:
+    def publisher() -> Program:
         files.append(tmp_path / f"told{len(files)}")
         files[-1].touch()
-        process = subprocess.Popen(
-            [sys.executable, "-c", PUBLISHER, str(folder), str(files[-1])], stdout=subprocess.PIPE, text=True
-        )
+        process = Program(["-c", PUBLISHER, str(folder), str(files[-1])], stdout=subprocess.PIPE)
         publishers.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"

@@ -14,11 +14,12 @@ from tests.host.processes.shop import Nap, Order, Quote, shop
 from tests.host.processes.test_faults import forked, suspend, wait_until
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    Start = Callable[[], subprocess.Popen[str]]
+    from tests.programs import Program
+
+    Start = Callable[[], Program]
 
 
 def role_of(system: perdure.System) -> str:

@@ -6,8 +6,6 @@ The rules themselves are tested in tests/events.
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ import attrs
 import pytest
 
 import perdure
+from tests.programs import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,9 +171,9 @@ def test_newer_payload_survives_a_crash(folder: Path, tmp_path: Path, collected:
     """Scenario 5: killed after the second publish, before any snapshot: only the newer payload is handled."""
     script = tmp_path / "crashing.py"
     script.write_text(CRASHING)
-    command = [sys.executable, str(script), str(folder), older]
-    died = subprocess.run(command, capture_output=True, timeout=60, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    command = [str(script), str(folder), older]
+    died = run(command, timeout=60)
+    assert died.returncode == -signal.SIGKILL, died.stderr
     system = perdure.System(folder)
 
     @system.handler(dict)

@@ -6,8 +6,6 @@ What handlers do is in `test_handling`; input that is refused is in `test_bad_in
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ import attrs
 import pytest
 
 import perdure
+from tests.programs import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,9 +167,9 @@ def test_batch_is_all_or_none(folder: Path, tmp_path: Path, call: str, moment: s
     """Scenario 8: `publish_many` of 500, killed at each step of a commit: all or none, and none that was acknowledged lost."""
     script = tmp_path / "dying.py"
     script.write_text(DYING)
-    command = [sys.executable, str(script), str(folder), call, str(count), moment]
-    died = subprocess.run(command, capture_output=True, timeout=60, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    command = [str(script), str(folder), call, str(count), moment]
+    died = run(command, timeout=60)
+    assert died.returncode == -signal.SIGKILL, died.stderr
     acknowledged = {int(line) for line in died.stdout.split()}
     with perdure.System(folder) as system:
         found = Counter[int]()

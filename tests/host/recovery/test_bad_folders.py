@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import struct
 import subprocess
-import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 
 import perdure
 from perdure.store.format import segment as sg
+from tests.programs import Program, run
 
 
 @attrs.frozen
@@ -107,9 +107,7 @@ def test_folder_that_an_unprivileged_user_may_only_read(protected: str) -> None:
             bits = 0o555 if path == folder else 0o444
             path.chmod(bits if protected != "files" or path != folder else 0o755)
         before = {path.name: path.read_bytes() for path in folder.iterdir()}
-        done = subprocess.run(
-            [sys.executable, "-c", TRYING, str(folder)], capture_output=True, text=True, check=False, cwd="/", timeout=60
-        )
+        done = run(["-c", TRYING, str(folder)], cwd="/", timeout=60)
         assert done.returncode == 0, done.stderr
         output, published = done.stdout.splitlines()
         assert str(folder) in output
@@ -148,9 +146,7 @@ with perdure.System(sys.argv[1]) as system:
 
 def test_folder_locked_by_a_live_process(folder: Path) -> None:
     """`StoreLocked` names the owner's pid and does not disturb the owner; once the owner has ended, the folder opens."""
-    with subprocess.Popen(
-        [sys.executable, "-c", LOCKING, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as owner:
+    with Program(["-c", LOCKING, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "open\n"
         with pytest.raises(perdure.StoreLocked, match=str(owner.pid)) as caught:

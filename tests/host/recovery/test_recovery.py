@@ -6,8 +6,6 @@ import errno
 import logging
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ from perdure.chaos import Fault, MemoryDisk
 from perdure.events.codec.queue_snapshot import dump_queue
 from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers
 from perdure.store import FolderReader, SegmentStore
+from tests.programs import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -276,8 +275,8 @@ def test_nothing_that_a_dead_process_held_blocks_anyone(folder: Path, tmp_path: 
 
     script = tmp_path / "dying.py"
     script.write_text(DYING)
-    died = subprocess.run([sys.executable, str(script), str(folder)], capture_output=True, timeout=60, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    died = run([str(script), str(folder)], timeout=60)
+    assert died.returncode == -signal.SIGKILL, died.stderr
     system = perdure.System(folder)
     system.handler(Held)(lambda message, ctx: collected.add(message.number))
     ticked = threading.Event()

@@ -15,6 +15,7 @@ import attrs
 import pytest
 
 import perdure
+from tests.programs import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +147,7 @@ with perdure.System(sys.argv[1]) as system:
         system.publish(Job(n))
     assert system.admin.metrics().ready == 11
 """
-    done = subprocess.run([sys.executable, "-c", script, str(folder)], check=False, capture_output=True, text=True, timeout=60)
+    done = run(["-c", script, str(folder)], timeout=60)
     assert done.returncode == 0, done.stderr
     events = [record.name for record in perdure.Audit(folder).events()]
     assert events.count("Stopped") == 1

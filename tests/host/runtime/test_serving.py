@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import attrs
 import pytest
 
 import perdure
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -257,8 +257,8 @@ def test_the_command_runs_what_belongs_to_the_system(tmp_path: Path) -> None:
 
         outbox.publish(Job(7))
     connection.close()
-    command: Any = [sys.executable, "-m", "perdure.cli.main", "run", "shop:system"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = ["-m", "perdure.cli.main", "run", "shop:system"]
+    with Program(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             deadline = time.monotonic() + PATIENCE_S
             while not (tmp_path / "handled").exists():

@@ -6,7 +6,6 @@ import csv
 import json
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from typer.testing import CliRunner
 
 import perdure
 from perdure.cli.main import app
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,8 +146,8 @@ perdure.export(sys.argv[1], sys.argv[2], progress=slow)
 def test_an_export_that_is_killed_leaves_no_file_of_that_name(folder: Path, tmp_path: Path) -> None:
     with perdure.System(folder) as system:
         system.publish_many([Order(n) for n in range(2_000)])
-        words = [sys.executable, "-c", EXPORTS, str(folder), str(tmp_path / "out")]
-        child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        words = ["-c", EXPORTS, str(folder), str(tmp_path / "out")]
+        child = Program(words, stdout=subprocess.PIPE)
         assert child.stdout is not None
         assert child.stdout.readline() == "under way\n"
         child.send_signal(signal.SIGKILL)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import perdure
 from perdure.actors.services import bulk_runner
 from perdure.events import vocabulary as ev
 from perdure.security import operator
+from tests.programs import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,9 +200,7 @@ KILLED_IN_THE_MIDDLE = """
 
 def test_a_bulk_act_goes_on_in_the_next_run_after_kill_9(tmp_path: Path) -> None:
     folder = tmp_path / "q"
-    child = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLED_IN_THE_MIDDLE), str(folder)], check=False, timeout=120, capture_output=True
-    )
+    child = run(["-c", textwrap.dedent(KILLED_IN_THE_MIDDLE), str(folder)], timeout=120)
     assert child.returncode == -signal.SIGKILL, child.stderr
     with perdure.System(folder) as system:
         (act,) = system.dead_letters.bulks()
