@@ -1,18 +1,14 @@
 """Run one tool of this room until it notices a fault. This is how a planted bug is judged.
 
-Planting is in `planted`; running one bug after another is in `mutants`.
+Planting is in `planted`; running one bug after another is in `mutants`. Each bug has a process of its own, so a tool is imported
+only where it runs.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.chaos.disk.crash_states import CrashCheck, appends, appends_through_a_kill, appends_through_faults
-from perdure.chaos.disk.memory_disk import Fault
-from perdure.chaos.disk.store_contract import Lost
 from perdure.chaos.mutation.bug import SOURCE, is_test
-from perdure.chaos.scenarios.plan import draw
-from perdure.chaos.scenarios.shrink import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -42,6 +38,9 @@ def run_tool(tool: str, effort: int, first: int = 0, favoured: Collection[str] =
 
 
 def _simulate(seeds: range, favoured: Collection[str], *, clients: bool) -> str:
+    from perdure.chaos.scenarios.plan import draw  # noqa: PLC0415 - see the module's docstring
+    from perdure.chaos.scenarios.shrink import failure_of  # noqa: PLC0415 - as above
+
     for seed in seeds:
         failure = failure_of(draw(seed, clients=clients, favoured=favoured))
         if failure is not None:
@@ -73,6 +72,15 @@ def _run_tests(path: str) -> str:
 
 
 def _visit_crash_states(operations: int) -> str:
+    from perdure.chaos.disk.crash_states import (  # noqa: PLC0415 - see the module's docstring
+        CrashCheck,
+        appends,
+        appends_through_a_kill,
+        appends_through_faults,
+    )
+    from perdure.chaos.disk.memory_disk import Fault  # noqa: PLC0415 - as above
+    from perdure.chaos.disk.store_contract import Lost  # noqa: PLC0415 - as above
+
     checked: set[bytes] = set()
     for workload in (appends(8, each=3, size=1500), appends(12, each=2, size=900, snapshot_every=3)):
         try:

@@ -69,10 +69,11 @@ class Left(NamedTuple):
 
 
 @contextlib.contextmanager
-def left_behind(work: Callable[[], object], gone: Callable[[], bool], *, before: int, times: int) -> Iterator[Left]:
+def left_behind(work: Callable[[], object], gone: Callable[[], bool], *, before: int, times: int, objects: int) -> Iterator[Left]:
     """What some work leaves behind, when `gone` holds; it is done `before` times first, for what is made once.
 
-    Objects are counted, not bytes: the interpreter keeps thousands of freed tuples, which look like a leak for as long.
+    Waits until fewer than so many objects are left: threads of an earlier test may end meanwhile. Objects are counted, not bytes:
+    the interpreter keeps thousands of freed tuples, which look like a leak for as long.
     """
 
     def held() -> Left:
@@ -91,7 +92,8 @@ def left_behind(work: Callable[[], object], gone: Callable[[], bool], *, before:
         """Look at all at one moment: the owner, in this process, opens a file now and then."""
         nonlocal last
         last = held()
-        return last.threads <= first.threads and last.descriptors <= first.descriptors
+        settled = last.threads <= first.threads and last.descriptors <= first.descriptors
+        return settled and last.objects < first.objects + objects
 
     wait_until(is_back)
     yield Left(*(now - then for now, then in zip(last, first, strict=True)))
@@ -366,7 +368,7 @@ def test_a_thousand_connections_leave_nothing_behind(owner: perdure.System, clie
     def gone() -> bool:
         return server.peers == 1 and not owner.runtime.pending.outstanding
 
-    with left_behind(visit, gone, before=200, times=800) as left:
+    with left_behind(visit, gone, before=200, times=800, objects=200) as left:
         assert left.threads <= 0
         assert left.descriptors <= 0
         assert left.objects < 200
@@ -380,7 +382,7 @@ def test_a_client_leaves_nothing_behind(owner: perdure.System, folder: Path) -> 
         with perdure.connect(folder) as client:
             client.state("x")
 
-    with left_behind(use, lambda: server.peers == 0, before=10, times=100) as left:
+    with left_behind(use, lambda: server.peers == 0, before=10, times=100, objects=100) as left:
         assert left.threads <= 0
         assert left.descriptors <= 0
         assert left.objects < 100
