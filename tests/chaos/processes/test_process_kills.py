@@ -43,7 +43,7 @@ def finish(folder: Path, run: str = "last") -> int:
             child.communicate(timeout=TIMEOUT_S)
         finally:
             child.kill()
-    return child.returncode
+    return child.wait()
 
 
 def notes(folder: Path, name: str) -> list[str]:
