@@ -40,7 +40,7 @@ def test_without_a_bug_the_tools_notice_nothing(tool: str, effort: int) -> None:
 
 def test_missing_source_text_is_reported() -> None:
     edit = '{"module": "perdure.events.structures.ready_queue", "old": "no such text", "new": ""}'
-    spec = f'{{"edits": [{edit}], "tool": "simulation", "effort": 1}}'
+    spec = f'{{"edits": [{edit}], "tool": "simulation", "effort": 1, "first": 0}}'
     done = subprocess.run([sys.executable, planted.__file__, spec], capture_output=True, text=True, check=False)
     assert done.returncode == planted.NOT_PLANTED
     assert "contains 0 times, not once" in done.stdout

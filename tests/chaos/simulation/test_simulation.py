@@ -151,7 +151,7 @@ def test_failing_plan_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("perdure.events.queue.outcomes.done", lambda *_: [])  # no message is ever completed
     monkeypatch.setitem(__import__("perdure.events.queue.decisions", fromlist=["RULES"]).RULES, _done(), lambda *_: [])
     plan = attrs.evolve(draw(3, steps=12, faults=False), steps=[*draw(3, steps=12, faults=False).steps, PUBLISH])
-    failure = shrink(plan, 60)
+    failure = shrink(plan, 25)
     assert failure is not None
     assert len(failure.plan.steps) < len(plan.steps)
     assert failure_of(failure.plan) is not None
