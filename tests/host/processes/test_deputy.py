@@ -19,11 +19,12 @@ from perdure.store.format import frame
 from tests.actors.journal.test_warm_fold import Owner
 from tests.host.processes.crew import Job, crew, noted
 from tests.host.processes.test_faults import wait_until
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Start = Callable[..., subprocess.Popen[str]]
+    Start = Callable[..., Program]
 
 CREW = Path(__file__).with_name("crew.py")
 GROUPS = 7
@@ -37,11 +38,11 @@ def log(tmp_path: Path) -> Path:
 @pytest.fixture
 def hire(folder: Path, log: Path) -> Iterator[Start]:
     """Start a process of the crew; returns when it is up. The first one is the owner."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[Program] = []
 
-    def start(**options: Any) -> subprocess.Popen[str]:
-        command = [sys.executable, str(CREW), str(folder), str(log), json.dumps(options)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def start(**options: Any) -> Program:
+        command = [str(CREW), str(folder), str(log), json.dumps(options)]
+        process = Program(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         started.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == ("up owner\n" if len(started) == 1 else "up member\n")
