@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
-from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,13 +31,13 @@ class Hosts:
         self.name = new_queue()
         self.file = folder / "handled"
         self.file.touch()
-        self._processes: list[Program] = []
+        self._processes: list[subprocess.Popen[str]] = []
 
-    def start(self, *, partitions: int = PARTITIONS, lease_s: float = LEASE_S) -> Program:
+    def start(self, *, partitions: int = PARTITIONS, lease_s: float = LEASE_S) -> subprocess.Popen[str]:
         """Start a host; return once its handlers are at work."""
         script = Path(__file__).with_name("one_host.py")
         arguments = [self.dsn, self.name, str(partitions), str(lease_s), str(self.file)]
-        process = Program([str(script), *arguments], stdout=subprocess.PIPE)
+        process = subprocess.Popen([sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True)
         self._processes.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -48,7 +48,7 @@ class Hosts:
         lines = [line.split() for line in self.file.read_text().splitlines()]
         return [(int(pid), ident) for pid, ident in lines]
 
-    def stop(self, process: Program) -> None:
+    def stop(self, process: subprocess.Popen[str]) -> None:
         """Have a host leave in good order."""
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0

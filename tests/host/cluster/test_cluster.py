@@ -17,9 +17,10 @@ from tests.host.cluster.conftest import LEASE_S, PARTITIONS
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
 
 if TYPE_CHECKING:
+    import subprocess
+
     from tests.host.cluster.conftest import Hosts
     from tests.host.conftest import Collected, Until
-    from tests.programs import Program
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
@@ -44,7 +45,7 @@ def owners(cluster: perdure.Cluster) -> Counter[str]:
     return Counter(info.owner for info in cluster.partitions())
 
 
-def is_of(process: Program, owner: str) -> bool:
+def is_of(process: subprocess.Popen[str], owner: str) -> bool:
     """Tell whether an owner, `machine:pid:...`, is a process; its other digits are random."""
     return f":{process.pid}:" in owner
 
