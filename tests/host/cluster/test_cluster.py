@@ -46,8 +46,8 @@ def owners(cluster: perdure.Cluster) -> Counter[str]:
 
 
 def is_of(process: subprocess.Popen[str], owner: str) -> bool:
-    """Tell whether an owner, `machine:pid:...`, is a process; its other digits are random."""
-    return f":{process.pid}:" in owner
+    """Tell whether an owner, `machine process PID`, is a process; one pid may be a part of another."""
+    return owner.split()[-1:] == [str(process.pid)]
 
 
 def check_once(cluster: perdure.Cluster, acknowledged: set[str]) -> None:
