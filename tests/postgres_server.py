@@ -33,9 +33,9 @@ _numbers = count()
 
 
 class Server:
-    """A server whose data lies in a folder of its own."""
+    """A server whose data lies in a folder of its own; with `standby_of`, a hot standby of another one."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, standby_of: Server | None = None, **settings: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="perdure-pg-"))
         self._settings = SETTINGS | settings
         self._process: subprocess.Popen[bytes] | None = None
@@ -45,8 +45,14 @@ class Server:
             os.chown(self.folder, other.pw_uid, other.pw_gid)
             self._become = ["setpriv", f"--reuid={other.pw_uid}", f"--regid={other.pw_gid}", "--clear-groups"]
         atexit.register(self.remove)
-        options = ["-U", "perdure", "-A", "trust", "--no-sync", "--no-locale", "-E", "UTF8"]
-        command = [*self._become, program("initdb"), "-D", str(self.folder / "data"), *options]
+        data = str(self.folder / "data")
+        if standby_of is None:
+            options = ["-U", "perdure", "-A", "trust", "--no-sync", "--no-locale", "-E", "UTF8"]
+            command = [*self._become, program("initdb"), "-D", data, *options]
+        else:
+            primary = f"host={standby_of.folder} user=perdure application_name=standby"
+            self._settings["primary_conninfo"] = primary
+            command = [*self._become, program("pg_basebackup"), "-D", data, "-d", primary, "-R", "--no-sync", "-c", "fast"]
         subprocess.run(command, check=True, capture_output=True, cwd=self.folder)
         self.start()
 
