@@ -48,11 +48,23 @@ def owners(cluster: perdure.Cluster) -> set[str]:
         return {""}
 
 
-@pytest.mark.long(seconds=15)
+@pytest.mark.long(seconds=20)
 def test_rounds_of_failures_lose_and_double_nothing(server: Server, hosts: Hosts, until: Until) -> None:
     rng = random.Random(SEED)  # noqa: S311 - the order of faults
     living = [hosts.start(), hosts.start()]
-    faults = ["sessions", "immediate", "sessions", "kill", "immediate", "sessions", "stop", "sessions", "leave", "immediate"]
+    faults = [
+        "sessions",
+        "immediate",
+        "sessions",
+        "kill",
+        "sessions",
+        "immediate",
+        "sessions",
+        "stop",
+        "sessions",
+        "sessions",
+        "leave",
+    ]
     with perdure.Cluster(server.dsn, name=hosts.name, partitions=PARTITIONS, lease=LEASE_S, ownership="never") as cluster:
         publishers = Publishers(cluster)
         for n in range(ROUNDS):
@@ -87,9 +99,7 @@ def test_rounds_of_failures_lose_and_double_nothing(server: Server, hosts: Hosts
 
 
 @pytest.mark.long(seconds=8)
-def test_a_host_that_is_cut_off_is_replaced_and_stands_by_when_it_is_back(
-    server: Server, collected: Collected, until: Until
-) -> None:
+def test_a_host_that_is_cut_off_is_replaced_and_stands_by_again(server: Server, collected: Collected, until: Until) -> None:
     """Its connections are first cut, which it outlives, and then swallow all, for longer than its lease."""
     name = new_queue()
 
@@ -137,7 +147,4 @@ def test_a_transaction_that_is_open_all_the_time_holds_up_no_row(server: Server,
                 publisher.publish_many([Order(f"{n}-{i}") for i in range(5)], keys=[f"{n}-{i}" for i in range(5)])
             publisher.drain(timeout=PATIENCE_S)
             assert len(collected.items) == 200
-            [(dead,)] = server.run("SELECT count(*) FROM perdure.ingress WHERE taken_by IS NULL")
-            assert dead == 0
-            frozen = held.execute("SELECT count(*) FROM perdure.frame").fetchone()
-            assert frozen is not None
+            assert not any(info.lag for info in cluster.partitions())
