@@ -52,19 +52,7 @@ def owners(cluster: perdure.Cluster) -> set[str]:
 def test_rounds_of_failures_lose_and_double_nothing(server: Server, hosts: Hosts, until: Until) -> None:
     rng = random.Random(SEED)  # noqa: S311 - the order of faults
     living = [hosts.start(), hosts.start()]
-    faults = [
-        "sessions",
-        "immediate",
-        "sessions",
-        "kill",
-        "sessions",
-        "immediate",
-        "sessions",
-        "stop",
-        "sessions",
-        "sessions",
-        "leave",
-    ]
+    faults = [*["sessions", "immediate"] * 3, "kill", "stop", "sessions", "leave"]
     with perdure.Cluster(server.dsn, name=hosts.name, partitions=PARTITIONS, lease=LEASE_S, ownership="never") as cluster:
         publishers = Publishers(cluster)
         for n in range(ROUNDS):
