@@ -5,7 +5,9 @@ No decision is made here: what becomes a dead letter is in `outcomes`, what is r
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from itertools import dropwhile, islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
@@ -230,13 +232,12 @@ def next_letters(state: DeadLettersState, asked: NextLetters) -> Portion:
     """Return the next letters, at most so many, of at most so many bytes unless it is one, after so many looks at most."""
     search = search_of(asked.where)
     found: list[Letter] = []
-    at, size, looks = asked.after, 0, 0
-    for letter in state.letters.values():
-        if letter.seq <= asked.after:
-            continue
+    at, size = asked.after, 0
+    letters = list(state.letters.values())
+    first = bisect_right(letters, asked.after, key=attrgetter("seq"))
+    for looks, letter in enumerate(islice(letters, first, None), 1):
         if letter.seq > asked.upto:
             break
-        looks += 1
         if search.means(letter.event, plain_payload):
             more = letter_bytes(letter.event)
             if found and (len(found) >= asked.most or size + more > asked.bytes_max):
