@@ -39,6 +39,20 @@ SPOOL_BUGS: tuple[Bug, ...] = (
         (Edit("perdure.processes.leading", "                follower.promote()\n", ""),),
     ),
     Bug(
+        "a wait without a timeout is over at once",
+        "leading",
+        "tests/host/processes/test_waiting.py",
+        0,
+        (Edit("perdure.processes.leading", "math.inf if timeout_s < 0 else timeout_s", "timeout_s"),),
+    ),
+    Bug(
+        "a thread that waits within its own wait leaves the reading to itself",
+        "leading",
+        "tests/host/processes/test_leading.py",
+        0,
+        (Edit("perdure.processes.leading", "            self._take_from_beneath(answer)\n", ""),),
+    ),
+    Bug(
         "what an interrupted thread took from the socket is passed over",
         "connection",
         "tests/host/processes/test_leading.py",
