@@ -7,6 +7,7 @@ SDK's part, which the host installs and configures.
 
 from __future__ import annotations
 
+import logging
 import time
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenTelemetry"]
 
+logger = logging.getLogger("perdure")
 SYSTEM = "messaging.system"
 OPERATION_NAME = "messaging.operation.name"
 OPERATION_TYPE = "messaging.operation.type"
@@ -111,7 +113,7 @@ class OpenTelemetry(Middleware):
             attributes[DESTINATION] = next(iter(counts))
         if len(messages) != 1:
             attributes[BATCH_COUNT] = len(messages)
-        span = self._tracer.start_span(_name("publish", attributes), kind=SpanKind.PRODUCER, attributes=attributes)
+        span = self._started(_name("publish", attributes), kind=SpanKind.PRODUCER, attributes=attributes)
         begun_s = time.perf_counter()
         token = _sending.set(span)
         try:
@@ -144,7 +146,7 @@ class OpenTelemetry(Middleware):
         self._operations.record(time.perf_counter() - begun_s, common)
         for name, count in counts.items():
             self._sent.add(count, {**common, DESTINATION: name})
-        span.end()
+        _end(span)
 
     def publish(self, message: Any, options: dict[str, Any], call_next: Callable[[Any, dict[str, Any]], str]) -> str:
         """Put the context into the message's headers. What a handler, a schedule or an outbox publishes gets a span of its own."""
@@ -153,19 +155,20 @@ class OpenTelemetry(Middleware):
             return call_next(message, self._carrying(options, sending))
         name = _type_name(message)
         attributes: Attributes = {SYSTEM: "perdure", OPERATION_NAME: "publish", OPERATION_TYPE: "create", DESTINATION: name}
-        with self._tracer.start_as_current_span(
-            f"create {name}", kind=SpanKind.PRODUCER, attributes=attributes, record_exception=False, set_status_on_exception=False
-        ) as span:
+        span = self._started(f"create {name}", kind=SpanKind.PRODUCER, attributes=attributes)
+        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
             counted = dict(attributes)
             try:
                 ident = call_next(message, self._carrying(options, span))
             except BaseException as error:
                 counted[ERROR_TYPE] = _fail(span, error)
                 raise
+            else:
+                span.set_attribute(MESSAGE_ID, ident)
+                return ident
             finally:
                 self._sent.add(1, counted)
-            span.set_attribute(MESSAGE_ID, ident)
-            return ident
+                _end(span)
 
     def _carrying(self, options: dict[str, Any], span: Span) -> dict[str, Any]:
         """Return the options of a publish with the span's context in the headers, unless the host put one there."""
@@ -212,15 +215,10 @@ class OpenTelemetry(Middleware):
         links = [] if parent else [link for message in published[:LINKS_MAX] if (link := self._link_to(message)) is not None]
         begun_s = time.perf_counter()
         error: BaseException | None = None
-        with self._tracer.start_as_current_span(
-            _name("process", attributes),
-            context=parent,
-            kind=SpanKind.CONSUMER,
-            attributes=attributes,
-            links=links,
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
+        span = self._started(
+            _name("process", attributes), context=parent, kind=SpanKind.CONSUMER, attributes=attributes, links=links
+        )
+        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
             try:
                 yield
             except BaseException as raised:
@@ -231,6 +229,15 @@ class OpenTelemetry(Middleware):
                 self._processing.record(time.perf_counter() - begun_s, counted)
                 for count, kind in _verdicts(given, error):
                     self._consumed.add(count, counted if kind is None else {**counted, ERROR_TYPE: kind})
+                _end(span)
+
+    def _started(self, name: str, **given: Any) -> Span:
+        """Return a new span; one that records nothing where the host's tracing raises, which must stop no message."""
+        try:
+            return self._tracer.start_span(name, **given)
+        except Exception:
+            logger.exception("the span %r could not be started; what it is about goes on without it", name)
+            return trace.INVALID_SPAN
 
     def _context_of(self, published: Published) -> NoContext:
         return self._propagator.extract(published.headers or {}, NoContext())
@@ -249,6 +256,14 @@ def _verdicts(given: Context | Batch[Any], error: BaseException | None) -> list[
     own = [item.error for item in given if item.error is not None] if error is None else []
     shared = len(given) - len(own)
     return [*([(shared, None)] if shared else []), *((1, _error_type(each)) for each in own)]
+
+
+def _end(span: Span) -> None:
+    """End a span. What it is about has happened, so an error of the host's tracing is only logged."""
+    try:
+        span.end()
+    except Exception:
+        logger.exception("a span could not be ended; what it is about is done")
 
 
 def _fail(span: Span, error: BaseException) -> str:

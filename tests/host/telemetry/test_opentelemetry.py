@@ -11,7 +11,7 @@ import attrs
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
@@ -290,3 +290,46 @@ def test_without_an_sdk_nothing_is_added_to_a_message() -> None:
 def test_a_wrong_parent_is_refused() -> None:
     with pytest.raises(perdure.InvalidMessage, match="parent: 'link' or 'publish'"):
         OpenTelemetry(parent="none")  # type: ignore[arg-type]
+
+
+class Broken(SpanProcessor):
+    """Tracing of a host that raises at each span."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        msg = "no start"
+        raise RuntimeError(msg)
+
+
+class BrokenEnd(SpanProcessor):
+    """The same, when spans end."""
+
+    def on_end(self, span: Any) -> None:
+        msg = "no end"
+        raise RuntimeError(msg)
+
+
+@pytest.mark.parametrize("processor", [Broken, BrokenEnd])
+def test_tracing_that_raises_stops_no_message_and_denies_no_publish(processor: type[SpanProcessor]) -> None:
+    provider = TracerProvider()
+    provider.add_span_processor(processor())
+    system = perdure.System(store=perdure.MemoryStore(), middleware=[OpenTelemetry(tracer_provider=provider)])
+    seen: list[Any] = []
+
+    @system.handler(Hurt, retries=0)
+    def handle(message: Hurt, ctx: perdure.Context) -> None:
+        seen.append(message.number)
+        if message.number:
+            ctx.publish(Hurt(0))
+
+    with system:
+        system.publish(Hurt(1))
+        system.submit(Hurt(2)).result(60)
+        system.drain(timeout=60)
+        assert (system.admin.metrics().completed, system.admin.metrics().failed) == (4, 0)
+    assert sorted(seen) == [0, 0, 1, 2]
+
+
+@perdure.message(name="otel.Hurt")
+@attrs.frozen
+class Hurt:
+    number: int
