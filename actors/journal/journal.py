@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.messages import Append, BeginTerm, Committed, Restarted, TakeInRows, TakeSnapshot, TermBegun, Up
 from perdure.actors.journal.encoding_errors import ENCODING_ERRORS, refuse_unwritable
+from perdure.actors.journal.gathering import SLOW_S, Gathering
 from perdure.actors.requests.answers import Settle, SettleAll
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import encode
@@ -36,6 +37,9 @@ logger = GuardedLogger("perdure")
 AUDIENCE = {ev.DeadLettered: "dead_letters", ev.Replayed: "dead_letters", ev.Purged: "dead_letters"}
 """The actors that are notified of events that another decides. (Snapshots and audit read the log itself.)"""
 
+IDLE_S = 0.2
+GATHERED_EVENTS_MAX = 100
+"""A frame of more is not held for others: batches and pipelined publishers fill theirs by themselves."""
 FRAME_EVENTS_MAX = 50_000
 FRAME_BYTES_MAX = 32 << 20
 """Before compression; a store takes twice that, for the one append that is larger by itself."""
@@ -65,7 +69,7 @@ def waiting_on(effect: Effect) -> Sequence[Request]:
 class Journal(Actor):
     """Writes frames. It dies of any I/O error: a file whose sync failed is never trusted or synced again."""
 
-    idle_after_s = 0.2
+    idle_after_s = IDLE_S
 
     def __init__(self, directory: Home, pending: PendingRequests, log: LogState, health: Health, generation: int) -> None:
         super().__init__(directory, "journal", generation)
@@ -77,6 +81,9 @@ class Journal(Actor):
         self.over: dict[str, int] = {}
         """Up to which its terms are over: those that began before this journal had the log open. (Of the first, none is.)"""
         self.unsynced = False
+        self.gathering = Gathering()
+        self.gathered: list[Append] = []
+        """What waits for more to share its frame."""
 
     def on_start(self) -> None:
         """Open the log anew, unless this is the first journal and the system has just opened it."""
@@ -93,7 +100,7 @@ class Journal(Actor):
 
     def on_batch(self, messages: list[Any]) -> None:
         """Put all appends of the batch on record: one frame as a rule, one sync if a request waits for it."""
-        appends: list[Append] = []
+        appends, self.gathered, self.idle_after_s = self.gathered, [], IDLE_S
         for message in messages:
             match message:
                 case Append():
@@ -106,15 +113,32 @@ class Journal(Actor):
                     if max(self.terms.get(message.writer, 0), self.over.get(message.writer, 0)) < message.term:
                         self.terms[message.writer] = message.term
                         self.directory.tell(message.writer, TermBegun(message.term, self.store.last_seq))
-        self._commit(appends)
+        if self.gathering.is_worth_it and (wait_s := self._worth_waiting_s(appends)):
+            self.gathered, self.idle_after_s = appends, wait_s
+        else:
+            self._commit(appends)
+
+    def _worth_waiting_s(self, appends: list[Append]) -> float:
+        """Return how long these wait for more to share their frame; 0: not at all."""
+        deciding = [append for append in appends if append.events]
+        waiting = sum(len(waiting_on(effect)) for append in deciding for effect in append.synced)
+        if not waiting or sum((append.size or measure(append.events)).events for append in deciding) > GATHERED_EVENTS_MAX:
+            return 0.0
+        return self.gathering.wait_s(waiting, self.health.monotonic_s())
 
     def on_idle(self) -> None:
         """Sync bookkeeping that no request waits for, and seal the last frame against being taken for a torn one."""
+        if self.gathered:
+            gathered, self.gathered, self.idle_after_s = self.gathered, [], IDLE_S
+            self._busy = True  # what follows an idle moment is still to come
+            self._commit(gathered)
+            return
         self._sync([], wanted=False)
         self.store.seal()
 
     def on_stop(self) -> None:
         """Sync. The engine, which opened the log, closes it."""
+        self._commit(self.gathered)
         self._sync([], wanted=False)
 
     def _commit(self, appends: list[Append]) -> None:
@@ -165,11 +189,18 @@ class Journal(Actor):
                 waiting += append.synced
             start, most = end, len(appends)
         if waiting:
-            self._sync(unsynced, wanted=True)
-            seq = self.store.last_seq
-            for effect in waiting:
-                effect.release(seq)
-            self.health.commits.add(self.health.monotonic_s() - begun_s)
+            self._sync_and_answer(waiting, unsynced, begun_s)
+
+    def _sync_and_answer(self, waiting: list[Effect], frames: list[tuple[int, list[Request]]], begun_s: float) -> None:
+        """Release what waits for the sync of these frames, each given with its last sequence number and its requests."""
+        self._sync(frames, wanted=True)
+        seq, took_s = self.store.last_seq, self.health.monotonic_s() - begun_s
+        if frames and (took_s >= SLOW_S or self.gathering.is_worth_it):
+            answered = sum(len(requests) for _, requests in frames)
+            self.gathering.committed(took_s, answered, more_came=not self.actor_inbox.empty())
+        for effect in waiting:
+            effect.release(seq)
+        self.health.commits.add(took_s)
 
     def _writable(self, appends: list[Append]) -> list[Append]:
         """Return the appends that can be encoded. The writer of another has folded what is never on record: it begins a term."""

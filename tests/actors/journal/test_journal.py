@@ -84,3 +84,68 @@ def test_frame_that_may_stand_is_no_refusal() -> None:
     ground.journal(2).on_start()
     assert request.voided == 2
     assert ground.pending.outstanding, "a third frame with it may be there"
+
+
+class SlowStore(MemoryStore):
+    """A store each of whose appends takes ten milliseconds of the clock beside it."""
+
+    now_s = 0.0
+
+    def append(self, body: bytes, count: int, **how: Any) -> None:
+        super().append(body, count, **how)
+        self.now_s += 0.01
+
+
+def gathering_ground() -> tuple[Ground, Journal, Any]:
+    """Return the ground, a journal on a slow store, and a function that publishes on a number of threads at once."""
+    ground = Ground()
+    store = SlowStore()
+    store.open()
+    ground.log.store = ground.store = store
+    journal = Journal(ground, ground.pending, ground.log, Health(lambda: store.now_s), 1)
+    journal.on_batch([BeginTerm("queue", 1)])
+
+    def published(count: int) -> list[Append]:
+        requests = [ground.pending.send("queue", "command", Answer()) for _ in range(count)]
+        return [Append("queue", 1, 0, [ev.Stopped("x")], [], [Settle(ground.pending, request, None)]) for request in requests]
+
+    return ground, journal, published
+
+
+def test_requests_that_come_back_after_a_slow_append_share_the_next_frame() -> None:
+    ground, journal, published = gathering_ground()
+    journal.turn(published(3))
+    assert ground.store.last_seq == 3
+    journal.turn(published(1))
+    assert ground.store.last_seq == 3, "the two others that were answered are on their way"
+    assert 0 < (journal.patience_s() or 0) < 0.01
+    journal.turn(published(2))
+    assert ground.store.last_seq == 6
+    assert not ground.pending.outstanding
+    assert len([*ground.store.frames()]) == 2
+
+
+def test_a_frame_that_waits_for_more_is_written_when_none_come_before_a_new_term_and_at_a_stop() -> None:
+    ground, journal, published = gathering_ground()
+    journal.turn(published(3))
+    journal.turn(published(1))
+    journal.turn([])  # the wait is over
+    assert (ground.store.last_seq, journal.patience_s()) == (4, journal.__class__.idle_after_s)
+    journal.turn(published(3))
+    journal.turn(published(1))
+    journal.turn([BeginTerm("queue", 2)])
+    assert [sent.seq for _, sent in ground.sent if isinstance(sent, TermBegun)] == [0, 8]
+    ground, journal, published = gathering_ground()
+    journal.turn(published(3))
+    journal.turn(published(1))
+    journal.on_stop()
+    assert (ground.store.last_seq, len(ground.pending.outstanding)) == (4, 0)
+
+
+def test_a_large_frame_waits_for_no_others() -> None:
+    ground, journal, published = gathering_ground()
+    journal.turn(published(3))
+    [large] = published(1)
+    large.events *= 101
+    journal.turn([large])
+    assert ground.store.last_seq == 3 + 101
