@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import attrs
 import typer
 
+from perdure.actors.core.messages import Report
 from perdure.cli.act.bulk_reports import AsCounted, DryRun, counted_before, say_counted, say_done
 from perdure.cli.completing import type_names
 from perdure.cli.json_output import Json, print_json
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.whole.whole_queue import WholeQueue
+from perdure.events.errors import PerdureError
 from perdure.events.seconds import shown
 from perdure.publishing.given_message import json_object, json_value, message_of
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
     from perdure.cluster.sums import ClusterAdmin
     from perdure.operations.admin import Admin
+    from perdure.processes.client import Client
+    from perdure.system import System
 
 __all__ = ["COMMANDS"]
 
@@ -34,6 +39,7 @@ console = Terminal()
 
 WORDS = {"none": None, "inf": math.inf}
 """Values of options that JSON has no word for."""
+TYPES_NAMED = 10
 NO_OPTIONS = ("self", "type")
 """Parameters of `configure` that are no options."""
 
@@ -51,6 +57,7 @@ AnyType = Annotated[
 def pause(folder: Folder, kind: AnyType = None, *, by: By = None, why: Why = "", as_json: Json = False) -> None:
     """Start no more deliveries of a type, or of all. Running handlers and publishing go on; a pause outlives restarts."""
     with operated(folder, by, why) as system:
+        _note_unknown(system, kind)
         system.admin.pause(kind)
     text = f"{kind or 'all types'}: paused; `perdure resume` continues"
     _say(text, {"act": "pause", "type": kind, "paused": True}, as_json=as_json)
@@ -59,6 +66,7 @@ def pause(folder: Folder, kind: AnyType = None, *, by: By = None, why: Why = "",
 def resume(folder: Folder, kind: AnyType = None, *, by: By = None, why: Why = "", as_json: Json = False) -> None:
     """Continue deliveries of a type, or of all, which also ends the pauses of single types."""
     with operated(folder, by, why) as system:
+        _note_unknown(system, kind)
         system.admin.resume(kind)
     _say(f"{kind or 'all types'}: resumed", {"act": "resume", "type": kind, "paused": False}, as_json=as_json)
 
@@ -184,6 +192,7 @@ def publish(
     plain = json_object(fields)
     given: dict[str, Any] = {"key": key, "id": message_id, "group": group, "delay": delay}
     with operated(folder) as system:
+        _note_unknown(system, kind)
         ident = system.publish(
             message_of(kind, plain), priority=priority, **{name: value for name, value in given.items() if value is not None}
         )
@@ -207,6 +216,20 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "publish": publish,
     "snapshot": snapshot,
 }
+
+
+def _note_unknown(system: System | Client | WholeQueue, kind: str | None) -> None:
+    """Tell on standard error that nothing here has this type, which may be misspelt. It is no mistake before a deploy."""
+    if kind is None or isinstance(system, WholeQueue):  # all partitions would be asked
+        return
+    try:
+        known = {*system.ask("queue", Report()).by_type, *system.ask("dispatcher", Report())}
+    except PerdureError:  # this user may act, and not look
+        return
+    if kind not in known:
+        here = f"here are: {', '.join(sorted(known)[:TYPES_NAMED])}" if known else "there is no other type yet"
+        note = f"perdure: note: no message of type {kind!r} was published, and no handler registered; {here}"
+        Terminal(stderr=True).print(one_line(note), soft_wrap=True)
 
 
 def _say(text: str, row: dict[str, Any], *, as_json: bool) -> None:

@@ -77,6 +77,13 @@ def test_pause_scale_configure_and_resume(folder: Path) -> None:
     assert [(event.changes["timeout_s"], event.changes["retries"]) for event in changed] == [(30.0, -1)]
 
 
+def test_a_type_that_nothing_here_has_is_named_but_not_refused(folder: Path) -> None:
+    for act, *fields in (("pause",), ("resume",), ("publish", "{}")):
+        said = run(act, folder, "Ordr", *fields)
+        assert "no message of type 'Ordr' was published, and no handler registered; here are: Order" in said
+    assert "note" not in run("pause", folder, "Order") + run("resume", folder) + run("publish", folder, "Ordr", "{}")
+
+
 def test_a_published_message_is_handled(tmp_path: Path) -> None:
     system, seen, woken = handled(tmp_path / "q", shared=True)
     with system:
