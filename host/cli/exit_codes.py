@@ -5,15 +5,16 @@ Not here: the line that an error prints (`main`).
 
 from __future__ import annotations
 
+from perdure.cli.operated_folder import BadChoice
 from perdure.events.errors import NotAllowed, NotRunning, StoreLocked, UnknownMessage
 
 __all__ = ["EXIT_CODES", "code_of"]
 
-NO_OWNER, NOT_ALLOWED, UNKNOWN = 3, 4, 5
+USAGE, NO_OWNER, NOT_ALLOWED, UNKNOWN = 2, 3, 4, 5
 EXIT_CODES: dict[int, str] = {
     0: "done, and the answer is good",
     1: "the answer is no (damage, an act that had no effect), or something failed; the line on standard error says what",
-    2: "the command line itself is wrong",
+    USAGE: "the command line itself is wrong",
     NO_OWNER: (
         "no process that owns the folder could answer, or one owns it that takes nothing from others: try again, or ask that one"
     ),
@@ -26,6 +27,8 @@ EXIT_CODES: dict[int, str] = {
 def code_of(error: BaseException) -> int:
     """Return the exit code for an error that ends a command."""
     match error:
+        case BadChoice():
+            return USAGE
         case NotAllowed():
             return NOT_ALLOWED
         case NotRunning() | StoreLocked():

@@ -13,6 +13,7 @@ import typer.main
 import perdure
 from perdure.cli import main as cli
 from perdure.cli.exit_codes import EXIT_CODES, code_of
+from perdure.cli.operated_folder import BadChoice
 
 DOC = (Path(__file__).parents[3] / "docs" / "COMMANDS.md").read_text(encoding="utf-8")
 LINES = re.findall(r"^perdure .*$", DOC, re.MULTILINE)
@@ -39,6 +40,7 @@ def test_each_command_line_can_be_parsed(line: str) -> None:
         (perdure.NotRunning("no"), 3),
         (perdure.StoreLocked("no"), 3),
         (perdure.UnknownMessage("no"), 5),
+        (BadChoice("no"), 2),
         (perdure.InvalidMessage("no"), 1),
         (perdure.StoreUnavailable("no"), 1),
         (OSError("no"), 1),
