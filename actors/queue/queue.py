@@ -6,6 +6,7 @@ The rules are in `events/queue`. `decision_pass` decides and folds, `admission` 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -339,9 +340,9 @@ class Queue(DecisionPass):
         """Answer from the state: at once, or in pieces where all messages are looked at."""
         match command:
             case CountLive():
-                self.looks.add(request, counting(self.state, command))
+                self.looks.add(request, partial(counting, self.state, command))
             case FindLive():
-                self.looks.add(request, finding(self.state, command))
+                self.looks.add(request, partial(finding, self.state, command))
             case _:
                 answer = report_of(self.state, now_us) if isinstance(command, Report) else dict(self.state.ticks)
                 self.written.append(Settle(self.pending, request, answer))

@@ -30,9 +30,12 @@ class Looks:
         """Return how many are under way."""
         return len(self._under_way)
 
-    def add(self, request: Request, look: Look[Any]) -> None:
-        """Begin a question with the next piece."""
-        self._under_way.append((request, look))
+    def add(self, request: Request, begin: Callable[[], Look[Any]]) -> None:
+        """Begin a question with the next piece; an exception in it is an error of this question alone."""
+        try:
+            self._under_way.append((request, begin()))
+        except Exception as error:  # noqa: BLE001 - a look changes nothing
+            self._pending.refuse(request, as_refusal(error))
 
     def go_on(self, settle: Callable[[Request, Any], object]) -> bool:
         """Take the next piece of one question, and answer it where that was the last; tell whether any is left."""

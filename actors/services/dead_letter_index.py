@@ -59,15 +59,15 @@ class DeadLetterIndex(Decider):
                             if isinstance(event, DeadLettered):
                                 log_dead_letter(self.tuning, event)
                 case Request(command=letters.Selection() as selection):
-                    self.looks.add(message, letters.selecting(self.state, selection))
+                    self.looks.add(message, partial(letters.selecting, self.state, selection))
                 case Request(command=letters.LettersOf() as asked):
                     self._answer(message, partial(letters.letters_of, self.state, asked))
                 case Request(command=letters.CountLetters() as asked):
-                    self.looks.add(message, letters.counting(self.state, asked, self.folded_seq))
+                    self.looks.add(message, partial(letters.counting, self.state, asked, self.folded_seq))
                 case Request(command=letters.NextLetters() as asked):
                     self._answer(message, partial(letters.next_letters, self.state, asked))
                 case Request():
-                    self.looks.add(message, letters.summing(self.state))
+                    self.looks.add(message, partial(letters.summing, self.state))
         if self.looks and self.looks.go_on(self.pending.settle):
             self.directory.tell(self.name, Wake())  # behind what has come meanwhile
 

@@ -7,7 +7,6 @@ SDK's part, which the host installs and configures.
 
 from __future__ import annotations
 
-import logging
 import time
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from perdure.actors.workers.context import Context, deliveries_of
 from perdure.arguments.choices import check_one_of
 from perdure.events.errors import PerdureError
+from perdure.events.loggers import GuardedLogger
 from perdure.middleware import Middleware
 from perdure.payloads.type_names import name_of
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenTelemetry"]
 
-logger = logging.getLogger("perdure")
+logger = GuardedLogger("perdure")
 SYSTEM = "messaging.system"
 OPERATION_NAME = "messaging.operation.name"
 OPERATION_TYPE = "messaging.operation.type"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import perdure
+from perdure.processes import leading
 from perdure.processes.leading import Leadership, LedAnswer
 from perdure.processes.link import Link
 from tests.host.processes.shop import Order, Quote
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from tests.host.conftest import Until
+
 
 def leadership(lead: Any, left: list[str]) -> Leadership:
     return Leadership(lambda: True, lead, lambda: left.append("left"))
 
 
-def test_a_leader_that_leaves_hands_over_to_a_thread_that_follows() -> None:
+def test_a_leader_that_leaves_hands_over_to_a_thread_that_follows(monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
+    monkeypatch.setattr(leading, "LEAD_S", 60.0)  # the second one follows for as long, also on a busy machine
     led: list[LedAnswer] = []
     left: list[str] = []
     go = threading.Event()
@@ -41,16 +45,21 @@ def test_a_leader_that_leaves_hands_over_to_a_thread_that_follows() -> None:
         answer.resolve(len(led))
 
     parts = leadership(lead, left)
-    first, second = LedAnswer(parts), LedAnswer(parts)
-    threads = [threading.Thread(target=answer.wait, args=(10,)) for answer in (first, second)]
-    for thread in threads:
-        thread.start()
-        while not led:
-            time.sleep(0.001)
+    made: list[LedAnswer] = []
+
+    def wait() -> None:
+        made.append(LedAnswer(parts))  # an answer belongs to the thread that makes it
+        made[-1].wait(60)
+
+    threads = [threading.Thread(target=wait, daemon=True) for _ in range(2)]
+    threads[0].start()
+    until(lambda: len(led) == 1)
+    threads[1].start()
+    until(lambda: list(parts._followers) == made[1:] != [])
     go.set()
     for thread in threads:
         thread.join(10)
-    assert led == [first, second]
+    assert led == made
     assert left == ["left"], "the last one leaves the reading to the connection's own thread"
     assert not parts.is_taken
 
