@@ -53,12 +53,14 @@ class Company:
         process.wait()
 
     def end(self) -> None:
-        """Have all stop in good order."""
-        for process in self.running.values():
-            assert process.stdin is not None
-            process.stdin.close()
-        for process in self.running.values():
-            assert process.wait(120) == 0
+        """Have all stop in good order, the owner last: it puts on record what the others have just handled."""
+        owner = self.running[self.owner()]
+        for ending in ([process for process in self.running.values() if process is not owner], [owner]):
+            for process in ending:
+                assert process.stdin is not None
+                process.stdin.close()
+            for process in ending:
+                assert process.wait(120) == 0
 
     def told(self) -> list[str]:
         return [line for file in self.books.glob("*.told") for line in file.read_text().split()]
