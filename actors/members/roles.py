@@ -11,6 +11,7 @@ from perdure.actors.services.role_table import RoleTable
 from perdure.actors.services.roles import on_demand_roles, staff_of
 from perdure.actors.services.timer import Timer
 from perdure.actors.workers.worker import Worker
+from perdure.events.commands import Release
 
 if TYPE_CHECKING:
     from perdure.actors.core.directory import Directory
@@ -23,7 +24,23 @@ if TYPE_CHECKING:
 __all__ = ["MarkingWorker", "member_roles"]
 
 
-class MarkingWorker(Worker):
+class MemberWorker(Worker):
+    """A worker that begins nothing whose lease has run out: while its process hung, another may have got the message."""
+
+    def _give_back_if_closed(self, delivery: WorkerDelivery) -> bool:
+        if super()._give_back_if_closed(delivery):
+            return True
+        if not _is_late(delivery, self.clock.now_us()):
+            return False
+        delivery.outcome = Release(*delivery.attempt_ref, "its lease had run out before it began")
+        self.finished.append(delivery)
+        return True
+
+    def _handle_simply(self, delivery: WorkerDelivery) -> bool:
+        return not _is_late(delivery, self.looked_us) and super()._handle_simply(delivery)
+
+
+class MarkingWorker(MemberWorker):
     """A worker whose attempts are known to the owner to have begun, also once this process is dead."""
 
     def __init__(
@@ -37,8 +54,14 @@ class MarkingWorker(Worker):
         super()._start(delivery)
 
     def _handle_simply(self, delivery: WorkerDelivery) -> bool:
+        if _is_late(delivery, self.looked_us):
+            return False
         self.mark(delivery.number, delivery.lease.attempt)
         return super()._handle_simply(delivery)
+
+
+def _is_late(delivery: WorkerDelivery, now_us: int) -> bool:
+    return 0 < delivery.lease.until_us <= now_us
 
 
 def member_roles(runtime: HandlerRuntime, owner: OwnerPort, marks: BeginMarks | None) -> RoleTable:
@@ -59,6 +82,6 @@ def member_roles(runtime: HandlerRuntime, owner: OwnerPort, marks: BeginMarks | 
     return RoleTable(
         always={"timer": partial(Timer, directory, runtime.clock), "dispatcher": dispatcher},
         on_demand=on_demand_roles(runtime),
-        worker=partial(Worker, directory, services) if marks is None else partial(MarkingWorker, directory, services, marks),
+        worker=partial(MemberWorker, directory, services) if marks is None else partial(MarkingWorker, directory, services, marks),
         record=Unrecorded,
     )
