@@ -270,16 +270,26 @@ class Routed(Results, Consuming):
         check_is_outside("drain")
         wait_s = wait_seconds("timeout", timeout)
         until_s = float("inf") if wait_s is None else time.monotonic() + wait_s
+        why = "there are still publishes to be taken in"
         while True:
-            published = self._published()
-            for number in range(self.count):
-                self._doors.through(number, partial(_drained, until_s=until_s))
-            # What a handler publishes for another partition may come to one that was empty when it was looked at.
-            if not self._ingress_waits() and self._published() == published:
-                return
+            try:
+                if self._is_empty(until_s):
+                    return
+            except StoreUnavailable as error:  # while the database fails over, say: what it holds waits
+                why = f"a partition could not be asked: {error}"
             if time.monotonic() >= until_s:
-                raise TimeoutError(f"after {timeout or 0.0:g} s there are still publishes to be taken in")
+                raise TimeoutError(f"after {timeout or 0.0:g} s {why}")
             time.sleep(RETRY_S)
+
+    def _is_empty(self, until_s: float) -> bool:
+        """Wait for each partition in turn; return whether nothing came to one that was empty when it was looked at.
+
+        What a handler publishes for another partition may do so.
+        """
+        published = self._published()
+        for number in range(self.count):
+            self._doors.through(number, partial(_drained, until_s=until_s))
+        return not self._ingress_waits() and self._published() == published
 
     def _published(self) -> int:
         """Return how many messages were ever published, in all partitions."""
