@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from perdure.events.public_names import public
 from perdure.processes.client import Client
+from perdure.publishing.confirming import check_confirm
 from perdure.store import is_postgres
 from perdure.store.addresses import check_no_keywords, partitions_of
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from perdure.middleware import Middleware
     from perdure.payloads.codecs import Codec
+    from perdure.publishing.confirming import Confirm
 
 __all__ = ["connect"]
 
@@ -33,6 +35,7 @@ def connect(
     codec: Codec | None = None,
     spool: bool = False,
     middleware: Sequence[Middleware] = (),
+    confirm: Confirm = "database",
 ) -> Client:
     """Return a client of the process that owns a folder: a `System(folder, shared=True)` on this machine.
 
@@ -51,6 +54,9 @@ def connect(
             folder. The next owner takes it in, once, before its handlers start. What that refuses (the key is held, say) becomes
             a dead letter with the reason. All other calls wait for an owner, as without `spool`.
         middleware: parts round every publish of this client, outermost first; see `Middleware`. Their `handle` is not called.
+        confirm: of a queue in a database. `"database"`: a publish returns once its row is there, and what the owner refuses later
+            becomes a dead letter. `"owner"`: it waits for the owner, and raises what that refuses (DuplicateKey, QueueFull), as
+            with a folder, where it is always so.
 
     Raises:
         NotRunning: nothing listens there; says what to do. Not with `spool`.
@@ -61,8 +67,18 @@ def connect(
     if partition is None and is_postgres(folder) and (count := partitions_of(folder, name)) > 1:
         from perdure.cluster.cluster_client import ClusterClient  # noqa: PLC0415 - needs psycopg
 
-        return ClusterClient(folder, name, count, timeout=timeout, codec=codec, middleware=middleware)
-    client = Client(folder, timeout=timeout, name=name, partition=partition, codec=codec, spool=spool, middleware=middleware)
+        check_confirm(confirm, spools=spool)
+        return ClusterClient(folder, name, count, timeout=timeout, codec=codec, middleware=middleware, confirm=confirm)
+    client = Client(
+        folder,
+        timeout=timeout,
+        name=name,
+        partition=partition,
+        codec=codec,
+        spool=spool,
+        middleware=middleware,
+        confirm=confirm,
+    )
     if not _is_on_a_loop():  # which a wait for an owner would block
         try:
             client._check_running()  # noqa: SLF001 - this module's own

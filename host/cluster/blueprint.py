@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from perdure.cluster.routing import PartitionIds
     from perdure.events.commands import Draft
     from perdure.payloads.codecs import Codec
+    from perdure.publishing.confirming import Confirm
     from perdure.publishing.drafts import Drafts
     from perdure.security.rights import Authorize
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
@@ -52,6 +53,8 @@ class Blueprint:
     authorize: Authorize | None
     publish: Callable[[list[Draft]], None]
     """Writes drafts to the partitions that they belong to, all or none."""
+    confirm: Confirm
+    """Whose word clients wait for."""
     gates: Gates = attrs.field(factory=Gates)
     node: str = ""
     """The name of this process's node, while it runs."""
@@ -94,7 +97,8 @@ class Blueprint:
 
     def client(self, number: int) -> Client:
         """Return a client of a partition, whatever process owns it."""
-        client = Client(self.address(number), timeout=self.drafts.options.publish_timeout_s or 1.0, codec=self.drafts.codec)
+        timeout_s = self.drafts.options.publish_timeout_s or 1.0
+        client = Client(self.address(number), timeout=timeout_s, codec=self.drafts.codec, confirm=self.confirm)
         client.drafts.names = self.drafts.names
         return client
 

@@ -40,6 +40,8 @@ from perdure.handling.registration import Registration
 from perdure.middleware import check_middleware
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
+from perdure.processes.facts import without_policy_where_unknown
+from perdure.publishing.confirming import check_confirm
 from perdure.publishing.drafts import Drafts
 from perdure.runtime.process import serving
 from perdure.security.rights import Rights
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from perdure.handling.schedules import Schedule
     from perdure.middleware import Middleware
     from perdure.options import Options
+    from perdure.publishing.confirming import Confirm
     from perdure.publishing.message_ids import Ids
     from perdure.security.rights import Authorize
     from perdure.system import System
@@ -90,6 +93,9 @@ class Cluster(Singular, Handling):
         lease: seconds after which others take over from a process that was suspended or cut off.
         ownership: `"auto"`: this process owns its share of the partitions. `"never"`: it owns none and runs no handlers, for a
             process that only publishes, asks and operates.
+        confirm: whose word a publish waits for whose partition another process owns. `"database"`: its row is there, and what the
+            owner refuses later becomes a dead letter. `"owner"`: the owner has it, or refuses; then that is raised (DuplicateKey,
+            QueueFull), and there must be an owner.
         config, codec, clock, middleware, registry, loop, authorize: as `System`.
 
     All methods may be called in any thread unless they say otherwise.
@@ -111,11 +117,14 @@ class Cluster(Singular, Handling):
         registry: svcs.Registry | None = None,
         loop: asyncio.AbstractEventLoop | Literal["own"] | None = None,
         authorize: Authorize | None = None,
+        confirm: Confirm = "database",
     ) -> None:
         self._database = PostgresAddress.parse(dsn)
         self.name = checked_name(name)
         check_one_of("ownership", ownership, ("auto", "never"))
         self._owns = ownership == "auto"
+        check_confirm(confirm)
+        self._confirm = confirm
         self.count = check_whole("partitions", partitions, 1, PARTITIONS_MAX)
         self.options = trace(options, path=config).options
         self.clock: Clock = clock or SystemClock()
@@ -124,6 +133,8 @@ class Cluster(Singular, Handling):
         self._ids = SpreadIds([PartitionIds(self.clock, rng, number) for number in range(self.count)])
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, cast("Ids", self._ids), self.options, middleware)
         self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers(path=config))
+        if not self._owns:  # it may know no handler, and so not what becomes of a key: the owner does
+            self.drafts.draft = without_policy_where_unknown(self.drafts.draft, self._registered.specs.__contains__)
         self._hooks = Hooks()
         self.rights = Rights(authorize)
         self._checked_out_types = set()
@@ -146,6 +157,7 @@ class Cluster(Singular, Handling):
             loop=loop,
             authorize=authorize,
             publish=self._publish_children,
+            confirm=confirm,
         )
         self._pid = os.getpid()
         self._closing = False

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from perdure.middleware import Middleware
     from perdure.payloads.codecs import Codec
+    from perdure.publishing.confirming import Confirm
 
 __all__ = ["ClusterClient"]
 
@@ -41,6 +42,7 @@ class ClusterClient(Placed, Client):
         timeout: seconds that each call waits for an owner, and for a sign of life of the one that has the request.
         codec: the owners', where that is not `MessagePack()`.
         middleware: parts round every publish.
+        confirm: as `connect`.
 
     Raises:
         StoreUnavailable: the database cannot be reached.
@@ -55,6 +57,7 @@ class ClusterClient(Placed, Client):
         timeout: float,
         codec: Codec | None,
         middleware: Sequence[Middleware],
+        confirm: Confirm = "database",
     ) -> None:
         self._wait_for_answers_s = checked_seconds("timeout", timeout, above_zero=True)
         parsed = PostgresAddress.parse(address)
@@ -69,6 +72,7 @@ class ClusterClient(Placed, Client):
             ownership="never",
             codec=codec,
             middleware=middleware,
+            confirm=confirm,
         )
         self._take_parts_of(cluster)
         cluster.start()
@@ -78,6 +82,7 @@ class ClusterClient(Placed, Client):
         self.drafts, self._ids, self._checked_out_types = cluster.drafts, cluster._ids, set()  # noqa: SLF001 - parts of the front door
         self._database, self._hosting, self._blueprint = cluster._database, cluster._hosting, cluster._blueprint  # noqa: SLF001 - as above
         self._doors, self._spread, self._mine = cluster._doors, cluster._spread, cluster._mine  # noqa: SLF001 - as above
+        self._confirm = cluster._confirm  # noqa: SLF001 - as above
         self.dead_letters = ClusterDeadLetters(self)  # type: ignore[assignment] # the same calls, over all partitions
         self.admin = ClusterAdmin(self)  # type: ignore[assignment] # as above
         self._audit = ClusterAudit(self)

@@ -16,7 +16,7 @@ from perdure.actors.core.threads.current_actor import check_is_outside
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.cluster.routing import of_id, of_text
 from perdure.events.commands import AwaitResult, Cancel, DraftRun, LookUp, Publish
-from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, StoreUnavailable
+from perdure.events.errors import InvalidMessage, NotRunning, PerdureError, PublishTimeout, StoreUnavailable
 from perdure.events.seconds import wait_seconds
 from perdure.handling.consuming import Consuming
 from perdure.publishing.publish_future import PublishFuture
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from perdure.events.publish_options import PublishOptions
     from perdure.events.vocabulary import ResultKept
     from perdure.handling.manual_delivery import Delivery
+    from perdure.publishing.confirming import Confirm
     from perdure.store.postgres.spread_ingress import SpreadIngress
 
 __all__ = ["Routed", "SpreadIds"]
@@ -70,6 +71,8 @@ class Routed(Results, Consuming):
     _doors: Doors
     _ids: SpreadIds
     _spread: SpreadIngress
+    _confirm: Confirm
+    """Whose word a publish waits for."""
     _mine: Callable[[], list[int]]
     """Returns the partitions that run in this process."""
 
@@ -100,6 +103,11 @@ class Routed(Results, Consuming):
         parts = self._by_partition(publish)
         if len(parts) == 1:
             self._doors.through(next(iter(parts)), _Once(publish))
+        elif parts and self._confirm == "owner":
+            raise InvalidMessage(
+                f"publish_many: these messages belong to {len(parts)} partitions, whose owners cannot take them in one commit; "
+                "with confirm='owner', publish those of one key or group at a time, or such without either"
+            )
         elif parts:
             self._publish_spread(parts)
 

@@ -36,6 +36,7 @@ from perdure.processes.facts import OwnersFacts, without_policy_where_unknown
 from perdure.processes.spooling import Spooling
 from perdure.processes.ways.database_way import DatabaseWay
 from perdure.processes.ways.way import FolderWay
+from perdure.publishing.confirming import check_confirm
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from perdure.middleware import Middleware
     from perdure.payloads.codecs import Codec
     from perdure.processes.exchange import Exchange
+    from perdure.publishing.confirming import Confirm
 
 __all__ = ["Client"]
 
@@ -77,6 +79,7 @@ class Client(Results, Consuming, Connected):
         codec: Codec | None = None,
         spool: bool = False,
         middleware: Sequence[Middleware] = (),
+        confirm: Confirm = "database",
     ) -> None:
         timeout_s = checked_seconds("timeout", timeout, above_zero=True)
         check_folder(folder)
@@ -92,9 +95,15 @@ class Client(Results, Consuming, Connected):
         self._spools = bool(spool)
         take_facts = _passes_facts_to(weakref.ref(self))
         self._connection: Connection | DatabaseConnection
+        check_confirm(confirm, spools=self._spools)
         if is_postgres(folder):
             ingress, to_owner, self._address = open_ingress(folder, name, partition)
-            self._connection = DatabaseConnection(ingress, DatabaseWay(to_owner, self._address), timeout_s, program, take_facts)
+            way = DatabaseWay(to_owner, self._address)
+            if confirm == "owner":
+                ingress.close()  # nothing goes that way: a publish is asked of the owner, as all else is
+                self._connection = Connection(way, timeout_s, program, take_facts)
+            else:
+                self._connection = DatabaseConnection(ingress, way, timeout_s, program, take_facts)
         else:
             path = Path(folder).absolute()
             self._address = str(path)
