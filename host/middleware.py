@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     Handle = Callable[[Any, Any], Any]
     MakeDraft = Callable[..., Draft]
     Send = Callable[[Sequence[Any], Callable[[], Any]], Any]
+    Receive = Callable[[str, Callable[[], Any]], Any]
 
-__all__ = ["Middleware", "around_handle", "around_publish", "around_send", "check_middleware"]
+__all__ = ["Middleware", "around_handle", "around_publish", "around_receive", "around_send", "check_middleware"]
 
 
 @public
@@ -57,6 +58,15 @@ class Middleware:
         """
         return call_next()
 
+    def receive(self, type_name: str, call_next: Callable[[], Any]) -> Any:  # noqa: ARG002 - as `send`
+        """Wrap one `checkout`. Runs in the caller's thread.
+
+        Args:
+            type_name: the name of the type that is asked for.
+            call_next: continues, and returns the delivery that this method returns too, or None where there is none.
+        """
+        return call_next()
+
     def handle(self, message: Any, context: Context, call_next: Callable[[Any, Any], Any]) -> Any:
         """Wrap one call of a plain or process handler, and return what the handler returns. Runs in the worker's thread.
 
@@ -84,9 +94,9 @@ def check_middleware(given: Iterable[Middleware]) -> tuple[Middleware, ...]:
     parts = tuple(given)  # once: an iterator would be empty for the next reader
     for part in parts:
         check_has("middleware", part, "objects of perdure.Middleware", ("publish", "send", "handle", "ahandle"))
-        for name in ("publish", "send", "handle"):
+        for name in ("publish", "send", "receive", "handle"):
             if inspect.iscoroutinefunction(getattr(part, name, None)):
-                hint = "write `ahandle` for coroutine handlers" if name == "handle" else "it runs in the publisher's thread"
+                hint = "write `ahandle` for coroutine handlers" if name == "handle" else "it runs in the caller's thread"
                 msg = f"middleware: {type(part).__qualname__}.{name} must be a plain function, not `async def`; {hint}"
                 raise TypeError(msg)
     return parts
@@ -129,6 +139,20 @@ def around_send(parts: Sequence[Middleware]) -> Send | None:
         return call_next()
 
     return sent
+
+
+def around_receive(parts: Sequence[Middleware]) -> Receive | None:
+    """Return a function of a type's name and what checks out, with the `receive` methods of these parts; None without any."""
+    overriding = [part for part in parts if getattr(type(part), "receive", Middleware.receive) is not Middleware.receive]
+    if not overriding:
+        return None
+
+    def received(type_name: str, call_next: Callable[[], Any]) -> Any:
+        for part in reversed(overriding):
+            call_next = partial(part.receive, type_name, call_next)
+        return call_next()
+
+    return received
 
 
 def around_handle(parts: Sequence[Middleware], handle: Handle, *, is_async: bool) -> Handle:

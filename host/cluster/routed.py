@@ -253,7 +253,7 @@ class Routed(Results, Consuming):
 
     # --- by hand -----------------------------------------------------------------------------------------------------------
 
-    def checkout(self, type: type | str, *, lease: float = 30.0, retries: int | None = None) -> Delivery[Any] | None:  # noqa: A002 - as the base
+    def _checkout(self, name: str, lease: float, retries: int | None) -> Delivery[Any] | None:
         """See `Consuming.checkout`. The partitions of this process come first, then those of others.
 
         A delivery belongs to the process that owned its partition then. Where that stops, `ack` raises `NotRunning`, and the
@@ -262,7 +262,7 @@ class Routed(Results, Consuming):
         mine = self._mine()
         others = [number for number in range(self.count) if number not in mine]
         for number in (*mine, *others):
-            found = self._doors.through(number, lambda door: door.checkout(type, lease=lease, retries=retries))
+            found = self._doors.through(number, lambda door: door._checkout(name, lease, retries))  # noqa: SLF001 - part of the front door
             if found is not None:
                 return found
         return None

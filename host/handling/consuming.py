@@ -63,13 +63,19 @@ class Consuming(Asking):
         """
         lease = checked_seconds("lease", lease, above_zero=True)
         name = self.drafts.handled(type)
-        self._checked_out_types.add(name)
-        if retries is None:
-            retries = self._retries_of(name)
-        else:
+        if retries is not None:
             check_whole("retries", retries, 0)
+        if self.drafts.receive is not None:
+            found: Delivery[Any] | None = self.drafts.receive(name, lambda: self._checkout(name, lease, retries))
+            return found
+        return self._checkout(name, lease, retries)
+
+    def _checkout(self, name: str, lease: float, retries: int | None) -> Delivery[Any] | None:
+        """Return a delivery of the first message that can be decoded."""
+        self._checked_out_types.add(name)
+        tries = self._retries_of(name) if retries is None else retries
         while True:
-            handed = self.ask("queue", CheckOut(name, self.drafts.ids.holder(), whole_us(lease), retries))
+            handed = self.ask("queue", CheckOut(name, self.drafts.ids.holder(), whole_us(lease), tries))
             if handed is None:
                 return None
             try:

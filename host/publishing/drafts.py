@@ -15,7 +15,7 @@ from perdure.events.keyword_options import no_such_option
 from perdure.events.publish_options import DEDUP, PublishOptions
 from perdure.events.seconds import LONGEST, SECONDS_MAX, checked_seconds, shown, whole_us
 from perdure.events.vocabulary import Extras
-from perdure.middleware import around_publish, around_send
+from perdure.middleware import around_publish, around_receive, around_send
 from perdure.payloads.fidelity import Fidelity
 from perdure.payloads.type_names import name_of
 from perdure.publishing.message_ids import made_us
@@ -67,6 +67,8 @@ class Drafts(StoredPayloads):
         self.has_middleware = self.draft != self.make
         self.send = around_send(middleware)
         """Calls what publishes messages, through the middleware; None where none wants to see it."""
+        self.receive = around_receive(middleware)
+        """Calls what checks a message out, likewise."""
         self.middleware = tuple(middleware)
 
     def handled_class(self, cls: type) -> str:

@@ -1,8 +1,9 @@
 """Telemetry: what a host's own tools see of a system. Nothing here is imported, or costs anything, unless it is used.
 
-`opentelemetry` has spans and metrics of messages (extra `otel`), `prometheus` a collector of all counts (extra `prometheus`),
-`health` whether a system is alive and ready, and small endpoints that say so. `dashboards/` holds a Grafana dashboard and alert
-rules for what the collector exposes. The names below load on first use.
+`opentelemetry` has spans and metrics of messages (its instruments: `opentelemetry_metrics`; extra `otel`), `prometheus` a collector
+of all counts, `prometheus_calls` middleware that times publishes (extra `prometheus`); `conventions` has the names that they share.
+`health` says whether a system is alive and ready, and has small endpoints that say so. `dashboards/` holds a Grafana dashboard and
+alert rules for what is exposed to Prometheus. The names below load on first use.
 
 Not here: the counts themselves (`perdure.operations`), and the lines of the log (`perdure.actors.core.log_lines`).
 """
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
     from perdure.telemetry.health import Health, asgi, live, ready, wsgi
     from perdure.telemetry.opentelemetry import OpenTelemetry
     from perdure.telemetry.prometheus import PrometheusCollector
+    from perdure.telemetry.prometheus_calls import PrometheusMiddleware
 
-__all__ = ["Health", "OpenTelemetry", "PrometheusCollector", "asgi", "live", "ready", "wsgi"]
+__all__ = ["Health", "OpenTelemetry", "PrometheusCollector", "PrometheusMiddleware", "asgi", "live", "ready", "wsgi"]
 
 _MODULES = {
     "Health": "health",
     "OpenTelemetry": "opentelemetry",
     "PrometheusCollector": "prometheus",
+    "PrometheusMiddleware": "prometheus_calls",
     "asgi": "health",
     "live": "health",
     "ready": "health",

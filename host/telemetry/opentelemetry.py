@@ -1,8 +1,8 @@
 """`OpenTelemetry`: middleware that makes spans and metrics of messages, by the names of OpenTelemetry's messaging conventions.
 
-Each call that publishes is a span, and each attempt of a handler is one. The publisher's context travels in the message's headers
-(`traceparent`, `tracestate`), so that it is there in any process that handles the message. Nothing is exported here: that is the
-SDK's part, which the host installs and configures.
+Each call that publishes is a span, and so is each attempt of a handler, and each `checkout` that gives a message. The publisher's
+context travels in the message's headers (`traceparent`, `tracestate`), so that it is there in any process that handles the message.
+Nothing is exported here: that is the SDK's part, which the host installs and configures.
 """
 
 from __future__ import annotations
@@ -13,17 +13,30 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 from opentelemetry.context import Context as NoContext
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from perdure.actors.workers.context import Context, deliveries_of
 from perdure.arguments.choices import check_one_of
-from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.middleware import Middleware
-from perdure.payloads.type_names import name_of
+from perdure.telemetry.conventions import (
+    ATTEMPT,
+    BATCH_COUNT,
+    CONVERSATION_ID,
+    DESTINATION,
+    ERROR_TYPE,
+    MESSAGE_ID,
+    OPERATION_NAME,
+    OPERATION_TYPE,
+    SYSTEM,
+    counts_by_type,
+    error_type,
+    type_name,
+)
+from perdure.telemetry.opentelemetry_metrics import Instruments
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -33,25 +46,14 @@ if TYPE_CHECKING:
 
     from perdure.actors.workers.context import Batch
     from perdure.events.vocabulary import Published
+    from perdure.handling.manual_delivery import Delivery
 
     Attributes = dict[str, str | int]
 
 __all__ = ["OpenTelemetry"]
 
 logger = GuardedLogger("perdure")
-SYSTEM = "messaging.system"
-OPERATION_NAME = "messaging.operation.name"
-OPERATION_TYPE = "messaging.operation.type"
-DESTINATION = "messaging.destination.name"
-MESSAGE_ID = "messaging.message.id"
-CONVERSATION_ID = "messaging.message.conversation_id"
-BATCH_COUNT = "messaging.batch.message_count"
-ERROR_TYPE = "error.type"
-ATTEMPT = "perdure.attempt"
-"""Ours: the conventions have no name for it."""
-
 PARENTS = ("link", "publish")
-DURATIONS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 HEADERS_MOST, HEADER_CHARS_MOST = 62, 7_000
 """Of a message's own headers: with more of them there may be no room for the context, and the message goes without it."""
 LINKS_MAX = 128
@@ -59,6 +61,8 @@ LINKS_MAX = 128
 
 _sending: ContextVar[Span | None] = ContextVar("perdure.telemetry.sending", default=None)
 """The span of the call that publishes, while it makes its messages."""
+_created: ContextVar[list[str] | None] = ContextVar("perdure.telemetry.created", default=None)
+"""The types of what an attempt has published: they are sent if it succeeds, as they are committed with its completion."""
 
 
 class OpenTelemetry(Middleware):
@@ -82,32 +86,14 @@ class OpenTelemetry(Middleware):
     ) -> None:
         self._is_child = check_one_of("parent", parent, PARENTS) == "publish"
         self._tracer = trace.get_tracer("perdure", tracer_provider=tracer_provider)
-        meter = metrics.get_meter("perdure", meter_provider=meter_provider)
         self._propagator = TraceContextTextMapPropagator()
-        self._operations = meter.create_histogram(
-            "messaging.client.operation.duration",
-            unit="s",
-            description="Seconds from a call that publishes to its answer.",
-            explicit_bucket_boundaries_advisory=DURATIONS_S,
-        )
-        self._processing = meter.create_histogram(
-            "messaging.process.duration",
-            unit="s",
-            description="Seconds that an attempt of a handler takes.",
-            explicit_bucket_boundaries_advisory=DURATIONS_S,
-        )
-        self._sent = meter.create_counter(
-            "messaging.client.sent.messages", unit="{message}", description="Messages that were to be published."
-        )
-        self._consumed = meter.create_counter(
-            "messaging.client.consumed.messages", unit="{message}", description="Messages that were given to a handler."
-        )
+        self._meters = Instruments(meter_provider)
 
     # --- publishing --------------------------------------------------------------------------------------------------------
 
     def send(self, messages: Sequence[Any], call_next: Callable[[], Any]) -> Any:
         """Make a span of one call that publishes; see `Middleware.send`."""
-        counts = _counts(messages)
+        counts = counts_by_type(messages)
         attributes: Attributes = {SYSTEM: "perdure", OPERATION_NAME: "publish", OPERATION_TYPE: "send"}
         if len(counts) == 1:
             attributes[DESTINATION] = next(iter(counts))
@@ -143,9 +129,9 @@ class OpenTelemetry(Middleware):
         common = {name: value for name, value in attributes.items() if name != BATCH_COUNT}
         if error is not None:
             common[ERROR_TYPE] = _fail(span, error)
-        self._operations.record(time.perf_counter() - begun_s, common)
+        self._meters.operations.record(time.perf_counter() - begun_s, common)
         for name, count in counts.items():
-            self._sent.add(count, {**common, DESTINATION: name})
+            self._meters.sent.add(count, {**common, DESTINATION: name})
         _end(span)
 
     def publish(self, message: Any, options: dict[str, Any], call_next: Callable[[Any, dict[str, Any]], str]) -> str:
@@ -153,22 +139,33 @@ class OpenTelemetry(Middleware):
         sending = _sending.get()
         if sending is not None:
             return call_next(message, self._carrying(options, sending))
-        name = _type_name(message)
-        attributes: Attributes = {SYSTEM: "perdure", OPERATION_NAME: "publish", OPERATION_TYPE: "create", DESTINATION: name}
+        name = type_name(message)
+        attributes: Attributes = {SYSTEM: "perdure", OPERATION_NAME: "create", OPERATION_TYPE: "create", DESTINATION: name}
         span = self._started(f"create {name}", kind=SpanKind.PRODUCER, attributes=attributes)
+        created = _created.get()
         with trace.use_span(span, record_exception=False, set_status_on_exception=False):
-            counted = dict(attributes)
             try:
                 ident = call_next(message, self._carrying(options, span))
             except BaseException as error:
-                counted[ERROR_TYPE] = _fail(span, error)
+                self._count_sent([name], _fail(span, error))
                 raise
             else:
                 span.set_attribute(MESSAGE_ID, ident)
+                if created is None:
+                    self._count_sent([name])
+                else:
+                    created.append(name)
                 return ident
             finally:
-                self._sent.add(1, counted)
                 _end(span)
+
+    def _count_sent(self, names: list[str], error: str | None = None) -> None:
+        """Count messages that were published with something else."""
+        common: Attributes = {SYSTEM: "perdure", OPERATION_NAME: "publish", OPERATION_TYPE: "send"}
+        if error is not None:
+            common[ERROR_TYPE] = error
+        for name in names:
+            self._meters.sent.add(1, {**common, DESTINATION: name})
 
     def _carrying(self, options: dict[str, Any], span: Span) -> dict[str, Any]:
         """Return the options of a publish with the span's context in the headers, unless the host put one there."""
@@ -181,6 +178,37 @@ class OpenTelemetry(Middleware):
             return options  # it is no mapping of texts: the publish says so
         self._propagator.inject(headers, trace.set_span_in_context(span, NoContext()))
         return {**options, "headers": headers} if headers else options
+
+    # --- by hand -----------------------------------------------------------------------------------------------------------
+
+    def receive(self, type_name: str, call_next: Callable[[], Delivery[Any] | None]) -> Delivery[Any] | None:
+        """Make a span of one checkout that gives a message or fails; see `Middleware.receive`.
+
+        One that finds nothing is only timed: a consumer that polls would bury all other spans.
+        """
+        attributes: Attributes = {SYSTEM: "perdure", OPERATION_NAME: "receive", OPERATION_TYPE: "receive", DESTINATION: type_name}
+        counted = dict(attributes)
+        begun_ns, begun_s = time.time_ns(), time.perf_counter()
+        try:
+            delivery = call_next()
+        except BaseException as error:
+            span = self._receive_span(attributes, [], begun_ns)
+            counted[ERROR_TYPE] = _fail(span, error)
+            _end(span)
+            raise
+        finally:
+            self._meters.operations.record(time.perf_counter() - begun_s, counted)
+        if delivery is not None:
+            self._meters.consumed.add(1, counted)
+            attributes |= {MESSAGE_ID: delivery.id, CONVERSATION_ID: delivery.correlation_id, ATTEMPT: delivery.attempt}
+            link = self._link(delivery.headers, delivery.id)
+            _end(self._receive_span(attributes, [] if link is None else [link], begun_ns))
+        return delivery
+
+    def _receive_span(self, attributes: Attributes, links: list[Link], begun_ns: int) -> Span:
+        """Return a span that began before what it is linked to was known, so that a sampler sees the links."""
+        name = f"receive {attributes[DESTINATION]}"
+        return self._started(name, kind=SpanKind.CLIENT, attributes=attributes, links=links, start_time=begun_ns)
 
     # --- handling ----------------------------------------------------------------------------------------------------------
 
@@ -218,17 +246,21 @@ class OpenTelemetry(Middleware):
         span = self._started(
             _name("process", attributes), context=parent, kind=SpanKind.CONSUMER, attributes=attributes, links=links
         )
+        created: list[str] = []
+        token = _created.set(created)
         with trace.use_span(span, record_exception=False, set_status_on_exception=False):
             try:
                 yield
+                self._count_sent(created)
             except BaseException as raised:
                 error = raised
                 counted[ERROR_TYPE] = _fail(span, raised)
                 raise
             finally:
-                self._processing.record(time.perf_counter() - begun_s, counted)
+                _created.reset(token)
+                self._meters.processing.record(time.perf_counter() - begun_s, counted)
                 for count, kind in _verdicts(given, error):
-                    self._consumed.add(count, counted if kind is None else {**counted, ERROR_TYPE: kind})
+                    self._meters.consumed.add(count, counted if kind is None else {**counted, ERROR_TYPE: kind})
                 _end(span)
 
     def _started(self, name: str, **given: Any) -> Span:
@@ -243,10 +275,14 @@ class OpenTelemetry(Middleware):
         return self._propagator.extract(published.headers or {}, NoContext())
 
     def _link_to(self, published: Published) -> Link | None:
-        if not published.headers or "traceparent" not in published.headers:
+        return self._link(published.headers, published.id)
+
+    def _link(self, headers: Mapping[str, str] | None, ident: str) -> Link | None:
+        """Return a link to the publish of a message; None where its headers have no context."""
+        if not headers or "traceparent" not in headers:
             return None
-        found = trace.get_current_span(self._context_of(published)).get_span_context()
-        return Link(found, {MESSAGE_ID: published.id}) if found.is_valid else None
+        found = trace.get_current_span(self._propagator.extract(headers, NoContext())).get_span_context()
+        return Link(found, {MESSAGE_ID: ident}) if found.is_valid else None
 
 
 def _verdicts(given: Context | Batch[Any], error: BaseException | None) -> list[tuple[int, str | None]]:
@@ -255,7 +291,7 @@ def _verdicts(given: Context | Batch[Any], error: BaseException | None) -> list[
         return [(1, None)]
     own = [item.error for item in given if item.error is not None] if error is None else []
     shared = len(given) - len(own)
-    return [*([(shared, None)] if shared else []), *((1, _error_type(each)) for each in own)]
+    return [*([(shared, None)] if shared else []), *((1, error_type(each)) for each in own)]
 
 
 def _end(span: Span) -> None:
@@ -268,34 +304,13 @@ def _end(span: Span) -> None:
 
 def _fail(span: Span, error: BaseException) -> str:
     """Put an error on a span; return its type."""
-    kind = _error_type(error)
+    kind = error_type(error)
     span.set_attribute(ERROR_TYPE, kind)
     span.record_exception(error)
     span.set_status(Status(StatusCode.ERROR, f"{kind}: {error}"))
     return kind
 
 
-def _error_type(error: BaseException) -> str:
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
 def _name(operation: str, attributes: Attributes) -> str:
     destination = attributes.get(DESTINATION)
     return operation if destination is None else f"{operation} {destination}"
-
-
-def _counts(messages: Sequence[Any]) -> dict[str, int]:
-    """Return how many messages of each type there are."""
-    found: dict[str, int] = {}
-    for message in messages:
-        name = _type_name(message)
-        found[name] = found.get(name, 0) + 1
-    return found
-
-
-def _type_name(message: Any) -> str:
-    try:
-        return name_of(type(message))
-    except PerdureError:
-        return type(message).__qualname__  # the publish says what is wrong with it

@@ -45,6 +45,26 @@ def test_the_context_of_a_client_reaches_the_handler_through_the_database() -> N
     tracers.shutdown()
 
 
+def test_a_cluster_makes_one_span_of_a_checkout_however_many_partitions_are_asked() -> None:
+    server, name, exporter = shared_server(), new_queue(), InMemorySpanExporter()
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(SimpleSpanProcessor(exporter))
+    cluster = perdure.Cluster(server.dsn, name=name, partitions=2, middleware=[OpenTelemetry(tracer_provider=tracers)])
+    with cluster:
+        for key in ("a", "b", "c", "d"):
+            cluster.publish(Placed(7), key=key)
+        for _ in range(4):
+            delivery = cluster.checkout(Placed)
+            assert delivery is not None
+            delivery.ack()
+        assert cluster.checkout(Placed) is None
+    published = [span for span in exporter.get_finished_spans() if span.name == "publish telemetry.Placed"]
+    received = [span for span in exporter.get_finished_spans() if span.name == "receive telemetry.Placed"]
+    assert {link.context.span_id for span in received for link in span.links} == {span.context.span_id for span in published}
+    assert len(received) == len(published) == 4
+    tracers.shutdown()
+
+
 def test_a_cluster_is_ready_if_each_partition_is() -> None:
     server, name = shared_server(), new_queue()
     cluster = perdure.Cluster(server.dsn, name=name, partitions=2)
