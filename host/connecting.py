@@ -81,7 +81,7 @@ def connect(
     )
     if not _is_on_a_loop():  # which a wait for an owner would block
         try:
-            client._check_running()  # noqa: SLF001 - this module's own
+            client.inner.check_running()
         except BaseException:
             client.close(0.0)
             raise

@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     import svcs
 
     from perdure.actors.core.executor import Executor
-    from perdure.actors.workers.gates.gate import RunGate
-    from perdure.handling.schedules import Schedule
     from perdure.middleware import Middleware
     from perdure.processes.roles import Roles
     from perdure.runtime.process.serving import Part
@@ -205,27 +203,10 @@ class System(StartAndStop):
         self.admin = Admin(self)
         self.actors = Actors(self)
         self.audit = Audit(store=self._store)
+        self.inner = self._inner_system()
         self.recovery: Recovery | None = None
         """What the last start did to recover; None before the first start."""
         live_systems.remember_system(self)
-
-    def _be_partition(self, of: Drafts, ids: Ids, gate: RunGate) -> None:
-        """Become a partition of a cluster, before a start: share its names and policies of message types, and make ids of its own.
-
-        Args:
-            of: the cluster's.
-            ids: makes ids that tell the partition.
-            gate: what its workers ask before they call a handler.
-        """
-        self.drafts.names, self.drafts.policies, self.drafts.ids = of.names, of.policies, ids
-        self._gate = gate
-
-    @property
-    def _failure(self) -> BaseException | None:
-        """Why the run has ended by itself; None where it has not."""
-        engine = self._engine
-        failed = None if engine is None else engine.runtime.health.failed
-        return None if failed is None else failed.__cause__ or failed
 
     def _folder_store(self, folder: str | Path | None) -> SegmentStore:
         if folder is None:
@@ -278,7 +259,7 @@ class System(StartAndStop):
             PerdureError: this is not the main thread.
             Others as `start`.
         """
-        serving.serve(self, grace, started)
+        serving.serve(self, self._life(), grace, started)
 
     async def aserve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
         """As `serve`, from a coroutine on the main thread's event loop. Stops as well when the await is cancelled.
@@ -286,7 +267,10 @@ class System(StartAndStop):
         Raises:
             As `serve`.
         """
-        await serving.aserve(self, grace, started)
+        await serving.aserve(self, self._life(), grace, started)
+
+    def _life(self) -> serving.Life:
+        return serving.Life(lambda: self._engine is not None, lambda: self._engine)
 
     def include(self, part: P) -> P:
         """Take in handlers, or a part; return it.
@@ -315,8 +299,3 @@ class System(StartAndStop):
         """The parts of this system, in the order in which they were made."""
         found = [made() for made in list(self._parts)]
         return list(dict.fromkeys(part for part in found if part is not None))
-
-
-def schedules_of(system: System) -> dict[str, Schedule]:
-    """Return the schedules of a system by name, for other parts that show them."""
-    return dict(system._registered.schedules)  # noqa: SLF001 - this module's own

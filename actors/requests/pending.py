@@ -98,7 +98,8 @@ class PendingRequests:
     """All requests without an answer. Safe in any thread."""
 
     def __init__(self, tell: Callable[[str, Any], None]) -> None:
-        self._tell = tell
+        self.tell = tell
+        """Sends a request to an actor by its name; chaos interferes here."""
         self._keys = itertools.count(1, KEY_STEP)
         self._per_thread = _PerThread()
         self.outstanding: dict[int, Request] = {}
@@ -140,7 +141,7 @@ class PendingRequests:
         self.outstanding[request.key] = request
         if is_long_wait:
             self._long_waits.add(request.key)
-        self._tell(target, request)
+        self.tell(target, request)
         return request
 
     def redirect(self, tell: Callable[[str, Any], None]) -> None:
@@ -149,18 +150,18 @@ class PendingRequests:
         Called before that looks at what is `outstanding`, it misses no request that another thread enters meanwhile.
         """
         self._holds_publishes = False
-        self._tell = tell
+        self.tell = tell
 
     def hold_publishes(self) -> None:
         """Send no publish until `release_publishes`: what was spooled before them is to be in the log before them."""
-        tell = self._tell
+        tell = self.tell
         self._holds_publishes = True
 
         def tell_others(target: str, request: Any) -> None:
             if not (self._holds_publishes and isinstance(request.command, (Publish, SubmitBatch))):
                 tell(target, request)
 
-        self._tell = tell_others
+        self.tell = tell_others
 
     def release_publishes(self) -> None:
         """Send the publishes that were held back, in their order, and all later ones."""
@@ -170,7 +171,7 @@ class PendingRequests:
         for _, request in sorted(self.outstanding.items(), key=_key):
             if isinstance(request.command, (Publish, SubmitBatch)):
                 request.times += 1
-                self._tell(request.target, request)
+                self.tell(request.target, request)
 
     def submit(self, type_name: str, payload: bytes, reply: Reply, ids: Callable[[int], IdRun]) -> None:
         """Send a plain message, in the submit batch that this thread sent last if that is still open.

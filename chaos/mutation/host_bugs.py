@@ -18,7 +18,7 @@ HOST_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.runtime.process.live_systems",
-                "        system._in_a_forked_child(parent)  # noqa: SLF001 - part of the front door\n",
+                "        system.inner.forked(parent)\n",
                 "        pass\n",
             ),
         ),

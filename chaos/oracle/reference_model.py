@@ -7,7 +7,7 @@ the end of a history is in `history_checks`.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
@@ -86,7 +86,7 @@ class ReferenceModel:
             BrokenContract: the event does not fit.
         """
         self.at_us = at_us
-        transition = TRANSITIONS.get(type(event))
+        transition = self.TRANSITIONS.get(type(event))
         if transition is not None:
             transition(self, event)
 
@@ -267,24 +267,23 @@ class ReferenceModel:
     def _key_freed(self, event: ev.KeyFreed) -> None:
         self.held_keys.pop((event.type, event.key), None)
 
-
-TRANSITIONS: dict[type[ev.Event], Callable[[ReferenceModel, Any], None]] = {
-    ev.Published: ReferenceModel._published,  # noqa: SLF001 - its own table
-    ev.Leased: ReferenceModel._leased,  # noqa: SLF001
-    ev.LeaseExtended: ReferenceModel._extended,  # noqa: SLF001
-    ev.Progressed: ReferenceModel._extended,  # noqa: SLF001
-    ev.Completed: ReferenceModel._completed,  # noqa: SLF001
-    ev.AttemptFailed: ReferenceModel._failed,  # noqa: SLF001
-    ev.LeaseExpired: ReferenceModel._expired_lease,  # noqa: SLF001
-    ev.Returned: ReferenceModel._returned,  # noqa: SLF001
-    ev.Awakened: ReferenceModel._awakened,  # noqa: SLF001
-    ev.DeadLettered: ReferenceModel._dead_lettered,  # noqa: SLF001
-    ev.Replayed: ReferenceModel._replayed,  # noqa: SLF001
-    ev.Purged: ReferenceModel._purged,  # noqa: SLF001
-    ev.Superseded: ReferenceModel._superseded,  # noqa: SLF001
-    ev.Expired: ReferenceModel._expired,  # noqa: SLF001
-    ev.Cancelled: ReferenceModel._cancelled,  # noqa: SLF001
-    ev.LateResultRefused: ReferenceModel._late,  # noqa: SLF001
-    ev.KeyHeld: ReferenceModel._key_held,  # noqa: SLF001
-    ev.KeyFreed: ReferenceModel._key_freed,  # noqa: SLF001
-}
+    TRANSITIONS: ClassVar[dict[type[ev.Event], Callable[[ReferenceModel, Any], None]]] = {
+        ev.Published: _published,
+        ev.Leased: _leased,
+        ev.LeaseExtended: _extended,
+        ev.Progressed: _extended,
+        ev.Completed: _completed,
+        ev.AttemptFailed: _failed,
+        ev.LeaseExpired: _expired_lease,
+        ev.Returned: _returned,
+        ev.Awakened: _awakened,
+        ev.DeadLettered: _dead_lettered,
+        ev.Replayed: _replayed,
+        ev.Purged: _purged,
+        ev.Superseded: _superseded,
+        ev.Expired: _expired,
+        ev.Cancelled: _cancelled,
+        ev.LateResultRefused: _late,
+        ev.KeyHeld: _key_held,
+        ev.KeyFreed: _key_freed,
+    }

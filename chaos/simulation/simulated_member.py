@@ -60,7 +60,7 @@ class SimulatedMember(Member):
             run=system.drafts.ids.one(),
             executor=self.process,
         )
-        facts = OwnersFacts(system.drafts, system.options, system._registered.specs)  # noqa: SLF001 - as `System` does
+        facts = OwnersFacts(system.drafts, system.options, system.inner.registered.specs)
         super().__init__(runtime, self._no_folder(), facts, lambda _: None, _NoHooks())
 
     @staticmethod
@@ -77,7 +77,7 @@ class SimulatedMember(Member):
 
     def begin(self) -> None:
         """Start its actors, and have the owner feed its handlers."""
-        self.start(self.system._registered.specs, {})  # noqa: SLF001 - as `System` does
+        self.start(self.system.inner.registered.specs, {})
         self.ready()
 
     def die(self) -> None:

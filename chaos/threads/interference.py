@@ -63,7 +63,7 @@ class Interference:
             self._ending = False
             tell = runtime.directory.tell
             between = partial(self._tell, tell)
-            runtime.directory.tell = runtime.pending._tell = between  # type: ignore[method-assign]  # noqa: SLF001 - all messages pass here
+            runtime.directory.tell = runtime.pending.tell = between  # type: ignore[method-assign]  # all messages pass here
             self._undo.append(partial(self._restore_tell, runtime, tell))
             self._late_thread = threading.Thread(target=self._deliver_late, args=(tell,), name="perdure-monkey-late", daemon=True)
             self._late_thread.start()
@@ -81,7 +81,7 @@ class Interference:
         self._waiter.put(None)
         if self._late_thread is not None:
             self._late_thread.join()  # from here on no message is late, so order is kept
-        runtime.directory.tell = runtime.pending._tell = tell  # type: ignore[method-assign, assignment]  # noqa: SLF001
+        runtime.directory.tell = runtime.pending.tell = tell  # type: ignore[method-assign, assignment]
 
     # --- messages --------------------------------------------------------------------------------------------------------
 

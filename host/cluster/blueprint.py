@@ -92,7 +92,7 @@ class Blueprint:
         )
         children = Children(number, len(self.ids), self.drafts.names, self.publish)
         gate = RunGate(self.gates, lambda: store.has_passed, children)
-        system._be_partition(self.drafts, self.ids[number], gate)  # noqa: SLF001 - part of the front door
+        system.inner.be_partition(self.drafts, self.ids[number], gate)
         return system
 
     def client(self, number: int) -> Client:

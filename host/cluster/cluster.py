@@ -25,6 +25,7 @@ from perdure.cluster.handlers import adapted
 from perdure.cluster.hosted import Hosting
 from perdure.cluster.keeper import Keeper
 from perdure.cluster.on_record import check_fits
+from perdure.cluster.placed import InnerCluster
 from perdure.cluster.routed import SpreadIds
 from perdure.cluster.routing import PARTITIONS_MAX, ROUTING, PartitionIds, of_text
 from perdure.cluster.single.singular import Singular
@@ -119,19 +120,18 @@ class Cluster(Singular, Handling):
         authorize: Authorize | None = None,
         confirm: Confirm = "database",
     ) -> None:
-        self._database = PostgresAddress.parse(dsn)
+        database = PostgresAddress.parse(dsn)
         self.name = checked_name(name)
         check_one_of("ownership", ownership, ("auto", "never"))
         self._owns = ownership == "auto"
         check_confirm(confirm)
-        self._confirm = confirm
         self.count = check_whole("partitions", partitions, 1, PARTITIONS_MAX)
         self.options = trace(options, path=config).options
         self.clock: Clock = clock or SystemClock()
         middleware = check_middleware(middleware)
         rng = random.SystemRandom()
-        self._ids = SpreadIds([PartitionIds(self.clock, rng, number) for number in range(self.count)])
-        self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, cast("Ids", self._ids), self.options, middleware)
+        ids = SpreadIds([PartitionIds(self.clock, rng, number) for number in range(self.count)])
+        self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, cast("Ids", ids), self.options, middleware)
         self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers(path=config))
         if not self._owns:  # it may know no handler, and so not what becomes of a key: the owner does
             self.drafts.draft = without_policy_where_unknown(self.drafts.draft, self._registered.specs.__contains__)
@@ -143,10 +143,10 @@ class Cluster(Singular, Handling):
         self._lifecycle = threading.Lock()
         self._keeper: Keeper | None = None
         self._has_started = False
-        self._blueprint = Blueprint(
-            database=self._database,
+        blueprint = Blueprint(
+            database=database,
             name=self.name,
-            ids=self._ids.by_partition,
+            ids=ids.by_partition,
             leases=Leases(checked_seconds("lease", lease, above_zero=True)),
             drafts=self.drafts,
             clock=self.clock,
@@ -161,10 +161,16 @@ class Cluster(Singular, Handling):
         )
         self._pid = os.getpid()
         self._closing = False
-        self._hosting = Hosting(self._system, self._changed, self._relay_at)
-        self._mine = self._hosting.mine
-        self._spread = SpreadIngress(self._database, self.name)
-        self._doors = Doors(self._hosting, self._blueprint.client, self.options.publish_timeout_s, self._check_running)
+        hosting = Hosting(self._system, self._changed, self._relay_at)
+        self.inner = InnerCluster(
+            database=database,
+            blueprint=blueprint,
+            hosting=hosting,
+            ids=ids,
+            spread=SpreadIngress(database, self.name),
+            doors=Doors(hosting, blueprint.client, self.options.publish_timeout_s, self._check_running),
+        )
+        self._stand_on(self.inner)
         self.dead_letters = ClusterDeadLetters(self)
         self.admin = ClusterAdmin(self)
         self.audit = ClusterAudit(self)
@@ -270,7 +276,7 @@ class Cluster(Singular, Handling):
 
     def serve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
         """Run until SIGTERM or SIGINT, then leave in good order; as `System.serve`."""
-        serving.serve(self, grace, started)
+        serving.serve(self, serving.Life(lambda: self._has_started, lambda: None), grace, started)
 
     def __enter__(self) -> Self:
         """Start; see `start`."""
@@ -306,7 +312,7 @@ class Cluster(Singular, Handling):
     def _system(self, number: int, instead_of: str) -> System:
         system = self._blueprint.system(number, instead_of)
         for spec in [*self._registered.specs.values()]:
-            system._enter(adapted(spec, self.count))  # noqa: SLF001 - part of the front door
+            system.inner.enter(adapted(spec, self.count))
         self._adopt_hooks(system)
         for schedule in [*self._registered.schedules.values()]:
             self._schedule_at(number, system, schedule)
@@ -317,10 +323,10 @@ class Cluster(Singular, Handling):
     def _schedule_at(self, number: int, system: System, schedule: Schedule) -> None:
         """Add a schedule to one partition alone, so that it ticks once."""
         if of_text(schedule.name, self.count) == number:
-            system._enter_schedule(schedule)  # noqa: SLF001 - part of the front door
+            system.inner.enter_schedule(schedule)
 
     def _add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
-        self._hosting.register(lambda _, system: system._enter(adapted(spec, self.count)))  # noqa: SLF001 - as above
+        self._hosting.register(lambda _, system: system.inner.enter(adapted(spec, self.count)))
         if schedule is not None:
             self._hosting.register(lambda number, system: self._schedule_at(number, system, schedule))
 
@@ -344,7 +350,7 @@ class Cluster(Singular, Handling):
 
     @property
     def _handled(self) -> Collection[str]:
-        return self._registered.specs if self._owns else self._doors.at(0)._handled  # noqa: SLF001 - part of the front door
+        return self._registered.specs if self._owns else self._doors.at(0).inner.handled()
 
     def _retries_of(self, type_name: str) -> int:
         spec = self._registered.specs.get(type_name)
@@ -352,4 +358,4 @@ class Cluster(Singular, Handling):
 
     def _check_may_block(self, call: str, instead: str, types: Any) -> None:
         for system in self._hosting.systems():
-            system._check_may_block(call, instead, types)  # noqa: SLF001 - part of the front door
+            system.inner.check_may_block(call, instead, types)

@@ -79,10 +79,9 @@ class ClusterClient(Placed, Client):
 
     def _take_parts_of(self, cluster: Cluster) -> None:
         self.name, self.count, self.options, self.clock = cluster.name, cluster.count, cluster.options, SystemClock()
-        self.drafts, self._ids, self._checked_out_types = cluster.drafts, cluster._ids, set()  # noqa: SLF001 - parts of the front door
-        self._database, self._hosting, self._blueprint = cluster._database, cluster._hosting, cluster._blueprint  # noqa: SLF001 - as above
-        self._doors, self._spread, self._mine = cluster._doors, cluster._spread, cluster._mine  # noqa: SLF001 - as above
-        self._confirm = cluster._confirm  # noqa: SLF001 - as above
+        self.drafts, self._checked_out_types = cluster.drafts, set()
+        self._stand_on(cluster.inner)
+        self.inner = self._inner_door()
         self.dead_letters = ClusterDeadLetters(self)  # type: ignore[assignment] # the same calls, over all partitions
         self.admin = ClusterAdmin(self)  # type: ignore[assignment] # as above
         self._audit = ClusterAudit(self)
@@ -130,7 +129,7 @@ class ClusterClient(Placed, Client):
 
     @property
     def _handled(self) -> Collection[str]:
-        return self._doors.at(0)._handled  # noqa: SLF001 - part of the front door
+        return self._doors.at(0).inner.handled()
 
     def _retries_of(self, type_name: str) -> int:
-        return self._doors.at(0)._retries_of(type_name)  # noqa: SLF001 - as above
+        return self._doors.at(0).inner.retries_of(type_name)

@@ -92,7 +92,7 @@ class Hosting:
     def note_high_water(self) -> None:
         """Have this process remember up to where each log that it owns is durable."""
         for system in self.systems():
-            system._store.note_high_water()  # type: ignore[attr-defined] # noqa: SLF001 - a PostgresStore, of the front door
+            system.inner.store.note_high_water()  # type: ignore[attr-defined] # a PostgresStore
 
     # --- handlers ----------------------------------------------------------------------------------------------------------
 
@@ -172,7 +172,7 @@ class Hosting:
             hosted = self._hosted.get(number)
             if hosted is None or hosted.system.running:
                 continue
-            why = hosted.system._failure  # noqa: SLF001 - part of the front door
+            why = hosted.system.inner.failure()
             if isinstance(why, OwnershipLost):
                 logger.warning("partition %d is owned by another process by now; this one stands by", number)
             else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from perdure.arguments.choices import check_whole
 from perdure.cluster.keeper import node_of
 from perdure.cluster.partition_info import PartitionInfo
@@ -14,11 +16,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.cluster.blueprint import Blueprint
-    from perdure.cluster.doors import Door
+    from perdure.cluster.doors import Door, Doors
     from perdure.cluster.hosted import Hosting
+    from perdure.cluster.routed import SpreadIds
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
+    from perdure.store.postgres.spread_ingress import SpreadIngress
 
-__all__ = ["Placed"]
+__all__ = ["InnerCluster", "Placed"]
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class InnerCluster:
+    """What a cluster is made of, for the client that is made of the same parts."""
+
+    database: PostgresAddress
+    blueprint: Blueprint
+    hosting: Hosting
+    ids: SpreadIds
+    spread: SpreadIngress
+    doors: Doors
 
 
 class Placed(Routed):
@@ -28,6 +44,12 @@ class Placed(Routed):
     _database: PostgresAddress
     _hosting: Hosting
     _blueprint: Blueprint
+
+    def _stand_on(self, inner: InnerCluster) -> None:
+        """Pass all requests through these parts."""
+        self._database, self._blueprint, self._hosting = inner.database, inner.blueprint, inner.hosting
+        self._ids, self._spread, self._doors = inner.ids, inner.spread, inner.doors
+        self._mine, self._confirm = inner.hosting.mine, inner.blueprint.confirm
 
     def partitions(self) -> list[PartitionInfo]:
         """Return all partitions: which process owns each, since how many owners, and how much it has not taken in yet.

@@ -159,8 +159,8 @@ class Routed(Results, Consuming):
         inner: PublishFuture[None] = PublishFuture()
         inner.add_done_callback(partial(self._passed, number, publish, future, door))
         try:
-            door._check_running()  # noqa: SLF001 - part of the front door
-            door._room(may_block).send("queue", publish, inner)  # noqa: SLF001 - as above
+            door.inner.check_running()
+            door.inner.room(may_block).send("queue", publish, inner)
         except NotRunning as error:
             self._again(number, publish, future, door, error)
 
@@ -180,7 +180,7 @@ class Routed(Results, Consuming):
             self._check_running()
             if door is client:
                 raise error
-            client._pending.send("queue", Publish(publish.drafts), future)  # noqa: SLF001 - part of the front door
+            client.inner.pending().send("queue", Publish(publish.drafts), future)
         except PerdureError as refused:
             future.reject(refused)
 
@@ -190,7 +190,7 @@ class Routed(Results, Consuming):
         future: PublishFuture[str] = PublishFuture(ident)
         (number,) = self._by_partition(publish)
         door = self._doors.at(number)
-        await door._pending.room(self.options.pipeline_max, self.options.publish_timeout_s)  # noqa: SLF001 - as above
+        await door.inner.pending().room(self.options.pipeline_max, self.options.publish_timeout_s)
         self._pass(number, publish, future, may_block=False)
         return asyncio.wrap_future(future)
 
@@ -225,7 +225,7 @@ class Routed(Results, Consuming):
 
     def _wait_or_look(self, ident: str, timeout: float | None) -> ResultKept:
         number = self._home(ident)
-        return self._doors.through(number, lambda door: door._wait_or_look(ident, timeout))  # noqa: SLF001 - part of the front door
+        return self._doors.through(number, lambda door: door.inner.wait_or_look(ident, timeout))
 
     async def _aanswer(self, command: object, *, is_long_wait: bool = False) -> Any:
         ident: str = command.id  # type: ignore[attr-defined] # of a message
@@ -233,7 +233,7 @@ class Routed(Results, Consuming):
         while True:
             door = self._doors.at(number)
             try:
-                return await door._aanswer(command, is_long_wait=is_long_wait)  # noqa: SLF001 - part of the front door
+                return await door.inner.answer(command, is_long_wait=is_long_wait)
             except NotRunning:
                 self._check_running()
                 await asyncio.sleep(RETRY_S)
@@ -243,7 +243,7 @@ class Routed(Results, Consuming):
 
     def _exception_of(self, ident: str) -> BaseException | None:
         for door in self._here():
-            raised = door._exception_of(ident)  # noqa: SLF001 - part of the front door
+            raised = door.inner.exception_of(ident)
             if raised is not None:
                 return raised
         return None
@@ -327,4 +327,4 @@ class _Once:
 
     def __call__(self, door: Door) -> None:
         publish, self._publish = self._publish, Publish(self._publish.drafts)
-        door._publish(publish)  # noqa: SLF001 - part of the front door
+        door.inner.publish(publish)

@@ -9,6 +9,8 @@ import os
 import threading
 from typing import TYPE_CHECKING, Literal
 
+import attrs
+
 from perdure.actors.execution.event_loop import CLOSED
 from perdure.actors.queue.orphans import REATTACH_US
 from perdure.actors.services.runtime import HandlerRuntime
@@ -17,6 +19,7 @@ from perdure.events.loggers import GuardedLogger
 from perdure.handling.consuming import Consuming
 from perdure.handling.decorators import Handling
 from perdure.handling.handler_options import check_changed_fields
+from perdure.lifecycle.inner_system import InnerSystem
 from perdure.operations.audit import Audit
 from perdure.processes.deputy import Deputy, warm_fold_of
 from perdure.processes.facts import OwnersFacts
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from perdure.events.codec.snapshot import States
     from perdure.options import Options
     from perdure.processes.role_rules import Ownership
+    from perdure.publishing.drafts import Drafts
+    from perdure.publishing.message_ids import Ids
     from perdure.runtime.recovery_report import Recovery
     from perdure.runtime.run import Role
     from perdure.store import EventStore, Recovered, SegmentStore
@@ -89,6 +94,8 @@ class EngineOrMember(Handling, Results, Consuming, Running):
     _store: EventStore
     _shared_store: SegmentStore | None = None
     """The store of a folder that other processes use too."""
+    inner: InnerSystem
+    """What this System offers the other rooms of host/."""
     _lifecycle: threading.Lock
     """Held by the thread that makes a start or a stop, never by a thread that waits for one."""
     _gate: RunGate | None = None
@@ -96,6 +103,35 @@ class EngineOrMember(Handling, Results, Consuming, Running):
     _live_run: live_systems.Run | None
     _roles: Roles | None
     """Of the run of a shared System."""
+
+    def _inner_system(self) -> InnerSystem:
+        return InnerSystem(
+            **attrs.asdict(self._inner_door(), recurse=False),
+            store=self._store,
+            registered=self._registered,
+            run=lambda: self._engine,
+            failure=self._failure,
+            check_may_block=self._check_may_block,
+            forked=self._in_a_forked_child,
+            be_partition=self._be_partition,
+            enter=self._enter,
+            enter_schedule=self._enter_schedule,
+            belong=self._belong,
+            belong_to_none=lambda member: self._belong(member, is_owned=False),
+            member_anew=self._member_anew,
+            own=self._own,
+            hand_over=self._hand_over,
+            let_go=self._let_go,
+        )
+
+    def _be_partition(self, of: Drafts, ids: Ids, gate: RunGate) -> None:
+        self.drafts.names, self.drafts.policies, self.drafts.ids = of.names, of.policies, ids
+        self._gate = gate
+
+    def _failure(self) -> BaseException | None:
+        engine = self._engine
+        failed = None if engine is None else engine.runtime.health.failed
+        return None if failed is None else failed.__cause__ or failed
 
     def _begin_shared(self, beginning: Beginning, store: SegmentStore, address: str | None) -> None:
         """Take a role in the folder; see `Roles`."""

@@ -116,6 +116,7 @@ class Client(Results, Consuming, Connected):
         self._closing = weakref.finalize(self, _close_dropped, self._connection)
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
+        self.inner = self._inner_door()
         _clients.add(self)
 
     @property

@@ -48,28 +48,31 @@ PAUSE_S = 0.5
 """Before the next try, after the log could not be read."""
 
 
+class RoleOfSystem(Protocol):
+    """What changes the role of a System; `lifecycle/inner_system` says what each does."""
+
+    @property
+    def belong(self) -> Callable[[Member], None]: ...
+    @property
+    def belong_to_none(self) -> Callable[[Member], None]: ...
+    @property
+    def member_anew(self) -> Callable[[Member], Member]: ...
+    @property
+    def own(self) -> Callable[[Recovered, Server, Member, Callable[[], bool], States | None], Engine]: ...
+    @property
+    def hand_over(self) -> Callable[[], Member | None]: ...
+    @property
+    def let_go(self) -> Callable[[], None]: ...
+
+
 class SharedSystem(Protocol):
     """What roles need of a System."""
 
     options: Options
 
-    def _own(self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool], warm: States | None) -> Engine:
-        """Start the actors on the store that is open, over the member's parts; nothing of them runs if this raises.
-
-        `warm` is a fold of the log up to some point, which is not folded again.
-        """
-
-    def _belong(self, member: Member, *, is_owned: bool = True) -> None:
-        """Go on as a member; not `is_owned`: of no owner yet, so that publishes are spooled."""
-
-    def _member_anew(self, member: Member) -> Member:
-        """Return a member in the place of one that has left its connection to become the owner, and could not."""
-
-    def _hand_over(self) -> Member | None:
-        """End the owner's actors in good order and free the folder; return what goes on as a member. None: it owns nothing."""
-
-    def _let_go(self) -> None:
-        """End what runs after it has given up, so that another process can own the folder."""
+    @property
+    def inner(self) -> RoleOfSystem:
+        """What it offers the other rooms."""
 
 
 class Roles:
@@ -149,7 +152,7 @@ class Roles:
             "no process that owns the folder %s answers: what this one (%d) publishes is spooled", self._store.path, os.getpid()
         )
         self.member.is_late = True
-        system._belong(self.member, is_owned=False)  # noqa: SLF001 - part of the front door
+        system.inner.belong_to_none(self.member)
         return True
 
     def _no_owner(self) -> PerdureError:
@@ -188,7 +191,7 @@ class Roles:
                 logger.debug("role: %s, so %s", event.value, self.state.value)
             if self.state is State.MEMBER and before is not self.state and (system := self._system()) is not None:
                 logger.info("this process (%d) is a member: process %s owns the folder", os.getpid(), self.member.connection.pid)
-                system._belong(self.member)  # noqa: SLF001 - part of the front door
+                system.inner.belong(self.member)
                 if self.deputy is not None:
                     self.deputy.follow()
             if self.state is State.ENDED:
@@ -206,14 +209,14 @@ class Roles:
             case Act.LET_GO if (system := self._system()) is not None:
                 if self._thread is not None:
                     time.sleep(PAUSE_S)
-                self.member = system._member_anew(self.member)  # noqa: SLF001 - as above
+                self.member = system.inner.member_anew(self.member)
                 self.member.connection.start()
             case Act.ASK:
                 self._ask_for_it()
             case Act.FREE if (system := self._system()) is not None:
-                system._let_go()  # noqa: SLF001 - as above
+                system.inner.let_go()
             case Act.YIELD if (system := self._system()) is not None:
-                self.member = system._hand_over() or self.member  # noqa: SLF001 - as above
+                self.member = system.inner.hand_over() or self.member
                 self._not_before_s = time.monotonic() + YIELD_S
                 return Event.YIELDED
         return None
@@ -266,7 +269,7 @@ class Roles:
                 server.close(NotRunning("its System was dropped"))
                 store.abandon()
                 return Event.STOPPED
-            engine = system._own(opened, server, member, self._given_up, warm)  # noqa: SLF001 - part of the front door
+            engine = system.inner.own(opened, server, member, self._given_up, warm)
         except PerdureError as error:
             if server is not None:
                 server.close(NotRunning(f"its owner could not read the log: {error}"))

@@ -22,6 +22,7 @@ from perdure.events.public_names import with_public_names
 from perdure.events.publish_options import DEFAULTS, PublishOptions
 from perdure.events.queue.lookup import is_fate
 from perdure.events.seconds import seconds_or_none, wait_seconds
+from perdure.publishing.inner_door import InnerDoor
 from perdure.publishing.message_state import MessageState
 from perdure.publishing.publish_future import PublishFuture
 from perdure.publishing.publisher import Publishing
@@ -42,6 +43,20 @@ LOOK_S = 0.01
 
 class Results(Publishing):
     """The part of `System` that waits for results; `call` publishes as well, so it stands on that part."""
+
+    def _inner_door(self) -> InnerDoor:
+        """Return what this front door offers the other rooms of host/."""
+        return InnerDoor(
+            check_running=self._check_running,
+            pending=lambda: self._pending,
+            room=self._room,
+            publish=self._publish,
+            answer=self._aanswer,
+            wait_or_look=self._wait_or_look,
+            exception_of=self._exception_of,
+            handled=lambda: self._handled,
+            retries_of=self._retries_of,
+        )
 
     @overload
     def call(self, message: Returns[R], *, timeout: float | None = None, **options: Unpack[PublishOptions]) -> R: ...

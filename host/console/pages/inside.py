@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from perdure.console.pages.rows import happenings_until, told
 from perdure.console.pages.types import figures_of, handlers_of
 from perdure.events import vocabulary as ev
-from perdure.system import schedules_of
 
 if TYPE_CHECKING:
     from perdure.console.pages.page import Page
@@ -21,7 +20,7 @@ LATEST = 50
 def schedules(page: Page) -> None:
     """Show schedules: the last tick of each, and the next where this process knows it."""
     view, system = page.shown, page.console.system
-    known = {} if system is None or view.is_past else schedules_of(system)
+    known = {} if system is None or view.is_past else system.inner.registered.schedules
     now_us = round(time.time() * 1e6)
     names = sorted({*view.states.queue.ticks, *known})
     rows = []

@@ -36,11 +36,20 @@ STOP_WAIT_S = 10.0
 """How long a start waits for another run of this process on its store that is being stopped, beyond that run's grace period."""
 
 
+class Forked(Protocol):
+    """What is told to a System after a fork."""
+
+    @property
+    def forked(self) -> Callable[[int], None]:
+        """Makes it forget its run: this process was forked from the one of this id, and has none of its threads."""
+
+
 class Owner(Protocol):
     """What this module needs of a System."""
 
-    def _in_a_forked_child(self, parent: int) -> None:
-        """Forget the run: this process was forked from `parent`, and has none of its threads."""
+    @property
+    def inner(self) -> Forked:
+        """What it offers the other rooms."""
 
 
 class Run:
@@ -79,9 +88,13 @@ class Run:
         finally:
             self.leave()
 
+    def keep_when_dropped(self) -> None:
+        """Do nothing when the System is garbage collected."""
+        self._dropped.detach()
+
     def leave(self) -> None:
         """Remove the run from the list of this process, and wake all that wait for its end."""
-        self._dropped.detach()
+        self.keep_when_dropped()
         if self in _runs:
             _runs.remove(self)
         self.ended.set()
@@ -174,10 +187,10 @@ def _in_a_forked_child() -> None:
     runs, _runs[:] = [*_runs], []
     parent = os.getppid()
     for run in runs:
-        run._dropped.detach()  # noqa: SLF001 - a class of this module
+        run.keep_when_dropped()
         run.engine.discard_after_fork(forked(parent))
     for system in list(_systems):
-        system._in_a_forked_child(parent)  # noqa: SLF001 - part of the front door
+        system.inner.forked(parent)
 
 
 def forked(parent: int) -> NotRunning:

@@ -11,6 +11,8 @@ import threading
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
+import attrs
+
 from perdure.actors.core.actor import FOREIGN_ERRORS
 from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from perdure.runtime.run import Run
 
-__all__ = ["Part", "aserve", "serve"]
+__all__ = ["Life", "Part", "aserve", "serve"]
 
 logger = GuardedLogger("perdure")
 
@@ -44,8 +46,6 @@ class Part(Protocol):
 class Served(Protocol):
     """What serving needs of a System."""
 
-    _engine: Run | None
-
     @property
     def running(self) -> bool:
         """Whether the system accepts messages."""
@@ -61,11 +61,21 @@ class Served(Protocol):
         """See `System.stop`."""
 
 
+@attrs.frozen
+class Life:
+    """What serving has to know of the life of what it serves."""
+
+    has_begun: Callable[[], bool]
+    """Returns whether it was started, and not stopped since."""
+    run: Callable[[], Run | None]
+    """Returns its run in this process, if it has one."""
+
+
 class _StopSignals:
     """Signals that ask the system to stop. The first one begins the stop, the second one ends its grace period."""
 
-    def __init__(self, system: Served) -> None:
-        self._system = system
+    def __init__(self, life: Life) -> None:
+        self._life = life
         # An Event has a lock, which the thread that the signal interrupts may hold. A SimpleQueue is safe in a signal handler.
         self._queue: SimpleQueue[int] = SimpleQueue()
         self._times = 0
@@ -73,9 +83,9 @@ class _StopSignals:
     def receive(self, number: int, _frame: FrameType | None = None) -> None:
         self._times += 1
         self._queue.put(number)
-        engine = self._system._engine  # noqa: SLF001 - part of the front door
-        if self._times > 1 and engine is not None:
-            engine.end_grace()
+        run = self._life.run()
+        if self._times > 1 and run is not None:
+            run.end_grace()
 
     def came_within(self, timeout_s: float) -> bool:
         try:
@@ -86,7 +96,7 @@ class _StopSignals:
         return True
 
 
-def serve(system: Served, grace: float | None, started: Callable[[], object] | None) -> None:
+def serve(system: Served, life: Life, grace: float | None, started: Callable[[], object] | None) -> None:
     """See `System.serve`."""
     if threading.current_thread() is not threading.main_thread():
         msg = (
@@ -95,14 +105,14 @@ def serve(system: Served, grace: float | None, started: Callable[[], object] | N
         )
         raise PerdureError(msg)
     _check_grace(grace)
-    signals = _StopSignals(system)
+    signals = _StopSignals(life)
     before: dict[int, Any] = {}
     try:
         for number in SIGNALS:
             before[number] = signal.signal(number, signals.receive)
-        if system._engine is None:  # noqa: SLF001 - part of the front door
+        if not life.has_begun():
             system.start()
-        engine = system._engine  # noqa: SLF001 - as above
+        run = life.run()
         started_parts: list[Part] = []
         try:
             _start_parts(system, started_parts)
@@ -112,17 +122,17 @@ def serve(system: Served, grace: float | None, started: Callable[[], object] | N
                 pass
         finally:
             _end(system, started_parts, grace)
-        _check_not_given_up(engine)
+        _check_not_given_up(run)
     finally:
         for taken, handler in before.items():
             signal.signal(taken, handler)
 
 
-async def aserve(system: Served, grace: float | None, started: Callable[[], object] | None) -> None:
+async def aserve(system: Served, life: Life, grace: float | None, started: Callable[[], object] | None) -> None:
     """See `System.aserve`."""
     _check_grace(grace)
     loop = asyncio.get_running_loop()
-    signals = _StopSignals(system)
+    signals = _StopSignals(life)
     stop = asyncio.Event()
 
     def on_signal(number: int) -> None:
@@ -143,9 +153,9 @@ async def aserve(system: Served, grace: float | None, started: Callable[[], obje
                 )
                 raise PerdureError(msg) from error
             handled.append(number)
-        if system._engine is None:  # noqa: SLF001 - part of the front door
+        if not life.has_begun():
             await system.__aenter__()  # type: ignore[attr-defined]  # a System
-        engine = system._engine  # noqa: SLF001 - as above
+        run = life.run()
         started_parts: list[Part] = []
         try:
             await asyncio.to_thread(_start_parts, system, started_parts)
@@ -158,7 +168,7 @@ async def aserve(system: Served, grace: float | None, started: Callable[[], obje
                     continue
         finally:
             await _run_to_its_end(lambda: _end(system, started_parts, grace))
-        _check_not_given_up(engine)
+        _check_not_given_up(run)
     finally:
         for number in handled:
             loop.remove_signal_handler(number)
@@ -209,8 +219,8 @@ def _stop_part(part: Part) -> None:
         logger.exception("%r could not be stopped", part)
 
 
-def _check_not_given_up(engine: Run | None) -> None:
+def _check_not_given_up(run: Run | None) -> None:
     """Raise the error with which the system gave up, if it did."""
-    failed = None if engine is None else engine.runtime.health.failed
+    failed = None if run is None else run.runtime.health.failed
     if isinstance(failed, NotRunning):
         raise failed

@@ -190,3 +190,9 @@ def test_a_relay_is_served_with_its_cluster_for_as_long_as_the_host_holds_it(dat
     assert cluster.parts == [relay]
     del relay
     assert cluster.parts == []
+
+
+def test_a_cluster_that_runs_already_is_served_until_it_is_stopped() -> None:
+    with cluster_of(new_queue(), ownership="never") as cluster:
+        cluster.serve(started=cluster.stop)
+        assert not cluster.running
