@@ -1,6 +1,6 @@
 """The actions that rights are about: one table of what a person or a program may be allowed to do, and which presets allow it.
 
-Pure. What asks for a right is the front door (`perdure.security`) and the owner's sessions (`actors/sessions/permits`).
+Pure. What asks for a right is the front door (`perdure.security`) and the owner's sessions (`actors/sessions/rights`).
 """
 
 from __future__ import annotations

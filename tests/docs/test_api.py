@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.events.actions import ACTIONS
 from perdure.operations.admin import Actors, Admin
 from perdure.operations.dead_letters import DeadLetters, DeadLetterStats, Failure
 from perdure.publishing.drafts import Drafts
@@ -166,3 +167,9 @@ def test_documented_defaults_are_those_of_the_signature(section: str, call: Call
         assert value == parameters[name].default, name
         compared += 1
     assert compared > 1, "the table is not read"
+
+
+def test_table_of_rights_is_that_of_the_code() -> None:
+    section = API.partition("\n### Rights\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([\w-]+)` \| `(viewer|operator|administrator)` \| (.+) \|$", section, re.MULTILINE)
+    assert rows == [(name, action.least, action.meaning) for name, action in ACTIONS.items()]
