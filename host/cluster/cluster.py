@@ -205,7 +205,7 @@ class Cluster(Singular, Handling):
         """
         with self._lifecycle:
             if self._has_started:
-                raise PerdureError("the cluster is running already")
+                raise PerdureError("the cluster is running already in this process; use it, or stop it first")
             self._pid, self._closing = os.getpid(), False
             node = self._blueprint.node = f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
             where = f"{socket.gethostname()} process {os.getpid()}"

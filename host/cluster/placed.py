@@ -52,7 +52,7 @@ class Placed(Routed):
         self._mine, self._confirm = inner.hosting.mine, inner.blueprint.confirm
 
     def partitions(self) -> list[PartitionInfo]:
-        """Return all partitions: which process owns each, since how many owners, and how much it has not taken in yet.
+        """Return all partitions: which process owns each, how often it was taken over, and how much waits to be taken in.
 
         Raises:
             StoreUnavailable: the database cannot be reached.
@@ -99,11 +99,22 @@ class Placed(Routed):
         return self._doors.at(number)
 
     def through(self, number: int, call: Callable[[Door], Any]) -> Any:
-        """Return what a call on a partition answers, whatever process owns it; see `Doors.through`."""
+        """Return what a call on a partition answers, whatever process owns it.
+
+        Where the process that was asked stops meanwhile, the next owner is asked: the call must count once however often it is made.
+
+        Args:
+            number: the partition's number.
+            call: a function of the partition's System or Client.
+
+        Raises:
+            NotRunning: the cluster does not run, or no owner was found within `Options.publish_timeout_s`.
+            Whatever the call raises.
+        """
         return self._doors.through(number, call)
 
     def home_of(self, ident: str) -> int:
-        """Return the partition of a message."""
+        """Return the number of the partition that a message's id belongs to."""
         return self._home(ident)
 
     def address_of(self, number: int) -> str:

@@ -57,6 +57,7 @@ class Consuming(Asking):
 
         Raises:
             NotRunning, StoreUnavailable: as `publish`.
+            NotAllowed: from another process: the owner's `authorize` refuses it the right `consume`.
             UnknownMessageType: the class has no name.
             InvalidMessage: messages of this class cannot be decoded.
             ValueError: the lease is not above 0 seconds, or `retries` is not a whole number of 0 or more.
@@ -88,10 +89,13 @@ class Consuming(Asking):
             return Delivery(handed, message, lease, lambda command: self.ask("queue", command))
 
     def drain(self, timeout: float | None = None) -> None:
-        """Wait until no message is ready, delayed or in flight.
+        """Wait until no message is ready, delayed, held or in flight.
+
+        Args:
+            timeout: seconds to wait; None waits as long as it takes.
 
         Raises:
-            TimeoutError: some still were after `timeout` seconds; the error says how many.
+            TimeoutError: some still were after `timeout` seconds; the error says how many, and where.
             NotRunning: the system does not run, or stopped meanwhile.
             WouldDeadlock: a handler calls; its own message is in flight for as long as it waits.
         """

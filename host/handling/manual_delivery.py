@@ -78,19 +78,23 @@ class Delivery(Generic[M]):
         self._ask(Fail(*self._place, "perdure.Requeued", plain_text(reason), "", 0))
 
     def reject(self, reason: str) -> None:
-        """Make a dead letter of the message at once."""
+        """Make a dead letter of the message at once, with this reason."""
         self._ask(Fail(*self._place, "perdure.Rejected", plain_text(reason), "", 0, plain_text(reason)))
 
     def extend(self, seconds: float) -> None:
-        """Keep the lease for `seconds` from now on.
+        """Keep the lease for `seconds` from now on, whatever was left of it.
 
         Raises:
             ValueError: `seconds` is not above 0.
         """
-        self._ask(Extend(*self._place, whole_us(checked_seconds("lease", seconds, above_zero=True))))
+        self._ask(Extend(*self._place, whole_us(checked_seconds("extend", seconds, above_zero=True))))
 
     def heartbeat(self, percent: float, note: str = "") -> None:
         """Report how far the work is, and renew the lease for its usual time.
+
+        Args:
+            percent: from 0 to 100, shown by `state`, `admin.metrics().progress` and the console.
+            note: a text beside it.
 
         Raises:
             ValueError: `percent` is outside 0 to 100.

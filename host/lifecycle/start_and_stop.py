@@ -93,7 +93,7 @@ class StartAndStop(EngineOrMember):
 
     def _begin(self, beginning: Beginning) -> None:
         if self._engine is not None:
-            msg = "the system is running already"
+            msg = "the system is running already in this process; use it, or stop it first"
             raise PerdureError(msg)
         logger.info("%s", self._configuration)
         self._registered.check_processes()

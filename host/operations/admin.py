@@ -44,6 +44,7 @@ class Admin(CancelsWhere):
 
     Raises:
         NotRunning, StoreUnavailable: every method, as `System.publish`.
+        TimeoutError: no answer within a minute; what was asked may be done all the same.
         NotAllowed: within `acting_as`, and from another process: the system's `authorize` refuses the act.
     """
 
@@ -109,11 +110,15 @@ class Admin(CancelsWhere):
     def scale(self, type: str | type, n: int) -> None:  # noqa: A002 - the front door's name
         """Set the number of workers of a handler; running work is not interrupted. The setting outlives restarts.
 
+        Args:
+            type: a message class or a type name.
+            n: how many, from 0 to 10,000; with 0 its messages wait.
+
         Raises:
             UnknownMessageType: no handler is registered for that type.
             ValueError: `n` is not a whole number from 0 to 10,000.
         """
-        name, parallelism = self._name(type), check_whole("parallelism", n, 0, rules.WORKERS_MAX)
+        name, parallelism = self._name(type), check_whole("n", n, 0, rules.WORKERS_MAX)
         self._system.permit("scale", lambda: [name])
         self._system.ask("dispatcher", rules.Scale(name, parallelism, new_act("scale", name)))
 
@@ -122,6 +127,10 @@ class Admin(CancelsWhere):
         """Change `timeout`, `lease`, `renew`, `retries` or `rate` of a handler, as in `System.handler`, from its next delivery on.
 
         The log records the change. It outlives restarts until the code registers the handler with other options than before.
+
+        Args:
+            type: a message class or a type name.
+            options: those to change; the others stay as they are.
 
         Raises:
             UnknownMessageType: no handler is registered for that type.

@@ -92,6 +92,7 @@ class DeadLetters(ActsWhere):
 
     Raises:
         NotRunning, StoreUnavailable: every method, as `System.publish`.
+        TimeoutError: no answer within a minute; what was asked may be done all the same.
         NotAllowed: within `acting_as`, and from another process: the system's `authorize` refuses the act.
     """
 

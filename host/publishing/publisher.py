@@ -68,6 +68,7 @@ class Publishing(Asking):
             DuplicateKey: the key is held and its policy is `reject`; nothing was published.
             QueueFull: the backlog stayed at its bound; nothing was published.
             StoreUnavailable: the disk does not take it; nothing was published.
+            NotAllowed: from another process: the owner's `authorize` refuses it; nothing was published.
             PublishTimeout: no answer in time. The message may have been published; publish the same `id` again to settle it.
         """
         if self.drafts.send is not None:
@@ -102,7 +103,7 @@ class Publishing(Asking):
             options: those of `publish`, except `key` and `id`; they apply to each message.
 
         Raises:
-            As `publish`; WrongType for an argument that is not a list, or has no order.
+            As `publish`. InvalidMessage and TypeError: an argument is not a list, has no order, or has another length.
         """
         batch = _in_order("messages", "messages; `publish` takes a single one", messages)
         each = _one_each(len(batch), options, {"key": keys, "id": ids})
@@ -141,10 +142,12 @@ class Publishing(Asking):
         """Publish without waiting for the disk; return a future of the id, which raises what `publish` would.
 
         Takes the options of `publish`. Waits only while `Options.pipeline_max` publishes are under way. The future's callbacks run
-        in a thread of the system, and must be quick. Cancelling the future does not take the message back.
+        in a thread of the system (or of the client), must be quick, and must not wait for the system. Cancelling the future does
+        not take the message back.
 
         Raises:
             NotRunning, InvalidMessage and its subclasses: as `publish`, at once.
+            QueueFull: `Options.pipeline_max` publishes stayed without an answer; nothing was published.
         """
         if self.drafts.send is not None:
             sent: Future[str] = self.drafts.send((message,), lambda: self._submit(message, options, may_block=True))

@@ -158,7 +158,11 @@ class Results(Publishing):
     def result(self, id: str, *, timeout: float | None = None) -> Any:  # noqa: A002 - the front door's name
         """Return what the handler of a message returned, once the message has ended; for messages published with `keep_result`.
 
-        Asking again gives the same answer for as long as the result is kept. `timeout=0` looks once, without waiting.
+        Asking again gives the same answer for as long as the result is kept.
+
+        Args:
+            id: the message's id.
+            timeout: seconds to wait; None waits as long as it takes, 0 looks once.
 
         Raises:
             HandlerFailed: the message ended without a result. In the process that ran the handler, its own exception is raised.
@@ -245,6 +249,10 @@ class Results(Publishing):
 
         A running handler sees `ctx.cancelled`; a coroutine is cancelled; a process is killed if it has not ended within a second.
         The handler's result is not taken. Within `acting_as`, the log records who cancelled it.
+
+        Args:
+            id: the message's id.
+            reason: why, for the record and for a caller that waits for the result.
 
         Raises:
             NotRunning, StoreUnavailable: as `publish`.

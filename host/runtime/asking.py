@@ -40,7 +40,10 @@ def asked(pending: PendingRequests, answer: Answer, actor: str, command: Any, ti
         if isinstance(error, PerdureError):
             raise  # its own answer
         pending.forget(request)
-        msg = f"the {actor} did not answer within {timeout_s:g} s"
+        msg = (
+            f"the {actor} did not answer within {timeout_s:g} s: its process is very busy, or stopped. What was asked may be done "
+            "all the same; look before you ask again."
+        )
         raise TimeoutError(msg) from None
 
 
