@@ -101,7 +101,8 @@ class Placed(Routed):
     def through(self, number: int, call: Callable[[Door], Any]) -> Any:
         """Return what a call on a partition answers, whatever process owns it.
 
-        Where the process that was asked stops meanwhile, the next owner is asked: the call must count once however often it is made.
+        Where the process that was asked stops meanwhile, the next owner is asked. So the call must count once, however often it is
+        made.
 
         Args:
             number: the partition's number.
