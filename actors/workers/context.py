@@ -216,7 +216,7 @@ class Context(msgspec.Struct, eq=False):
             ValueError: not more than 0 seconds.
             LeaseLost: the message is no longer this attempt's.
         """
-        lease_us = whole_us(checked_seconds("extend", seconds, above_zero=True))
+        lease_us = whole_us(checked_seconds("lease", seconds, above_zero=True))
         self._extend(lease_us, None, "")
         self._delivery.extended_until_us = self._services.clock.now_us() + lease_us
 

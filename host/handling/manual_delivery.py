@@ -87,7 +87,7 @@ class Delivery(Generic[M]):
         Raises:
             ValueError: `seconds` is not above 0.
         """
-        self._ask(Extend(*self._place, whole_us(checked_seconds("extend", seconds, above_zero=True))))
+        self._ask(Extend(*self._place, whole_us(checked_seconds("lease", seconds, above_zero=True))))
 
     def heartbeat(self, percent: float, note: str = "") -> None:
         """Report how far the work is, and renew the lease for its usual time.

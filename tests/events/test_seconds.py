@@ -93,7 +93,7 @@ def test_every_door_refuses_what_is_no_length_of_time(value: Any) -> None:
             "older_than": lambda: system.dead_letters.purge(value),
             "every_s": lambda: perdure.OutboxRelay(system, lambda: None, every_s=value),
         }
-        with pytest.raises(perdure.InvalidMessage, match=r"^extend: "):
+        with pytest.raises(perdure.InvalidMessage, match=r"^lease: "):
             delivery.extend(value)
         for field, door in doors.items():
             with pytest.raises(perdure.InvalidMessage, match=rf"^{field}: "):
