@@ -23,7 +23,7 @@ from perdure.console.drawing.charts import sparkline
 from perdure.console.guard.gate import LOOPBACK, Gate
 from perdure.console.guard.rights import Permits
 from perdure.console.guard.sessions import Sessions
-from perdure.console.log.live import StillReading
+from perdure.console.log.pace import StillReading
 from perdure.console.pages import PAGES, Page, texts
 from perdure.console.pages.dead_letters import expression_of
 from perdure.console.pages.figures import figures
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["application"]
 
 HERE = Path(__file__).parent
-FORBIDDEN, NOT_FOUND, BAD, BUSY = 403, 404, 400, 503
+COMING, FORBIDDEN, NOT_FOUND, BAD = 202, 403, 404, 400
 
 
 class _Name(StringConvertor):
@@ -117,15 +117,20 @@ class _Pages:
                 make(page)
                 return HTMLResponse(self._templates.get_template(page.template).render(page.context()), page.status)
         except StillReading as error:
-            context = {"console": self._console, "root": request.scope.get("root_path", ""), "reached": error.reached}
-            html = self._templates.get_template("reading.html").render(context)
-            return HTMLResponse(html, BUSY, headers={"retry-after": "1"})
+            return self._coming(page, error)
         except UnknownMessage as error:
             return self._failed(page, error, NOT_FOUND)
         except NotAllowed as error:
             return self._failed(page, error, FORBIDDEN)
         except (PerdureError, OSError) as error:
             return self._failed(page, error, BAD)
+
+    def _coming(self, page: Page, reading: StillReading) -> Response:
+        """Show how far the log is read that the page needs; it asks again by itself."""
+        page.view, page.template = None, "reading.html"
+        page.more = {"reading": reading}
+        html = self._templates.get_template(page.template).render(page.context())
+        return HTMLResponse(html, COMING, headers={"retry-after": "1"})
 
     def _failed(self, page: Page, error: Exception, status: int) -> Response:
         """Show what went wrong, with the way back to what can be shown."""

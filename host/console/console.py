@@ -99,8 +99,8 @@ class Console:
         self.rights = rights or Rights(viewer)
         self._open_payloads = open_payloads
         self.title = title or _name_of(reader.address)
-        self.live = Live(reader, is_alone=not isinstance(front, System))
-        self.past = Past(reader)
+        self.live = Live(reader, is_alone=not isinstance(front, System), newest=self._newest)
+        self.past = Past(reader, rests=isinstance(front, System))
 
     @classmethod
     def of(cls, system: Any, *, authorize: Authorize | None = None, open_payloads: Collection[str] | bool = ()) -> Console:
@@ -135,8 +135,21 @@ class Console:
 
     def behind(self) -> int:
         """Return how many events the newest states lack; 0 where that is not known."""
-        last = getattr(reader_of(self.front.audit), "last_seq", 0) if isinstance(self.front, System) else 0
-        return max(0, last - self.live.states.seq)
+        return max(0, self._written() - self.live.states.seq)
+
+    def _written(self) -> int:
+        """Return the last event that the owner in this process has written; 0 where it is in another one."""
+        return getattr(reader_of(self.front.audit), "last_seq", 0) if isinstance(self.front, System) else 0
+
+    def _newest(self) -> int:
+        """Return the last event, 0 where that is not known. In a process of its own, this reads the log once, without a fold."""
+        if isinstance(self.front, System) or not isinstance(self.reader, FolderReader):
+            return self._written()
+        seqs = self.reader.snapshot_seqs()
+        last = 0
+        for frame in self.reader.frames(max(seqs, default=0)):
+            last = frame.last_seq
+        return last
 
     def disk(self) -> tuple[int, int] | None:
         """Return (bytes used, bytes free) of the disk with the folder; None where that is not known."""
@@ -156,6 +169,7 @@ class Console:
 
         Raises:
             InvalidMessage: the text names no moment.
+            StillReading: the log is being read for that.
             HistoryDropped: what was true then is not known any more.
             StoreCorrupt, StoreUnavailable: the log cannot be read.
         """
@@ -186,6 +200,9 @@ class Console:
         except (ValueError, OverflowError) as error:
             msg = f"{shown(text)} names no moment: write a sequence number, an age (15m, 2h, 3d) or a time (2026-11-24 10:30, UTC)"
             raise InvalidMessage(msg) from error
+        if at_us >= self.live.states.at_us:
+            return newest
+        self._check_known(at_us)
         after, until = self.live.index.before(at_us)
         found = after
         for step in walk(self.reader, after, min(until, after + SEEK_EVENTS)):
@@ -194,8 +211,16 @@ class Console:
             found = step.seq
         return min(max(found, self.reader.first_seq - 1), newest)
 
+    def _check_known(self, at_us: int) -> None:
+        """Raise unless the pass over all history has come to a moment."""
+        live = self.live
+        span = live.index.span_us()
+        if live.index.seq < live.states.seq and (span is None or at_us > span[1]):
+            raise live.more_awaited()
+
     def close(self) -> None:
-        """End the thread that follows the log."""
+        """End the threads that read the log."""
+        self.past.close()
         self.live.close()
 
 

@@ -17,6 +17,7 @@ import attrs
 from perdure.actors.journal.log_fold import fold_log
 from perdure.console.log.groups import Groups
 from perdure.console.log.index import Index
+from perdure.console.log.pace import Pace, StillReading
 from perdure.events.codec.snapshot import fold
 from perdure.events.codec.wire import decode_runs
 from perdure.events.errors import PerdureError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from perdure.events.codec.snapshot import States
     from perdure.store import LogReader
 
-__all__ = ["Live", "StillReading", "TypeSample"]
+__all__ = ["Live", "TypeSample"]
 
 logger = GuardedLogger("perdure")
 
@@ -38,27 +39,23 @@ RECENT_EVENTS = 200_000
 """Events before the newest whose seconds are counted first, so that the charts of the last minutes are there at once."""
 PAGE_S, ALONE_PAGE_S = 0.01, 0.05
 OPENING_S = 0.3
-OPENING_REST = 3
-OPEN_WAIT_S = 3.0
+OPENING = "the log"
+OPEN_WAIT_S = 0.12
+"""How long a page waits for the first reading, before it says how far that is."""
 SLICE_S = 0.02
 """How long the lock is held at most, about."""
 REST = 100
 """In the owner's process the thread rests so many times as long as it worked: it takes a hundredth of a processor."""
 ALONE_REST = 4
+AWAITED_REST = 3
+"""While a page waits for more of the history."""
+AWAITED_S = 10.0
 REST_MIN_S = 0.5
 REST_MAX_S = 5.0
 IDLE_S = 60.0
 """After so long without a page, nothing is followed any more."""
 SAMPLES_MAX = 300
 SAMPLE_EVERY_S = 2.0
-
-
-class StillReading(PerdureError):
-    """The log is being read for the first time; `reached` is the event it has come to."""
-
-    def __init__(self, reached: int) -> None:
-        super().__init__(f"the log is being read, up to event {reached:,} so far")
-        self.reached = reached
 
 
 @attrs.frozen
@@ -75,10 +72,12 @@ class Live:
     Args:
         reader: the log.
         is_alone: the log's owner is in another process, so that less rest is needed.
+        newest: returns the last event of the log, 0 where that is not known; for the progress of the first reading.
     """
 
-    def __init__(self, reader: LogReader, *, is_alone: bool = True) -> None:
+    def __init__(self, reader: LogReader, *, is_alone: bool = True, newest: Callable[[], int] = lambda: 0) -> None:
         self.reader = reader
+        self._newest = newest
         self._rest = ALONE_REST if is_alone else REST
         self.lock = threading.RLock()
         self.states: States
@@ -89,8 +88,11 @@ class Live:
         """Why nothing new can be read; empty where all is well."""
         self._opened = threading.Event()
         self._failed: PerdureError | None = None
-        self._reached = 0
+        self._pace = Pace(reader, OPENING, rests=not is_alone)
+        self._lost: Exception | None = None
+        """Why the states have to be folded anew: history was dropped meanwhile, or cut back."""
         self._used_s = 0.0
+        self._awaited_s = -AWAITED_S
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -111,7 +113,7 @@ class Live:
         self._used_s = time.monotonic()
         self._start()
         if not self._opened.wait(OPEN_WAIT_S):
-            raise StillReading(self._reached)
+            raise self._pace.so_far
         if self._failed is not None:
             failed, self._failed = self._failed, None
             self._opened.clear()  # the next page tries again
@@ -123,11 +125,21 @@ class Live:
                 self._catch_up(budget_s)
             yield self.states
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the log was read once, so that there are states to look at."""
+        return self._opened.is_set() and self._failed is None
+
     def history_known(self) -> float:
         """Return which part of the history the index has read, from 0.0 to 1.0."""
         first = self.reader.first_seq - 1
         whole = self.states.seq - first
         return 1.0 if whole <= 0 else max(0.0, min(1.0, (self.index.seq - first) / whole))
+
+    def more_awaited(self) -> StillReading:
+        """Have the history read faster for a page that needs more of it; return what that page says."""
+        self._awaited_s = time.monotonic()
+        return StillReading("the history", self.index.seq, self.states.seq, self.reader.first_seq - 1)
 
     def close(self) -> None:
         """End the thread."""
@@ -140,7 +152,8 @@ class Live:
 
     def _open(self) -> None:
         """Read the log for the first time. In the thread, so that pages can say how far it is."""
-        self.states, _ = fold_log(self.reader, progress=self._pace())
+        self._pace.target = self._newest()
+        self.states, _ = fold_log(self._pace)
         self.groups = Groups.of(self.states.dead_letters)
         self.index = Index(self.reader.first_seq - 1)
         self.index.recent_seq = max(self.index.seq, self.states.seq - RECENT_EVENTS)
@@ -149,23 +162,11 @@ class Live:
         self._sample()
         self._index_more(OPENING_S)
 
-    def _pace(self) -> Callable[[int], None]:
-        """Return what notes how far the first reading is, and rests now and then where the owner is in this process."""
-        rested_s = time.thread_time()
-
-        def reached(seq: int) -> None:
-            nonlocal rested_s
-            self._reached = seq
-            worked_s = time.thread_time() - rested_s
-            if self._rest > ALONE_REST and worked_s > SLICE_S:
-                time.sleep(OPENING_REST * worked_s)
-                rested_s = time.thread_time()
-
-        return reached
-
     def _catch_up(self, budget_s: float) -> bool:
         """Fold what is new, for about so long; return whether all of it was."""
         until_s = time.thread_time() + budget_s
+        if self._lost is not None:
+            return True
         try:
             for frame in self.reader.frames(self.states.seq):
                 batches = decode_runs(frame.body, frame.count)
@@ -181,22 +182,24 @@ class Live:
                 if time.thread_time() > until_s:
                     return False
         except (PerdureError, OSError) as error:
-            self._begin_anew(error)
+            # The thread does so: a page must not wait for that.
+            self._lost, self.error = error, f"it is being read anew: {error}"
         else:
             self.error = ""
         if not self.samples or time.time() * 1e6 - self.samples[-1].at_us > SAMPLE_EVERY_S * 1e6:
             self._sample()
         return True
 
-    def _begin_anew(self, error: Exception) -> None:
-        """History was dropped meanwhile, or cut back: fold it again. Where that fails too, say why on each page."""
+    def _begin_anew(self, lost: Exception) -> None:
+        """Fold the log again, in the thread. Where that fails too, say why on each page, until the next try."""
         try:
-            self.states, _ = fold_log(self.reader)
-            self.groups = Groups.of(self.states.dead_letters)
-            self.error = ""
+            states, _ = fold_log(Pace(self.reader, OPENING, rests=self._rest > ALONE_REST))
+            groups, error = Groups.of(states.dead_letters), ""
         except (PerdureError, OSError) as again:
-            self.error = str(again)
-            logger.warning("the console cannot read on: %s (%s)", again, error)
+            states, groups, error = self.states, self.groups, str(again)
+            logger.warning("the console cannot read on: %s (%s)", again, lost)
+        with self.lock:
+            self.states, self.groups, self.error, self._lost = states, groups, error, None
 
     def _index_more(self, budget_s: float) -> bool:
         """Go on with the pass over all history, for about so long; return whether it is done."""
@@ -244,6 +247,8 @@ class Live:
             try:
                 if not self._opened.is_set() and not self._open_or_fail():
                     return
+                if self._lost is not None:
+                    self._begin_anew(self._lost)
                 with self.lock:
                     self._catch_up(SLICE_S)
                 with self.lock:
@@ -253,4 +258,6 @@ class Live:
                 done = True
             worked_s = time.thread_time() - began_s
             rest_s = min(REST_MAX_S, max(REST_MIN_S if done else 0.02, self._rest * worked_s))
+            if not done and time.monotonic() - self._awaited_s < AWAITED_S:
+                rest_s = AWAITED_REST * worked_s if self._rest > ALONE_REST else 0.0
             self._woken.wait(rest_s)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from perdure.console.console import Console, View
     from perdure.console.guard.rights import Permits
     from perdure.console.guard.sessions import Session
+    from perdure.console.log.pace import StillReading
     from perdure.console.pages.figures import Figures
     from perdure.events.vocabulary import Published
 
@@ -147,24 +148,33 @@ class Page:
             "csrf": self.session.csrf,
             "notice": "" if LOOK in self.request.headers else self.session.take_notice(),
             "view": view,
-            "slider": self._slider() if view is not None else None,
+            "slider": self._slider(self.more.get("reading")),
             "took_ms": (time.perf_counter() - self.began_s) * 1000,
             **self.more,
         }
 
-    def _slider(self) -> dict[str, Any]:
-        """Return the positions of the time slider: moments, with the event that each stands for."""
-        view = self.shown
-        marks = list(view.index.marks(MARKS))
-        newest = view.live.states
-        marks = [mark for mark in marks if mark[0] < newest.seq] + [(newest.seq, newest.at_us)]
+    def _slider(self, reading: StillReading | None) -> dict[str, Any] | None:
+        """Return the positions of the time slider: moments, with the event that each stands for. None before any is known.
+
+        `reading`: the page is still to come, for the moment that is asked for.
+        """
+        live = self.console.live
+        if self.view is None and (reading is None or not live.is_open):
+            return None
+        newest = live.states
+        marks = [mark for mark in live.index.marks(MARKS) if mark[0] < newest.seq] + [(newest.seq, newest.at_us)]
+        is_past = self.view.is_past if self.view is not None else bool(self.at)
+        seq = self.view.seq if self.view is not None else min(newest.seq, self.asked_number("at") or newest.seq)
         position = len(marks) - 1
-        if view.is_past:
-            position = max((i for i, mark in enumerate(marks) if mark[0] <= view.seq), default=0)
+        if is_past:
+            position = max((i for i, mark in enumerate(marks) if mark[0] <= seq), default=0)
         return {
             "marks": json.dumps([[seq, at_us // 1000] for seq, at_us in marks]),
             "last": len(marks) - 1,
             "position": position,
-            "known": view.live.history_known(),
+            "known": live.history_known(),
             "newest": newest.seq,
+            "is_past": is_past,
+            "seq": seq,
+            "at_us": self.view.at_us if self.view is not None else marks[position][1],
         }

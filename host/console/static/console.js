@@ -2,6 +2,7 @@
 "use strict";
 (() => {
   const typing = (el) => el.closest("input:not([type=range]), textarea, select, [contenteditable]");
+  const AGAIN_MS = 400;
   let goes = false;
   const to = (path) => { if (path) location.href = path; };
   const rows = () => [...document.querySelectorAll("[data-rows] tbody tr")].map((row) => row.querySelector("a")).filter(Boolean);
@@ -62,6 +63,7 @@
       if (unless()) return false; // the answer took its time, and something was begun here meanwhile
       for (const selector of ["main", ".side", "footer", ".time"]) {
         const old = document.querySelector(selector), fresh = next.querySelector(selector);
+        if (fresh && !old) { location.replace(address); return true; } // the slider comes with the first page
         if (!old || !fresh || keep.includes(selector)) continue;
         const told = selector === "main" && !record && old.querySelector(":scope > .notice[role=status]");
         if (told && !fresh.querySelector(":scope > .notice[role=status]")) fresh.prepend(told); // the outcome of an act stays
@@ -74,6 +76,14 @@
       if (record) history.replaceState(null, "", address);
       return true;
     },
+    // Ask again for as long as the server says that it still reads the log. `goesOn`: whether the answer is still wanted.
+    async settled(address, options = {}, goesOn = () => true) {
+      while (document.querySelector("main [data-again]")) {
+        await new Promise((done) => setTimeout(done, AGAIN_MS));
+        if (!goesOn()) return;
+        try { await perdure.show(address, options); } catch { /* the server may be back at the next turn */ }
+      }
+    },
     busy() {
       const at = document.activeElement;
       const isWriting = at && at !== document.body && at.closest("main input, main textarea, main select, .time input");
@@ -83,4 +93,6 @@
       return Boolean(isWriting || isFilledIn || opened || !getSelection().isCollapsed);
     },
   };
+  const here = location.href;
+  perdure.settled(here, {}, () => location.href === here);
 })();

@@ -20,8 +20,9 @@
     document.querySelector("[data-seq]").textContent = mark[0].toLocaleString("en");
   };
   const go = async () => {
-    const mine = ++asked, position = slider().value;
-    await perdure.show(address(), { keep: [".time"] });
+    const mine = ++asked, position = slider().value, options = { keep: [".time"] };
+    await perdure.show(address(), options);
+    await perdure.settled(address(), options, () => mine === asked);
     if (mine !== asked) return;
     bar().classList.toggle("past", !isLast());
     slider().value = position;

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from perdure.console.console import Console
 
-__all__ = ["chromium", "served", "tab"]
+__all__ = ["chromium", "go", "served", "tab"]
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
@@ -59,6 +59,12 @@ def served(console: Console, principal: str = "ann") -> Iterator[str]:
     thread.join(10.0)
 
 
+def go(page: Page, path: str) -> None:
+    """Open a page, and wait until the log is read for it."""
+    page.goto(path)
+    page.wait_for_function("!document.querySelector('main [data-again]')")
+
+
 @contextmanager
 def tab(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
     """Open a tab at the first page of a console. Whatever the browser complains of while it is open fails the test."""
@@ -67,7 +73,7 @@ def tab(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
     page.on("console", lambda told: complaints.append(told.text) if told.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.set_default_timeout(PATIENCE_S * 1000 / 2)
-    page.goto("/")
+    go(page, "/")
     yield page
     page.close()
     assert [text for text in complaints if "status of 404" not in text] == []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -13,12 +14,16 @@ from starlette.testclient import TestClient
 import perdure
 from perdure.console.app import application
 from perdure.console.console import Console
+from perdure.console.log.pace import StillReading
 from perdure.security import Rights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from httpx import Response
+
+    from perdure.console.console import View
     from perdure.security import Authorize
 
 PATIENCE_S = 60.0
@@ -44,6 +49,36 @@ class Stock:
     by: int
 
 
+COMING = 202
+
+
+class Patient(TestClient):
+    """A browser without scripts, which loads a page again for as long as the log is read for it."""
+
+    def get(self, *args: Any, **options: Any) -> Response:
+        """Return the answer that comes at last."""
+        deadline = time.monotonic() + PATIENCE_S
+        answer: Response = super().get(*args, **options)
+        while answer.status_code == COMING:
+            assert time.monotonic() < deadline, "the page never came"
+            answer = super().get(*args, **options)
+        return answer
+
+
+@contextmanager
+def looked_at(console: Console, at: str) -> Iterator[View]:
+    """Give a view of a past moment, once it is folded."""
+    deadline = time.monotonic() + PATIENCE_S
+    with ExitStack() as stack:
+        view: View | None = None
+        while view is None:
+            try:
+                view = stack.enter_context(console.view(at))
+            except StillReading:
+                assert time.monotonic() < deadline, "the moment was never folded"
+        yield view
+
+
 @attrs.define
 class Shop:
     """A running system, its console, and the ids of some messages."""
@@ -59,7 +94,7 @@ class Shop:
         if authorize is not None:
             self.console.rights = Rights(authorize)
         app = application(self.console, hosts=("127.0.0.1",), principal=lambda _: principal)
-        return TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
+        return Patient(app, base_url="http://127.0.0.1", follow_redirects=False)
 
 
 def make_shop(folder: Path, *, orders: int = 30) -> Shop:

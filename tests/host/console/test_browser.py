@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.host.console.browsing import chromium, served, tab
+from tests.host.console.browsing import chromium, go, served, tab
 from tests.host.console.conftest import Order, make_shop, until
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_screen_readers_find_nothing_serious(browser: Browser, site: str, busy: 
     for scheme in ("light", "dark"):
         with tab(browser, site, color_scheme=scheme) as page:
             for path in [*PATHS, *MORE_PATHS, f"/messages/{busy.bad}"]:
-                page.goto(path)
+                go(page, path)
                 violations = axe.run(page).response["violations"]
                 serious = [(v["id"], v["nodes"][0]["html"]) for v in violations if v["impact"] in ("serious", "critical")]
                 if serious:
@@ -72,7 +72,7 @@ def test_screen_readers_find_nothing_serious(browser: Browser, site: str, busy: 
 def test_narrow_screen_shows_everything_without_scrolling_sideways(browser: Browser, site: str, busy: Shop) -> None:
     with tab(browser, site, viewport={"width": 360, "height": 700}) as page:
         for path in [*PATHS, *MORE_PATHS, f"/messages/{busy.bad}"]:
-            page.goto(path)
+            go(page, path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
@@ -120,7 +120,7 @@ def test_keyboard_is_enough(browser: Browser, site: str, busy: Shop) -> None:
 def test_what_is_typed_while_the_page_fetches_itself_stays(browser: Browser, site: str, busy: Shop) -> None:
     held: list[Route] = []
     with tab(browser, site) as page:
-        page.goto(f"/messages/{busy.bad}")
+        go(page, f"/messages/{busy.bad}")
         page.route("**/messages/*", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks the function
         page.evaluate("void (window.look = perdure.show(location.href, { record: false, unless: perdure.busy }))")
         while not held:  # playwright handles what the browser asks for within its own calls alone
@@ -140,7 +140,7 @@ def test_what_is_typed_while_the_page_fetches_itself_stays(browser: Browser, sit
 def test_dark_and_light_are_remembered(browser: Browser, site: str) -> None:
     with tab(browser, site, color_scheme="light") as page:
         page.locator("[data-theme-toggle]").click()
-        page.goto("/types")
+        go(page, "/types")
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
         assert page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor") == "rgb(16, 21, 27)"
 
@@ -151,7 +151,7 @@ def test_everything_works_without_scripts(browser: Browser, site: str) -> None:
         page.locator("form.time button", has_text="Go").click()
         assert "at=40" in page.url
         assert "As it was" in page.locator("footer").inner_text()
-        page.goto("/types/shop.Stock")
+        go(page, "/types/shop.Stock")
         page.locator("form[action='/act/pause'] .why").fill("a look at the warehouse")
         page.locator("form[action='/act/pause'] button").click()
         assert "deliveries are paused" in page.locator(".notice").inner_text()
@@ -161,7 +161,7 @@ def test_everything_works_without_scripts(browser: Browser, site: str) -> None:
 
 def test_killed_actor_comes_back_before_ones_eyes(browser: Browser, site: str, busy: Shop) -> None:
     with tab(browser, site) as page:
-        page.goto("/actors")
+        go(page, "/actors")
         row = page.locator("tr[data-actor=dead_letters]")
         row.locator("button").click()
         page.locator(".notice", has_text="killed").wait_for()
@@ -186,5 +186,5 @@ def test_pictures_of_the_docs(browser: Browser, site: str, busy: Shop) -> None:
     }
     for name, (path, scheme) in pictures.items():
         with tab(browser, site, viewport={"width": 1180, "height": 760}, color_scheme=scheme) as page:
-            page.goto(path)
+            go(page, path)
             page.screenshot(path=str(Path(folder) / f"console-{name}.png"))

@@ -19,7 +19,7 @@ from perdure.console.console import Console
 from perdure.security import Rights
 from perdure.store import SegmentStore
 from perdure.store.disk.disk import Disk
-from tests.host.console.browsing import chromium, served, tab
+from tests.host.console.browsing import chromium, go, served, tab
 from tests.host.console.conftest import until
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def test_stuck_group_is_seen_and_let_go(browser: Browser, tmp_path: Path) -> Non
             open_.set()  # the depot says on the telephone that it is open again
             assert "is handled now" in confirm(page, "Run now", "the depot is open")
             until(lambda: all(system.state(ident).status == "completed" for ident in ids))
-            page.goto("/")
+            go(page, "/")
             until(lambda: page.evaluate("!document.body.textContent.includes('depot 9')"))
 
 
@@ -125,9 +125,9 @@ def test_dead_letters_of_a_wrong_deploy_are_edited_and_replayed(browser: Browser
             page.locator("#main input[name=where]").fill("type=shop.Parcel payload.weight_kg=2500.0")
             page.locator("#main form.filters button").click()
             page.locator("td.none").wait_for()  # payloads are hidden
-            page.goto(f"/messages/{ids[0]}")
+            go(page, f"/messages/{ids[0]}")
             assert "payloads are shown" in confirm(page, "Reveal", "grams instead of kilograms")
-            page.goto("/dead-letters?where=type%3Dshop.Parcel+payload.weight_kg%3D2500.0")
+            go(page, "/dead-letters?where=type%3Dshop.Parcel+payload.weight_kg%3D2500.0")
             page.locator("a", has_text="Edit and replay all").click()
             assert "40 dead letter(s) would be edited" in page.locator(".bulk").inner_text()
             page.locator("input[name=path]").fill("weight_kg")
@@ -191,15 +191,15 @@ def test_full_disk_is_told_and_work_goes_on_when_there_is_room(browser: Browser,
         monkeypatch.setattr(console, "disk", lambda: (10 << 30, 0 if disk.is_full else 5 << 30))
         with pytest.raises(perdure.StoreUnavailable):
             system.publish(Parcel("P-2", 1.0))
-        page.goto("/")
+        go(page, "/")
         alerts = page.locator(".alerts").inner_text()
         assert "The disk has 0 MiB left" in alerts
         assert "could not be written" in alerts
-        page.goto("/types/shop.Parcel")
+        go(page, "/types/shop.Parcel")
         assert "Not done" in confirm(page, "Pause", "no room")  # an act that cannot be recorded is not done
         disk.is_full = False
         until(lambda: _publishes(system))
-        page.goto("/")
+        go(page, "/")
         until(lambda: page.evaluate("!document.body.textContent.includes('MiB left')"))
         until(lambda: "P-3" in handled)
 

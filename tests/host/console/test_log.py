@@ -15,7 +15,7 @@ from perdure.console.log.groups import Groups
 from perdure.console.log.past import FOLDS_MAX, Past
 from perdure.console.pages import messages
 from perdure.operations.audit import counts_of
-from tests.host.console.conftest import until
+from tests.host.console.conftest import PATIENCE_S, looked_at, until
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -30,7 +30,7 @@ def test_past_moments_are_what_the_audit_says_in_any_order(shop: Shop) -> None:
     rng = random.Random(5)  # noqa: S311 - positions, no secrets
     for seq in rng.sample(range(1, 200), 25):
         with past.lock:
-            assert counts_of(past.at(seq).states) == audit.state_at(seq)
+            assert counts_of(past.at(seq, PATIENCE_S).states) == audit.state_at(seq)
             assert len(past._folds) <= FOLDS_MAX
 
 
@@ -38,7 +38,7 @@ def test_time_in_the_address_is_the_last_event_at_or_before_it(shop: Shop) -> No
     records = list(shop.system.audit.events(until=200))
     rng = random.Random(6)  # noqa: S311 - as above
     for record in rng.sample(records, 12):
-        with shop.console.view(record.at.isoformat()) as view:
+        with looked_at(shop.console, record.at.isoformat()) as view:
             assert view.seq == max(one.seq for one in records if one.at <= record.at) or view.seq > 200
 
 
