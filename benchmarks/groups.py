@@ -21,6 +21,7 @@ from benchmarks.loads import (
 )
 from benchmarks.peers import peer_loads as peers
 from benchmarks.postgres import loads as postgres
+from benchmarks.telemetry import loads as telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ GROUPS: dict[str, Callable[[Effort], Sequence[Load]]] = {
     "spill": spill.loads,
     "cpu": cpu.loads,
     "budget": budget.loads,
+    "telemetry": telemetry.loads,
     "peers": peers.loads,
 }
 

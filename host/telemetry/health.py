@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 
     from perdure.actors.queue.queue_report import QueueReport
+    from perdure.options import Options
     from perdure.processes.client import Client
 
     Scope = MutableMapping[str, Any]
@@ -34,6 +35,10 @@ class ClusterFront(Protocol):
     @property
     def count(self) -> int:
         """How many there are."""
+
+    @property
+    def options(self) -> Options:
+        """Those of each partition."""
 
     def through(self, number: int, call: Callable[[Any], Any]) -> Any:
         """Return what a call on a partition answers."""

@@ -1,7 +1,7 @@
 """`PrometheusCollector`: the counts, ages and latencies of a system as Prometheus reads them, made when they are asked for.
 
 Each name is in `METRICS`, which the dashboard and the alert rules in `dashboards/` are compared with. Nothing is counted here: the
-figures are those of `perdure.operations`, so the collector costs nothing between two scrapes.
+figures are gathered in `gathered`, so the collector costs nothing between two scrapes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import REGISTRY, Collector
 
 from perdure.actors.core.latency import BOUNDS_US
-from perdure.actors.core.messages import Report
 from perdure.actors.sessions.figures import PERCENTILES
 from perdure.arguments.choices import check_whole
 from perdure.events.errors import PerdureError
-from perdure.events.queue.state import TypeCounts
-from perdure.operations.metrics import oldest_s
+from perdure.telemetry.gathered import counts_added, figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,19 +25,20 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import CollectorRegistry
 
-    from perdure.actors.queue.queue_report import QueueReport
-    from perdure.actors.sessions.figures import HandlerFigures, RunFigures
+    from perdure.actors.sessions.figures import HandlerFigures
+    from perdure.events.queue.state import TypeCounts
     from perdure.processes.client import Client
     from perdure.system import System
+    from perdure.telemetry.gathered import Figures
+    from perdure.telemetry.health import ClusterFront
 
 __all__ = ["METRICS", "PrometheusCollector"]
 
-Collected: TypeAlias = "System | Client"
+Collected: TypeAlias = "System | Client | ClusterFront"
 
 OTHER = "(other)"
 """The label of all types beyond the bound."""
 TYPES_MAX = 100
-TIMEOUT_S = 5.0
 PLACES = ("ready", "delayed", "held", "in_flight")
 FATES = {
     "completed": "Messages that were handled.",
@@ -68,6 +67,7 @@ METRICS: dict[str, str] = {
     "perdure_payload_bytes": "Bytes of waiting payloads.",
     "perdure_payload_bytes_max": "Bytes of payload that may wait: Options.backlog_bytes.",
     "perdure_backlog_max": "Messages that may wait: Options.backlog_max.",
+    "perdure_backlog_fill_ratio": "How much of what may wait does, 0 to 1; of a Cluster in its fullest partition.",
     "perdure_spilled_bytes": "Bytes of waiting payloads that are on disk instead of in memory.",
     "perdure_late_results_total": "Outcomes that came from a holder without the lease.",
     "messaging_client_sent_messages_total": "Messages of a type that were published.",
@@ -89,8 +89,8 @@ class PrometheusCollector(Collector):
     """Collects a system's figures at each scrape. Registers itself; `registry=None` leaves that to the host. Safe in any thread.
 
     Args:
-        system: a `System` or a `Client`, running or not. Where several processes share a folder, collect in one of them: the counts
-            are those of the whole folder.
+        system: a `System`, a `Client` or a `Cluster`, running or not. Where several processes share a folder or a cluster, collect
+            in one of them: the counts are those of all. A scrape of a cluster asks each partition.
         registry: of `prometheus_client`; its global one unless given.
         types_max: how many message types get a label of their own; the others are summed up as `(other)`. Labels are types, places
             and quantiles, never ids, keys or groups.
@@ -122,49 +122,42 @@ class PrometheusCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return all metrics as they are now; only `perdure_up` where nothing answers."""
         try:
-            report: QueueReport = self._system.ask("queue", Report(), timeout_s=TIMEOUT_S)
-            paused: dict[str, tuple[int, bool]] = self._system.ask("dispatcher", Report(), timeout_s=TIMEOUT_S)
-            figures = self._system.run_figures()
+            found = figures_of(self._system)
         except (PerdureError, TimeoutError):
             yield self._gauge("perdure_up", 0)
             return
         yield self._gauge("perdure_up", 1)
-        yield from self._whole(report, figures)
-        yield from self._by_type(report)
-        yield from self._of_handlers(figures.handlers, {name: is_paused for name, (_, is_paused) in paused.items()})
+        yield from self._whole(found)
+        yield from self._by_type(found)
+        yield from self._of_handlers(found.handlers, found.paused)
         for name in ("commit", "sync"):
-            yield self._histogram(f"perdure_{name}_seconds", figures.latencies.get(name, ()))
+            yield self._histogram(f"perdure_{name}_seconds", found.latencies.get(name, ()))
 
-    def _whole(self, report: QueueReport, figures: RunFigures) -> Iterator[Metric]:
-        options = self._system.options
-        yield self._gauge("perdure_dead_letters", report.dead)
-        yield self._gauge("perdure_payload_bytes", report.payload_bytes)
-        yield self._gauge("perdure_payload_bytes_max", options.backlog_bytes)
-        yield self._gauge("perdure_backlog_max", options.backlog_max)
-        yield self._gauge("perdure_spilled_bytes", figures.spilled_bytes)
-        late = self._counter("perdure_late_results_total", [])
-        late.add_metric([*self._labels.values()], report.late_results)
-        yield late
-        for name in COUNTERS:
+    def _whole(self, found: Figures) -> Iterator[Metric]:
+        yield self._gauge("perdure_dead_letters", found.dead_letters)
+        yield self._gauge("perdure_payload_bytes", found.payload_bytes)
+        yield self._gauge("perdure_payload_bytes_max", found.payload_bytes_max)
+        yield self._gauge("perdure_backlog_max", found.backlog_max)
+        yield self._gauge("perdure_backlog_fill_ratio", found.backlog_fill)
+        yield self._gauge("perdure_spilled_bytes", found.spilled_bytes)
+        for name, value in {"late_results": found.late_results, **{name: found.counters.get(name, 0) for name in COUNTERS}}.items():
             counter = self._counter(f"perdure_{name}_total", [])
-            counter.add_metric([*self._labels.values()], figures.counters.get(name, 0))
+            counter.add_metric([*self._labels.values()], value)
             yield counter
 
-    def _by_type(self, report: QueueReport) -> Iterator[Metric]:
-        counts = self._bounded(report.by_type)
+    def _by_type(self, found: Figures) -> Iterator[Metric]:
+        counts = self._bounded(found.by_type)
         messages = self._gauges("perdure_messages", ["type", "place"])
         for name, each in counts.items():
             for place in PLACES:
                 messages.add_metric([*self._labels.values(), name, place], getattr(each, place))
         yield messages
         ages = self._gauges("perdure_oldest_ready_seconds", ["type"])
-        found: dict[str, float] = {}
-        for name in report.first_ready:
-            age_s = oldest_s(report, name)
-            if age_s is not None:
-                label = self._label(name)
-                found[label] = max(age_s, found.get(label, 0.0))
-        for label, age_s in found.items():
+        oldest: dict[str, float] = {}
+        for name, age_s in found.oldest_ready_s.items():
+            label = self._label(name)
+            oldest[label] = max(age_s, oldest.get(label, 0.0))
+        for label, age_s in oldest.items():
             ages.add_metric([*self._labels.values(), label], age_s)
         yield ages
         fates = {name: f"perdure_{name}_total" for name in FATES}
@@ -229,10 +222,7 @@ class PrometheusCollector(Collector):
         found: dict[str, TypeCounts] = {}
         for name, counts in by_type.items():
             label = self._label(name)
-            if label in found:
-                before = found[label]
-                counts = TypeCounts(**{field: value + getattr(before, field) for field, value in attrs.asdict(counts).items()})  # noqa: PLW2901
-            found[label] = counts
+            found[label] = counts_added(found[label], counts) if label in found else counts
         return found
 
     def _gauge(self, name: str, value: float) -> GaugeMetricFamily:

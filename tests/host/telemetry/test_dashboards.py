@@ -84,8 +84,7 @@ tests:
       - {{series: 'perdure_oldest_ready_seconds{{job="shop",type="Placed"}}', values: '0+60x30'}}
       - {{series: 'perdure_oldest_ready_seconds{{job="shop",type="Paused"}}', values: '0+60x30'}}
       - {{series: 'perdure_handler_paused{{job="shop",type="Paused"}}', values: '1x30'}}
-      - {{series: 'perdure_messages{{job="shop",type="Placed",place="ready"}}', values: '85x30'}}
-      - {{series: 'perdure_backlog_max{{job="shop"}}', values: '100x30'}}
+      - {{series: 'perdure_backlog_fill_ratio{{job="shop"}}', values: '0.85x30'}}
       - {{series: '{durations}_bucket{{{slow},le="1"}}', values: '0x30'}}
       - {{series: '{durations}_bucket{{{slow},le="2.5"}}', values: '0+60x30'}}
       - {{series: '{durations}_bucket{{{slow},le="+Inf"}}', values: '0+60x30'}}

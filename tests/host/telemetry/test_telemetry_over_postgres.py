@@ -7,9 +7,10 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import CollectorRegistry
 
 import perdure
-from perdure.telemetry import OpenTelemetry, ready
+from perdure.telemetry import OpenTelemetry, PrometheusCollector, ready
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
 
 pytestmark = pytest.mark.xdist_group("postgres")
@@ -18,6 +19,12 @@ pytestmark = pytest.mark.xdist_group("postgres")
 @perdure.message(name="telemetry.Placed")
 @attrs.frozen
 class Placed(perdure.Returns[int]):
+    number: int
+
+
+@perdure.message(name="telemetry.Receipt")
+@attrs.frozen
+class Receipt:
     number: int
 
 
@@ -63,6 +70,33 @@ def test_a_cluster_makes_one_span_of_a_checkout_however_many_partitions_are_aske
     assert {link.context.span_id for span in received for link in span.links} == {span.context.span_id for span in published}
     assert len(received) == len(published) == 4
     tracers.shutdown()
+
+
+def test_a_process_that_owns_no_partition_collects_the_whole_cluster() -> None:
+    server, name, registry = shared_server(), new_queue(), CollectorRegistry()
+    owner = perdure.Cluster(server.dsn, name=name, partitions=2, options=perdure.Options(backlog_max=10))
+    owner.handler(Placed, retries=0)(lambda order: order.number)
+    looking = perdure.Cluster(server.dsn, name=name, partitions=2, ownership="never", options=perdure.Options(backlog_max=10))
+    PrometheusCollector(looking, registry=registry)
+
+    def value(metric: str, **labels: str) -> float | None:
+        return registry.get_sample_value(metric, labels)
+
+    with owner, looking:
+        for key in ("a", "b", "c", "d"):
+            owner.publish(Placed(7), key=key)
+        owner.drain(PATIENCE_S)
+        for number in range(3):
+            owner.publish(Receipt(number), group="all in one partition")
+        assert value("perdure_up") == 1
+        assert value("messaging_client_sent_messages_total", messaging_destination_name="telemetry.Placed") == 4
+        assert value("perdure_completed_total", type="telemetry.Placed") == 4
+        assert value("perdure_handler_workers", type="telemetry.Placed") == 2
+        assert value("perdure_messages", type="telemetry.Receipt", place="held") == 2
+        assert value("perdure_backlog_max") == 20
+        assert value("perdure_backlog_fill_ratio") == 0.3
+        assert value("perdure_sync_seconds_count") == value("perdure_sync_seconds_bucket", le="+Inf") != 0
+    assert {sample.name: sample.value for family in registry.collect() for sample in family.samples} == {"perdure_up": 0}
 
 
 def test_a_cluster_is_ready_if_each_partition_is() -> None:
