@@ -16,6 +16,7 @@ from perdure.actors.queue.orphans import REATTACH_US
 from perdure.actors.services.runtime import HandlerRuntime
 from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
+from perdure.events.queue.state import FOREVER
 from perdure.handling.consuming import Consuming
 from perdure.handling.decorators import Handling
 from perdure.handling.handler_options import check_changed_fields
@@ -120,6 +121,7 @@ class EngineOrMember(Handling, Results, Consuming, Running):
             belong_to_none=lambda member: self._belong(member, is_owned=False),
             member_anew=self._member_anew,
             own=self._own,
+            record=self._record,
             hand_over=self._hand_over,
             let_go=self._let_go,
         )
@@ -151,6 +153,7 @@ class EngineOrMember(Handling, Results, Consuming, Running):
         versions = self.drafts.names.versions
         runtime.pools.version_of = lambda type_name: versions.get(type_name, 1)
         member = roles.member = Member(runtime, store.path.absolute(), facts, roles.tell, self._hooks, spools=self._spools)
+        member.record_alone = roles.record_alone
         self._roles = roles
         if self._seed is not None:
             self.drafts.ids.begin(os.getpid())  # no other process with this seed makes the same
@@ -237,6 +240,14 @@ class EngineOrMember(Handling, Results, Consuming, Running):
         except BaseException:
             self._engine = None
             raise
+        return engine
+
+    def _record(self, opened: Recovered, member: Member) -> Engine:
+        """Put on record what has ended in a member that stops, on the store that is open; for `Roles`."""
+        self.drafts.options = self.options
+        engine = self._new_engine(opened, None, member.runtime)
+        engine.runtime.orphans.wait_us = FOREVER  # others may have ended theirs, too, and come after this one
+        engine.record_what_has_ended()
         return engine
 
     def _new_engine(

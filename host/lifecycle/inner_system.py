@@ -69,6 +69,8 @@ class InnerSystem(InnerDoor):
     own: Callable[[Recovered, Server, Member, Callable[[], bool], States | None], Engine]
     """Starts the actors on the store that is open, over the member's parts; nothing of them runs if it raises. Given what tells
     that the start was given up, and a fold of the log up to some point, which is not folded again."""
+    record: Callable[[Recovered, Member], Engine]
+    """Starts the actors on the store that is open for what has ended in a member that stops; nothing is handed out."""
     hand_over: Callable[[], Member | None]
     """Ends the owner's actors in good order and frees the folder; returns what goes on as a member. None: it owns nothing."""
     let_go: Callable[[], None]

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.messages import StartActor, Wake, WhenStaffed
+from perdure.actors.core.messages import Outcomes, StartActor, Wake, WhenStaffed
 from perdure.actors.core.threads.current_actor import check_may_wait
 from perdure.actors.members.handlers import MemberHandlers
 from perdure.actors.members.owner_words import Configured
@@ -40,10 +40,12 @@ if TYPE_CHECKING:
     from perdure.processes.facts import OwnersFacts
     from perdure.processes.role_rules import Event
     from perdure.runtime.engine import Hooks
-    from perdure.runtime.run import Role
+    from perdure.runtime.run import Role, Run
 
 __all__ = ["OWNER_WAIT_S", "Member"]
 
+ALONE_S = 0.3
+"""How long no owner answers a member that stops before it puts on record itself what its handlers have ended: others go first."""
 OWNER_WAIT_S = 10.0
 """How long a start, and each request, waits for an owner and for a sign of life of the one that there is."""
 
@@ -63,6 +65,8 @@ class Member:
     server: Server | None = None
     is_late = False
     """It became one while its System ran: no start waits until its handlers are at work."""
+    record_alone: Callable[[], Run | None] = staticmethod(lambda: None)
+    """See `Roles.record_alone`."""
 
     def __init__(
         self,
@@ -81,6 +85,9 @@ class Member:
         self._watch = watch
         self._hooks = hooks
         self._has_started = False
+        self._recorder: Run | None = None
+        """While it stops: what puts on record how its handlers ended."""
+        self._alone_since_s = 0.0
         self._shutdown = ActorShutdown(runtime)
         self._handlers = MemberHandlers(runtime, self._post)
         runtime.host.wants_loop = bool(hooks) and hooks.need_loop
@@ -137,6 +144,7 @@ class Member:
         """Return another one over the same parts, for a process that has left this one's connection."""
         made = Member(self.runtime, self._folder, self.facts, self._watch, self._hooks, spools=self._spools)
         made.is_late = True
+        made.record_alone = self.record_alone
         return made
 
     def leave(self) -> None:
@@ -242,16 +250,34 @@ class Member:
     # --- the end -----------------------------------------------------------------------------------------------------------
 
     def stop(self, grace_s: float, why: NotRunning) -> None:
-        """See `Run.stop`."""
+        """See `Run.stop`. Where no process owns the folder, this one records what its handlers have ended."""
         runtime = self.runtime
         runtime.health.closing = True
         runtime.pending.closed = runtime.pending.closed or why
-        until_s = runtime.executor.monotonic_s() + grace_s
+        self._alone_since_s = runtime.executor.monotonic_s()
+        until_s = self._alone_since_s + grace_s
         try:
             if self._has_started and runtime.health.failed is None:
-                self._shutdown.bring_to_rest(grace_s, OWNER_WAIT_S)
+                self._shutdown.bring_to_rest(grace_s, OWNER_WAIT_S, self._record_if_alone)
         finally:
-            self.shut_down(why, until_s - runtime.executor.monotonic_s())
+            (self._recorder or self).shut_down(why, until_s - runtime.executor.monotonic_s())
+
+    def _record_if_alone(self) -> None:
+        """Have what ended here put on record, once no handler runs and no owner has answered for a while."""
+        if self._recorder is not None:
+            return
+        now_s = self.runtime.executor.monotonic_s()
+        if self.connection.exchange.is_up or not self._only_reports_are_left():
+            self._alone_since_s = now_s
+        elif now_s >= self._alone_since_s + ALONE_S:
+            self._recorder = self.record_alone()
+
+    def _only_reports_are_left(self) -> bool:
+        """Return whether no handler runs, and how some have ended is not known to be on record."""
+        runtime = self.runtime
+        if any(pool.running() for pool in list(runtime.pools.by_type.values())):
+            return False
+        return any(type(request.command) is Outcomes for request in list(runtime.pending.outstanding.values()))
 
     def end_grace(self) -> None:
         """See `Run.end_grace`."""

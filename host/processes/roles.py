@@ -60,6 +60,8 @@ class RoleOfSystem(Protocol):
     @property
     def own(self) -> Callable[[Recovered, Server, Member, Callable[[], bool], States | None], Engine]: ...
     @property
+    def record(self) -> Callable[[Recovered, Member], Engine]: ...
+    @property
     def hand_over(self) -> Callable[[], Member | None]: ...
     @property
     def let_go(self) -> Callable[[], None]: ...
@@ -251,6 +253,33 @@ class Roles:
                 logger.warning("this process cannot own the folder: %s", error)
             return Event.LOCK_HELD
         return Event.LOCK_TAKEN
+
+    def record_alone(self) -> Engine | None:
+        """Own the folder for as long as it takes to put on record what has ended here: this process stops, and no other owns it.
+
+        For the thread that stops, once the role has ended; whatever the ownership, since no handler runs here any more. The stop
+        shuts down what is returned. None: another process owns the folder, and will answer.
+
+        Raises:
+            PerdureError: the log cannot be read.
+        """
+        system, store, member = self._system(), self._store, self.member
+        if system is None:
+            return None
+        try:
+            store.lock()
+        except (StoreLocked, StoreUnavailable):
+            return None
+        try:
+            opened = store.open()
+        except BaseException:
+            store.abandon()
+            raise
+        member.leave()
+        logger.info(
+            "process %d stops, and no process owns the folder %s: it records what its handlers had ended", os.getpid(), store.path
+        )
+        return system.inner.record(opened, member)
 
     def _recover(self) -> Event:
         """Become the owner; the socket is there before the log is read, so that other processes wait in line."""

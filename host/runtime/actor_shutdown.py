@@ -15,6 +15,8 @@ from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.actors.core.actor import Actor
     from perdure.actors.core.threads.answer import Answer
     from perdure.actors.services.runtime import HandlerRuntime
@@ -57,33 +59,43 @@ class ActorShutdown:
         self._grace_is_over = True
         self._runtime.directory.tell("dispatcher", EndGrace())
 
-    def bring_to_rest(self, grace_s: float, quiesce_max_s: float = QUIESCE_MAX_S) -> None:
-        """Stop deliveries, wait for running handlers within their grace period, and record the stop."""
+    def bring_to_rest(self, grace_s: float, quiesce_max_s: float = QUIESCE_MAX_S, look: Callable[[], None] | None = None) -> None:
+        """Stop deliveries, wait for running handlers within their grace period, and record the stop.
+
+        `look` is called every twentieth of a second meanwhile; a PerdureError of it ends the wait.
+        """
         runtime = self._runtime
         answer = runtime.executor.answer()
         runtime.pending.send("dispatcher", Quiesce(0.0 if self._grace_is_over else grace_s), answer, from_outside=False)
         try:
-            self._wait_for_rest(answer, grace_s, quiesce_max_s)
+            self._wait_for_rest(answer, grace_s, quiesce_max_s, look)
             runtime.directory.tell("supervisor", ev.Stopped(runtime.run))
         except (TimeoutError, PerdureError) as error:
             logger.warning("the handlers did not come to rest; the next start takes their messages back: %r", error)
 
-    def _wait_for_rest(self, answer: Answer, grace_s: float, quiesce_max_s: float) -> None:
+    def _wait_for_rest(self, answer: Answer, grace_s: float, quiesce_max_s: float, look: Callable[[], None] | None) -> None:
         """Wait until the dispatcher answers that everything is recorded.
 
         Raises:
             TimeoutError: no answer can come because a callback of the host holds up an actor, or none came within a minute.
         """
-        with contextlib.suppress(TimeoutError):
-            answer.wait(grace_s + END_S)
-            return
-        until_s = self._runtime.executor.monotonic_s() + quiesce_max_s
+        monotonic_s = self._runtime.executor.monotonic_s
+        until_s = monotonic_s() + grace_s + END_S
+        while (left_s := until_s - monotonic_s()) > 0:
+            with contextlib.suppress(TimeoutError):
+                answer.wait(left_s if look is None else min(LOOK_S, left_s))
+                return
+            if look is not None:
+                look()
+        until_s = monotonic_s() + quiesce_max_s
         while not (stuck := self._in_callbacks()) and self._runtime.executor.monotonic_s() < until_s:
             # The dispatcher's clock may stand still, or it may have died and begun the grace period anew.
             self._runtime.directory.tell("dispatcher", EndGrace())
             with contextlib.suppress(TimeoutError):
                 answer.wait(LOOK_S)
                 return
+            if look is not None:
+                look()
         raise TimeoutError(f"a callback of a future still runs in the {stuck[0]}" if stuck else "no answer in time")
 
     def _in_callbacks(self) -> list[str]:

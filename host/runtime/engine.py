@@ -159,14 +159,7 @@ class Engine:
             Whatever a start hook raises, and all that `ask` raises.
         """
         self._interpreter.apply()
-        runtime, states = self.runtime, self._states
-        del self._states  # the actors hold them from now on, and drop them when they fold the log again
-        newest = max(self._store.snapshot_seqs(), default=0) if self._is_warm else self._base
-        runtime.log.snapshot_due = newest + self._options.snapshot_events
-        for part in ("queue", "dispatcher", "dead_letters"):
-            runtime.log.start_states[part] = States(
-                states.queue, states.handlers, states.dead_letters, states.seq, states.at_us, frozenset({part})
-            )
+        runtime, states = self.runtime, self._take_states()
         for spec in specs.values():
             runtime.pools.add(Pool(spec))
         for schedule in list(schedules.values()):
@@ -208,6 +201,27 @@ class Engine:
         logger.log(logging.CRITICAL if broken else logging.INFO, "%s", recovery)
         runtime.directory.tell("supervisor", ev.Started(runtime.run, runtime.executor.pid(), _version(), recovery.plain()))
         return recovery
+
+    def record_what_has_ended(self) -> None:
+        """Start the actors for what has no answer yet, of a process that stops: nothing is handed out. `shut_down` ends them."""
+        runtime = self.runtime
+        self._hands_over = True  # other processes may wait for the folder
+        self._take_states()
+        self._succession.begin()
+        opened = {"last_seq": self._opened.last_seq, "snapshot_seq": self._base}
+        runtime.directory.tell("supervisor", ev.Started(runtime.run, runtime.executor.pid(), _version(), opened))
+
+    def _take_states(self) -> States:
+        """Give the actors the states that they start with, and return them; from now on this holds none."""
+        runtime, states = self.runtime, self._states
+        del self._states  # the actors drop them when they fold the log again
+        newest = max(self._store.snapshot_seqs(), default=0) if self._is_warm else self._base
+        runtime.log.snapshot_due = newest + self._options.snapshot_events
+        for part in ("queue", "dispatcher", "dead_letters"):
+            runtime.log.start_states[part] = States(
+                states.queue, states.handlers, states.dead_letters, states.seq, states.at_us, frozenset({part})
+            )
+        return states
 
     def _open(self, given_up: Callable[[], bool]) -> None:
         """Run the start hooks, then allow deliveries."""

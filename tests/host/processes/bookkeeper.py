@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,9 @@ def append(path: Path, text: str) -> None:
 
 
 def main(folder: str, books: Path) -> None:
-    """Publish until standard input ends, then stop in good order."""
+    """Publish until standard input ends, or SIGTERM comes, then stop in good order."""
+    told_to_stop: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: told_to_stop.append(number))
     system = perdure.System(folder, shared=True)
 
     @system.handler(Entry, parallelism=2, retries=10_000)
@@ -38,7 +41,7 @@ def main(folder: str, books: Path) -> None:
     with system:
         print("up", flush=True)  # noqa: T201 - the test waits for it
         number = 0
-        while not select.select([sys.stdin], [], [], 0.002)[0]:
+        while not (told_to_stop or select.select([sys.stdin], [], [], 0.002)[0]):
             futures = [system.submit(Entry(number + n)) for n in range(10)]
             ids = [system.publish(Entry(number)), *(future.result(60) for future in futures)]
             append(books / f"{os.getpid()}.told", "".join(f"{ident}\n" for ident in ids))

@@ -18,6 +18,7 @@ from tests.host.processes.test_faults import suspend, wait_until
 from tests.programs import Program
 
 KILLS = int(os.environ.get("PERDURE_TEST_KILLS", "20"))
+STOPS = int(os.environ.get("PERDURE_TEST_STOPS", "5"))
 PROGRAM = Path(__file__).with_name("bookkeeper.py")
 PROCESSES = 3
 
@@ -53,14 +54,11 @@ class Company:
         process.wait()
 
     def end(self) -> None:
-        """Have all stop in good order, the owner last: it puts on record what the others have just handled."""
-        owner = self.running[self.owner()]
-        for ending in ([process for process in self.running.values() if process is not owner], [owner]):
-            for process in ending:
-                assert process.stdin is not None
-                process.stdin.close()
-            for process in ending:
-                assert process.wait(120) == 0
+        """Tell all to stop at once."""
+        for process in self.running.values():
+            process.terminate()
+        for process in self.running.values():
+            assert process.wait(120) == 0
 
     def told(self) -> list[str]:
         return [line for file in self.books.glob("*.told") for line in file.read_text().split()]
@@ -100,6 +98,25 @@ def strike(company: Company, n: int, rng: random.Random) -> None:
             company.kill(second)
             company.is_up(company.begin())
     company.is_up(fresh)
+
+
+@pytest.mark.long(seconds=6)
+@pytest.mark.timeout(60 + 20 * STOPS)
+def test_all_processes_are_told_to_stop_at_once_and_each_message_is_handled_once(tmp_path: Path) -> None:
+    for n in range(STOPS):
+        company = Company(tmp_path / f"shop{n}", tmp_path / f"books{n}")
+        try:
+            for process in [company.begin() for _ in range(PROCESSES)]:
+                company.is_up(process)
+            wait_until(lambda company=company: len(company.told()) > 50 * PROCESSES)  # type: ignore[misc]
+            company.end()
+        finally:
+            for pid in [*company.running]:
+                company.kill(pid)
+        handled = collections.Counter(ident for idents in company.handled().values() for ident in idents)
+        handled.update(handled_at_last(company.folder))
+        assert set(handled) >= set(company.told())
+        assert [ident for ident, times in handled.items() if times > 1] == []
 
 
 @pytest.mark.long(seconds=90)
