@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.events.handlers.sharing import Share, divide, summed
-from perdure.events.queue.leasing import version_of
 from perdure.events.structures.message_block import LeaseBatch
+from perdure.events.structures.ready_queue import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

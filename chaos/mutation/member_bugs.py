@@ -41,7 +41,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "sharing",
         "tests/events/queue/test_versions.py",
         0,
-        (Edit("perdure.events.queue.leasing", "version_of(turn.published) <= version]", "version]"),),
+        (Edit("perdure.events.structures.ready_queue", "if not version or of <= version]", "]"),),
     ),
     Bug(
         "an old process that connects anew brings its options back",

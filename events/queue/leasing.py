@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from perdure.events.commands import CheckOut, Extend, Subscription
     from perdure.events.limits import Limits
     from perdure.events.structures.message import Message
-    from perdure.events.structures.ready_queue import ReadyQueue, Turn
 
 __all__ = [
     "LEASES_MAX",
@@ -31,14 +30,11 @@ __all__ = [
     "next_pace_us",
     "pace",
     "pressing",
-    "version_of",
 ]
 
 Events: TypeAlias = list[ev.Event]
 LEASES_MAX = 20_000
 """Leases of one decision at most."""
-NEWER_MAX = 1_000
-"""Messages of a version that no worker knows that are looked past at most; behind more of them the others wait, too."""
 
 
 def check_out(state: QueueState, command: CheckOut, now_us: int, _limits: Limits) -> Events:
@@ -105,7 +101,7 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
             continue
         free = subscription.parallelism - counts.out
         until_us = now_us + subscription.lease_us if subscription.lease_us else 0
-        for turn in _turns(state.ready_queues[subscription.type], min(room, counts.ready), subscription.version):
+        for turn in state.ready_queues[subscription.type].first(min(room, counts.ready), subscription.version):
             if isinstance(turn, range):
                 startable, rest = turn[: max(0, free)], turn[max(0, free) :]
                 leases += [LeasedRun(part, until_us, subscription.retries, part is rest) for part in (startable, rest) if part]
@@ -121,36 +117,6 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
             free -= 1
             left -= 1
     return leases
-
-
-def _turns(ready: ReadyQueue, n: int, version: int) -> list[Turn]:
-    """Return the first `n` turns without messages of a version that no worker knows: these stay where they are."""
-    found = ready.first(n)
-    if not version:
-        return found
-    known, asked = _of_version(found, version), n
-    while (missing := n - _count(known)) > 0 and asked < n + NEWER_MAX and _count(found) >= asked:
-        asked = min(asked + max(missing, asked), n + NEWER_MAX)
-        found = ready.first(asked)
-        known = _of_version(found, version)
-    while _count(known) > n:  # the last step may have found more than there is room for
-        last = known.pop()
-        if isinstance(last, range) and (rest := last[: n - _count(known)]):
-            known.append(rest)
-    return known
-
-
-def _of_version(turns: Iterable[Turn], version: int) -> list[Turn]:
-    return [turn for turn in turns if isinstance(turn, range) or version_of(turn.published) <= version]
-
-
-def _count(turns: Iterable[Turn]) -> int:
-    return sum(len(turn) if isinstance(turn, range) else 1 for turn in turns)
-
-
-def version_of(published: ev.Published) -> int:
-    """Return the version of a message's type that its publisher knew."""
-    return 1 if published.extras is None else published.extras.version
 
 
 def _allowed(state: QueueState, subscription: Subscription, now_us: int) -> int:

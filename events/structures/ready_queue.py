@@ -1,4 +1,4 @@
-"""Ready messages of one type in the order of delivery: by priority, then by rank.
+"""Ready messages of one type in the order of delivery: by priority, then by rank. Those of newer versions of their type lie apart.
 
 Which of them are delivered, and when, is decided in `queue/leasing`.
 """
@@ -6,6 +6,7 @@ Which of them are delivered, and when, is decided in `queue/leasing`.
 from __future__ import annotations
 
 from collections import OrderedDict
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.events.structures.heap_set import HeapSet
@@ -15,17 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from perdure.events.structures.message_block import MessageBlock
+    from perdure.events.vocabulary import Published
 
-__all__ = ["PriorityLevel", "ReadyQueue", "Turn"]
+__all__ = ["PriorityLevel", "ReadyQueue", "Turn", "version_of"]
 
 Turn: TypeAlias = "Message | range"
 """What is delivered next: one message, or consecutive numbers of plain messages in one block."""
 
 IN_ORDER, LATE = QueuePart.IN_ORDER, QueuePart.LATE
+_rank = attrgetter("rank")
 
 
-class PriorityLevel:
-    """Ready messages of one type and one priority.
+def version_of(published: Published) -> int:
+    """Return the version of a message's type that its publisher knew."""
+    return 1 if published.extras is None else published.extras.version
+
+
+class _OneVersion:
+    """Ready messages of one type, one priority and one version.
 
     Nearly all arrive in order and are added at the end, plain ones in blocks. The few that come back (retries, replays), or come
     between two of a block, go to a heap. A message can leave from anywhere.
@@ -63,7 +71,7 @@ class PriorityLevel:
         self._orderly[-block.first] = block
 
     def remove(self, message: Message) -> None:
-        """Remove a message of this level."""
+        """Remove a message of these."""
         if message.queue_part is IN_ORDER:
             del self._orderly[message.number]
         else:
@@ -103,6 +111,48 @@ class PriorityLevel:
         return found
 
 
+class PriorityLevel(_OneVersion):
+    """Ready messages of one type and one priority.
+
+    Those of a version above 1 lie apart: however many of them no process knows, none of the others is to be looked for behind them.
+    """
+
+    __slots__ = ("_newer",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._newer: dict[int, _OneVersion] = {}
+        """By version."""
+
+    def __bool__(self) -> bool:
+        """Tell whether there is any message."""
+        return bool(self._newer) or super().__bool__()
+
+    def add(self, message: Message) -> None:
+        """Add a message that has become ready."""
+        if message.published.extras is not None and (version := version_of(message.published)) > 1:
+            self._newer.setdefault(version, _OneVersion()).add(message)
+        else:
+            super().add(message)
+
+    def remove(self, message: Message) -> None:
+        """Remove a message of this level."""
+        if message.published.extras is not None and (version := version_of(message.published)) > 1:
+            self._newer[version].remove(message)
+            if not self._newer[version]:
+                del self._newer[version]
+        else:
+            super().remove(message)
+
+    def first(self, n: int, version: int = 0) -> list[Turn]:
+        """Return the first `n` in order, of up to this version unless it is 0; nothing is changed."""
+        found = super().first(n)
+        if not self._newer:
+            return found
+        newer = [level for of, level in self._newer.items() if not version or of <= version]
+        return _merged(found, [message for level in newer for message in level.first(n)], n) if newer else found
+
+
 def _from_block(
     block: MessageBlock, n: int, comes: Message | None, late: Iterator[Message], found: list[Turn]
 ) -> tuple[int, Message | None]:
@@ -125,6 +175,34 @@ def _from_block(
         if n <= 0:
             break
     return n, comes
+
+
+def _merged(turns: list[Turn], others: list[Turn], n: int) -> list[Turn]:
+    """Return the first `n` of both; `others` are single messages, in any order."""
+    coming = iter(sorted(others, key=_rank))
+    comes = next(coming, None)
+    found: list[Turn] = []
+    for turn in turns:
+        rest: Turn = turn
+        while isinstance(comes, Message) and comes.rank < (rest.rank if isinstance(rest, Message) else rest[-1]):
+            if isinstance(rest, range) and (before := rest[: max(0, comes.rank - rest[0])]):
+                found.append(before)
+                rest = rest[len(before) :]
+            found.append(comes)
+            comes = next(coming, None)
+        found.append(rest)
+    found += [] if comes is None else [comes, *coming]
+    return _up_to(found, n)
+
+
+def _up_to(turns: list[Turn], n: int) -> list[Turn]:
+    found: list[Turn] = []
+    for turn in turns:
+        if n <= 0:
+            break
+        found.append(turn[:n] if isinstance(turn, range) else turn)
+        n -= len(turn) if isinstance(turn, range) else 1
+    return found
 
 
 class ReadyQueue:
@@ -168,11 +246,11 @@ class ReadyQueue:
             del self.levels[priority]
             self.priorities.remove(priority)
 
-    def first(self, n: int) -> list[Turn]:
-        """Return the first `n` in order; nothing is changed."""
+    def first(self, n: int, version: int = 0) -> list[Turn]:
+        """Return the first `n` in order, of up to this version unless it is 0; nothing is changed."""
         found: list[Turn] = []
         for priority in self.priorities:
-            turns = self.levels[priority].first(n)
+            turns = self.levels[priority].first(n, version)
             found += turns
             n -= sum(1 if isinstance(turn, Message) else len(turn) for turn in turns)
             if n <= 0:

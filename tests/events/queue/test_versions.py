@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.events.commands import Draft, DraftRun, Publish, Subscription
+from perdure.events.commands import Cancel, Draft, DraftRun, Publish, Release, Subscription
 from perdure.events.limits import Limits
 from perdure.events.queue import decisions, leasing
 from perdure.events.queue.folding.folds import evolve_all
@@ -50,7 +50,22 @@ def test_it_is_not_lost() -> None:
     assert leased(state, 5, 2) == [1, 3]
 
 
-def test_the_look_past_newer_ones_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leasing, "NEWER_MAX", 3)
-    assert leased(published(2, 2, 2, 1), 1, 1) == [4]
-    assert leased(published(2, 2, 2, 2, 1), 1, 1) == []
+def test_however_many_no_process_knows_they_hold_up_no_other() -> None:
+    state = published(*[2] * 1_500, 1, *[2] * 1_500, 3, 0)
+    assert leased(state, 2, 1) == [1_501, 3_003]
+    assert leased(state, 3, 3) == [1]
+    assert leased(state, 5, 2) == [2, 3], "five may be out, with those that are out already"
+
+
+def test_a_message_of_a_newer_version_that_comes_back_is_in_its_place() -> None:
+    state = published(2, 0, 0, 3, 0, 2)
+    assert leased(state, 1, 2) == [1]
+    evolve_all(state, decisions.decide(state, Release(1, "m1", 1, "its worker died"), 3, Limits()))
+    assert leased(state, 9, 3) == [1, 2, 3, 4, 5, 6]
+
+
+def test_one_that_is_cancelled_while_no_process_knows_it_is_gone() -> None:
+    state = published(2, 2, 1)
+    evolve_all(state, decisions.decide(state, Cancel("m1", "wanted no more"), 3, Limits()))
+    assert leased(state, 9, 1) == [3]
+    assert leased(state, 9, 2) == [2]
