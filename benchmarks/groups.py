@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.loads import (
-    budget,
-    cliffs,
-    consume,
-    cpu,
-    floors,
-    footprint,
-    growth,
-    members,
-    processes,
-    publish,
-    spill,
-    storage,
-    trips,
-)
+from benchmarks.loads import budget, consume, cpu, floors, publish, storage, trips
+from benchmarks.loads.backlogs import cliffs, footprint, growth, spill
+from benchmarks.loads.many_processes import members, processes
 from benchmarks.peers import peer_loads as peers
 from benchmarks.postgres import loads as postgres
 from benchmarks.telemetry import loads as telemetry

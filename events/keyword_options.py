@@ -1,7 +1,8 @@
 """Keyword options that are declared once, as a `TypedDict`, and shown by every function that takes them.
 
 Type checkers and editors read `**options: Unpack[...]`; `help()` and `inspect.signature` read what `shows` puts beside it. Nothing
-is added to a call. The options of a publish are in `publish_options`, those of a handler in `perdure.handling.handler_options`.
+is added to a call. The options of a publish are in `publish_options`, those of a handler in
+`perdure.handling.options.handler_options`.
 """
 
 from __future__ import annotations

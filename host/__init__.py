@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from perdure.events.handlers.backoff import Backoff, Exponential, Fixed, Linear
     from perdure.handling.handlers import Handlers
     from perdure.handling.manual_delivery import Delivery
-    from perdure.handling.schedules import Tick
+    from perdure.handling.recurring.schedules import Tick
     from perdure.middleware import Middleware
     from perdure.operations.audit import Audit
     from perdure.operations.backups import backup, restore
@@ -198,7 +198,7 @@ _MODULES = {
     "connecting": ("connect",),
     "processes.client": ("Client",),
     "runtime.recovery_report": ("Recovery",),
-    "handling.schedules": ("Tick",),
+    "handling.recurring.schedules": ("Tick",),
     "publishing.message_state": ("MessageState",),
     "store": ("Backup", "MemoryStore", "Restored"),
     "store.postgres.postgres_store": ("PostgresStore",),

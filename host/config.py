@@ -1,7 +1,7 @@
 """Options from the code, from a file that the host names and from the environment; each overrides the one before.
 
 This module finds and reads settings, and remembers where each came from. What an option means and which values it takes is in
-`options` and `handling/handler_options`.
+`options` and `handling/options/handler_options`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import attrs
 
 from perdure.events.errors import InvalidMessage
 from perdure.events.loggers import GuardedLogger
-from perdure.handling.handler_options import SETTINGS
+from perdure.handling.options.handler_options import SETTINGS
 from perdure.options import Options
 
 if TYPE_CHECKING:

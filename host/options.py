@@ -1,7 +1,7 @@
 """The options of a system: one attrs class, checked when it is made, with units in the names.
 
-The defaults are safe; docs/OPERATIONS.md says when to change which. Options of one handler are in `handling/handler_options`; files
-and environment variables that override options are read in `config`.
+The defaults are safe; docs/OPERATIONS.md says when to change which. Options of one handler are in
+`handling/options/handler_options`; files and environment variables that override options are read in `config`.
 """
 
 from __future__ import annotations

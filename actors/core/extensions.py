@@ -1,6 +1,6 @@
 """What a host adds to a running system: schedules and outboxes, as the actors that serve them see these.
 
-The actors are `scheduler` and `relay` in `services`; the host implements both protocols (`handling/schedules`, `outbox`).
+The actors are `scheduler` and `relay` in `services`; the host implements both protocols (`handling/recurring/schedules`, `outbox`).
 """
 
 from __future__ import annotations

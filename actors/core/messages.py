@@ -1,7 +1,7 @@
 """What the actors tell each other, beyond the commands of `perdure.events.commands`.
 
 Plain carriers of values, and the effects `Tell` and `OnRecord`. The journal carries out effects once the events that they follow
-from are on record; others are in `actors/requests/answers.py` and `actors/workers/worker_messages.py`.
+from are on record; others are in `actors/requests/answers.py` and `actors/workers/pools/worker_messages.py`.
 """
 
 from __future__ import annotations

@@ -11,15 +11,15 @@ from perdure.actors.core.actor import Actor
 from perdure.actors.core.messages import EndGrace, PaceChanged, Quiesce, Restarted, StopHandler, Wake, WakeAt
 from perdure.actors.members.owner_words import Configured, Overdue, Revoked, Setting
 from perdure.actors.requests.pending import Request
-from perdure.actors.workers.worker_messages import WorkerDown
+from perdure.actors.workers.pools.worker_messages import WorkerDown
 
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Home
     from perdure.actors.core.clock import Clock
     from perdure.actors.members.owner_words import OwnerPort
     from perdure.actors.requests.pending import PendingRequests
-    from perdure.actors.workers.handler_pools import HandlerPools
-    from perdure.actors.workers.pool import Pool
+    from perdure.actors.workers.pools.handler_pools import HandlerPools
+    from perdure.actors.workers.pools.pool import Pool
     from perdure.actors.workers.staff import Staff
 
 __all__ = ["MemberDispatcher"]

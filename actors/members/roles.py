@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perdure.actors.members.owner_words import OwnerPort
     from perdure.actors.services.runtime import HandlerRuntime
     from perdure.actors.sessions.begin_marks import BeginMarks
-    from perdure.actors.workers.pool import Pool, WorkerDelivery
+    from perdure.actors.workers.pools.pool import Pool, WorkerDelivery
     from perdure.actors.workers.worker import WorkerServices
 
 __all__ = ["MarkingWorker", "member_roles"]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from perdure.actors.core.messages import BacklogGrew, Tell
 from perdure.actors.queue.lost_runs import LostRuns
 from perdure.actors.queue.shared_pools import SharedPools
-from perdure.actors.workers.pool import WorkerDelivery
-from perdure.actors.workers.worker_messages import Deliver, Subscribe
+from perdure.actors.workers.pools.pool import WorkerDelivery
+from perdure.actors.workers.pools.worker_messages import Deliver, Subscribe
 from perdure.events.handlers.sharing import capped
 from perdure.events.queue import leasing
 from perdure.events.queue.outcomes import current
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from perdure.actors.queue.decision_pass import DecisionPass
-    from perdure.actors.workers.pool import Pool
+    from perdure.actors.workers.pools.pool import Pool
     from perdure.events import vocabulary as ev
     from perdure.events.commands import Subscription
 

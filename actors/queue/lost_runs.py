@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perdure.actors.workers.member_pool import MemberPool
+from perdure.actors.workers.pools.member_pool import MemberPool
 from perdure.events.commands import Spend
 from perdure.events.queue.outcomes import current
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from perdure.actors.queue.decision_pass import DecisionPass
-    from perdure.actors.workers.pool import Pool, WorkerDelivery
+    from perdure.actors.workers.pools.pool import Pool, WorkerDelivery
     from perdure.events.commands import ExpireLease, ReassertLease, Release
 
 __all__ = ["LostRuns"]

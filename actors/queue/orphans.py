@@ -14,7 +14,7 @@ from perdure.events.queue.state import FOREVER
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from perdure.actors.workers.pool import Pool
+    from perdure.actors.workers.pools.pool import Pool
     from perdure.events.commands import Orphan
     from perdure.events.queue.state import QueueState
     from perdure.events.structures.message import Message

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perdure.actors.queue.decision_pass import DecisionPass
     from perdure.actors.queue.deliveries import Deliveries
     from perdure.actors.queue.orphans import Orphans
-    from perdure.actors.workers.handler_pools import HandlerPools
+    from perdure.actors.workers.pools.handler_pools import HandlerPools
 
 __all__ = ["PassingTime"]
 

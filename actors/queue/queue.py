@@ -34,8 +34,8 @@ from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.looks import Looks
 from perdure.actors.requests.pending import Request
 from perdure.actors.requests.submit_batch import SubmitBatch
-from perdure.actors.workers.pool import WorkerDelivery
-from perdure.actors.workers.worker_messages import Subscribe
+from perdure.actors.workers.pools.pool import WorkerDelivery
+from perdure.actors.workers.pools.worker_messages import Subscribe
 from perdure.events.commands import (
     AdvanceBulk,
     AwaitResult,
@@ -62,9 +62,9 @@ from perdure.events.queue import decisions as rules
 from perdure.events.queue.consumer_reports import is_refused
 from perdure.events.queue.endings import excess
 from perdure.events.queue.folding.spilling import compact
-from perdure.events.queue.live_messages import CountLive, FindLive, counting, finding
 from perdure.events.queue.lookup import look_up
 from perdure.events.queue.outcomes import complete_run
+from perdure.events.queue.searching.live_messages import CountLive, FindLive, counting, finding
 from perdure.events.queue.state import FOREVER
 from perdure.events.schedules.ticks import abandoned, comes_too_early
 
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from perdure.actors.queue.queue_report import QueueFigures
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.requests.raised_errors import Raised
-    from perdure.actors.workers.handler_pools import HandlerPools
+    from perdure.actors.workers.pools.handler_pools import HandlerPools
     from perdure.events.codec.snapshot import States
     from perdure.events.limits import Limits
 

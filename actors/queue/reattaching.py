@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.actors.queue.orphans import Orphans
-    from perdure.actors.workers.member_pool import MemberPool
-    from perdure.actors.workers.pool import WorkerDelivery
+    from perdure.actors.workers.pools.member_pool import MemberPool
+    from perdure.actors.workers.pools.pool import WorkerDelivery
     from perdure.events import vocabulary as ev
     from perdure.events.queue.state import QueueState
 

@@ -14,7 +14,7 @@ from perdure.events.structures.ready_queue import version_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from perdure.actors.workers.pool import Pool, WorkerDelivery
+    from perdure.actors.workers.pools.pool import Pool, WorkerDelivery
     from perdure.events.commands import Subscription
     from perdure.events.queue.state import QueueState
 

@@ -2,7 +2,7 @@
 
 It holds nothing that its successor, or the next run, could not ask for again: the plan says how far the act is. What a commit
 may do, and what it consists of, is in `events/queue/bulk_acts`; which letters are meant by `events/queue/dead_letters`, and which
-messages by `events/queue/live_messages`.
+messages by `events/queue/searching/live_messages`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from perdure.events.commands import AdvanceBulk, EndBulk, LookAtBulk
 from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.events.queue import bulk_acts
-from perdure.events.queue.dead_letters import NextLetters
-from perdure.events.queue.live_messages import FindLive
+from perdure.events.queue.searching.letter_search import NextLetters
+from perdure.events.queue.searching.live_messages import FindLive
 
 if TYPE_CHECKING:
     from array import array
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.actor import Home
     from perdure.actors.requests.pending import PendingRequests
-    from perdure.events.queue.dead_letters import Portion
+    from perdure.events.queue.searching.letter_search import Portion
     from perdure.events.structures.bulk import Bulk
 
 __all__ = ["BulkRunner"]

@@ -15,6 +15,7 @@ from perdure.actors.requests.looks import Looks
 from perdure.actors.requests.pending import Request
 from perdure.events.errors import as_refusal
 from perdure.events.queue import dead_letters as letters
+from perdure.events.queue.searching import letter_search
 from perdure.events.vocabulary import DeadLettered
 
 if TYPE_CHECKING:
@@ -58,16 +59,16 @@ class DeadLetterIndex(Decider):
                             self.folded_seq = seq
                             if isinstance(event, DeadLettered):
                                 log_dead_letter(self.tuning, event)
-                case Request(command=letters.Selection() as selection):
-                    self.looks.add(message, partial(letters.selecting, self.state, selection))
-                case Request(command=letters.LettersOf() as asked):
-                    self._answer(message, partial(letters.letters_of, self.state, asked))
-                case Request(command=letters.CountLetters() as asked):
-                    self.looks.add(message, partial(letters.counting, self.state, asked, self.folded_seq))
-                case Request(command=letters.NextLetters() as asked):
-                    self._answer(message, partial(letters.next_letters, self.state, asked))
+                case Request(command=letter_search.Selection() as selection):
+                    self.looks.add(message, partial(letter_search.selecting, self.state, selection))
+                case Request(command=letter_search.LettersOf() as asked):
+                    self._answer(message, partial(letter_search.letters_of, self.state, asked))
+                case Request(command=letter_search.CountLetters() as asked):
+                    self.looks.add(message, partial(letter_search.counting, self.state, asked, self.folded_seq))
+                case Request(command=letter_search.NextLetters() as asked):
+                    self._answer(message, partial(letter_search.next_letters, self.state, asked))
                 case Request():
-                    self.looks.add(message, partial(letters.summing, self.state))
+                    self.looks.add(message, partial(letter_search.summing, self.state))
         if self.looks and self.looks.go_on(self.pending.settle):
             self.directory.tell(self.name, Wake())  # behind what has come meanwhile
 

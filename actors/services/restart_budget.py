@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.health import Health
     from perdure.actors.core.tuning import Tuning
     from perdure.actors.requests.pending import PendingRequests
-    from perdure.actors.workers.handler_pools import HandlerPools
+    from perdure.actors.workers.pools.handler_pools import HandlerPools
 
 __all__ = ["RestartBudget"]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.actor import Actor
     from perdure.actors.services.actor_record import ActorRecord
-    from perdure.actors.workers.pool import Pool
+    from perdure.actors.workers.pools.pool import Pool
     from perdure.actors.workers.worker import Worker
 
     Role: TypeAlias = Callable[[int], Actor]

@@ -20,8 +20,8 @@ from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.requests.raised_errors import Raised
 from perdure.actors.services.restart_budget import RestartBudget
 from perdure.actors.workers.context import ContextServices
-from perdure.actors.workers.handler_pools import HandlerPools
 from perdure.actors.workers.outcome import Failures
+from perdure.actors.workers.pools.handler_pools import HandlerPools
 from perdure.actors.workers.reporting import Reporter
 from perdure.actors.workers.worker import WorkerServices
 

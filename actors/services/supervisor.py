@@ -15,8 +15,8 @@ from perdure.actors.core.messages import Down, Restarted, StartActor, TermBegun,
 from perdure.actors.core.threads.mailbox import stops
 from perdure.actors.execution.event_loop import LoopClosed
 from perdure.actors.requests.pending import Request
+from perdure.actors.workers.pools.worker_messages import StartWorker, WorkerDown
 from perdure.actors.workers.worker import Worker
-from perdure.actors.workers.worker_messages import StartWorker, WorkerDown
 from perdure.events import vocabulary as ev
 from perdure.events.errors import FolderMoved, OwnershipLost, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
@@ -24,7 +24,7 @@ from perdure.events.loggers import GuardedLogger
 if TYPE_CHECKING:
     from perdure.actors.services.role_table import RoleTable
     from perdure.actors.services.runtime import HandlerRuntime
-    from perdure.actors.workers.pool import Pool
+    from perdure.actors.workers.pools.pool import Pool
 
 __all__ = ["Supervisor"]
 

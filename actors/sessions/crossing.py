@@ -13,10 +13,11 @@ from perdure.actors.queue.queue_report import QueueReport
 from perdure.actors.sessions import figures, handover
 from perdure.actors.sessions.delivered import Reported
 from perdure.actors.sessions.framing.objects import Objects
-from perdure.actors.workers.pool import WorkerDelivery
+from perdure.actors.workers.pools.pool import WorkerDelivery
 from perdure.events import acts, commands, vocabulary
 from perdure.events.handlers import registry
-from perdure.events.queue import dead_letters, live_messages, lookup, state
+from perdure.events.queue import dead_letters, lookup, state
+from perdure.events.queue.searching import letter_search, live_messages
 from perdure.events.structures import bulk, message
 
 __all__ = ["ADMINISTER", "CONSUME", "OBJECTS", "OWNER", "PUBLISH", "RIGHTS", "Route", "route_of"]
@@ -66,8 +67,8 @@ ROUTES: dict[tuple[str, type], Route] = {
     ("dispatcher", registry.Resume): Route(ADMINISTER),
     ("dispatcher", registry.Note): Route(ADMINISTER),
     ("snapshotter", TakeSnapshot): Route(ADMINISTER),
-    ("dead_letters", dead_letters.Selection): Route(PUBLISH),
-    ("dead_letters", dead_letters.CountLetters): Route(PUBLISH),
+    ("dead_letters", letter_search.Selection): Route(PUBLISH),
+    ("dead_letters", letter_search.CountLetters): Route(PUBLISH),
     ("dead_letters", type(None)): Route(PUBLISH),
     (OWNER, figures.AskFigures): Route(PUBLISH),
     (OWNER, handover.HandOver): Route(ADMINISTER),
@@ -94,7 +95,7 @@ KINDS: dict[int, Any] = {
     52: registry.Pause,
     53: registry.Resume,
     54: TakeSnapshot,
-    56: dead_letters.Selection,
+    56: letter_search.Selection,
     57: figures.AskFigures,
     63: handover.HandOver,
     58: registry.Note,
@@ -107,7 +108,7 @@ KINDS: dict[int, Any] = {
     68: acts.Act,
     69: commands.BeginBulk,
     70: commands.LookAtBulk,
-    71: dead_letters.CountLetters,
+    71: letter_search.CountLetters,
     72: (commands.RunNow, ("id", "schedule", "due_us", "act")),
     73: live_messages.CountLive,
     80: vocabulary.Published,
@@ -118,7 +119,7 @@ KINDS: dict[int, Any] = {
     85: vocabulary.Extras,
     86: vocabulary.HandlerRegistered,
     96: dead_letters.Letter,
-    97: dead_letters.Stats,
+    97: letter_search.Stats,
     98: QueueReport,
     99: state.TypeCounts,
     100: lookup.Lookup,
@@ -126,7 +127,7 @@ KINDS: dict[int, Any] = {
     102: figures.RunFigures,
     103: figures.HandlerFigures,
     105: figures.ProcessFigures,
-    106: dead_letters.Counted,
+    106: letter_search.Counted,
     107: bulk.Bulk,
     104: (WorkerDelivery, ("number", "lease", "payload", "record")),
 }

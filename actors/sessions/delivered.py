@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.actors.sessions.framing.objects import BadObject
-from perdure.actors.workers.pool import WorkerDelivery
+from perdure.actors.workers.pools.pool import WorkerDelivery
 from perdure.events.commands import Done, ExpireLease, Fail, Release
 from perdure.events.structures.id_index import IdRun
 from perdure.events.structures.message_block import LeaseBatch, MessageBlock

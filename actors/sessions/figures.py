@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.actors.workers.pool import RunTimes
+from perdure.actors.workers.pools.pool import RunTimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from perdure.actors.core.health import Health
     from perdure.actors.queue.queue_report import QueueFigures
-    from perdure.actors.workers.handler_pools import HandlerPools
-    from perdure.actors.workers.member_pool import MemberPool
-    from perdure.actors.workers.pool import Pool
+    from perdure.actors.workers.pools.handler_pools import HandlerPools
+    from perdure.actors.workers.pools.member_pool import MemberPool
+    from perdure.actors.workers.pools.pool import Pool
     from perdure.events.queue.state import TypeCounts
 
 __all__ = ["PERCENTILES", "AskFigures", "HandlerFigures", "ProcessFigures", "RunFigures", "run_figures"]

@@ -17,9 +17,9 @@ from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import REPORTS, rows_of
 from perdure.actors.sessions.framing.wire import FRAME_MAX, BadFrame, Kind, pack
 from perdure.actors.workers.handler_spec import spec_on_record
-from perdure.actors.workers.member_pool import MemberPool
-from perdure.actors.workers.pool import DONE
-from perdure.actors.workers.worker_messages import PoolChanged
+from perdure.actors.workers.pools.member_pool import MemberPool
+from perdure.actors.workers.pools.pool import DONE
+from perdure.actors.workers.pools.worker_messages import PoolChanged
 from perdure.events.commands import Done, Release
 from perdure.events.structures.message_block import LeaseBatch
 from perdure.events.vocabulary import HandlerRegistered, ProcessLeft
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.begin_marks import MarkReader
     from perdure.actors.sessions.delivered import Reported
-    from perdure.actors.workers.handler_pools import HandlerPools
-    from perdure.actors.workers.pool import WorkerDelivery
+    from perdure.actors.workers.pools.handler_pools import HandlerPools
+    from perdure.actors.workers.pools.pool import WorkerDelivery
     from perdure.actors.workers.reporting import Reporter
     from perdure.events.vocabulary import ProcessJoined
 

@@ -2,10 +2,9 @@
 
 - `dispatcher` decides which handlers run with how many workers; `staff` looks after the workers of one process.
 - `worker` runs one message at a time, `context` is what a handler sees, `handler_spec` its options, `publisher` the host's codec.
-- `pool` is what workers of one handler share, `handler_pools` finds it by type, `member_pool` stands for another process's workers.
+- `pools` are what workers of one handler share, those in other processes too.
 - `outcome`, `reporting` tell the queue how it went; `finishing` ends what was put round a call.
-- `worker_messages` are what carries a pool between actors. `gates` bounds the calls of several runs in one process.
-- `result_waits` refuses waits of handlers for one another that could not end.
+- `gates` bounds the calls of several runs in one process.
 
 Not here: how a call is made or stopped (`execution`), and when a message is retried (`events/queue/outcomes`).
 """

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from perdure.actors.execution.child_process import HandlerProcess
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.actors.workers.pool import WorkerDelivery
+    from perdure.actors.workers.pools.pool import WorkerDelivery
     from perdure.actors.workers.publisher import Publisher
     from perdure.events.commands import Draft
 

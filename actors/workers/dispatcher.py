@@ -23,9 +23,9 @@ from perdure.actors.journal.decider import Decider
 from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.pending import Request
 from perdure.actors.workers.handler_spec import spec_on_record
-from perdure.actors.workers.member_pool import MemberPool
+from perdure.actors.workers.pools.member_pool import MemberPool
+from perdure.actors.workers.pools.worker_messages import PoolChanged, Subscribe, WorkerDown
 from perdure.actors.workers.staff import IgnoredReply
-from perdure.actors.workers.worker_messages import PoolChanged, Subscribe, WorkerDown
 from perdure.events import vocabulary as ev
 from perdure.events.commands import ExpireLease, Subscription
 from perdure.events.commit_size import check_commit, measure
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from perdure.actors.core.clock import Clock
     from perdure.actors.journal.log_state import LogState
     from perdure.actors.requests.pending import PendingRequests
-    from perdure.actors.workers.handler_pools import HandlerPools
-    from perdure.actors.workers.pool import Pool
+    from perdure.actors.workers.pools.handler_pools import HandlerPools
+    from perdure.actors.workers.pools.pool import Pool
     from perdure.actors.workers.staff import Staff
     from perdure.events.codec.snapshot import States
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.tuning import Tuning
     from perdure.actors.requests.raised_errors import Raised
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.actors.workers.pool import Pool, WorkerDelivery
+    from perdure.actors.workers.pools.pool import Pool, WorkerDelivery
 
 __all__ = ["Failures"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.messages import Outcomes, Wake
-from perdure.actors.workers.pool import DONE, Pool, WorkerDelivery
+from perdure.actors.workers.pools.pool import DONE, Pool, WorkerDelivery
 from perdure.events.commands import DoneRun
 
 if TYPE_CHECKING:

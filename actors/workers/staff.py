@@ -11,8 +11,8 @@ from perdure.actors.core.messages import EndGrace, Outcomes, StartActor, StopHan
 from perdure.actors.execution.child_process import CANCEL_GRACE_S
 from perdure.actors.execution.invocation import interrupt
 from perdure.actors.requests.answers import Settle
-from perdure.actors.workers.pool import Retire
-from perdure.actors.workers.worker_messages import StartWorker, WorkerDown
+from perdure.actors.workers.pools.pool import Retire
+from perdure.actors.workers.pools.worker_messages import StartWorker, WorkerDown
 from perdure.events.commands import ExpireLease, Extend, Fail, Release
 from perdure.events.handlers.overdue_lease import Attempt, End, overdue
 from perdure.events.handlers.subscription_window import window
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from perdure.actors.core.tuning import Tuning
     from perdure.actors.execution.host_context import HostContext
     from perdure.actors.requests.pending import PendingRequests, Request
-    from perdure.actors.workers.handler_pools import HandlerPools
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.outcome import Failures
-    from perdure.actors.workers.pool import Pool, WorkerDelivery
+    from perdure.actors.workers.pools.handler_pools import HandlerPools
+    from perdure.actors.workers.pools.pool import Pool, WorkerDelivery
     from perdure.actors.workers.reporting import Reporter
 
 __all__ = ["IgnoredReply", "Staff"]

@@ -16,7 +16,7 @@ from perdure.actors.core.texts import plain_text
 from perdure.actors.execution.event_loop import LoopClosed
 from perdure.actors.execution.invocation import Caller
 from perdure.actors.workers.context import Batch, BatchItem, Context, ContextServices
-from perdure.actors.workers.pool import DONE, Pool, Retire, WorkerDelivery
+from perdure.actors.workers.pools.pool import DONE, Pool, Retire, WorkerDelivery
 from perdure.events.commands import Done, Fail, Release
 from perdure.events.structures.message_block import LeaseBatch
 

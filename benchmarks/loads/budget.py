@@ -18,7 +18,7 @@ from benchmarks.load import Job, Load, job
 from benchmarks.loads.floors import HAND_OFF
 from perdure.actors.requests.pending import PendingRequests, Request
 from perdure.actors.workers.context import Context
-from perdure.actors.workers.pool import WorkerDelivery
+from perdure.actors.workers.pools.pool import WorkerDelivery
 from perdure.events.codec import wire
 from perdure.events.commands import DoneRun, Publish, Subscription
 from perdure.events.limits import Limits

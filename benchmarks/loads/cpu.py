@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from threading import Barrier
 
     from benchmarks.effort import Effort
-    from perdure.handling.handler_options import Isolation
+    from perdure.handling.options.handler_options import Isolation
 
 __all__ = ["BARE", "PROCESSES", "THREADS", "loads", "work"]
 

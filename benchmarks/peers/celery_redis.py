@@ -19,7 +19,7 @@ def run(folder: Path, seconds: float) -> float:
     need("celery", "celery[redis]")
     with redis_server(folder) as port:
         os.environ[BROKER] = broker = f"redis://127.0.0.1:{port}/0"
-        app = need("benchmarks.peers.celery_app", "celery[redis]")
+        app = need("benchmarks.peers.apps.celery_app", "celery[redis]")
         client = need("redis", "redis").Redis(port=port)
 
         def send(i: int) -> int:
@@ -28,5 +28,5 @@ def run(folder: Path, seconds: float) -> float:
 
         settings = ("worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "ERROR")
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-        with worker("celery", "-A", "benchmarks.peers.celery_app", *settings, *quiet, broker=broker):
+        with worker("celery", "-A", "benchmarks.peers.apps.celery_app", *settings, *quiet, broker=broker):
             return trip(send, lambda: int(client.llen("celery") + client.hlen("unacked")), seconds)

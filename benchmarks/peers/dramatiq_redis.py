@@ -19,7 +19,7 @@ def run(folder: Path, seconds: float) -> float:
     need("dramatiq", "dramatiq[redis]")
     with redis_server(folder) as port:
         os.environ[BROKER] = broker = f"redis://127.0.0.1:{port}/0"
-        app = need("benchmarks.peers.dramatiq_app", "dramatiq[redis]")
+        app = need("benchmarks.peers.apps.dramatiq_app", "dramatiq[redis]")
         client = need("redis", "redis").Redis(port=port)
 
         def send(i: int) -> int:
@@ -27,6 +27,6 @@ def run(folder: Path, seconds: float) -> float:
             return 1
 
         # A message is in this hash from its sending until its ack.
-        settings = ("benchmarks.peers.dramatiq_app", "--processes", "2", "--threads", "4")
+        settings = ("benchmarks.peers.apps.dramatiq_app", "--processes", "2", "--threads", "4")
         with worker("dramatiq", *settings, broker=broker):
             return trip(send, lambda: int(client.hlen("dramatiq:default.msgs")), seconds)

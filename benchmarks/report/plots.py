@@ -6,7 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.effort import EFFORTS
-from benchmarks.loads import budget, growth
+from benchmarks.loads import budget
+from benchmarks.loads.backlogs import growth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

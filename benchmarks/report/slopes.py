@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.loads.cliffs import COMMANDS, SIZES, beside
+from benchmarks.loads.backlogs.cliffs import COMMANDS, SIZES, beside
 from benchmarks.report.tables import number
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from benchmarks.loads import cpu, footprint, growth, publish, spill, storage, trips
+from benchmarks.loads import cpu, publish, storage, trips
+from benchmarks.loads.backlogs import footprint, growth, spill
 from benchmarks.peers import peer_loads as peers
 from benchmarks.postgres import loads as postgres
 

@@ -61,14 +61,14 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "session",
         SESSIONS,
         0,
-        (Edit("perdure.actors.workers.member_pool", "            if begun\n", "            if not delivery\n"),),
+        (Edit("perdure.actors.workers.pools.member_pool", "            if begun\n", "            if not delivery\n"),),
     ),
     Bug(
         "what is handed to a process that has just died is never given back",
         "session",
         SESSIONS,
         0,
-        (Edit("perdure.actors.workers.member_pool", "        if self.is_gone:  #", "        if not fresh:  #"),),
+        (Edit("perdure.actors.workers.pools.member_pool", "        if self.is_gone:  #", "        if not fresh:  #"),),
     ),
     Bug(
         "a process that hangs gets more messages",
@@ -95,7 +95,13 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "session",
         SESSIONS,
         0,
-        (Edit("perdure.actors.workers.member_pool", '"its process died before it began", spends=True)', '"its process died")'),),
+        (
+            Edit(
+                "perdure.actors.workers.pools.member_pool",
+                '"its process died before it began", spends=True)',
+                '"its process died")',
+            ),
+        ),
     ),
     Bug(
         "a member that says again what it gave back takes the message from the next holder",

@@ -12,7 +12,7 @@ OPERATOR_BUGS: tuple[Bug, ...] = (
         "rules",
         "tests/events/queue/test_bulk_acts_rules.py",
         0,
-        (Edit("perdure.events.queue.dead_letters", "if letter.seq > asked.upto:", "if letter.seq > asked.upto + 100:"),),
+        (Edit("perdure.events.queue.searching.letter_search", "if letter.seq > asked.upto:", "if letter.seq > asked.upto + 100:"),),
     ),
     Bug(
         "a commit of a bulk act that is sent again counts twice",
@@ -26,7 +26,13 @@ OPERATOR_BUGS: tuple[Bug, ...] = (
         "rules",
         "tests/events/queue/test_bulk_acts_rules.py",
         0,
-        (Edit("perdure.events.queue.live_messages", "elif after < number <= upto and", "elif after < number <= upto + 100 and"),),
+        (
+            Edit(
+                "perdure.events.queue.searching.live_messages",
+                "elif after < number <= upto and",
+                "elif after < number <= upto + 100 and",
+            ),
+        ),
     ),
     Bug(
         "a message that is promoted out of its block is counted twice",
@@ -35,7 +41,7 @@ OPERATOR_BUGS: tuple[Bug, ...] = (
         0,
         (
             Edit(
-                "perdure.events.queue.live_messages",
+                "perdure.events.queue.searching.live_messages",
                 "alone = state.messages.copy()",
                 "alone = state.messages",
             ),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from perdure.actors.workers.context import Batch, Context
     from perdure.chaos.oracle.handler_log import Call, HandlerLog
     from perdure.chaos.simulation.simulated_system import SimulatedSystem
-    from perdure.handling.schedules import Tick
+    from perdure.handling.recurring.schedules import Tick
 
 __all__ = ["CALL_S", "Handlers", "publish_child"]
 

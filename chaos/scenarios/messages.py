@@ -12,7 +12,7 @@ import attrs
 from perdure.payloads.type_names import message
 
 if TYPE_CHECKING:
-    from perdure.handling.schedules import Missed
+    from perdure.handling.recurring.schedules import Missed
 
 __all__ = [
     "BACKOFF_S",

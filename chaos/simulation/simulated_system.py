@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.handling.schedules import Schedule
+    from perdure.handling.recurring.schedules import Schedule
     from perdure.runtime.engine import Engine
 
 __all__ = ["SimulatedSystem", "Stuck"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perdure.actors.services.runtime import Runtime
-    from perdure.actors.workers.pool import Pool
+    from perdure.actors.workers.pools.pool import Pool
     from perdure.system import System
 
 __all__ = ["Interference"]

@@ -5,8 +5,9 @@
   reports), `endings` (held keys and kept results), `replay_and_purge` (of dead letters), `bulk_acts` and `deadlines` (what time
   brings: delays, expiry, leases that have run out).
 - Folds: `folding`, with the entry of `evolve` in `folding/folds`.
-- Questions: `lookup` (where a message is), `dead_letters` (fold and search), `live_messages` (search in what waits or runs),
-  `expression` (the language of searches), `consumer_reports` (whether a report counts) and `invariants` (what must always hold).
+- Dead letters have a fold of their own, `dead_letters`.
+- Questions: `lookup` (where a message is), `searching` (which dead letters and live messages are meant), `consumer_reports`
+  (whether a report counts) and `invariants` (what must always hold).
 
 Not here: data structures (`structures`), bytes (`codec`), and anything that runs (`actors/queue`).
 """

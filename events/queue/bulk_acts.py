@@ -16,15 +16,16 @@ from perdure.events.acts import TEXT_MAX, Act, on_messages
 from perdure.events.commands import AdvanceBulk, Death, ReplayItem
 from perdure.events.errors import InvalidMessage, PerdureError
 from perdure.events.queue import replay_and_purge
-from perdure.events.queue.dead_letters import death, edited, replay_item
+from perdure.events.queue.dead_letters import death, replay_item
 from perdure.events.queue.endings import results, without_result
-from perdure.events.queue.expression import search_of
-from perdure.events.queue.live_messages import live_search_of
+from perdure.events.queue.searching.expression import search_of
+from perdure.events.queue.searching.live_messages import live_search_of
+from perdure.events.queue.searching.plain_payloads import edited
 
 if TYPE_CHECKING:
     from perdure.events.commands import BeginBulk, EndBulk
     from perdure.events.limits import Limits
-    from perdure.events.queue.dead_letters import Portion
+    from perdure.events.queue.searching.letter_search import Portion
     from perdure.events.queue.state import QueueState
     from perdure.events.structures.bulk import Bulk
 

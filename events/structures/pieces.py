@@ -1,6 +1,6 @@
 """Looks at much that are taken in pieces: a generator that rests after so many, so that its actor can do other work in between.
 
-Not here: what is looked for (`events/queue/dead_letters`, `events/queue/live_messages`).
+Not here: what is looked for (`events/queue/dead_letters`, `events/queue/searching/live_messages`).
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class BulkPlan:
     action: str
     """`replay`, `edit` or `purge`, of dead letters; `cancel`, of messages that wait or run."""
     where: str
-    """The expression; see `perdure.events.queue.expression`."""
+    """The expression; see `perdure.events.queue.searching.expression`."""
     seq: int
     """The sequence number up to which they were counted: what died later is not meant. Of `cancel`: the number of a message."""
     count: int

@@ -47,7 +47,7 @@ from perdure.cli.whole.each_partition import each_partition
 from perdure.config import FILE_VARIABLE
 from perdure.demo.runner import SHIPPED, demo
 from perdure.events.errors import PerdureError
-from perdure.events.queue import dead_letters
+from perdure.events.queue.searching import letter_search
 from perdure.operations.audit import Audit
 from perdure.operations.reading.descendants import descendants
 from perdure.runtime.process.service_manager import notify
@@ -294,7 +294,7 @@ def stats(folder: Folder, *, as_json: Json = False) -> None:
     with shown_progress(console, "folding the log", unit="events") as step:
         states, _ = fold_log(reader, progress=step)
     if as_json:
-        letters = dead_letters.stats(states.dead_letters)
+        letters = letter_search.stats(states.dead_letters)
         by_type = {name: row_of(counts) for name, counts in sorted(states.queue.by_type.items())}
         print_json({"seq": states.seq, "types": by_type, "dead": letters.by_type, "reasons": letters.by_reason})
         return

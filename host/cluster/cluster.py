@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.clock import Clock
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.handling.schedules import Schedule
+    from perdure.handling.recurring.schedules import Schedule
     from perdure.middleware import Middleware
     from perdure.options import Options
     from perdure.publishing.confirming import Confirm

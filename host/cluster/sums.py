@@ -93,7 +93,7 @@ class ClusterAdmin(_OfAll):
         Raises:
             InvalidMessage: an option is out of its range, or cannot be changed.
         """
-        from perdure.handling.handler_options import check_changes  # noqa: PLC0415 - only here
+        from perdure.handling.options.handler_options import check_changes  # noqa: PLC0415 - only here
 
         rate = check_changes({"rate": options["rate"]})["rate_per_s"] if options.get("rate") is not None else None
         if rate:

@@ -17,7 +17,7 @@ from perdure.events.keyword_options import shows
 from perdure.events.publish_options import DEFAULTS as PUBLISH_DEFAULTS
 from perdure.events.publish_options import ScheduledOptions
 from perdure.events.seconds import checked_seconds
-from perdure.handling.handler_options import DEFAULTS, BatchHandlerKeywords, HandlerKeywords
+from perdure.handling.options.handler_options import DEFAULTS, BatchHandlerKeywords, HandlerKeywords
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.workers.context import Batch
     from perdure.handling.handler_typing import HandlerDecorator
-    from perdure.handling.schedules import Missed, Tick
+    from perdure.handling.recurring.schedules import Missed, Tick
 
 __all__ = ["Declaring", "Ticks"]
 

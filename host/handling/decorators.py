@@ -12,8 +12,8 @@ import attrs
 
 from perdure.events.errors import InvalidMessage
 from perdure.handling.declaring import Declaring
+from perdure.handling.recurring.schedules import Schedule, Tick, plain
 from perdure.handling.registration import Registration, tick_type
-from perdure.handling.schedules import Schedule, Tick, plain
 from perdure.handling.signatures import label_of
 from perdure.runtime.current_run import Running
 

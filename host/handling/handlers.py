@@ -13,8 +13,8 @@ from perdure.events.keyword_options import no_such_option
 from perdure.events.public_names import public
 from perdure.events.seconds import shown
 from perdure.handling.declaring import Declaring
-from perdure.handling.handler_options import DEFAULTS, check_options
-from perdure.handling.schedules import Tick
+from perdure.handling.options.handler_options import DEFAULTS, check_options
+from perdure.handling.recurring.schedules import Tick
 from perdure.handling.signatures import check_hook, label_of, read
 from perdure.payloads.type_names import name_of
 

@@ -16,7 +16,7 @@ from perdure.events.seconds import checked_seconds, whole_us
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from perdure.actors.workers.pool import WorkerDelivery as Handed
+    from perdure.actors.workers.pools.pool import WorkerDelivery as Handed
 
 __all__ = ["Delivery"]
 

@@ -20,8 +20,8 @@ from perdure.events.keyword_options import no_such_option
 from perdure.events.loggers import GuardedLogger
 from perdure.events.schedules.ticks import TICK_PREFIX
 from perdure.handling.dependencies import adapt
-from perdure.handling.handler_options import DEFAULTS, check_options, spec_fields
-from perdure.handling.schedules import MISSED, Schedule, Tick, following
+from perdure.handling.options.handler_options import DEFAULTS, check_options, spec_fields
+from perdure.handling.recurring.schedules import MISSED, Schedule, Tick, following
 from perdure.handling.signatures import label_of
 from perdure.middleware import around_handle
 

@@ -19,7 +19,7 @@ from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.state import FOREVER
 from perdure.handling.consuming import Consuming
 from perdure.handling.decorators import Handling
-from perdure.handling.handler_options import check_changed_fields
+from perdure.handling.options.handler_options import check_changed_fields
 from perdure.lifecycle.inner_system import InnerSystem
 from perdure.operations.audit import Audit
 from perdure.processes.deputy import Deputy, warm_fold_of

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from perdure.actors.workers.gates.gate import RunGate
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.events.codec.snapshot import States
+    from perdure.handling.recurring.schedules import Schedule
     from perdure.handling.registration import Registration
-    from perdure.handling.schedules import Schedule
     from perdure.processes.member import Member
     from perdure.publishing.drafts import Drafts
     from perdure.publishing.message_ids import Ids

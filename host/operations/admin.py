@@ -21,7 +21,7 @@ from perdure.events.errors import InvalidMessage
 from perdure.events.handlers import registry as rules
 from perdure.events.keyword_options import shows
 from perdure.events.queue.state import TypeCounts
-from perdure.handling.handler_options import ChangeableKeywords, check_changes
+from perdure.handling.options.handler_options import ChangeableKeywords, check_changes
 from perdure.operations.bulk.cancels_where import CancelsWhere
 from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, from_counts, oldest_s, totals
 

@@ -17,7 +17,8 @@ from perdure.events.commands import Purge, Replay
 from perdure.events.commit_size import measure
 from perdure.events.errors import DuplicateKey, InvalidMessage, PerdureError, UnknownMessage
 from perdure.events.public_names import public, with_public_names
-from perdure.events.queue.dead_letters import Letter, Selection, Stats, death, full_reason, replay_item
+from perdure.events.queue.dead_letters import Letter, death, full_reason, replay_item
+from perdure.events.queue.searching.letter_search import Selection, Stats
 from perdure.events.seconds import checked_seconds
 from perdure.events.vocabulary import Extras, Replayed
 from perdure.operations.bulk.acts_where import ActsWhere

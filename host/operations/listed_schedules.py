@@ -16,7 +16,7 @@ from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import decode
 from perdure.events.errors import InvalidMessage
 from perdure.events.schedules.ticks import TICK_PREFIX
-from perdure.handling.schedules import NEVER_US, following
+from perdure.handling.recurring.schedules import NEVER_US, following
 
 if TYPE_CHECKING:
     import datetime as dt

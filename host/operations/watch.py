@@ -11,7 +11,7 @@ import attrs
 
 from perdure.actors.journal.log_fold import advance, fold_log
 from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
-from perdure.events.queue import dead_letters
+from perdure.events.queue.searching import letter_search
 from perdure.publishing.message_ids import made_us
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Watch:
             self._states, _ = fold_log(self._reader)
         states, queue = self._states, self._states.queue
         passed_s = (now_us - self._looked_us) / 1_000_000 if self._looked_us else 0.0
-        dead = dead_letters.stats(states.dead_letters).by_type
+        dead = letter_search.stats(states.dead_letters).by_type
         rows, counted = [], {}
         for name, counts in queue.by_type.items():
             now = (counts.published, counts.completed, counts.failed)

@@ -16,7 +16,7 @@ from perdure.actors.members.handlers import MemberHandlers
 from perdure.actors.members.owner_words import Configured
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.figures import AskFigures
-from perdure.actors.workers.pool import Pool
+from perdure.actors.workers.pools.pool import Pool
 from perdure.processes.connected import held_elsewhere
 from perdure.processes.connection import Connection
 from perdure.processes.spooling import Spooling

@@ -16,7 +16,7 @@ from perdure.actors.services.runtime import HandlerRuntime, Runtime
 from perdure.actors.services.succession import Succession
 from perdure.actors.sessions.figures import run_figures
 from perdure.actors.sessions.server import Server
-from perdure.actors.workers.pool import Pool
+from perdure.actors.workers.pools.pool import Pool
 from perdure.events import vocabulary as ev
 from perdure.events.codec.snapshot import States
 from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable

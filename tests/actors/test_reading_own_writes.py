@@ -14,7 +14,8 @@ import pytest
 
 import perdure
 from perdure.events.commands import Replay
-from perdure.events.queue.dead_letters import Selection, replay_item
+from perdure.events.queue.dead_letters import replay_item
+from perdure.events.queue.searching.letter_search import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

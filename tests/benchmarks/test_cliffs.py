@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.effort import ORDINARY
 from benchmarks.figure import Figure, Measure, Report
-from benchmarks.loads import cliffs
+from benchmarks.loads.backlogs import cliffs
 from benchmarks.peers import own_sqlite
 from benchmarks.report.slopes import slope_rows
 

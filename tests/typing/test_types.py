@@ -23,7 +23,7 @@ import perdure
 from perdure.actors.workers.handler_spec import CHANGEABLE, HandlerSpec
 from perdure.chaos import SimulatedSystem
 from perdure.events.publish_options import PublishManyOptions, PublishOptions, ScheduledOptions
-from perdure.handling.handler_options import (
+from perdure.handling.options.handler_options import (
     BatchHandlerKeywords,
     ChangeableKeywords,
     HandlerKeywords,

@@ -13,11 +13,13 @@ from perdure.actors.sessions.handover import HandOver
 from perdure.events import commands
 from perdure.events.actions import ACTIONS
 from perdure.events.handlers import registry
-from perdure.events.queue.dead_letters import CountLetters, Letter, LettersOf, Selection
-from perdure.events.queue.live_messages import CountLive
+from perdure.events.queue.searching.letter_search import CountLetters, LettersOf, Selection
+from perdure.events.queue.searching.live_messages import CountLive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from perdure.events.queue.dead_letters import Letter
 
 __all__ = ["Need", "Question", "needs_of"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from perdure.actors.workers.pool import Pool
+    from perdure.actors.workers.pools.pool import Pool
     from perdure.events.commands import Draft
 
 __all__ = ["Children", "Gates", "Parent", "Passing", "RunGate"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.directory import Directory
     from perdure.actors.workers.gates.gate import RunGate
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.actors.workers.pool import Pool, WorkerDelivery
+    from perdure.actors.workers.pools.pool import Pool, WorkerDelivery
     from perdure.actors.workers.worker import WorkerServices
     from perdure.events.commands import Fail, Release
 

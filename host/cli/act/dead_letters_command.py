@@ -1,7 +1,7 @@
 """`perdure dead-letters`: list and show the dead letters of a folder, and replay, edit or purge them, live or at rest.
 
 Reading takes no lock. What changes something goes through the process that owns the folder, where there is one (`operated_folder`).
-What an expression means is in `perdure.events.queue.expression`, bulk acts in `perdure.operations.bulk`.
+What an expression means is in `perdure.events.queue.searching.expression`, bulk acts in `perdure.operations.bulk`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal
 from perdure.cli.whole.each_partition import each_partition
 from perdure.events.errors import UnknownMessage
-from perdure.events.queue.dead_letters import Letter, Selection, select
+from perdure.events.queue.searching.letter_search import Selection, select
 from perdure.publishing.given_message import json_object, json_value, message_of
 from perdure.store import checked_address, partition_addresses
 
 if TYPE_CHECKING:
     from perdure.cluster.sums import ClusterDeadLetters
+    from perdure.events.queue.dead_letters import Letter
     from perdure.operations.bulk.acts_where import BulkAct, CountedLetters
     from perdure.operations.dead_letters import DeadLetters
 

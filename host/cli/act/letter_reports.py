@@ -15,6 +15,7 @@ from perdure.cli.look.folder_report import short
 from perdure.cli.terminal import inert, one_line
 from perdure.events.public_names import with_public_names
 from perdure.events.queue import dead_letters as letters
+from perdure.events.queue.searching import plain_payloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +66,7 @@ def letter_row(letter: Letter, *, whole: bool = False) -> dict[str, Any]:
 
 def _payload(payload: bytes) -> Any:
     try:
-        return letters.plain_payload(payload)
+        return plain_payloads.plain_payload(payload)
     except ValueError:
         return payload
 

@@ -20,7 +20,7 @@ from perdure.cli.look.sparkline import sparkline
 from perdure.cli.terminal import inert, one_line
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import decode
-from perdure.events.queue import dead_letters as letters
+from perdure.events.queue.searching import letter_search, plain_payloads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ def folder_report(reader: LogReader, states: States) -> RenderableType:
         parts += [Text(), one_line(f"PAUSED: {paused}; `system.admin.resume()` continues deliveries", "yellow")]
     if throughput := _throughput(reader, states.seq):
         parts += [Text(), *throughput]
-    stats = letters.stats(states.dead_letters)
+    stats = letter_search.stats(states.dead_letters)
     if stats.total:
         parts += [Text(), _reasons_table(stats)]
     return Group(*parts)
@@ -78,7 +78,7 @@ def _heading(reader: LogReader, states: States) -> str:
 
 def _types_table(states: States) -> RenderableType:
     """Return two lines per type, which fit 80 columns: its whole name, which may be long, and its counts, which are many."""
-    dead = letters.stats(states.dead_letters).by_type
+    dead = letter_search.stats(states.dead_letters).by_type
     counts = states.queue.by_type
     backlog = {name: c.ready + c.delayed + c.held + c.in_flight for name, c in counts.items()}
     most = max(backlog.values())
@@ -127,7 +127,7 @@ def _throughput(reader: LogReader, last_seq: int) -> list[Text]:
     return lines
 
 
-def _reasons_table(stats: letters.Stats) -> Table:
+def _reasons_table(stats: letter_search.Stats) -> Table:
     table = Table(title=f"{stats.total:,} dead letters by reason (# stands for any number)", title_justify="left")
     table.add_column("count", justify="right", no_wrap=True)
     table.add_column("share", no_wrap=True)
@@ -189,7 +189,7 @@ def _published_of(record: Record) -> ev.Published | None:
 def changes(before: bytes, after: bytes) -> str:
     """Return which fields of a payload were changed, with both values; or that it was, where it is no object with fields."""
     try:
-        old, new = letters.plain_payload(before), letters.plain_payload(after)
+        old, new = plain_payloads.plain_payload(before), plain_payloads.plain_payload(after)
     except ValueError:
         return "its payload"
     if not isinstance(old, dict) or not isinstance(new, dict):

@@ -23,7 +23,7 @@ from perdure.cli.operated_folder import BadChoice, Folder
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.cli.whole.each_partition import each_partition
-from perdure.events.queue.expression import is_several
+from perdure.events.queue.searching.expression import is_several
 from perdure.operations.audit import Audit
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """`TailFilter`: which events `perdure tail` shows, by what their message is and by the error that they tell of.
 
-What an expression means is in `perdure.events.queue.expression`; reading the log is `Audit.follow`'s.
+What an expression means is in `perdure.events.queue.searching.expression`; reading the log is `Audit.follow`'s.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.events import vocabulary as ev
-from perdure.events.queue.dead_letters import plain_payload
-from perdure.events.queue.expression import search_of
+from perdure.events.queue.searching.expression import search_of
+from perdure.events.queue.searching.plain_payloads import plain_payload
 
 if TYPE_CHECKING:
     from perdure.operations.reading.record import Record

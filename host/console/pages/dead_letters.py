@@ -10,14 +10,14 @@ from perdure.console.log.walk import Budget
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import with_public_names
 from perdure.events.queue.dead_letters import full_reason
-from perdure.events.queue.expression import search_of
+from perdure.events.queue.searching.expression import search_of
 from perdure.payloads.codecs import MessagePack
 
 if TYPE_CHECKING:
     from perdure.console.log.groups import Group
     from perdure.console.pages.page import Page
     from perdure.events.queue.dead_letters import Letter
-    from perdure.events.queue.expression import Search
+    from perdure.events.queue.searching.expression import Search
 
 __all__ = ["dead_letters", "expression_of"]
 

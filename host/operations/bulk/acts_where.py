@@ -17,14 +17,14 @@ from perdure.arguments.moments import checked_id
 from perdure.events.commands import BeginBulk, LookAtBulk
 from perdure.events.errors import InvalidMessage, UnknownMessage
 from perdure.events.public_names import public
-from perdure.events.queue.dead_letters import CountLetters
-from perdure.events.queue.expression import search_of
+from perdure.events.queue.searching.expression import search_of
+from perdure.events.queue.searching.letter_search import CountLetters
 from perdure.events.seconds import wait_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from perdure.events.queue.dead_letters import Counted
+    from perdure.events.queue.searching.letter_search import Counted
     from perdure.events.structures.bulk import Bulk
     from perdure.operations.running_system import RunningSystem
 

@@ -12,13 +12,13 @@ import attrs
 from perdure.actors.core.texts import plain_text
 from perdure.arguments.choices import check_whole
 from perdure.events.public_names import public
-from perdure.events.queue.live_messages import CountLive, live_search_of
+from perdure.events.queue.searching.live_messages import CountLive, live_search_of
 from perdure.operations.bulk.acts_where import Plan, carried_out, check_expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.events.queue.dead_letters import Counted
+    from perdure.events.queue.searching.letter_search import Counted
     from perdure.operations.bulk.acts_where import BulkAct
     from perdure.operations.running_system import RunningSystem
 

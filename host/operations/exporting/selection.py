@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.events.queue.expression import ENDS, search_of
+from perdure.events.queue.searching.expression import ENDS, search_of
 from perdure.payloads.codecs import MessagePack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from perdure.arguments.moments import Moment
-    from perdure.events.queue.expression import Search
+    from perdure.events.queue.searching.expression import Search
     from perdure.operations.audit import Audit
     from perdure.operations.reading.record import Record
 

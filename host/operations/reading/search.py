@@ -1,4 +1,4 @@
-"""Messages that an expression means, found in the records of a log. The language is in `perdure.events.queue.expression`.
+"""Messages that an expression means, found in the records of a log. The language is in `perdure.events.queue.searching.expression`.
 
 Reading the log is the caller's (`Audit.search`).
 """
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.events.queue.expression import ENDS, FIELDS, Search, search_of
+from perdure.events.queue.searching.expression import ENDS, FIELDS, Search, search_of
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator
 
-    from perdure.events.queue.expression import Word
+    from perdure.events.queue.searching.expression import Word
     from perdure.operations.reading.record import Record
 
 __all__ = ["FIELDS", "Found", "Search", "found_in", "search_of"]

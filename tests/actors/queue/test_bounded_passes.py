@@ -23,14 +23,15 @@ from perdure.events.codec.wire import decode, encode
 from perdure.events.commands import Draft, Fail, Publish, Replay
 from perdure.events.handlers import registry as handler_rules
 from perdure.events.queue import deadlines
-from perdure.events.queue.dead_letters import Selection, replay_item
+from perdure.events.queue.dead_letters import replay_item
+from perdure.events.queue.searching.letter_search import Selection
 from perdure.store import SegmentStore
 from perdure.store.format import frame as store_frame
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perdure.actors.workers.pool import WorkerDelivery
+    from perdure.actors.workers.pools.pool import WorkerDelivery
     from perdure.events import vocabulary as ev
 
 PASS_EVENTS = 6

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from perdure.actors.queue.deliveries import Deliveries
-from perdure.actors.workers.pool import DONE, Pool, WorkerDelivery
-from perdure.actors.workers.worker_messages import Deliver
+from perdure.actors.workers.pools.pool import DONE, Pool, WorkerDelivery
+from perdure.actors.workers.pools.worker_messages import Deliver
 from perdure.events import vocabulary as ev
 from perdure.events.commands import CheckOut, Draft, Publish, Subscription
 from perdure.events.queue import decisions as rules

@@ -10,11 +10,11 @@ from perdure.actors.queue.deliveries import Deliveries
 from perdure.actors.queue.lost_runs import LostRuns
 from perdure.actors.queue.orphans import REATTACH_US, Orphans
 from perdure.actors.queue.reattaching import Reattach, reattached, sorted_out
-from perdure.actors.workers.handler_pools import HandlerPools
 from perdure.actors.workers.handler_spec import spec_on_record
-from perdure.actors.workers.member_pool import MemberPool
-from perdure.actors.workers.pool import WorkerDelivery
-from perdure.actors.workers.worker_messages import Subscribe
+from perdure.actors.workers.pools.handler_pools import HandlerPools
+from perdure.actors.workers.pools.member_pool import MemberPool
+from perdure.actors.workers.pools.pool import WorkerDelivery
+from perdure.actors.workers.pools.worker_messages import Subscribe
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Done, Draft, ExpireLease, Publish, Release, Subscription
 from perdure.events.queue import decisions as rules

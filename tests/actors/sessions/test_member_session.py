@@ -11,10 +11,10 @@ from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import Reported, taken
 from perdure.actors.sessions.framing.wire import Assembler, BadFrame, Kind
 from perdure.actors.sessions.member_session import MemberServices, MemberSession
-from perdure.actors.workers.handler_pools import HandlerPools
-from perdure.actors.workers.pool import WorkerDelivery
+from perdure.actors.workers.pools.handler_pools import HandlerPools
+from perdure.actors.workers.pools.pool import WorkerDelivery
+from perdure.actors.workers.pools.worker_messages import PoolChanged
 from perdure.actors.workers.reporting import Reporter
-from perdure.actors.workers.worker_messages import PoolChanged
 from perdure.events.commands import Done, ExpireLease, Fail, Release
 from perdure.events.structures.id_index import IdRun
 from perdure.events.structures.message_block import LeaseBatch, MessageBlock

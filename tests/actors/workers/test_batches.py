@@ -11,7 +11,7 @@ import perdure
 from perdure.store import MemoryStore
 
 if TYPE_CHECKING:
-    from perdure.actors.workers.pool import WorkerDelivery
+    from perdure.actors.workers.pools.pool import WorkerDelivery
 
 PATIENCE_S = 30.0
 

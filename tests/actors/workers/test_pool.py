@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from perdure.actors.workers.pool import DONE, SLACK, Pool, Retire, WorkerDelivery
+from perdure.actors.workers.pools.pool import DONE, SLACK, Pool, Retire, WorkerDelivery
 from perdure.events import vocabulary as ev
 
 WORKER = object()

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.actors.workers.pool import Retire
+from perdure.actors.workers.pools.pool import Retire
 from perdure.chaos import SimulatedSystem, Stuck
 
 

@@ -13,7 +13,8 @@ from perdure.events.errors import InvalidMessage
 from perdure.events.queue import dead_letters as letters
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.folding.folds import evolve
-from perdure.events.queue.live_messages import CountLive, FindLive, counting, finding
+from perdure.events.queue.searching import letter_search, plain_payloads
+from perdure.events.queue.searching.live_messages import CountLive, FindLive, counting, finding
 from perdure.events.queue.state import QueueState
 from perdure.events.structures.pieces import PIECE, whole
 
@@ -43,16 +44,16 @@ class Log:
             self.do(CheckOut("t", ident, 60, 0))
             self.do(Fail(self.queue.next_number - 1, ident, 1, "E", "m", "", 0, "never"))
 
-    def next(self, after: int, upto: int, most: int = 100) -> letters.Portion:
-        return letters.next_letters(self.letters, letters.NextLetters("type=t", after, upto, most, 1 << 20, 100))
+    def next(self, after: int, upto: int, most: int = 100) -> letter_search.Portion:
+        return letter_search.next_letters(self.letters, letter_search.NextLetters("type=t", after, upto, most, 1 << 20, 100))
 
     def begin(self) -> int:
-        counted = letters.count(self.letters, letters.CountLetters("type=t"), self.seq)
+        counted = letter_search.count(self.letters, letter_search.CountLetters("type=t"), self.seq)
         self.do(BeginBulk("b", "purge", counted.where, counted.seq, sum(counted.by_type.values()), True, {}, ACT))
         return counted.seq
 
 
-def purge(portion: letters.Portion) -> AdvanceBulk:
+def purge(portion: letter_search.Portion) -> AdvanceBulk:
     return AdvanceBulk("b", portion.upto, [], [letters.death(letter.event) for letter in portion.letters])
 
 
@@ -90,11 +91,11 @@ def test_an_act_begins_once_and_one_that_means_nothing_is_over() -> None:
 
 def test_an_edit_sets_values_at_paths_that_are_there() -> None:
     payload = msgspec.msgpack.encode({"customer": {"id": 1}, "lines": [{"n": 1}, {"n": 2}]})
-    changed = letters.edited(payload, {"customer.id": 7, "lines.1.n": 3, "new": None})
-    assert letters.plain_payload(changed or b"") == {"customer": {"id": 7}, "lines": [{"n": 1}, {"n": 3}], "new": None}
+    changed = plain_payloads.edited(payload, {"customer.id": 7, "lines.1.n": 3, "new": None})
+    assert plain_payloads.plain_payload(changed or b"") == {"customer": {"id": 7}, "lines": [{"n": 1}, {"n": 3}], "new": None}
     for path in ("nobody.id", "lines.7", "lines.x.n", "customer.id.deeper"):
-        assert letters.edited(payload, {path: 1}) is None
-    assert letters.edited(b"\xc1", {"a": 1}) is None
+        assert plain_payloads.edited(payload, {path: 1}) is None
+    assert plain_payloads.edited(b"\xc1", {"a": 1}) is None
 
 
 def test_what_is_published_after_the_count_is_not_cancelled_and_what_ended_meanwhile_is_left() -> None:

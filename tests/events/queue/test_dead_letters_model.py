@@ -14,6 +14,7 @@ from perdure.events.codec import wire
 from perdure.events.codec.snapshot import States, dump_dead_letters, fold
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue import dead_letters as letters
+from perdure.events.queue.searching import letter_search
 from tests.effort import examples
 
 TYPES = ("a", "b")
@@ -82,7 +83,7 @@ class Letters(RuleBasedStateMachine):
         """Newest first; all conditions must hold."""
         before_us = None if age is None else self.now_us - age
         after = None if pick is None or not self.plain else self.plain[pick % len(self.plain)][0].number
-        found = letters.select(self.state, letters.Selection(None, kind, word, before_us, after, limit))
+        found = letter_search.select(self.state, letter_search.Selection(None, kind, word, before_us, after, limit))
         expected = []
         passed = after is None
         for event, at_us in reversed(self.plain):
@@ -97,32 +98,32 @@ class Letters(RuleBasedStateMachine):
     def page_through(self, size: int) -> None:
         """Pages hold every letter once."""
         seen: list[int] = []
-        page = letters.select(self.state, letters.Selection(limit=size))
+        page = letter_search.select(self.state, letter_search.Selection(limit=size))
         while page:
             seen += [letter.event.number for letter in page]
-            page = letters.select(self.state, letters.Selection(limit=size, older_than=seen[-1]))
+            page = letter_search.select(self.state, letter_search.Selection(limit=size, older_than=seen[-1]))
         assert seen == [event.number for event, _ in reversed(self.plain)]
 
     @rule()
     def page_on_from_one_that_left(self) -> None:
         """The page after a letter that is gone is not the first page again."""
         with pytest.raises(UnknownMessage, match="no longer"):
-            letters.select(self.state, letters.Selection(older_than=10**6))
+            letter_search.select(self.state, letter_search.Selection(older_than=10**6))
 
     @invariant()
     def they_agree(self) -> None:
         assert [(letter.event, letter.failed_us) for letter in self.state.letters.values()] == self.plain
         assert self.state.payload_bytes == sum(len(event.published.payload) for event, _ in self.plain)
         for event, _ in self.plain:
-            (found,) = letters.select(self.state, letters.Selection(id=event.published.id))
+            (found,) = letter_search.select(self.state, letter_search.Selection(id=event.published.id))
             assert found.event == event
         for gone in (*self.risen, None):
             ident = "nobody" if gone is None else gone.published.id
-            assert letters.select(self.state, letters.Selection(id=ident)) == []
+            assert letter_search.select(self.state, letter_search.Selection(id=ident)) == []
 
     @invariant()
     def they_count_the_same(self) -> None:
-        stats = letters.stats(self.state)
+        stats = letter_search.stats(self.state)
         times = [at_us for _, at_us in self.plain]
         assert stats.total == len(self.plain)
         assert stats.by_type == Counter(event.published.type for event, _ in self.plain)

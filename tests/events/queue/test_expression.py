@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perdure.events.errors import InvalidMessage
-from perdure.events.queue.expression import is_several, search_of
+from perdure.events.queue.searching.expression import is_several, search_of
 from perdure.events.vocabulary import Published
 
 

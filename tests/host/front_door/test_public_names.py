@@ -19,7 +19,8 @@ from perdure.arguments.moments import WrongType
 from perdure.events import errors
 from perdure.events import vocabulary as ev
 from perdure.events.public_names import with_public_names
-from perdure.events.queue.dead_letters import DeadLettersState, Selection, evolve, select, stats
+from perdure.events.queue.dead_letters import DeadLettersState, evolve
+from perdure.events.queue.searching.letter_search import Selection, select, stats
 
 ERRORS = [name for name in perdure.__all__ if isinstance(kind := getattr(perdure, name), type) and issubclass(kind, BaseException)]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import svcs
 
-    from perdure.handling.handler_options import Isolation
+    from perdure.handling.options.handler_options import Isolation
     from tests.host.conftest import Collected
 
 

@@ -321,7 +321,7 @@ def test_a_peer_that_does_not_read_is_dropped(
     client.publish_many([Order(-n) for n in range(1, 501)])
     client.drain(30)
     sock = greeted(folder)
-    selection = OBJECTS.packed(perdure.events.queue.dead_letters.Selection())
+    selection = OBJECTS.packed(perdure.events.queue.searching.letter_search.Selection())
     with contextlib.suppress(OSError):
         for key in range(200):
             sock.sendall(pack(Kind.ASK, [key, 1, "dead_letters", selection]))

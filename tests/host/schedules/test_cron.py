@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import perdure
-from perdure.handling.schedules import following
-from perdure.handling.zones import MachineZone, checked_zone
+from perdure.handling.recurring.schedules import following
+from perdure.handling.recurring.zones import MachineZone, checked_zone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

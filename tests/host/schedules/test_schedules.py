@@ -17,7 +17,7 @@ import perdure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from perdure.handling.schedules import Missed
+    from perdure.handling.recurring.schedules import Missed
     from tests.host.conftest import Collected, Until
 
 MINUTE_S = 60.0

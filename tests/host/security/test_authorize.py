@@ -15,7 +15,8 @@ from perdure.actors.core.users import user_name
 from perdure.events.actions import ACTIONS, PRESETS
 from perdure.events.commands import Replay
 from perdure.events.handlers.registry import Register
-from perdure.events.queue.dead_letters import Selection, replay_item
+from perdure.events.queue.dead_letters import replay_item
+from perdure.events.queue.searching.letter_search import Selection
 from perdure.events.vocabulary import HandlerRegistered
 from perdure.security import Rights, administrator, operator, roles, viewer
 

@@ -13,14 +13,15 @@ import attrs
 
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import with_public_names
-from perdure.events.queue.dead_letters import Counted, plain_payload
-from perdure.events.queue.expression import search_of
+from perdure.events.queue.searching.expression import search_of
+from perdure.events.queue.searching.letter_search import Counted
+from perdure.events.queue.searching.plain_payloads import plain_payload
 from perdure.events.structures.pieces import in_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perdure.events.queue.expression import Search
+    from perdure.events.queue.searching.expression import Search
     from perdure.events.queue.state import QueueState
     from perdure.events.structures.message import Message
     from perdure.events.structures.pieces import Look

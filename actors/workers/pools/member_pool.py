@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perdure.actors.workers.pool import Pool
+from perdure.actors.workers.pools.pool import Pool
 from perdure.events.commands import ExpireLease, Fail, Release
 from perdure.events.structures.message_block import LeaseBatch
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from perdure.actors.workers.handler_spec import HandlerSpec
-    from perdure.actors.workers.pool import WorkerDelivery
+    from perdure.actors.workers.pools.pool import WorkerDelivery
     from perdure.events.commands import ReassertLease
     from perdure.events.vocabulary import ProcessJoined
 

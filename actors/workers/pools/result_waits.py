@@ -15,7 +15,7 @@ from perdure.events.errors import WouldDeadlock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from perdure.actors.workers.pool import Pool
+    from perdure.actors.workers.pools.pool import Pool
 
 __all__ = ["Waits"]
 

@@ -20,7 +20,7 @@ from perdure.events.handlers.backoff import Backoff, Exponential
 from perdure.events.keyword_options import no_such_option
 from perdure.events.publish_options import DEDUP, Dedup
 from perdure.events.seconds import seconds_or_none
-from perdure.handling.option_checks import (
+from perdure.handling.options.option_checks import (
     check_backoff,
     check_exceptions,
     check_parallelism,

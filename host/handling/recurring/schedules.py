@@ -14,7 +14,7 @@ import attrs
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds, shown, whole_us
-from perdure.handling.zones import checked_zone
+from perdure.handling.recurring.zones import checked_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable

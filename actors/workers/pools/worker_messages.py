@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from perdure.actors.workers.member_pool import MemberPool
-    from perdure.actors.workers.pool import Pool, WorkerDelivery
+    from perdure.actors.workers.pools.member_pool import MemberPool
+    from perdure.actors.workers.pools.pool import Pool, WorkerDelivery
     from perdure.events.commands import Subscription
 
 __all__ = ["Deliver", "PoolChanged", "StartWorker", "Subscribe", "WorkerDown"]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import perdure
 from benchmarks.figure import Measure
 from benchmarks.load import Load, job, together
-from benchmarks.loads import takeover
 from benchmarks.loads.floors import HAND_OFF, SYNC
+from benchmarks.loads.many_processes import takeover
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,7 @@ with perdure.System(sys.argv[1], shared=True, options=perdure.Options(backlog_ma
 
 CLIENT = """
 import sys, perdure
-from benchmarks.loads.processes import LOADS
+from benchmarks.loads.many_processes.processes import LOADS
 with perdure.connect(sys.argv[1], timeout=60) as client:
     print("up", flush=True)
     sys.stdin.readline()

@@ -8,13 +8,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from perdure.actors.workers.result_waits import Waits
+from perdure.actors.workers.pools.result_waits import Waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from perdure.actors.workers.member_pool import MemberPool
-    from perdure.actors.workers.pool import Pool
+    from perdure.actors.workers.pools.member_pool import MemberPool
+    from perdure.actors.workers.pools.pool import Pool
 
 __all__ = ["HandlerPools"]
 

@@ -1,0 +1,238 @@
+"""The search in the dead letters: which are meant, how many, the next of them, and their figures.
+
+What a dead letter is, and the fold that keeps them, is in `dead_letters`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import dropwhile, islice
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+import attrs
+
+from perdure.events.errors import UnknownMessage
+from perdure.events.public_names import with_public_names
+from perdure.events.queue.dead_letters import DeadLettersState, Letter, full_reason, letter_bytes
+from perdure.events.queue.searching.expression import search_of
+from perdure.events.queue.searching.plain_payloads import plain_payload
+from perdure.events.structures.pieces import in_pieces, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perdure.events.structures.pieces import Look
+
+__all__ = [
+    "CountLetters",
+    "Counted",
+    "LettersOf",
+    "NextLetters",
+    "Portion",
+    "Selection",
+    "Stats",
+    "count",
+    "counting",
+    "letters_of",
+    "next_letters",
+    "select",
+    "selecting",
+    "stats",
+    "summing",
+]
+
+
+@attrs.frozen
+class Selection:
+    """Which dead letters are meant: those for which all given conditions hold."""
+
+    id: str | None = None
+    type: str | None = None
+    reason: str | None = None
+    """Text found anywhere in the reason or the exception's type or message; upper and lower case are equal."""
+    before_us: int | None = None
+    older_than: int | None = None
+    """Only dead letters older than the one of this number."""
+    limit: int | None = None
+    where: str | None = None
+    """An expression; see `expression`."""
+
+
+@attrs.frozen
+class LettersOf:
+    """Which dead letters are meant: those of these numbers."""
+
+    numbers: list[int]
+
+
+def letters_of(state: DeadLettersState, asked: LettersOf) -> list[Letter | None]:
+    """Return the dead letter of each number, None where there is none any more."""
+    return [state.letters.get(number) for number in asked.numbers]
+
+
+def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
+    """Return the dead letters that are meant, newest first; see `selecting`."""
+    return whole(selecting(state, selection))
+
+
+def selecting(state: DeadLettersState, selection: Selection) -> Look[list[Letter]]:
+    """Select in pieces the dead letters that are meant, newest first, of those that there are when it begins.
+
+    Raises:
+        UnknownMessage: the dead letter `older_than` no longer exists; without this error, a pager would get the first page again.
+    """
+    if selection.older_than is not None and selection.older_than not in state.letters:
+        msg = f"dead letter {selection.older_than} is no longer there, it was replayed or purged; begin again with the first page."
+        raise UnknownMessage(msg)
+    found: list[Letter] = []
+    search = None if selection.where is None else search_of(selection.where)
+    for letter in in_pieces(_candidates(state, selection)):
+        if letter is None:
+            yield
+            continue
+        if selection.limit is not None and len(found) >= selection.limit:
+            break
+        if _is_meant(letter, selection) and (search is None or search.means(letter.event, plain_payload)):
+            found.append(letter)
+    return found
+
+
+def _candidates(state: DeadLettersState, selection: Selection) -> Iterator[Letter]:
+    if selection.id is None:
+        letters = reversed(list(state.letters.values()))
+        if selection.older_than is None:
+            return letters
+        return islice(dropwhile(lambda letter: letter.event.number != selection.older_than, letters), 1, None)
+    number = state.by_id.get(selection.id)
+    return iter(() if number is None else (state.letters[number],))
+
+
+def _is_meant(letter: Letter, selection: Selection) -> bool:
+    event = letter.event
+    if selection.type is not None and event.published.type != selection.type:
+        return False
+    if selection.before_us is not None and letter.failed_us >= selection.before_us:
+        return False
+    if selection.reason is None:
+        return True
+    recorded = f"{full_reason(event)}\n{event.reason}\n{event.exception}\n{event.message}"
+    wanted = selection.reason.casefold()
+    return wanted in recorded.casefold() or wanted in with_public_names(recorded).casefold()
+
+
+@attrs.frozen
+class CountLetters:
+    """How many dead letters an expression means; of those up to a sequence number, if one is given."""
+
+    where: str
+    upto: int | None = None
+
+
+@attrs.frozen
+class Counted:
+    """How many dead letters an expression means, by type, and up to which sequence number they were counted."""
+
+    where: str
+    seq: int
+    by_type: dict[str, int]
+
+
+def count(state: DeadLettersState, asked: CountLetters, seq: int) -> Counted:
+    """Count the dead letters that an expression means; see `counting`."""
+    return whole(counting(state, asked, seq))
+
+
+def counting(state: DeadLettersState, asked: CountLetters, seq: int) -> Look[Counted]:
+    """Count in pieces the dead letters that an expression means. `seq`: what the state is the fold of when it begins.
+
+    Raises:
+        InvalidMessage: the expression cannot be read.
+    """
+    search, by_type = search_of(asked.where), dict[str, int]()
+    for letter in in_pieces(list(state.letters.values())):
+        if letter is None:
+            yield
+            continue
+        if asked.upto is not None and letter.seq > asked.upto:
+            break
+        if search.means(letter.event, plain_payload):
+            name = letter.event.published.type
+            by_type[name] = by_type.get(name, 0) + 1
+    return Counted(asked.where, seq if asked.upto is None else min(seq, asked.upto), by_type)
+
+
+@attrs.frozen
+class NextLetters:
+    """The next dead letters that an expression means, of those that died after `after` and up to `upto`."""
+
+    where: str
+    after: int
+    upto: int
+    most: int
+    bytes_max: int
+    looks_max: int
+
+
+class Portion(NamedTuple):
+    """Letters, the oldest first."""
+
+    letters: list[Letter]
+    upto: int
+    """Up to which sequence number was looked."""
+    is_last: bool
+
+
+def next_letters(state: DeadLettersState, asked: NextLetters) -> Portion:
+    """Return the next letters, at most so many, of at most so many bytes unless it is one, after so many looks at most."""
+    search = search_of(asked.where)
+    found: list[Letter] = []
+    at, size = asked.after, 0
+    letters = list(state.letters.values())
+    first = bisect_right(letters, asked.after, key=attrgetter("seq"))
+    for looks, letter in enumerate(islice(letters, first, None), 1):
+        if letter.seq > asked.upto:
+            break
+        if search.means(letter.event, plain_payload):
+            more = letter_bytes(letter.event)
+            if found and (len(found) >= asked.most or size + more > asked.bytes_max):
+                return Portion(found, at, is_last=False)
+            found.append(letter)
+            size += more
+        at = letter.seq
+        if looks >= asked.looks_max:
+            return Portion(found, at, is_last=False)
+    return Portion(found, asked.upto, is_last=True)
+
+
+@attrs.frozen
+class Stats:
+    """How many dead letters there are, by type and reason, and since when."""
+
+    total: int
+    by_type: dict[str, int]
+    by_reason: dict[str, int]
+    oldest_us: int | None
+    newest_us: int | None
+
+
+def stats(state: DeadLettersState) -> Stats:
+    """Count the dead letters by type and by reason."""
+    return whole(summing(state))
+
+
+def summing(state: DeadLettersState) -> Look[Stats]:
+    """Count in pieces, by type and by reason, the dead letters that there are when it begins."""
+    by_type: dict[str, int] = {}
+    by_reason: dict[str, int] = {}
+    letters = list(state.letters.values())
+    for letter in in_pieces(letters):
+        if letter is None:
+            yield
+            continue
+        event = letter.event
+        by_type[event.published.type] = by_type.get(event.published.type, 0) + 1
+        reason = with_public_names(event.reason)
+        by_reason[reason] = by_reason.get(reason, 0) + 1
+    times = [letter.failed_us for letter in letters]
+    return Stats(len(times), by_type, by_reason, min(times, default=None), max(times, default=None))
