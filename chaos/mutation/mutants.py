@@ -1,4 +1,4 @@
-"""Plant each bug in a process of its own and report whether its tool noticed it.
+"""Plant each bug in a process of its own, and report whether its tool noticed it.
 
 A test that cannot fail proves nothing. If the source no longer contains the text that a bug edits, that bug fails loudly: the
 list is kept in step with the source by hand. The tools are in `tools`; the process that plants a bug is `planted`.
@@ -6,14 +6,17 @@ list is kept in step with the source by hand. The tools are in `tools`; the proc
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
     from perdure.chaos.mutation.bug import Bug
 
-__all__ = ["Verdict", "run_mutants"]
+__all__ = ["Mutants", "Verdict", "run_mutants"]
 
 TIMEOUT_S = 500.0
 LOOK_S = 0.1
@@ -50,40 +53,112 @@ class Verdict:
         return bool(self.noticed)
 
 
-class _Processes:
-    """The processes that run now; they are ended where no verdict is waited for any more. Safe in any thread."""
+class _Process:
+    """A process that plants the bugs that it is asked for, one after another."""
 
     def __init__(self) -> None:
-        self._running: set[subprocess.Popen[str]] = set()
+        ours, its = socket.socketpair()
+        command = [sys.executable, planted.__file__]
+        with its:
+            self._process = subprocess.Popen(command, stdin=its.fileno(), stdout=its.fileno(), start_new_session=True)  # noqa: S603 - our own file
+        with ours:
+            self._lines = ours.makefile("rw")
+
+    def ask(self, spec: str) -> str:
+        """Return its answer, a line; an empty one if it has been ended."""
+        try:
+            self._lines.write(f"{spec}\n")
+            self._lines.flush()
+            return self._lines.readline()
+        except ConnectionError:
+            return ""
+
+    def end(self) -> None:
+        """End it and its fork, which is in its group. Safe in any thread."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def close(self) -> None:
+        """End it; only where no other thread uses it."""
+        self.end()
+        with contextlib.suppress(ConnectionError):
+            self._lines.close()
+
+
+class Mutants:
+    """Processes that plant one bug after another. Safe in any thread: each thread that asks has a process of its own."""
+
+    def __init__(self) -> None:
+        self._idle: list[_Process] = []
+        self._busy: set[_Process] = set()
         self._lock = threading.Lock()
         self._is_over = False
 
-    def run(self, command: list[str]) -> tuple[int, str, str]:
-        """Run a process to its end; return its exit status and what it wrote on stdout and stderr.
+    def verdict(self, bug: Bug) -> Verdict:
+        """Plant a bug, run its tool, and return what came of it."""
+        spec = {
+            "edits": [attrs.asdict(edit) for edit in bug.edits],
+            "tool": bug.tool,
+            "effort": bug.effort,
+            "first": bug.first,
+            "favoured": bug.favoured,
+        }
+        began_s = time.monotonic()
+        answer = self._ask(json.dumps(spec))
+        took_s = time.monotonic() - began_s
+        if not answer:
+            error = f"the tool took more than {TIMEOUT_S:g} s" if took_s >= TIMEOUT_S else "the run was interrupted"
+            return Verdict(bug, "", error, took_s)
+        status, out, err = json.loads(answer)
+        lines = out.strip().splitlines()
+        last = lines[-1] if lines else err.strip()[-500:]
+        match status:
+            case planted.KILLED:
+                return Verdict(bug, last, "", took_s)
+            case planted.SURVIVED:
+                return Verdict(bug, "", "", took_s)
+        return Verdict(bug, "", last or f"exit status {status}", took_s)
 
-        Raises:
-            subprocess.TimeoutExpired: it took too long, and was ended.
-        """
+    def _ask(self, spec: str) -> str:
+        """Let a process plant a bug; return its answer, or an empty one if the process was ended."""
         with self._lock:
             if self._is_over:
-                return -1, "", "not begun: the run was interrupted"
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own file
-            self._running.add(process)
+                return ""
+            process = self._idle.pop() if self._idle else _Process()
+            self._busy.add(process)
+        late = threading.Timer(TIMEOUT_S, process.end)
+        late.start()
         try:
-            out, err = process.communicate(timeout=TIMEOUT_S)
+            answer = process.ask(spec)
         finally:
-            process.kill()
-            process.wait()
-            self._running.discard(process)
-        return process.returncode, out, err
+            late.cancel()
+        with self._lock:
+            self._busy.discard(process)
+            if answer and not self._is_over:
+                self._idle.append(process)
+                return answer
+        process.close()
+        return answer
 
     def end(self) -> None:
-        """End all that run, and begin no more."""
+        """End all processes, and begin no more."""
         with self._lock:
             self._is_over = True
-            running = list(self._running)
-        for process in running:
-            process.kill()
+            idle, self._idle = self._idle, []
+            busy = list(self._busy)
+        for process in busy:
+            process.end()
+        for process in idle:
+            process.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all processes."""
+        self.end()
 
 
 def run_mutants(bugs: Sequence[Bug] = BUGS, processes: int = 2) -> Iterator[Verdict]:
@@ -92,9 +167,9 @@ def run_mutants(bugs: Sequence[Bug] = BUGS, processes: int = 2) -> Iterator[Verd
     Raises:
         KeyboardInterrupt: Ctrl-C; the processes that run are ended.
     """
-    running = _Processes()
+    mutants = Mutants()
     with held_interrupts() as deliver_interrupt, ThreadPoolExecutor(processes) as pool:
-        verdicts = [pool.submit(_run_mutant, bug, running) for bug in bugs]
+        verdicts = [pool.submit(mutants.verdict, bug) for bug in bugs]
         try:
             for verdict in verdicts:
                 deliver_interrupt()
@@ -105,29 +180,4 @@ def run_mutants(bugs: Sequence[Bug] = BUGS, processes: int = 2) -> Iterator[Verd
         finally:
             for verdict in verdicts:
                 verdict.cancel()
-            running.end()
-
-
-def _run_mutant(bug: Bug, processes: _Processes) -> Verdict:
-    spec = {
-        "edits": [attrs.asdict(edit) for edit in bug.edits],
-        "tool": bug.tool,
-        "effort": bug.effort,
-        "first": bug.first,
-        "favoured": bug.favoured,
-    }
-    began_s = time.monotonic()
-    command = [sys.executable, str(Path(planted.__file__)), json.dumps(spec)]
-    try:
-        status, out, err = processes.run(command)
-    except subprocess.TimeoutExpired:
-        return Verdict(bug, "", f"the tool took more than {TIMEOUT_S:g} s", TIMEOUT_S)
-    lines = out.strip().splitlines()
-    last = lines[-1] if lines else err.strip()[-500:]
-    took_s = time.monotonic() - began_s
-    match status:
-        case planted.KILLED:
-            return Verdict(bug, last, "", took_s)
-        case planted.SURVIVED:
-            return Verdict(bug, "", "", took_s)
-    return Verdict(bug, "", last or f"exit status {status}", took_s)
+            mutants.end()

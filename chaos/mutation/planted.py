@@ -1,19 +1,26 @@
-"""Plant a bug in perdure and run one of this room's tools in the same process: `python planted.py SPEC`.
+"""Plant bugs in perdure and run one of this room's tools on each: `python planted.py`, with a bug in each line of its input.
 
-The bug must be in place before any module of perdure is imported, so this file is run by its path and imports perdure late.
-The list of bugs is in `bugs`.
+A bug must be in place before any module of perdure is imported, so this file is run by its path and imports perdure late. Each
+bug has a process of its own: a fork of this one, which has imported other libraries only. The list of bugs is in `bugs`.
 """
 
 from __future__ import annotations
 
+import gc
+import importlib
 import importlib.machinery
+import importlib.util
 import json
+import os
 import sys
-from typing import Any
+import tempfile
+from typing import IO, Any
 
 __all__ = ["main", "plant"]
 
 SURVIVED, KILLED, NOT_PLANTED = 0, 9, 3
+LIBRARIES = ("asyncio", "attrs", "cloudpickle", "concurrent.futures.process", "msgspec", "pykka", "pytest", "zoneinfo", "zstandard")
+"""What is imported once for all bugs, where it is installed: most of what the tools need."""
 
 
 class TextIsGone(ImportError):
@@ -62,6 +69,33 @@ def main(spec: dict[str, Any]) -> int:
     return KILLED if noticed else SURVIVED
 
 
+def next_spec(specs: IO[str], answers: IO[str]) -> dict[str, Any]:
+    """Fork for each bug that stdin names, and answer how its process ended; return in the forks only, each with its own bug."""
+    while line := specs.readline():
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            child = os.fork()
+            if child == 0:
+                with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a device
+                    os.dup2(nothing.fileno(), 0)
+                os.dup2(out.fileno(), 1)
+                os.dup2(err.fileno(), 2)
+                spec: dict[str, Any] = json.loads(line)
+                return spec
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            texts = []
+            for file in (out, err):
+                file.seek(0)
+                texts.append(file.read())
+        json.dump([status, *texts], answers)
+        answers.write("\n")
+        answers.flush()
+    sys.exit(0)
+
+
 if __name__ == "__main__":
     sys.path.pop(0)  # this folder: its modules would hide others of the same names
-    sys.exit(main(json.loads(sys.argv[1])))
+    for library in LIBRARIES:
+        if importlib.util.find_spec(library) is not None:
+            importlib.import_module(library)
+    gc.freeze()
+    sys.exit(main(next_spec(sys.stdin, sys.stdout)))

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from perdure.chaos.mutation import planted
+from perdure.chaos.mutation.bug import Edit
 from perdure.chaos.mutation.bugs import BUGS, Bug
-from perdure.chaos.mutation.mutants import run_mutants
+from perdure.chaos.mutation.mutants import Mutants, run_mutants
 from perdure.chaos.mutation.tools import run_tool
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 RELIABILITY = Path(__file__).parents[3] / "docs" / "RELIABILITY.md"
+
+
+@pytest.fixture(scope="module")
+def mutants() -> Iterator[Mutants]:
+    """Return what plants bugs."""
+    with Mutants() as mutants:
+        yield mutants
 
 
 @pytest.mark.long(seconds=15)
 @pytest.mark.timeout(600)  # more than the tool gives itself, on a busy machine
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-def test_planted_bug_is_noticed(bug: Bug) -> None:
-    (verdict,) = run_mutants([bug])
+def test_planted_bug_is_noticed(mutants: Mutants, bug: Bug) -> None:
+    verdict = mutants.verdict(bug)
     print(f"{verdict.noticed or verdict.error or 'not noticed'} ({verdict.took_s:.1f} s)")  # noqa: T201 - shown on request (-rP)
     assert verdict.dead, verdict.error or "not noticed"
 
@@ -38,12 +47,19 @@ def test_without_a_bug_the_tools_notice_nothing(tool: str, effort: int) -> None:
     assert run_tool(tool, effort) == ""
 
 
-def test_missing_source_text_is_reported() -> None:
-    edit = '{"module": "perdure.events.structures.ready_queue", "old": "no such text", "new": ""}'
-    spec = f'{{"edits": [{edit}], "tool": "simulation", "effort": 1, "first": 0}}'
-    done = subprocess.run([sys.executable, planted.__file__, spec], capture_output=True, text=True, check=False)
-    assert done.returncode == planted.NOT_PLANTED
-    assert "contains 0 times, not once" in done.stdout
+def test_missing_source_text_is_reported(mutants: Mutants) -> None:
+    edit = Edit("perdure.events.structures.ready_queue", "no such text", "")
+    verdict = mutants.verdict(Bug("gone", "nowhere", "simulation", 1, (edit,)))
+    assert not verdict.dead
+    assert "contains 0 times, not once" in verdict.error
+
+
+def test_each_bug_has_a_process_of_its_own(mutants: Mutants) -> None:
+    """What one bug leaves behind does not reach the next: sound code is sound after a planted bug."""
+    (bug,) = (bug for bug in BUGS if bug.name == "an answer before the write")
+    assert mutants.verdict(bug).dead
+    sound = mutants.verdict(Bug("none", "nowhere", "simulation", 1, ()))
+    assert (sound.noticed, sound.error) == ("", "")
 
 
 @pytest.mark.parametrize("stopped", ["interrupted", "closed"])
