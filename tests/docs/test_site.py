@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import perdure
+from perdure import telemetry
 
 CHECKOUT = Path(__file__).parents[2]
 MISSING = [name for name in ("mkdocs", "material", "mkdocstrings") if importlib.util.find_spec(name) is None]
@@ -45,4 +46,5 @@ def test_site_is_built_without_a_warning_and_its_reference_has_each_public_name(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     reference = (tmp_path / "site" / "reference" / "index.html").read_text(encoding="utf-8")
-    assert set(perdure.__all__) - set(re.findall(r'id="perdure\.(\w+)"', reference)) == set()
+    shown = set(re.findall(r'id="perdure\.([\w.]+)"', reference))
+    assert {*perdure.__all__, *(f"telemetry.{name}" for name in telemetry.__all__)} - shown == set()
