@@ -3,7 +3,8 @@
 - `asgi(system)` returns an application to mount in the host's own; `perdure console FOLDER` serves one on loopback.
 - `log/` reads the log in bounded looks, now and at any past moment; `pages/` makes what the templates show; `drawing/` makes
   charts; `guard/` stands between a browser and the pages; `deeds` is what an operator can change, always through the front door;
-  `app` and `console` put it together, `streaming` tells an open page of news.
+  `app` and `console` put it together, `streaming` tells an open page of news; `asked` and `counting` are what others are asked,
+  in threads of their own.
 - `templates/` and `static/` have no build step; nothing is loaded from elsewhere.
 
 It decides nothing and writes nothing itself: reading takes no lock, and each act is a command to the owner, on record there.
@@ -29,6 +30,7 @@ def asgi(
     authorize: Authorize | None = None,
     principal: Callable[[Any], str | None] | None = None,
     hosts: Collection[str] = ("127.0.0.1", "localhost", "[::1]"),
+    origins: Collection[str] = (),
     open_payloads: Collection[str] | bool = (),
 ) -> Any:
     """Return an ASGI application with the console of a system, to mount in an application of the host.
@@ -39,12 +41,16 @@ def asgi(
             that has none either, all may only look. The actions are those of `perdure.events.actions`.
         principal: says who asks: called with each Starlette request; None refuses it. Unless given, the user that the host's own
             authentication has put into the request (Starlette's `request.user.display_name`).
-        hosts: the names by which browsers reach the host's application, with or without a port.
+        hosts: the names by which the host's application is asked (the `Host` of its requests), with or without a port.
+        origins: the sites under which browsers reach it (`https://shop.example.com`), for a proxy that asks by a name of its own;
+            then forms are taken from these alone, and cookies are for https alone if all are. Unless given, a form must come from
+            the site that its `Host` names.
         open_payloads: types whose payloads are shown at once; True for all. Others are hidden until a reveal, which is on record.
 
     Raises:
         PerdureError: the extra is not installed; says how.
         TypeError: this is no system.
+        ValueError: an origin is none.
     """
     try:
         from perdure.console.app import application  # noqa: PLC0415 - needs the extra
@@ -54,7 +60,10 @@ def asgi(
     from perdure.console.console import Console  # noqa: PLC0415 - as above
 
     return application(
-        Console.of(system, authorize=authorize, open_payloads=open_payloads), hosts=hosts, principal=principal or _user_of
+        Console.of(system, authorize=authorize, open_payloads=open_payloads),
+        hosts=hosts,
+        origins=origins,
+        principal=principal or _user_of,
     )
 
 

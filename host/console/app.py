@@ -24,7 +24,7 @@ from perdure.console.guard.gate import LOOPBACK, Gate
 from perdure.console.guard.rights import Permits
 from perdure.console.guard.sessions import Sessions
 from perdure.console.log.pace import StillReading
-from perdure.console.pages import PAGES, Page, texts
+from perdure.console.pages import BEFORE, PAGES, Page, texts
 from perdure.console.pages.dead_letters import expression_of
 from perdure.console.pages.figures import figures
 from perdure.console.streaming import stream
@@ -58,6 +58,7 @@ def application(
     console: Console,
     *,
     hosts: Collection[str] = LOOPBACK,
+    origins: Collection[str] = (),
     principal: Callable[[Request], str | None] | None = None,
     token: OneTimeToken | None = None,
     used: Callable[[], object] = lambda: None,
@@ -77,7 +78,7 @@ def application(
         *(Route(path, pages.show(page)) for path, page in PAGES.items()),
     ]
     app = Starlette(routes=routes, lifespan=lifespan)
-    return Gate(app, hosts=hosts, sessions=Sessions(), principal_of=principal, token=token, used=used)
+    return Gate(app, hosts=hosts, origins=origins, sessions=Sessions(), principal_of=principal, token=token, used=used)
 
 
 class _Pages:
@@ -109,6 +110,8 @@ class _Pages:
             return PlainTextResponse(f"{rights.principal} may not look at this console\n", FORBIDDEN)
         page = Page(self._console, request, rights)
         try:
+            if make in BEFORE:
+                BEFORE[make](page)
             if page.asked("a"):  # before the other view, whose locks it must not wait for
                 with self._console.view(page.asked("a")) as other:
                     page.other = figures(other)

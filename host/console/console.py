@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.console.asked import Asked
 from perdure.console.log.live import Live
 from perdure.console.log.past import Past
 from perdure.console.log.walk import walk
@@ -29,6 +30,7 @@ from perdure.system import System
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from perdure.actors.sessions.figures import RunFigures
     from perdure.console.log.groups import Groups
     from perdure.console.log.index import Index
     from perdure.events.codec.snapshot import States
@@ -101,6 +103,7 @@ class Console:
         self.title = title or _name_of(reader.address)
         self.live = Live(reader, is_alone=not isinstance(front, System), newest=self._newest)
         self.past = Past(reader, rests=isinstance(front, System))
+        self.figures: Asked[RunFigures | None] = Asked(lambda: None if front is None else front.run_figures(), "the run's figures")
 
     @classmethod
     def of(cls, system: Any, *, authorize: Authorize | None = None, open_payloads: Collection[str] | bool = ()) -> Console:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.arguments.acting import acting_as, new_act
-from perdure.events.errors import InvalidMessage, NotRunning
+from perdure.console.counting import LETTERS, MESSAGES
+from perdure.events.errors import InvalidMessage, NotAllowed, NotRunning
 from perdure.events.handlers.registry import Note
 from perdure.publishing.given_message import json_object, json_value, message_of
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from perdure.console.console import Console
     from perdure.console.guard.rights import Permits
     from perdure.console.guard.sessions import Session
+    from perdure.operations.bulk.acts_where import BulkAct
 
 __all__ = ["DEEDS", "Deed", "do"]
 
@@ -162,30 +164,43 @@ def _kill(deed: Deed) -> str:
 
 
 def _bulk(deed: Deed, action: str) -> str:
-    """Begin a bulk act on the letters that were counted for this session, and no others."""
-    counted = deed.session.counted.get(deed.field("counted"))
+    """Begin a bulk act on what was counted for this session, and nothing else."""
+    count = deed.session.counts.get(deed.field("counted"))
     deed.check(action)
-    if counted is None:
+    if count is None or count.of != (MESSAGES if action == "cancel" else LETTERS):
         msg = "the count is too old: count them again"
         raise InvalidMessage(msg)
+    counted = count.counted()
     for kind in counted.by_type:
+        if not deed.rights.may("look", kind):
+            msg = "this means messages of types that you may not look at: name those that you may, as type=…"
+            raise NotAllowed(msg)
         deed.check(action, kind)
-    letters = deed.front.dead_letters
-    if action == "purge":
-        act = letters.purge_where(counted, timeout=BULK_WAIT_S)
-    elif action == "edit":
-        path, value = deed.field("path"), deed.field("value")
-        try:
-            plain = json_value(value)
-        except ValueError as error:
-            msg = f"the value is no JSON: {error}"
-            raise InvalidMessage(msg) from error
-        act = letters.edit_where(counted, {path: plain}, timeout=BULK_WAIT_S)
-    else:
-        act = letters.replay_where(counted, timeout=BULK_WAIT_S)
-    deed.session.counted.pop(deed.field("counted"), None)
-    done = f"{act.changed:,} of the {act.counted:,} dead letter(s) that were counted"
+    act = _begun(deed, action, counted)
+    deed.session.counts.pop(count.name, None)
+    done = f"{act.changed:,} of the {act.counted:,} {'message(s)' if action == 'cancel' else 'dead letter(s)'} that were counted"
     return f"{action}: {done}" if act.is_over else f"{action} goes on, also without this page: {done} so far"
+
+
+def _begun(deed: Deed, action: str, counted: Any) -> BulkAct:
+    letters = deed.front.dead_letters
+    act: BulkAct
+    match action:
+        case "cancel":
+            act = deed.front.admin.cancel_where(counted, timeout=BULK_WAIT_S)
+        case "purge":
+            act = letters.purge_where(counted, timeout=BULK_WAIT_S)
+        case "edit":
+            path, value = deed.field("path"), deed.field("value")
+            try:
+                plain = json_value(value)
+            except ValueError as error:
+                msg = f"the value is no JSON: {error}"
+                raise InvalidMessage(msg) from error
+            act = letters.edit_where(counted, {path: plain}, timeout=BULK_WAIT_S)
+        case _:
+            act = letters.replay_where(counted, timeout=BULK_WAIT_S)
+    return act
 
 
 def _run_now(deed: Deed) -> str:
@@ -213,6 +228,7 @@ DEEDS: dict[str, Callable[[Deed], str]] = {
     "bulk-replay": partial(_bulk, action="replay"),
     "bulk-edit": partial(_bulk, action="edit"),
     "bulk-purge": partial(_bulk, action="purge"),
+    "bulk-cancel": partial(_bulk, action="cancel"),
 }
 
 

@@ -27,6 +27,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 COOKIE = f"perdure_console_{secrets.token_hex(4)}"
 """Of this process: browsers send cookies to all ports of a host, and another console may use the next one."""
 FORM_BYTES_MAX = 2 << 20
+FOREIGN = (
+    "this form was sent from another site. Behind a proxy that asks by another name than the browser, pass the browser's Host on, "
+    "or name the browser's site in `origins=`: see docs/CONSOLE.md, Behind a proxy"
+)
 CLOSED = (
     "This console opens with the address that `perdure console` printed when it began: its token opens one browser. "
     "After that, it printed another one.\n"
@@ -59,6 +63,8 @@ class Gate:
     Args:
         app: the pages.
         hosts: names (with or without a port) by which the console may be asked; another name may be an attacker's that leads here.
+        origins: the sites (`https://shop.example.com`) whose forms are the console's own, where a proxy asks it by another name
+            than browsers do; unless given, that of the name by which it was asked.
         sessions: of the browsers.
         principal_of: says who asks, of a request that has no session yet; None: that has to use a token.
         token: what opens a session where the host does not say who asks.
@@ -70,6 +76,7 @@ class Gate:
         app: ASGIApp,
         *,
         hosts: Collection[str],
+        origins: Collection[str] = (),
         sessions: Sessions,
         principal_of: Callable[[Request], str | None] | None,
         token: OneTimeToken | None = None,
@@ -77,6 +84,8 @@ class Gate:
     ) -> None:
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
+        self._origins = frozenset(_checked_origin(origin) for origin in origins)
+        self._is_secure = bool(self._origins) and all(origin.startswith("https:") for origin in self._origins)
         self._sessions = sessions
         self._principal_of = principal_of
         self._token = token
@@ -94,7 +103,7 @@ class Gate:
             refused, cookie = self._known(request)
         if refused is None and request.method == "POST":
             refused = await self._foreign_form(request)
-        await (refused or self._app)(scope, receive, _with_headers(send, scope, cookie))
+        await (refused or self._app)(scope, receive, _with_headers(send, scope, cookie, is_secure=self._is_secure))
 
     def _misdirected(self, request: Request) -> Response | None:
         """Refuse a name that is not the console's: a page of another site may have made it lead here."""
@@ -131,13 +140,19 @@ class Gate:
         secret, _ = self._sessions.begin(user())
         return HTMLResponse(OPENED.format(request.scope.get("root_path", "") + "/")), secret
 
+    def _is_own(self, origin: str, host: str) -> bool:
+        """Tell whether a form of this origin was made by a page of the console."""
+        if self._origins:
+            return origin.lower() in self._origins
+        netloc = urlsplit(origin).netloc
+        return bool(netloc) and netloc.lower() == host.lower()
+
     async def _foreign_form(self, request: Request) -> Response | None:
         """Refuse a form of another site, or of another session; keep its fields for the page."""
-        origin = urlsplit(request.headers.get("origin", ""))
-        if origin.netloc.lower() != request.headers.get("host", "").lower() or not origin.netloc:
-            return _refusal(403, "this form was sent from another site")
+        if not self._is_own(request.headers.get("origin", ""), request.headers.get("host", "")):
+            return _refusal(403, FOREIGN)
         if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
-            return _refusal(403, "this form was sent from another site")
+            return _refusal(403, FOREIGN)
         body = b""
         async for part in request.stream():
             body += part
@@ -172,11 +187,24 @@ def _refusal(status: int, text: str) -> Response:
     return PlainTextResponse(text, status)
 
 
-def _with_headers(send: Send, scope: Scope, secret: str) -> Send:
+def _checked_origin(origin: str) -> str:
+    """Return an origin as browsers write it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = urlsplit(origin)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query or "@" in parts.netloc:
+        msg = f"origins: a scheme and a host, with a port where browsers show one, as https://shop.example.com; not {origin!r}"
+        raise ValueError(msg)
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _with_headers(send: Send, scope: Scope, secret: str, *, is_secure: bool) -> Send:
     """Return a `send` that adds the headers of each answer, and the cookie of a new session."""
     more = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
     if secret:
-        secure = "; Secure" if scope["scheme"] == "https" else ""
+        secure = "; Secure" if is_secure or scope["scheme"] == "https" else ""
         path = scope.get("root_path", "") or "/"
         more.append((b"set-cookie", f"{COOKIE}={secret}; Path={path}; HttpOnly; SameSite=Strict{secure}".encode()))
 

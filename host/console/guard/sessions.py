@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from perdure.console.counting import Count
+
 if TYPE_CHECKING:
-    from perdure.operations.bulk.acts_where import CountedLetters
+    from collections.abc import Callable
+
+    from perdure.console.counting import Counted
 
 __all__ = ["OneTimeToken", "Session", "Sessions"]
 
@@ -38,16 +42,19 @@ class Session:
     """What the next page says first: the outcome of an act."""
     _revealed: OrderedDict[str, float] = attrs.field(factory=OrderedDict)
 
-    counted: OrderedDict[str, CountedLetters] = attrs.field(factory=OrderedDict)
-    """Dead letters that were counted for a bulk act, by the name that its form has for them."""
+    counts: OrderedDict[str, Count] = attrs.field(factory=OrderedDict)
+    """What was counted for bulk acts, by the name that a form has for it."""
 
-    def keep(self, counted: CountedLetters) -> str:
-        """Keep what was counted for the form of a bulk act; return its name."""
-        name = secrets.token_urlsafe(12)
-        self.counted[name] = counted
-        while len(self.counted) > COUNTED_MAX:
-            self.counted.popitem(last=False)
-        return name
+    def count(self, of: str, where: str, ask: Callable[[], Counted]) -> Count:
+        """Return a count for a bulk act: one that is fresh, or a new one, which `ask` makes."""
+        for known in reversed(self.counts.values()):
+            if (known.of, known.where) == (of, where) and known.is_fresh:
+                return known
+        count = Count(of, where, ask)
+        self.counts[count.name] = count
+        while len(self.counts) > COUNTED_MAX:
+            self.counts.popitem(last=False)
+        return count
 
     def reveal(self, type_name: str) -> None:
         """Open the payloads of a type for a while."""

@@ -39,7 +39,7 @@ RECENT_EVENTS = 200_000
 """Events before the newest whose seconds are counted first, so that the charts of the last minutes are there at once."""
 PAGE_S, ALONE_PAGE_S = 0.01, 0.05
 OPENING_S = 0.3
-OPENING = "the log"
+OPENING = "The log is being read"
 OPEN_WAIT_S = 0.12
 """How long a page waits for the first reading, before it says how far that is."""
 SLICE_S = 0.02
@@ -139,7 +139,7 @@ class Live:
     def more_awaited(self) -> StillReading:
         """Have the history read faster for a page that needs more of it; return what that page says."""
         self._awaited_s = time.monotonic()
-        return StillReading("the history", self.index.seq, self.states.seq, self.reader.first_seq - 1)
+        return StillReading("The history is being read", self.index.seq, self.states.seq, self.reader.first_seq - 1)
 
     def close(self) -> None:
         """End the thread."""

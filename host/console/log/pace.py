@@ -24,11 +24,11 @@ SLICE_S = 0.02
 
 
 class StillReading(PerdureError):
-    """The log is being read for a page; `reached` is the event it has come to, of `target`, or 0 where the end is not known."""
+    """Something is being read for a page. `reached` is the event it has come to, of `target`; 0 where that is not known."""
 
-    def __init__(self, what: str, reached: int, target: int = 0, began: int = 0) -> None:
+    def __init__(self, what: str, reached: int = 0, target: int = 0, began: int = 0) -> None:
         of = f" of {target:,}" if target else ""
-        super().__init__(f"{what} is being read, up to event {reached:,}{of} so far")
+        super().__init__(f"{what}, up to event {reached:,}{of} so far" if reached or target else what)
         self.what = what
         self.reached = reached
         self.target = target
@@ -45,7 +45,7 @@ class Pace:
 
     Args:
         reader: the log.
-        what: is being read, in words.
+        what: a sentence that says what is being read.
         target: the last event that is wanted; 0: not known.
         rests: the log's owner is in this process, and must not be held up.
         is_wanted: tells now and then whether a page still waits; otherwise the fold ends.

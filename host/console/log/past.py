@@ -148,7 +148,7 @@ class Past:
 
     def _pace_of(self, seq: int) -> Pace:
         known = self._paces.get(seq)
-        what = f"what was true at event {seq:,}"
+        what = f"What was true at event {seq:,} is being read"
         return known or Pace(self._reader, what, target=seq, rests=self._rests, is_wanted=lambda: self._is_wanted(seq))
 
     def _folded(self, pace: Pace, seq: int) -> PastFold:

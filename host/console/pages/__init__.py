@@ -2,7 +2,7 @@
 
 - `overview` is the first page: what needs `attention`, its `figures` and `graphs`. `compare` has two moments side by side.
 - `messages` and `message`, `dead_letters`, `types`, `acts`, and `inside` (schedules, processes, actors).
-- What pages share: `page`, `rows`, `texts`.
+- What pages share: `page`, `rows`, `texts`; `bulk/` has the forms of bulk acts.
 
 Not here: markup (`templates/`), charts (`drawing/`), how the log is read (`log/`).
 """
@@ -17,7 +17,7 @@ from perdure.console.pages.page import Page
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PAGES", "Page"]
+__all__ = ["BEFORE", "PAGES", "Page"]
 
 PAGES: dict[str, Callable[[Page], None]] = {
     "/": overview.overview,
@@ -33,3 +33,14 @@ PAGES: dict[str, Callable[[Page], None]] = {
     "/compare": compare.compare,
 }
 """Every page by its address."""
+
+BEFORE: dict[Callable[[Page], None], Callable[[Page], None]] = {
+    overview.overview: types.ask_figures,
+    types.types: types.ask_figures,
+    types.one_type: types.ask_figures,
+    inside.processes: types.ask_figures,
+    inside.actors: types.ask_figures,
+    dead_letters.dead_letters: dead_letters.count_first,
+    messages.messages: messages.count_first,
+}
+"""What a page asks of others before it has its view: while it has that, no other page is made."""

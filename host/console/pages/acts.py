@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perdure.console.pages.rows import acts_until
+
 if TYPE_CHECKING:
     from perdure.console.pages.page import Page
 
@@ -17,7 +19,7 @@ def acts(page: Page) -> None:
     view = page.shown
     action, principal = page.asked("action"), page.asked("by")
     before = page.asked_number("before") or view.seq + 1
-    known = [act for act in reversed(view.index.acts) if act.seq <= view.seq]
+    known = list(acts_until(page))
     meant = [
         act
         for act in known

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from perdure.console.console import Console, View
+    from perdure.console.pages.page import Page
 
 __all__ = ["Alert", "alerts", "oldest_ready_us", "stuck_groups"]
 
@@ -47,19 +48,21 @@ class StuckGroup:
     name: str
     waiting: int
     head: str
+    head_type: str
     head_status: str
     since_us: int
     failures: int
 
 
-def alerts(console: Console, view: View, now_us: int, counters: Mapping[str, int]) -> list[Alert]:
-    """Return what needs attention, the worst first. `counters`: of the run, where one is asked; see `RunFigures`."""
+def alerts(page: Page, now_us: int) -> list[Alert]:
+    """Return what needs attention, the worst first."""
+    view = page.shown
     found = [
-        *_log(view, counters),
-        *(() if view.is_past else _disk(console)),
-        *_pauses(view),
-        *_handlers(view, now_us),
-        *_groups(view, now_us),
+        *_log(view, {} if page.figures is None else page.figures.counters),
+        *(() if view.is_past else _disk(page.console)),
+        *_pauses(page),
+        *_handlers(page, now_us),
+        *_groups(page, now_us),
     ]
     return sorted(found, key=lambda alert: alert.level != "bad")
 
@@ -83,18 +86,19 @@ def _disk(console: Console) -> Iterator[Alert]:
         yield Alert("bad", f"The disk has {free / 2**20:,.0f} MiB left: {what}")
 
 
-def _pauses(view: View) -> Iterator[Alert]:
-    handlers = view.states.handlers
+def _pauses(page: Page) -> Iterator[Alert]:
+    handlers = page.shown.states.handlers
     if handlers.paused:
         yield Alert("warn", "Deliveries of all types are paused", "/types", action="Types")
-    for name in sorted(handlers.paused_types)[:SHOWN_MAX]:
+    for name in sorted(filter(page.looks, handlers.paused_types))[:SHOWN_MAX]:
         yield Alert("warn", f"{name}: deliveries are paused", f"/types/{name}", action="Look")
 
 
-def _handlers(view: View, now_us: int) -> Iterator[Alert]:
+def _handlers(page: Page, now_us: int) -> Iterator[Alert]:
+    view = page.shown
     for name, counts in sorted(view.states.queue.by_type.items()):
         handler = view.states.handlers.handlers.get(name)
-        if not counts.ready or view.states.handlers.is_paused(name):
+        if not counts.ready or view.states.handlers.is_paused(name) or not page.looks(name):
             continue
         if handler is None:
             yield Alert(
@@ -109,8 +113,9 @@ def _handlers(view: View, now_us: int) -> Iterator[Alert]:
             )
 
 
-def _groups(view: View, now_us: int) -> Iterator[Alert]:
-    for group in stuck_groups(view, now_us)[:SHOWN_MAX]:
+def _groups(page: Page, now_us: int) -> Iterator[Alert]:
+    seen = (group for group in stuck_groups(page.shown, now_us) if page.looks(group.head_type))
+    for group in islice(seen, SHOWN_MAX):
         since = f" for {(now_us - group.since_us) / 1e6:,.0f} s" if group.since_us else ""
         failed = f", {group.failures} attempt(s) failed" if group.failures else ""
         text = f"Group {group.name!r}: {group.waiting:,} wait{since} behind one message ({group.head_status}{failed})"
@@ -131,7 +136,8 @@ def stuck_groups(view: View, now_us: int) -> list[StuckGroup]:
         since = failures[0].at_us if failures else made_us(head.published.id)
         if failures or (since and (now_us - since) / 1e6 > STUCK_S):
             status = {Status.LEASED: "being handled", Status.DELAYED: "waits for its next attempt"}.get(head.status, "held")
-            found.append(StuckGroup(name, len(group) - 1, head.published.id, status, since, len(failures)))
+            own = head.published
+            found.append(StuckGroup(name, len(group) - 1, own.id, own.type, status, since, len(failures)))
     return sorted(found, key=lambda group: -group.waiting)
 
 

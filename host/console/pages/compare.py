@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from perdure.console.pages.figures import figures
+from perdure.console.pages.rows import acts_until
 
 if TYPE_CHECKING:
     from perdure.console.pages.page import Page
@@ -30,9 +32,9 @@ def compare(page: Page) -> None:
         types=[
             (name, _changes(before.types.get(name, {}), after.types.get(name, {})))
             for name in sorted({*before.types, *after.types})
-            if before.types.get(name) != after.types.get(name)
+            if before.types.get(name) != after.types.get(name) and page.looks(name)
         ],
-        acts=[act for act in view.index.acts if low < act.seq <= high][-ACTS_MAX:],
+        acts=list(islice((act for act in acts_until(page) if low < act.seq <= high), ACTS_MAX))[::-1],
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from perdure.console.counting import LETTERS
 from perdure.console.log.walk import Budget
+from perdure.console.pages.bulk import bulk_forms
+from perdure.console.pages.bulk.bulk_forms import bulks
+from perdure.console.pages.texts import quoted
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import with_public_names
 from perdure.events.queue.dead_letters import full_reason
@@ -19,17 +22,19 @@ if TYPE_CHECKING:
     from perdure.events.queue.dead_letters import Letter
     from perdure.events.queue.searching.expression import Search
 
-__all__ = ["dead_letters", "expression_of"]
+__all__ = ["count_first", "dead_letters", "expression_of"]
 
 PAGE = 50
 LOOKED_MAX = 20_000
 BUDGET_S = 0.1
 GROUPS_SHOWN = 100
-BULKS_SHOWN = 10
-VERBS = ("replay", "edit", "purge")
-PLAIN = re.compile(r"[\w.:/+-]+")
 WORD_CHARS_MIN = 3
 WORDS_MAX = 6
+
+
+def count_first(page: Page) -> None:
+    """Have the letters counted that a bulk act would change; see `bulk_forms`."""
+    bulk_forms.count_first(page, LETTERS, page.asked("where"))
 
 
 def dead_letters(page: Page) -> None:
@@ -39,16 +44,13 @@ def dead_letters(page: Page) -> None:
         search, problem = (search_of(where) if where else None), ""
     except InvalidMessage as error:
         search, problem = None, str(error)
-    more: dict[str, Any] = {"groups": [], "groups_all": 0, "rows": None, "count": None, "verb": ""}
+    more: dict[str, Any] = {"groups": [], "groups_all": 0, "rows": None}
     if search is not None:
         rows, following, looked = _letters(page, search)
-        verb = page.asked("do") if page.asked("do") in VERBS and page.may(page.asked("do")) else ""
         more |= {
             "rows": [_row(letter) for letter in rows],
             "following": page.here(skip=following) if following else "",
             "looked": looked,
-            "verb": verb,
-            "count": _count(page, where) if verb else None,
         }
     elif not problem:
         biggest = [group for group in view.groups.biggest() if page.looks(group.cause.type)]
@@ -62,7 +64,7 @@ def dead_letters(page: Page) -> None:
         where=where,
         problem=problem,
         hidden=search is not None and search.reads_payloads,
-        bulks=_bulks(page),
+        bulks=bulks(page, LETTERS),
         **more,
     )
 
@@ -71,14 +73,9 @@ def expression_of(group: Group) -> str:
     """Return the expression that means the letters of a group: their type, and what their errors have in common."""
     cause = group.cause
     error = f"{cause.exception}: {cause.message}" if cause.exception else cause.message
-    words = [f"type={_quoted(cause.type)}"]
+    words = [f"type={quoted(cause.type)}"]
     chunks = [chunk.strip() for chunk in error.split("#") if len(chunk.strip()) >= WORD_CHARS_MIN]
-    return " ".join([*words, *(f"error~{_quoted(chunk)}" for chunk in chunks[:WORDS_MAX])])
-
-
-def _quoted(text: str) -> str:
-    """Return a value as the language of expressions reads it."""
-    return text if PLAIN.fullmatch(text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return " ".join([*words, *(f"error~{quoted(chunk)}" for chunk in chunks[:WORDS_MAX])])
 
 
 def _letters(page: Page, search: Search) -> tuple[list[Letter], int, int]:
@@ -96,20 +93,6 @@ def _letters(page: Page, search: Search) -> tuple[list[Letter], int, int]:
         if len(found) >= PAGE or (not looked % 256 and budget.is_over):
             return found, looked, looked
     return found, (looked if looked - skip >= LOOKED_MAX else 0), looked
-
-
-def _count(page: Page, where: str) -> dict[str, Any] | None:
-    """Ask the owner how many letters the act would change, and keep what it counted for the form: the act hits those alone."""
-    front = page.console.front
-    if front is None:
-        return None
-    counted = front.dead_letters.count_where(where)
-    return {"id": page.session.keep(counted), "all": counted.count, "by_type": counted.by_type}
-
-
-def _bulks(page: Page) -> list[Any]:
-    """Return the bulk acts that are known at the moment that is shown, newest first."""
-    return list(page.shown.states.queue.bulks.values())[::-1][:BULKS_SHOWN]
 
 
 def _row(letter: Letter) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from perdure.console.pages.rows import happenings_until, told
-from perdure.console.pages.types import figures_of, handlers_of
+from perdure.console.pages.types import handlers_of
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def schedules(page: Page) -> None:
     view, system = page.shown, page.console.system
     known = {} if system is None or view.is_past else system.inner.registered.schedules
     now_us = round(time.time() * 1e6)
-    names = sorted({*view.states.queue.ticks, *known})
+    names = sorted(name for name in {*view.states.queue.ticks, *known} if page.looks(name) and not page.hides(name))
     rows = []
     for name in names:
         last = view.index.ticks.get(name)
@@ -76,25 +76,24 @@ def processes(page: Page) -> None:
                 "bytes": size.bytes,
             }
         ],
-        happenings=happenings_until(view, LATEST),
+        happenings=happenings_until(page, LATEST),
     )
 
 
 def actors(page: Page) -> None:
     """Show the actors, and what became of those that died."""
     view, system = page.shown, page.console.system
-    names: list[str] = [] if system is None or view.is_past else sorted(system.actors)
+    names: list[str] = [] if system is None or view.is_past else sorted(name for name in system.actors if not page.hides(name))
     restarts: dict[str, list[Any]] = {}
     for happening in view.index.happenings:
-        if isinstance(happening.event, ev.ActorRestarted) and happening.seq <= view.seq:
+        if isinstance(happening.event, ev.ActorRestarted) and happening.seq <= view.seq and not page.hides(told(happening).text):
             restarts.setdefault(happening.event.actor, []).append(told(happening))
-    figures = figures_of(page)
     deaths = sorted((row for rows in restarts.values() for row in rows), key=lambda row: -row.seq)
     page.show(
         "actors.html",
         names=names,
         restarts=restarts,
         deaths=deaths[:LATEST],
-        counters={} if figures is None else figures.counters,
+        counters={} if page.figures is None else page.figures.counters,
         is_here=system is not None,
     )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perdure.console.counting import MESSAGES
 from perdure.console.log.listing import PLACES, by_place
 from perdure.console.log.search import look_back, parsed
 from perdure.console.log.walk import Budget
+from perdure.console.pages.bulk import bulk_forms
+from perdure.console.pages.bulk.bulk_forms import bulks
+from perdure.console.pages.texts import quoted
 from perdure.events.errors import InvalidMessage
 from perdure.events.queue.lookup import look_up
 from perdure.publishing.message_ids import made_us
@@ -16,10 +20,21 @@ if TYPE_CHECKING:
     from perdure.events import vocabulary as ev
     from perdure.operations.reading.search import Search
 
-__all__ = ["messages", "row_of"]
+__all__ = ["count_first", "messages", "row_of"]
 
 PAGE = 50
 BUDGET_S = 0.1
+
+
+def count_first(page: Page) -> None:
+    """Have the messages counted that a cancel of all that are shown would end; see `bulk_forms`."""
+    if not page.asked("place"):
+        bulk_forms.count_first(page, MESSAGES, _expression(page.asked("type"), page.asked("q")))
+
+
+def _expression(kind: str, text: str) -> str:
+    """Return the expression that means what the filters of the page mean; empty for all."""
+    return " ".join(word for word in (f"type={quoted(kind)}" if kind else "", text) if word)
 
 
 def messages(page: Page) -> None:
@@ -45,7 +60,9 @@ def messages(page: Page) -> None:
         places=PLACES,
         problem=problem,
         hidden=search is not None and search.reads_payloads,
-        types=sorted(view.states.queue.by_type),
+        types=sorted(filter(page.looks, view.states.queue.by_type)),
+        where=_expression(kind, text),
+        bulks=bulks(page, MESSAGES),
         **more,
     )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from perdure.console.pages.attention import alerts
 from perdure.console.pages.graphs import graphs, rates_now
-from perdure.console.pages.rows import happenings_until, type_rows
-from perdure.console.pages.types import figures_of
+from perdure.console.pages.rows import acts_until, happenings_until, type_rows
 
 if TYPE_CHECKING:
     from perdure.console.pages.page import Page
@@ -24,13 +24,13 @@ def overview(page: Page) -> None:
     view = page.shown
     now_us = view.at_us if view.is_past else round(time.time() * 1e6)
     over = "history" if page.asked("over") == "history" or view.is_past else "minutes"
-    rows, figures = [row for row in type_rows(view, now_us) if page.looks(row.type)], figures_of(page)
+    rows = [row for row in type_rows(view, now_us) if page.looks(row.type)]
     queue = view.states.queue
     size = page.console.reader.size()
     page.show(
         "overview.html",
         now_us=now_us,
-        alerts=alerts(page.console, view, now_us, {} if figures is None else figures.counters),
+        alerts=alerts(page, now_us),
         live=queue.live,
         in_flight=len(queue.leased),
         delayed=sum(row.delayed for row in rows),
@@ -48,6 +48,6 @@ def overview(page: Page) -> None:
         rows=sorted(rows, key=lambda row: -(row.ready + row.in_flight + row.dead))[:TYPES_SHOWN],
         rows_all=len(rows),
         groups=[group for group in view.groups.biggest() if page.looks(group.cause.type)][:5],
-        acts=[act for act in reversed(view.index.acts) if act.seq <= view.seq][:LATEST],
-        happenings=happenings_until(view, LATEST),
+        acts=list(islice(acts_until(page), LATEST)),
+        happenings=happenings_until(page, LATEST),
     )

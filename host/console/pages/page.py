@@ -12,6 +12,7 @@ import attrs
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from perdure.actors.sessions.figures import RunFigures
     from perdure.console.console import Console, View
     from perdure.console.guard.rights import Permits
     from perdure.console.guard.sessions import Session
@@ -50,8 +51,13 @@ class Page:
     view: View | None = None
     other: Figures | None = None
     """The moment that this one is compared with."""
+    figures: RunFigures | None = None
+    """What the run told of itself lately; None for the past, and where nothing runs or answers."""
+    count: dict[str, Any] | None = None
+    """What a bulk act would change that is asked for."""
     began_s: float = attrs.field(factory=time.perf_counter)
     _looks: dict[str, bool] = attrs.field(factory=dict)
+    _hidden: list[str] | None = None
 
     @property
     def at(self) -> str:
@@ -129,6 +135,13 @@ class Page:
         if known is None:
             known = self._looks[type_name] = self.rights.may("look", type_name)
         return known
+
+    def hides(self, text: str) -> bool:
+        """Tell whether a text names a message type that the principal may not look at."""
+        if self._hidden is None:
+            states = self.shown.states
+            self._hidden = [name for name in {*states.queue.by_type, *states.handlers.handlers} if not self.looks(name)]
+        return any(name in text for name in self._hidden)
 
     def sees(self, published: Published) -> bool:
         """Tell whether the payload of a message is shown to this principal."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 import attrs
@@ -11,10 +11,14 @@ from perdure.console.pages.attention import oldest_ready_us
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from perdure.console.console import View
     from perdure.console.log.index import Happening
+    from perdure.console.pages.page import Page
+    from perdure.operations.reading.acts import OperatorAct
 
-__all__ = ["Told", "TypeRow", "happenings_until", "told", "type_rows"]
+__all__ = ["Told", "TypeRow", "acts_until", "happenings_until", "told", "type_rows"]
 
 RATE_SAMPLES = 30
 
@@ -89,15 +93,19 @@ def _rates(view: View) -> dict[str, list[float]]:
     return found
 
 
-def happenings_until(view: View, most: int) -> list[Told]:
+def happenings_until(page: Page, most: int) -> list[Told]:
     """Return what happened to the system itself up to the moment that is shown, newest first."""
-    found: list[Told] = []
-    for happening in reversed(view.index.happenings):
-        if happening.seq <= view.seq:
-            found.append(told(happening))
-            if len(found) >= most:
-                break
-    return found
+    view = page.shown
+    found = (told(happening) for happening in reversed(view.index.happenings) if happening.seq <= view.seq)
+    return list(islice((one for one in found if not page.hides(one.text)), most))
+
+
+def acts_until(page: Page) -> Iterator[OperatorAct]:
+    """Yield the acts of operators up to the moment that is shown, newest first, but for those that name a hidden type."""
+    view = page.shown
+    for act in reversed(view.index.acts):
+        if act.seq <= view.seq and not page.hides(f"{act.subject} {act.reason}"):
+            yield act
 
 
 def told(happening: Happening) -> Told:

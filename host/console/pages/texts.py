@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -15,13 +16,19 @@ from perdure.payloads.codecs import MessagePack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FILTERS", "one_line", "payload_text"]
+__all__ = ["FILTERS", "one_line", "payload_text", "quoted"]
 
+PLAIN = re.compile(r"[\w.:/+-]+")
 LINE_CHARS = 200
 PAYLOAD_CHARS = 100_000
 KIB = 1024.0
 NONE = "\N{EN DASH}"
 """What stands where there is no value."""
+
+
+def quoted(text: str) -> str:
+    """Return a value as the language of expressions reads it."""
+    return text if PLAIN.fullmatch(text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def number(value: float | None) -> str:

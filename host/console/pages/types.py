@@ -6,13 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from perdure.console.pages.rows import type_rows
-from perdure.events.errors import PerdureError, UnknownMessageType
+from perdure.events.errors import UnknownMessageType
 
 if TYPE_CHECKING:
-    from perdure.actors.sessions.figures import HandlerFigures, RunFigures
+    from perdure.actors.sessions.figures import HandlerFigures
     from perdure.console.pages.page import Page
 
-__all__ = ["figures_of", "handlers_of", "one_type", "types"]
+__all__ = ["ask_figures", "handlers_of", "one_type", "types"]
 
 OPTIONS = ("timeout", "lease", "renew", "retries", "rate")
 
@@ -67,17 +67,11 @@ def one_type(page: Page) -> None:
     )
 
 
+def ask_figures(page: Page) -> None:
+    """Ask the run what it tells of itself. It asks no actor: a page must not wait for a log that cannot be written."""
+    page.figures = None if page.at else page.console.figures.newest()
+
+
 def handlers_of(page: Page) -> dict[str, HandlerFigures]:
     """Return the handlers as they run now; empty for the past, and where nothing runs."""
-    figures = figures_of(page)
-    return {} if figures is None else figures.handlers
-
-
-def figures_of(page: Page) -> RunFigures | None:
-    """Return what the run tells of itself without asking an actor: a page must not wait for a log that cannot be written."""
-    if page.shown.is_past or page.console.front is None:
-        return None
-    try:
-        return page.console.front.run_figures()
-    except (PerdureError, TimeoutError, OSError):
-        return None
+    return {} if page.figures is None else {kind: info for kind, info in page.figures.handlers.items() if page.looks(kind)}

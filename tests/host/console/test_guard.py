@@ -8,15 +8,28 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.testclient import TestClient
 
+import perdure
+from perdure import console
 from perdure.console.app import _own_path, application
 from perdure.console.guard.sessions import OneTimeToken, Session
-from perdure.security import operator, viewer
+from perdure.security import Rights, operator, viewer
 from tests.host.console.conftest import csrf_of
 
 if TYPE_CHECKING:
     from tests.host.console.conftest import Shop
 
 ORIGIN = {"origin": "http://127.0.0.1"}
+EVERYWHERE = (
+    "/",
+    "/?over=history",
+    "/messages",
+    "/dead-letters",
+    "/types",
+    "/processes",
+    "/acts",
+    "/compare?a=1",
+    "/compare?a=1&at=60",
+)
 
 
 def everything(*_: str) -> bool:
@@ -45,6 +58,42 @@ def test_form_of_another_session_is_refused(shop: Shop, token: str) -> None:
     client = shop.client(authorize=everything)
     client.get("/")
     assert client.post("/act/pause", data={"csrf": token}, headers=ORIGIN).status_code == 403
+
+
+PROXIED = "https://shop.example.com"
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [(PROXIED, 303), ("http://127.0.0.1", 403), ("http://shop.example.com", 403), ("", 403), ("null", 403)]
+)
+def test_behind_a_proxy_that_asks_by_a_name_of_its_own_forms_come_from_the_sites_that_are_named(
+    shop: Shop, origin: str, status: int
+) -> None:
+    shop.console.rights = Rights(everything)
+    app = application(shop.console, hosts=("127.0.0.1",), origins=("HTTPS://shop.example.com/",), principal=lambda _: "ann")
+    client = TestClient(app, base_url="https://127.0.0.1", follow_redirects=False)
+    page = client.get("/types")
+    assert "; Secure" in page.headers["set-cookie"]
+    form = {"csrf": csrf_of(page.text), "type": "shop.Stock"}
+    try:
+        assert client.post("/act/pause", data=form, headers={"origin": origin}).status_code == status
+    finally:
+        shop.system.admin.resume("shop.Stock")
+
+
+def test_form_that_a_proxy_makes_foreign_is_told_what_to_do(shop: Shop) -> None:
+    client = shop.client(authorize=everything)
+    answer = client.post("/act/pause", data={"csrf": csrf_of(client.get("/types").text)}, headers={"origin": PROXIED})
+    assert answer.status_code == 403
+    assert "origins=" in answer.text
+
+
+@pytest.mark.parametrize(
+    "origin", ["shop.example.com", "https://", "https://a.example/path", "ftp://a.example", "https://u@a.example"]
+)
+def test_origin_that_is_none_is_refused(shop: Shop, origin: str) -> None:
+    with pytest.raises(ValueError, match="origins: a scheme and a host"):
+        console.asgi(shop.system, origins=[origin])
 
 
 def test_acts_are_no_links(shop: Shop) -> None:
@@ -123,6 +172,46 @@ def test_type_that_one_may_not_look_at_is_nowhere(shop: Shop) -> None:
         assert f'/messages/{shop.bad}"' not in (html := client.get(path).text)
         assert "/types/shop.Order" not in html
     assert client.get(f"/messages/{shop.stuck}").status_code == 200
+
+
+def test_name_of_a_type_that_one_may_not_look_at_stands_nowhere(shop: Shop) -> None:
+    with perdure.acting_as("bob", reason="too many of shop.Stock"):
+        shop.system.admin.pause("shop.Order")
+        shop.system.admin.pause("shop.Stock")
+        shop.system.admin.pause()
+    try:
+        everything_seen = shop.client(authorize=everything)
+        seen = {path: everything_seen.get(path).text for path in EVERYWHERE}
+        client = shop.client(authorize=lambda _who, action, kind: action == "look" and kind != "shop.Order")
+        for path, html in seen.items():
+            assert "shop.Order" in html, path  # there is something to hide
+            hidden = client.get(path)
+            assert hidden.status_code == 200, path
+            assert "shop.Order" not in hidden.text, path
+            assert path not in ("/", "/messages", "/types", "/acts") or "shop.Stock" in hidden.text, path
+    finally:
+        for kind in ("shop.Order", "shop.Stock", None):
+            shop.system.admin.resume(kind)
+
+
+def test_group_that_a_hidden_message_holds_up_is_hidden(shop: Shop) -> None:
+    client = shop.client(authorize=lambda _who, action, kind: action == "look" and kind != "shop.Stock")
+    assert "warehouse 7" not in client.get("/").text
+
+
+def test_bulk_act_on_types_that_one_may_not_look_at_tells_no_name_and_is_refused(shop: Shop) -> None:
+    client = shop.client(authorize=lambda _who, action, kind: action != "look" or kind != "shop.Order")
+    html = client.get("/dead-letters", params={"where": "error~negative", "do": "replay"}).text
+    assert "shop.Order" not in html
+    page = client.get("/messages", params={"q": "group~warehouse", "do": "cancel"}).text  # one of these is shown
+    counted = re.search(r'name="counted" value="([^"]+)"', page)
+    assert counted is not None
+    session = next(iter_sessions(client))
+    session.counts[counted[1]].counted().by_type["shop.Order"] = 1
+    form = {"csrf": csrf_of(page), "counted": counted[1]}
+    answer = client.post("/act/bulk-cancel", data=form, headers=ORIGIN)
+    assert answer.status_code == 403
+    assert "shop.Order" not in answer.text
 
 
 def test_a_message_tells_nothing_of_a_cause_or_an_effect_that_one_may_not_look_at(shop: Shop) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import html as html_module
 import re
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.testclient import TestClient
 
 import perdure
+from perdure.console.asked import Asked
 from perdure.console.pages.dead_letters import expression_of
 from tests.host.console.conftest import Receipt, csrf_of, until
 
 if TYPE_CHECKING:
-    from starlette.testclient import TestClient
-
     from tests.host.console.conftest import Shop
 
 PAGES = [
@@ -137,6 +139,83 @@ def test_dead_letters_are_replayed_after_a_dry_run(browser: TestClient, shop: Sh
     assert set(replays) == {("ann", "tried again")}
     browser.post("/act/bulk-replay", data=form, headers={"origin": "http://127.0.0.1"})  # the form is sent twice
     assert "the count is too old" in browser.get("/dead-letters").text
+
+
+def test_all_messages_that_a_filter_means_are_cancelled_after_a_dry_run(browser: TestClient, shop: Shop) -> None:
+    ids = shop.system.publish_many([Receipt(f"bulk {i}") for i in range(3)], delay=3_000.0, keys=[f"bulk {i}" for i in range(3)])
+    shop.system.publish(Receipt("another"), delay=3_000.0, key="another")
+    until(lambda: browser.get("/messages", params={"q": "key~bulk"}).text.count('class="status delayed"') == 3)
+    shown = browser.get("/messages", params={"type": "shop.Receipt", "q": "key~bulk"}).text
+    offered = re.search(r'href="(/messages[^"]*do=cancel[^"]*)"', shown)
+    assert offered is not None
+    page = browser.get(html_module.unescape(offered[1])).text
+    assert "<b>3</b> message(s) that wait or run would be cancelled" in page
+    assert all(shop.system.state(ident).status == "delayed" for ident in ids)
+    late = shop.system.publish(Receipt("late"), delay=3_000.0, key="bulk late")  # after the count: not meant
+    counted = re.search(r'name="counted" value="([^"]+)"', page)
+    assert counted is not None
+    form = {"csrf": csrf_of(page), "counted": counted[1], "reason": "ordered twice", "back": "/messages"}
+    browser.post("/act/bulk-cancel", data=form, headers={"origin": "http://127.0.0.1"})
+    told = browser.get("/messages").text
+    assert "cancel: 3 of the 3 message(s) that were counted" in told
+    assert "type=shop.Receipt key~bulk" in told  # the act, with the filter that it had
+    assert [shop.system.state(ident).status for ident in ids] == ["cancelled"] * 3
+    assert shop.system.state(late).status == "delayed"
+    (act,) = {(act.principal, act.reason) for act in shop.system.audit.acts() if act.action == "cancel" and "bulk" in act.subject}
+    assert act == ("ann", "ordered twice")
+    shop.system.cancel(late)
+
+
+@pytest.mark.parametrize("path", ["/messages", "/messages?place=delayed&q=key~bulk", "/messages?q=key~bulk&at=60"])
+def test_cancel_of_all_is_offered_only_for_what_it_would_hit(browser: TestClient, path: str) -> None:
+    """Not for everything at once, for one place of several, or for the past."""
+    assert "do=cancel" not in browser.get(path).text
+    assert "would be cancelled" not in browser.get(f"{path}{'&' if '?' in path else '?'}do=cancel").text
+
+
+def test_count_of_a_bulk_act_is_made_once_for_a_page_that_loads_itself_again(
+    browser: TestClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[str] = []
+    count_where = shop.system.dead_letters.count_where
+
+    def counting(where: str) -> Any:
+        counts.append(where)
+        return count_where(where)
+
+    monkeypatch.setattr(shop.system.dead_letters, "count_where", counting)
+    for _ in range(3):
+        assert "would be purged" not in browser.get("/dead-letters", params={"where": "key=k27", "do": "purge"}).text
+    assert counts == ["key=k27"]
+
+
+def test_count_that_takes_long_holds_up_no_page(browser: TestClient, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = threading.Event()
+
+    def slow(_where: str) -> Any:
+        assert counts.wait(60.0)
+        raise perdure.PerdureError("the owner has stopped")
+
+    monkeypatch.setattr(shop.system.dead_letters, "count_where", slow)
+    path = "/dead-letters?where=key%3Dk17&do=purge"
+    impatient = TestClient(browser.app, base_url="http://127.0.0.1")
+    answer = impatient.get(path)
+    assert (answer.status_code, "is being counted" in answer.text) == (202, True)
+    assert impatient.get("/").status_code == 200
+    counts.set()
+    until(lambda: impatient.get(path).status_code == 400)
+    monkeypatch.undo()
+    assert impatient.get(path).status_code == 200  # a count that failed is made again
+
+
+def test_owner_that_does_not_answer_holds_up_no_page(browser: TestClient, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    asked = Asked(lambda: answers.wait(60.0) or None, "nothing")
+    monkeypatch.setattr(shop.console, "figures", asked)
+    for path in ("/", "/types", "/processes", "/actors"):
+        assert browser.get(path).status_code == 200
+    assert asked._is_asking
+    answers.set()
 
 
 def test_expression_of_a_group_means_its_letters_and_no_others(browser: TestClient, shop: Shop) -> None:

@@ -160,6 +160,6 @@ def test_moment_that_history_is_not_read_up_to_yet_is_waited_for(long: Long) -> 
     live = long.console.live
     with live.lock:
         live.index.seq, live.index._places = 0, []
-        with pytest.raises(StillReading, match="the history is being read, up to event 0 of"):
+        with pytest.raises(StillReading, match="The history is being read, up to event 0 of"):
             long.console._seq_of("1d")
     until(lambda: long.get("/?at=1d")[0] == READ)

@@ -1,0 +1,82 @@
+"""`Count`: what a bulk act would change, counted by the owner in a thread of its own, so that no page waits for it.
+
+Not here: the act itself (`deeds`), and which counts a browser has (`guard/sessions`).
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from perdure.console.log.pace import StillReading
+from perdure.events.errors import PerdureError
+from perdure.events.loggers import GuardedLogger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.operations.bulk.acts_where import CountedLetters
+    from perdure.operations.bulk.cancels_where import CountedMessages
+
+    Counted = CountedLetters | CountedMessages
+
+__all__ = ["LETTERS", "MESSAGES", "Count"]
+
+logger = GuardedLogger("perdure")
+
+LETTERS, MESSAGES = "letters", "messages"
+WAIT_S = 0.12
+FRESH_S = 60.0
+"""A page that is loaded again shows the same count for so long: the owner must not count for each look of an open page."""
+
+
+class Count:
+    """One count. It begins at once; safe in any thread.
+
+    Args:
+        of: `LETTERS` or `MESSAGES`.
+        where: the expression that means them.
+        ask: asks the owner.
+    """
+
+    def __init__(self, of: str, where: str, ask: Callable[[], Counted]) -> None:
+        self.name = secrets.token_urlsafe(12)
+        """What a form has for it."""
+        self.of, self.where = of, where
+        self.counted_us = 0
+        self._ask = ask
+        self._counted: Counted | None = None
+        self._failed: Exception | None = None
+        self._done = threading.Event()
+        threading.Thread(target=self._run, name="perdure console count", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._counted = self._ask()
+        except Exception as error:  # noqa: BLE001 - the page tells it
+            logger.debug("the console's count for %r has failed: %s", self.where, error)
+            self._failed = error
+        self.counted_us = round(time.time() * 1e6)
+        self._done.set()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it may be shown again: it is under way, or was made a moment ago, and has not failed."""
+        if not self._done.is_set():
+            return True
+        return self._failed is None and time.time() - self.counted_us / 1e6 < FRESH_S
+
+    def counted(self, wait_s: float = WAIT_S) -> Counted:
+        """Return what was counted.
+
+        Raises:
+            StillReading: the owner counts, for longer than `wait_s`.
+            PerdureError: it could not.
+        """
+        if not self._done.wait(wait_s):
+            raise StillReading("What this means is being counted")
+        if self._counted is None:
+            raise PerdureError(f"the owner could not count: {self._failed}") from self._failed
+        return self._counted

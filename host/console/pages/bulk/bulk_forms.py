@@ -1,0 +1,51 @@
+"""What a page shows of a bulk act: the form with what the owner has counted, and the acts that are under way or done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.console.counting import LETTERS, MESSAGES
+
+if TYPE_CHECKING:
+    from perdure.console.pages.page import Page
+
+__all__ = ["bulks", "count_first"]
+
+BULKS_SHOWN = 10
+VERBS = {"replay": "replayed", "edit": "edited and replayed", "purge": "removed for good", "cancel": "cancelled"}
+OF = {LETTERS: ("replay", "edit", "purge"), MESSAGES: ("cancel",)}
+
+
+def count_first(page: Page, of: str, where: str) -> None:
+    """Have the owner count what an act would change that the address names, and keep it for the form: the act hits that alone.
+
+    Called before the page has its view, whose locks other pages need meanwhile.
+
+    Raises:
+        StillReading: the owner counts.
+        PerdureError: it could not.
+    """
+    verb, front = page.asked("do"), page.console.front
+    if front is None or not where or page.at or verb not in OF[of] or not page.may(verb):
+        return
+    asked = front.dead_letters if of == LETTERS else front.admin
+    count = page.session.count(of, where, lambda: asked.count_where(where))
+    counted = count.counted()
+    seen = {kind: n for kind, n in counted.by_type.items() if page.looks(kind)}
+    others = sum(counted.by_type.values()) - sum(seen.values())
+    page.count = {
+        "id": count.name,
+        "verb": verb,
+        "done": VERBS[verb],
+        "what": "dead letter(s)" if of == LETTERS else "message(s) that wait or run",
+        "later": "what dies from now on is not meant" if of == LETTERS else "what is published from now on is not meant",
+        "all": counted.count,
+        "by_type": {**seen, **({"types that you may not look at": others} if others else {})},
+        "at_us": count.counted_us,
+    }
+
+
+def bulks(page: Page, of: str) -> list[Any]:
+    """Return the bulk acts that are known at the moment that is shown, newest first."""
+    known = reversed(page.shown.states.queue.bulks.values())
+    return [bulk for bulk in known if bulk.action in OF[of] and not page.hides(bulk.where)][:BULKS_SHOWN]
