@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
     from perdure.events.errors import OwnershipLost
     from perdure.events.structures.message_block import PayloadSpill
@@ -198,6 +199,25 @@ class HasSpool(Protocol):
 
         Raises:
             StoreUnavailable: it cannot be read.
+        """
+
+    def spool_files(self) -> Iterator[tuple[str, BinaryIO]]:
+        """Yield the name of each file and the file, open at its beginning until the next one; one that is taken in has gone.
+
+        Raises:
+            StoreUnavailable: one cannot be read.
+        """
+
+
+@runtime_checkable
+class TakesSpool(Protocol):
+    """A `LogTarget` beside whose log spool files can lie, for its next owner to take in."""
+
+    def put_spool(self, name: str, file: BinaryIO) -> None:
+        """Add a spool file, all of what is in `file`.
+
+        Raises:
+            StoreUnavailable: it cannot be written.
         """
 
 

@@ -14,6 +14,7 @@ import attrs
 from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
 from perdure.events.public_names import public
 from perdure.store.protocol import HasSpool
+from perdure.store.spool.spool_file import HasSpoolFolder
 from perdure.store.survey import Stretch
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Backup:
     head: str
     """`SEQ:HASH` of its last event, as `verify` of the log shows it."""
     spooled: int = 0
-    """Publishes that wait in spool files for an owner, and so are in no log: this backup does not have them."""
+    """Publishes that waited in spool files for an owner when the run began; the backup has these files."""
 
 
 def back_up(
@@ -63,16 +64,18 @@ def back_up(
         StoreLocked: another run writes into this backup.
     """
     source.check_readable()
+    _check_apart(source, target)
     store_id = source.store_id()
     if store_id is None:
         raise StoreUnavailable(f"{source.address} holds no log")
     with contextlib.closing(target):
         begun = target.begin(store_id)
+        # First what is spooled: an owner may take it in and remove it meanwhile, and then the log has it. Both count once.
+        spooled = _copy_spool(source, target) if isinstance(source, HasSpool) else 0
         with source.hold_history():
             events, size = _copy(source, target, begun, progress, check=check)
             _copy_snapshots(source, target)
         done = target.finish()
-        spooled = sum(one.items for one in source.survey_spool()) if isinstance(source, HasSpool) else 0
         return Backup(
             first_seq=done.first_seq,
             last_seq=done.last_seq,
@@ -82,6 +85,26 @@ def back_up(
             head=f"{done.head_seq}:{done.head_chain.hex()}",
             spooled=spooled,
         )
+
+
+def _check_apart(source: LogReader, target: BackupFolder) -> None:
+    """Raise if a backup is to lie in the folder that it is of, where what ends the one ends the other.
+
+    Raises:
+        StoreUnavailable: it is.
+    """
+    if isinstance(source, HasSpoolFolder) and target.path.resolve().is_relative_to(source.path.resolve()):
+        msg = (
+            f"{target.path} lies in the data folder {source.path} itself; name a folder elsewhere, on another disk if there is one"
+        )
+        raise StoreUnavailable(msg)
+
+
+def _copy_spool(source: HasSpool, target: BackupFolder) -> int:
+    """Copy what processes have published while nothing owned the log; return how many publishes that is."""
+    for name, file in source.spool_files():
+        target.put_spool(name, file)
+    return target.count_spooled()
 
 
 def _copy(

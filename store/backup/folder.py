@@ -1,4 +1,4 @@
-"""A folder that takes a backup of a log, run after run: segment files, snapshots, and `backup.json`, which says what of it counts.
+"""A folder that takes a backup of a log, run after run: segments, snapshots, spool files, and `backup.json`: what of it counts.
 
 A file gets its name once it is whole and synced, and is replaced whole. What `backup.json` does not speak of is left over from a
 run that was cut off, and the next run writes it anew. What is copied is decided in `backing_up`; reading is in `reader`.
@@ -23,10 +23,13 @@ from perdure.store.files.listing.folder_listing import FolderListing
 from perdure.store.files.listing.folder_marks import BACKUP_FILE
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
+from perdure.store.spool.spool_file import names as spool_names
+from perdure.store.spool.spool_file import survey_spool
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
     from perdure.store.survey import Stretch, WholeFrame
     from perdure.store.values import Snapshot
@@ -80,6 +83,8 @@ class BackupFolder:
         """The segment that is written, under its temporary name."""
         self._segment = 0
         """Its first sequence number."""
+        self._spooled: set[str] = set()
+        """The spool files of this run. Those of earlier ones are needed until it counts: their publishes are in its log by then."""
 
     def begin(self, store_id: bytes) -> BackupState:
         """Lock the folder and return what it holds; a new backup is begun in a folder that is empty or not there.
@@ -162,6 +167,31 @@ class BackupFolder:
             with self._writing():
                 snapshot_file.write(self._disk, self.path, self.state.store_id, snapshot)
 
+    def put_spool(self, name: str, file: BinaryIO) -> None:
+        """Add a spool file, or more of one that is there: its writer only ever appends.
+
+        Raises:
+            StoreUnavailable: as `put`.
+        """
+        with self._writing():
+            path = self.path / name
+            temporary = path.with_suffix(".tmp")
+            self._file.begin(temporary)
+            self._file.write_all(file)
+            self._file.end()
+            self._disk.rename(temporary, path)
+            self._disk.sync_folder(self.path)  # before `backup.json` says that the run counts
+            self._spooled.add(name)
+
+    def count_spooled(self) -> int:
+        """Return how many publishes are in the spool files of this run.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+        """
+        with self._writing():
+            return sum(one.items for one in survey_spool(self._disk, self.path) if one.file in self._spooled)
+
     def snapshot_seqs(self) -> list[int]:
         """Return the sequence numbers of the snapshots in it, oldest first."""
         return self._listing.snapshot_seqs()
@@ -181,6 +211,9 @@ class BackupFolder:
             self._save(self.state)
             for seq in self._unneeded():
                 self._disk.remove(self._listing.snapshot_path(seq))
+            for name in spool_names(self._disk, self.path):
+                if name not in self._spooled:
+                    self._disk.remove(self.path / name)
         return self.state
 
     def close(self) -> None:

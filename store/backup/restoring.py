@@ -13,6 +13,7 @@ import attrs
 
 from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
 from perdure.events.public_names import public
+from perdure.store.protocol import TakesSpool
 from perdure.store.survey import Stretch
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class Restored:
     """`SEQ:HASH` of its last event, as `verify` shows it."""
     left_out: int
     """Events of the backup that came later."""
+    spooled: int = 0
+    """Publishes in spool files beside the new log, which its first owner takes in."""
+    spooled_left_out: int = 0
+    """Publishes in spool files of the backup that are not: they came later, or the new log is in a database, which takes none."""
 
 
 def restore_log(
@@ -91,6 +96,12 @@ def restore_log(
         )
         raise StoreCorrupt(msg, file=str(source.path), offset=0, seq=reached + 1)
     snapshots = _put_snapshots(source, target, reached)
+    spooled = sum(one.items for one in source.survey_spool())
+    taken = 0
+    if isinstance(target, TakesSpool) and reached == state.completed_seq:
+        for name, file in source.spool_files():
+            target.put_spool(name, file)
+        taken = spooled
     if (found := target.finish().last_seq) != reached:
         raise StoreUnavailable(f"the restored log ends at {found}, and not at {reached} as the backup in {source.path}")
     return Restored(
@@ -100,6 +111,8 @@ def restore_log(
         snapshots=snapshots,
         head=head,
         left_out=state.completed_seq - reached,
+        spooled=taken,
+        spooled_left_out=spooled - taken,
     )
 
 

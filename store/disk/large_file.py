@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
     from perdure.store.disk.disk import Disk
 
@@ -47,6 +48,11 @@ class LargeFile:
         self.size += len(data)
         if self._waiting_bytes >= PIECE_BYTES:
             self._flush()
+
+    def write_all(self, file: BinaryIO) -> None:
+        """Add all that is left of a file."""
+        while piece := file.read(PIECE_BYTES):
+            self.write(piece)
 
     def end(self) -> None:
         """Write what waits, sync the file and close it; without a file, do nothing."""

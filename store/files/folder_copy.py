@@ -19,10 +19,12 @@ from perdure.store.files.listing.folder_marks import UNFINISHED_FILE
 from perdure.store.files.segment_store import SegmentStore
 from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
+from perdure.store.spool.spool_format import is_spool
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     from perdure.store.survey import Stretch, WholeFrame
     from perdure.store.values import Recovered, Snapshot
@@ -77,7 +79,8 @@ class FolderCopy:
             self._disk.close(self._disk.create(self.path / UNFINISHED_FILE))
         self._disk.sync_folder(self.path)
         for name in names:
-            if sg.first_seq_of(name) is not None or snapshot_file.seq_of(name) is not None or name.endswith(".tmp"):
+            is_ours = sg.first_seq_of(name) is not None or snapshot_file.seq_of(name) is not None or is_spool(name)
+            if is_ours or name.endswith(".tmp"):
                 self._disk.remove(self.path / name)
 
     def put(self, frame: WholeFrame) -> None:
@@ -93,6 +96,14 @@ class FolderCopy:
         """See `LogTarget.put_snapshot`."""
         with self._writing():
             snapshot_file.write(self._disk, self.path, self._store_id, snapshot)
+
+    def put_spool(self, name: str, file: BinaryIO) -> None:
+        """See `TakesSpool.put_spool`."""
+        with self._writing():
+            self._file.end()
+            self._file.begin(self.path / name)
+            self._file.write_all(file)
+            self._file.end()
 
     def finish(self) -> Recovered:
         """See `LogTarget.finish`."""

@@ -23,6 +23,7 @@ from perdure.store.format import segment as sg
 from perdure.store.format import snapshot_file
 from perdure.store.format.frame import BadFrame
 from perdure.store.retention_hold import HOLD_FILE, HOLD_FILE_S
+from perdure.store.spool.spool_file import names as spool_names
 from perdure.store.spool.spool_file import survey_spool
 from perdure.store.survey import Stretch, WholeFrame
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Generator, Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     from perdure.store.conditions import Condition
     from perdure.store.disk.disk import Disk
@@ -258,6 +260,20 @@ class FolderReader(FolderListing):
             return survey_spool(self.disk, self.path)
         except OSError as error:
             msg = f"the data folder {self.path} cannot be read: {with_advice(error)}."
+            raise StoreUnavailable(msg) from error
+
+    def spool_files(self) -> Iterator[tuple[str, BinaryIO]]:
+        """See `HasSpool.spool_files`."""
+        try:
+            for name in spool_names(self.disk, self.path):
+                try:
+                    file = self.disk.open_read(self.path / name)
+                except FileNotFoundError:
+                    continue  # an owner has taken it in
+                with file:
+                    yield name, file
+        except OSError as error:
+            msg = f"the spool of {self.path} cannot be read: {with_advice(error)}."
             raise StoreUnavailable(msg) from error
 
     def conditions(self) -> Iterator[Condition]:

@@ -4,8 +4,8 @@
 `postgres_copy` the `LogTarget`. Below them: `ownership` (claiming and keeping a partition), `partition_reader`,
 `partition_snapshots`, `schema` (tables and functions), `connecting` (connections, addresses and sessions).
 
-`high_water` remembers what was durable, `nodes` are those of a cluster, `traffic` is what others send to an owner, `spread_ingress`
-what goes to several.
+`history_hold` keeps history while it is copied, `high_water` remembers what was durable, `nodes` are those of a cluster, `traffic`
+is what others send to an owner, `spread_ingress` what goes to several.
 
 Importing a module of this folder needs psycopg, which `pip install perdure[postgres]` installs; `addresses` imports them when an
 address asks for it. Layout of the tables: docs/FORMATS.md.

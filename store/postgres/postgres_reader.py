@@ -5,12 +5,11 @@ How frames are read and checked is in `partition_reader`, snapshots are in `part
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreUnavailable
 from perdure.store.format import frame as fr
-from perdure.store.postgres import partition_reader, partition_snapshots
+from perdure.store.postgres import history_hold, partition_reader, partition_snapshots
 from perdure.store.postgres.connecting.database import Database
 from perdure.store.postgres.connecting.server_conditions import server_conditions
 from perdure.store.postgres.schema import check_schema
@@ -88,8 +87,8 @@ class PostgresReader:
                 yield WholeFrame(file, 0, raw, frame, header.epoch, prev, fr.chain_after(raw), follows=True)
 
     def hold_history(self) -> AbstractContextManager[None]:
-        """See `LogReader.hold_history`: the owner is not told, so it may drop what is still to be read."""
-        return contextlib.nullcontext()
+        """See `LogReader.hold_history`: by a lock in the database, which the owner asks before it drops anything."""
+        return history_hold.held(self.database, self.partition().id)
 
     def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
         """See `LogReader.snapshots`."""

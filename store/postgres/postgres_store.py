@@ -10,6 +10,7 @@ import math
 import os
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
 from perdure.store.files.payload_spill import PayloadSpill
-from perdure.store.postgres import ownership, partition_snapshots
+from perdure.store.postgres import history_hold, ownership, partition_snapshots
 from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 from perdure.store.postgres.connecting.server_conditions import unsafe_standbys
 from perdure.store.postgres.connecting.session import Refused
@@ -173,11 +174,11 @@ class PostgresStore(PartitionWriter):
         if not self._is_open():
             raise self._not_open()
         claim = self._owned()
-        with self._hold.dropping() as may_drop:
+        with self._dropping(claim.id) as may_drop:
             sure = sorted({seq for seq in self.reader.snapshot_seqs() if seq <= self.synced_seq} | {snapshot.seq})
             kept = sure[-self.snapshots_kept :]
             oldest = kept[0] if may_drop and snapshot.seq <= self.synced_seq and len(kept) == self.snapshots_kept else 0
-        partition_snapshots.put(self.database, claim.id, claim.store_id, self._who, snapshot, oldest)
+            partition_snapshots.put(self.database, claim.id, claim.store_id, self._who, snapshot, oldest)
 
     def retire_history(self) -> int:
         """See `EventStore.retire_history`: each frame counts as a segment."""
@@ -187,7 +188,7 @@ class PostgresStore(PartitionWriter):
         if not self.drop_history or len(seqs) < self.snapshots_kept or seqs[0] > self.synced_seq:
             return 0
         claim = self._owned()
-        with self._hold.dropping() as may_drop, self.database.session() as connection:
+        with self._dropping(claim.id) as may_drop, self.database.session() as connection:
             if not may_drop:
                 return 0
             oldest = seqs[0]
@@ -198,6 +199,12 @@ class PostgresStore(PartitionWriter):
                 return 0
             connection.execute("SELECT perdure.drop_history(%s, %s, %s, %s)", [claim.id, self.epoch, kept[0], kept[2]])
             return self._swept(connection, claim.id)
+
+    @contextmanager
+    def _dropping(self, partition: int) -> Iterator[bool]:
+        """Return whether history may be dropped while the block runs: nothing holds it, here or in another process."""
+        with self._hold.dropping() as may_here, history_hold.dropping(self.database, partition) as may_there:
+            yield may_here and may_there
 
     @staticmethod
     def _swept(connection: psycopg.Connection[Any], partition: int) -> int:

@@ -56,12 +56,7 @@ def run_backup(
     console.print(one_line(f"head {done.head}"), soft_wrap=True)
     if done.spooled:
         console.print(
-            one_line(
-                f"{done.spooled:,} publishes wait in spool files for an owner and are in no log yet, so the backup does not have "
-                "them: start an owner, then run this again",
-                "yellow",
-            ),
-            soft_wrap=True,
+            one_line(f"{done.spooled:,} publishes that wait in spool files for an owner are in it as such files"), soft_wrap=True
         )
 
 
@@ -99,6 +94,13 @@ def run_restore(
         soft_wrap=True,
     )
     console.print(one_line(f"head {done.head}"), soft_wrap=True)
+    if done.spooled:
+        console.print(one_line(f"{done.spooled:,} publishes wait in spool files for its first owner"), soft_wrap=True)
+    if done.spooled_left_out:
+        why = "came later" if to is not None else "no database takes; restore into a folder, then migrate that"
+        console.print(
+            one_line(f"left out: {done.spooled_left_out:,} publishes in spool files, which {why}", "yellow"), soft_wrap=True
+        )
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"backup": run_backup, "restore": run_restore}

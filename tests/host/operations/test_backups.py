@@ -185,3 +185,29 @@ def test_from_a_database_to_a_backup_and_back_into_one(tmp_path: Path) -> None:
     assert folded(open_reader(tmp_path / "folder")) == folded(open_reader(address))
     with pytest.raises(perdure.StoreUnavailable, match="name a folder for it"):
         perdure.backup(tmp_path / "folder", target)
+
+
+@pytest.mark.xdist_group("postgres")
+def test_a_backup_of_a_live_queue_in_a_database_holds_the_history_that_its_owner_would_drop(tmp_path: Path) -> None:
+    queue = new_queue().replace(" ", "_")
+    store = perdure.PostgresStore(shared_server().dsn, name=queue, drop_history=True)
+    with perdure.System(store=store) as system:
+
+        def publish_and_snapshot(seq: int = 0) -> None:
+            if seq < 20:  # of the first ones copied: the copy goes on for as long as the log grows
+                system.publish_many([Order(number) for number in range(3)])
+                system.admin.snapshot()
+
+        for _ in range(3):
+            publish_and_snapshot()
+        first_seq = open_reader(store.address).first_seq
+        assert first_seq > 1, "it drops what no snapshot needs"
+        done = perdure.backup(store.address, tmp_path / "backup", progress=publish_and_snapshot)
+        assert done.first_seq == first_seq, "nothing was dropped while it was copied"
+        publish_and_snapshot()
+        publish_and_snapshot()
+        assert open_reader(store.address).first_seq > first_seq, "and it goes on after"
+    perdure.restore(tmp_path / "backup", tmp_path / "restored")
+    assert perdure.Audit(tmp_path / "restored").verify(head=done.head).ok
+    with perdure.System(tmp_path / "restored") as again:
+        assert again.admin.metrics().published >= 9

@@ -186,7 +186,7 @@ def test_a_folder_with_something_else_is_refused(store: SegmentStore, tmp_path: 
     (tmp_path / "photos" / "cat.jpg").touch()
     with pytest.raises(StoreUnavailable, match="holds no backup"):
         back_up(store, to_folder(tmp_path / "photos"))
-    with pytest.raises(StoreUnavailable, match="holds no backup"):
+    with pytest.raises(StoreUnavailable, match="lies in the data folder"):
         back_up(store, to_folder(store.path))
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,11 @@ import perdure
 from perdure.cli.main import app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+
+PATIENCE_S = 60.0
 
 
 def run(*words: object) -> str:
@@ -47,10 +52,33 @@ def test_a_backup_is_verified_restored_and_read_as_any_folder(folder: Path, tmp_
     assert "refused" in run("timeline", tmp_path / "restored", "m2")
 
 
-def test_publishes_that_wait_in_a_spool_are_told(system: perdure.System, folder: Path, tmp_path: Path) -> None:
+def wait_until(holds: Callable[[], object]) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+
+
+def test_publishes_that_wait_in_a_spool_are_in_a_backup_and_come_back(system: perdure.System, folder: Path, tmp_path: Path) -> None:
     with perdure.connect(folder, spool=True) as client:
-        client.publish({"number": 4})
-    assert "1 publishes wait in spool files" in run("backup", folder, tmp_path / "backup")
+        client.publish({"number": 4}, id="spooled")
+    assert "1 publishes that wait in spool files" in run("backup", folder, tmp_path / "backup")
+    assert "left out: 1 publishes" in run("restore", tmp_path / "backup", tmp_path / "earlier", "--to", 2)
+    assert "1 publishes wait in spool files" in run("restore", tmp_path / "backup", tmp_path / "new")
+    with perdure.System(tmp_path / "new") as restored:
+        wait_until(lambda: restored.state("spooled").known)
+        assert restored.admin.metrics().published == 4
     with system:
-        pass
+        wait_until(lambda: system.state("spooled").known)
     assert "spool" not in run("backup", folder, tmp_path / "backup")
+    assert not [*(tmp_path / "backup").glob("spool-*")], "the log of the backup has it now"
+
+
+@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize("inside", ["backup", "a/b"])
+def test_a_backup_in_its_own_data_folder_is_refused(folder: Path, inside: str) -> None:
+    link = folder.parent / "link"
+    link.symlink_to(folder)
+    for source, target in ((folder, folder / inside), (link, folder / inside), (folder, link / inside)):
+        assert "lies in the data folder" in run("backup", source, target)
+    assert not (folder / inside).exists()

@@ -1,0 +1,20 @@
+"""The group `telemetry`: each kind makes its trips, and gives two ratios."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.telemetry import loads
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("kind", loads.KINDS)
+def test_each_kind_of_telemetry_is_compared_with_none(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loads, "PAIRS", 1)
+    rate, effort = loads.ratios(folder, 0.02, 100, loads.KINDS[kind])
+    assert rate > 0
+    assert effort > 0
