@@ -244,12 +244,17 @@ class BatchItem(Context, Generic[M]):
     error: BaseException | None = None
 
     def fail(self, error: BaseException | str, delay: float | None = None) -> None:
-        """Fail this message; the others complete. It waits as its handler's backoff says, or for `delay` seconds."""
+        """Fail this message's attempt; the others complete. It waits as its handler's backoff says, or for `delay` seconds.
+
+        Args:
+            error: an exception, or a text that says what failed.
+            delay: seconds until the next attempt; the handler's backoff unless given.
+        """
         reason = error if isinstance(error, BaseException) else RuntimeError(error)
         self.error = reason if delay is None else Retry(delay, str(reason))
 
     def reject(self, reason: str) -> None:
-        """Make a dead letter of this message; the others complete."""
+        """Make a dead letter of this message, with this reason; the others complete."""
         self.error = Reject(reason)
 
 

@@ -185,7 +185,11 @@ class Routed(Results, Consuming):
             future.reject(refused)
 
     async def asubmit(self, message: Any, **options: Unpack[PublishOptions]) -> asyncio.Future[str]:
-        """See `Publishing.asubmit`."""
+        """As `submit`, from a coroutine; return a future to await for the id. Does not block the event loop.
+
+        Raises:
+            As `submit`.
+        """
         ident, publish = self._command(message, options)
         future: PublishFuture[str] = PublishFuture(ident)
         (number,) = self._by_partition(publish)
@@ -254,7 +258,7 @@ class Routed(Results, Consuming):
     # --- by hand -----------------------------------------------------------------------------------------------------------
 
     def _checkout(self, name: str, lease: float, retries: int | None) -> Delivery[Any] | None:
-        """See `Consuming.checkout`. The partitions of this process come first, then those of others.
+        """As `System.checkout`. The partitions of this process come first, then those of others.
 
         A delivery belongs to the process that owned its partition then. Where that stops, `ack` raises `NotRunning`, and the
         message comes again.

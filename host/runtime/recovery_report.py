@@ -17,16 +17,23 @@ class Recovery:
     """A report of one start: where recovery began, what it replayed and cut, and what it took back from the process before."""
 
     last_seq: int
+    """The sequence number of the log's last event."""
     snapshot_seq: int
     """The snapshot that recovery began with; 0 where it began with the first event, or with what a deputy had folded."""
     events_replayed: int
+    """Events after the snapshot, which were read and folded."""
     cut_bytes: int
+    """Bytes of a torn end that were cut off, as a crash or power cut leaves them."""
     cut_from_seq: int | None
+    """The sequence number at which the cut bytes began; None where nothing was cut."""
     in_flight_taken_back: int
     """Deliveries whose process died; their messages wait again or are dead letters."""
     dead_lettered: int
+    """How many of those were at their last attempt."""
     waiting: int
+    """Messages that wait, before the first delivery."""
     dead_letters: int
+    """Dead letters that are kept."""
     deputy_seq: int = 0
     """Up to which event this process, as deputy, had folded the log before; 0 where it had not."""
     contradictions: tuple[str, ...] = ()
