@@ -40,6 +40,7 @@ from perdure.cli.look import look_commands
 from perdure.cli.look.acts_command import show_acts
 from perdure.cli.look.folder_report import folder_report, record_row, repair_report, timeline_report, tree_report
 from perdure.cli.look.status_command import show_status
+from perdure.cli.panels import OF_CHAOS, arrange
 from perdure.cli.progress import interrupt_on_sigterm, shown_progress
 from perdure.cli.serve_command import serve
 from perdure.cli.terminal import Terminal, one_line
@@ -103,9 +104,9 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Inspect, verify and repair data folders of perdure, a durable message queue, and run systems.
+    """Look at the queues of perdure, a durable message queue, act on them, keep them safe, and run them.
 
-    FOLDER is the folder that a System was created with. Commands that only read it may run beside a live system.
+    FOLDER is the folder that a System was created with, or postgresql://…#QUEUE. `perdure COMMAND --help` has the options of each.
     """
     if config is not None:
         if not config.is_file():
@@ -325,6 +326,9 @@ def _where(error: Exception | SystemExit) -> str:
     return f"{frames[-1].filename}, line {frames[-1].lineno}"
 
 
+arrange(app)
+
+
 def _add_commands(words: list[str]) -> None:
     """Add the commands that packages register as entry points of the group `perdure.commands`.
 
@@ -336,9 +340,9 @@ def _add_commands(words: list[str]) -> None:
     for point in entry_points(group="perdure.commands"):
         found = point.load()
         if isinstance(found, typer.Typer):
-            app.add_typer(found, name=point.name)
+            app.add_typer(found, name=point.name, rich_help_panel=OF_CHAOS)
         else:
-            app.command(point.name)(found)
+            app.command(point.name, rich_help_panel=OF_CHAOS)(found)
 
 
 def main() -> None:

@@ -1,0 +1,40 @@
+"""How `perdure --help` groups the commands: by what a person wants to do. Each command is in one group.
+
+Not here: what the commands do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
+    from typer.models import CommandInfo, TyperInfo
+
+__all__ = ["OF_CHAOS", "PANELS", "arrange"]
+
+PANELS: dict[str, tuple[str, ...]] = {
+    "Look: changes nothing, beside a live system too": (
+        *("status", "stats", "doctor", "search", "timeline", "explain", "tail", "state", "diff", "schedules", "acts"),
+        *("verify", "config"),
+    ),
+    "Act: through the process that owns the folder, on record": (
+        *("pause", "resume", "scale", "configure", "cancel", "run-now", "publish", "snapshot", "dead-letters"),
+    ),
+    "Keep: backups, copies, repairs": ("backup", "restore", "export", "migrate", "repair", "accept-loss"),
+    "Run": ("run", "serve", "console", "demo"),
+}
+OF_CHAOS = "Test perdure itself"
+"""The group of what chaos/ adds."""
+
+
+def arrange(app: typer.Typer) -> None:
+    """Put each command of an application into its group, in the order of the groups."""
+    places = {name: (number, panel) for number, (panel, name) in enumerate((p, n) for p, names in PANELS.items() for n in names)}
+    for known in (*app.registered_commands, *app.registered_groups):
+        known.rich_help_panel = places[_name(known)][1]
+    app.registered_commands.sort(key=lambda command: places[_name(command)][0])
+
+
+def _name(known: CommandInfo | TyperInfo) -> str:
+    return known.name or str(getattr(known.callback, "__name__", ""))
