@@ -139,7 +139,7 @@ MADE = "import perdure\nsystem = perdure.System(store=perdure.MemoryStore())\n"
     ("target", "source", "expected"),
     [
         ("shop:other", MADE, "shop has no 'other', so shop:other is not a perdure.System; shop holds shop:system"),
-        ("shop:system.inner", MADE, "shop:system has no 'inner'"),
+        ("shop:system.other", MADE, "shop:system has no 'other'"),
         ("shop:other", "", "shop holds none"),
         ("shop:system", "def system():\n    return None\n", "shop:system is a function, not a perdure.System"),
         ("shop:lazy", "def __getattr__(name):\n    return 1 / 0\n", "ZeroDivisionError: division by zero"),
