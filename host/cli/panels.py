@@ -31,7 +31,8 @@ OF_CHAOS = "Test perdure itself"
 def arrange(app: typer.Typer) -> None:
     """Put each command of an application into its group, in the order of the groups."""
     places = {name: (number, panel) for number, (panel, name) in enumerate((p, n) for p, names in PANELS.items() for n in names)}
-    for known in (*app.registered_commands, *app.registered_groups):
+    everything: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
+    for known in everything:
         known.rich_help_panel = places[_name(known)][1]
     app.registered_commands.sort(key=lambda command: places[_name(command)][0])
 
