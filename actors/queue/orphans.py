@@ -30,8 +30,12 @@ class Orphans:
 
     wait_us = 0
     """How long other processes have to say what they hold; 0: no other process holds anything."""
+    had_members = True
+    """Workers of other processes may hold something. Not so: only consumers may, by hand."""
 
     def __init__(self) -> None:
+        self.taken_at_start = 0
+        """How many deliveries were taken back when the run began."""
         self.held: dict[int, int] = {}
         """By number, the attempt of each delivery whose process is not known to be dead."""
         self.taken_back: dict[int, int] = {}
@@ -47,18 +51,31 @@ class Orphans:
 
         What a consumer checked out is left to it if its process is connected by then.
         """
+        found = self._begin(state, [*pools], now_us)
+        self.taken_at_start = len(found)
+        return found
+
+    def _begin(self, state: QueueState, mine: list[Pool], now_us: int) -> list[Orphan]:
         if not self.wait_us:
             return deadlines.orphans(state)
-        mine = [*pools]
         for message in state.out():
             lease = message.lease
             if lease is not None and lease.holder:
                 self._by_hand[message.number] = lease.attempt
             elif lease is not None and not _is_open(message, mine):
                 self.held[message.number] = lease.attempt
+        lost: list[Orphan] = []
+        if not self.had_members:
+            held, self.held = self.held, {}
+            lost = deadlines.orphans(state, lambda message: message.number in held)
         if self.held or self._by_hand:
             self.due_us = now_us + self.wait_us
-        return []
+        return lost
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of an earlier owner's time is left to other processes any more. In any thread, once the run has begun."""
+        return self.due_us >= FOREVER
 
     def due(self, state: QueueState, pools: Iterable[Pool], now_us: int) -> list[Orphan]:
         """Return what no process has said that it holds, once the time for that is over."""

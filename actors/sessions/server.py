@@ -33,7 +33,7 @@ from perdure.events.loggers import GuardedLogger
 from perdure.events.safe_text import inert
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from perdure.actors.sessions.session import Owner
@@ -108,6 +108,8 @@ class Server:
         self._is_closed = False
         self._has_news = False
         self._departed = Departed(self._consumer_gone)
+        self.is_settled: Callable[[], bool] = lambda: False
+        """Returns whether all that an earlier owner handed out is settled, or has been claimed."""
 
     def serve(self, owner: Owner) -> None:
         """Begin to accept and answer."""
@@ -128,6 +130,11 @@ class Server:
         sock.setblocking(False)  # noqa: FBT003 - the library's signature
         self._adopted.append((sock, origin, principal))
         self._bell.ring()
+
+    @property
+    def had_members(self) -> bool:
+        """Whether processes with handlers may hold what an earlier owner of the folder handed to them."""
+        return self._door is None or self._door.had_members
 
     @property
     def peers(self) -> int:
@@ -225,6 +232,8 @@ class Server:
             else:
                 self._guarded(peer, 0, news=True)
         self._departed.judge(now_s)
+        if self._door is not None and self.is_settled():
+            self._door.forget_members()
 
     def _consumer_gone(self, origin: str) -> None:
         if self._owner is not None:
@@ -307,6 +316,8 @@ class Server:
                 continue
             for frame in peer.session.take(kind, elements):
                 self._put(peer, frame)
+            if kind is Kind.JOIN and self._door is not None:
+                self._door.note_member()  # before anything is handed to it
             if not peer.is_known:
                 peer.is_known = True
                 self._departed.back(peer.session.origin)

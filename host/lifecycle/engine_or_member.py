@@ -282,8 +282,10 @@ class EngineOrMember(Handling, Results, Consuming, Running):
             raise
         engine.server = server
         if server is not None:
-            engine.runtime.orphans.wait_us = REATTACH_US
-            engine.runtime.orphans.origins = lambda: _with(server.origins(), self.drafts.ids.origin)
+            orphans = engine.runtime.orphans
+            orphans.wait_us, orphans.had_members = REATTACH_US, server.had_members
+            server.is_settled = lambda: orphans.is_over
+            orphans.origins = lambda: _with(server.origins(), self.drafts.ids.origin)
         return engine
 
     def _start_engine(self, engine: Engine, given_up: Callable[[], bool]) -> None:

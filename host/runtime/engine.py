@@ -165,7 +165,7 @@ class Engine:
         for schedule in list(schedules.values()):
             runtime.extensions.add_schedule(schedule)
         broken = contradictions(states.queue, states.dead_letters)
-        dead_before, out_before = len(states.queue.dead), len(states.queue.leased)
+        dead_before = len(states.queue.dead)
         self._clock.subscribe(lambda: runtime.directory.tell_all(Wake()))
         self._store.watch_ownership(lambda lost: runtime.budget.stop_for_good(f"the system has stopped: {lost}", lost))
         self._succession.begin()
@@ -192,7 +192,7 @@ class Engine:
             events_replayed=states.seq - self._base,
             cut_bytes=self._opened.cut_bytes,
             cut_from_seq=self._opened.cut_from_seq,
-            in_flight_taken_back=0 if runtime.orphans.wait_us else out_before,
+            in_flight_taken_back=runtime.orphans.taken_at_start,
             dead_lettered=report.dead - dead_before,
             waiting=sum(waiting.values()),
             dead_letters=report.dead,

@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 SOCKET_NAME = "owner.sock"
+MEMBERS_NAME = "owner.members"
+"""An empty file, which is there from before the first process with handlers is handed anything until none can hold anything."""
 NAME_BYTES_MAX = 107
 """Bytes of a socket's name that the kernel takes."""
 BACKLOG = 128
@@ -120,6 +122,10 @@ class FolderDoor:
 
     def __init__(self, folder: Path, uids: Collection[int]) -> None:
         self._folder = folder
+        self._members = folder / MEMBERS_NAME
+        self.had_members = self._members.exists()
+        """Processes with handlers may still hold what an earlier owner handed to them."""
+        self._has_members = False
         try:
             self._door = open_door(folder, uids)
         except OSError as error:
@@ -127,6 +133,23 @@ class FolderDoor:
             raise StoreUnavailable(msg) from error
         self.listener = self._door.sock
         self.secret = self._door.secret
+
+    def note_member(self) -> None:
+        """Leave word for the next owner that a process with handlers has joined this one. It survives any death but the machine's.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        if not self._has_members:
+            self._members.touch(mode=0o600)
+            self._has_members = self.had_members = True
+
+    def forget_members(self) -> None:
+        """Take that word back, if none has joined this owner: those of earlier ones have had the time to say what they hold."""
+        if self.had_members and not self._has_members:
+            self.had_members = False
+            with contextlib.suppress(OSError):
+                self._members.unlink()
 
     def unlink(self) -> None:
         """Remove the file that leads here, unless it is another's by now."""

@@ -49,6 +49,17 @@ def test_a_shared_owner_leaves_what_is_out_until_the_others_had_time_to_say_what
     assert not orphans.held
 
 
+def test_a_shared_owner_whom_no_process_has_joined_leaves_only_what_a_consumer_checked_out(state: QueueState) -> None:
+    orphans = Orphans()
+    orphans.wait_us, orphans.had_members, orphans.origins = REATTACH_US, False, lambda: ()
+    assert numbers(orphans.begin(state, [pool_with(2)], 100)) == [1]
+    assert not orphans.held
+    assert not orphans.is_over
+    assert orphans.taken_at_start == 1
+    assert numbers(orphans.due(state, [pool_with(2)], 100 + REATTACH_US)) == [3]
+    assert orphans.is_over
+
+
 def test_what_the_process_that_takes_over_runs_itself_is_no_orphan(state: QueueState) -> None:
     orphans = Orphans()
     orphans.wait_us = REATTACH_US

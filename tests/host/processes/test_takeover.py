@@ -196,6 +196,33 @@ def test_what_a_dead_owner_had_begun_is_an_attempt_once_no_process_has_said_that
         assert member.audit.timeline(ident)[-1].name == "LeaseExpired"
 
 
+def test_what_a_dead_owner_had_begun_that_no_process_ever_joined_is_taken_back_at_once(start: Start, folder: Path) -> None:
+    process = start()
+    with perdure.connect(folder) as client:
+        ident = client.publish(Nap(600.0))
+        wait_until(lambda: client.state(ident).status == "leased")
+    process.kill()
+    process.wait()
+    with perdure.System(folder, shared=True) as owner:
+        assert owner.recovery is not None
+        assert owner.recovery.in_flight_taken_back == 1
+        assert owner.state(ident).status == "ready"
+
+
+def test_that_a_process_has_joined_is_known_until_all_that_it_could_hold_is_settled(start: Start, folder: Path) -> None:
+    process = start()
+    with perdure.System(folder, shared=True) as member:
+        assert (folder / "owner.members").exists()
+        ident = member.publish(Nap(600.0))
+        wait_until(lambda: member.state(ident).status == "leased")
+    process.kill()
+    process.wait()
+    with perdure.System(folder, shared=True) as owner:
+        assert owner.state(ident).status == "leased"
+        wait_until(lambda: owner.state(ident).status == "ready")
+        wait_until(lambda: not (folder / "owner.members").exists())
+
+
 def test_a_forked_child_of_a_member_keeps_none_of_its_connection_and_can_join_by_itself(member: perdure.System) -> None:
     before = member.publish(Order(1))
 
