@@ -135,7 +135,8 @@ class Connection:
         if self._thread is None:
             self.start()
         self._flush()
-        if not self.exchange.is_up and (self._spool is not None or self.way.is_on_demand):
+        exchange = self.exchange
+        if (not exchange.is_up or exchange.is_silent) and (self._spool is not None or self.way.is_on_demand):
             self._bell.ring()
 
     def post(self, frame: bytes) -> None:
@@ -340,7 +341,8 @@ class Connection:
         self._watches = not self._leadership.is_taken
         with self._alone():
             if not link.broken:
-                link.out.extend(map(memoryview, exchange.housekeeping(time.monotonic())))
+                if not link.out:  # an owner that reads nothing gets no more signs of life
+                    link.out.extend(map(memoryview, exchange.housekeeping(time.monotonic())))
                 self._send(exchange, link)
         self._flush()
         if link.broken:

@@ -76,6 +76,8 @@ class Exchange:
         """An owner has welcomed this process, and is connected."""
         self.spools = False
         """Publishes are spooled while there is no owner, or a silent one."""
+        self.is_silent = False
+        """A publish was spooled since the owner did not answer, and it has not been heard since: others are spooled at once."""
         self.refusal = ""
         """What the owner said instead of a welcome."""
         self.heard_s = 0.0
@@ -181,7 +183,7 @@ class Exchange:
                 frames.append(pack(Kind.FORGET, *gone))
                 for key in gone:
                     self._sent.pop(key, None)
-        is_due = self._sent and now_s - max(self.heard_s, self._pinged_s) > min(PING_S, self.timeout_s / 4)
+        is_due = (self._sent or self.is_silent) and now_s - max(self.heard_s, self._pinged_s) > min(PING_S, self.timeout_s / 4)
         if is_due or (self.is_member and now_s - self._pinged_s > MEMBER_PING_S):
             self._pinged_s = now_s
             frames.append(pack(Kind.PING, *self.told_with_pings()))
@@ -255,6 +257,7 @@ class Exchange:
         taker(elements)
         if self.is_up:
             self.heard_s = now_s
+            self.is_silent = False
 
     def _take_welcome(self, elements: list[Any]) -> None:
         match elements:
@@ -333,7 +336,7 @@ class Exchange:
 
     def lost(self, now_s: float = 0.0) -> None:
         """The connection is gone, or none was made yet."""
-        self.is_up = False
+        self.is_up = self.is_silent = False
         self._lost_s = now_s
         self._posted.clear()
 
@@ -360,14 +363,14 @@ class Exchange:
     def to_spool(self, now_s: float) -> list[tuple[Request, bytes]]:
         """Return the publishes without an answer, as bytes, if there is no owner now, or one that is silent for long."""
         heard_s = max(self._lost_s, self.heard_s) + SPOOL_SILENT_S if self.is_up else self._lost_s + SPOOL_AFTER_S
-        if not self.pending.outstanding or now_s < heard_s:
+        if not self.pending.outstanding or (now_s < heard_s and not self.is_silent):
             return []
         found: list[tuple[Request, bytes]] = []
         size = 0
         for request in sorted(self.pending.outstanding.values(), key=_key_of):
             if not isinstance(request.command, Publish | SubmitBatch):
                 continue
-            if self.is_up and now_s < self._asked_s.get(request.key, 0.0) + SPOOL_SILENT_S:
+            if self.is_up and not self.is_silent and now_s < self._asked_s.get(request.key, 0.0) + SPOOL_SILENT_S:
                 continue
             body = self._body(request)
             if body is not None:
@@ -375,6 +378,7 @@ class Exchange:
                 size += len(body)
                 if size >= SPOOL_BYTES:
                     break
+        self.is_silent = self.is_silent or (self.is_up and bool(found))
         return found
 
     def spooled(self, requests: Iterable[Request], error: PerdureError | None = None) -> None:

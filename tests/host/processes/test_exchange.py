@@ -253,6 +253,26 @@ def test_publishes_are_spooled_when_an_owner_is_silent_for_long() -> None:
     assert side.exchange.to_spool(side.now_s) == []
     side.publish()
     side.now_s += 0.1
-    assert len(side.exchange.to_spool(side.now_s)) == 1, "that one is not new"
+    found = side.exchange.to_spool(side.now_s)
+    assert len(found) == 1, "that one is not new"
+    assert len(side.exchange.to_spool(side.now_s)) == 2, "it is known to be silent"
+    side.exchange.spooled([request for request, _ in found])
     side.exchange.take(Kind.PONG, [], side.now_s)
     assert side.exchange.to_spool(side.now_s) == []
+
+
+def test_an_owner_that_is_known_to_be_silent_is_asked_for_life_and_gets_publishes_again_once_it_answers() -> None:
+    side = Side().welcome()
+    side.publish()
+    side.sent()
+    side.now_s += SPOOL_SILENT_S
+    side.exchange.spooled([request for request, _ in side.exchange.to_spool(side.now_s)])
+    side.now_s += 2
+    kinds = [kind for kind, _ in Assembler().feed(b"".join(side.exchange.housekeeping(side.now_s)))]
+    assert Kind.PING in kinds, "although nothing is asked"
+    side.publish()
+    assert len(side.exchange.to_spool(side.now_s)) == 1, "at once"
+    side.exchange.take(Kind.PONG, [], side.now_s)
+    side.now_s += SPOOL_SILENT_S - 0.1
+    side.publish()
+    assert len(side.exchange.to_spool(side.now_s)) == 0

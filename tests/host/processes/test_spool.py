@@ -78,11 +78,14 @@ def test_what_is_in_both_the_spool_and_the_log_counts_once(
         os.kill(process.pid, signal.SIGSTOP)
         ids = [client.publish(Order(2)), client.publish(Order(3), id="mine")]
         assert spool_files(folder), "a stopped owner does not hold up who spools"
+        monkeypatch.setattr("perdure.processes.exchange.SPOOL_SILENT_S", 3600.0)
+        client.publish(Order(4), id="at once")  # it would wait in vain
         os.kill(process.pid, signal.SIGCONT)
+        wait_until(lambda: client.state("at once"))
         assert client.publish(Order(3), id="mine") == "mine"
         wait_until(lambda: not spool_files(folder))
         client.drain(30)
-        assert client.admin.metrics().published == 3
+        assert client.admin.metrics().published == 4
         assert all(client.state(ident).status == "completed" for ident in ids)
 
 
