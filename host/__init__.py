@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from perdure.operations.bulk.cancels_where import CountedMessages
     from perdure.operations.dead_letters import DeadLetter
     from perdure.operations.exporting.export import Exported, export
-    from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, Totals
+    from perdure.operations.metrics import DeputyInfo, HandlerInfo, Metrics, ProcessInfo, Totals
     from perdure.operations.reading.acts import OperatorAct
     from perdure.operations.reading.record import Record
     from perdure.options import Options
@@ -88,6 +88,7 @@ __all__ = [
     "CountedMessages",
     "DeadLetter",
     "Delivery",
+    "DeputyInfo",
     "DuplicateKey",
     "Exponential",
     "Exported",
@@ -187,7 +188,7 @@ _MODULES = {
         "UnknownMessageType",
         "WouldDeadlock",
     ),
-    "operations.metrics": ("HandlerInfo", "Metrics", "ProcessInfo", "Totals"),
+    "operations.metrics": ("DeputyInfo", "HandlerInfo", "Metrics", "ProcessInfo", "Totals"),
     "middleware": ("Middleware",),
     "options": ("Options",),
     "outbox.sql_outbox": ("Outbox", "OutboxRelay"),

@@ -127,6 +127,7 @@ KINDS: dict[int, Any] = {
     102: figures.RunFigures,
     103: figures.HandlerFigures,
     105: figures.ProcessFigures,
+    108: figures.DeputyFigures,
     106: letter_search.Counted,
     107: bulk.Bulk,
     104: (WorkerDelivery, ("number", "lease", "payload", "record")),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perdure.actors.workers.pools.pool import Pool
     from perdure.events.queue.state import TypeCounts
 
-__all__ = ["PERCENTILES", "AskFigures", "HandlerFigures", "ProcessFigures", "RunFigures", "run_figures"]
+__all__ = ["PERCENTILES", "AskFigures", "DeputyFigures", "HandlerFigures", "ProcessFigures", "RunFigures", "run_figures"]
 
 PERCENTILES = (50, 95, 99)
 
@@ -65,6 +65,16 @@ class HandlerFigures:
 
 
 @attrs.frozen
+class DeputyFigures:
+    """A process that keeps a fold of the log, so that it can take over at once."""
+
+    name: str
+    pid: int
+    seq: int
+    """Up to which event it had folded the log when it was heard last, a fifth of a second ago at most; 0: it has just begun."""
+
+
+@attrs.frozen
 class RunFigures:
     """One run of a system."""
 
@@ -77,6 +87,7 @@ class RunFigures:
     """Bytes of payload that wait on disk instead of in memory."""
     latencies: dict[str, tuple[int, ...]] = attrs.field(factory=dict)
     """Of `commit` and `sync`: see `Latency.figures`."""
+    deputies: tuple[DeputyFigures, ...] = ()
 
 
 def run_figures(health: Health, queue: QueueFigures, pools: HandlerPools, now_s: float) -> RunFigures:

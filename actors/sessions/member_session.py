@@ -116,6 +116,8 @@ class MemberSession:
         self._overdue: dict[tuple[int, str, int, int], float] = {}
         """Leases that have run out: when the member was asked about each."""
         self._heard_s = self._services.monotonic_s()
+        self.deputy_seq: int | None = None
+        """Up to where the member has folded the log; None: it is no deputy. Read in any thread."""
         self._is_silent = False
         self._is_gone = False
         services.directory.tell("supervisor", process)
@@ -212,7 +214,7 @@ class MemberSession:
         return []
 
     def take_ping(self, elements: list[Any]) -> list[bytes]:
-        """Answer a sign of life, and note how long the member's handlers took.
+        """Answer a sign of life; note how long the member's handlers took, and up to where a deputy has folded the log.
 
         Raises:
             BadFrame: it is none.
@@ -224,6 +226,8 @@ class MemberSession:
                     if pool is not None:
                         pool.runs.take(runs)
                         pool.waits.take(waits)
+                case [int(seq)] if seq >= 0:
+                    self.deputy_seq = seq
                 case _:
                     msg = "times that are none"
                     raise BadFrame(msg)

@@ -26,6 +26,7 @@ from perdure.actors.sessions.departures.departed import Departed
 from perdure.actors.sessions.doors.bell import Bell, Silence
 from perdure.actors.sessions.doors.loopback import proven
 from perdure.actors.sessions.doors.sockets import FolderDoor, peer_of
+from perdure.actors.sessions.figures import DeputyFigures
 from perdure.actors.sessions.framing.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
 from perdure.actors.sessions.session import Ended, Session
 from perdure.events.errors import NotRunning, PerdureError
@@ -145,6 +146,15 @@ class Server:
         """Return how the peers are named in what they check out by hand; None where that is not known of all. In any thread."""
         found = frozenset(peer.session.origin for peer in list(self._peers.values()) if peer.is_known)
         return None if "" in found else found
+
+    def deputies(self) -> tuple[DeputyFigures, ...]:
+        """Return which processes keep a fold of the log. In any thread."""
+        members = [peer.session.member for peer in list(self._peers.values())]
+        return tuple(
+            DeputyFigures(member.process.name, member.process.pid, member.deputy_seq)
+            for member in members
+            if member is not None and member.deputy_seq is not None
+        )
 
     def tell_news(self) -> None:
         """Have the peers told at once of what has changed in the run's facts. Callable in any thread."""

@@ -154,6 +154,7 @@ class EngineOrMember(Handling, Results, Consuming, Running):
         runtime.pools.version_of = lambda type_name: versions.get(type_name, 1)
         member = roles.member = Member(runtime, store.path.absolute(), facts, roles.tell, self._hooks, spools=self._spools)
         member.record_alone = roles.record_alone
+        member.deputy_seq = lambda: None if roles.deputy is None else roles.deputy.seq
         self._roles = roles
         if self._seed is not None:
             self.drafts.ids.begin(os.getpid())  # no other process with this seed makes the same

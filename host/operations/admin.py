@@ -23,7 +23,7 @@ from perdure.events.keyword_options import shows
 from perdure.events.queue.state import TypeCounts
 from perdure.handling.options.handler_options import ChangeableKeywords, check_changes
 from perdure.operations.bulk.cancels_where import CancelsWhere
-from perdure.operations.metrics import HandlerInfo, Metrics, ProcessInfo, from_counts, oldest_s, totals
+from perdure.operations.metrics import DeputyInfo, HandlerInfo, Metrics, ProcessInfo, from_counts, oldest_s, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +77,7 @@ class Admin(CancelsWhere):
             progress=progress,
             runtime_counters=figures.counters,
             spilled_bytes=figures.spilled_bytes,
+            deputies=tuple(DeputyInfo(**attrs.asdict(deputy)) for deputy in figures.deputies),
             oldest_ready_s={name: age for name in report.first_ready if (age := oldest_s(report, name)) is not None},
         )
 

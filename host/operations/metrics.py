@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perdure.actors.queue.queue_report import QueueReport
     from perdure.events.queue.state import TypeCounts
 
-__all__ = ["HandlerInfo", "Metrics", "ProcessInfo", "Totals", "from_counts", "oldest_s", "totals"]
+__all__ = ["DeputyInfo", "HandlerInfo", "Metrics", "ProcessInfo", "Totals", "from_counts", "oldest_s", "totals"]
 
 
 @public
@@ -37,6 +37,18 @@ class Totals:
     replayed: int = 0
     purged: int = 0
     cancelled: int = 0
+
+
+@public
+@attrs.frozen(kw_only=True)
+class DeputyInfo:
+    """A process that shares the folder with `deputy=True`: it keeps a fold of the log, so that it can take over at once."""
+
+    name: str
+    """What the process calls itself."""
+    pid: int
+    seq: int
+    """Up to which event it had folded the log when the owner heard of it last, a fifth of a second ago at most."""
 
 
 @public
@@ -80,6 +92,9 @@ class Metrics(Totals):
     oldest_ready_s: dict[str, float] = attrs.field(factory=dict, eq=False)
     """By type: how long the oldest ready message has been so, in seconds; of types whose oldest has an id that perdure made, or a
     due time. Only from a live system."""
+    deputies: tuple[DeputyInfo, ...] = attrs.field(default=(), eq=False)
+    """The deputies of a shared folder. What one would have to fold in order to take over are the events up to `seq` that it has not
+    folded. Only from a live system."""
 
 
 @public

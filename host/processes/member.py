@@ -67,6 +67,8 @@ class Member:
     """It became one while its System ran: no start waits until its handlers are at work."""
     record_alone: Callable[[], Run | None] = staticmethod(lambda: None)
     """See `Roles.record_alone`."""
+    deputy_seq: Callable[[], int | None] = staticmethod(lambda: None)
+    """Returns up to where this process has folded the log; None: it is no deputy."""
 
     def __init__(
         self,
@@ -124,10 +126,14 @@ class Member:
         exchange.takers.update(handlers.takers)
         exchange.first_frames.append(handlers.first_frames)
         exchange.is_local, exchange.crossing = handlers.is_local, handlers.crossing
-        exchange.told_with_pings = handlers.times
+        exchange.told_with_pings = self._told_with_pings
         exchange.descriptors = handlers.descriptors
         exchange.origin = self.facts.origin
         exchange.is_member = True
+
+    def _told_with_pings(self) -> list[Any]:
+        seq = self.deputy_seq()
+        return [*self._handlers.times(), *([] if seq is None else [[seq]])]
 
     def _tell(self, target: str, request: Any) -> None:
         if self._handlers.is_local(request):
@@ -144,7 +150,7 @@ class Member:
         """Return another one over the same parts, for a process that has left this one's connection."""
         made = Member(self.runtime, self._folder, self.facts, self._watch, self._hooks, spools=self._spools)
         made.is_late = True
-        made.record_alone = self.record_alone
+        made.record_alone, made.deputy_seq = self.record_alone, self.deputy_seq
         return made
 
     def leave(self) -> None:

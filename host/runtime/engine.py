@@ -9,6 +9,8 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+import attrs
+
 from perdure.actors.core.messages import Report, StartActor, Wake, WhenStaffed
 from perdure.actors.journal.log_fold import fold_log
 from perdure.actors.services.roles import owner_roles
@@ -252,7 +254,8 @@ class Engine:
     def run_figures(self) -> RunFigures:
         """See `Run.run_figures`."""
         runtime = self.runtime
-        return run_figures(runtime.health, runtime.figures, runtime.pools, runtime.executor.monotonic_s())
+        figures = run_figures(runtime.health, runtime.figures, runtime.pools, runtime.executor.monotonic_s())
+        return figures if self.server is None else attrs.evolve(figures, deputies=self.server.deputies())
 
     def hold_history(self) -> AbstractContextManager[None]:
         """See `Run.hold_history`."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FRAME_MAX", "HELLO_MAX", "PROTOCOL", "Assembler", "BadFrame", "Kind", "pack"]
 
-PROTOCOL = 2
+PROTOCOL = 3
 FRAME_MAX = 96 << 20
 """Bytes; above what one commit takes (60 MiB) with everything round it."""
 HELLO_MAX = 4096

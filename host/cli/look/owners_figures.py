@@ -15,7 +15,7 @@ from perdure.events.errors import PerdureError
 from perdure.store import is_postgres, open_store
 
 if TYPE_CHECKING:
-    from perdure.operations.metrics import HandlerInfo
+    from perdure.operations.metrics import DeputyInfo, HandlerInfo
     from perdure.processes.client import Client
 
 __all__ = ["Figures", "OwnersFigures"]
@@ -32,6 +32,7 @@ class Figures(NamedTuple):
     handlers: dict[str, HandlerInfo]
     spilled_bytes: int
     """Bytes of waiting payloads that are on disk instead of in memory."""
+    deputies: tuple[DeputyInfo, ...] = ()
 
 
 class OwnersFigures:
@@ -54,7 +55,8 @@ class OwnersFigures:
             if self._client is None:
                 self._client = self._connect()
             admin = self._client.admin
-            return Figures(admin.handlers(), admin.metrics().spilled_bytes)
+            metrics = admin.metrics()
+            return Figures(admin.handlers(), metrics.spilled_bytes, metrics.deputies)
         except (PerdureError, OSError):
             self._not_before_s = time.monotonic() + AGAIN_S
             return None

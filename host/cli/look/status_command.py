@@ -19,7 +19,7 @@ from perdure.actors.core.clock import SystemClock
 from perdure.arguments.moments import moment
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import PARTITION, print_json
-from perdure.cli.look.owners_figures import OwnersFigures
+from perdure.cli.look.owners_figures import Figures, OwnersFigures
 from perdure.cli.look.sparkline import sparkline
 from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the annotations
 from perdure.cli.progress import shown_progress
@@ -31,7 +31,6 @@ from perdure.store import is_postgres
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from perdure.cli.look.owners_figures import Figures
     from perdure.operations.metrics import HandlerInfo
     from perdure.operations.watch import Status, TypeStatus
 
@@ -62,7 +61,7 @@ def show_status(
     with contextlib.closing(owner):
         if as_json:
             figures = owner.look()
-            own = {"handlers": figures and figures.handlers, "spilled_bytes": figures and figures.spilled_bytes}
+            own = {name: figures and getattr(figures, name) for name in Figures._fields}
             print_json({**attrs.asdict(status), "at": moment(status.at_us), "disk_free_bytes": _free_bytes(folder), **own})
         elif once or not console.is_terminal or PARTITION.get() is not None:
             console.print(_screen(folder, reader.address or "", status, {}, owner.look()))
@@ -100,6 +99,10 @@ def _screen(folder: str, address: str, status: Status, rates: dict[str, deque[fl
     parts.append(_table(status) if status.types else Text("no message was ever published in this folder"))
     if figures is not None and figures.handlers:
         parts += [Text(), _handlers_table(figures.handlers)]
+    if figures is not None and figures.deputies:
+        parts.append(Text())
+    for deputy in () if figures is None else figures.deputies:
+        parts.append(one_line(f"deputy {deputy.name} ({deputy.pid}): has folded the log up to event {deputy.seq:,}"))
     return Group(*parts)
 
 

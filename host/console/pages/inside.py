@@ -65,6 +65,7 @@ def processes(page: Page) -> None:
     size = page.console.reader.size()
     page.show(
         "processes.html",
+        deputies={} if page.figures is None else {deputy.pid: deputy.seq for deputy in page.figures.deputies},
         owner=owner,
         present=list(present.values()),
         work=work,

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from typer.testing import CliRunner
 
 import perdure
 import perdure.processes.deputy as deputy_module
 from perdure.actors.journal.log_fold import fold_log
+from perdure.cli.main import app
 from perdure.processes.deputy import Deputy, warm_fold_of
 from perdure.store.format import frame
 from tests.actors.journal.test_warm_fold import Owner
@@ -52,6 +54,22 @@ def hire(folder: Path, log: Path) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+def test_all_processes_see_which_are_deputies_and_up_to_where_they_have_folded(hire: Start, folder: Path) -> None:
+    hire(ownership="prefer")
+    hire()
+    pid = hire(deputy=True).pid
+    with perdure.connect(folder) as client:
+        client.publish_many([{"number": n} for n in range(50)])
+        seen = client.admin.metrics()
+        wait_until(lambda: [deputy.seq >= seen.seq for deputy in client.admin.metrics().deputies] == [True])
+        (deputy,) = client.admin.metrics().deputies
+        assert deputy.pid == pid
+    told = CliRunner().invoke(app, ["status", str(folder), "--once"])
+    assert f"({pid}): has folded the log up to event" in told.output
+    figures = json.loads(CliRunner().invoke(app, ["status", str(folder), "--json"]).output)
+    assert [deputy["pid"] for deputy in figures["deputies"]] == [pid]
 
 
 def has_caught_up(system: perdure.System) -> bool:
