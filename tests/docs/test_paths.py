@@ -1,4 +1,7 @@
-"""Check that files, folders and modules named in the docs exist, and that ARCHITECTURE.md lists each event with its wire tag."""
+"""Check that files, folders, modules and headings named in the docs exist. ARCHITECTURE.md lists each event with its wire tag.
+
+The site of the docs, which test_site builds, finds more; this takes milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from perdure.events.vocabulary import VOCABULARY
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*(CHECKOUT / "docs").glob("*.md"), CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md"])
 PATH = re.compile(r"`((?:host|actors|events|store|chaos|tests|benchmarks|examples)/[\w/.]*)`")
+BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 MODULE = re.compile(r"\bperdure\.(?:actors|events|store|chaos)(?:\.[a-z_]+)*\b(?!\()")
 
 
@@ -41,6 +45,33 @@ def test_each_path_of_a_page_exists(page: Path) -> None:
 def test_each_module_of_a_page_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert [name for name in MODULE.findall(text) if not is_importable(name)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what a link may name behind `#`: the headings as GitHub and the site write them."""
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path) -> list[str]:
+    found = []
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", BLOCK.sub("", page.read_text(encoding="utf-8"))):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            found.append(link)
+    return found
+
+
+@pytest.mark.parametrize("page", [*PAGES, CHECKOUT / "examples" / "README.md"], ids=lambda page: page.parent.name + "-" + page.name)
+def test_each_link_of_a_page_leads_to_a_heading(page: Path) -> None:
+    assert broken_links(page) == []
+
+
+def test_a_link_to_a_heading_that_is_gone_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# One `two`, three\n[a](#one-two-three) [b](#gone) [c](gone.md)\n```\n# Code\n[d](#gone)\n```\n")
+    assert broken_links(page) == ["#gone", "gone.md"]
 
 
 def test_missing_path_is_reported() -> None:
