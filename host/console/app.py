@@ -6,6 +6,7 @@ Not here: checks of requests (`guard.gate`), contents of pages (`pages`), acts (
 from __future__ import annotations
 
 import contextlib
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -81,20 +82,29 @@ def application(
     return Gate(app, hosts=hosts, origins=origins, sessions=Sessions(), principal_of=principal, token=token, used=used)
 
 
+@functools.cache
+def _templates() -> jinja2.Environment:
+    """Return the templates, compiled: no page waits for that."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    found.filters.update(texts.FILTERS)
+    found.globals |= {"sparkline": sparkline, "expression_of": expression_of}
+    for name in found.list_templates():
+        found.get_template(name)
+    return found
+
+
 class _Pages:
     """Answers requests from one console."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
-        )
-        self._templates.filters.update(texts.FILTERS)
-        self._templates.globals |= {"sparkline": sparkline, "expression_of": expression_of}
+        self._templates = _templates()
 
     def show(self, page: Callable[[Page], None]) -> Callable[[Request], Response]:
         """Return the endpoint of a page. It runs in a thread of its own, as a page reads the log."""

@@ -50,6 +50,8 @@ ALONE_REST = 4
 AWAITED_REST = 3
 """While a page waits for more of the history."""
 AWAITED_S = 10.0
+HANDOVER_S = 0.005
+"""A page that waits for the lock gets it meanwhile."""
 REST_MIN_S = 0.5
 REST_MAX_S = 5.0
 IDLE_S = 60.0
@@ -259,5 +261,5 @@ class Live:
             worked_s = time.thread_time() - began_s
             rest_s = min(REST_MAX_S, max(REST_MIN_S if done else 0.02, self._rest * worked_s))
             if not done and time.monotonic() - self._awaited_s < AWAITED_S:
-                rest_s = AWAITED_REST * worked_s if self._rest > ALONE_REST else 0.0
+                rest_s = AWAITED_REST * worked_s if self._rest > ALONE_REST else HANDOVER_S
             self._woken.wait(rest_s)

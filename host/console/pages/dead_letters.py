@@ -26,7 +26,7 @@ __all__ = ["count_first", "dead_letters", "expression_of"]
 
 PAGE = 50
 LOOKED_MAX = 20_000
-BUDGET_S = 0.1
+BUDGET_S = 0.08
 GROUPS_SHOWN = 100
 WORD_CHARS_MIN = 3
 WORDS_MAX = 6

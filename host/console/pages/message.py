@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["message"]
 
-BUDGET_S = 0.12
+BUDGET_S = 0.08
 DETAILS = (
     "attempt",
     "reason",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.console.counting import MESSAGES
-from perdure.console.log.listing import PLACES, by_place
+from perdure.console.log.listing import ORDERED, PLACES, SKIPPED_MAX, by_place
 from perdure.console.log.search import look_back, parsed
 from perdure.console.log.walk import Budget
 from perdure.console.pages.bulk import bulk_forms
@@ -16,6 +16,8 @@ from perdure.events.queue.lookup import look_up
 from perdure.publishing.message_ids import made_us
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from perdure.console.pages.page import Page
     from perdure.events import vocabulary as ev
     from perdure.operations.reading.search import Search
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["count_first", "messages", "row_of"]
 
 PAGE = 50
-BUDGET_S = 0.1
+BUDGET_S = 0.07
 
 
 def count_first(page: Page) -> None:
@@ -95,10 +97,17 @@ def _waiting(page: Page, search: Search | None, place: str, kind: str) -> dict[s
     return {
         "rows": [row_of(page, message.published, 0, made_us(message.published.id)) for message in found],
         "following": page.here(skip=following) if following else "",
-        "looked": f"in the order in which they are handled; {skip:,} before these"
-        if skip
-        else "in the order in which they are handled",
+        "looked": "; ".join(_told(place, skip)),
     }
+
+
+def _told(place: str, skip: int) -> Iterator[str]:
+    """Yield what the list says of itself."""
+    yield "in no order" if place == "held" else "in the order in which they are handled"
+    if skip:
+        yield f"{skip:,} before these"
+    if place in ORDERED:
+        yield f"the first {SKIPPED_MAX:,} are listed"
 
 
 def _history(page: Page, search: Search | None, kind: str) -> dict[str, Any]:
