@@ -22,6 +22,7 @@ from perdure.store.addresses import (
     open_store,
     open_target,
     partition_addresses,
+    partition_owners,
 )
 from perdure.store.backup.backing_up import Backup, back_up
 from perdure.store.backup.reader import BackupReader
@@ -34,7 +35,7 @@ from perdure.store.maintenance.repair import Repair, repair
 from perdure.store.maintenance.verify import Finding, Head, Verification, verify
 from perdure.store.memory import MemoryStore
 from perdure.store.protocol import EventStore, LogReader, LogTarget
-from perdure.store.values import AppendInDoubt, Frame, LogSize, Recovered, RowsGone, Snapshot
+from perdure.store.values import AppendInDoubt, Frame, LogSize, PartitionOwner, Recovered, RowsGone, Snapshot
 
 __all__ = [
     "AppendInDoubt",
@@ -51,6 +52,7 @@ __all__ = [
     "LogTarget",
     "MemoryStore",
     "Migration",
+    "PartitionOwner",
     "Recovered",
     "Repair",
     "Restored",
@@ -71,6 +73,7 @@ __all__ = [
     "open_store",
     "open_target",
     "partition_addresses",
+    "partition_owners",
     "repair",
     "restore_log",
     "verify",

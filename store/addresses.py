@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.high_water import Accepted
     from perdure.store.protocol import Channel, EventStore, Ingress, LogReader, LogTarget
+    from perdure.store.values import PartitionOwner
 
 __all__ = [
     "accept_loss",
@@ -38,6 +39,7 @@ __all__ = [
     "open_store",
     "open_target",
     "partition_addresses",
+    "partition_owners",
     "partitions_of",
 ]
 
@@ -140,6 +142,19 @@ def partition_addresses(address: str) -> dict[int, str]:
     count = partitions_of(address, None) if is_postgres(address) else 1
     parsed = None if count == 1 else _parsed(address)
     return {} if parsed is None else {number: parsed.at(str(parsed.name), number).text for number in range(count)}
+
+
+def partition_owners(address: str) -> list[PartitionOwner]:
+    """Return all partitions of the queue that holds a log, with the owner of each; empty for a log that is not in a database.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached, or holds no such log.
+    """
+    if not is_postgres(address):
+        return []
+    from perdure.store.postgres.nodes import owners_on_record  # noqa: PLC0415 - as above
+
+    return owners_on_record(_parsed(address))
 
 
 def accept_loss(address: str | os.PathLike[str]) -> list[Accepted]:

@@ -11,7 +11,7 @@ from perdure.events.errors import PerdureError, StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["AppendInDoubt", "ChannelPart", "Frame", "LogSize", "Recovered", "RowsGone", "Snapshot"]
+__all__ = ["AppendInDoubt", "ChannelPart", "Frame", "LogSize", "PartitionOwner", "Recovered", "RowsGone", "Snapshot"]
 
 
 class RowsGone(PerdureError):
@@ -59,6 +59,19 @@ class Snapshot:
             StoreUnavailable: they can no longer be read.
         """
         return iter((self._body,)) if isinstance(self._body, bytes) else self._body()
+
+
+@attrs.frozen
+class PartitionOwner:
+    """A partition of a queue in a database, and which process owns it."""
+
+    number: int
+    owner: str
+    """Host and process; empty: none."""
+    epoch: int
+    """How often it was taken over."""
+    lag: int
+    """Publishes of other processes that its owner has not taken in yet."""
 
 
 @attrs.frozen

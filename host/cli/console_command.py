@@ -19,7 +19,7 @@ from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the 
 from perdure.cli.terminal import Terminal, one_line
 from perdure.connecting import connect
 from perdure.events.errors import NotRunning, PerdureError
-from perdure.store import is_postgres
+from perdure.store import checked_address, is_postgres, open_reader, open_store, partition_addresses, partition_owners
 
 if TYPE_CHECKING:
     from perdure.processes.client import Client
@@ -29,6 +29,7 @@ __all__ = ["show_console"]
 OWNER_TIMEOUT_S = 5.0
 LOOPBACK = "127.0.0.1"
 NICE = 10
+ALONE = "only to look at: no process that takes acts owns it"
 
 
 def show_console(
@@ -42,13 +43,17 @@ def show_console(
 
     Prints an address with a token that opens one browser, and another one once that is used. That browser acts as the user of this
     shell.
-    Where no process owns the folder, or its owner takes nothing from others, everything is only looked at.
+    Where no process owns the folder, or its owner takes nothing from others, everything is only looked at. A queue in PostgreSQL is
+    steered through its owner on whatever host; of several partitions each has pages of its own, one click apart.
     """
-    reader = existing_folder(folder)
+    addresses = partition_addresses(checked_address(folder))
+    if not addresses:
+        existing_folder(folder)
     try:
         import uvicorn  # noqa: PLC0415 - an extra
 
         from perdure.console.app import application  # noqa: PLC0415 - an extra
+        from perdure.console.whole_queue import whole_queue  # noqa: PLC0415 - an extra
     except ImportError as error:
         msg = f"the console needs more packages ({error.name} is missing): pip install 'perdure[console]'"
         raise PerdureError(msg) from error
@@ -60,28 +65,42 @@ def show_console(
     terminal = Terminal()
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((LOOPBACK, port)))
-        front = _front(folder, stack)
-        console = Console(reader, front, rights=Rights(), open_payloads=show_payloads)
-        stack.callback(console.close)
+        consoles = {
+            number: Console(open_reader(address), _front(number, address, stack), rights=Rights(), open_payloads=show_payloads)
+            for number, address in (addresses or {0: folder}).items()
+        }
+        for console in consoles.values():
+            stack.callback(console.close)
         token = OneTimeToken()
         bound = listener.getsockname()[1]
 
         def tell() -> None:
             terminal.print(one_line(f"http://{LOOPBACK}:{bound}/login?token={token.value}"), soft_wrap=True)
 
-        app: Any = application(console, hosts=(f"{LOOPBACK}:{bound}", f"localhost:{bound}"), token=token, used=tell)
-        kind = "live" if front is not None else "only to look at: no process that takes acts owns it"
+        names = (f"{LOOPBACK}:{bound}", f"localhost:{bound}")
+        app: Any = (
+            whole_queue(consoles, hosts=names, token=token, used=tell)
+            if addresses
+            else application(consoles[0], hosts=names, token=token, used=tell)
+        )
+        lives = sum(console.front is not None for console in consoles.values())
+        kind = "live" if lives == len(consoles) else f"{lives} of {len(consoles)} partitions live" if lives else ALONE
         terminal.print(one_line(f"the console of {folder} ({kind})"), soft_wrap=True)
         tell()
         config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _front(folder: str, stack: ExitStack) -> Client | None:
-    """Return a client of the process that owns the folder; None where nothing can act there."""
-    if is_postgres(folder) or not (Path(folder) / SOCKET_NAME).exists():
+def _front(number: int, address: str, stack: ExitStack) -> Client | None:
+    """Return a client of the process that owns a log; None where nothing can act there. `number`: of the partition."""
+    if is_postgres(address):
+        owners = partition_owners(address)
+        if not any(one.owner and (one.number == number or len(owners) == 1) for one in owners):
+            return None
+        return stack.enter_context(connect(str(open_store(address).address), timeout=OWNER_TIMEOUT_S))
+    if not (Path(address) / SOCKET_NAME).exists():
         return None
     try:
-        return stack.enter_context(connect(folder, timeout=OWNER_TIMEOUT_S, name="perdure console"))
+        return stack.enter_context(connect(address, timeout=OWNER_TIMEOUT_S, name="perdure console"))
     except NotRunning:
         return None

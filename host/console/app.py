@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from perdure.console.console import Console
     from perdure.console.guard.sessions import OneTimeToken
 
-__all__ = ["application"]
+__all__ = ["application", "pages_of"]
 
 HERE = Path(__file__).parent
 COMING, FORBIDDEN, NOT_FOUND, BAD = 202, 403, 404, 400
@@ -65,6 +65,12 @@ def application(
     used: Callable[[], object] = lambda: None,
 ) -> Any:
     """Return the application; see `perdure.console.asgi`. `token` opens it where no `principal` says who asks."""
+    app = pages_of(console)
+    return Gate(app, hosts=hosts, origins=origins, sessions=Sessions(), principal_of=principal, token=token, used=used)
+
+
+def pages_of(console: Console) -> Starlette:
+    """Return the pages alone, without what checks each request; closing them closes the console."""
     pages = _Pages(console)
 
     @contextlib.asynccontextmanager
@@ -78,8 +84,7 @@ def application(
         Route("/act/{name}", pages.act, methods=["POST"]),
         *(Route(path, pages.show(page)) for path, page in PAGES.items()),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan)
-    return Gate(app, hosts=hosts, origins=origins, sessions=Sessions(), principal_of=principal, token=token, used=used)
+    return Starlette(routes=routes, lifespan=lifespan)
 
 
 @functools.cache

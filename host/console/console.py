@@ -24,7 +24,7 @@ from perdure.events.seconds import shown
 from perdure.operations.audit import reader_of
 from perdure.processes.client import Client
 from perdure.security import Rights, viewer
-from perdure.store import FolderReader, is_postgres, open_reader
+from perdure.store import FolderReader, is_postgres, open_reader, partition_owners
 from perdure.system import System
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from perdure.console.log.index import Index
     from perdure.events.codec.snapshot import States
     from perdure.security import Authorize
-    from perdure.store import LogReader
+    from perdure.store import LogReader, PartitionOwner
 
 __all__ = ["Console", "View"]
 
@@ -101,6 +101,10 @@ class Console:
         self.rights = rights or Rights(viewer)
         self._open_payloads = open_payloads
         self.title = title or _name_of(reader.address)
+        self.number: int | None = None
+        """Of the partition, where several are shown by one application: those of `partitions_shown`."""
+        self.partitions_shown: tuple[int, ...] = ()
+        self.partitions: Asked[list[PartitionOwner]] = Asked(self._partitions, "the owners of the partitions")
         self.live = Live(reader, is_alone=not isinstance(front, System), newest=self._newest)
         self.past = Past(reader, rests=isinstance(front, System))
         self.figures: Asked[RunFigures | None] = Asked(lambda: None if front is None else front.run_figures(), "the run's figures")
@@ -153,6 +157,10 @@ class Console:
         for frame in self.reader.frames(max(seqs, default=0)):
             last = frame.last_seq
         return last
+
+    def _partitions(self) -> list[PartitionOwner]:
+        address = self.reader.address
+        return [] if address is None else partition_owners(address)
 
     def disk(self) -> tuple[int, int] | None:
         """Return (bytes used, bytes free) of the disk with the folder; None where that is not known."""

@@ -18,14 +18,16 @@ from perdure.store.postgres import high_water
 from perdure.store.postgres.connecting.database import Database, as_ours
 from perdure.store.postgres.connecting.server_conditions import unsafe_standbys
 from perdure.store.postgres.ownership import HeldLease
+from perdure.store.postgres.partition_reader import find_partition
 from perdure.store.postgres.schema import check_schema, create_schema
+from perdure.store.values import PartitionOwner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 
-__all__ = ["Held", "Leases", "Node", "NodeSession", "View", "partitions_on_record"]
+__all__ = ["Held", "Leases", "Node", "NodeSession", "View", "owners_on_record", "partitions_on_record"]
 
 _NODE_CLASS = 0x70646E6E
 """The class of the advisory locks of nodes, as in cluster.sql; the object is the node's id."""
@@ -257,3 +259,29 @@ def partitions_on_record(address: PostgresAddress, queue: str) -> int:
         except psycopg.Error as error:
             raise as_ours(error, "read") from error
     return 1 if row is None else int(row[0])
+
+
+def owners_on_record(address: PostgresAddress) -> list[PartitionOwner]:
+    """Return all partitions of a queue, and the owner of each.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached, or holds no such queue.
+    """
+    session = NodeSession(address, address.name or "", "", "", Leases(0.0))
+    try:
+        with session.database.session() as connection:
+            found = find_partition(connection, address.name, address.partition)
+        if found is None:
+            raise StoreUnavailable(f"{address.text} holds no log of perdure")
+        session.queue = found.queue
+        view, waiting = session.glance()
+    except psycopg.Error as error:
+        raise as_ours(error, "read") from error
+    finally:
+        session.close()
+    where = {node.name: node.address for node in view.nodes}
+    rows = []
+    for one in sorted(view.partitions, key=lambda held: held.number):
+        node = one.owner.rpartition(":")[0] if one.left_s > 0 else ""
+        rows.append(PartitionOwner(one.number, where.get(node, node), one.epoch, waiting.get(one.number, 0)))
+    return rows

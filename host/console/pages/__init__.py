@@ -38,7 +38,7 @@ BEFORE: dict[Callable[[Page], None], Callable[[Page], None]] = {
     overview.overview: types.ask_figures,
     types.types: types.ask_figures,
     types.one_type: types.ask_figures,
-    inside.processes: types.ask_figures,
+    inside.processes: inside.ask_partitions,
     inside.actors: types.ask_figures,
     dead_letters.dead_letters: dead_letters.count_first,
     messages.messages: messages.count_first,

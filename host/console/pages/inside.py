@@ -6,13 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from perdure.console.pages.rows import happenings_until, told
-from perdure.console.pages.types import handlers_of
+from perdure.console.pages.types import ask_figures, handlers_of
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
     from perdure.console.pages.page import Page
 
-__all__ = ["actors", "processes", "schedules"]
+__all__ = ["actors", "ask_partitions", "processes", "schedules"]
 
 LATEST = 50
 
@@ -37,6 +37,12 @@ def schedules(page: Page) -> None:
             }
         )
     page.show("schedules.html", rows=rows, is_here=system is not None)
+
+
+def ask_partitions(page: Page) -> None:
+    """Ask the run what it tells of itself, and the database which process owns which partition."""
+    ask_figures(page)
+    page.partitions = [] if page.at else page.console.partitions.newest() or []
 
 
 def processes(page: Page) -> None:
@@ -69,14 +75,7 @@ def processes(page: Page) -> None:
         owner=owner,
         present=list(present.values()),
         work=work,
-        partitions=[
-            {
-                "address": page.console.reader.address or "memory",
-                "first": view.reader.first_seq,
-                "last": view.seq,
-                "bytes": size.bytes,
-            }
-        ],
+        log={"address": page.console.reader.address or "memory", "first": view.reader.first_seq, "bytes": size.bytes},
         happenings=happenings_until(page, LATEST),
     )
 

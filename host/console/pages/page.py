@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perdure.console.log.pace import StillReading
     from perdure.console.pages.figures import Figures
     from perdure.events.vocabulary import Published
+    from perdure.store import PartitionOwner
 
 __all__ = ["Page"]
 
@@ -53,6 +54,8 @@ class Page:
     """The moment that this one is compared with."""
     figures: RunFigures | None = None
     """What the run told of itself lately; None for the past, and where nothing runs or answers."""
+    partitions: list[PartitionOwner] = attrs.field(factory=list)
+    """All partitions of the queue, where that is in a database that answers."""
     count: dict[str, Any] | None = None
     """What a bulk act would change that is asked for."""
     began_s: float = attrs.field(factory=time.perf_counter)
@@ -111,6 +114,14 @@ class Page:
         given = {**dict(self.request.query_params), **params}
         query = urlencode({name: str(value) for name, value in given.items() if value not in (None, "", 0)})
         return f"{self._path}{f'?{query}' if query else ''}"
+
+    def partition(self, number: int, path: str = "/") -> str:
+        """Return the address of a page of another partition; empty where this console shows one alone."""
+        console = self.console
+        if number not in console.partitions_shown:
+            return ""
+        root = self.request.scope.get("root_path", "").removesuffix(f"/partition/{console.number}")
+        return f"{root}/partition/{number}{quote(path)}"
 
     @property
     def _path(self) -> str:

@@ -1,0 +1,54 @@
+"""`whole_queue`: the consoles of all partitions of a queue as one application, below `/partition/NUMBER`, with one session.
+
+Each partition is a log of its own, with states, acts and a past of its own; a page names its partition and leads to the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route
+
+from perdure.console.app import pages_of
+from perdure.console.guard.gate import Gate
+from perdure.console.guard.sessions import Sessions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from perdure.console.console import Console
+    from perdure.console.guard.sessions import OneTimeToken
+
+__all__ = ["whole_queue"]
+
+
+def whole_queue(
+    consoles: Mapping[int, Console],
+    *,
+    hosts: Collection[str],
+    principal: Callable[[Request], str | None] | None = None,
+    token: OneTimeToken | None = None,
+    used: Callable[[], object] = lambda: None,
+) -> Any:
+    """Return the application; arguments as of `perdure.console.app.application`. `consoles`: by the number of the partition."""
+    for number, console in consoles.items():
+        console.number, console.partitions_shown = number, tuple(consoles)
+
+    async def first(request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/partition/{min(consoles)}/", 303)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        for console in consoles.values():
+            console.close()
+
+    mounts = [Mount(f"/partition/{number}", pages_of(console)) for number, console in consoles.items()]
+    app = Starlette(routes=[Route("/", first), *mounts], lifespan=lifespan)
+    return Gate(app, hosts=hosts, sessions=Sessions(), principal_of=principal, token=token, used=used)

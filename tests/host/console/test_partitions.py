@@ -1,0 +1,114 @@
+"""The console of a queue in PostgreSQL: it acts through the owner, and its partitions are on one page, each a click away."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+import perdure
+from perdure.cli.console_command import _front
+from perdure.console.console import Console
+from perdure.console.whole_queue import whole_queue
+from perdure.security import Rights
+from perdure.store import open_reader, partition_addresses, partition_owners
+from tests.host.console.conftest import Patient, csrf_of, until
+from tests.postgres_server import PATIENCE_S, new_queue, shared_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.testclient import TestClient
+
+pytestmark = [pytest.mark.long(seconds=8), pytest.mark.xdist_group("postgres")]
+PARTITIONS = 2
+
+
+@perdure.message(name="shop.Parcel")
+@attrs.frozen
+class Parcel:
+    name: str
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[perdure.Cluster]:
+    made = perdure.Cluster(shared_server().dsn, name=new_queue().replace(" ", "_"), partitions=PARTITIONS)
+
+    @made.handler(Parcel)
+    def ship(_parcel: Parcel) -> None:
+        pass
+
+    with made:
+        made.publish_many([Parcel(f"P{i}") for i in range(8)], keys=[str(i) for i in range(8)])
+        made.drain(timeout=PATIENCE_S)
+        yield made
+
+
+@pytest.fixture
+def consoles(cluster: perdure.Cluster) -> Iterator[dict[int, Console]]:
+    with ExitStack() as stack:
+        addresses = partition_addresses(f"{shared_server().dsn}#{cluster.name}")
+        made = {
+            number: Console(open_reader(address), _front(number, address, stack), rights=Rights())
+            for number, address in addresses.items()
+        }
+        yield made
+        for console in made.values():
+            console.close()
+
+
+@pytest.fixture
+def browser(consoles: dict[int, Console]) -> TestClient:
+    app = whole_queue(consoles, hosts=("127.0.0.1",), principal=lambda _: "ann")
+    return Patient(app, base_url="http://127.0.0.1", follow_redirects=False)
+
+
+def test_all_partitions_are_on_one_page_with_owner_epoch_and_lag(browser: TestClient, cluster: perdure.Cluster) -> None:
+    assert browser.get("/").headers["location"] == "/partition/0/"
+    until(lambda: "Partitions</h2>" in browser.get("/partition/1/processes").text)  # once the database has answered
+    html = browser.get("/partition/1/processes").text
+    owners = {info.number: info for info in cluster.partitions()}
+    assert len(owners) == PARTITIONS
+    for number, info in owners.items():
+        assert info.owner
+        row = html.split(f'href="/partition/{number}/processes"')[-1].split("</tr>", 1)[0]
+        assert info.owner in row
+        assert f'<td class="n">{info.epoch}</td>' in row
+    assert re.search(r'href="/partition/1/processes" aria-current="page"', html)
+    assert 'href="/partition/0/processes"' in html
+    assert 'href="/partition/1/messages"' in html  # links stay within the partition
+
+
+def test_console_acts_through_the_owner_of_each_partition(
+    browser: TestClient, consoles: dict[int, Console], cluster: perdure.Cluster
+) -> None:
+    assert all(console.front is not None for console in consoles.values())
+    page = browser.get("/partition/1/types/shop.Parcel").text
+    form = {"csrf": csrf_of(page), "type": "shop.Parcel", "reason": "a look", "back": "/types/shop.Parcel"}
+    answer = browser.post("/partition/1/act/pause", data=form, headers={"origin": "http://127.0.0.1"})
+    assert answer.headers["location"] == "/partition/1/types/shop.Parcel"
+    assert "deliveries are paused" in browser.get("/partition/1/types/shop.Parcel").text
+    paused = [cluster.partition(number).admin.handlers()["shop.Parcel"].paused for number in range(PARTITIONS)]
+    assert paused == [False, True]
+    (act,) = perdure.Audit(cluster.address_of(1)).acts()
+    assert (act.action, act.reason) == ("pause", "a look")
+    browser.post("/partition/1/act/resume", data=form, headers={"origin": "http://127.0.0.1"})
+
+
+def test_queue_without_an_owner_is_only_looked_at() -> None:
+    name = new_queue().replace(" ", "_")
+    address = f"{shared_server().dsn}#{name}"
+    with perdure.System(store=perdure.PostgresStore(shared_server().dsn, name=name)) as system, ExitStack() as stack:
+        system.publish(Parcel("P1"))
+        client = _front(0, address, stack)
+        assert client is not None
+        assert client.admin.metrics().published == 1
+        (one,) = partition_owners(address)
+        assert one.owner
+        assert one.epoch == 1
+    with ExitStack() as stack:
+        assert _front(0, address, stack) is None
+        assert [one.owner for one in partition_owners(address)] == [""]
