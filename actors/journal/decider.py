@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.core.actor import Actor
 from perdure.actors.core.messages import Append, BeginTerm, Committed, Restarted, TermBegun, WakeAt
 from perdure.actors.journal.log_fold import advance
-from perdure.actors.requests.pending import Request
+from perdure.actors.requests.request import Request
 from perdure.events.commit_size import measure
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from perdure.store.format import frame as store_frame
 
 if TYPE_CHECKING:
     from perdure.actors.core.messages import Append
-    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.request import Request
 
 __all__ = ["ENCODING_ERRORS", "refuse_unwritable"]
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from perdure.actors.core.health import Health
     from perdure.actors.core.messages import Effect
     from perdure.actors.journal.log_state import LogState
-    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.request import Request
 
 __all__ = ["Journal"]
 

@@ -13,7 +13,7 @@ from perdure.events.codec.snapshot import ALL_PARTS
 
 if TYPE_CHECKING:
     from perdure.actors.core.tuning import Tuning
-    from perdure.actors.requests.pending import Request
+    from perdure.actors.requests.request import Request
     from perdure.events.codec.snapshot import States
     from perdure.store import EventStore
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.core.actor import Actor
 from perdure.actors.core.messages import Restarted, TakeSnapshot
 from perdure.actors.journal.log_fold import advance
-from perdure.actors.requests.pending import Request
+from perdure.actors.requests.request import Request
 from perdure.events.errors import FolderMoved, OwnershipLost, PerdureError, StoreUnavailable, another
 from perdure.events.loggers import GuardedLogger
 from perdure.store import Snapshot

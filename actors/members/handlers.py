@@ -21,7 +21,7 @@ from perdure.events.loggers import GuardedLogger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.requests.pending import Request
+    from perdure.actors.requests.request import Request
     from perdure.actors.services.runtime import HandlerRuntime
 
 __all__ = ["MemberHandlers"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.core.actor import Actor
 from perdure.actors.core.messages import EndGrace, PaceChanged, Quiesce, Restarted, StopHandler, Wake, WakeAt
 from perdure.actors.members.owner_words import Configured, Overdue, Revoked, Setting
-from perdure.actors.requests.pending import Request
+from perdure.actors.requests.request import Request
 from perdure.actors.workers.pools.worker_messages import WorkerDown
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from perdure.events.queue.admission.publish_groups import group_key, merged
 
 if TYPE_CHECKING:
     from perdure.actors.queue.decision_pass import DecisionPass
-    from perdure.actors.requests.pending import Request
+    from perdure.actors.requests.request import Request
 
 __all__ = ["Admission"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.extensions import Extensions
     from perdure.actors.queue.decision_pass import DecisionPass
-    from perdure.actors.requests.pending import Request
+    from perdure.actors.requests.request import Request
     from perdure.events.structures.message import Message
 
 __all__ = ["OperatorsActs"]

@@ -32,7 +32,7 @@ from perdure.actors.queue.queue_report import report_of
 from perdure.actors.queue.reattaching import Reattach, reattached, sorted_out
 from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.looks import Looks
-from perdure.actors.requests.pending import Request
+from perdure.actors.requests.request import Request
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.workers.pools.pool import WorkerDelivery
 from perdure.actors.workers.pools.worker_messages import Subscribe

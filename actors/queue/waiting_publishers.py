@@ -14,7 +14,8 @@ from perdure.events.queue.admission.waiting_order import WaitingOrder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.request import Request
     from perdure.events.commands import Publish
 
 __all__ = ["WaitingPublishers"]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.request import Request
 
 __all__ = ["Settle", "SettleAll"]
 

@@ -13,7 +13,8 @@ from perdure.events.errors import as_refusal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.request import Request
     from perdure.events.structures.pieces import Look
 
 __all__ = ["Looks"]

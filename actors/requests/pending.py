@@ -12,11 +12,13 @@ import threading
 import time
 import weakref
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from perdure.actors.core.threads.current_actor import check_may_wait
+from perdure.actors.requests.request import KEY_STEP, Request
+from perdure.actors.requests.room_waiters import LoopWaiter
 from perdure.actors.requests.submit_batch import SUBMIT_BATCH_MAX, SubmitBatch, orphan
 from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull, StoreUnavailable, another
@@ -25,66 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
 
     from perdure.actors.core.threads.answer import Reply
+    from perdure.actors.requests.room_waiters import Waiter
     from perdure.events.structures.id_index import IdRun
 
-__all__ = ["PendingRequests", "Request", "whole_of"]
-
-KEY_STEP = 1 + SUBMIT_BATCH_MAX
-"""Between the keys of two requests: with room for those of the single messages of a submit batch."""
-
-
-class Request(msgspec.Struct, eq=False):
-    """One command on its way to an actor, and the reply that takes its answer. A Struct, since each publish makes one."""
-
-    key: int
-    target: str
-    command: Any
-    reply: Reply
-    from_outside: bool
-    times: int = 1
-    seen: bool = False
-    """Its receiver has looked at it before."""
-    writes: int = 0
-    """In how many frames it may stand that were written; one more where it was sent before, over another connection."""
-    voided: int = 0
-    """How many of them are known to be gone: they could not be synced, and the next journal voided them."""
-
-    @property
-    def may_be_refused(self) -> bool:
-        """Whether "nothing was published" would be true: no frame that it stands in can still be there."""
-        return self.from_outside and self.writes == self.voided
-
-
-class Waiter(Protocol):
-    """One wait for room. A lock that is held is one."""
-
-    def release(self) -> None:
-        """End the wait; RuntimeError if it has ended."""
-
-
-class _LoopWaiter:
-    """One waiter for all coroutines of an event loop, so that a notification costs the same for one and for ten thousand."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._event = asyncio.Event()
-        self._is_notified = False
-        self.waiting = 0
-
-    def release(self) -> None:
-        """See `Waiter.release`."""
-        if not self._is_notified:
-            self._is_notified = True
-            self._loop.call_soon_threadsafe(self._wake)
-
-    def _wake(self) -> None:
-        self._is_notified = False
-        event, self._event = self._event, asyncio.Event()
-        event.set()
-
-    async def wait_for_notify(self) -> None:
-        """Wait for the next notification."""
-        await self._event.wait()
+__all__ = ["PendingRequests"]
 
 
 class _PerThread(threading.local):
@@ -111,7 +57,7 @@ class PendingRequests:
         self._waiters: list[Waiter] = []
         """One for each wait for room. A waiter of a thread is a held lock; notifying releases it. No Condition: an actor that is
         killed while it enters one would keep it locked for ever."""
-        self._loop_waiters: dict[asyncio.AbstractEventLoop, _LoopWaiter] = {}
+        self._loop_waiters: dict[asyncio.AbstractEventLoop, LoopWaiter] = {}
         """Those of `_waiters` that wake coroutines; each is used by its own loop's thread alone."""
         self._notify_at = 0
         self._holds_publishes = False
@@ -252,7 +198,7 @@ class PendingRequests:
         loop = asyncio.get_running_loop()
         waiter = self._loop_waiters.get(loop)
         if waiter is None:
-            waiter = self._loop_waiters[loop] = _LoopWaiter(loop)
+            waiter = self._loop_waiters[loop] = LoopWaiter(loop)
             self._waiters.append(waiter)
         waiter.waiting += 1
         try:
@@ -374,11 +320,6 @@ class PendingRequests:
 
 
 _key = itemgetter(0)
-
-
-def whole_of(key: int) -> int:
-    """Return the key of the submit batch that the message with this key was one of, if it was split; else the key itself."""
-    return key - (key - 1) % KEY_STEP
 
 
 def _no_room(most: int, timeout_s: float) -> QueueFull:

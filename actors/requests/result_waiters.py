@@ -14,7 +14,8 @@ from perdure.events.vocabulary import ResultKept
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.request import Request
     from perdure.events.commands import AwaitResult
     from perdure.events.queue.state import QueueState
     from perdure.events.vocabulary import Event

@@ -12,7 +12,7 @@ from perdure.actors.core.log_lines import log_dead_letter
 from perdure.actors.core.messages import Committed, Wake
 from perdure.actors.journal.decider import Decider
 from perdure.actors.requests.looks import Looks
-from perdure.actors.requests.pending import Request
+from perdure.actors.requests.request import Request
 from perdure.events.errors import as_refusal
 from perdure.events.queue import dead_letters as letters
 from perdure.events.queue.searching import letter_search

@@ -12,6 +12,7 @@ from perdure.actors.core.directory import Directory
 from perdure.actors.core.executor import Threads
 from perdure.actors.core.extensions import Extensions
 from perdure.actors.core.health import Health
+from perdure.actors.core.messages import StartActor, Wake
 from perdure.actors.execution.host_context import HostContext
 from perdure.actors.journal.log_state import LogState
 from perdure.actors.queue.orphans import Orphans
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.clock import Clock
     from perdure.actors.core.executor import Executor
+    from perdure.actors.core.extensions import Schedule, Source
     from perdure.actors.core.tuning import Tuning
     from perdure.actors.workers.gates.gate import RunGate
     from perdure.actors.workers.publisher import Publisher
@@ -77,6 +79,18 @@ class HandlerRuntime:
         contexts = ContextServices(publisher, tuning, clock, self.executor, self.pending)
         self.worker_services = WorkerServices(contexts, self.host, self.failures, self.reporter)
         self.budget = RestartBudget(self.executor, tuning, self.health, self.pending, self.pools)
+
+    def add_schedule(self, schedule: Schedule) -> None:
+        """Start a schedule while the actors run."""
+        self.extensions.add_schedule(schedule)
+        self.directory.tell("supervisor", StartActor("scheduler"))
+        self.directory.tell("scheduler", Wake())
+
+    def add_outbox(self, source: Source) -> None:
+        """Start to relay an outbox while the actors run."""
+        self.extensions.add_outbox(source)
+        self.directory.tell("supervisor", StartActor("relay"))
+        self.directory.tell("relay", Wake())
 
 
 class Runtime(HandlerRuntime):

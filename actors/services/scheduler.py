@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import FOREIGN_ERRORS, Actor
 from perdure.actors.core.messages import Restarted, Ticks, Wake, WakeAt
-from perdure.actors.requests.pending import Request
+from perdure.actors.requests.request import Request
 from perdure.events.commands import RunNow, Tick
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger

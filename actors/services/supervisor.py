@@ -14,7 +14,7 @@ from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.messages import Down, Restarted, StartActor, TermBegun, Up
 from perdure.actors.core.threads.mailbox import stops
 from perdure.actors.execution.event_loop import LoopClosed
-from perdure.actors.requests.pending import Request
+from perdure.actors.requests.request import Request
 from perdure.actors.workers.pools.worker_messages import StartWorker, WorkerDown
 from perdure.actors.workers.worker import Worker
 from perdure.events import vocabulary as ev

@@ -1,9 +1,11 @@
 """Other processes at the owner's door: frames, the objects in them, one session for each peer, and the socket they come in by.
 
-- `server`: the thread that watches the sockets, which are in `doors`. `framing`: frames; `crossing`: what may stand in them.
+- `server`: the thread that watches the sockets, which are in `doors`; `peer`: one connection.
+- `framing`: frames; `crossing`: what may stand in them.
 - `session`: one peer and what it asks. `peer_requests`: what it waits for, and its answers, which come by `replies`.
 - `rights`, `bounds`: what a peer may ask. `handover`: it asks for the folder. `departures`: its connection has ended.
-- `member_session`: the peer's workers. `delivered`: what goes to them. `begin_marks`: what they have begun.
+- `member_session`: the peer's workers; `member_outcomes`: what they report. `delivered`: what goes to them.
+- `begin_marks`: what they have begun.
 - `figures`: what a run tells of itself besides what actors answer.
 
 Not here: the other end of the connection (`perdure.processes`), and the rules, which do not know where a request came from.

@@ -1,6 +1,6 @@
 """The half of a session that feeds a member's workers: what the queue hands out goes there, and outcomes come back.
 
-Part of `session`. What a member's workers do is in `actors/members`; what follows from an outcome is the queue's rule.
+Part of `session`. What a member reports is in `member_outcomes`; what its workers do is in `actors/members`.
 """
 
 from __future__ import annotations
@@ -11,27 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.actors.core.messages import Outcomes
 from perdure.actors.queue.reattaching import Reattach
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.actors.sessions.delivered import REPORTS, rows_of
+from perdure.actors.sessions.delivered import rows_of
 from perdure.actors.sessions.framing.wire import FRAME_MAX, BadFrame, Kind, pack
+from perdure.actors.sessions.member_outcomes import MemberOutcomes
 from perdure.actors.workers.handler_spec import spec_on_record
 from perdure.actors.workers.pools.member_pool import MemberPool
-from perdure.actors.workers.pools.pool import DONE
 from perdure.actors.workers.pools.worker_messages import PoolChanged
-from perdure.events.commands import Done, Release
-from perdure.events.structures.message_block import LeaseBatch
 from perdure.events.vocabulary import HandlerRegistered, ProcessLeft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from perdure.actors.core.directory import Directory
-    from perdure.actors.core.threads.answer import Reply
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.begin_marks import MarkReader
-    from perdure.actors.sessions.delivered import Reported
     from perdure.actors.workers.pools.handler_pools import HandlerPools
     from perdure.actors.workers.pools.pool import WorkerDelivery
     from perdure.actors.workers.reporting import Reporter
@@ -69,24 +64,6 @@ class MemberServices:
     monotonic_s: Callable[[], float] = _monotonic_s
 
 
-class _AfterBoth:
-    """Answers a reply once several parts of it are answered."""
-
-    def __init__(self, reply: Reply, parts: int) -> None:
-        self._reply = reply
-        self._left = [None] * parts
-
-    def resolve(self, value: Any) -> None:
-        """See `Reply.resolve`."""
-        self._left.pop()
-        if not self._left:
-            self._reply.resolve(value)
-
-    def reject(self, error: BaseException) -> None:
-        """See `Reply.reject`."""
-        self._reply.reject(error)
-
-
 class MemberSession:
     """One member's pools. `take` and `frames` run in the server's thread; what `MemberPort` has, in any.
 
@@ -112,6 +89,8 @@ class MemberSession:
         self._marks = marks
         self._permit = permit
         self._pools: dict[str, MemberPool] = {}
+        self.outcomes = MemberOutcomes(self._pools, services.reporter, services.pending, services.monotonic_s)
+        """Takes what the member reports."""
         self._out: deque[tuple[Kind, Any, Any]] = deque()
         self._overdue: dict[tuple[int, str, int, int], float] = {}
         """Leases that have run out: when the member was asked about each."""
@@ -264,59 +243,6 @@ class MemberSession:
         for ref in refs:
             self._put(Kind.REVOKE, type_name, [*ref, False])
         self._services.directory.tell("dispatcher", PoolChanged(self._pools[type_name]))  # what it holds counts in its window
-
-    def report(self, reported: Reported, reply: Reply) -> None:
-        """Send outcomes on to the queue; `reply` is answered once all are on record.
-
-        Raises:
-            BadFrame: something in it is no outcome.
-        """
-        by_pool: dict[str, list[WorkerDelivery]] = {}
-        others: list[Any] = []
-        for number in reported.done:
-            self._done(number, by_pool, others)
-        for report in reported.reports:
-            if not isinstance(report, REPORTS):
-                msg = f"a {type(report).__name__}, which is no outcome"
-                raise BadFrame(msg)
-            if isinstance(report, Release):  # it may be told again when another process has the message
-                report = report._replace(spends=True)  # noqa: PLW2901 - the same report
-            pool, delivery = self._find(report.number)
-            if pool is not None and delivery is not None and delivery.attempt_ref == report[:3] and delivery.outcome is None:
-                delivery.outcome = report
-                by_pool.setdefault(pool.type, []).append(delivery)
-            else:
-                others.append(report)
-        parts = len(by_pool) + bool(others)
-        if not parts:
-            reply.resolve(None)
-            return
-        then = reply if parts == 1 else _AfterBoth(reply, parts)
-        now_s = self._services.monotonic_s()
-        for type_name, deliveries in by_pool.items():
-            self._pools[type_name].count(deliveries, now_s)
-            self._services.reporter.report(self._pools[type_name], deliveries, then)
-        if others:
-            self._services.pending.send("queue", Outcomes(others, is_hearsay=True), then, from_outside=False)
-
-    def _done(self, number: int, by_pool: dict[str, list[WorkerDelivery]], others: list[Any]) -> None:
-        pool, delivery = self._find(number)
-        if pool is not None and delivery is not None and delivery.outcome is None and isinstance(delivery.lease, LeaseBatch):
-            delivery.outcome = DONE
-            by_pool.setdefault(pool.type, []).append(delivery)
-            return
-        for each in self._pools.values():
-            late = each.late.pop(number, None)
-            if late is not None:  # taken from it meanwhile: the rules refuse it, on record
-                others.append(Done(*late.attempt_ref))
-                return
-
-    def _find(self, number: int) -> tuple[MemberPool | None, WorkerDelivery | None]:
-        for pool in self._pools.values():
-            delivery = pool.open.get(number)
-            if delivery is not None:
-                return pool, delivery
-        return None, None
 
     # --- what goes out -----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,8 @@ from perdure.events.loggers import GuardedLogger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.request import Request
 
 __all__ = ["REQUESTS_MAX", "PeerRequests"]
 

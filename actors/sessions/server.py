@@ -12,7 +12,6 @@ import contextlib
 import logging
 import os
 import selectors
-import socket
 import threading
 import time
 from collections import deque
@@ -20,20 +19,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.users import user_name
-from perdure.actors.sessions.begin_marks import MarkReader
 from perdure.actors.sessions.crossing import OBJECTS, RIGHTS
 from perdure.actors.sessions.departures.departed import Departed
 from perdure.actors.sessions.doors.bell import Bell, Silence
 from perdure.actors.sessions.doors.loopback import proven
 from perdure.actors.sessions.doors.sockets import FolderDoor, peer_of
 from perdure.actors.sessions.figures import DeputyFigures
-from perdure.actors.sessions.framing.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
+from perdure.actors.sessions.framing.wire import BadFrame, Kind, pack
+from perdure.actors.sessions.peer import READ_BYTES, Peer
 from perdure.actors.sessions.session import Ended, Session
 from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.safe_text import inert
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
@@ -44,10 +44,6 @@ __all__ = ["Server"]
 logger = GuardedLogger("perdure")
 
 PEERS_MAX = 1000
-READ_BYTES = 256 << 10
-"""Bytes read from one peer before the others have their turn."""
-OUT_BYTES_MAX = 128 << 20
-"""Bytes that wait to be read by one peer."""
 FLOW_BYTES = 8 << 20
 """Deliveries that wait to be read by one peer; the others follow as it reads."""
 SILENT_S = 60.0
@@ -58,27 +54,6 @@ TICK_S = 0.25
 """How often deadlines and changed facts are looked at."""
 LEAVE_S = 2.0
 """How long `close` waits for the thread."""
-
-
-class _Peer:
-    """One connection."""
-
-    session: Session
-
-    def __init__(self, sock: socket.socket, pid: int, now_s: float) -> None:
-        self.sock = sock
-        self.pid = pid
-        self.frames = Assembler(HELLO_MAX)
-        self.out: deque[memoryview] = deque()
-        self.out_bytes = 0
-        self.moved_s = now_s
-        """When it last took something of what waited for it."""
-        self.begun_s = self.heard_s = now_s
-        self.is_known = False
-        self.is_proven = True
-        """It need not prove any more that it knows the owner's secret."""
-        self.is_queued = False
-        """It is among those that have answers. A thread that is killed before it puts the peer there costs it a tick."""
 
 
 class Server:
@@ -100,8 +75,8 @@ class Server:
         self._selector: selectors.BaseSelector = selectors.PollSelector()  # no state in the kernel that a fork would share
         self._bell: Bell | Silence = self._heard
         self._closing = threading.Lock()
-        self._answered: deque[_Peer] = deque()
-        self._peers: dict[int, _Peer] = {}
+        self._answered: deque[Peer] = deque()
+        self._peers: dict[int, Peer] = {}
         self._owner: Owner | None = None
         self._why: PerdureError | None = None
         """Set: end."""
@@ -213,7 +188,7 @@ class Server:
 
     def _turn(self, timeout_s: float) -> None:
         for key, events in self._selector.select(timeout_s):
-            peer: _Peer | None = key.data
+            peer: Peer | None = key.data
             if peer is not None:
                 self._guarded(peer, events)
             elif self._door is not None and key.fileobj is self._door.listener:
@@ -221,7 +196,7 @@ class Server:
         self._heard.hear()
         while self._adopted:
             sock, origin, principal = self._adopted.popleft()
-            self._admit(_Peer(sock, 0, time.monotonic()), RIGHTS, origin, principal)
+            self._admit(Peer(sock, 0, time.monotonic()), RIGHTS, origin, principal)
         while self._answered:
             self._guarded(self._answered.popleft(), 0)
         if self._has_news:
@@ -259,7 +234,7 @@ class Server:
             return
         sock.setblocking(False)  # noqa: FBT003 - the library's signature
         pid, uid = peer_of(sock)
-        peer = _Peer(sock, pid, time.monotonic())
+        peer = Peer(sock, pid, time.monotonic())
         peer.is_proven = not door.secret
         rights = self._rights.get(uid, frozenset())
         user = "" if self._owner is None or self._owner.permit is None else user_name(uid)
@@ -271,7 +246,7 @@ class Server:
             )
             self._drop(peer, NotRunning(msg))
 
-    def _admit(self, peer: _Peer, rights: frozenset[str], origin: str, principal: str) -> None:
+    def _admit(self, peer: Peer, rights: frozenset[str], origin: str, principal: str) -> None:
         assert self._owner is not None  # noqa: S101 - `serve` set it before the thread began
         peer.session = Session(self._owner, partial(self._has_answers, peer), rights, origin, principal)
         self._peers[peer.sock.fileno()] = peer
@@ -279,13 +254,13 @@ class Server:
         if len(self._peers) > PEERS_MAX:
             self._drop(peer, NotRunning(f"{PEERS_MAX:,} processes are connected already, which is the most"))
 
-    def _has_answers(self, peer: _Peer) -> None:
+    def _has_answers(self, peer: Peer) -> None:
         if not peer.is_queued:
             peer.is_queued = True
             self._answered.append(peer)
         self._bell.ring()
 
-    def _guarded(self, peer: _Peer, events: int, *, news: bool = False) -> None:
+    def _guarded(self, peer: Peer, events: int, *, news: bool = False) -> None:
         """Do what there is to do for a peer; whatever fails in it costs that peer its connection, and nothing else."""
         if self._peers.get(peer.sock.fileno()) is not peer:
             return
@@ -294,10 +269,10 @@ class Server:
                 self._read(peer)
             peer.is_queued = False  # first: what is answered from here on queues it again
             for frame in peer.session.frames(FLOW_BYTES - peer.out_bytes):
-                self._put(peer, frame)
+                peer.put(frame)
             if news:
                 for frame in peer.session.news():
-                    self._put(peer, frame)
+                    peer.put(frame)
             self._write(peer)
             if peer.session.over is not None:
                 self._drop(peer, peer.session.over)
@@ -311,9 +286,9 @@ class Server:
             logger.exception("the connection of process %d failed, and is closed", peer.pid)
             self._drop(peer, PerdureError(f"the owner could not go on with this connection: {error!r}"))
 
-    def _read(self, peer: _Peer) -> None:
+    def _read(self, peer: Peer) -> None:
         try:
-            data = peer.sock.recv(READ_BYTES) if peer.is_known else _received_first(peer)
+            data = peer.sock.recv(READ_BYTES) if peer.is_known else peer.receive_first()
         except BlockingIOError:
             return
         if not data:
@@ -321,11 +296,11 @@ class Server:
         peer.heard_s = time.monotonic()
         for kind, elements in peer.frames.feed(data):
             if not peer.is_proven:
-                self._put(peer, proven(b"" if self._door is None else self._door.secret, kind, elements))
+                peer.put(proven(b"" if self._door is None else self._door.secret, kind, elements))
                 peer.is_proven = peer.is_known = True
                 continue
             for frame in peer.session.take(kind, elements):
-                self._put(peer, frame)
+                peer.put(frame)
             if kind is Kind.JOIN and self._door is not None:
                 self._door.note_member()  # before anything is handed to it
             if not peer.is_known:
@@ -333,32 +308,14 @@ class Server:
                 self._departed.back(peer.session.origin)
                 logger.info("process %d (%s) is connected; %d now", peer.pid, inert(peer.session.name), len(self._peers))
 
-    def _put(self, peer: _Peer, frame: bytes) -> None:
-        if not peer.out:
-            peer.moved_s = time.monotonic()
-        peer.out.append(memoryview(frame))
-        peer.out_bytes += len(frame)
-
-    def _write(self, peer: _Peer) -> None:
-        while peer.out:
-            try:
-                sent = peer.sock.send(peer.out[0])
-            except BlockingIOError:
-                break
-            peer.moved_s = time.monotonic()
-            peer.out_bytes -= sent
-            if sent == len(peer.out[0]):
-                peer.out.popleft()
-            else:
-                peer.out[0] = peer.out[0][sent:]
-        if peer.out_bytes > OUT_BYTES_MAX:
-            raise Ended(PerdureError(f"{peer.out_bytes:,} bytes of answers wait to be read, and {OUT_BYTES_MAX:,} is the most"))
+    def _write(self, peer: Peer) -> None:
+        peer.send()
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.out else 0)
         key: Any = self._selector.get_key(peer.sock)
         if key.events != wanted:
             self._selector.modify(peer.sock, wanted, peer)
 
-    def _drop(self, peer: _Peer, why: PerdureError | None) -> None:
+    def _drop(self, peer: Peer, why: PerdureError | None) -> None:
         """End a connection; `why` is told to the peer where there is room for it."""
         if self._peers.pop(peer.sock.fileno(), None) is not peer:
             return
@@ -375,14 +332,3 @@ class Server:
                 if not peer.out:  # else it would stand within a frame
                     peer.sock.send(pack(Kind.BYE, OBJECTS.packed(why)))
         peer.sock.close()
-
-
-def _received_first(peer: _Peer) -> bytes:
-    """Return the first bytes of a peer; a descriptor that comes with them is that of its marks."""
-    data, descriptors, _, _ = socket.recv_fds(peer.sock, READ_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
-    for fd in descriptors:
-        if peer.session.marks is None:
-            peer.session.marks = MarkReader(fd)
-        else:
-            os.close(fd)
-    return data

@@ -276,7 +276,7 @@ class Session:
             command = attrs.evolve(command, act=act._replace(origin=self._origin))  # a peer does not say what it is
         if isinstance(command, Reported):
             if self.member is not None:
-                self.member.report(command, PeerReply(self.answered, key))
+                self.member.outcomes.report(command, PeerReply(self.answered, key))
             return
         if isinstance(command, Publish):
             command.fresh = command.fresh and asked.times == 1 and self._are_new(command.drafts)

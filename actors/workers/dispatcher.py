@@ -21,7 +21,7 @@ from perdure.actors.core.messages import (
 )
 from perdure.actors.journal.decider import Decider
 from perdure.actors.requests.answers import Settle
-from perdure.actors.requests.pending import Request
+from perdure.actors.requests.request import Request
 from perdure.actors.workers.handler_spec import spec_on_record
 from perdure.actors.workers.pools.member_pool import MemberPool
 from perdure.actors.workers.pools.worker_messages import PoolChanged, Subscribe, WorkerDown

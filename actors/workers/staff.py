@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from perdure.actors.core.health import Health
     from perdure.actors.core.tuning import Tuning
     from perdure.actors.execution.host_context import HostContext
-    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.request import Request
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.outcome import Failures
     from perdure.actors.workers.pools.handler_pools import HandlerPools

@@ -16,7 +16,7 @@ import perdure
 from benchmarks.figure import Measure
 from benchmarks.load import Job, Load, job
 from benchmarks.loads.floors import HAND_OFF
-from perdure.actors.requests.pending import PendingRequests, Request
+from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.workers.context import Context
 from perdure.actors.workers.pools.pool import WorkerDelivery
 from perdure.events.codec import wire
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.effort import Effort
+    from perdure.actors.requests.request import Request
 
 __all__ = ["STAGES", "THREADS", "loads", "stages"]
 

@@ -84,7 +84,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         0,
         (
             Edit(
-                "perdure.actors.sessions.member_session",
+                "perdure.actors.sessions.member_outcomes",
                 "delivery.outcome is None and isinstance(delivery.lease, LeaseBatch):",
                 "delivery.outcome is None:",
             ),
@@ -108,7 +108,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "session",
         SESSIONS,
         0,
-        (Edit("perdure.actors.sessions.member_session", "report._replace(spends=True)", "report"),),
+        (Edit("perdure.actors.sessions.member_outcomes", "report._replace(spends=True)", "report"),),
     ),
     Bug(
         "a delivery that is decided for one process is another's too until it is written",

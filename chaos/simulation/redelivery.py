@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.messages import Committed, Down, Restarted, StartActor, TermBegun, Up, Wake, WakeAt
-from perdure.actors.requests.pending import Request
+from perdure.actors.requests.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

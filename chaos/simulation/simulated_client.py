@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.actors.core.threads.answer import Answer
-    from perdure.actors.requests.pending import Request
+    from perdure.actors.requests.request import Request
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.chaos.simulation.simulated_sessions import OwnersEnd, SimulatedSessions
     from perdure.events.errors import NotRunning

@@ -63,7 +63,6 @@ from perdure.events.vocabulary.process_events import (
 )
 
 __all__ = [
-    "DECIDERS",
     "VOCABULARY",
     "ActorRestarted",
     "Adapted",
@@ -108,6 +107,3 @@ __all__ = [
     "Superseded",
     "Ticked",
 ]
-
-DECIDERS: dict[type[Event], str] = {cls: cls.DECIDER for cls in VOCABULARY.values()}
-"""Law 2: one decider per event."""

@@ -98,7 +98,7 @@ class Handling(Running, Declaring):
         """Add a checked schedule of a message of its own."""
         self._registered.schedules[made.name] = made
         if self._engine is not None:
-            self._engine.add_schedule(made)
+            self._engine.runtime.add_schedule(made)
 
     def _add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         if self._engine is not None:

@@ -27,7 +27,7 @@ from perdure.processes.role_rules import Event
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from perdure.actors.requests.pending import Request
+    from perdure.actors.requests.request import Request
     from perdure.events.errors import NotRunning
     from perdure.processes.no_owner import NoAnswer
     from perdure.processes.spooling import Spooling

@@ -23,7 +23,7 @@ from perdure.store import AppendInDoubt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.requests.pending import Request
+    from perdure.actors.requests.request import Request
     from perdure.processes.exchange import Exchange
     from perdure.processes.ways.way import Way
     from perdure.store.protocol import Ingress

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.requests.pending import whole_of
+from perdure.actors.requests.request import whole_of
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.framing.weight import is_too_heavy
@@ -22,7 +22,8 @@ from perdure.events.errors import NotRunning, PayloadTooLarge, PerdureError, Pub
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.request import Request
     from perdure.processes.no_owner import NoAnswer
 
 __all__ = ["HOLD_S", "SPOOL_AFTER_S", "SPOOL_SILENT_S", "Exchange"]

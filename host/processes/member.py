@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.messages import Outcomes, StartActor, Wake, WhenStaffed
+from perdure.actors.core.messages import Outcomes, StartActor, WhenStaffed
 from perdure.actors.core.threads.current_actor import check_may_wait
 from perdure.actors.members.handlers import MemberHandlers
 from perdure.actors.members.owner_words import Configured
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from contextlib import AbstractContextManager
 
-    from perdure.actors.core.extensions import Schedule, Source
+    from perdure.actors.core.extensions import Schedule
     from perdure.actors.core.threads.answer import Answer
     from perdure.actors.services.runtime import HandlerRuntime
     from perdure.actors.sessions.figures import RunFigures
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from perdure.processes.exchange import Exchange
     from perdure.processes.facts import OwnersFacts
     from perdure.processes.role_rules import Event
-    from perdure.runtime.engine import Hooks
+    from perdure.runtime.hook_mark import Hooks
     from perdure.runtime.run import Role, Run
 
 __all__ = ["OWNER_WAIT_S", "Member"]
@@ -239,19 +239,7 @@ class Member:
         self.runtime.directory.tell("dispatcher", Configured(spec.type))
         self.ask("supervisor", WhenStaffed())
         if schedule is not None:
-            self.add_schedule(schedule)
-
-    def add_schedule(self, schedule: Schedule) -> None:
-        """See `Run.add_schedule`."""
-        self.runtime.extensions.add_schedule(schedule)
-        self.runtime.directory.tell("supervisor", StartActor("scheduler"))
-        self.runtime.directory.tell("scheduler", Wake())
-
-    def add_outbox(self, source: Source) -> None:
-        """See `Run.add_outbox`."""
-        self.runtime.extensions.add_outbox(source)
-        self.runtime.directory.tell("supervisor", StartActor("relay"))
-        self.runtime.directory.tell("relay", Wake())
+            self.runtime.add_schedule(schedule)
 
     # --- the end -----------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from perdure.actors.requests.pending import Request
+    from perdure.actors.requests.request import Request
     from perdure.processes.exchange import Exchange
 
 __all__ = ["Spooling"]

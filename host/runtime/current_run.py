@@ -125,7 +125,7 @@ class Running(Asking):
             NotRunning: the system does not run.
         """
         self._check_running()
-        self._run.add_outbox(source)
+        self._run.runtime.add_outbox(source)
 
     def look_at_outboxes(self) -> None:
         """Read all outboxes at once; for `OutboxRelay`."""

@@ -1,13 +1,13 @@
 """One run of a system: it builds the actors on an opened store, asks them, and stops them.
 
-Not here: restarts of actors (`perdure.actors.services.supervisor`), and the steps of a stop (`actor_shutdown`, `final_snapshot`).
+Not here: restarts of actors (`perdure.actors.services.supervisor`), and how a run ends (`ending`).
 """
 
 from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -21,7 +21,7 @@ from perdure.actors.sessions.server import Server
 from perdure.actors.workers.pools.pool import Pool
 from perdure.events import vocabulary as ev
 from perdure.events.codec.snapshot import States
-from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
+from perdure.events.errors import PerdureError
 from perdure.events.limits import Limits
 from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.invariants import contradictions
@@ -29,7 +29,7 @@ from perdure.payloads.type_names import namesakes
 from perdure.runtime.actor_shutdown import ActorShutdown
 from perdure.runtime.asking import ASK_TIMEOUT_S, asked
 from perdure.runtime.database.channel_door import ChannelDoor
-from perdure.runtime.final_snapshot import save_final_snapshot
+from perdure.runtime.ending import Ending
 from perdure.runtime.process.interpreter_settings import InterpreterSettings
 from perdure.runtime.recovery_report import Recovery
 from perdure.runtime.registering import register
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.clock import Clock
     from perdure.actors.core.executor import Executor
-    from perdure.actors.core.extensions import Schedule, Source
+    from perdure.actors.core.extensions import Schedule
     from perdure.actors.sessions.figures import RunFigures
     from perdure.actors.sessions.session import Owner
     from perdure.actors.workers.gates.gate import RunGate
@@ -52,10 +52,11 @@ if TYPE_CHECKING:
     from perdure.actors.workers.publisher import Publisher
     from perdure.options import Options
     from perdure.runtime.database.ingress_source import Permit
+    from perdure.runtime.hook_mark import Hooks
     from perdure.runtime.run import Role
     from perdure.store import EventStore, Recovered
 
-__all__ = ["ASK_TIMEOUT_S", "Engine", "Hooks"]
+__all__ = ["ASK_TIMEOUT_S", "Engine"]
 
 logger = GuardedLogger("perdure")
 
@@ -63,27 +64,7 @@ LOOK_S = 0.25
 """How often a start that waits for its actors looks whether it is still wanted."""
 
 
-class Hooks(Protocol):
-    """The start and stop hooks of the host; `perdure.handling.hooks` implements it."""
-
-    need_loop: bool
-    """They run on the event loop of the coroutine handlers."""
-
-    def __bool__(self) -> bool:
-        """Return whether there are any hooks."""
-
-    def run_start(self, runtime: HandlerRuntime, given_up: Callable[[], bool]) -> None:
-        """Run the start hooks.
-
-        Raises:
-            Whatever a hook raises.
-        """
-
-    def run_stop(self, runtime: HandlerRuntime, seconds: float) -> None:
-        """Run the stop hooks within `seconds`."""
-
-
-class Engine:
+class Engine(Ending):
     """One run of the actors on an open store.
 
     Its maker holds the system's lifecycle lock, and so does a caller of `start`, `stop` and `shut_down`. `ask` and the methods
@@ -124,7 +105,6 @@ class Engine:
         handlers = handlers or HandlerRuntime(clock=clock, rng=rng, publisher=publisher, tuning=options, run=run, executor=executor)
         handlers.run = run
         self.handlers = handlers
-        """The parts that outlive this process's time as the owner."""
         self.runtime = Runtime(handlers, store=store, limits=_limits(options))
         self.runtime.gate = gate
         self.answer = self.runtime.executor.answer
@@ -133,11 +113,8 @@ class Engine:
         self.runtime.host.loop = host_loop
         self._hooks = hooks
         self._hands_over = False
-        """It stops while other processes are connected: the folder is let go as soon as handlers have come to rest."""
         self.server: Server | None = None
-        """Answers other processes, where the folder is shared or they come through a database."""
         self.door: ChannelDoor | None = None
-        """Where they come through a database."""
         self.runtime.host.wants_loop = bool(hooks) and hooks.need_loop
         self._spool = SpoolIntake(store, self.runtime, publisher.under_policy, permit)
         self.runtime.pools.is_open = (self.runtime.hooks_started or not hooks) and not self._spool.is_waiting()
@@ -182,7 +159,7 @@ class Engine:
         if schedules:
             runtime.directory.tell("supervisor", StartActor("scheduler"))
         if self._spool.source is not None and (is_left or self._spool.goes_on or self.server is not None):
-            self.add_outbox(self._spool.source)
+            runtime.add_outbox(self._spool.source)
         waiting = {name: counts.ready + counts.delayed + counts.held for name, counts in report.by_type.items()}
         if self.server is None:  # else other processes may have handlers for them
             for warning in namesakes(waiting, specs):
@@ -236,11 +213,6 @@ class Engine:
             runtime.hooks_started = True
         runtime.pools.is_open = True
 
-    def _run_stop_hooks(self, seconds: float) -> None:
-        if self.runtime.hooks_started:
-            self.runtime.hooks_started = False
-            self._hooks.run_stop(self.runtime, seconds)
-
     @property
     def role(self) -> Role:
         """See `Run.role`."""
@@ -283,19 +255,7 @@ class Engine:
         if self.server is not None:
             self.server.tell_news()
         if schedule is not None:
-            self.add_schedule(schedule)
-
-    def add_schedule(self, schedule: Schedule) -> None:
-        """Start a schedule while the actors run."""
-        self.runtime.extensions.add_schedule(schedule)
-        self.runtime.directory.tell("supervisor", StartActor("scheduler"))
-        self.runtime.directory.tell("scheduler", Wake())
-
-    def add_outbox(self, source: Source) -> None:
-        """Start to relay an outbox."""
-        self.runtime.extensions.add_outbox(source)
-        self.runtime.directory.tell("supervisor", StartActor("relay"))
-        self.runtime.directory.tell("relay", Wake())
+            self.runtime.add_schedule(schedule)
 
     def serve(self, owner: Owner) -> None:
         """Answer other processes from now on."""
@@ -339,115 +299,6 @@ class Engine:
                     runtime.pending.forget(request)
                     msg = f"the {actor} did not answer within {ASK_TIMEOUT_S:g} s" if has_trouble else "the start was given up"
                     raise TimeoutError(msg) from None
-
-    def stop(self, grace_s: float, why: NotRunning) -> None:
-        """Bring the handlers to rest, then end the actors and close the store.
-
-        Args:
-            grace_s: how long running handlers may go on.
-            why: what pending and later calls raise.
-        """
-        runtime = self.runtime
-        runtime.health.closing = True
-        failed = runtime.health.failed is not None
-        self._hands_over = self.server is not None and self.server.peers > 0 and not failed
-        if not self._hands_over:
-            runtime.pending.closed = runtime.pending.closed or why
-        until_s = runtime.executor.monotonic_s() + grace_s
-        try:
-            if not failed:
-                self._shutdown.bring_to_rest(grace_s)
-            if self._hands_over:  # other processes are answered until all that is left is to let the folder go
-                self._run_stop_hooks(until_s - runtime.executor.monotonic_s())
-        finally:
-            runtime.pending.closed = runtime.pending.closed or why
-            self.shut_down(why, until_s - runtime.executor.monotonic_s())
-
-    def come_to_rest(self, grace_s: float, why: NotRunning) -> None:
-        """Let running handlers end within `grace_s`, as at a stop, then send other processes away with `why`; `leave` follows.
-
-        Meanwhile all are answered, in this process and in others.
-        """
-        self._shutdown.bring_to_rest(grace_s)
-        if self.server is not None:
-            self.server.close(why)
-
-    def leave(self) -> None:
-        """End the actors and free the folder for another process. Requests without an answer stay as they are."""
-        runtime = self.runtime
-        self._succession.end()
-        self._interpreter.restore()
-        self.handlers.hooks_started = runtime.hooks_started
-        try:
-            left = self._shutdown.end_roles(but=("event_loop",))
-            self._shutdown.end_workers()
-            self._shutdown.forget_ended()
-            if not left and runtime.health.failed is None:
-                save_final_snapshot(runtime, self._clock, only_small=True)
-            self._store.close()
-        except StoreUnavailable as error:
-            logger.warning("the log could not be closed in order; the next owner recovers it: %s", error)
-        finally:
-            self._spool.close()
-            self._store.abandon()
-
-    def let_go(self, why: NotRunning) -> None:
-        """See `Run.let_go`. Other processes are sent away, and the folder is free for the next owner."""
-        logger.warning("process %d frees the folder for another process: %s", self.runtime.executor.pid(), why)
-        self._close_server(why)
-        self.leave()
-
-    def end_grace(self) -> None:
-        """End the grace period of a stop that is under way. Safe in any thread."""
-        self._shutdown.end_grace()
-
-    def _close_server(self, why: NotRunning) -> None:
-        if self.server is not None:
-            pid = self.runtime.executor.pid()
-            self.server.close(NotRunning(f"process {pid} has stopped, and hands the folder over") if self._hands_over else why)
-        if self.door is not None:
-            self.door.close()
-
-    def discard_after_fork(self, why: NotRunning) -> None:
-        """Make the copy of a run in a forked child refuse all calls; the parent's files and locks are left alone."""
-        self._succession.end()
-        self._interpreter.restore()
-        self.runtime.health.closing = True
-        self._spool.close()
-        if self.server is not None:
-            self.server.discard_after_fork()
-        if self.door is not None:
-            self.door.discard_after_fork()
-        self.runtime.pending.discard_after_fork(why)
-
-    def shut_down(self, why: NotRunning, hooks_s: float = 0.0) -> None:
-        """Run the stop hooks within `hooks_s` seconds, end the actors, take a last snapshot, and close the store.
-
-        A thread that host code holds up is left behind as a daemon thread. It can no longer write to the log.
-        """
-        runtime = self.runtime
-        runtime.health.closing = True
-        self._succession.end()
-        self._interpreter.restore()
-        left: list[str] = []
-        try:
-            for pool in list(runtime.pools.by_type.values()):
-                pool.closed = True
-            self._run_stop_hooks(hooks_s)
-            left += self._shutdown.end_roles()
-            runtime.pending.abandon(why)
-            self._close_server(why)
-            self._shutdown.end_workers()
-            if runtime.health.failed is None and not left:
-                save_final_snapshot(runtime, self._clock, only_small=self._hands_over)
-            self._store.close()
-        except StoreUnavailable as error:
-            logger.warning("the log could not be closed in order; the next start recovers it: %s", error)
-        finally:
-            self._spool.close()
-            self._close_server(why)
-            self._store.abandon()
-            self._shutdown.log_left_behind(left)
 
 
 def _limits(options: Options) -> Limits:

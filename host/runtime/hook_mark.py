@@ -1,4 +1,4 @@
-"""The mark of a start or stop hook while it runs, so that a call that would wait for the hook's own end is refused.
+"""What a run asks of start and stop hooks, and the mark of one while it runs: a call that would wait for its own end is refused.
 
 The hooks themselves are in `perdure.handling.hooks`.
 """
@@ -6,10 +6,36 @@ The hooks themselves are in `perdure.handling.hooks`.
 from __future__ import annotations
 
 from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol
 
 from perdure.events.errors import WouldDeadlock
 
-__all__ = ["MARK", "HookMark", "check_outside_hooks"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.actors.services.runtime import HandlerRuntime
+
+__all__ = ["MARK", "HookMark", "Hooks", "check_outside_hooks"]
+
+
+class Hooks(Protocol):
+    """The start and stop hooks of the host; `perdure.handling.hooks` implements it."""
+
+    need_loop: bool
+    """They run on the event loop of the coroutine handlers."""
+
+    def __bool__(self) -> bool:
+        """Return whether there are any hooks."""
+
+    def run_start(self, runtime: HandlerRuntime, given_up: Callable[[], bool]) -> None:
+        """Run the start hooks.
+
+        Raises:
+            Whatever a hook raises.
+        """
+
+    def run_stop(self, runtime: HandlerRuntime, seconds: float) -> None:
+        """Run the stop hooks within `seconds`."""
 
 
 class HookMark:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
-    from perdure.actors.core.extensions import Schedule, Source
+    from perdure.actors.core.extensions import Schedule
     from perdure.actors.core.threads.answer import Answer
     from perdure.actors.services.runtime import HandlerRuntime
     from perdure.actors.sessions.figures import RunFigures
@@ -54,12 +54,6 @@ class Run(Protocol):
 
     def add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         """Register a handler, and a schedule with it."""
-
-    def add_schedule(self, schedule: Schedule) -> None:
-        """Start a schedule."""
-
-    def add_outbox(self, source: Source) -> None:
-        """Start to relay an outbox."""
 
     def stop(self, grace_s: float, why: NotRunning) -> None:
         """End in good order: handlers may go on for `grace_s`; pending and later calls raise `why`."""

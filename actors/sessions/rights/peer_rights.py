@@ -16,7 +16,8 @@ from perdure.events.errors import InvalidMessage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from perdure.actors.requests.pending import PendingRequests, Request
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.request import Request
 
 __all__ = ["PeerRights"]
 

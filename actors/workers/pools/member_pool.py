@@ -78,15 +78,7 @@ class MemberPool(Pool):
 
     def deliver(self, deliveries: list[WorkerDelivery]) -> None:
         """See `Pool.deliver`."""
-        fresh = []
-        for delivery in deliveries:
-            known = self.open.get(delivery.number)
-            if known is not None:
-                if known.lease is delivery.lease or (known.attempt_ref == delivery.attempt_ref and not known.lost):
-                    continue  # it came twice
-                self.revoke(known)
-            self.open[delivery.number] = delivery
-            fresh.append(delivery)
+        fresh = [delivery for delivery in deliveries if self.opens(delivery)]
         if fresh:
             self.port.deliver(self, fresh)
         if self.is_gone:  # looked at after they were entered: whichever of the two threads comes second gives them back

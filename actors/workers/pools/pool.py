@@ -244,14 +244,19 @@ class Pool:
             self.inbox.notify()
             return
         for delivery in deliveries:
-            known = self.open.get(delivery.number)
-            if known is not None:
-                if known.lease is delivery.lease or (known.attempt_ref == delivery.attempt_ref and not known.lost):
-                    continue  # it came twice
-                self.revoke(known)
-            self.open[delivery.number] = delivery
-            put(delivery)
+            if self.opens(delivery):
+                put(delivery)
         self.inbox.notify()
+
+    def opens(self, delivery: WorkerDelivery) -> bool:
+        """Enter a delivery among those that are open, in place of an earlier one of its message; return False if it came twice."""
+        known = self.open.get(delivery.number)
+        if known is not None:
+            if known.lease is delivery.lease or (known.attempt_ref == delivery.attempt_ref and not known.lost):
+                return False
+            self.revoke(known)
+        self.open[delivery.number] = delivery
+        return True
 
     def _tidy(self) -> None:
         """Remove deliveries that were withdrawn before a worker took them: behind slow handlers they would pile up.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perdure.actors.queue.waiting_publishers import WaitingPublishers
-from perdure.actors.requests.pending import PendingRequests, Request
+from perdure.actors.requests.pending import PendingRequests
 from perdure.events.commands import Publish
 from perdure.events.errors import QueueFull
+
+if TYPE_CHECKING:
+    from perdure.actors.requests.request import Request
 
 SECOND_US = 1_000_000
 

@@ -20,7 +20,7 @@ from perdure.events.structures.id_index import IdRun
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.requests.pending import Request
+    from perdure.actors.requests.request import Request
 
 
 class Replies(list[Any]):

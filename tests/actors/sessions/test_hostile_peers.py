@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perdure.actors.requests.pending import PendingRequests, Request
+from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.sessions.crossing import _SPACE, KINDS, OBJECTS, ROUTES
 from perdure.actors.sessions.figures import RunFigures
 from perdure.actors.sessions.framing.objects import BadObject, _fields
@@ -28,6 +28,9 @@ from perdure.events import commands
 from perdure.events.structures.id_index import IdRun
 from perdure.options import Options
 from tests.effort import examples
+
+if typing.TYPE_CHECKING:
+    from perdure.actors.requests.request import Request
 
 UNHURRIED = settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 

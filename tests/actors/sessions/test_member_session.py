@@ -96,7 +96,7 @@ class Owner:
 
     def report(self, done: list[int], *reports: Any) -> Reply:
         reply = Reply()
-        self.session.report(Reported(done, list(reports)), reply)
+        self.session.outcomes.report(Reported(done, list(reports)), reply)
         return reply
 
     def sent(self) -> list[tuple[Kind, list[Any]]]:

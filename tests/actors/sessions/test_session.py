@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
-from perdure.actors.requests.pending import PendingRequests, Request
+from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.sessions.crossing import CONSUME, OBJECTS, PUBLISH
 from perdure.actors.sessions.figures import AskFigures, RunFigures
 from perdure.actors.sessions.framing.wire import PROTOCOL, Assembler, Kind
@@ -16,6 +16,9 @@ from perdure.actors.sessions.session import SUBMITTED, Ended, Owner, Session
 from perdure.events import commands
 from perdure.events.errors import InvalidMessage, NotRunning, PayloadTooLarge, PublishTimeout, QueueFull, StoreUnavailable
 from perdure.events.structures.id_index import IdRun
+
+if TYPE_CHECKING:
+    from perdure.actors.requests.request import Request
 
 
 @attrs.define

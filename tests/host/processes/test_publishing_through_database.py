@@ -13,13 +13,14 @@ import pytest
 import perdure
 from perdure.actors.core.messages import TakeInRows
 from perdure.actors.core.threads.answer import Answer
-from perdure.actors.requests.pending import PendingRequests, Request
+from perdure.actors.requests.pending import PendingRequests
 from perdure.store import RowsGone
 from tests.postgres_server import PATIENCE_S, Server, new_queue, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from perdure.actors.requests.request import Request
     from tests.host.conftest import Collected, Until
 
 pytestmark = pytest.mark.xdist_group("postgres")
