@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import perdure
+from perdure.actors.sessions import peer as peer_module
 from perdure.actors.sessions import server as server_module
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.doors.sockets import bind_over, connect_to
@@ -317,7 +318,7 @@ def test_hostile_bytes_cost_their_sender_its_connection_and_nobody_else_anything
 def test_a_peer_that_does_not_read_is_dropped(
     owner: perdure.System, client: perdure.Client, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "OUT_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr(peer_module, "OUT_BYTES_MAX", 1 << 20)
     client.publish_many([Order(-n) for n in range(1, 501)])
     client.drain(30)
     sock = greeted(folder)
