@@ -5,17 +5,16 @@ Not here: how options are found (`perdure.config`).
 
 from __future__ import annotations
 
-import json
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from perdure.cli.existing_folder import existing_folder
+from perdure.cli.json_output import Json, print_json
+from perdure.cli.operated_folder import BadChoice
 from perdure.cli.terminal import Terminal, one_line
 from perdure.config import load_handlers, trace
-from perdure.events.errors import PerdureError
 
 if TYPE_CHECKING:
     from perdure.config import HandlerSettings, Traced
@@ -25,16 +24,12 @@ __all__ = ["show_config"]
 console = Terminal()
 
 
-class BadConfiguration(PerdureError):
-    """A configuration file or an environment variable sets an option to a value that it cannot have."""
-
-
 def show_config(
     folder: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(metavar="[FOLDER]", help="Also check which other users can write this data folder.", show_default=False),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,  # noqa: FBT002 - typer reads it so
 ) -> None:
     """Show the options in force here and where each was set.
 
@@ -43,7 +38,7 @@ def show_config(
     try:
         traced, handlers = trace(), load_handlers()
     except ValueError as error:
-        raise BadConfiguration(str(error)) from error
+        raise BadChoice(str(error)) from error
     if as_json:
         _print_json(traced, handlers, folder)
         return
@@ -62,14 +57,14 @@ def show_config(
         raise typer.Exit(1 if problem else 0)
 
 
-def _print_json(traced: Traced, handlers: HandlerSettings, folder: Path | None) -> None:
+def _print_json(traced: Traced, handlers: HandlerSettings, folder: str | None) -> None:
     """Print the same as JSON; exit status 1 if other users can write the folder."""
     exposure = None if folder is None else existing_folder(folder).exposure()
     options = {name: {"value": getattr(traced.options, name), "from": source} for name, source in traced.sources.items()}
     names = ("type", "option", "value", "from")
     settings = [dict(zip(names, row, strict=True)) for row in handlers.sources()]
     file = None if traced.file is None else str(traced.file)
-    typer.echo(json.dumps({"file": file, "options": options, "handlers": settings, "exposure": exposure}, default=str))
+    print_json({"file": file, "options": options, "handlers": settings, "exposure": exposure})
     raise typer.Exit(1 if exposure else 0)
 
 

@@ -6,7 +6,7 @@ Not here: the line that an error prints (`main`).
 from __future__ import annotations
 
 from perdure.cli.operated_folder import BadChoice
-from perdure.events.errors import NotAllowed, NotRunning, StoreLocked, UnknownMessage
+from perdure.events.errors import InvalidMessage, NotAllowed, NotRunning, PayloadTooLarge, StoreLocked, UnknownMessage
 
 __all__ = ["EXIT_CODES", "code_of"]
 
@@ -27,7 +27,9 @@ EXIT_CODES: dict[int, str] = {
 def code_of(error: BaseException) -> int:
     """Return the exit code for an error that ends a command."""
     match error:
-        case BadChoice():
+        case PayloadTooLarge():
+            return 1  # what was given is well-formed, and more than the queue takes
+        case BadChoice() | InvalidMessage():  # in a command, whatever is invalid was typed: a position, an expression, an option
             return USAGE
         case NotAllowed():
             return NOT_ALLOWED

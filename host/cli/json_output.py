@@ -1,4 +1,6 @@
-"""JSON for programs: the option `--json`, and how all commands print it. On one line each; times in ISO 8601, in UTC.
+"""JSON for programs: the option `--json`, and how all commands print it. On one line each.
+
+Times are in ISO 8601, in UTC, and all of one form: `2026-11-24T10:30:00.000000+00:00`. They sort as text.
 
 What a command prints as JSON is only ever added to. What it prints for people is in the commands.
 """
@@ -37,7 +39,7 @@ def row_of(value: Any, *names: str) -> dict[str, Any]:
 
 def _plain(value: object) -> Any:
     if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC).isoformat()
+        return value.astimezone(dt.UTC).isoformat(timespec="microseconds")
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
     if attrs.has(type(value)):

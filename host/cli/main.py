@@ -40,6 +40,7 @@ from perdure.cli.look import look_commands
 from perdure.cli.look.acts_command import show_acts
 from perdure.cli.look.folder_report import folder_report, record_row, repair_report, timeline_report, tree_report
 from perdure.cli.look.status_command import show_status
+from perdure.cli.operated_folder import BadChoice
 from perdure.cli.panels import OF_CHAOS, arrange
 from perdure.cli.progress import interrupt_on_sigterm, shown_progress
 from perdure.cli.serve_command import serve
@@ -110,7 +111,7 @@ def options(
     """
     if config is not None:
         if not config.is_file():
-            raise BadTarget(f"the configuration file {config} does not exist or is not a file; pass a TOML file to --config")
+            raise BadChoice(f"the configuration file {config} does not exist or is not a file; pass a TOML file to --config")
         before = os.environ.get(FILE_VARIABLE)
         os.environ[FILE_VARIABLE] = str(config.absolute())
         context.call_on_close(lambda: _restore(before))
@@ -182,7 +183,7 @@ def _load(target: str) -> System:
     module, colon, attribute = target.partition(":")
     named = all(part.isidentifier() for part in module.split("."))
     if not (named and colon and attribute):
-        raise BadTarget(f"{target!r} is not a target; write module:attribute, for example shop.queue:system")
+        raise BadChoice(f"{target!r} is not a target; write module:attribute, for example shop.queue:system")
     sys.path.insert(0, str(Path.cwd()))
     try:
         found = importlib.import_module(module)

@@ -114,6 +114,10 @@ def _memory_bytes() -> int:
 def _log(log: LogReader) -> Iterator[Condition]:
     """Yield what the newest events say of the clock and of the version that wrote them."""
     seqs = log.snapshot_seqs()
+    if not seqs and not log.size().segments:
+        what = f"{log.address or 'the folder'} holds no log: no System has ever run on it"
+        yield Condition("log", "problem", what, "check the name; before the first start this is as it should be")
+        return
     last_us, seq, started = 0, 0, ""
     for frame in log.frames(max(0, seqs[-1] - 1) if seqs else 0):
         for at_us, events in decode(frame.body, frame.count):

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("kind", loads.KINDS)
-def test_each_kind_of_telemetry_is_compared_with_none(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_kind_of_telemetry_is_compared_with_none(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loads, "PAIRS", 1)
-    rate, effort = loads.ratios(folder, 0.02, 100, loads.KINDS[kind])
+    rate, effort = loads.ratios(tmp_path, 0.02, 100, loads.KINDS[kind])
     assert rate > 0
     assert effort > 0

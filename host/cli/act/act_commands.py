@@ -14,14 +14,14 @@ import attrs
 import typer
 
 from perdure.actors.core.messages import Report
-from perdure.cli.act.bulk_reports import AsCounted, DryRun, counted_before, say_counted, say_done
+from perdure.cli.act.bulk_reports import AsCounted, DryRun, check_choice, counted_before, say_counted, say_done
 from perdure.cli.completing import type_names
 from perdure.cli.json_output import Json, print_json
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.cli.whole.whole_queue import WholeQueue
-from perdure.events.errors import PerdureError
+from perdure.events.errors import PerdureError, UnknownMessage
 from perdure.events.seconds import shown
 from perdure.publishing.given_message import json_object, json_value, message_of
 
@@ -128,16 +128,19 @@ def cancel(
     why: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Cancel a message that waits or runs, or all that an expression means. Exit status 1 if the one has ended, or is unknown."""
+    """Cancel a message that waits or runs, or all that an expression means. Exit status 1 if it has ended, 5 if it is unknown."""
     if (message_id is None) == (where is None) or (where is None and (dry_run or as_counted is not None)):
         raise BadChoice("name one ID, or choose by --where EXPR; --dry-run and --counted go with --where")
+    check_choice(where, as_counted)
     if where is not None:
         with operated(folder, by, why) as system:
             _cancel_where(system.admin, where, as_counted, dry_run=dry_run, as_json=as_json)
         return
     with operated(folder, by, why) as system:
         done = system.cancel(str(message_id), why or "cancelled by an operator")
-    text = "cancelled" if done else "has ended already, or was never published here; `perdure timeline` tells"
+        if not done and not system.state(str(message_id)).known:
+            raise UnknownMessage(f"no message {message_id!r} is known: none was published under that id, or it is forgotten by now")
+    text = "cancelled" if done else "has ended already; `perdure timeline` tells"
     _say(f"{message_id}: {text}", {"act": "cancel", "id": message_id, "cancelled": done}, as_json=as_json)
     if not done:
         raise typer.Exit(1)
@@ -170,6 +173,8 @@ def run_now(
     as_json: Json = False,
 ) -> None:
     """Have a delayed message, or a tick of a schedule, handled now; the schedule's own ticks go on as they would."""
+    if (message_id is None) == (schedule is None):
+        raise BadChoice("name one ID of a delayed message, or --schedule NAME")
     with operated(folder, by, why) as system:
         ident = system.admin.run_now(message_id, schedule=schedule)
     row = {"act": "run-now", "id": ident, "schedule": schedule}

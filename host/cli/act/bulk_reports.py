@@ -13,13 +13,14 @@ import typer
 from perdure.cli.json_output import print_json
 from perdure.cli.operated_folder import BadChoice
 from perdure.cli.terminal import Terminal, one_line
+from perdure.events.queue.searching.expression import search_of
 from perdure.events.seconds import shown
 
 if TYPE_CHECKING:
     from perdure.operations.bulk.acts_where import BulkAct, CountedLetters
     from perdure.operations.bulk.cancels_where import CountedMessages
 
-__all__ = ["AsCounted", "DryRun", "counted_before", "say_counted", "say_done"]
+__all__ = ["AsCounted", "DryRun", "check_choice", "counted_before", "say_counted", "say_done"]
 
 console = Terminal()
 
@@ -31,8 +32,21 @@ AsCounted = Annotated[
 
 DONE = {"replay": "back in the queue", "edit": "edited and back in the queue", "purge": "removed", "cancel": "cancelled"}
 
-
 COUNTED_CHARS_MAX = 40
+
+
+def check_choice(where: str | None, as_counted: str | None) -> None:
+    """Check what chooses the messages or letters of a bulk act, before anything is opened for it.
+
+    Raises:
+        BadChoice: `--counted` is not what a dry run prints, or stands without `--where`.
+        InvalidMessage: the expression is none.
+    """
+    if where is not None:
+        search_of(where)
+    if counted_before(as_counted) is not None and where is None:
+        msg = "--counted goes with --where, whose dry run has printed it"
+        raise BadChoice(msg)
 
 
 def counted_before(as_counted: str | None) -> tuple[int, int] | None:

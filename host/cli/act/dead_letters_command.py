@@ -13,7 +13,7 @@ import attrs
 import typer
 
 from perdure.actors.journal.log_fold import fold_log
-from perdure.cli.act.bulk_reports import AsCounted, DryRun, counted_before, say_counted, say_done
+from perdure.cli.act.bulk_reports import AsCounted, DryRun, check_choice, counted_before, say_counted, say_done
 from perdure.cli.act.letter_reports import letter_report, letter_row, letters_table
 from perdure.cli.completing import dead_letter_ids, type_names
 from perdure.cli.existing_folder import existing_folder
@@ -120,6 +120,7 @@ def replay(
     is_by_old_filter = every or kind is not None or reason is not None
     if sum((message_id is not None, is_by_old_filter, where is not None)) != 1:
         raise BadChoice("name one ID, or choose by --where EXPR, or by --all, --type TYPE or --reason TEXT")
+    check_choice(where, as_counted)
     with operated(folder, by, why) as system:
         letters = system.dead_letters
         if where is not None:
@@ -170,6 +171,7 @@ def edit(
     """Return dead letters to the queue with other fields, under their ids; the log keeps both."""
     if (message_id is None) == (where is None) or (fields is None) == (not sets) or (where is not None and fields is not None):
         raise BadChoice("write ID JSON, ID --set PATH=VALUE, or --where EXPR --set PATH=VALUE")
+    check_choice(where, as_counted)
     changes = dict(map(_setting, sets or ()))
     plain = {} if fields is None else json_object(fields)
     with operated(folder, by, why) as system:
@@ -210,6 +212,7 @@ def purge(
         raise BadChoice("choose by --where EXPR, or by --older-than-days, --type and --reason")
     if dry_run and where is None:
         raise BadChoice("--dry-run goes with --where EXPR; without it, the question before the act says how many there are")
+    check_choice(where, as_counted)
     if not yes and not dry_run:
         found, total = _letters(folder, Selection(type=kind, reason=reason, where=where))
         which = "" if older_than_days is None else f"all that are older than {older_than_days:g} days among"

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli.existing_folder import existing_folder
+from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.store import checked_address, create_tables, migrate, open_store, open_target
@@ -26,6 +27,7 @@ def run_migrate(
     ] = None,
     *,
     schema: Annotated[bool, typer.Option("--schema", help="Only create or update the tables in the database FROM.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Copy the whole history of a log from a folder to PostgreSQL, or back. No system may run on it; it is left as it is.
 
@@ -33,7 +35,10 @@ def run_migrate(
     """
     if schema:
         done = create_tables(checked_address(source))
-        console.print("the tables were created" if done else "the tables are up to date")
+        if as_json:
+            print_json({"changed": done})
+        else:
+            console.print("the tables were created" if done else "the tables are up to date")
         return
     if target is None:
         raise typer.BadParameter("name the place to copy to, behind the log to copy", param_hint="TO")
@@ -45,6 +50,9 @@ def run_migrate(
             moved = migrate(owner, open_target(checked_address(target)), progress=step)
     finally:
         owner.abandon()
+    if as_json:
+        print_json(row_of(moved))
+        return
     console.print(
         one_line(f"copied {moved.events:,} events, up to sequence {moved.last_seq}, and {moved.snapshots} snapshot(s) to {target}"),
         soft_wrap=True,

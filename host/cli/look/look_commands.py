@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from perdure.cli.existing_folder import existing_folder
-from perdure.cli.json_output import Json, print_json
+from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.look.folder_report import DETAILS, record_row, short
 from perdure.cli.look.tail_filter import TailFilter, quoted
 from perdure.cli.moments import HELP, position
@@ -65,7 +65,7 @@ def state(folder: Folder, at: At = None, as_json: Json = False) -> None:  # noqa
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in _counts(metrics).items():
-        table.add_row(name, one_line(f"{value:,}" if isinstance(value, int) else value))
+        table.add_row(name, _shown(value))
     console.print(table)
 
 
@@ -83,12 +83,12 @@ def diff(
     }
     acts = list(Audit(folder).acts(since=first.seq + 1, until=last.seq)) if last.seq > first.seq else []
     if as_json:
-        print_json({"changed": changed, "acts": [_plain(attrs.asdict(act)) for act in acts]})
+        print_json({"changed": changed, "acts": [row_of(act) for act in acts]})
         return
     table = Table("what", "before", "after", "change", box=None, pad_edge=False)
     for name, (was, now) in changed.items():
         change = f"{now - was:+,}" if isinstance(was, int) and isinstance(now, int) else ""
-        table.add_row(name, *(one_line(f"{v:,}" if isinstance(v, int) else v) for v in (was, now)), change)
+        table.add_row(name, _shown(was), _shown(now), change)
     console.print(table if changed else "nothing changed")
     for act in acts:
         why = f": {act.reason}" if act.reason else ""
@@ -120,7 +120,7 @@ def search(
     for found, one in enumerate(Audit(folder).search(words, since=position(since), until=position(until)), 1):  # noqa: B007 - counted
         newest.append(one)
     if as_json:
-        print_json([_plain(attrs.asdict(one)) for one in newest])
+        print_json([row_of(one) for one in newest])
         return
     table = Table("id", "type", "key", "published (UTC)", "seq", box=None, pad_edge=False)
     for one in newest:
@@ -191,12 +191,11 @@ def _state(folder: str, at: str | None) -> Metrics:
 
 def _counts(metrics: Metrics) -> dict[str, Any]:
     """Return what of the metrics an audit knows."""
-    plain = {name: value for name, value in attrs.asdict(metrics, recurse=False).items() if isinstance(value, int | dt.datetime)}
-    return _plain(plain)
+    return {name: value for name, value in attrs.asdict(metrics, recurse=False).items() if isinstance(value, int | dt.datetime)}
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: f"{value:%Y-%m-%dT%H:%M:%S.%f%z}" if isinstance(value, dt.datetime) else value for name, value in row.items()}
+def _shown(value: int | dt.datetime) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _expression(words: list[str]) -> str:
@@ -209,7 +208,7 @@ def _expression(words: list[str]) -> str:
 
 def _print_record(record: Record, *, as_json: bool) -> None:
     if as_json:
-        print_json(_plain(record_row(record)))
+        print_json(record_row(record))
         return
     details = {name: value for name in DETAILS if (value := getattr(record.event, name, None)) not in (None, "", 0)}
     texts = ", ".join(f"{name} {short(str(value))}" for name, value in details.items())

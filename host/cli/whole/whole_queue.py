@@ -78,6 +78,11 @@ class WholeQueue:
         done: bool = self.through(self.home_of(ident), lambda front: front.cancel(ident, reason))
         return done
 
+    def state(self, ident: str) -> MessageState:
+        """Return where a message is; as `System.state`."""
+        found: MessageState = self.through(self.home_of(ident), lambda front: front.state(ident))
+        return found
+
     def publish(self, message: Any, **options: Any) -> str:
         """Publish to the partition that the message belongs to; as `System.publish`, by any process."""
         with connect(self._address) as client:
