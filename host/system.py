@@ -39,7 +39,7 @@ from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 from perdure.runtime.asking import HANDLERS_SETTLE_S
 from perdure.runtime.process import live_systems, serving
-from perdure.security.rights import Rights
+from perdure.security.rights import Rights, asked_to_send
 from perdure.store import EventStore, History, SegmentStore, canonical_address, is_postgres
 from perdure.store.addresses import check_no_keywords
 
@@ -179,6 +179,7 @@ class System(StartAndStop):
         self._rng = random.Random(seed)  # noqa: S311 - jitter and ids, no secrets
         ids = Ids(self.clock, self._rng)
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, middleware)
+        self.drafts.send = asked_to_send(self.rights, self.drafts.send, self.drafts.names.name)
         if spool:
             self.drafts.draft = without_policy_where_unknown(self.drafts.draft, self._knows_policy)
         if loop is not None and loop != "own" and not isinstance(loop, asyncio.AbstractEventLoop):

@@ -36,7 +36,8 @@ def acting_as(principal: str, *, reason: str = "") -> Iterator[None]:
     """Put acts of this block on record under a name: pause, scale, replay, purge, cancel and their kin, on any system or client.
 
     Without it the acts of `admin` and `dead_letters` are on record under the user that the process runs as, and a `cancel` is the
-    application's own. Holds for this thread, or for this coroutine and what it awaits.
+    application's own. Where the system has an `authorize`, it is asked whether the principal may do what the block does, publishes,
+    takes out and looks at. Holds for this thread, or for this coroutine and what it awaits.
 
     Args:
         principal: the person or program that acts.

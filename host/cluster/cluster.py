@@ -45,14 +45,14 @@ from perdure.processes.facts import without_policy_where_unknown
 from perdure.publishing.confirming import check_confirm
 from perdure.publishing.drafts import Drafts
 from perdure.runtime.process import serving
-from perdure.security.rights import Rights
+from perdure.security.rights import Rights, asked_to_send
 from perdure.store.postgres.connecting.postgres_address import PostgresAddress, checked_name
 from perdure.store.postgres.nodes import Leases, NodeSession
 from perdure.store.postgres.postgres_store import LEASE_S, UNSAFE
 from perdure.store.postgres.spread_ingress import SpreadIngress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self, SupportsIndex
@@ -137,6 +137,7 @@ class Cluster(Singular, Handling):
             self.drafts.draft = without_policy_where_unknown(self.drafts.draft, self._registered.specs.__contains__)
         self._hooks = Hooks()
         self.rights = Rights(authorize)
+        self.drafts.send = asked_to_send(self.rights, self.drafts.send, self.drafts.names.name)
         self._checked_out_types = set()
         self._parts = []
         self._outboxes = {}
@@ -351,6 +352,10 @@ class Cluster(Singular, Handling):
     @property
     def _handled(self) -> Collection[str]:
         return self._registered.specs if self._owns else self._doors.at(0).inner.handled()
+
+    def permit(self, action: str, types: Callable[[], Iterable[str]] = lambda: ("",)) -> None:
+        """See `Asking.permit`. What the application does outside of `acting_as`, it may."""
+        self.rights.require_of_acting(action, types)
 
     def _retries_of(self, type_name: str) -> int:
         spec = self._registered.specs.get(type_name)

@@ -64,7 +64,7 @@ class Deed:
 
     def letter_type(self, ident: str) -> str:
         """Return the type of a dead letter."""
-        return str(self.front.dead_letters.get(ident).type)
+        return str(self.front.state(ident).type)
 
 
 def _pause(deed: Deed) -> str:

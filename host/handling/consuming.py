@@ -66,6 +66,7 @@ class Consuming(Asking):
         name = self.drafts.handled(type)
         if retries is not None:
             check_whole("retries", retries, 0)
+        self.permit("consume", lambda: [name])
         if self.drafts.receive is not None:
             found: Delivery[Any] | None = self.drafts.receive(name, lambda: self._checkout(name, lease, retries))
             return found
@@ -100,6 +101,7 @@ class Consuming(Asking):
             WouldDeadlock: a handler calls; its own message is in flight for as long as it waits.
         """
         check_is_outside("drain")
+        self.permit("look")
         wait_s = wait_seconds("timeout", timeout)
         self._check_may_block("drain", "adrain", self._handled)
         pending, answer = self._pending_and_answer()
@@ -127,6 +129,7 @@ class Consuming(Asking):
         wait_s = seconds_or_none("timeout", timeout, above_zero=False)
         check_may_wait()
         await self._ready()
+        self.permit("look")
         pending = self._pending
         reply: PublishFuture[None] = PublishFuture()
         request = pending.send("queue", WhenIdle(), reply, is_long_wait=True)

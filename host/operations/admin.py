@@ -53,6 +53,7 @@ class Admin(CancelsWhere):
 
     def metrics(self) -> Metrics:
         """Return the counts as the log records them now."""
+        self._system.permit("look")
         report: QueueReport = self._system.ask("queue", Report())
         counts = from_counts(
             seq=report.seq,
@@ -83,6 +84,7 @@ class Admin(CancelsWhere):
 
     def handlers(self) -> dict[str, HandlerInfo]:
         """Return the workers, counts and latencies of each handler, by type name."""
+        self._system.permit("look")
         report: QueueReport = self._system.ask("queue", Report())
         wanted: dict[str, tuple[int, bool]] = self._system.ask("dispatcher", Report())
         found = {}

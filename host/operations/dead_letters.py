@@ -146,6 +146,7 @@ class DeadLetters(ActsWhere):
         """
         if limit is not None:
             check_whole("limit", limit, 0)
+        self._system.permit("reveal", lambda: [self._type_name(type) or ""])
         older = None if before is None else self._one(before).event.number
         letters = self._select(
             Selection(type=self._type_name(type), reason=_text(reason), limit=limit, older_than=older, where=where)
@@ -158,7 +159,9 @@ class DeadLetters(ActsWhere):
         Raises:
             UnknownMessage: no dead letter has that id.
         """
-        return self._entry(self._one(id))
+        letter = self._one(id)
+        self._system.permit("reveal", lambda: [letter.event.published.type])
+        return self._entry(letter)
 
     def replay(self, id: str, reset_retries: bool = True, *, message: Any = None) -> None:  # noqa: A002, FBT001, FBT002 - the front door's names
         """Return one dead letter to the queue.
@@ -273,6 +276,7 @@ class DeadLetters(ActsWhere):
 
     def stats(self) -> DeadLetterStats:
         """Return the dead letters' counts by type and by reason, and the times of the oldest and the newest."""
+        self._system.permit("look")
         stats: Stats = self._system.ask("dead_letters", None)
         oldest = None if stats.oldest_us is None else moment(stats.oldest_us)
         newest = None if stats.newest_us is None else moment(stats.newest_us)

@@ -171,7 +171,7 @@ class Results(Publishing):
             TimeoutError: the message has not ended within `timeout` seconds.
         """
         wait_s = wait_seconds("timeout", timeout)
-        checked_id("id", id)
+        self._permit_look(checked_id("id", id))
         if wait_s and CALLER.get() is not None:
             with self._waiting_for(self._waits_for(id)):
                 return self._result_of(self._wait_or_look(id, timeout))
@@ -221,7 +221,9 @@ class Results(Publishing):
             NotRunning, StoreUnavailable: as `publish`.
             InvalidMessage: `id` is not an id.
         """
-        return MessageState.of(id, self.ask("queue", LookUp(checked_id("id", id))))
+        looked = self.ask("queue", LookUp(checked_id("id", id)))
+        self.permit("look", lambda: [str(looked.type)])
+        return MessageState.of(id, looked)
 
     async def astate(self, id: str) -> MessageState:  # noqa: A002 - the front door's name
         """As `state`, from a coroutine; does not block the event loop.
@@ -229,7 +231,13 @@ class Results(Publishing):
         Raises:
             As `state`.
         """
-        return MessageState.of(id, await self._aanswer(LookUp(checked_id("id", id))))
+        looked = await self._aanswer(LookUp(checked_id("id", id)))
+        self.permit("look", lambda: [str(looked.type)])
+        return MessageState.of(id, looked)
+
+    def _permit_look(self, ident: str) -> None:
+        """Refuse a principal that may not look at messages of this one's type."""
+        self.permit("look", lambda: [str(self.ask("queue", LookUp(ident)).type)])
 
     def _result_of(self, kept: ResultKept) -> Any:
         if not kept.exception:

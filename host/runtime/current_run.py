@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.messages import Wake
 from perdure.actors.execution.event_loop import EventLoop
-from perdure.arguments.acting import acting_principal
 from perdure.events.errors import NotRunning, WouldDeadlock
 from perdure.runtime.asking import ASK_TIMEOUT_S, Asking
 from perdure.runtime.hook_mark import check_outside_hooks
@@ -111,8 +110,7 @@ class Running(Asking):
 
     def permit(self, action: str, types: Callable[[], Iterable[str]] = lambda: ("",)) -> None:
         """See `Asking.permit`. What the application does outside of `acting_as`, it may."""
-        if self.rights.are_limited and (principal := acting_principal()) is not None:
-            self.rights.require(principal, action, types())
+        self.rights.require_of_acting(action, types)
 
     def hold_history(self) -> AbstractContextManager[None]:
         """See `Admin.hold_history`."""

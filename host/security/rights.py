@@ -5,8 +5,9 @@ Not here: what the presets allow (`presets`), and the table of actions (`perdure
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from perdure.arguments.acting import acting_principal
 from perdure.events.actions import ACTIONS, PRESETS
 from perdure.events.errors import NotAllowed
 from perdure.events.loggers import GuardedLogger
@@ -14,9 +15,11 @@ from perdure.events.safe_text import inert
 from perdure.events.seconds import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Authorize", "Rights"]
+    Send = Callable[[Sequence[Any], Callable[[], Any]], Any]
+
+__all__ = ["Authorize", "Rights", "asked_to_send"]
 
 logger = GuardedLogger("perdure")
 
@@ -78,6 +81,15 @@ class Rights:
                 logger.warning("refused: %s", inert(str(refusal)))
                 raise refusal
 
+    def require_of_acting(self, action: str, types: Callable[[], Iterable[str]]) -> None:
+        """As `require`, for the principal of `acting_as`; outside of that the application acts for itself, and may.
+
+        Raises:
+            NotAllowed: as `require`.
+        """
+        if self._authorize is not None and (principal := acting_principal()) is not None:
+            self.require(principal, action, types())
+
 
 def _refusal(principal: str, action: str, type_name: str) -> NotAllowed:
     known = ACTIONS.get(action)
@@ -92,3 +104,23 @@ def _refusal(principal: str, action: str, type_name: str) -> NotAllowed:
 
 def _presets(least: str) -> tuple[str, ...]:
     return PRESETS[PRESETS.index(least) :]
+
+
+def asked_to_send(rights: Rights, send: Send | None, name: Callable[[type], str]) -> Send | None:
+    """Return what calls that publish pass through: with limited rights, it asks for `publish` where they act for a principal.
+
+    Args:
+        rights: of the system.
+        send: the middleware's part, which comes after; None without any.
+        name: returns the name of a message class, or raises what the publish would raise.
+    """
+    if not rights.are_limited:
+        return send
+
+    def sent(messages: Sequence[Any], call_next: Callable[[], Any]) -> Any:
+        principal = acting_principal()
+        if principal is not None:
+            rights.require(principal, "publish", sorted({name(type(message)) for message in messages}))
+        return call_next() if send is None else send(messages, call_next)
+
+    return sent

@@ -99,6 +99,7 @@ class ActsWhere:
         if upto is not None:
             check_whole("upto", upto, 0)
         check_expression(where, search_of)
+        self._system.permit("look")
         counted: Counted = self._system.ask("dead_letters", CountLetters(plain_text(where), upto))
         return CountedLetters(counted.where, counted.seq, counted.by_type)
 

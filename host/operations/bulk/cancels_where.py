@@ -64,6 +64,7 @@ class CancelsWhere:
         if upto is not None:
             check_whole("upto", upto, 0)
         check_expression(where, live_search_of)
+        self._system.permit("look")
         counted: Counted = self._system.ask("queue", CountLive(plain_text(where), upto))
         return CountedMessages(counted.where, counted.seq, counted.by_type)
 

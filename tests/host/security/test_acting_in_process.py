@@ -1,0 +1,161 @@
+"""Within `acting_as`, the owner's own process asks `authorize` before it publishes, takes out and looks, as for another process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+import perdure
+from perdure.security import administrator, operator, roles, viewer
+from tests.postgres_server import new_queue, shared_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PATIENCE_S = 60.0
+
+
+@perdure.message(name="acting.Order")
+@attrs.frozen
+class Order(perdure.Returns[int]):
+    number: int
+
+
+@perdure.message(name="acting.Letter")
+@attrs.frozen
+class Letter:
+    number: int
+
+
+def clerk(principal: str, action: str, type_name: str) -> bool:
+    """Letters only, and cancelling without looking."""
+    return (type_name == "acting.Letter" and action in {"look", "publish", "consume"}) or action == "cancel"
+
+
+def rules(principal: str, action: str, type_name: str) -> bool:
+    if principal == "clerk":
+        return clerk(principal, action, type_name)
+    return roles({"ann": administrator, "oscar": operator, "vera": viewer})(principal, action, type_name)
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[perdure.System]:
+    system = perdure.System(store=perdure.MemoryStore(), authorize=rules)
+    system.handler(Order, retries=0)(lambda order: order.number)
+    with system:
+        system.publish(Order(1), id="done", keep_result=3600.0)
+        assert system.result("done", timeout=PATIENCE_S) == 1
+        system.publish(Letter(1), id="waits")
+        delivery = system.checkout(Letter)
+        assert delivery is not None
+        delivery.reject("no address")
+        yield system
+
+
+def asyncly(call: Callable[[], Any]) -> Any:
+    async def run() -> Any:
+        return await call()
+
+    return asyncio.run(run())
+
+
+PUBLISHES: dict[str, Callable[[perdure.System], Any]] = {
+    "publish": lambda system: system.publish(Order(1)),
+    "publish_many": lambda system: system.publish_many([Order(2), Order(1)]),
+    "submit": lambda system: system.submit(Order(1)),
+    "apublish": lambda system: asyncly(lambda: system.apublish(Order(1))),
+    "asubmit": lambda system: asyncly(lambda: system.asubmit(Order(1))),
+    "call": lambda system: system.call(Order(1), timeout=PATIENCE_S),
+    "acall": lambda system: asyncly(lambda: system.acall(Order(1), timeout=PATIENCE_S)),
+}
+LOOKS: dict[str, Callable[[perdure.System], Any]] = {
+    "state": lambda system: system.state("done"),
+    "astate": lambda system: asyncly(lambda: system.astate("done")),
+    "result": lambda system: system.result("done", timeout=0),
+    "metrics": lambda system: system.admin.metrics(),
+    "handlers": lambda system: system.admin.handlers(),
+    "drain": lambda system: system.drain(PATIENCE_S),
+    "adrain": lambda system: asyncly(lambda: system.adrain(PATIENCE_S)),
+    "stats": lambda system: system.dead_letters.stats(),
+    "count letters": lambda system: system.dead_letters.count_where("type=acting.Letter"),
+    "count messages": lambda system: system.admin.count_where("type=acting.Letter"),
+}
+REVEALS: dict[str, Callable[[perdure.System], Any]] = {
+    "list": lambda system: system.dead_letters.list(),
+    "get": lambda system: system.dead_letters.get("waits"),
+}
+
+
+@pytest.mark.parametrize("call", PUBLISHES)
+def test_publishing_takes_the_right_to_publish_each_type(system: perdure.System, call: str) -> None:
+    before = system.admin.metrics().published
+    for principal in ("vera", "nobody", "clerk"):
+        with perdure.acting_as(principal), pytest.raises(perdure.NotAllowed, match="'publish' for acting"):
+            PUBLISHES[call](system)
+    assert system.admin.metrics().published == before, "nothing was published"
+    with perdure.acting_as("oscar"):
+        PUBLISHES[call](system)
+
+
+@pytest.mark.parametrize("call", LOOKS)
+def test_looking_takes_the_right_to_look(system: perdure.System, call: str) -> None:
+    for principal in ("nobody", "clerk"):
+        with perdure.acting_as(principal), pytest.raises(perdure.NotAllowed, match="'look'"):
+            LOOKS[call](system)
+    for principal in ("vera", "oscar", "ann"):
+        with perdure.acting_as(principal):
+            LOOKS[call](system)
+    LOOKS[call](system)
+
+
+@pytest.mark.parametrize("call", REVEALS)
+def test_payloads_of_dead_letters_take_the_right_to_reveal(system: perdure.System, call: str) -> None:
+    for principal in ("vera", "clerk"):
+        with perdure.acting_as(principal), pytest.raises(perdure.NotAllowed, match="'reveal'"):
+            REVEALS[call](system)
+    with perdure.acting_as("oscar"):
+        REVEALS[call](system)
+
+
+def test_rights_are_by_type_and_an_act_takes_no_right_to_look(system: perdure.System) -> None:
+    with perdure.acting_as("clerk"):
+        ident = system.publish(Letter(2))
+        assert system.state(ident).status == "ready"
+        assert system.cancel(ident)
+        system.publish(Letter(3))
+        delivery = system.checkout(Letter)
+        assert delivery is not None
+        delivery.ack()
+        with pytest.raises(perdure.NotAllowed, match="'consume' for acting"):
+            system.checkout(Order)
+    with perdure.acting_as("oscar"), pytest.raises(perdure.NotAllowed, match="'consume'"):
+        system.checkout(Letter)
+
+
+def test_what_the_application_and_its_handlers_do_for_themselves_is_not_asked() -> None:
+    system = perdure.System(store=perdure.MemoryStore(), authorize=lambda *_: False)
+
+    @system.handler(Order)
+    def handle(order: Order, ctx: perdure.Context) -> int:
+        ctx.publish(Letter(order.number))
+        return order.number
+
+    with system:
+        assert system.call(Order(7), timeout=PATIENCE_S) == 7
+        assert system.admin.metrics().published == 2
+        assert system.checkout(Letter) is not None
+
+
+@pytest.mark.xdist_group("postgres")
+def test_a_cluster_asks_in_its_own_process_too() -> None:
+    cluster = perdure.Cluster(shared_server().dsn, name=new_queue(), partitions=2, authorize=rules)
+    with cluster:
+        ident = cluster.publish(Order(1))
+        for call in (lambda: cluster.publish(Order(2)), lambda: cluster.state(ident), lambda: cluster.checkout(Order)):
+            with perdure.acting_as("nobody"), pytest.raises(perdure.NotAllowed):
+                call()
+        with perdure.acting_as("ann"):
+            assert cluster.state(ident).known
