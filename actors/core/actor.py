@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
 
+from perdure.actors.core.foreign_lines import left_out
 from perdure.actors.core.threads.async_exceptions import take_back, throw
 from perdure.actors.core.threads.current_actor import CURRENT, thread_starts
 from perdure.actors.core.threads.mailbox import PYKKA_ITEMS, Mailbox, stops
@@ -114,7 +115,8 @@ class Actor(pykka.ThreadingActor):
     def end(self, cause: BaseException | None) -> None:
         """Mark the actor as ended and report it; `cause` None: it ended in good order."""
         self.actor_stopped.set()
-        pykka.ActorRegistry.unregister(self.actor_ref)
+        with left_out():
+            pykka.ActorRegistry.unregister(self.actor_ref)
         self.directory.terminated(self, cause)
 
     def run(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
+from perdure.actors.core.foreign_lines import left_out
 from perdure.actors.core.messages import Down
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Directory:
     def enter(self, actor: Actor) -> None:
         """Enter an actor under its name, then start it."""
         self.actors[actor.name] = actor
-        pykka.ActorRegistry.register(actor.actor_ref)
+        with left_out():
+            pykka.ActorRegistry.register(actor.actor_ref)
         self._executor.start(actor)
 
     def tell(self, name: str, message: Any) -> None:

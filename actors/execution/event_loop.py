@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
+from perdure.actors.core.foreign_lines import left_out
 from perdure.actors.core.threads.mailbox import stops
 from perdure.actors.execution.loop_call import LoopCall
 from perdure.events.errors import PerdureError
@@ -72,7 +73,8 @@ class EventLoop(Actor):
     runs_handlers = runs_host_code = True
 
     def __init__(self, directory: Directory, host: HostContext, generation: int) -> None:
-        self.loop = asyncio.new_event_loop()
+        with left_out():
+            self.loop = asyncio.new_event_loop()
         super().__init__(directory, "event_loop", generation)
         self.host = host
         self._actors = directory.actors

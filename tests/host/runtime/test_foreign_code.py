@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import re
@@ -15,7 +16,7 @@ import pytest
 import perdure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PATIENCE_S = 60.0
 
@@ -129,6 +130,70 @@ def test_a_log_handler_that_asks_the_system_itself(folder: Path, failing: Any) -
         system.publish_many([Job(n) for n in range(5)])
         system.drain(PATIENCE_S)
         assert system.dead_letters.stats().total == 5
+
+
+@pytest.fixture
+def root_at_debug() -> Iterator[Callable[[logging.Handler], None]]:
+    """What adds a handler of a root logger that shows all, as while a host is being debugged."""
+    root = logging.getLogger()
+    level, before = root.level, [*root.handlers]
+    root.setLevel(logging.DEBUG)
+    yield root.addHandler
+    root.setLevel(level)
+    for handler in {*root.handlers} - {*before}:
+        root.removeHandler(handler)
+
+
+def coroutine_system(folder: Path) -> perdure.System:
+    system = perdure.System(folder, options=perdure.Options(retries=0))
+
+    @system.handler(Job)
+    async def handle(job: Job) -> None:
+        await asyncio.sleep(0)
+
+    return system
+
+
+def test_a_start_survives_a_handler_of_the_root_logger_that_fails_at_debug(
+    folder: Path, root_at_debug: Callable[[logging.Handler], None]
+) -> None:
+    """Pykka and asyncio log at DEBUG, too, in the thread of the start and in those of actors."""
+    system = coroutine_system(folder)
+    root_at_debug(Failing(RuntimeError("no server"), "emit"))
+    with system:
+        system.publish(Job(1))
+        for name in ("queue", "journal", "supervisor"):
+            system.actors.kill(name)
+            system.publish(Job(9))
+        system.drain(PATIENCE_S)
+        assert system.admin.metrics().completed == 4
+        assert system.admin.metrics().runtime_counters["actor_deaths"] == 3
+
+
+def test_a_start_waits_for_no_handler_of_the_root_logger_that_publishes_at_debug(
+    folder: Path, root_at_debug: Callable[[logging.Handler], None]
+) -> None:
+    system = coroutine_system(folder)
+    refused: list[type[BaseException]] = []
+    busy = threading.local()
+
+    class Publishing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if getattr(busy, "is_publishing", False):
+                return
+            busy.is_publishing = True
+            try:
+                system.publish(Job(5))
+            except perdure.PerdureError as error:
+                refused.append(type(error))
+            finally:
+                busy.is_publishing = False
+
+    root_at_debug(Publishing())
+    with system:
+        system.publish(Job(1))
+        system.drain(PATIENCE_S)
+    assert perdure.PublishTimeout not in refused, "it would have waited for itself"
 
 
 def test_a_record_names_the_place_that_logs(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
