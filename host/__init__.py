@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perdure.actors.execution.event_loop import LoopDied
     from perdure.actors.workers.context import Batch, BatchItem, Context, Reject, Retry
     from perdure.arguments.acting import acting_as
+    from perdure.cluster.acts.bulk import BulkActs, CountedEverywhere
     from perdure.cluster.cluster import Cluster
     from perdure.cluster.partition_info import PartitionInfo
     from perdure.connecting import connect
@@ -78,12 +79,14 @@ __all__ = [
     "Batch",
     "BatchItem",
     "BulkAct",
+    "BulkActs",
     "Cancelled",
     "Client",
     "Clock",
     "CloudPickle",
     "Cluster",
     "Context",
+    "CountedEverywhere",
     "CountedLetters",
     "CountedMessages",
     "DeadLetter",
@@ -153,6 +156,7 @@ _MODULES = {
     "actors.execution.event_loop": ("LoopDied",),
     "actors.workers.context": ("Batch", "BatchItem", "Context", "Reject", "Retry"),
     "arguments.acting": ("acting_as",),
+    "cluster.acts.bulk": ("BulkActs", "CountedEverywhere"),
     "cluster.cluster": ("Cluster",),
     "cluster.partition_info": ("PartitionInfo",),
     "operations.reading.acts": ("OperatorAct",),

@@ -5,8 +5,8 @@ rules. `keeper` is the thread that keeps this node and its leases, `hosted` runs
 each partition, here or elsewhere. `handlers` says what becomes of a handler's options; `sums` adds up what operators ask.
 
 `blueprint` says what each partition's System is made of, `placed` and `partition_info` where partitions are, `on_record` whether a
-cluster fits the database. `routed` publishes over all of them; `cluster_client` does so for a process that owns none. `across`
-sends what handlers publish for another partition, `single` has what a cluster has once.
+cluster fits the database. `routed` publishes over all of them; `cluster_client` does so for a process that owns none. `acts`
+carries out bulk acts in all of them, `across` sends what handlers publish for another partition, `single` has what there is once.
 
 How one partition is owned is in `perdure.store.postgres`, how a System runs it in `perdure.system`.
 """

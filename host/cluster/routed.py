@@ -281,7 +281,7 @@ class Routed(Results, Consuming):
         """
         check_is_outside("drain")
         wait_s = wait_seconds("timeout", timeout)
-        until_s = float("inf") if wait_s is None else time.monotonic() + wait_s
+        until_s = float("inf") if wait_s < 0 else time.monotonic() + wait_s
         why = "there are still publishes to be taken in"
         while True:
             try:

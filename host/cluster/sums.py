@@ -9,14 +9,15 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from perdure.actors.core.clock import SystemClock
 from perdure.arguments.choices import check_whole
+from perdure.cluster.acts.bulk import ActsEverywhere, CancelsEverywhere
 from perdure.cluster.routing import of_text
-from perdure.events.errors import PerdureError, UnknownMessage
+from perdure.events.errors import UnknownMessage
 from perdure.operations.audit import Audit
 from perdure.operations.dead_letters import DeadLetters, DeadLetterStats
 from perdure.operations.metrics import HandlerInfo, Metrics, Totals
@@ -24,37 +25,14 @@ from perdure.operations.metrics import HandlerInfo, Metrics, Totals
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from perdure.cluster.doors import Door
+    from perdure.cluster.acts.of_all import Partitioned
     from perdure.operations.dead_letters import DeadLetter
     from perdure.operations.reading.record import Record
 
 __all__ = ["ClusterAdmin", "ClusterAudit", "ClusterDeadLetters"]
 
 
-class Partitioned(Protocol):
-    """What is needed of a cluster."""
-
-    count: int
-
-    def through(self, number: int, call: Callable[[Door], Any]) -> Any:
-        """Return what a call on a partition answers."""
-
-    def home_of(self, ident: str) -> int:
-        """Return the partition of a message."""
-
-    def address_of(self, number: int) -> str:
-        """Return the address of a partition's log."""
-
-
-class _OfAll:
-    def __init__(self, cluster: Partitioned) -> None:
-        self._cluster = cluster
-
-    def _each(self, call: Callable[[Door], Any]) -> list[Any]:
-        return [self._cluster.through(number, call) for number in range(self._cluster.count)]
-
-
-class ClusterAdmin(_OfAll):
+class ClusterAdmin(CancelsEverywhere):
     """Reads metrics and changes handlers, in all partitions; as `Admin` for one."""
 
     def metrics(self) -> Metrics:
@@ -69,19 +47,6 @@ class ClusterAdmin(_OfAll):
             for name, info in handlers.items():
                 found.setdefault(name, []).append(info)
         return {name: _summed_handler(infos) for name, infos in found.items()}
-
-    def count_where(self, *_: Any, **__: Any) -> NoReturn:
-        """An expression counts and cancels in the log of one partition.
-
-        Raises:
-            PerdureError: always; says how to reach each partition.
-        """
-        raise PerdureError(
-            "messages that an expression chooses are cancelled in one partition, whose log has the plan: for each number up to "
-            f"{self._cluster.count - 1} use `cluster.partition(number).admin`, or write #QUEUE/NUMBER in a command"
-        )
-
-    cancel_where = count_where
 
     def scale(self, type: str | type, n: int) -> None:  # noqa: A002 - the front door's name
         """Set how many messages of a type each process handles at once; as `Admin.scale`."""
@@ -135,7 +100,7 @@ class ClusterAdmin(_OfAll):
             yield
 
 
-class ClusterDeadLetters(_OfAll):
+class ClusterDeadLetters(ActsEverywhere):
     """Lists, replays and purges the dead letters of all partitions; as `DeadLetters` for one."""
 
     def list(
@@ -201,19 +166,6 @@ class ClusterDeadLetters(_OfAll):
     ) -> int:
         """Remove the matching dead letters for good and return how many; as `DeadLetters.purge` in each partition."""
         return sum(self._each(lambda door: door.dead_letters.purge(older_than, type=type, reason=reason)))
-
-    def count_where(self, *_: Any, **__: Any) -> NoReturn:
-        """An expression counts and acts in the log of one partition.
-
-        Raises:
-            PerdureError: always; says how to reach each partition.
-        """
-        raise PerdureError(
-            "dead letters that an expression chooses are acted on in one partition, whose log has the plan: for each number up to "
-            f"{self._cluster.count - 1} use `cluster.partition(number).dead_letters`, or write #QUEUE/NUMBER in a command"
-        )
-
-    replay_where = edit_where = purge_where = count_where
 
     def stats(self) -> DeadLetterStats:
         """Return the dead letters' counts over all partitions, and the times of the oldest and the newest."""

@@ -10,11 +10,10 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-import attrs
 import typer
 
 from perdure.actors.core.messages import Report
-from perdure.cli.act.bulk_reports import AsCounted, DryRun, check_choice, counted_before, say_counted, say_done
+from perdure.cli.act.bulk_reports import AsCounted, DryRun, check_choice, counted_for, say_counted, say_done
 from perdure.cli.completing import type_names
 from perdure.cli.json_output import Json, print_json
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
@@ -147,12 +146,9 @@ def cancel(
 
 
 def _cancel_where(admin: Admin | ClusterAdmin, where: str, as_counted: str | None, *, dry_run: bool, as_json: bool) -> None:
-    upto_count = counted_before(as_counted)
-    counted = admin.count_where(where, upto=None if upto_count is None else upto_count[0])
-    if upto_count is not None:
-        counted = attrs.evolve(counted, gone=max(0, upto_count[1] - counted.count))
+    counted = counted_for(admin, where, as_counted)
     if dry_run:
-        say_counted(counted, "message(s)", f"the message of number {counted.upto}", counted.upto, as_json=as_json)
+        say_counted(counted, "message(s)", as_json=as_json)
         return
     goes_on = "the act is on record, and goes on without this command: the same command with --dry-run shows what is left"
     so_far = partial(console.print, goes_on, soft_wrap=True)

@@ -9,11 +9,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-import attrs
 import typer
 
 from perdure.actors.journal.log_fold import fold_log
-from perdure.cli.act.bulk_reports import AsCounted, DryRun, check_choice, counted_before, say_counted, say_done
+from perdure.cli.act.bulk_reports import AsCounted, DryRun, check_choice, counted_for, say_counted, say_done
 from perdure.cli.act.letter_reports import letter_report, letter_row, letters_table
 from perdure.cli.completing import dead_letter_ids, type_names
 from perdure.cli.existing_folder import existing_folder
@@ -29,9 +28,10 @@ from perdure.publishing.given_message import json_object, json_value, message_of
 from perdure.store import checked_address, partition_addresses
 
 if TYPE_CHECKING:
+    from perdure.cluster.acts.bulk import BulkActs
     from perdure.cluster.sums import ClusterDeadLetters
     from perdure.events.queue.dead_letters import Letter
-    from perdure.operations.bulk.acts_where import BulkAct, CountedLetters
+    from perdure.operations.bulk.acts_where import BulkAct
     from perdure.operations.dead_letters import DeadLetters
 
 __all__ = ["app"]
@@ -237,15 +237,15 @@ def _bulk(
     as_json: bool,
 ) -> None:
     """Carry out a bulk act and say what it did, and what had changed meanwhile."""
-    counted = _counted(letters, where, as_counted)
+    counted = counted_for(letters, where, as_counted)
     if dry_run:
-        say_counted(counted, "dead letter(s)", f"sequence number {counted.seq}", counted.seq, as_json=as_json)
+        say_counted(counted, "dead letter(s)", as_json=as_json)
         return
     goes_on = "the act is on record, and goes on without this command: `perdure dead-letters list --where` shows what is left"
     so_far = partial(console.print, goes_on, soft_wrap=True)
     with shown_progress(console, f"{action}: letters", counted.count, unit="letters", so_far=so_far) as step:
 
-        def progress(act: BulkAct) -> None:
+        def progress(act: BulkAct | BulkActs) -> None:
             step(act.changed + act.passed_over)
 
         if action == "replay":
@@ -255,15 +255,6 @@ def _bulk(
         else:
             act = letters.purge_where(counted, progress=progress)
     say_done(act, as_json=as_json)
-
-
-def _counted(letters: DeadLetters | ClusterDeadLetters, where: str, as_counted: str | None) -> CountedLetters:
-    """Return what the expression means: now, or as a dry run has counted it."""
-    seq_count = counted_before(as_counted)
-    if seq_count is None:
-        return letters.count_where(where)
-    left = letters.count_where(where, upto=seq_count[0])
-    return attrs.evolve(left, gone=max(0, seq_count[1] - left.count))
 
 
 def _setting(text: str) -> tuple[str, Any]:

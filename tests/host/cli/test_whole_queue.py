@@ -84,9 +84,46 @@ def test_looks_are_by_partition_and_acts_reach_the_live_owners_of_all(cluster: p
     run("run-now", address, "C")
     until(lambda: cluster.state("C").status == "completed")
     assert "4 removed" in run("dead-letters", "purge", address, "--yes")
-    assert "one partition" in run("dead-letters", "replay", address, "--where", "type=order")
     ident = run("publish", address, "order", '{"name": "by hand"}', "--key", "z").strip()
     until(lambda: cluster.state(ident).status == "completed")
+
+
+def test_bulk_acts_are_counted_in_all_partitions_and_hit_what_was_counted(cluster: perdure.Cluster, until: Until) -> None:
+    address = address_of(cluster)
+    shown = run("dead-letters", "purge", address, "--where", "type=order", "--dry-run")
+    assert "4 dead letter(s) would be hit, counted in 2 partitions" in shown
+    counted = shown.split("--counted ")[1].split()[0]
+    cluster.publish(Order("bad"), key="later")
+    until(lambda: cluster.dead_letters.stats().total == 5)
+    edited = run("dead-letters", "edit", address, "--where", "key=b", "--set", 'name="good"', "--json")
+    assert (json.loads(edited)["counted"], json.loads(edited)["changed"]) == (1, 1)
+    assert "3 removed; 1 had been replayed" in run(
+        "dead-letters", "purge", address, "--where", "type=order", "--yes", "--counted", counted
+    )
+    [letter] = cluster.dead_letters.list()
+    assert letter.key == "later"
+    assert "is of 1 log(s)" in run("dead-letters", "purge", address, "--where", "type=order", "--yes", "--counted", "7:4")
+    assert "is of 2 partitions" in run("cancel", f"{address}/0", "--where", "type=order", "--counted", "7,8:4")
+    assert "4 message(s)" in run("cancel", address, "--where", "type=order", "--dry-run")
+    assert "4 cancelled" in run("cancel", address, "--where", "type=order", "--by", "ann")
+    assert {cluster.state(ident).status for ident in "ABCD"} == {"cancelled"}
+
+
+def test_bulk_acts_in_code_are_over_all_partitions(cluster: perdure.Cluster) -> None:
+    seen: list[int] = []
+    counted = cluster.dead_letters.count_where("type=order")
+    assert (counted.count, counted.by_type, set(counted.by_partition)) == (4, {"order": 4}, {0, 1})
+    act = cluster.dead_letters.purge_where(counted, progress=lambda act: seen.append(act.changed))
+    assert (act.changed, act.is_over, act.outcome, seen[-1]) == (4, True, "", 4)
+    assert cluster.dead_letters.purge_where(counted).changed_meanwhile == 4
+    one = act.by_partition[0]
+    assert cluster.dead_letters.bulk(one.id) == one
+    assert one in cluster.dead_letters.bulks()[0]
+    with pytest.raises(perdure.UnknownMessage):
+        cluster.dead_letters.bulk("no such act")
+    assert cluster.admin.cancel_where("key=nowhere").is_over
+    with perdure.connect(shared_server().dsn, name=cluster.name) as client:
+        assert client.admin.cancel_where("type=order").changed == 4
 
 
 @pytest.mark.long(seconds=4)

@@ -145,6 +145,20 @@ def test_one_host_does_all_that_a_system_does(collected: Collected) -> None:
         assert all(info.is_here and info.epoch == 1 and not info.lag for info in cluster.partitions())
 
 
+def test_drain_without_a_timeout_waits_for_as_long_as_it_takes() -> None:
+    done = threading.Event()
+    with cluster_of(new_queue(), partitions=2) as cluster:
+
+        @cluster.handler(Order)
+        def handle(order: Order) -> None:
+            time.sleep(0.05)  # the work itself
+            done.set()
+
+        cluster.publish(Order("slow"))
+        cluster.drain()
+        assert done.is_set()
+
+
 def test_coroutines_publish_and_call(collected: Collected) -> None:
     async def use() -> None:
         async with cluster_of(new_queue()) as cluster:

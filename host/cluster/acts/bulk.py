@@ -1,0 +1,299 @@
+"""Bulk acts on all partitions of a queue: counted in each, begun in each, and waited for together.
+
+One act in one partition is in `perdure.operations.bulk`. Each partition's log has its own plan, so that one goes on by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.cluster.acts.of_all import OfAll
+from perdure.cluster.routing import of_id
+from perdure.events.errors import PerdureError, UnknownMessage
+from perdure.events.public_names import public
+from perdure.events.seconds import wait_seconds
+from perdure.operations.bulk.acts_where import LOOK_FIRST_S, LOOK_LAST_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from perdure.cluster.acts.of_all import Partitioned
+    from perdure.cluster.doors import Door
+    from perdure.operations.bulk.acts_where import ActsWhere, BulkAct, CountedLetters
+    from perdure.operations.bulk.cancels_where import CancelsWhere, CountedMessages
+
+__all__ = ["ActsEverywhere", "BulkActs", "CancelsEverywhere", "CountedEverywhere"]
+
+
+@public
+@attrs.frozen
+class CountedEverywhere:
+    """What an expression means in all partitions of a queue, as it was counted: what a bulk act with it will hit, and no other."""
+
+    where: str
+    by_partition: dict[int, CountedLetters] | dict[int, CountedMessages]
+    """What was counted in each."""
+    gone: int = 0
+    """How many more were counted before, and have changed or ended since."""
+
+    @property
+    def count(self) -> int:
+        """How many there were when they were counted."""
+        return sum(one.count for one in self.by_partition.values()) + self.gone
+
+    @property
+    def by_type(self) -> dict[str, int]:
+        """How many of each type of message."""
+        found = Counter[str]()
+        for one in self.by_partition.values():
+            found.update(one.by_type)
+        return dict(found)
+
+
+@public
+@attrs.frozen
+class BulkActs:
+    """A bulk act on all partitions of a queue: an act in each that had anything to act on."""
+
+    action: str
+    """As `BulkAct.action`."""
+    where: str
+    by_partition: dict[int, BulkAct]
+    gone: int = 0
+    """See `CountedEverywhere.gone`."""
+
+    @property
+    def counted(self) -> int:
+        """How many the expression meant when they were counted."""
+        return sum(act.counted for act in self.by_partition.values()) + self.gone
+
+    @property
+    def changed(self) -> int:
+        """How many of them were changed so far."""
+        return sum(act.changed for act in self.by_partition.values())
+
+    @property
+    def passed_over(self) -> int:
+        """How many are still dead; see `BulkAct.passed_over`."""
+        return sum(act.passed_over for act in self.by_partition.values())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is over in all partitions."""
+        return all(act.is_over for act in self.by_partition.values())
+
+    @property
+    def outcome(self) -> str:
+        """Why it was stopped before its end, in which partitions; empty if it was not."""
+        return "; ".join(f"partition {number}: {act.outcome}" for number, act in self.by_partition.items() if act.outcome)
+
+    @property
+    def changed_meanwhile(self) -> int:
+        """How many that were counted others had changed, or had ended, before the act came to them; 0 until it is over."""
+        return max(0, self.counted - self.changed - self.passed_over) if self.is_over else 0
+
+
+class CancelsEverywhere(OfAll):
+    """Cancels the messages that an expression means, in all partitions; as `CancelsWhere` in one."""
+
+    def count_where(self, where: str, *, upto: Mapping[int, int] | None = None) -> CountedEverywhere:
+        """Return how many messages that wait or run an expression means, in all partitions: the dry run of `cancel_where`.
+
+        Args:
+            where: as `Admin.count_where`.
+            upto: by partition, up to which number of a message is counted, as an earlier count tells.
+
+        Raises:
+            As `Admin.count_where`.
+        """
+        return _counted(self._cluster, lambda door: door.admin, where, upto)
+
+    def cancel_where(
+        self,
+        where: str | CountedEverywhere,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[BulkActs], object] | None = None,
+    ) -> BulkActs:
+        """Cancel the messages that an expression means, in all partitions, and wait until it is done; as `Admin.cancel_where`.
+
+        Where a partition cannot be reached, the others have begun: call again with what was counted.
+
+        Args:
+            where: an expression, or what `count_where` returned for it: then nothing is hit that was published since.
+            timeout: seconds to wait; the acts go on after that.
+            progress: called with the act, again and again, as it goes on.
+
+        Raises:
+            As `Admin.cancel_where`.
+        """
+        counted = where if isinstance(where, CountedEverywhere) else self.count_where(where)
+
+        def begin(one: Any, door: Door) -> BulkAct:
+            return door.admin.cancel_where(one, timeout=0.0)
+
+        return _carried_out(self._cluster, "cancel", counted, begin, timeout, progress)
+
+
+class ActsEverywhere(OfAll):
+    """Acts on the dead letters that an expression means, in all partitions; as `ActsWhere` in one."""
+
+    def count_where(self, where: str, *, upto: Mapping[int, int] | None = None) -> CountedEverywhere:
+        """Return how many dead letters an expression means, in all partitions: the dry run of a bulk act.
+
+        Args:
+            where: as `DeadLetters.count_where`.
+            upto: by partition, up to which sequence number is counted, as an earlier count tells.
+
+        Raises:
+            As `DeadLetters.count_where`.
+        """
+        return _counted(self._cluster, lambda door: door.dead_letters, where, upto)
+
+    def replay_where(
+        self,
+        where: str | CountedEverywhere,
+        *,
+        reset_retries: bool = True,
+        timeout: float | None = None,
+        progress: Callable[[BulkActs], object] | None = None,
+    ) -> BulkActs:
+        """Return the dead letters that an expression means to their queues, and wait until it is done.
+
+        As `DeadLetters.replay_where` in each partition. Where one cannot be reached, the others have begun: call again with what
+        was counted, which hits nothing twice.
+
+        Raises:
+            As `DeadLetters.replay_where`.
+        """
+
+        def begin(one: Any, door: Door) -> BulkAct:
+            return door.dead_letters.replay_where(one, reset_retries=reset_retries, timeout=0.0)
+
+        return self._act("replay", where, begin, timeout, progress)
+
+    def edit_where(
+        self,
+        where: str | CountedEverywhere,
+        changes: Mapping[str, Any],
+        *,
+        reset_retries: bool = True,
+        timeout: float | None = None,
+        progress: Callable[[BulkActs], object] | None = None,
+    ) -> BulkActs:
+        """As `replay_where`, with values set in each payload; see `DeadLetters.edit_where`.
+
+        Raises:
+            As `DeadLetters.edit_where`.
+        """
+
+        def begin(one: Any, door: Door) -> BulkAct:
+            return door.dead_letters.edit_where(one, changes, reset_retries=reset_retries, timeout=0.0)
+
+        return self._act("edit", where, begin, timeout, progress)
+
+    def purge_where(
+        self,
+        where: str | CountedEverywhere,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[BulkActs], object] | None = None,
+    ) -> BulkActs:
+        """Remove the dead letters that an expression means for good; else as `replay_where`.
+
+        Raises:
+            As `DeadLetters.purge_where`.
+        """
+
+        def begin(one: Any, door: Door) -> BulkAct:
+            return door.dead_letters.purge_where(one, timeout=0.0)
+
+        return self._act("purge", where, begin, timeout, progress)
+
+    def bulk(self, id: str) -> BulkAct:  # noqa: A002 - the front door's name
+        """Return the bulk act of one partition as it stands now; as `DeadLetters.bulk`.
+
+        Raises:
+            UnknownMessage: no partition knows it.
+        """
+        first = of_id(id, self._cluster.count)
+        for number in (first, *(number for number in range(self._cluster.count) if number != first)):
+            try:
+                act: BulkAct = self._cluster.through(number, lambda door: door.dead_letters.bulk(id))
+            except UnknownMessage:
+                continue
+            return act
+        raise UnknownMessage(f"no bulk act has the id {id!r} in any partition; `dead_letters.bulks()` shows those that are known")
+
+    def bulks(self) -> dict[int, list[BulkAct]]:
+        """Return the bulk acts that each partition knows, by its number; as `DeadLetters.bulks`."""
+        return dict(enumerate(self._each(lambda door: door.dead_letters.bulks())))
+
+    def _act(
+        self,
+        action: str,
+        where: str | CountedEverywhere,
+        begin: Callable[[Any, Door], BulkAct],
+        timeout: float | None,
+        progress: Callable[[BulkActs], object] | None,
+    ) -> BulkActs:
+        counted = where if isinstance(where, CountedEverywhere) else self.count_where(where)
+        return _carried_out(self._cluster, action, counted, begin, timeout, progress)
+
+
+def _counted(
+    cluster: Partitioned, part: Callable[[Door], ActsWhere | CancelsWhere], where: str, upto: Mapping[int, int] | None
+) -> CountedEverywhere:
+    """Return what each partition counts; where `upto` does not name one, nothing of it is meant."""
+    found: dict[int, Any] = {}
+    for number in range(cluster.count):
+        most = None if upto is None else upto.get(number, 0)
+        found[number] = cluster.through(number, partial(_counted_in, part, where, most))
+    return CountedEverywhere(where, found)
+
+
+def _carried_out(
+    cluster: Partitioned,
+    action: str,
+    counted: CountedEverywhere,
+    begin: Callable[[Any, Door], BulkAct],
+    timeout: float | None,
+    progress: Callable[[BulkActs], object] | None,
+) -> BulkActs:
+    """Begin an act in each partition that has anything to act on, and wait until all are over."""
+    wait_s = wait_seconds("timeout", timeout)
+    until_s = None if wait_s < 0 else time.monotonic() + wait_s
+    acts: dict[int, BulkAct] = {}
+    for number, one in counted.by_partition.items():
+        if one.count:
+            try:
+                acts[number] = cluster.through(number, partial(begin, one))
+            except PerdureError as error:
+                begun = ", ".join(map(str, acts)) or "none"
+                error.add_note(f"in partition {number}. It is on record, and goes on, in these partitions: {begun}")
+                raise
+    pause_s = LOOK_FIRST_S
+    while True:
+        whole = BulkActs(action, counted.where, dict(acts), counted.gone)
+        if progress is not None:
+            progress(whole)
+        if whole.is_over or (until_s is not None and time.monotonic() >= until_s):
+            return whole
+        time.sleep(pause_s)
+        pause_s = min(LOOK_LAST_S, 2 * pause_s)
+        for number, act in acts.items():
+            if not act.is_over:
+                acts[number] = cluster.through(number, partial(_looked_at, act.id))
+
+
+def _counted_in(part: Callable[[Door], ActsWhere | CancelsWhere], where: str, upto: int | None, door: Door) -> Any:
+    return part(door).count_where(where, upto=upto)
+
+
+def _looked_at(ident: str, door: Door) -> BulkAct:
+    return door.dead_letters.bulk(ident)
