@@ -133,8 +133,8 @@ class EventStore(LogReader, Protocol):
         """Write one frame of `count` events, the first of them number `expected_seq`; after a crash, all of it or nothing is there.
 
         `durable` says that `sync` follows at once. A store that can do both in one step does so; `synced_seq` tells. `taken` are
-        rows of the store's ingress that the frame takes in: they are removed with it, or nothing is done. A store that has no
-        ingress takes none.
+        rows of the store's ingress that the frame takes in: they are removed with it, or nothing is done. A store without an
+        ingress has no rows, so none that could be taken in.
 
         Raises:
             RowsGone: rows to be taken in are not there any more; the frame is not there, and the store goes on.

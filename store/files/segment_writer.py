@@ -22,6 +22,7 @@ from perdure.store.files.retention import History
 from perdure.store.format import frame as fr
 from perdure.store.format import segment as sg
 from perdure.store.retention_hold import HOLD_FILE, RetentionHold
+from perdure.store.values import RowsGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,9 +78,6 @@ class SegmentWriter:
 
     def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:  # noqa: ARG002 - a file is synced by `sync`
         """See `EventStore.append`."""
-        if taken:
-            msg = f"rows {taken[:10]} to be taken in, and a folder has no ingress"
-            raise ValueError(msg)
         fd = self._writable()
         if expected_seq != self.last_seq + 1:
             msg = f"a frame for sequence {expected_seq} where {self.last_seq + 1} is next: the writer is out of step with the log"
@@ -87,6 +85,8 @@ class SegmentWriter:
         if len(body) > fr.FRAME_BYTES_MAX or not 0 < count <= fr.COUNT_MAX:
             msg = f"a frame of {count} events and {len(body)} bytes is past the bound of {fr.COUNT_MAX} and {fr.FRAME_BYTES_MAX}"
             raise ValueError(msg)
+        if taken:
+            raise RowsGone(f"rows {[*taken]} are not there: {self.path} is a folder, which has no ingress")
         try:
             try:
                 self._identity.check_before_append()

@@ -455,12 +455,14 @@ def test_a_row_is_taken_in_once_or_nothing_is_done(with_ingress: tuple[EventStor
     assert [frame.body for frame in store.frames()] == [b"frame", b"later"]
 
 
-def test_a_folder_takes_in_no_rows(tmp_path: Path) -> None:
-    store = SegmentStore(tmp_path / "log")
+def test_a_frame_that_takes_in_rows_that_are_not_there_is_not_written_and_the_store_goes_on(store: EventStore) -> None:
     store.open()
-    with pytest.raises(ValueError, match="no ingress"):
-        store.append(b"frame", 1, expected_seq=1, taken=[1])
-    store.abandon()
+    with pytest.raises(RowsGone):
+        store.append(b"frame", 1, expected_seq=1, durable=True, taken=[7, 1 << 40])
+    with pytest.raises(ValueError, match="next"):
+        store.append(b"frame", 1, expected_seq=3, taken=[7])
+    fill(store, [(b"later", 1)])
+    assert [frame.body for frame in store.frames()] == [b"later"]
 
 
 def test_a_frame_that_is_voided_gives_back_the_rows_that_it_took_in(with_ingress: tuple[EventStore, Ingress]) -> None:
