@@ -9,16 +9,31 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 
-__all__ = ["PARTITION", "Json", "print_json", "row_of"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["PARTITION", "Json", "at_partition", "print_json", "row_of"]
 
 PARTITION: ContextVar[int | None] = ContextVar("perdure.cli.partition", default=None)
 """The partition that a command on a whole queue is at: what it prints as JSON says so."""
+
+
+@contextmanager
+def at_partition(number: int) -> Iterator[None]:
+    """Have what is printed within the block be of a partition."""
+    token = PARTITION.set(number)
+    try:
+        yield
+    finally:
+        PARTITION.reset(token)
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 

@@ -45,7 +45,7 @@ from perdure.cli.panels import OF_CHAOS, arrange
 from perdure.cli.progress import interrupt_on_sigterm, shown_progress
 from perdure.cli.serve_command import serve
 from perdure.cli.terminal import Terminal, one_line
-from perdure.cli.whole.each_partition import each_partition
+from perdure.cli.whole.each_partition import each_partition, each_partition_with, of_partition
 from perdure.config import FILE_VARIABLE
 from perdure.demo.runner import SHIPPED, demo
 from perdure.events.errors import PerdureError
@@ -219,7 +219,7 @@ def _load(target: str) -> System:
 
 
 @app.command()
-@each_partition
+@each_partition_with({"head": of_partition})
 def verify(
     folder: Folder,
     head: Annotated[

@@ -15,13 +15,13 @@ from perdure.events.queue.searching import letter_search
 from perdure.publishing.message_ids import made_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from perdure.events.codec.snapshot import States
     from perdure.events.queue.state import QueueState
     from perdure.store import LogReader
 
-__all__ = ["Status", "TypeStatus", "Watch"]
+__all__ = ["Status", "TypeStatus", "Watch", "summed"]
 
 
 @attrs.frozen(kw_only=True)
@@ -62,6 +62,36 @@ class Status:
     def total(self, name: str) -> float:
         """Return a count or rate over all types."""
         return float(sum(getattr(row, name) for row in self.types))
+
+
+def summed(looks: Sequence[Status]) -> Status:
+    """Return looks at several logs as one: counts and rates added up, what waits longest of all."""
+    by_type: dict[str, list[TypeStatus]] = {}
+    for status in looks:
+        for row in status.types:
+            by_type.setdefault(row.type, []).append(row)
+    return Status(
+        seq=sum(status.seq for status in looks),
+        at_us=max((status.at_us for status in looks), default=0),
+        types=tuple(_summed_type(rows) for _, rows in sorted(by_type.items())),
+        bytes=sum(status.bytes for status in looks),
+        segments=sum(status.segments for status in looks),
+        snapshots=sum(status.snapshots for status in looks),
+    )
+
+
+_ADDED = ("ready", "delayed", "held", "in_flight", "dead", "published", "completed", "failed")
+_RATES = ("published_per_s", "completed_per_s", "failed_per_s")
+
+
+def _summed_type(rows: list[TypeStatus]) -> TypeStatus:
+    return TypeStatus(
+        type=rows[0].type,
+        oldest_ready_s=max((row.oldest_ready_s for row in rows if row.oldest_ready_s is not None), default=None),
+        paused=any(row.paused for row in rows),
+        workers=max((row.workers for row in rows if row.workers is not None), default=None),
+        **{name: sum(getattr(row, name) for row in rows) for name in (*_ADDED, *_RATES)},
+    )
 
 
 class Watch:

@@ -93,9 +93,12 @@ def say_counted(counted: CountedLetters | CountedMessages | CountedEverywhere, w
     if as_json:
         print_json({**attrs.asdict(counted), "count": counted.count, "by_type": counted.by_type})
         return
-    is_of_all = isinstance(counted, CountedEverywhere)
-    marks = [_mark(one) for one in counted.by_partition.values()] if is_of_all else [_mark(counted)]
-    at = f"in {len(marks)} partitions" if is_of_all else f"at {_AT[type(counted)]} {marks[0]}"
+    if isinstance(counted, CountedEverywhere):
+        marks = [_mark(one) for one in counted.by_partition.values()]
+        at = f"in {len(marks)} partitions"
+    else:
+        marks = [_mark(counted)]
+        at = f"at {_AT[type(counted)]} {marks[0]}"
     console.print(one_line(f"{counted.count:,} {what} would be hit, counted {at}"))
     for name, count in sorted(counted.by_type.items()):
         console.print(one_line(f"  {count:,} {name}"))

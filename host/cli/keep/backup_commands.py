@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.moments import HELP, position
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.whole.each_partition import each_partition_with
 from perdure.operations.backups import backup, restore
 from perdure.store import checked_address
 
@@ -22,6 +24,12 @@ __all__ = ["COMMANDS"]
 console = Terminal()
 
 
+def _folder_of(target: str, number: int, _count: int) -> str:
+    """Return the folder of one partition's backup."""
+    return str(Path(target) / str(number))
+
+
+@each_partition_with({"target": _folder_of})
 def run_backup(
     folder: Annotated[
         str, typer.Argument(metavar="FOLDER", help="The data folder of a System, or postgresql://…#QUEUE.", show_default=False)
@@ -37,7 +45,8 @@ def run_backup(
 ) -> None:
     """Copy what is new in a folder into a backup, also beside a live system. A run that was cut off is completed by the next.
 
-    Exit status 1 if nothing or not all could be copied; what earlier runs completed stays as it was.
+    Exit status 1 if nothing or not all could be copied; what earlier runs completed stays as it was. Of a queue of several
+    partitions each has a backup of its own, in a folder of TARGET that is named by its number, which `restore` takes.
     """
     source = existing_folder(folder)
     with shown_progress(console, "copying", unit="events") as step:

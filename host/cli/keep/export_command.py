@@ -13,6 +13,7 @@ from perdure.cli.moments import HELP, position
 from perdure.cli.operated_folder import BadChoice
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.whole.each_partition import each_partition_with
 from perdure.operations.exporting.export import export
 from perdure.operations.exporting.writers import FORMATS
 
@@ -21,6 +22,12 @@ __all__ = ["run_export"]
 console = Terminal()
 
 
+def _file_of(output: Path, number: int, _count: int) -> Path:
+    """Return the file of one partition: `orders.jsonl` becomes `orders.3.jsonl`."""
+    return output.with_name(f"{output.stem}.{number}{output.suffix}")
+
+
+@each_partition_with({"output": _file_of})
 def run_export(
     folder: Annotated[
         str, typer.Argument(metavar="FOLDER", help="A data folder, a backup, or postgresql://…#QUEUE.", show_default=False)
@@ -35,7 +42,10 @@ def run_export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,  # noqa: FBT002 - typer reads it so
     as_json: Json = False,  # noqa: FBT002 - as above
 ) -> None:
-    """Write events into a file, also beside a live system. It gets its name once it is whole, so a cut-off export leaves none."""
+    """Write events into a file, also beside a live system. It gets its name once it is whole, so a cut-off export leaves none.
+
+    Of a queue of several partitions each has a file of its own, with the number before the suffix.
+    """
     if kind not in FORMATS:
         msg = f"--format: one of {', '.join(FORMATS)}, not {kind!r}"
         raise BadChoice(msg)

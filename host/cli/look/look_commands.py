@@ -23,8 +23,10 @@ from perdure.cli.operated_folder import BadChoice, Folder
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.cli.whole.each_partition import each_partition
+from perdure.cli.whole.follow_all import follow_all
 from perdure.events.queue.searching.expression import is_several
 from perdure.operations.audit import Audit
+from perdure.store import checked_address, partition_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,10 +154,13 @@ def tail(
     as_json: Json = False,
 ) -> None:
     """Show the last events, and with -f those that follow."""
-    existing_folder(folder)
     given = {"key=": key, "group=": group, "correlation=": correlation, "error~": error}
     words = [f"{field}{value}" for field, value in given.items() if value is not None]
     only = TailFilter(" ".join([*map(quoted, words), where or ""]).strip())
+    if follow and (addresses := partition_addresses(checked_address(folder))):
+        follow_all(addresses, only, lines, lambda record: _print_record(record, as_json=as_json), type=kind, message_id=message_id)
+        return
+    existing_folder(folder)
     last: deque[Record] = deque(maxlen=lines)
     is_new = False
     for record in Audit(folder).follow(lambda: time.sleep(POLL_S), type=kind, message_id=message_id):
@@ -212,4 +217,5 @@ def _print_record(record: Record, *, as_json: bool) -> None:
         return
     details = {name: value for name in DETAILS if (value := getattr(record.event, name, None)) not in (None, "", 0)}
     texts = ", ".join(f"{name} {short(str(value))}" for name, value in details.items())
-    console.print(one_line(f"{record.seq:>8} {record.at:%H:%M:%S.%f} {record.name} {record.message_id or ''} {texts}".rstrip()))
+    of = "" if (number := PARTITION.get()) is None else f"{number:>4}/"
+    console.print(one_line(f"{of}{record.seq:>8} {record.at:%H:%M:%S.%f} {record.name} {record.message_id or ''} {texts}".rstrip()))

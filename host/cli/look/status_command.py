@@ -1,4 +1,7 @@
-"""`perdure status`: a screen that shows where messages are and how fast they move, drawn anew every second; or one look."""
+"""`perdure status`: a screen that shows where messages are and how fast they move, drawn anew every second; or one look.
+
+Of a queue of several partitions it is the sum over them, and which process owns each. How it looks is in `status_screen`.
+"""
 
 from __future__ import annotations
 
@@ -6,45 +9,56 @@ import contextlib
 import shutil
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import attrs
 import typer
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from perdure.actors.core.clock import SystemClock
 from perdure.arguments.moments import moment
 from perdure.cli.existing_folder import existing_folder
-from perdure.cli.json_output import PARTITION, print_json
+from perdure.cli.json_output import print_json
 from perdure.cli.look.owners_figures import Figures, OwnersFigures
-from perdure.cli.look.sparkline import sparkline
+from perdure.cli.look.queue_watch import QueueWatch
+from perdure.cli.look.status_screen import HISTORY, handlers_table, partitions_table, screen, size
 from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the annotations
 from perdure.cli.progress import shown_progress
-from perdure.cli.terminal import Terminal, inert, one_line
-from perdure.cli.whole.each_partition import each_partition
-from perdure.operations.watch import Watch
-from perdure.store import is_postgres
+from perdure.cli.terminal import Terminal, one_line
+from perdure.operations.watch import Watch, summed
+from perdure.store import checked_address, is_postgres, partition_addresses
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import RenderableType
 
-    from perdure.operations.metrics import HandlerInfo
-    from perdure.operations.watch import Status, TypeStatus
+    from perdure.operations.watch import Status
+
+    Rates = Mapping[str, deque[float]]
 
 __all__ = ["show_status"]
 
 console = Terminal()
 
-HISTORY = 60
-"""Looks that the sparklines draw."""
-MINUTE_S = 60
-HOUR_S = 3600
+
+class _Looked(Protocol):
+    """What `perdure status` shows: one log, or all logs of a queue."""
+
+    def look(self, now_us: int) -> Status:
+        """Return what is true now."""
+
+    def screen(self, status: Status, rates: Rates) -> RenderableType:
+        """Return what a person sees of a look."""
+
+    def rows(self, status: Status) -> list[dict[str, Any]]:
+        """Return what a program is told of a look, a line each."""
+
+    def close(self) -> None:
+        """Disconnect."""
 
 
-@each_partition
 def show_status(
     folder: Folder,
     once: Annotated[bool, typer.Option("--once", help="Print one look and end.")] = False,  # noqa: FBT002 - typer reads it so
@@ -52,80 +66,114 @@ def show_status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one look as JSON, for programs.")] = False,  # noqa: FBT002
 ) -> None:
     """Show where messages are, how fast they move, and what waits longest. Ctrl-C ends it; reads beside a live system."""
-    reader = existing_folder(folder)
-    clock = SystemClock()
-    with shown_progress(console, "folding the log", unit="events") as step:
-        watch = Watch(reader, step)
-    status = watch.look(clock.now_us())
-    owner = OwnersFigures(folder)
-    with contextlib.closing(owner):
+    addresses = partition_addresses(checked_address(folder))
+    looked: _Looked = _Queue(folder, addresses) if addresses else _Log(folder)
+    with contextlib.closing(looked):
+        status = looked.look(SystemClock().now_us())
         if as_json:
-            figures = owner.look()
-            own = {name: figures and getattr(figures, name) for name in Figures._fields}
-            print_json({**attrs.asdict(status), "at": moment(status.at_us), "disk_free_bytes": _free_bytes(folder), **own})
-        elif once or not console.is_terminal or PARTITION.get() is not None:
-            console.print(_screen(folder, reader.address or "", status, {}, owner.look()))
+            for row in looked.rows(status):
+                print_json(row)
+        elif once or not console.is_terminal:
+            console.print(looked.screen(status, {}))
         else:
-            _draw(folder, reader.address or "", watch, status, owner, every)
+            _draw(looked, status, every)
 
 
-def _draw(folder: str, address: str, watch: Watch, status: Status, owner: OwnersFigures, every: float) -> None:
+def _draw(looked: _Looked, status: Status, every: float) -> None:
     clock = SystemClock()
     rates: dict[str, deque[float]] = {}
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
             for name in ("published_per_s", "completed_per_s", "failed_per_s"):
                 rates.setdefault(name, deque(maxlen=HISTORY)).append(status.total(name))
-            live.update(_screen(folder, address, status, rates, owner.look()), refresh=True)
+            live.update(looked.screen(status, rates), refresh=True)
             time.sleep(every)
-            status = watch.look(clock.now_us())
+            status = looked.look(clock.now_us())
 
 
-def _screen(folder: str, address: str, status: Status, rates: dict[str, deque[float]], figures: Figures | None) -> RenderableType:
-    last = f", last at {moment(status.at_us):%Y-%m-%d %H:%M:%S} UTC" if status.seq else ""
-    free = _free_bytes(folder)
-    room = "" if free is None else f"; {_size(free)} free on the disk"
-    spill = "" if figures is None else f"\n{_size(figures.spilled_bytes)} of waiting payloads on disk instead of in memory"
-    heading = (
-        f"{inert(address)}: {status.seq:,} events{last}\n{status.bytes / 2**20:,.1f} MiB in {status.segments} segment(s) and "
-        f"{status.snapshots} snapshot(s){room}{spill if figures and figures.spilled_bytes else ''}"
-    )
-    parts: list[RenderableType] = [Text(heading, style="bold"), Text()]
-    for name, values in rates.items():
-        drawn = sparkline(values, width=HISTORY, floor=0)
-        parts.append(one_line(f"{name.removesuffix('_per_s'):<10}{values[-1]:>10,.1f}/s  {drawn}"))
-    if rates:
-        parts.append(Text())
-    parts.append(_table(status) if status.types else Text("no message was ever published in this folder"))
-    if figures is not None and figures.handlers:
-        parts += [Text(), _handlers_table(figures.handlers)]
-    if figures is not None and figures.deputies:
-        parts.append(Text())
-    for deputy in () if figures is None else figures.deputies:
-        parts.append(one_line(f"deputy {deputy.name} ({deputy.pid}): has folded the log up to event {deputy.seq:,}"))
-    return Group(*parts)
+class _Log:
+    """One log."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        reader = existing_folder(folder)
+        self._address = reader.address or ""
+        with shown_progress(console, "folding the log", unit="events") as step:
+            self._watch = Watch(reader, step)
+        self._owner = OwnersFigures(folder)
+
+    def look(self, now_us: int) -> Status:
+        """See `_Looked.look`."""
+        return self._watch.look(now_us)
+
+    def screen(self, status: Status, rates: Rates) -> RenderableType:
+        """See `_Looked.screen`."""
+        figures = self._owner.look()
+        free = _free_bytes(self._folder)
+        rest = "" if free is None else f"; {size(free)} free on the disk"
+        if figures is not None and figures.spilled_bytes:
+            rest += f"\n{size(figures.spilled_bytes)} of waiting payloads on disk instead of in memory"
+        return screen(self._address, status, rates, rest, [] if figures is None else _below(figures))
+
+    def rows(self, status: Status) -> list[dict[str, Any]]:
+        """See `_Looked.rows`."""
+        figures = self._owner.look()
+        return [{**_row(status), "disk_free_bytes": _free_bytes(self._folder), **_own(figures)}]
+
+    def close(self) -> None:
+        """See `_Looked.close`."""
+        self._owner.close()
 
 
-def _handlers_table(handlers: dict[str, HandlerInfo]) -> Table:
-    """Return what the owner says of its handlers: how long messages wait and run, and in which processes."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("handler", overflow="fold", ratio=1)
-    for heading in ("wait p50", "p95", "p99", "run p50", "p95", "p99", "busy"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("processes", overflow="fold", ratio=1)
-    for name, info in handlers.items():
-        times = (info.wait_p50_s, info.wait_p95_s, info.wait_p99_s, info.run_p50_s, info.run_p95_s, info.run_p99_s)
-        places = ", ".join(f"{one.name or 'owner'} ({one.pid}): {one.active}/{one.workers}" for one in info.processes)
-        table.add_row(one_line(name, "cyan"), *map(_time, times), f"{info.active}/{info.workers}", one_line(places))
-    return table
+class _Queue:
+    """All partitions of a queue."""
+
+    def __init__(self, address: str, addresses: dict[int, str]) -> None:
+        self._addresses = addresses
+        with shown_progress(console, "folding the logs", unit="events") as step:
+            self._watch = QueueWatch(address, addresses, step)
+
+    def look(self, now_us: int) -> Status:
+        """See `_Looked.look`."""
+        self._watch.look(now_us)
+        return summed([status for status in self._watch.looks.values() if status is not None])
+
+    def screen(self, status: Status, rates: Rates) -> RenderableType:
+        """See `_Looked.screen`."""
+        rest = f"; {len(self._addresses)} partitions"
+        return screen(self._watch.address, status, rates, rest, [partitions_table(self._watch.looks, self._watch.owners())])
+
+    def rows(self, status: Status) -> list[dict[str, Any]]:
+        """See `_Looked.rows`: a line for each partition, and one for all of them, whose partition is null."""
+        rows: list[dict[str, Any]] = []
+        for number, one in self._watch.looks.items():
+            if one is not None:
+                with contextlib.closing(OwnersFigures(self._addresses[number])) as owner:
+                    figures = owner.look()
+                rows.append({"partition": number, **_row(one), "disk_free_bytes": None, **_own(figures)})
+        owners = [attrs.asdict(info) for info in self._watch.owners().values()]
+        return [*rows, {"partition": None, **_row(status), "partitions": owners}]
+
+    def close(self) -> None:
+        """See `_Looked.close`."""
+        self._watch.close()
 
 
-def _time(seconds: float) -> str:
-    return f"{seconds * 1000:,.1f} ms" if seconds < 1 else _age(seconds)
+def _below(figures: Figures) -> list[RenderableType]:
+    """Return what an owner says of itself, below the types."""
+    below: list[RenderableType] = [handlers_table(figures.handlers)] if figures.handlers else []
+    if figures.deputies:
+        told = (f"deputy {one.name} ({one.pid}): has folded the log up to event {one.seq:,}" for one in figures.deputies)
+        below.append(Group(*map(one_line, told)))
+    return below
 
 
-def _size(n: int) -> str:
-    return f"{n / 2**30:,.1f} GiB" if n >= 1 << 30 else f"{n / 2**20:,.1f} MiB"
+def _own(figures: Figures | None) -> dict[str, Any]:
+    return {name: figures and getattr(figures, name) for name in Figures._fields}
+
+
+def _row(status: Status) -> dict[str, Any]:
+    return {**attrs.asdict(status), "at": moment(status.at_us)}
 
 
 def _free_bytes(folder: str) -> int | None:
@@ -136,40 +184,3 @@ def _free_bytes(folder: str) -> int | None:
         return shutil.disk_usage(folder).free
     except OSError:
         return None
-
-
-def _table(status: Status) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("type", overflow="fold", ratio=1)
-    for heading in ("ready", "oldest", "in flight", "delayed", "held", "dead", "done/s", "failed/s", "workers"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in status.types:
-        table.add_row(
-            one_line(row.type, "cyan"),
-            _number(row.ready),
-            "-" if row.oldest_ready_s is None else _age(row.oldest_ready_s),
-            _number(row.in_flight),
-            _number(row.delayed),
-            _number(row.held),
-            Text(_number(row.dead), style="red" if row.dead else ""),
-            f"{row.completed_per_s:,.1f}",
-            f"{row.failed_per_s:,.1f}",
-            _workers(row),
-        )
-    return table
-
-
-def _workers(row: TypeStatus) -> Text:
-    if row.paused:
-        return Text("paused", style="yellow")
-    return Text("none" if row.workers is None else f"{row.workers:,}", style="yellow" if not row.workers else "")
-
-
-def _number(n: int) -> str:
-    return f"{n:,}" if n else "-"
-
-
-def _age(seconds: float) -> str:
-    if seconds < MINUTE_S:
-        return f"{seconds:.1f} s"
-    return f"{seconds / MINUTE_S:.0f} min" if seconds < HOUR_S else f"{seconds / HOUR_S:,.1f} h"

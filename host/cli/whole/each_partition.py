@@ -1,61 +1,85 @@
-"""A command that looks, run for each partition of a queue in turn, with the number of the partition above what it prints."""
+"""A command that looks, run for each partition of a queue in turn, with the number of the partition above what it prints.
+
+What each of them gets of its own, a file to write say, is told by the command.
+"""
 
 from __future__ import annotations
 
 import functools
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import typer
 
-from perdure.cli.json_output import PARTITION
+from perdure.cli.json_output import at_partition
 from perdure.cli.terminal import Terminal
 from perdure.events.errors import PerdureError, UnknownMessage
 from perdure.store import checked_address, partition_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
-__all__ = ["each_partition"]
+__all__ = ["each_partition", "each_partition_with", "of_partition"]
 
 F = TypeVar("F", bound="Callable[..., None]")
 
 console = Terminal()
 
-OF_ONE_LOG = {"follow": "-f follows one log", "head": "a head is of one log"}
-"""Options that a whole queue cannot have, and why."""
+Own: TypeAlias = "Mapping[str, Callable[[Any, int, int], Any]]"
 
 
 def each_partition(command: F) -> F:
     """Return a command that takes the address of a queue too: it runs for each partition, and ends with the worst exit status.
 
-    A command about one message is run until a partition has the message.
+    A command about one message is run until a partition has the message. One that follows (`follow`) gets the queue itself.
     """
+    return _spread(command, {})
 
+
+def each_partition_with(own: Own) -> Callable[[F], F]:
+    """Return `each_partition` for a command of which each partition gets something of its own, such as a file to write.
+
+    `own` has, by the name of an option or an argument, a function that returns what a partition gets for it: of what was given, the
+    partition's number and how many there are.
+    """
+    return lambda command: _spread(command, own)
+
+
+def _spread(command: F, own: Own) -> F:
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> None:
         addresses = partition_addresses(checked_address(str(options.get("folder", args[0] if args else ""))))
-        if not addresses:
+        if not addresses or options.get("follow"):
             command(*args, **options)
             return
-        for name, why in OF_ONE_LOG.items():
-            if options.get(name):
-                raise PerdureError(f"{why}: write the number of a partition behind the queue, as in #QUEUE/0")
         options = {name: value for name, value in options.items() if name != "folder"}
         if options.get("message_id"):
             _until_known(command, addresses, args[1:], options)
             return
         status = 0
         for number, address in addresses.items():
+            given = {name: make(options[name], number, len(addresses)) for name, make in own.items() if options.get(name)}
             with _of(number, is_shown=not options.get("as_json")):
                 try:
-                    command(address, *args[1:], **options)
+                    command(address, *args[1:], **{**options, **given})
                 except typer.Exit as ended:
                     status = max(status, ended.exit_code)
         if status:
             raise typer.Exit(status)
 
     return run  # type: ignore[return-value] # it has the same signature
+
+
+def of_partition(given: str, number: int, count: int) -> str:
+    """Return one of the texts that were given for all partitions, with commas between, in their order.
+
+    Raises:
+        PerdureError: there is not one for each.
+    """
+    each = given.split(",")
+    if len(each) != count:
+        raise PerdureError(f"{len(each)} for a queue of {count} partitions: give one for each, in order, with commas between")
+    return each[number]
 
 
 def _until_known(command: Callable[..., None], addresses: dict[int, str], args: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -71,12 +95,7 @@ def _until_known(command: Callable[..., None], addresses: dict[int, str], args: 
     raise unknown or UnknownMessage(f"message {options['message_id']!r} is in no partition")
 
 
-@contextmanager
-def _of(number: int, *, is_shown: bool) -> Iterator[None]:
+def _of(number: int, *, is_shown: bool) -> AbstractContextManager[None]:
     if is_shown:
         console.print(f"partition {number}", style="bold")
-    token = PARTITION.set(number)
-    try:
-        yield
-    finally:
-        PARTITION.reset(token)
+    return at_partition(number)

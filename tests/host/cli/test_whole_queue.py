@@ -11,10 +11,12 @@ from typer.testing import CliRunner
 
 import perdure
 from perdure.cli import main
+from perdure.cli.whole import follow_all
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.host.conftest import Until
 
@@ -62,9 +64,6 @@ def address_of(cluster: perdure.Cluster) -> str:
 
 def test_looks_are_by_partition_and_acts_reach_the_live_owners_of_all(cluster: perdure.Cluster, until: Until) -> None:
     address = address_of(cluster)
-    shown = run("status", address)
-    assert "partition 0" in shown
-    assert "partition 1" in shown
     rows = [json.loads(line) for line in run("stats", address, "--json").splitlines()]
     assert [row["partition"] for row in rows] == [0, 1]
     assert sum(row["dead"]["order"] for row in rows) == 4
@@ -74,7 +73,6 @@ def test_looks_are_by_partition_and_acts_reach_the_live_owners_of_all(cluster: p
     for ident in "ABCD":
         assert ident in run("timeline", address, ident)
     assert "refused: " in run("timeline", address, "nowhere")
-    assert "follows one log" in run("tail", address, "-f")
     run("pause", address, "order")
     assert cluster.admin.handlers()["order"].paused
     run("resume", address, "order")
@@ -86,6 +84,55 @@ def test_looks_are_by_partition_and_acts_reach_the_live_owners_of_all(cluster: p
     assert "4 removed" in run("dead-letters", "purge", address, "--yes")
     ident = run("publish", address, "order", '{"name": "by hand"}', "--key", "z").strip()
     until(lambda: cluster.state(ident).status == "completed")
+
+
+def test_status_is_the_sum_over_all_partitions_with_the_owner_of_each(cluster: perdure.Cluster) -> None:
+    address = address_of(cluster)
+    *each, whole = [json.loads(line) for line in run("status", address, "--json").splitlines()]
+    assert [row["partition"] for row in each] == [0, 1]
+    assert whole["partition"] is None
+    [orders] = whole["types"]
+    assert (orders["dead"], orders["delayed"]) == (4, 4)
+    assert whole["seq"] == sum(row["seq"] for row in each)
+    owner = cluster.partitions()[0].owner
+    assert {info["owner"] for info in whole["partitions"]} == {owner}
+    shown = " ".join(run("status", address).split())
+    assert f"{owner.split()[-1]}" in shown
+    assert "partition 1" in shown
+
+
+def test_all_partitions_are_followed_as_one(cluster: perdure.Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter(["c", "d"])  # of both partitions
+
+    def publish_more(_: float) -> None:
+        key = next(looks, None)
+        if key is None:
+            raise KeyboardInterrupt
+        cluster.publish(Order("later"), key=f"more {key}", delay=3600.0)
+
+    monkeypatch.setattr(follow_all.time, "sleep", publish_more)
+    result = CliRunner().invoke(main.app, ["tail", address_of(cluster), "-f", "-n", "3", "--where", "type=order", "--json"])
+    rows = [json.loads(line) for line in result.output.splitlines() if line.startswith("{")]
+    assert len(rows) == 3 + 2, result.output
+    assert [row["at"] for row in rows] == sorted(row["at"] for row in rows)
+    assert [row["key"] for row in rows[-2:]] == ["more c", "more d"]
+    assert {row["partition"] for row in rows} == {0, 1}
+
+
+def test_files_are_written_for_each_partition_and_heads_are_checked(cluster: perdure.Cluster, tmp_path: Path) -> None:
+    address = address_of(cluster)
+    run("export", address, "-o", str(tmp_path / "orders.jsonl"))
+    written = [(tmp_path / f"orders.{number}.jsonl").read_text() for number in range(PARTITIONS)]
+    assert sum(text.count('"Published"') for text in written) == 8
+    for _ in range(2):  # the second run copies what is new
+        run("backup", address, str(tmp_path / "backup"))
+    for number in range(PARTITIONS):
+        assert "whole" in run("verify", str(tmp_path / "backup" / str(number)))
+    heads = [json.loads(line)["head"] for line in run("verify", address, "--json").splitlines()]
+    cluster.publish(Order("later"), delay=3600.0)
+    assert run("verify", address, "--head", ",".join(heads)).count("is unchanged") == PARTITIONS
+    assert "give one for each" in run("verify", address, "--head", heads[0])
+    run("verify", address, "--head", ",".join(reversed(heads)), status=1)
 
 
 def test_bulk_acts_are_counted_in_all_partitions_and_hit_what_was_counted(cluster: perdure.Cluster, until: Until) -> None:

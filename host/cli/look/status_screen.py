@@ -1,0 +1,138 @@
+"""The screen of `perdure status`: counts by type, what an owner says of its handlers, and the partitions of a queue.
+
+What is true is `perdure.operations.watch`'s, and `queue_watch`'s of a whole queue; when it is drawn, `status_command`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from perdure.arguments.moments import moment
+from perdure.cli.look.sparkline import sparkline
+from perdure.cli.terminal import inert, one_line
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Mapping
+
+    from rich.console import RenderableType
+
+    from perdure.cluster.partition_info import PartitionInfo
+    from perdure.operations.metrics import HandlerInfo
+    from perdure.operations.watch import Status, TypeStatus
+
+__all__ = ["HISTORY", "handlers_table", "partitions_table", "screen", "size"]
+
+HISTORY = 60
+"""Looks that the sparklines draw."""
+MINUTE_S = 60
+HOUR_S = 3600
+
+
+def screen(
+    address: str, status: Status, rates: Mapping[str, deque[float]], rest: str, below: list[RenderableType]
+) -> RenderableType:
+    """Return a look at a log, or at all logs of a queue.
+
+    Args:
+        address: of the log or the queue.
+        status: what was found.
+        rates: by count, its rates in the last looks.
+        rest: what the heading says besides.
+        below: what comes below the table of types.
+    """
+    last = f", last at {moment(status.at_us):%Y-%m-%d %H:%M:%S} UTC" if status.seq else ""
+    heading = (
+        f"{inert(address)}: {status.seq:,} events{last}\n{status.bytes / 2**20:,.1f} MiB in {status.segments} segment(s) and "
+        f"{status.snapshots} snapshot(s){rest}"
+    )
+    parts: list[RenderableType] = [Text(heading, style="bold"), Text()]
+    for name, values in rates.items():
+        drawn = sparkline(values, width=HISTORY, floor=0)
+        parts.append(one_line(f"{name.removesuffix('_per_s'):<10}{values[-1]:>10,.1f}/s  {drawn}"))
+    if rates:
+        parts.append(Text())
+    parts.append(_table(status) if status.types else Text("no message was ever published in this folder"))
+    for part in below:
+        parts += [Text(), part]
+    return Group(*parts)
+
+
+def partitions_table(looks: Mapping[int, Status | None], owners: Mapping[int, PartitionInfo]) -> Table:
+    """Return what each partition of a queue has, and which process owns it; None is one without a log."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("partition", no_wrap=True)
+    for heading in ("ready", "in flight", "delayed", "dead", "events", "lag", "epoch"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("owner", overflow="fold", ratio=1)
+    for number, status in looks.items():
+        counts = [_number(int(status.total(name))) if status else "-" for name in ("ready", "in_flight", "delayed", "dead")]
+        info = owners.get(number)
+        owner = one_line(info.owner) if info is not None and info.owner else Text("none", style="yellow")
+        known = [_number(info.lag), _number(info.epoch)] if info is not None else ["-", "-"]
+        table.add_row(f"partition {number}", *counts, _number(status.seq) if status else "-", *known, owner)
+    return table
+
+
+def handlers_table(handlers: dict[str, HandlerInfo]) -> Table:
+    """Return what the owner says of its handlers: how long messages wait and run, and in which processes."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("handler", overflow="fold", ratio=1)
+    for heading in ("wait p50", "p95", "p99", "run p50", "p95", "p99", "busy"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("processes", overflow="fold", ratio=1)
+    for name, info in handlers.items():
+        times = (info.wait_p50_s, info.wait_p95_s, info.wait_p99_s, info.run_p50_s, info.run_p95_s, info.run_p99_s)
+        places = ", ".join(f"{one.name or 'owner'} ({one.pid}): {one.active}/{one.workers}" for one in info.processes)
+        table.add_row(one_line(name, "cyan"), *map(_time, times), f"{info.active}/{info.workers}", one_line(places))
+    return table
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1000:,.1f} ms" if seconds < 1 else _age(seconds)
+
+
+def size(n: int) -> str:
+    """Return a number of bytes as a person reads it."""
+    return f"{n / 2**30:,.1f} GiB" if n >= 1 << 30 else f"{n / 2**20:,.1f} MiB"
+
+
+def _table(status: Status) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("type", overflow="fold", ratio=1)
+    for heading in ("ready", "oldest", "in flight", "delayed", "held", "dead", "done/s", "failed/s", "workers"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in status.types:
+        table.add_row(
+            one_line(row.type, "cyan"),
+            _number(row.ready),
+            "-" if row.oldest_ready_s is None else _age(row.oldest_ready_s),
+            _number(row.in_flight),
+            _number(row.delayed),
+            _number(row.held),
+            Text(_number(row.dead), style="red" if row.dead else ""),
+            f"{row.completed_per_s:,.1f}",
+            f"{row.failed_per_s:,.1f}",
+            _workers(row),
+        )
+    return table
+
+
+def _workers(row: TypeStatus) -> Text:
+    if row.paused:
+        return Text("paused", style="yellow")
+    return Text("none" if row.workers is None else f"{row.workers:,}", style="yellow" if not row.workers else "")
+
+
+def _number(n: int) -> str:
+    return f"{n:,}" if n else "-"
+
+
+def _age(seconds: float) -> str:
+    if seconds < MINUTE_S:
+        return f"{seconds:.1f} s"
+    return f"{seconds / MINUTE_S:.0f} min" if seconds < HOUR_S else f"{seconds / HOUR_S:,.1f} h"
