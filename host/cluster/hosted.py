@@ -174,7 +174,7 @@ class Hosting:
                 continue
             why = hosted.system.inner.failure()
             if isinstance(why, OwnershipLost):
-                logger.warning("partition %d is owned by another process by now; this one stands by", number)
+                logger.warning("partition %d stands by here: %s", number, why)
             else:
                 logger.error("partition %d has stopped, it is opened again: %s", number, why)
                 with self._lock:

@@ -17,7 +17,7 @@ from perdure.events.errors import StoreUnavailable
 from perdure.store.postgres import high_water
 from perdure.store.postgres.connecting.database import Database, as_ours
 from perdure.store.postgres.connecting.server_conditions import unsafe_standbys
-from perdure.store.postgres.ownership import HeldLease
+from perdure.store.postgres.ownership import ENDS_OF_ALL, HeldLease
 from perdure.store.postgres.partition_reader import find_partition
 from perdure.store.postgres.schema import check_schema, create_schema
 from perdure.store.values import PartitionOwner
@@ -25,6 +25,7 @@ from perdure.store.values import PartitionOwner
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.events.errors import OwnershipLost
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 
 __all__ = ["Held", "Leases", "Node", "NodeSession", "View", "owners_on_record", "partitions_on_record"]
@@ -75,7 +76,7 @@ class Leases:
         self._lock = threading.Lock()
         self._held: dict[int, HeldLease] = {}
 
-    def keep(self, partition: int, holder: str, began_s: float, on_lost: Callable[[], None]) -> HeldLease:
+    def keep(self, partition: int, holder: str, began_s: float, on_lost: Callable[[OwnershipLost], None]) -> HeldLease:
         """Return the lease of a partition that was just claimed; it is kept from now on."""
         lease = HeldLease(partition, holder, self.seconds, began_s, on_lost)
         with self._lock:
@@ -143,6 +144,7 @@ class NodeSession:
             StoreUnavailable: the database cannot be reached; the next call connects anew.
         """
         held = self.leases.now()
+        is_new, durable = self._connection is None, {one.partition: one.durable_seq() for one in held}
         began_s = time.monotonic()
         values = [self.queue, self.name, self.leases.seconds if keep else None, [one.partition for one in held]]
         owners = [one.holder for one in held]
@@ -163,7 +165,20 @@ class NodeSession:
                 lease.lose()
             elif keep:
                 lease.renewed(began_s)
+        if is_new and held:
+            self._check_ends(held, durable)
         return view
+
+    def _check_ends(self, held: list[HeldLease], durable: dict[int, int]) -> None:
+        """Check that the server that was just reached holds what was durable: after a failover it may be another one."""
+        try:
+            ends = dict(self._connected().execute(ENDS_OF_ALL, [[*durable]]).fetchall())
+        except psycopg.Error as error:
+            self.close()
+            raise as_ours(error, "asked") from error
+        for lease in held:
+            if lease.partition in ends:
+                lease.check_end(ends[lease.partition], durable[lease.partition])
 
     def _exchange_marks(self, view: View) -> None:
         try:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import psycopg
 
-from perdure.events.errors import PerdureError, StoreLocked
+from perdure.events.errors import OwnershipLost, PerdureError, StoreLocked
 from perdure.events.loggers import GuardedLogger
 from perdure.store.format.frame import chain_after
 from perdure.store.postgres.connecting.database import OWNED, lost
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from perdure.store.postgres.connecting.database import Database
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 
-__all__ = ["Claim", "HeldLease", "Lease", "claim"]
+__all__ = ["ENDS_OF_ALL", "Claim", "HeldLease", "Lease", "claim"]
 
 logger = GuardedLogger("perdure.store")
 
@@ -39,7 +39,7 @@ SILENCE_S = 1.0
 LOOK_S = 0.1
 _CLASS = 0x70647265
 """The class of the advisory locks of owners; the object is the partition's id."""
-_INT, _FLOAT = struct.Struct(">i"), struct.Struct(">d")
+_INT, _LONG, _FLOAT = struct.Struct(">i"), struct.Struct(">q"), struct.Struct(">d")
 _TRUE, _FALSE = b"\x01", b"\x00"
 
 _HAS_SESSION = (
@@ -49,6 +49,13 @@ _HAS_SESSION = (
 _CLAIM = "SELECT * FROM perdure.claim(%s, %s, %s, %s, %s, %s, %s, %s)"
 RENEW = b"SELECT perdure.renew($1, $2, $3, $4)"
 HINT = b"SELECT pg_try_advisory_lock_shared($1, $2)"
+ENDS = (
+    b"SELECT coalesce((SELECT f.first_seq + f.count - 1 FROM perdure.frame f WHERE f.partition_id = p.id "
+    b"ORDER BY f.first_seq DESC, f.count DESC LIMIT 1), p.first_seq - 1) FROM perdure.partition p WHERE p.id = $1"
+)
+"""Where the log of a partition ends."""
+ENDS_OF_ALL = ENDS.replace(b"SELECT coalesce", b"SELECT p.id, coalesce", 1).replace(b"p.id = $1", b"p.id = ANY(%s)")
+"""The same of several, each with its id."""
 
 
 @attrs.frozen
@@ -132,7 +139,9 @@ def hint_of(partition: int) -> list[bytes]:
 class HeldLease:
     """The lease of a partition, as its owner knows it. Something must renew it: `Lease` itself, or a cluster's thread for all."""
 
-    def __init__(self, partition: int, holder: str, seconds: float, began_s: float, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self, partition: int, holder: str, seconds: float, began_s: float, on_lost: Callable[[OwnershipLost], None]
+    ) -> None:
         self.partition = partition
         self.holder = holder
         self._on_lost = on_lost
@@ -143,6 +152,8 @@ class HeldLease:
         self.is_lost = False
         self.has_ended = False
         """Its owner has given it up: it is renewed no more."""
+        self.durable_seq: Callable[[], int] = lambda: 0
+        """Returns up to where its owner knows the log to be durable."""
 
     @property
     def values(self) -> list[bytes]:
@@ -158,11 +169,25 @@ class HeldLease:
         """Note that a renewal which was sent at a monotonic time has succeeded."""
         self.until_s = max(self.until_s, began_s + self._seconds)
 
-    def lose(self) -> None:
-        """Note that the partition is another's."""
+    def lose(self, why: OwnershipLost | None = None) -> None:
+        """Note that the partition is another's, unless there is another reason to write nothing more."""
         if not self.is_lost and not self.has_ended:
             self.is_lost = True
-            self._on_lost()
+            self._on_lost(why or lost())
+
+    def check_end(self, ends_at: int, durable_seq: int) -> None:
+        """Compare where the log ends with what was durable before that was asked. A server that was reached anew may be another.
+
+        An owner that has nothing to write finds out so. Its next opening refuses, and says what to do.
+        """
+        if ends_at < durable_seq:
+            self.lose(
+                OwnershipLost(
+                    f"the database holds less of this partition than was durable: its log ends at {ends_at}, but was synced up to "
+                    f"{durable_seq}. A standby that lagged behind was promoted, or an older copy was restored. Nothing is written "
+                    "any more; a start says what to do."
+                )
+            )
 
     def end(self) -> None:
         """Renew it no more, without giving the partition up."""
@@ -173,7 +198,13 @@ class Lease(HeldLease):
     """Keeps a partition by renewing its lease in a thread of its own, until it is ended or another owner has taken over."""
 
     def __init__(
-        self, database: Database, partition: int, holder: str, seconds: float, began_s: float, on_lost: Callable[[], None]
+        self,
+        database: Database,
+        partition: int,
+        holder: str,
+        seconds: float,
+        began_s: float,
+        on_lost: Callable[[OwnershipLost], None],
     ) -> None:
         super().__init__(partition, holder, seconds, began_s, on_lost)
         self._database = database
@@ -201,15 +232,17 @@ class Lease(HeldLease):
                     session.drop()
                     session = None
                 try:
-                    began_s = time.monotonic()
+                    began_s, is_new = time.monotonic(), session is None
                     if session is None:
-                        session = Session(self._database.connect(), {b"renew": RENEW, b"hint": HINT})
+                        session = Session(self._database.connect(), {b"renew": RENEW, b"hint": HINT, b"ends": ENDS})
                         session.run(b"hint", self._hint)
                     if session.run(b"renew", [*self._values, _FALSE]) != [_TRUE]:
                         logger.error("%s", lost())
                         self.lose()
                         return
                     self.renewed(began_s)
+                    if is_new:
+                        self._check_end(session)
                     pause_s = self._seconds / 3
                 except (Refused, psycopg.Error, PerdureError) as error:
                     logger.warning("the lease could not be renewed, it is tried again: %s", " ".join(str(error).split()))
@@ -221,6 +254,12 @@ class Lease(HeldLease):
             os.close(self._ended)
             if session is not None:
                 session.drop()
+
+    def _check_end(self, session: Session) -> None:
+        known = self.durable_seq()
+        for value in session.run(b"ends", self._values[:1]):
+            if value is not None:
+                self.check_end(_LONG.unpack(value)[0], known)
 
     def _waits(self, session: Session | None, pause_s: float) -> bool:
         """Wait; return whether the end has come. The end of the session ends the wait, too."""

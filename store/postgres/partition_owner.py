@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.partition_reader import Row
 
-    Keep: TypeAlias = Callable[[int, str, float, Callable[[], None]], HeldLease]
+    Keep: TypeAlias = Callable[[int, str, float, Callable[[OwnershipLost], None]], HeldLease]
 
 __all__ = ["FALSE", "TRUE", "PartitionOwner"]
 
@@ -86,14 +86,14 @@ class PartitionOwner:
         lease = self._lease
         return lease is not None and lease.has_passed
 
-    def _kept(self, partition: int, holder: str, began_s: float, on_lost: Callable[[], None]) -> HeldLease:
+    def _kept(self, partition: int, holder: str, began_s: float, on_lost: Callable[[OwnershipLost], None]) -> HeldLease:
         if self.kept_by is not None:
             return self.kept_by(partition, holder, began_s, on_lost)
         return Lease(self.database, partition, holder, self.lease_s, began_s, on_lost)
 
-    def _tell_lost(self) -> None:
+    def _tell_lost(self, why: OwnershipLost) -> None:
         if self._on_lost is not None:
-            self._on_lost(lost())
+            self._on_lost(why)
 
     # --- taking over -----------------------------------------------------------------------------------------------------
 
@@ -126,6 +126,7 @@ class PartitionOwner:
             raise _not_replicated(session)
         if self._lease is None:
             self._lease = self._kept(claim.id, self._who, began_s, self._tell_lost)
+            self._lease.durable_seq = lambda: self.synced_seq
         self._lease.renewed(began_s)
         self._claim, self._session, self.epoch = claim, session, claim.epoch
         self._crc_seed = fr.seed(claim.store_id)

@@ -435,3 +435,32 @@ def test_a_forked_child_writes_nothing_and_leaves_the_connections_alone(store: p
     store.append(b"of the parent again", 1, expected_seq=2, durable=True)
     assert store.last_seq == 2
     idle.execute("SELECT 1")
+
+
+def test_an_owner_without_anything_to_write_finds_that_the_database_holds_less_than_was_durable(server: Server) -> None:
+    """As after the promotion of a standby that lagged: connections end, and the server that it reaches then has no such frame."""
+    name = new_queue()
+    store = perdure.PostgresStore(server.dsn, name=name, lease=1.5)
+    told: list[perdure.OwnershipLost] = []
+    found = threading.Event()
+
+    def lost(why: perdure.OwnershipLost) -> None:
+        told.append(why)
+        found.set()
+
+    store.watch_ownership(lost)
+    store.open()
+    try:
+        for n in (1, 2):
+            store.append(b"frame", 1, expected_seq=n, durable=True)
+        server.end_all_sessions()
+        assert not found.wait(0.8), "all is there still"
+        of_queue = f"(SELECT id FROM perdure.partition WHERE queue = '{name}')"  # noqa: S608 - of this test
+        server.run(f"DELETE FROM perdure.frame WHERE first_seq = 2 AND partition_id = {of_queue}")  # noqa: S608 - as above
+        server.end_all_sessions()
+        assert found.wait(PATIENCE_S)
+        assert "ends at 1, but was synced up to 2" in str(told[0])
+        with pytest.raises(perdure.StoreCorrupt, match="accept-loss"):
+            store.reopen()
+    finally:
+        store.abandon()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from perdure.cli.look.tail_filter import TailFilter
     from perdure.operations.reading.record import Record
 
-__all__ = ["follow_all"]
+__all__ = ["follow_all", "pause"]
 
 POLL_S = 0.2
 """How often it looks whether a log has grown."""
@@ -46,7 +46,7 @@ def follow_all(
         with at_partition(number):
             show(record)
     while True:
-        time.sleep(POLL_S)
+        pause()
         for number, records in followed.items():
             with at_partition(number):
                 for record in _new(records, only):
@@ -60,6 +60,11 @@ def _new(records: Iterator[Record | None], only: TailFilter) -> Iterator[Record]
             return
         if only.passes(record):
             yield record
+
+
+def pause() -> None:
+    """Wait a moment; an interrupt ends it."""
+    time.sleep(POLL_S)
 
 
 def _no_wait() -> None:

@@ -104,13 +104,13 @@ def test_status_is_the_sum_over_all_partitions_with_the_owner_of_each(cluster: p
 def test_all_partitions_are_followed_as_one(cluster: perdure.Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter(["c", "d"])  # of both partitions
 
-    def publish_more(_: float) -> None:
+    def publish_more() -> None:
         key = next(looks, None)
         if key is None:
             raise KeyboardInterrupt
         cluster.publish(Order("later"), key=f"more {key}", delay=3600.0)
 
-    monkeypatch.setattr(follow_all.time, "sleep", publish_more)
+    monkeypatch.setattr(follow_all, "pause", publish_more)
     result = CliRunner().invoke(main.app, ["tail", address_of(cluster), "-f", "-n", "3", "--where", "type=order", "--json"])
     rows = [json.loads(line) for line in result.output.splitlines() if line.startswith("{")]
     assert len(rows) == 3 + 2, result.output

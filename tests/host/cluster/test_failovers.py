@@ -121,3 +121,26 @@ def test_a_failover_to_a_standby_that_lagged_is_refused_by_all_until_the_loss_is
             assert cluster.admin.metrics().completed == 16
             assert all(found.ok for found in cluster.audit.verify().values())
     assert sum(item.startswith("again") for item in collected.items) == 8
+
+
+def test_owners_without_anything_to_do_find_that_a_standby_that_lagged_was_promoted(
+    primary: Server, standby: Server, collected: Collected, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    until(lambda: primary.run("SELECT 1 FROM pg_stat_replication"))
+    with SocketProxy(primary.folder) as proxy:
+        store = perdure.PostgresStore(proxy.dsn, name=new_queue(), lease=LEASE_S)
+        with cluster_of(proxy, new_queue(), collected) as cluster, perdure.System(store=store) as system:
+            until(lambda: standby.run("SELECT 1 FROM perdure.frame HAVING count(*) > 2"))
+            standby.stop(signal.SIGINT)
+            cluster.publish_many([Order(f"lost {n}") for n in range(8)], keys=[f"{n}" for n in range(8)])
+            cluster.drain(timeout=PATIENCE_S)
+            system.publish(Order("lost too"))
+            primary.kill()
+            standby.start()
+            standby.run("SELECT pg_promote()")
+            proxy.lead_to(standby.folder)
+            until(lambda: not system.running)
+            until(lambda: not cluster.recovery)
+            assert caplog.text.count("stands by here: the database holds less of this partition than was durable") == PARTITIONS
+            with pytest.raises(perdure.NotRunning, match="holds less"):
+                system.publish(Order("refused"))
