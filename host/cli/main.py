@@ -1,17 +1,15 @@
-"""The entry point of the command line, and the commands `run`, `stats`, `timeline`, `verify`, `repair` and `demo`.
+"""The entry point of the command line, and the commands `stats`, `timeline`, `verify`, `repair` and `demo`.
 
-Not here: the work of the commands, which the library does; tables (`folder_report`); `perdure dead-letters`, `serve`, `config` and
-`acts`, each in a module of its own.
+Not here: the work of the commands, which the library does; tables (`folder_report`); `perdure dead-letters`, `run`, `serve`,
+`config` and `acts`, each in a module of its own.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 import sys
 import tempfile
-import traceback
 from importlib.metadata import PackageNotFoundError, entry_points
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -43,6 +41,7 @@ from perdure.cli.look.status_command import show_status
 from perdure.cli.operated_folder import BadChoice
 from perdure.cli.panels import OF_CHAOS, arrange
 from perdure.cli.progress import interrupt_on_sigterm, shown_progress
+from perdure.cli.run_command import BadTarget, run
 from perdure.cli.serve_command import serve
 from perdure.cli.terminal import Terminal, one_line
 from perdure.cli.whole.each_partition import each_partition, each_partition_with, of_partition
@@ -52,9 +51,7 @@ from perdure.events.errors import PerdureError
 from perdure.events.queue.searching import letter_search
 from perdure.operations.audit import Audit
 from perdure.operations.reading.descendants import descendants
-from perdure.runtime.process.service_manager import notify
 from perdure.store import Head, checked_address, open_reader, open_target, repair
-from perdure.system import System
 
 __all__ = ["app", "main"]
 
@@ -70,6 +67,7 @@ app.command("export")(run_export)
 app.command("doctor")(doctor)
 app.command("accept-loss")(accept)
 app.command("schedules")(show_schedules)
+app.command("run")(run)
 app.command("serve")(serve)
 app.command("acts")(show_acts)
 app.command("status")(show_status)
@@ -79,10 +77,6 @@ console = Terminal()
 Folder = Annotated[
     str, typer.Argument(metavar="FOLDER", help="The data folder of a System, or postgresql://…#QUEUE.", show_default=False)
 ]
-
-
-class BadTarget(PerdureError):
-    """An argument names something that does not exist or that the command cannot use."""
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -157,65 +151,6 @@ def run_demo(
     if folder is None:
         console.print("The temporary folder was removed; use --folder FOLDER to keep the files.")
     raise typer.Exit(0 if good else 1)
-
-
-@app.command()
-def run(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="module:attribute of a System, for example shop.queue:system.")],
-) -> None:
-    """Start a System of an application, with its outbox relays, and serve until SIGTERM or SIGINT."""
-    system = _load(target)
-
-    def started() -> None:
-        console.print(one_line(f"{target} runs; {system.recovery}"), soft_wrap=True)
-        notify()
-
-    try:
-        system.serve(started=started)
-    except (PerdureError, OSError):
-        raise
-    except (Exception, SystemExit) as error:  # start hooks, parts and settings of the host may raise any exception
-        raise BadTarget(f"{target} could not be served: {type(error).__name__}: {error} ({_where(error)})") from error
-    console.print(one_line(f"{target} stopped"), soft_wrap=True)
-
-
-def _load(target: str) -> System:
-    module, colon, attribute = target.partition(":")
-    named = all(part.isidentifier() for part in module.split("."))
-    if not (named and colon and attribute):
-        raise BadChoice(f"{target!r} is not a target; write module:attribute, for example shop.queue:system")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        found = importlib.import_module(module)
-    except SystemExit as error:
-        raise BadTarget(
-            f"{module!r} ended the program while it was imported: sys.exit({error.code!r}) ({_where(error)})"
-        ) from error
-    except Exception as error:  # code of the host may raise any exception while it is imported
-        if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
-            raise BadTarget(f"no module {module!r} was found in this directory or on the Python path") from None
-        raise BadTarget(
-            f"{module!r} cannot be imported: {type(error).__name__}: {error} ({_where(error)}). "
-            f"`{Path(sys.executable).name} -c 'import {module}'` in this directory shows the whole traceback"
-        ) from error
-    system: object = found
-    reached = module
-    for part in attribute.split("."):
-        try:
-            system = getattr(system, part)
-        except AttributeError:
-            systems = ", ".join(f"{module}:{name}" for name, value in vars(found).items() if isinstance(value, System))
-            raise BadTarget(
-                f"{reached} has no {part!r}, so {target} is not a perdure.System; {module} holds {systems or 'none'}"
-            ) from None
-        except (Exception, SystemExit) as error:  # an attribute that the host computes may raise any exception
-            raise BadTarget(f"{target} cannot be looked up: {type(error).__name__}: {error} ({_where(error)})") from error
-        reached = f"{reached}:{part}" if reached == module else f"{reached}.{part}"
-    if not isinstance(system, System):
-        raise BadTarget(
-            f"{target} is a {type(system).__name__}, not a perdure.System; name an object, not a function that makes one"
-        )
-    return system
 
 
 @app.command()
@@ -317,14 +252,6 @@ def run_repair(
     print_json(row_of(done)) if as_json else console.print(repair_report(source, target, done), soft_wrap=True)
     if done.lost:
         raise typer.Exit(1)
-
-
-def _where(error: Exception | SystemExit) -> str:
-    """Return the file and line in which an import failed: the innermost frame outside Python's frozen modules."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}, line {error.lineno}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")]
-    return f"{frames[-1].filename}, line {frames[-1].lineno}"
 
 
 arrange(app)

@@ -2,7 +2,8 @@
 
 - `status_command`: one screen (`status_screen`), drawn anew, with `sparkline`, what the owner alone knows (`owners_figures`), and
   the partitions of a whole queue (`queue_watch`).
-- `look_commands`: `explain`, `state`, `diff`, `search`, and `tail` with its `tail_filter`. `acts_command`: what operators did.
+- `look_commands`: `explain`, `state`, `diff`, `search`, and `tail` with its `tail_filter`, of all partitions by
+  `follow_all`. `acts_command`: what operators did.
 - `folder_report`: the tables of `stats`, `timeline` and `repair`.
 
 They read the log beside a live system, and take no lock. What they print comes from `perdure.Audit` and `perdure.operations`; with

@@ -15,15 +15,15 @@ import typer
 from rich.table import Table
 
 from perdure.cli.existing_folder import existing_folder
-from perdure.cli.json_output import Json, print_json, row_of
+from perdure.cli.json_output import PARTITION, Json, print_json, row_of
 from perdure.cli.look.folder_report import DETAILS, record_row, short
+from perdure.cli.look.follow_all import follow_all
 from perdure.cli.look.tail_filter import TailFilter, quoted
 from perdure.cli.moments import HELP, position
 from perdure.cli.operated_folder import BadChoice, Folder
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.cli.whole.each_partition import each_partition
-from perdure.cli.whole.follow_all import follow_all
 from perdure.events.queue.searching.expression import is_several
 from perdure.operations.audit import Audit
 from perdure.store import checked_address, partition_addresses

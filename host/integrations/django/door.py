@@ -20,17 +20,19 @@ from perdure.connecting import connect
 from perdure.integrations.django.connections import CleanConnections
 from perdure.options import Options
 from perdure.outbox.sql_outbox import Outbox, OutboxRelay
+from perdure.store import is_postgres
 from perdure.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from perdure.cluster.cluster import Cluster
     from perdure.middleware import Middleware
     from perdure.processes.client import Client
 
 __all__ = ["Settings", "client", "outbox", "publish", "settings_of", "system", "use"]
 
-_used: list[System | Client] = []
+_used: list[System | Client | Cluster] = []
 """What publishes in the blocks of `use` that are entered, the innermost last."""
 
 
@@ -39,7 +41,7 @@ class Settings:
     """The setting PERDURE, a dict with these keys in capitals."""
 
     folder: Any
-    """The data folder, or `postgresql://…`."""
+    """The data folder; or `postgresql://…#QUEUE`, whose worker is one host of a `Cluster`."""
     options: Mapping[str, Any] = attrs.field(factory=dict)
     """Of `perdure.Options`, for the worker."""
     middleware: tuple[Middleware, ...] = ()
@@ -49,7 +51,9 @@ class Settings:
     outbox: tuple[str, ...] = ()
     """The database aliases whose outbox the worker relays."""
     shared: bool = True
-    """Whether other processes reach the worker."""
+    """Whether other processes reach the worker; those of a database do always."""
+    partitions: int = 16
+    """Of a queue in a database: as `perdure.Cluster`."""
 
 
 def settings_of() -> Settings:
@@ -70,19 +74,36 @@ def settings_of() -> Settings:
 
 
 @cache
-def system() -> System:
+def system() -> System | Cluster:
     """Return the System of the settings, the same at each call, with the handlers of all apps and a relay for each outbox.
 
-    It is not started: `manage.py perdure` does that.
+    Where the settings have a database it is a Cluster. It is not started: `manage.py perdure` does that.
+
+    Raises:
+        ImproperlyConfigured: the address of the database names no queue.
     """
     found = settings_of()
-    made = System(
-        found.folder, shared=found.shared, options=Options(**found.options), middleware=[CleanConnections(), *found.middleware]
-    )
+    options, middleware = Options(**found.options), [CleanConnections(), *found.middleware]
+    made: System | Cluster
+    if is_postgres(found.folder):
+        made = _cluster(found, options, middleware)
+    else:
+        made = System(found.folder, shared=found.shared, options=options, middleware=middleware)
     made.include(import_module("perdure.integrations.django").handlers)
     for alias in found.outbox:
         made.include(OutboxRelay(made, partial(connections.create_connection, alias)))
     return made
+
+
+def _cluster(found: Settings, options: Options, middleware: list[Middleware]) -> Cluster:
+    from perdure.cluster.cluster import Cluster  # noqa: PLC0415 - needs psycopg, which few have
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress  # noqa: PLC0415 - as above
+
+    address = PostgresAddress.parse(found.folder)
+    if address.name is None or address.partition is not None:
+        raise ImproperlyConfigured("PERDURE: name the queue, and no partition of it: postgresql://USER@HOST/DATABASE#QUEUE")
+    dsn = attrs.evolve(address, name=None).dsn
+    return Cluster(dsn, name=address.name, partitions=found.partitions, options=options, middleware=middleware)
 
 
 @cache
@@ -93,7 +114,7 @@ def client() -> Client:
 
 
 @contextmanager
-def use(queue: System | Client) -> Iterator[None]:
+def use(queue: System | Client | Cluster) -> Iterator[None]:
     """Publish to another system within a block, in all threads: to a `perdure.chaos.SimulatedSystem` in a test."""
     _used.append(queue)
     try:
@@ -102,7 +123,7 @@ def use(queue: System | Client) -> Iterator[None]:
         _used.remove(queue)
 
 
-def _queue() -> System | Client:
+def _queue() -> System | Client | Cluster:
     """Return what publishes here: the worker's System in its own process, a client anywhere else."""
     if _used:
         return _used[-1]

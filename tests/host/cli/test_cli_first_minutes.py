@@ -138,10 +138,10 @@ MADE = "import perdure\nsystem = perdure.System(store=perdure.MemoryStore())\n"
 @pytest.mark.parametrize(
     ("target", "source", "expected"),
     [
-        ("shop:other", MADE, "shop has no 'other', so shop:other is not a perdure.System; shop holds shop:system"),
+        ("shop:other", MADE, "shop has no 'other', so shop:other is not a perdure.System or Cluster; shop holds shop:system"),
         ("shop:system.other", MADE, "shop:system has no 'other'"),
         ("shop:other", "", "shop holds none"),
-        ("shop:system", "def system():\n    return None\n", "shop:system is a function, not a perdure.System"),
+        ("shop:system", "def system():\n    return None\n", "shop:system is a function, not a perdure.System or Cluster"),
         ("shop:lazy", "def __getattr__(name):\n    return 1 / 0\n", "ZeroDivisionError: division by zero"),
         ("shop:system", MADE + "@system.on_start\ndef hook():\n    raise ValueError('no [/db]')\n", "ValueError: no [/db]"),
         ("./shop:system", MADE, "'./shop:system' is not a target; write module:attribute"),

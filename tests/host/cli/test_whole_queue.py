@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import perdure
 from perdure.cli import main
-from perdure.cli.whole import follow_all
+from perdure.cli.look import follow_all
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
 
 if TYPE_CHECKING:
