@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 from perdure.actors.core.clock import SystemClock
 from perdure.actors.execution.invocation import CALLER
 from perdure.arguments.choices import check_one_of, check_whole
+from perdure.cluster.across.waits import ClusterWaits
 from perdure.cluster.blueprint import Blueprint
 from perdure.cluster.doors import Doors
 from perdure.cluster.handlers import adapted
@@ -53,6 +54,7 @@ from perdure.store.postgres.spread_ingress import SpreadIngress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
     from typing import Self, SupportsIndex
@@ -163,6 +165,7 @@ class Cluster(Singular, Handling):
         self._pid = os.getpid()
         self._closing = False
         hosting = Hosting(self._system, self._changed, self._relay_at)
+        self._waits = ClusterWaits(hosting, self.count)
         self.inner = InnerCluster(
             database=database,
             blueprint=blueprint,
@@ -360,6 +363,9 @@ class Cluster(Singular, Handling):
     def _retries_of(self, type_name: str) -> int:
         spec = self._registered.specs.get(type_name)
         return self.options.retries if spec is None else spec.retries
+
+    def _waiting_for(self, type_name: str) -> AbstractContextManager[None]:
+        return self._waits.wait(type_name)
 
     def _check_may_block(self, call: str, instead: str, types: Any) -> None:
         for system in self._hosting.systems():

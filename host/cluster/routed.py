@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,6 @@ from perdure.store import AppendInDoubt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
     from typing import Unpack
 
     from perdure.cluster.doors import Door, Doors
@@ -241,9 +239,6 @@ class Routed(Results, Consuming):
             except NotRunning:
                 self._check_running()
                 await asyncio.sleep(RETRY_S)
-
-    def _waiting_for(self, type_name: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the base's name
-        return nullcontext()
 
     def _exception_of(self, ident: str) -> BaseException | None:
         for door in self._here():

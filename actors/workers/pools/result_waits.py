@@ -21,11 +21,11 @@ __all__ = ["Waits"]
 
 
 class Waits:
-    """The waits of one system's handlers. Safe in any thread."""
+    """The waits of the handlers of one system, or of all systems of a process that share workers. Safe in any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waits: dict[object, tuple[str, str, str]] = {}
+        self._waits: dict[object, tuple[tuple[int, str], str, str]] = {}
         """(worker, its type, the type it waits for), by a mark of its own."""
 
     @contextlib.contextmanager
@@ -42,7 +42,7 @@ class Waits:
         own = pool.type
         mark = object()
         with self._lock:
-            self._waits[mark] = (caller.name, own, wanted)
+            self._waits[mark] = ((id(pool), caller.name), own, wanted)
             if wanted not in _types_with_progress(list(self._waits.values()), pools):
                 del self._waits[mark]
                 raise WouldDeadlock(_deadlock_message(pool, wanted))
@@ -52,9 +52,9 @@ class Waits:
             del self._waits[mark]
 
 
-def _types_with_progress(waits: list[tuple[str, str, str]], pools: Mapping[str, Pool]) -> set[str]:
+def _types_with_progress(waits: list[tuple[tuple[int, str], str, str]], pools: Mapping[str, Pool]) -> set[str]:
     """Return the types of which some message can still be handled: a worker is free, or waits for a type that can."""
-    waiting: dict[str, set[str]] = {}
+    waiting: dict[str, set[tuple[int, str]]] = {}
     for worker, own, _ in waits:
         waiting.setdefault(own, set()).add(worker)
     able = {wanted for _, _, wanted in waits if wanted not in pools}  # a consumer may take it by hand

@@ -159,6 +159,32 @@ def test_drain_without_a_timeout_waits_for_as_long_as_it_takes() -> None:
         assert done.is_set()
 
 
+def test_a_handler_that_waits_for_its_own_type_in_another_partition_is_refused_where_no_worker_is_left() -> None:
+    """Both partitions are this process's, and no more than one call of that type runs in it."""
+    refused: list[perdure.WouldDeadlock] = []
+    with cluster_of(new_queue(), partitions=2) as cluster:
+
+        @cluster.handler(Order, retries=0)
+        def handle(order: Order) -> str:
+            if order.name == "leaf":
+                return "done"
+            if order.name == "outer":
+                try:
+                    cluster.call(Order("leaf"), key="a")
+                except perdure.WouldDeadlock as error:
+                    refused.append(error)
+            return f"{order.name}: {cluster.call(Ask('why'), timeout=PATIENCE_S)}"
+
+        @cluster.handler(Ask, parallelism=2)
+        def answer(ask: Ask) -> str:
+            if ask.name == "why":
+                return str(cluster.call(Ask("because"), timeout=PATIENCE_S))
+            return ask.name
+
+        assert cluster.call(Order("outer"), key="b", timeout=PATIENCE_S) == "outer: because"
+    assert "of its own type, and no worker is left" in str(refused[0])
+
+
 def test_coroutines_publish_and_call(collected: Collected) -> None:
     async def use() -> None:
         async with cluster_of(new_queue()) as cluster:
