@@ -57,7 +57,7 @@ class Consuming(Asking):
 
         Raises:
             NotRunning, StoreUnavailable: as `publish`.
-            NotAllowed: from another process: the owner's `authorize` refuses it the right `consume`.
+            NotAllowed: within `acting_as`, and from another process: the system's `authorize` refuses the right `consume`.
             UnknownMessageType: the class has no name.
             InvalidMessage: messages of this class cannot be decoded.
             ValueError: the lease is not above 0 seconds, or `retries` is not a whole number of 0 or more.

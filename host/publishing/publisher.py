@@ -68,7 +68,7 @@ class Publishing(Asking):
             DuplicateKey: the key is held and its policy is `reject`; nothing was published.
             QueueFull: the backlog stayed at its bound; nothing was published.
             StoreUnavailable: the disk does not take it; nothing was published.
-            NotAllowed: from another process: the owner's `authorize` refuses it; nothing was published.
+            NotAllowed: within `acting_as`, and from another process: the system's `authorize` refuses it; nothing was published.
             PublishTimeout: no answer in time. The message may have been published; publish the same `id` again to settle it.
         """
         if self.drafts.send is not None:
