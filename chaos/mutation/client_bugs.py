@@ -34,14 +34,14 @@ CLIENT_BUGS: tuple[Bug, ...] = (
         "exchange",
         "clients",
         WITH_CLIENTS,
-        (Edit("perdure.processes.exchange", "row = [request.key, request.times,", "row = [request.key, 1,"),),
+        (Edit("perdure.processes.to_owner.exchange", "row = [request.key, request.times,", "row = [request.key, 1,"),),
     ),
     Bug(
         "the next owner is not asked what the one before has not answered",
         "exchange",
         "clients",
         WITH_CLIENTS,
-        (Edit("perdure.processes.exchange", "        self._sent.clear()\n", ""),),
+        (Edit("perdure.processes.to_owner.exchange", "        self._sent.clear()\n", ""),),
     ),
     Bug(
         "a client's request is sent again under another key",
@@ -50,7 +50,7 @@ CLIENT_BUGS: tuple[Bug, ...] = (
         WITH_CLIENTS,
         (
             Edit(
-                "perdure.processes.exchange",
+                "perdure.processes.to_owner.exchange",
                 "row = [request.key, request.times,",
                 "row = [request.key + (request.times > 1), request.times,",
             ),

@@ -17,9 +17,9 @@ from perdure.options import Options
 from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.processes.client import Client
-from perdure.processes.exchange import HOLD_S, Exchange
 from perdure.processes.facts import OwnersFacts
-from perdure.processes.no_owner import NoAnswer
+from perdure.processes.to_owner.exchange import HOLD_S, Exchange
+from perdure.processes.to_owner.no_owner import NoAnswer
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 
@@ -63,7 +63,7 @@ class _Welcome:
 
 
 class SimulatedConnection:
-    """See `perdure.processes.connection.Connection`; a `Bystander` of the executor."""
+    """See `perdure.processes.to_owner.connection.Connection`; a `Bystander` of the executor."""
 
     publishes_alone = False
 

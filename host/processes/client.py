@@ -30,10 +30,10 @@ from perdure.options import Options
 from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.processes.connected import Connected
-from perdure.processes.connection import Connection
-from perdure.processes.database_connection import DatabaseConnection
 from perdure.processes.facts import OwnersFacts, without_policy_where_unknown
-from perdure.processes.spooling import Spooling
+from perdure.processes.to_owner.connection import Connection
+from perdure.processes.to_owner.database_connection import DatabaseConnection
+from perdure.processes.to_owner.spooling import Spooling
 from perdure.processes.ways.database_way import DatabaseWay
 from perdure.processes.ways.way import FolderWay
 from perdure.publishing.confirming import check_confirm
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from perdure.middleware import Middleware
     from perdure.payloads.codecs import Codec
-    from perdure.processes.exchange import Exchange
+    from perdure.processes.to_owner.exchange import Exchange
     from perdure.publishing.confirming import Confirm
 
 __all__ = ["Client"]

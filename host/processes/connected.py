@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from perdure.actors.core.threads.answer import Answer
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.figures import RunFigures
-    from perdure.processes.connection import Connection
-    from perdure.processes.database_connection import DatabaseConnection
     from perdure.processes.facts import OwnersFacts
+    from perdure.processes.to_owner.connection import Connection
+    from perdure.processes.to_owner.database_connection import DatabaseConnection
 
 __all__ = ["Connected", "held_elsewhere"]
 

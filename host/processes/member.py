@@ -18,8 +18,8 @@ from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.figures import AskFigures
 from perdure.actors.workers.pools.pool import Pool
 from perdure.processes.connected import held_elsewhere
-from perdure.processes.connection import Connection
-from perdure.processes.spooling import Spooling
+from perdure.processes.to_owner.connection import Connection
+from perdure.processes.to_owner.spooling import Spooling
 from perdure.processes.ways.way import FolderWay
 from perdure.runtime.actor_shutdown import ActorShutdown
 from perdure.runtime.asking import ASK_TIMEOUT_S, asked
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from perdure.actors.sessions.server import Server
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.events.errors import NotRunning
-    from perdure.processes.exchange import Exchange
     from perdure.processes.facts import OwnersFacts
     from perdure.processes.role_rules import Event
+    from perdure.processes.to_owner.exchange import Exchange
     from perdure.runtime.hook_mark import Hooks
     from perdure.runtime.run import Role, Run
 

@@ -19,9 +19,9 @@ from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.server import Server
 from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
-from perdure.processes.exchange import SPOOL_AFTER_S
 from perdure.processes.member import OWNER_WAIT_S
 from perdure.processes.role_rules import Act, Event, State, step
+from perdure.processes.to_owner.waiting import SPOOL_AFTER_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,7 +1,7 @@
 """The spool files of a folder as a `Source` of the relay: what processes published while nothing owned the folder.
 
 A file is claimed when it is read, and removed when all of it is on record. What a record is, and how files are written, is in
-`perdure.store.spool`; they are written in `perdure.processes.spooling`.
+`perdure.store.spool`; they are written in `perdure.processes.to_owner.spooling`.
 """
 
 from __future__ import annotations

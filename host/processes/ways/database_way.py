@@ -1,6 +1,6 @@
 """The way to an owner through its database: one end of a socket pair, and a thread that carries its bytes as rows, both ways.
 
-What is said over it, and by which threads, is as over a folder's socket (`perdure.processes.connection`).
+What is said over it, and by which threads, is as over a folder's socket (`perdure.processes.to_owner.connection`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from perdure.events.loggers import GuardedLogger
-from perdure.processes.no_owner import NoAnswer
+from perdure.processes.to_owner.no_owner import NoAnswer
 from perdure.processes.ways.way import Reached
 
 if TYPE_CHECKING:

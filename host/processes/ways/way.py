@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from perdure.actors.sessions.doors.sockets import door_name, peer_of, reach
-from perdure.processes.no_owner import why_no_answer
+from perdure.processes.to_owner.no_owner import why_no_answer
 
 if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
-    from perdure.processes.no_owner import NoAnswer
+    from perdure.processes.to_owner.no_owner import NoAnswer
 
 __all__ = ["FolderWay", "Reached", "Way"]
 
@@ -42,7 +42,7 @@ class Way(Protocol):
         """
 
     def why_no_answer(self, refusal: str, last_error: str, *, pid: int | None, is_connected: bool) -> NoAnswer:
-        """Return why no owner answers, and what to do; see `perdure.processes.no_owner.why_no_answer`."""
+        """Return why no owner answers, and what to do; see `perdure.processes.to_owner.no_owner.why_no_answer`."""
 
     def discard_after_fork(self) -> None:
         """In a forked child: close what is the parent's."""

@@ -25,8 +25,8 @@ with atheris.instrument_imports():
     from perdure.events.codec.snapshot import States
     from perdure.events.errors import NotRunning, StoreCorrupt, StoreUnavailable
     from perdure.options import Options
-    from perdure.processes.exchange import Exchange
-    from perdure.processes.no_owner import NoAnswer
+    from perdure.processes.to_owner.exchange import Exchange
+    from perdure.processes.to_owner.no_owner import NoAnswer
     from perdure.store import FolderReader, SegmentStore, verify
     from perdure.store.format import frame as fr
     from perdure.store.format import segment as sg

@@ -13,7 +13,7 @@ import pytest
 
 import perdure
 from perdure.actors.sessions import server
-from perdure.processes import exchange
+from perdure.processes.to_owner import exchange
 from tests.host.processes.shop import Order, Quote, shop
 
 if TYPE_CHECKING:

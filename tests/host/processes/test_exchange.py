@@ -13,8 +13,9 @@ from perdure.actors.sessions.framing.wire import PROTOCOL, Assembler, Kind
 from perdure.events.commands import DraftRun, LookUp, Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull
 from perdure.events.structures.id_index import IdRun
-from perdure.processes.exchange import HOLD_S, SPOOL_AFTER_S, SPOOL_SILENT_S, Exchange
-from perdure.processes.no_owner import NoAnswer
+from perdure.processes.to_owner.exchange import HOLD_S, Exchange
+from perdure.processes.to_owner.no_owner import NoAnswer
+from perdure.processes.to_owner.waiting import SPOOL_AFTER_S, SPOOL_SILENT_S
 from perdure.publishing.publish_future import PublishFuture
 
 

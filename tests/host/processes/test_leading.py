@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import perdure
-from perdure.processes import leading
-from perdure.processes.leading import Leadership, LedAnswer
-from perdure.processes.link import Link
+from perdure.processes.to_owner import leading
+from perdure.processes.to_owner.leading import Leadership, LedAnswer
+from perdure.processes.to_owner.link import Link
 from tests.host.processes.shop import Order, Quote
 from tests.programs import Program, run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.processes.no_owner import NoAnswer, why_no_answer
+from perdure.processes.to_owner.no_owner import NoAnswer, why_no_answer
 
 FOLDER = Path("orders")
 

@@ -64,7 +64,7 @@ def test_it_spools_when_the_owner_is_killed_and_goes_on_with_the_next(start: Sta
 def test_what_it_spooled_is_taken_in_once_when_it_becomes_the_owner_itself(
     start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perdure.processes.exchange.SPOOL_SILENT_S", 0.3)
+    monkeypatch.setattr("perdure.processes.to_owner.waiting.SPOOL_SILENT_S", 0.3)
     process = start()
     with shop(str(folder), spool=True) as member:
         assert role_of(member) == "member"

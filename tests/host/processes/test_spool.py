@@ -71,14 +71,14 @@ def test_no_handler_starts_before_what_was_spooled_is_taken_in(folder: Path) -> 
 def test_what_is_in_both_the_spool_and_the_log_counts_once(
     start: Callable[[], Program], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("perdure.processes.exchange.SPOOL_SILENT_S", 0.3)
+    monkeypatch.setattr("perdure.processes.to_owner.waiting.SPOOL_SILENT_S", 0.3)
     process = start()
     with perdure.connect(folder, spool=True) as client:
         client.publish(Order(1))
         os.kill(process.pid, signal.SIGSTOP)
         ids = [client.publish(Order(2)), client.publish(Order(3), id="mine")]
         assert spool_files(folder), "a stopped owner does not hold up who spools"
-        monkeypatch.setattr("perdure.processes.exchange.SPOOL_SILENT_S", 3600.0)
+        monkeypatch.setattr("perdure.processes.to_owner.waiting.SPOOL_SILENT_S", 3600.0)
         client.publish(Order(4), id="at once")  # it would wait in vain
         os.kill(process.pid, signal.SIGCONT)
         wait_until(lambda: client.state("at once"))

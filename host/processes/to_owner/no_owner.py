@@ -6,12 +6,18 @@ import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from perdure.actors.requests.submit_batch import SubmitBatch
+from perdure.events.commands import Publish
+from perdure.events.errors import NotRunning, PublishTimeout
 from perdure.store.disk.folder_lock import live_owner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["NoAnswer", "why_no_answer"]
+    from perdure.actors.requests.request import Request
+    from perdure.events.errors import PerdureError
+
+__all__ = ["NoAnswer", "not_taken", "unanswered", "why_no_answer"]
 
 
 class NoAnswer(NamedTuple):
@@ -54,3 +60,26 @@ def why_no_answer(folder: Path, pid: int | None, refusal: str, last_error: str, 
         f"no process owns the folder {folder}: {last_error}",
         f"Start one with `perdure.System({str(folder)!r}, shared=True)`, which handles messages, or `perdure serve {folder}`.",
     )
+
+
+def not_taken(answer: NoAnswer, waited_s: float) -> NotRunning:
+    """Return the error of a request that no owner has taken in time."""
+    why, advice = answer
+    return NotRunning(f"{why} (waited for {waited_s:g} s). {advice}".rstrip())
+
+
+def unanswered(request: Request, answer: NoAnswer, waited_s: float) -> PerdureError:
+    """Return the error of a request that has no answer in time; where an owner may have it, it says that this is in doubt."""
+    if not request.writes:
+        return not_taken(answer, waited_s)
+    why, advice = answer
+    command = request.command.publish() if isinstance(request.command, SubmitBatch) else request.command
+    if not isinstance(command, Publish):
+        msg = f"{why} (waited for {waited_s:g} s), so what was asked may or may not be done. {advice}"
+        return NotRunning(msg.rstrip())
+    ids = tuple(draft.id for draft in command.drafts)
+    msg = (
+        f"{why} (waited for {waited_s:g} s), so {len(ids)} message(s) may or may not be published. Publish again "
+        f"with the same id to settle it (the first is {ids[0]}, all are in `.ids`). {advice}"
+    )
+    return PublishTimeout(msg.rstrip(), ids)

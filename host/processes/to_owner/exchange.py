@@ -17,16 +17,17 @@ from perdure.actors.sessions.framing.wire import PROTOCOL, BadFrame, Kind, pack
 from perdure.actors.sessions.peer_requests import REQUESTS_MAX
 from perdure.actors.sessions.session import SUBMITTED
 from perdure.events.commands import Publish
-from perdure.events.errors import NotRunning, PayloadTooLarge, PerdureError, PublishTimeout, QueueFull, another
+from perdure.events.errors import PayloadTooLarge, PerdureError, QueueFull
+from perdure.processes.to_owner.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.requests.request import Request
-    from perdure.processes.no_owner import NoAnswer
+    from perdure.processes.to_owner.no_owner import NoAnswer
 
-__all__ = ["HOLD_S", "SPOOL_AFTER_S", "SPOOL_SILENT_S", "Exchange"]
+__all__ = ["HOLD_S", "Exchange"]
 
 UNANSWERED_MAX = 2
 """ASK frames of publishes without any answer; what is published meanwhile is gathered, and an answer releases it as one frame."""
@@ -36,19 +37,13 @@ MEMBER_PING_S = 0.2
 """How often a process with handlers gives a sign of life."""
 PING_S = 1.0
 """After so long without a word of the owner, while something is asked, it is asked whether it is alive."""
-SPOOL_AFTER_S = 0.2
-"""How long there is no owner before publishes are spooled: a takeover takes less."""
-SPOOL_SILENT_S = 3.0
-"""How long an owner is silent before publishes are spooled; it answers a question for life at once unless it is stopped."""
-SPOOL_BYTES = 16 << 20
-"""Publishes are spooled together up to about this size."""
 BODY_BYTES_MAX = 64 << 20
 """Bytes of one request: more than one commit takes."""
 ASK_BYTES = 1 << 20
 """Requests are gathered into one frame up to about this size."""
 
 
-class Exchange:
+class Exchange(Waiting):
     """Requests on their way to whatever process owns the folder, and their answers on the way back.
 
     `ask` and `post` may be called in any thread. `take` is called by one thread at a time; and so are `frames`, `housekeeping` and
@@ -70,19 +65,17 @@ class Exchange:
         on_facts: Callable[[dict[str, Any]], None],
         why: Callable[[], NoAnswer],
     ) -> None:
+        super().__init__()
         self.name = name
         self.timeout_s = timeout_s
         self.pending = pending
         self.is_up = False
-        """An owner has welcomed this process, and is connected."""
         self.spools = False
         """Publishes are spooled while there is no owner, or a silent one."""
         self.is_silent = False
-        """A publish was spooled since the owner did not answer, and it has not been heard since: others are spooled at once."""
         self.refusal = ""
         """What the owner said instead of a welcome."""
         self.heard_s = 0.0
-        """When the owner was heard last."""
         self.takers: dict[Kind, Callable[[list[Any]], None]] = {
             Kind.WELCOME: self._take_welcome,
             Kind.ANSWER: self._take_answers,
@@ -91,34 +84,16 @@ class Exchange:
         }
         """By kind of frame, what takes its elements. A part with frames of its own enters itself here, before the first call.
         A taker raises ValueError or TypeError where the elements are none of its kind: that ends the connection."""
-        self.first_frames: list[Callable[[], list[bytes]]] = []
-        """Each returns frames that every owner is sent before it is asked anything: called at each welcome."""
-        self.is_local: Callable[[Request], bool] = lambda _: False
-        """Tells of a request whether an actor of this process answers it: it is not sent."""
-        self.local: Callable[[], int] = lambda: 0
-        """Returns how many such requests there may be now."""
-        self.crossing: Callable[[Any, int], Any] = lambda command, _: command
-        """Returns a command as it crosses, given how often it was sent."""
-        self.is_member = False
-        """The owner wants to know all the time that this process is alive."""
-        self.origin: Callable[[], str] = lambda: ""
-        """Returns the name of this process in what it checks out by hand; empty: it checks nothing out."""
-        self.told_with_pings: Callable[[], list[Any]] = list
-        """Returns what goes along with a sign of life, for each owner anew."""
-        self.descriptors: list[int] = []
-        """What goes along with the first frame of a connection."""
         self._on_facts = on_facts
         self._why = why
         self._queue: deque[Request] = deque()
         self._posted: deque[bytes] = deque()
         self._asked_s: dict[int, float] = {}
         self._sent: dict[int, int] = {}
-        """By the key of what this owner was sent and has not answered, the number of its frame."""
         self._unanswered: dict[int, float] = {}
         """By the number of an ASK frame without any answer, when it was sent."""
         self._frames = 0
         self._lost_s = 0.0
-        """When the last owner was lost, or this began to look for one."""
         self._is_urgent = False
         """Something else than publishes is to be sent: nothing is gathered for its sake."""
         self._pinged_s = 0.0
@@ -332,86 +307,6 @@ class Exchange:
         self._unanswered.pop(frame, None)
         self._sent.pop(key, None)
         return outstanding.get(key)
-
-    # --- what nothing answers ----------------------------------------------------------------------------------------------
-
-    def lost(self, now_s: float = 0.0) -> None:
-        """The connection is gone, or none was made yet."""
-        self.is_up = self.is_silent = False
-        self._lost_s = now_s
-        self._posted.clear()
-
-    def expire(self, now_s: float) -> None:
-        """Refuse what has waited for an owner, or for a word of the one that has it, for as long as it may."""
-        pending = self.pending
-        if now_s < self.heard_s + self.timeout_s or not pending.outstanding:
-            return
-        for request in list(pending.outstanding.values()):
-            # What this process's own actors ask waits for as long as it takes: a worker's outcome must not be lost.
-            if (
-                request.from_outside
-                and not self.is_local(request)
-                and now_s >= max(self._asked_s.get(request.key, 0.0), self.heard_s) + self.timeout_s
-            ):
-                self._asked_s.pop(request.key, None)
-                for piece in pending.split(request):
-                    pending.refuse(piece, self._in_doubt(piece))
-
-    def until_spool_s(self, now_s: float) -> float:
-        """Return for how many seconds more publishes wait for an owner before they are spooled, where there is none."""
-        return max(0.0, self._lost_s + SPOOL_AFTER_S - now_s)
-
-    def to_spool(self, now_s: float) -> list[tuple[Request, bytes]]:
-        """Return the publishes without an answer, as bytes, if there is no owner now, or one that is silent for long."""
-        heard_s = max(self._lost_s, self.heard_s) + SPOOL_SILENT_S if self.is_up else self._lost_s + SPOOL_AFTER_S
-        if not self.pending.outstanding or (now_s < heard_s and not self.is_silent):
-            return []
-        found: list[tuple[Request, bytes]] = []
-        size = 0
-        for request in sorted(self.pending.outstanding.values(), key=_key_of):
-            if not isinstance(request.command, Publish | SubmitBatch):
-                continue
-            if self.is_up and not self.is_silent and now_s < self._asked_s.get(request.key, 0.0) + SPOOL_SILENT_S:
-                continue
-            body = self._body(request)
-            if body is not None:
-                found.append((request, body))
-                size += len(body)
-                if size >= SPOOL_BYTES:
-                    break
-        self.is_silent = self.is_silent or (self.is_up and bool(found))
-        return found
-
-    def spooled(self, requests: Iterable[Request], error: PerdureError | None = None) -> None:
-        """Answer publishes: they are spooled, or with `error` refused."""
-        for request in requests:
-            self._asked_s.pop(request.key, None)
-            self._sent.pop(request.key, None)
-            if error is None:
-                self.pending.settle(request, None)
-                continue
-            for piece in self.pending.split(request):
-                self.pending.refuse(piece, self._in_doubt(piece) if piece.writes else another(error))
-
-    def no_owner(self) -> NotRunning:
-        """Return the error of a request that no owner has taken in time."""
-        why, advice = self._why()
-        return NotRunning(f"{why} (waited for {self.timeout_s:g} s). {advice}".rstrip())
-
-    def _in_doubt(self, request: Request) -> PerdureError:
-        if not request.writes:
-            return self.no_owner()
-        why, advice = self._why()
-        command = request.command.publish() if isinstance(request.command, SubmitBatch) else request.command
-        if not isinstance(command, Publish):
-            msg = f"{why} (waited for {self.timeout_s:g} s), so what was asked may or may not be done. {advice}"
-            return NotRunning(msg.rstrip())
-        ids = tuple(draft.id for draft in command.drafts)
-        msg = (
-            f"{why} (waited for {self.timeout_s:g} s), so {len(ids)} message(s) may or may not be published. Publish again "
-            f"with the same id to settle it (the first is {ids[0]}, all are in `.ids`). {advice}"
-        )
-        return PublishTimeout(msg.rstrip(), ids)
 
 
 def _key_of(request: Request) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perdure.actors.requests.request import Request
-    from perdure.processes.exchange import Exchange
+    from perdure.processes.to_owner.exchange import Exchange
 
 __all__ = ["Spooling"]
 

@@ -1,7 +1,7 @@
-"""The way from this process to the owner of a folder: one socket, and the threads that read and write it.
+"""The way from this process to the owner of a folder: one socket, and the thread that connects it and looks after it.
 
-A thread that waits for an answer reads for all (`leading`); a thread of the connection's own connects, and reads where no thread
-waits. What is said is in `exchange`; what is asked, and what an answer means, is in `client`.
+That thread reads where no thread waits for an answer; those that do read for all (`traffic`, `leading`). What is said is in
+`exchange`; what is asked, and what an answer means, is in `client`.
 """
 
 from __future__ import annotations
@@ -19,46 +19,31 @@ from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.sessions.doors.bell import Bell, Silence
 from perdure.actors.sessions.doors.loopback import Proof
 from perdure.events.loggers import GuardedLogger
-from perdure.processes.exchange import HOLD_S, Exchange
-from perdure.processes.leading import Leadership, LedAnswer
-from perdure.processes.link import Link
 from perdure.processes.role_rules import Event
+from perdure.processes.to_owner.exchange import Exchange
+from perdure.processes.to_owner.leading import Leadership
+from perdure.processes.to_owner.link import Link
+from perdure.processes.to_owner.traffic import PAUSE_FIRST_S, QUIET_S, NoActor, Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from perdure.actors.requests.request import Request
     from perdure.events.errors import NotRunning
-    from perdure.processes.no_owner import NoAnswer
-    from perdure.processes.spooling import Spooling
+    from perdure.processes.to_owner.no_owner import NoAnswer
+    from perdure.processes.to_owner.spooling import Spooling
     from perdure.processes.ways.way import Way
 
 __all__ = ["Connection"]
 
 logger = GuardedLogger("perdure")
 
-PAUSE_FIRST_S = 0.005
-"""Between two tries to reach an owner; doubled until `Way.pause_max_s`."""
 LOOK_S = 0.05
 """How often deadlines are looked at."""
 IDLE_S = 0.25
 """The same, while nothing was asked when the thread looked last."""
-QUIET_S = 0.02
-"""How long the connection's own thread leaves the socket alone when another thread reads it."""
 
 
-class _NoActor:
-    """What is known of a thread that reads as if it was an actor's: nothing that waits for an answer may be called in it."""
-
-    name = "connection"
-    runs_handlers = False
-    in_callback = False
-
-    def __init__(self, *, stands_in: bool = False) -> None:
-        self.stands_in = stands_in
-
-
-class Connection:
+class Connection(Traffic):
     """Requests in any thread; see the module for what sends them and gives them their answers.
 
     Args:
@@ -107,7 +92,6 @@ class Connection:
         self.exchange.spools = self._spool is not None
         self._equip(self.exchange)
         self.welcomed = threading.Event()
-        """An owner has said what a request must know of it."""
         self.pid: int | None = None
         """The process that answers, or listens and does not."""
         self._link: Link | None = None
@@ -115,7 +99,6 @@ class Connection:
         self._heard: Bell | None = Bell()
         self._bell: Bell | Silence = self._heard
         self._watches = True
-        """The connection's own thread waits for the socket too."""
         self._last_error = ""
         """Why there is no owner."""
         self._pause_s = PAUSE_FIRST_S
@@ -123,124 +106,7 @@ class Connection:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._sending = threading.Lock()
-        """Held while frames are made and written, and while the link changes. Only the connection's own thread waits for it."""
         self._sender = 0
-        """The thread that holds it, unless that is the connection's own."""
-
-    # --- in any thread -----------------------------------------------------------------------------------------------------
-
-    def tell(self, _target: str, request: Request) -> None:
-        """Send a request; see `PendingRequests`."""
-        self.exchange.ask(request, time.monotonic())
-        if self._thread is None:
-            self.start()
-        self._flush()
-        exchange = self.exchange
-        if (not exchange.is_up or exchange.is_silent) and (self._spool is not None or self.way.is_on_demand):
-            self._bell.ring()
-
-    def post(self, frame: bytes) -> None:
-        """Send a frame that no answer comes to, if there is an owner; see `Exchange.post`. In any thread."""
-        self.exchange.post(frame)
-        self._flush()
-
-    @property
-    def says_policies(self) -> bool:
-        """Whether an owner has said what its handlers say of keys."""
-        return self.welcomed.is_set()
-
-    def answer(self) -> LedAnswer:
-        """Return a reply to wait for, whose thread reads the connection meanwhile."""
-        return LedAnswer(self._leadership)
-
-    def _flush(self) -> None:
-        """Send what is ready to be sent, in this thread and without waiting; what the socket does not take is left to the other."""
-        exchange = self.exchange
-        while exchange.is_ripe(time.monotonic()):
-            sending, link = self._sending, self._link
-            if link is None or link.broken:
-                self._bell.ring()
-                return
-            if link.out or not sending.acquire(blocking=False):
-                if self._sender == threading.get_ident():
-                    self._interrupted(link)
-                elif link.out:
-                    self._bell.ring()
-                return  # the thread that sends looks again when it has sent
-            self._sender = threading.get_ident()
-            try:
-                self._send(exchange, link)
-            finally:
-                self._sender = 0
-                sending.release()
-
-    def _interrupted(self, link: Link) -> None:
-        """A signal handler, or a finalizer, asks while this very thread sends: what is half sent cannot go on before it is over."""
-        self._sending = threading.Lock()
-        link.end("a frame was not written whole")
-        self._bell.ring()
-
-    def _send(self, exchange: Exchange, link: Link) -> None:
-        """Write what is ready; with `_sending` held."""
-        if link.is_writing:  # a thread was interrupted in it: it is unknown what was written
-            link.end("a frame was not written whole")
-            return
-        link.is_writing = True
-        try:
-            if exchange.is_up and link is self._link and not link.out:
-                link.out.extend(map(memoryview, exchange.frames(time.monotonic())))
-            link.write()
-        except OSError as error:
-            link.end(str(error))
-            self._bell.ring()
-        link.is_writing = False
-
-    def _read(self, exchange: Exchange, link: Link) -> None:
-        """Take in what has come; as the reader."""
-        if link.is_reading:  # a thread was interrupted in it: it is unknown what was taken in
-            link.end("a frame was not read whole")
-            self._bell.ring()
-            return
-        link.is_reading, was_up = True, exchange.is_up
-        actor, CURRENT.actor = CURRENT.actor, _NoActor(stands_in=True)
-        try:
-            for kind, elements in link.read():
-                exchange.take(kind, elements, time.monotonic())
-        except (OSError, ValueError, TypeError, KeyError) as error:  # what came is no frame, or none of this version
-            link.end(str(error) or repr(error))
-            self._bell.ring()
-        finally:
-            CURRENT.actor = actor
-        link.is_reading = False
-        if exchange.is_up:
-            self._pause_s = PAUSE_FIRST_S
-            if not self.welcomed.is_set():
-                self.welcomed.set()
-            if not was_up:
-                self._watch(Event.WELCOMED)
-        self._flush()
-
-    # --- threads that wait -------------------------------------------------------------------------------------------------
-
-    def _may_lead(self) -> bool:
-        link = self._link
-        return self.exchange.is_up and link is not None and not link.broken
-
-    def _lead(self, answer: LedAnswer, until_s: float) -> None:
-        exchange, link, leadership = self.exchange, self._link, self._leadership
-        while link is not None and not (answer.is_there or link.broken) and leadership.is_led_by(answer):
-            left_s = until_s - time.monotonic()
-            if left_s <= 0:
-                return
-            if link.wait(min(HOLD_S, left_s)):
-                self._read(exchange, link)
-            elif exchange.is_gathering:
-                self._flush()
-
-    def _follow_up(self) -> None:
-        """A leader has left, and none follows: the connection's own thread reads, if there is something to come."""
-        if not self._watches and self.pending.outstanding:
-            self._bell.ring()
 
     # --- life --------------------------------------------------------------------------------------------------------------
 
@@ -301,6 +167,10 @@ class Connection:
     def _why(self) -> NoAnswer:
         is_connected = self._link is not None
         return self.way.why_no_answer(self.exchange.refusal, self._last_error, pid=self.pid, is_connected=is_connected)
+
+    def hears(self, bell: Bell) -> bool:
+        """Return whether it is still woken by a bell, and was not begun anew with another one."""
+        return self._heard is bell
 
     # --- the connection's own thread ---------------------------------------------------------------------------------------
 
@@ -370,18 +240,6 @@ class Connection:
             return QUIET_S
         return LOOK_S if self.pending.outstanding or not self.exchange.is_up else IDLE_S
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold `_sending`; anew where a thread that was killed, or is interrupted, has kept it."""
-        until_s = time.monotonic() + 1.0
-        while not (lock := self._sending).acquire(timeout=QUIET_S):
-            if time.monotonic() > until_s and lock is self._sending:
-                self._sending = threading.Lock()
-        try:
-            yield
-        finally:
-            lock.release()
-
     def _reached(self) -> Link | None:
         """Connect, and say hello."""
         if self.exchange.refusal:
@@ -448,8 +306,8 @@ class Connection:
 
 def _run(of: weakref.ref[Connection], bell: Bell) -> None:
     """Take turns for a connection for as long as it is there, and is not begun anew with another bell."""
-    CURRENT.actor = _NoActor()
-    while (connection := of()) is not None and connection._heard is bell:  # noqa: SLF001 - this module's own
+    CURRENT.actor = NoActor()
+    while (connection := of()) is not None and connection.hears(bell):
         try:
             if not connection.turn():
                 return

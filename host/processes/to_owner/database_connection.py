@@ -17,14 +17,14 @@ from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, StoreUnavailable, another
-from perdure.processes.connection import Connection
+from perdure.processes.to_owner.connection import Connection
 from perdure.store import AppendInDoubt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.actors.requests.request import Request
-    from perdure.processes.exchange import Exchange
+    from perdure.processes.to_owner.exchange import Exchange
     from perdure.processes.ways.way import Way
     from perdure.store.protocol import Ingress
 

@@ -1,0 +1,119 @@
+"""`Waiting`: what becomes of requests that no owner answers: they expire, or publishes among them are spooled.
+
+No clock and no file here: `exchange`, of which this is a part, is told the time, and `spooling` writes what is to be spooled.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from perdure.actors.requests.submit_batch import SubmitBatch
+from perdure.events.commands import Publish
+from perdure.events.errors import PerdureError, another
+from perdure.processes.to_owner.equipped import Equipped
+from perdure.processes.to_owner.no_owner import not_taken, unanswered
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable, Iterable
+
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.request import Request
+    from perdure.events.errors import NotRunning
+    from perdure.processes.to_owner.no_owner import NoAnswer
+
+__all__ = ["SPOOL_AFTER_S", "SPOOL_SILENT_S", "Waiting"]
+
+SPOOL_AFTER_S = 0.2
+"""How long there is no owner before publishes are spooled: a takeover takes less."""
+SPOOL_SILENT_S = 3.0
+"""How long an owner is silent before publishes are spooled; it answers a question for life at once unless it is stopped."""
+SPOOL_BYTES = 16 << 20
+"""Publishes are spooled together up to about this size."""
+
+
+class Waiting(Equipped, ABC):
+    """The part of an `Exchange` that knows how long requests have waited. Called by the thread that looks after the connection."""
+
+    pending: PendingRequests
+    timeout_s: float
+    is_up: bool
+    """An owner has welcomed this process, and is connected."""
+    is_silent: bool
+    """A publish was spooled since the owner did not answer, and it has not been heard since: others are spooled at once."""
+    heard_s: float
+    """When the owner was heard last."""
+    _asked_s: dict[int, float]
+    _sent: dict[int, int]
+    """By the key of what this owner was sent and has not answered, the number of its frame."""
+    _posted: deque[bytes]
+    _lost_s: float
+    """When the last owner was lost, or this began to look for one."""
+    _why: Callable[[], NoAnswer]
+
+    @abstractmethod
+    def _body(self, request: Request) -> bytes | None:
+        """Return a request's command as bytes; None where it was refused, since it cannot cross."""
+
+    def lost(self, now_s: float = 0.0) -> None:
+        """The connection is gone, or none was made yet."""
+        self.is_up = self.is_silent = False
+        self._lost_s = now_s
+        self._posted.clear()
+
+    def expire(self, now_s: float) -> None:
+        """Refuse what has waited for an owner, or for a word of the one that has it, for as long as it may."""
+        pending = self.pending
+        if now_s < self.heard_s + self.timeout_s or not pending.outstanding:
+            return
+        for request in list(pending.outstanding.values()):
+            # What this process's own actors ask waits for as long as it takes: a worker's outcome must not be lost.
+            if (
+                request.from_outside
+                and not self.is_local(request)
+                and now_s >= max(self._asked_s.get(request.key, 0.0), self.heard_s) + self.timeout_s
+            ):
+                self._asked_s.pop(request.key, None)
+                for piece in pending.split(request):
+                    pending.refuse(piece, unanswered(piece, self._why(), self.timeout_s))
+
+    def until_spool_s(self, now_s: float) -> float:
+        """Return for how many seconds more publishes wait for an owner before they are spooled, where there is none."""
+        return max(0.0, self._lost_s + SPOOL_AFTER_S - now_s)
+
+    def to_spool(self, now_s: float) -> list[tuple[Request, bytes]]:
+        """Return the publishes without an answer, as bytes, if there is no owner now, or one that is silent for long."""
+        heard_s = max(self._lost_s, self.heard_s) + SPOOL_SILENT_S if self.is_up else self._lost_s + SPOOL_AFTER_S
+        if not self.pending.outstanding or (now_s < heard_s and not self.is_silent):
+            return []
+        found: list[tuple[Request, bytes]] = []
+        size = 0
+        for request in sorted(self.pending.outstanding.values(), key=lambda request: request.key):
+            if not isinstance(request.command, Publish | SubmitBatch):
+                continue
+            if self.is_up and not self.is_silent and now_s < self._asked_s.get(request.key, 0.0) + SPOOL_SILENT_S:
+                continue
+            body = self._body(request)
+            if body is not None:
+                found.append((request, body))
+                size += len(body)
+                if size >= SPOOL_BYTES:
+                    break
+        self.is_silent = self.is_silent or (self.is_up and bool(found))
+        return found
+
+    def spooled(self, requests: Iterable[Request], error: PerdureError | None = None) -> None:
+        """Answer publishes: they are spooled, or with `error` refused."""
+        for request in requests:
+            self._asked_s.pop(request.key, None)
+            self._sent.pop(request.key, None)
+            if error is None:
+                self.pending.settle(request, None)
+                continue
+            for piece in self.pending.split(request):
+                self.pending.refuse(piece, unanswered(piece, self._why(), self.timeout_s) if piece.writes else another(error))
+
+    def no_owner(self) -> NotRunning:
+        """Return the error of a request that no owner has taken in time."""
+        return not_taken(self._why(), self.timeout_s)
