@@ -10,7 +10,17 @@ from typing import Any
 
 from perdure.events.errors import InvalidMessage
 
-__all__ = ["LONGEST", "SECONDS_MAX", "checked_seconds", "is_seconds", "seconds_or_none", "shown", "wait_seconds", "whole_us"]
+__all__ = [
+    "LONGEST",
+    "SECONDS_MAX",
+    "checked_seconds",
+    "is_seconds",
+    "plain_number",
+    "seconds_or_none",
+    "shown",
+    "wait_seconds",
+    "whole_us",
+]
 
 SECONDS_MAX = 100 * 365 * 86_400.0
 """`LONGEST`: the longest delay, lease or wait, so that every time fits into the log and into the system calls that wait."""
@@ -31,8 +41,8 @@ def checked_seconds(field: str, value: Any, *, above_zero: bool = False, least: 
     Raises:
         InvalidMessage: it is no number (a bool is none), NaN, infinite, or outside these bounds; names the field and the bounds.
     """
-    seconds = value.total_seconds() if isinstance(value, dt.timedelta) else value
-    if not is_seconds(seconds, least, most) or (above_zero and not seconds):
+    seconds = plain_number(dt.timedelta.total_seconds(value) if isinstance(value, dt.timedelta) else value)
+    if seconds is None or not least <= seconds <= most or (above_zero and not seconds):
         lower = "above 0" if above_zero and not least else f"from {least:g}"
         upper = LONGEST if most == SECONDS_MAX else f"{most:g}"
         msg = f"{field}: seconds {lower} to {upper}, as a number or a timedelta, not {shown(value)}"
@@ -72,7 +82,17 @@ def wait_seconds(field: str, value: Any) -> float:
 
 def is_seconds(value: Any, least: float = 0.0, most: float = SECONDS_MAX) -> bool:
     """Tell whether a value is a number within these bounds; a bool, NaN and infinity are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+    number = plain_number(value)
+    return number is not None and least <= number <= most
+
+
+def plain_number(value: Any) -> int | float | None:
+    """Return a number as an int or a float itself, whatever a subclass of these does; None for a bool, and for what is none."""
+    if type(value) is float or type(value) is int:
+        return value
+    if isinstance(value, float):
+        return float.__float__(value)
+    return int.__int__(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def whole_us(seconds: float) -> int:

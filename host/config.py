@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.arguments.parts import check_folder
 from perdure.events.errors import InvalidMessage
 from perdure.events.loggers import GuardedLogger
 from perdure.handling.options.handler_options import SETTINGS
@@ -192,7 +193,7 @@ def _hint(name: str, known: Collection[str]) -> str:
 
 
 def _named(path: str | Path | None, environ: Mapping[str, str]) -> str | Path | None:
-    return path or environ.get(FILE_VARIABLE) or None
+    return environ.get(FILE_VARIABLE) or None if path is None else check_folder(path, "config")
 
 
 def _file(path: str | Path | None, environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:

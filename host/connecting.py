@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from perdure.arguments.parts import check_folder
 from perdure.events.public_names import public
 from perdure.processes.client import Client
 from perdure.publishing.confirming import check_confirm
@@ -63,7 +64,7 @@ def connect(
         StoreUnavailable: the database cannot be reached, or holds no such queue.
         InvalidMessage: the timeout is no number above 0.
     """
-    check_no_keywords(folder)
+    check_no_keywords(check_folder(folder))
     if partition is None and is_postgres(folder) and (count := partitions_of(folder, name)) > 1:
         from perdure.cluster.cluster_client import ClusterClient  # noqa: PLC0415 - needs psycopg
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import attrs
 
 from perdure.arguments.choices import WHOLE_MAX
+from perdure.arguments.labels import plain
 from perdure.events.public_names import public
 from perdure.events.seconds import SECONDS_MAX, is_seconds, shown
 
@@ -57,8 +58,9 @@ def _count(minimum: int, maximum: int = WHOLE_MAX) -> Any:
 
 def _one_of(*words: str | None) -> Any:
     def check(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
-        if value not in words:
-            msg = f"{field.name} must be {' or '.join(map(repr, words))}, not {value!r}"
+        word = plain(value) if isinstance(value, str) else value
+        if not (word is None or isinstance(word, str)) or word not in words:
+            msg = f"{field.name} must be {' or '.join(map(repr, words))}, not {shown(value)}"
             raise ValueError(msg)
 
     return check
@@ -93,13 +95,13 @@ def _level(value: Any) -> Any:
 
 def _is_path(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and not isinstance(value, (str, Path)):
-        msg = f"{field.name} must be a path (text or pathlib.Path) or None, not {value!r}"
+        msg = f"{field.name} must be a path (text or pathlib.Path) or None, not {shown(value)}"
         raise TypeError(msg)
 
 
 def _is_truth(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, bool):
-        msg = f"{field.name} must be True or False, not {value!r}"
+        msg = f"{field.name} must be True or False, not {shown(value)}"
         raise TypeError(msg)
 
 

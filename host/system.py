@@ -165,6 +165,7 @@ class System(StartAndStop):
         _check_parts(folder, options, store, codec, clock)
         _check_sharing(folder, ownership, shared=shared, spool=spool, deputy=deputy)
         middleware = check_middleware(middleware)
+        check_has("registry", registry, "an svcs.Registry", ("register_factory",))
         self._shared = shared
         self._handlers_settle_s = HANDLERS_SETTLE_S if shared else 0.0
         self._ownership = ownership
@@ -183,7 +184,7 @@ class System(StartAndStop):
         if spool:
             self.drafts.draft = without_policy_where_unknown(self.drafts.draft, self._knows_policy)
         if loop is not None and loop != "own" and not isinstance(loop, asyncio.AbstractEventLoop):
-            msg = f"loop: an asyncio event loop, 'own' or None, not {loop!r}"
+            msg = f"loop: an asyncio event loop, 'own' or None, not {shown(loop)}"
             raise TypeError(msg)
         self._loop = loop
         self._entered_on: asyncio.AbstractEventLoop | None = None

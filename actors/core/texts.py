@@ -17,5 +17,9 @@ def one_line(text: str, chars_max: int = LINE_CHARS_MAX) -> str:
 
 
 def plain_text(text: object, chars_max: int = TEXT_CHARS_MAX) -> str:
-    """Return a text as any log can hold it: bounded (its end is kept), and with lone surrogates spelt out."""
-    return str(text)[-chars_max:].encode("utf-8", "backslashreplace").decode()
+    """Return a text as any log can hold it: bounded (its end is kept), lone surrogates spelt out, whatever its `str` does."""
+    try:
+        said = str.__str__(text) if isinstance(text, str) else str(text)
+    except Exception as error:  # noqa: BLE001 - foreign code, or an int of more digits than Python prints
+        said = f"a {type(text).__name__} whose text raised {type(error).__name__}"
+    return said[-chars_max:].encode("utf-8", "backslashreplace").decode()

@@ -20,7 +20,7 @@ from perdure.events.keyword_options import shows
 from perdure.events.public_names import public
 from perdure.events.publish_options import DEFAULTS, PublishOptions
 from perdure.events.queue.leasing import lease_lost
-from perdure.events.seconds import checked_seconds, whole_us
+from perdure.events.seconds import checked_seconds, plain_number, shown, whole_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -305,6 +305,7 @@ def check_percent(percent: float) -> None:
     Raises:
         ValueError: outside 0 to 100, or not a number.
     """
-    if isinstance(percent, bool) or not isinstance(percent, (int, float)) or not 0 <= percent <= 100:  # noqa: PLR2004 - these bounds are what percent means
-        msg = f"percent must be from 0 to 100, not {percent!r}"
+    number = plain_number(percent)
+    if number is None or not 0 <= number <= 100:  # noqa: PLR2004 - these bounds are what percent means
+        msg = f"percent must be from 0 to 100, not {shown(percent)}"
         raise ValueError(msg)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from perdure.actors.core.texts import plain_text
 from perdure.actors.core.users import user_name
+from perdure.arguments.labels import plain
 from perdure.events.acts import TEXT_MAX, Act
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import public
@@ -76,7 +77,8 @@ def user() -> str:
 
 
 def _text(field: str, value: object, *, least: int = 0) -> str:
-    if not isinstance(value, str) or not least <= len(value) <= TEXT_MAX:
+    text = plain(value) if isinstance(value, str) else None
+    if text is None or not least <= len(text) <= TEXT_MAX:
         msg = f"{field}: a text of {least} to {TEXT_MAX:,} characters, not {shown(value)}"
         raise InvalidMessage(msg)
-    return plain_text(value)
+    return plain_text(text)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from perdure.arguments.labels import plain
 from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import shown
 
-__all__ = ["WHOLE_MAX", "check_one_of", "check_truth", "check_whole"]
+__all__ = ["WHOLE_MAX", "check_callable", "check_flag", "check_one_of", "check_truth", "check_whole"]
 
 
 WHOLE_MAX = 1 << 53
@@ -36,9 +37,29 @@ def check_truth(field: str, value: Any) -> bool | None:
     return value
 
 
-def check_one_of(field: str, value: Any, allowed: tuple[str, ...]) -> Any:
-    """Return a value that is one of these."""
-    if value not in allowed:
-        msg = f"{field}: {', '.join(map(repr, allowed[:-1]))} or {allowed[-1]!r}, not {shown(value)}"
+def check_flag(field: str, value: Any) -> bool:
+    """Return True or False."""
+    if value is not True and value is not False:
+        msg = f"{field}: True or False, not {shown(value)}"
         raise InvalidMessage(msg)
     return value
+
+
+def check_one_of(field: str, value: Any, allowed: tuple[str, ...]) -> Any:
+    """Return a value that is one of these words, as a plain text."""
+    word = plain(value) if isinstance(value, str) else None
+    if word not in allowed:
+        msg = f"{field}: {', '.join(map(repr, allowed[:-1]))} or {allowed[-1]!r}, not {shown(value)}"
+        raise InvalidMessage(msg)
+    return word
+
+
+def check_callable(field: str, value: Any) -> None:
+    """Check that an argument can be called, if it is given, before anything is begun that would call it.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    if value is not None and not callable(value):
+        msg = f"{field}: a function, not {shown(value)}"
+        raise TypeError(msg)

@@ -22,16 +22,17 @@ def check_label(field: str, value: Any, chars_max: int = LABEL_MAX) -> str:
     Raises:
         InvalidMessage: it is no such text, or cannot be encoded; names the field.
     """
-    if not isinstance(value, str) or not 0 < len(value) <= chars_max:
-        found = f"{len(value)} characters" if isinstance(value, str) else shown(value)
+    text = plain(value) if isinstance(value, str) else ""
+    if not 0 < len(text) <= chars_max:
+        found = f"{len(text)} characters" if isinstance(value, str) else shown(value)
         msg = f"{field}: a string of 1 to {chars_max} characters, not {found}"
         raise InvalidMessage(msg)
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError as error:
         msg = f"{field}: cannot be encoded as UTF-8: {error}"
         raise InvalidMessage(msg) from error
-    return plain(value)
+    return text
 
 
 def plain(value: str) -> str:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from perdure.arguments.labels import plain
 from perdure.events.errors import InvalidMessage
-from perdure.events.seconds import shown
+from perdure.events.seconds import plain_number, shown
 
 if TYPE_CHECKING:
     from perdure.store import LogReader
@@ -31,7 +32,7 @@ AWARE = "for example datetime.now(datetime.UTC); .replace(tzinfo=datetime.UTC) m
 
 def moment(at_us: int) -> dt.datetime:
     """Return microseconds since the epoch as an aware datetime in UTC."""
-    return dt.datetime.fromtimestamp(at_us / 1_000_000, tz=dt.UTC)
+    return EPOCH + at_us * MICROSECOND
 
 
 class WrongType(InvalidMessage, TypeError):
@@ -53,11 +54,12 @@ def point(field: str, value: Any) -> Point:
         InvalidMessage: the value names no position; the text names the argument and what it may be. Also a TypeError where the
             type is wrong.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 0:
+    number = plain_number(value)
+    if isinstance(number, int):
+        if number < 0:
             msg = f"{field}: sequence numbers begin with 1, not {shown(value)}"
             raise InvalidMessage(msg)
-        return Point(seq=value)
+        return Point(seq=number)
     if not isinstance(value, (dt.datetime, float)):
         msg = f"{field}: a sequence number (int) or a moment (an aware datetime: {AWARE}), not {shown(value)}"
         raise WrongType(msg)
@@ -68,24 +70,30 @@ def moment_us(field: str, value: Any) -> int:
     """Return a moment, an aware datetime or seconds since the epoch, in microseconds since the epoch.
 
     Raises:
-        InvalidMessage: it is naive, not finite, before 1970, or after 9999. Also a TypeError where the type is wrong.
+        InvalidMessage: it is naive, not finite, before 1970, or after 9999, or its time zone raises. Also a TypeError where the
+            type is wrong.
     """
     if isinstance(value, dt.datetime):
-        if value.utcoffset() is None:
-            msg = f"{field}: {value!r} has no time zone, so it may mean local time or UTC. Give an aware one: {AWARE}."
+        try:
+            at_us = None if value.utcoffset() is None else (value - EPOCH) // MICROSECOND
+        except Exception as error:  # foreign code: a time zone of the host's own
+            msg = f"{field}: the time zone of {shown(value)} raised {type(error).__name__}"
+            raise InvalidMessage(msg) from error
+        if at_us is None:
+            msg = f"{field}: {shown(value)} has no time zone, so it may mean local time or UTC. Give an aware one: {AWARE}."
             raise InvalidMessage(msg)
-        at_us = (value - EPOCH) // MICROSECOND
         if at_us < 0:
-            msg = f"{field}: a moment from 1970 on, not {value!r}"
+            msg = f"{field}: a moment from 1970 on, not {shown(value)}"
             raise InvalidMessage(msg)
         return at_us
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    number = plain_number(value)
+    if number is None:
         msg = f"{field}: an aware datetime ({AWARE}) or seconds since the epoch, not {shown(value)}"
         raise WrongType(msg)
-    if not 0 <= value < SECONDS_END:
+    if not 0 <= number < SECONDS_END:
         msg = f"{field}: seconds since the epoch, from 0 (1970) to the end of 9999, not {shown(value)}"
         raise InvalidMessage(msg)
-    return round(value * 1_000_000)
+    return round(number * 1_000_000)
 
 
 def not_a_time(field: str, seq: int, log: LogReader) -> int:
@@ -114,7 +122,8 @@ def checked_id(field: str, value: Any) -> str:
     if not isinstance(value, str):
         msg = f"{field}: the id of a message, as `publish` returns it, not {shown(value)}"
         raise WrongType(msg)
-    if not value:
+    ident = plain(value)
+    if not ident:
         msg = f"{field}: the id of a message, as `publish` returns it, not an empty string"
         raise InvalidMessage(msg)
-    return value
+    return ident

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from perdure.arguments.labels import plain
 from perdure.events.seconds import shown
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["check_folder", "check_has", "check_is"]
 
 
-def check_folder(folder: Any) -> str:
-    """Return the path of a folder as text.
+def check_folder(folder: Any, field: str = "folder") -> str:
+    """Return the path of a folder, or of a file, as text.
 
     Raises:
         TypeError: it is not a path.
@@ -25,12 +26,21 @@ def check_folder(folder: Any) -> str:
     """
     path = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
     if not isinstance(path, str):
-        msg = f"folder: a path (text or pathlib.Path), not {shown(folder)}"
+        msg = f"{field}: a path (text or pathlib.Path), not {shown(folder)}"
         raise TypeError(msg)
-    if not path or "\0" in path:
-        msg = f"folder: the path of a folder, not {shown(path)}; write '.' for the working directory"
+    path = plain(path)
+    if not path or "\0" in path or not _is_encodable(path):
+        msg = f"{field}: a path of this operating system, not {shown(path)}; write '.' for the working directory"
         raise ValueError(msg)
     return path
+
+
+def _is_encodable(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_is(field: str, value: Any, kind: type) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 from perdure.actors.core.clock import SystemClock
 from perdure.actors.execution.invocation import CALLER
 from perdure.arguments.choices import check_one_of, check_whole
+from perdure.arguments.parts import check_has, check_is
 from perdure.cluster.across.waits import ClusterWaits
 from perdure.cluster.blueprint import Blueprint
 from perdure.cluster.doors import Doors
@@ -40,6 +41,7 @@ from perdure.handling.decorators import Handling
 from perdure.handling.hooks import Hooks
 from perdure.handling.registration import Registration
 from perdure.middleware import check_middleware
+from perdure.options import Options
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.processes.facts import without_policy_where_unknown
@@ -65,7 +67,6 @@ if TYPE_CHECKING:
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.handling.recurring.schedules import Schedule
     from perdure.middleware import Middleware
-    from perdure.options import Options
     from perdure.publishing.confirming import Confirm
     from perdure.publishing.message_ids import Ids
     from perdure.security.rights import Authorize
@@ -122,6 +123,10 @@ class Cluster(Singular, Handling):
         authorize: Authorize | None = None,
         confirm: Confirm = "database",
     ) -> None:
+        check_is("options", options, Options)
+        check_has("codec", codec, "a codec, for example perdure.MessagePack()", ("encode", "decode"))
+        check_has("clock", clock, "a Clock, for example perdure.ManualClock()", ("now_us", "wall_us", "subscribe"))
+        check_has("registry", registry, "an svcs.Registry", ("register_factory",))
         database = PostgresAddress.parse(dsn)
         self.name = checked_name(name)
         check_one_of("ownership", ownership, ("auto", "never"))

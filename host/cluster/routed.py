@@ -285,7 +285,7 @@ class Routed(Results, Consuming):
             except StoreUnavailable as error:  # while the database fails over, say: what it holds waits
                 why = f"a partition could not be asked: {error}"
             if time.monotonic() >= until_s:
-                raise TimeoutError(f"after {timeout or 0.0:g} s {why}")
+                raise TimeoutError(f"after {wait_s:g} s {why}")
             time.sleep(RETRY_S)
 
     def _is_empty(self, until_s: float) -> bool:

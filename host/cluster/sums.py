@@ -18,6 +18,7 @@ from perdure.arguments.choices import check_whole
 from perdure.cluster.acts.bulk import ActsEverywhere, CancelsEverywhere
 from perdure.cluster.routing import of_text
 from perdure.events.errors import UnknownMessage
+from perdure.events.seconds import shown
 from perdure.operations.audit import Audit
 from perdure.operations.dead_letters import DeadLetters, DeadLetterStats
 from perdure.operations.metrics import HandlerInfo, Metrics, Totals
@@ -143,7 +144,7 @@ class ClusterDeadLetters(ActsEverywhere):
                 return self._cluster.through(number, lambda door: call(door.dead_letters))
             except UnknownMessage:
                 continue
-        raise UnknownMessage(f"message {ident!r} is not a dead letter; `dead_letters.list()` shows those that are.")
+        raise UnknownMessage(f"message {shown(ident)} is not a dead letter; `dead_letters.list()` shows those that are.")
 
     def replay_all(
         self,
@@ -200,7 +201,7 @@ class ClusterAudit:
                 return self.partition(number).timeline(message_id)
             except UnknownMessage:
                 continue
-        raise UnknownMessage(f"no message {message_id!r} was published in any partition of this queue")
+        raise UnknownMessage(f"no message {shown(message_id)} was published in any partition of this queue")
 
     def _in_order(self, ident: str) -> tuple[int, ...]:
         from perdure.cluster.routing import of_id  # noqa: PLC0415 - only here

@@ -110,7 +110,7 @@ class Consuming(Asking):
             answer.wait(wait_s)
         except TimeoutError:
             pending.forget(request)
-            raise TimeoutError(self._not_idle(timeout)) from None
+            raise TimeoutError(self._not_idle(wait_s)) from None
 
     def _not_idle(self, timeout_s: float | None) -> str:
         by_type = self.ask("queue", Report()).by_type.values()
@@ -137,7 +137,7 @@ class Consuming(Asking):
             await asyncio.wait_for(asyncio.wrap_future(reply), wait_s)
         except TimeoutError:
             pending.forget(request)
-            raise TimeoutError(await asyncio.to_thread(self._not_idle, timeout)) from None
+            raise TimeoutError(await asyncio.to_thread(self._not_idle, wait_s)) from None
         except asyncio.CancelledError:
             pending.forget(request)
             raise

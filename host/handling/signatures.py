@@ -16,6 +16,7 @@ import attrs
 
 from perdure.actors.workers.context import Batch, BatchItem, Context
 from perdure.events.errors import InvalidMessage
+from perdure.events.seconds import shown
 from perdure.payloads.type_names import name_of
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def read(handler: Any, takes: int, message_type: type | None) -> Signature:
         InvalidMessage: it could not be called with what the system passes; names the parameter that is wrong, and what to write.
     """
     if not callable(handler):
-        msg = f"handler: a function or a class, not {handler!r}"
+        msg = f"handler: a function or a class, not {shown(handler)}"
         raise InvalidMessage(msg)
     label = label_of(handler)
     call, parameters = _own(handler, label)
@@ -95,7 +96,7 @@ def check_hook(hook: Any) -> None:
     """
     label = label_of(hook)
     if not callable(hook):
-        msg = f"hook: a function without parameters, plain or `async def`, not {hook!r}"
+        msg = f"hook: a function without parameters, plain or `async def`, not {shown(hook)}"
         raise InvalidMessage(msg)
     _check_runs(hook, label)
     if any(p.default is _NONE and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in _parameters(hook, ())):

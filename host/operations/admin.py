@@ -21,6 +21,7 @@ from perdure.events.errors import InvalidMessage
 from perdure.events.handlers import registry as rules
 from perdure.events.keyword_options import shows
 from perdure.events.queue.state import TypeCounts
+from perdure.events.seconds import shown
 from perdure.handling.options.handler_options import ChangeableKeywords, check_changes
 from perdure.operations.bulk.cancels_where import CancelsWhere
 from perdure.operations.metrics import DeputyInfo, HandlerInfo, Metrics, ProcessInfo, from_counts, oldest_s, totals
@@ -267,9 +268,12 @@ class Actors:
 
     def _find(self, name: str) -> str:
         names = self._system.runtime.directory.actors
+        if not isinstance(name, str):
+            msg = f"name: the name of an actor, not {shown(name)}"
+            raise TypeError(msg)
         plain = name.lower().replace("-", "_").replace("deadletters", "dead_letters")
         for known in (name, plain):
             if known in names:
                 return known
-        msg = f"no actor is named {name!r}; the names are: {', '.join(names)}"
+        msg = f"no actor is named {shown(name)}; the names are: {', '.join(names)}"
         raise KeyError(msg)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.actors.journal.log_fold import fold_log
+from perdure.arguments.choices import check_callable
 from perdure.arguments.moments import Point, checked_id, moment, not_a_time, point
+from perdure.arguments.parts import check_folder, check_has
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import decode_runs
 from perdure.events.errors import HistoryDropped, InvalidMessage, UnknownMessage
@@ -58,8 +60,9 @@ class Audit:
             if folder is None:
                 msg = "Audit needs a folder or a store"
                 raise TypeError(msg)
-            store = open_reader(folder)
+            store = open_reader(check_folder(folder))
             store.check_readable()
+        check_has("store", store, "a store", ("check_readable", "frames"))
         self._log = store
 
     @property
@@ -191,7 +194,8 @@ class Audit:
             HistoryDropped: the log no longer holds its publication, if there was one. Also an UnknownMessage.
             InvalidMessage: it is not a message id.
         """
-        checked_id("message_id", message_id)
+        check_callable("progress", progress)
+        message_id = checked_id("message_id", message_id)
         family = {message_id}
         records: list[Record] = []
         for read, (record, _, _) in enumerate(self._records(0, None)):
@@ -207,7 +211,7 @@ class Audit:
         if (first_seq := self.first_seq) > 1 and not is_publication(own):
             raise MessageDropped(message_id, first_seq)
         if not records:
-            msg = f"no message {message_id!r} was published in this folder"
+            msg = f"no message {shown(message_id)} was published in this folder"
             raise UnknownMessage(msg)
         return records
 
@@ -256,7 +260,7 @@ class Audit:
         until = None if at is None else self.seq_at("at", at)
         records = [record for record in self.timeline(message_id, progress=progress) if until is None or record.seq <= until]
         if not records:
-            msg = f"message {message_id!r} was not published yet at sequence number {until}"
+            msg = f"message {shown(message_id)} was not published yet at sequence number {until}"
             raise UnknownMessage(msg)
         states, _ = fold_log(self._log, until)
         return explain(states, records, message_id)
@@ -309,6 +313,7 @@ class Audit:
             ValueError: `head` is not one.
             HistoryDropped: `head` lies before what is kept.
         """
+        check_callable("progress", progress)
         return verify(self._log, progress=progress, head=head)
 
 

@@ -5,15 +5,18 @@ Moments become sequence numbers here; what is copied and checked is in `perdure.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from perdure.arguments.choices import check_callable, check_flag
+from perdure.arguments.parts import check_folder
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import public
 from perdure.operations.audit import Audit
-from perdure.store import Backup, BackupReader, Restored, back_up, open_backup, open_reader, open_target, restore_log
+from perdure.operations.sources import readable
+from perdure.store import Backup, BackupReader, Restored, back_up, open_backup, open_target, restore_log
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from perdure.arguments.moments import Moment
@@ -47,8 +50,13 @@ def backup(
         HistoryDropped: what follows on the last run was dropped before it could be copied.
         StoreLocked: another process writes into the backup.
     """
-    reader = open_reader(source) if isinstance(source, (str, os.PathLike)) else source
-    return back_up(reader, open_backup(target), check=check, progress=progress)
+    check_callable("progress", progress)
+    return back_up(
+        readable("source", source),
+        open_backup(check_folder(target, "target")),
+        check=check_flag("check", check),
+        progress=progress,
+    )
 
 
 @public
@@ -77,10 +85,12 @@ def restore(
         HistoryDropped: the backup does not go back to that moment.
         InvalidMessage: `to` is no position in the log.
     """
-    reader = BackupReader(source)
+    check_callable("progress", progress)
+    place = open_target(check_folder(target, "target"))
+    reader = BackupReader(check_folder(source, "source"))
     reader.check_readable()
     seq = None if to is None else Audit(store=reader).seq_at("to", to)
     if seq is not None and seq < reader.first_seq:
         msg = f"to: nothing had happened then: the backup in {source} begins with sequence number {reader.first_seq}"
         raise InvalidMessage(msg)
-    return restore_log(reader, open_target(target), to=seq, progress=progress)
+    return restore_log(reader, place, to=seq, progress=progress)

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 import attrs
 
 from perdure.arguments.acting import new_act
-from perdure.arguments.choices import check_whole
+from perdure.arguments.choices import check_flag, check_whole
 from perdure.arguments.moments import checked_id, moment, moment_us
 from perdure.events.commands import Purge, Replay
 from perdure.events.commit_size import measure
 from perdure.events.errors import DuplicateKey, InvalidMessage, PerdureError, UnknownMessage
 from perdure.events.public_names import public, with_public_names
 from perdure.events.queue.dead_letters import Letter, death, full_reason, replay_item
+from perdure.events.queue.searching.expression import search_of
 from perdure.events.queue.searching.letter_search import Selection, Stats
-from perdure.events.seconds import checked_seconds
+from perdure.events.seconds import checked_seconds, shown
 from perdure.events.vocabulary import Extras, Replayed
-from perdure.operations.bulk.acts_where import ActsWhere
+from perdure.operations.bulk.acts_where import ActsWhere, checked_expression
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -147,7 +148,8 @@ class DeadLetters(ActsWhere):
         if limit is not None:
             check_whole("limit", limit, 0)
         self._system.permit("reveal", lambda: [self._type_name(type) or ""])
-        older = None if before is None else self._one(before).event.number
+        older = None if before is None else self._one(before, "before").event.number
+        where = None if where is None else checked_expression(where, search_of)
         letters = self._select(
             Selection(type=self._type_name(type), reason=_text(reason), limit=limit, older_than=older, where=where)
         )
@@ -176,6 +178,7 @@ class DeadLetters(ActsWhere):
             DuplicateKey: a newer live message holds its key.
             InvalidMessage: the edited message is of another type, or cannot be encoded.
         """
+        check_flag("reset_retries", reset_retries)
         item = replay_item(self._one(id), reset_retries=reset_retries)
         self._system.permit("replay" if message is None else "edit", lambda: [item.published.type])
         if message is not None:
@@ -188,7 +191,7 @@ class DeadLetters(ActsWhere):
                 extras = (extras or Extras())._replace(version=(draft.extras or Extras()).version)
             published = attrs.evolve(item.published, payload=draft.payload, extras=extras)  # type: ignore[misc]
             item = item._replace(published=published, edited=True)
-        self._system.ask("queue", Replay([item], act=new_act("replay" if message is None else "edit", id)))
+        self._system.ask("queue", Replay([item], act=new_act("replay" if message is None else "edit", item.published.id)))
 
     def replay_all(
         self,
@@ -215,6 +218,8 @@ class DeadLetters(ActsWhere):
             DuplicateKey: a newer live message holds the key of one of them; no letter of that commit is replayed.
             ValueError: `reason` is not a string.
         """
+        check_flag("reset_retries", reset_retries)
+        check_flag("dry_run", dry_run)
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason)))
         if dry_run:
             return len(letters)
@@ -286,10 +291,10 @@ class DeadLetters(ActsWhere):
         found: Sequence[Letter] = self._system.ask("dead_letters", selection)
         return found
 
-    def _one(self, ident: str) -> Letter:
-        found = self._select(Selection(id=checked_id("id", ident)))
+    def _one(self, ident: str, field: str = "id") -> Letter:
+        found = self._select(Selection(id=checked_id(field, ident)))
         if not found:
-            msg = f"message {ident!r} is not a dead letter; `dead_letters.list()` shows those that are."
+            msg = f"message {shown(ident)} is not a dead letter; `dead_letters.list()` shows those that are."
             raise UnknownMessage(msg)
         return found[0]
 
@@ -347,6 +352,6 @@ def _subject(**filters: object) -> str:
 
 def _text(reason: str | None) -> str | None:
     if reason is not None and not isinstance(reason, str):
-        msg = f"reason: a string to search for, not {reason!r}"
+        msg = f"reason: a string to search for, not {shown(reason)}"
         raise InvalidMessage(msg)
     return reason

@@ -17,14 +17,16 @@ import msgspec
 
 from perdure.actors.core.clock import SystemClock
 from perdure.actors.services.relay import REFUSALS
+from perdure.arguments.choices import check_callable
+from perdure.arguments.parts import check_has, check_is
 from perdure.events.commands import Draft
 from perdure.events.errors import InvalidMessage
 from perdure.events.keyword_options import shows
 from perdure.events.public_names import public
 from perdure.events.publish_options import DEFAULTS, PublishOptions
-from perdure.events.seconds import checked_seconds
+from perdure.events.seconds import checked_seconds, shown
 from perdure.events.vocabulary import Extras
-from perdure.middleware import around_publish
+from perdure.middleware import around_publish, check_middleware
 from perdure.options import Options
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
@@ -139,12 +141,18 @@ class Outbox:
         options: Options | None = None,
         middleware: Sequence[Middleware] = (),
     ) -> None:
+        check_is("options", options, Options)
+        check_has("codec", codec, "a codec, for example perdure.MessagePack()", ("encode", "decode"))
+        middleware = check_middleware(middleware)
         self._sql = _Sql(connection)
         if system is not None:
             if codec is not None or options is not None or middleware:
                 msg = "Outbox: a system says codec, options and middleware itself; give either it or them"
                 raise TypeError(msg)
-            known = system.drafts
+            known = getattr(system, "drafts", None)
+            if not isinstance(known, Drafts):
+                msg = f"system: a perdure.System or perdure.Cluster, not {shown(system)}"
+                raise TypeError(msg)
             codec, options, middleware = known.codec, known.options, known.middleware
             names, clock, ids = known.names, known.clock, known.ids
         else:
@@ -202,6 +210,11 @@ class OutboxRelay:
     _names = itertools.count(1)
 
     def __init__(self, system: Publishing, connect: Callable[[], Any], *, every_s: float = 0.5) -> None:
+        if system is None:
+            msg = "system: the perdure.System or perdure.Cluster that publishes, not None"
+            raise TypeError(msg)
+        check_has("system", system, "a perdure.System or perdure.Cluster", ("include_weakly", "relay"))
+        check_callable("connect", connect)
         self._system = system
         self._connect = connect
         self.is_spool = False

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import cloudpickle  # type: ignore[import-untyped]
 
+from perdure.arguments.choices import check_flag
 from perdure.events.errors import InvalidMessage, UnknownMessageType
 from perdure.events.public_names import public
 from perdure.payloads.type_names import name_of
@@ -48,6 +49,10 @@ class CloudPickle:
         if not isinstance(value, bytes) or len(value) < 16:  # noqa: PLR2004 - the error names the bound
             msg = "key: CloudPickle needs a secret of at least 16 bytes"
             raise ValueError(msg)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse wrong parts."""
+        check_flag("unbound", self.unbound)
 
     def encode(self, message: Any) -> bytes:
         """See `Codec.encode`. The payload is signed, but not bound to a message."""

@@ -13,6 +13,7 @@ import msgspec
 from perdure.arguments.labels import check_label
 from perdure.events.errors import InvalidMessage, UnknownMessageType
 from perdure.events.public_names import public
+from perdure.events.seconds import shown
 from perdure.payloads.class_memory import remember
 from perdure.payloads.foreign_types import decode_hook, is_model, model_reader
 
@@ -44,12 +45,16 @@ def message(
     """
     name = check_label("name", name, NAME_CHARS_MAX)
 
-    steps = dict(upcasters or {})
+    try:
+        steps = dict(upcasters or {})
+    except Exception:  # noqa: BLE001 - also foreign code: a mapping of the host's own
+        msg = f"upcasters: a function for each older version, such as {{1: function}}, not {shown(upcasters)}"
+        raise InvalidMessage(msg) from None
     if type(version) is not int or not 1 <= version <= VERSION_MAX or not set(steps) <= set(range(1, version)):
-        known = sorted(map(repr, steps))
+        known = sorted(map(shown, steps))
         msg = (
             f"version: a whole number from 1 to {VERSION_MAX} above every version in upcasters ({', '.join(known)}), not "
-            f"{version!r}"
+            f"{shown(version)}"
         )
         raise InvalidMessage(msg)
     if missing := sorted(set(range(1, version)) - set(steps)):
@@ -60,12 +65,18 @@ def message(
         raise InvalidMessage(msg)
     for step, function in steps.items():
         if not callable(function):
-            msg = f"upcasters: a function from version {step} of {name!r}, not {function!r}"
+            msg = f"upcasters: a function from version {step} of {name!r}, not {shown(function)}"
             raise InvalidMessage(msg)
 
     def named(cls: type[T]) -> type[T]:
-        setattr(cls, NAME_ATTRIBUTE, name)
-        setattr(cls, VERSION_ATTRIBUTE, (version, steps))
+        try:
+            if not isinstance(cls, type):
+                raise TypeError  # noqa: TRY301 - told below
+            setattr(cls, NAME_ATTRIBUTE, name)
+            setattr(cls, VERSION_ATTRIBUTE, (version, steps))
+        except TypeError:
+            msg = f"message: the decorator of a class of your own, not of {shown(cls)}"
+            raise InvalidMessage(msg) from None
         return cls
 
     return named
@@ -75,8 +86,12 @@ def name_of(cls: type) -> str:
     """Return the stable name of a message class.
 
     Raises:
-        UnknownMessageType: it is defined inside a function and has no name of its own, so a later run could not find it.
+        UnknownMessageType: it is no class, or is defined inside a function and has no name of its own, so a later run could not
+            find it.
     """
+    if not isinstance(cls, type):
+        msg = f"type: a message class is needed here, not {shown(cls)}"
+        raise UnknownMessageType(msg)
     name = cls.__dict__.get(NAME_ATTRIBUTE)
     if name is not None:
         return str(name)
@@ -164,15 +179,12 @@ class TypeNames:
         Raises:
             UnknownMessageType: it is not a class, it has no stable name, or another class has the same name.
         """
-        if not isinstance(cls, type):
-            msg = f"type: a message class is needed here, not {cls!r}"
-            raise UnknownMessageType(msg)
-        name = self._names.get(cls)
+        name = self._names.get(cls) if isinstance(cls, type) else None
         if name is None:
             name = name_of(cls)
             other = self._classes.get(name)
             if other is not None and other is not cls and other.__qualname__ != cls.__qualname__:
-                msg = f"type: the name {name!r} belongs to {other!r} already; give {cls!r} another one"
+                msg = f"type: the name {name!r} belongs to {shown(other)} already; give {shown(cls)} another one"
                 raise UnknownMessageType(msg)
             remember(self._names, cls, name)
             self._classes[name] = cls

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from perdure.actors.core.clock import SystemClock
+from perdure.arguments.choices import check_flag
 from perdure.arguments.labels import check_label
 from perdure.arguments.parts import check_folder, check_has
-from perdure.events.errors import NotRunning
+from perdure.events.errors import InvalidMessage, NotRunning
 from perdure.events.public_names import public
 from perdure.events.safe_text import inert
 from perdure.events.seconds import checked_seconds
@@ -83,6 +84,9 @@ class Client(Results, Consuming, Connected):
     ) -> None:
         timeout_s = checked_seconds("timeout", timeout, above_zero=True)
         check_folder(folder)
+        if partition is not None and not is_postgres(folder):
+            msg = "partition: a folder has none; it is for a queue in a database"
+            raise InvalidMessage(msg)
         check_has("codec", codec, "the owner's codec", ("encode", "decode"))
         self.options = Options()
         self.clock = SystemClock()
@@ -92,7 +96,7 @@ class Client(Results, Consuming, Connected):
         self._facts = OwnersFacts(self.drafts, self.options)
         program = f"{inert(Path(sys.argv[0] or 'python').name)[:NAME_CHARS_MAX]} {os.getpid()}"
         own_name = check_label("name", program if name is None else name, NAME_CHARS_MAX + 20)
-        self._spools = bool(spool)
+        self._spools = check_flag("spool", spool)
         take_facts = _passes_facts_to(weakref.ref(self))
         self._connection: Connection | DatabaseConnection
         check_confirm(confirm, spools=self._spools)

@@ -87,6 +87,8 @@ class Drafts(StoredPayloads):
             UnknownMessageType: as `TypeNames.name`.
             InvalidMessage: its messages cannot be decoded, so each would become a dead letter; names the field and its type.
         """
+        if isinstance(kind, str):
+            kind = plain(kind)
         cls = self.names.find(kind) if isinstance(kind, str) else kind
         if isinstance(cls, type):
             if not isinstance(kind, str):
@@ -150,7 +152,7 @@ class Drafts(StoredPayloads):
         expires_us = 0
         if ttl is not None:
             expires_us = self.clock.now_us() + max(1, whole_us(checked_seconds("ttl", ttl)))
-        pairs = _headers(headers) if headers else None
+        pairs = None if headers is None else _headers(headers) or None
         return Draft(
             ident,
             type_name,
@@ -192,10 +194,11 @@ class Drafts(StoredPayloads):
         """Return the deduplication policy, and the extras that few messages have."""
         policy, window_us, key_parallelism = self.policies.get(type_name, PLAIN_POLICY)
         if dedup is not None:
-            if dedup not in DEDUP:
+            policy = plain(dedup) if isinstance(dedup, str) else None
+            if policy not in DEDUP:
                 msg = f"dedup: one of {', '.join(DEDUP)}, not {shown(dedup)}"
                 raise InvalidMessage(msg)
-            policy, key_parallelism = plain(dedup), key_parallelism if dedup == "append" else 0
+            dedup, key_parallelism = policy, key_parallelism if dedup == "append" else 0
         if window is not None:
             window_us = whole_us(checked_seconds("dedup_window", window))
         if key is None or policy == "append":
@@ -256,7 +259,7 @@ class Drafts(StoredPayloads):
         due_us = moment_us("at", at)
         now_us = self.clock.now_us()
         if due_us > now_us + SECONDS_MAX * 1_000_000:
-            msg = f"at: at most {LONGEST} ahead, not {at!r}"
+            msg = f"at: at most {LONGEST} ahead, not {shown(at)}"
             raise InvalidMessage(msg)
         # After the wall clock was set back, the queue's clock is ahead of it: a message may be late by that time, never early.
         due_us += max(0, now_us - self.clock.wall_us())
@@ -277,8 +280,8 @@ def _debounced(key: str | None, debounce: float, delay: float | None, at: Any, d
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     try:
-        pairs = dict(headers)
-    except (TypeError, ValueError) as error:
+        pairs = {_text(name): _text(value) for name, value in dict(headers).items()}
+    except Exception as error:  # foreign code: a mapping of the host's own
         msg = f"headers: a mapping of strings, not {shown(headers)}"
         raise InvalidMessage(msg) from error
     for pair in pairs.items():
@@ -296,4 +299,9 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     except UnicodeEncodeError as error:
         msg = f"headers: cannot be encoded as UTF-8: {error}"
         raise InvalidMessage(msg) from error
-    return {plain(name): plain(value) for name, value in pairs.items()}
+    return pairs
+
+
+def _text(value: Any) -> Any:
+    """Return a text as a `str` itself; anything else as it is."""
+    return plain(value) if isinstance(value, str) else value

@@ -16,6 +16,7 @@ from perdure.events.commands import Draft, DraftRun, Publish
 from perdure.events.errors import InvalidMessage, PayloadTooLarge, PublishTimeout
 from perdure.events.keyword_options import shows
 from perdure.events.publish_options import DEFAULTS, PublishManyOptions, PublishOptions
+from perdure.events.seconds import shown
 from perdure.publishing.publish_future import PublishFuture
 from perdure.runtime.asking import Asking
 
@@ -246,7 +247,7 @@ def _in_order(name: str, what: str, given: Any) -> list[Any]:
         WrongType: it is a single item, or a collection without order.
     """
     if isinstance(given, (str, bytes, Mapping, AbstractSet)) or not isinstance(given, Iterable):
-        msg = f"{name}: a list of {what}, not {given!r:.200}"
+        msg = f"{name}: a list of {what}, not {shown(given)}"
         raise WrongType(msg)
     return list(given)
 

@@ -152,7 +152,7 @@ class Results(Publishing):
             try:
                 kept = await asyncio.wait_for(self._aanswer(AwaitResult(ident), is_long_wait=True), wait_s)
             except TimeoutError:
-                raise _not_ended(ident, timeout) from None
+                raise _not_ended(ident, wait_s) from None
         return self._result_of(kept)
 
     def result(self, id: str, *, timeout: float | None = None) -> Any:  # noqa: A002 - the front door's name
@@ -171,11 +171,12 @@ class Results(Publishing):
             TimeoutError: the message has not ended within `timeout` seconds.
         """
         wait_s = wait_seconds("timeout", timeout)
-        self._permit_look(checked_id("id", id))
+        ident = checked_id("id", id)
+        self._permit_look(ident)
         if wait_s and CALLER.get() is not None:
-            with self._waiting_for(self._waits_for(id)):
-                return self._result_of(self._wait_or_look(id, timeout))
-        return self._result_of(self._wait_or_look(id, timeout))
+            with self._waiting_for(self._waits_for(ident)):
+                return self._result_of(self._wait_or_look(ident, timeout))
+        return self._result_of(self._wait_or_look(ident, timeout))
 
     def _waits_for(self, ident: str) -> str:
         """Return the type of a message that has not ended; empty, which no handler waits for, where it has."""
@@ -188,7 +189,7 @@ class Results(Publishing):
         if kept is None:  # time is up: one look without waiting
             kept = self.ask("queue", AwaitResult(ident, waits=False))
         if kept is None:
-            raise _not_ended(ident, timeout)
+            raise _not_ended(ident, wait_s)
         return kept
 
     def _wait_for_result(self, ident: str, wait_s: float) -> ResultKept | None:
@@ -221,9 +222,10 @@ class Results(Publishing):
             NotRunning, StoreUnavailable: as `publish`.
             InvalidMessage: `id` is not an id.
         """
-        looked = self.ask("queue", LookUp(checked_id("id", id)))
+        ident = checked_id("id", id)
+        looked = self.ask("queue", LookUp(ident))
         self.permit("look", lambda: [str(looked.type)])
-        return MessageState.of(id, looked)
+        return MessageState.of(ident, looked)
 
     async def astate(self, id: str) -> MessageState:  # noqa: A002 - the front door's name
         """As `state`, from a coroutine; does not block the event loop.
@@ -231,9 +233,10 @@ class Results(Publishing):
         Raises:
             As `state`.
         """
-        looked = await self._aanswer(LookUp(checked_id("id", id)))
+        ident = checked_id("id", id)
+        looked = await self._aanswer(LookUp(ident))
         self.permit("look", lambda: [str(looked.type)])
-        return MessageState.of(id, looked)
+        return MessageState.of(ident, looked)
 
     def _permit_look(self, ident: str) -> None:
         """Refuse a principal that may not look at messages of this one's type."""

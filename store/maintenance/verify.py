@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.events.errors import HistoryDropped
+from perdure.events.seconds import shown
 from perdure.store.format.frame import chain_after
 from perdure.store.protocol import HasSpool
 from perdure.store.survey import Damage, Stretch, WholeFrame
@@ -52,7 +53,7 @@ class Head:
         """
         match = _HEAD.fullmatch(text) if isinstance(text, str) else None
         if match is None:
-            msg = f"head: SEQ:HASH, a sequence number and 32 hexadecimal digits, as `perdure verify` prints it, not {text!r}"
+            msg = f"head: SEQ:HASH, a sequence number and 32 hexadecimal digits, as `perdure verify` prints it, not {shown(text)}"
             raise ValueError(msg)
         return cls(int(match[1]), match[2])
 

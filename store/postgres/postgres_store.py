@@ -19,7 +19,7 @@ import psycopg
 from perdure.events.errors import PerdureError, StoreCorrupt, StoreLocked
 from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
-from perdure.events.seconds import checked_seconds
+from perdure.events.seconds import checked_seconds, plain_number
 from perdure.store.files.payload_spill import PayloadSpill
 from perdure.store.postgres import history_hold, ownership, partition_snapshots
 from perdure.store.postgres.connecting.postgres_address import PostgresAddress
@@ -90,7 +90,7 @@ class PostgresStore(PartitionWriter):
         drop_history: bool = False,
     ) -> None:
         super().__init__(PostgresAddress.parse(dsn).at(name, partition), lease_s=checked_seconds("lease", lease))
-        self.stand_by_s = math.inf if stand_by == math.inf else checked_seconds("stand_by", stand_by)
+        self.stand_by_s = math.inf if plain_number(stand_by) == math.inf else checked_seconds("stand_by", stand_by)
         self.snapshots_kept = snapshots_kept
         self.drop_history = drop_history
         self._hold = RetentionHold(lambda: None)

@@ -52,6 +52,8 @@ PATHS = ("payload", "header")
 ENDS = ("Completed", "Superseded", "Purged", "Expired", "Cancelled")
 """Events after which a message has no others, but for those about its result."""
 FIELDS = (*PUBLISHED, *LATER, *PATHS)
+EXPRESSION_CHARS_MAX = 4_000
+"""Of an expression. The log holds that of a bulk act whole: one that was cut would mean other messages."""
 INDEX_DIGITS_MAX = 9
 """Of a place in a list."""
 
@@ -114,20 +116,32 @@ def search_of(text: str) -> Search:
     Raises:
         InvalidMessage: it is none; says which word is wrong, and what there is.
     """
+    if not isinstance(text, str):
+        msg = f'where: an expression such as "type=Order error~timeout", not {shown(text)}'
+        raise InvalidMessage(msg)
+    text = str.__str__(text)  # of a subclass, whose own methods are foreign code
+    if len(text) > EXPRESSION_CHARS_MAX:
+        msg = f"where: an expression of at most {EXPRESSION_CHARS_MAX:,} characters, not {len(text):,}"
+        raise InvalidMessage(msg)
     try:
+        text.encode()
         texts = shlex.split(text)
     except ValueError as error:
-        msg = f"the search {shown(text)} cannot be read: {error}"
+        msg = f"where: {shown(text)} cannot be read: {error}"
         raise InvalidMessage(msg) from error
     words = [_word(one) for one in texts]
     if not words:
-        msg = f'nothing to search for; write FIELD=VALUE, for example type=Order error~"no stock". Fields: {", ".join(FIELDS)}'
+        msg = (
+            f'where: nothing to search for; write FIELD=VALUE, for example type=Order error~"no stock". Fields: {", ".join(FIELDS)}'
+        )
         raise InvalidMessage(msg)
     return Search(tuple(w for w in words if w.field not in LATER), tuple(w for w in words if w.field in LATER))
 
 
 def is_several(text: str) -> bool:
     """Tell whether a text is an expression of several words, and not one whose value has spaces: `error~no stock`."""
+    if len(text) > EXPRESSION_CHARS_MAX:
+        return False
     try:
         words = shlex.split(text)
     except ValueError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from perdure.arguments.choices import check_whole
 from perdure.events.errors import InvalidMessage
 from perdure.events.handlers.backoff import Fixed
 from perdure.events.handlers.registry import WORKERS_MAX
-from perdure.events.seconds import SECONDS_MAX, shown
+from perdure.events.seconds import SECONDS_MAX, plain_number, shown
 from perdure.handling.signatures import label_of
 
 if TYPE_CHECKING:
@@ -37,12 +38,13 @@ _PERIODS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 def check_retries(field: str, value: Any) -> float:
     """Return a number of retries; infinity means for ever."""
-    return float("inf") if value == float("inf") else check_whole(field, value, 0)
+    number = plain_number(value)
+    return math.inf if number == math.inf else check_whole(field, value, 0)
 
 
 def check_parallelism(_field: str, value: Any) -> tuple[int, int]:
     """Return the least and the most workers of a number, or of a pair. No workers at all are for an operator to choose."""
-    if value == 0 and value is not False:
+    if plain_number(value) == 0:
         msg = (
             "parallelism: 0 would never handle a message. Use 1 or more; to stop deliveries for a while, "
             "`system.admin.pause(Type)` or `system.admin.scale(Type, 0)`; for workers while there is work, a pair such as (0, 4)"
@@ -59,11 +61,11 @@ def check_rate(field: str, value: Any) -> float | None:
     """Return deliveries a second, of a number or of text such as `100/s`, `30/m`, `1/h`; None for no limit."""
     if value is None:
         return None
-    count: Any = value
+    count: Any = plain_number(value)
     if isinstance(value, str):
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*/\s*([smhd])\w*\s*", value)
         count = float(found[1]) / _PERIODS_S[found[2]] if found else None
-    if isinstance(count, bool) or not isinstance(count, (int, float)) or not 1 / SECONDS_MAX <= count <= RATE_MAX:
+    if count is None or not 1 / SECONDS_MAX <= count <= RATE_MAX:
         msg = f"{field}: a number a second up to a million, or text such as '100/s', '30/m', '1/h', not {shown(value)}"
         raise InvalidMessage(msg)
     return float(count)
@@ -73,7 +75,7 @@ def check_exceptions(field: str, value: Any) -> tuple[type[BaseException], ...]:
     """Return a tuple of exception classes, of one class or of several."""
     kinds = value if isinstance(value, (tuple, list)) else (value,)
     if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
-        msg = f"{field}: an exception class, or a tuple of them, not {value!r}"
+        msg = f"{field}: an exception class, or a tuple of them, not {shown(value)}"
         raise InvalidMessage(msg)
     return tuple(kinds)
 

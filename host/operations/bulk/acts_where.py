@@ -9,17 +9,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import msgspec
 
-from perdure.actors.core.texts import plain_text
 from perdure.arguments.acting import new_act
-from perdure.arguments.choices import check_whole
+from perdure.arguments.choices import check_callable, check_flag, check_whole
+from perdure.arguments.labels import plain
 from perdure.arguments.moments import checked_id
 from perdure.events.commands import BeginBulk, LookAtBulk
 from perdure.events.errors import InvalidMessage, UnknownMessage
 from perdure.events.public_names import public
 from perdure.events.queue.searching.expression import search_of
 from perdure.events.queue.searching.letter_search import CountLetters
-from perdure.events.seconds import wait_seconds
+from perdure.events.seconds import shown, wait_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from perdure.events.structures.bulk import Bulk
     from perdure.operations.running_system import RunningSystem
 
-__all__ = ["ActsWhere", "BulkAct", "CountedLetters", "Plan", "carried_out", "check_expression"]
+__all__ = ["ActsWhere", "BulkAct", "CountedLetters", "Plan", "carried_out", "checked_expression"]
 
 LOOK_FIRST_S = 0.01
 LOOK_LAST_S = 0.25
@@ -98,9 +99,9 @@ class ActsWhere:
         """
         if upto is not None:
             check_whole("upto", upto, 0)
-        check_expression(where, search_of)
+        where = checked_expression(where, search_of)
         self._system.permit("look")
-        counted: Counted = self._system.ask("dead_letters", CountLetters(plain_text(where), upto))
+        counted: Counted = self._system.ask("dead_letters", CountLetters(where, upto))
         return CountedLetters(counted.where, counted.seq, counted.by_type)
 
     def replay_where(
@@ -190,6 +191,8 @@ class ActsWhere:
         changes: dict[str, Any] | None = None,
     ) -> BulkAct:
         wait_seconds("timeout", timeout)
+        check_callable("progress", progress)
+        check_flag("reset_retries", reset_retries)
         counted = where if isinstance(where, CountedLetters) else self.count_where(where)
         plan = Plan(action, counted.where, counted.seq, counted.count, counted.by_type, reset_retries, changes or {})
         return carried_out(self._system, plan, timeout, progress)
@@ -241,7 +244,7 @@ def found_bulk(system: RunningSystem, ident: str) -> BulkAct:
     """
     found: Bulk | None = system.ask("queue", LookAtBulk(ident))
     if found is None:
-        msg = f"no bulk act has the id {ident!r}; `dead_letters.bulks()` shows those that are known"
+        msg = f"no bulk act has the id {shown(ident)}; `dead_letters.bulks()` shows those that are known"
         raise UnknownMessage(msg)
     return _shown(found)
 
@@ -251,21 +254,26 @@ def _shown(bulk: Bulk) -> BulkAct:
     return BulkAct(bulk.bulk, bulk.action, bulk.where, *counts, bulk.principal, bulk.origin, bulk.reason)
 
 
-def check_expression(where: str, search_of: Callable[[str], object]) -> None:
-    """Refuse what is no expression.
+def checked_expression(where: str, search_of: Callable[[str], object]) -> str:
+    """Return an expression as a plain text.
 
     Raises:
         InvalidMessage: it is none; names the word.
     """
-    if not isinstance(where, str):
-        msg = f'where: an expression such as "type=Order error~timeout", not {where!r}'
-        raise InvalidMessage(msg)
-    search_of(where)
+    text = plain(where) if isinstance(where, str) else where
+    search_of(text)
+    return text
 
 
 def _checked_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
-    plain = dict(changes)
-    if not plain or not all(isinstance(path, str) and all(path.split(".")) for path in plain):
-        msg = f"changes: values by their paths, for example {{'customer.id': 7}}, not {changes!r}"
+    """Return changes as the plain data that the log holds of them."""
+    try:
+        given = {plain(path) if isinstance(path, str) else path: value for path, value in dict(changes).items()}
+        held: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(given))
+    except Exception as error:  # also foreign code: a mapping or a value of the caller's own
+        msg = f"changes: values by their paths, which MessagePack can hold; {shown(changes)} cannot be written: {shown(error)}"
+        raise InvalidMessage(msg) from error
+    if not held or not all(isinstance(path, str) and all(path.split(".")) for path in given):
+        msg = f"changes: values by their paths, for example {{'customer.id': 7}}, not {shown(changes)}"
         raise InvalidMessage(msg)
-    return plain
+    return held

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.actors.core.texts import plain_text
-from perdure.arguments.choices import check_whole
+from perdure.arguments.choices import check_callable, check_whole
 from perdure.events.public_names import public
 from perdure.events.queue.searching.live_messages import CountLive, live_search_of
-from perdure.operations.bulk.acts_where import Plan, carried_out, check_expression
+from perdure.events.seconds import wait_seconds
+from perdure.operations.bulk.acts_where import Plan, carried_out, checked_expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,9 +63,9 @@ class CancelsWhere:
         """
         if upto is not None:
             check_whole("upto", upto, 0)
-        check_expression(where, live_search_of)
+        where = checked_expression(where, live_search_of)
         self._system.permit("look")
-        counted: Counted = self._system.ask("queue", CountLive(plain_text(where), upto))
+        counted: Counted = self._system.ask("queue", CountLive(where, upto))
         return CountedMessages(counted.where, counted.seq, counted.by_type)
 
     def cancel_where(
@@ -89,6 +89,8 @@ class CancelsWhere:
             InvalidMessage: the expression cannot be read; names the word.
             NotAllowed: the system's `authorize` refuses it, for one of the types.
         """
+        wait_seconds("timeout", timeout)
+        check_callable("progress", progress)
         counted = where if isinstance(where, CountedMessages) else self.count_where(where)
         plan = Plan("cancel", counted.where, counted.upto, counted.count, counted.by_type)
         return carried_out(self._system, plan, timeout, progress)

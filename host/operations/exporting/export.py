@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import attrs
 
-from perdure.arguments.choices import check_one_of
+from perdure.arguments.choices import check_callable, check_flag, check_one_of
+from perdure.arguments.parts import check_folder
 from perdure.events import vocabulary as ev
 from perdure.events.errors import StoreUnavailable
 from perdure.events.public_names import public
@@ -22,7 +23,7 @@ from perdure.operations.audit import Audit
 from perdure.operations.exporting.rows import row_of
 from perdure.operations.exporting.selection import selected
 from perdure.operations.exporting.writers import FORMATS, writer_of
-from perdure.store import open_reader
+from perdure.operations.sources import readable
 from perdure.store.disk.advice import with_advice
 
 if TYPE_CHECKING:
@@ -84,10 +85,12 @@ def export(
         PerdureError: the format needs a package that is not installed.
     """
     check_one_of("format", format, FORMATS)
-    path = Path(output)
+    check_callable("progress", progress)
+    check_flag("replace", replace)
+    path = Path(check_folder(output, "output"))
     if path.exists() and not (replace and path.is_file()):
         raise StoreUnavailable(f"{path} is there already; name another file, or have it replaced (`--force`, `replace=True`)")
-    reader = open_reader(source) if isinstance(source, (str, os.PathLike)) else source
+    reader = readable("source", source)
     reader.check_readable()
     records = selected(Audit(store=reader), where, since, until)
     events = first_seq = last_seq = 0

@@ -9,6 +9,7 @@ import attrs
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from perdure.events.errors import StoreUnavailable
+from perdure.events.seconds import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,10 @@ class PostgresAddress:
 
         Raises:
             StoreUnavailable: it is no address. The error does not repeat it, because it may hold a password.
+            TypeError: it is no text.
         """
+        if not isinstance(address, str):
+            raise TypeError(f"dsn: the address of a database as text, not a {type(address).__name__}")
         base, _, fragment = address.partition("#") if "://" in address else (address, "", "")
         name, slash, number = fragment.partition("/")
         try:
@@ -87,7 +91,7 @@ def checked_name(name: str) -> str:
         ValueError: it is empty, too long, or holds control characters.
     """
     if not isinstance(name, str) or not 0 < len(name) <= NAME_MAX or not name.isprintable():
-        raise ValueError(f"name: the name of a queue has 1 to {NAME_MAX} printable characters, not {name!r}")
+        raise ValueError(f"name: the name of a queue has 1 to {NAME_MAX} printable characters, not {shown(name)}")
     return name
 
 
@@ -98,5 +102,5 @@ def checked(partition: int) -> int:
         ValueError: it is no number from 0 on.
     """
     if type(partition) is not int or not 0 <= partition < PARTITIONS_MAX:
-        raise ValueError(f"partition: a whole number from 0 to {PARTITIONS_MAX - 1:,}, not {partition!r}")
+        raise ValueError(f"partition: a whole number from 0 to {PARTITIONS_MAX - 1:,}, not {shown(partition)}")
     return partition
