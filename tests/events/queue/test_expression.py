@@ -21,7 +21,7 @@ def test_what_did_not_happen_is_not_asked_for(text: str) -> None:
         search_of(text)
 
 
-@pytest.mark.parametrize("step", ["\N{SUPERSCRIPT TWO}", "9" * 5_000, "1.x"])
+@pytest.mark.parametrize("step", ["\N{SUPERSCRIPT TWO}", "9" * 3_900, "1.x"])
 def test_a_place_in_a_list_that_is_none_finds_nothing(step: str) -> None:
     published = Published(id="a", type="t", payload=b"", number=1)
     assert not search_of(f"payload.lines.{step}=2").takes(published, lambda _: {"lines": [1, 2]})

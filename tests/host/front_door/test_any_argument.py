@@ -88,6 +88,12 @@ class Thing:
 
 
 class NoTime(dt.tzinfo):
+    def tzname(self, _when: dt.datetime | None) -> str:
+        raise KeyError("name")
+
+    def dst(self, _when: dt.datetime | None) -> dt.timedelta:
+        raise KeyError("dst")
+
     def utcoffset(self, _when: dt.datetime | None) -> dt.timedelta:
         raise KeyError("zone")
 

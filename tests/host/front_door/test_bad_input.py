@@ -159,10 +159,10 @@ def test_unknown_type_for_the_operator(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        (lambda system: system.admin.scale(Note, 1.5), "parallelism.*1.5"),
-        (lambda system: system.admin.scale(Note, True), "parallelism.*True"),
-        (lambda system: system.admin.scale(Note, "3"), "parallelism.*'3'"),
-        (lambda system: system.admin.scale(Note, 10**9), "parallelism.*1000000000"),
+        (lambda system: system.admin.scale(Note, 1.5), "^n: .*1.5"),
+        (lambda system: system.admin.scale(Note, True), "^n: .*True"),
+        (lambda system: system.admin.scale(Note, "3"), "^n: .*'3'"),
+        (lambda system: system.admin.scale(Note, 10**9), "^n: .*1000000000"),
         (lambda system: system.admin.scale(3, 1), "type.*3"),
         (lambda system: system.admin.pause(3), "type.*3"),
         (lambda system: system.admin.configure(Note, retries=1.5), "retries.*1.5"),
