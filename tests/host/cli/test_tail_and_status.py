@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -16,7 +21,6 @@ from perdure.cli.main import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 PATIENCE_S = 60.0
@@ -77,6 +81,22 @@ def test_the_shell_completes_types_and_ids_of_dead_letters(folder: Path) -> None
     (dead,) = [letter["id"] for letter in json.loads(run("dead-letters", "list", folder, "--json"))]
     assert dead in completed(f"perdure dead-letters show {folder} {dead[:4]}")
     assert "nothing.here" not in completed(f"perdure pause {folder}/absent no")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_bash_completes_commands_and_types(folder: Path) -> None:
+    script = """
+        eval "$(_PERDURE_COMPLETE=source_bash perdure)"
+        complete_with=$(complete -p perdure | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
+        COMP_WORDS=(perdure pause "$1" tail.); COMP_CWORD=3
+        $complete_with perdure
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", folder], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert "tail.Order" in done.stdout.split(), done.stderr
 
 
 def test_status_tells_waits_runs_and_processes_where_an_owner_answers(folder: Path) -> None:

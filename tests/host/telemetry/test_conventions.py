@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanKind
 import perdure
 from perdure.chaos import SimulatedSystem
 from perdure.telemetry import OpenTelemetry
+from tests.postgres_server import new_queue, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +80,9 @@ class Seen:
             for point in metric.data.data_points
         ]
 
+    def kinds(self) -> set[str]:
+        return {str((span.attributes or {})["messaging.operation.type"]) for span in self.exporter.get_finished_spans()}
+
     def sent(self, type_name: str) -> list[tuple[dict[str, Any], int]]:
         return [
             (given, point.value)
@@ -110,7 +114,7 @@ def check(seen: Seen) -> None:
         assert given.keys() >= {"messaging.system", "messaging.operation.name"}, name
 
 
-def work(system: perdure.System | SimulatedSystem, wait: Callable[[], None]) -> None:
+def work(system: perdure.System | SimulatedSystem | perdure.Cluster, wait: Callable[[], None]) -> None:
     """A chain, a batch, a schedule, failures of each kind, a batch of several types, and messages that are taken by hand."""
 
     @system.handler(Placed, retries=1, backoff=perdure.Fixed(0.01))
@@ -151,6 +155,17 @@ def test_all_names_are_those_of_the_conventions_with_threads(folder: Path) -> No
     system = perdure.System(folder, middleware=[seen.middleware])
     work(system, lambda: system.drain(PATIENCE_S))
     check(seen)
+
+
+@pytest.mark.xdist_group("postgres")
+def test_all_names_are_those_of_the_conventions_on_a_cluster() -> None:
+    seen = Seen()
+    cluster = perdure.Cluster(shared_server().dsn, name=new_queue(), partitions=2, middleware=[seen.middleware])
+    work(cluster, lambda: cluster.drain(PATIENCE_S))
+    check(seen)
+    assert {
+        span.attributes["messaging.operation.type"] for span in seen.exporter.get_finished_spans() if span.attributes
+    } == KINDS.keys()
 
 
 def test_what_a_failed_attempt_published_was_not_sent() -> None:
