@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.console import loads as console
 from benchmarks.loads import budget, consume, cpu, floors, publish, storage, trips
 from benchmarks.loads.backlogs import cliffs, footprint, growth, spill
 from benchmarks.loads.many_processes import members, processes
@@ -33,6 +34,7 @@ GROUPS: dict[str, Callable[[Effort], Sequence[Load]]] = {
     "cpu": cpu.loads,
     "budget": budget.loads,
     "telemetry": telemetry.loads,
+    "console": console.loads,
     "peers": peers.loads,
 }
 

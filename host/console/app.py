@@ -28,7 +28,7 @@ from perdure.console.log.pace import StillReading
 from perdure.console.pages import BEFORE, PAGES, Page, texts
 from perdure.console.pages.dead_letters import expression_of
 from perdure.console.pages.figures import figures
-from perdure.console.streaming import stream
+from perdure.console.streaming import News, Stream
 from perdure.events.errors import NotAllowed, PerdureError, UnknownMessage
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class _Pages:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._news = News(console)
         self._templates = _templates()
 
     def show(self, page: Callable[[Page], None]) -> Callable[[Request], Response]:
@@ -172,11 +173,11 @@ class _Pages:
             session.notice = f"Not done: {error}"
         return RedirectResponse(root + _own_path(form.get("back", "/")), 303)
 
-    async def live(self, request: Request) -> Response:
+    async def live(self, request: Request) -> Response | Stream:
         """Tell an open page, again and again, that there is something new."""
         if not self._rights(request).may("look"):
             return PlainTextResponse("not allowed\n", FORBIDDEN)
-        return stream(self._console, request)
+        return Stream(self._news)
 
     def _rights(self, request: Request) -> Permits:
         return Permits(request.scope["session"].principal, self._console.rights, self._console.front is not None)

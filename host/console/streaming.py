@@ -1,5 +1,8 @@
 """Server-sent events: an open page hears that the log has grown, and fetches itself anew. A few bytes a second for each page.
 
+All pages of a console share one look a second. A page that takes nothing any more is dropped, and so are those beyond the bound;
+each is told why, and works on without moving by itself.
+
 Not here: what the page then shows (`pages`), and how often it does so (`static/live.js`).
 """
 
@@ -7,64 +10,122 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.responses import PlainTextResponse
 
 from perdure.events.errors import PerdureError
+from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from starlette.requests import Request
-    from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
 
     from perdure.console.console import Console
 
-__all__ = ["stream"]
+__all__ = ["STREAMS_MAX", "News", "Stream"]
+
+logger = GuardedLogger("perdure")
 
 EVERY_S = 1.0
 ALIVE_S = 15.0
-STREAMS_MAX = 50
-_open = {"streams": 0}
+STREAMS_MAX = 256
+"""Of one console."""
+SLOW_S = 20.0
+"""A page that has taken nothing for so long is dropped: what was sent fills the buffers of its connection."""
+BUSY = 503
+TOO_MANY = f"{STREAMS_MAX} pages of this console are open, which is the most: this one does not move by itself\n"
 
 
-def stream(console: Console, request: Request) -> Response:
-    """Return an answer that goes on until the browser closes it."""
-    if _open["streams"] >= STREAMS_MAX:
-        return PlainTextResponse("too many pages are open; this one does not move by itself\n", 503)
-    return StreamingResponse(_told(console, request), media_type="text/event-stream")
+class News:
+    """What open pages are told: one look at the log a second, for all of them."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._looked_s = -EVERY_S
+        self._told: tuple[int, str] = (-1, "{}")
+        self.open = 0
+        """How many pages are told; only the event loop changes it, and the next."""
+        self.is_looking = False
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it is time for another look."""
+        return time.monotonic() - self._looked_s >= EVERY_S * 0.9
+
+    @property
+    def newest(self) -> tuple[int, str]:
+        """The last event, and what a page is told of it; -1 where nothing can be read yet."""
+        return self._told
+
+    def look(self) -> None:
+        """Look. Takes a while: not in the event loop."""
+        try:
+            with self._console.live.looked_at(0.0) as states:
+                told = {"seq": states.seq, "waiting": states.queue.live, "dead": len(states.dead_letters.letters)}
+            self._told = told["seq"], json.dumps(told)
+        except (PerdureError, OSError):
+            self._told = -1, "{}"
+        self._looked_s = time.monotonic()
 
 
-async def _told(console: Console, request: Request) -> AsyncIterator[str]:
-    _open["streams"] += 1
+class Stream:
+    """An answer that goes on until the browser closes it, or takes nothing any more."""
+
+    def __init__(self, news: News) -> None:
+        self._news = news
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell the page again and again that there is something new; refuse it where too many are open."""
+        news = self._news
+        if news.open >= STREAMS_MAX:
+            await PlainTextResponse(TOO_MANY, BUSY)(scope, receive, send)
+            return
+        news.open += 1
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            await _told(news, send, gone)
+        except TimeoutError:
+            logger.info("an open page of the console has taken nothing for %g s: it is dropped, and asks anew if it lives", SLOW_S)
+        finally:
+            gone.cancel()
+            news.open -= 1
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _told(news: News, send: Send, gone: asyncio.Future[None]) -> None:
+    headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await _send(send, "retry: 3000\n\n")
     last, silent_s = -1, 0.0
-    try:
-        yield "retry: 3000\n\n"
-        while not await request.is_disconnected():
-            seq, line = await run_in_threadpool(_line, console)
-            if seq != last:
-                last, silent_s = seq, 0.0
-                yield f"event: grown\ndata: {line}\n\n"
-            elif silent_s >= ALIVE_S:
-                silent_s = 0.0
-                yield ": nothing new\n\n"
-            await asyncio.sleep(EVERY_S)
-            silent_s += EVERY_S
-    finally:
-        _open["streams"] -= 1
+    while not gone.done():
+        if news.is_old and not news.is_looking:
+            news.is_looking = True
+            try:
+                await run_in_threadpool(news.look)
+            finally:
+                news.is_looking = False
+        seq, line = news.newest
+        if seq != last:
+            last, silent_s = seq, 0.0
+            await _send(send, f"event: grown\ndata: {line}\n\n")
+        elif silent_s >= ALIVE_S:
+            silent_s = 0.0
+            await _send(send, ": nothing new\n\n")
+        await asyncio.wait([gone], timeout=EVERY_S)
+        silent_s += EVERY_S
 
 
-def _line(console: Console) -> tuple[int, str]:
-    """Return the last event, and what the page is told of it; -1 where nothing can be read yet."""
-    try:
-        return _now(console)
-    except (PerdureError, OSError):
-        return -1, "{}"
+async def _send(send: Send, text: str) -> None:
+    """Send a piece; a server waits here where the page does not take what was sent before.
 
-
-def _now(console: Console) -> tuple[int, str]:
-    with console.live.looked_at(0.0) as states:
-        told = {"seq": states.seq, "waiting": states.queue.live, "dead": len(states.dead_letters.letters)}
-    return told["seq"], json.dumps(told)
+    Raises:
+        TimeoutError: for too long.
+    """
+    async with asyncio.timeout(SLOW_S):
+        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})

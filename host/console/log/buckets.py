@@ -75,6 +75,11 @@ class Buckets:
         """Tell whether anything was counted."""
         return bool(self._by_index)
 
+    @property
+    def first_us(self) -> int | None:
+        """When the first bucket begins; None where nothing was counted."""
+        return self._low * self.width_us if self._by_index else None
+
     def at(self, at_us: int) -> Bucket:
         """Return the bucket of a moment, made at first use."""
         index = at_us // self.width_us

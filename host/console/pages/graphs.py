@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.console.drawing.charts import Series, chart
+from perdure.console.log.buckets import Bucket
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from markupsafe import Markup
 
     from perdure.console.console import View
-    from perdure.console.log.buckets import Bucket, Buckets
+    from perdure.console.log.buckets import Buckets
 
 __all__ = ["graphs", "rates_now"]
 
@@ -23,7 +26,7 @@ def graphs(view: View, *, over: str, now_us: int) -> dict[str, Markup]:
     """Return the charts by name. `over`: `minutes` (the last fifteen) or `history`."""
     is_whole = over == "history"
     buckets = view.index.whole if is_whole else view.index.recent
-    row = list(buckets.row() if is_whole else buckets.row(now_us - MINUTES_US, now_us - 1_000_000))
+    row = list(buckets.row() if is_whole else _until_now(buckets, now_us))
     times = [begin for begin, _ in row]
     mark = view.at_us if view.is_past else None
     width_s = buckets.width_us / 1e6
@@ -49,6 +52,16 @@ def graphs(view: View, *, over: str, now_us: int) -> dict[str, Markup]:
         "failures": chart("Failures a second", times, failed, mark_us=mark),
         "latency": chart("Wait and run times in milliseconds", times, latency, unit=" ms", mark_us=mark),
     }
+
+
+def _until_now(buckets: Buckets, now_us: int) -> Iterator[tuple[int, Bucket]]:
+    """Yield the seconds of the last minutes up to now, also those in which nothing happened, from the first that was counted."""
+    first = buckets.first_us
+    if first is None:
+        return
+    width = buckets.width_us
+    for begin in range(max(first, (now_us - MINUTES_US) // width * width), now_us - 2 * width + 1, width):
+        yield begin, buckets.known(begin) or Bucket()
 
 
 def _depths(view: View, row: list[tuple[int, Bucket]], buckets: Buckets) -> list[float | None]:

@@ -68,12 +68,14 @@ def processes(page: Page) -> None:
     for kind, info in handlers_of(page).items():
         for process in info.processes:
             work.setdefault(process.pid, []).append((kind, process))
+    is_known = view.index.seq >= view.seq  # who came last may have left in what is not read yet
     size = page.console.reader.size()
     page.show(
         "processes.html",
         deputies={} if page.figures is None else {deputy.pid: deputy.seq for deputy in page.figures.deputies},
-        owner=owner,
-        present=list(present.values()),
+        owner=owner if is_known else None,
+        is_known=is_known,
+        present=list(present.values()) if is_known else [],
         work=work,
         log={"address": page.console.reader.address or "memory", "first": view.reader.first_seq, "bytes": size.bytes},
         happenings=happenings_until(page, LATEST),

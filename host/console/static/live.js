@@ -19,5 +19,12 @@
     if (dead) dead.textContent = told.dead.toLocaleString("en");
     if (!waiting) waiting = setTimeout(refresh, Math.max(0, last + LEAST_MS - Date.now()));
   });
+  source.addEventListener("error", () => { // refused for good; where only the connection broke, the browser asks again
+    const foot = document.querySelector("footer");
+    if (source.readyState === EventSource.CLOSED && foot && !foot.dataset.still) {
+      foot.dataset.still = "1";
+      foot.append(" · too many pages are open: this one does not move by itself");
+    }
+  });
   addEventListener("pagehide", () => source.close());
 })();

@@ -62,7 +62,7 @@ def served(console: Console, principal: str = "ann") -> Iterator[str]:
 def go(page: Page, path: str) -> None:
     """Open a page, and wait until the log is read for it."""
     page.goto(path)
-    page.wait_for_function("!document.querySelector('main [data-again]')")
+    page.locator("main [data-again]").wait_for(state="detached")
 
 
 @contextmanager
