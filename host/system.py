@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-import weakref
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from perdure.actors.core.clock import Clock, SystemClock
@@ -21,7 +20,6 @@ from perdure.config import load_handlers, trace
 from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import shown
-from perdure.handling.handlers import Handlers
 from perdure.handling.hooks import Hooks
 from perdure.handling.registration import Registration
 from perdure.lifecycle.engine_or_member import Beginning
@@ -62,7 +60,6 @@ __all__ = ["System"]
 logger = GuardedLogger("perdure")
 
 M = TypeVar("M")
-P = TypeVar("P", bound="Part | Handlers")
 
 
 def _check_parts(
@@ -273,31 +270,3 @@ class System(StartAndStop):
 
     def _life(self) -> serving.Life:
         return serving.Life(lambda: self._engine is not None, lambda: self._engine)
-
-    def include(self, part: P) -> P:
-        """Take in handlers, or a part; return it.
-
-        `Handlers`: all that they declare, now and later, is registered here. A part has `start()` and `stop()`; from now on `serve`
-        starts and stops it with this system.
-
-        Raises:
-            InvalidMessage: a type has a handler already, or these handlers are included already.
-            TypeError: it is neither.
-        """
-        if isinstance(part, Handlers):
-            part.enter_into(self)
-            return part
-        check_has("part", part, "perdure.Handlers, or an object with start() and stop()", ("start", "stop"))
-        served: Part = part
-        self._parts.append(lambda: served)
-        return part
-
-    def include_weakly(self, part: Part) -> None:
-        """As `include`, with a weak reference: a part that the host no longer holds is dropped. For `OutboxRelay`."""
-        self._parts = [*(made for made in self._parts if made() is not None), weakref.ref(part)]
-
-    @property
-    def parts(self) -> list[Part]:
-        """The parts of this system, in the order in which they were made."""
-        found = [made() for made in list(self._parts)]
-        return list(dict.fromkeys(part for part in found if part is not None))

@@ -24,9 +24,9 @@ from perdure.cluster.across.waits import ClusterWaits
 from perdure.cluster.blueprint import Blueprint
 from perdure.cluster.doors import Doors
 from perdure.cluster.handlers import adapted
-from perdure.cluster.hosted import Hosting
-from perdure.cluster.keeper import Keeper
 from perdure.cluster.on_record import check_fits
+from perdure.cluster.owning.hosted import Hosting
+from perdure.cluster.owning.keeper import Keeper
 from perdure.cluster.placed import InnerCluster
 from perdure.cluster.routed import SpreadIds
 from perdure.cluster.routing import PARTITIONS_MAX, ROUTING, PartitionIds, of_text
@@ -37,8 +37,8 @@ from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUn
 from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
-from perdure.handling.decorators import Handling
 from perdure.handling.hooks import Hooks
+from perdure.handling.including import Including
 from perdure.handling.registration import Registration
 from perdure.middleware import check_middleware
 from perdure.options import Options
@@ -83,7 +83,7 @@ STOP_S = 30.0
 
 
 @public
-class Cluster(Singular, Handling):
+class Cluster(Singular, Including):
     """A queue in PostgreSQL, spread over all processes that run this same line; needs `pip install perdure[postgres]`.
 
     Each process runs the handlers for the partitions that it owns. When one comes, goes or dies, the others take over what is their

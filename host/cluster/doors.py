@@ -13,7 +13,7 @@ from perdure.processes.client import Client
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.cluster.hosted import Hosting
+    from perdure.cluster.owning.hosted import Hosting
     from perdure.system import System
 
     Door: TypeAlias = System | Client

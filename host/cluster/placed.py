@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.arguments.choices import check_whole
-from perdure.cluster.keeper import node_of
+from perdure.cluster.owning.keeper import node_of
 from perdure.cluster.partition_info import PartitionInfo
 from perdure.cluster.routed import Routed
 from perdure.store.postgres.nodes import Leases, NodeSession
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from perdure.cluster.blueprint import Blueprint
     from perdure.cluster.doors import Door, Doors
-    from perdure.cluster.hosted import Hosting
+    from perdure.cluster.owning.hosted import Hosting
     from perdure.cluster.routed import SpreadIds
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.spread_ingress import SpreadIngress

@@ -6,10 +6,7 @@ Which of them, and when that changes, is decided in `perdure.processes.roles`; s
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, Literal
-
-import attrs
 
 from perdure.actors.execution.event_loop import CLOSED
 from perdure.actors.queue.orphans import REATTACH_US
@@ -18,9 +15,8 @@ from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.state import FOREVER
 from perdure.handling.consuming import Consuming
-from perdure.handling.decorators import Handling
+from perdure.handling.including import Including
 from perdure.handling.options.handler_options import check_changed_fields
-from perdure.lifecycle.inner_system import InnerSystem
 from perdure.operations.audit import Audit
 from perdure.processes.deputy import Deputy, warm_fold_of
 from perdure.processes.facts import OwnersFacts
@@ -36,6 +32,7 @@ from perdure.runtime.sharing import owner_of
 if TYPE_CHECKING:
     import asyncio
     import random
+    import threading
     from collections.abc import Callable
 
     from perdure.actors.core.clock import Clock
@@ -45,10 +42,9 @@ if TYPE_CHECKING:
     from perdure.actors.workers.gates.gate import RunGate
     from perdure.config import Traced
     from perdure.events.codec.snapshot import States
+    from perdure.lifecycle.inner_system import InnerSystem
     from perdure.options import Options
     from perdure.processes.role_rules import Ownership
-    from perdure.publishing.drafts import Drafts
-    from perdure.publishing.message_ids import Ids
     from perdure.runtime.recovery_report import Recovery
     from perdure.runtime.run import Role
     from perdure.store import EventStore, Recovered, SegmentStore
@@ -72,7 +68,7 @@ def _with(origins: frozenset[str] | None, own: str) -> frozenset[str] | None:
     return None if origins is None else origins | {own}
 
 
-class EngineOrMember(Handling, Results, Consuming, Running):
+class EngineOrMember(Including, Results, Consuming, Running):
     """The part of `System` that builds what it runs on. Called by the thread that starts, or by that of the role."""
 
     options: Options
@@ -104,36 +100,6 @@ class EngineOrMember(Handling, Results, Consuming, Running):
     _live_run: live_systems.Run | None
     _roles: Roles | None
     """Of the run of a shared System."""
-
-    def _inner_system(self) -> InnerSystem:
-        return InnerSystem(
-            **attrs.asdict(self._inner_door(), recurse=False),
-            store=self._store,
-            registered=self._registered,
-            run=lambda: self._engine,
-            failure=self._failure,
-            check_may_block=self._check_may_block,
-            forked=self._in_a_forked_child,
-            be_partition=self._be_partition,
-            enter=self._enter,
-            enter_schedule=self._enter_schedule,
-            belong=self._belong,
-            belong_to_none=lambda member: self._belong(member, is_owned=False),
-            member_anew=self._member_anew,
-            own=self._own,
-            record=self._record,
-            hand_over=self._hand_over,
-            let_go=self._let_go,
-        )
-
-    def _be_partition(self, of: Drafts, ids: Ids, gate: RunGate) -> None:
-        self.drafts.names, self.drafts.policies, self.drafts.ids = of.names, of.policies, ids
-        self._gate = gate
-
-    def _failure(self) -> BaseException | None:
-        engine = self._engine
-        failed = None if engine is None else engine.runtime.health.failed
-        return None if failed is None else failed.__cause__ or failed
 
     def _begin_shared(self, beginning: Beginning, store: SegmentStore, address: str | None) -> None:
         """Take a role in the folder; see `Roles`."""
@@ -353,14 +319,3 @@ class EngineOrMember(Handling, Results, Consuming, Running):
         if spec is not None:
             return spec.retries
         return engine.facts.retries_of(type_name) if isinstance(engine, Member) else self.options.retries
-
-    def _in_a_forked_child(self, parent: int) -> None:
-        """Take note, in a forked child, that the threads have stayed with the parent. For `live_systems`."""
-        self._lifecycle = threading.Lock()  # a thread that is gone may have held it
-        if self._seed is None:
-            self._rng.seed()
-            self.drafts.ids.begin_anew(self._rng)
-        if self._engine is not None:
-            self._engine = self._live_run = None
-            self._why_not_running = live_systems.why_forked(parent)
-            self.audit = Audit(store=self._store.separate_reader())  # reads what the parent writes from now on

@@ -10,12 +10,16 @@ import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
+import attrs
+
 from perdure.actors.core.threads.current_actor import CURRENT
 from perdure.actors.execution.invocation import CALLER
 from perdure.events.errors import PerdureError, WouldDeadlock
 from perdure.events.loggers import GuardedLogger
 from perdure.events.seconds import checked_seconds
 from perdure.lifecycle.engine_or_member import Beginning, EngineOrMember
+from perdure.lifecycle.inner_system import InnerSystem
+from perdure.operations.audit import Audit
 from perdure.runtime.hook_mark import check_outside_hooks
 from perdure.runtime.process import live_systems
 from perdure.runtime.process.step_thread import StepThread
@@ -24,6 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
     from typing import Self
+
+    from perdure.actors.workers.gates.gate import RunGate
+    from perdure.publishing.drafts import Drafts
+    from perdure.publishing.message_ids import Ids
 
 
 __all__ = ["StartAndStop"]
@@ -41,6 +49,37 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 class StartAndStop(EngineOrMember):
     """The part of `System` that starts and stops it. Safe in any thread."""
+
+    def _inner_system(self) -> InnerSystem:
+        """Return what this System offers the other rooms of host/."""
+        return InnerSystem(
+            **attrs.asdict(self._inner_door(), recurse=False),
+            store=self._store,
+            registered=self._registered,
+            run=lambda: self._engine,
+            failure=self._failure,
+            check_may_block=self._check_may_block,
+            forked=self._in_a_forked_child,
+            be_partition=self._be_partition,
+            enter=self._enter,
+            enter_schedule=self._enter_schedule,
+            belong=self._belong,
+            belong_to_none=lambda member: self._belong(member, is_owned=False),
+            member_anew=self._member_anew,
+            own=self._own,
+            record=self._record,
+            hand_over=self._hand_over,
+            let_go=self._let_go,
+        )
+
+    def _be_partition(self, of: Drafts, ids: Ids, gate: RunGate) -> None:
+        self.drafts.names, self.drafts.policies, self.drafts.ids = of.names, of.policies, ids
+        self._gate = gate
+
+    def _failure(self) -> BaseException | None:
+        engine = self._engine
+        failed = None if engine is None else engine.runtime.health.failed
+        return None if failed is None else failed.__cause__ or failed
 
     def start(self) -> None:
         """Recover the folder and start the actors; return when the handlers are at work.
@@ -212,3 +251,14 @@ class StartAndStop(EngineOrMember):
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop without blocking the event loop; see `stop`."""
         await asyncio.to_thread(self.stop)
+
+    def _in_a_forked_child(self, parent: int) -> None:
+        """Take note, in a forked child, that the threads have stayed with the parent. For `live_systems`."""
+        self._lifecycle = threading.Lock()  # a thread that is gone may have held it
+        if self._seed is None:
+            self._rng.seed()
+            self.drafts.ids.begin_anew(self._rng)
+        if self._engine is not None:
+            self._engine = self._live_run = None
+            self._why_not_running = live_systems.why_forked(parent)
+            self.audit = Audit(store=self._store.separate_reader())  # reads what the parent writes from now on

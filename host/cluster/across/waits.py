@@ -14,7 +14,7 @@ from perdure.actors.workers.pools.result_waits import Waits
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from perdure.cluster.hosted import Hosting
+    from perdure.cluster.owning.hosted import Hosting
 
 __all__ = ["ClusterWaits"]
 

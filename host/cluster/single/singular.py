@@ -5,15 +5,12 @@ What each partition has of its own (actors, recovery) is reached from here, by i
 
 from __future__ import annotations
 
-import weakref
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from perdure.arguments.parts import check_has
 from perdure.cluster.placed import Placed
 from perdure.cluster.single.outbox_rows import OutboxRows
 from perdure.cluster.single.process_hooks import ProcessHooks
 from perdure.events.errors import InvalidMessage, PerdureError
-from perdure.handling.handlers import Handlers
 from perdure.handling.signatures import label_of
 from perdure.runtime.hook_mark import check_outside_hooks
 
@@ -25,13 +22,11 @@ if TYPE_CHECKING:
     from perdure.actors.core.extensions import Source
     from perdure.cluster.sums import ClusterAdmin
     from perdure.handling.hooks import Hooks
-    from perdure.runtime.process.serving import Part
     from perdure.runtime.recovery_report import Recovery
     from perdure.system import System
 
 __all__ = ["RELAYS", "Singular"]
 
-P = TypeVar("P", bound="Part | Handlers")
 
 RELAYS = 0
 """The partition whose owner relays the outboxes."""
@@ -44,35 +39,8 @@ class Singular(Placed):
     _hooks: Hooks
     _owns: bool
     _has_started: bool
-    _parts: list[Callable[[], Part | None]]
     _outboxes: dict[str, OutboxRows]
     _process_hooks: ProcessHooks | None = None
-
-    # --- parts ---------------------------------------------------------------------------------------------------------------
-
-    def include(self, part: P) -> P:
-        """Take in `Handlers`, or a part that `serve` starts and stops with this cluster; return it. As `System.include`.
-
-        Raises:
-            InvalidMessage, TypeError: as `System.include`.
-        """
-        if isinstance(part, Handlers):
-            part.enter_into(self)  # type: ignore[arg-type] # a cluster declares handlers
-            return part
-        check_has("part", part, "perdure.Handlers, or an object with start() and stop()", ("start", "stop"))
-        served: Part = part
-        self._parts.append(lambda: served)
-        return part
-
-    def include_weakly(self, part: Part) -> None:
-        """As `include`, with a weak reference: a part that the host no longer holds is dropped. For `OutboxRelay`."""
-        self._parts = [*(made for made in self._parts if made() is not None), weakref.ref(part)]
-
-    @property
-    def parts(self) -> list[Part]:
-        """The parts of this cluster, in the order in which they were included."""
-        found = [made() for made in list(self._parts)]
-        return list(dict.fromkeys(part for part in found if part is not None))
 
     # --- hooks ---------------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perdure.actors.core.clock import SystemClock
-from perdure.cluster.balance import Plan, Seen, assigned, plan
+from perdure.cluster.owning.balance import Plan, Seen, assigned, plan
 from perdure.cluster.routing import PARTITIONS_MAX, PartitionIds, of_id, of_text
 
 NODES = st.sets(st.integers(0, 1_000).map("host-{}".format), min_size=1, max_size=6)

@@ -11,12 +11,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from perdure.cluster.balance import Seen, plan
+from perdure.cluster.owning.balance import Seen, plan
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
-    from perdure.cluster.hosted import Hosting
+    from perdure.cluster.owning.hosted import Hosting
     from perdure.store.postgres.nodes import Held, NodeSession, View
 
 __all__ = ["Keeper", "node_of"]
