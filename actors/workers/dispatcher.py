@@ -29,7 +29,7 @@ from perdure.actors.workers.staff import IgnoredReply
 from perdure.events import vocabulary as ev
 from perdure.events.commands import ExpireLease, Subscription
 from perdure.events.commit_size import check_commit, measure
-from perdure.events.errors import as_refusal
+from perdure.events.errors import StoreUnavailable, another, as_refusal
 from perdure.events.handlers import elasticity
 from perdure.events.handlers import registry as rules
 
@@ -73,6 +73,15 @@ class Dispatcher(Decider):
         self.quiet_time = elasticity.QuietTime()
         """After which elastic handlers may shrink."""
         super().begin()
+
+    def _begin_term(self, seq: int) -> None:
+        try:
+            super()._begin_term(seq)
+        except StoreUnavailable as error:  # no descriptor is left, say: an operator learns it now, and not after a minute
+            for request in list(self.pending.outstanding.values()):
+                if request.target == self.name and request.may_be_refused:
+                    self.pending.refuse(request, another(error))
+            raise
 
     def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
         """Take the part of the handlers, and adjust the workers to it."""
