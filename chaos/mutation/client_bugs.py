@@ -113,6 +113,13 @@ CLIENT_BUGS: tuple[Bug, ...] = (
         (Edit("perdure.actors.queue.orphans", " and not is_connected", ""),),
     ),
     Bug(
+        "an owner waits for processes of which none had joined the last one",
+        "orphans",
+        "tests/actors/queue/test_orphans.py",
+        1,
+        (Edit("perdure.actors.queue.orphans", "        if not self.had_members:\n", "        if self.wait_us < 0:\n"),),
+    ),
+    Bug(
         "a deputy takes over with events that a failed sync took back",
         "warm fold",
         "tests/actors/journal/test_warm_fold.py",

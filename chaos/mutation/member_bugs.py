@@ -183,4 +183,18 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         0,
         (Edit("perdure.actors.sessions.begin_marks", "<< 8) | (attempt & 255)", "<< 8)"),),
     ),
+    Bug(
+        "a member that hung begins what has run out meanwhile",
+        "member",
+        "tests/host/processes/test_late_worker.py",
+        0,
+        (Edit("perdure.actors.members.roles", "return 0 < delivery.lease.until_us <= now_us", "return not delivery"),),
+    ),
+    Bug(
+        "what a member has handled is handled again where it stops and no owner is left",
+        "member",
+        "tests/host/processes/test_stopping_together.py",
+        0,
+        (Edit("perdure.processes.member", "self._recorder = self.record_alone()", "self._recorder = None"),),
+    ),
 )

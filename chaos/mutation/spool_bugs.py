@@ -32,6 +32,13 @@ SPOOL_BUGS: tuple[Bug, ...] = (
         (Edit("perdure.processes.to_owner.exchange", "if self.spools and isinstance(", "if not self.spools and isinstance("),),
     ),
     Bug(
+        "each publish waits anew for an owner that is known to be silent",
+        "exchange",
+        "tests/host/processes/test_exchange.py",
+        0,
+        (Edit("perdure.processes.exchange", "if self.is_up and not self.is_silent and", "if self.is_up and"),),
+    ),
+    Bug(
         "a thread that reads for all leaves, and wakes none that follows",
         "leading",
         "tests/host/processes/test_leading.py",

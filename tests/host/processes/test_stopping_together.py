@@ -49,8 +49,9 @@ def last(folder: Path, ident: str) -> str:
 
 @pytest.mark.parametrize("ownership", ["auto", "never"])
 def test_a_member_that_stops_after_its_owner_puts_on_record_what_it_handled(
-    start: Callable[[], Program], folder: Path, ownership: Ownership
+    start: Callable[[], Program], folder: Path, ownership: Ownership, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("perdure.processes.member.OWNER_WAIT_S", 5.0)
     owner, busy = start(), Busy(folder, ownership)
     with busy.system as member:
         assert member.role == "member"
