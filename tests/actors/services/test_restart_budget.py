@@ -14,8 +14,8 @@ import perdure
 from perdure.actors.services.supervisor import Supervisor
 from perdure.actors.workers.worker import Worker
 from perdure.events.handlers import registry as handlers
-from perdure.events.queue import dead_letters
 from perdure.events.queue import decisions as queue_rules
+from perdure.events.queue.searching import letter_search
 from perdure.store import MemoryStore
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ REQUESTS: dict[str, tuple[Any, str, Callable[[perdure.System], object]]] = {
     "configure": (handlers, "decide", lambda system: system.admin.configure(Job, retries=3)),
     "pause": (handlers, "decide", lambda system: system.admin.pause(Job)),
     "resume": (handlers, "decide", lambda system: system.admin.resume(Job)),
-    "list": (dead_letters, "selecting", lambda system: system.dead_letters.list()),
-    "stats": (dead_letters, "summing", lambda system: system.dead_letters.stats()),
+    "list": (letter_search, "selecting", lambda system: system.dead_letters.list()),
+    "stats": (letter_search, "summing", lambda system: system.dead_letters.stats()),
     "cancel": (queue_rules, "decide", lambda system: system.cancel("an-id")),
     "checkout": (queue_rules, "decide", lambda system: system.checkout(Job)),
     "snapshot": (MemoryStore, "save_snapshot", lambda system: system.admin.snapshot()),
