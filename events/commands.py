@@ -122,13 +122,18 @@ class CheckOut:
 
 
 class Done(NamedTuple):
-    """The attempt succeeded. `drafts` is what its handler published; `result` what it returned, if a result is kept."""
+    """The attempt succeeded. `drafts` is what its handler published; `result` what it returned, if a result is kept.
+
+    `holder`, here and below: the manual consumer that reports, as its lease names it; empty for a worker. Another one may have got
+    an attempt of the same number, where a failed sync took the lease back.
+    """
 
     number: int
     id: str
     attempt: int
     drafts: tuple[Draft, ...] = ()
     result: bytes = b""
+    holder: str = ""
 
 
 class DoneRun(NamedTuple):
@@ -155,6 +160,7 @@ class Fail(NamedTuple):
     traceback: str
     delay_us: int
     reject: str | None = None
+    holder: str = ""
 
 
 class Release(NamedTuple):
@@ -217,6 +223,7 @@ class Extend(NamedTuple):
     lease_us: int
     percent: float | None = None
     note: str = ""
+    holder: str = ""
 
 
 class Death(NamedTuple):

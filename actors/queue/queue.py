@@ -59,7 +59,7 @@ from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.queue import deadlines, leasing
 from perdure.events.queue import decisions as rules
-from perdure.events.queue.consumer_reports import is_refused
+from perdure.events.queue.consumer_reports import is_anothers, is_refused
 from perdure.events.queue.endings import excess
 from perdure.events.queue.folding.spilling import compact
 from perdure.events.queue.lookup import look_up
@@ -352,6 +352,9 @@ class Queue(DecisionPass):
 
     def _answer_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
         """Record a manual consumer's report on its delivery; refuse it if the consumer no longer had the lease."""
+        if is_anothers(self.state, report):
+            self.pending.refuse(request, leasing.lease_lost(report.id, report.attempt))
+            return
         events = self.decide(report, now_us)
         if is_refused(self.state, report, events, sent_again=request.times > 1):
             self.pending.refuse(request, leasing.lease_lost(report.id, report.attempt))

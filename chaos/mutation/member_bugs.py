@@ -197,4 +197,11 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         0,
         (Edit("perdure.processes.member", "self._recorder = self.record_alone()", "self._recorder = None"),),
     ),
+    Bug(
+        "a consumer that has lost its lease completes the attempt of the next one",
+        "rules",
+        "tests/events/queue/test_shared_numbers.py",
+        0,
+        (Edit("perdure.events.queue.consumer_reports", " and message.lease.holder != holder", " and not holder"),),
+    ),
 )

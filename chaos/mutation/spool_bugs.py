@@ -36,7 +36,7 @@ SPOOL_BUGS: tuple[Bug, ...] = (
         "exchange",
         "tests/host/processes/test_exchange.py",
         0,
-        (Edit("perdure.processes.exchange", "if self.is_up and not self.is_silent and", "if self.is_up and"),),
+        (Edit("perdure.processes.to_owner.waiting", "if self.is_up and not self.is_silent and", "if self.is_up and"),),
     ),
     Bug(
         "a thread that reads for all leaves, and wakes none that follows",

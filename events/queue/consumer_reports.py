@@ -8,15 +8,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.events import vocabulary as ev
-from perdure.events.commands import Done
+from perdure.events.commands import Done, Release
+from perdure.events.queue.outcomes import current
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perdure.events.commands import Fail, Release
+    from perdure.events.commands import Fail
     from perdure.events.queue.state import QueueState
 
-__all__ = ["is_refused"]
+__all__ = ["is_anothers", "is_refused"]
+
+
+def is_anothers(state: QueueState, report: Done | Fail | Release) -> bool:
+    """Tell whether the attempt of that number is out with another holder: a failed sync had taken back the lease of this one."""
+    message = current(state, report.number, report.id, report.attempt)
+    holder = "" if isinstance(report, Release) else report.holder
+    return bool(holder) and message is not None and message.lease is not None and message.lease.holder != holder
 
 
 def is_refused(state: QueueState, report: Done | Fail | Release, events: Sequence[ev.Event], *, sent_again: bool) -> bool:

@@ -70,7 +70,7 @@ def extend(state: QueueState, command: Extend, now_us: int, _limits: Limits) -> 
         LeaseLost: the lease is no longer in force.
     """
     message = outcomes.current(state, command.number, command.id, command.attempt)
-    if message is None:
+    if message is None or (command.holder and message.lease is not None and message.lease.holder != command.holder):
         raise lease_lost(command.id, command.attempt)
     until_us = now_us + command.lease_us if message.until_us and command.lease_us else message.until_us
     if command.percent is None:

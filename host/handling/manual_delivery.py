@@ -35,6 +35,7 @@ class Delivery(Generic[M]):
     def __init__(self, handed: Handed, message: M, lease_s: float, ask: Callable[[Any], Any]) -> None:
         self._published = handed.published
         self._attempt = handed.lease.attempt
+        self._holder = handed.lease.holder
         self._lease_us = whole_us(lease_s)
         self._ask = ask
         self.message: M = message
@@ -71,15 +72,15 @@ class Delivery(Generic[M]):
 
     def ack(self) -> None:
         """Complete the message; return once that is on disk."""
-        self._ask(Done(*self._place))
+        self._ask(Done(*self._place, holder=self._holder))
 
     def requeue(self, reason: str = "requeued") -> None:
         """Put the message back at once. The attempt counts; past its retries the message becomes a dead letter."""
-        self._ask(Fail(*self._place, "perdure.Requeued", plain_text(reason), "", 0))
+        self._ask(Fail(*self._place, "perdure.Requeued", plain_text(reason), "", 0, holder=self._holder))
 
     def reject(self, reason: str) -> None:
         """Make a dead letter of the message at once, with this reason."""
-        self._ask(Fail(*self._place, "perdure.Rejected", plain_text(reason), "", 0, plain_text(reason)))
+        self._ask(Fail(*self._place, "perdure.Rejected", plain_text(reason), "", 0, plain_text(reason), self._holder))
 
     def extend(self, seconds: float) -> None:
         """Keep the lease for `seconds` from now on, whatever was left of it.
@@ -87,7 +88,7 @@ class Delivery(Generic[M]):
         Raises:
             ValueError: `seconds` is not above 0.
         """
-        self._ask(Extend(*self._place, whole_us(checked_seconds("lease", seconds, above_zero=True))))
+        self._ask(Extend(*self._place, whole_us(checked_seconds("lease", seconds, above_zero=True)), holder=self._holder))
 
     def heartbeat(self, percent: float, note: str = "") -> None:
         """Report how far the work is, and renew the lease for its usual time.
@@ -100,7 +101,7 @@ class Delivery(Generic[M]):
             ValueError: `percent` is outside 0 to 100.
         """
         check_percent(percent)
-        self._ask(Extend(*self._place, self._lease_us, float(percent), plain_text(note)))
+        self._ask(Extend(*self._place, self._lease_us, float(percent), plain_text(note), self._holder))
 
     @property
     def _place(self) -> tuple[int, str, int]:
