@@ -15,23 +15,30 @@ from perdure.events.loggers import GuardedLogger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Asked"]
+__all__ = ["KEPT_S", "Asked"]
 
 logger = GuardedLogger("perdure")
 T = TypeVar("T")
 
 WAIT_S = 0.1
 KEPT_S = 1.0
-"""An answer so young is not asked for again."""
+"""An answer of another process that is so young is not asked for again."""
 OLD_S = 15.0
 """An answer so old is shown no more."""
 
 
 class Asked(Generic[T]):
-    """The newest answer. It is asked for in a thread of its own, one at a time. Safe in any thread."""
+    """The newest answer. It is asked for in a thread of its own, one at a time. Safe in any thread.
 
-    def __init__(self, ask: Callable[[], T], what: str) -> None:
+    Args:
+        ask: asks for it.
+        what: is asked for, in words.
+        kept_s: an answer so young is not asked for again.
+    """
+
+    def __init__(self, ask: Callable[[], T], what: str, *, kept_s: float = KEPT_S) -> None:
         self._ask = ask
+        self._kept_s = kept_s
         self._what = what
         self._changed = threading.Condition()
         self._is_asking = False
@@ -41,7 +48,7 @@ class Asked(Generic[T]):
     def newest(self, wait_s: float = WAIT_S) -> T | None:
         """Return the newest answer; None where none has come lately."""
         with self._changed:
-            if not self._is_asking and time.monotonic() - self._came_s > KEPT_S:
+            if not self._is_asking and time.monotonic() - self._came_s > self._kept_s:
                 self._is_asking = True
                 threading.Thread(target=self._run, name=f"perdure console {self._what}", daemon=True).start()
             self._changed.wait_for(lambda: not self._is_asking, wait_s)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.console.asked import Asked
+from perdure.console.asked import KEPT_S, Asked
 from perdure.console.log.live import Live
 from perdure.console.log.past import Past
 from perdure.console.log.walk import walk
@@ -107,7 +107,11 @@ class Console:
         self.partitions: Asked[list[PartitionOwner]] = Asked(self._partitions, "the owners of the partitions")
         self.live = Live(reader, is_alone=not isinstance(front, System), newest=self._newest)
         self.past = Past(reader, rests=isinstance(front, System))
-        self.figures: Asked[RunFigures | None] = Asked(lambda: None if front is None else front.run_figures(), "the run's figures")
+        self.figures: Asked[RunFigures | None] = Asked(
+            lambda: None if front is None else front.run_figures(),
+            "the run's figures",
+            kept_s=0.0 if isinstance(front, System) else KEPT_S,
+        )
 
     @classmethod
     def of(cls, system: Any, *, authorize: Authorize | None = None, open_payloads: Collection[str] | bool = ()) -> Console:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -25,6 +26,7 @@ __all__ = ["Page"]
 
 LOOK = "x-perdure-look"
 """The header of a page's own look at what is new: it takes no notice away that the next page is to show."""
+NEVER = r"(?!)"
 MARKS = 200
 """Positions of the time slider."""
 NAVIGATION = (
@@ -60,7 +62,7 @@ class Page:
     """What a bulk act would change that is asked for."""
     began_s: float = attrs.field(factory=time.perf_counter)
     _looks: dict[str, bool] = attrs.field(factory=dict)
-    _hidden: list[str] | None = None
+    _hidden: re.Pattern[str] | None = None
 
     @property
     def at(self) -> str:
@@ -151,8 +153,9 @@ class Page:
         """Tell whether a text names a message type that the principal may not look at."""
         if self._hidden is None:
             states = self.shown.states
-            self._hidden = [name for name in {*states.queue.by_type, *states.handlers.handlers} if not self.looks(name)]
-        return any(name in text for name in self._hidden)
+            names = [re.escape(name) for name in {*states.queue.by_type, *states.handlers.handlers} if not self.looks(name)]
+            self._hidden = re.compile(rf"(?<!\w)(?:{'|'.join(names)})(?!\w)" if names else NEVER)
+        return self._hidden.search(text) is not None
 
     def sees(self, published: Published) -> bool:
         """Tell whether the payload of a message is shown to this principal."""
