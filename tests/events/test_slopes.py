@@ -14,8 +14,10 @@ from perdure.events import vocabulary as ev
 from perdure.events.commands import Cancel, CheckOut, Done, Draft, Extend, Fail, Publish, Replay, ReplayItem, Subscription
 from perdure.events.queue import deadlines, leasing
 from perdure.events.queue import decisions as rules
-from perdure.events.queue.dead_letters import death
+from perdure.events.queue.dead_letters import DeadLettersState, death
+from perdure.events.queue.dead_letters import evolve as evolve_letters
 from perdure.events.queue.folding.folds import evolve_all
+from perdure.events.queue.searching.letter_search import Selection, select
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import expand
 
@@ -154,7 +156,7 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
-def _lines(run: Callable[[Bench, int], None], bench: Bench) -> int:
+def _lines(run: Callable[[Bench, int], object], bench: Bench) -> int:
     count = 0
 
     def trace(_frame: FrameType, event: str, _: object) -> Any:
@@ -202,6 +204,22 @@ def test_quarantined_messages_that_wait_do_not_slow_a_pass_down() -> None:
         evolve_all(bench.state, [ev.LeaseExpired(event.number, 2, "dead", True, 1) for event in lost])
         assert len(bench.state.quarantined) == waiting
         counts.append(_lines(publish_and_handle, bench))
+    assert counts[1] <= 1.3 * counts[0] + 100
+
+
+@pytest.mark.parametrize("page", ["newest", "next"])
+def test_a_page_of_dead_letters_costs_the_same_beside_many(page: str) -> None:
+    counts = []
+    for dead in (FEW, MANY):
+        bench = Bench(lambda _: {"type": "t"}, dead, rules.Limits(dead_letters=2 * MANY))
+        letters = DeadLettersState()
+        for seq in range(dead):
+            for place in bench.deliver():
+                for event in bench.do(Fail(*place, "E", "m", "t", 0, "never")):
+                    evolve_letters(letters, event, 1, seq)
+        assert len(letters.letters) == dead
+        before = None if page == "newest" else list(letters.letters)[10]
+        counts.append(_lines(lambda _bench, _i: select(letters, Selection(limit=5, older_than=before)), bench))  # noqa: B023
     assert counts[1] <= 1.3 * counts[0] + 100
 
 

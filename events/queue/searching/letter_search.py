@@ -5,8 +5,8 @@ What a dead letter is, and the fold that keeps them, is in `dead_letters`.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from itertools import dropwhile, islice
+from bisect import bisect_left, bisect_right
+from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,13 +99,17 @@ def selecting(state: DeadLettersState, selection: Selection) -> Look[list[Letter
 
 
 def _candidates(state: DeadLettersState, selection: Selection) -> Iterator[Letter]:
-    if selection.id is None:
-        letters = reversed(list(state.letters.values()))
-        if selection.older_than is None:
-            return letters
-        return islice(dropwhile(lambda letter: letter.event.number != selection.older_than, letters), 1, None)
-    number = state.by_id.get(selection.id)
-    return iter(() if number is None else (state.letters[number],))
+    if selection.id is not None:
+        number = state.by_id.get(selection.id)
+        return iter(() if number is None else (state.letters[number],))
+    if selection.older_than is not None:
+        letters = list(state.letters.values())
+        end = bisect_left(letters, state.letters[selection.older_than].seq, key=attrgetter("seq"))
+        return map(letters.__getitem__, range(end - 1, -1, -1))
+    newest = reversed(state.letters.values())
+    takes_all = selection.type is None and selection.reason is None and selection.where is None and selection.before_us is None
+    most = selection.limit if takes_all else None  # a page needs no look at the letters behind it
+    return iter(list(islice(newest, most)))
 
 
 def _is_meant(letter: Letter, selection: Selection) -> bool:
