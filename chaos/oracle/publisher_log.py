@@ -1,6 +1,6 @@
 """The publisher log of a scenario: each answer to a publisher or consumer, compared with the disk at the moment it is given.
 
-What is published is in `scenarios.actions`. `history_checks` compares the log with the whole history at the end.
+What is published is in `scenarios.steps`. `history_checks` compares the log with the whole history at the end.
 """
 
 from __future__ import annotations

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from perdure.actors.journal.log_fold import fold_log
 from perdure.chaos.oracle.recording_store import RecordingStore
+from perdure.chaos.oracle.reference_model import require
 from perdure.chaos.simulation.simulated_system import SimulatedSystem
 
 if TYPE_CHECKING:
+    from perdure.actors.journal.warm_fold import WarmFold
     from perdure.actors.sessions.session import Owner
-    from perdure.store import Frame
+    from perdure.runtime.engine import Engine
+    from perdure.store import Frame, Recovered
 
 __all__ = ["RecordingSystem"]
 
@@ -18,6 +22,10 @@ class RecordingSystem(SimulatedSystem):
     """One process of a scenario."""
 
     store_class = RecordingStore
+    deputy: WarmFold | None = None
+    """What this process has folded as deputy, with which it starts."""
+    had_deputy = False
+    """It had folded something."""
 
     @property
     def recording(self) -> RecordingStore:
@@ -29,6 +37,20 @@ class RecordingSystem(SimulatedSystem):
         engine = self._engine
         assert engine is not None  # noqa: S101 - its caller has started it
         return self._as_owner(engine)  # type: ignore[arg-type]  # a simulated system is always the owner
+
+    def _new_engine(self, opened: Recovered, *args: Any, **others: Any) -> Engine:
+        """See `System._new_engine`. What a deputy has folded must be what a start from the log alone finds."""
+        fold, self.deputy = self.deputy, None
+        if fold is None:
+            return super()._new_engine(opened, *args, **others)
+        self.had_deputy = bool(fold.seq)
+        engine = super()._new_engine(opened, *args, warm=fold.take(self._store), **others)
+        cold, _ = fold_log(self._store, finished_max=self.options.finished_max)
+        warm = engine._states  # noqa: SLF001 - before the actors have it
+        cold.at_us = warm.at_us  # of the last snapshot of a stop, which is no part of the state, it is the time of the stop
+        same = warm.encode() == cold.encode()
+        require(same, f"a deputy takes over with another state than the log's at {cold.seq}")
+        return engine
 
     def keep_dropped(self, dropped: list[Frame]) -> None:
         """Collect in this list the frames whose segments the store drops."""

@@ -1,9 +1,9 @@
 """Scenarios: random work and random faults on a simulated system, whose whole history is then checked.
 
 - A `plan` is drawn from a seed. `scenario` carries it out, `campaign` runs many, `shrink` shortens one that fails.
-- Its steps are `actions`, `faults`, and those of `clients` and `members` in other processes.
-- `system_under_test` is what they act on, and cuts the power. `messages` and `handlers` are the work, `outbox_database` is the
-  host's database.
+- `steps` are all that can happen in one; what `members` in other processes do is beside them.
+- `system_under_test` is what they act on, and cuts the power; `other_processes` are those that do not own the folder.
+- `messages` and `handlers` are the work, `outbox_database` is the host's database.
 - `simulated_bounds` lowers bounds so that they are reached; `held_interrupts` holds SIGINT back meanwhile.
 
 Not here: the simulated executor and its clock (`simulation`), what must hold (`oracle`), the disk (`disk`).

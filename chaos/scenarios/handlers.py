@@ -1,6 +1,6 @@
 """The handlers of a scenario. Each does what its message asks for, and enters the call in the handler log.
 
-What is published is in `actions`; whether a call was right is checked by `oracle.handler_log` and `oracle.history_checks`.
+What is published is in `steps`; whether a call was right is checked by `oracle.handler_log` and `oracle.history_checks`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The message types and schedules of a scenario, and the settings of their handlers.
 
-What the handlers do is in `handlers`; what is published is in `actions`.
+What the handlers do is in `handlers`; what is published is in `steps`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The host's own database in a scenario: its rows are published if and only if their transaction committed, by the real relay.
 
-The database outlives processes and power cuts. Its failures are one of the `faults`.
+The database outlives processes and power cuts. Its failures are one of the `steps`.
 """
 
 from __future__ import annotations

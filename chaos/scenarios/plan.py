@@ -1,6 +1,6 @@
 """The plan of a scenario: all that is drawn before it begins, as plain data that can be kept, edited and shortened.
 
-A plan contains the seed of its executor, so it determines the whole history. What each step does is in `actions` and `faults`.
+A plan contains the seed of its executor, so it determines the whole history. What each step does is in `steps`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import msgspec
 
-from perdure.chaos.scenarios.actions import ACTIONS, Action
-from perdure.chaos.scenarios.clients import CLIENT_STEPS
-from perdure.chaos.scenarios.faults import FAULTS
+from perdure.chaos.scenarios.steps.actions import ACTIONS, Action
+from perdure.chaos.scenarios.steps.clients import CLIENT_STEPS
+from perdure.chaos.scenarios.steps.faults import FAULTS
+from perdure.chaos.scenarios.steps.takeovers import TAKEOVERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 __all__ = ["TABLE", "Plan", "Step", "draw"]
 
-TABLE: dict[str, Action] = {**ACTIONS, **FAULTS, **CLIENT_STEPS}
+OTHERS_STEPS: dict[str, Action] = {**CLIENT_STEPS, **TAKEOVERS}
+TABLE: dict[str, Action] = {**ACTIONS, **FAULTS, **OTHERS_STEPS}
 WITH_CLIENTS = 0.35
 """The share of scenarios in which other processes ask, too, and handle messages."""
 FAVOUR = 8
@@ -121,11 +123,11 @@ def _with_clients(plan: Plan, rng: random.Random, *, faults: bool, clients: bool
         clients = rng.random() < WITH_CLIENTS
     if not clients:
         return plan
-    names = _weighted(CLIENT_STEPS, favoured) if faults else ["client"]
+    names = _weighted(OTHERS_STEPS, favoured) if faults else ["client"]
     steps: list[Step] = []
     for step in plan.steps:
         while rng.random() < CLIENTS_BESIDE:
             name = rng.choice(names)
-            steps.append(Step(name, CLIENT_STEPS[name].draw(rng)))
+            steps.append(Step(name, OTHERS_STEPS[name].draw(rng)))
         steps.append(step)
     return attrs.evolve(plan, steps=steps)

@@ -1,6 +1,6 @@
 """One scenario: a `Plan` carried out on a simulated system, through deaths and power cuts, and the check of its history.
 
-The steps are in `actions` and `faults`, the system in `system_under_test`, the checks in `oracle`.
+The steps are in `steps`, the system in `system_under_test`, the checks in `oracle`.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ class Scenario:
                 following = partial(sut.start_successor, sut.disk)
             except PowerCut:
                 sut.trace.append("-> the power was cut")
-                sut.lose_owner()
-                sut.kill_members()
+                sut.others.lose_owner()
+                sut.others.lose_power()
                 following = partial(sut.start_successor, disk_after_power_cut(sut.disk, sut.cut_seed))
             except StoreCorrupt as error:
                 msg = f"the log is reported as damaged, and no fault damages it: {error}"
@@ -121,8 +121,8 @@ class Scenario:
         sut.disk.faults, sut.cut_in = [], 0
         sut.executor.kill_after = sut.executor.die_after = 0
         sut.system.repeats = sut.database.failures = 0
-        self._survive(sut.calm_clients)
-        self._survive(sut.kill_members)
+        self._survive(lambda: sut.others.calm(sut.system))
+        self._survive(sut.others.lose_power)
         for _ in range(RESUME_TRIES):
             sut.trace.append("resume")
             self._survive(sut.resume)
@@ -141,7 +141,7 @@ class Scenario:
             msg = f"the publishes of {unanswered} were never answered"
             raise BrokenContract(msg)
         check_state(sut.system)
-        sut.check_sessions()
+        sut.others.check_sessions()
         sut.end_process()
         check_history(sut.history())
         sut.system.stop()

@@ -1,6 +1,6 @@
 """The system that a scenario acts on: one simulated process after another on one disk, with its host's database and the logs.
 
-What is done to it is in `actions` and `faults`; their order is in `scenario`.
+What is done to it is in `steps`; their order is in `scenario`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from perdure.chaos.disk.crash_states import PowerCuts
-from perdure.chaos.disk.memory_disk import MemoryDisk, PowerCut
+from perdure.chaos.disk.memory_disk import Killed, MemoryDisk, PowerCut
 from perdure.chaos.oracle.handler_log import HandlerLog
 from perdure.chaos.oracle.history_checks import History
 from perdure.chaos.oracle.publisher_log import PublisherLog
@@ -20,10 +20,9 @@ from perdure.chaos.oracle.recording_system import RecordingSystem
 from perdure.chaos.oracle.reference_model import BrokenContract
 from perdure.chaos.oracle.state_checks import check_state, dead_letter_ids, is_at_rest
 from perdure.chaos.scenarios.handlers import Handlers
-from perdure.chaos.scenarios.members import new_member
 from perdure.chaos.scenarios.messages import BACKOFF_S, CROWD_MAX, RATE_PER_S, SCHEDULES, Crowd, Metered
+from perdure.chaos.scenarios.other_processes import OtherProcesses
 from perdure.chaos.scenarios.outbox_database import HostDatabase
-from perdure.chaos.simulation.simulated_client import SimulatedClient, SimulatedConnection
 from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
 from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
 from perdure.events.errors import NotRunning, StoreUnavailable
@@ -32,7 +31,7 @@ from perdure.options import Options
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from perdure.chaos.simulation.simulated_member import SimulatedMember
+    from perdure.chaos.simulation.simulated_client import SimulatedClient
     from perdure.handling.manual_delivery import Delivery
     from perdure.operations.dead_letters import DeadLetter
     from perdure.store import Frame
@@ -42,8 +41,6 @@ __all__ = ["SystemUnderTest", "disk_after_power_cut"]
 START_TRIES = 50
 TURNS_MAX = 60_000
 CRASH_STATES_MAX = 64
-CLIENT_TIMEOUT_S = 20.0
-CALM_S = 5.0
 
 
 def disk_after_power_cut(disk: MemoryDisk, seed: int) -> MemoryDisk:
@@ -74,11 +71,9 @@ class SystemUnderTest:
         self.database = HostDatabase(self.publisher_log)
         self.by_front: dict[int | None, list[Delivery[Any]]] = {None: []}
         """Deliveries that a manual consumer has checked out and not settled, by its client; None: in the owner's process."""
-        self.clients: dict[int, SimulatedClient] = {}
-        self.members: dict[int, SimulatedMember] = {}
+        self.others = OtherProcesses(self.executor, self.handler_log, self.fault_counts)
         self._through: int | None = None
         """The client that does the present step."""
-        self._sessions: SimulatedSessions | None = None
         self.leased_again: set[tuple[str, int]] = set()
         self.cut_in = self.cut_seed = 0
         """The power is cut at the `cut_in`-th disk operation from now; 0: not at all."""
@@ -114,16 +109,10 @@ class SystemUnderTest:
 
     # --- clients ---------------------------------------------------------------------------------------------------------
 
-    def client(self, n: int) -> SimulatedClient:
-        """Return one of the clients, which begins with its first step."""
-        if n not in self.clients:
-            self.clients[n] = SimulatedClient(self.executor, lambda: self._sessions, CLIENT_TIMEOUT_S)
-        return self.clients[n]
-
     @contextlib.contextmanager
     def through(self, n: int) -> Iterator[None]:
         """Let what is done within this block be done by a client."""
-        self._through, self.publisher_log.client = n, self.client(n)
+        self._through, self.publisher_log.client = n, self.others.client(n)
         try:
             yield
         finally:
@@ -132,7 +121,7 @@ class SystemUnderTest:
     @property
     def front(self) -> RecordingSystem | SimulatedClient:
         """The front door that the present step uses."""
-        return self.system if self._through is None else self.client(self._through)
+        return self.system if self._through is None else self.others.client(self._through)
 
     @property
     def deliveries(self) -> list[Delivery[Any]]:
@@ -141,72 +130,15 @@ class SystemUnderTest:
 
     def kill_client(self, n: int) -> None:
         """End a client's process. What it waited for is in doubt."""
-        client = self.clients.pop(n, None)
+        client = self.others.clients.pop(n, None)
         if client is not None:
             self.by_front.pop(n, None)
             self.publisher_log.forget_client(client)
             client.connection.die()
 
-    def connection(self, n: int) -> SimulatedConnection | None:
-        """Return the connection of a client, or of a member that is there."""
-        if n in self.members:
-            return self.members[n].connection
-        return self.clients[n].connection if n in self.clients else None
-
-    def _connections(self) -> list[SimulatedConnection]:
-        clients, members = self.clients.values(), self.members.values()
-        return [*(client.connection for client in clients), *(member.connection for member in members)]
-
-    def start_member(self, n: int, workers: int) -> None:
-        """Start a member, unless it is there."""
-        if n in self.members:
-            return
-        member = new_member(self.executor, lambda: self._sessions, self.handler_log, self.fault_counts, workers)
-        self.members[n] = member
-        try:
-            member.begin()
-        except BaseException:
-            self.kill_member(n)
-            raise
-
-    def kill_member(self, n: int) -> None:
-        """End a member's process. What it had in hand goes back to the queue."""
-        member = self.members.pop(n, None)
-        if member is not None:
-            member.die()
-
-    def kill_members(self) -> None:
-        """End all of them."""
-        for n in [*self.members]:
-            self.kill_member(n)
-
-    def lose_owner(self) -> None:
-        """Break all connections, as the death of the owner's process does."""
-        self._sessions = None
-        for connection in self._connections():
-            connection.lose_owner()
-
-    def note_disturbance(self) -> None:
-        """Time has passed in which no process ran: a client may take the owner for silent."""
-        for client in self.clients.values():
-            client.connection.disturb()
-
-    def calm_clients(self) -> None:
-        """End the faults of connections, and let all that is on its way arrive."""
-        for connection in self._connections():
-            connection.faults.end()
-        self.system.advance(CALM_S)  # for members, which never come to rest
-        self.executor.run_until(
-            lambda: not any(c.connection.pending.outstanding for c in self.clients.values()), 2 * CLIENT_TIMEOUT_S - CALM_S
-        )
-
-    def check_sessions(self) -> None:
-        """Law 7: no session keeps a request that its client does not await."""
-        for client in self.clients.values():
-            held = client.connection.held_by_owner
-            if held and not client.connection.faults.were_repeated:
-                msg = f"the owner keeps {held} requests of a client that awaits {len(client.connection.pending.outstanding)}"
-                raise BrokenContract(msg)
+    def start_deputy(self) -> None:
+        """Have another process follow the log, with which it takes over when the owner ends."""
+        self.others.start_deputy(self.disk, self.system.options)
 
     # --- starting and stopping -------------------------------------------------------------------------------------------
 
@@ -219,11 +151,12 @@ class SystemUnderTest:
         for _ in range(START_TRIES):
             try:
                 self.starts_us.append(self.executor.clock.now_us())
-                self.system.has_members = bool(self.members)
+                self.system.has_members = bool(self.others.members)
                 self.system.start()
                 self.starts_us.append(self.executor.clock.now_us())
                 self.database.attach(self.system)
-                self._sessions = SimulatedSessions(self.system.as_owner())
+                self.others.sessions = SimulatedSessions(self.system.as_owner())
+                self._note_takeover()
             except StoreUnavailable:
                 continue
             return
@@ -234,25 +167,44 @@ class SystemUnderTest:
         """Stop in good order, and start a new process."""
         undisturbed = not (self.disk.faults or self.cut_in or self.executor.kill_after or self.executor.die_after)
         self.system.stop(grace=grace)
-        if self._sessions is not None:
-            self._sessions.stop(NotRunning("the owner was stopped"))
-        self.lose_owner()
+        if self.others.sessions is not None:
+            self.others.sessions.stop(NotRunning("the owner was stopped"))
+        self.others.lose_owner()
         if undisturbed:
             self.handler_log.check_stop()
         self.end_process()
         self.system = self._new_system()
+        self.system.deputy = self.others.end_deputy()
         self.start()
 
-    def start_successor(self, disk: MemoryDisk) -> None:
-        """Start a new process on what a dead one left on its disk."""
+    def _note_takeover(self) -> None:
+        if (recovery := self.system.recovery) is not None and recovery.deputy_seq:
+            self.fault_counts["taken over by a deputy"] += 1
+        elif self.system.had_deputy:
+            self.fault_counts["a deputy had folded what is gone"] += 1
+
+    def start_successor(self, disk: MemoryDisk, *, passes_deputy: bool = False, dies_in: int = 0) -> None:
+        """Start a new process on what a dead one left on its disk: the deputy, if there is one.
+
+        Args:
+            disk: what is left.
+            passes_deputy: another process is quicker to take the lock, and the deputy follows that one.
+            dies_in: it dies as well, after so many points of its start; 0: it does not.
+        """
         self.cut_in = 0
-        self.lose_owner()
+        self.others.lose_owner()
         self.executor.forget_all()
         self.end_process()
         disk.owner, disk.faults = None, []
         self.disk = disk
         self.system = self._new_system()
-        self.start()
+        self.system.deputy = None if passes_deputy else self.others.end_deputy()
+        self.executor.die_after = dies_in
+        try:
+            self.start()
+        except Killed:
+            self.fault_counts["dies as it takes over"] += 1
+            raise
 
     def end_process(self) -> None:
         """Forget what ends with a process: deliveries, and answers that have not come."""

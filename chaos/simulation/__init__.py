@@ -3,8 +3,8 @@
 - `simulated_system` is the entrance, also for users' own tests; `published` tells them what was published.
 - `simulated_executor` chooses whose turn it is, `simulated_clock` is the time, `simulated_loop` runs coroutines, and `redelivery`
   says which messages may arrive twice.
-- Other processes: `simulated_process` is one, `simulated_client` and `simulated_member` what it may be, `simulated_link` its
-  connection, and `simulated_sessions` the owner's end of all of them.
+- Other processes: `simulated_process` is one, `simulated_client`, `simulated_member` and `simulated_deputy` what it may be,
+  `simulated_link` its connection, and `simulated_sessions` the owner's end of all of them.
 
 Not here: scenarios of random work, faults and power cuts (`scenarios`), and what must hold (`oracle`).
 """

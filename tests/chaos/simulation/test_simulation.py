@@ -111,6 +111,7 @@ FAULTS = {
     *("power", "process", "actor, in the middle", "I/O error", "queue", "journal", "worker", "supervisor"),
     *("asked by a client", "broken connection", "repeated frames", "swapped frames", "client", "absent owner"),
     *("owner hangs", "client hangs", "member", "handled by a member"),
+    *("deputy joins", "taken over by a deputy", "dies as it takes over"),
     *("cancelled while running", "failing database", "scheduler", "relay"),
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.chaos.scenarios.actions import ACTIONS, Action, draw_nothing
+from perdure.chaos.scenarios.steps.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
     import random
@@ -64,7 +64,7 @@ def _draw_line(rng: random.Random, **how: Any) -> dict[str, Any]:
 def _break_link(sut: SystemUnderTest, n: int, frames: int) -> None:
     """Break a client's connection at one of the next boundaries of frames, and lose what is on its way."""
     sut.fault_counts["broken connection"] += 1
-    connection = sut.connection(n)
+    connection = sut.others.connection(n)
     if connection is not None:
         connection.faults.break_in = frames
 
@@ -72,19 +72,19 @@ def _break_link(sut: SystemUnderTest, n: int, frames: int) -> None:
 def _repeat_frames(sut: SystemUnderTest, n: int, frames: int) -> None:
     """Let the next frames arrive twice."""
     sut.fault_counts["repeated frames"] += 1
-    sut.client(n).connection.faults.repeats = frames
+    sut.others.client(n).connection.faults.repeats = frames
 
 
 def _swap_frames(sut: SystemUnderTest, n: int, frames: int) -> None:
     """Let the next frames be overtaken by the ones behind them."""
     sut.fault_counts["swapped frames"] += 1
-    sut.client(n).connection.faults.swaps = frames
+    sut.others.client(n).connection.faults.swaps = frames
 
 
 def _hang(sut: SystemUnderTest, n: int, end: str, seconds: float) -> None:
     """Let one end of a connection neither read nor answer for a while, as a process that is stopped (SIGSTOP)."""
     sut.fault_counts[f"{end} hangs"] += 1
-    connection = sut.connection(n)
+    connection = sut.others.connection(n)
     if connection is not None:
         connection.hang(end, seconds)
 
@@ -98,22 +98,13 @@ def _client_death(sut: SystemUnderTest, n: int) -> None:
 def _member_joins(sut: SystemUnderTest, n: int, workers: int) -> None:
     """Start a member whose workers the owner feeds, unless it is there."""
     sut.fault_counts["member joins"] += 1
-    sut.start_member(CLIENTS + n, workers)
+    sut.others.start_member(CLIENTS + n, workers)
 
 
 def _member_death(sut: SystemUnderTest, n: int) -> None:
     """Kill a member."""
     sut.fault_counts["member"] += 1
-    sut.kill_member(CLIENTS + n)
-
-
-def _absent_owner(sut: SystemUnderTest, seconds: float) -> None:
-    """Kill the process that owns the folder, and start the next one later. Clients go on meanwhile."""
-    sut.fault_counts["absent owner"] += 1
-    sut.lose_owner()
-    sut.executor.forget_all()
-    sut.executor.run_until(lambda: False, seconds)
-    sut.start_successor(sut.disk)
+    sut.others.kill_member(CLIENTS + n)
 
 
 CLIENT_STEPS: dict[str, Action] = {
@@ -127,6 +118,4 @@ CLIENT_STEPS: dict[str, Action] = {
     "client_death": Action(1, _draw_line, _client_death),
     "member_joins": Action(6, lambda rng: {"n": rng.randrange(MEMBERS), "workers": rng.choice((1, 3))}, _member_joins),
     "member_death": Action(1, lambda rng: {"n": rng.randrange(MEMBERS)}, _member_death),
-    "absent_owner": Action(1, lambda rng: {"seconds": rng.choice((0.5, 5.0, 40.0))}, _absent_owner),
-    "owner_death": Action(1, draw_nothing, lambda sut: sut.start_successor(sut.disk)),
 }

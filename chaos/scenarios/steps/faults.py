@@ -9,7 +9,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from perdure.chaos.disk.memory_disk import Fault
-from perdure.chaos.scenarios.actions import Action, draw_nothing, publish_many
+from perdure.chaos.scenarios.steps.actions import Action, draw_nothing, publish_many
 
 if TYPE_CHECKING:
     from perdure.chaos.scenarios.system_under_test import SystemUnderTest
@@ -93,7 +93,7 @@ def _power_cut(sut: SystemUnderTest, operations: int, seed: int) -> None:
 def _machine_pause(sut: SystemUnderTest, seconds: float) -> None:
     """Let time pass while nothing runs."""
     sut.executor.clock.advance(seconds)
-    sut.note_disturbance()
+    sut.others.note_disturbance()
 
 
 def _clock_set_back(sut: SystemUnderTest, seconds: float) -> None:
