@@ -27,6 +27,8 @@ class Call:
     key: str | None
     """The key whose messages must not be handled beside each other; None if they may."""
     group: str | None
+    elsewhere: bool = False
+    """In a member, which may hear of anything late."""
     children: list[str] = attrs.field(factory=list)
     """Ids of the messages that the handler published."""
     ended: bool = False
@@ -79,7 +81,7 @@ class HandlerLog:
         recording = self.system.recording
         options = self.options.get(ctx.id, {})
         key = None if options.get("dedup") == "append" or ctx.id not in self.options else ctx.key
-        call = Call(self.name_of(type(message)), ctx, key, options.get("group"))
+        call = Call(self.name_of(type(message)), ctx, key, options.get("group"), elsewhere)
         if not recording.leases[ctx.id, ctx.attempt] and not (elsewhere and (ctx.id, ctx.attempt) in self._leased_before):
             self.violations.append(f"the handler of {ctx.id} was called before its lease was recorded")
         if type(message) in self.paused and not elsewhere:

@@ -32,13 +32,14 @@ from perdure.events.handlers.backoff import Fixed
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Callable
 
     from perdure.actors.workers.context import Batch, Context
     from perdure.chaos.oracle.handler_log import Call, HandlerLog
     from perdure.chaos.simulation.simulated_system import SimulatedSystem
     from perdure.handling.recurring.schedules import Tick
 
-__all__ = ["CALL_S", "Handlers", "publish_child"]
+__all__ = ["CALL_S", "Handlers", "outlast_lease", "publish_child", "settle_bulk"]
 
 CALL_S = 50e-6
 """The least time a call takes: so short that workers get many messages at once and report them together."""
@@ -52,13 +53,17 @@ class Handlers:
     log: HandlerLog
     fault_counts: Counter[str]
 
-    def register(self, workers: int) -> None:
-        """Register all handlers with the system; those of `Task` and `Plain` have so many workers."""
+    def register(self, workers: int, *, limited: bool = False) -> None:
+        """Register all handlers with the system; those of `Task` and `Plain` have so many workers.
+
+        `limited`: members may handle what only so many may run of in all processes together.
+        """
         self._add(Task, parallelism=workers, lease=LEASE_S, renew=False)
         self._add(Plain, parallelism=workers)
         self._add(Note, parallelism=2, dedup="append", key_parallelism=1)
         self._add(Metered, parallelism=(1, 3), rate=RATE_PER_S, lease=LEASE_S)
-        self._add(Crowd, parallelism=(1, CROWD_MAX))
+        limit: dict[str, Any] = {"limit": CROWD_MAX} if limited else {}
+        self._add(Crowd, parallelism=(1, CROWD_MAX), **limit)
         retried: dict[str, Any] = {"retries": RETRIES, "backoff": Fixed(BACKOFF_S)}
         for name, (missed, step_s) in SCHEDULES.items():
             self.system.every(step_s, name=name, missed=missed, **retried)(self._tick)
@@ -81,18 +86,7 @@ class Handlers:
         self.log.begin(tick, ctx).ended = True
 
     def _handle_bulk(self, batch: Batch[Any]) -> None:
-        calls = [self.log.begin(item.message, item) for item in batch]
-        try:
-            for item in batch:
-                if item.message.how == "rejected":
-                    item.reject("as the message says")
-                elif item.message.how.startswith("fails") and item.attempt == 1:
-                    item.fail("as the message says", delay=1.0)
-            if any(item.message.how == DIES and item.attempt == 1 for item in batch):
-                raise ValueError(len(batch))
-        finally:
-            for call in calls:
-                call.ended = True
+        settle_bulk(self.log, batch)
 
     def _behave(self, message: Any, ctx: Context, call: Call) -> Any:
         how, _, number = message.how.partition(":")
@@ -106,7 +100,7 @@ class Handlers:
             case "slow":
                 self._wait(float(number))
             case "heartbeats" | "extends":
-                self._outlast_lease(ctx, how, float(number))
+                outlast_lease(ctx, how, float(number), self._wait)
             case "chained":
                 publish_child(ctx, call, Note(message.number), key=f"n{message.number % 3}")
             case "half":
@@ -126,18 +120,6 @@ class Handlers:
         """Let a handler take its time while the other actors go on."""
         self.system.executor.run_until(lambda: False, seconds)
 
-    def _outlast_lease(self, ctx: Context, how: str, seconds: float) -> None:
-        """Work for longer than the lease, and renew it in time."""
-        for part in range(4):
-            self._wait(seconds / 4)
-            try:
-                if how == "heartbeats":
-                    ctx.heartbeat(25 * (part + 1), "so far")
-                else:
-                    ctx.extend(LEASE_S)
-            except (PerdureError, TimeoutError):
-                return  # the lease is lost, so the outcome will not count; or nothing answers at present
-
     def _cancel_running(self, by: Call) -> None:
         """From inside a handler, cancel another running message, or else its own; no outcome of the cancelled one may count."""
         log = self.log
@@ -151,10 +133,39 @@ class Handlers:
         if log.is_in_force(call):
             log.violations.append(f"{call} is reported as cancelled, and its lease is in force")
         self._wait(1.0)
-        if not call.ended and not call.context.cancelled:
+        if not call.ended and not call.context.cancelled and not call.elsewhere:
             log.violations.append(f"{call} is cancelled, and its context does not say so")
 
 
 def publish_child(ctx: Context, call: Call, child: Any, **options: Any) -> None:
     """Publish from a handler, and enter it in the call."""
     call.children.append(ctx.publish(child, id=f"{ctx.id}.{ctx.attempt}.{len(call.children)}", **options))
+
+
+def settle_bulk(log: HandlerLog, batch: Batch[Any], *, elsewhere: bool = False) -> None:
+    """Do with each message of a batch what it asks for. If one of them asks to die, the whole batch fails."""
+    calls = [log.begin(item.message, item, elsewhere=elsewhere) for item in batch]
+    try:
+        for item in batch:
+            if item.message.how == "rejected":
+                item.reject("as the message says")
+            elif item.message.how.startswith("fails") and item.attempt == 1:
+                item.fail("as the message says", delay=1.0)
+        if any(item.message.how == DIES and item.attempt == 1 for item in batch):
+            raise ValueError(len(batch))
+    finally:
+        for call in calls:
+            call.ended = True
+
+
+def outlast_lease(ctx: Context, how: str, seconds: float, wait: Callable[[float], None]) -> None:
+    """Work for longer than the lease, and renew it in time."""
+    for part in range(4):
+        wait(seconds / 4)
+        try:
+            if how == "heartbeats":
+                ctx.heartbeat(25 * (part + 1), "so far")
+            else:
+                ctx.extend(LEASE_S)
+        except (PerdureError, TimeoutError):
+            return  # the lease is lost, so the outcome will not count; or nothing answers at present

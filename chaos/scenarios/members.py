@@ -1,6 +1,6 @@
 """Members of a scenario: other processes whose workers the owner feeds. They join, hang, lose their connection and die.
 
-Their handlers do at once what a message asks for, as far as that needs no waiting. What the owner's do is in `handlers`.
+What their handlers do with a message is said here, what the owner's do in `handlers`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.actors.workers.context import Reject, Retry
-from perdure.chaos.scenarios.handlers import CALL_S, publish_child
-from perdure.chaos.scenarios.messages import BACKOFF_S, LEASE_S, RETRIES, Note, Plain, Task
+from perdure.chaos.scenarios.handlers import CALL_S, outlast_lease, publish_child, settle_bulk
+from perdure.chaos.scenarios.messages import BACKOFF_S, CROWD_MAX, CROWD_S, LEASE_S, RETRIES, Bulk, Crowd, Note, Plain, Task
 from perdure.chaos.simulation.simulated_member import SimulatedMember
 from perdure.chaos.simulation.simulated_system import SimulatedSystem
 from perdure.events.handlers.backoff import Fixed
@@ -21,12 +21,24 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
 
-    from perdure.actors.workers.context import Context
+    from perdure.actors.workers.context import Batch, Context
     from perdure.chaos.oracle.handler_log import Call, HandlerLog
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
 
-__all__ = ["new_member"]
+__all__ = ["Member", "new_member"]
+
+
+@attrs.frozen
+class Member:
+    """What one member is like."""
+
+    workers: int
+    """How many each of its busier handlers has."""
+    is_slow: bool = False
+    """Its handlers take the time that messages ask for, in which the owner and the member itself may end."""
+    has_more: bool = False
+    """It handles batches too, and what only so many may run of in all processes together."""
 
 
 def new_member(
@@ -34,12 +46,12 @@ def new_member(
     sessions: Callable[[], SimulatedSessions | None],
     log: HandlerLog,
     fault_counts: Counter[str],
-    workers: int,
+    settings: Member,
 ) -> SimulatedMember:
-    """Return a member that has not begun, with so many workers for each of its busier handlers."""
+    """Return a member that has not begun."""
     quiet: dict[str, Any] = {"log_failures": None, "log_dead_letters": None}
     system = SimulatedSystem(executor=executor, options=Options(retries=RETRIES, **quiet))
-    _Handlers(system, log, fault_counts).register(workers)
+    _Handlers(system, log, fault_counts, settings).register()
     return SimulatedMember(executor, sessions, system)
 
 
@@ -48,12 +60,18 @@ class _Handlers:
     system: SimulatedSystem
     log: HandlerLog
     fault_counts: Counter[str]
+    settings: Member
 
-    def register(self, workers: int) -> None:
+    def register(self) -> None:
         """Register handlers with the options that the owner has them with."""
+        workers = self.settings.workers
         self._add(Task, parallelism=workers, lease=LEASE_S, renew=False)
         self._add(Plain, parallelism=workers)
         self._add(Note, parallelism=2, dedup="append", key_parallelism=1)
+        if self.settings.has_more:
+            self._add(Crowd, parallelism=(1, CROWD_MAX), limit=CROWD_MAX)
+            retried: dict[str, Any] = {"retries": RETRIES, "backoff": Fixed(BACKOFF_S)}
+            self.system.batch_handler(Bulk, size=4, wait=0.5, lease=LEASE_S, renew=False, **retried)(self._handle_bulk)
 
     def _add(self, kind: type[Any], **options: Any) -> None:
         def handle(message: Any, ctx: Context) -> Any:
@@ -61,11 +79,30 @@ class _Handlers:
             self.fault_counts["handled by a member"] += 1
             self.system.executor.clock.advance(CALL_S)
             try:
+                if isinstance(message, Crowd):
+                    self._wait(CROWD_S)
+                if self.settings.is_slow:
+                    self._take_time(message, ctx)
                 return _behave(message, ctx, call)
             finally:
                 call.ended = True
 
         self.system.handler(kind, retries=RETRIES, backoff=Fixed(BACKOFF_S), **options)(handle)
+
+    def _handle_bulk(self, batch: Batch[Any]) -> None:
+        settle_bulk(self.log, batch, elsewhere=True)
+
+    def _take_time(self, message: Any, ctx: Context) -> None:
+        how, _, seconds = message.how.partition(":")
+        if how == "slow":
+            self.fault_counts["slow in a member"] += 1
+            self._wait(float(seconds))
+        elif how in ("heartbeats", "extends"):
+            self.fault_counts["outlasts its lease in a member"] += 1
+            outlast_lease(ctx, how, float(seconds), self._wait)
+
+    def _wait(self, seconds: float) -> None:
+        self.system.executor.run_until(lambda: False, seconds)
 
 
 def _behave(message: Any, ctx: Context, call: Call) -> Any:

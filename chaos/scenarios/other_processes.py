@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perdure.chaos.disk.memory_disk import MemoryDisk
     from perdure.chaos.oracle.handler_log import HandlerLog
     from perdure.chaos.oracle.recording_system import RecordingSystem
+    from perdure.chaos.scenarios.members import Member
     from perdure.chaos.simulation.simulated_client import SimulatedConnection
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.chaos.simulation.simulated_member import SimulatedMember
@@ -92,11 +93,11 @@ class OtherProcesses:
 
     # --- members ---------------------------------------------------------------------------------------------------------
 
-    def start_member(self, n: int, workers: int) -> None:
+    def start_member(self, n: int, settings: Member) -> None:
         """Start a member, unless it is there."""
         if n in self.members:
             return
-        member = new_member(self._executor, lambda: self.sessions, self._handler_log, self._fault_counts, workers)
+        member = new_member(self._executor, lambda: self.sessions, self._handler_log, self._fault_counts, settings)
         self.members[n] = member
         try:
             member.begin()

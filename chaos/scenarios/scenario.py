@@ -79,6 +79,7 @@ class Scenario:
                 self._survive(partial(action.do, sut, **step.how))
             self._finish()
         finally:
+            sut.executor.close()
             sut.database.end()
             for logger, was_disabled in zip(loggers, were_disabled, strict=True):
                 logger.disabled = was_disabled

@@ -77,6 +77,8 @@ class SystemUnderTest:
         self.leased_again: set[tuple[str, int]] = set()
         self.cut_in = self.cut_seed = 0
         """The power is cut at the `cut_in`-th disk operation from now; 0: not at all."""
+        self.limited = False
+        """Whether the owner's handlers say how many may run in all processes together."""
         self.set_back_s = 0.0
         self.starts_us: list[int] = []
         """When processes began, and when each was running."""
@@ -89,7 +91,7 @@ class SystemUnderTest:
 
     def _new_system(self) -> RecordingSystem:
         settings = dict(next(self._processes))
-        workers = settings.pop("workers")
+        workers, self.limited = settings.pop("workers"), settings.pop("limited", False)
         quiet: dict[str, Any] = {"log_failures": None, "log_dead_letters": None}  # a scenario makes thousands of both
         options = Options(dead_letters_max=8, retries=2, backlog_max=60, **quiet, **settings)
         self.disk.before_each = self._before_operation
@@ -97,7 +99,7 @@ class SystemUnderTest:
         system.keep_dropped(self.dropped)
         self.publisher_log.system = system
         self.handler_log.replace_process(system)
-        Handlers(system, self.handler_log, self.fault_counts).register(workers)
+        Handlers(system, self.handler_log, self.fault_counts).register(workers, limited=self.limited)
         return system
 
     def _before_operation(self, _name: str) -> None:
@@ -203,7 +205,7 @@ class SystemUnderTest:
         try:
             self.start()
         except Killed:
-            self.fault_counts["dies as it takes over"] += 1
+            self.fault_counts["dies as it takes over"] += bool(dies_in)
             raise
 
     def end_process(self) -> None:

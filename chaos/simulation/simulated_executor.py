@@ -17,6 +17,7 @@ from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.threads.answer import Answer
 from perdure.actors.workers.worker import Worker
 from perdure.chaos.disk.memory_disk import Killed
+from perdure.chaos.simulation.fiber import Fiber
 from perdure.chaos.simulation.simulated_clock import SimulatedClock
 from perdure.runtime.process import live_systems
 
@@ -66,7 +67,19 @@ class _SimulatedAnswer(Answer):
 class _Scheduled:
     """One actor and the state of its turns."""
 
-    __slots__ = ("actor", "begun", "busy", "is_asked", "is_empty", "process", "waits_from_s", "waits_until_s")
+    __slots__ = (
+        "actor",
+        "begun",
+        "busy",
+        "fiber",
+        "goes_on",
+        "is_asked",
+        "is_empty",
+        "process",
+        "until_us",
+        "waits_from_s",
+        "waits_until_s",
+    )
 
     def __init__(self, actor: Actor, process: object) -> None:
         self.actor = actor
@@ -81,6 +94,12 @@ class _Scheduled:
         self.busy = False
         """It is in the middle of a turn that waits, while other actors take theirs."""
         self.waits_from_s = 0.0
+        self.fiber: Fiber[bool] | None = None
+        """A turn that has stopped in the middle, in another process than the owner's: that one may end meanwhile."""
+        self.goes_on: Callable[[], bool] = bool
+        """What that turn waits for."""
+        self.until_us = math.inf
+        """How long it waits at most."""
 
     def end_of_wait_s(self) -> float:
         """Return when its wait for a message times out, so that it takes a turn without one."""
@@ -122,6 +141,10 @@ class SimulatedExecutor:
         self._is_elsewhere = False
         """The turn is one of another process than the owner's."""
         self._scheduled: list[_Scheduled] = []
+        self._stopped: list[_Scheduled] = []
+        """Those whose turn has stopped in the middle."""
+        self._inside: _Scheduled | None = None
+        """The one whose turn runs in a fiber of its own."""
 
     # --- the interface of `Executor` ----------------------------------------------------------------------------------------
 
@@ -194,12 +217,25 @@ class SimulatedExecutor:
         for entry in self._scheduled:
             if entry.process is process:
                 ActorRegistry.unregister(entry.actor.actor_ref)
+        self._unwind([entry for entry in self._stopped if entry.process is process])
         self._scheduled = [entry for entry in self._scheduled if entry.process is not process]
         if process is None:
             self.dead, self.kill_after, self.die_after = None, 0, 0
             self.stalled.clear()
             self.current = None
             live_systems.forget(self)
+
+    def close(self) -> None:
+        """End all turns that have stopped in the middle; nothing runs afterwards."""
+        self._unwind([*self._stopped])
+
+    def _unwind(self, stopped: list[_Scheduled]) -> None:
+        self._stopped = [entry for entry in self._stopped if entry not in stopped]
+        for entry in stopped:
+            if entry.fiber is not None:
+                self._inside, before = entry, self._inside
+                entry.fiber.unwind(ActorKilled(entry.actor.name))
+                self._inside, entry.fiber = before, None
 
     def point(self) -> None:
         """Mark a point at which an actor or the process may die: before a message is sent or a file is changed."""
@@ -249,6 +285,9 @@ class SimulatedExecutor:
             if not going:
                 self.stalled.clear()
             able = going or able
+        if self._stopped:
+            now_us = self.clock.passed_us
+            able += [entry for entry in self._stopped if entry.until_us <= now_us or entry.goes_on()]
         beside = [bystander for bystander in self.bystanders if bystander.is_able()] if self.bystanders else []
         if not able and not beside:
             return False
@@ -267,6 +306,9 @@ class SimulatedExecutor:
         """
         clock = self.clock
         until_us = None if timeout_s is None else clock.passed_us + round(timeout_s * 1_000_000)
+        if self._inside is not None:
+            self._stop_inside(self._inside, condition, until_us)
+            return
         while not condition():
             if self.step():
                 continue
@@ -280,6 +322,13 @@ class SimulatedExecutor:
                 raise Stuck(msg)
             else:
                 clock.advance(max(0, next_us - clock.passed_us) / 1_000_000)
+
+    def _stop_inside(self, entry: _Scheduled, condition: Callable[[], bool], until_us: int | None) -> None:
+        """Let the turn of an actor of another process stop until a condition is true or the time is over."""
+        if condition() or entry.fiber is None:
+            return
+        entry.goes_on, entry.until_us = condition, math.inf if until_us is None else until_us
+        entry.fiber.suspend()
 
     def run_until_idle(self) -> None:
         """Run the actors until nothing is left to do at the present moment."""
@@ -295,6 +344,8 @@ class SimulatedExecutor:
         for bystander in self.bystanders:
             at_s = bystander.next_s()
             next_s = next_s if at_s is None else min(next_s, at_s)
+        for entry in self._stopped:
+            next_s = min(next_s, entry.until_us / 1_000_000)
         return None if next_s == math.inf else round(next_s * 1_000_000) + 1  # + 1, so that rounding never stops the time
 
     def _take_turn_beside(self, bystander: Bystander) -> None:
@@ -314,14 +365,18 @@ class SimulatedExecutor:
         cause: BaseException | None = None
         going_on = False
         try:
-            if actor.killed:
+            if actor.killed and entry.fiber is None:
                 raise ActorKilled(actor.name)  # noqa: TRY301 - as it would in a thread
             if not entry.begun:
                 entry.begun = True
                 actor.on_start()
                 going_on = True
-            else:
+            elif entry.process is None or not isinstance(actor, Worker):
                 going_on = actor.turn(self._items(actor))
+            elif (turn := self._turn_inside(entry)) is None:
+                return
+            else:
+                going_on = turn
             entry.wait_from(self.monotonic_s())
         except Stuck:
             raise
@@ -331,7 +386,7 @@ class SimulatedExecutor:
         except ActorKilled as error:
             cause, going_on = error, False
         finally:
-            entry.busy = False
+            entry.busy = entry.fiber is not None
             self.current, self._is_elsewhere = before, was_elsewhere
         if not going_on and entry in self._scheduled:
             self._scheduled.remove(entry)
@@ -340,6 +395,28 @@ class SimulatedExecutor:
                 actor.end(cause)
             finally:
                 self.current = before
+
+    def _turn_inside(self, entry: _Scheduled) -> bool | None:
+        """Begin or go on with a turn that may stop in the middle; return what it returns, or None where it has stopped."""
+        actor = entry.actor
+        if entry.fiber is None:
+            items = self._items(actor)
+            entry.fiber = Fiber(lambda: actor.turn(items))
+        else:
+            self._stopped.remove(entry)
+        fiber, before, self._inside = entry.fiber, self._inside, entry
+        try:
+            is_over = fiber.resume()
+        except BaseException:
+            entry.fiber = None
+            raise
+        finally:
+            self._inside = before
+        if not is_over:
+            self._stopped.append(entry)
+            return None
+        entry.fiber = None
+        return fiber.value
 
     def _items(self, actor: Actor) -> list[Any]:
         inbox: Any = actor.actor_inbox

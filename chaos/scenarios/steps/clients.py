@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perdure.chaos.scenarios.members import Member
 from perdure.chaos.scenarios.steps.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
@@ -95,10 +96,19 @@ def _client_death(sut: SystemUnderTest, n: int) -> None:
     sut.kill_client(n)
 
 
-def _member_joins(sut: SystemUnderTest, n: int, workers: int) -> None:
+def _draw_member(rng: random.Random) -> dict[str, Any]:
+    return {
+        "n": rng.randrange(MEMBERS),
+        "workers": rng.choice((1, 3)),
+        "slow": rng.random() < 0.7,  # noqa: PLR2004 - some are quick, so that many messages are handled
+        "more": rng.choice((False, True)),
+    }
+
+
+def _member_joins(sut: SystemUnderTest, n: int, workers: int, slow: bool = False, more: bool = False) -> None:  # noqa: FBT001, FBT002 - a step's keywords
     """Start a member whose workers the owner feeds, unless it is there."""
     sut.fault_counts["member joins"] += 1
-    sut.others.start_member(CLIENTS + n, workers)
+    sut.others.start_member(CLIENTS + n, Member(workers, is_slow=slow, has_more=more and sut.limited))
 
 
 def _member_death(sut: SystemUnderTest, n: int) -> None:
@@ -116,6 +126,6 @@ CLIENT_STEPS: dict[str, Action] = {
         2, lambda rng: _draw_any(rng, end=rng.choice(("owner", "client")), seconds=rng.choice((1.0, 10.0, 45.0))), _hang
     ),
     "client_death": Action(1, _draw_line, _client_death),
-    "member_joins": Action(6, lambda rng: {"n": rng.randrange(MEMBERS), "workers": rng.choice((1, 3))}, _member_joins),
+    "member_joins": Action(6, _draw_member, _member_joins),
     "member_death": Action(1, lambda rng: {"n": rng.randrange(MEMBERS)}, _member_death),
 }
